@@ -1,0 +1,116 @@
+/* Small helpers shared by the library's modules. No state, any thread. */
+#ifndef GB_UTIL_H
+#define GB_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
+
+static inline void util_freep(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void util_closep(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline void util_fclosep(FILE **f)
+{
+	if (*f)
+		fclose(*f);
+}
+
+#define _cleanup_free_ __attribute__((cleanup(util_freep)))
+#define _cleanup_close_ __attribute__((cleanup(util_closep)))
+#define _cleanup_fclose_ __attribute__((cleanup(util_fclosep)))
+#define _printf_(a, b) __attribute__((format(printf, a, b)))
+
+/* Hand out a pointer or descriptor and disarm its cleanup. */
+#define STEAL_PTR(p)                                                                     \
+	({                                                                               \
+		__typeof__(p) stolen_ = (p);                                             \
+		(p) = NULL;                                                              \
+		stolen_;                                                                 \
+	})
+
+static inline int steal_fd(int *fd)
+{
+	int stolen = *fd;
+
+	*fd = -1;
+	return stolen;
+}
+
+/* Seconds on the monotonic clock. */
+double util_now(void);
+
+/* asprintf that returns NULL when memory is out; the caller frees. */
+char *util_format(const char *fmt, ...) _printf_(1, 2);
+
+/* n random bytes of the kernel's as 2*n lower-case hex digits and a NUL. */
+void util_random_hex(char *ret, size_t n);
+uint64_t util_random_u64(void);
+
+/* CRC-32C (Castagnoli) of buf, going on from crc (0 at the start). */
+uint32_t util_crc32c(uint32_t crc, const void *buf, size_t n);
+
+/* All of a regular file of at most max bytes, NUL-terminated, opened with
+ * O_NOFOLLOW below dirfd. The caller frees; ret_len may be NULL. -EFBIG when
+ * larger, -EINVAL when it is no regular file, -EAGAIN when it grew meanwhile. */
+int util_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *ret_len);
+
+/* Publish a file atomically (name is one component, mode 0600): temporary name,
+ * write, fsync, rename, fsync of the directory. With sync false both fsyncs are
+ * left out (for what can be made again). 0 or negative errno; on failure the old
+ * file stands, unless only the last fsync failed. What a crash leaves behind
+ * begins with UTIL_TMP_PREFIX and may be removed. */
+#define UTIL_TMP_PREFIX ".tmp-"
+#define UTIL_TMP_NAME_MAX (sizeof UTIL_TMP_PREFIX + 16)
+int util_write_file(int dirfd, const char *name, const void *buf, size_t n, bool sync);
+
+/* write(2) and pwrite(2) until everything is out. 0 or negative errno. */
+int util_write_all(int fd, const void *buf, size_t n);
+int util_pwrite_all(int fd, const void *buf, size_t n, off_t off);
+
+/* Open (and make, mode 0700) directory name below dirfd; never through a link.
+ * A descriptor or negative errno. */
+int util_mkdir_open(int dirfd, const char *name);
+
+/* mkdir -p of an absolute or relative path with mode 0700, then open it. */
+int util_mkpath_open(const char *path);
+
+/* fsync of a directory descriptor. */
+int util_sync_dir(int dirfd);
+
+/* Remove name below dirfd, directories with all that is in them. 0 also when it
+ * was not there. Does not follow links. */
+int util_remove_tree(int dirfd, const char *name);
+
+/* RFC 3339 ("2026-01-02T03:04:05.123456789Z", any number of fraction digits, Z
+ * or an offset) to time. false when it is no time. */
+bool util_parse_time(const char *text, struct timespec *ret);
+
+/* Length of the longest prefix of text (n bytes) that is at most max bytes and
+ * ends at a character boundary. */
+size_t util_utf8_cut(const char *text, size_t n, size_t max);
+
+/* Whether n bytes are valid UTF-8 (no surrogates, no overlong forms). */
+bool util_utf8_valid(const void *buf, size_t n);
+
+/* An id of the API ("batches/x", "files/y", "models/z"): prefix, then 1 to 128
+ * characters of [A-Za-z0-9_.-], the first not '.'. Only what passes becomes part
+ * of a URL or a file name. */
+bool util_id_valid(const char *id, const char *prefix);
+
+#endif
