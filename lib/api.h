@@ -1,0 +1,131 @@
+/*
+ * One function per REST method of the API that batchfs uses: what goes out, what
+ * comes back. Nothing else in the library touches URLs or the wire's JSON. The
+ * facts behind it, with their sources: docs/api-facts.md.
+ *
+ * All functions block and are for worker threads. Idempotent ones (GET, DELETE,
+ * cancel) repeat after 408, 429, 5xx and broken connections, with backoff, at most
+ * 4 tries and within their deadline; create never repeats anything.
+ *
+ * Errors: negative errno by the one table in errors.c; the API's own text, or
+ * libcurl's, goes into struct api_error, which every function takes.
+ */
+#ifndef GB_API_H
+#define GB_API_H
+
+#include "engine.h"
+
+/* What went wrong, in full. Clear it with api_error_clear. */
+struct api_error {
+	int err;        /* negative errno */
+	long status;    /* HTTP, 0: no reply */
+	enum http_sent sent;
+	char reason[64];/* google.rpc.Code name or ErrorInfo reason: "API_KEY_INVALID" */
+	char *text;     /* the API's message, or libcurl's; valid UTF-8, may hold
+			   newlines, at most 16 KiB; NULL: none */
+	double retry;   /* seconds the server asked for, -1: none */
+	bool hopeless;  /* 429 that waiting does not mend: billing, credits */
+	bool refused;   /* a reply that proves that the server did nothing: 4xx but
+			   408, 409 and 499, well-formed or not */
+};
+void api_error_clear(struct api_error *e);
+/* A line for logs and `error`: errno's meaning and the text's first line. malloc'ed */
+char *api_error_line(const struct api_error *e);
+
+/* Wire states, whatever the spelling. */
+enum api_state {
+	API_STATE_NONE, /* absent */
+	API_STATE_PENDING, API_STATE_RUNNING, API_STATE_SUCCEEDED, API_STATE_FAILED,
+	API_STATE_CANCELLED, API_STATE_EXPIRED,
+	API_STATE_OTHER /* see state_text */
+};
+
+/* A batch job as the API describes it. All strings are malloc'ed or NULL, and
+ * checked: valid UTF-8, ids by pattern. Free with api_batch_clear. */
+struct api_batch {
+	char *id;          /* "batches/…" */
+	char *display;     /* "" when absent */
+	char *model;       /* "models/…" */
+	enum api_state state;
+	char *state_text;  /* as shown: "JOB_STATE_PENDING"; an unknown one as it came */
+	bool ended;        /* by state or done */
+	bool embedding;    /* made by asyncBatchEmbedContent */
+	struct timespec created, updated, ended_at; /* tv_sec 0: absent */
+	int64_t requests, succeeded, failed, pending; /* zeros where omitted; all -1
+							 when batchStats is absent */
+	char *input_file;  /* "files/…" or NULL */
+	bool has_input_config;
+	char *output_file; /* "files/…" or NULL */
+	bool output_inline;/* inlined responses were in the reply */
+	int error_code;    /* gRPC, 0: none */
+	char *error_text;
+	char *json;        /* the resource, indented by 2, newline at the end, without
+			      inlined responses */
+};
+void api_batch_clear(struct api_batch *b);
+/* From an Operation's JSON (text, n bytes). -EPROTO: it is none. Pure. */
+int api_batch_parse(const char *text, size_t n, struct api_batch *ret);
+
+struct api_batch_page {
+	struct api_batch *batches; /* those that parsed; others are left out */
+	size_t n, skipped;
+	char *next; /* page token, NULL at the end */
+};
+void api_batch_page_clear(struct api_batch_page *p);
+
+/* GET /v1beta/models?pageSize=1: whether the key is good. At most deadline seconds. */
+int api_check_key(struct engine *e, double deadline, struct canceller *c,
+	struct api_error *err);
+
+/* Names of all models with batchGenerateContent, one a line, malloc'ed. */
+int api_models(
+	struct engine *e, struct canceller *c, char **ret, struct api_error *err);
+
+/* One page of the list, newest first, page size 100. token NULL: the first. */
+int api_list(struct engine *e, const char *token, struct canceller *c,
+	struct api_batch_page *ret, struct api_error *err);
+
+/* One job. Inlined responses are not kept; with out_fd >= 0 they are written there
+ * as result lines (lib/inline.h), and *ret_lines says how many. */
+int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
+	struct api_batch *ret, int64_t *ret_lines, struct api_error *err);
+
+/* Create a job. model with or without "models/". Exactly one of input_file and
+ * inline_requests (JSON array elements separated by commas, compose_inline).
+ * Sent at most once. 0: ret is the new job. Otherwise err says what is proven:
+ * err->sent HTTP_NOT_SENT or err->refused: no job was made; anything else: nobody
+ * knows. The deadline is 15 minutes while the connection lives. */
+int api_create(struct engine *e, const char *model, const char *display,
+	const char *input_file, const char *inline_requests, size_t inline_len,
+	struct canceller *c, struct api_batch *ret, struct api_error *err);
+
+int api_cancel(
+	struct engine *e, const char *id, struct canceller *c, struct api_error *err);
+/* -ENOENT counts as done: 0. */
+int api_delete(
+	struct engine *e, const char *id, struct canceller *c, struct api_error *err);
+int api_file_delete(
+	struct engine *e, const char *file, struct canceller *c, struct api_error *err);
+
+struct api_file {
+	char *name; /* "files/…" */
+	char *uri, *mime;
+	int64_t size; /* -1: not told */
+	struct timespec expires;
+	bool active, failed; /* state ACTIVE (or none), FAILED */
+};
+void api_file_clear(struct api_file *f);
+int api_file_parse(const char *text, size_t n, struct api_file *ret);
+/* 400 for long ids is normal for outputs: -EINVAL. One try. */
+int api_file_get(struct engine *e, const char *file, struct canceller *c,
+	struct api_file *ret, struct api_error *err);
+
+/* Fill in a request for the bytes of an output file; range as in Range ("0-", …) or
+ * NULL. path is a buffer of at least 256 bytes that lives as long as r. */
+int api_download_request(const char *file, char *path, size_t path_size,
+	const char *range, struct http_request *r);
+
+/* What a reply or failure means, for callers that talk to the engine themselves. */
+void api_error_from_reply(const struct http_reply *reply, struct api_error *ret);
+
+#endif

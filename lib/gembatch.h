@@ -1,0 +1,317 @@
+/*
+ * gembatch: a cached client for the batch jobs of one Gemini API project.
+ *
+ * A client owns a state directory (what must not be lost: drafts, the journal of
+ * every submission, results brought home) and a cache directory (what can be
+ * fetched or made again). It keeps a table of all jobs of the project: those made
+ * here, drafts included, and those other programs made.
+ *
+ * Life cycle: gb_open, then anything, then gb_close. Everything in between may be
+ * called from any thread. Nothing here waits for the network: a call either
+ * answers from memory (and the local disk) or takes a waiter and answers later.
+ *
+ * Waiters. A call that takes a struct gb_waiter returns
+ *   0             done, the waiter was not used;
+ *   -EINPROGRESS  the waiter is held and its done() is called exactly once, from a
+ *                 thread of the library, possibly before the call has returned;
+ *   other         failed, the waiter was not used.
+ * gb_waiter_drop takes a waiter back. Work that others share goes on without it.
+ * done() runs without any lock held; it must not block and may call gb_* again.
+ *
+ * Ownership. Jobs and files are counted: what a call hands out through ret_x is a
+ * reference for the caller. Strings in a struct are borrowed from the object they
+ * describe and live as long as the reference.
+ *
+ * Errors are negative errno, one vocabulary for all (docs/architecture.md):
+ * EBADMSG bad requests, EINVAL refused by the API, EACCES key refused, ENOENT gone,
+ * EDQUOT quota, EFBIG too large, EIO broken API, EHOSTUNREACH no network,
+ * ETIMEDOUT deadline, ENOSPC disk full, EINTR given up, EBUSY does not fit now.
+ */
+#ifndef GEMBATCH_H
+#define GEMBATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct gb_client;
+struct gb_job;
+struct gb_file;
+struct gb_results;
+
+/* ---- the client ------------------------------------------------------------ */
+
+enum gb_fetch { GB_FETCH_OWN, GB_FETCH_ALL, GB_FETCH_READ };
+
+/* What gb_options.changed is told. */
+enum gb_change {
+	GB_CHANGED_TREE = 1,    /* a job appeared, went or got another name */
+	GB_CHANGED_META = 2,    /* state, counts or times */
+	GB_CHANGED_FILES = 4,   /* results, error, id … appeared or went */
+	GB_CHANGED_RESULTS = 8, /* the size of results became known, or all is home */
+};
+
+struct gb_options {
+	const char *source;      /* base URL: https, or http to a loopback address */
+	const char *key;         /* API key; NULL only with offline */
+	const char *key_source;  /* where the key came from, for status */
+	const char *state_dir;   /* both are made, mode 0700, where missing */
+	const char *cache_dir;
+	uint64_t cache_max;      /* bytes; 0: 10 GiB */
+	const char *model;       /* of new drafts; NULL: gemini-2.5-flash */
+	enum gb_fetch fetch;     /* whose results are brought home when ended */
+	bool background;         /* gb_submit returns when the bytes are safe */
+	bool keep_running;       /* gb_remove refuses jobs that have not ended (EBUSY) */
+	bool offline;            /* call nothing */
+	bool readonly;           /* submit, remove and fetch nothing by itself */
+	int trash_days;          /* how long removed jobs' local copies stay; 0: not */
+	int poll_s, ttl_s;       /* seconds; 0: 30 and 5 */
+	uint64_t inline_max;     /* requests up to this size go inline; 0: never */
+	const char *holder;      /* what the lock says beside host and pid: mountpoint */
+
+	/* Both may be called from any thread, without locks held; they must not
+	 * block or call back into the library. line has no newline. */
+	void (*log)(void *arg, int priority, const char *line);
+	/* Something about job (borrowed) changed; NULL: about the client as a whole.
+	 * what is a set of enum gb_change, slot the job's number in the table. */
+	void (*changed)(void *arg, uint32_t slot, unsigned what);
+	void *arg;
+};
+
+/* Open the directories (lock, migrate, recover), check the key by one cheap call
+ * and start the threads. Blocks at most 10 s. Without a network the client comes
+ * up offline and recovers by itself.
+ * *ret_why (malloc'ed, caller frees) says in a line what went wrong, or on success
+ * what to warn of; NULL otherwise. -EACCES key refused, -EBUSY state directory
+ * locked by another process, -EPROTO state directory of a newer version, … */
+int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why);
+
+/* Give up what was not intended yet, answer every waiter (-EINTR), write down the
+ * rest, stop the threads. Takes seconds at most. All references must be gone. */
+void gb_close(struct gb_client *c);
+
+/* First half of gb_close: answers every waiter; afterwards every call that would
+ * take one fails with -EINTR. For callers that must reply before they unmount. */
+void gb_shutdown(struct gb_client *c);
+
+/* ---- waiters ---------------------------------------------------------------- */
+
+struct gb_waitq;
+
+struct gb_waiter {
+	void (*done)(struct gb_waiter *w, int err);
+	struct gb_waitq *q; /* private from here on; zero before use */
+	struct gb_waiter *next, **prev;
+	uint64_t lo, hi;
+	int err;
+};
+
+/* Take w back. true: it was still held and done() will never be called. false: it
+ * is not held; done() has been called or is about to be. */
+bool gb_waiter_drop(struct gb_waiter *w);
+
+/* ---- the table of jobs ------------------------------------------------------- */
+
+/* Slots number jobs in the order they were met, from 0, and are never used again
+ * while the client is open. */
+struct gb_job *gb_job_ref(struct gb_job *job);
+void gb_job_unref(struct gb_job *job);
+
+/* A new reference, or NULL. Only jobs that are in the tree are found. */
+struct gb_job *gb_job_by_name(struct gb_client *c, const char *name);
+struct gb_job *gb_job_by_id(struct gb_client *c, const char *id); /* without batches/ */
+struct gb_job *gb_job_by_slot(struct gb_client *c, uint32_t slot);
+/* The first job in the tree whose slot is at least slot. */
+struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot);
+
+enum gb_output {
+	GB_OUTPUT_NONE,    /* nothing yet, or there never will be */
+	GB_OUTPUT_AWAITED, /* ended, the API has not named it yet */
+	GB_OUTPUT_INLINE,  /* at the API inside the job; listed once at home */
+	GB_OUTPUT_THERE,   /* a file at the API */
+	GB_OUTPUT_HOME,    /* all of it on the local disk */
+	GB_OUTPUT_LOST,    /* gone at the API and not at home */
+};
+
+struct gb_info {
+	uint32_t slot;
+	const char *name;  /* of the directory, unique, encoded */
+	const char *id;    /* "batches/…" or NULL */
+	const char *state; /* as the user sees it: "DRAFT", "JOB_STATE_PENDING", … */
+	const char *model; /* "models/…" or as the user wrote it */
+	bool draft;        /* nothing is under way or at the API: files can be written */
+	bool submitted;    /* the submission has begun: read-only */
+	bool sent;         /* the API knows the job */
+	bool ended;        /* an end state and nothing more to come */
+	bool own;          /* made or being made from this state directory */
+	bool has_error;    /* gb_job_error has a text */
+	bool has_requests; /* requests.jsonl is on the local disk */
+	bool removing;     /* rmdir goes on behind; not in the tree */
+	enum gb_output output;
+	int64_t results_size; /* bytes, -1: not known yet */
+	struct timespec created, ended_at, updated; /* tv_sec 0: not known */
+	int64_t requests, succeeded, failed, pending; /* -1: not known */
+	time_t learnt;     /* when this was last heard from the API; 0: never */
+	time_t expires;    /* when the API drops results, or the job runs out; 0: n/a */
+};
+
+/* A consistent look at the job; from memory. */
+void gb_job_info(struct gb_job *job, struct gb_info *ret);
+
+/* Malloc'ed texts, NULL when there is none: what is wrong and what to do; the
+ * API's own resource (JSON, without inlined responses). */
+char *gb_job_error(struct gb_job *job);
+char *gb_job_json(struct gb_job *job);
+
+/* Make metadata at most ttl old. Answers 0 at once when it is, when the job has
+ * ended, or offline. One call for all who ask. An API that answers badly is an
+ * error (-EIO, -EACCES, …), one that cannot be reached is not. */
+int gb_job_refresh(struct gb_job *job, struct gb_waiter *w);
+
+/* The same for the whole list; first: only until it has been read once, for at
+ * most 10 s. Readers that do not want to wait pass w NULL: a refresh is started
+ * behind. */
+int gb_list_refresh(struct gb_client *c, bool first, struct gb_waiter *w);
+
+/* Wait until the job has ended and its output is named or given up. 0 at once for
+ * drafts, failed and uncertain submissions, and offline; -EACCES or -ENOENT where
+ * waiting is useless. */
+int gb_job_wait(struct gb_job *job, struct gb_waiter *w);
+
+/* ---- drafts ------------------------------------------------------------------ */
+
+/* Make a local draft. Nothing is sent. -EEXIST when a job of the project bears the
+ * name (as far as the table knows: refresh it first), -EILSEQ, -ENAMETOOLONG. */
+int gb_draft_create(struct gb_client *c, const char *name, struct gb_job **ret);
+/* Rename the directory of a draft. -EPERM once submission has begun. */
+int gb_draft_rename(struct gb_job *job, const char *name);
+/* The model of a draft, "NAME" or "models/NAME". -EINVAL: cannot be one. */
+int gb_draft_set_model(struct gb_job *job, const char *model);
+void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime);
+
+/* ---- files of a job on the local disk ---------------------------------------- */
+
+/*
+ * requests.jsonl and scratch files. A file keeps its number through renames; it
+ * can be written while the job is a draft (scratch: always) and lives until it has
+ * no name and no reference. Numbers start at 256 and are never used again.
+ */
+#define GB_REQUESTS "requests.jsonl"
+#define GB_REJECTED "requests.jsonl.rejected"
+
+struct gb_file *gb_file_ref(struct gb_file *f);
+void gb_file_unref(struct gb_file *f);
+/* -EEXIST with excl, -EROFS for requests.jsonl when the job is no draft, … */
+int gb_file_create(
+	struct gb_job *job, const char *name, bool excl, struct gb_file **ret);
+struct gb_file *gb_file_by_name(struct gb_job *job, const char *name);
+struct gb_file *gb_file_by_number(struct gb_job *job, uint32_t number);
+/* The first named file whose number is at least number. */
+struct gb_file *gb_file_next(struct gb_job *job, uint32_t number);
+uint32_t gb_file_number(const struct gb_file *f);
+/* A copy of its present name into name (256 bytes); false when it has none. */
+bool gb_file_name(struct gb_file *f, char *name);
+int gb_file_stat(struct gb_file *f, struct stat *ret);
+/* Descriptor for reading, borrowed. Never written through. */
+int gb_file_fd(struct gb_file *f);
+/* All of buf at off, or a negative errno. -EROFS once the file is what was sent. */
+int gb_file_write(struct gb_file *f, const void *buf, size_t n, off_t off);
+int gb_file_truncate(struct gb_file *f, off_t size);
+int gb_file_set_times(struct gb_file *f, const struct timespec times[2]);
+/* Make its bytes and its name durable; may take long: answers through w. */
+int gb_file_sync(struct gb_file *f, struct gb_waiter *w);
+int gb_file_unlink(struct gb_job *job, const char *name);
+/* Rename within a job or between jobs, replacing; not for a rename that submits. */
+int gb_file_rename(struct gb_job *from, const char *name, struct gb_job *to,
+	const char *new_name, bool noreplace);
+/* The writer was killed or failed: no close submits this content any more, until
+ * it is cut to nothing, replaced, or submitted by rename or ctl. Remembered on
+ * disk. why goes into `error`. */
+void gb_file_taint(struct gb_file *f, const char *why);
+bool gb_file_tainted(struct gb_file *f);
+/* Explain in `error` why a close did not submit (the draft stays a draft). */
+void gb_job_explain(struct gb_job *job, const char *why);
+
+/* ---- verbs ------------------------------------------------------------------- */
+
+enum gb_by { GB_BY_CLOSE, GB_BY_CTL };
+
+/* Submit the draft's requests.jsonl: check, upload, create. The waiter is answered
+ * when the API has (background: when the bytes are safe and checked). Dropping the
+ * last waiter before the create is intended gives the submission up; afterwards it
+ * goes on and the state tells. A content that was refused by the check is not
+ * looked at again by close until it changes: 0.
+ * The caller has made sure that nobody can still write to the file. */
+int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w);
+/* The same for a rename of file `name` of `from` onto requests.jsonl of `job`. If
+ * the check refuses, or it fails before the create is intended, nothing is moved
+ * and the bytes are kept as requests.jsonl.rejected too. Never -EINVAL,
+ * -EOPNOTSUPP, -ENOSYS or -EXDEV: -EBADMSG instead. */
+int gb_submit_rename(
+	struct gb_job *from, const char *name, struct gb_job *job, struct gb_waiter *w);
+/* Check the draft, send nothing. */
+int gb_check(struct gb_job *job, struct gb_waiter *w);
+int gb_cancel(struct gb_job *job, struct gb_waiter *w);
+/* Bring the results home now. */
+int gb_fetch_home(struct gb_job *job, struct gb_waiter *w);
+/* Settle an uncertain submission by hand: id is it; or send again knowingly. */
+int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w);
+int gb_resubmit(struct gb_job *job, struct gb_waiter *w);
+/* Remove: a draft locally (0 at once), an ended job at the API, others by cancel
+ * first. Answered when the first step is accepted, within 10 s. */
+int gb_remove(struct gb_job *job, struct gb_waiter *w);
+
+/* Which verbs fit now, as a set of bits in this order. */
+enum gb_verb { GB_SUBMIT = 1, GB_CHECK = 2, GB_CANCEL = 4, GB_FETCH_VERB = 8,
+	GB_ADOPT = 16, GB_RESUBMIT = 32 };
+unsigned gb_verbs(struct gb_job *job);
+
+/* ---- results ------------------------------------------------------------------ */
+
+/* The output file of a job, backed by a sparse file that fills as it is read.
+ * Opening costs nothing. -ENOENT: there is none; -EINPROGRESS as everywhere (an
+ * inline output of unknown kind is looked for first). */
+int gb_results_open(struct gb_job *job, struct gb_results **ret);
+void gb_results_close(struct gb_results *r);
+/* Size in bytes into *ret. One small request the first time, unless a read has
+ * told already. 0 with *ret -1: the API tells no length. */
+int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
+/* How many bytes at off, up to n, can be read from gb_results_fd now: > 0; 0: off
+ * is at or past the end; -EINPROGRESS: asked for, done() is called when it is worth
+ * asking again (err 0) or it failed. */
+ssize_t gb_results_ready(
+	struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
+int gb_results_fd(struct gb_results *r);
+/* Whether every byte is local, so that kernel caches may keep it. */
+bool gb_results_complete(struct gb_results *r);
+
+/* ---- the project ---------------------------------------------------------------- */
+
+/* Texts for people, written to out: `name value` lines; a line per running
+ * transfer; a table of all jobs (TSV). From memory. */
+void gb_status(struct gb_client *c, FILE *out);
+void gb_transfers(struct gb_client *c, FILE *out);
+void gb_jobs_table(struct gb_client *c, FILE *out);
+/* Descriptor of the append-only ledger, borrowed, for pread. */
+int gb_history_fd(struct gb_client *c);
+/* Models that can run batches, one name a line, malloc'ed; asked at most once an
+ * hour. When -EINPROGRESS was answered call again with w NULL, which takes what is
+ * known (an empty text if nothing is). */
+int gb_models(struct gb_client *c, struct gb_waiter *w, char **ret);
+
+/* The state directory's disk, as statvfs. */
+int gb_statvfs(struct gb_client *c, struct statvfs *ret);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

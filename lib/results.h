@@ -1,0 +1,107 @@
+/*
+ * The output of one job, downloaded as it is read.
+ *
+ * A struct gb_results stands for one output file of the API and its local copy: a
+ * sparse data file NAME, and beside it NAME.map, which says which bytes of it are
+ * there (checksummed, versioned, never trusted: what does not fit costs a new
+ * download, not a wrong byte). Output never changes at the API, so a size once
+ * known is known for good.
+ *
+ * Downloads run on the engine thread and write into the data file; a reader is
+ * answered as soon as its bytes are there and reads them from the descriptor.
+ * Nothing is paused: a download that nobody follows is broken off.
+ *
+ *   - A read at offset 0, or where an earlier read ended, starts a stream: one GET
+ *     to the end. It may run ahead of its readers by 8 MiB, or by twice what they
+ *     have read from it; there it is broken off, and a new one starts when a
+ *     reader comes near.
+ *   - A read elsewhere fetches a bounded range (1 MiB, aligned).
+ *   - A read that a running download will reach soon waits for it.
+ *   - A server that ignores Range gets one stream from 0, never broken off while
+ *     somebody waits.
+ *   - results_fetch downloads everything that is missing, whoever reads.
+ *
+ * Nothing is believed: Content-Range must be what was asked, the total must agree
+ * with what is known, a body that ends short or inside a line (the last one) is
+ * broken. After a broken transfer the rest is asked for again, with backoff, up to
+ * 5 times without progress; then waiters get the error.
+ *
+ * Threads: any, unless said otherwise. One mutex per object; the engine's callbacks
+ * take it; it is never held across a call out.
+ */
+#ifndef GB_RESULTS_H
+#define GB_RESULTS_H
+
+#include "engine.h"
+#include "waiter.h"
+
+enum results_event {
+	RESULTS_SIZED,  /* the size became known */
+	RESULTS_FILLED, /* every byte is local: call results_seal on a worker */
+	RESULTS_LOST,   /* 404 or 403: the API has it no more */
+};
+
+struct results_config {
+	struct engine *engine;
+	int dirfd;        /* where the data file lives; borrowed, outlives the object */
+	const char *name; /* of the data file; copied */
+	const char *file; /* "files/…" at the API; NULL: only what is local; copied */
+	bool offline;     /* fetch nothing: what is not local is -EHOSTUNREACH */
+	/* On the engine thread or a reader's, without locks. */
+	void (*event)(void *arg, struct gb_results *r, enum results_event ev);
+	void *arg;
+};
+
+/* Look at what is local. -ENOENT: no file at the API and nothing local. Never
+ * blocks on the network. One reference for the caller. */
+int results_new(const struct results_config *c, struct gb_results **ret);
+struct gb_results *results_ref(struct gb_results *r);
+/* The last one stops downloads, saves the map, closes. */
+void results_unref(struct gb_results *r);
+
+/* Readers count so that streams nobody follows can stop. gb_results_open/close of
+ * the public header are results_ref + results_reader(+1) and the reverse. */
+void results_reader(struct gb_results *r, int delta);
+
+/* As gb_results_size, gb_results_ready, gb_results_complete. Order for the size:
+ * known; running or first GET (`Range: bytes=0-0`) asked once however many ask. */
+int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
+ssize_t results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
+int results_fd(struct gb_results *r);
+bool results_complete(struct gb_results *r);
+int64_t results_known_size(struct gb_results *r); /* -1: not known; no request */
+
+/* Download all that is missing; 0 at once when complete. Sealing is the caller's. */
+int results_fetch(struct gb_results *r, struct gb_waiter *w);
+
+/* Blocking, for a worker: make the complete file durable (fdatasync, map, fsync of
+ * the directory). */
+int results_seal(struct gb_results *r);
+
+/* Blocking, for a worker: move data and map to dirfd (borrowed from now on) under
+ * name; copies where they are on different filesystems. Readers go on. */
+int results_rehome(struct gb_results *r, int dirfd, const char *name);
+
+/* Progress for `.batchfs/transfers`: false when nothing runs. rate: bytes a second
+ * over the last seconds; total -1: unknown. */
+struct results_progress {
+	int64_t have, total;
+	double rate;
+};
+bool results_progress(struct gb_results *r, struct results_progress *ret);
+
+/* Whether dirfd/name holds a complete, sealed copy, and its size. Cheap: reads the
+ * map's head, not the data. */
+bool results_sealed(int dirfd, const char *name, int64_t *ret_size);
+
+/* Write an already complete file: used for inline output, composed by
+ * api_get into a descriptor. Open a temporary, fill it, then publish it with a map.
+ * Blocking, for a worker. */
+int results_publish(int dirfd, const char *tmp, const char *name);
+
+/* Keep a cache directory of such files below max bytes (of disk blocks): the least
+ * recently used go first, never one for which pinned() says true. Blocking. */
+int results_trim(int dirfd, uint64_t max, bool (*pinned)(void *arg, const char *name),
+	void *arg);
+
+#endif

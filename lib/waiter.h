@@ -1,0 +1,40 @@
+/*
+ * Queues of waiters (struct gb_waiter of gembatch.h).
+ *
+ * A queue belongs to the object that is waited for; its owner wakes it. All queues
+ * share one lock of their own, a leaf: nothing else is ever locked under it, so
+ * any function here may be called with any other lock held except that
+ * waitq_wake* calls out and must be called with none.
+ */
+#ifndef GB_WAITER_H
+#define GB_WAITER_H
+
+#include "gembatch.h"
+
+struct gb_waitq {
+	struct gb_waiter *head, **tail;
+	size_t count;
+};
+
+void waitq_init(struct gb_waitq *q);
+
+/* Hold w. lo and hi are for the owner (a byte range, say). Returns -EINPROGRESS,
+ * so that callers can pass it on. */
+int waitq_add(struct gb_waitq *q, struct gb_waiter *w, uint64_t lo, uint64_t hi);
+
+size_t waitq_count(struct gb_waitq *q);
+
+/* Detach and call all waiters, or those with lo < limit. */
+void waitq_wake(struct gb_waitq *q, int err);
+void waitq_wake_below(struct gb_waitq *q, uint64_t limit, int err);
+
+/* Two halves, for callers that decide under a lock and call without it: move all
+ * waiters of q to the list `to` (a local queue), then waitq_call it. A waiter that
+ * was moved can still be dropped until waitq_call reaches it. */
+void waitq_move(struct gb_waitq *q, struct gb_waitq *to);
+/* Move those for which pred holds. */
+void waitq_move_if(struct gb_waitq *q, struct gb_waitq *to,
+	bool (*pred)(const struct gb_waiter *w, void *arg), void *arg);
+void waitq_call(struct gb_waitq *q, int err);
+
+#endif
