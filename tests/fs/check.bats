@@ -1,0 +1,174 @@
+#!/usr/bin/env bats
+# The check before anything is sent: what is refused, what `error` says about it, and
+# that nothing is lost.
+
+load helpers
+
+setup() { start_emulator; mount_jobs; draft a; J=$MNT/a/requests.jsonl; }
+teardown() { stop_all; }
+
+good() { echo '{"key":"'"$1"'","request":{"contents":[{"parts":[{"text":"x"}]}]}}'; }
+
+# refused FILE: by close and by ctl with EBADMSG; the bytes stay; error has all the
+# other arguments; nothing was sent.
+refused() {
+	local file=$1 text part
+	shift
+	run -1 cp "$file" "$J"
+	same EBADMSG "$(errno_of_ctl a submit)"
+	same EBADMSG "$(errno_of_ctl a check)"
+	cmp "$file" "$J"
+	text=$(cat "$MNT/a/error")
+	for part; do
+		contains "$text" "$part"
+	done
+	[ "$(printf '%s\n' "$text" | wc -l)" -ge 2 ]
+	bought_nothing a
+	same 0 "$(files_at_api)"
+}
+
+@test "no JSON at all" {
+	{ good 1; echo 'Hello'; good 3; } >"$HOME/f"
+	refused "$HOME/f" 2
+}
+
+@test "JSON that is no object" {
+	{ good 1; echo '[1,2]'; echo '"text"'; echo 7; } >"$HOME/f"
+	refused "$HOME/f" 2 3 4
+}
+
+@test "the first bad lines are named by number, not all of a thousand" {
+	for ((i = 0; i < 1000; i++)); do echo nonsense; done >"$HOME/f"
+	refused "$HOME/f" 1 2 3
+	[ "$(wc -l <"$MNT/a/error")" -lt 100 ]
+}
+
+@test "two values on a line" {
+	{ good 1; echo "$(good 2)$(good 3)"; } >"$HOME/f"
+	refused "$HOME/f" 2
+}
+
+@test "an object over two lines" {
+	jq . <<<"$(good 1)" >"$HOME/f"
+	refused "$HOME/f" 1
+}
+
+@test "an object without a request" {
+	{ good 1; echo '{"key":"x"}'; echo '{}'; } >"$HOME/f"
+	refused "$HOME/f" 2 3 request
+}
+
+@test "a request that is no object" {
+	echo '{"key":"x","request":"text"}' >"$HOME/f"
+	refused "$HOME/f" 1 request
+}
+
+@test "a key that is no string" {
+	echo '{"key":7,"request":{"contents":[]}}' >"$HOME/f"
+	refused "$HOME/f" 1 key
+}
+
+@test "a key twice" {
+	{ good x; good y; good x; } >"$HOME/f"
+	refused "$HOME/f" 3 x
+}
+
+@test "a key twice, spelt differently in JSON" {
+	{ good 'A'; good '\u0041'; } >"$HOME/f"
+	refused "$HOME/f" 2
+}
+
+@test "a key twice among a hundred thousand" {
+	jq -cn 'range(100000) | {key: "k\(. % 99999)", request: {contents: []}}' >"$HOME/f"
+	refused "$HOME/f" 100000 k0
+}
+
+@test "a key that is what a line number becomes" {
+	{ good 2; echo '{"contents":[{"parts":[{"text":"x"}]}]}'; } >"$HOME/f"
+	refused "$HOME/f" 2
+}
+
+@test "the last line cut short" {
+	{ good 1; good 2 | head -c 30; } >"$HOME/f"
+	refused "$HOME/f" 2
+}
+
+@test "a line that is not UTF-8" {
+	{ good 1; good $'caf\xe9'; } >"$HOME/f"
+	refused "$HOME/f" 2 UTF-8
+}
+
+@test "a NUL in a line" {
+	{ good 1; printf '{"key":"a\0b","request":{"contents":[]}}\n'; } >"$HOME/f"
+	refused "$HOME/f" 2
+}
+
+@test "nothing but blank lines" {
+	printf '\n\n \n' >"$HOME/f"
+	refused "$HOME/f" request
+}
+
+@test "UTF-16" {
+	good 1 | iconv -t UTF-16 >"$HOME/f"
+	refused "$HOME/f" 1
+}
+
+@test "a JSON array of requests, as people make by mistake" {
+	{ good 1; good 2; } | jq -s . >"$HOME/f"
+	refused "$HOME/f" 1
+}
+
+@test "ctl submit without any request" {
+	same EBADMSG "$(errno_of_ctl a submit)"
+	state_is a DRAFT
+}
+
+@test "over 2 GB is EFBIG" {
+	# A sparse file: blanks between two lines would be dropped, so make one long line.
+	python3 - "$J" <<-'P'
+		import os, sys, errno
+		fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+		head = b'{"key":"x","request":{"contents":[{"parts":[{"text":"'
+		os.write(fd, head)
+		block = b"x" * (1 << 20)
+		for _ in range(2050):
+		    os.write(fd, block)
+		os.write(fd, b'"}]}]}}\n')
+		os.close(fd)
+	P
+	same EFBIG "$(errno_of_ctl a check)"
+	contains "$(cat "$MNT/a/error")" "2"
+	same EFBIG "$(errno_of_ctl a submit)"
+	bought_nothing a
+}
+
+@test "mended in place: error goes, and it is bought" {
+	{ good 1; echo nonsense; } >"$HOME/f"
+	refused "$HOME/f" 2
+	sed -i '2d' "$J"
+	[ ! -e "$MNT/a/error" ]
+	same 1 "$(calls create)"
+	succeeded a
+}
+
+@test "a content that was refused is not checked and refused again by every close" {
+	echo nonsense >"$HOME/f"
+	run -1 cp "$HOME/f" "$J"
+	run -0 cat "$J"
+	same OK "$(errno_of 'os.close(os.open(a[0], os.O_WRONLY))' "$J")"
+}
+
+@test "ctl check: sends nothing, stats counts, no error" {
+	{ good 1; good 2; good 3; } >>"$J"
+	same OK "$(errno_of_ctl a check)"
+	same 3 "$(value_of request_count "$MNT/a/stats")"
+	bought_nothing a
+	[ ! -e "$MNT/a/error" ]
+	same 0 "$(files_at_api)"
+}
+
+@test "CR LF line ends pass" {
+	{ good 1; good 2; } | sed 's/$/\r/' >"$J"
+	succeeded a
+	same 2 "$(value_of request_count "$MNT/a/stats")"
+}

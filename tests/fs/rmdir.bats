@@ -1,0 +1,218 @@
+#!/usr/bin/env bats
+# rmdir: drafts, jobs in every state, refusals, the trash; rm -r.
+
+load helpers
+
+setup() { start_emulator; mount_jobs; }
+teardown() { stop_all; }
+
+@test "an ended job is deleted at the API" {
+	submit_job a
+	ended a
+	rmdir "$MNT/a"
+	[ ! -e "$MNT/a" ]
+	becomes 0 jobs_at_api
+	remount_jobs
+	[ ! -e "$MNT/a" ]
+}
+
+@test "a pending job is cancelled first, then deleted" {
+	knob pending=1000
+	submit_job a
+	rmdir "$MNT/a"
+	[ ! -e "$MNT/a" ]
+	same 1 "$(calls cancel)"
+	becomes 0 jobs_at_api
+}
+
+@test "a running job is cancelled first, then deleted" {
+	knob pending=0 running=1000
+	submit_job a
+	eventually state_is a JOB_STATE_RUNNING
+	rmdir "$MNT/a"
+	same 1 "$(calls cancel)"
+	becomes 0 jobs_at_api
+}
+
+@test "the uploads go, too" {
+	submit_job a
+	ended a
+	rmdir "$MNT/a"
+	becomes 0 files_at_api
+}
+
+@test "the deletion goes on behind over a restart" {
+	knob pending=1000 cancel_delay=2
+	submit_job a
+	rmdir "$MNT/a"
+	contains "$(cat "$MNT/.batchfs/status")" a
+	remount_jobs
+	[ ! -e "$MNT/a" ]
+	becomes 0 jobs_at_api
+}
+
+@test "the deletion goes on behind over kill -9" {
+	knob pending=1000 cancel_delay=2
+	submit_job a
+	rmdir "$MNT/a"
+	kill_batchfs
+	mount_jobs
+	[ ! -e "$MNT/a" ]
+	becomes 0 jobs_at_api
+}
+
+@test "a first step that the API refuses: the error, and nothing is lost" {
+	submit_job a
+	ended a
+	eventually results_home a
+	fault 'match=delete&kind=status&status=403&count=0'
+	same EACCES "$(errno_of 'os.rmdir(a[0])' "$MNT/a")"
+	state_is a JOB_STATE_SUCCEEDED
+	same 3 "$(grep -c . "$MNT/a/results.jsonl")"
+	requests 3 | cmp - "$MNT/a/requests.jsonl"
+}
+
+@test "a later step that the API refuses: the directory comes back with error" {
+	knob pending=1000
+	submit_job a
+	fault 'match=delete&kind=status&status=403&count=0'
+	rmdir "$MNT/a"
+	eventually test -s "$MNT/a/error"
+	[ -d "$MNT/a" ]
+}
+
+@test "a job that is gone at the API already" {
+	submit_job a
+	ended a
+	api DELETE "/v1beta/$(cat "$MNT/a/id")"
+	rmdir "$MNT/a"
+	[ ! -e "$MNT/a" ]
+}
+
+@test "no network: the error, and nothing is lost" {
+	submit_job a
+	ended a
+	stop_emulator
+	same EHOSTUNREACH "$(errno_of 'os.rmdir(a[0])' "$MNT/a")"
+	state_is a JOB_STATE_SUCCEEDED
+}
+
+@test "rmdir=ended: a job that has not ended is EBUSY" {
+	unmount_jobs
+	mount_jobs -o rmdir=ended
+	knob pending=1000
+	submit_job a
+	same EBUSY "$(errno_of 'os.rmdir(a[0])' "$MNT/a")"
+	same 0 "$(calls cancel)"
+	echo cancel >"$MNT/a/ctl"
+	ended a
+	rmdir "$MNT/a"
+	draft d
+	rmdir "$MNT/d"
+}
+
+@test "readers of wait get ENOENT" {
+	knob pending=1000
+	submit_job a
+	cat "$MNT/a/wait" >"$HOME/out" 2>&1 3>&- &
+	local pid=$!
+	sleep 0.3
+	rmdir "$MNT/a"
+	run -1 wait $pid
+	contains "$(cat "$HOME/out")" "No such file"
+}
+
+@test "local copies go to the trash, and none with trash=0" {
+	local state=$XDG_STATE_HOME/batchfs/default@127.0.0.1:$EMU_PORT
+	submit_job a
+	ended a
+	cp "$MNT/a/results.jsonl" "$HOME/results"
+	eventually results_home a
+	rmdir "$MNT/a"
+	eventually grep -rqF '"k1"' "$state/trash"
+	find "$state/trash" -type f -exec cmp -s {} "$HOME/results" \; -print | grep -q .
+	remount_jobs -o trash=0
+	submit_job b
+	ended b
+	requests 3 other >"$HOME/other"
+	rmdir "$MNT/b"
+	becomes 0 jobs_at_api
+	run ! grep -rqF '"other 1"' "$state"
+}
+
+@test "a name can be used again" {
+	submit_job a
+	ended a
+	rmdir "$MNT/a"
+	submit_job a
+	succeeded a
+	same 2 "$(calls create)"
+}
+
+@test "rm -r stops at the first file that is not the user's, and the job stays" {
+	submit_job a
+	ended a
+	run -1 rm -r "$MNT/a"
+	contains "$output" "Operation not permitted"
+	run -1 rm -rf "$MNT/a"
+	[ -d "$MNT/a" ]
+	state_is a JOB_STATE_SUCCEEDED
+	[ -s "$MNT/a/requests.jsonl" ]
+	same 1 "$(jobs_at_api)"
+}
+
+@test "find -delete and shutil.rmtree delete no job" {
+	submit_job a
+	ended a
+	run ! find "$MNT/a" -delete
+	run ! python3 -c 'import shutil, sys; shutil.rmtree(sys.argv[1])' "$MNT/a"
+	[ -d "$MNT/a" ]
+	same 1 "$(jobs_at_api)"
+}
+
+@test "a job made elsewhere and deleted elsewhere leaves the tree" {
+	unmount_jobs
+	mount_jobs -o ttl=0,fetch=read
+	local id
+	id=$(make_foreign_job a)
+	eventually test -d "$MNT/a"
+	api DELETE "/v1beta/$id"
+	# The whole list is read at most every five minutes; a look at the job itself asks.
+	eventually sh -c 'cat "$1/state" >/dev/null 2>&1; ! ls "$(dirname "$1")" | grep -q a' - "$MNT/a" ||
+		skip "not within the test's patience: the contract gives five minutes"
+}
+
+@test "a job sent from here and deleted elsewhere stays until rmdir" {
+	submit_job a
+	ended a
+	eventually results_home a
+	api DELETE "/v1beta/$(cat "$MNT/a/id")"
+	remount_jobs -o ttl=0
+	ls "$MNT"
+	sleep 1
+	[ -d "$MNT/a" ]
+	same 3 "$(grep -c . "$MNT/a/results.jsonl")"
+	rmdir "$MNT/a"
+	[ ! -e "$MNT/a" ]
+}
+
+@test "unlink of what is not the user's is EPERM" {
+	submit_job a
+	ended a
+	for f in requests.jsonl state stats model id job.json ctl results.jsonl; do
+		echo "$f"
+		same EPERM "$(errno_of 'os.unlink(a[0])' "$MNT/a/$f")"
+	done
+	draft d
+	for f in state stats model ctl; do
+		echo "$f"
+		same EPERM "$(errno_of 'os.unlink(a[0])' "$MNT/d/$f")"
+	done
+}
+
+@test "rmdir of what is no job" {
+	same ENOENT "$(errno_of 'os.rmdir(a[0])' "$MNT/nothing")"
+	same EPERM "$(errno_of 'os.rmdir(a[0])' "$MNT/.batchfs")"
+	submit_job a
+	same ENOTDIR "$(errno_of 'os.rmdir(a[0])' "$MNT/a/state")"
+}
