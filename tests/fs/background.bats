@@ -1,0 +1,106 @@
+#!/usr/bin/env bats
+# submit=background: close returns when the bytes are safe, the rest goes on behind.
+
+load helpers
+
+setup() {
+	start_emulator
+	mount_jobs -o submit=background
+	IN=$HOME/in.jsonl
+	requests 10 >"$IN"
+	draft a
+	J=$MNT/a/requests.jsonl
+}
+teardown() { stop_all; }
+
+@test "the job is made behind, once" {
+	cp "$IN" "$J"
+	becomes 1 jobs_at_api
+	succeeded a
+	bought_once a "$IN"
+}
+
+@test "bad requests are refused by close all the same" {
+	same EBADMSG "$(errno_of_write "$J" nonsense)"
+	bought_nothing a
+}
+
+@test "no network: queued, and sent when it is back" {
+	stop_emulator
+	cp "$IN" "$J"
+	[ "$(cat "$MNT/a/state")" != DRAFT ]
+	start_emulator
+	becomes 1 jobs_at_api
+	bought_once a "$IN"
+}
+
+@test "unsent work is sent at the next mount" {
+	stop_emulator
+	cp "$IN" "$J"
+	unmount_jobs
+	start_emulator
+	mount_jobs
+	becomes 1 jobs_at_api
+	bought_once a "$IN"
+}
+
+@test "unsent work is sent after kill -9, once" {
+	stop_emulator
+	cp "$IN" "$J"
+	kill_batchfs
+	start_emulator
+	mount_jobs
+	becomes 1 jobs_at_api
+	bought_once a "$IN"
+}
+
+@test "a 429 at create is no failure: QUEUED, sent when an own job ends" {
+	knob max_jobs=1 pending=2
+	make_foreign_job f >/dev/null
+	cp "$IN" "$J"
+	eventually state_is a QUEUED
+	remount_jobs -o submit=background
+	state_is a QUEUED
+}
+
+@test "a 429 that is about billing ends it" {
+	fault 'match=create&kind=status&status=429&count=0&text=Your+prepayment+credits+are+depleted.'
+	cp "$IN" "$J"
+	eventually state_is a SUBMIT_FAILED
+	contains "$(cat "$MNT/a/error")" "prepayment credits"
+}
+
+@test "offline: queued; sent by the next mount that is online" {
+	unmount_jobs
+	mount_jobs -o offline,submit=background
+	cp "$IN" "$J"
+	same 0 "$(calls create)"
+	unmount_jobs
+	mount_jobs
+	becomes 1 jobs_at_api
+	bought_once a "$IN"
+}
+
+@test "queued for one key, it is not sent by itself under another" {
+	stop_emulator
+	cp "$IN" "$J"
+	unmount_jobs
+	start_emulator
+	GEMINI_API_KEY=another-key mount_jobs
+	sleep 1
+	same 0 "$(calls create)"
+	cat "$MNT/a/state" "$MNT/a/error" || true
+	unmount_jobs
+	mount_jobs
+	becomes 1 jobs_at_api
+}
+
+@test "queued work can be removed, and is never sent" {
+	stop_emulator
+	cp "$IN" "$J"
+	rmdir "$MNT/a"
+	start_emulator
+	remount_jobs
+	sleep 1
+	same 0 "$(calls create)"
+}

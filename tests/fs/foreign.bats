@@ -1,0 +1,153 @@
+#!/usr/bin/env bats
+# Jobs of other clients: they show, can be read, cancelled, removed; ten thousand too.
+
+load helpers
+
+setup() { start_emulator --set max_jobs=0; }
+teardown() { stop_all; }
+
+# many N: jobs of one request, by one connection.
+many() {
+	python3 - "$EMU_PORT" "$1" <<-'P'
+		import http.client, json, sys
+		c = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
+		for i in range(int(sys.argv[2])):
+		    body = {"batch": {"displayName": "job-%05d" % i, "inputConfig": {"requests": {"requests": [
+		        {"request": {"contents": [{"parts": [{"text": "prompt %d" % i}]}]}, "metadata": {"key": "k"}}]}}}}
+		    c.request("POST", "/v1beta/models/gemini-2.5-flash:batchGenerateContent", json.dumps(body),
+		        {"x-goog-api-key": "test-key", "content-type": "application/json"})
+		    r = c.getresponse()
+		    text = r.read()
+		    assert r.status == 200, text
+	P
+}
+
+@test "a job made before the mount shows at the first look" {
+	make_foreign_job old
+	mount_jobs
+	same old "$(ls "$MNT")"
+	ended old
+	same 3 "$(jq -r .key "$MNT/old/results.jsonl" | grep -c .)"
+}
+
+@test "a job made after the mount shows, too" {
+	mount_jobs
+	ls "$MNT"
+	make_foreign_job new
+	eventually sh -c 'ls "$1" | grep -qx new' - "$MNT"
+}
+
+@test "a name that was looked for in vain is found when the job is there" {
+	mount_jobs
+	run ! cat "$MNT/later/state"
+	make_foreign_job later
+	eventually cat "$MNT/later/state"
+}
+
+@test "it has no requests.jsonl, and cannot be written" {
+	make_foreign_file_job f
+	mount_jobs
+	ls "$MNT"
+	[ ! -e "$MNT/f/requests.jsonl" ]
+	run ! cp <(requests 1) "$MNT/f/requests.jsonl"
+	same 1 "$(jobs_at_api)"
+	ended f
+	requests 3 | jq -r .key | cmp - <(jq -r .key "$MNT/f/results.jsonl" | sort)
+}
+
+@test "it can be cancelled and removed" {
+	knob pending=1000
+	make_foreign_file_job f
+	mount_jobs
+	eventually test -d "$MNT/f"
+	echo cancel >"$MNT/f/ctl"
+	ended f
+	rmdir "$MNT/f"
+	becomes 0 jobs_at_api
+}
+
+@test "uploads of others are not deleted" {
+	make_foreign_file_job f
+	mount_jobs
+	eventually test -d "$MNT/f"
+	ended f
+	rmdir "$MNT/f"
+	becomes 0 jobs_at_api
+	same 1 "$(files_at_api)"
+}
+
+@test "small pages, and a list without inputConfig" {
+	knob page_cap=7 list_input_config=off
+	many 50
+	mount_jobs
+	same 50 "$(ls "$MNT" | wc -l)"
+	submit_job mine
+	succeeded mine
+}
+
+@test "an empty list without page size, an empty project" {
+	knob page_default=0
+	mount_jobs
+	same "" "$(ls "$MNT")"
+	make_foreign_job f
+	eventually test -d "$MNT/f"
+}
+
+@test "jobs without stats, state or model" {
+	knob no_stats=on echo_model=off
+	make_foreign_job a
+	mount_jobs
+	eventually test -d "$MNT/a"
+	ended a
+	cat "$MNT/a/stats" "$MNT/a/model" "$MNT/a/state"
+	knob state_missing=on
+	make_foreign_job b
+	eventually test -d "$MNT/b"
+	timeout "$PATIENCE" cat "$MNT/b/wait"
+}
+
+@test "times without fractions, with 3 or 6 digits, and going back" {
+	for t in time_digits=0 time_digits=3 time_digits=6 time_back=on; do
+		knob $t
+		make_foreign_job "${t/=/-}"
+	done
+	mount_jobs
+	same 4 "$(ls "$MNT" | wc -l)"
+	for d in "$MNT"/*; do
+		local age=$(($(date +%s) - $(stat -c %Y "$d")))
+		[ $age -ge -5 ] && [ $age -lt 600 ]
+	done
+}
+
+@test "ten thousand jobs" {
+	many 10000
+	mount_jobs
+	same 10000 "$(timeout 60 ls "$MNT" | wc -l)"
+	same 10000 "$(timeout 60 ls -l "$MNT" | grep -c job-)"
+	same 10000 "$(timeout 60 find "$MNT" -maxdepth 1 -name 'job-*' -type d | wc -l)"
+	[[ $(cat "$MNT/job-00000/state") == JOB_STATE_* ]]
+	[[ $(cat "$MNT/job-09999/state") == JOB_STATE_* ]]
+	[ -d "$MNT/job-04711" ]
+	[ ! -e "$MNT/job-10000" ]
+	same 10001 "$(wc -l <"$MNT/.batchfs/jobs")"
+	submit_job mine
+	succeeded mine
+	# Known, ended jobs are not listed again: a remount asks little.
+	eventually sh -c '! grep -q PENDING "$1"' - "$MNT/.batchfs/jobs"
+	# … and a job each is not asked for.
+	[ "$(calls get)" -lt 1000 ]
+	remount_jobs
+	same 10001 "$(timeout 60 ls "$MNT" | wc -l)"
+}
+
+@test "a listing goes on while jobs come" {
+	many 500
+	mount_jobs -o ttl=0
+	many 100 >/dev/null 2>&1 3>&- &
+	local pid=$!
+	for _ in 1 2 3 4 5; do
+		[ "$(ls "$MNT" | sort | uniq -d | grep -c .)" = 0 ]
+		[ "$(ls "$MNT" | wc -l)" -ge 500 ]
+	done
+	wait $pid
+}
