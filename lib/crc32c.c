@@ -21,7 +21,7 @@ static void make_table(void)
 	for (uint32_t i = 0; i < 256; i++)
 		for (int t = 1; t < 8; t++)
 			table[t][i] = (table[t - 1][i] >> 8) ^
-				table[0][table[t - 1][i] & 255];
+				      table[0][table[t - 1][i] & 255];
 }
 
 static uint32_t crc_table(uint32_t crc, const unsigned char *p, size_t n)
@@ -29,10 +29,10 @@ static uint32_t crc_table(uint32_t crc, const unsigned char *p, size_t n)
 	pthread_once(&table_once, make_table);
 	for (; n >= 8; p += 8, n -= 8) {
 		crc ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-			(uint32_t)p[3] << 24;
+		       (uint32_t)p[3] << 24;
 		crc = table[7][crc & 255] ^ table[6][crc >> 8 & 255] ^
-			table[5][crc >> 16 & 255] ^ table[4][crc >> 24] ^ table[3][p[4]] ^
-			table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
+		      table[5][crc >> 16 & 255] ^ table[4][crc >> 24] ^ table[3][p[4]] ^
+		      table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
 	}
 	for (; n > 0; p++, n--)
 		crc = (crc >> 8) ^ table[0][(crc ^ *p) & 255];

@@ -7,17 +7,17 @@
 /* Classes of bytes. Lead bytes whose second byte is restricted stand alone. */
 enum {
 	ASCII,
-	CONT_8, /* 80..8f */
-	CONT_9, /* 90..9f */
+	CONT_8,  /* 80..8f */
+	CONT_9,  /* 90..9f */
 	CONT_AB, /* a0..bf */
-	LEAD_2, /* c2..df */
+	LEAD_2,  /* c2..df */
 	LEAD_E0, /* second byte a0..bf, else overlong */
-	LEAD_3, /* e1..ec, ee, ef */
+	LEAD_3,  /* e1..ec, ee, ef */
 	LEAD_ED, /* second byte 80..9f, else a surrogate */
 	LEAD_F0, /* second byte 90..bf, else overlong */
-	LEAD_4, /* f1..f3 */
+	LEAD_4,  /* f1..f3 */
 	LEAD_F4, /* second byte 80..8f, else past U+10FFFF */
-	NEVER, /* c0, c1, f5..ff */
+	NEVER,   /* c0, c1, f5..ff */
 };
 
 const uint8_t utf8_class[256] = {
@@ -40,14 +40,14 @@ const uint8_t utf8_class[256] = {
 /* States: 0 start, 1 bad, then how many bytes are to come and which. */
 enum { S, B = UTF8_BAD, ONE, TWO, THREE, AFTER_E0, AFTER_ED, AFTER_F0, AFTER_F4 };
 
-#define CONTINUE(c8, c9, cab)                                                            \
-	{                                                                                \
-		B, c8, c9, cab, B, B, B, B, B, B, B, B, B, B, B, B                       \
+#define CONTINUE(c8, c9, cab)                                                          \
+	{                                                                              \
+		B, c8, c9, cab, B, B, B, B, B, B, B, B, B, B, B, B                     \
 	}
 
 const uint8_t utf8_next[9][16] = {
-	[S] = {S, B, B, B, ONE, AFTER_E0, TWO, AFTER_ED, AFTER_F0, THREE, AFTER_F4, B, B, B,
-		B, B},
+	[S] = {S, B, B, B, ONE, AFTER_E0, TWO, AFTER_ED, AFTER_F0, THREE, AFTER_F4, B,
+		B, B, B, B},
 	[B] = CONTINUE(B, B, B),
 	[ONE] = CONTINUE(S, S, S),
 	[TWO] = CONTINUE(ONE, ONE, ONE),

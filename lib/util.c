@@ -276,7 +276,8 @@ int util_remove_tree(int dirfd, const char *name)
 	r = -errno;
 	/* readdir may pass over names while others are being removed: again. */
 	for (int round = 0; round < 8; round++) {
-		fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		fd = openat(
+			dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			return errno == ENOENT ? 0 : errno == ENOTDIR ? r : -errno;
 		r = empty_directory(fd);
@@ -351,11 +352,11 @@ static bool parse_zone(const char **p, long *ret_seconds)
 static bool parse_date_time(const char **p, struct tm *tm)
 {
 	return parse_digits(p, 4, &tm->tm_year) && parse_char(p, "-") &&
-		parse_digits(p, 2, &tm->tm_mon) && parse_char(p, "-") &&
-		parse_digits(p, 2, &tm->tm_mday) && parse_char(p, "Tt") &&
-		parse_digits(p, 2, &tm->tm_hour) && parse_char(p, ":") &&
-		parse_digits(p, 2, &tm->tm_min) && parse_char(p, ":") &&
-		parse_digits(p, 2, &tm->tm_sec);
+	       parse_digits(p, 2, &tm->tm_mon) && parse_char(p, "-") &&
+	       parse_digits(p, 2, &tm->tm_mday) && parse_char(p, "Tt") &&
+	       parse_digits(p, 2, &tm->tm_hour) && parse_char(p, ":") &&
+	       parse_digits(p, 2, &tm->tm_min) && parse_char(p, ":") &&
+	       parse_digits(p, 2, &tm->tm_sec);
 }
 
 static int days_of_month(int year, int month)
@@ -392,7 +393,7 @@ bool util_parse_time(const char *text, struct timespec *ret)
 static bool id_char(char c)
 {
 	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-		(c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+	       (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
 }
 
 bool util_id_valid(const char *id, const char *prefix)

@@ -61,8 +61,8 @@ static void test_crc32c(void **state)
 		buf[i] = (unsigned char)(i * 7);
 	whole = util_crc32c(0, buf, sizeof buf);
 	for (size_t cut = 0; cut <= sizeof buf; cut++) {
-		parts = util_crc32c(util_crc32c(0, buf, cut), buf + cut,
-			sizeof buf - cut);
+		parts = util_crc32c(
+			util_crc32c(0, buf, cut), buf + cut, sizeof buf - cut);
 		assert_int_equal(whole, parts);
 	}
 }
@@ -241,7 +241,9 @@ static const struct {
 	{"\xff", false},
 	{"\xc3", false},
 	{"\xe2\x82", false},
-	{"\xe2\x82""a", false},
+	{"\xe2\x82"
+	 "a",
+		false},
 	{"\xf0\x9f\x98", false},
 	{"twelve bytes\xf0\x9f\x98 and", false},
 };

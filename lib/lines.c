@@ -1,0 +1,377 @@
+#include "lines.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util.h"
+
+/* Small enough to stay in the processor's cache between pread and the look. */
+#define BUFFER_SIZE (256 * 1024)
+
+/* What the name just read announces. */
+enum member { OTHER, KEY, REQUEST, CONTENTS, FILE_URI };
+
+/* What has been seen on a line. */
+enum {
+	SEEN_KEY = 1 << KEY,
+	SEEN_REQUEST = 1 << REQUEST,
+	SEEN_CONTENTS = 1 << CONTENTS,
+	KEY_IS_STRING = 1 << 8,
+	REQUEST_IS_OBJECT = 1 << 9,
+};
+
+static const uint8_t bom[3] = {0xef, 0xbb, 0xbf};
+enum { BOM_SEEN = sizeof bom, NO_BOM };
+
+void lines_init(struct lines *l, struct keyseed seed, lines_fn each, void *arg)
+{
+	memset(l, 0, sizeof *l);
+	jtok_init(&l->tok, true);
+	l->seed = seed;
+	l->each = each;
+	l->arg = arg;
+	l->line.number = 1;
+}
+
+static void bad(struct lines *l, const char *reason, uint64_t column)
+{
+	if (l->line.reason)
+		return;
+	l->line.reason = reason;
+	l->line.column = column;
+}
+
+/* The column of the last byte read, or of the byte an error is about. */
+static uint64_t column_of(const struct lines *l, uint64_t offset)
+{
+	return offset - l->line_start + 1;
+}
+
+static void keep_part(struct lines *l)
+{
+	size_t room = sizeof l->name - l->name_len;
+	size_t n = l->tok.len < room ? l->tok.len : room;
+
+	memcpy(l->name + l->name_len, l->tok.text, n);
+	l->name_len += n;
+}
+
+/* The whole text of a name or URI whose last part is at hand, as far as it was
+ * kept. */
+static const char *whole_text(struct lines *l, size_t *ret_len)
+{
+	if (l->name_len == 0) {
+		*ret_len = l->tok.len;
+		return (const char *)l->tok.text;
+	}
+	keep_part(l);
+	*ret_len = l->name_len;
+	l->name_len = 0;
+	return l->name;
+}
+
+static bool is(const char *text, size_t len, const char *word)
+{
+	return len == strlen(word) && memcmp(text, word, len) == 0;
+}
+
+static enum member top_member(const char *text, size_t len)
+{
+	if (is(text, len, "key"))
+		return KEY;
+	if (is(text, len, "request"))
+		return REQUEST;
+	if (is(text, len, "contents"))
+		return CONTENTS;
+	return OTHER;
+}
+
+static void on_top_name(struct lines *l, const char *text, size_t len)
+{
+	enum member m = top_member(text, len);
+
+	if (m == OTHER)
+		return;
+	if (l->seen & 1u << m)
+		bad(l, "the same member twice", column_of(l, l->tok.quote));
+	l->seen |= 1u << m;
+	l->member = m;
+	if (m != KEY)
+		return;
+	l->line.member_start = l->tok.quote;
+	l->tok.want = true;
+	keyhash_init(&l->hash, l->seed);
+}
+
+static void on_name(struct lines *l)
+{
+	size_t len;
+	const char *text = whole_text(l, &len);
+
+	l->member = OTHER;
+	l->tok.want = false;
+	if (is(text, len, "file_uri") || is(text, len, "fileUri")) {
+		l->member = FILE_URI;
+		l->tok.want = true;
+	} else if (l->tok.depth == 1) {
+		on_top_name(l, text, len);
+	}
+}
+
+/* RFC 3986: a letter, then letters, digits, "+", "-", ".", then a colon. */
+static bool has_scheme(const char *text, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		char c = text[i], lower = (char)(c | 0x20);
+		bool letter = lower >= 'a' && lower <= 'z';
+		bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+
+		if (!letter && (i == 0 || !other))
+			break;
+	}
+	return i > 0 && i < len && text[i] == ':';
+}
+
+static void on_string(struct lines *l)
+{
+	const char *text;
+	size_t len;
+
+	if (l->member == KEY) {
+		keyhash_add(&l->hash, l->tok.text, l->tok.len);
+		l->line.hash = keyhash_end(&l->hash);
+		l->line.key_start = l->tok.quote;
+		l->line.key_end = jtok_offset(&l->tok);
+		l->seen |= KEY_IS_STRING;
+	} else if (l->member == FILE_URI) {
+		text = whole_text(l, &len);
+		l->line.loose_uris += !has_scheme(text, len);
+	}
+	l->member = OTHER;
+}
+
+static void on_piece(struct lines *l)
+{
+	if (!l->tok.is_name && l->member == KEY)
+		keyhash_add(&l->hash, l->tok.text, l->tok.len);
+	else
+		keep_part(l);
+}
+
+static void on_open(struct lines *l)
+{
+	uint64_t at = jtok_offset(&l->tok) - 1;
+
+	if (l->tok.depth == 1)
+		l->line.start = at;
+	else if (l->member == REQUEST && jtok_in_object(&l->tok)) {
+		l->line.request_start = at;
+		l->seen |= REQUEST_IS_OBJECT;
+	}
+	l->member = OTHER;
+}
+
+static void on_close(struct lines *l)
+{
+	uint64_t after = jtok_offset(&l->tok);
+
+	if (l->tok.depth == 0)
+		l->line.end = after;
+	else if (l->tok.depth == 1 && (l->seen & REQUEST_IS_OBJECT) &&
+		 !l->line.request_end)
+		l->line.request_end = after;
+	l->member = OTHER;
+}
+
+/* What a complete object is. */
+static enum line_kind judge(struct lines *l)
+{
+	unsigned seen = l->seen;
+
+	if ((seen & SEEN_KEY) && !(seen & KEY_IS_STRING))
+		bad(l, "\"key\" is not a string", 0);
+	if ((seen & SEEN_REQUEST) && !(seen & REQUEST_IS_OBJECT))
+		bad(l, "\"request\" is not an object", 0);
+	if (!(seen & (SEEN_REQUEST | SEEN_CONTENTS)))
+		bad(l, "no request", 0);
+	if ((seen & (SEEN_REQUEST | SEEN_KEY)) == SEEN_KEY)
+		bad(l, "\"key\" beside \"contents\": put the rest into \"request\"", 0);
+	if (l->line.reason)
+		return LINE_BAD;
+	if (!(seen & SEEN_REQUEST))
+		return LINE_BARE;
+	return seen & SEEN_KEY ? LINE_KEYED : LINE_NO_KEY;
+}
+
+static void classify(struct lines *l)
+{
+	struct line *line = &l->line;
+
+	if (!line->reason && jtok_complete(&l->tok)) {
+		line->kind = judge(l);
+		return;
+	}
+	if (!line->reason && jtok_blank(&l->tok)) {
+		line->kind = LINE_BLANK;
+		return;
+	}
+	bad(l,
+		line->lf ? "ends before the object does"
+			 : "ends in the middle of a line (cut short?)",
+		column_of(l, jtok_offset(&l->tok)) - line->lf);
+	line->kind = LINE_BAD;
+}
+
+/* The byte before the newline just read. */
+static uint8_t byte_before(const struct lines *l)
+{
+	return l->tok.p - l->tok.buf >= 2 ? l->tok.p[-2] : l->last_byte;
+}
+
+static int end_line(struct lines *l, bool lf)
+{
+	uint64_t next = l->line.number + 1;
+	int r;
+
+	l->line.lf = lf;
+	l->line.cr = lf && byte_before(l) == '\r';
+	classify(l);
+	r = l->each(l->arg, &l->line);
+	jtok_next_line(&l->tok);
+	l->line_start = jtok_offset(&l->tok);
+	l->line = (struct line){.number = next};
+	l->seen = 0;
+	l->member = OTHER;
+	l->name_len = 0;
+	return r;
+}
+
+/* A byte order mark at the start of the file; anything else that begins like one
+ * is left for the JSON grammar to refuse. */
+static size_t skip_bom(struct lines *l, const uint8_t *p, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n && l->bom < BOM_SEEN; i++) {
+		if (p[i] != bom[l->bom]) {
+			if (l->bom > 0)
+				bad(l, "not a JSON object", 1);
+			l->bom = NO_BOM;
+			break;
+		}
+		l->bom++;
+	}
+	return i;
+}
+
+static int run(struct lines *l)
+{
+	enum jtok_event e;
+	int r = 0;
+
+	while (r == 0 && (e = jtok_next(&l->tok)) != JTOK_MORE) {
+		switch (e) {
+		case JTOK_OPEN:
+			on_open(l);
+			break;
+		case JTOK_CLOSE:
+			on_close(l);
+			break;
+		case JTOK_PIECE:
+			on_piece(l);
+			break;
+		case JTOK_NAME:
+			on_name(l);
+			break;
+		case JTOK_STRING:
+			on_string(l);
+			break;
+		case JTOK_NEWLINE:
+			r = end_line(l, true);
+			break;
+		default:
+			bad(l, l->tok.reason, column_of(l, jtok_offset(&l->tok)));
+			break;
+		}
+	}
+	return r;
+}
+
+int lines_feed(struct lines *l, const void *buf, size_t n)
+{
+	int r;
+
+	if (n == 0)
+		return 0;
+	jtok_feed(&l->tok, buf, n);
+	if (l->bom < BOM_SEEN)
+		l->tok.p += skip_bom(l, buf, n);
+	r = run(l);
+	l->last_byte = ((const uint8_t *)buf)[n - 1];
+	return r;
+}
+
+int lines_finish(struct lines *l)
+{
+	if (l->bom > 0 && l->bom < BOM_SEEN)
+		bad(l, "not a JSON object", 1);
+	if (jtok_offset(&l->tok) == l->line_start)
+		return 0;
+	return end_line(l, false);
+}
+
+uint64_t lines_offset(const struct lines *l)
+{
+	return jtok_offset(&l->tok);
+}
+
+bool lines_have_bom(const struct lines *l)
+{
+	return l->bom == BOM_SEEN;
+}
+
+int lines_file(struct lines *l, int fd, const atomic_bool *cancel)
+{
+	_cleanup_free_ uint8_t *buf = malloc(BUFFER_SIZE);
+	off_t off = 0;
+	int r = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	while (r == 0) {
+		ssize_t n;
+
+		if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
+			return -ECANCELED;
+		n = pread(fd, buf, BUFFER_SIZE, off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return lines_finish(l);
+		r = lines_feed(l, buf, (size_t)n);
+		off += n;
+	}
+	return r;
+}
+
+const uint8_t *lines_peek(const struct lines *l, uint64_t from, uint64_t to)
+{
+	const struct jtok *j = &l->tok;
+
+	if (from < j->base || to > jtok_offset(j))
+		return NULL;
+	return j->buf + (from - j->base);
+}
+
+size_t lines_number_key(uint64_t number, unsigned width, char ret[LINES_KEY_MAX])
+{
+	int n = snprintf(ret, LINES_KEY_MAX, "%0*ju", (int)width, (uintmax_t)number);
+
+	return (size_t)n;
+}
