@@ -1,0 +1,268 @@
+#include "batches.h"
+#include "bodycheck.h"
+#include "jobs.h"
+#include "knobs.h"
+#include "life.h"
+#include "models.h"
+#include "prompt.h"
+#include "store.h"
+#include "validate.h"
+#include "world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+void batch_create_begin(struct request *rq)
+{
+	rq->body_max = knob_num(K_inline_limit) + 1;
+}
+
+/* The fileName of an inputConfig, where a create may have it; borrowed. */
+static const char *file_name(json_t *input)
+{
+	const char *name = jstr(input, "fileName");
+
+	if (!name && knob_on(K_seed_nesting))
+		name = jstr(jget(input, "requests"), "fileName");
+	return name;
+}
+
+/* Exactly one kind of input, in the right place? */
+static bool input_ok(struct request *rq, json_t *input)
+{
+	json_t *nest = jget(input, "requests");
+
+	if (!knob_on(K_seed_nesting) && jget(nest, "fileName")) {
+		reply_error(rq, 400, NULL,
+			"Invalid JSON payload received. Unknown name \"file_name\" at "
+			"'batch.input_config.requests': Cannot find field.");
+		return false;
+	}
+	if (!file_name(input) == !json_array_size(jget(nest, "requests"))) {
+		reply_error(rq, 400, NULL,
+			"* BatchGenerateContentRequest.batch.input_config: exactly one "
+			"of "
+			"file_name and requests must be set\n");
+		return false;
+	}
+	return true;
+}
+
+static bool name_ok(struct request *rq, json_t *batch)
+{
+	json_t *name = jget(batch, "displayName");
+
+	if (!name || json_string_length(name) <= knob_num(K_display_name_max))
+		return true;
+	reply_error(rq, 400, NULL,
+		"* BatchGenerateContentRequest.batch.display_name: must not be longer "
+		"than %d "
+		"characters\n",
+		(int)knob_num(K_display_name_max));
+	return false;
+}
+
+/* The input file, opened; -errno after having replied. */
+static int open_input(struct request *rq, const char *name, struct job *j)
+{
+	const char *id = file_id_of(name);
+	bool processing = false;
+	struct file *f;
+	int fd = -ENOENT;
+
+	world_lock();
+	f = id && !strncmp(name, "files/", 6) ? file_find(rq->project, id) : NULL;
+	if (f) {
+		fd = file_open_bytes(id);
+		processing = f->ready > now_ns();
+		snprintf(j->input_file, sizeof(j->input_file), "%s", id);
+	}
+	world_unlock();
+	if (fd < 0) {
+		reply_not_found(rq);
+	} else if (processing) {
+		close(fd);
+		fd = -EAGAIN;
+		reply_error(rq, 400, "FAILED_PRECONDITION",
+			"The File %s is not in an ACTIVE state and usage is not "
+			"allowed.",
+			id);
+	}
+	return fd;
+}
+
+/* The job keeps the input by a link of its own. */
+static bool link_input(struct job *j)
+{
+	_cleanup_free_ char *from = store_path("blobs", j->input_file, "");
+	_cleanup_free_ char *to = store_path("inline", j->id, ".in");
+
+	return link(from, to) == 0;
+}
+
+static bool file_input(struct request *rq, const char *name, struct job *j)
+{
+	_cleanup_close_ int fd = open_input(rq, name, j);
+	struct validation v = {0};
+	struct stat st;
+	bool ok = false;
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) < 0 || !link_input(j)) {
+		reply_not_found(rq);
+		return false;
+	}
+	if (knob_choice(K_validate) != 2)
+		validate_file(fd, st.st_size, j->embed, &v);
+	j->total = v.requests;
+	if (v.faults)
+		reply_error(rq, 400, NULL, "%s", v.text.p);
+	else if (!v.requests && knob_choice(K_validate) != 2 &&
+		 knob_choice(K_empty_file) == 0)
+		reply_error(rq, 400, NULL, "The input file has no requests.");
+	else
+		ok = true;
+	buf_free(&v.text);
+	return ok;
+}
+
+/* Refusal of requests that make no sense, if the knob wants it at create. */
+static bool sense_ok(struct request *rq, json_t *requests, bool embed)
+{
+	json_t *one;
+	size_t i;
+
+	if (!knob_choice(K_semantic))
+		return true;
+	json_array_foreach(requests, i, one)
+	{
+		const char *why = prompt_fault(jget(one, "request"), embed);
+
+		if (why) {
+			reply_error(rq, 400, NULL, "%s", why);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool inline_input(struct request *rq, json_t *requests, struct job *j)
+{
+	_cleanup_free_ char *path = store_path("inline", j->id, ".in");
+	json_t *one;
+	size_t i;
+	FILE *f;
+
+	if (!sense_ok(rq, requests, j->embed))
+		return false;
+	f = fopen(path, "we");
+	if (!f) {
+		reply_error(rq, 500, NULL, "Cannot store the requests.");
+		return false;
+	}
+	json_array_foreach(requests, i, one)
+	{
+		json_dumpf(one, f, JSON_COMPACT);
+		fputc('\n', f);
+	}
+	fclose(f);
+	j->total = json_array_size(requests);
+	return true;
+}
+
+static void fill(struct request *rq, struct job *j, json_t *batch)
+{
+	json_t *name = jget(batch, "displayName");
+	static const enum job_state starts[] = {JOB_PENDING, JOB_RUNNING, JOB_PENDING};
+
+	strcpy(j->project, rq->project);
+	j->display_len = json_string_length(name);
+	j->display_name =
+		name ? xstrndup(json_string_value(name), j->display_len) : NULL;
+	j->priority = jint(batch, "priority", 0);
+	j->created = j->updated = j->pending_since = now_ns();
+	j->outcome = knob_choice(K_outcome);
+	j->state = starts[knob_choice(K_start_state)];
+	j->run_from = j->created;
+	j->run_until = j->created + (int64_t)(knob_num(K_running) * NS);
+}
+
+/* Makes it public unless there are too many. Returns the Operation, or NULL. */
+static json_t *admit(struct request *rq, struct job *j)
+{
+	int64_t max = knob_num(K_max_jobs);
+	json_t *op = NULL;
+
+	world_lock();
+	if (max > 0 && jobs_unended(rq->project) >= max)
+		goto out;
+	job_add_take(j);
+	op = job_json(j, false);
+	if (knob_choice(K_start_state) == 2) {
+		life_end(j, JOB_FAILED);
+		json_decref(op);
+		op = job_json(j, false);
+	} else {
+		life_watch(j);
+	}
+out:
+	world_unlock();
+	return op;
+}
+
+/* Takes over the job. */
+static void submit(struct request *rq, json_t *batch, struct job *j)
+{
+	json_t *input = jget(batch, "inputConfig"), *op = NULL;
+	const char *name = file_name(input);
+	bool ok;
+
+	fill(rq, j, batch);
+	ok = name ? file_input(rq, name, j)
+		  : inline_input(rq, jget(jget(input, "requests"), "requests"), j);
+	if (ok && !(op = admit(rq, j)))
+		reply_quota(rq);
+	if (!op) {
+		store_unlink("inline", j->id, ".in");
+		job_free(j);
+		return;
+	}
+	nap(knob_num(K_create_delay));
+	reply_json_take(rq, 200, op);
+}
+
+static void create(struct request *rq, bool embed)
+{
+	_cleanup_json_ json_t *body = NULL;
+	json_t *batch;
+	struct job *j;
+
+	if (rq->body_seen > (int64_t)knob_num(K_inline_limit)) {
+		reply_error(rq, 400, NULL,
+			"Request payload size exceeds the limit: %lld bytes.",
+			(long long)knob_num(K_inline_limit));
+		return;
+	}
+	body = body_checked(rq, embed ? &schema_embed_body : &schema_batch_body);
+	if (!body || !model_check(rq, rq->arg, embed ? MODEL_EMBED : MODEL_GENERATE))
+		return;
+	batch = jget(body, "batch");
+	if (!name_ok(rq, batch) || !input_ok(rq, jget(batch, "inputConfig")))
+		return;
+	j = job_new();
+	j->model = xstrdup(rq->arg);
+	j->embed = embed;
+	submit(rq, batch, j);
+}
+
+void batch_create(struct request *rq)
+{
+	create(rq, false);
+}
+
+void batch_create_embed(struct request *rq)
+{
+	create(rq, true);
+}
