@@ -63,8 +63,7 @@ static void die(const char *what, const char *which) __attribute__((noreturn));
 
 static void die(const char *what, const char *which)
 {
-	fprintf(stderr, "gemini-emulator: %s: %s
-", what, which);
+	fprintf(stderr, "gemini-emulator: %s: %s\n", what, which);
 	exit(2);
 }
 
