@@ -8,23 +8,29 @@
  * known is known for good.
  *
  * Downloads run on the engine thread and write into the data file; a reader is
- * answered as soon as its bytes are there and reads them from the descriptor.
+ * answered as soon as bytes of his are there and reads them from the descriptor.
  * Nothing is paused: a download that nobody follows is broken off.
  *
- *   - A read at offset 0, or where an earlier read ended, starts a stream: one GET
- *     to the end. It may run ahead of its readers by 8 MiB, or by twice what they
- *     have read from it; there it is broken off, and a new one starts when a
- *     reader comes near.
- *   - A read elsewhere fetches a bounded range (1 MiB, aligned).
+ *   - A read in the first MiB, or where an earlier read ended, starts a stream: one
+ *     GET to the end. It may run ahead of its readers by 8 MiB, or by twice what they
+ *     have read from it; there it is broken off, and a new one starts when a reader
+ *     comes near. It skips what is local already, where that saves 8 MiB or more.
+ *   - A read elsewhere fetches a bounded range (blocks of 1 MiB).
  *   - A read that a running download will reach soon waits for it.
- *   - A server that ignores Range gets one stream from 0, never broken off while
- *     somebody waits.
- *   - results_fetch downloads everything that is missing, whoever reads.
+ *   - A server that ignores Range, or whose ranges cannot be believed, gives one
+ *     stream from 0, not broken off while somebody has the file open.
+ *   - results_fetch downloads everything that is missing, whoever reads, and also
+ *     when its waiters have gone.
  *
  * Nothing is believed: Content-Range must be what was asked, the total must agree
  * with what is known, a body that ends short or inside a line (the last one) is
  * broken. After a broken transfer the rest is asked for again, with backoff, up to
- * 5 times without progress; then waiters get the error.
+ * 5 times without progress; then waiters get the error. A file whose size or bytes
+ * turn out to be others than before is -EIO until the last reader has gone; then what
+ * was local is put aside (NAME.aside) and, once, downloaded anew.
+ *
+ * Blocks that an earlier process left are read back and compared with their checksum
+ * before their first use, on the thread of the reader (about 0.2 ms a block).
  *
  * Threads: any, unless said otherwise. One mutex per object; the engine's callbacks
  * take it; it is never held across a call out.
@@ -38,7 +44,8 @@
 enum results_event {
 	RESULTS_SIZED,  /* the size became known */
 	RESULTS_FILLED, /* every byte is local: call results_seal on a worker */
-	RESULTS_LOST,   /* 404 or 403: the API has it no more */
+	RESULTS_LOST,   /* 404, 410, or a 403 that is not about the key: the API has it
+			   no more */
 };
 
 struct results_config {
@@ -47,7 +54,8 @@ struct results_config {
 	const char *name; /* of the data file; copied */
 	const char *file; /* "files/…" at the API; NULL: only what is local; copied */
 	bool offline;     /* fetch nothing: what is not local is -EHOSTUNREACH */
-	/* On the engine thread or a reader's, without locks. */
+	/* On the engine thread or a reader's, without locks. Never begins once the last
+	 * results_unref was called, which waits for one that is under way. */
 	void (*event)(void *arg, struct gb_results *r, enum results_event ev);
 	void *arg;
 };
@@ -59,27 +67,35 @@ struct gb_results *results_ref(struct gb_results *r);
 /* The last one stops downloads, saves the map, closes. */
 void results_unref(struct gb_results *r);
 
+/* Shutting down: answer every waiter (-EINTR), break all downloads off. What is local
+ * stays readable, what is not is -EINTR from now on. */
+void results_stop(struct gb_results *r);
+
 /* Readers count so that streams nobody follows can stop. gb_results_open/close of
- * the public header are results_ref + results_reader(+1) and the reverse. */
+ * the public header are results_ref + results_reader(+1) and the reverse. When the
+ * last one goes the map is saved and the descriptor closed. */
 void results_reader(struct gb_results *r, int delta);
 
 /* As gb_results_size, gb_results_ready, gb_results_complete. Order for the size:
  * known; running or first GET (`Range: bytes=0-0`) asked once however many ask. */
 int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 ssize_t results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
-int results_fd(struct gb_results *r);
+int results_fd(struct gb_results *r); /* borrowed by readers, for as long as they are */
 bool results_complete(struct gb_results *r);
 int64_t results_known_size(struct gb_results *r); /* -1: not known; no request */
+void *results_arg(struct gb_results *r); /* of the config */
 
 /* Download all that is missing; 0 at once when complete. Sealing is the caller's. */
 int results_fetch(struct gb_results *r, struct gb_waiter *w);
 
-/* Blocking, for a worker: make the complete file durable (fdatasync, map, fsync of
- * the directory). */
+/* Blocking, for a worker: check what was not checked yet, and make the complete file
+ * durable (fdatasync, map, fsync of the directory). -EAGAIN: it is not complete, or no
+ * longer, because a block on disk was rotten: fetch again. 0 at once when sealed. */
 int results_seal(struct gb_results *r);
 
 /* Blocking, for a worker: move data and map to dirfd (borrowed from now on) under
- * name; copies where they are on different filesystems. Readers go on. */
+ * name; copies where they are on different filesystems. Readers and downloads go on.
+ * Durable if the file was sealed. 0 at once when it lives there. */
 int results_rehome(struct gb_results *r, int dirfd, const char *name);
 
 /* Progress for `.batchfs/transfers`: false when nothing runs. rate: bytes a second
@@ -100,7 +116,8 @@ bool results_sealed(int dirfd, const char *name, int64_t *ret_size);
 int results_publish(int dirfd, const char *tmp, const char *name);
 
 /* Keep a cache directory of such files below max bytes (of disk blocks): the least
- * recently used go first, never one for which pinned() says true. Blocking. */
+ * recently used go first, never one for which pinned() says true. The time of
+ * last use is the map's mtime; what has no map is of no use. Blocking. */
 int results_trim(int dirfd, uint64_t max, bool (*pinned)(void *arg, const char *name),
 	void *arg);
 

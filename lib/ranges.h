@@ -1,0 +1,45 @@
+/*
+ * A set of bytes as a sorted list of half-open ranges [lo, hi). Pure: no lock, no
+ * I/O. Neighbours that touch are merged, so a file that fills from one end is one
+ * range. A zeroed struct is the empty set.
+ */
+#ifndef GB_RANGES_H
+#define GB_RANGES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RANGES_NONE UINT64_MAX
+
+struct range {
+	uint64_t lo, hi;
+};
+
+struct ranges {
+	struct range *v;
+	size_t n, cap;
+};
+
+/* Forget everything and free the memory. */
+void ranges_clear(struct ranges *r);
+
+/* Add [lo, hi). How many of its bytes were new, or -ENOMEM and nothing changed. */
+int64_t ranges_add(struct ranges *r, uint64_t lo, uint64_t hi);
+
+/* Take [lo, hi) away. Where memory for a split is out, more is taken away: what
+ * follows in the same range. Forgetting is always safe, failing is not. */
+void ranges_remove(struct ranges *r, uint64_t lo, uint64_t hi);
+
+/* The end of the range that holds off; off itself when none does. */
+uint64_t ranges_end(const struct ranges *r, uint64_t off);
+
+/* The first byte of the set at or after off, RANGES_NONE when there is none. */
+uint64_t ranges_next(const struct ranges *r, uint64_t off);
+
+/* One past the last byte of the set, 0 when it is empty. */
+uint64_t ranges_limit(const struct ranges *r);
+
+/* How many bytes the set has. */
+uint64_t ranges_total(const struct ranges *r);
+
+#endif

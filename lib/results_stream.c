@@ -1,0 +1,805 @@
+/* Results: transfers. What to start, what comes, when to break off, what next. */
+#include "results_private.h"
+#include "api.h"
+#include "util.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- starting ------------------------------------------------------------------------ */
+
+/* Whether lo need not be asked for: s will bring it, soon. */
+static bool covers(const struct stream *s, uint64_t lo)
+{
+	if (s->stopping || (s->kind == STREAM_PROBE && !s->whole))
+		return false;
+	if (s->whole)
+		return lo >= s->pos || s->r->no_ranges;
+	return lo >= s->pos && lo < s->end &&
+		(s->kind == STREAM_BOUNDED || lo - s->pos <= NEAR);
+}
+
+static struct stream *find_cover(const struct gb_results *r, uint64_t lo)
+{
+	for (struct stream *s = r->streams; s; s = s->next)
+		if (covers(s, lo))
+			return s;
+	return NULL;
+}
+
+static int on_head(void *arg, const struct http_reply *head);
+static int on_data(void *arg, const void *buf, size_t n);
+static void on_done(void *arg, struct http_reply *reply);
+
+static void submit_range(const struct stream *s, char *text, size_t size)
+{
+	if (s->kind == STREAM_PROBE)
+		snprintf(text, size, "0-0");
+	else if (s->end == NO_END)
+		snprintf(text, size, "%llu-", (unsigned long long)s->base);
+	else
+		snprintf(text, size, "%llu-%llu", (unsigned long long)s->base,
+			(unsigned long long)s->end - 1);
+}
+
+static int submit(struct stream *s)
+{
+	struct gb_results *r = s->r;
+	struct http_request q = {.body_fd = -1};
+	char path[512], range[48];
+	int err;
+
+	submit_range(s, range, sizeof range);
+	err = api_download_request(
+		r->file, path, sizeof path, s->ranged ? range : NULL, &q);
+	if (err < 0)
+		return err;
+	q.on_head = on_head;
+	q.on_data = on_data;
+	q.done = on_done;
+	q.arg = s;
+	err = engine_submit(r->engine, &q, &s->t);
+	return err == -ECANCELED ? -EINTR : err;
+}
+
+/* base and end are only wishes where the server ignores Range. */
+static int start(struct gb_results *r, enum stream_kind kind, uint64_t base, uint64_t end)
+{
+	struct stream *s;
+	int err = disk_fd(r);
+
+	if (kind != STREAM_PROBE && err < 0)
+		return err;
+	s = malloc(sizeof *s);
+	if (!s)
+		return -ENOMEM;
+	*s = (struct stream){.r = r, .kind = kind, .base = base, .pos = base, .end = end,
+		.first = base, .reader = base, .ranged = !r->no_ranges, .crc_base = base};
+	if (r->no_ranges) {
+		s->kind = STREAM_OPEN;
+		s->whole = true;
+		s->base = s->pos = s->first = s->reader = s->crc_base = 0;
+		s->end = NO_END;
+	}
+	err = submit(s);
+	if (err < 0) {
+		free(s);
+		return err;
+	}
+	s->next = r->streams;
+	r->streams = s;
+	r->n_streams++;
+	r->holds++;
+	return 0;
+}
+
+/* A stream from lo goes up to where a long local run begins that makes a new request
+ * worth while, or one that reaches the end. */
+static uint64_t stream_end(const struct gb_results *r, uint64_t lo)
+{
+	for (;;) {
+		uint64_t next = results_local_next(r, lo);
+
+		if (next == NO_END)
+			return r->size >= 0 ? (uint64_t)r->size : NO_END;
+		lo = results_local_end(r, next);
+		if (lo - next >= SKIP || (r->size >= 0 && lo >= (uint64_t)r->size))
+			return next;
+	}
+}
+
+static int start_open(struct gb_results *r, uint64_t base)
+{
+	uint64_t end = stream_end(r, base);
+	int err;
+
+	/* "a-" and "a-b" with b the last byte ask for the same; the first cannot be
+	 * refused for a size that is not quite what was thought. */
+	if (r->size >= 0 && end == (uint64_t)r->size)
+		end = NO_END;
+	err = start(r, STREAM_OPEN, base, end);
+	if (err == 0 && base == r->resume) {
+		r->streams->first = r->resume_first;
+		r->resume = NO_END;
+	}
+	return err;
+}
+
+/* What of the blocks around [lo, hi) is missing next to lo. */
+static int start_bounded(struct gb_results *r, uint64_t lo, uint64_t hi)
+{
+	uint64_t base = lo / RESULTS_BLOCK * RESULTS_BLOCK, end, next;
+
+	if (hi - lo > RESULTS_BLOCK)
+		hi = lo + RESULTS_BLOCK;
+	while ((next = results_local_next(r, base)) < lo)
+		base = results_local_end(r, next);
+	end = results_block_end(r, hi - 1);
+	next = results_local_next(r, lo);
+	return start(r, STREAM_BOUNDED, base, next < end ? next : end);
+}
+
+static bool is_sequential(const struct gb_results *r, uint64_t lo)
+{
+	if (lo < RESULTS_BLOCK && results_local_end(r, 0) == 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(r->ends); i++)
+		if (r->ends[i] == lo)
+			return true;
+	return false;
+}
+
+static int start_for(struct gb_results *r, uint64_t lo, uint64_t hi)
+{
+	if (!is_sequential(r, lo))
+		return start_bounded(r, lo, hi);
+	if (lo < RESULTS_BLOCK && results_local_end(r, 0) == 0)
+		lo = 0;
+	return start_open(r, lo);
+}
+
+/* ---- planning ------------------------------------------------------------------------- */
+
+struct want {
+	struct gb_results *r;
+	uint64_t lo, hi;
+};
+
+/* Not to be moved: this only finds the first waiter whom nothing serves, and tells
+ * streams who follows them. */
+static bool look_at_waiter(const struct gb_waiter *w, void *arg)
+{
+	struct want *want = arg;
+	struct stream *s = find_cover(want->r, w->lo);
+
+	if (s && s->reader < w->lo)
+		s->reader = w->lo;
+	if (!s && w->lo < want->lo) {
+		want->lo = w->lo;
+		want->hi = w->hi;
+	}
+	return false;
+}
+
+/* 1: started something; 0: nothing to start. */
+static int plan_reader(struct gb_results *r)
+{
+	struct want want = {.r = r, .lo = NO_END};
+	int err;
+
+	waitq_move_if(&r->readq, NULL, look_at_waiter, &want);
+	if (want.lo == NO_END)
+		return 0;
+	err = start_for(r, want.lo, want.hi);
+	return err < 0 ? err : 1;
+}
+
+/* One stream after the other, each over the first hole. */
+static int plan_fetch(struct gb_results *r)
+{
+	uint64_t hole = results_local_end(r, 0);
+	struct stream *s;
+	int err;
+
+	if (!r->fetching)
+		return 0;
+	for (s = r->streams; s; s = s->next)
+		if (!s->stopping && s->kind == STREAM_OPEN)
+			return 0;
+	while ((s = find_cover(r, hole)) && s->end != NO_END)
+		hole = results_local_end(r, s->end);
+	if (s || (r->size >= 0 && hole >= (uint64_t)r->size))
+		return 0;
+	err = start_open(r, hole);
+	return err < 0 ? err : 1;
+}
+
+static int plan_size(struct gb_results *r)
+{
+	int err;
+
+	if (r->size >= 0 || r->no_length || waitq_count(&r->sizeq) == 0)
+		return 0;
+	for (struct stream *s = r->streams; s; s = s->next)
+		if (!s->stopping && !s->headed)
+			return 0;
+	err = start(r, STREAM_PROBE, 0, 1);
+	return err < 0 ? err : 1;
+}
+
+void stream_plan(struct gb_results *r, struct after *a)
+{
+	int more = 1;
+
+	while (more > 0 && r->n_streams < MAX_STREAMS) {
+		if (r->stopped || r->frozen || r->retrying || r->changed || r->lost)
+			return;
+		more = plan_reader(r);
+		if (more == 0)
+			more = plan_fetch(r);
+		if (more == 0)
+			more = plan_size(r);
+	}
+	if (more < 0)
+		results_fail_all(r, more, a);
+}
+
+static void note_end(struct gb_results *r, uint64_t off, uint64_t end)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(r->ends); i++)
+		if (r->ends[i] == off) {
+			r->ends[i] = end;
+			return;
+		}
+	r->ends[r->next_end++ % ARRAY_SIZE(r->ends)] = end;
+}
+
+void stream_note_read(
+	struct gb_results *r, uint64_t off, uint64_t end, struct after *a)
+{
+	note_end(r, off, end);
+	for (struct stream *s = r->streams; s; s = s->next)
+		if (off >= s->base && off <= s->pos && end > s->reader)
+			s->reader = end < s->pos ? end : s->pos;
+	if (r->resume == NO_END || end > r->resume || r->resume - end > AHEAD / 2 ||
+		r->readers == 0 || r->retrying || r->stopped || r->frozen || r->changed ||
+		r->n_streams == MAX_STREAMS || find_cover(r, r->resume) ||
+		results_local_end(r, end) != r->resume)
+		return;
+	if (start_open(r, r->resume) == 0)
+		r->streams->reader = end;
+	r->resume = NO_END;
+}
+
+/* ---- breaking off ------------------------------------------------------------------------ */
+
+static void stop(struct stream *s)
+{
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	engine_abort(s->r->engine, s->t);
+}
+
+void stream_stop_all(struct gb_results *r)
+{
+	for (struct stream *s = r->streams; s; s = s->next)
+		stop(s);
+}
+
+/* A bounded one is as good as there, and its connection can be used again. */
+static bool is_followed(const struct stream *s)
+{
+	struct gb_results *r = s->r;
+
+	return r->fetching || r->readers > 0 || s->kind != STREAM_OPEN ||
+		waitq_count(&r->readq) > 0 || (!s->headed && waitq_count(&r->sizeq) > 0);
+}
+
+void stream_stop_unfollowed(struct gb_results *r)
+{
+	for (struct stream *s = r->streams; s; s = s->next)
+		if (!is_followed(s))
+			stop(s);
+}
+
+static bool is_too_far(const struct stream *s)
+{
+	uint64_t read = s->reader - s->first;
+
+	return !s->r->fetching && !s->whole && s->kind == STREAM_OPEN &&
+		s->pos > s->reader && s->pos - s->reader > (2 * read > AHEAD ? 2 * read : AHEAD);
+}
+
+/* What follows is local, enough of it to make a new request later. */
+static bool has_arrived(const struct stream *s)
+{
+	uint64_t end = results_local_end(s->r, s->pos);
+
+	if (s->r->size >= 0 && end >= (uint64_t)s->r->size)
+		return s->pos < (uint64_t)s->r->size;
+	return !s->whole && end - s->pos >= SKIP;
+}
+
+/* After each piece: 0 to go on. */
+static int judge(struct stream *s)
+{
+	struct gb_results *r = s->r;
+
+	if (is_followed(s) && !is_too_far(s) && !has_arrived(s))
+		return 0;
+	if (is_too_far(s)) {
+		r->resume = s->pos;
+		r->resume_first = s->first;
+	}
+	s->stopping = true;
+	return -ECANCELED;
+}
+
+/* ---- what the head tells -------------------------------------------------------------------- */
+
+int stream_changed(struct gb_results *r, struct after *a)
+{
+	r->changed = true;
+	r->dirty = false;
+	stream_stop_all(r);
+	results_fail_all(r, -EIO, a);
+	return -EIO;
+}
+
+/* Everything is local: say so once. */
+static void check_complete(struct gb_results *r, struct after *a)
+{
+	if (r->filled || !results_is_complete(r))
+		return;
+	r->filled = true;
+	r->fetching = false;
+	a->events |= 1u << RESULTS_FILLED;
+	waitq_move(&r->fetchq, &a->wake);
+}
+
+static int learn_size(struct gb_results *r, int64_t size, struct after *a)
+{
+	if (r->size == size)
+		return 0;
+	if (size > RESULTS_MAX)
+		return -EFBIG;
+	if (r->size >= 0 || ranges_limit(&r->have) > (uint64_t)size ||
+		ranges_limit(&r->summed) > (uint64_t)size)
+		return stream_changed(r, a);
+	r->size = size;
+	r->no_length = false;
+	r->dirty = true;
+	a->events |= 1u << RESULTS_SIZED;
+	waitq_move(&r->sizeq, &a->wake);
+	results_wake_ready(r, a);
+	if (results_is_complete(r) && size % RESULTS_BLOCK)
+		disk_sum_block(r, (uint64_t)size, NULL, false);
+	check_complete(r, a);
+	return 0;
+}
+
+static void learn_no_length(struct gb_results *r, struct after *a)
+{
+	if (r->size < 0 && !r->no_length)
+		r->no_length = r->dirty = true;
+	waitq_move(&r->sizeq, &a->wake);
+}
+
+/* A server whose ranges cannot be used: ask for the whole, now. */
+static int distrust_ranges(struct stream *s)
+{
+	s->r->no_ranges = true;
+	s->at_once = true;
+	return -EIO;
+}
+
+static int head_partial(struct stream *s, const struct http_reply *h, struct after *a)
+{
+	struct gb_results *r = s->r;
+	int err;
+
+	if (!s->ranged)
+		return -EIO;
+	if (h->range_total < 0 && s->kind == STREAM_PROBE && h->range_start == 0) {
+		learn_no_length(r, a);
+		return 0;
+	}
+	if (h->encoded || h->range_start < 0 || (uint64_t)h->range_start != s->base ||
+		(h->range_total < 0 && r->size < 0) ||
+		(h->range_total >= 0 && h->range_total <= h->range_start))
+		return distrust_ranges(s);
+	if (h->range_total >= 0) {
+		err = learn_size(r, h->range_total, a);
+		if (err < 0)
+			return err;
+	}
+	if (s->end > (uint64_t)r->size)
+		s->end = (uint64_t)r->size;
+	if (h->content_length > (int64_t)(s->end - s->base))
+		return distrust_ranges(s);
+	return 0;
+}
+
+/* 200: the body is the whole file, whatever was asked for. */
+static int head_whole(struct stream *s, const struct http_reply *h, struct after *a)
+{
+	struct gb_results *r = s->r;
+	int err;
+
+	if (s->ranged && (s->base > 0 || s->kind == STREAM_PROBE || h->encoded))
+		r->no_ranges = true;
+	for (struct stream *o = r->streams; o; o = o->next)
+		if (o != s && o->whole && !o->stopping)
+			s->stopping = true;
+	if (!h->encoded && h->content_length >= 0) {
+		err = learn_size(r, h->content_length, a);
+		if (err < 0)
+			return err;
+	} else {
+		learn_no_length(r, a);
+	}
+	s->whole = true;
+	s->base = s->pos = s->first = s->reader = s->crc_base = 0;
+	s->end = r->size >= 0 ? (uint64_t)r->size : NO_END;
+	s->kind = STREAM_OPEN;
+	s->headed = true;
+	s->stopping |= !is_followed(s) || disk_fd(r) < 0;
+	return s->stopping ? -ECANCELED : 0;
+}
+
+static int on_head(void *arg, const struct http_reply *h)
+{
+	struct stream *s = arg;
+	struct gb_results *r = s->r;
+	struct after a;
+	int err = 0;
+
+	after_init(&a);
+	pthread_mutex_lock(&r->lock);
+	if (s->stopping)
+		err = -ECANCELED;
+	else if (h->status == 206)
+		err = head_partial(s, h, &a);
+	else if (h->status == 200)
+		err = head_whole(s, h, &a);
+	else if (h->status / 100 == 2)
+		err = -EIO;
+	s->err = err;
+	s->headed = err == 0 && h->status / 100 == 2;
+	if (s->headed)
+		stream_plan(r, &a);
+	pthread_mutex_unlock(&r->lock);
+	results_finish(r, &a);
+	return err;
+}
+
+/* ---- what comes --------------------------------------------------------------------------------- */
+
+/* Lines of JSON objects end so; a body cut inside a line hardly ever does. */
+static bool ends_well(char last)
+{
+	return last == '\n' || last == '}';
+}
+
+static void count_rate(struct gb_results *r, uint64_t n)
+{
+	double now = util_now(), dt = now - r->rate_since;
+
+	r->rate_bytes += n;
+	if (dt < 1)
+		return;
+	r->rate = dt < 3 ? (double)r->rate_bytes / dt : 0;
+	r->rate_bytes = 0;
+	r->rate_since = now;
+}
+
+/* The block that ends at pos has come: checksum, map, perhaps the end of it all. */
+static int end_block(struct stream *s, struct after *a)
+{
+	struct gb_results *r = s->r;
+	uint64_t lo = (s->pos - 1) / RESULTS_BLOCK * RESULTS_BLOCK;
+	int err = disk_sum_block(
+		r, s->pos, s->crc_base == lo ? &s->crc : NULL, !s->skipped);
+
+	s->crc_base = s->pos;
+	s->crc = 0;
+	s->skipped = false;
+	if (err == -ESTALE)
+		return stream_changed(r, a);
+	check_complete(r, a);
+	if (r->unsaved >= SAVE_EVERY) {
+		r->unsaved = 0;
+		a->save = true;
+	}
+	return 0;
+}
+
+/* n bytes at pos are on disk. */
+static int commit(struct stream *s, size_t n, struct after *a)
+{
+	struct gb_results *r = s->r;
+	int64_t fresh = ranges_add(&r->have, s->pos, s->pos + n);
+	int err = 0;
+
+	if (fresh < 0)
+		return (int)fresh;
+	s->pos += n;
+	s->progress |= fresh > 0;
+	r->unsaved += (uint64_t)fresh;
+	count_rate(r, n);
+	results_wake_ready(r, a);
+	if (s->pos == results_block_end(r, s->pos - 1))
+		err = end_block(s, a);
+	return err < 0 ? err : s->pos == s->end ? 0 : judge(s);
+}
+
+/* The last byte came and is no end of a line: the last block is not believed. */
+static int spoil(struct stream *s)
+{
+	struct gb_results *r = s->r;
+	uint64_t lo = s->pos / RESULTS_BLOCK * RESULTS_BLOCK;
+
+	ranges_remove(&r->have, lo, NO_END);
+	ranges_remove(&r->summed, lo, NO_END);
+	s->progress = false;
+	return -EIO;
+}
+
+/* A piece that does not cross the end of a block. */
+static int take_piece(struct stream *s, const char *buf, size_t n)
+{
+	struct gb_results *r = s->r;
+	struct after a;
+	uint64_t end;
+	bool there;
+	int err = 0, fd;
+
+	after_init(&a);
+	pthread_mutex_lock(&r->lock);
+	fd = r->fd;
+	there = ranges_end(&r->have, s->pos) >= s->pos + n;
+	end = r->size >= 0 && (uint64_t)r->size < s->end ? (uint64_t)r->size : s->end;
+	if (s->stopping)
+		err = -ECANCELED;
+	else if (s->pos > end || end - s->pos < n)
+		err = -EIO;
+	else if (r->size >= 0 && s->pos + n == (uint64_t)r->size &&
+		!ends_well(buf[n - 1]))
+		err = spoil(s);
+	pthread_mutex_unlock(&r->lock);
+	if (err == 0 && !there)
+		err = util_pwrite_all(fd, buf, n, (off_t)s->pos);
+	if (err < 0)
+		return err == -EDQUOT ? -ENOSPC : err;
+	s->skipped |= there;
+	s->crc = util_crc32c(s->crc, buf, n);
+	s->last = buf[n - 1];
+
+	pthread_mutex_lock(&r->lock);
+	err = s->stopping ? -ECANCELED : commit(s, n, &a);
+	pthread_mutex_unlock(&r->lock);
+	results_finish(r, &a);
+	return err;
+}
+
+static int on_data(void *arg, const void *buf, size_t n)
+{
+	struct stream *s = arg;
+	const char *p = buf;
+	int err = 0;
+
+	if (s->kind == STREAM_PROBE)
+		return 0;
+	while (n > 0 && err == 0) {
+		uint64_t room = RESULTS_BLOCK - s->pos % RESULTS_BLOCK;
+		size_t piece = n < room ? n : (size_t)room;
+
+		err = take_piece(s, p, piece);
+		p += piece;
+		n -= piece;
+	}
+	if (err < 0)
+		s->err = err;
+	return err;
+}
+
+/* ---- the end of a transfer ----------------------------------------------------------------------- */
+
+/* A whole body without a length has ended: that is the length, if it looks whole. */
+static int end_unmeasured(struct stream *s, struct after *a)
+{
+	struct gb_results *r = s->r;
+	int err;
+
+	if (s->pos == 0 || !ends_well(s->last))
+		return -EIO;
+	err = learn_size(r, (int64_t)s->pos, a);
+	if (err == 0 && s->pos % RESULTS_BLOCK)
+		err = end_block(s, a);
+	else if (err == 0)
+		check_complete(r, a);
+	return err;
+}
+
+/* The verdict on a 2xx. */
+static int end_body(struct stream *s, const struct http_reply *reply, struct after *a)
+{
+	if (s->err < 0)
+		return s->err;
+	if (!s->headed || !reply->complete)
+		return -EIO;
+	if (s->kind == STREAM_PROBE || s->pos == s->end)
+		return 0;
+	if (s->end == NO_END)
+		return end_unmeasured(s, a);
+	/* A part may be shorter than what was asked; asking again helps. */
+	return !s->whole && s->progress ? 0 : -EIO;
+}
+
+/* 416: beyond the end. It tells the size, or nothing. */
+static int end_beyond(struct stream *s, const struct http_reply *reply, struct after *a)
+{
+	if (reply->range_total >= 0)
+		return learn_size(s->r, reply->range_total, a);
+	return s->ranged ? distrust_ranges(s) : -EIO;
+}
+
+struct verdict {
+	int err;      /* 0: go on */
+	bool again;   /* trying again may help */
+	bool gone;    /* the API has it no more */
+	double hint;  /* of Retry-After, -1 */
+};
+
+/* 403 is how the API says "not there, or not yours", and what it says about keys. */
+static bool is_about_key(const struct api_error *e)
+{
+	static const char *const reasons[] = {
+		"API_KEY", "SERVICE_", "CONSUMER_", "BILLING", "USER_PROJECT", "ACCESS_"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (strncmp(e->reason, reasons[i], strlen(reasons[i])) == 0)
+			return true;
+	return false;
+}
+
+static struct verdict judge_status(const struct http_reply *reply)
+{
+	struct api_error e = {0};
+	struct verdict v;
+
+	api_error_from_reply(reply, &e);
+	v = (struct verdict){.err = e.err < 0 ? e.err : -EIO, .hint = e.retry};
+	v.again = !e.hopeless && (reply->status == 408 || reply->status == 429 ||
+					 reply->status < 400 || reply->status >= 500);
+	v.gone = reply->status == 404 || reply->status == 410 ||
+		(reply->status == 403 && !is_about_key(&e));
+	if (v.gone)
+		v.err = -ENODATA;
+	api_error_clear(&e);
+	return v;
+}
+
+static struct verdict judge_end(
+	struct stream *s, const struct http_reply *reply, struct after *a)
+{
+	struct verdict v = {.hint = -1};
+
+	if (s->stopping)
+		return v;
+	if (s->err < 0 || (reply->err == 0 && reply->status / 100 == 2))
+		v.err = end_body(s, reply, a);
+	else if (reply->err < 0)
+		v.err = reply->err == -ECANCELED ? -EINTR : reply->err;
+	else if (reply->status == 416)
+		v.err = end_beyond(s, reply, a);
+	else
+		return judge_status(reply);
+	v.again = v.err == -EIO || v.err == -ETIMEDOUT || v.err == -EHOSTUNREACH;
+	return v;
+}
+
+static bool is_orphan(const struct gb_waiter *w, void *arg)
+{
+	return !find_cover(arg, w->lo);
+}
+
+/* Those whom other streams serve may go on waiting. */
+static void give_up(struct gb_results *r, int err, struct after *a)
+{
+	a->err = err;
+	r->tries = 0;
+	r->fetching = false;
+	waitq_move_if(&r->readq, &a->fail, is_orphan, r);
+	waitq_move(&r->fetchq, &a->fail);
+	if (r->size < 0)
+		waitq_move(&r->sizeq, &a->fail);
+}
+
+static void on_timer(void *arg)
+{
+	struct gb_results *r = arg;
+	struct after a;
+
+	after_init(&a);
+	pthread_mutex_lock(&r->lock);
+	r->retrying = false;
+	stream_plan(r, &a);
+	pthread_mutex_unlock(&r->lock);
+	results_finish(r, &a);
+	results_put(r);
+}
+
+/* After a failure; a stream that brought something starts the count anew. */
+static void try_again(struct gb_results *r, const struct stream *s,
+	const struct verdict *v, struct after *a)
+{
+	int err;
+
+	r->tries = s->progress ? 1 : r->tries + 1;
+	if (r->tries > MAX_TRIES) {
+		give_up(r, v->err, a);
+		return;
+	}
+	if (r->retrying || s->at_once)
+		return;
+	err = engine_timer(
+		r->engine, engine_backoff((int)r->tries, v->hint), on_timer, r);
+	if (err < 0) {
+		results_fail_all(r, -EINTR, a);
+		return;
+	}
+	r->retrying = true;
+	r->holds++;
+}
+
+static void take_verdict(struct gb_results *r, const struct stream *s,
+	const struct verdict *v, struct after *a)
+{
+	if (v->err == 0) {
+		if (s->progress)
+			r->tries = 0;
+	} else if (v->gone) {
+		r->lost = true;
+		a->events |= 1u << RESULTS_LOST;
+		results_fail_all(r, -ENODATA, a);
+	} else if (v->err == -EINTR) {
+		results_fail_all(r, -EINTR, a);
+	} else if (v->again) {
+		try_again(r, s, v, a);
+	} else {
+		give_up(r, v->err, a);
+	}
+}
+
+static void unlink_stream(struct stream *s)
+{
+	struct stream **p = &s->r->streams;
+
+	while (*p != s)
+		p = &(*p)->next;
+	*p = s->next;
+	if (--s->r->n_streams == 0)
+		pthread_cond_broadcast(&s->r->idle);
+}
+
+static void on_done(void *arg, struct http_reply *reply)
+{
+	struct stream *s = arg;
+	struct gb_results *r = s->r;
+	struct after a;
+	struct verdict v;
+
+	after_init(&a);
+	pthread_mutex_lock(&r->lock);
+	v = judge_end(s, reply, &a);
+	unlink_stream(s);
+	if (!r->changed)
+		take_verdict(r, s, &v, &a);
+	stream_plan(r, &a);
+	pthread_mutex_unlock(&r->lock);
+	results_finish(r, &a);
+	free(s);
+	results_put(r);
+}
