@@ -77,7 +77,8 @@ void api_batch_page_clear(struct api_batch_page *p);
 int api_check_key(struct engine *e, double deadline, struct canceller *c,
 	struct api_error *err);
 
-/* Names of all models with batchGenerateContent, one a line, malloc'ed. */
+/* Names ("gemini-…", without models/) of all models with batchGenerateContent, one a
+ * line, malloc'ed. */
 int api_models(
 	struct engine *e, struct canceller *c, char **ret, struct api_error *err);
 
@@ -120,7 +121,7 @@ int api_file_parse(const char *text, size_t n, struct api_file *ret);
 int api_file_get(struct engine *e, const char *file, struct canceller *c,
 	struct api_file *ret, struct api_error *err);
 
-/* Fill in a request for the bytes of an output file; range as in Range ("0-", …) or
+/* Fill in a request (all of *r: set callbacks after) for the bytes of an output file; range as in Range ("0-", …) or
  * NULL. path is a buffer of at least 256 bytes that lives as long as r. */
 int api_download_request(const char *file, char *path, size_t path_size,
 	const char *range, struct http_request *r);

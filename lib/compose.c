@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "util.h"
 
@@ -29,8 +28,8 @@ struct compose {
 	int out;
 	char *buf;
 	size_t n, size;
-	uint64_t written; /* bytes before the buffer */
-	uint64_t requests;
+	uint64_t written;           /* bytes before the buffer */
+	uint64_t requests, objects; /* lines, and the bytes of their objects */
 };
 
 size_t compose_extra(enum line_kind kind, unsigned width)
@@ -218,8 +217,9 @@ static int on_element(void *arg, const struct line *line)
 
 	if (!is_request(line, &r))
 		return r;
-	/* The file has grown since its size was looked at. */
-	if (line->end > COMPOSE_INLINE_MAX)
+	/* More than was reported, and memory must not grow with it. */
+	c->objects += line->end - line->start;
+	if (c->objects > c->report->send_size || c->requests >= c->report->requests)
 		return -ESTALE;
 	if (c->requests++ > 0)
 		r = put_text(c, ",");
@@ -291,12 +291,9 @@ int compose_inline(
 	int in, const struct scan_report *report, char **ret, size_t *ret_len)
 {
 	struct compose *c;
-	struct stat st;
 	int r;
 
-	if (fstat(in, &st) < 0)
-		return -errno;
-	if (st.st_size > COMPOSE_INLINE_MAX)
+	if (report->send_size > COMPOSE_INLINE_MAX)
 		return -EFBIG;
 	c = compose_new(in, -1, report, on_element);
 	if (!c)

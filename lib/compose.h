@@ -22,7 +22,7 @@
 #include "lines.h"
 #include "scan.h"
 
-/* The largest file that compose_inline takes. */
+/* What compose_inline takes at most, as report->send_size. */
 #define COMPOSE_INLINE_MAX 20000000
 
 /* Write to out, from its offset on, what is sent of in. Bounded memory. *ret_size,
@@ -38,8 +38,8 @@ int compose_file(int in, int out, const struct scan_report *report,
  *     {"metadata":{"key":"a"},"request":{...}},{"request":{...},"metadata":...}
  *
  * The member "metadata" stands where "key" stood, or after a bare request. NUL-
- * terminated; the caller frees. -EFBIG when in is larger than COMPOSE_INLINE_MAX,
- * else the errors of compose_file. */
+ * terminated; the caller frees. -EFBIG when there is more than
+ * COMPOSE_INLINE_MAX to send, else the errors of compose_file. */
 int compose_inline(
 	int in, const struct scan_report *report, char **ret, size_t *ret_len);
 

@@ -11,8 +11,8 @@
  * query are used, put onto the base's origin. So bytes and key can only go home.
  * One function builds the headers of a request, from the origin it goes to: the
  * key is sent to the base's origin only. Redirects are followed by the engine, for
- * GET alone, at most 3, to https (or plain http on a loopback address); the key is
- * left out wherever the origin differs. Plain http is spoken to loopback addresses
+ * GET alone, at most 3, to https (from a plain base also to plain http on a loopback
+ * address); the key is left out wherever the origin differs. Plain http is spoken to loopback addresses
  * only, never through a proxy, and the address connected to is checked.
  * TLS is verified, 1.2 or newer; SSL_CERT_FILE and CURL_CA_BUNDLE are honoured.
  *
@@ -43,7 +43,8 @@ struct engine_options {
  * gb_open. No thread yet: engine_start. */
 int engine_new(const struct engine_options *o, struct engine **ret, char **ret_why);
 int engine_start(struct engine *e);
-/* Abort everything (-ECANCELED), join the thread. New transfers are refused. */
+/* Abort everything (-ECANCELED), call the timers that are left, join the thread.
+ * New transfers and timers are refused, blocking calls end. Not from a callback. */
 void engine_stop(struct engine *e);
 void engine_free(struct engine *e);
 
@@ -53,6 +54,7 @@ const char *engine_origin(struct engine *e);
 time_t engine_server_time(struct engine *e);
 /* Counters for `status`: requests sent so far; the last time one was answered. */
 uint64_t engine_calls(struct engine *e);
+time_t engine_answered(struct engine *e); /* 0: never */
 
 enum http_method { HTTP_GET, HTTP_POST, HTTP_DELETE };
 
@@ -63,7 +65,7 @@ enum http_sent {
 };
 
 struct http_reply {
-	int err;       /* 0: a status line came; else -EHOSTUNREACH (no route, DNS, TLS,
+	int err;       /* 0: a whole reply came (error bodies may be cut); else -EHOSTUNREACH (no route, DNS, TLS,
 			  refused), -ETIMEDOUT, -EIO (broken off, garbage), -EPROTO (larger
 			  than the cap), -ECANCELED (aborted) */
 	enum http_sent sent;
@@ -71,9 +73,9 @@ struct http_reply {
 	char *body;    /* of a reply without on_data, or of any status other than
 			  2xx (then at most 64 KiB), NUL-terminated; NULL: none */
 	size_t body_len;
-	bool complete; /* the body came to its proper end */
+	bool complete; /* the body came to its proper end, as far as its framing tells */
 	double retry_after;     /* seconds, -1: no such header */
-	int64_t content_length; /* -1: none */
+	int64_t content_length; /* -1: none, or the body is `encoded` */
 	int64_t range_start, range_total; /* of Content-Range; -1: none or `*` */
 	bool encoded;           /* Content-Encoding other than identity */
 	char etag[128];
@@ -90,8 +92,9 @@ struct http_request {
 	const char *accept_range;   /* "a-b" or "a-" of the Range header; or NULL; copied */
 	const void *body;       /* copied; sent with Content-Length */
 	size_t body_len;
-	int body_fd;            /* >= 0: body is body_len_fd bytes of this file from */
-	int64_t body_off, body_fd_len; /* body_off; the caller keeps it open. -1: none */
+	int body_fd;            /* used when body_fd_len > 0: the body is so many bytes */
+	int64_t body_off, body_fd_len; /* of this file from body_off; kept open by the
+					  caller. Not both body and body_fd */
 	bool once;              /* not idempotent: see above */
 	bool no_key;            /* upload sessions need none */
 	size_t cap;             /* of a body kept in memory; 0: 16 MiB */
@@ -118,7 +121,8 @@ int engine_submit(struct engine *e, const struct http_request *r, struct transfe
 /* Break a transfer off: done() follows with -ECANCELED. */
 void engine_abort(struct engine *e, struct transfer *t);
 
-/* Call fn on the engine thread after delay seconds (0: as soon as possible). */
+/* Call fn on the engine thread after delay seconds (0: as soon as possible), or when
+ * the engine stops. -ECANCELED: stopping, fn is not called. */
 int engine_timer(struct engine *e, double delay, void (*fn)(void *arg), void *arg);
 
 /*
@@ -135,7 +139,7 @@ struct canceller {
 #define CANCELLER_INIT {0}
 void canceller_set(struct engine *e, struct canceller *c);
 
-/* One try, no repetition. The caller frees reply with http_reply_clear. done and
+/* One try, no repetition. r->body is not copied. The caller frees reply with http_reply_clear. done and
  * arg of r are not used for the end; the other callbacks are, on the engine thread.
  * Returns reply->err. */
 int engine_call(struct engine *e, const struct http_request *r, struct canceller *c,

@@ -14,9 +14,15 @@
 struct gb_waitq {
 	struct gb_waiter *head, **tail;
 	size_t count;
+	/* Optional: gb_waiter_drop has taken the last one. Called under the waiters'
+	 * lock, so it may set flags and cancel calls, no more. */
+	void (*emptied)(struct gb_waitq *q);
 };
 
 void waitq_init(struct gb_waitq *q);
+
+/* Before the memory of an empty queue goes: no drop is at work on it afterwards. */
+void waitq_destroy(struct gb_waitq *q);
 
 /* Hold w. lo and hi are for the owner (a byte range, say). Returns -EINPROGRESS,
  * so that callers can pass it on. */

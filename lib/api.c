@@ -1,0 +1,437 @@
+#include "api.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <string.h>
+
+#include "api_parse.h"
+#include "errors.h"
+#include "url.h"
+#include "util.h"
+
+#define TRIES 4
+#define TRY_S 30.0
+#define TOTAL_S 90.0
+/* The API takes up to a minute to put a big inline output together. */
+#define GET_TRY_S 80.0
+#define FETCH_TRY_S 900.0
+#define FETCH_STALL_S 90.0
+#define CREATE_S 900.0
+#define MODEL_PAGES 20
+#define PATH_SIZE 256
+
+static const char *const json_headers[] = {"Content-Type: application/json", NULL};
+
+/* ---- one call, repeated where that helps ------------------------------------------ */
+
+/* How long a call may take; begin is called before every try. */
+struct effort {
+	int tries;
+	double try_s, total_s;
+	int (*begin)(void *arg);
+	void *arg;
+};
+
+static const struct effort metadata = {TRIES, TRY_S, TOTAL_S, NULL, NULL};
+
+static bool worth_repeating(const struct api_error *e)
+{
+	if (e->hopeless || e->err == -ECANCELED)
+		return false;
+	if (e->status >= 300)
+		return errors_status_passes(e->status);
+	return e->err == -EIO || e->err == -ETIMEDOUT;
+}
+
+static int one_try(struct engine *e, const struct http_request *r, struct canceller *c,
+	struct http_reply *reply, struct api_error *err)
+{
+	api_error_clear(err);
+	engine_call(e, r, c, reply);
+	api_error_from_reply(reply, err);
+	return err->err;
+}
+
+static int begin_try(const struct effort *how, struct api_error *err)
+{
+	int r = how->begin ? how->begin(how->arg) : 0;
+
+	if (r < 0) {
+		api_error_clear(err);
+		err->err = r;
+	}
+	return r;
+}
+
+/* Call with an idempotent request. On failure reply is empty. */
+static int call(struct engine *e, const struct http_request *request,
+	const struct effort *how, struct canceller *c, struct http_reply *reply,
+	struct api_error *err)
+{
+	struct http_request r = *request;
+	double end = util_now() + how->total_s;
+
+	for (int n = 1;; n++) {
+		double pause;
+
+		if (begin_try(how, err) < 0)
+			return err->err;
+		r.deadline = fmin(how->try_s, fmax(end - util_now(), 1));
+		if (one_try(e, &r, c, reply, err) == 0)
+			return 0;
+		http_reply_clear(reply);
+		pause = engine_backoff(n, err->retry);
+		if (n == how->tries || !worth_repeating(err) || util_now() + pause >= end)
+			return err->err;
+		if (engine_sleep(e, pause, c) < 0)
+			return err->err = -ECANCELED;
+	}
+}
+
+/* A 2xx that cannot be understood. */
+static int broken(struct api_error *err, int r)
+{
+	api_error_clear(err);
+	err->err = r == -EPROTO ? -EIO : r;
+	err->status = 200;
+	err->sent = HTTP_MAYBE_SENT;
+	err->text = strdup("the API's reply cannot be understood");
+	return err->err;
+}
+
+/* Refused before anything was sent. */
+static int invalid(struct api_error *err, const char *why)
+{
+	api_error_clear(err);
+	err->err = -EINVAL;
+	err->sent = HTTP_NOT_SENT;
+	err->text = strdup(why);
+	return -EINVAL;
+}
+
+static struct http_request get(const char *path)
+{
+	return (struct http_request){.method = HTTP_GET, .path = path, .body_fd = -1};
+}
+
+/* ---- models ------------------------------------------------------------------------- */
+
+int api_check_key(struct engine *e, double deadline, struct canceller *c,
+	struct api_error *err)
+{
+	struct http_request r = get("/v1beta/models?pageSize=1");
+	struct effort how = {TRIES, deadline, deadline, NULL, NULL};
+	struct http_reply reply;
+	int ret;
+
+	*err = (struct api_error){.retry = -1};
+	ret = call(e, &r, &how, c, &reply, err);
+	if (ret == 0)
+		http_reply_clear(&reply);
+	return ret;
+}
+
+/* A path with the page token, if any; malloc'ed. */
+static char *page_path(const char *path, const char *token)
+{
+	_cleanup_free_ char *escaped = token ? url_escape(token) : NULL;
+
+	if (!token)
+		return strdup(path);
+	return escaped ? util_format("%s&pageToken=%s", path, escaped) : NULL;
+}
+
+static int call_page(struct engine *e, const char *path, const char *token,
+	struct canceller *c, struct http_reply *reply, struct api_error *err)
+{
+	_cleanup_free_ char *full = page_path(path, token);
+	struct http_request r = get(full);
+
+	if (!full)
+		return err->err = -ENOMEM;
+	return call(e, &r, &metadata, c, reply, err);
+}
+
+static int models_page(struct engine *e, struct canceller *c, FILE *out, char **token,
+	struct api_error *err)
+{
+	struct http_reply reply;
+	char *next = NULL;
+	int r = call_page(e, "/v1beta/models?pageSize=1000", *token, c, &reply, err);
+
+	if (r < 0)
+		return r;
+	r = api_models_parse(reply.body, reply.body_len, out, &next);
+	http_reply_clear(&reply);
+	if (r < 0)
+		return broken(err, r);
+	free(*token);
+	*token = next;
+	return 0;
+}
+
+int api_models(struct engine *e, struct canceller *c, char **ret, struct api_error *err)
+{
+	char *names = NULL, *token = NULL;
+	size_t size;
+	FILE *out = open_memstream(&names, &size);
+	int r = 0;
+
+	*err = (struct api_error){.retry = -1};
+	if (!out)
+		return err->err = -ENOMEM;
+	for (int i = 0; i < MODEL_PAGES && r == 0 && (i == 0 || token); i++)
+		r = models_page(e, c, out, &token, err);
+	free(token);
+	if (fclose(out) != 0 && r == 0)
+		r = err->err = -ENOMEM;
+	if (r < 0)
+		free(names);
+	else
+		*ret = names;
+	return r;
+}
+
+/* ---- jobs ----------------------------------------------------------------------------- */
+
+int api_list(struct engine *e, const char *token, struct canceller *c,
+	struct api_batch_page *ret, struct api_error *err)
+{
+	struct http_reply reply;
+	int r;
+
+	*err = (struct api_error){.retry = -1};
+	r = call_page(e, "/v1beta/batches?pageSize=100", token, c, &reply, err);
+	if (r < 0)
+		return r;
+	r = api_page_parse(reply.body, reply.body_len, token, ret);
+	http_reply_clear(&reply);
+	return r < 0 ? broken(err, r) : 0;
+}
+
+int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
+	struct api_batch *ret, int64_t *ret_lines, struct api_error *err)
+{
+	struct effort how = {TRIES, GET_TRY_S, GET_TRY_S + 20, NULL, NULL};
+	struct http_reply reply;
+	struct http_request r;
+	char path[PATH_SIZE];
+	int err_parse;
+
+	*err = (struct api_error){.retry = -1};
+	if (!util_id_valid(id, "batches/"))
+		return invalid(err, "not the id of a job");
+	snprintf(path, sizeof path, "/v1beta/%s", id);
+	r = get(path);
+	if (call(e, &r, &how, c, &reply, err) < 0)
+		return err->err;
+	err_parse = api_batch_parse(reply.body, reply.body_len, ret);
+	http_reply_clear(&reply);
+	return err_parse < 0 ? broken(err, err_parse) : 0;
+}
+
+/* ---- create ----------------------------------------------------------------------------- */
+
+static char *create_path(const char *model)
+{
+	const char *prefix = "models/";
+
+	if (util_id_valid(model, "tunedModels/") || util_id_valid(model, "models/"))
+		prefix = "";
+	else if (!util_id_valid(model, ""))
+		return NULL;
+	return util_format("/v1beta/%s%s:batchGenerateContent", prefix, model);
+}
+
+/* `"displayName":"…",` or nothing; NULL: no text. */
+static char *display_member(const char *display)
+{
+	_cleanup_free_ char *quoted = NULL;
+	json_t *s;
+
+	if (!display || !*display)
+		return strdup("");
+	s = json_string(display);
+	quoted = s ? json_dumps(s, JSON_ENCODE_ANY) : NULL;
+	json_decref(s);
+	return quoted ? util_format("\"displayName\":%s,", quoted) : NULL;
+}
+
+static char *inline_body(
+	const char *display, const char *requests, size_t n, size_t *ret_len)
+{
+	static const char close[] = "]}}}}";
+	char *head = util_format(
+		"{\"batch\":{%s\"inputConfig\":{\"requests\":{\"requests\":[", display);
+	size_t len = head ? strlen(head) : 0;
+	char *body = head ? realloc(head, len + n + sizeof close) : NULL;
+
+	if (!body) {
+		free(head);
+		return NULL;
+	}
+	memcpy(body + len, requests, n);
+	memcpy(body + len + n, close, sizeof close);
+	*ret_len = len + n + sizeof close - 1;
+	return body;
+}
+
+static char *file_body(const char *display, const char *file, size_t *ret_len)
+{
+	char *body = util_format(
+		"{\"batch\":{%s\"inputConfig\":{\"fileName\":\"%s\"}}}", display, file);
+
+	*ret_len = body ? strlen(body) : 0;
+	return body;
+}
+
+static int send_create(struct engine *e, const char *path, const char *body, size_t len,
+	struct canceller *c, struct api_batch *ret, struct api_error *err)
+{
+	struct http_request r = {
+		.method = HTTP_POST,
+		.path = path,
+		.headers = json_headers,
+		.body = body,
+		.body_len = len,
+		.body_fd = -1,
+		.once = true,
+		.deadline = CREATE_S,
+		.stall = CREATE_S,
+	};
+	struct http_reply reply;
+	int parsed;
+
+	if (one_try(e, &r, c, &reply, err) < 0) {
+		http_reply_clear(&reply);
+		/* Whatever of the two is gone, model or file, it is the request's fault. */
+		if (err->err == -ENOENT)
+			err->err = -EINVAL;
+		return err->err;
+	}
+	parsed = api_batch_parse(reply.body, reply.body_len, ret);
+	http_reply_clear(&reply);
+	return parsed < 0 ? broken(err, parsed) : 0;
+}
+
+int api_create(struct engine *e, const char *model, const char *display,
+	const char *input_file, const char *inline_requests, size_t inline_len,
+	struct canceller *c, struct api_batch *ret, struct api_error *err)
+{
+	_cleanup_free_ char *path = create_path(model), *name = display_member(display);
+	_cleanup_free_ char *body = NULL;
+	size_t len = 0;
+
+	*err = (struct api_error){.retry = -1};
+	if (!path)
+		return invalid(err, "not the name of a model");
+	if (!name)
+		return invalid(err, "the display name is not UTF-8");
+	if (input_file && !util_id_valid(input_file, "files/"))
+		return invalid(err, "not the id of a file");
+	if (input_file)
+		body = file_body(name, input_file, &len);
+	else
+		body = inline_body(name, inline_requests, inline_len, &len);
+	if (!body)
+		return err->err = -ENOMEM;
+	return send_create(e, path, body, len, c, ret, err);
+}
+
+/* ---- verbs ------------------------------------------------------------------------------ */
+
+/* A call whose reply does not matter. format makes the path of id. */
+static int act(struct engine *e, enum http_method method, const char *id,
+	const char *prefix, const char *suffix, struct canceller *c,
+	struct api_error *err)
+{
+	bool post = method == HTTP_POST;
+	char path[PATH_SIZE];
+	struct http_request r = {
+		.method = method,
+		.path = path,
+		.headers = post ? json_headers : NULL,
+		.body = post ? "{}" : NULL,
+		.body_len = post ? 2 : 0,
+		.body_fd = -1,
+	};
+	struct http_reply reply;
+
+	*err = (struct api_error){.retry = -1};
+	if (!util_id_valid(id, prefix))
+		return invalid(err, "not an id");
+	snprintf(path, sizeof path, "/v1beta/%s%s", id, suffix);
+	if (call(e, &r, &metadata, c, &reply, err) < 0)
+		return err->err;
+	http_reply_clear(&reply);
+	return 0;
+}
+
+/* What is gone already is deleted. */
+static int gone_is_done(struct api_error *err)
+{
+	if (err->err == -ENOENT)
+		api_error_clear(err);
+	return err->err;
+}
+
+int api_cancel(
+	struct engine *e, const char *id, struct canceller *c, struct api_error *err)
+{
+	return act(e, HTTP_POST, id, "batches/", ":cancel", c, err);
+}
+
+int api_delete(
+	struct engine *e, const char *id, struct canceller *c, struct api_error *err)
+{
+	act(e, HTTP_DELETE, id, "batches/", "", c, err);
+	return gone_is_done(err);
+}
+
+int api_file_delete(
+	struct engine *e, const char *file, struct canceller *c, struct api_error *err)
+{
+	act(e, HTTP_DELETE, file, "files/", "", c, err);
+	return gone_is_done(err);
+}
+
+/* ---- files ------------------------------------------------------------------------------ */
+
+int api_file_get(struct engine *e, const char *file, struct canceller *c,
+	struct api_file *ret, struct api_error *err)
+{
+	struct http_request r;
+	struct http_reply reply;
+	char path[PATH_SIZE];
+	int parsed;
+
+	*err = (struct api_error){.retry = -1};
+	if (!util_id_valid(file, "files/"))
+		return invalid(err, "not the id of a file");
+	snprintf(path, sizeof path, "/v1beta/%s", file);
+	r = get(path);
+	r.deadline = TRY_S;
+	if (one_try(e, &r, c, &reply, err) < 0) {
+		http_reply_clear(&reply);
+		return err->err;
+	}
+	parsed = api_file_parse(reply.body, reply.body_len, ret);
+	http_reply_clear(&reply);
+	return parsed < 0 ? broken(err, parsed) : 0;
+}
+
+int api_download_request(const char *file, char *path, size_t path_size,
+	const char *range, struct http_request *r)
+{
+	int n;
+
+	if (!util_id_valid(file, "files/"))
+		return -EINVAL;
+	n = snprintf(path, path_size, "/download/v1beta/%s:download?alt=media", file);
+	if (n < 0 || (size_t)n >= path_size)
+		return -ENAMETOOLONG;
+	*r = get(path);
+	r->accept_range = range;
+	return 0;
+}

@@ -1,0 +1,470 @@
+#include "api_parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "util.h"
+
+#define STATE_TEXT_MAX 64
+#define TOKEN_MAX 4096
+#define STRIP_DEPTH 8
+
+/* ---- fields ------------------------------------------------------------------------ */
+
+json_t *api_json(const char *text, size_t n)
+{
+	json_error_t e;
+
+	if (!text || n > API_TEXT_MAX)
+		return NULL;
+	return json_loadb(text, n, JSON_ALLOW_NUL, &e);
+}
+
+/* displayName -> display_name; false when it is the same or too long. */
+static bool to_snake(const char *name, char *ret, size_t size)
+{
+	bool changed = false;
+	size_t n = 0;
+
+	for (; *name; name++) {
+		if (n + 3 > size)
+			return false;
+		if (isupper((unsigned char)*name)) {
+			ret[n++] = '_';
+			changed = true;
+		}
+		ret[n++] = (char)tolower((unsigned char)*name);
+	}
+	ret[n] = 0;
+	return changed;
+}
+
+json_t *api_field(const json_t *obj, const char *name)
+{
+	char snake[64];
+	json_t *v = json_object_get(obj, name);
+
+	if (!v && to_snake(name, snake, sizeof snake))
+		v = json_object_get(obj, snake);
+	return json_is_null(v) ? NULL : v;
+}
+
+const char *api_field_text(const json_t *obj, const char *name)
+{
+	const char *s = json_string_value(api_field(obj, name));
+
+	return s && *s ? s : NULL;
+}
+
+int64_t api_field_count(const json_t *obj, const char *name, int64_t absent)
+{
+	json_t *v = api_field(obj, name);
+	const char *text = json_string_value(v);
+	long long n = -1;
+	char *end;
+
+	if (!v)
+		return absent;
+	if (json_is_integer(v))
+		n = json_integer_value(v);
+	else if (json_is_real(v) && json_real_value(v) >= 0 && json_real_value(v) < 1e15)
+		n = (long long)json_real_value(v);
+	else if (text && isdigit((unsigned char)*text)) {
+		errno = 0;
+		n = strtoll(text, &end, 10);
+		if (errno || *end)
+			n = -1;
+	}
+	return n < 0 ? -1 : n;
+}
+
+static struct timespec field_time(const json_t *obj, const char *name)
+{
+	const char *text = api_field_text(obj, name);
+	struct timespec ts;
+
+	if (!text || !util_parse_time(text, &ts))
+		return (struct timespec){0};
+	return ts;
+}
+
+/* An id with one of the prefixes, malloc'ed; NULL when it is none. */
+static char *field_id(
+	const json_t *obj, const char *name, const char *prefix, const char *other)
+{
+	const char *text = api_field_text(obj, name);
+
+	if (!text)
+		return NULL;
+	if (!util_id_valid(text, prefix) && !(other && util_id_valid(text, other)))
+		return NULL;
+	return strdup(text);
+}
+
+static char *dup_or_null(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+/* ---- states ------------------------------------------------------------------------ */
+
+static const struct state {
+	const char *name;
+	enum api_state state;
+	bool ended;
+} states[] = {
+	{"UNSPECIFIED", API_STATE_NONE, false},
+	{"PENDING", API_STATE_PENDING, false},
+	{"RUNNING", API_STATE_RUNNING, false},
+	{"SUCCEEDED", API_STATE_SUCCEEDED, true},
+	{"FAILED", API_STATE_FAILED, true},
+	{"CANCELLED", API_STATE_CANCELLED, true},
+	{"EXPIRED", API_STATE_EXPIRED, true},
+	{"QUEUED", API_STATE_OTHER, false},
+	{"CANCELLING", API_STATE_OTHER, false},
+	{"PAUSED", API_STATE_OTHER, false},
+	{"UPDATING", API_STATE_OTHER, false},
+	{"PARTIALLY_SUCCEEDED", API_STATE_OTHER, true},
+};
+
+static const struct state *state_named(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		if (strcmp(name, states[i].name) == 0)
+			return &states[i];
+	return NULL;
+}
+
+/* The known state a wire text stands for. */
+static const struct state *state_of(const char *text)
+{
+	static const char *const prefixes[] = {"BATCH_STATE_", "JOB_STATE_", ""};
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+		size_t n = strlen(prefixes[i]);
+
+		if (strncmp(text, prefixes[i], n) == 0 && state_named(text + n))
+			return state_named(text + n);
+	}
+	return NULL;
+}
+
+static bool state_text_sane(const char *text)
+{
+	size_t n = strlen(text);
+
+	for (size_t i = 0; i < n; i++)
+		if (text[i] <= ' ' || text[i] >= 0x7f)
+			return false;
+	return n > 0 && n <= STATE_TEXT_MAX;
+}
+
+/* What the outcome says of a job that is done, whatever its state claims. */
+static const struct state *state_by_outcome(const struct api_batch *b)
+{
+	if (b->error_code == 1)
+		return state_named("CANCELLED");
+	return state_named(b->error_code ? "FAILED" : "SUCCEEDED");
+}
+
+static void parse_state(const json_t *meta, bool done, struct api_batch *b)
+{
+	const char *text = api_field_text(meta, "state");
+	const struct state *s;
+
+	if (text && !state_text_sane(text))
+		text = NULL;
+	s = text ? state_of(text) : state_named("UNSPECIFIED");
+	if (!s) {
+		b->state = API_STATE_OTHER;
+		b->state_text = strdup(text);
+		b->ended = done;
+		return;
+	}
+	if (done && !s->ended)
+		s = state_by_outcome(b);
+	b->state = s->state;
+	b->state_text = util_format("JOB_STATE_%s", s->name);
+	b->ended = s->ended;
+}
+
+/* ---- one job ----------------------------------------------------------------------- */
+
+static bool is_inlined_name(const char *name)
+{
+	static const char *const names[] = {"inlinedResponses", "inlined_responses",
+		"inlinedEmbedContentResponses", "inlined_embed_content_responses"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Empty every list of inlined responses; true when there was one. */
+static bool strip_inlined(json_t *obj, int depth)
+{
+	const char *name;
+	bool found = false;
+	json_t *v;
+	void *next;
+
+	if (depth == 0)
+		return false;
+	json_object_foreach_safe(obj, next, name, v) {
+		if (is_inlined_name(name) && !json_is_null(v)) {
+			json_object_set_new(obj, name, json_object());
+			found = true;
+		} else if (json_is_object(v)) {
+			found |= strip_inlined(v, depth - 1);
+		}
+	}
+	return found;
+}
+
+static void parse_counts(const json_t *meta, struct api_batch *b)
+{
+	json_t *stats = api_field(meta, "batchStats");
+
+	b->requests = b->succeeded = b->failed = b->pending = -1;
+	if (!json_is_object(stats))
+		return;
+	b->requests = api_field_count(stats, "requestCount", 0);
+	b->succeeded = api_field_count(stats, "successfulRequestCount", 0);
+	b->failed = api_field_count(stats, "failedRequestCount", 0);
+	b->pending = api_field_count(stats, "pendingRequestCount", 0);
+}
+
+static void parse_outcome(const json_t *op, const json_t *meta, struct api_batch *b)
+{
+	json_t *e = api_field(op, "error");
+	int64_t code;
+
+	if (!e)
+		e = api_field(meta, "error");
+	if (!json_is_object(e))
+		return;
+	code = api_field_count(e, "code", 0);
+	b->error_text = dup_or_null(api_field_text(e, "message"));
+	b->error_code = code > 0 && code < 1000 ? (int)code : 0;
+	if (b->error_code == 0 && (code != 0 || b->error_text))
+		b->error_code = 2; /* UNKNOWN */
+}
+
+static char *output_file(const json_t *op, const json_t *meta)
+{
+	const json_t *places[] = {api_field(meta, "output"), api_field(op, "response"),
+		api_field(op, "output"), meta};
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		char *file = field_id(places[i], "responsesFile", "files/", NULL);
+
+		if (file)
+			return file;
+	}
+	return NULL;
+}
+
+static bool is_embedding(const json_t *meta)
+{
+	const char *type = json_string_value(json_object_get(meta, "@type"));
+
+	return type && strstr(type, "EmbedContentBatch");
+}
+
+static char *dump(const json_t *op)
+{
+	char *text = json_dumps(op, JSON_INDENT(2) | JSON_PRESERVE_ORDER), *line;
+
+	line = text ? util_format("%s\n", text) : NULL;
+	free(text);
+	return line;
+}
+
+static int batch_from_json(json_t *op, struct api_batch *ret)
+{
+	struct api_batch b = {0};
+	json_t *meta = api_field(op, "metadata"), *input;
+
+	if (!json_is_object(op))
+		return -EPROTO;
+	if (!json_is_object(meta))
+		meta = op;
+	b.id = field_id(op, "name", "batches/", NULL);
+	if (!b.id)
+		b.id = field_id(meta, "name", "batches/", NULL);
+	if (!b.id)
+		return -EPROTO;
+	b.output_inline = strip_inlined(op, STRIP_DEPTH);
+	input = api_field(meta, "inputConfig");
+	b.has_input_config = json_is_object(input);
+	b.input_file = field_id(input, "fileName", "files/", NULL);
+	b.output_file = output_file(op, meta);
+	b.model = field_id(meta, "model", "models/", "tunedModels/");
+	b.display = dup_or_null(api_field_text(meta, "displayName"));
+	if (!b.display)
+		b.display = strdup("");
+	b.embedding = is_embedding(meta);
+	b.created = field_time(meta, "createTime");
+	b.updated = field_time(meta, "updateTime");
+	b.ended_at = field_time(meta, "endTime");
+	parse_counts(meta, &b);
+	parse_outcome(op, meta, &b);
+	parse_state(meta, json_is_true(api_field(op, "done")), &b);
+	b.json = dump(op);
+	if (!b.json || !b.display || !b.state_text) {
+		api_batch_clear(&b);
+		return -ENOMEM;
+	}
+	*ret = b;
+	return 0;
+}
+
+int api_batch_parse(const char *text, size_t n, struct api_batch *ret)
+{
+	json_t *op = api_json(text, n);
+	int r = op ? batch_from_json(op, ret) : -EPROTO;
+
+	json_decref(op);
+	return r;
+}
+
+void api_batch_clear(struct api_batch *b)
+{
+	free(b->id);
+	free(b->display);
+	free(b->model);
+	free(b->state_text);
+	free(b->input_file);
+	free(b->output_file);
+	free(b->error_text);
+	free(b->json);
+	*b = (struct api_batch){0};
+}
+
+/* ---- pages ------------------------------------------------------------------------- */
+
+char *api_next_token(const json_t *page, const char *asked)
+{
+	const char *next = api_field_text(page, "nextPageToken");
+
+	/* The token that was asked for again would never end. */
+	if (!next || strlen(next) > TOKEN_MAX || (asked && strcmp(next, asked) == 0))
+		return NULL;
+	return strdup(next);
+}
+
+int api_page_parse(
+	const char *text, size_t n, const char *asked, struct api_batch_page *ret)
+{
+	struct api_batch_page page = {0};
+	json_t *root = api_json(text, n), *list = api_field(root, "operations"), *op;
+	size_t i, count = json_array_size(list);
+	int r = -EPROTO;
+
+	if (!json_is_object(root) || (list && !json_is_array(list)))
+		goto out;
+	r = -ENOMEM;
+	page.batches = calloc(count + 1, sizeof *page.batches);
+	if (!page.batches)
+		goto out;
+	json_array_foreach(list, i, op) {
+		if (batch_from_json(op, &page.batches[page.n]) == 0)
+			page.n++;
+		else
+			page.skipped++;
+	}
+	page.next = api_next_token(root, asked);
+	*ret = page;
+	r = 0;
+out:
+	json_decref(root);
+	return r;
+}
+
+void api_batch_page_clear(struct api_batch_page *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		api_batch_clear(&p->batches[i]);
+	free(p->batches);
+	free(p->next);
+	*p = (struct api_batch_page){0};
+}
+
+/* ---- models ------------------------------------------------------------------------ */
+
+static bool runs_batches(const json_t *model)
+{
+	json_t *methods = api_field(model, "supportedGenerationMethods"), *m;
+	size_t i;
+
+	json_array_foreach(methods, i, m) {
+		const char *name = json_string_value(m);
+
+		if (name && strcmp(name, "batchGenerateContent") == 0)
+			return true;
+	}
+	return false;
+}
+
+int api_models_parse(const char *text, size_t n, FILE *names, char **ret_next)
+{
+	json_t *root = api_json(text, n), *m;
+	json_t *list = api_field(root, "models");
+	size_t i;
+	int r = json_is_object(root) ? 0 : -EPROTO;
+
+	json_array_foreach(list, i, m) {
+		const char *name = api_field_text(m, "name");
+
+		if (name && util_id_valid(name, "models/") && runs_batches(m))
+			fprintf(names, "%s\n", name + strlen("models/"));
+	}
+	if (r == 0)
+		*ret_next = api_next_token(root, NULL);
+	json_decref(root);
+	return r;
+}
+
+/* ---- files ------------------------------------------------------------------------- */
+
+static void file_from_json(const json_t *obj, struct api_file *f)
+{
+	const char *state = api_field_text(obj, "state");
+
+	f->uri = dup_or_null(api_field_text(obj, "uri"));
+	f->mime = dup_or_null(api_field_text(obj, "mimeType"));
+	f->size = api_field_count(obj, "sizeBytes", -1);
+	f->expires = field_time(obj, "expirationTime");
+	f->failed = state && strcmp(state, "FAILED") == 0;
+	f->active = !state || strcmp(state, "PROCESSING") != 0;
+	f->active &= !f->failed;
+}
+
+int api_file_parse(const char *text, size_t n, struct api_file *ret)
+{
+	struct api_file f = {0};
+	json_t *root = api_json(text, n), *obj = api_field(root, "file");
+	int r = -EPROTO;
+
+	if (!json_is_object(obj))
+		obj = root;
+	f.name = field_id(obj, "name", "files/", NULL);
+	if (f.name) {
+		file_from_json(obj, &f);
+		*ret = f;
+		r = 0;
+	}
+	json_decref(root);
+	return r;
+}
+
+void api_file_clear(struct api_file *f)
+{
+	free(f->name);
+	free(f->uri);
+	free(f->mime);
+	*f = (struct api_file){0};
+}

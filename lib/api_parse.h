@@ -1,0 +1,38 @@
+/*
+ * From the wire's JSON to the structures of api.h. Pure: text in, structures out.
+ * What is accepted beside the documented form: docs/api-facts.md, "Forms".
+ */
+#ifndef GB_API_PARSE_H
+#define GB_API_PARSE_H
+
+#include <jansson.h>
+
+#include "api.h"
+
+#define API_TEXT_MAX ((size_t)16 << 20)
+
+/* A JSON object or array (jansson refuses more than 2048 levels), NULL: none. */
+json_t *api_json(const char *text, size_t n);
+
+/* Member `name` (lowerCamel), or the same in snake_case; NULL also for null. */
+json_t *api_field(const json_t *obj, const char *name);
+/* Its text, borrowed, cut at a NUL; NULL when it is no string or empty. */
+const char *api_field_text(const json_t *obj, const char *name);
+/* A count as number or string; absent when it is missing, -1 when it is none. */
+int64_t api_field_count(const json_t *obj, const char *name, int64_t absent);
+
+/* The list of jobs; -EPROTO when it is none. asked is the token of the request. */
+int api_page_parse(
+	const char *text, size_t n, const char *asked, struct api_batch_page *ret);
+
+/* Write the names (without "models/", one a line) of the batch models in one page of
+ * models to `names`; *ret_next is the next token (malloc'ed) or NULL. */
+int api_models_parse(const char *text, size_t n, FILE *names, char **ret_next);
+
+/* A page token, malloc'ed; NULL: none, or unusable. */
+char *api_next_token(const json_t *page, const char *asked);
+
+/* Fill reason, text, retry of *e from an error's body of any form. */
+void api_error_parse(const char *body, size_t n, struct api_error *e);
+
+#endif

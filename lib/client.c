@@ -1,0 +1,340 @@
+#include "client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <syslog.h>
+
+enum {
+	KEY_CHECK = 8,        /* seconds the key's check may take at start */
+	FINISH_WITHIN = 5,    /* seconds a create in flight may take at the end */
+};
+
+void client_log(struct gb_client *c, int priority, const char *fmt, ...)
+{
+	_cleanup_free_ char *line = NULL;
+	va_list ap;
+
+	if (!c->o.log)
+		return;
+	va_start(ap, fmt);
+	if (vasprintf(&line, fmt, ap) < 0)
+		line = NULL;
+	va_end(ap);
+	if (line)
+		c->o.log(c->o.arg, priority, line);
+}
+
+/* ---- options -------------------------------------------------------------------- */
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+static void copy_options(struct gb_client *c, const struct gb_options *o)
+{
+	c->o = *o;
+	c->key = copy(o->key);
+	c->o.key = NULL;
+	c->o.source = copy(o->source);
+	c->o.key_source = copy(o->key_source);
+	c->o.state_dir = copy(o->state_dir);
+	c->o.cache_dir = copy(o->cache_dir);
+	c->o.holder = copy(o->holder);
+	c->o.model = copy(o->model ? o->model : "gemini-2.5-flash");
+	if (!c->o.cache_max)
+		c->o.cache_max = (uint64_t)10 << 30;
+	if (!c->o.poll_s)
+		c->o.poll_s = 30;
+	if (!c->o.ttl_s)
+		c->o.ttl_s = 5;
+}
+
+static void free_options(struct gb_client *c)
+{
+	const char *strings[] = {c->o.source, c->o.key_source, c->o.state_dir,
+		c->o.cache_dir, c->o.holder, c->o.model};
+
+	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
+		free((char *)strings[i]);
+	if (c->key)
+		explicit_bzero(c->key, strlen(c->key));
+	free(c->key);
+}
+
+/* ---- loading -------------------------------------------------------------------------- */
+
+/* Lock not needed: there are no other threads yet. */
+static int enlist(struct gb_client *c, const char *lid, struct record *r)
+{
+	struct gb_job *job = job_new(c);
+	const char *tail = r->id ? r->id + strlen("batches/") : lid;
+	int err = job ? 0 : -ENOMEM;
+
+	if (!err && r->id)
+		err = job_set_id(job, r->id);
+	if (!err && !r->removal)
+		err = job_set_name(job, r->name[0] ? r->name : tail, tail);
+	if (!err)
+		err = local_attach(job, lid, r);
+	if (err)
+		return err;
+	job->model = client_intern(c, job->local->rec.model);
+	job->in_tree = job->local->rec.own || job->local->rec.phase == PHASE_REMOTE;
+	learn_local_json(job);
+	home_look(job);
+	return files_load(job);
+}
+
+/* A directory that its maker did not finish: nothing can have been put into it. */
+static bool unfinished(int dir)
+{
+	return faccessat(dir, "journal", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
+static int load_job(void *arg, const char *lid)
+{
+	struct gb_client *c = arg;
+	struct record r;
+	_cleanup_close_ int dir = store_job_open(c->store, lid);
+
+	record_init(&r);
+	if (dir < 0)
+		return 0;
+	int err = store_journal_load(dir, &r);
+	if (err == -ENOENT && unfinished(dir)) {
+		util_remove_tree(c->store->jobs, lid);
+		return 0;
+	}
+	if (!err)
+		err = enlist(c, lid, &r);
+	record_clear(&r);
+	if (err == -ENOMEM)
+		return err;
+	if (err) {
+		client_log(c, LOG_ERR, "journal of jobs/%s is damaged (%s): moved to aside/",
+			lid, strerror(-err));
+		store_job_aside(c->store, lid);
+	}
+	return 0;
+}
+
+static int load(struct gb_client *c)
+{
+	int err = store_jobs(c->store, load_job, c);
+
+	if (err)
+		return err;
+	learn_known(c);
+	home_look_cache(c);
+	store_trash_expire(c->store, c->o.trash_days);
+	return 0;
+}
+
+static void recover(struct gb_client *c)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+
+		if (!job->local || c->o.readonly)
+			continue;
+		if (job->local->rec.removal)
+			remove_recover(job);
+		else
+			submit_recover(job);
+	}
+}
+
+/* ---- open ------------------------------------------------------------------------------- */
+
+static int check_key(struct gb_client *c, char **ret_why)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_error e = {.retry = -1};
+	int err;
+
+	if (c->o.offline)
+		return 0;
+	err = api_check_key(c->engine, KEY_CHECK, &none, &e);
+	if (err == -EACCES) {
+		free(*ret_why);
+		*ret_why = util_format("the API refused the key (from %s): %s",
+			c->o.key_source ? c->o.key_source : "the caller",
+			e.text ? e.text : "check it and its project");
+	} else if (err) {
+		free(*ret_why);
+		*ret_why = util_format("the API cannot be asked now (%s): starting offline, "
+				       "going online when it answers",
+			e.text ? e.text : strerror(-err));
+		c->offline_since = time(NULL);
+		c->last_error = err;
+	}
+	api_error_clear(&e);
+	if (*ret_why)
+		(*ret_why)[strcspn(*ret_why, "\n")] = '\0';
+	return err == -EACCES ? err : 0;
+}
+
+static int start_engine(struct gb_client *c, char **ret_why)
+{
+	struct engine_options eo = {.base = c->o.source, .key = c->key,
+		.user_agent = "batchfs/" GB_VERSION, .log = c->o.log, .arg = c->o.arg};
+	int err = engine_new(&eo, &c->engine, ret_why);
+
+	return err ? err : engine_start(c->engine);
+}
+
+static struct gb_client *client_new(const struct gb_options *o)
+{
+	struct gb_client *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	copy_options(c, o);
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->poke, NULL);
+	waitq_init(&c->list_q);
+	waitq_init(&c->models_q);
+	c->work = work_new();
+	return c;
+}
+
+static void start_behind(void *arg)
+{
+	struct gb_client *c = arg;
+	struct gb_job *job;
+
+	submit_queued(c);
+	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+		slot = job->slot + 1;
+		home_consider(job);
+		remove_ended(job);
+	}
+}
+
+int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
+{
+	struct gb_client *c = client_new(o);
+	int err;
+
+	*ret_why = NULL;
+	if (!c || !c->work)
+		return -ENOMEM;
+	if (!c->key && !c->o.offline) {
+		*ret_why = strdup("no API key");
+		err = -EACCES;
+		goto fail;
+	}
+	err = store_open(c->o.state_dir, c->o.cache_dir, c->o.holder, &c->store, ret_why);
+	if (!err)
+		err = start_engine(c, ret_why);
+	if (!err)
+		err = load(c);
+	if (!err)
+		err = check_key(c, ret_why);
+	if (err)
+		goto fail;
+	store_fingerprint(c->store, c->key ? c->key : "", c->key_print);
+	recover(c);
+	err = c->o.offline ? 0 : poll_start(c);
+	if (err)
+		goto fail;
+	if (!c->o.offline)
+		work_add(c->work, WORK_SHORT, start_behind, c);
+	*ret = c;
+	return 0;
+fail:
+	if (!*ret_why)
+		*ret_why = strdup(strerror(-err));
+	gb_close(c);
+	return err;
+}
+
+/* ---- close --------------------------------------------------------------------------------- */
+
+/* Lock held. Everybody who waits for job. */
+static void collect_job(struct gb_job *job, struct gb_waitq *to)
+{
+	struct gb_waitq *qs[] = {job->refreshers, job->enders, job->homers};
+
+	for (size_t i = 0; i < ARRAY_SIZE(qs); i++)
+		if (qs[i])
+			waitq_move(qs[i], to);
+}
+
+/* Lock held. Creates that have left get a moment for their answer. */
+static bool create_in_flight(struct gb_client *c)
+{
+	for (struct task *t = c->tasks; t; t = t->next)
+		if (t->owns && job_phase(t->job) == PHASE_SUBMITTING)
+			return true;
+	return false;
+}
+
+static void give_up_tasks(struct gb_client *c)
+{
+	client_lock(c);
+	c->stopping = true;
+	for (struct task *t = c->tasks; t; t = t->next)
+		if (!t->intended)
+			canceller_set(c->engine, &t->cancel);
+	poll_poke(c);
+	client_unlock(c);
+	for (double until = util_now() + FINISH_WITHIN; util_now() < until;) {
+		client_lock(c);
+		bool flying = create_in_flight(c);
+		client_unlock(c);
+		if (!flying)
+			break;
+		usleep(20000);
+	}
+}
+
+void gb_shutdown(struct gb_client *c)
+{
+	struct gb_waitq all;
+
+	waitq_init(&all);
+	client_lock(c);
+	bool again = c->stopping;
+	c->stopping = true;
+	waitq_move(&c->list_q, &all);
+	waitq_move(&c->models_q, &all);
+	for (uint32_t i = 0; i < c->n_slots; i++)
+		collect_job(c->slots[i], &all);
+	client_unlock(c);
+	waitq_call(&all, -EINTR);
+	if (again || !c->engine)
+		return;
+	give_up_tasks(c);
+	/* Downloads and calls end here, their waiters with them. */
+	engine_stop(c->engine);
+	client_lock(c);
+	for (struct task *t = c->tasks; t; t = t->next) {
+		t->answered = true;
+		waitq_move(&t->q, &all);
+	}
+	client_unlock(c);
+	waitq_call(&all, -EINTR);
+}
+
+void gb_close(struct gb_client *c)
+{
+	if (!c)
+		return;
+	gb_shutdown(c);
+	poll_stop(c);
+	if (c->work)
+		work_stop(c->work);
+	table_free(c);
+	engine_free(c->engine);
+	work_free(c->work);
+	store_close(c->store);
+	free(c->models);
+	free_options(c);
+	pthread_cond_destroy(&c->poke);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}

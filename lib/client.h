@@ -1,0 +1,338 @@
+/*
+ * The inside of a client: the table of jobs and what its modules share.
+ *
+ *   client.c   open, close, recovery
+ *   table.c    jobs by slot, name, id; names given; references; change notices
+ *   learn.c    what replies of the API teach: new jobs, states, ends, lost jobs
+ *   poll.c     the one poller: single flight, lists, waiting for ends
+ *   local.c    jobs with something on disk: journal, error text
+ *   files.c    requests.jsonl and scratch
+ *   task.c     a verb at work: a job, a worker, its waiters
+ *   submit.c   draft → checked → uploaded → created, every step journalled first
+ *   settle.c   creates whose answer never came
+ *   remove.c   rmdir
+ *   home.c     results: opening, bringing home, cache
+ *   texts.c    status, jobs table, transfers, error texts
+ *
+ * Locks, in this order:
+ *   local.disk   one per job with local data: its files and journal are written by
+ *                one at a time. Held over disk work, never over the network.
+ *   client.lock  everything in memory: the table, jobs, records. Short, and no
+ *                system call that can block under it.
+ * Waiters, callbacks of gb_options and the engine are called with neither held.
+ */
+#ifndef GB_CLIENT_H
+#define GB_CLIENT_H
+
+#include "api.h"
+#include "record.h"
+#include "results.h"
+#include "store.h"
+#include "waiter.h"
+#include "work.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct task;
+
+/* A job with a directory of its own in the state directory. */
+struct local {
+	char lid[LID_SIZE];
+	int dir, files_dir;      /* descriptors, -1 while not open; under disk */
+	pthread_mutex_t disk;
+	struct record rec;       /* client.lock */
+	struct gb_file *files;   /* client.lock; list by number */
+	uint32_t next_file;
+	struct task *task;       /* client.lock; the verb that owns the job now */
+	char *checked;           /* what `check` counted or complained of */
+	bool settling;           /* client.lock; a look for the lost create is planned */
+	bool removing;           /* client.lock; a step of rmdir is planned or runs */
+	double uploaded_since;   /* for transfers */
+	_Atomic int64_t uploaded;
+};
+
+/* What is kept of every job. Small: there may be 100,000. */
+struct gb_job {
+	struct gb_client *c;
+	atomic_uint refs;        /* the table's one included */
+	uint32_t slot;
+
+	/* All below: client.lock. Strings that are handed out to callers never
+	 * change or go before the job does (old names are kept in old_names). */
+	char *name;
+	struct old_name *old_names;
+	char *id;                /* "batches/…" */
+	const char *state_text;  /* interned */
+	const char *model;       /* interned */
+	char *output_file;       /* "files/…" at the API */
+	struct local *_Atomic local; /* set once, under the lock; read by any */
+	struct gb_results *results;
+	struct timespec created, updated, ended_at;
+	int64_t requests, succeeded, failed, pending; /* -1: not known */
+	int64_t results_size;    /* -1 */
+	int64_t known_off;       /* in CACHE/known, -1: not there */
+	time_t learnt;           /* Unix time of the newest reply */
+	uint64_t seq;            /* of the call that told it */
+	uint64_t listed_seq;     /* of the newest list that had it */
+	double next_look;        /* poller: while somebody waits */
+	struct gb_waitq *refreshers, *enders, *homers; /* made when first needed */
+	unsigned handles;        /* gb_results_open without close */
+	uint8_t state;           /* enum api_state */
+	bool in_tree : 1;
+	bool api_ended : 1;      /* by state or done */
+	bool closed : 1;         /* ended, and nothing more will be asked */
+	bool output_inline : 1;
+	bool has_api_error : 1;
+	bool wanted : 1;         /* poller: a refresh is asked for */
+	bool solo : 1;           /* poller: the list did not tell; ask for it alone */
+	bool watched : 1;        /* in the poller's list */
+	bool gone : 1;           /* 404 or 403 of its own */
+	bool denied : 1;         /* 401: the key is refused */
+	bool fetching : 1;       /* being brought home */
+	bool fetch_failed : 1;   /* tried again at the next look */
+	bool lost : 1;           /* output gone at the API, as far as this key tells */
+	bool cached : 1;         /* all of the output is in the cache directory */
+	bool embedding : 1;
+	struct gb_job *watch_next;
+};
+
+struct gb_client {
+	struct gb_options o;     /* strings are the client's copies */
+	char *key;
+	char key_print[LID_SIZE];
+	struct store *store;
+	struct engine *engine;
+	struct work *work;
+
+	pthread_mutex_t lock;
+	struct gb_job **slots;   /* all below: lock */
+	uint32_t n_slots, cap_slots;
+	void *by_name, *by_id;   /* tsearch trees */
+	void *interned;
+	uint64_t seq;            /* counts API calls begun */
+	bool stopping;
+	struct task *tasks;      /* all that are queued or run */
+	uint32_t unsent;         /* submissions whose answer is missing */
+
+	/* poll.c */
+	pthread_t poller;
+	bool poller_runs;
+	pthread_cond_t poke;
+	struct gb_job *watched;
+	struct gb_waitq list_q;
+	bool want_list, want_whole, listed;
+	time_t listed_at, whole_at; /* Unix time; 0: never */
+	double list_after;       /* monotonic: no list before, after failures */
+	unsigned list_failures;
+	time_t offline_since;    /* 0: online */
+	int last_error;          /* of the newest call of the poller */
+
+	/* home.c */
+	unsigned fetches_running;
+	bool fetch_timer;        /* home_next is planned */
+	bool disk_low;
+
+	/* texts.c */
+	char *models;
+	time_t models_at;
+	struct gb_waitq models_q;
+	bool models_asked;
+	int models_err;
+};
+
+void client_log(struct gb_client *c, int priority, const char *fmt, ...) _printf_(3, 4);
+
+static inline void client_lock(struct gb_client *c)
+{
+	pthread_mutex_lock(&c->lock);
+}
+
+static inline void client_unlock(struct gb_client *c)
+{
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- table.c: all with client.lock held unless it says "unlocked" -------------- */
+
+struct gb_job *job_new(struct gb_client *c);
+/* Give a job its id; -EEXIST when another bears it. */
+int job_set_id(struct gb_job *job, const char *id);
+/* Give it a name that nobody has: name itself or name~tail. */
+int job_set_name(struct gb_job *job, const char *name, const char *tail);
+void job_forget_name(struct gb_job *job);
+struct gb_job *job_find_id(struct gb_client *c, const char *id);
+struct gb_job *job_find_name(struct gb_client *c, const char *name);
+/* A job met as somebody else's turned out to be ours: out of the table. */
+void job_drop_twin(struct gb_job *twin);
+const char *client_intern(struct gb_client *c, const char *text);
+/* unlocked: tell the world that something about job changed, and answer who waits
+ * for its end if it came. */
+void job_changed(struct gb_job *job, unsigned what);
+/* 0 or an errno: waiting is over; -EINPROGRESS: go on. */
+int job_wait_verdict(struct gb_job *job);
+void table_free(struct gb_client *c);
+
+static inline enum phase job_phase(const struct gb_job *job)
+{
+	return job->local ? (enum phase)job->local->rec.phase : PHASE_REMOTE;
+}
+
+static inline bool phase_is_draft(enum phase p)
+{
+	return p == PHASE_DRAFT || p == PHASE_FAILED;
+}
+
+/* Whether the job has not ended and is ours to look after. */
+static inline bool job_own_unfinished(const struct gb_job *job)
+{
+	if (!job->local || !job->local->rec.own)
+		return false;
+	if (!job->id)
+		return job->local->rec.phase == PHASE_UNCERTAIN;
+	return !job->closed && !job->gone;
+}
+
+enum gb_output job_output(const struct gb_job *job);
+
+/* ---- learn.c (unlocked) --------------------------------------------------------- */
+
+/* Take what a reply tells about a job. seq: client.seq when the call began. listed:
+ * from a list, which leaves things out. Returns the job, a new reference, or NULL
+ * when it is held back or not to be shown. */
+struct gb_job *learn_batch(
+	struct gb_client *c, const struct api_batch *b, uint64_t seq, bool listed);
+/* The API said 404 or 403 of a job itself. */
+void learn_gone(struct gb_job *job);
+uint64_t learn_seq(struct gb_client *c);
+/* At start: what CACHE/known and job.json hold. */
+void learn_known(struct gb_client *c);
+void learn_local_json(struct gb_job *job);
+
+/* client.lock held: a queue that is made when first needed; NULL without memory. */
+struct gb_waitq *queue_of(struct gb_waitq **q);
+
+/* ---- poll.c ---------------------------------------------------------------------- */
+
+int poll_start(struct gb_client *c);
+void poll_stop(struct gb_client *c);
+/* With client.lock held: something to look at; the poller plans anew. */
+void poll_poke(struct gb_client *c);
+void poll_watch(struct gb_job *job);
+/* unlocked: whether calls can be made now; what a call ended with. */
+bool client_online(struct gb_client *c);
+void client_called(struct gb_client *c, const struct api_error *err);
+
+/* client.lock held: change the phase of a job with local data. */
+void job_set_phase(struct gb_job *job, enum phase p);
+
+/* ---- local.c ---------------------------------------------------------------------- */
+
+/* Give job a directory in the state directory (job->local). Takes local.disk and
+ * client.lock itself. */
+int local_make(struct gb_job *job);
+int local_attach(struct gb_job *job, const char *lid, struct record *rec_take);
+void local_free(struct local *l);
+/* Descriptors; local.disk held. */
+int local_dir(struct gb_job *job);
+int local_files_dir(struct gb_job *job);
+/* Write the record as it is now. Unlocked; takes disk, then lock for the copy. */
+int local_save(struct gb_job *job);
+/* The same with local.disk held already. */
+int local_save_locked(struct gb_job *job);
+/* Set `error`: a first line and a second (what to do), and the API's own text. Takes
+ * client.lock; the caller saves. what NULL: no error. */
+void local_error(struct gb_job *job, int err, const char *what, const char *todo,
+	const char *text);
+/* Write job.json from a reply. */
+void local_keep_json(struct gb_job *job, const char *json);
+
+/* ---- files.c ------------------------------------------------------------------------ */
+
+int files_load(struct gb_job *job);
+void files_free(struct local *l);
+/* client.lock held. */
+struct gb_file *files_find(struct gb_job *job, const char *name);
+bool files_has(struct gb_job *job, const char *name);
+/* The content of requests.jsonl has been decided: close does not submit it again
+ * before it changes. */
+void files_decided(struct gb_file *f);
+bool files_is_decided(struct gb_file *f);
+/* Move file `name` of `from` to requests.jsonl of job, replacing (disk, and memory);
+ * both directories durable. Unlocked. */
+int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job);
+/* Keep the bytes of f as requests.jsonl.rejected of job. Unlocked. */
+int files_reject(struct gb_file *f, struct gb_job *job);
+/* A draft's files changed since its last submission: state DRAFT, no error, no
+ * upload to take up. Unlocked. */
+int files_touch(struct gb_job *job);
+
+/* ---- task.c ----------------------------------------------------------------------------- */
+
+/* A verb at work on a job. run() blocks, on a worker; its result answers the waiters
+ * unless task_answer did before. */
+struct task {
+	struct task *next, **prev; /* client.tasks */
+	struct gb_job *job;      /* a reference */
+	int (*run)(struct task *t);
+	struct gb_waitq q;
+	struct canceller cancel;
+	bool answered;
+	atomic_bool intended;    /* from here on dropping the waiters cancels nothing */
+	bool owns;               /* local.task points here */
+	struct gb_job *from;     /* rename that submits: a reference, or NULL */
+	struct gb_file *file;    /* a reference, or NULL */
+	char *arg;
+	bool by_close, background;
+};
+
+/* Start run on lane for job. owns: only one such task per job, else -EBUSY. give_up:
+ * dropping the last waiter sets the canceller while not intended. Unlocked. fill may
+ * set members before it starts. Returns -EINPROGRESS, or an error; with w NULL it
+ * runs behind: 0. */
+int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *t),
+	bool owns, bool give_up, const struct task *fill, struct gb_waiter *w);
+/* Answer the waiters now; the task goes on behind. */
+void task_answer(struct task *t, int err);
+
+/* ---- submit.c, settle.c, remove.c, home.c ------------------------------------------------ */
+
+/* After a start: go on with what the journal says. */
+void submit_recover(struct gb_job *job);
+/* Try queued work now, if it is meant for this origin and key. Unlocked. */
+void submit_queued(struct gb_client *c);
+/* The API's job of a submission of ours: journal it. Unlocked. */
+int submit_known(struct gb_job *job, const struct api_batch *b);
+
+/* The answer of a create never came. Look once whether there is a job: 0 found and
+ * journalled; -EAGAIN not (yet); other: could not look. Blocks. */
+int settle_once(struct gb_job *job, struct canceller *cancel);
+/* Go on looking behind until the time is over, then SUBMIT_UNCERTAIN. */
+void settle_later(struct gb_job *job);
+/* client.lock held: the submission of ours that file was uploaded for; NULL. */
+struct gb_job *settle_owner(struct gb_client *c, const char *file);
+/* client.lock held: may this job, of which we do not know the input file, be the one
+ * that a lost create made? */
+bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b);
+
+void remove_recover(struct gb_job *job);
+/* unlocked: the job has ended or gone: go on with rmdir if it waits for that, and
+ * delete our uploads. */
+void remove_ended(struct gb_job *job);
+
+/* unlocked: the job has ended: bring its results home if that is asked for. */
+void home_consider(struct gb_job *job);
+/* At start: which results are at home or whole in the cache. */
+void home_look(struct gb_job *job);
+void home_look_cache(struct gb_client *c);
+/* client.lock held: should come home by itself and has not. */
+bool home_missing(const struct gb_job *job);
+
+/* An event for the ledger: created, ended, cancelled, deleted. */
+void history_add(struct gb_job *job, const char *event);
+
+/* A named point in the life of a submission or removal, for tests that stop there:
+ * see tests/faults. Does nothing unless BATCHFS_TEST_STOP names it. */
+void test_point(const char *name);
+
+#endif

@@ -1,0 +1,106 @@
+#include "engine_internal.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+/* A blocking call under way, on its caller's stack. All under engine.call_lock. */
+struct call {
+	struct engine *e;
+	struct transfer *t; /* NULL for a sleep */
+	bool done;
+	struct http_reply *reply;
+};
+
+static void call_done(void *arg, struct http_reply *reply)
+{
+	struct call *call = arg;
+	struct engine *e = call->e;
+
+	pthread_mutex_lock(&e->call_lock);
+	*call->reply = *reply;
+	reply->body = NULL;
+	call->t = NULL;
+	call->done = true;
+	pthread_cond_broadcast(&e->call_cond);
+	pthread_mutex_unlock(&e->call_lock);
+}
+
+static bool is_set(struct canceller *c)
+{
+	return c && atomic_load(&c->set);
+}
+
+void canceller_set(struct engine *e, struct canceller *c)
+{
+	pthread_mutex_lock(&e->call_lock);
+	atomic_store(&c->set, true);
+	if (c->call && c->call->t)
+		engine_abort(e, c->call->t);
+	pthread_cond_broadcast(&e->call_cond);
+	pthread_mutex_unlock(&e->call_lock);
+}
+
+static int refuse(struct http_reply *reply, int err)
+{
+	reply->err = err;
+	snprintf(reply->error, sizeof reply->error, "%s", strerror(-err));
+	return err;
+}
+
+int engine_call(struct engine *e, const struct http_request *r, struct canceller *c,
+	struct http_reply *reply)
+{
+	struct call call = {.e = e, .reply = reply};
+	int err;
+
+	reply_init(reply);
+	pthread_mutex_lock(&e->call_lock);
+	err = is_set(c) ? -ECANCELED
+			: engine_submit_for(e, r, true, call_done, &call, &call.t);
+	if (err < 0) {
+		pthread_mutex_unlock(&e->call_lock);
+		return refuse(reply, err);
+	}
+	if (c)
+		c->call = &call;
+	while (!call.done)
+		pthread_cond_wait(&e->call_cond, &e->call_lock);
+	if (c)
+		c->call = NULL;
+	pthread_mutex_unlock(&e->call_lock);
+	return reply->err;
+}
+
+static struct timespec monotonic_in(double seconds)
+{
+	double at = util_now() + fmax(seconds, 0);
+
+	return (struct timespec){
+		.tv_sec = (time_t)at,
+		.tv_nsec = (long)((at - floor(at)) * 1e9),
+	};
+}
+
+int engine_sleep(struct engine *e, double seconds, struct canceller *c)
+{
+	struct timespec until = monotonic_in(seconds);
+	int r = 0;
+
+	pthread_mutex_lock(&e->call_lock);
+	while (r == 0 && !e->calls_end && !is_set(c))
+		r = -pthread_cond_timedwait(&e->call_cond, &e->call_lock, &until);
+	if (e->calls_end || is_set(c))
+		r = -ECANCELED;
+	pthread_mutex_unlock(&e->call_lock);
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
+double engine_backoff(int n, double hint)
+{
+	double most = n < 7 ? (double)(1 << (n > 0 ? n - 1 : 0)) : 60;
+
+	if (hint >= 0)
+		return fmin(hint, 60);
+	return most * (double)(util_random_u64() >> 11) / (double)(1ULL << 53);
+}

@@ -1,0 +1,122 @@
+/*
+ * What the engine's files share. engine.c: life cycle, the loop, timers.
+ * engine_request.c: a transfer's handle and headers. engine_reply.c: what comes
+ * back. engine_call.c: blocking calls.
+ *
+ * Locks: engine.lock is a leaf, but for engine.call_lock, under which it may be
+ * taken. Neither is held across a call out.
+ */
+#ifndef GB_ENGINE_INTERNAL_H
+#define GB_ENGINE_INTERNAL_H
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine.h"
+#include "url.h"
+#include "util.h"
+
+#define ENGINE_HOPS_MAX 3
+#define ENGINE_ERROR_BODY_MAX (64 << 10) /* of a reply that is no 2xx */
+#define ENGINE_BODY_MAX ((size_t)16 << 20)
+#define ENGINE_HEAD_MAX (256 << 10)
+#define ENGINE_POOL_MAX 8
+
+struct timer {
+	struct timer *next;
+	double at;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+struct engine {
+	/* Fixed after engine_new. */
+	struct url_base base;
+	char *key_header; /* "x-goog-api-key: …" or NULL */
+	char *user_agent, *ca_file;
+	void (*log)(void *arg, int priority, const char *line);
+	void *log_arg;
+	CURLM *multi;
+
+	pthread_t thread;
+	bool started;
+
+	pthread_mutex_t lock;
+	struct transfer *queue, **queue_tail; /* lock; submitted, not yet started */
+	struct timer *timers;                 /* lock; soonest first */
+	bool stopping;                        /* lock */
+	bool aborts;                          /* lock; some transfer is to be aborted */
+
+	/* Engine thread only. */
+	struct transfer *running;
+	CURL *pool[ENGINE_POOL_MAX];
+	size_t pooled;
+
+	/* Blocking calls: one lock and one condition for all of them. */
+	pthread_mutex_t call_lock;
+	pthread_cond_t call_cond;
+	bool calls_end; /* call_lock; engine_stop has begun */
+
+	atomic_ullong calls;
+	atomic_llong answered;     /* time_t, 0: never */
+	atomic_llong clock_offset; /* server's time - CLOCK_BOOTTIME; LLONG_MIN: none */
+};
+
+struct transfer {
+	struct transfer *next, **prev; /* in engine.queue or engine.running */
+	struct engine *e;
+	struct http_request r; /* pointers in it are to copies, body maybe borrowed */
+	void *body_copy;
+	char **header_copies;
+	void (*done)(void *arg, struct http_reply *reply);
+	void *done_arg;
+	bool aborted; /* engine.lock */
+	double deadline_at; /* 0: none */
+
+	/* The leg under way (a request, or a redirect of it). */
+	CURL *easy;
+	char *url;
+	bool home; /* the leg goes to the base's origin */
+	int hops;
+	char *next_url; /* where the reply's redirect leads, if it is followed */
+	bool next_home;
+	struct curl_slist *headers;
+	struct curl_slist key_node; /* in front of headers: no copy of the key */
+	char errbuf[CURL_ERROR_SIZE];
+
+	int64_t body_size, body_pos;
+	int requested; /* how often a connection was there and a request went out */
+
+	/* The reply so far. */
+	struct http_reply reply;
+	char location[2048];
+	bool head_done;
+	bool cut;     /* enough was read: ended by us, and that is no failure */
+	int fail;     /* a callback's reason to break off, negative errno */
+	size_t head_bytes, discarded, body_alloc;
+};
+
+/* engine.c */
+void engine_log(struct engine *e, int priority, const char *fmt, ...) _printf_(3, 4);
+/* engine_submit with the end told to someone else. borrow: r->body is not copied. */
+int engine_submit_for(struct engine *e, const struct http_request *r, bool borrow,
+	void (*done)(void *arg, struct http_reply *reply), void *arg,
+	struct transfer **ret);
+
+/* engine_request.c */
+int transfer_new(struct engine *e, const struct http_request *r, bool borrow,
+	struct transfer **ret);
+void transfer_free(struct transfer *t);
+/* Set up t->easy (from the pool, reset) for the leg to t->url. */
+int transfer_prepare(struct transfer *t);
+
+/* engine_reply.c */
+void reply_init(struct http_reply *reply);
+void reply_forget_head(struct transfer *t);
+size_t reply_on_header(char *buf, size_t size, size_t n, void *arg);
+size_t reply_on_body(char *buf, size_t size, size_t n, void *arg);
+/* Turn libcurl's verdict into reply.err, sent, complete and error. */
+void reply_finish(struct transfer *t, CURLcode code);
+
+#endif

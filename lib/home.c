@@ -1,0 +1,557 @@
+/*
+ * Results: opening them, and bringing them home.
+ *
+ * The output of an own job is kept in its directory in the state directory, from the
+ * first byte on; that of others in the cache directory, until it is asked home. Inline
+ * output has no bytes of its own at the API: it is composed into a file at once.
+ */
+#include "client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <syslog.h>
+
+#define RESULTS "results.jsonl"
+
+enum {
+	AT_A_TIME = 2,      /* results brought home side by side */
+	TRY_AGAIN = 60,     /* seconds */
+};
+
+static const uint64_t floor_max = 256 << 20;
+
+static void home_next(struct gb_client *c);
+
+/* ---- where ---------------------------------------------------------------------- */
+
+static bool lives_at_home(const struct gb_job *job)
+{
+	return job->local && (job->local->rec.own || job->local->rec.home || job->fetching);
+}
+
+static void event(void *arg, struct gb_results *r, enum results_event ev);
+
+static int results_make(struct gb_job *job, struct gb_results **ret)
+{
+	struct gb_client *c = job->c;
+	struct results_config cfg = {.engine = c->engine, .event = event, .arg = job};
+	_cleanup_free_ char *file = NULL;
+
+	client_lock(c);
+	bool home = lives_at_home(job);
+	cfg.offline = c->o.offline;
+	file = job->output_file && !job->lost ? strdup(job->output_file) : NULL;
+	client_unlock(c);
+	cfg.file = file;
+	cfg.name = home ? RESULTS : job->id + strlen("batches/");
+	if (home) {
+		pthread_mutex_lock(&job->local->disk);
+		cfg.dirfd = local_dir(job);
+		pthread_mutex_unlock(&job->local->disk);
+	} else {
+		cfg.dirfd = c->store->results;
+	}
+	return cfg.dirfd < 0 ? cfg.dirfd : results_new(&cfg, ret);
+}
+
+/* The job's one object for its output; a new reference. */
+static int results_of(struct gb_job *job, struct gb_results **ret)
+{
+	struct gb_client *c = job->c;
+	struct gb_results *made = NULL;
+	int err = 0;
+
+	client_lock(c);
+	if (!job->id)
+		err = -ENOENT;
+	else if (job->results)
+		*ret = results_ref(job->results);
+	client_unlock(c);
+	if (err || *ret)
+		return err;
+	err = results_make(job, &made);
+	if (err)
+		return err;
+	client_lock(c);
+	if (!job->results)
+		job->results = results_ref(made);
+	*ret = results_ref(job->results);
+	client_unlock(c);
+	results_unref(made);
+	return 0;
+}
+
+/* Nobody reads or fetches: the descriptor can go. */
+static void results_rest(struct gb_job *job)
+{
+	struct gb_results *idle = NULL;
+
+	client_lock(job->c);
+	if (!job->handles && !job->fetching)
+		idle = STEAL_PTR(job->results);
+	client_unlock(job->c);
+	results_unref(idle);
+}
+
+int gb_results_open(struct gb_job *job, struct gb_results **ret)
+{
+	struct gb_client *c = job->c;
+	struct gb_results *r = NULL;
+
+	client_lock(c);
+	enum gb_output o = job_output(job);
+	if (o != GB_OUTPUT_NONE)
+		job->handles++;
+	client_unlock(c);
+	int err = o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED ? -ENOENT
+		  : o == GB_OUTPUT_LOST				? -ENODATA
+		  : o == GB_OUTPUT_INLINE			? -EINPROGRESS
+								: results_of(job, &r);
+	if (!err) {
+		results_reader(r, 1);
+		gb_job_ref(job);
+		*ret = r;
+		return 0;
+	}
+	client_lock(c);
+	if (o != GB_OUTPUT_NONE)
+		job->handles--;
+	client_unlock(c);
+	return err;
+}
+
+void gb_results_close(struct gb_results *r)
+{
+	if (!r)
+		return;
+	struct gb_job *job = results_arg(r);
+
+	results_reader(r, -1);
+	client_lock(job->c);
+	job->handles--;
+	client_unlock(job->c);
+	results_unref(r);
+	results_rest(job);
+	gb_job_unref(job);
+}
+
+int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
+{
+	return results_size(r, w, ret);
+}
+
+ssize_t gb_results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w)
+{
+	return results_ready(r, off, n, w);
+}
+
+int gb_results_fd(struct gb_results *r)
+{
+	return results_fd(r);
+}
+
+bool gb_results_complete(struct gb_results *r)
+{
+	return results_complete(r);
+}
+
+/* ---- what becomes of it ------------------------------------------------------------ */
+
+static bool is_open(void *arg, const char *name)
+{
+	struct gb_client *c = arg;
+	char id[160];
+
+	snprintf(id, sizeof(id), "batches/%.140s", name);
+	client_lock(c);
+	const struct gb_job *job = job_find_id(c, id);
+	bool open = job && (job->results || job->handles);
+	client_unlock(c);
+	return open;
+}
+
+static int note_home(struct gb_job *job, int64_t size)
+{
+	struct gb_client *c = job->c;
+	int err = 0;
+
+	client_lock(c);
+	bool home = lives_at_home(job);
+	job->results_size = size;
+	if (home) {
+		job->local->rec.home = true;
+		job->local->rec.results_size = size;
+	} else {
+		job->cached = true;
+	}
+	client_unlock(c);
+	if (home)
+		err = local_save(job);
+	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
+	return err;
+}
+
+static int seal(struct gb_job *job, struct gb_results *r)
+{
+	int err = results_seal(r);
+
+	return err ? err : note_home(job, results_known_size(r));
+}
+
+static int seal_run(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+	struct gb_results *r = NULL;
+	int err = results_of(t->job, &r);
+
+	if (!err && results_complete(r))
+		err = seal(t->job, r);
+	results_unref(r);
+	results_rest(t->job);
+	results_trim(c->store->results, c->o.cache_max, is_open, c);
+	return err;
+}
+
+static void event(void *arg, struct gb_results *r, enum results_event ev)
+{
+	struct gb_job *job = arg;
+	int64_t size = results_known_size(r);
+
+	client_lock(job->c);
+	bool fetching = job->fetching;
+	if (ev == RESULTS_SIZED)
+		job->results_size = size;
+	else if (ev == RESULTS_LOST)
+		job->lost = true;
+	client_unlock(job->c);
+	if (ev == RESULTS_FILLED && !fetching)
+		task_start(job, WORK_SHORT, seal_run, false, false, NULL, NULL);
+	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
+}
+
+/* ---- bringing home ------------------------------------------------------------------- */
+
+/* A worker waits for a download with this. */
+struct sync {
+	struct gb_waiter w;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool over;
+	int err;
+};
+
+static void sync_done(struct gb_waiter *w, int err)
+{
+	struct sync *s = CONTAINER_OF(w, struct sync, w);
+
+	pthread_mutex_lock(&s->lock);
+	s->over = true;
+	s->err = err;
+	pthread_cond_signal(&s->done);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static int fetch_blocking(struct gb_results *r)
+{
+	struct sync s = {.w.done = sync_done, .lock = PTHREAD_MUTEX_INITIALIZER,
+		.done = PTHREAD_COND_INITIALIZER};
+	int err = results_fetch(r, &s.w);
+
+	if (err != -EINPROGRESS)
+		return err;
+	pthread_mutex_lock(&s.lock);
+	while (!s.over)
+		pthread_cond_wait(&s.done, &s.lock);
+	pthread_mutex_unlock(&s.lock);
+	return s.err;
+}
+
+int gb_statvfs(struct gb_client *c, struct statvfs *ret)
+{
+	return fstatvfs(c->store->state, ret) < 0 ? -errno : 0;
+}
+
+/* Drafts must still find room when results have come home. */
+static int room_for(struct gb_client *c, int64_t size)
+{
+	struct statvfs vfs;
+
+	if (gb_statvfs(c, &vfs))
+		return 0;
+	uint64_t free = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	uint64_t least = (uint64_t)vfs.f_blocks * vfs.f_frsize / 20;
+	if (least > floor_max)
+		least = floor_max;
+	bool low = free < least + (size > 0 ? (uint64_t)size : 0);
+	client_lock(c);
+	c->disk_low = low;
+	client_unlock(c);
+	return low ? -ENOSPC : 0;
+}
+
+static int fetch_file(struct gb_job *job)
+{
+	struct gb_results *r = NULL;
+	int err = results_of(job, &r);
+
+	if (!err)
+		err = room_for(job->c, results_known_size(r));
+	if (!err)
+		err = fetch_blocking(r);
+	if (!err) {
+		int dir;
+
+		/* What was read before lies in the cache; a no-op when it is here. */
+		pthread_mutex_lock(&job->local->disk);
+		dir = local_dir(job);
+		pthread_mutex_unlock(&job->local->disk);
+		err = results_rehome(r, dir, RESULTS);
+	}
+	if (!err)
+		err = seal(job, r);
+	results_unref(r);
+	return err;
+}
+
+static int compose_inline_output(struct gb_job *job, int dir)
+{
+	struct gb_client *c = job->c;
+	struct canceller none = CANCELLER_INIT;
+	struct api_error e = {.retry = -1};
+	struct api_batch b;
+	uint64_t seq = learn_seq(c);
+	int64_t lines = 0, size;
+	_cleanup_close_ int fd = openat(dir, "results.tmp",
+		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int err = fd < 0 ? -errno
+			 : api_get(c->engine, job->id, fd, &none, &b, &lines, &e);
+
+	client_called(c, &e);
+	api_error_clear(&e);
+	if (err)
+		return err;
+	bool has = b.output_inline;
+	gb_job_unref(learn_batch(c, &b, seq, false));
+	api_batch_clear(&b);
+	if (!has)
+		return -ENOENT;
+	size = lseek(fd, 0, SEEK_END);
+	err = results_publish(dir, "results.tmp", RESULTS);
+	return err ? err : note_home(job, size);
+}
+
+static int bring_home(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	int err = job->local ? 0 : local_make(job), dir;
+
+	if (err)
+		return err;
+	client_lock(c);
+	enum gb_output o = job_output(job);
+	bool home = job->local->rec.home;
+	client_unlock(c);
+	if (home)
+		return 0;
+	if (o == GB_OUTPUT_LOST)
+		return -ENODATA;
+	if (o != GB_OUTPUT_INLINE)
+		return o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED ? -EBUSY
+								     : fetch_file(job);
+	pthread_mutex_lock(&job->local->disk);
+	dir = local_dir(job);
+	pthread_mutex_unlock(&job->local->disk);
+	return dir < 0 ? dir : compose_inline_output(job, dir);
+}
+
+static void next_timer(void *arg)
+{
+	struct gb_client *c = arg;
+
+	client_lock(c);
+	c->fetch_timer = false;
+	for (uint32_t i = 0; i < c->n_slots; i++)
+		c->slots[i]->fetch_failed = false;
+	client_unlock(c);
+	home_next(c);
+}
+
+static void try_again_later(struct gb_client *c)
+{
+	client_lock(c);
+	bool planned = c->fetch_timer;
+	c->fetch_timer = true;
+	client_unlock(c);
+	if (!planned)
+		engine_timer(c->engine, TRY_AGAIN, next_timer, c);
+}
+
+static int home_run(struct task *t)
+{
+	struct gb_job *job = t->job;
+	struct gb_client *c = job->c;
+	struct gb_waitq over;
+	int err = bring_home(job);
+
+	waitq_init(&over);
+	client_lock(c);
+	job->fetching = false;
+	job->fetch_failed = err != 0;
+	c->fetches_running--;
+	if (job->homers)
+		waitq_move(job->homers, &over);
+	client_unlock(c);
+	if (err && err != -ECANCELED)
+		client_log(c, LOG_WARNING, "results of %s: %s", job->name ? job->name : job->id,
+			strerror(-err));
+	if (err)
+		try_again_later(c);
+	results_rest(job);
+	waitq_call(&over, err == -ECANCELED ? -EINTR : err);
+	home_next(c);
+	return 0;
+}
+
+/* Lock held. */
+static bool start_fetching(struct gb_job *job)
+{
+	if (job->fetching)
+		return false;
+	job->fetching = true;
+	job->c->fetches_running++;
+	return true;
+}
+
+static int run_fetch(struct gb_job *job)
+{
+	int err = task_start(job, WORK_LONG, home_run, false, false, NULL, NULL);
+
+	if (err) {
+		client_lock(job->c);
+		job->fetching = false;
+		job->c->fetches_running--;
+		client_unlock(job->c);
+	}
+	return err;
+}
+
+int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	bool start = false;
+	int err = 0;
+
+	client_lock(c);
+	enum gb_output o = job_output(job);
+	if (c->stopping)
+		err = -EINTR;
+	else if (job->local && job->local->rec.home)
+		err = 0;
+	else if (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED)
+		err = -EBUSY;
+	else if (o == GB_OUTPUT_LOST)
+		err = -ENODATA;
+	else if (c->o.offline && o != GB_OUTPUT_HOME)
+		err = -EHOSTUNREACH;
+	else if (!queue_of(&job->homers))
+		err = -ENOMEM;
+	else {
+		err = waitq_add(job->homers, w, 0, 0);
+		start = start_fetching(job);
+	}
+	client_unlock(c);
+	if (start) {
+		int started = run_fetch(job);
+
+		if (started && gb_waiter_drop(w))
+			err = started == -ECANCELED ? -EINTR : started;
+	}
+	return err;
+}
+
+bool home_missing(const struct gb_job *job)
+{
+	const struct gb_client *c = job->c;
+	bool asked = c->o.fetch == GB_FETCH_ALL ||
+		     (c->o.fetch == GB_FETCH_OWN && job->local && job->local->rec.own);
+	enum gb_output o = job_output(job);
+
+	return asked && job->id && job->in_tree && !job->gone &&
+	       (o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE);
+}
+
+/* Start what there is room for. */
+static void home_next(struct gb_client *c)
+{
+	for (;;) {
+		struct gb_job *next = NULL;
+
+		client_lock(c);
+		bool may = !c->stopping && !c->o.offline && !c->o.readonly &&
+			   !c->offline_since && c->fetches_running < AT_A_TIME;
+		for (uint32_t i = 0; may && !next && i < c->n_slots; i++) {
+			struct gb_job *job = c->slots[i];
+
+			if (!job->fetching && !job->fetch_failed && home_missing(job))
+				next = job;
+		}
+		if (next) {
+			gb_job_ref(next);
+			start_fetching(next);
+		}
+		client_unlock(c);
+		if (!next)
+			return;
+		int err = run_fetch(next);
+		gb_job_unref(next);
+		if (err)
+			return;
+	}
+}
+
+void home_consider(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool missing = home_missing(job);
+	client_unlock(job->c);
+	if (missing)
+		home_next(job->c);
+}
+
+/* ---- at start ------------------------------------------------------------------------- */
+
+void home_look(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+	int dir = local_dir(job);
+
+	r->home = dir >= 0 && results_sealed(dir, RESULTS, &r->results_size);
+	job->results_size = r->home ? r->results_size : -1;
+}
+
+void home_look_cache(struct gb_client *c)
+{
+	DIR *d = fdopendir(dup(c->store->results));
+	struct dirent *e;
+	char id[160];
+
+	if (!d)
+		return;
+	rewinddir(d);
+	while ((e = readdir(d))) {
+		snprintf(id, sizeof(id), "batches/%.140s", e->d_name);
+		struct gb_job *job =
+			util_id_valid(id, "batches/") ? job_find_id(c, id) : NULL;
+		int64_t size;
+
+		if (!job || (job->local && job->local->rec.own) ||
+			!results_sealed(c->store->results, e->d_name, &size))
+			continue;
+		job->cached = true;
+		job->results_size = size;
+	}
+	closedir(d);
+}

@@ -1,0 +1,174 @@
+#include "client.h"
+#include "errors.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { JOB_LIFE = 48 * 3600 /* after this a job or an output is dropped by the API */ };
+
+static const char *const phase_names[PHASES] = {
+	[PHASE_REMOTE] = "JOB_STATE_UNSPECIFIED",
+	[PHASE_DRAFT] = "DRAFT",
+	[PHASE_FAILED] = "SUBMIT_FAILED",
+	[PHASE_UPLOADING] = "UPLOADING",
+	[PHASE_QUEUED] = "QUEUED",
+	[PHASE_SUBMITTING] = "SUBMITTING",
+	[PHASE_UNCERTAIN] = "SUBMIT_UNCERTAIN",
+	[PHASE_SENT] = "JOB_STATE_PENDING",
+};
+
+/* Lock held. What the API said last, else how far the submission is. */
+static const char *state_text(const struct gb_job *job)
+{
+	return job->state_text[0] ? job->state_text : phase_names[job_phase(job)];
+}
+
+static bool has_error(const struct gb_job *job)
+{
+	return (job->local && job->local->rec.error) || job->has_api_error || job->lost ||
+	       (job->gone && job->local && !job->closed);
+}
+
+static time_t expiry(const struct gb_job *job)
+{
+	if (job->api_ended)
+		return job->ended_at.tv_sec ? job->ended_at.tv_sec + JOB_LIFE : 0;
+	return job->created.tv_sec ? job->created.tv_sec + JOB_LIFE : 0;
+}
+
+/* What only jobs with a directory of their own know. */
+static void local_info(struct gb_job *job, struct gb_info *i)
+{
+	const struct record *r = &job->local->rec;
+
+	i->own = r->own;
+	i->draft = phase_is_draft(r->phase) && !(job->local->task && job->local->task->intended);
+	i->submitted = !phase_is_draft(r->phase);
+	i->removing = r->removal != REMOVAL_NONE;
+	i->has_requests = files_has(job, GB_REQUESTS);
+	if (!job->created.tv_sec)
+		i->created = (struct timespec){r->made_s, r->made_ns};
+	if (i->requests < 0)
+		i->requests = r->requests;
+	/* The server's clock may be behind: results are newer than what they answer. */
+	if (i->ended_at.tv_sec && i->ended_at.tv_sec < r->sent_at)
+		i->ended_at = (struct timespec){r->sent_at, 0};
+}
+
+void gb_job_info(struct gb_job *job, struct gb_info *ret)
+{
+	client_lock(job->c);
+	*ret = (struct gb_info){
+		.slot = job->slot,
+		.name = job->name ? job->name : "",
+		.id = job->id,
+		.state = state_text(job),
+		.model = job->model ? job->model : "",
+		.submitted = true,
+		.sent = job->id != NULL,
+		.ended = job->closed,
+		.has_error = has_error(job),
+		.output = job_output(job),
+		.results_size = job->results_size,
+		.created = job->created,
+		.ended_at = job->ended_at,
+		.updated = job->updated,
+		.requests = job->requests,
+		.succeeded = job->succeeded,
+		.failed = job->failed,
+		.pending = job->pending,
+		.learnt = job->learnt,
+		.expires = expiry(job),
+	};
+	if (job->local)
+		local_info(job, ret);
+	client_unlock(job->c);
+}
+
+char *gb_job_json(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	char *text = NULL;
+	size_t n;
+
+	client_lock(c);
+	int64_t off = job->known_off;
+	client_unlock(c);
+	if (off >= 0)
+		return store_known_get(c->store, off);
+	if (!job->local || !job->id)
+		return NULL;
+	pthread_mutex_lock(&job->local->disk);
+	int dir = local_dir(job);
+	if (dir >= 0)
+		util_read_file(dir, "job.json", 16 << 20, &text, &n);
+	pthread_mutex_unlock(&job->local->disk);
+	return text;
+}
+
+/* ---- error ------------------------------------------------------------------------ */
+
+static char *api_error_text(struct gb_job *job, enum api_state state)
+{
+	_cleanup_free_ char *json = gb_job_json(job);
+	struct api_batch b = {0};
+	char *text;
+
+	if (json)
+		api_batch_parse(json, strlen(json), &b);
+	if (state == API_STATE_EXPIRED)
+		text = util_format("The job ran out of its 48 hours before it was served (it may be charged).\n"
+				   "Send it again, in smaller parts if it is large: cp requests.jsonl to a new job.\n%s%s",
+			b.error_text ? b.error_text : "", b.error_text ? "\n" : "");
+	else
+		text = util_format("The API gave the job up (%s).\n"
+				   "Read its words, mend the requests, and send them in a new job.\n%s\n",
+			errors_grpc_name(b.error_code), b.error_text ? b.error_text : "");
+	api_batch_clear(&b);
+	return text;
+}
+
+char *gb_job_error(struct gb_job *job)
+{
+	client_lock(job->c);
+	const char *own = job->local ? job->local->rec.error : NULL;
+	char *text = own ? strdup(own) : NULL;
+	bool lost = job->lost, gone = job->gone && job->local && !job->closed;
+	bool failed = job->has_api_error;
+	enum api_state state = job->state;
+	client_unlock(job->c);
+	if (text)
+		return text;
+	if (lost)
+		return strdup("The API does not have the output any more, and it is not here.\n"
+			      "If the key belongs to another project than the job, mount with the right one; "
+			      "else the requests must be sent again.\n");
+	if (failed)
+		return api_error_text(job, state);
+	if (gone)
+		return strdup("The API does not know this job (any more), or it belongs to another key's project.\n"
+			      "What is on this machine stays until rmdir.\n");
+	return NULL;
+}
+
+/* ---- verbs ------------------------------------------------------------------------- */
+
+unsigned gb_verbs(struct gb_job *job)
+{
+	unsigned verbs = 0;
+
+	client_lock(job->c);
+	enum phase p = job_phase(job);
+	enum gb_output o = job_output(job);
+	bool busy = job->local && job->local->task;
+	if (phase_is_draft(p) && !busy)
+		verbs |= GB_SUBMIT | GB_CHECK;
+	if (job->id && !job->api_ended && !job->gone)
+		verbs |= GB_CANCEL;
+	if (o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE)
+		verbs |= GB_FETCH_VERB;
+	if (p == PHASE_UNCERTAIN || (p == PHASE_SUBMITTING && job->local->rec.error))
+		verbs |= GB_ADOPT | GB_RESUBMIT;
+	client_unlock(job->c);
+	return verbs;
+}

@@ -1,0 +1,170 @@
+#include "client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <syslog.h>
+
+int local_dir(struct gb_job *job)
+{
+	struct local *l = job->local;
+
+	if (l->dir < 0)
+		l->dir = store_job_open(job->c->store, l->lid);
+	return l->dir;
+}
+
+int local_files_dir(struct gb_job *job)
+{
+	struct local *l = job->local;
+
+	if (l->files_dir < 0) {
+		int dir = local_dir(job);
+
+		l->files_dir = dir < 0 ? dir : util_mkdir_open(dir, "files");
+	}
+	return l->files_dir;
+}
+
+static bool answer_is_missing(int phase)
+{
+	return phase == PHASE_SUBMITTING || phase == PHASE_UNCERTAIN;
+}
+
+void job_set_phase(struct gb_job *job, enum phase p)
+{
+	struct record *r = &job->local->rec;
+
+	job->c->unsent -= answer_is_missing(r->phase);
+	job->c->unsent += answer_is_missing(p);
+	r->phase = p;
+}
+
+static struct local *local_new(const char *lid)
+{
+	struct local *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->dir = l->files_dir = -1;
+	l->next_file = 256;
+	snprintf(l->lid, sizeof(l->lid), "%s", lid);
+	pthread_mutex_init(&l->disk, NULL);
+	record_init(&l->rec);
+	return l;
+}
+
+void local_free(struct local *l)
+{
+	if (!l)
+		return;
+	files_free(l);
+	record_clear(&l->rec);
+	util_closep(&l->dir);
+	util_closep(&l->files_dir);
+	pthread_mutex_destroy(&l->disk);
+	free(l->checked);
+	free(l);
+}
+
+int local_attach(struct gb_job *job, const char *lid, struct record *rec_take)
+{
+	struct local *l = local_new(lid);
+
+	if (!l)
+		return -ENOMEM;
+	l->rec = *rec_take;
+	job->c->unsent += answer_is_missing(l->rec.phase);
+	record_init(rec_take);
+	job->local = l;
+	return 0;
+}
+
+/* What a record of a job made elsewhere starts with. */
+static int describe_remote(struct gb_job *job, struct record *r)
+{
+	r->phase = PHASE_REMOTE;
+	if (record_set(&r->name, job->name ? job->name : "") ||
+		record_set(&r->model, job->model) || record_set(&r->id, job->id))
+		return -ENOMEM;
+	return 0;
+}
+
+int local_make(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	struct record rec;
+	char lid[LID_SIZE];
+	bool used = false;
+
+	if (job->local)
+		return 0;
+	_cleanup_close_ int dir = store_job_make(c->store, lid);
+	if (dir < 0)
+		return dir;
+	record_init(&rec);
+	client_lock(c);
+	int err = job->local ? 0 : describe_remote(job, &rec);
+	if (!err && !job->local) {
+		err = local_attach(job, lid, &rec);
+		used = !err;
+	}
+	client_unlock(c);
+	record_clear(&rec);
+	if (!used)
+		util_remove_tree(c->store->jobs, lid);
+	return err ? err : local_save(job);
+}
+
+int local_save_locked(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	size_t n;
+
+	client_lock(c);
+	_cleanup_free_ char *text = record_dump(&job->local->rec, &n);
+	client_unlock(c);
+	if (!text)
+		return -ENOMEM;
+	int dir = local_dir(job);
+	int err = dir < 0 ? dir : util_write_file(dir, "journal", text, n, true);
+	if (err)
+		client_log(c, LOG_ERR, "journal of %s: %s", job->name, strerror(-err));
+	return err;
+}
+
+int local_save(struct gb_job *job)
+{
+	pthread_mutex_lock(&job->local->disk);
+	int err = local_save_locked(job);
+	pthread_mutex_unlock(&job->local->disk);
+	return err;
+}
+
+void local_error(struct gb_job *job, int err, const char *what, const char *todo,
+	const char *text)
+{
+	struct gb_client *c = job->c;
+	char *all = NULL;
+
+	if (what)
+		all = util_format("%s\n%s\n%s%s", what, todo ? todo : "", text ? text : "",
+			text && *text && text[strlen(text) - 1] != '\n' ? "\n" : "");
+	client_lock(c);
+	struct record *r = &job->local->rec;
+	free(r->error);
+	r->error = all;
+	r->err = what ? err : 0;
+	client_unlock(c);
+	if (what)
+		client_log(c, LOG_WARNING, "%s: %s", job->name, what);
+}
+
+void local_keep_json(struct gb_job *job, const char *json)
+{
+	pthread_mutex_lock(&job->local->disk);
+	int dir = local_dir(job);
+	if (dir >= 0)
+		util_write_file(dir, "job.json", json, strlen(json), false);
+	pthread_mutex_unlock(&job->local->disk);
+}

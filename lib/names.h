@@ -1,0 +1,28 @@
+/*
+ * Display names of the API to directory names and back. The only way from bytes of
+ * the wire to a name: what comes out is one path component of 1 to 255 bytes, valid
+ * UTF-8, without '/', control characters (U+0000–1F, U+007F–9F) or a leading '.'.
+ * Pure; any thread.
+ */
+#ifndef GB_NAMES_H
+#define GB_NAMES_H
+
+#include <stddef.h>
+
+#define NAME_SIZE 256
+
+/* display (valid UTF-8, any length) to a directory name in ret. Characters that
+ * cannot stand, and a '%' that would be read as an escape, become %XX per byte. An
+ * empty name becomes tail; one that is too long is cut between characters and ends
+ * in "~tail". tail is the id without "batches/", already checked, at most 128. */
+void name_encode(const char *display, const char *tail, char ret[NAME_SIZE]);
+
+/* The same name marked as one of several: "NAME~tail". */
+void name_mark(const char *name, const char *tail, char ret[NAME_SIZE]);
+
+/* A directory name made by a person to the display name that is sent: escapes are
+ * resolved where they are what name_encode would have made. ret has NAME_SIZE
+ * bytes. -EILSEQ not UTF-8, -EPERM begins with '.', -ENAMETOOLONG, -EINVAL empty. */
+int name_decode(const char *name, char ret[NAME_SIZE]);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * The journal of one job: everything about it that must survive, as one small file
+ * that is replaced atomically (JSON on one line, its CRC-32C on the next). A step
+ * that costs money or cannot be repeated is written here before it is taken, and
+ * recovery reads nothing else.
+ *
+ * A record is plain memory: who guards it says the owner (struct local). Strings
+ * are malloc'ed, NULL when absent.
+ */
+#ifndef GB_RECORD_H
+#define GB_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How far the job's submission has come. The order is that of a life. */
+enum phase {
+	PHASE_REMOTE,     /* made elsewhere; here only because something is kept */
+	PHASE_DRAFT,
+	PHASE_FAILED,     /* SUBMIT_FAILED: there is no job; still a draft otherwise */
+	PHASE_UPLOADING,  /* checked and being sent; no job yet */
+	PHASE_QUEUED,     /* background: waits for the next try */
+	PHASE_SUBMITTING, /* create is intended: from here on there may be a job */
+	PHASE_UNCERTAIN,  /* nothing could tell whether there is a job */
+	PHASE_SENT,       /* the API knows the job: id is set */
+	PHASES
+};
+
+/* How far rmdir has come. */
+enum removal {
+	REMOVAL_NONE,
+	REMOVAL_INTENDED, /* asked for, no step accepted yet */
+	REMOVAL_CANCELLED,/* cancel accepted; waiting for the end */
+	REMOVAL_DELETED,  /* gone at the API; uploads and local copies are left */
+	REMOVALS
+};
+
+struct record {
+	char *name;      /* of the directory */
+	char *display;   /* display name sent */
+	char *model;
+	int64_t made_s, made_ns; /* mkdir, or what utimes said since */
+	int phase;       /* enum phase */
+	bool own;        /* made by this state directory */
+	bool background; /* submitted with submit=background */
+	char *taint;     /* why no close may submit requests.jsonl */
+
+	char *origin;    /* what queued work is meant for … */
+	char *key_print; /* … and a salted fingerprint of the key */
+	char *session;   /* upload session: a secret */
+	int64_t sent_size; /* bytes being sent */
+	char *source;    /* scratch file that the intent makes requests.jsonl */
+	char *mime;
+	char *input_file;/* "files/…" uploaded for this create */
+	char *stray;     /* earlier uploads of ours to delete, separated by blanks */
+	bool is_inline;
+	int64_t requests;/* that the check counted; -1 */
+	int64_t intent_server, intent_local; /* when create was intended, Unix time */
+	int64_t queued_at;
+	int tries;       /* creates answered with 429 */
+
+	char *id;        /* "batches/…" */
+	int64_t sent_at; /* local clock: results are never older */
+	bool cancel_asked;
+	int64_t results_size; /* -1 */
+	bool home;       /* results.jsonl is complete beside this file */
+	bool end_logged; /* the end stands in the history */
+
+	int removal;     /* enum removal */
+	int64_t removal_at;
+
+	int err;         /* errno of what stands in error */
+	char *error;     /* text of `error`, lines */
+};
+
+void record_init(struct record *r);
+void record_clear(struct record *r);
+
+/* Replace a string field by a copy of value (NULL: none). -ENOMEM leaves it. */
+int record_set(char **field, const char *value);
+
+/* The file's bytes, malloc'ed; NULL without memory. Pure. */
+char *record_dump(const struct record *r, size_t *ret_len);
+/* -EBADMSG: not whole, or not ours. Unknown members are passed over. Pure. */
+int record_parse(const char *text, size_t len, struct record *ret);
+
+#endif

@@ -1,0 +1,419 @@
+/*
+ * rmdir: a draft goes at once; a job at the API goes in steps, each journalled before
+ * the next, and taken up again at the next start:
+ *
+ *   REMOVAL_INTENDED   on disk before the first call
+ *   cancel             if the job has not ended: deleting alone leaves it running
+ *   REMOVAL_CANCELLED  wait until it has ended
+ *   delete             404 counts as done
+ *   REMOVAL_DELETED    delete our uploads, move the local copies to the trash
+ *
+ * A refusal of the first step brings the directory back with the error; a refusal of
+ * a later one too.
+ */
+#include "client.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+enum { ANSWER_WITHIN = 10 /* seconds */, LOOK_AGAIN = 5, END_WAIT = 120 };
+
+static void set_removal(struct gb_job *job, enum removal stage)
+{
+	client_lock(job->c);
+	job->local->rec.removal = stage;
+	if (!job->local->rec.removal_at)
+		job->local->rec.removal_at = time(NULL);
+	client_unlock(job->c);
+}
+
+/* Out of the tree; its name is free again. */
+static void hide(struct gb_job *job)
+{
+	client_lock(job->c);
+	job->in_tree = false;
+	job_forget_name(job);
+	client_unlock(job->c);
+	job_changed(job, GB_CHANGED_TREE);
+}
+
+static void come_back(struct gb_job *job, const struct api_error *e)
+{
+	struct gb_client *c = job->c;
+	char *name = strdup(job->local->rec.name);
+
+	client_lock(c);
+	job->local->rec.removal = REMOVAL_NONE;
+	job->local->rec.removal_at = 0;
+	if (!job->name && name)
+		job_set_name(job, name, job->id ? job->id + 8 : job->local->lid);
+	job->in_tree = true;
+	client_unlock(c);
+	free(name);
+	local_error(job, e->err, "The API refused to delete this job.",
+		"It is still there; try rmdir again later.", e->text);
+	local_save(job);
+	job_changed(job, GB_CHANGED_TREE | GB_CHANGED_FILES);
+}
+
+static void delete_upload(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {0};
+	_cleanup_free_ char *file = NULL;
+
+	client_lock(c);
+	struct record *r = &job->local->rec;
+	if (r->own && r->input_file && (job->api_ended || r->removal == REMOVAL_DELETED))
+		file = strdup(r->input_file);
+	client_unlock(c);
+	if (!file)
+		return;
+	int ret = api_file_delete(c->engine, file, &none, &err);
+	/* Refused counts as done: it dies by itself within two days. */
+	if (ret == 0 || err.refused) {
+		client_lock(c);
+		record_set(&r->input_file, NULL);
+		client_unlock(c);
+		local_save(job);
+	}
+	api_error_clear(&err);
+}
+
+static void forget(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	_cleanup_free_ char *tomb = util_format("{\"gone\":\"%s\"}\n", job->id ? job->id : "");
+	int64_t off;
+
+	if (job->id && tomb)
+		store_known_add(c->store, tomb, &off);
+	pthread_mutex_lock(&job->local->disk);
+	int err = store_job_remove(c->store, job->local->lid, c->o.trash_days);
+	pthread_mutex_unlock(&job->local->disk);
+	if (err)
+		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));
+}
+
+static bool must_cancel(const struct gb_job *job)
+{
+	return !job->api_ended && !job->gone && job->local->rec.removal < REMOVAL_CANCELLED;
+}
+
+/* A cancel refused because the job has just ended is no refusal. */
+static int cancel_step(
+	struct gb_job *job, struct canceller *cancel, struct api_error *err)
+{
+	int ret = api_cancel(job->c->engine, job->id, cancel, err);
+
+	if (ret == -ENOENT) {
+		client_lock(job->c);
+		job->gone = true;
+		client_unlock(job->c);
+		return 0;
+	}
+	if (ret == -EINVAL) {
+		struct api_batch b;
+		int64_t lines;
+		uint64_t seq = learn_seq(job->c);
+
+		if (api_get(job->c->engine, job->id, -1, cancel, &b, &lines, err) == 0) {
+			bool ended = b.ended;
+
+			gb_job_unref(learn_batch(job->c, &b, seq, false));
+			api_batch_clear(&b);
+			if (ended)
+				return 0;
+		}
+	}
+	if (ret)
+		return ret;
+	set_removal(job, REMOVAL_CANCELLED);
+	return local_save(job);
+}
+
+static int delete_step(
+	struct gb_job *job, struct canceller *cancel, struct api_error *err)
+{
+	int ret = api_delete(job->c->engine, job->id, cancel, err);
+
+	if (ret)
+		return ret;
+	set_removal(job, REMOVAL_DELETED);
+	ret = local_save(job);
+	history_add(job, "deleted");
+	return ret;
+}
+
+static void remove_later(struct gb_job *job, double delay);
+
+static bool may_delete(const struct gb_job *job)
+{
+	return job->api_ended || job->gone ||
+	       time(NULL) - job->local->rec.removal_at > END_WAIT;
+}
+
+static void look_at_end(struct gb_job *job)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {0};
+	struct api_batch b;
+	int64_t lines;
+	uint64_t seq = learn_seq(job->c);
+
+	if (job->api_ended || job->gone)
+		return;
+	int ret = api_get(job->c->engine, job->id, -1, &none, &b, &lines, &err);
+	if (ret == 0) {
+		gb_job_unref(learn_batch(job->c, &b, seq, false));
+		api_batch_clear(&b);
+	} else if (ret == -ENOENT) {
+		client_lock(job->c);
+		job->gone = true;
+		client_unlock(job->c);
+	}
+	client_called(job->c, &err);
+	api_error_clear(&err);
+}
+
+/* The steps after the first, behind. 0: all done, or to be gone on with later. */
+static int remove_rest(struct gb_job *job, struct api_error *err)
+{
+	struct canceller none = CANCELLER_INIT;
+	int ret;
+
+	if (job->local->rec.removal == REMOVAL_CANCELLED) {
+		look_at_end(job);
+		if (!may_delete(job)) {
+			remove_later(job, LOOK_AGAIN);
+			return 0;
+		}
+	}
+	if (job->local->rec.removal < REMOVAL_DELETED && (ret = delete_step(job, &none, err)))
+		return ret;
+	delete_upload(job);
+	forget(job);
+	return 0;
+}
+
+static bool passes(const struct api_error *e)
+{
+	return e->err == -ECANCELED || !e->refused || e->status == 429;
+}
+
+static int remove_behind(struct task *t)
+{
+	struct gb_job *job = t->job;
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {0};
+	int ret = 0;
+
+	client_lock(job->c);
+	job->local->removing = false;
+	bool open = job->local->rec.removal != REMOVAL_NONE;
+	client_unlock(job->c);
+	if (!open)
+		return 0;
+	if (must_cancel(job))
+		ret = cancel_step(job, &none, &err);
+	if (!ret)
+		ret = remove_rest(job, &err);
+	if (ret && passes(&err))
+		remove_later(job, 6 * LOOK_AGAIN);
+	else if (ret)
+		come_back(job, &err);
+	api_error_clear(&err);
+	return ret;
+}
+
+static void remove_timer(void *arg)
+{
+	struct gb_job *job = arg;
+
+	task_start(job, WORK_SHORT, remove_behind, false, false, NULL, NULL);
+	gb_job_unref(job);
+}
+
+static void remove_later(struct gb_job *job, double delay)
+{
+	client_lock(job->c);
+	bool planned = job->local->removing;
+	job->local->removing = true;
+	client_unlock(job->c);
+	if (planned)
+		return;
+	gb_job_ref(job);
+	if (engine_timer(job->c->engine, delay, remove_timer, job))
+		gb_job_unref(job);
+}
+
+struct deadline {
+	struct gb_job *job;
+	struct task *task;
+};
+
+/* The task is known to live while it owns its job. */
+static void deadline_over(void *arg)
+{
+	struct deadline *d = arg;
+
+	client_lock(d->job->c);
+	if (d->job->local->task == d->task)
+		canceller_set(d->job->c->engine, &d->task->cancel);
+	client_unlock(d->job->c);
+	gb_job_unref(d->job);
+	free(d);
+}
+
+static void set_deadline(struct task *t, double seconds)
+{
+	struct deadline *d = malloc(sizeof(*d));
+
+	if (!d)
+		return;
+	*d = (struct deadline){gb_job_ref(t->job), t};
+	if (engine_timer(t->job->c->engine, seconds, deadline_over, d)) {
+		gb_job_unref(d->job);
+		free(d);
+	}
+}
+
+/* The first step, while rmdir waits. */
+static int remove_run(struct task *t)
+{
+	struct gb_job *job = t->job;
+	struct api_error err = {.retry = -1};
+	int ret;
+
+	set_deadline(t, ANSWER_WITHIN);
+	set_removal(job, REMOVAL_INTENDED);
+	if ((ret = local_save(job)))
+		goto undo;
+	test_point("removal-intended");
+	ret = must_cancel(job) ? cancel_step(job, &t->cancel, &err)
+			       : delete_step(job, &t->cancel, &err);
+	test_point("removal-accepted");
+	client_called(job->c, &err);
+	if (ret)
+		goto undo;
+	hide(job);
+	task_answer(t, 0);
+	remove_later(job, 0);
+	goto out;
+undo:
+	if (ret == -ECANCELED)
+		ret = -ETIMEDOUT;
+	set_removal(job, REMOVAL_NONE);
+	job->local->rec.removal_at = 0;
+	if (err.text)
+		local_error(job, ret, "The job was not deleted.", "It is still there; try rmdir again.",
+			err.text);
+	local_save(job);
+	job_changed(job, GB_CHANGED_FILES);
+out:
+	api_error_clear(&err);
+	return ret;
+}
+
+static int remove_draft(struct gb_job *job)
+{
+	hide(job);
+	forget(job);
+	return 0;
+}
+
+int gb_remove(struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	int err = 0;
+
+	client_lock(c);
+	enum phase p = job_phase(job);
+	bool busy = job->local && job->local->task;
+	bool draft = job->local && job->local->rec.own && p != PHASE_SENT;
+	if (c->o.readonly)
+		err = -EROFS;
+	else if (!job->in_tree)
+		err = -ENOENT;
+	else if (busy || p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN)
+		err = -EBUSY;
+	else if (!draft && c->o.keep_running && !job->api_ended && !job->gone)
+		err = -EBUSY;
+	else if (!draft && c->o.offline)
+		err = -EHOSTUNREACH;
+	client_unlock(c);
+	if (err)
+		return err;
+	if (draft)
+		return remove_draft(job);
+	err = local_make(job);
+	return err ? err : task_start(job, WORK_SHORT, remove_run, true, false, NULL, w);
+}
+
+void remove_recover(struct gb_job *job)
+{
+	client_lock(job->c);
+	job->in_tree = false;
+	job_forget_name(job);
+	client_unlock(job->c);
+	remove_later(job, 1);
+}
+
+static int uploads_run(struct task *t)
+{
+	delete_upload(t->job);
+	return 0;
+}
+
+void remove_ended(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	bool waits = job->local && job->local->rec.removal == REMOVAL_CANCELLED;
+	bool tidy = job->local && job->local->rec.own && job->local->rec.input_file &&
+		    job->api_ended && !job->local->rec.removal && !c->o.readonly;
+	client_unlock(c);
+	if (waits)
+		remove_later(job, 0);
+	else if (tidy)
+		task_start(job, WORK_SHORT, uploads_run, false, false, NULL, NULL);
+}
+
+static int cancel_run(struct task *t)
+{
+	struct gb_job *job = t->job;
+	struct api_error err = {.retry = -1};
+	int ret;
+
+	client_lock(job->c);
+	if (job->local)
+		job->local->rec.cancel_asked = true;
+	client_unlock(job->c);
+	if (job->local && (ret = local_save(job)))
+		return ret;
+	ret = api_cancel(job->c->engine, job->id, &t->cancel, &err);
+	client_called(job->c, &err);
+	client_lock(job->c);
+	job->learnt = 0;
+	job->next_look = 0;
+	poll_poke(job->c);
+	client_unlock(job->c);
+	if (ret && job->local && err.text)
+		local_error(job, ret, "The API did not cancel the job.", "See its words:", err.text);
+	api_error_clear(&err);
+	return ret == -ECANCELED ? -EINTR : ret;
+}
+
+int gb_cancel(struct gb_job *job, struct gb_waiter *w)
+{
+	client_lock(job->c);
+	int err = !job->id || job->api_ended ? -EBUSY
+		  : job->c->o.offline	     ? -EHOSTUNREACH
+					     : 0;
+	client_unlock(job->c);
+	return err ? err
+		   : task_start(job, WORK_SHORT, cancel_run, false, false, NULL, w);
+}

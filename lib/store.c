@@ -1,0 +1,447 @@
+#include "store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STATE_VERSION 1
+#define VERSION_TEXT "batchfs state "
+
+enum { JOURNAL_MAX = 1 << 20 };
+
+static void why(char **ret, const char *fmt, ...) _printf_(2, 3);
+static void why(char **ret, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	free(*ret);
+	if (vasprintf(ret, fmt, ap) < 0)
+		*ret = NULL;
+	va_end(ap);
+}
+
+static int check_owner(int fd, const char *path, char **ret_why)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_uid != geteuid()) {
+		why(ret_why, "%s belongs to another user: choose another directory", path);
+		return -EPERM;
+	}
+	if (st.st_mode & 077) {
+		why(ret_why, "%s is open to others: chmod 700 it", path);
+		return -EPERM;
+	}
+	return 0;
+}
+
+static int open_root(const char *path, int *ret, char **ret_why)
+{
+	int fd = util_mkpath_open(path);
+
+	if (fd < 0) {
+		why(ret_why, "%s: %s", path, strerror(-fd));
+		return fd;
+	}
+	int err = check_owner(fd, path, ret_why);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	*ret = fd;
+	return 0;
+}
+
+/* The text of the lock tells who holds it: it is written after the lock is ours. */
+static int take_lock(struct store *s, const char *dir, const char *holder, char **ret_why)
+{
+	_cleanup_close_ int fd = openat(
+		s->state, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_free_ char *text = NULL;
+	char host[128] = "";
+	size_t n;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (util_read_file(s->state, "lock", 4096, &text, &n) < 0 || n == 0)
+			text = strdup("another process\n");
+		if (text)
+			text[strcspn(text, "\n")] = '\0';
+		why(ret_why, "%s is in use by %s", dir, text ? text : "another process");
+		return -EBUSY;
+	}
+	gethostname(host, sizeof(host) - 1);
+	free(text);
+	text = util_format("%s pid %d %s\n", host, (int)getpid(), holder ? holder : "");
+	if (!text || ftruncate(fd, 0) < 0)
+		return -errno;
+	int err = util_write_all(fd, text, strlen(text));
+	if (!err)
+		s->lock = steal_fd(&fd);
+	return err;
+}
+
+static int check_version(struct store *s, const char *dir, char **ret_why)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+	int version, err = util_read_file(s->state, "version", 256, &text, &n);
+
+	if (err == -ENOENT) {
+		text = util_format(VERSION_TEXT "%d\n", STATE_VERSION);
+		return text ? util_write_file(
+				      s->state, "version", text, strlen(text), true)
+			    : -ENOMEM;
+	}
+	if (err)
+		return err;
+	if (sscanf(text, VERSION_TEXT "%d", &version) != 1) {
+		why(ret_why, "%s/version is damaged: is this a batchfs state directory?",
+			dir);
+		return -EPROTO;
+	}
+	if (version > STATE_VERSION) {
+		why(ret_why,
+			"%s was written by a newer batchfs (format %d, this one knows %d)",
+			dir, version, STATE_VERSION);
+		return -EPROTO;
+	}
+	return 0;
+}
+
+static int load_salt(struct store *s)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+
+	if (util_read_file(s->state, "salt", 64, &text, &n) == 0 && n == 32) {
+		memcpy(s->salt, text, 33);
+		return 0;
+	}
+	util_random_hex(s->salt, 16);
+	return util_write_file(s->state, "salt", s->salt, 32, true);
+}
+
+static int open_log(int dir, const char *name, int *ret)
+{
+	*ret = openat(dir, name, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+		0600);
+	return *ret < 0 ? -errno : 0;
+}
+
+static int open_dir(int parent, const char *name, int *ret)
+{
+	*ret = util_mkdir_open(parent, name);
+	return *ret < 0 ? *ret : 0;
+}
+
+static int open_parts(struct store *s)
+{
+	int err;
+
+	if ((err = load_salt(s)) || (err = open_dir(s->state, "jobs", &s->jobs)) ||
+		(err = open_dir(s->state, "trash", &s->trash)) ||
+		(err = open_dir(s->cache, "results", &s->results)) ||
+		(err = open_log(s->state, "names", &s->names)) ||
+		(err = open_log(s->state, "history", &s->history)) ||
+		(err = open_log(s->cache, "known", &s->known)))
+		return err;
+	return 0;
+}
+
+int store_open(const char *state_dir, const char *cache_dir, const char *holder,
+	struct store **ret, char **ret_why)
+{
+	struct store *s = malloc(sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	*s = (struct store){.state = -1, .jobs = -1, .trash = -1, .cache = -1,
+		.results = -1, .lock = -1, .names = -1, .history = -1, .known = -1};
+	if ((err = open_root(state_dir, &s->state, ret_why)) ||
+		(err = open_root(cache_dir, &s->cache, ret_why)) ||
+		(err = take_lock(s, state_dir, holder, ret_why)) ||
+		(err = check_version(s, state_dir, ret_why)) || (err = open_parts(s))) {
+		if (!*ret_why)
+			why(ret_why, "%s: %s", state_dir, strerror(-err));
+		store_close(s);
+		return err;
+	}
+	*ret = s;
+	return 0;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	int *fds[] = {&s->state, &s->jobs, &s->trash, &s->cache, &s->results, &s->names,
+		&s->history, &s->known, &s->lock};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		util_closep(fds[i]);
+	free(s);
+}
+
+void store_fingerprint(const struct store *s, const char *key, char ret[LID_SIZE])
+{
+	/* Not for secrecy against who can read the salt: a 64-bit digest of a random
+	 * key of 39 characters gives nothing to search with. */
+	uint64_t h = 0xcbf29ce484222325u;
+
+	for (int round = 0; round < 2; round++) {
+		for (const char *p = s->salt; *p; p++)
+			h = (h ^ (unsigned char)*p) * 0x100000001b3u;
+		for (const char *p = key; *p; p++)
+			h = (h ^ (unsigned char)*p) * 0x100000001b3u;
+	}
+	snprintf(ret, LID_SIZE, "%016llx", (unsigned long long)h);
+}
+
+/* ---- jobs ------------------------------------------------------------------- */
+
+static bool lid_valid(const char *name)
+{
+	return strlen(name) == LID_SIZE - 1 && strspn(name, "0123456789abcdef") == 16;
+}
+
+int store_job_make(struct store *s, char ret_lid[LID_SIZE])
+{
+	char lid[LID_SIZE];
+
+	util_random_hex(lid, 8);
+	int fd = util_mkdir_open(s->jobs, lid);
+	if (fd < 0)
+		return fd;
+	_cleanup_close_ int files = util_mkdir_open(fd, "files");
+	if (files < 0 || util_sync_dir(s->jobs) < 0) {
+		close(fd);
+		util_remove_tree(s->jobs, lid);
+		return files < 0 ? files : -EIO;
+	}
+	memcpy(ret_lid, lid, LID_SIZE);
+	return fd;
+}
+
+int store_job_open(struct store *s, const char *lid)
+{
+	int fd = openat(s->jobs, lid, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int store_journal_save(int jobdir, const struct record *r)
+{
+	size_t n;
+	_cleanup_free_ char *text = record_dump(r, &n);
+
+	return text ? util_write_file(jobdir, "journal", text, n, true) : -ENOMEM;
+}
+
+int store_journal_load(int jobdir, struct record *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+	int err = util_read_file(jobdir, "journal", JOURNAL_MAX, &text, &n);
+
+	return err ? err : record_parse(text, n, ret);
+}
+
+static int walk_dir(int parent, const char *name,
+	int (*fn)(void *arg, const char *entry), void *arg)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int err = 0;
+
+	if (!d) {
+		err = -errno;
+		util_closep(&fd);
+		return err;
+	}
+	while (!err && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			err = fn(arg, e->d_name);
+	closedir(d);
+	return err;
+}
+
+struct lid_walk {
+	int (*fn)(void *arg, const char *lid);
+	void *arg;
+};
+
+static int lid_entry(void *arg, const char *name)
+{
+	struct lid_walk *w = arg;
+
+	return lid_valid(name) ? w->fn(w->arg, name) : 0;
+}
+
+int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg)
+{
+	struct lid_walk w = {fn, arg};
+
+	return walk_dir(s->state, "jobs", lid_entry, &w);
+}
+
+int store_job_remove(struct store *s, const char *lid, int trash_days)
+{
+	char name[64];
+
+	if (trash_days <= 0)
+		return util_remove_tree(s->jobs, lid);
+	snprintf(name, sizeof(name), "%lld-%s", (long long)time(NULL), lid);
+	if (renameat(s->jobs, lid, s->trash, name) < 0)
+		return -errno;
+	return util_sync_dir(s->jobs);
+}
+
+int store_job_aside(struct store *s, const char *lid)
+{
+	_cleanup_close_ int aside = util_mkdir_open(s->state, "aside");
+
+	if (aside < 0)
+		return aside;
+	return renameat(s->jobs, lid, aside, lid) < 0 ? -errno : 0;
+}
+
+struct expiry {
+	struct store *store;
+	time_t before;
+};
+
+static int expire_entry(void *arg, const char *name)
+{
+	struct expiry *x = arg;
+	long long when;
+
+	if (sscanf(name, "%lld-", &when) == 1 && when < (long long)x->before)
+		util_remove_tree(x->store->trash, name);
+	return 0;
+}
+
+void store_trash_expire(struct store *s, int days)
+{
+	struct expiry x = {s, time(NULL) - (time_t)days * 86400};
+
+	walk_dir(s->state, "trash", expire_entry, &x);
+}
+
+/* ---- logs -------------------------------------------------------------------- */
+
+int store_append(int fd, const char *line)
+{
+	_cleanup_free_ char *text = util_format("%s\n", line);
+
+	/* One write with O_APPEND: lines of several threads do not mix. */
+	return text ? util_write_all(fd, text, strlen(text)) : -ENOMEM;
+}
+
+int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),
+	void *arg)
+{
+	_cleanup_close_ int fd = dup(s->names);
+	_cleanup_fclose_ FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+	ssize_t n;
+
+	if (!f)
+		return -errno;
+	fd = -1;
+	rewind(f);
+	while ((n = getline(&line, &size, f)) > 0) {
+		char *space = strchr(line, ' ');
+
+		if (line[n - 1] != '\n' || !space)
+			continue;
+		line[n - 1] = '\0';
+		*space = '\0';
+		if (util_id_valid(line, "batches/") && space[1] && !strchr(space + 1, '/') &&
+			strlen(space + 1) < 256 && strlen(space + 1) == (size_t)(line + n - 1 - (space + 1)))
+			fn(arg, line, space + 1);
+	}
+	return 0;
+}
+
+/* An entry of `known`: "B LENGTH CRC\n", then the bytes. */
+enum { KNOWN_MAX = 16 << 20, KNOWN_HEAD = 20 };
+
+int store_known_add(struct store *s, const char *json, int64_t *ret_off)
+{
+	size_t n = strlen(json);
+	_cleanup_free_ char *text = util_format(
+		"B %08zx %08x\n%s", n, util_crc32c(0, json, n), json);
+	off_t end = lseek(s->known, 0, SEEK_END);
+
+	if (!text)
+		return -ENOMEM;
+	if (end < 0)
+		return -errno;
+	int err = util_write_all(s->known, text, strlen(text));
+	if (!err)
+		*ret_off = end;
+	return err;
+}
+
+static char *known_read(int fd, int64_t off, size_t *ret_len)
+{
+	char head[KNOWN_HEAD + 1] = "";
+	unsigned len, crc;
+
+	if (pread(fd, head, KNOWN_HEAD, off) != KNOWN_HEAD ||
+		sscanf(head, "B %8x %8x\n", &len, &crc) != 2 || len > KNOWN_MAX)
+		return NULL;
+	char *text = malloc((size_t)len + 1);
+	if (!text)
+		return NULL;
+	if (pread(fd, text, len, off + KNOWN_HEAD) != (ssize_t)len ||
+		util_crc32c(0, text, len) != crc) {
+		free(text);
+		return NULL;
+	}
+	text[len] = '\0';
+	*ret_len = len;
+	return text;
+}
+
+char *store_known_get(struct store *s, int64_t off)
+{
+	size_t n;
+
+	return known_read(s->known, off, &n);
+}
+
+int store_known_walk(struct store *s,
+	void (*fn)(void *arg, const char *json, size_t len, int64_t off), void *arg)
+{
+	int64_t off = 0;
+
+	for (;;) {
+		size_t n;
+		_cleanup_free_ char *text = known_read(s->known, off, &n);
+
+		if (!text)
+			break;
+		fn(arg, text, n, off);
+		off += KNOWN_HEAD + (int64_t)n;
+	}
+	return ftruncate(s->known, off) < 0 ? -errno : 0;
+}
+
+int store_known_reset(struct store *s)
+{
+	return ftruncate(s->known, 0) < 0 ? -errno : 0;
+}

@@ -1,0 +1,78 @@
+/*
+ * The state directory and the cache directory on disk.
+ *
+ *   STATE/version            format of all this
+ *   STATE/lock               flock'ed; "host pid mountpoint"
+ *   STATE/salt               of the key's fingerprint
+ *   STATE/names              "ID NAME" a line: names once given; appended to
+ *   STATE/history            the ledger, TSV; appended to
+ *   STATE/jobs/LID/          a job with something local; LID: 16 hex digits
+ *     journal                its record
+ *     files/                 requests.jsonl and scratch, by name
+ *     sent.jsonl             what is sent, where it differs from requests.jsonl
+ *     job.json               the API's resource as last received
+ *     results.jsonl[.map]    results brought home
+ *   STATE/trash/DATE-LID/    removed jobs, for some days
+ *   STATE/aside/             what could not be understood, moved out of the way
+ *   CACHE/results/ID[.map]   results of others as far as read
+ *   CACHE/known              resources of other programs' jobs, for the next start
+ *
+ * Everything is 0700/0600 and opened relative to a descriptor, never through a link.
+ * Any thread; appends are serialised by the store's own lock.
+ */
+#ifndef GB_STORE_H
+#define GB_STORE_H
+
+#include "record.h"
+#include "util.h"
+
+#define LID_SIZE 17
+
+struct store {
+	int state, jobs, trash, cache, results; /* directory descriptors */
+	int lock, names, history;
+	int known;         /* CACHE/known, being appended to */
+	char salt[33];
+	bool readonly;
+};
+
+/* Make or open all of it; take the lock. -EBUSY locked (*ret_why says by whom),
+ * -EPERM not ours or open to others, -EPROTO newer version. */
+int store_open(const char *state_dir, const char *cache_dir, const char *holder,
+	struct store **ret, char **ret_why);
+void store_close(struct store *s);
+
+/* Salted fingerprint of a key, 16 hex digits: tells keys apart, tells nothing else. */
+void store_fingerprint(const struct store *s, const char *key, char ret[LID_SIZE]);
+
+/* Make jobs/LID with a new LID; its descriptor, or negative errno. */
+int store_job_make(struct store *s, char ret_lid[LID_SIZE]);
+/* Open jobs/LID. */
+int store_job_open(struct store *s, const char *lid);
+int store_journal_save(int jobdir, const struct record *r);
+int store_journal_load(int jobdir, struct record *ret);
+/* Call fn for every LID; stops at the first error and returns it. */
+int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
+/* Into the trash, or away when days is 0. */
+int store_job_remove(struct store *s, const char *lid, int trash_days);
+/* Out of the way, for a person to look at. */
+int store_job_aside(struct store *s, const char *lid);
+/* Empty the trash of what is older than days. */
+void store_trash_expire(struct store *s, int days);
+
+/* Append a line (newline added) to names or history. */
+int store_append(int fd, const char *line);
+/* Call fn for each "ID NAME" of names; damaged lines are passed over. */
+int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),
+	void *arg);
+
+/* The cache of other programs' jobs: append a resource, read a resource back, walk
+ * all of them (newest version of a job last), start over. A damaged entry ends the
+ * walk and what follows is cut off. */
+int store_known_add(struct store *s, const char *json, int64_t *ret_off);
+char *store_known_get(struct store *s, int64_t off);
+int store_known_walk(struct store *s,
+	void (*fn)(void *arg, const char *json, size_t len, int64_t off), void *arg);
+int store_known_reset(struct store *s);
+
+#endif

@@ -1,0 +1,810 @@
+/*
+ * From a draft to a job.
+ *
+ * A submission is a list of steps. What must be known after a crash is in the journal
+ * (record.h, `phase`) before the step that makes it true is taken:
+ *
+ *   check    the bytes are durable and good; what is sent is composed if it differs
+ *   begin    UPLOADING (or QUEUED: from here on a background close has returned)
+ *   upload   the session is journalled as soon as there is one
+ *   intend   SUBMITTING: from here on there may be a job
+ *   create   sent at most once per intent
+ *
+ * Before `intend` nothing costs money, and a crash leaves a draft. Between `intend`
+ * and the answer a crash leaves SUBMITTING, and settle.c finds out. An answer that
+ * proves that nothing was made (429, another 4xx, no connection) takes the intent
+ * back, in the journal, before anything else happens. There is no path on which a
+ * create is sent twice for one intent, and none from SUBMITTING to another create but
+ * through such a proof or a person who writes `resubmit`.
+ */
+#include "client.h"
+#include "compose.h"
+#include "errors.h"
+#include "scan.h"
+#include "upload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+enum {
+	CLOSE_TRIES = 4,            /* creates answered with 429, while a caller waits */
+	CLOSE_PATIENCE = 60,        /* seconds a caller waits for a lost answer */
+	QUEUE_RETRY = 180,          /* seconds between tries of queued work */
+	QUEUE_GIVE_UP = 24 * 3600,
+	UPLOAD_GOOD = 40 * 3600,    /* an upload older than this is not sent any more */
+};
+
+struct submission {
+	struct task *t;
+	struct gb_job *job;
+	struct gb_client *c;
+	struct record *rec;
+	struct scan_report report;
+	int fd;             /* what is sent; -1 */
+	int64_t size;
+	char *inline_text;
+	size_t inline_len;
+	struct api_error err;
+	bool told;          /* `error` is written already */
+};
+
+/* ---- what to tell -------------------------------------------------------------- */
+
+static const struct {
+	int err;
+	const char *what, *todo;
+} tales[] = {
+	{-EINVAL, "The API refused the job.",
+		"Read its words below, mend requests.jsonl or model (names: .batchfs/models; "
+		"change with: echo NAME > model), then: echo submit > ctl"},
+	{-EACCES, "The API refused the key.",
+		"Check the key and the project it belongs to, mount again, then: echo submit > ctl"},
+	{-EDQUOT, "The API's quota or rate limit is used up.",
+		"Wait until running jobs have ended (at most 100 at a time, and a number of "
+		"enqueued tokens per model), then: echo submit > ctl"},
+	{-EHOSTUNREACH, "The API cannot be reached.",
+		"Nothing was bought. When the network is back: echo submit > ctl"},
+	{-ETIMEDOUT, "The API did not answer in time.", "Try again: echo submit > ctl"},
+	{-ENOSPC, "The local disk is full.", "Make room in state_dir, then: echo submit > ctl"},
+	{-EFBIG, "The requests are too large.",
+		"At most 2 GB fit in one job: split them (split -l) over several"},
+	{-ENOENT, "The API knows no such model or file.",
+		"See .batchfs/models; change with: echo NAME > model, then: echo submit > ctl"},
+	{0, "The API failed.", "Nothing was bought. Try again: echo submit > ctl"},
+};
+
+static void tell(struct gb_job *job, int err, const char *text)
+{
+	size_t i = 0;
+
+	while (tales[i].err && tales[i].err != err)
+		i++;
+	local_error(job, err, tales[i].what, tales[i].todo, text);
+}
+
+static void set_phase(struct gb_job *job, enum phase p)
+{
+	client_lock(job->c);
+	job_set_phase(job, p);
+	client_unlock(job->c);
+}
+
+static void set_text(struct gb_job *job, char **field, const char *value)
+{
+	client_lock(job->c);
+	record_set(field, value);
+	client_unlock(job->c);
+}
+
+/* Phase to disk, then to the world. */
+static int enter(struct gb_job *job, enum phase p)
+{
+	enum phase old = job_phase(job);
+
+	set_phase(job, p);
+	int err = local_save(job);
+	if (err)
+		set_phase(job, old);
+	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+	return err;
+}
+
+/* ---- check ----------------------------------------------------------------------- */
+
+static int refuse(struct submission *s, int err)
+{
+	_cleanup_free_ char *text = scan_report_text(&s->report);
+
+	files_decided(s->t->file);
+	if (err == -EFBIG)
+		tell(s->job, err, text);
+	else
+		local_error(s->job, err, "requests.jsonl cannot be sent as it is.",
+			"Nothing was sent. Mend these lines and write the file again:", text);
+	s->told = true;
+	if (s->t->from)
+		files_reject(s->t->file, s->job);
+	return err;
+}
+
+/* A copy of the requests as they go out, where that is not byte for byte. */
+static int compose(struct submission *s, int in)
+{
+	off_t size;
+	int dir, err;
+
+	pthread_mutex_lock(&s->job->local->disk);
+	dir = local_dir(s->job);
+	s->fd = dir < 0 ? -1
+			: openat(dir, "sent.jsonl",
+				  O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	err = s->fd < 0 ? -errno : 0;
+	pthread_mutex_unlock(&s->job->local->disk);
+	if (err)
+		return err;
+	err = compose_file(in, s->fd, &s->report, &s->t->cancel.set, &size);
+	if (!err && fdatasync(s->fd) < 0)
+		err = -errno;
+	s->size = size;
+	return err;
+}
+
+static bool goes_inline(const struct submission *s)
+{
+	return s->c->o.inline_max && s->report.send_size <= s->c->o.inline_max;
+}
+
+static int step_check(struct submission *s)
+{
+	int in = gb_file_fd(s->t->file), err;
+
+	if (in < 0)
+		return in;
+	/* The bytes are what a retry after a crash will send: durable first. */
+	if (fsync(in) < 0)
+		return -errno;
+	err = scan_file(in, &s->t->cancel.set, &s->report);
+	if (!err && (err = scan_report_status(&s->report)))
+		return refuse(s, err);
+	if (err)
+		return err;
+	client_lock(s->c);
+	s->rec->requests = (int64_t)s->report.requests;
+	s->rec->is_inline = goes_inline(s);
+	client_unlock(s->c);
+	if (goes_inline(s))
+		return compose_inline(in, &s->report, &s->inline_text, &s->inline_len);
+	if (!s->report.clean)
+		return compose(s, in);
+	s->fd = fcntl(in, F_DUPFD_CLOEXEC, 0);
+	s->size = (int64_t)s->report.file_size;
+	return s->fd < 0 ? -errno : 0;
+}
+
+/* ---- begin, upload ------------------------------------------------------------------ */
+
+static bool meant_for_us(struct gb_client *c, const struct record *r)
+{
+	return (!r->origin || strcmp(r->origin, engine_origin(c->engine)) == 0) &&
+	       (!r->key_print || strcmp(r->key_print, c->key_print) == 0);
+}
+
+static int step_begin(struct submission *s)
+{
+	char name[256];
+
+	client_lock(s->c);
+	record_set(&s->rec->origin, engine_origin(s->c->engine));
+	record_set(&s->rec->key_print, s->c->key_print);
+	record_set(&s->rec->error, NULL);
+	record_set(&s->rec->taint, NULL);
+	if (s->rec->sent_size != s->size)
+		record_set(&s->rec->session, NULL);
+	s->rec->sent_size = s->size;
+	s->rec->background = s->t->background;
+	if (s->t->background && !s->rec->queued_at)
+		s->rec->queued_at = time(NULL);
+	client_unlock(s->c);
+	if (s->t->from == s->job && gb_file_name(s->t->file, name))
+		set_text(s->job, &s->rec->source, name);
+	if (!s->t->background)
+		return enter(s->job, PHASE_UPLOADING);
+	int err = enter(s->job, PHASE_QUEUED);
+	if (err)
+		return err;
+	/* A background close returns here: the bytes are safe. */
+	s->t->intended = true;
+	files_decided(s->t->file);
+	task_answer(s->t, 0);
+	return client_online(s->c) ? 0 : -EHOSTUNREACH;
+}
+
+static int on_session(void *arg, const char *url)
+{
+	struct submission *s = arg;
+
+	set_text(s->job, &s->rec->session, *url ? url : NULL);
+	return local_save(s->job);
+}
+
+static void on_progress(void *arg, int64_t n)
+{
+	struct submission *s = arg;
+
+	s->job->local->uploaded = n;
+}
+
+static bool uploaded_already(const struct submission *s)
+{
+	return s->t->background && s->rec->input_file &&
+	       time(NULL) - s->rec->queued_at < UPLOAD_GOOD;
+}
+
+static int step_upload(struct submission *s)
+{
+	struct upload u = {.fd = s->fd, .size = s->size, .mime = "application/jsonl",
+		.display = s->rec->display, .on_session = on_session,
+		.on_progress = on_progress, .arg = s};
+	struct api_file file = {0};
+
+	if (s->rec->is_inline || uploaded_already(s))
+		return 0;
+	if (s->t->background)
+		set_phase(s->job, PHASE_UPLOADING);
+	if (s->rec->session)
+		snprintf(u.session, sizeof(u.session), "%s", s->rec->session);
+	s->job->local->uploaded = 0;
+	s->job->local->uploaded_since = util_now();
+	int err = upload_run(s->c->engine, &u, &s->t->cancel, &file, &s->err);
+	client_called(s->c, &s->err);
+	s->job->local->uploaded_since = 0;
+	if (!err) {
+		client_lock(s->c);
+		record_set(&s->rec->session, NULL);
+		record_set(&s->rec->input_file, file.name);
+		client_unlock(s->c);
+	}
+	api_file_clear(&file);
+	return err;
+}
+
+/* ---- intend, create -------------------------------------------------------------------- */
+
+static int step_intend(struct submission *s)
+{
+	int err;
+
+	s->t->intended = true;
+	if (s->t->cancel.set && !s->t->background) {
+		s->t->intended = false;
+		return -ECANCELED;
+	}
+	if (s->t->from && s->t->from != s->job &&
+		(err = files_promote(s->t->from, s->t->file, s->job)))
+		return err;
+	client_lock(s->c);
+	s->rec->intent_server = engine_server_time(s->c->engine);
+	s->rec->intent_local = time(NULL);
+	client_unlock(s->c);
+	err = enter(s->job, PHASE_SUBMITTING);
+	if (err) {
+		s->t->intended = s->t->background;
+		return err;
+	}
+	test_point("intended");
+	if (s->t->from == s->job)
+		err = files_promote(s->job, s->t->file, s->job);
+	if (!s->t->background)
+		files_decided(s->t->file);
+	set_text(s->job, &s->rec->source, NULL);
+	return err == -ENOENT ? 0 : err;
+}
+
+static bool proves_nothing_made(const struct api_error *e)
+{
+	return e->sent == HTTP_NOT_SENT || e->refused;
+}
+
+/* The intent is void: on disk before anything else is tried. */
+static int take_back(struct submission *s)
+{
+	return enter(s->job, s->t->background ? PHASE_QUEUED : PHASE_UPLOADING);
+}
+
+static int create_once(struct submission *s)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_batch b = {0};
+
+	api_error_clear(&s->err);
+	test_point("before-create");
+	int err = api_create(s->c->engine, s->rec->model, s->rec->display,
+		s->rec->is_inline ? NULL : s->rec->input_file, s->inline_text,
+		s->inline_len, &none, &b, &s->err);
+	test_point("after-create");
+	client_called(s->c, &s->err);
+	if (!err) {
+		err = submit_known(s->job, &b);
+		api_batch_clear(&b);
+	}
+	return err;
+}
+
+/* The answer never came. The caller is told within a minute; looking goes on. */
+static int settle(struct submission *s)
+{
+	double until = util_now() + CLOSE_PATIENCE;
+	struct canceller none = CANCELLER_INIT;
+	int err = -EAGAIN;
+
+	local_error(s->job, -EIO, "The answer to the submission was lost: there may be a job or not.",
+		"Wait: batchfs looks for it for 10 minutes before it says more (see state). "
+		"To settle it yourself: echo adopt ID > ctl, or echo resubmit > ctl",
+		s->err.text);
+	local_save(s->job);
+	job_changed(s->job, GB_CHANGED_FILES);
+	s->told = true;
+	for (double pause = 1; err && util_now() < until; pause = pause < 8 ? 2 * pause : 8) {
+		err = settle_once(s->job, &none);
+		if (job_phase(s->job) == PHASE_SENT)
+			return 0;
+		if (err && (s->t->background || job_phase(s->job) != PHASE_SUBMITTING))
+			break;
+		if (err && engine_sleep(s->c->engine, pause, &s->t->cancel))
+			break;
+	}
+	if (!err)
+		return 0;
+	settle_later(s->job);
+	return -EIO;
+}
+
+static int step_create(struct submission *s)
+{
+	for (int tries = 1;; tries++) {
+		int err = create_once(s);
+
+		if (!err)
+			return 0;
+		if (job_phase(s->job) == PHASE_SENT) /* a list was quicker */
+			return 0;
+		if (!proves_nothing_made(&s->err))
+			return settle(s);
+		int saved = take_back(s);
+		if (saved)
+			return saved;
+		if (s->err.status != 429 || s->err.hopeless || s->t->background ||
+			tries >= CLOSE_TRIES)
+			return err;
+		if (engine_sleep(s->c->engine, engine_backoff(tries + 2, s->err.retry),
+			    &s->t->cancel))
+			return -ECANCELED;
+		if ((err = step_intend(s)))
+			return err;
+	}
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+/* An upload that no job refers to. */
+static void drop_upload(struct submission *s)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {0};
+	_cleanup_free_ char *file = NULL;
+
+	client_lock(s->c);
+	file = STEAL_PTR(s->rec->input_file);
+	client_unlock(s->c);
+	if (file && client_online(s->c))
+		api_file_delete(s->c->engine, file, &none, &err);
+	api_error_clear(&err);
+}
+
+static void try_later(void *arg);
+
+static int stay_queued(struct submission *s, int err)
+{
+	if (time(NULL) - s->rec->queued_at > QUEUE_GIVE_UP || s->err.hopeless)
+		return err;
+	local_error(s->job, err,
+		err == -EDQUOT ? "The API's quota or rate limit is used up: the job is queued here."
+			       : "The API cannot be reached: the job is queued here.",
+		"It is sent as soon as it may be; nothing needs to be done.", s->err.text);
+	client_lock(s->c);
+	s->rec->tries++;
+	client_unlock(s->c);
+	enter(s->job, PHASE_QUEUED);
+	engine_timer(s->c->engine, QUEUE_RETRY, try_later, s->c);
+	return 0;
+}
+
+static bool worth_queueing(const struct submission *s, int err)
+{
+	return s->t->background && (err == -EDQUOT || err == -EHOSTUNREACH ||
+					   err == -ETIMEDOUT || err == -EIO || err == -ECANCELED);
+}
+
+static int give_up(struct submission *s, int err)
+{
+	enum phase p = job_phase(s->job);
+	bool cancelled = err == -ECANCELED;
+
+	if (p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN || p == PHASE_SENT)
+		return err;
+	if (worth_queueing(s, err) && p != PHASE_DRAFT && p != PHASE_FAILED) {
+		if (cancelled)
+			return enter(s->job, PHASE_QUEUED), -EINTR;
+		if (stay_queued(s, err) == 0)
+			return 0;
+	}
+	s->t->intended = false;
+	if (!cancelled && !s->told)
+		tell(s->job, err, s->err.text);
+	if (s->t->from && !s->told)
+		files_reject(s->t->file, s->job);
+	drop_upload(s);
+	set_text(s->job, &s->rec->source, NULL);
+	if (!cancelled)
+		files_decided(s->t->file);
+	bool local_only = s->told || cancelled || p == PHASE_DRAFT;
+	enter(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
+	return cancelled ? -EINTR : err;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct submission *s);
+} steps[] = {
+	{"check", step_check},   {"begin", step_begin},   {"upload", step_upload},
+	{"intend", step_intend}, {"create", step_create},
+};
+
+static void step_point(const char *when, const char *name)
+{
+	char point[32];
+
+	snprintf(point, sizeof(point), "%s-%s", when, name);
+	test_point(point);
+}
+
+/* What mv must never see: it would try again or copy. */
+static int for_rename(int err)
+{
+	switch (err) {
+	case -EINVAL:
+	case -EOPNOTSUPP:
+	case -ENOSYS:
+	case -EXDEV:
+		return -EBADMSG;
+	default:
+		return err;
+	}
+}
+
+static int submit_run(struct task *t)
+{
+	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
+		.rec = &t->job->local->rec, .fd = -1, .err = {.retry = -1}};
+	int err = 0;
+
+	for (size_t i = 0; !err && i < ARRAY_SIZE(steps); i++) {
+		step_point("before", steps[i].name);
+		err = t->cancel.set && !t->intended ? -ECANCELED : steps[i].run(&s);
+		step_point("after", steps[i].name);
+	}
+	if (err)
+		err = give_up(&s, err);
+	util_closep(&s.fd);
+	free(s.inline_text);
+	api_error_clear(&s.err);
+	return t->from ? for_rename(err) : err;
+}
+
+int submit_known(struct gb_job *job, const struct api_batch *b)
+{
+	struct gb_client *c = job->c;
+	struct record *r = &job->local->rec;
+	uint64_t seq = learn_seq(c);
+
+	client_lock(c);
+	bool fresh = !job->id;
+	/* The table may have met it as somebody else's. */
+	struct gb_job *twin = fresh ? job_find_id(c, b->id) : NULL;
+	if (twin && twin != job)
+		job_drop_twin(twin);
+	int err = job_set_id(job, b->id);
+	if (!err)
+		err = record_set(&r->id, b->id);
+	if (!err && fresh) {
+		job_set_phase(job, PHASE_SENT);
+		record_set(&r->session, NULL);
+		record_set(&r->error, NULL);
+		r->err = 0;
+		r->sent_at = time(NULL);
+		poll_watch(job);
+		poll_poke(c);
+	}
+	client_unlock(c);
+	if (twin && twin != job)
+		job_changed(twin, GB_CHANGED_TREE);
+	if (err || !fresh)
+		return err;
+	/* Should this fail, the journal still says SUBMITTING, and the next start
+	 * finds the job by its input file. */
+	local_save(job);
+	history_add(job, "created");
+	gb_job_unref(learn_batch(c, b, seq, false));
+	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+	return 0;
+}
+
+/* ---- verbs ----------------------------------------------------------------------------------- */
+
+/* Lock held. */
+static int may_submit(struct gb_job *job)
+{
+	if (job->c->o.readonly)
+		return -EROFS;
+	if (!job->local || !phase_is_draft(job->local->rec.phase) || job->local->task)
+		return -EBUSY;
+	return 0;
+}
+
+static int no_requests(struct gb_job *job)
+{
+	local_error(job, -EBADMSG, "There is nothing to send: this draft has no requests.jsonl.",
+		"Write requests.jsonl first, one request a line.", NULL);
+	local_save(job);
+	job_changed(job, GB_CHANGED_FILES);
+	return -EBADMSG;
+}
+
+static int not_offline(struct gb_job *job)
+{
+	if (!job->c->o.offline || job->c->o.background)
+		return 0;
+	tell(job, -EHOSTUNREACH, "This mount was started with -o offline.\n");
+	local_save(job);
+	job_changed(job, GB_CHANGED_FILES);
+	return -EHOSTUNREACH;
+}
+
+static int submit_file(struct gb_job *job, struct gb_file *f, struct gb_job *from,
+	bool by_close, struct gb_waiter *w)
+{
+	struct task fill = {.file = f, .from = from, .by_close = by_close,
+		.background = job->c->o.background};
+	int err = not_offline(job);
+
+	return err ? err
+		   : task_start(job, WORK_LONG, submit_run, true, true,
+			     &fill, w);
+}
+
+int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	struct stat st;
+
+	client_lock(c);
+	int err = may_submit(job);
+	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
+	if (f)
+		gb_file_ref(f);
+	client_unlock(c);
+	if (err)
+		return by == GB_BY_CLOSE && err == -EBUSY ? 0 : err;
+	if (by == GB_BY_CLOSE) {
+		if (!f || files_is_decided(f) || gb_file_stat(f, &st) || st.st_size == 0 ||
+			gb_file_tainted(f))
+			goto out;
+	} else if (!f) {
+		return no_requests(job);
+	}
+	err = submit_file(job, f, NULL, by == GB_BY_CLOSE, w);
+out:
+	gb_file_unref(f);
+	return err;
+}
+
+int gb_submit_rename(
+	struct gb_job *from, const char *name, struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	int err = may_submit(job);
+	if (!err && from->local && from->local->task)
+		err = -EBUSY;
+	struct gb_file *f = err ? NULL : files_find(from, name);
+	if (f)
+		gb_file_ref(f);
+	client_unlock(c);
+	if (!err)
+		err = f ? submit_file(job, f, from, false, w) : -ENOENT;
+	gb_file_unref(f);
+	return err == -EINPROGRESS ? err : for_rename(err);
+}
+
+static int check_run(struct task *t)
+{
+	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
+		.rec = &t->job->local->rec, .fd = -1};
+	int err = step_check(&s);
+
+	if (!err) {
+		local_error(t->job, 0, NULL, NULL, NULL);
+		t->job->requests = (int64_t)s.report.requests;
+	}
+	local_save(t->job);
+	util_closep(&s.fd);
+	free(s.inline_text);
+	return err == -ECANCELED ? -EINTR : err;
+}
+
+int gb_check(struct gb_job *job, struct gb_waiter *w)
+{
+	client_lock(job->c);
+	int err = job->local && phase_is_draft(job->local->rec.phase) ? 0 : -EBUSY;
+	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
+	if (f)
+		gb_file_ref(f);
+	client_unlock(job->c);
+	if (!err)
+		err = f ? 0 : no_requests(job);
+	if (!err) {
+		struct task fill = {.file = f};
+
+		err = task_start(job, WORK_LONG, check_run, true, true, &fill, w);
+	}
+	gb_file_unref(f);
+	return err;
+}
+
+/* Lock held. */
+static bool unsettled(struct gb_job *job)
+{
+	enum phase p = job_phase(job);
+
+	return p == PHASE_UNCERTAIN || (p == PHASE_SUBMITTING && !job->local->task) ||
+	       (p == PHASE_SUBMITTING && job->local->rec.error);
+}
+
+int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	struct gb_file *f = NULL;
+	int err = 0;
+
+	client_lock(c);
+	if (!unsettled(job) || job->local->task)
+		err = -EBUSY;
+	else if (!(f = files_find(job, GB_REQUESTS)))
+		err = -ENOENT;
+	else {
+		/* What was lost may exist: its upload is left to die by itself. */
+		gb_file_ref(f);
+		job_set_phase(job, PHASE_DRAFT);
+		record_set(&job->local->rec.input_file, NULL);
+	}
+	client_unlock(c);
+	if (!err)
+		err = submit_file(job, f, NULL, false, w);
+	gb_file_unref(f);
+	return err;
+}
+
+static int adopt_run(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+	struct api_error err = {0};
+	struct api_batch b;
+	int64_t lines;
+	int ret = api_get(c->engine, t->arg, -1, &t->cancel, &b, &lines, &err);
+
+	client_called(c, &err);
+	if (!ret) {
+		ret = submit_known(t->job, &b);
+		api_batch_clear(&b);
+	}
+	api_error_clear(&err);
+	return ret == -ECANCELED ? -EINTR : ret;
+}
+
+int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w)
+{
+	char full[160];
+	bool prefixed = strncmp(id, "batches/", 8) == 0;
+
+	snprintf(full, sizeof(full), "%s%.140s", prefixed ? "" : "batches/", id);
+	if (!util_id_valid(full, "batches/"))
+		return -EINVAL;
+	client_lock(job->c);
+	bool fits = unsettled(job);
+	const struct gb_job *other = job_find_id(job->c, full);
+	if (other && other->local && other->local->rec.own)
+		fits = false;
+	client_unlock(job->c);
+	struct task fill = {.arg = full};
+	return fits ? task_start(job, WORK_SHORT, adopt_run, false, true, &fill, w) : -EBUSY;
+}
+
+/* ---- queue and recovery ------------------------------------------------------------------------ */
+
+static void try_now(void *arg)
+{
+	submit_queued(arg);
+}
+
+/* On the engine's thread: the work is a worker's. */
+static void try_later(void *arg)
+{
+	struct gb_client *c = arg;
+
+	work_add(c->work, WORK_SHORT, try_now, c);
+}
+
+static void send_queued(struct gb_job *job)
+{
+	struct task fill = {.background = true};
+
+	client_lock(job->c);
+	bool ready = job_phase(job) == PHASE_QUEUED && !job->local->task &&
+		     !job->c->o.readonly && meant_for_us(job->c, &job->local->rec);
+	fill.file = ready ? files_find(job, GB_REQUESTS) : NULL;
+	if (fill.file)
+		gb_file_ref(fill.file);
+	client_unlock(job->c);
+	if (fill.file)
+		task_start(job, WORK_LONG, submit_run, true, false, &fill, NULL);
+	gb_file_unref(fill.file);
+}
+
+void submit_queued(struct gb_client *c)
+{
+	struct gb_job *job;
+
+	if (!client_online(c))
+		return;
+	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+		slot = job->slot + 1;
+		if (job_phase(job) == PHASE_QUEUED)
+			send_queued(job);
+	}
+}
+
+static void other_key(struct gb_job *job)
+{
+	local_error(job, -EACCES, "This job was queued for another key or endpoint.",
+		"Mount with that key again to send it, or remove it with rmdir.", NULL);
+}
+
+/* A rename whose intent is on disk was to happen: let it. */
+static void finish_rename(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+	struct gb_file *f = r->source ? files_find(job, r->source) : NULL;
+
+	if (f && r->phase >= PHASE_SUBMITTING)
+		files_promote(job, f, job);
+	record_set(&r->source, NULL);
+}
+
+void submit_recover(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+
+	finish_rename(job);
+	if (r->phase == PHASE_UPLOADING && r->background)
+		job_set_phase(job, PHASE_QUEUED);
+	else if (r->phase == PHASE_UPLOADING)
+		job_set_phase(job, PHASE_DRAFT);
+	else if (r->phase == PHASE_SUBMITTING)
+		settle_later(job);
+	if (r->phase == PHASE_QUEUED && !meant_for_us(job->c, r))
+		other_key(job);
+}

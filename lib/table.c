@@ -1,0 +1,329 @@
+#include "client.h"
+#include "names.h"
+
+#include <errno.h>
+#include <search.h>
+#include <string.h>
+
+/* ---- strings that never go ---------------------------------------------------- */
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+const char *client_intern(struct gb_client *c, const char *text)
+{
+	if (!text)
+		return NULL;
+	char **found = tfind(text, &c->interned, by_text);
+	if (found)
+		return *found;
+	char *copy = strdup(text);
+	if (!copy || !(found = tsearch(copy, &c->interned, by_text))) {
+		free(copy);
+		return "";
+	}
+	return *found;
+}
+
+/* ---- indexes ------------------------------------------------------------------- */
+
+static int cmp_name(const void *a, const void *b)
+{
+	return strcmp(((const struct gb_job *)a)->name, ((const struct gb_job *)b)->name);
+}
+
+static int cmp_id(const void *a, const void *b)
+{
+	return strcmp(((const struct gb_job *)a)->id, ((const struct gb_job *)b)->id);
+}
+
+struct gb_job *job_find_name(struct gb_client *c, const char *name)
+{
+	struct gb_job probe = {.name = (char *)name};
+	struct gb_job **found = tfind(&probe, &c->by_name, cmp_name);
+
+	return found ? *found : NULL;
+}
+
+struct gb_job *job_find_id(struct gb_client *c, const char *id)
+{
+	struct gb_job probe = {.id = (char *)id};
+	struct gb_job **found = tfind(&probe, &c->by_id, cmp_id);
+
+	return found ? *found : NULL;
+}
+
+struct gb_job *job_new(struct gb_client *c)
+{
+	struct gb_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return NULL;
+	if (c->n_slots == c->cap_slots) {
+		uint32_t cap = c->cap_slots ? 2 * c->cap_slots : 64;
+		struct gb_job **slots = realloc(c->slots, cap * sizeof(*slots));
+
+		if (!slots) {
+			free(job);
+			return NULL;
+		}
+		c->slots = slots;
+		c->cap_slots = cap;
+	}
+	job->c = c;
+	job->refs = 1;
+	job->slot = c->n_slots;
+	job->requests = job->succeeded = job->failed = job->pending = -1;
+	job->results_size = job->known_off = -1;
+	job->state_text = "";
+	c->slots[c->n_slots++] = job;
+	return job;
+}
+
+int job_set_id(struct gb_job *job, const char *id)
+{
+	if (job->id)
+		return strcmp(job->id, id) == 0 ? 0 : -EEXIST;
+	if (job_find_id(job->c, id))
+		return -EEXIST;
+	job->id = strdup(id);
+	if (!job->id)
+		return -ENOMEM;
+	if (!tsearch(job, &job->c->by_id, cmp_id)) {
+		free(job->id);
+		job->id = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Names that were handed out (gb_job_info) stay readable as long as the job. */
+struct old_name {
+	struct old_name *next;
+	char *name;
+};
+
+static void retire(struct gb_job *job, char **name)
+{
+	struct old_name *old = malloc(sizeof(*old));
+
+	if (old) {
+		*old = (struct old_name){job->old_names, *name};
+		job->old_names = old;
+	}
+	*name = NULL;
+}
+
+static void free_old_names(struct gb_job *job)
+{
+	struct old_name *old;
+
+	while ((old = job->old_names)) {
+		job->old_names = old->next;
+		free(old->name);
+		free(old);
+	}
+}
+
+void job_forget_name(struct gb_job *job)
+{
+	if (!job->name)
+		return;
+	if (job_find_name(job->c, job->name) == job)
+		tdelete(job, &job->c->by_name, cmp_name);
+	retire(job, &job->name);
+}
+
+int job_set_name(struct gb_job *job, const char *name, const char *tail)
+{
+	char marked[NAME_SIZE];
+	const struct gb_job *other = job_find_name(job->c, name);
+
+	if (other == job)
+		return 0;
+	if (other) {
+		if (!tail)
+			return -EEXIST;
+		name_mark(name, tail, marked);
+		other = job_find_name(job->c, marked);
+		if (other)
+			return other == job ? 0 : -EEXIST;
+		name = marked;
+	}
+	char *copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	job_forget_name(job);
+	job->name = copy;
+	return tsearch(job, &job->c->by_name, cmp_name) ? 0 : -ENOMEM;
+}
+
+void job_drop_twin(struct gb_job *twin)
+{
+	tdelete(twin, &twin->c->by_id, cmp_id);
+	retire(twin, &twin->id);
+	twin->in_tree = false;
+	job_forget_name(twin);
+}
+
+/* ---- references ----------------------------------------------------------------- */
+
+struct gb_job *gb_job_ref(struct gb_job *job)
+{
+	job->refs++;
+	return job;
+}
+
+struct gb_waitq *queue_of(struct gb_waitq **q)
+{
+	if (!*q && (*q = malloc(sizeof(**q))))
+		waitq_init(*q);
+	return *q;
+}
+
+static void free_queue(struct gb_waitq *q)
+{
+	if (q)
+		waitq_destroy(q);
+	free(q);
+}
+
+static void job_free(struct gb_job *job)
+{
+	free_queue(job->refreshers);
+	free_queue(job->enders);
+	free_queue(job->homers);
+	results_unref(job->results); /* lives in the local directory */
+	local_free(job->local);
+	free(job->name);
+	free_old_names(job);
+	free(job->id);
+	free(job->output_file);
+	free(job);
+}
+
+void gb_job_unref(struct gb_job *job)
+{
+	if (job && --job->refs == 0)
+		job_free(job);
+}
+
+void table_free(struct gb_client *c)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+
+		if (!job)
+			continue;
+		if (job->name && job_find_name(c, job->name) == job)
+			tdelete(job, &c->by_name, cmp_name);
+		if (job->id && job_find_id(c, job->id) == job)
+			tdelete(job, &c->by_id, cmp_id);
+		gb_job_unref(job);
+	}
+	free(c->slots);
+	tdestroy(c->interned, free);
+}
+
+static struct gb_job *visible_ref(struct gb_job *job)
+{
+	return job && job->in_tree ? gb_job_ref(job) : NULL;
+}
+
+struct gb_job *gb_job_by_name(struct gb_client *c, const char *name)
+{
+	client_lock(c);
+	struct gb_job *job = visible_ref(job_find_name(c, name));
+	client_unlock(c);
+	return job;
+}
+
+struct gb_job *gb_job_by_id(struct gb_client *c, const char *id)
+{
+	char full[160];
+	struct gb_job *job = NULL;
+
+	if (snprintf(full, sizeof(full), "batches/%s", id) >= (int)sizeof(full))
+		return NULL;
+	client_lock(c);
+	job = visible_ref(job_find_id(c, full));
+	client_unlock(c);
+	return job;
+}
+
+struct gb_job *gb_job_by_slot(struct gb_client *c, uint32_t slot)
+{
+	client_lock(c);
+	struct gb_job *job = slot < c->n_slots ? visible_ref(c->slots[slot]) : NULL;
+	client_unlock(c);
+	return job;
+}
+
+struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot)
+{
+	struct gb_job *job = NULL;
+
+	client_lock(c);
+	for (; slot < c->n_slots && !job; slot++)
+		job = visible_ref(c->slots[slot]);
+	client_unlock(c);
+	return job;
+}
+
+/* ---- change notices ---------------------------------------------------------------- */
+
+enum gb_output job_output(const struct gb_job *job)
+{
+	if (job->local && job->local->rec.home)
+		return GB_OUTPUT_HOME;
+	if (job->cached || (job->results && results_complete(job->results)))
+		return GB_OUTPUT_HOME;
+	if (job->lost)
+		return GB_OUTPUT_LOST;
+	if (job->output_file)
+		return GB_OUTPUT_THERE;
+	if (job->output_inline)
+		return GB_OUTPUT_INLINE;
+	if (job->api_ended && job->state == API_STATE_SUCCEEDED && !job->closed)
+		return GB_OUTPUT_AWAITED;
+	return GB_OUTPUT_NONE;
+}
+
+int job_wait_verdict(struct gb_job *job)
+{
+	enum phase p = job_phase(job);
+
+	if (!job->in_tree)
+		return -ENOENT;
+	if (phase_is_draft(p) && !(job->local->task && job->local->task->intended))
+		return job->local->task ? -EINPROGRESS : 0;
+	if (p == PHASE_UNCERTAIN || job->c->o.offline)
+		return 0;
+	if (job->api_ended && job_output(job) != GB_OUTPUT_AWAITED)
+		return 0;
+	if (job->closed)
+		return 0;
+	if (job->gone)
+		return -ENOENT;
+	if (job->denied)
+		return -EACCES;
+	return -EINPROGRESS;
+}
+
+void job_changed(struct gb_job *job, unsigned what)
+{
+	struct gb_client *c = job->c;
+	struct gb_waitq over;
+	int verdict = -EINPROGRESS;
+
+	waitq_init(&over);
+	client_lock(c);
+	if (job->enders && (verdict = job_wait_verdict(job)) != -EINPROGRESS)
+		waitq_move(job->enders, &over);
+	client_unlock(c);
+	waitq_call(&over, verdict);
+	if (c->o.changed && what)
+		c->o.changed(c->o.arg, job->slot, what);
+}

@@ -1,0 +1,144 @@
+#include "client.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+/* The last waiter has gone: nobody wants the outcome of what can still be given up.
+ * Under the waiters' lock, so only flags and the engine's canceller. */
+static void nobody_waits(struct gb_waitq *q)
+{
+	struct task *t = CONTAINER_OF(q, struct task, q);
+
+	if (!t->intended)
+		canceller_set(t->job->c->engine, &t->cancel);
+}
+
+void task_answer(struct task *t, int err)
+{
+	struct gb_client *c = t->job->c;
+
+	client_lock(c);
+	bool first = !t->answered;
+	t->answered = true;
+	client_unlock(c);
+	if (first)
+		waitq_wake(&t->q, err);
+}
+
+static void task_free(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+
+	client_lock(c);
+	if (t->prev) {
+		*t->prev = t->next;
+		if (t->next)
+			t->next->prev = t->prev;
+	}
+	client_unlock(c);
+	waitq_destroy(&t->q);
+	gb_file_unref(t->file);
+	gb_job_unref(t->from);
+	gb_job_unref(t->job);
+	free(t->arg);
+	free(t);
+}
+
+static void task_run(void *arg)
+{
+	struct task *t = arg;
+	struct gb_job *job = t->job;
+	struct gb_client *c = job->c;
+	int err = t->run(t);
+
+	client_lock(c);
+	if (t->owns && job->local)
+		job->local->task = NULL;
+	client_unlock(c);
+	/* Those who wait for the job's end look again before the caller goes on. */
+	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+	task_answer(t, err);
+	task_free(t);
+}
+
+static int claim(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+	int err = 0;
+
+	client_lock(c);
+	if (c->stopping)
+		err = -EINTR;
+	else if (t->owns && (!t->job->local || t->job->local->task))
+		err = -EBUSY;
+	else if (t->owns)
+		t->job->local->task = t;
+	if (!err) {
+		t->next = c->tasks;
+		t->prev = &c->tasks;
+		if (t->next)
+			t->next->prev = &t->next;
+		c->tasks = t;
+	}
+	client_unlock(c);
+	return err;
+}
+
+int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *t),
+	bool owns, bool give_up, const struct task *fill, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	struct task *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	if (fill)
+		*t = *fill;
+	t->job = gb_job_ref(job);
+	if (t->from)
+		gb_job_ref(t->from);
+	if (t->file)
+		gb_file_ref(t->file);
+	if (t->arg)
+		t->arg = strdup(t->arg);
+	t->run = run;
+	t->owns = owns;
+	waitq_init(&t->q);
+	int err = claim(t);
+	if (err) {
+		task_free(t);
+		return err;
+	}
+	if (w) {
+		if (give_up)
+			t->q.emptied = nobody_waits;
+		waitq_add(&t->q, w, 0, 0);
+	}
+	err = work_add(c->work, lane, task_run, t);
+	if (err) {
+		client_lock(c);
+		if (owns)
+			job->local->task = NULL;
+		client_unlock(c);
+		bool held = !w || gb_waiter_drop(w);
+		task_free(t);
+		return held ? (err == -ECANCELED ? -EINTR : err) : -EINPROGRESS;
+	}
+	return w ? -EINPROGRESS : 0;
+}
+
+/* Stop where a test asks for it, as kill -9 would. Inert without the variable, which
+ * is read once. */
+void test_point(const char *name)
+{
+	static const char *stop;
+	static atomic_bool read_once;
+
+	if (!read_once) {
+		stop = getenv("BATCHFS_TEST_STOP");
+		read_once = true;
+	}
+	if (stop && strcmp(stop, name) == 0)
+		kill(getpid(), SIGKILL);
+}

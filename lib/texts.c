@@ -1,0 +1,260 @@
+#include "client.h"
+#include "errors.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MODELS_TTL = 3600 };
+
+static void time_text(time_t t, char ret[32])
+{
+	struct tm tm;
+
+	strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+}
+
+/* ---- status ------------------------------------------------------------------------- */
+
+struct sums {
+	unsigned jobs, drafts, unsent, uncertain, removing, not_home;
+	uint64_t cache;
+};
+
+/* Lock held. */
+static void add_up(struct gb_client *c, struct sums *s)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		const struct gb_job *job = c->slots[i];
+		enum phase p = job_phase(job);
+
+		s->removing += job->local && job->local->rec.removal &&
+			       job->local->rec.removal < REMOVAL_DELETED;
+		if (!job->in_tree)
+			continue;
+		s->jobs++;
+		s->drafts += phase_is_draft(p);
+		s->unsent += p >= PHASE_UPLOADING && p <= PHASE_SUBMITTING;
+		s->uncertain += p == PHASE_UNCERTAIN;
+		s->not_home += home_missing(job);
+	}
+}
+
+static void status_not_home(struct gb_client *c, FILE *out)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		const struct gb_job *job = c->slots[i];
+		char when[32] = "unknown";
+
+		if (!home_missing(job))
+			continue;
+		if (job->ended_at.tv_sec)
+			time_text(job->ended_at.tv_sec + 48 * 3600, when);
+		fprintf(out, "not_home %s\t%s\n", when, job->name);
+	}
+}
+
+void gb_status(struct gb_client *c, FILE *out)
+{
+	struct sums s = {0};
+	char since[32] = "";
+	struct statvfs vfs;
+
+	client_lock(c);
+	add_up(c, &s);
+	if (c->offline_since)
+		time_text(c->offline_since, since);
+	fprintf(out, "endpoint %s\n", engine_origin(c->engine));
+	fprintf(out, "key_source %s\n", c->o.key_source ? c->o.key_source : "none");
+	if (c->o.offline)
+		fprintf(out, "online no (mounted offline)\n");
+	else if (c->offline_since)
+		fprintf(out, "online no, since %s (%s)\n", since, errors_meaning(c->last_error));
+	else
+		fprintf(out, "online yes\n");
+	fprintf(out, "state_dir %s\ncache_dir %s\n", c->o.state_dir, c->o.cache_dir);
+	fprintf(out, "api_calls %" PRIu64 "\n", engine_calls(c->engine));
+	fprintf(out, "jobs %u\ndrafts %u\nunsent %u\nuncertain %u\nremoving %u\n", s.jobs,
+		s.drafts, s.unsent, s.uncertain, s.removing);
+	fprintf(out, "results_not_home %u\n", s.not_home);
+	fprintf(out, "disk_low %s\n", c->disk_low ? "yes: results are not fetched" : "no");
+	status_not_home(c, out);
+	client_unlock(c);
+	if (gb_statvfs(c, &vfs) == 0)
+		fprintf(out, "disk_free %" PRIu64 "\n", (uint64_t)vfs.f_bavail * vfs.f_frsize);
+}
+
+/* ---- jobs ---------------------------------------------------------------------------- */
+
+static const char *home_text(const struct gb_info *i)
+{
+	static const char *const names[] = {
+		[GB_OUTPUT_NONE] = "-",       [GB_OUTPUT_AWAITED] = "awaited",
+		[GB_OUTPUT_INLINE] = "no",    [GB_OUTPUT_THERE] = "no",
+		[GB_OUTPUT_HOME] = "yes",     [GB_OUTPUT_LOST] = "lost",
+	};
+
+	return names[i->output];
+}
+
+static void count_text(int64_t n, FILE *out)
+{
+	if (n < 0)
+		fprintf(out, "\t-");
+	else
+		fprintf(out, "\t%" PRId64, n);
+}
+
+static void job_row(const struct gb_info *i, FILE *out)
+{
+	char created[32] = "-";
+	time_t now = time(NULL);
+
+	if (i->created.tv_sec)
+		time_text(i->created.tv_sec, created);
+	fprintf(out, "%s\t%s\t%s", i->name, i->state, i->model);
+	count_text(i->requests, out);
+	count_text(i->succeeded, out);
+	count_text(i->failed, out);
+	count_text(i->pending, out);
+	fprintf(out, "\t%s", created);
+	if (i->expires > now)
+		fprintf(out, "\t%.1f", difftime(i->expires, now) / 3600);
+	else
+		fprintf(out, "\t%s", i->expires ? "0" : "-");
+	fprintf(out, "\t%s", home_text(i));
+	if (i->learnt)
+		fprintf(out, "\t%.0f\n", difftime(now, i->learnt));
+	else
+		fprintf(out, "\t-\n");
+}
+
+void gb_jobs_table(struct gb_client *c, FILE *out)
+{
+	struct gb_job *job;
+
+	fprintf(out, "name\tstate\tmodel\trequests\tsucceeded\tfailed\tpending\tcreated\t"
+		     "hours_left\tresults_home\tseconds_old\n");
+	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+		struct gb_info i;
+
+		gb_job_info(job, &i);
+		slot = i.slot + 1;
+		job_row(&i, out);
+	}
+}
+
+/* ---- transfers ------------------------------------------------------------------------ */
+
+static void transfer_line(FILE *out, const char *name, const char *way, int64_t have,
+	int64_t total, double rate)
+{
+	fprintf(out, "%s\t%s\t%" PRId64, name, way, have);
+	count_text(total, out);
+	fprintf(out, "\t%.0f", rate);
+	if (total >= have && rate > 0)
+		fprintf(out, "\t%.0f\n", (double)(total - have) / rate);
+	else
+		fprintf(out, "\t-\n");
+}
+
+void gb_transfers(struct gb_client *c, FILE *out)
+{
+	struct gb_job *job;
+
+	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+		struct results_progress p;
+		double since = 0;
+		int64_t sent = 0, size = 0;
+
+		slot = job->slot + 1;
+		client_lock(c);
+		struct gb_results *r = job->results ? results_ref(job->results) : NULL;
+		if (job->local && job->local->task) {
+			since = job->local->uploaded_since;
+			sent = job->local->uploaded;
+			size = job->local->rec.sent_size;
+		}
+		client_unlock(c);
+		if (since > 0)
+			transfer_line(out, job->name, "up", sent, size,
+				(double)sent / (util_now() - since + 0.001));
+		if (r && results_progress(r, &p))
+			transfer_line(out, job->name, "down", p.have, p.total, p.rate);
+		results_unref(r);
+	}
+}
+
+/* ---- history ---------------------------------------------------------------------------- */
+
+int gb_history_fd(struct gb_client *c)
+{
+	return c->store->history;
+}
+
+void history_add(struct gb_job *job, const char *event)
+{
+	struct gb_client *c = job->c;
+	char when[32];
+
+	time_text(time(NULL), when);
+	client_lock(c);
+	const char *name = job->local && job->local->rec.name ? job->local->rec.name : job->name;
+	int64_t requests = job->requests;
+	if (requests <= 0 && job->local && job->local->rec.requests > 0)
+		requests = job->local->rec.requests;
+	_cleanup_free_ char *line = util_format("%s\t%u\t%s\t%s\t%s\t%s\t%" PRId64 "\t-", when,
+		(unsigned)getuid(), event, job->id ? job->id : "-", name ? name : "-",
+		job->model ? job->model : "-", requests < 0 ? 0 : requests);
+	client_unlock(c);
+	if (line)
+		store_append(c->store->history, line);
+}
+
+/* ---- models -------------------------------------------------------------------------------- */
+
+static void models_run(void *arg)
+{
+	struct gb_client *c = arg;
+	struct canceller none = CANCELLER_INIT;
+	struct api_error e = {.retry = -1};
+	char *text = NULL;
+	int err = api_models(c->engine, &none, &text, &e);
+
+	client_called(c, &e);
+	api_error_clear(&e);
+	client_lock(c);
+	c->models_asked = false;
+	c->models_err = err;
+	if (!err) {
+		free(c->models);
+		c->models = text;
+		c->models_at = time(NULL);
+	}
+	client_unlock(c);
+	waitq_wake(&c->models_q, err == -ECANCELED ? -EINTR : err);
+}
+
+int gb_models(struct gb_client *c, struct gb_waiter *w, char **ret)
+{
+	int err = 0;
+
+	client_lock(c);
+	bool stale = !c->models || time(NULL) - c->models_at > MODELS_TTL;
+	bool ask = false;
+	if (c->stopping)
+		err = -EINTR;
+	else if (w && stale && !c->o.offline) {
+		err = waitq_add(&c->models_q, w, 0, 0);
+		ask = !c->models_asked;
+		c->models_asked = true;
+	} else {
+		*ret = strdup(c->models ? c->models : "");
+	}
+	client_unlock(c);
+	if (ask && work_add(c->work, WORK_SHORT, models_run, c))
+		waitq_wake(&c->models_q, -EINTR);
+	return err;
+}

@@ -1,0 +1,46 @@
+/*
+ * Where requests may go: the base URL, what is joined to it, which redirects are
+ * followed. Decisions only, no state, any thread. Parsing is libcurl's own, so
+ * that what is decided here is what is connected to.
+ */
+#ifndef GB_URL_H
+#define GB_URL_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+struct url_base {
+	char *origin; /* scheme://host[:port], lower case, default port left out */
+	char *prefix; /* path without trailing slash: "" or "/gateway" */
+	bool plain;   /* http: a loopback address */
+};
+
+/* 0; -EINVAL: no URL, other scheme, user, query or fragment in it; -EACCES: plain
+ * http to another machine. *ret_why (malloc'ed) says so in a line. */
+int url_base_parse(const char *text, struct url_base *ret, char **ret_why);
+void url_base_clear(struct url_base *b);
+
+/* Malloc'ed URLs, NULL when memory is out or the argument is none. path begins with
+ * '/' and is encoded already. Of session only path and query are taken, and put
+ * onto the origin without the prefix. */
+char *url_join(const struct url_base *b, const char *path);
+char *url_session(const struct url_base *b, const char *session);
+
+/* Whether a GET may follow a redirect to url: https, or, when the base itself is
+ * plain, http on a loopback host; no user part. *ret_home: same origin as the
+ * base's, so that the key may go along. */
+bool url_redirect(const struct url_base *b, const char *url, bool *ret_home);
+
+/* location as seen from the page at url; malloc'ed, NULL when it makes no URL. */
+char *url_resolve(const char *url, const char *location);
+
+bool url_is_plain(const char *url);
+
+/* localhost, 127/8, ::1 (with or without brackets). Names are not looked up. */
+bool url_loopback_host(const char *host);
+bool url_loopback_addr(const struct sockaddr *sa);
+
+/* Percent-encode everything but unreserved characters. malloc'ed. */
+char *url_escape(const char *text);
+
+#endif
