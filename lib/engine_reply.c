@@ -347,10 +347,24 @@ static void explain(struct transfer *t, CURLcode code)
 		(int)strcspn(text, "\r\n"), text);
 }
 
+/* Error texts are shown and kept: an echo of the key must not be in them. */
+static void mask_key(struct transfer *t)
+{
+	const char *key = t->e->key_header ? strchr(t->e->key_header, ' ') + 1 : NULL;
+	char *p = t->reply.body;
+
+	if (!key || !p || (t->reply.status >= 200 && t->reply.status <= 299))
+		return;
+	while ((p = memmem(p, t->reply.body_len - (size_t)(p - t->reply.body), key,
+			strlen(key))))
+		memset(p, '*', strlen(key));
+}
+
 void reply_finish(struct transfer *t, CURLcode code)
 {
 	struct http_reply *p = &t->reply;
 
+	mask_key(t);
 	p->sent = how_far(t);
 	if (t->cut && !t->fail)
 		code = CURLE_OK;
