@@ -63,14 +63,16 @@ one_job() {
 }
 
 @test "a lost create beside jobs of others of the same name and time" {
+	make_foreign_job a 10 >/dev/null
 	fault 'match=create&kind=drop_after'
-	local i
-	make_foreign_job a 10 >/dev/null || true
-	for i in 1 2 3; do make_foreign_job a 10 >/dev/null; done
-	fault 'match=create&kind=drop_after'
-	draft mine
-	cp "$IN" "$MNT/mine/requests.jsonl"
-	same "$(ids_of mine)" "$(cat "$MNT/mine/id")"
+	cp "$IN" "$J"
+	for _ in 1 2 3; do make_foreign_job a 10 >/dev/null; done
+	same 5 "$(calls create)"
+	local mine
+	mine=$(jq -r .metadata.inputConfig.fileName "$MNT/a/job.json")
+	[[ $mine == files/* ]]
+	same "$(cat "$MNT/a/id")" "$(api GET '/v1beta/batches?pageSize=100' | jq -r --arg f "$mine" '
+		.operations[] | select(.metadata.inputConfig.fileName == $f).name')"
 }
 
 @test "the connection breaks before a create was done: EIO in the end, never a second one by itself" {

@@ -29,7 +29,7 @@ start_emulator() {
 	sandbox
 	local log=$BATS_TEST_TMPDIR/emulator.log
 	# shellcheck disable=SC2086 # FAST is a list
-	"$EMULATOR" --port "${EMU_PORT:-0}" --data "$BATS_TEST_TMPDIR/emulator" $FAST "$@" \
+	"$EMULATOR" --listen "127.0.0.1:${EMU_PORT:-0}" --data "$BATS_TEST_TMPDIR/emulator" $FAST "$@" \
 		>"$log" 2>"$log.err" 3>&- </dev/null &
 	EMU_PID=$!
 	eventually grep -qE 'http://[^ ]+' "$log"
@@ -75,6 +75,8 @@ emu() { # METHOD PATH [curl argument...]
 api() { # METHOD PATH [curl argument...]
 	emu "$@" -H "x-goog-api-key: test-key" -H 'content-type: application/json'
 }
+
+no_more_faults() { emu POST /emu/fault/reset >/dev/null; }
 
 knob() { # NAME=VALUE...
 	local pair
