@@ -1,12 +1,12 @@
 #include "api.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <string.h>
 
 #include "api_parse.h"
 #include "errors.h"
+#include "inline.h"
 #include "url.h"
 #include "util.h"
 
@@ -210,25 +210,89 @@ int api_list(struct engine *e, const char *token, struct canceller *c,
 	return r < 0 ? broken(err, r) : 0;
 }
 
+/* The reply on its way through the filter, anew for every try. */
+struct fetch {
+	struct inline_filter *filter;
+	int out_fd;
+	off_t start; /* of the lines in out_fd */
+};
+
+static int fetch_begin(void *arg)
+{
+	struct fetch *f = arg;
+	bool lines = f->out_fd >= 0;
+
+	/* The filter of the last try has written lines that are void now. */
+	if (lines && f->filter &&
+		(lseek(f->out_fd, f->start, SEEK_SET) < 0 ||
+			ftruncate(f->out_fd, f->start) < 0))
+		return -errno;
+	inline_filter_free(f->filter);
+	f->filter = inline_filter_new(lines ? inline_sink_fd : NULL, &f->out_fd);
+	return f->filter ? 0 : -ENOMEM;
+}
+
+static int fetch_data(void *arg, const void *buf, size_t n)
+{
+	struct fetch *f = arg;
+
+	return inline_filter_feed(f->filter, buf, n);
+}
+
+static int fetch_end(struct fetch *f, struct api_batch *ret, int64_t *ret_lines)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+	uint64_t lines;
+	int r = inline_filter_finish(f->filter, &text, &n, &lines);
+
+	if (r < 0)
+		return r;
+	r = api_batch_parse(text, n, ret);
+	if (r == 0 && ret_lines)
+		*ret_lines = (int64_t)lines;
+	return r;
+}
+
+static const struct effort *get_effort(bool lines, struct fetch *f, struct effort *how)
+{
+	*how = (struct effort){
+		.tries = TRIES,
+		.try_s = lines ? FETCH_TRY_S : GET_TRY_S,
+		.total_s = lines ? 2 * FETCH_TRY_S : GET_TRY_S + 20,
+		.begin = fetch_begin,
+		.arg = f,
+	};
+	return how;
+}
+
 int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
 	struct api_batch *ret, int64_t *ret_lines, struct api_error *err)
 {
-	struct effort how = {TRIES, GET_TRY_S, GET_TRY_S + 20, NULL, NULL};
+	struct fetch f = {.out_fd = out_fd};
+	struct effort how;
 	struct http_reply reply;
 	struct http_request r;
 	char path[PATH_SIZE];
-	int err_parse;
+	int result;
 
 	*err = (struct api_error){.retry = -1};
 	if (!util_id_valid(id, "batches/"))
 		return invalid(err, "not the id of a job");
 	snprintf(path, sizeof path, "/v1beta/%s", id);
 	r = get(path);
-	if (call(e, &r, &how, c, &reply, err) < 0)
-		return err->err;
-	err_parse = api_batch_parse(reply.body, reply.body_len, ret);
-	http_reply_clear(&reply);
-	return err_parse < 0 ? broken(err, err_parse) : 0;
+	if (out_fd >= 0)
+		f.start = lseek(out_fd, 0, SEEK_CUR);
+	r.stall = FETCH_STALL_S;
+	r.on_data = fetch_data;
+	r.arg = &f;
+	result = call(e, &r, get_effort(out_fd >= 0, &f, &how), c, &reply, err);
+	if (result == 0) {
+		http_reply_clear(&reply);
+		result = fetch_end(&f, ret, ret_lines);
+	}
+	inline_filter_free(f.filter);
+	return result == -EPROTO ? broken(err, result) : (err->err = result);
 }
 
 /* ---- create ----------------------------------------------------------------------------- */
