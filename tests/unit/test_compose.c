@@ -247,7 +247,7 @@ static void test_errors(void **state)
 	assert_int_equal(compose_file(fd, full, &report, &cancel, &size), -ECANCELED);
 	assert_int_equal(compose_file(fd, full, &report, NULL, &size), -ENOSPC);
 	assert_int_equal(size, 7);
-	assert_int_equal(ftruncate(fd, COMPOSE_INLINE_MAX + 1), 0);
+	report.send_size = COMPOSE_INLINE_MAX + 1;
 	assert_int_equal(compose_inline(fd, &report, &elements, &n), -EFBIG);
 	assert_null(elements);
 	close(full);
