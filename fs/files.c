@@ -1,0 +1,135 @@
+#include "files.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "texts.h"
+#include "verbs.h"
+
+static bool has_id(const struct gb_info *info)
+{
+	return info->id;
+}
+
+static bool has_error(const struct gb_info *info)
+{
+	return info->has_error;
+}
+
+static bool has_results(const struct gb_info *info)
+{
+	switch (info->output) {
+	case GB_OUTPUT_INLINE:
+	case GB_OUTPUT_THERE:
+	case GB_OUTPUT_HOME:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What would have to be streamed to be measured is not listed before it is home. */
+static bool lists_results(const struct gb_info *info)
+{
+	return info->output != GB_OUTPUT_INLINE;
+}
+
+static const struct vfile job_files[] = {
+	{"model", 1, HOW_TEXT, WRITE_DRAFT, TIME_CREATED, .text = text_model,
+		.store = verbs_store_model},
+	{"state", 2, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_state,
+		.refresh = gb_job_refresh},
+	{"stats", 3, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_stats,
+		.refresh = gb_job_refresh},
+	{"results.jsonl", 4, HOW_RESULTS, WRITE_NEVER, TIME_ENDED,
+		.present = has_results, .listed = lists_results},
+	{"error", 5, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_error,
+		.present = has_error},
+	{"id", 6, HOW_TEXT, WRITE_NEVER, TIME_CREATED, .text = text_id,
+		.present = has_id},
+	{"job.json", 7, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_json,
+		.present = has_id, .refresh = gb_job_refresh},
+	{"ctl", 8, HOW_TEXT, WRITE_ALWAYS, TIME_UPDATED, .text = text_ctl,
+		.store = verbs_store_ctl},
+	{"wait", 9, HOW_WAIT, WRITE_NEVER, TIME_UPDATED, .unlisted = true},
+};
+
+static const struct vfile meta_files[] = {
+	{"README", 1, HOW_TEXT, WRITE_NEVER, TIME_STARTED, .text = text_readme},
+	{"status", 2, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_status},
+	{"jobs", 3, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_jobs},
+	{"history", 4, HOW_HISTORY, WRITE_NEVER, TIME_NOW},
+	{"transfers", 5, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_transfers},
+	{"models", 6, HOW_MODELS, WRITE_NEVER, TIME_STARTED},
+};
+
+static const struct vfile *table(bool job, size_t *ret_n)
+{
+	*ret_n = job ? ARRAY_SIZE(job_files) : ARRAY_SIZE(meta_files);
+	return job ? job_files : meta_files;
+}
+
+const struct vfile *vfile_by_name(bool job, const char *name)
+{
+	size_t n;
+	const struct vfile *rows = table(job, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(rows[i].name, name))
+			return &rows[i];
+	return NULL;
+}
+
+const struct vfile *vfile_next(bool job, uint32_t number)
+{
+	size_t n;
+	const struct vfile *rows = table(job, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].number >= number)
+			return &rows[i];
+	return NULL;
+}
+
+const struct vfile *vfile_by_number(bool job, uint32_t number)
+{
+	const struct vfile *v = vfile_next(job, number);
+
+	return v && v->number == number ? v : NULL;
+}
+
+/* The models known by now: nothing is asked. */
+static int known_models(struct mount *m, FILE *out)
+{
+	_cleanup_free_ char *text = NULL;
+	int err = gb_models(m->gb, NULL, &text);
+
+	if (!err && text)
+		fputs(text, out);
+	return err;
+}
+
+int vfile_text(struct mount *m, const struct vfile *v, struct gb_job *job, char **ret,
+	size_t *ret_len)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	int err = 0;
+
+	if (!out)
+		return -ENOMEM;
+	if (v->how == HOW_MODELS)
+		err = known_models(m, out);
+	else if (v->text)
+		err = v->text(m, job, out);
+	if (fclose(out) && !err)
+		err = -ENOMEM;
+	if (err) {
+		free(text);
+		return err;
+	}
+	*ret = text;
+	*ret_len = len;
+	return 0;
+}

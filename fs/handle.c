@@ -1,0 +1,93 @@
+#include "handle.h"
+
+#include <errno.h>
+
+struct handles {
+	pthread_mutex_t lock; /* a leaf */
+	LIST_HEAD(, handle) list;
+};
+
+int handles_new(struct handles **ret)
+{
+	struct handles *all = calloc(1, sizeof *all);
+
+	if (!all)
+		return -ENOMEM;
+	pthread_mutex_init(&all->lock, NULL);
+	LIST_INIT(&all->list);
+	*ret = all;
+	return 0;
+}
+
+struct handle *handle_new(struct mount *m, const struct node *n)
+{
+	struct handle *h = calloc(1, sizeof *h);
+
+	if (!h)
+		return NULL;
+	h->ino = n->ino;
+	h->row = n->file_row;
+	if (n->job) {
+		h->job = gb_job_ref(n->job);
+		h->slot = n->info.slot;
+	}
+	if (n->file)
+		h->file = gb_file_ref(n->file);
+	pthread_mutex_lock(&m->handles->lock);
+	LIST_INSERT_HEAD(&m->handles->list, h, link);
+	pthread_mutex_unlock(&m->handles->lock);
+	return h;
+}
+
+void handle_free(struct mount *m, struct handle *h)
+{
+	if (!h)
+		return;
+	pthread_mutex_lock(&m->handles->lock);
+	LIST_REMOVE(h, link);
+	pthread_mutex_unlock(&m->handles->lock);
+	closes_release(m, &h->closing);
+	if (h->results)
+		gb_results_close(h->results);
+	if (h->file)
+		gb_file_unref(h->file);
+	if (h->job)
+		gb_job_unref(h->job);
+	free(h->text);
+	free(h);
+}
+
+void handles_free(struct mount *m)
+{
+	struct handle *h;
+
+	if (!m->handles)
+		return;
+	while ((h = LIST_FIRST(&m->handles->list)))
+		handle_free(m, h);
+	pthread_mutex_destroy(&m->handles->lock);
+	free(m->handles);
+	m->handles = NULL;
+}
+
+void handle_set_text_take(struct mount *m, struct handle *h, char *text, size_t len)
+{
+	pthread_mutex_lock(&m->handles->lock);
+	if (!h->text) {
+		h->text = STEAL_PTR(text);
+		h->len = len;
+	}
+	pthread_mutex_unlock(&m->handles->lock);
+	free(text);
+}
+
+const char *handle_text(struct mount *m, struct handle *h, size_t *ret_len)
+{
+	const char *text;
+
+	pthread_mutex_lock(&m->handles->lock);
+	text = h->text;
+	*ret_len = h->len;
+	pthread_mutex_unlock(&m->handles->lock);
+	return text;
+}

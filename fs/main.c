@@ -1,0 +1,437 @@
+/*
+ * batchfs: mounts the batch jobs of a Gemini API project.
+ *
+ * Without -f the process forks before it does anything that threads or the network
+ * have a part in. The child does everything and, when the mount can be used or has
+ * failed, sends its verdict, a byte, through a pipe; until then it shares stderr
+ * with the parent, which waits and exits accordingly.
+ *
+ * The way out is always the same, whether it began with fusermount3 -u, a signal or
+ * an aborted connection: every parked request is answered (gb_shutdown), the session
+ * loop ends, then gembatch writes down what it has to.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "handle.h"
+#include "key.h"
+#include "lastclose.h"
+#include "log.h"
+#include "mount.h"
+#include "notify.h"
+#include "ops.h"
+#include "park.h"
+#include "paths.h"
+#include "proc.h"
+#include "tree.h"
+
+#define THREADS 10
+#define WAKE SIGUSR2 /* interrupts the main thread's wait for the end of the loop */
+
+/* ---- what libraries say ------------------------------------------------------------
+ */
+
+static void on_log(void *arg, int priority, const char *line)
+{
+	log_line(priority, "%s", line);
+}
+
+static void on_changed(void *arg, uint32_t slot, unsigned what)
+{
+	notify_changed(arg, slot, what);
+}
+
+static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+
+	if (vasprintf(&text, fmt, ap) < 0) {
+		text = NULL;
+		return;
+	}
+	n = strlen(text);
+	if (n && text[n - 1] == '\n')
+		text[n - 1] = '\0';
+	log_line((int)level, "%s", text);
+}
+
+/* ---- preparing
+ * ------------------------------------------------------------------------ */
+
+/* A directory option as an absolute path; the default where none was given. */
+static char *directory(const char *given, const char *what,
+	char *(*by_default)(const char *account, const char *source),
+	const struct options *o)
+{
+	_cleanup_free_ char *cwd = NULL;
+	char *path;
+
+	if (given && *given == '/')
+		return strdup(given);
+	if (given) {
+		cwd = getcwd(NULL, 0);
+		return cwd ? format("%s/%s", cwd, given) : NULL;
+	}
+	path = by_default(o->account, o->source);
+	if (!path)
+		log_line(LOG_ERR, "no home directory: say where with -o %s=PATH", what);
+	return path;
+}
+
+static int set_directories(struct options *o, const char *mountpoint)
+{
+	char *state = directory(o->state_dir, "state_dir", paths_state_dir, o);
+	char *cache =
+		state ? directory(o->cache_dir, "cache_dir", paths_cache_dir, o) : NULL;
+
+	free(o->state_dir);
+	free(o->cache_dir);
+	o->state_dir = state;
+	o->cache_dir = cache;
+	if (!state || !cache)
+		return -ENOENT;
+	if (!paths_below(state, mountpoint) && !paths_below(cache, mountpoint))
+		return 0;
+	log_line(LOG_ERR, "%s must not be below the mountpoint %s",
+		paths_below(state, mountpoint) ? state : cache, mountpoint);
+	return -EINVAL;
+}
+
+static int find_key(const struct options *o, struct key *ret)
+{
+	int err = key_find(o, ret);
+
+	if (err != -ENOENT)
+		return err;
+	if (o->offline)
+		return 0;
+	log_line(LOG_ERR, "no API key: set GEMINI_API_KEY "
+			  "(https://aistudio.google.com/apikey), or "
+			  "try ./examples/quickstart, which needs none");
+	return err;
+}
+
+/* No core dump, no ptrace, no /proc/PID/environ for the user's other programs. */
+static void hide_memory(void)
+{
+	setrlimit(RLIMIT_CORE, &(struct rlimit){});
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* Asked before hide_memory, which hides our own /proc from ourselves, too. */
+static void check_proc(struct options *o)
+{
+	if (o->submit == SUBMIT_CTL || o->readonly || proc_usable())
+		return;
+	log_line(LOG_WARNING,
+		"/proc does not show who has files open: closing submits nothing "
+		"(submit=ctl), mv and ctl do");
+	o->submit = SUBMIT_CTL;
+}
+
+static int open_client(struct mount *m, struct key *key, const char *mountpoint)
+{
+	const struct options *o = m->o;
+	const struct gb_options go = {
+		.source = o->source,
+		.key = key->text,
+		.key_source = key->source,
+		.state_dir = o->state_dir,
+		.cache_dir = o->cache_dir,
+		.cache_max = o->cache_max,
+		.model = o->model,
+		.fetch = o->fetch,
+		.background = o->submit == SUBMIT_BACKGROUND,
+		.keep_running = o->rmdir,
+		.offline = o->offline,
+		.readonly = o->readonly,
+		.trash_days = o->trash_days,
+		.poll_s = o->poll_s,
+		.ttl_s = o->ttl_s,
+		.inline_max = o->inline_max,
+		.holder = mountpoint,
+		.log = on_log,
+		.changed = on_changed,
+		.arg = m->notify,
+	};
+	_cleanup_free_ char *why = NULL;
+	int err = gb_open(&go, &m->gb, &why);
+
+	key_wipe(key);
+	if (err)
+		log_line(LOG_ERR, "%s", why ? why : strerror(-err));
+	else if (why)
+		log_line(LOG_WARNING, "%s", why);
+	return err;
+}
+
+/* ---- the session --------------------------------------------------------------------
+ */
+
+static int make_parts(struct mount *m)
+{
+	int err = closes_new(&m->closes);
+
+	if (!err)
+		err = handles_new(&m->handles);
+	if (!err)
+		err = park_lot_new(&m->lot);
+	if (err)
+		log_line(LOG_ERR, "%s", strerror(-err));
+	return err;
+}
+
+/* The words for libfuse, source and type first so that the user's may follow. */
+static char *mount_words(const struct options *o)
+{
+	char source[1024];
+	size_t n = 0;
+
+	for (const char *p = o->source; *p && n < sizeof source - 3; p++) {
+		if (*p == ',' || *p == '\\')
+			source[n++] = '\\';
+		source[n++] = *p;
+	}
+	source[n] = '\0';
+	return format("default_permissions,subtype=batchfs,fsname=%s%s%s%s", source,
+		o->readonly ? ",ro" : "", o->mount_words ? "," : "",
+		o->mount_words ? o->mount_words : "");
+}
+
+static int mount_session(struct mount *m, const char *mountpoint)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	_cleanup_free_ char *words = mount_words(m->o);
+	int err = -ENOMEM;
+
+	if (words && !fuse_opt_add_arg(&args, "batchfs") &&
+		!fuse_opt_add_arg(&args, "-o") && !fuse_opt_add_arg(&args, words) &&
+		(!m->o->debug || !fuse_opt_add_arg(&args, "-d"))) {
+		m->se = fuse_session_new(&args, &ops_table, sizeof ops_table, m);
+		err = m->se && !fuse_session_mount(m->se, mountpoint) ? 0 : -EIO;
+	}
+	fuse_opt_free_args(&args);
+	if (err)
+		log_line(LOG_ERR, "mounting on %s failed", mountpoint);
+	return err;
+}
+
+struct signals {
+	struct mount *m;
+	pthread_t main, thread;
+	sigset_t set;
+	atomic_bool ended; /* the loop */
+};
+
+static void on_wake(int sig)
+{
+}
+
+static void *run_signals(void *arg)
+{
+	struct signals *s = arg;
+	int sig;
+
+	while (sigwait(&s->set, &sig) || sig == SIGPIPE)
+		;
+	if (atomic_load(&s->ended))
+		return NULL;
+	log_line(LOG_INFO, "%s: unmounting", sigabbrev_np(sig));
+	gb_shutdown(s->m->gb);
+	fuse_session_exit(s->m->se);
+	/* The main thread may not be waiting yet when it is woken. */
+	while (!atomic_load(&s->ended)) {
+		pthread_kill(s->main, WAKE);
+		usleep(20000);
+	}
+	return NULL;
+}
+
+/* From here on in every thread, those of libraries included, signals wait for the
+ * thread that takes them. */
+static void block_signals(struct signals *s)
+{
+	struct sigaction wake = {.sa_handler = on_wake};
+
+	sigemptyset(&s->set);
+	sigaddset(&s->set, SIGTERM);
+	sigaddset(&s->set, SIGINT);
+	sigaddset(&s->set, SIGHUP);
+	sigaddset(&s->set, SIGQUIT);
+	sigaddset(&s->set, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &s->set, NULL);
+	sigaction(WAKE, &wake, NULL);
+}
+
+static int run_loop(struct mount *m, struct signals *s)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int err;
+
+	if (!config)
+		return -ENOMEM;
+	fuse_loop_cfg_set_max_threads(config, THREADS);
+	err = fuse_session_loop_mt(m->se, config);
+	fuse_loop_cfg_destroy(config);
+	atomic_store(&s->ended, true);
+	pthread_kill(s->thread, SIGTERM);
+	pthread_join(s->thread, NULL);
+	return err;
+}
+
+/* ---- one after the other
+ * ------------------------------------------------------------- */
+
+/* In the background: let go of the terminal and tell the parent. */
+static void detach(int verdict_fd)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	log_to_syslog();
+	if (chdir("/"))
+		log_line(LOG_WARNING, "chdir /: %s", strerror(errno));
+	for (int fd = 0; fd <= 2 && null >= 0; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	if (write(verdict_fd, "0", 1) != 1)
+		log_line(LOG_WARNING, "nobody waits for the mount");
+	close(verdict_fd);
+}
+
+static int serve(
+	struct mount *m, struct signals *s, const char *mountpoint, int verdict_fd)
+{
+	int err = mount_session(m, mountpoint);
+
+	if (!err)
+		err = notify_start(m->notify, m);
+	s->m = m;
+	s->main = pthread_self();
+	if (!err)
+		err = -pthread_create(&s->thread, NULL, run_signals, s);
+	if (err)
+		return err;
+	if (verdict_fd >= 0)
+		detach(verdict_fd);
+	err = run_loop(m, s);
+	/* Again, if it began otherwise: answers what is parked. */
+	gb_shutdown(m->gb);
+	return err < 0 ? err : 0;
+}
+
+static int run(struct mount *m, struct key *key, const char *mountpoint, int verdict_fd)
+{
+	struct signals s = {};
+	int err;
+
+	block_signals(&s);
+	fuse_set_log_func(on_fuse_log);
+	clock_gettime(CLOCK_REALTIME, &m->started);
+	m->ino_base = tree_new_base();
+	err = notify_new(&m->notify);
+	if (!err)
+		err = open_client(m, key, mountpoint);
+	if (err)
+		goto out;
+	err = make_parts(m);
+	if (!err)
+		err = serve(m, &s, mountpoint, verdict_fd);
+	notify_stop(m->notify);
+	if (m->se)
+		fuse_session_unmount(m->se);
+	handles_free(m);
+	gb_close(m->gb);
+	park_lot_free(m->lot);
+	if (m->se)
+		fuse_session_destroy(m->se);
+	closes_free(m->closes);
+out:
+	notify_free(m->notify);
+	return err;
+}
+
+/* The parent's part: wait for the verdict. The child has said what went wrong. */
+static int await_verdict(int fd)
+{
+	char verdict;
+	ssize_t n;
+
+	do
+		n = read(fd, &verdict, 1);
+	while (n < 0 && errno == EINTR);
+	return n == 1 ? 0 : 1;
+}
+
+/* Fork unless in the foreground: the child's end of the pipe, or -1; the parent
+ * does not return. */
+static int to_background(struct key *key)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	switch (fork()) {
+	case -1:
+		return -errno;
+	case 0:
+		close(ends[0]);
+		setsid();
+		return ends[1];
+	default:
+		key_wipe(key);
+		close(ends[1]);
+		exit(await_verdict(ends[0]));
+	}
+}
+
+static int start(struct options *o)
+{
+	_cleanup_free_ char *mountpoint = NULL;
+	struct mount m = {.o = o};
+	struct key key = {};
+	int verdict_fd = -1;
+	int err = find_key(o, &key);
+
+	if (!err)
+		err = paths_check_mountpoint(o, &mountpoint);
+	if (!err)
+		err = set_directories(o, mountpoint);
+	if (err)
+		goto out;
+	check_proc(o);
+	if (!o->foreground) {
+		verdict_fd = to_background(&key);
+		if (verdict_fd < 0) {
+			err = verdict_fd;
+			log_line(
+				LOG_ERR, "going to the background: %s", strerror(-err));
+			goto out;
+		}
+	}
+	hide_memory();
+	err = run(&m, &key, mountpoint, verdict_fd);
+out:
+	key_wipe(&key);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	enum options_verdict verdict = options_parse(argc, argv, &o);
+	int err = 0;
+
+	log_open(o.debug);
+	if (verdict == OPTIONS_GO)
+		err = start(&o);
+	options_free(&o);
+	return verdict == OPTIONS_BAD || err ? 1 : 0;
+}

@@ -1,0 +1,253 @@
+/* Attributes: LOOKUP, GETATTR, SETATTR, READLINK, STATFS. */
+#include <errno.h>
+#include <string.h>
+
+#include "files.h"
+#include "lastclose.h"
+#include "notify.h"
+#include "ops.h"
+#include "park.h"
+
+/* ---- LOOKUP -------------------------------------------------------------------- */
+
+static int find_again(struct park *p, struct node *ret)
+{
+	struct node root = {.kind = NODE_ROOT, .ino = FUSE_ROOT_ID};
+
+	return node_child(p->m, &root, p->name, ret);
+}
+
+static int call_first_list(struct park *p)
+{
+	return gb_list_refresh(p->m->gb, true, &p->w);
+}
+
+/* Whether or not the list came: what is known now is the answer. */
+static void end_lookup(struct park *p, int err)
+{
+	_cleanup_node_ struct node child = {};
+
+	if (err != -EINTR)
+		err = find_again(p, &child);
+	if (err)
+		ops_err(p->req, err);
+	else
+		ops_reply_entry(p->req, &child);
+}
+
+/* A name the root does not have. Only before the list has been read for the first
+ * time is this worth waiting for. */
+static void lookup_missing(fuse_req_t req, const char *name)
+{
+	struct park *p;
+
+	if (*name == '.') {
+		ops_err(req, -ENOENT);
+		return;
+	}
+	p = park_new(req, call_first_list, end_lookup);
+	if (!p)
+		return;
+	p->name = strdup(name);
+	if (p->name)
+		park_run(p, 0);
+	else
+		park_fail(p, -ENOMEM);
+}
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct mount *m = mount_of(req);
+	_cleanup_node_ struct node dir = {};
+	_cleanup_node_ struct node child = {};
+	int err;
+
+	if (!ops_node(req, parent, &dir))
+		return;
+	if (dir.kind == NODE_ROOT)
+		gb_list_refresh(m->gb, false, NULL);
+	err = node_child(m, &dir, name, &child);
+	if (!err)
+		ops_reply_entry(req, &child);
+	else if (dir.kind == NODE_ROOT)
+		lookup_missing(req, name);
+	else
+		ops_err(req, err);
+}
+
+/* ---- GETATTR ------------------------------------------------------------------- */
+
+static int call_size(struct park *p)
+{
+	return gb_results_size(p->results, &p->w, &p->value);
+}
+
+static void end_size(struct park *p, int err)
+{
+	_cleanup_node_ struct node n = {};
+	struct stat st;
+
+	if (!err)
+		err = node_get(p->m, p->ino, &n);
+	if (!err)
+		err = node_attr(p->m, &n, &st);
+	if (err < 0) {
+		ops_err(p->req, err);
+		return;
+	}
+	if (p->value > 0)
+		st.st_size = p->value;
+	fuse_reply_attr(p->req, &st, BELIEF);
+}
+
+/* The size of results that nobody has asked for yet: one small request. */
+static void ask_size(fuse_req_t req, const struct node *n)
+{
+	struct park *p = park_new(req, call_size, end_size);
+	int err;
+
+	if (!p)
+		return;
+	p->ino = n->ino;
+	p->job = gb_job_ref(n->job);
+	p->again = true; /* which then answers at once */
+	err = gb_results_open(n->job, &p->results);
+	if (err)
+		park_fail(p, err);
+	else
+		park_run(p, 0);
+}
+
+static void reply_attr(fuse_req_t req, const struct node *n, bool may_ask)
+{
+	struct mount *m = mount_of(req);
+	struct stat st;
+	int err;
+
+	if (n->job)
+		notify_told(m->notify, n->info.slot);
+	err = node_attr(m, n, &st);
+	if (err < 0)
+		ops_err(req, err);
+	else if (err && may_ask)
+		ask_size(req, n);
+	else
+		fuse_reply_attr(req, &st, err ? 0 : BELIEF);
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	_cleanup_node_ struct node n = {};
+
+	if (ops_node(req, ino, &n))
+		reply_attr(req, &n, true);
+}
+
+/* ---- SETATTR ------------------------------------------------------------------- */
+
+static bool is_writable(struct mount *m, const struct node *n)
+{
+	struct stat st;
+
+	return node_attr(m, n, &st) >= 0 && st.st_mode & 0222;
+}
+
+static int set_size(fuse_req_t req, const struct node *n, off_t size)
+{
+	struct mount *m = mount_of(req);
+	int err;
+
+	if (!is_writable(m, n))
+		return ops_read_only(req);
+	if (n->kind == NODE_VIRTUAL)
+		return 0; /* of ctl and model: the write that follows counts */
+	if (n->kind != NODE_FILE)
+		return -EISDIR;
+	err = gb_file_truncate(n->file, size);
+	if (!err && !size)
+		closes_emptied(m, n->ino);
+	return err;
+}
+
+static struct timespec pick_time(
+	struct timespec given, int to_set, int set, int set_now)
+{
+	if (to_set & set_now)
+		return (struct timespec){.tv_nsec = UTIME_NOW};
+	if (to_set & set)
+		return given;
+	return (struct timespec){.tv_nsec = UTIME_OMIT};
+}
+
+/* Nothing but a draft and the files in it has times of the user's. */
+static int set_times(const struct node *n, const struct stat *attr, int to_set)
+{
+	struct timespec times[2] = {
+		pick_time(attr->st_atim, to_set, FUSE_SET_ATTR_ATIME,
+			FUSE_SET_ATTR_ATIME_NOW),
+		pick_time(attr->st_mtim, to_set, FUSE_SET_ATTR_MTIME,
+			FUSE_SET_ATTR_MTIME_NOW),
+	};
+
+	if (n->kind == NODE_FILE && !node_is_fixed(n))
+		return gb_file_set_times(n->file, times);
+	if (n->kind != NODE_JOB || !node_is_draft(n) || times[1].tv_nsec == UTIME_OMIT)
+		return 0;
+	if (times[1].tv_nsec == UTIME_NOW)
+		clock_gettime(CLOCK_REALTIME, &times[1]);
+	gb_draft_set_times(n->job, &times[1]);
+	return 0;
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+	struct fuse_file_info *fi)
+{
+	struct mount *m = mount_of(req);
+	_cleanup_node_ struct node n = {};
+	int err = 0;
+
+	if (!ops_node(req, ino, &n))
+		return;
+	/* chmod, chgrp and chown to oneself succeed and change nothing */
+	if (to_set & FUSE_SET_ATTR_UID && attr->st_uid != m->o->uid)
+		err = -EPERM;
+	if (!err && to_set & FUSE_SET_ATTR_SIZE)
+		err = set_size(req, &n, attr->st_size);
+	if (!err && to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |
+				     FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW))
+		err = set_times(&n, attr, to_set);
+	if (err) {
+		ops_err(req, err);
+		return;
+	}
+	if (n.job)
+		gb_job_info(n.job, &n.info);
+	reply_attr(req, &n, false);
+}
+
+/* ---- READLINK, STATFS ------------------------------------------------------------ */
+
+void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	_cleanup_node_ struct node n = {};
+
+	if (!ops_node(req, ino, &n))
+		return;
+	if (n.kind == NODE_LINK)
+		fuse_reply_readlink(req, n.info.name);
+	else
+		ops_err(req, -EINVAL);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st;
+	int err = gb_statvfs(mount_of(req)->gb, &st);
+
+	if (err) {
+		ops_err(req, err);
+		return;
+	}
+	st.f_namemax = 255;
+	fuse_reply_statfs(req, &st);
+}

@@ -1,0 +1,45 @@
+/*
+ * The command line: one table of options, and where each goes.
+ *
+ * options_parse fills a struct options from argv and the environment or prints one
+ * line that says what is wrong. Strings belong to the struct. Called once, from
+ * main, before any thread.
+ */
+#ifndef FS_OPTIONS_H
+#define FS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum submit_when { SUBMIT_CLOSE, SUBMIT_BACKGROUND, SUBMIT_CTL };
+
+struct options {
+	char *source;     /* as given or from the environment: a URL */
+	char *mountpoint; /* as given */
+	char *model;
+	char *account;
+	char *api_key_file;
+	char *state_dir, *cache_dir; /* NULL: paths_default */
+	uint64_t cache_max;
+	int fetch;  /* enum gb_fetch */
+	int submit; /* enum submit_when */
+	int rmdir;  /* 0 any, 1 ended */
+	int trash_days;
+	int poll_s, ttl_s;
+	uint64_t inline_max;
+	uid_t uid;
+	gid_t gid;
+	mode_t umask;
+	bool offline, readonly, nonempty;
+	bool foreground, debug;
+	char *mount_words; /* for FUSE, joined by commas */
+};
+
+enum options_verdict { OPTIONS_GO, OPTIONS_DONE, OPTIONS_BAD };
+
+/* OPTIONS_DONE: -h or -V has been answered. OPTIONS_BAD: a line went to stderr. */
+enum options_verdict options_parse(int argc, char **argv, struct options *ret);
+void options_free(struct options *o);
+
+#endif

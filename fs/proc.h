@@ -1,0 +1,51 @@
+/*
+ * What /proc tells of other processes. No state, any thread. Only readlink of
+ * descriptors and reads of fdinfo, stat and status are used: they never enter a
+ * filesystem, so that asking from inside a request cannot deadlock.
+ */
+#ifndef FS_PROC_H
+#define FS_PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Whether /proc is there and shows what is needed. */
+bool proc_usable(void);
+
+/* Whether a signal that ought to interrupt is pending for thread tid. True when
+ * nothing can be told. */
+bool proc_interrupted(pid_t tid);
+
+/* The process that thread tid belongs to; 0 when it cannot be told. */
+pid_t proc_process_of(pid_t tid);
+
+/* Now, in the clock and units of process start times. */
+uint64_t proc_ticks(void);
+
+enum proc_end {
+	END_NOT,     /* it lives */
+	END_CLEAN,   /* it is exiting with status 0 */
+	END_FAILED,  /* … with another */
+	END_KILLED,  /* it is dying by a signal */
+	END_UNKNOWN, /* it is exiting and /proc hides how, or it cannot be seen */
+};
+
+/* How the thread that closes is ending; *ret_code gets the status or signal. */
+enum proc_end proc_ending(pid_t tid, int *ret_code);
+
+enum proc_holder { HOLDER_NONE, HOLDER_SOME, HOLDER_UNKNOWN };
+
+struct proc_question {
+	uint64_t ino;     /* held writable by whom? */
+	pid_t closer;     /* process that closes it just now; 0: none or unknown */
+	pid_t openers[8]; /* processes that opened it; 0: none */
+	uint64_t since;   /* ticks when it was first opened */
+};
+
+/* Whether a process has a writable descriptor of inode `ino`. UNKNOWN: none was
+ * found, but one that cannot be looked into might: the closer or an opener, or one
+ * that was started since the file was opened and may have inherited it. */
+enum proc_holder proc_find_holder(const struct proc_question *q);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * Inode numbers and what they stand for.
+ *
+ *   16 random bits of this mount, never 0 | 24 bits slot + 1 | 24 bits number
+ *
+ * The slot is the job's in gembatch's table; 0 stands for .batchfs. Number 0 is the
+ * directory itself, 1 to 254 are virtual files by their tables (files.h), 255 is
+ * the symlink that bears the job's ID, from 256 on they are gembatch's file
+ * numbers. The root is 1, as FUSE wants it. Numbers are never used again, so there
+ * is nothing to count and forget has nothing to do; one whose job or file has gone
+ * is ESTALE, which makes the kernel look the name up again. The random bits let the
+ * scan of /proc (lastclose.h) tell our files from those of other filesystems.
+ */
+#ifndef FS_TREE_H
+#define FS_TREE_H
+
+#include "mount.h"
+
+#define NUMBER_LINK 255
+#define NUMBER_FILES 256
+
+enum node_kind { NODE_ROOT, NODE_META, NODE_JOB, NODE_LINK, NODE_VIRTUAL, NODE_FILE };
+
+/* What an inode number stands for, with references to its objects. */
+struct node {
+	enum node_kind kind;
+	fuse_ino_t ino;
+	struct gb_job *job;           /* but for the root and .batchfs */
+	struct gb_file *file;         /* NODE_FILE */
+	const struct vfile *file_row; /* NODE_VIRTUAL; job NULL: in .batchfs */
+	struct gb_info info;          /* of job, taken by node_get */
+};
+
+uint64_t tree_new_base(void);
+
+fuse_ino_t tree_meta_ino(const struct mount *m, uint32_t number);
+fuse_ino_t tree_job_ino(const struct mount *m, uint32_t slot, uint32_t number);
+
+/* 0 or -ESTALE. node_put is due after 0 only; a node may be put twice. */
+int node_get(struct mount *m, fuse_ino_t ino, struct node *ret);
+void node_put(struct node *n);
+#define _cleanup_node_ __attribute__((cleanup(node_put)))
+
+/* A child by name into an empty *ret: 0 or -ENOENT, -ENOTDIR. From memory. */
+int node_child(
+	struct mount *m, const struct node *dir, const char *name, struct node *ret);
+
+/* Nodes from objects; each steals the reference it is given. */
+void node_job_take(struct mount *m, struct gb_job *job, struct node *ret);
+void node_file_take(
+	struct mount *m, struct gb_job *job, struct gb_file *file, struct node *ret);
+void node_virtual_take(
+	struct mount *m, struct gb_job *job, const struct vfile *row, struct node *ret);
+void node_link_take(struct mount *m, struct gb_job *job, struct node *ret);
+void node_meta(struct mount *m, struct node *ret);
+
+/* Whether requests.jsonl and model of the job can be written. */
+static inline bool node_is_draft(const struct node *n)
+{
+	return n->info.draft && !n->info.submitted;
+}
+
+/* Whether it is the requests.jsonl of a job that is no draft any more. */
+bool node_is_fixed(const struct node *n);
+
+/* Attributes, from memory. 0; a negative errno; or 1: all but the size, which takes
+ * a question to the API (results of unknown size). */
+int node_attr(struct mount *m, const struct node *n, struct stat *ret);
+
+#endif

@@ -1,0 +1,111 @@
+#include "verbs.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lastclose.h"
+#include "tree.h"
+
+struct verb {
+	const char *name;
+	enum gb_verb bit;
+	const char *argument; /* as the list shows it; NULL: takes none */
+	int (*run)(struct mount *m, struct gb_job *job, const char *argument,
+		struct gb_waiter *w);
+};
+
+static int run_submit(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	int err = closes_settle(m, job, GB_REQUESTS);
+
+	return err ? err : gb_submit(job, GB_BY_CTL, w);
+}
+
+static int run_check(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_check(job, w);
+}
+
+static int run_cancel(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_cancel(job, w);
+}
+
+static int run_fetch(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_fetch_home(job, w);
+}
+
+static int run_adopt(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_adopt(job, argument, w);
+}
+
+static int run_resubmit(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_resubmit(job, w);
+}
+
+static const struct verb verbs[] = {
+	{"submit", GB_SUBMIT, NULL, run_submit},
+	{"check", GB_CHECK, NULL, run_check},
+	{"cancel", GB_CANCEL, NULL, run_cancel},
+	{"fetch", GB_FETCH_VERB, NULL, run_fetch},
+	{"adopt", GB_ADOPT, "ID", run_adopt},
+	{"resubmit", GB_RESUBMIT, NULL, run_resubmit},
+};
+
+void verbs_list(struct gb_job *job, FILE *out)
+{
+	unsigned fit = gb_verbs(job);
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		if (!(fit & verbs[i].bit))
+			continue;
+		fputs(verbs[i].name, out);
+		if (verbs[i].argument)
+			fprintf(out, " %s", verbs[i].argument);
+		fputc('\n', out);
+	}
+}
+
+static const struct verb *find(const char *name, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strlen(verbs[i].name) == n && !memcmp(verbs[i].name, name, n))
+			return &verbs[i];
+	return NULL;
+}
+
+int verbs_store_ctl(
+	struct mount *m, struct gb_job *job, const char *text, struct gb_waiter *w)
+{
+	size_t n = strcspn(text, " \t\n");
+	const char *argument = text + n + strspn(text + n, " \t");
+	const struct verb *verb = find(text, n);
+
+	if (!verb || strchr(text, '\n'))
+		return -EINVAL;
+	if (!!*argument != !!verb->argument)
+		return -EINVAL;
+	if (!(gb_verbs(job) & verb->bit))
+		return -EBUSY;
+	return verb->run(m, job, argument, w);
+}
+
+int verbs_store_model(
+	struct mount *m, struct gb_job *job, const char *text, struct gb_waiter *w)
+{
+	struct gb_info info;
+
+	gb_job_info(job, &info);
+	if (!info.draft || info.submitted)
+		return -EROFS;
+	return gb_draft_set_model(job, text);
+}
