@@ -88,11 +88,28 @@ static const struct route routes[] = {
 	ADMIN("POST", "file/{}", admin_file_change),
 };
 
+/* Newer SDKs say v1 where older ones and the documentation say v1beta. */
+static char *canonical_dup(const char *path)
+{
+	static const char *const others[] = {"/v1/", "/v1alpha/"};
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		const char *at = strstr(path, others[i]);
+
+		if (at)
+			return xasprintf("%.*s/v1beta/%s", (int)(at - path), path,
+				at + strlen(others[i]));
+	}
+	return xstrdup(path);
+}
+
 const struct route *route_find(const char *method, const char *path, char arg[MAX_ARG])
 {
+	_cleanup_free_ char *canonical = canonical_dup(path);
+
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
 		if (!strcmp(routes[i].method, method) &&
-			match(routes[i].pattern, path, arg))
+			match(routes[i].pattern, canonical, arg))
 			return &routes[i];
 	return NULL;
 }
