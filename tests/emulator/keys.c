@@ -93,5 +93,5 @@ bool keys_check(struct request *rq)
 
 bool project_owns(const char *project, const char *owner)
 {
-	return !strcmp(owner, "*") || !strcmp(project, owner);
+	return !strcmp(owner, "*") || !strcmp(project, "*") || !strcmp(project, owner);
 }

@@ -16,7 +16,10 @@ const char *keys_given(struct request *rq);
 /* Name of the project of a key, whether or not the key is good. */
 void keys_project(const char *key, char project[64]);
 
-/* May this project see what belongs to `owner`? Owner "*" belongs to all. */
+/*
+ * May this project see what belongs to `owner`? What belongs to "*" is seen by all, and
+ * "*", which stands for the emulator itself, sees everything.
+ */
 bool project_owns(const char *project, const char *owner);
 
 #endif
