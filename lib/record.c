@@ -135,8 +135,8 @@ int record_parse(const char *text, size_t len, struct record *ret)
 	int err = -EBADMSG;
 
 	record_init(&r);
-	if (!nl || sscanf(nl + 1, "%8x", &crc) != 1 ||
-		crc != util_crc32c(0, text, (size_t)(nl - text)))
+	if (!nl || strspn(nl + 1, "0123456789abcdef") != 8 ||
+		sscanf(nl + 1, "%8x", &crc) != 1 || crc != util_crc32c(0, text, (size_t)(nl - text)))
 		goto out;
 	o = json_loadb(text, (size_t)(nl - text), 0, NULL);
 	if (!json_is_object(o))

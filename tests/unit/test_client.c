@@ -1,0 +1,298 @@
+/* A client that is offline: drafts, files, and what the next start finds. */
+#include "gembatch.h"
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char top[] = "/tmp/gembatch-test-XXXXXX";
+static char state_dir[64], cache_dir[64];
+
+static struct gb_client *open_client(void)
+{
+	struct gb_options o = {.source = "http://127.0.0.1:1", .state_dir = state_dir,
+		.cache_dir = cache_dir, .offline = true, .trash_days = 1};
+	struct gb_client *c;
+	char *why = NULL;
+
+	int err = gb_open(&o, &c, &why);
+	if (err)
+		print_message("gb_open: %s\n", why ? why : "?");
+	assert_int_equal(err, 0);
+	free(why);
+	return c;
+}
+
+static int setup(void **state)
+{
+	static int n;
+
+	snprintf(state_dir, sizeof(state_dir), "%s/state%d", top, ++n);
+	snprintf(cache_dir, sizeof(cache_dir), "%s/cache%d", top, n);
+	*state = open_client();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	gb_close(*state);
+	return 0;
+}
+
+static void reopen(void **state)
+{
+	gb_close(*state);
+	*state = open_client();
+}
+
+static void put(struct gb_job *job, const char *name, const char *text)
+{
+	struct gb_file *f;
+
+	assert_int_equal(gb_file_create(job, name, false, &f), 0);
+	assert_int_equal(gb_file_write(f, text, strlen(text), 0), 0);
+	gb_file_unref(f);
+}
+
+static void expect(struct gb_job *job, const char *name, const char *text)
+{
+	char buf[256] = "";
+	struct gb_file *f = gb_file_by_name(job, name);
+
+	assert_non_null(f);
+	assert_true(pread(gb_file_fd(f), buf, sizeof(buf) - 1, 0) >= 0);
+	assert_string_equal(buf, text);
+	gb_file_unref(f);
+}
+
+static void test_draft_outlives_client(void **state)
+{
+	struct gb_job *job;
+	struct gb_info i;
+
+	assert_int_equal(gb_draft_create(*state, "haiku", &job), 0);
+	put(job, GB_REQUESTS, "{}\n");
+	put(job, "notes", "scratch");
+	assert_int_equal(gb_draft_set_model(job, "gemini-2.5-pro"), 0);
+	gb_job_unref(job);
+	reopen(state);
+	job = gb_job_by_name(*state, "haiku");
+	assert_non_null(job);
+	gb_job_info(job, &i);
+	assert_string_equal(i.state, "DRAFT");
+	assert_string_equal(i.model, "gemini-2.5-pro");
+	assert_true(i.draft && i.own && i.has_requests);
+	expect(job, GB_REQUESTS, "{}\n");
+	expect(job, "notes", "scratch");
+	gb_job_unref(job);
+}
+
+static void test_names(void **state)
+{
+	struct gb_job *job, *other;
+
+	assert_int_equal(gb_draft_create(*state, "a", &job), 0);
+	assert_int_equal(gb_draft_create(*state, "a", &other), -EEXIST);
+	assert_int_equal(gb_draft_create(*state, ".a", &other), -EPERM);
+	assert_int_equal(gb_draft_create(*state, "\xff", &other), -EILSEQ);
+	assert_int_equal(gb_draft_create(*state, "b", &other), 0);
+	assert_int_equal(gb_draft_rename(job, "b"), -EEXIST);
+	assert_int_equal(gb_draft_rename(job, "c"), 0);
+	assert_null(gb_job_by_name(*state, "a"));
+	gb_job_unref(other);
+	gb_job_unref(job);
+	reopen(state);
+	job = gb_job_by_name(*state, "c");
+	assert_non_null(job);
+	gb_job_unref(job);
+}
+
+static void test_model(void **state)
+{
+	struct gb_job *job;
+
+	assert_int_equal(gb_draft_create(*state, "m", &job), 0);
+	assert_int_equal(gb_draft_set_model(job, "models/gemini-x"), 0);
+	assert_int_equal(gb_draft_set_model(job, "tunedModels/mine-1"), 0);
+	assert_int_equal(gb_draft_set_model(job, ""), -EINVAL);
+	assert_int_equal(gb_draft_set_model(job, "a b"), -EINVAL);
+	assert_int_equal(gb_draft_set_model(job, "../x"), -EINVAL);
+	assert_int_equal(gb_draft_set_model(job, "models/a/b"), -EINVAL);
+	gb_job_unref(job);
+}
+
+static void test_files(void **state)
+{
+	struct gb_job *job, *to;
+	struct gb_file *f;
+
+	assert_int_equal(gb_draft_create(*state, "f", &job), 0);
+	assert_int_equal(gb_draft_create(*state, "g", &to), 0);
+	put(job, "one", "1");
+	assert_int_equal(gb_file_create(job, "one", true, &f), -EEXIST);
+	f = gb_file_by_name(job, "one");
+	uint32_t number = gb_file_number(f);
+	assert_int_equal(gb_file_rename(job, "one", job, "two", false), 0);
+	assert_int_equal(gb_file_number(f), number);
+	assert_null(gb_file_by_name(job, "one"));
+	put(job, "one", "other");
+	assert_int_equal(gb_file_rename(job, "two", job, "one", true), -EEXIST);
+	assert_int_equal(gb_file_rename(job, "two", job, "one", false), 0);
+	expect(job, "one", "1");
+	assert_int_equal(gb_file_rename(job, "one", to, "moved", false), 0);
+	expect(to, "moved", "1");
+	assert_int_equal(gb_file_unlink(to, "moved"), 0);
+	assert_int_equal(gb_file_unlink(to, "moved"), -ENOENT);
+	/* Still there for who holds it. */
+	char buf[2] = "";
+	assert_int_equal(pread(gb_file_fd(f), buf, 1, 0), 1);
+	assert_string_equal(buf, "1");
+	gb_file_unref(f);
+	gb_job_unref(job);
+	gb_job_unref(to);
+}
+
+static void never(struct gb_waiter *w, int err)
+{
+	fail();
+}
+
+static void test_offline_submit_is_refused(void **state)
+{
+	struct gb_waiter w = {.done = never};
+	struct gb_job *job;
+	struct gb_info i;
+
+	assert_int_equal(gb_draft_create(*state, "s", &job), 0);
+	assert_int_equal(gb_submit(job, GB_BY_CTL, &w), -EBADMSG);
+	put(job, GB_REQUESTS, "{\"contents\":[]}\n");
+	assert_int_equal(gb_submit(job, GB_BY_CTL, &w), -EHOSTUNREACH);
+	gb_job_info(job, &i);
+	assert_string_equal(i.state, "DRAFT");
+	char *text = gb_job_error(job);
+	assert_non_null(text);
+	free(text);
+	gb_job_unref(job);
+}
+
+static void test_taint_is_remembered(void **state)
+{
+	struct gb_waiter w = {.done = never};
+	struct gb_job *job;
+
+	assert_int_equal(gb_draft_create(*state, "t", &job), 0);
+	put(job, GB_REQUESTS, "{\"contents\":[]}\n");
+	struct gb_file *f = gb_file_by_name(job, GB_REQUESTS);
+	gb_file_taint(f, "the writer was killed");
+	gb_file_unref(f);
+	gb_job_unref(job);
+	reopen(state);
+	job = gb_job_by_name(*state, "t");
+	f = gb_file_by_name(job, GB_REQUESTS);
+	assert_true(gb_file_tainted(f));
+	assert_int_equal(gb_submit(job, GB_BY_CLOSE, &w), 0);
+	assert_int_equal(gb_file_truncate(f, 0), 0);
+	assert_false(gb_file_tainted(f));
+	gb_file_unref(f);
+	gb_job_unref(job);
+}
+
+static void test_remove_draft(void **state)
+{
+	struct gb_waiter w = {.done = never};
+	struct gb_job *job;
+
+	assert_int_equal(gb_draft_create(*state, "r", &job), 0);
+	put(job, "x", "1");
+	assert_int_equal(gb_remove(job, &w), 0);
+	gb_job_unref(job);
+	assert_null(gb_job_by_name(*state, "r"));
+	assert_int_equal(gb_draft_create(*state, "r", &job), 0);
+	gb_job_unref(job);
+	reopen(state);
+	job = gb_job_by_name(*state, "r");
+	assert_non_null(job);
+	assert_null(gb_file_by_name(job, "x"));
+	gb_job_unref(job);
+}
+
+static void test_one_process(void **state)
+{
+	struct gb_options o = {.source = "http://127.0.0.1:1", .state_dir = state_dir,
+		.cache_dir = cache_dir, .offline = true};
+	struct gb_client *c;
+	char *why = NULL;
+
+	assert_int_equal(gb_open(&o, &c, &why), -EBUSY);
+	assert_non_null(strstr(why, "in use by"));
+	free(why);
+}
+
+static void test_newer_format_is_refused(void **state)
+{
+	struct gb_options o = {.source = "http://127.0.0.1:1", .state_dir = state_dir,
+		.cache_dir = cache_dir, .offline = true};
+	struct gb_client *c;
+	char *why = NULL, path[128];
+
+	gb_close(*state);
+	snprintf(path, sizeof(path), "%s/version", state_dir);
+	int fd = open(path, O_WRONLY | O_TRUNC);
+	assert_int_equal(write(fd, "batchfs state 99\n", 17), 17);
+	close(fd);
+	assert_int_equal(gb_open(&o, &c, &why), -EPROTO);
+	assert_non_null(strstr(why, "newer"));
+	free(why);
+	*state = NULL;
+}
+
+/* A journal that does not read is set aside, and the rest goes on. */
+static void test_damaged_journal(void **state)
+{
+	struct gb_job *job;
+	char cmd[256];
+
+	assert_int_equal(gb_draft_create(*state, "d1", &job), 0);
+	gb_job_unref(job);
+	gb_close(*state);
+	snprintf(cmd, sizeof(cmd), "for j in %s/jobs/*/journal; do echo x > $j; done", state_dir);
+	assert_int_equal(system(cmd), 0);
+	*state = open_client();
+	assert_null(gb_job_by_name(*state, "d1"));
+	assert_int_equal(gb_draft_create(*state, "d1", &job), 0);
+	gb_job_unref(job);
+	snprintf(cmd, sizeof(cmd), "test -n \"$(ls %s/aside)\"", state_dir);
+	assert_int_equal(system(cmd), 0);
+}
+
+static int make_top(void **state)
+{
+	return mkdtemp(top) ? 0 : -1;
+}
+
+static int remove_top(void **state)
+{
+	return util_remove_tree(AT_FDCWD, top);
+}
+
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_draft_outlives_client), CASE(test_names), CASE(test_model),
+		CASE(test_files), CASE(test_offline_submit_is_refused),
+		CASE(test_taint_is_remembered), CASE(test_remove_draft),
+		CASE(test_one_process), CASE(test_newer_format_is_refused),
+		CASE(test_damaged_journal),
+	};
+
+	return cmocka_run_group_tests(tests, make_top, remove_top);
+}
