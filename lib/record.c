@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include <string.h>
 
+enum { CRC_DIGITS = 8 };
+
 enum kind { STR, I64, INT, BOOL };
 
 #define FIELD(k, f) {#f, k, offsetof(struct record, f)}
@@ -135,8 +137,10 @@ int record_parse(const char *text, size_t len, struct record *ret)
 	int err = -EBADMSG;
 
 	record_init(&r);
-	if (!nl || strspn(nl + 1, "0123456789abcdef") != 8 ||
-		sscanf(nl + 1, "%8x", &crc) != 1 || crc != util_crc32c(0, text, (size_t)(nl - text)))
+	if (!nl || text + len - nl <= CRC_DIGITS ||
+		strspn(nl + 1, "0123456789abcdef") != CRC_DIGITS ||
+		sscanf(nl + 1, "%8x", &crc) != 1 ||
+		crc != util_crc32c(0, text, (size_t)(nl - text)))
 		goto out;
 	o = json_loadb(text, (size_t)(nl - text), 0, NULL);
 	if (!json_is_object(o))
