@@ -1,0 +1,331 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "api_parse.h"
+#include "util.h"
+
+static struct api_batch parse(const char *text)
+{
+	struct api_batch b;
+	int r = api_batch_parse(text, strlen(text), &b);
+
+	if (r < 0)
+		fail_msg("%d: %s", r, text);
+	return b;
+}
+
+static int parse_error(const char *text)
+{
+	struct api_batch b;
+	int r = api_batch_parse(text, strlen(text), &b);
+
+	if (r == 0)
+		api_batch_clear(&b);
+	return r;
+}
+
+static const char succeeded[] =
+	"{\"name\":\"batches/b1\",\"metadata\":{\"@type\":\"type.googleapis.com/"
+	"google.ai.generativelanguage.v1main.GenerateContentBatch\",\"model\":"
+	"\"models/gemini-2.5-flash\",\"displayName\":\"haiku\",\"inputConfig\":{\"fileName\":"
+	"\"files/f1\"},\"output\":{\"responsesFile\":\"files/batch-b1\"},\"createTime\":"
+	"\"2026-01-02T03:04:05.123456789Z\",\"endTime\":\"2026-01-02T03:05:05Z\","
+	"\"updateTime\":\"2026-01-02T03:05:04.5Z\",\"batchStats\":{\"requestCount\":\"3\","
+	"\"successfulRequestCount\":\"2\",\"failedRequestCount\":\"1\"},\"state\":"
+	"\"BATCH_STATE_SUCCEEDED\",\"name\":\"batches/b1\"},\"done\":true,\"response\":{"
+	"\"@type\":\"x.GenerateContentBatchOutput\",\"responsesFile\":\"files/batch-b1\"}}";
+
+static void test_succeeded(void **state)
+{
+	struct api_batch b = parse(succeeded);
+
+	assert_string_equal(b.id, "batches/b1");
+	assert_string_equal(b.display, "haiku");
+	assert_string_equal(b.model, "models/gemini-2.5-flash");
+	assert_int_equal(b.state, API_STATE_SUCCEEDED);
+	assert_string_equal(b.state_text, "JOB_STATE_SUCCEEDED");
+	assert_true(b.ended);
+	assert_false(b.embedding);
+	assert_int_equal(b.created.tv_sec, 1767323045);
+	assert_int_equal(b.created.tv_nsec, 123456789);
+	assert_int_equal(b.ended_at.tv_sec, 1767323105);
+	assert_int_equal(b.updated.tv_sec, 1767323104);
+	assert_int_equal(b.requests, 3);
+	assert_int_equal(b.succeeded, 2);
+	assert_int_equal(b.failed, 1);
+	assert_int_equal(b.pending, 0);
+	assert_true(b.has_input_config);
+	assert_string_equal(b.input_file, "files/f1");
+	assert_string_equal(b.output_file, "files/batch-b1");
+	assert_false(b.output_inline);
+	assert_int_equal(b.error_code, 0);
+	assert_null(b.error_text);
+	assert_string_equal(b.json + strlen(b.json) - 2, "}\n");
+	assert_non_null(strstr(b.json, "\n  \"name\": \"batches/b1\",\n"));
+	api_batch_clear(&b);
+}
+
+static void test_variants(void **state)
+{
+	/* snake_case, counts as numbers, the batch itself instead of an Operation */
+	struct api_batch b = parse(
+		"{\"name\":\"batches/x\",\"display_name\":\"d\",\"input_config\":{\"file_name\":"
+		"\"files/in\"},\"output\":{\"responses_file\":\"files/out\"},\"batch_stats\":{"
+		"\"request_count\":4,\"pending_request_count\":4.0,\"failed_request_count\":\"x\""
+		"},\"state\":\"JOB_STATE_RUNNING\",\"create_time\":\"2026-01-02T03:04:05Z\"}");
+
+	assert_string_equal(b.display, "d");
+	assert_string_equal(b.input_file, "files/in");
+	assert_string_equal(b.output_file, "files/out");
+	assert_int_equal(b.requests, 4);
+	assert_int_equal(b.pending, 4);
+	assert_int_equal(b.failed, -1);
+	assert_int_equal(b.succeeded, 0);
+	assert_int_equal(b.created.tv_sec, 1767323045);
+	assert_int_equal(b.state, API_STATE_RUNNING);
+	api_batch_clear(&b);
+
+	b = parse("{\"name\":\"batches/x\",\"metadata\":{\"@type\":\"a.EmbedContentBatch\","
+		  "\"displayName\":null,\"batchStats\":null}}");
+	assert_true(b.embedding);
+	assert_string_equal(b.display, "");
+	assert_int_equal(b.requests, -1);
+	assert_int_equal(b.state, API_STATE_NONE);
+	assert_string_equal(b.state_text, "JOB_STATE_UNSPECIFIED");
+	assert_false(b.ended);
+	assert_null(b.model);
+	api_batch_clear(&b);
+}
+
+#define JOB(members, rest) "{\"name\":\"batches/x\",\"metadata\":{" members "}" rest "}"
+
+static const struct {
+	const char *json;
+	enum api_state state;
+	const char *text;
+	bool ended;
+} states[] = {
+	{JOB("\"state\":\"BATCH_STATE_PENDING\"", ""), API_STATE_PENDING,
+		"JOB_STATE_PENDING", false},
+	{JOB("\"state\":\"PENDING\"", ""), API_STATE_PENDING, "JOB_STATE_PENDING", false},
+	{JOB("\"state\":\"BATCH_STATE_EXPIRED\"", ""), API_STATE_EXPIRED,
+		"JOB_STATE_EXPIRED", true},
+	{JOB("\"state\":\"BATCH_STATE_CANCELLED\"", ",\"error\":{\"code\":13}"),
+		API_STATE_CANCELLED, "JOB_STATE_CANCELLED", true},
+	{JOB("\"state\":\"JOB_STATE_QUEUED\"", ""), API_STATE_OTHER, "JOB_STATE_QUEUED",
+		false},
+	{JOB("\"state\":\"JOB_STATE_PARTIALLY_SUCCEEDED\"", ""), API_STATE_OTHER,
+		"JOB_STATE_PARTIALLY_SUCCEEDED", true},
+	{JOB("\"state\":\"BATCH_STATE_ODD\"", ""), API_STATE_OTHER, "BATCH_STATE_ODD",
+		false},
+	{JOB("\"state\":\"BATCH_STATE_ODD\"", ",\"done\":true"), API_STATE_OTHER,
+		"BATCH_STATE_ODD", true},
+	{JOB("\"state\":\"two\\nlines\"", ""), API_STATE_NONE, "JOB_STATE_UNSPECIFIED",
+		false},
+	{JOB("\"state\":7", ""), API_STATE_NONE, "JOB_STATE_UNSPECIFIED", false},
+	{JOB("", ",\"done\":true"), API_STATE_SUCCEEDED, "JOB_STATE_SUCCEEDED", true},
+	{JOB("", ",\"done\":true,\"error\":{\"code\":3,\"message\":\"m\"}"),
+		API_STATE_FAILED, "JOB_STATE_FAILED", true},
+	{JOB("", ",\"done\":true,\"error\":{\"code\":1}"), API_STATE_CANCELLED,
+		"JOB_STATE_CANCELLED", true},
+	{JOB("\"state\":\"BATCH_STATE_RUNNING\"", ",\"done\":true"), API_STATE_SUCCEEDED,
+		"JOB_STATE_SUCCEEDED", true},
+	{JOB("\"state\":\"BATCH_STATE_RUNNING\"", ",\"done\":\"true\""), API_STATE_RUNNING,
+		"JOB_STATE_RUNNING", false},
+};
+
+static void test_states(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		struct api_batch b = parse(states[i].json);
+
+		if (b.state != states[i].state || b.ended != states[i].ended ||
+			strcmp(b.state_text, states[i].text) != 0)
+			fail_msg("%s: %d %s %d", states[i].json, b.state, b.state_text,
+				b.ended);
+		api_batch_clear(&b);
+	}
+}
+
+static void test_errors(void **state)
+{
+	struct api_batch b = parse(JOB("", ",\"error\":{\"code\":8,\"message\":\"m\"}"));
+
+	assert_int_equal(b.error_code, 8);
+	assert_string_equal(b.error_text, "m");
+	api_batch_clear(&b);
+	b = parse(JOB("\"error\":{\"message\":\"m\"}", ""));
+	assert_int_equal(b.error_code, 2);
+	api_batch_clear(&b);
+	b = parse(JOB("", ",\"error\":{}"));
+	assert_int_equal(b.error_code, 0);
+	api_batch_clear(&b);
+	b = parse(JOB("", ",\"error\":{\"code\":-5}"));
+	assert_int_equal(b.error_code, 2);
+	api_batch_clear(&b);
+}
+
+static void test_inlined(void **state)
+{
+	static const char *const texts[] = {
+		JOB("\"output\":{\"inlinedResponses\":{\"inlinedResponses\":[{\"response\":{"
+		    "\"SECRET\":1}}]}}",
+			",\"response\":{\"inlinedResponses\":{\"inlinedResponses\":[{"
+			"\"SECRET\":1}]}}"),
+		JOB("\"output\":{\"inlinedResponses\":[{\"SECRET\":1}]}", ""),
+		JOB("\"output\":{\"inlined_responses\":[{\"SECRET\":1}]}", ""),
+		JOB("", ",\"response\":{\"inlinedEmbedContentResponses\":{\"inlinedResponses\""
+			":[{\"SECRET\":1}]}}"),
+		JOB("\"output\":{\"inlinedResponses\":{}}", ""),
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct api_batch b = parse(texts[i]);
+
+		assert_true(b.output_inline);
+		assert_null(strstr(b.json, "SECRET"));
+		assert_null(b.output_file);
+		api_batch_clear(&b);
+	}
+}
+
+static void test_refused(void **state)
+{
+	assert_int_equal(parse_error(""), -EPROTO);
+	assert_int_equal(parse_error("[]"), -EPROTO);
+	assert_int_equal(parse_error("{}"), -EPROTO);
+	assert_int_equal(parse_error("\"batches/x\""), -EPROTO);
+	assert_int_equal(parse_error("{\"name\":\"batches/../x\"}"), -EPROTO);
+	assert_int_equal(parse_error("{\"name\":\"batches/\"}"), -EPROTO);
+	assert_int_equal(parse_error("{\"name\":\"files/x\"}"), -EPROTO);
+	assert_int_equal(parse_error("{\"name\":\"batches/x\""), -EPROTO);
+	assert_int_equal(parse_error("{\"name\":\"batches/x\"} junk"), -EPROTO);
+	assert_int_equal(parse_error("{\"name\":\"batches/x\\u0000y\"}"), 0);
+}
+
+static void test_bad_ids_are_left_out(void **state)
+{
+	struct api_batch b = parse(JOB("\"model\":\"models/../../x\",\"inputConfig\":{"
+				       "\"fileName\":\"files/a/b\"},\"output\":{"
+				       "\"responsesFile\":\"/etc/passwd\"}",
+		""));
+
+	assert_null(b.model);
+	assert_null(b.input_file);
+	assert_true(b.has_input_config);
+	assert_null(b.output_file);
+	api_batch_clear(&b);
+}
+
+static void test_page(void **state)
+{
+	static const char text[] =
+		"{\"operations\":[{\"name\":\"batches/a\"},7,null,{\"name\":\"x\"},"
+		"{\"name\":\"batches/b\",\"metadata\":{\"displayName\":\"two\"}}],"
+		"\"nextPageToken\":\"t/2\"}";
+	struct api_batch_page p;
+
+	assert_int_equal(api_page_parse(text, strlen(text), NULL, &p), 0);
+	assert_int_equal(p.n, 2);
+	assert_int_equal(p.skipped, 3);
+	assert_string_equal(p.batches[1].display, "two");
+	assert_string_equal(p.next, "t/2");
+	api_batch_page_clear(&p);
+	assert_int_equal(api_page_parse(text, strlen(text), "t/2", &p), 0);
+	assert_null(p.next);
+	api_batch_page_clear(&p);
+	assert_int_equal(api_page_parse("{}", 2, NULL, &p), 0);
+	assert_int_equal(p.n, 0);
+	assert_null(p.next);
+	api_batch_page_clear(&p);
+	assert_int_equal(api_page_parse("[]", 2, NULL, &p), -EPROTO);
+	assert_int_equal(api_page_parse("{\"operations\":{}}", 17, NULL, &p), -EPROTO);
+	assert_int_equal(api_page_parse("<html>", 6, NULL, &p), -EPROTO);
+}
+
+static void test_models(void **state)
+{
+	static const char text[] =
+		"{\"models\":[{\"name\":\"models/one\",\"supportedGenerationMethods\":["
+		"\"generateContent\",\"batchGenerateContent\"]},{\"name\":\"models/two\","
+		"\"supportedGenerationMethods\":[\"embedContent\"]},{\"name\":\"models/bad\\nx\","
+		"\"supportedGenerationMethods\":[\"batchGenerateContent\"]},5,{\"name\":"
+		"\"models/three\",\"supported_generation_methods\":[1,\"batchGenerateContent\"]"
+		"}],\"nextPageToken\":\"\"}";
+	char *names = NULL, *next = NULL;
+	size_t size;
+	FILE *out = open_memstream(&names, &size);
+
+	assert_int_equal(api_models_parse(text, strlen(text), out, &next), 0);
+	assert_int_equal(api_models_parse("[]", 2, out, &next), -EPROTO);
+	fclose(out);
+	assert_null(next);
+	assert_string_equal(names, "one\nthree\n");
+	free(names);
+}
+
+static void test_file(void **state)
+{
+	static const char text[] =
+		"{\"file\":{\"name\":\"files/abc\",\"mimeType\":\"application/jsonl\","
+		"\"sizeBytes\":\"1234\",\"expirationTime\":\"2026-01-02T03:04:05Z\",\"uri\":"
+		"\"https://example.com/v1beta/files/abc\",\"state\":\"ACTIVE\"}}";
+	struct api_file f;
+
+	assert_int_equal(api_file_parse(text, strlen(text), &f), 0);
+	assert_string_equal(f.name, "files/abc");
+	assert_string_equal(f.mime, "application/jsonl");
+	assert_int_equal(f.size, 1234);
+	assert_int_equal(f.expires.tv_sec, 1767323045);
+	assert_true(f.active);
+	api_file_clear(&f);
+	assert_int_equal(
+		api_file_parse("{\"name\":\"files/a\",\"state\":\"PROCESSING\"}", 39, &f), 0);
+	assert_false(f.active);
+	assert_false(f.failed);
+	assert_int_equal(f.size, -1);
+	api_file_clear(&f);
+	assert_int_equal(
+		api_file_parse("{\"name\":\"files/a\",\"state\":\"FAILED\"}", 35, &f), 0);
+	assert_true(f.failed);
+	api_file_clear(&f);
+	assert_int_equal(api_file_parse("{}", 2, &f), -EPROTO);
+	assert_int_equal(api_file_parse(NULL, 0, &f), -EPROTO);
+	assert_int_equal(api_file_parse("{\"file\":{\"name\":\"f\"}}", 21, &f), -EPROTO);
+}
+
+static void test_deep(void **state)
+{
+	size_t n = 3000000;
+	char *text = malloc(n + 1);
+
+	memset(text, '[', n);
+	text[n] = 0;
+	assert_int_equal(parse_error(text), -EPROTO);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_succeeded),
+		cmocka_unit_test(test_variants),
+		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_inlined),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_bad_ids_are_left_out),
+		cmocka_unit_test(test_page),
+		cmocka_unit_test(test_models),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_deep),
+	};
+
+	return cmocka_run_group_tests_name("api_parse", tests, NULL, NULL);
+}

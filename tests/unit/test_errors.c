@@ -1,0 +1,222 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "api.h"
+#include "errors.h"
+#include "util.h"
+
+static const struct {
+	long status;
+	const char *reason, *text;
+	int err;
+} http[] = {
+	{200, NULL, NULL, 0},
+	{204, NULL, NULL, 0},
+	{302, NULL, NULL, -EIO},
+	{400, "INVALID_ARGUMENT", "Error on line 2: invalid JSON", -EINVAL},
+	{400, "API_KEY_INVALID", "API key not valid.", -EACCES},
+	{400, "INVALID_ARGUMENT", "API key not valid. Please pass one.", -EACCES},
+	{400, NULL, "API key expired. Please renew the API key.", -EACCES},
+	{400, NULL, "Request payload size exceeds the limit: 20971520 bytes.", -EFBIG},
+	{400, "FAILED_PRECONDITION", NULL, -EINVAL},
+	{400, NULL, NULL, -EINVAL},
+	{401, "UNAUTHENTICATED", NULL, -EACCES},
+	{403, "PERMISSION_DENIED", NULL, -EACCES},
+	{404, "NOT_FOUND", NULL, -ENOENT},
+	{405, NULL, NULL, -EINVAL},
+	{408, NULL, NULL, -ETIMEDOUT},
+	{409, "ABORTED", NULL, -EBUSY},
+	{410, NULL, NULL, -ENOENT},
+	{413, NULL, NULL, -EFBIG},
+	{416, NULL, NULL, -EINVAL},
+	{429, "RESOURCE_EXHAUSTED", NULL, -EDQUOT},
+	{499, NULL, NULL, -EIO},
+	{500, "INTERNAL", NULL, -EIO},
+	{501, NULL, NULL, -EIO},
+	{503, "UNAVAILABLE", NULL, -EIO},
+	{504, "DEADLINE_EXCEEDED", NULL, -EIO},
+	{0, NULL, NULL, -EIO},
+	{999, NULL, NULL, -EIO},
+};
+
+static void test_http(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(http); i++)
+		if (errors_from_http(http[i].status, http[i].reason, http[i].text) !=
+			http[i].err)
+			fail_msg("%ld %s", http[i].status, http[i].reason);
+}
+
+static void test_grpc(void **state)
+{
+	assert_int_equal(errors_from_grpc(0), 0);
+	assert_int_equal(errors_from_grpc(3), -EINVAL);
+	assert_int_equal(errors_from_grpc(8), -EDQUOT);
+	assert_int_equal(errors_from_grpc(16), -EACCES);
+	assert_int_equal(errors_from_grpc(17), -EIO);
+	assert_int_equal(errors_from_grpc(-1), -EIO);
+	assert_string_equal(errors_grpc_name(14), "UNAVAILABLE");
+	assert_string_equal(errors_grpc_name(99), "UNKNOWN");
+}
+
+static void test_passes(void **state)
+{
+	assert_true(errors_status_passes(408));
+	assert_true(errors_status_passes(429));
+	assert_true(errors_status_passes(500));
+	assert_true(errors_status_passes(503));
+	assert_false(errors_status_passes(501));
+	assert_false(errors_status_passes(400));
+	assert_false(errors_status_passes(302));
+}
+
+static void test_hopeless(void **state)
+{
+	assert_false(errors_hopeless(NULL));
+	assert_false(errors_hopeless("You exceeded your current quota, please check your "
+				     "plan and billing details."));
+	assert_false(errors_hopeless(
+		"You exceeded your current quota, please check your plan and billing "
+		"details. For more information on this error, head to: "
+		"https://ai.google.dev/gemini-api/docs/billing."));
+	assert_false(errors_hopeless("Resource has been exhausted (e.g. check quota)."));
+	assert_true(errors_hopeless("Your prepayment credits are depleted. Please go to "
+				    "AI Studio to manage your project and billing."));
+	assert_true(errors_hopeless("Your project has exceeded its monthly spending cap."));
+	assert_true(errors_hopeless("Billing is disabled."));
+}
+
+/* ---- whole replies --------------------------------------------------------------- */
+
+static struct api_error of(long status, const char *body)
+{
+	struct http_reply reply = {.status = status,
+		.body = (char *)body,
+		.body_len = body ? strlen(body) : 0,
+		.retry_after = -1};
+	struct api_error e;
+
+	api_error_from_reply(&reply, &e);
+	return e;
+}
+
+static const char bad_key[] =
+	"{\"error\":{\"code\":400,\"message\":\"API key not valid. Please pass a valid API "
+	"key.\",\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":"
+	"\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"API_KEY_INVALID\","
+	"\"domain\":\"googleapis.com\"},{\"@type\":"
+	"\"type.googleapis.com/google.rpc.LocalizedMessage\",\"message\":\"x\"}]}}";
+
+static void test_bodies(void **state)
+{
+	struct api_error e = of(400, bad_key);
+	char *line;
+
+	assert_int_equal(e.err, -EACCES);
+	assert_string_equal(e.reason, "API_KEY_INVALID");
+	assert_string_equal(e.text, "API key not valid. Please pass a valid API key.");
+	assert_true(e.refused);
+	line = api_error_line(&e);
+	assert_non_null(strstr(line, "API key not valid"));
+	free(line);
+	api_error_clear(&e);
+
+	e = of(429, "[{\"error\":{\"message\":\"slow\\ndown\",\"status\":"
+		    "\"RESOURCE_EXHAUSTED\",\"details\":[{\"@type\":"
+		    "\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":"
+		    "\"34.5s\"}]}}]");
+	assert_int_equal(e.err, -EDQUOT);
+	assert_true(e.retry == 34.5);
+	assert_false(e.hopeless);
+	assert_true(e.refused);
+	line = api_error_line(&e);
+	assert_non_null(strstr(line, "slow"));
+	assert_null(strchr(line, '\n'));
+	free(line);
+	api_error_clear(&e);
+
+	e = of(404, "<!DOCTYPE html><html><head><title>Error 404 (Not Found)!!1</title>"
+		    "<style>body { color: red }</style></head>\n<body><p>That&#39;s an "
+		    "<b>error</b> &amp; all.</body></html>");
+	assert_string_equal(e.text, "Error 404 (Not Found)!!1 That's an error & all.");
+	api_error_clear(&e);
+
+	e = of(503, "plain words\x01\xff\n");
+	assert_string_equal(e.text, "plain words ?");
+	assert_false(e.refused);
+	api_error_clear(&e);
+
+	e = of(400, "{\"error\":\"invalid_grant\",\"error_description\":\"no\"}");
+	assert_string_equal(e.text, "no");
+	api_error_clear(&e);
+	e = of(502, NULL);
+	assert_null(e.text);
+	line = api_error_line(&e);
+	assert_non_null(strstr(line, "502"));
+	free(line);
+	api_error_clear(&e);
+	e = of(400, "{\"error\":{\"message\":7,\"status\":[],\"details\":{}}}");
+	assert_int_equal(e.err, -EINVAL);
+	api_error_clear(&e);
+}
+
+static void test_proofs(void **state)
+{
+	static const struct {
+		long status;
+		bool refused;
+	} cases[] = {{400, true}, {403, true}, {404, true}, {408, false}, {409, false},
+		{413, true}, {429, true}, {499, false}, {500, false}, {503, false},
+		{200, false}, {302, false}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct api_error e = of(cases[i].status, "");
+
+		if (e.refused != cases[i].refused)
+			fail_msg("%ld", cases[i].status);
+		api_error_clear(&e);
+	}
+}
+
+static void test_broken_off(void **state)
+{
+	struct http_reply reply = {.err = -EIO, .error = "gone", .retry_after = -1};
+	struct api_error e;
+
+	api_error_from_reply(&reply, &e);
+	assert_int_equal(e.err, -EIO);
+	assert_string_equal(e.text, "gone");
+	assert_false(e.refused);
+	api_error_clear(&e);
+	/* A status is a status, even when its body broke off. */
+	reply.status = 400;
+	api_error_from_reply(&reply, &e);
+	assert_int_equal(e.err, -EINVAL);
+	assert_true(e.refused);
+	api_error_clear(&e);
+	reply.status = 200;
+	api_error_from_reply(&reply, &e);
+	assert_int_equal(e.err, -EIO);
+	api_error_clear(&e);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_http),
+		cmocka_unit_test(test_grpc),
+		cmocka_unit_test(test_passes),
+		cmocka_unit_test(test_hopeless),
+		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_proofs),
+		cmocka_unit_test(test_broken_off),
+	};
+
+	return cmocka_run_group_tests_name("errors", tests, NULL, NULL);
+}
