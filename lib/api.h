@@ -32,6 +32,10 @@ void api_error_clear(struct api_error *e);
 /* A line for logs and `error`: errno's meaning and the text's first line. malloc'ed */
 char *api_error_line(const struct api_error *e);
 
+/* A model as people write it: without "models/"; other collections keep theirs. NULL
+ * for NULL; points into model. */
+const char *api_model_name(const char *model);
+
 /* Wire states, whatever the spelling. */
 enum api_state {
 	API_STATE_NONE, /* absent */

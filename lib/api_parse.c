@@ -468,3 +468,11 @@ void api_file_clear(struct api_file *f)
 	free(f->mime);
 	*f = (struct api_file){0};
 }
+
+const char *api_model_name(const char *model)
+{
+	static const char prefix[] = "models/";
+	size_t n = sizeof(prefix) - 1;
+
+	return model && strncmp(model, prefix, n) == 0 ? model + n : model;
+}

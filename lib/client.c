@@ -81,7 +81,7 @@ static int enlist(struct gb_client *c, const char *lid, struct record *r)
 		err = local_attach(job, lid, r);
 	if (err)
 		return err;
-	job->model = client_intern(c, job->local->rec.model);
+	job->model = client_intern(c, api_model_name(job->local->rec.model));
 	job->in_tree = job->local->rec.own || job->local->rec.phase == PHASE_REMOTE;
 	learn_local_json(job);
 	home_look(job);

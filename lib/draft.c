@@ -43,7 +43,7 @@ static struct gb_job *enlist(
 		*err = local_attach(job, lid, r);
 	if (*err)
 		return NULL;
-	job->model = client_intern(c, job->local->rec.model);
+	job->model = client_intern(c, api_model_name(job->local->rec.model));
 	job->in_tree = true;
 	return gb_job_ref(job);
 }
@@ -130,7 +130,7 @@ int gb_draft_set_model(struct gb_job *job, const char *model)
 	else if (job->local->task)
 		err = -EBUSY;
 	else if (!(err = record_set(&job->local->rec.model, model)))
-		job->model = client_intern(c, model);
+		job->model = client_intern(c, api_model_name(model));
 	client_unlock(c);
 	if (err)
 		return err;

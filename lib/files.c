@@ -1,29 +1,14 @@
 /*
- * Files of a job on the local disk. The name of a file in memory and on disk change
- * together, under local.disk; contents are written through one descriptor per file,
- * which is opened when first needed and closed when nobody refers to the file.
+ * The contents of a job's files: written through one descriptor a file, which is
+ * opened when first needed and closed when nobody refers to the file.
  */
-#include "client.h"
+#include "files.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-
-struct gb_file {
-	struct gb_client *c;
-	struct gb_job *job;   /* lock; whose table it is in. NULL: has no name */
-	struct gb_file *next; /* lock */
-	char *name;           /* lock */
-	uint32_t number;
-	atomic_uint refs;     /* the table's one included */
-	atomic_int fd;        /* opened under disk, then constant until freed */
-	/* Content counts its changes; what close decided is remembered by count. */
-	atomic_uint_fast64_t changes, decided;
-	atomic_bool tainted;
-	bool touched;         /* the draft's journal knows of the change; disk */
-};
 
 uint32_t gb_file_number(const struct gb_file *f)
 {
@@ -46,7 +31,7 @@ void gb_file_unref(struct gb_file *f)
 	free(f);
 }
 
-static struct gb_file *file_new(struct gb_job *job, const char *name)
+struct gb_file *files_new(struct gb_job *job, const char *name)
 {
 	struct gb_file *f = calloc(1, sizeof(*f));
 	char *copy = strdup(name);
@@ -64,7 +49,7 @@ static struct gb_file *file_new(struct gb_job *job, const char *name)
 }
 
 /* Lock held: into job's table, at the end, so that numbers rise. */
-static void link_file(struct gb_job *job, struct gb_file *f, bool new_number)
+void files_link(struct gb_job *job, struct gb_file *f, bool new_number)
 {
 	struct gb_file **at = &job->local->files;
 
@@ -78,7 +63,7 @@ static void link_file(struct gb_job *job, struct gb_file *f, bool new_number)
 }
 
 /* Lock held: out of its table; the table's reference goes to the caller. */
-static void unlink_file(struct gb_file *f)
+void files_unlink(struct gb_file *f)
 {
 	struct gb_file **at = &f->job->local->files;
 
@@ -106,12 +91,12 @@ bool files_has(struct gb_job *job, const char *name)
 static int load_entry(void *arg, const char *name)
 {
 	struct gb_job *job = arg;
-	struct gb_file *f = file_new(job, name);
+	struct gb_file *f = files_new(job, name);
 
 	if (!f)
 		return -ENOMEM;
 	f->tainted = job->local->rec.taint && strcmp(name, GB_REQUESTS) == 0;
-	link_file(job, f, true);
+	files_link(job, f, true);
 	return 0;
 }
 
@@ -420,250 +405,5 @@ int gb_file_sync(struct gb_file *f, struct gb_waiter *w)
 		return 0; /* has no name: nothing to make durable */
 	int err = task_start(job, WORK_SHORT, sync_run, false, false, &fill, w);
 	gb_job_unref(job);
-	return err;
-}
-
-/* ---- names --------------------------------------------------------------------------- */
-
-/* Lock held: may `name` of job be made, replaced or removed? */
-static int may_rename(struct gb_job *job, const char *name)
-{
-	if (!job->local || !job->in_tree)
-		return -ENOENT;
-	if (strcmp(name, GB_REQUESTS) != 0)
-		return 0;
-	if (!phase_is_draft(job->local->rec.phase))
-		return -EPERM;
-	return job->local->task ? -EBUSY : 0;
-}
-
-/* A foreign job gets a directory of its own with its first scratch file. */
-static int ensure_local(struct gb_job *job)
-{
-	return job->local ? 0 : local_make(job);
-}
-
-int gb_file_create(
-	struct gb_job *job, const char *name, bool excl, struct gb_file **ret)
-{
-	struct gb_client *c = job->c;
-	struct gb_file *f, *there;
-	int err = ensure_local(job), fd;
-
-	if (err)
-		return err;
-	f = file_new(job, name);
-	if (!f)
-		return -ENOMEM;
-	pthread_mutex_lock(&job->local->disk);
-	client_lock(c);
-	there = files_find(job, name);
-	if (there)
-		gb_file_ref(there);
-	else
-		err = may_rename(job, name);
-	client_unlock(c);
-	if (there || err)
-		goto out;
-	int dir = local_files_dir(job);
-	fd = dir < 0 ? dir
-		     : openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-			       0600);
-	if (fd < 0) {
-		err = dir < 0 ? dir : -errno;
-		goto out;
-	}
-	f->fd = fd;
-	client_lock(c);
-	link_file(job, f, true);
-	gb_file_ref(f);
-	client_unlock(c);
-	*ret = STEAL_PTR(f);
-out:
-	pthread_mutex_unlock(&job->local->disk);
-	if (there && !err) {
-		if (excl) {
-			gb_file_unref(there);
-			err = -EEXIST;
-		} else {
-			*ret = there;
-		}
-	}
-	gb_file_unref(f);
-	if (!err && !there && strcmp(name, GB_REQUESTS) == 0)
-		files_touch(job);
-	return err;
-}
-
-int gb_file_unlink(struct gb_job *job, const char *name)
-{
-	struct gb_client *c = job->c;
-	struct gb_file *f = NULL;
-	int err;
-
-	if (!job->local)
-		return -ENOENT;
-	pthread_mutex_lock(&job->local->disk);
-	client_lock(c);
-	err = may_rename(job, name);
-	if (!err && !files_find(job, name))
-		err = -ENOENT;
-	client_unlock(c);
-	if (err)
-		goto out;
-	int dir = local_files_dir(job);
-	if (dir < 0 || unlinkat(dir, name, 0) < 0) {
-		err = dir < 0 ? dir : -errno;
-		goto out;
-	}
-	client_lock(c);
-	f = files_find(job, name);
-	unlink_file(f);
-	client_unlock(c);
-out:
-	pthread_mutex_unlock(&job->local->disk);
-	if (!err && strcmp(name, GB_REQUESTS) == 0) {
-		client_lock(c);
-		record_set(&job->local->rec.taint, NULL);
-		client_unlock(c);
-		files_touch(job);
-	}
-	gb_file_unref(f);
-	return err;
-}
-
-/* Two jobs' disks in one order, whoever asks. */
-static void lock_two(struct gb_job *a, struct gb_job *b)
-{
-	if (a->slot > b->slot) {
-		struct gb_job *x = a;
-
-		a = b;
-		b = x;
-	}
-	pthread_mutex_lock(&a->local->disk);
-	if (a != b)
-		pthread_mutex_lock(&b->local->disk);
-}
-
-static void unlock_two(struct gb_job *a, struct gb_job *b)
-{
-	pthread_mutex_unlock(&a->local->disk);
-	if (a != b)
-		pthread_mutex_unlock(&b->local->disk);
-}
-
-/* Disks held. The rename on disk and in memory; *ret_old is the file replaced. */
-static int move_file(struct gb_file *f, struct gb_job *from, struct gb_job *to,
-	const char *new_name, struct gb_file **ret_old)
-{
-	int src = local_files_dir(from), dst = local_files_dir(to);
-	char *copy = strdup(new_name);
-
-	if (src < 0 || dst < 0 || !copy) {
-		free(copy);
-		return src < 0 ? src : dst < 0 ? dst : -ENOMEM;
-	}
-	/* The descriptor is found by name: open it while the name is known. */
-	if (f->fd < 0)
-		f->fd = openat(src, f->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (renameat(src, f->name, dst, new_name) < 0) {
-		free(copy);
-		return -errno;
-	}
-	client_lock(to->c);
-	struct gb_file *old = files_find(to, new_name);
-	if (old == f)
-		old = NULL;
-	if (old)
-		unlink_file(old);
-	free(f->name);
-	f->name = copy;
-	if (from != to) {
-		unlink_file(f);
-		f->number = to->local->next_file++;
-		link_file(to, f, false);
-	}
-	client_unlock(to->c);
-	*ret_old = old;
-	return 0;
-}
-
-int gb_file_rename(struct gb_job *from, const char *name, struct gb_job *to,
-	const char *new_name, bool noreplace)
-{
-	struct gb_client *c = to->c;
-	struct gb_file *old = NULL;
-	int err = ensure_local(to);
-
-	if (err)
-		return err;
-	if (!from->local)
-		return -ENOENT;
-	lock_two(from, to);
-	client_lock(c);
-	struct gb_file *f = files_find(from, name);
-	if (!(err = may_rename(from, name)))
-		err = may_rename(to, new_name);
-	if (!err && !f)
-		err = -ENOENT;
-	if (!err && noreplace && files_find(to, new_name))
-		err = -EEXIST;
-	client_unlock(c);
-	if (!err)
-		err = move_file(f, from, to, new_name, &old);
-	unlock_two(from, to);
-	gb_file_unref(old);
-	if (!err && strcmp(name, GB_REQUESTS) == 0)
-		files_touch(from);
-	return err;
-}
-
-int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job)
-{
-	struct gb_file *old = NULL;
-	int err;
-
-	lock_two(from, job);
-	client_lock(job->c);
-	bool there = f->job == from;
-	client_unlock(job->c);
-	err = there ? move_file(f, from, job, GB_REQUESTS, &old) : -ENOENT;
-	if (!err)
-		err = util_sync_dir(job->local->files_dir);
-	unlock_two(from, job);
-	gb_file_unref(old);
-	return err;
-}
-
-int files_reject(struct gb_file *f, struct gb_job *job)
-{
-	struct gb_file *copy = NULL, *old;
-	int err, dir;
-
-	client_lock(job->c);
-	struct gb_job *from = f->job ? gb_job_ref(f->job) : NULL;
-	client_unlock(job->c);
-	if (!from)
-		return -ENOENT;
-	copy = file_new(job, GB_REJECTED);
-	lock_two(from, job);
-	dir = local_files_dir(job);
-	unlinkat(dir, GB_REJECTED, 0);
-	err = !copy ? -ENOMEM
-		    : linkat(local_files_dir(from), f->name, dir, GB_REJECTED, 0) < 0
-			      ? -errno
-			      : 0;
-	client_lock(job->c);
-	old = files_find(job, GB_REJECTED);
-	if (old)
-		unlink_file(old);
-	if (!err)
-		link_file(job, STEAL_PTR(copy), true);
-	client_unlock(job->c);
-	unlock_two(from, job);
-	gb_file_unref(old);
-	gb_file_unref(copy);
-	gb_job_unref(from);
 	return err;
 }

@@ -147,7 +147,7 @@ struct gb_info {
 	const char *name;  /* of the directory, unique, encoded */
 	const char *id;    /* "batches/…" or NULL */
 	const char *state; /* as the user sees it: "DRAFT", "JOB_STATE_PENDING", … */
-	const char *model; /* "models/…" or as the user wrote it */
+	const char *model; /* without "models/" */
 	bool draft;        /* nothing is under way or at the API: files can be written */
 	bool submitted;    /* the submission has begun: read-only */
 	bool sent;         /* the API knows the job */

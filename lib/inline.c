@@ -239,6 +239,8 @@ static void pass_before(struct inline_filter *f)
 
 struct metadata {
 	bool object, key_next, more;
+	char name[4]; /* as much as tells "key" from others */
+	size_t name_len;
 	const char *key; /* with its quotes */
 	size_t key_len;
 };
@@ -248,38 +250,52 @@ static bool is(const void *text, size_t len, const char *word)
 	return len == strlen(word) && memcmp(text, word, len) == 0;
 }
 
-static void metadata_name(struct metadata *m, const struct jtok *t, bool whole)
+static void metadata_part(struct metadata *m, const struct jtok *t)
 {
-	if (t->depth != 1)
-		return;
-	m->key_next = whole && !m->key && is(t->text, t->len, "key");
-	m->more |= !m->key_next;
+	for (size_t i = 0; i < t->len && m->name_len < sizeof m->name; i++)
+		m->name[m->name_len++] = (char)t->text[i];
 }
 
-/* Finds the key in text, which is known to be one JSON value. A name written with
- * escapes is not taken for "key": the API does not write it so. */
+static void metadata_name(struct metadata *m, const struct jtok *t)
+{
+	metadata_part(m, t);
+	if (t->depth == 1) {
+		m->key_next = !m->key && is(m->name, m->name_len, "key");
+		m->more |= !m->key_next;
+	}
+	m->name_len = 0;
+}
+
+/* Whatever comes after the name "key". */
+static void metadata_value(
+	struct metadata *m, const struct jtok *t, const char *text, enum jtok_event e)
+{
+	if (e == JTOK_STRING) {
+		m->key = text + t->quote;
+		m->key_len = jtok_offset(t) - t->quote;
+	} else {
+		/* A key that is no string counts as something else. */
+		m->more = true;
+	}
+	m->key_next = false;
+}
+
+/* Finds the key in text, which is known to be one JSON value. */
 static struct metadata metadata_parse(const char *text, size_t n)
 {
 	struct metadata m = {0};
 	enum jtok_event e;
-	bool whole = true;
 	struct jtok t;
 
 	jtok_init(&t, false);
 	jtok_feed(&t, text, n);
 	while ((e = jtok_next(&t)) != JTOK_MORE && e != JTOK_BAD) {
-		if (e == JTOK_STRING && m.key_next) {
-			m.key = text + t.quote;
-			m.key_len = jtok_offset(&t) - t.quote;
-		}
-		/* A key that is no string counts as something else. */
-		if (e != JTOK_STRING && e != JTOK_PIECE && m.key_next && !m.key)
-			m.more = true;
+		if (e == JTOK_PIECE && t.is_name)
+			metadata_part(&m, &t);
+		else if (m.key_next && e != JTOK_PIECE)
+			metadata_value(&m, &t, text, e);
 		if (e == JTOK_NAME)
-			metadata_name(&m, &t, whole);
-		else if (e != JTOK_PIECE)
-			m.key_next = false;
-		whole = e != JTOK_PIECE;
+			metadata_name(&m, &t);
 		t.want = m.key_next;
 	}
 	m.object = jtok_complete(&t);

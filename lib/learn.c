@@ -85,7 +85,7 @@ static unsigned apply(struct gb_job *job, const struct api_batch *b, bool listed
 	job->state = (uint8_t)b->state;
 	job->state_text = state;
 	if (b->model)
-		job->model = client_intern(job->c, b->model);
+		job->model = client_intern(job->c, api_model_name(b->model));
 	job->created = b->created;
 	job->updated = b->updated;
 	job->ended_at = b->ended_at;

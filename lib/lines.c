@@ -58,12 +58,12 @@ static void keep_part(struct lines *l)
 	l->name_len += n;
 }
 
-/* The whole text of a name or URI whose last part is at hand, as far as it was
- * kept. */
+/* The text of a name or URI whose last part is at hand: as much as is kept, also of
+ * one that came whole, so that both are judged alike. */
 static const char *whole_text(struct lines *l, size_t *ret_len)
 {
 	if (l->name_len == 0) {
-		*ret_len = l->tok.len;
+		*ret_len = l->tok.len < sizeof l->name ? l->tok.len : sizeof l->name;
 		return (const char *)l->tok.text;
 	}
 	keep_part(l);

@@ -46,6 +46,8 @@ static int insert(struct ranges *r, size_t i)
 
 static void erase(struct ranges *r, size_t i, size_t count)
 {
+	if (count == 0)
+		return;
 	memmove(r->v + i, r->v + i + count, (r->n - i - count) * sizeof *r->v);
 	r->n -= count;
 }

@@ -637,10 +637,10 @@ static int end_body(struct stream *s, const struct http_reply *reply, struct aft
 	return !s->whole && s->progress ? 0 : -EIO;
 }
 
-/* 416: beyond the end. It tells the size, or nothing. */
+/* 416: beyond the end. It tells the size, or makes no sense. */
 static int end_beyond(struct stream *s, const struct http_reply *reply, struct after *a)
 {
-	if (reply->range_total >= 0)
+	if (reply->range_total >= 0 && s->base >= (uint64_t)reply->range_total)
 		return learn_size(s->r, reply->range_total, a);
 	return s->ranged ? distrust_ranges(s) : -EIO;
 }

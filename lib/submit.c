@@ -21,6 +21,7 @@
 #include "compose.h"
 #include "errors.h"
 #include "scan.h"
+#include "submit.h"
 #include "upload.h"
 
 #include <errno.h>
@@ -32,7 +33,6 @@
 enum {
 	CLOSE_TRIES = 4,            /* creates answered with 429, while a caller waits */
 	CLOSE_PATIENCE = 60,        /* seconds a caller waits for a lost answer */
-	QUEUE_RETRY = 180,          /* seconds between tries of queued work */
 	QUEUE_GIVE_UP = 24 * 3600,
 	UPLOAD_GOOD = 40 * 3600,    /* an upload older than this is not sent any more */
 };
@@ -76,7 +76,7 @@ static const struct {
 	{0, "The API failed.", "Nothing was bought. Try again: echo submit > ctl"},
 };
 
-static void tell(struct gb_job *job, int err, const char *text)
+void submit_tell(struct gb_job *job, int err, const char *text)
 {
 	size_t i = 0;
 
@@ -120,7 +120,7 @@ static int refuse(struct submission *s, int err)
 
 	files_decided(s->t->file);
 	if (err == -EFBIG)
-		tell(s->job, err, text);
+		submit_tell(s->job, err, text);
 	else
 		local_error(s->job, err, "requests.jsonl cannot be sent as it is.",
 			"Nothing was sent. Mend these lines and write the file again:", text);
@@ -185,12 +185,6 @@ static int step_check(struct submission *s)
 }
 
 /* ---- begin, upload ------------------------------------------------------------------ */
-
-static bool meant_for_us(struct gb_client *c, const struct record *r)
-{
-	return (!r->origin || strcmp(r->origin, engine_origin(c->engine)) == 0) &&
-	       (!r->key_print || strcmp(r->key_print, c->key_print) == 0);
-}
 
 static int step_begin(struct submission *s)
 {
@@ -404,8 +398,6 @@ static void drop_upload(struct submission *s)
 	api_error_clear(&err);
 }
 
-static void try_later(void *arg);
-
 static int stay_queued(struct submission *s, int err)
 {
 	if (time(NULL) - s->rec->queued_at > QUEUE_GIVE_UP || s->err.hopeless)
@@ -418,7 +410,7 @@ static int stay_queued(struct submission *s, int err)
 	s->rec->tries++;
 	client_unlock(s->c);
 	enter(s->job, PHASE_QUEUED);
-	engine_timer(s->c->engine, QUEUE_RETRY, try_later, s->c);
+	submit_retry_later(s->c);
 	return 0;
 }
 
@@ -443,7 +435,7 @@ static int give_up(struct submission *s, int err)
 	}
 	s->t->intended = false;
 	if (!cancelled && !s->told)
-		tell(s->job, err, s->err.text);
+		submit_tell(s->job, err, s->err.text);
 	if (s->t->from && !s->told)
 		files_reject(s->t->file, s->job);
 	drop_upload(s);
@@ -485,7 +477,7 @@ static int for_rename(int err)
 	}
 }
 
-static int submit_run(struct task *t)
+int submit_run(struct task *t)
 {
 	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
 		.rec = &t->job->local->rec, .fd = -1, .err = {.retry = -1}};
@@ -502,6 +494,22 @@ static int submit_run(struct task *t)
 	free(s.inline_text);
 	api_error_clear(&s.err);
 	return t->from ? for_rename(err) : err;
+}
+
+int submit_check_run(struct task *t)
+{
+	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
+		.rec = &t->job->local->rec, .fd = -1};
+	int err = step_check(&s);
+
+	if (!err) {
+		local_error(t->job, 0, NULL, NULL, NULL);
+		t->job->requests = (int64_t)s.report.requests;
+	}
+	local_save(t->job);
+	util_closep(&s.fd);
+	free(s.inline_text);
+	return err == -ECANCELED ? -EINTR : err;
 }
 
 int submit_known(struct gb_job *job, const struct api_batch *b)
@@ -540,271 +548,4 @@ int submit_known(struct gb_job *job, const struct api_batch *b)
 	gb_job_unref(learn_batch(c, b, seq, false));
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return 0;
-}
-
-/* ---- verbs ----------------------------------------------------------------------------------- */
-
-/* Lock held. */
-static int may_submit(struct gb_job *job)
-{
-	if (job->c->o.readonly)
-		return -EROFS;
-	if (!job->local || !phase_is_draft(job->local->rec.phase) || job->local->task)
-		return -EBUSY;
-	return 0;
-}
-
-static int no_requests(struct gb_job *job)
-{
-	local_error(job, -EBADMSG, "There is nothing to send: this draft has no requests.jsonl.",
-		"Write requests.jsonl first, one request a line.", NULL);
-	local_save(job);
-	job_changed(job, GB_CHANGED_FILES);
-	return -EBADMSG;
-}
-
-static int not_offline(struct gb_job *job)
-{
-	if (!job->c->o.offline || job->c->o.background)
-		return 0;
-	tell(job, -EHOSTUNREACH, "This mount was started with -o offline.\n");
-	local_save(job);
-	job_changed(job, GB_CHANGED_FILES);
-	return -EHOSTUNREACH;
-}
-
-static int submit_file(struct gb_job *job, struct gb_file *f, struct gb_job *from,
-	bool by_close, struct gb_waiter *w)
-{
-	struct task fill = {.file = f, .from = from, .by_close = by_close,
-		.background = job->c->o.background};
-	int err = not_offline(job);
-
-	return err ? err
-		   : task_start(job, WORK_LONG, submit_run, true, true,
-			     &fill, w);
-}
-
-int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w)
-{
-	struct gb_client *c = job->c;
-	struct stat st;
-
-	client_lock(c);
-	int err = may_submit(job);
-	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
-	if (f)
-		gb_file_ref(f);
-	client_unlock(c);
-	if (err)
-		return by == GB_BY_CLOSE && err == -EBUSY ? 0 : err;
-	if (by == GB_BY_CLOSE) {
-		if (!f || files_is_decided(f) || gb_file_stat(f, &st) || st.st_size == 0 ||
-			gb_file_tainted(f))
-			goto out;
-	} else if (!f) {
-		return no_requests(job);
-	}
-	err = submit_file(job, f, NULL, by == GB_BY_CLOSE, w);
-out:
-	gb_file_unref(f);
-	return err;
-}
-
-int gb_submit_rename(
-	struct gb_job *from, const char *name, struct gb_job *job, struct gb_waiter *w)
-{
-	struct gb_client *c = job->c;
-
-	client_lock(c);
-	int err = may_submit(job);
-	if (!err && from->local && from->local->task)
-		err = -EBUSY;
-	struct gb_file *f = err ? NULL : files_find(from, name);
-	if (f)
-		gb_file_ref(f);
-	client_unlock(c);
-	if (!err)
-		err = f ? submit_file(job, f, from, false, w) : -ENOENT;
-	gb_file_unref(f);
-	return err == -EINPROGRESS ? err : for_rename(err);
-}
-
-static int check_run(struct task *t)
-{
-	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
-		.rec = &t->job->local->rec, .fd = -1};
-	int err = step_check(&s);
-
-	if (!err) {
-		local_error(t->job, 0, NULL, NULL, NULL);
-		t->job->requests = (int64_t)s.report.requests;
-	}
-	local_save(t->job);
-	util_closep(&s.fd);
-	free(s.inline_text);
-	return err == -ECANCELED ? -EINTR : err;
-}
-
-int gb_check(struct gb_job *job, struct gb_waiter *w)
-{
-	client_lock(job->c);
-	int err = job->local && phase_is_draft(job->local->rec.phase) ? 0 : -EBUSY;
-	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
-	if (f)
-		gb_file_ref(f);
-	client_unlock(job->c);
-	if (!err)
-		err = f ? 0 : no_requests(job);
-	if (!err) {
-		struct task fill = {.file = f};
-
-		err = task_start(job, WORK_LONG, check_run, true, true, &fill, w);
-	}
-	gb_file_unref(f);
-	return err;
-}
-
-/* Lock held. */
-static bool unsettled(struct gb_job *job)
-{
-	enum phase p = job_phase(job);
-
-	return p == PHASE_UNCERTAIN || (p == PHASE_SUBMITTING && !job->local->task) ||
-	       (p == PHASE_SUBMITTING && job->local->rec.error);
-}
-
-int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
-{
-	struct gb_client *c = job->c;
-	struct gb_file *f = NULL;
-	int err = 0;
-
-	client_lock(c);
-	if (!unsettled(job) || job->local->task)
-		err = -EBUSY;
-	else if (!(f = files_find(job, GB_REQUESTS)))
-		err = -ENOENT;
-	else {
-		/* What was lost may exist: its upload is left to die by itself. */
-		gb_file_ref(f);
-		job_set_phase(job, PHASE_DRAFT);
-		record_set(&job->local->rec.input_file, NULL);
-	}
-	client_unlock(c);
-	if (!err)
-		err = submit_file(job, f, NULL, false, w);
-	gb_file_unref(f);
-	return err;
-}
-
-static int adopt_run(struct task *t)
-{
-	struct gb_client *c = t->job->c;
-	struct api_error err = {0};
-	struct api_batch b;
-	int64_t lines;
-	int ret = api_get(c->engine, t->arg, -1, &t->cancel, &b, &lines, &err);
-
-	client_called(c, &err);
-	if (!ret) {
-		ret = submit_known(t->job, &b);
-		api_batch_clear(&b);
-	}
-	api_error_clear(&err);
-	return ret == -ECANCELED ? -EINTR : ret;
-}
-
-int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w)
-{
-	char full[160];
-	bool prefixed = strncmp(id, "batches/", 8) == 0;
-
-	snprintf(full, sizeof(full), "%s%.140s", prefixed ? "" : "batches/", id);
-	if (!util_id_valid(full, "batches/"))
-		return -EINVAL;
-	client_lock(job->c);
-	bool fits = unsettled(job);
-	const struct gb_job *other = job_find_id(job->c, full);
-	if (other && other->local && other->local->rec.own)
-		fits = false;
-	client_unlock(job->c);
-	struct task fill = {.arg = full};
-	return fits ? task_start(job, WORK_SHORT, adopt_run, false, true, &fill, w) : -EBUSY;
-}
-
-/* ---- queue and recovery ------------------------------------------------------------------------ */
-
-static void try_now(void *arg)
-{
-	submit_queued(arg);
-}
-
-/* On the engine's thread: the work is a worker's. */
-static void try_later(void *arg)
-{
-	struct gb_client *c = arg;
-
-	work_add(c->work, WORK_SHORT, try_now, c);
-}
-
-static void send_queued(struct gb_job *job)
-{
-	struct task fill = {.background = true};
-
-	client_lock(job->c);
-	bool ready = job_phase(job) == PHASE_QUEUED && !job->local->task &&
-		     !job->c->o.readonly && meant_for_us(job->c, &job->local->rec);
-	fill.file = ready ? files_find(job, GB_REQUESTS) : NULL;
-	if (fill.file)
-		gb_file_ref(fill.file);
-	client_unlock(job->c);
-	if (fill.file)
-		task_start(job, WORK_LONG, submit_run, true, false, &fill, NULL);
-	gb_file_unref(fill.file);
-}
-
-void submit_queued(struct gb_client *c)
-{
-	struct gb_job *job;
-
-	if (!client_online(c))
-		return;
-	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
-		slot = job->slot + 1;
-		if (job_phase(job) == PHASE_QUEUED)
-			send_queued(job);
-	}
-}
-
-static void other_key(struct gb_job *job)
-{
-	local_error(job, -EACCES, "This job was queued for another key or endpoint.",
-		"Mount with that key again to send it, or remove it with rmdir.", NULL);
-}
-
-/* A rename whose intent is on disk was to happen: let it. */
-static void finish_rename(struct gb_job *job)
-{
-	struct record *r = &job->local->rec;
-	struct gb_file *f = r->source ? files_find(job, r->source) : NULL;
-
-	if (f && r->phase >= PHASE_SUBMITTING)
-		files_promote(job, f, job);
-	record_set(&r->source, NULL);
-}
-
-void submit_recover(struct gb_job *job)
-{
-	struct record *r = &job->local->rec;
-
-	finish_rename(job);
-	if (r->phase == PHASE_UPLOADING && r->background)
-		job_set_phase(job, PHASE_QUEUED);
-	else if (r->phase == PHASE_UPLOADING)
-		job_set_phase(job, PHASE_DRAFT);
-	else if (r->phase == PHASE_SUBMITTING)
-		settle_later(job);
-	if (r->phase == PHASE_QUEUED && !meant_for_us(job->c, r))
-		other_key(job);
 }

@@ -1,0 +1,274 @@
+/*
+ * What a person or a start can ask of a submission: submit, check, adopt, resubmit,
+ * the queue of background work, and going on after a crash.
+ */
+#include "client.h"
+#include "submit.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { QUEUE_RETRY = 180 /* seconds between tries of queued work */ };
+
+/* ---- verbs ----------------------------------------------------------------------------------- */
+
+/* Lock held. */
+static int may_submit(struct gb_job *job)
+{
+	if (job->c->o.readonly)
+		return -EROFS;
+	if (!job->local || !phase_is_draft(job->local->rec.phase) || job->local->task)
+		return -EBUSY;
+	return 0;
+}
+
+static int no_requests(struct gb_job *job)
+{
+	local_error(job, -EBADMSG, "There is nothing to send: this draft has no requests.jsonl.",
+		"Write requests.jsonl first, one request a line.", NULL);
+	local_save(job);
+	job_changed(job, GB_CHANGED_FILES);
+	return -EBADMSG;
+}
+
+static int not_offline(struct gb_job *job)
+{
+	if (!job->c->o.offline || job->c->o.background)
+		return 0;
+	submit_tell(job, -EHOSTUNREACH, "This mount was started with -o offline.\n");
+	local_save(job);
+	job_changed(job, GB_CHANGED_FILES);
+	return -EHOSTUNREACH;
+}
+
+static int submit_file(struct gb_job *job, struct gb_file *f, struct gb_job *from,
+	bool by_close, struct gb_waiter *w)
+{
+	struct task fill = {.file = f, .from = from, .by_close = by_close,
+		.background = job->c->o.background};
+	int err = not_offline(job);
+
+	return err ? err
+		   : task_start(job, WORK_LONG, submit_run, true, true,
+			     &fill, w);
+}
+
+int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	struct stat st;
+
+	client_lock(c);
+	int err = may_submit(job);
+	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
+	if (f)
+		gb_file_ref(f);
+	client_unlock(c);
+	if (err)
+		return by == GB_BY_CLOSE && err == -EBUSY ? 0 : err;
+	if (by == GB_BY_CLOSE) {
+		if (!f || files_is_decided(f) || gb_file_stat(f, &st) || st.st_size == 0 ||
+			gb_file_tainted(f))
+			goto out;
+	} else if (!f) {
+		return no_requests(job);
+	}
+	err = submit_file(job, f, NULL, by == GB_BY_CLOSE, w);
+out:
+	gb_file_unref(f);
+	return err;
+}
+
+int gb_submit_rename(
+	struct gb_job *from, const char *name, struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	int err = may_submit(job);
+	if (!err && from->local && from->local->task)
+		err = -EBUSY;
+	struct gb_file *f = err ? NULL : files_find(from, name);
+	if (f)
+		gb_file_ref(f);
+	client_unlock(c);
+	if (!err)
+		err = f ? submit_file(job, f, from, false, w) : -ENOENT;
+	gb_file_unref(f);
+	return err;
+}
+
+int gb_check(struct gb_job *job, struct gb_waiter *w)
+{
+	client_lock(job->c);
+	int err = job->local && phase_is_draft(job->local->rec.phase) ? 0 : -EBUSY;
+	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
+	if (f)
+		gb_file_ref(f);
+	client_unlock(job->c);
+	if (!err)
+		err = f ? 0 : no_requests(job);
+	if (!err) {
+		struct task fill = {.file = f};
+
+		err = task_start(job, WORK_LONG, submit_check_run, true, true, &fill, w);
+	}
+	gb_file_unref(f);
+	return err;
+}
+
+/* Lock held. */
+static bool unsettled(struct gb_job *job)
+{
+	enum phase p = job_phase(job);
+
+	return p == PHASE_UNCERTAIN || (p == PHASE_SUBMITTING && !job->local->task) ||
+	       (p == PHASE_SUBMITTING && job->local->rec.error);
+}
+
+int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	struct gb_file *f = NULL;
+	int err = 0;
+
+	client_lock(c);
+	if (!unsettled(job) || job->local->task)
+		err = -EBUSY;
+	else if (!(f = files_find(job, GB_REQUESTS)))
+		err = -ENOENT;
+	else {
+		/* What was lost may exist: its upload is left to die by itself. */
+		gb_file_ref(f);
+		job_set_phase(job, PHASE_DRAFT);
+		record_set(&job->local->rec.input_file, NULL);
+	}
+	client_unlock(c);
+	if (!err)
+		err = submit_file(job, f, NULL, false, w);
+	gb_file_unref(f);
+	return err;
+}
+
+static int adopt_run(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+	struct api_error err = {0};
+	struct api_batch b;
+	int64_t lines;
+	int ret = api_get(c->engine, t->arg, -1, &t->cancel, &b, &lines, &err);
+
+	client_called(c, &err);
+	if (!ret) {
+		ret = submit_known(t->job, &b);
+		api_batch_clear(&b);
+	}
+	api_error_clear(&err);
+	return ret == -ECANCELED ? -EINTR : ret;
+}
+
+int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w)
+{
+	char full[160];
+	bool prefixed = strncmp(id, "batches/", 8) == 0;
+
+	snprintf(full, sizeof(full), "%s%.140s", prefixed ? "" : "batches/", id);
+	if (!util_id_valid(full, "batches/"))
+		return -EINVAL;
+	client_lock(job->c);
+	bool fits = unsettled(job);
+	const struct gb_job *other = job_find_id(job->c, full);
+	if (other && other->local && other->local->rec.own)
+		fits = false;
+	client_unlock(job->c);
+	struct task fill = {.arg = full};
+	return fits ? task_start(job, WORK_SHORT, adopt_run, false, true, &fill, w) : -EBUSY;
+}
+
+static bool meant_for_us(struct gb_client *c, const struct record *r)
+{
+	return (!r->origin || strcmp(r->origin, engine_origin(c->engine)) == 0) &&
+	       (!r->key_print || strcmp(r->key_print, c->key_print) == 0);
+}
+
+/* ---- queue and recovery ------------------------------------------------------------------------ */
+
+static void try_now(void *arg)
+{
+	submit_queued(arg);
+}
+
+/* On the engine's thread: the work is a worker's. */
+static void retry_timer(void *arg)
+{
+	struct gb_client *c = arg;
+
+	work_add(c->work, WORK_SHORT, try_now, c);
+}
+
+void submit_retry_later(struct gb_client *c)
+{
+	engine_timer(c->engine, QUEUE_RETRY, retry_timer, c);
+}
+
+static void send_queued(struct gb_job *job)
+{
+	struct task fill = {.background = true};
+
+	client_lock(job->c);
+	bool ready = job_phase(job) == PHASE_QUEUED && !job->local->task &&
+		     !job->c->o.readonly && meant_for_us(job->c, &job->local->rec);
+	fill.file = ready ? files_find(job, GB_REQUESTS) : NULL;
+	if (fill.file)
+		gb_file_ref(fill.file);
+	client_unlock(job->c);
+	if (fill.file)
+		task_start(job, WORK_LONG, submit_run, true, false, &fill, NULL);
+	gb_file_unref(fill.file);
+}
+
+void submit_queued(struct gb_client *c)
+{
+	struct gb_job *job;
+
+	if (!client_online(c))
+		return;
+	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+		slot = job->slot + 1;
+		if (job_phase(job) == PHASE_QUEUED)
+			send_queued(job);
+	}
+}
+
+static void other_key(struct gb_job *job)
+{
+	local_error(job, -EACCES, "This job was queued for another key or endpoint.",
+		"Mount with that key again to send it, or remove it with rmdir.", NULL);
+}
+
+/* A rename whose intent is on disk was to happen: let it. */
+static void finish_rename(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+	struct gb_file *f = r->source ? files_find(job, r->source) : NULL;
+
+	if (f && r->phase >= PHASE_SUBMITTING)
+		files_promote(job, f, job);
+	record_set(&r->source, NULL);
+}
+
+void submit_recover(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+
+	finish_rename(job);
+	if (r->phase == PHASE_UPLOADING && r->background)
+		job_set_phase(job, PHASE_QUEUED);
+	else if (r->phase == PHASE_UPLOADING)
+		job_set_phase(job, PHASE_DRAFT);
+	else if (r->phase == PHASE_SUBMITTING)
+		settle_later(job);
+	if (r->phase == PHASE_QUEUED && !meant_for_us(job->c, r))
+		other_key(job);
+}
