@@ -162,6 +162,10 @@ static const struct {
 		"{\"key\":\"a\",\"metadata\":{\"key\":\"a\",\"m\":{\"key\":\"b\"}}}"},
 	{"{\"metadata\":{\"n\":{\"key\":\"b\"}},\"response\":{}}",
 		"{\"response\":{},\"metadata\":{\"n\":{\"key\":\"b\"}}}"},
+	{"{\"metadata\":{\"k\\u0065y\":\"a\",\"k\\n\":1},\"x\":2}",
+		"{\"key\":\"a\",\"x\":2,\"metadata\":{\"k\\u0065y\":\"a\",\"k\\n\":1}"
+		"}"},
+	{"{\"metadata\":{\"k\\u0065y\":\"a\"}}", "{\"key\":\"a\"}"},
 	{"{\"metadata\":{\"key\":5},\"response\":{}}",
 		"{\"response\":{},\"metadata\":{\"key\":5}}"},
 	{"{\"metadata\":{\"key\":[\"a\"]},\"response\":{}}",

@@ -425,6 +425,9 @@ static void test_many_bad(void **state)
 	free(text);
 }
 
+#define LETTERS_20 "abcdefghijabcdefghij"
+#define LETTERS_60 LETTERS_20 LETTERS_20 LETTERS_20
+
 static void test_loose_uris(void **state)
 {
 	static const struct {
@@ -442,6 +445,9 @@ static void test_loose_uris(void **state)
 		{"\\u0068ttps://example.com/x", false},
 		{"gs://bucket/x", false},
 		{"a+b-c.9:x", false},
+		/* Only so much of it is kept, in one piece or in many. */
+		{LETTERS_60 "abc:x", false},
+		{LETTERS_60 "abcd:x", true},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(uris); i++)
@@ -453,6 +459,9 @@ static void test_loose_uris(void **state)
 			struct scan_report r = scan_text(text);
 
 			assert_int_equal(scan_report_status(&r), 0);
+			if (r.loose_uris != uris[i].loose)
+				fail_msg("%s", text);
+			scan_pieces(text, strlen(text), 9, 9, &r);
 			if (r.loose_uris != uris[i].loose)
 				fail_msg("%s", text);
 		}
