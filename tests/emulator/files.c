@@ -329,7 +329,7 @@ static void lie(struct request *rq, int64_t first, int64_t last, int64_t total)
 	}
 }
 
-static void send_range(struct request *rq, const char *type, int fd, int64_t first,
+static void send_range(struct request *rq, int fd, int64_t first,
 	int64_t last, int64_t total)
 {
 	if (first > last) {
@@ -340,7 +340,7 @@ static void send_range(struct request *rq, const char *type, int fd, int64_t fir
 		reply_header(rq, "Content-Range", s);
 		return;
 	}
-	reply_file_take(rq, 206, type, fd, first, last - first + 1);
+	reply_file_take(rq, 206, NULL, fd, first, last - first + 1);
 	if (rq->fault.kind == FAULT_LYING_RANGE)
 		lie(rq, first, last, total);
 	else if (rq->fault.kind == FAULT_CHANGED_LENGTH)
@@ -349,25 +349,11 @@ static void send_range(struct request *rq, const char *type, int fd, int64_t fir
 		range_header(rq, first, last, total);
 }
 
-static const char *const types[] = {"application/octet-stream", "application/jsonl",
-	"application/json", "text/plain"};
-
-/* Header values live as long as the reply, so the type is one of a few. */
-static const char *download_type(void)
-{
-	_cleanup_free_ char *wanted = knob_text_dup(K_download_type);
-
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (!strcmp(types[i], wanted))
-			return types[i];
-	return types[0];
-}
-
 static void send_bytes(struct request *rq, int fd, int64_t size)
 {
 	const char *accept = req_header(rq, "Accept-Encoding");
+	_cleanup_free_ char *type = knob_text_dup(K_download_type);
 	int64_t cut = knob_num(K_truncate_download), first, last;
-	const char *type = download_type();
 	bool gzip = knob_choice(K_gzip) == 2 ||
 		    (knob_choice(K_gzip) == 1 && accept && strstr(accept, "gzip"));
 
@@ -378,14 +364,16 @@ static void send_bytes(struct request *rq, int fd, int64_t size)
 		size += rq->fault.bytes;
 	if (knob_on(K_range) && !gzip &&
 		parse_range(req_header(rq, "Range"), size, &first, &last)) {
-		send_range(rq, type, fd, first, last, size);
+		send_range(rq, fd, first, last, size);
 	} else {
-		reply_file_take(rq, 200, type, fd, 0, size);
+		reply_file_take(rq, 200, NULL, fd, 0, size);
 	}
 	if (knob_on(K_range) && !gzip)
 		reply_header(rq, "Accept-Ranges", "bytes");
 	if (knob_on(K_etag))
-		reply_header(rq, "ETag", rq->arg);
+		reply_header(rq, "ETag", "\"1\"");
+	if (*type && rq->reply.is_file)
+		reply_header(rq, "Content-Type", type);
 	rq->reply.gzip = gzip;
 	if (!knob_on(K_length))
 		rq->reply.has_length = false;

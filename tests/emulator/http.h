@@ -29,7 +29,7 @@ struct reply {
 	bool gzip;
 	bool has_length; /* Content-Length, otherwise chunks */
 	int64_t off, len;
-	const char *type;
+	const char *type; /* Content-Type, or NULL */
 	char *headers[MAX_HEADERS][2];
 	size_t n_headers;
 };

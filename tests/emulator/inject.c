@@ -186,10 +186,14 @@ bool inject_change(struct request *rq, struct job *j, json_t *body)
 {
 	int64_t age = ns_of(body, "age", 0);
 	json_t *name = json_object_get(body, "displayName");
-	const char *state = jstr(body, "state");
+	const char *state = jstr(body, "state"), *shown = jstr(body, "stateText");
 
 	if (state && !force_state(rq, j, state))
 		return false;
+	if (shown) {
+		free(j->shown_state);
+		j->shown_state = *shown ? xstrdup(shown) : NULL;
+	}
 	if (name)
 		set_name(j, name, 0, 1);
 	if (json_object_get(body, "updatedAge"))

@@ -34,6 +34,7 @@ void job_free(struct job *j)
 	free(j->model);
 	free(j->display_name);
 	free(j->error_text);
+	free(j->shown_state);
 	free(j);
 }
 
@@ -256,6 +257,8 @@ static json_t *state_json(const struct job *j)
 {
 	static const char *const prefixes[] = {"BATCH_STATE_", "JOB_STATE_", ""};
 
+	if (j->shown_state)
+		return json_string(j->shown_state);
 	return json_sprintf(
 		"%s%s", prefixes[knob_choice(K_state_spelling)], state_names[j->state]);
 }

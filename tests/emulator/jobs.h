@@ -45,6 +45,7 @@ struct job {
 	int outcome; /* choice of the knob, taken at create */
 	int64_t pending_since, run_from, run_until;
 	int64_t cancel_at; /* 0: nobody asked */
+	char *shown_state; /* instead of the true one; not saved */
 	/* not saved: a worker has it, the clock has it, it is to go when neither has */
 	bool working, watched, deleted;
 };

@@ -38,7 +38,7 @@
 	X(validate, ENUM, "full", "full|count|off",                                    \
 		"check of input files; count: lines only; off: not even that")         \
 	X(semantic, ENUM, "line", "line|create",                                       \
-		"requests that parse but make no sense fail as a line or at create")   \
+		"inline requests that make no sense fail as a line or at create")   \
 	X(seed_nesting, BOOL, "off", "",                                               \
 		"accept fileName inside inputConfig.requests")                         \
 	X(lenient_json, BOOL, "on", "",                                                \

@@ -292,6 +292,8 @@ static void finish(struct job *j, const struct work *w)
 {
 	j->ok = w->ok;
 	j->failed = w->failed;
+	if (!j->total) /* nobody counted at create */
+		j->total = w->ok + w->failed;
 	j->has_output = true;
 	j->inline_output = w->inline_output;
 	j->output_from = now_ns() + (int64_t)(knob_num(K_late_output) * NS);

@@ -1,5 +1,6 @@
 #include "responder.h"
 #include "answer.h"
+#include "caches.h"
 #include "command.h"
 #include "files.h"
 #include "knobs.h"
@@ -75,6 +76,15 @@ static json_t *absent_file(const struct asking *a, const struct prompt *p)
 	return NULL;
 }
 
+static json_t *absent_cache(const struct asking *a, json_t *request)
+{
+	const char *name = jstr(request, "cachedContent");
+
+	if (!name || cache_exists(a->project, name))
+		return NULL;
+	return error(7, "CachedContent not found (or permission denied)");
+}
+
 static json_t *by_command(const struct asking *a, json_t *request, struct prompt *p)
 {
 	struct buf out = {0};
@@ -107,6 +117,8 @@ json_t *respond(const struct asking *a, json_t *request)
 		return answer_embedding(request);
 	prompt_read(request, &p);
 	r = absent_file(a, &p);
+	if (!r)
+		r = absent_cache(a, request);
 	if (!r && prompt_asks(&p, "missing", NULL))
 		r = NULL;
 	else if (!r && command)

@@ -245,8 +245,7 @@ static struct MHD_Daemon *start(
 	const struct server_options *o, const struct sockaddr *address)
 {
 	unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD |
-			 MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
-			 MHD_USE_ERROR_LOG;
+			 MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL;
 	struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, o->cert},
 		{MHD_OPTION_HTTPS_MEM_KEY, 0, o->key}, {MHD_OPTION_END, 0, NULL}};
 	struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};

@@ -128,7 +128,8 @@ static int by_value(const void *a, const void *b)
 
 static void check_duplicates(struct scan *s)
 {
-	qsort(s->keys, s->n_keys, sizeof(s->keys[0]), by_value);
+	if (s->n_keys)
+		qsort(s->keys, s->n_keys, sizeof(s->keys[0]), by_value);
 	for (size_t i = 1; i < s->n_keys; i++)
 		if (s->keys[i] == s->keys[i - 1]) {
 			add_fault(s, s->line, 1, "duplicate key");
