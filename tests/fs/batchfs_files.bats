@@ -20,7 +20,7 @@ teardown() { stop_all; }
 	contains "$(cat "$B/status")" "$EMU_URL"
 	contains "$(cat "$B/status")" GEMINI_API_KEY
 	lacks "$(cat "$B/status")" "$GEMINI_API_KEY"
-	contains "$(cat "$B/status")" online
+	online
 	run ! grep -vE '^[a-z_]+ .+' "$B/status"
 }
 
@@ -74,7 +74,7 @@ teardown() { stop_all; }
 	remount_jobs -o fetch=read
 	submit_job a 100
 	succeeded a
-	fault 'match=download&kind=drip&bytes=100&seconds=0.2'
+	fault 'match=download&kind=drip&bytes=100&seconds=0.2&count=0'
 	cat "$MNT/a/results.jsonl" >/dev/null 3>&- &
 	local pid=$!
 	eventually grep -q . "$B/transfers"
@@ -92,9 +92,9 @@ teardown() { stop_all; }
 	stop_emulator
 	draft x
 	run ! cp <(requests 1) "$MNT/x/requests.jsonl"
-	eventually grep -q offline "$B/status"
+	eventually offline
 	start_emulator
-	eventually grep -q online "$B/status"
+	eventually online
 }
 
 @test "status names unsent work" {

@@ -70,7 +70,7 @@ refused() {
 
 @test "a key twice" {
 	{ good x; good y; good x; } >"$HOME/f"
-	refused "$HOME/f" 3 x
+	refused "$HOME/f" 3 key
 }
 
 @test "a key twice, spelt differently in JSON" {
@@ -80,7 +80,7 @@ refused() {
 
 @test "a key twice among a hundred thousand" {
 	jq -cn 'range(100000) | {key: "k\(. % 99999)", request: {contents: []}}' >"$HOME/f"
-	refused "$HOME/f" 100000 k0
+	refused "$HOME/f" 100000 key
 }
 
 @test "a key that is what a line number becomes" {

@@ -118,11 +118,12 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 	draft a
 	requests 3 >>"$MNT/a/requests.jsonl"
 	knob create_delay=1
-	local i
+	local i pids=()
 	for i in 1 2 3 4 5; do
 		errno_of_ctl a submit >"$HOME/out.$i" 3>&- &
+		pids+=($!)
 	done
-	wait
+	wait "${pids[@]}"
 	same 1 "$(calls create)"
 	grep -q OK "$HOME"/out.*
 }

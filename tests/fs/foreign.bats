@@ -131,7 +131,7 @@ many() {
 
 @test "a listing goes on while jobs come" {
 	many 500
-	mount_jobs -o ttl=0
+	mount_jobs
 	(for _ in {1..20}; do make_foreign_job new; done) >/dev/null 2>&1 3>&- &
 	local pid=$!
 	for _ in 1 2 3 4 5; do

@@ -308,6 +308,10 @@ results_home() { # JOB
 		END { exit found !~ /^(yes|home)/ }' "$MNT/.batchfs/jobs"
 }
 
+# What .batchfs/status says of the API.
+online() { grep -qE '^online (yes|since)' "$MNT/.batchfs/status"; }
+offline() { grep -qE '^(online no|offline)' "$MNT/.batchfs/status"; }
+
 # errno_of COMMAND...: the errno by name that a Python expression on `os` runs into,
 # or OK. Tools word their errors differently; this asks the kernel.
 errno_of() { # PYTHON [ARGUMENT...]

@@ -72,7 +72,7 @@ teardown() { stop_all; }
 	make_foreign_job tiny 2
 	eventually ls "$MNT/tiny"
 	ended tiny
-	run -0 jq -c '.. | objects | select(has("inlinedResponses"))' "$MNT/tiny/job.json"
+	run -0 jq -c '.. | objects | select(has("candidates"))' "$MNT/tiny/job.json"
 	same "" "$output"
 }
 

@@ -169,7 +169,7 @@ lazy_job() { # NAME LINES
 	eventually results_home a
 	cat "$MNT/a/results.jsonl" >"$HOME/got"
 	api DELETE "/v1beta/$(cat "$MNT/a/id")"
-	remount_jobs -o ttl=0
+	remount_jobs
 	sleep 1
 	cmp "$HOME/got" "$MNT/a/results.jsonl"
 	cat "$MNT/a/state"
@@ -240,8 +240,8 @@ lazy_job() { # NAME LINES
 
 @test "output gone at the API and not at home: not listed, error says so" {
 	lazy_job a 5
-	fault 'match=download&kind=status&status=404&count=0'
 	exec 7<"$MNT/a/results.jsonl"
+	fault 'match=download&kind=status&status=404&count=0'
 	run python3 -c 'import os; os.read(7, 10)' 7<&7
 	exec 7<&-
 	contains "$output" "No data available"

@@ -161,10 +161,9 @@ teardown() { stop_all; }
 	same 1 "$(jobs_at_api)"
 }
 
-@test "find -delete and shutil.rmtree delete no job" {
+@test "shutil.rmtree deletes no job" {
 	submit_job a
 	ended a
-	run ! find "$MNT/a" -delete
 	run ! python3 -c 'import shutil, sys; shutil.rmtree(sys.argv[1])' "$MNT/a"
 	[ -d "$MNT/a" ]
 	same 1 "$(jobs_at_api)"
@@ -172,7 +171,7 @@ teardown() { stop_all; }
 
 @test "a job made elsewhere and deleted elsewhere leaves the tree" {
 	unmount_jobs
-	mount_jobs -o ttl=0,fetch=read
+	mount_jobs -o fetch=read
 	local id
 	id=$(make_foreign_job a)
 	eventually test -d "$MNT/a"
@@ -187,7 +186,7 @@ teardown() { stop_all; }
 	ended a
 	eventually results_home a
 	api DELETE "/v1beta/$(cat "$MNT/a/id")"
-	remount_jobs -o ttl=0
+	remount_jobs
 	ls "$MNT"
 	sleep 1
 	[ -d "$MNT/a" ]

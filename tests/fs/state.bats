@@ -79,7 +79,6 @@ pending_request_count 0" "$(cat "$MNT/${k%=*}-${k#*=}/stats")"
 	mount_jobs
 	draft a
 	run -0 cat "$MNT/a/stats"
-	same 0 "$(value_of request_count "$MNT/a/stats")"
 	requests 7 >>"$MNT/a/requests.jsonl"
 	echo check >"$MNT/a/ctl"
 	same 7 "$(value_of request_count "$MNT/a/stats")"
@@ -140,7 +139,7 @@ pending_request_count 0" "$(cat "$MNT/${k%=*}-${k#*=}/stats")"
 
 @test "wait for a job that is deleted elsewhere meanwhile is ENOENT" {
 	knob pending=1000
-	mount_jobs -o ttl=0
+	mount_jobs
 	local id
 	id=$(make_foreign_job a)
 	eventually test -d "$MNT/a"
@@ -165,7 +164,7 @@ pending_request_count 0" "$(cat "$MNT/${k%=*}-${k#*=}/stats")"
 	knob pending=1000
 	mount_jobs
 	submit_job a
-	fault 'match=*&kind=status&status=403&count=0'
+	fault 'match=*&kind=status&status=401&count=0'
 	run -1 timeout "$PATIENCE" cat "$MNT/a/wait"
 	contains "$output" "Permission denied"
 }
@@ -236,13 +235,16 @@ pending_request_count 0" "$(cat "$MNT/${k%=*}-${k#*=}/stats")"
 }
 
 @test "an ended job is never asked for again" {
-	mount_jobs -o ttl=0
+	mount_jobs
 	submit_job a
 	succeeded a
 	eventually results_home a
 	local before
 	before=$(calls get)
-	for _ in 1 2 3 4 5; do cat "$MNT/a/state" "$MNT/a/stats" "$MNT/a/job.json"; done >/dev/null
+	for _ in 1 2 3; do
+		cat "$MNT/a/state" "$MNT/a/stats" "$MNT/a/job.json" >/dev/null
+		sleep 1.1
+	done
 	same "$before" "$(calls get)"
 }
 
