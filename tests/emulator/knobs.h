@@ -17,7 +17,7 @@
 	/* life of a job */                                                            \
 	X(pending, NUM, "0.5", "", "seconds a job is PENDING")                         \
 	X(running, NUM, "0.5", "", "seconds a job is RUNNING")                         \
-	X(start_state, ENUM, "pending", "pending|running|ended", "state at create")    \
+	X(start_state, ENUM, "pending", "pending|running|ended", "state at create; ended: FAILED")    \
 	X(outcome, ENUM, "succeeded", "succeeded|failed|expired|stuck|partial",        \
 		"how jobs end; stuck: stays RUNNING; partial: PARTIALLY_SUCCEEDED")    \
 	X(failed_code, NUM, "13", "",                                                  \

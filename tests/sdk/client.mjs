@@ -11,11 +11,12 @@ import { GoogleGenAI } from '@google/genai';
 
 export const MODEL = 'gemini-2.5-flash';
 
-export function client(apiKey = process.env.GEMINI_API_KEY) {
+// The documentation says v1beta throughout; SDKs from 3.0 on say v1 unless they are told.
+export function client(apiKey = process.env.GEMINI_API_KEY, apiVersion = 'v1beta') {
   delete process.env.GOOGLE_API_KEY;
   return new GoogleGenAI({
     apiKey,
-    httpOptions: { baseUrl: process.env.GOOGLE_GEMINI_BASE_URL },
+    httpOptions: { baseUrl: process.env.GOOGLE_GEMINI_BASE_URL, apiVersion },
   });
 }
 

@@ -140,6 +140,18 @@ test('create by file: state, results, download', async () => {
   assert.equal(byKey.c.response.promptFeedback.blockReason, 'PROHIBITED_CONTENT');
 });
 
+test('the same by the version that newer SDKs take by themselves', async () => {
+  const newer = client(undefined, 'v1');
+  const file = await newer.files.upload({
+    file: jsonl([{ key: 'a', request: request('hello') }]),
+    config: { mimeType: 'application/jsonl' },
+  });
+  const job = await newer.batches.create({ model: MODEL, src: file.name });
+  const done = await ended(newer, job);
+  const [line] = lines(await download(newer, done.dest.fileName));
+  assert.equal(answer(line.response), 'You said: hello');
+});
+
 test('create inline: answers carry their metadata', async () => {
   const got = await inlineAnswers([
     { ...request('one'), metadata: { key: 'k1' } },
