@@ -600,9 +600,9 @@ static void test_too_big(void **state)
 	struct scan_report r;
 	_cleanup_free_ char *told = NULL;
 
-	memset(text, ' ', n);
-	memcpy(text, "{\"request\":{", 12);
-	memcpy(text + n - 3, "}}\n", 3);
+	memset(text, 'x', n);
+	memcpy(text, "{\"request\":{\"a\":\"", 17);
+	memcpy(text + n - 4, "\"}}\n", 4);
 	for (int i = 0; i < 2047; i++)
 		assert_int_equal(scan_feed(s, text, n), 0);
 	assert_int_equal(scan_feed(s, text, n), 0);
