@@ -44,6 +44,17 @@ static bool worth_repeating(const struct api_error *e)
 	return e->err == -EIO || e->err == -ETIMEDOUT;
 }
 
+/* A 2xx that cannot be understood, or is larger than it may be. */
+static int broken(struct api_error *err, int r)
+{
+	api_error_clear(err);
+	err->err = r == -EPROTO ? -EIO : r;
+	err->status = 200;
+	err->sent = HTTP_MAYBE_SENT;
+	err->text = strdup("the API's reply cannot be understood");
+	return err->err;
+}
+
 static int one_try(struct engine *e, const struct http_request *r, struct canceller *c,
 	struct http_reply *reply, struct api_error *err)
 {
@@ -81,23 +92,14 @@ static int call(struct engine *e, const struct http_request *request,
 		if (one_try(e, &r, c, reply, err) == 0)
 			return 0;
 		http_reply_clear(reply);
+		if (err->err == -EPROTO)
+			return broken(err, -EPROTO);
 		pause = engine_backoff(n, err->retry);
 		if (n == how->tries || !worth_repeating(err) || util_now() + pause >= end)
 			return err->err;
 		if (engine_sleep(e, pause, c) < 0)
 			return err->err = -ECANCELED;
 	}
-}
-
-/* A 2xx that cannot be understood. */
-static int broken(struct api_error *err, int r)
-{
-	api_error_clear(err);
-	err->err = r == -EPROTO ? -EIO : r;
-	err->status = 200;
-	err->sent = HTTP_MAYBE_SENT;
-	err->text = strdup("the API's reply cannot be understood");
-	return err->err;
 }
 
 /* Refused before anything was sent. */
@@ -290,9 +292,11 @@ int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
 	if (result == 0) {
 		http_reply_clear(&reply);
 		result = fetch_end(&f, ret, ret_lines);
+		if (result < 0)
+			broken(err, result);
 	}
 	inline_filter_free(f.filter);
-	return result == -EPROTO ? broken(err, result) : (err->err = result);
+	return result < 0 ? err->err : 0;
 }
 
 /* ---- create ----------------------------------------------------------------------------- */
@@ -369,6 +373,8 @@ static int send_create(struct engine *e, const char *path, const char *body, siz
 
 	if (one_try(e, &r, c, &reply, err) < 0) {
 		http_reply_clear(&reply);
+		if (err->err == -EPROTO)
+			return broken(err, -EPROTO);
 		/* Whatever of the two is gone, model or file, it is the request's fault. */
 		if (err->err == -ENOENT)
 			err->err = -EINVAL;

@@ -378,6 +378,8 @@ int upload_run(struct engine *e, struct upload *u, struct canceller *c,
 	*err = (struct api_error){.retry = -1};
 	while (step >= 0 && step != STEP_DONE)
 		step = steps[step](&run);
+	if (step == STEP_DONE && u->on_progress)
+		u->on_progress(u->arg, u->size); /* the last answer may have been lost */
 	r = step < 0 ? step : await_active(&run);
 	if (r < 0)
 		api_file_clear(&file);

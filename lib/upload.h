@@ -24,7 +24,8 @@ struct upload {
 	/* A session was started (url "" : the old one is dead). Runs on the calling
 	 * thread; non-zero gives the upload up. */
 	int (*on_session)(void *arg, const char *url);
-	/* So many bytes have gone; on the engine thread. */
+	/* So many bytes have gone; on the engine thread, at the end on the calling
+	 * one. */
 	void (*on_progress)(void *arg, int64_t n);
 	void *arg;
 };

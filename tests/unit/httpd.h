@@ -236,6 +236,26 @@ static inline void httpd_stop(struct httpd *h)
 	h->heads = NULL;
 }
 
+static inline int httpd_requests(struct httpd *h)
+{
+	int n;
+
+	pthread_mutex_lock(&h->lock);
+	n = h->requests;
+	pthread_mutex_unlock(&h->lock);
+	return n;
+}
+
+static inline int httpd_accepts(struct httpd *h)
+{
+	int n;
+
+	pthread_mutex_lock(&h->lock);
+	n = h->accepted;
+	pthread_mutex_unlock(&h->lock);
+	return n;
+}
+
 static inline int httpd_count(struct httpd *h, const char *text)
 {
 	int n = 0;
