@@ -254,6 +254,8 @@ void files_free(struct local *l);
 /* client.lock held. */
 struct gb_file *files_find(struct gb_job *job, const char *name);
 bool files_has(struct gb_job *job, const char *name);
+/* The name after prev (NULL: the first), NULL at the end. */
+const char *files_next_name(const struct gb_job *job, const char *prev);
 /* The content of requests.jsonl has been decided: close does not submit it again
  * before it changes. */
 void files_decided(struct gb_file *f);
@@ -316,6 +318,8 @@ struct gb_job *settle_owner(struct gb_client *c, const char *file);
 bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b);
 
 void remove_recover(struct gb_job *job);
+/* A submission that rmdir overtook has ended without a create: the rest of it. */
+void remove_unsent(struct gb_job *job);
 /* unlocked: the job has ended or gone: go on with rmdir if it waits for that, and
  * delete our uploads. */
 void remove_ended(struct gb_job *job);

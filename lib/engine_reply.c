@@ -8,6 +8,8 @@
 #include <strings.h>
 #include <syslog.h>
 
+#define KEY_MIN 8 /* what is shorter is no secret, and part of many words */
+
 void reply_init(struct http_reply *reply)
 {
 	*reply = (struct http_reply){
@@ -353,7 +355,7 @@ static void mask_key(struct transfer *t)
 	const char *key = t->e->key_header ? strchr(t->e->key_header, ' ') + 1 : NULL;
 	char *p = t->reply.body;
 
-	if (!key || !p || (t->reply.status >= 200 && t->reply.status <= 299))
+	if (!key || strlen(key) < KEY_MIN || !p || (t->reply.status >= 200 && t->reply.status <= 299))
 		return;
 	while ((p = memmem(p, t->reply.body_len - (size_t)(p - t->reply.body), key,
 			strlen(key))))

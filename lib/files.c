@@ -88,6 +88,17 @@ bool files_has(struct gb_job *job, const char *name)
 	return files_find(job, name) != NULL;
 }
 
+const char *files_next_name(const struct gb_job *job, const char *prev)
+{
+	const struct gb_file *f = job->local ? job->local->files : NULL;
+
+	while (prev && f && f->name != prev)
+		f = f->next;
+	if (prev && f)
+		f = f->next;
+	return f ? f->name : NULL;
+}
+
 static int load_entry(void *arg, const char *name)
 {
 	struct gb_job *job = arg;

@@ -26,6 +26,14 @@ static int ensure_local(struct gb_job *job)
 	return job->local ? 0 : local_make(job);
 }
 
+/* `error` may depend on the names; the draft's last submission on one of them. */
+static void names_changed(struct gb_job *job, const char *name)
+{
+	if (strcmp(name, GB_REQUESTS) == 0)
+		files_touch(job);
+	job_changed(job, GB_CHANGED_FILES);
+}
+
 int gb_file_create(
 	struct gb_job *job, const char *name, bool excl, struct gb_file **ret)
 {
@@ -73,8 +81,8 @@ out:
 		}
 	}
 	gb_file_unref(f);
-	if (!err && !there && strcmp(name, GB_REQUESTS) == 0)
-		files_touch(job);
+	if (!err && !there)
+		names_changed(job, name);
 	return err;
 }
 
@@ -109,8 +117,9 @@ out:
 		client_lock(c);
 		record_set(&job->local->rec.taint, NULL);
 		client_unlock(c);
-		files_touch(job);
 	}
+	if (!err)
+		names_changed(job, name);
 	gb_file_unref(f);
 	return err;
 }
@@ -197,8 +206,10 @@ int gb_file_rename(struct gb_job *from, const char *name, struct gb_job *to,
 		err = move_file(f, from, to, new_name, &old);
 	unlock_two(from, to);
 	gb_file_unref(old);
-	if (!err && strcmp(name, GB_REQUESTS) == 0)
-		files_touch(from);
+	if (!err) {
+		names_changed(from, name);
+		names_changed(to, new_name);
+	}
 	return err;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 enum { JOB_LIFE = 48 * 3600 /* after this a job or an output is dropped by the API */ };
 
@@ -23,9 +24,36 @@ static const char *state_text(const struct gb_job *job)
 	return job->state_text[0] ? job->state_text : phase_names[job_phase(job)];
 }
 
+static bool ends_in(const char *name, const char *end)
+{
+	size_t n = strlen(name), m = strlen(end);
+
+	return n > m && strcasecmp(name + n - m, end) == 0;
+}
+
+/* Lock held. A draft without requests.jsonl has a file that was perhaps meant to be
+ * it; its name into ret (256 bytes). */
+static bool mistaken(const struct gb_job *job, char *ret)
+{
+	static const char *const ends[] = {".jsonl", ".ndjson", ".json"};
+
+	if (!job->local || !phase_is_draft(job_phase(job)) ||
+		files_has((struct gb_job *)job, GB_REQUESTS))
+		return false;
+	for (const char *name = NULL; (name = files_next_name(job, name));)
+		for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+			if (name[0] != '.' && ends_in(name, ends[i])) {
+				snprintf(ret, 256, "%s", name);
+				return true;
+			}
+	return false;
+}
+
 static bool has_error(const struct gb_job *job)
 {
-	return (job->local && job->local->rec.error) || job->has_api_error || job->lost ||
+	char name[256];
+
+	return mistaken(job, name) || (job->local && job->local->rec.error) || job->has_api_error || job->lost ||
 	       (job->gone && job->local && !job->closed);
 }
 
@@ -130,15 +158,21 @@ static char *api_error_text(struct gb_job *job, enum api_state state)
 
 char *gb_job_error(struct gb_job *job)
 {
+	char name[256];
+
 	client_lock(job->c);
 	const char *own = job->local ? job->local->rec.error : NULL;
 	char *text = own ? strdup(own) : NULL;
 	bool lost = job->lost, gone = job->gone && job->local && !job->closed;
 	bool failed = job->has_api_error;
+	bool wrong_name = !text && mistaken(job, name);
 	enum api_state state = job->state;
 	client_unlock(job->c);
 	if (text)
 		return text;
+	if (wrong_name)
+		return util_format("%s is scratch: nothing is sent.\n"
+				   "To submit it: mv it to requests.jsonl\n", name);
 	if (lost)
 		return strdup("The API does not have the output any more, and it is not here.\n"
 			      "If the key belongs to another project than the job, mount with the right one; "

@@ -328,7 +328,7 @@ static int ask(struct gb_job *job)
 		gb_job_unref(learn_batch(c, &b, seq, false));
 		api_batch_clear(&b);
 		look_worked(c);
-	} else if (err.err == -ENOENT || err.status == 403) {
+	} else if (err.err == -ENOENT) {
 		learn_gone(job);
 	} else if (err.err == -EACCES) {
 		client_lock(c);
@@ -339,7 +339,8 @@ static int ask(struct gb_job *job)
 		look_failed(c, &err);
 	}
 	client_called(c, &err);
-	int ret = err.err;
+	/* 403 may mean that the job is another project's: its last word stands. */
+	int ret = err.status == 403 ? 0 : err.err;
 	api_error_clear(&err);
 	return ret;
 }

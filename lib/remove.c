@@ -66,7 +66,8 @@ static void delete_upload(struct gb_job *job)
 
 	client_lock(c);
 	struct record *r = &job->local->rec;
-	if (r->own && r->input_file && (job->api_ended || r->removal == REMOVAL_DELETED))
+	if (r->own && r->input_file &&
+		(job->api_ended || !job->id || r->removal == REMOVAL_DELETED))
 		file = strdup(r->input_file);
 	client_unlock(c);
 	if (!file)
@@ -324,6 +325,25 @@ static int remove_draft(struct gb_job *job)
 	return 0;
 }
 
+/* Queued work that is being tried: once the removal is noted no create is intended
+ * any more (submit.c looks under the same lock), and its task ends soon. */
+static int remove_queued(struct gb_job *job)
+{
+	int err;
+
+	set_removal(job, REMOVAL_INTENDED);
+	if ((err = local_save(job)))
+		return err;
+	hide(job);
+	return 0;
+}
+
+void remove_unsent(struct gb_job *job)
+{
+	delete_upload(job);
+	forget(job);
+}
+
 int gb_remove(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
@@ -331,21 +351,28 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 
 	client_lock(c);
 	enum phase p = job_phase(job);
-	bool busy = job->local && job->local->task;
+	struct task *t = job->local ? job->local->task : NULL;
+	bool queued = t && t->background && p < PHASE_SUBMITTING;
 	bool draft = job->local && job->local->rec.own && p != PHASE_SENT;
 	if (c->o.readonly)
 		err = -EROFS;
 	else if (!job->in_tree)
 		err = -ENOENT;
-	else if (busy || p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN)
+	else if ((t && !queued) || p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN)
 		err = -EBUSY;
 	else if (!draft && c->o.keep_running && !job->api_ended && !job->gone)
 		err = -EBUSY;
 	else if (!draft && c->o.offline)
 		err = -EHOSTUNREACH;
+	if (!err && queued) {
+		job->local->rec.removal = REMOVAL_INTENDED;
+		canceller_set(c->engine, &t->cancel);
+	}
 	client_unlock(c);
 	if (err)
 		return err;
+	if (queued)
+		return remove_queued(job);
 	if (draft)
 		return remove_draft(job);
 	err = local_make(job);
@@ -357,8 +384,12 @@ void remove_recover(struct gb_job *job)
 	client_lock(job->c);
 	job->in_tree = false;
 	job_forget_name(job);
+	bool unsent = !job->id;
 	client_unlock(job->c);
-	remove_later(job, 1);
+	if (unsent)
+		forget(job);
+	else
+		remove_later(job, 1);
 }
 
 static int uploads_run(struct task *t)

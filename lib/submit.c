@@ -99,17 +99,20 @@ static void set_text(struct gb_job *job, char **field, const char *value)
 	client_unlock(job->c);
 }
 
-/* Phase to disk, then to the world. */
-static int enter(struct gb_job *job, enum phase p)
+/* Phase to disk, then to the world; when the disk refuses, another one. */
+static int enter_or(struct gb_job *job, enum phase p, enum phase otherwise)
 {
-	enum phase old = job_phase(job);
-
 	set_phase(job, p);
 	int err = local_save(job);
 	if (err)
-		set_phase(job, old);
+		set_phase(job, otherwise);
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return err;
+}
+
+static int enter(struct gb_job *job, enum phase p)
+{
+	return enter_or(job, p, job_phase(job));
 }
 
 /* ---- check ----------------------------------------------------------------------- */
@@ -280,10 +283,16 @@ static int step_intend(struct submission *s)
 		(err = files_promote(s->t->from, s->t->file, s->job)))
 		return err;
 	client_lock(s->c);
+	bool removed = s->rec->removal != REMOVAL_NONE;
 	s->rec->intent_server = engine_server_time(s->c->engine);
 	s->rec->intent_local = time(NULL);
+	if (!removed)
+		job_set_phase(s->job, PHASE_SUBMITTING);
 	client_unlock(s->c);
-	err = enter(s->job, PHASE_SUBMITTING);
+	if (removed)
+		return -ECANCELED;
+	err = enter_or(s->job, PHASE_SUBMITTING,
+		s->t->background ? PHASE_QUEUED : PHASE_UPLOADING);
 	if (err) {
 		s->t->intended = s->t->background;
 		return err;
@@ -490,6 +499,8 @@ int submit_run(struct task *t)
 	}
 	if (err)
 		err = give_up(&s, err);
+	if (s.rec->removal && !s.job->id)
+		remove_unsent(s.job);
 	util_closep(&s.fd);
 	free(s.inline_text);
 	api_error_clear(&s.err);
