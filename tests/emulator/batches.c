@@ -4,7 +4,20 @@
 #include "keys.h"
 #include "knobs.h"
 #include "life.h"
+#include "store.h"
 #include "world.h"
+
+#include <sys/stat.h>
+
+/* What is too big to be sent once is too big each time. */
+static bool output_too_big(const char *id)
+{
+	_cleanup_free_ char *path = store_path("inline", id, ".out");
+	int64_t limit = knob_num(K_inline_output_limit);
+	struct stat st;
+
+	return limit && stat(path, &st) == 0 && st.st_size > limit;
+}
 
 void batch_get(struct request *rq)
 {
@@ -21,6 +34,11 @@ void batch_get(struct request *rq)
 	world_unlock();
 	if (!op) {
 		reply_not_found(rq);
+		return;
+	}
+	if (shows_inline && output_too_big(rq->arg)) {
+		json_decref(op);
+		reply_error(rq, 503, NULL, "The service is currently unavailable.");
 		return;
 	}
 	if (shows_inline)

@@ -129,6 +129,47 @@ ok "deleted with its output" delete "/v1beta/$job"
 ok "so it is gone" is_code 404 "$url/v1beta/$job"
 ok "and its output" is_code 404 "$url/v1beta/files/batch-${job#batches/}:download?alt=media"
 
+# ---- other calls
+
+job=$(create "$in" | jq -r .name)
+ok "update" same '"new name" "7"' "$(post "/v1beta/$job:updateGenerateContentBatch?updateMask=displayName,priority" \
+	-X PATCH -d '{"displayName":"new name","priority":"7"}' | jq -c '.displayName, .priority' | xargs -d '\n')"
+cache=$(post /v1beta/cachedContents -d '{"model":"models/gemini-2.5-flash","contents":[{"parts":[{"text":"x"}]}]}' | jq -r .name)
+ok "a cached content" is_code 200 "$url/v1beta/$cache"
+jq -cn --arg c "$cache" '{key: "here", request: {contents: [{parts: [{text: "x"}]}], cachedContent: $c}},
+	{key: "gone", request: {contents: [{parts: [{text: "x"}]}], cached_content: "cachedContents/gone"}},
+	{key: "both", request: {contents: [{parts: [{text: "x"}]}], cachedContent: $c,
+		systemInstruction: {parts: [{text: "y"}]}}}' >"$work/c.jsonl"
+job=$(create "$(upload "$work/c.jsonl")" | jq -r .name)
+becomes SUCCEEDED "$job"
+ok "requests that name caches" same "both 3 gone 7 here null" \
+	"$(download "$job" | jq -r '"\(.key) \(.error.code)"' | sort | xargs)"
+ok "HEAD" contains "$(curl -sSI -H "$key" "$url/v1beta/files/batch-${job#batches/}:download?alt=media")" 'Content-Length: '
+ok "files in pages" same "$(get '/v1beta/files?pageSize=100' | jq '.files | length')" "$(
+	token= n=0
+	while :; do
+		page=$(get "/v1beta/files?pageSize=1&pageToken=$token")
+		n=$((n + $(jq '.files // [] | length' <<<"$page")))
+		token=$(jq -r '.nextPageToken // empty' <<<"$page")
+		[ -n "$token" ] || break
+	done
+	echo $n)"
+set_knob late_output=1000
+job=$(create "$in" | jq -r .name)
+becomes SUCCEEDED "$job"
+ok "output comes late" same null "$(get "/v1beta/$job" | jq .metadata.output)"
+set_knob 'late_output=0&inline_output_limit=10'
+job=$(create_inline x | jq -r .name)
+ok "inline output too big" eval 'for i in $(seq 100); do [ "$(code "$url/v1beta/$job")" = 503 ] && break; sleep 0.02; done; is_code 503 "$url/v1beta/$job"'
+set_knob 'inline_output_limit=0&state_spelling=job&counts=number'
+ok "another spelling" same "JOB_STATE_SUCCEEDED 1" "$(get "/v1beta/$job" | jq -r '.metadata | "\(.state) \(.batchStats.requestCount)"')"
+set_knob 'state_spelling=batch&counts=string&list_delay=1000'
+job=$(create "$in" | jq -r .name)
+ok "listed late" same false "$(get '/v1beta/batches?pageSize=100' | jq --arg j "$job" '[.operations // [] | .[].name] | index($j) != null')"
+set_knob 'list_delay=0&page_default=0'
+ok "an empty list without pageSize" same '{}' "$(get /v1beta/batches | jq -c .)"
+set_knob page_default=10
+
 # ---- magic words
 
 job=$(create_inline '[emu:function]' | jq -r .name)

@@ -74,7 +74,8 @@ int fault_arm_words(const char *(*get)(void *cls, const char *name), void *cls)
 	f.status = number(get, cls, "status", 0);
 	f.after = number(get, cls, "after", 0);
 	f.seconds = seconds ? strtod(seconds, NULL) : 1;
-	f.at = number(get, cls, "at", -1);
+	f.at = number(get, cls, "at",
+		f.kind == FAULT_CUT_BODY || f.kind == FAULT_STALL_BODY ? 0 : -1);
 	f.bytes = number(get, cls, "bytes", 0);
 	f.count = number(get, cls, "count", 1);
 	f.skip = number(get, cls, "skip", 0);

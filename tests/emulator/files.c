@@ -329,8 +329,8 @@ static void lie(struct request *rq, int64_t first, int64_t last, int64_t total)
 	}
 }
 
-static void send_range(struct request *rq, int fd, int64_t first,
-	int64_t last, int64_t total)
+static void send_range(
+	struct request *rq, int fd, int64_t first, int64_t last, int64_t total)
 {
 	if (first > last) {
 		_cleanup_free_ char *s = xasprintf("bytes */%lld", (long long)total);
@@ -353,6 +353,7 @@ static void send_bytes(struct request *rq, int fd, int64_t size)
 {
 	const char *accept = req_header(rq, "Accept-Encoding");
 	_cleanup_free_ char *type = knob_text_dup(K_download_type);
+	_cleanup_free_ char *etag = xasprintf("\"%s\"", rq->arg);
 	int64_t cut = knob_num(K_truncate_download), first, last;
 	bool gzip = knob_choice(K_gzip) == 2 ||
 		    (knob_choice(K_gzip) == 1 && accept && strstr(accept, "gzip"));
@@ -371,7 +372,7 @@ static void send_bytes(struct request *rq, int fd, int64_t size)
 	if (knob_on(K_range) && !gzip)
 		reply_header(rq, "Accept-Ranges", "bytes");
 	if (knob_on(K_etag))
-		reply_header(rq, "ETag", "\"1\"");
+		reply_header(rq, "ETag", etag);
 	if (*type && rq->reply.is_file)
 		reply_header(rq, "Content-Type", type);
 	rq->reply.gzip = gzip;

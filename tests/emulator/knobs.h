@@ -17,7 +17,8 @@
 	/* life of a job */                                                            \
 	X(pending, NUM, "0.5", "", "seconds a job is PENDING")                         \
 	X(running, NUM, "0.5", "", "seconds a job is RUNNING")                         \
-	X(start_state, ENUM, "pending", "pending|running|ended", "state at create; ended: FAILED")    \
+	X(start_state, ENUM, "pending", "pending|running|ended",                       \
+		"state at create; ended: FAILED")                                      \
 	X(outcome, ENUM, "succeeded", "succeeded|failed|expired|stuck|partial",        \
 		"how jobs end; stuck: stays RUNNING; partial: PARTIALLY_SUCCEEDED")    \
 	X(failed_code, NUM, "13", "",                                                  \
@@ -38,7 +39,7 @@
 	X(validate, ENUM, "full", "full|count|off",                                    \
 		"check of input files; count: lines only; off: not even that")         \
 	X(semantic, ENUM, "line", "line|create",                                       \
-		"inline requests that make no sense fail as a line or at create")   \
+		"inline requests that make no sense fail as a line or at create")      \
 	X(seed_nesting, BOOL, "off", "",                                               \
 		"accept fileName inside inputConfig.requests")                         \
 	X(lenient_json, BOOL, "on", "",                                                \
@@ -73,6 +74,8 @@
 		"output as file or inline whatever the input was; flat: one level")    \
 	X(echo_priority, BOOL, "on", "", "priority is echoed when not 0")              \
 	X(echo_model, BOOL, "on", "", "model is echoed")                               \
+	X(inline_output_limit, NUM, "0", "",                                           \
+		"more bytes of inline output: 503 for ever")                           \
 	/* list */                                                                     \
 	X(page_default, NUM, "10", "", "jobs a page without pageSize; 0: empty list")  \
 	X(page_cap, NUM, "100", "", "largest page of jobs")                            \

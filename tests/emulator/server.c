@@ -146,7 +146,7 @@ static bool request_data(struct request *rq, const char *data, size_t n)
 	struct fault *f = &rq->fault;
 	int64_t left = f->at - rq->body_seen;
 
-	if (f->kind == FAULT_CUT_BODY && f->at >= 0 && left < (int64_t)n) {
+	if (f->kind == FAULT_CUT_BODY && left < (int64_t)n) {
 		take_bytes(rq, data, left);
 		return false;
 	}

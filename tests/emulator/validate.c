@@ -138,9 +138,21 @@ static void check_duplicates(struct scan *s)
 	free(s->keys);
 }
 
+/* Pages that were read count as ours until they are given back. */
+#define KEEP_MAPPED (8 * 1024 * 1024)
+
+static const char *give_back(const char *from, const char *now)
+{
+	size_t n = (now - from) / KEEP_MAPPED * KEEP_MAPPED;
+
+	if (n)
+		madvise((void *)from, n, MADV_DONTNEED);
+	return from + n;
+}
+
 static void scan(struct scan *s, const char *p, int64_t size)
 {
-	const char *end = p + size;
+	const char *end = p + size, *kept = p;
 
 	if (size >= 3 && !memcmp(p, "\xef\xbb\xbf", 3)) {
 		if (!knob_choice(K_bom))
@@ -155,6 +167,7 @@ static void scan(struct scan *s, const char *p, int64_t size)
 			nl = end;
 		one_line(s, p, nl - p);
 		p = nl + 1;
+		kept = give_back(kept, p);
 	}
 	check_duplicates(s);
 }
