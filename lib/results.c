@@ -7,7 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- what is done without the lock ------------------------------------------------ */
+/* ---- what is done without the lock ------------------------------------------------
+ */
 
 void after_init(struct after *a)
 {
@@ -54,7 +55,7 @@ static bool is_ready(const struct gb_waiter *w, void *arg)
 	const struct gb_results *r = arg;
 
 	return ranges_end(&r->have, w->lo) > w->lo ||
-		(r->size >= 0 && w->lo >= (uint64_t)r->size);
+	       (r->size >= 0 && w->lo >= (uint64_t)r->size);
 }
 
 void results_wake_ready(struct gb_results *r, struct after *a)
@@ -71,7 +72,8 @@ void results_fail_all(struct gb_results *r, int err, struct after *a)
 	waitq_move(&r->fetchq, &a->fail);
 }
 
-/* ---- what is local ------------------------------------------------------------------ */
+/* ---- what is local ------------------------------------------------------------------
+ */
 
 uint64_t results_local_end(const struct gb_results *r, uint64_t off)
 {
@@ -94,7 +96,7 @@ uint64_t results_local_next(const struct gb_results *r, uint64_t off)
 bool results_is_complete(const struct gb_results *r)
 {
 	return r->size >= 0 && !r->changed &&
-		results_local_end(r, 0) >= (uint64_t)r->size;
+	       results_local_end(r, 0) >= (uint64_t)r->size;
 }
 
 uint64_t results_block_end(const struct gb_results *r, uint64_t off)
@@ -104,7 +106,8 @@ uint64_t results_block_end(const struct gb_results *r, uint64_t off)
 	return r->size >= 0 && end > (uint64_t)r->size ? (uint64_t)r->size : end;
 }
 
-/* ---- life cycle ----------------------------------------------------------------------- */
+/* ---- life cycle
+ * ----------------------------------------------------------------------- */
 
 static void destroy(struct gb_results *r)
 {
@@ -239,7 +242,8 @@ void results_reader(struct gb_results *r, int delta)
 		disk_save_lazily(r);
 }
 
-/* ---- questions -------------------------------------------------------------------------- */
+/* ---- questions
+ * -------------------------------------------------------------------------- */
 
 /* 0, or why nothing can be fetched. */
 static int fetchable(const struct gb_results *r)

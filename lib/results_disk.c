@@ -10,7 +10,8 @@
 #define CHUNK (64 << 10)
 #define ASIDE_SUFFIX ".aside"
 
-/* ---- files ------------------------------------------------------------------------------ */
+/* ---- files
+ * ------------------------------------------------------------------------------ */
 
 static int open_data(int dirfd, const char *name, int flags)
 {
@@ -79,7 +80,8 @@ void disk_idle(struct gb_results *r)
 	r->renewed = true;
 }
 
-/* ---- the map -------------------------------------------------------------------------------- */
+/* ---- the map
+ * -------------------------------------------------------------------------------- */
 
 static void take_map(struct gb_results *r, struct results_map *m)
 {
@@ -113,8 +115,11 @@ int disk_load(struct gb_results *r)
 
 static int format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_len)
 {
-	struct results_map m = {.size = r->size, .sealed = sealed,
-		.no_length = r->no_length, .blocks = r->summed, .sums = r->sums};
+	struct results_map m = {.size = r->size,
+		.sealed = sealed,
+		.no_length = r->no_length,
+		.blocks = r->summed,
+		.sums = r->sums};
 
 	if (r->file)
 		strncpy(m.file, r->file, sizeof m.file - 1);
@@ -182,7 +187,8 @@ void disk_save_lazily(struct gb_results *r)
 	pthread_mutex_unlock(&r->save_lock);
 }
 
-/* ---- checksums --------------------------------------------------------------------------------- */
+/* ---- checksums
+ * --------------------------------------------------------------------------------- */
 
 /* CRC of bytes [lo, hi) of fd; -EIO when it is shorter. */
 static int sum_file(int fd, uint64_t lo, uint64_t hi, uint32_t *ret)
@@ -290,7 +296,8 @@ uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi)
 	}
 }
 
-/* ---- for workers -------------------------------------------------------------------------------- */
+/* ---- for workers
+ * -------------------------------------------------------------------------------- */
 
 /* Every block readable and summed; 0 or -EAGAIN. Lock held. */
 static int check_all(struct gb_results *r)
@@ -355,7 +362,9 @@ bool results_sealed(int dirfd, const char *name, int64_t *ret_size)
 	return true;
 }
 
-/* ---- publishing ----------------------------------------------------------------------------------- */
+/* ---- publishing
+ * -----------------------------------------------------------------------------------
+ */
 
 static int sum_all(int fd, struct results_map *m)
 {
@@ -410,7 +419,9 @@ int results_publish(int dirfd, const char *tmp, const char *name)
 	return err;
 }
 
-/* ---- moving ------------------------------------------------------------------------------------------ */
+/* ---- moving
+ * ------------------------------------------------------------------------------------------
+ */
 
 static bool same_dir(int a, int b)
 {

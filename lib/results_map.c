@@ -14,8 +14,15 @@
 #define NO_LENGTH 2u
 
 enum {
-	AT_VERSION = 8, AT_FLAGS = 12, AT_SIZE = 16, AT_BLOCKS = 24, AT_RUNS = 28,
-	AT_FILE = 32, AT_BLOCK_SIZE = 176, AT_BODY_CRC = 180, AT_ZERO = 184,
+	AT_VERSION = 8,
+	AT_FLAGS = 12,
+	AT_SIZE = 16,
+	AT_BLOCKS = 24,
+	AT_RUNS = 28,
+	AT_FILE = 32,
+	AT_BLOCK_SIZE = 176,
+	AT_BODY_CRC = 180,
+	AT_ZERO = 184,
 	AT_HEAD_CRC = 188
 };
 
@@ -119,7 +126,8 @@ static int parse_run(const char *p, const char **sums, const char *end, uint64_t
 
 /* The numbers of all runs are checked before memory is asked for: the last one
  * says how long the array of checksums must be. */
-static int parse_body(const char *p, uint32_t blocks, uint32_t runs, struct results_map *m)
+static int parse_body(
+	const char *p, uint32_t blocks, uint32_t runs, struct results_map *m)
 {
 	uint64_t max = count_blocks(m->size >= 0 ? (uint64_t)m->size : RESULTS_MAX);
 	const char *sums = p + (size_t)runs * 8, *end = sums + (size_t)blocks * 4;
@@ -189,7 +197,7 @@ static uint32_t format_body(const struct results_map *m, char *p)
 int results_map_format(const struct results_map *m, char **ret, size_t *ret_len)
 {
 	size_t max = RESULTS_MAP_HEAD + m->blocks.n * 8 +
-		(ranges_total(&m->blocks) / RESULTS_BLOCK + m->blocks.n) * 4;
+		     (ranges_total(&m->blocks) / RESULTS_BLOCK + m->blocks.n) * 4;
 	char *p = calloc(1, max), *body = p + RESULTS_MAP_HEAD;
 	size_t body_len;
 	uint32_t blocks;
@@ -282,7 +290,8 @@ int results_map_load_head(int dirfd, const char *name, struct results_map *ret)
 	return err;
 }
 
-int results_map_save(int dirfd, const char *name, const struct results_map *m, bool sync)
+int results_map_save(
+	int dirfd, const char *name, const struct results_map *m, bool sync)
 {
 	_cleanup_free_ char *path = util_format("%s" RESULTS_MAP_SUFFIX, name);
 	_cleanup_free_ char *text = NULL;

@@ -60,6 +60,7 @@ int results_map_format(const struct results_map *m, char **ret, size_t *ret_len)
  * claims more than the data file beside it holds is cut down to what fits. */
 int results_map_load(int dirfd, const char *name, struct results_map *ret);
 int results_map_load_head(int dirfd, const char *name, struct results_map *ret);
-int results_map_save(int dirfd, const char *name, const struct results_map *m, bool sync);
+int results_map_save(
+	int dirfd, const char *name, const struct results_map *m, bool sync);
 
 #endif

@@ -21,9 +21,9 @@
 #define MAX_STREAMS 4
 #define MAX_TRIES 5
 #define NO_END UINT64_MAX
-#define AHEAD ((uint64_t)8 << 20)  /* how far a stream may always run ahead */
-#define NEAR ((uint64_t)2 << 20)   /* what a stream reaches soon */
-#define SKIP ((uint64_t)8 << 20)   /* a local run worth a new request behind it */
+#define AHEAD ((uint64_t)8 << 20) /* how far a stream may always run ahead */
+#define NEAR ((uint64_t)2 << 20)  /* what a stream reaches soon */
+#define SKIP ((uint64_t)8 << 20)  /* a local run worth a new request behind it */
 #define SAVE_EVERY ((uint64_t)64 << 20)
 #define MAX_OLD_FDS 4
 
@@ -40,17 +40,17 @@ struct stream {
 	struct stream *next;
 	struct transfer *t;
 	enum stream_kind kind;
-	uint64_t base, pos;  /* where it began; the next byte to come */
-	uint64_t end;        /* one past its last byte, NO_END: not known */
+	uint64_t base, pos;     /* where it began; the next byte to come */
+	uint64_t end;           /* one past its last byte, NO_END: not known */
 	uint64_t first, reader; /* where following began, how far readers are */
-	bool ranged;         /* asked with Range */
-	bool whole;          /* answered 200: all of the file, from 0 */
-	bool headed;         /* the head was good */
-	bool stopping;       /* broken off by us: its end means nothing */
-	bool progress;       /* brought bytes that were not there */
-	bool at_once;        /* its failure says what to do better: no pause */
-	int err;             /* why a callback refused it */
-	char last;           /* the newest byte */
+	bool ranged;            /* asked with Range */
+	bool whole;             /* answered 200: all of the file, from 0 */
+	bool headed;            /* the head was good */
+	bool stopping;          /* broken off by us: its end means nothing */
+	bool progress;          /* brought bytes that were not there */
+	bool at_once;           /* its failure says what to do better: no pause */
+	int err;                /* why a callback refused it */
+	char last;              /* the newest byte */
 	/* Engine thread: CRC of the bytes from crc_base (a block's start) to pos; some
 	 * of them were there already and were not written. */
 	uint64_t crc_base;
@@ -62,10 +62,10 @@ struct gb_results {
 	atomic_uint refs;
 	pthread_mutex_t save_lock;
 	pthread_mutex_t lock;
-	pthread_cond_t idle;     /* no stream is left, or no event is being told */
+	pthread_cond_t idle; /* no stream is left, or no event is being told */
 
 	struct engine *engine;
-	char *file;              /* "files/…" or NULL */
+	char *file; /* "files/…" or NULL */
 	bool offline;
 	void (*event)(void *arg, struct gb_results *r, enum results_event ev);
 	void *arg;
@@ -75,32 +75,32 @@ struct gb_results {
 	char *name;
 
 	/* All below: lock. */
-	unsigned holds;          /* streams and timers that point here */
-	unsigned telling;        /* events under way, and on which thread; of several */
-	pthread_t teller;        /* tellers only the engine's can outlive the references */
-	bool freed;              /* the last reference has gone */
-	bool stopped;            /* nothing is started any more */
-	bool frozen;             /* the same, while the files move */
+	unsigned holds;   /* streams and timers that point here */
+	unsigned telling; /* events under way, and on which thread; of several */
+	pthread_t teller; /* tellers only the engine's can outlive the references */
+	bool freed;       /* the last reference has gone */
+	bool stopped;     /* nothing is started any more */
+	bool frozen;      /* the same, while the files move */
 	int fd, old_fds[MAX_OLD_FDS];
 	unsigned n_old_fds;
-	unsigned readers, pins;  /* pins: uses of fd outside the lock */
-	int64_t size;            /* -1: not known */
+	unsigned readers, pins; /* pins: uses of fd outside the lock */
+	int64_t size;           /* -1: not known */
 	bool no_length, no_ranges, lost;
-	bool rotten;             /* a block from disk failed its checksum */
-	bool changed;            /* the API's file is another than it was */
-	bool renewed;            /* that has happened, and a new download began */
+	bool rotten;  /* a block from disk failed its checksum */
+	bool changed; /* the API's file is another than it was */
+	bool renewed; /* that has happened, and a new download began */
 	bool sealed, dirty;
-	bool filled;             /* told that everything is local */
+	bool filled; /* told that everything is local */
 	struct ranges have, summed;
 	uint32_t *sums;
 	size_t n_sums;
-	uint64_t unsaved;        /* bytes since the map was written */
+	uint64_t unsaved; /* bytes since the map was written */
 
 	struct stream *streams;
 	unsigned n_streams;
 	bool fetching, retrying;
 	unsigned tries;
-	uint64_t ends[8];        /* where recent reads ended */
+	uint64_t ends[8]; /* where recent reads ended */
 	unsigned next_end;
 	uint64_t resume, resume_first; /* a stream was broken off there; NO_END: none */
 	struct gb_waitq readq, sizeq, fetchq;
@@ -112,8 +112,8 @@ struct gb_results {
 /* What is to be done once the lock is released. */
 struct after {
 	struct gb_waitq wake, fail;
-	int err;                 /* of fail */
-	unsigned events;         /* set of 1 << enum results_event */
+	int err;         /* of fail */
+	unsigned events; /* set of 1 << enum results_event */
 	bool save;
 };
 
@@ -154,8 +154,8 @@ int disk_load(struct gb_results *r);
 /* The data file, opened when first needed. */
 int disk_fd(struct gb_results *r);
 void disk_close(struct gb_results *r);
-/* Close it when nobody uses it; where the file has changed at the API, make room for a new
- * download. */
+/* Close it when nobody uses it; where the file has changed at the API, make room for a
+ * new download. */
 void disk_idle(struct gb_results *r);
 /* One past the last byte of the readable run from off, at most hi; checks blocks of
  * an earlier run, for which it releases the lock a while. */
@@ -163,7 +163,8 @@ uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi);
 /* The block that ends at hi is there: checksum it. crc: of its bytes as they came,
  * NULL: not known; written: those bytes are the ones on disk. -ESTALE: they are not
  * what is known; other errors mean it is not in the map. */
-int disk_sum_block(struct gb_results *r, uint64_t hi, const uint32_t *crc, bool written);
+int disk_sum_block(
+	struct gb_results *r, uint64_t hi, const uint32_t *crc, bool written);
 
 /* ---- without locks -------------------------------------------------------------- */
 

@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* ---- starting ------------------------------------------------------------------------ */
+/* ---- starting
+ * ------------------------------------------------------------------------ */
 
 /* Whether lo need not be asked for: s will bring it, soon. */
 static bool covers(const struct stream *s, uint64_t lo)
@@ -16,7 +17,7 @@ static bool covers(const struct stream *s, uint64_t lo)
 	if (s->whole)
 		return lo >= s->pos || s->r->no_ranges;
 	return lo >= s->pos && lo < s->end &&
-		(s->kind == STREAM_BOUNDED || lo - s->pos <= NEAR);
+	       (s->kind == STREAM_BOUNDED || lo - s->pos <= NEAR);
 }
 
 static struct stream *find_cover(const struct gb_results *r, uint64_t lo)
@@ -63,7 +64,8 @@ static int submit(struct stream *s)
 }
 
 /* base and end are only wishes where the server ignores Range. */
-static int start(struct gb_results *r, enum stream_kind kind, uint64_t base, uint64_t end)
+static int start(
+	struct gb_results *r, enum stream_kind kind, uint64_t base, uint64_t end)
 {
 	struct stream *s;
 	int err = disk_fd(r);
@@ -73,8 +75,15 @@ static int start(struct gb_results *r, enum stream_kind kind, uint64_t base, uin
 	s = malloc(sizeof *s);
 	if (!s)
 		return -ENOMEM;
-	*s = (struct stream){.r = r, .kind = kind, .base = base, .pos = base, .end = end,
-		.first = base, .reader = base, .ranged = !r->no_ranges, .crc_base = base};
+	*s = (struct stream){.r = r,
+		.kind = kind,
+		.base = base,
+		.pos = base,
+		.end = end,
+		.first = base,
+		.reader = base,
+		.ranged = !r->no_ranges,
+		.crc_base = base};
 	if (r->no_ranges) {
 		s->kind = STREAM_OPEN;
 		s->whole = true;
@@ -158,7 +167,8 @@ static int start_for(struct gb_results *r, uint64_t lo, uint64_t hi)
 	return start_open(r, lo);
 }
 
-/* ---- planning ------------------------------------------------------------------------- */
+/* ---- planning
+ * ------------------------------------------------------------------------- */
 
 struct want {
 	struct gb_results *r;
@@ -254,16 +264,15 @@ static void note_end(struct gb_results *r, uint64_t off, uint64_t end)
 	r->ends[r->next_end++ % ARRAY_SIZE(r->ends)] = end;
 }
 
-void stream_note_read(
-	struct gb_results *r, uint64_t off, uint64_t end, struct after *a)
+void stream_note_read(struct gb_results *r, uint64_t off, uint64_t end, struct after *a)
 {
 	note_end(r, off, end);
 	for (struct stream *s = r->streams; s; s = s->next)
 		if (off >= s->base && off <= s->pos && end > s->reader)
 			s->reader = end < s->pos ? end : s->pos;
 	if (r->resume == NO_END || end > r->resume || r->resume - end > AHEAD / 2 ||
-		r->readers == 0 || r->retrying || r->stopped || r->frozen || r->changed ||
-		r->n_streams == MAX_STREAMS || find_cover(r, r->resume) ||
+		r->readers == 0 || r->retrying || r->stopped || r->frozen ||
+		r->changed || r->n_streams == MAX_STREAMS || find_cover(r, r->resume) ||
 		results_local_end(r, end) != r->resume)
 		return;
 	if (start_open(r, r->resume) == 0)
@@ -271,7 +280,8 @@ void stream_note_read(
 	r->resume = NO_END;
 }
 
-/* ---- breaking off ------------------------------------------------------------------------ */
+/* ---- breaking off
+ * ------------------------------------------------------------------------ */
 
 static void stop(struct stream *s)
 {
@@ -293,7 +303,7 @@ static bool is_followed(const struct stream *s)
 	struct gb_results *r = s->r;
 
 	return r->fetching || r->readers > 0 || s->kind != STREAM_OPEN ||
-		waitq_count(&r->readq) > 0 || (!s->headed && waitq_count(&r->sizeq) > 0);
+	       waitq_count(&r->readq) > 0 || (!s->headed && waitq_count(&r->sizeq) > 0);
 }
 
 void stream_stop_unfollowed(struct gb_results *r)
@@ -308,7 +318,8 @@ static bool is_too_far(const struct stream *s)
 	uint64_t read = s->reader - s->first;
 
 	return !s->r->fetching && !s->whole && s->kind == STREAM_OPEN &&
-		s->pos > s->reader && s->pos - s->reader > (2 * read > AHEAD ? 2 * read : AHEAD);
+	       s->pos > s->reader &&
+	       s->pos - s->reader > (2 * read > AHEAD ? 2 * read : AHEAD);
 }
 
 /* What follows is local, enough of it to make a new request later. */
@@ -336,7 +347,8 @@ static int judge(struct stream *s)
 	return -ECANCELED;
 }
 
-/* ---- what the head tells -------------------------------------------------------------------- */
+/* ---- what the head tells
+ * -------------------------------------------------------------------- */
 
 int stream_changed(struct gb_results *r, struct after *a)
 {
@@ -474,7 +486,8 @@ static int on_head(void *arg, const struct http_reply *h)
 	return err;
 }
 
-/* ---- what comes --------------------------------------------------------------------------------- */
+/* ---- what comes
+ * --------------------------------------------------------------------------------- */
 
 /* Lines of JSON objects end so; a body cut inside a line hardly ever does. */
 static bool ends_well(char last)
@@ -565,7 +578,7 @@ static int take_piece(struct stream *s, const char *buf, size_t n)
 	else if (s->pos > end || end - s->pos < n)
 		err = -EIO;
 	else if (r->size >= 0 && s->pos + n == (uint64_t)r->size &&
-		!ends_well(buf[n - 1]))
+		 !ends_well(buf[n - 1]))
 		err = spoil(s);
 	pthread_mutex_unlock(&r->lock);
 	if (err == 0 && !there)
@@ -604,7 +617,8 @@ static int on_data(void *arg, const void *buf, size_t n)
 	return err;
 }
 
-/* ---- the end of a transfer ----------------------------------------------------------------------- */
+/* ---- the end of a transfer
+ * ----------------------------------------------------------------------- */
 
 /* A whole body without a length has ended: that is the length, if it looks whole. */
 static int end_unmeasured(struct stream *s, struct after *a)
@@ -646,17 +660,17 @@ static int end_beyond(struct stream *s, const struct http_reply *reply, struct a
 }
 
 struct verdict {
-	int err;      /* 0: go on */
-	bool again;   /* trying again may help */
-	bool gone;    /* the API has it no more */
-	double hint;  /* of Retry-After, -1 */
+	int err;     /* 0: go on */
+	bool again;  /* trying again may help */
+	bool gone;   /* the API has it no more */
+	double hint; /* of Retry-After, -1 */
 };
 
 /* 403 is how the API says "not there, or not yours", and what it says about keys. */
 static bool is_about_key(const struct api_error *e)
 {
-	static const char *const reasons[] = {
-		"API_KEY", "SERVICE_", "CONSUMER_", "BILLING", "USER_PROJECT", "ACCESS_"};
+	static const char *const reasons[] = {"API_KEY", "SERVICE_", "CONSUMER_",
+		"BILLING", "USER_PROJECT", "ACCESS_"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
 		if (strncmp(e->reason, reasons[i], strlen(reasons[i])) == 0)
@@ -674,7 +688,7 @@ static struct verdict judge_status(const struct http_reply *reply)
 	v.again = !e.hopeless && (reply->status == 408 || reply->status == 429 ||
 					 reply->status < 400 || reply->status >= 500);
 	v.gone = reply->status == 404 || reply->status == 410 ||
-		(reply->status == 403 && !is_about_key(&e));
+		 (reply->status == 403 && !is_about_key(&e));
 	if (v.gone)
 		v.err = -ENODATA;
 	api_error_clear(&e);

@@ -44,8 +44,10 @@ static int add(struct entries *all, const char *name, size_t len, bool is_map,
 		all->cap = cap;
 	}
 	e = &all->v[all->n];
-	*e = (struct entry){.name = strndup(name, len), .used = st->st_mtim,
-		.bytes = (uint64_t)st->st_blocks * 512, .has_map = is_map,
+	*e = (struct entry){.name = strndup(name, len),
+		.used = st->st_mtim,
+		.bytes = (uint64_t)st->st_blocks * 512,
+		.has_map = is_map,
 		.has_data = !is_map};
 	if (!e->name)
 		return -ENOMEM;
@@ -69,7 +71,7 @@ static int read_dir(int dirfd, struct entries *all)
 	while (err == 0 && (d = readdir(dir))) {
 		size_t len = strlen(d->d_name);
 		bool is_map = len > suffix &&
-			strcmp(d->d_name + len - suffix, RESULTS_MAP_SUFFIX) == 0;
+			      strcmp(d->d_name + len - suffix, RESULTS_MAP_SUFFIX) == 0;
 		struct stat st;
 
 		if (fstatat(dirfd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -99,7 +101,8 @@ static int by_use(const void *pa, const void *pb)
 		return whole_a - whole_b;
 	if (a->used.tv_sec != b->used.tv_sec)
 		return a->used.tv_sec < b->used.tv_sec ? -1 : 1;
-	return a->used.tv_nsec < b->used.tv_nsec ? -1 : a->used.tv_nsec > b->used.tv_nsec;
+	return a->used.tv_nsec < b->used.tv_nsec ? -1
+						 : a->used.tv_nsec > b->used.tv_nsec;
 }
 
 /* Data comes just before its map. */
@@ -138,8 +141,8 @@ static int discard(int dirfd, const struct entry *e)
 	return 0;
 }
 
-int results_trim(int dirfd, uint64_t max, bool (*pinned)(void *arg, const char *name),
-	void *arg)
+int results_trim(
+	int dirfd, uint64_t max, bool (*pinned)(void *arg, const char *name), void *arg)
 {
 	struct entries all = {0};
 	uint64_t total = 0;
