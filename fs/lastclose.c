@@ -411,7 +411,7 @@ int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 	if (found == HOLDER_SOME || !was)
 		return 0;
 	if (gb_file_tainted(file))
-		return -EBUSY;
+		return 0; /* whoever failed has been told, and error tells the rest */
 	if (found == HOLDER_UNKNOWN || !seen || !process) {
 		explain(job, "a process that cannot be looked into may still write it");
 		return -EBUSY;

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -37,9 +38,14 @@
 /* ---- what libraries say ------------------------------------------------------------
  */
 
-static void on_log(void *arg, int priority, const char *line)
+/* A text of several lines becomes one: syslog takes lines. */
+static void on_log(void *arg, int priority, const char *text)
 {
-	log_line(priority, "%s", line);
+	_cleanup_free_ char *line = strdup(text);
+
+	for (char *p = line; p && (p = strchr(p, '\n')); p++)
+		*p = p[1] ? ' ' : '\0';
+	log_line(priority, "%s", line ? line : text);
 }
 
 static void on_changed(void *arg, uint32_t slot, unsigned what)
@@ -104,6 +110,16 @@ static int set_directories(struct options *o, const char *mountpoint)
 	return -EINVAL;
 }
 
+/* gembatch looks closer; this catches words that were no source at all. */
+static int check_source(const struct options *o)
+{
+	if (!strncasecmp(o->source, "https://", 8) ||
+		!strncasecmp(o->source, "http://", 7))
+		return 0;
+	log_line(LOG_ERR, "SOURCE %s is not an http or https URL", o->source);
+	return -EINVAL;
+}
+
 static int find_key(const struct options *o, struct key *ret)
 {
 	int err = key_find(o, ret);
@@ -154,7 +170,7 @@ static int open_client(struct mount *m, struct key *key, const char *mountpoint)
 		.readonly = o->readonly,
 		.trash_days = o->trash_days,
 		.poll_s = o->poll_s,
-		.ttl_s = o->ttl_s,
+		.ttl_s = o->ttl_s ? o->ttl_s : -1, /* 0 would mean the default */
 		.inline_max = o->inline_max,
 		.holder = mountpoint,
 		.log = on_log,
@@ -398,8 +414,10 @@ static int start(struct options *o)
 	struct mount m = {.o = o};
 	struct key key = {};
 	int verdict_fd = -1;
-	int err = find_key(o, &key);
+	int err = check_source(o);
 
+	if (!err)
+		err = find_key(o, &key);
 	if (!err)
 		err = paths_check_mountpoint(o, &mountpoint);
 	if (!err)

@@ -20,11 +20,11 @@ struct notify {
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	bool live, stop;        /* lock */
-	uint32_t *slots;        /* lock; changed, not yet passed on */
-	size_t count, room;     /* lock */
-	bool root;              /* lock; the root changed, too */
-	struct timespec change; /* lock */
+	bool live, stop;                     /* lock */
+	uint32_t *slots;                     /* lock; changed, not yet passed on */
+	size_t count, room;                  /* lock */
+	bool root;                           /* lock; the root changed, too */
+	struct timespec change, tree_change; /* lock */
 };
 
 int notify_new(struct notify **ret)
@@ -36,6 +36,7 @@ int notify_new(struct notify **ret)
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_cond_init(&n->wake, NULL);
 	clock_gettime(CLOCK_REALTIME, &n->change);
+	n->tree_change = n->change;
 	*ret = n;
 	return 0;
 }
@@ -191,6 +192,8 @@ void notify_changed(struct notify *n, uint32_t slot, unsigned what)
 
 	pthread_mutex_lock(&n->lock);
 	clock_gettime(CLOCK_REALTIME, &n->change);
+	if (what & GB_CHANGED_TREE)
+		n->tree_change = n->change;
 	if (n->live) {
 		if (told)
 			push(n, slot);
@@ -202,12 +205,12 @@ void notify_changed(struct notify *n, uint32_t slot, unsigned what)
 	pthread_mutex_unlock(&n->lock);
 }
 
-struct timespec notify_last_change(struct notify *n)
+struct timespec notify_last_change(struct notify *n, bool tree)
 {
 	struct timespec t;
 
 	pthread_mutex_lock(&n->lock);
-	t = n->change;
+	t = tree ? n->tree_change : n->change;
 	pthread_mutex_unlock(&n->lock);
 	return t;
 }

@@ -34,7 +34,7 @@ void notify_told(struct notify *n, uint32_t slot);
 /* At once, from a request on the very inode, before its reply. */
 void notify_now(struct mount *m, fuse_ino_t ino);
 
-/* When something changed last. */
-struct timespec notify_last_change(struct notify *n);
+/* When something changed last; tree: when a job last came or went. */
+struct timespec notify_last_change(struct notify *n, bool tree);
 
 #endif

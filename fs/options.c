@@ -50,7 +50,7 @@ static const struct option_row rows[] = {
 	{"rmdir", CHOICE, AT(rmdir), .words = rmdir_words},
 	{"trash", NUMBER, AT(trash_days), 0, 36500},
 	{"poll", NUMBER, AT(poll_s), 1, 86400},
-	{"ttl", NUMBER, AT(ttl_s), 1, 86400},
+	{"ttl", NUMBER, AT(ttl_s), 0, 86400},
 	{"inline_max", SIZE, AT(inline_max), 0, INLINE_MAX},
 	{"uid", NUMBER, AT(uid), 0, INT_MAX},
 	{"gid", NUMBER, AT(gid), 0, INT_MAX},

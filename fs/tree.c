@@ -242,7 +242,19 @@ static struct timespec row_time(struct mount *m, const struct node *n)
 	case TIME_ENDED:
 		return first_known(m, info->ended_at, info->updated);
 	case TIME_NOW:
-		return notify_last_change(m->notify);
+		return notify_last_change(m->notify, false);
+	default:
+		return m->started;
+	}
+}
+
+static struct timespec directory_time(struct mount *m, const struct node *n)
+{
+	switch (n->kind) {
+	case NODE_JOB:
+		return first_known(m, n->info.created, n->info.updated);
+	case NODE_ROOT:
+		return notify_last_change(m->notify, true);
 	default:
 		return m->started;
 	}
@@ -272,6 +284,9 @@ static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)
 		(row->write == WRITE_DRAFT && node_is_draft(n)))
 		st->st_mode = S_IFREG | 0666;
 	set_times(st, row_time(m, n));
+	/* tar takes another ctime after reading for a file that changed under it */
+	if (row->time == TIME_NOW)
+		st->st_ctim = m->started;
 	switch (row->how) {
 	case HOW_RESULTS:
 		return results_attr(n, st);
@@ -325,9 +340,7 @@ int node_attr(struct mount *m, const struct node *n, struct stat *ret)
 	case NODE_JOB:
 		/* One link: find must not conclude that there are no directories. */
 		st.st_mode = S_IFDIR | 0777;
-		set_times(&st, n->kind == NODE_JOB ? first_known(m, n->info.created,
-							     n->info.updated)
-						   : notify_last_change(m->notify));
+		set_times(&st, directory_time(m, n));
 		break;
 	case NODE_LINK:
 		st.st_mode = S_IFLNK | 0777;
