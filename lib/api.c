@@ -23,7 +23,7 @@
 
 static const char *const json_headers[] = {"Content-Type: application/json", NULL};
 
-/* ---- one call, repeated where that helps ------------------------------------------ */
+/* ---- one call, repeated where that helps  ---- */
 
 /* How long a call may take; begin is called before every try. */
 struct effort {
@@ -95,7 +95,8 @@ static int call(struct engine *e, const struct http_request *request,
 		if (err->err == -EPROTO)
 			return broken(err, -EPROTO);
 		pause = engine_backoff(n, err->retry);
-		if (n == how->tries || !worth_repeating(err) || util_now() + pause >= end)
+		if (n == how->tries || !worth_repeating(err) ||
+			util_now() + pause >= end)
 			return err->err;
 		if (engine_sleep(e, pause, c) < 0)
 			return err->err = -ECANCELED;
@@ -117,10 +118,10 @@ static struct http_request get(const char *path)
 	return (struct http_request){.method = HTTP_GET, .path = path, .body_fd = -1};
 }
 
-/* ---- models ------------------------------------------------------------------------- */
+/* ---- models  ---- */
 
-int api_check_key(struct engine *e, double deadline, struct canceller *c,
-	struct api_error *err)
+int api_check_key(
+	struct engine *e, double deadline, struct canceller *c, struct api_error *err)
 {
 	struct http_request r = get("/v1beta/models?pageSize=1");
 	struct effort how = {TRIES, deadline, deadline, NULL, NULL};
@@ -195,7 +196,7 @@ int api_models(struct engine *e, struct canceller *c, char **ret, struct api_err
 	return r;
 }
 
-/* ---- jobs ----------------------------------------------------------------------------- */
+/* ---- jobs  ---- */
 
 int api_list(struct engine *e, const char *token, struct canceller *c,
 	struct api_batch_page *ret, struct api_error *err)
@@ -299,7 +300,7 @@ int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
 	return result < 0 ? err->err : 0;
 }
 
-/* ---- create ----------------------------------------------------------------------------- */
+/* ---- create  ---- */
 
 static char *create_path(const char *model)
 {
@@ -375,7 +376,8 @@ static int send_create(struct engine *e, const char *path, const char *body, siz
 		http_reply_clear(&reply);
 		if (err->err == -EPROTO)
 			return broken(err, -EPROTO);
-		/* Whatever of the two is gone, model or file, it is the request's fault. */
+		/* Whatever of the two is gone, model or file, it is the request's
+		 * fault. */
 		if (err->err == -ENOENT)
 			err->err = -EINVAL;
 		return err->err;
@@ -409,7 +411,7 @@ int api_create(struct engine *e, const char *model, const char *display,
 	return send_create(e, path, body, len, c, ret, err);
 }
 
-/* ---- verbs ------------------------------------------------------------------------------ */
+/* ---- verbs  ---- */
 
 /* A call whose reply does not matter. format makes the path of id. */
 static int act(struct engine *e, enum http_method method, const char *id,
@@ -466,7 +468,7 @@ int api_file_delete(
 	return gone_is_done(err);
 }
 
-/* ---- files ------------------------------------------------------------------------------ */
+/* ---- files  ---- */
 
 int api_file_get(struct engine *e, const char *file, struct canceller *c,
 	struct api_file *ret, struct api_error *err)

@@ -12,6 +12,7 @@
 
 #define TEXT_MAX ((size_t)16 << 10)
 #define PAGE_TEXT_MAX 400
+#define RETRY_MAX_S 86400.0
 
 void api_error_clear(struct api_error *e)
 {
@@ -30,7 +31,7 @@ char *api_error_line(const struct api_error *e)
 	return util_format("%s: %.*s", meaning, (int)n, e->text);
 }
 
-/* ---- text ------------------------------------------------------------------------- */
+/* ---- text  ---- */
 
 /* A copy that is valid UTF-8 without control characters (but newline and tab) or
  * white space around it, at most TEXT_MAX bytes; NULL when nothing is left. */
@@ -78,7 +79,11 @@ static const struct {
 	const char *name;
 	char c;
 } entities[] = {
-	{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&#39;", '\''},
+	{"&amp;", '&'},
+	{"&lt;", '<'},
+	{"&gt;", '>'},
+	{"&quot;", '"'},
+	{"&#39;", '\''},
 	{"&nbsp;", ' '},
 };
 
@@ -128,7 +133,7 @@ static bool looks_like_page(const char *p, size_t n)
 	return n > 0 && *p == '<';
 }
 
-/* ---- google.rpc.Status --------------------------------------------------------------- */
+/* ---- google.rpc.Status  ---- */
 
 static bool is_type(const json_t *detail, const char *type)
 {
@@ -156,7 +161,8 @@ static double duration(const json_t *v)
 static void keep_reason(struct api_error *e, const char *reason)
 {
 	if (reason && strlen(reason) < sizeof e->reason &&
-		strspn(reason, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == strlen(reason))
+		strspn(reason, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
+			strlen(reason))
 		strcpy(e->reason, reason);
 }
 
@@ -165,7 +171,8 @@ static void from_details(const json_t *details, struct api_error *e)
 	json_t *d;
 	size_t i;
 
-	json_array_foreach(details, i, d) {
+	json_array_foreach(details, i, d)
+	{
 		if (is_type(d, "google.rpc.ErrorInfo"))
 			keep_reason(e, api_field_text(d, "reason"));
 		if (is_type(d, "google.rpc.RetryInfo") && e->retry < 0)
@@ -227,6 +234,8 @@ void api_error_from_reply(const struct http_reply *reply, struct api_error *ret)
 			e.err = errors_from_http(e.status, e.reason, e.text);
 		e.hopeless = e.status == 429 && errors_hopeless(e.text);
 	}
+	if (e.retry > RETRY_MAX_S)
+		e.retry = RETRY_MAX_S;
 	if (!e.text && reply->error[0])
 		e.text = clean(reply->error, strlen(reply->error));
 	*ret = e;

@@ -11,7 +11,7 @@
 #define TOKEN_MAX 4096
 #define STRIP_DEPTH 8
 
-/* ---- fields ------------------------------------------------------------------------ */
+/* ---- fields  ---- */
 
 json_t *api_json(const char *text, size_t n)
 {
@@ -69,7 +69,8 @@ int64_t api_field_count(const json_t *obj, const char *name, int64_t absent)
 		return absent;
 	if (json_is_integer(v))
 		n = json_integer_value(v);
-	else if (json_is_real(v) && json_real_value(v) >= 0 && json_real_value(v) < 1e15)
+	else if (json_is_real(v) && json_real_value(v) >= 0 &&
+		 json_real_value(v) < 1e15)
 		n = (long long)json_real_value(v);
 	else if (text && isdigit((unsigned char)*text)) {
 		errno = 0;
@@ -108,7 +109,7 @@ static char *dup_or_null(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
-/* ---- states ------------------------------------------------------------------------ */
+/* ---- states  ---- */
 
 static const struct state {
 	const char *name;
@@ -190,7 +191,7 @@ static void parse_state(const json_t *meta, bool done, struct api_batch *b)
 	b->ended = s->ended;
 }
 
-/* ---- one job ----------------------------------------------------------------------- */
+/* ---- one job  ---- */
 
 static bool is_inlined_name(const char *name)
 {
@@ -213,7 +214,8 @@ static bool strip_inlined(json_t *obj, int depth)
 
 	if (depth == 0)
 		return false;
-	json_object_foreach_safe(obj, next, name, v) {
+	json_object_foreach_safe(obj, next, name, v)
+	{
 		if (is_inlined_name(name) && !json_is_null(v)) {
 			json_object_set_new(obj, name, json_object());
 			found = true;
@@ -344,7 +346,7 @@ void api_batch_clear(struct api_batch *b)
 	*b = (struct api_batch){0};
 }
 
-/* ---- pages ------------------------------------------------------------------------- */
+/* ---- pages  ---- */
 
 char *api_next_token(const json_t *page, const char *asked)
 {
@@ -370,7 +372,8 @@ int api_page_parse(
 	page.batches = calloc(count + 1, sizeof *page.batches);
 	if (!page.batches)
 		goto out;
-	json_array_foreach(list, i, op) {
+	json_array_foreach(list, i, op)
+	{
 		if (batch_from_json(op, &page.batches[page.n]) == 0)
 			page.n++;
 		else
@@ -393,14 +396,15 @@ void api_batch_page_clear(struct api_batch_page *p)
 	*p = (struct api_batch_page){0};
 }
 
-/* ---- models ------------------------------------------------------------------------ */
+/* ---- models  ---- */
 
 static bool runs_batches(const json_t *model)
 {
 	json_t *methods = api_field(model, "supportedGenerationMethods"), *m;
 	size_t i;
 
-	json_array_foreach(methods, i, m) {
+	json_array_foreach(methods, i, m)
+	{
 		const char *name = json_string_value(m);
 
 		if (name && strcmp(name, "batchGenerateContent") == 0)
@@ -416,7 +420,8 @@ int api_models_parse(const char *text, size_t n, FILE *names, char **ret_next)
 	size_t i;
 	int r = json_is_object(root) ? 0 : -EPROTO;
 
-	json_array_foreach(list, i, m) {
+	json_array_foreach(list, i, m)
+	{
 		const char *name = api_field_text(m, "name");
 
 		if (name && util_id_valid(name, "models/") && runs_batches(m))
@@ -428,7 +433,7 @@ int api_models_parse(const char *text, size_t n, FILE *names, char **ret_next)
 	return r;
 }
 
-/* ---- files ------------------------------------------------------------------------- */
+/* ---- files  ---- */
 
 static void file_from_json(const json_t *obj, struct api_file *f)
 {

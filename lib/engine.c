@@ -21,7 +21,7 @@ void engine_log(struct engine *e, int priority, const char *fmt, ...)
 	e->log(e->log_arg, priority, line);
 }
 
-/* ---- transfers, on the engine thread --------------------------------------- */
+/* ---- transfers, on the engine thread  ---- */
 
 static void list_add(struct transfer **head, struct transfer *t)
 {
@@ -135,7 +135,7 @@ static void leg_done(struct transfer *t, CURLcode code)
 	transfer_end(t);
 }
 
-/* ---- the loop ----------------------------------------------------------------- */
+/* ---- the loop  ---- */
 
 static struct transfer *take_queue(struct engine *e, bool *ret_stop)
 {
@@ -278,7 +278,7 @@ static void *engine_main(void *arg)
 	return NULL;
 }
 
-/* ---- what other threads call --------------------------------------------------- */
+/* ---- what other threads call  ---- */
 
 int engine_submit_for(struct engine *e, const struct http_request *r, bool borrow,
 	void (*done)(void *arg, struct http_reply *reply), void *arg,
@@ -373,7 +373,7 @@ time_t engine_answered(struct engine *e)
 	return (time_t)atomic_load(&e->answered);
 }
 
-/* ---- life cycle ------------------------------------------------------------------ */
+/* ---- life cycle  ---- */
 
 /* Printable ASCII without blanks: anything else could break out of the header. */
 static bool key_sane(const char *key)

@@ -39,7 +39,7 @@ void reply_forget_head(struct transfer *t)
 	t->head_bytes = t->discarded = t->body_alloc = 0;
 }
 
-/* ---- the head -------------------------------------------------------------------- */
+/* ---- the head  ---- */
 
 static int64_t number(const char *text)
 {
@@ -224,7 +224,7 @@ size_t reply_on_header(char *buf, size_t size, size_t n, void *arg)
 	return t->fail ? 0 : len;
 }
 
-/* ---- the body ---------------------------------------------------------------------- */
+/* ---- the body  ---- */
 
 /* Append to reply.body, NUL-terminated. */
 static int keep(struct transfer *t, const char *buf, size_t n)
@@ -287,7 +287,7 @@ size_t reply_on_body(char *buf, size_t size, size_t n, void *arg)
 	return t->fail || t->cut ? 0 : len;
 }
 
-/* ---- the verdict --------------------------------------------------------------------- */
+/* ---- the verdict  ---- */
 
 static const struct {
 	CURLcode code;
@@ -355,7 +355,8 @@ static void mask_key(struct transfer *t)
 	const char *key = t->e->key_header ? strchr(t->e->key_header, ' ') + 1 : NULL;
 	char *p = t->reply.body;
 
-	if (!key || strlen(key) < KEY_MIN || !p || (t->reply.status >= 200 && t->reply.status <= 299))
+	if (!key || strlen(key) < KEY_MIN || !p ||
+		(t->reply.status >= 200 && t->reply.status <= 299))
 		return;
 	while ((p = memmem(p, t->reply.body_len - (size_t)(p - t->reply.body), key,
 			strlen(key))))

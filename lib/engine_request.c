@@ -12,7 +12,7 @@
 #define STALL_DEFAULT_S 60
 #define DEAD_PEER_MS 60000
 
-/* ---- the transfer object ---------------------------------------------------- */
+/* ---- the transfer object  ---- */
 
 static size_t count_headers(const char *const *headers)
 {
@@ -124,7 +124,7 @@ void transfer_free(struct transfer *t)
 	free(t);
 }
 
-/* ---- headers: the one place where the key is added -------------------------- */
+/* ---- headers: the one place where the key is added  ---- */
 
 static bool has_header(const struct transfer *t, const char *name)
 {
@@ -168,7 +168,7 @@ static bool wants_key(const struct transfer *t)
 	return t->home && !t->r.no_key && t->e->key_header;
 }
 
-/* ---- callbacks that send ------------------------------------------------------ */
+/* ---- callbacks that send  ---- */
 
 static ssize_t body_read(struct transfer *t, char *buf, size_t n)
 {
@@ -212,8 +212,8 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
-static int on_connected(void *arg, char *remote_ip, char *local_ip, int remote_port,
-	int local_port)
+static int on_connected(
+	void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
 	struct transfer *t = arg;
 
@@ -243,12 +243,12 @@ static int on_sockopt(void *arg, curl_socket_t fd, curlsocktype purpose)
 	return CURL_SOCKOPT_OK;
 }
 
-/* ---- options ------------------------------------------------------------------- */
+/* ---- options  ---- */
 
-#define SET(opt, value)                                                                  \
-	do {                                                                             \
-		if (curl_easy_setopt(t->easy, opt, value) != CURLE_OK)                   \
-			return -ENOMEM;                                                  \
+#define SET(opt, value)                                                                \
+	do {                                                                           \
+		if (curl_easy_setopt(t->easy, opt, value) != CURLE_OK)                 \
+			return -ENOMEM;                                                \
 	} while (0)
 
 static int set_target(struct transfer *t)

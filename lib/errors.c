@@ -83,10 +83,12 @@ static const struct {
 int errors_from_http(long status, const char *reason, const char *text)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		if (table[i].first && (status < table[i].first || status > table[i].last))
+		if (table[i].first &&
+			(status < table[i].first || status > table[i].last))
 			continue;
-		if (table[i].reason && (!reason || strncmp(reason, table[i].reason,
-						strlen(table[i].reason)) != 0))
+		if (table[i].reason &&
+			(!reason || strncmp(reason, table[i].reason,
+					    strlen(table[i].reason)) != 0))
 			continue;
 		if (table[i].text && (!text || !strstr(text, table[i].text)))
 			continue;
@@ -138,8 +140,8 @@ static void blank(char *text)
 
 bool errors_hopeless(const char *text)
 {
-	static const char *const words[] = {
-		"billing", "credit", "prepay", "payment", "spending cap", "spend limit"};
+	static const char *const words[] = {"billing", "credit", "prepay", "payment",
+		"spending cap", "spend limit"};
 	_cleanup_free_ char *copy = text ? strdup(text) : NULL;
 
 	if (!copy)

@@ -36,7 +36,7 @@ struct run {
 	bool have_file;
 };
 
-/* ---- ends and breaks ----------------------------------------------------------------- */
+/* ---- ends and breaks  ---- */
 
 static int fail(struct run *run, int err, const char *text)
 {
@@ -117,7 +117,7 @@ static int call(struct run *run, struct http_request *r, struct http_reply *repl
 	return run->err->err;
 }
 
-/* ---- start --------------------------------------------------------------------------- */
+/* ---- start  ---- */
 
 static char *start_body(const struct upload *u)
 {
@@ -177,7 +177,7 @@ static int step_start(struct run *run)
 	return next;
 }
 
-/* ---- what a session's replies say ------------------------------------------------------- */
+/* ---- what a session's replies say  ---- */
 
 static bool says(const struct http_reply *reply, const char *status)
 {
@@ -205,7 +205,7 @@ static int finished_nameless(struct run *run)
 	return refused(run, true);
 }
 
-/* ---- query ---------------------------------------------------------------------------- */
+/* ---- query  ---- */
 
 static int go_on(struct run *run, int64_t received)
 {
@@ -265,7 +265,7 @@ static int step_query(struct run *run)
 	return next;
 }
 
-/* ---- send ----------------------------------------------------------------------------- */
+/* ---- send  ---- */
 
 static void on_sent(void *arg, int64_t n)
 {
@@ -300,7 +300,8 @@ static int send_refused(struct run *run, const struct http_reply *reply)
 static int step_send(struct run *run)
 {
 	char offset[64];
-	const char *headers[] = {"X-Goog-Upload-Command: upload, finalize", offset, NULL};
+	const char *headers[] = {
+		"X-Goog-Upload-Command: upload, finalize", offset, NULL};
 	struct http_request r = {
 		.method = HTTP_POST,
 		.session_url = run->u->session,
@@ -330,7 +331,7 @@ static int step_send(struct run *run)
 	return next;
 }
 
-/* ---- after ---------------------------------------------------------------------------- */
+/* ---- after  ---- */
 
 /* Text is ready at once; should it not be, wait for it. */
 static int await_active(struct run *run)
@@ -357,7 +358,8 @@ static int await_active(struct run *run)
 	if (!name)
 		return fail(run, -ENOMEM, NULL);
 	if (run->file->failed)
-		return fail(run, -EINVAL, "the API could not process the uploaded file");
+		return fail(
+			run, -EINVAL, "the API could not process the uploaded file");
 	api_error_clear(run->err);
 	return 0;
 }
@@ -365,7 +367,7 @@ static int await_active(struct run *run)
 int upload_run(struct engine *e, struct upload *u, struct canceller *c,
 	struct api_file *ret, struct api_error *err)
 {
-	static int (*const steps[])(struct run *run) = {
+	static int (*const steps[])(struct run * run) = {
 		[STEP_START] = step_start,
 		[STEP_QUERY] = step_query,
 		[STEP_SEND] = step_send,
@@ -379,7 +381,8 @@ int upload_run(struct engine *e, struct upload *u, struct canceller *c,
 	while (step >= 0 && step != STEP_DONE)
 		step = steps[step](&run);
 	if (step == STEP_DONE && u->on_progress)
-		u->on_progress(u->arg, u->size); /* the last answer may have been lost */
+		u->on_progress(
+			u->arg, u->size); /* the last answer may have been lost */
 	r = step < 0 ? step : await_active(&run);
 	if (r < 0)
 		api_file_clear(&file);

@@ -92,14 +92,13 @@ static char *origin_of(CURLU *u)
 {
 	_cleanup_curlstr_ char *scheme = part(u, CURLUPART_SCHEME, 0);
 	_cleanup_curlstr_ char *host = part(u, CURLUPART_HOST, 0);
-	_cleanup_curlstr_ char *port =
-		part(u, CURLUPART_PORT, CURLU_NO_DEFAULT_PORT);
+	_cleanup_curlstr_ char *port = part(u, CURLUPART_PORT, CURLU_NO_DEFAULT_PORT);
 	char *origin;
 
 	if (!scheme || !host || !*host)
 		return NULL;
-	origin = util_format("%s://%s%s%s", scheme, host, port ? ":" : "",
-		port ? port : "");
+	origin = util_format(
+		"%s://%s%s%s", scheme, host, port ? ":" : "", port ? port : "");
 	for (char *p = origin; p && *p; p++)
 		*p = (char)tolower((unsigned char)*p);
 	return origin;
@@ -213,7 +212,8 @@ bool url_redirect(const struct url_base *b, const char *url, bool *ret_home)
 	if (!scheme || !host || !origin || has_any(u, unwanted, ARRAY_SIZE(unwanted)))
 		return false;
 	if (strcasecmp(scheme, "https") != 0 &&
-		!(b->plain && strcasecmp(scheme, "http") == 0 && url_loopback_host(host)))
+		!(b->plain && strcasecmp(scheme, "http") == 0 &&
+			url_loopback_host(host)))
 		return false;
 	*ret_home = strcmp(origin, b->origin) == 0;
 	return true;

@@ -21,8 +21,8 @@
 struct httpd_request {
 	int number; /* from 0, over all connections */
 	char head[8192];
-	int64_t length;   /* Content-Length, 0: none */
-	char *body;       /* once read */
+	int64_t length; /* Content-Length, 0: none */
+	char *body;     /* once read */
 };
 
 struct httpd {
@@ -74,10 +74,12 @@ __attribute__((format(printf, 2, 3))) static inline bool httpd_print(
 }
 
 /* A whole reply: headers are lines ending in CRLF, or "". */
-static inline bool httpd_reply(int fd, int status, const char *headers, const char *body)
+static inline bool httpd_reply(
+	int fd, int status, const char *headers, const char *body)
 {
-	return httpd_print(fd, "HTTP/1.1 %d Whatever\r\n%sContent-Length: %zu\r\n\r\n%s",
-		status, headers, strlen(body), body);
+	return httpd_print(fd,
+		"HTTP/1.1 %d Whatever\r\n%sContent-Length: %zu\r\n\r\n%s", status,
+		headers, strlen(body), body);
 }
 
 /* Read n bytes of body (all of it: r->length). */

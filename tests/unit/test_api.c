@@ -16,7 +16,7 @@
 #define KEY "secret-key-0123456789"
 #define JOB "{\"name\":\"batches/b1\",\"metadata\":{\"state\":\"BATCH_STATE_PENDING\"}}"
 
-/* ---- a server that gives the listed replies, the last one again and again ---------- */
+/* ---- a server that gives the listed replies, the last one again and again  ---- */
 
 struct reply {
 	int status; /* 0: hang up; -1: hang up in the middle of the body */
@@ -74,11 +74,11 @@ static void end(struct fixture *f)
 	httpd_stop(&f->server);
 }
 
-#define BEGIN(f, ...)                                                                    \
-	static const struct reply replies_[] = {__VA_ARGS__};                            \
+#define BEGIN(f, ...)                                                                  \
+	static const struct reply replies_[] = {__VA_ARGS__};                          \
 	begin(&f, replies_, ARRAY_SIZE(replies_))
 
-/* ---- create ------------------------------------------------------------------------- */
+/* ---- create  ---- */
 
 static void test_create_bodies(void **state)
 {
@@ -87,22 +87,24 @@ static void test_create_bodies(void **state)
 	struct api_error err;
 
 	BEGIN(f, {200, NULL, JOB});
-	assert_int_equal(api_create(f.engine, "models/m-1", "a \"b\"\n\xc3\xa4", "files/f",
-				 NULL, 0, NULL, &b, &err),
+	assert_int_equal(api_create(f.engine, "models/m-1", "a \"b\"\n\xc3\xa4",
+				 "files/f", NULL, 0, NULL, &b, &err),
 		0);
 	assert_string_equal(f.body,
 		"{\"batch\":{\"displayName\":\"a \\\"b\\\"\\n\xc3\xa4\","
 		"\"inputConfig\":{\"fileName\":\"files/f\"}}}");
 	assert_string_equal(b.id, "batches/b1");
 	api_batch_clear(&b);
-	assert_int_equal(httpd_count(&f.server,
-				 "POST /v1beta/models/m-1:batchGenerateContent HTTP/1.1"),
+	assert_int_equal(
+		httpd_count(&f.server,
+			"POST /v1beta/models/m-1:batchGenerateContent HTTP/1.1"),
 		1);
-	assert_int_equal(api_create(f.engine, "tunedModels/t", "", NULL, "{\"x\":1},{}", 10,
-				 NULL, &b, &err),
+	assert_int_equal(api_create(f.engine, "tunedModels/t", "", NULL, "{\"x\":1},{}",
+				 10, NULL, &b, &err),
 		0);
-	assert_string_equal(f.body, "{\"batch\":{\"inputConfig\":{\"requests\":{\"requests\""
-				    ":[{\"x\":1},{}]}}}}");
+	assert_string_equal(f.body,
+		"{\"batch\":{\"inputConfig\":{\"requests\":{\"requests\""
+		":[{\"x\":1},{}]}}}}");
 	api_batch_clear(&b);
 	assert_int_equal(
 		httpd_count(&f.server, "POST /v1beta/tunedModels/t:batchGenerate"), 1);
@@ -126,8 +128,8 @@ static void test_create_invalid(void **state)
 
 	BEGIN(f, {200, NULL, JOB});
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_int_equal(api_create(f.engine, bad[i][0], bad[i][1], bad[i][2], NULL,
-					 0, NULL, &b, &err),
+		assert_int_equal(api_create(f.engine, bad[i][0], bad[i][1], bad[i][2],
+					 NULL, 0, NULL, &b, &err),
 			-EINVAL);
 		assert_int_equal(err.sent, HTTP_NOT_SENT);
 		api_error_clear(&err);
@@ -148,8 +150,9 @@ static void check_create(const struct reply *reply, int result, bool proves)
 	r = api_create(f.engine, "m", "d", "files/f", NULL, 0, NULL, &b, &err);
 	if (r != result || httpd_requests(&f.server) != 1 ||
 		(err.sent == HTTP_NOT_SENT || err.refused) != proves)
-		fail_msg("status %d: %d, %d requests, sent %d, refused %d", reply->status,
-			r, httpd_requests(&f.server), err.sent, err.refused);
+		fail_msg("status %d: %d, %d requests, sent %d, refused %d",
+			reply->status, r, httpd_requests(&f.server), err.sent,
+			err.refused);
 	api_error_clear(&err);
 	end(&f);
 }
@@ -173,7 +176,7 @@ static void test_create_proofs(void **state)
 	check_create(&(struct reply){429, "Retry-After: 0\r\n", ""}, -EDQUOT, true);
 }
 
-/* ---- repeating -------------------------------------------------------------------------- */
+/* ---- repeating  ---- */
 
 static void check_get(const struct reply *replies, int n, int result, int requests)
 {
@@ -193,10 +196,10 @@ static void check_get(const struct reply *replies, int n, int result, int reques
 }
 
 #define NOW "Retry-After: 0\r\n"
-#define CHECK_GET(result, requests, ...)                                                 \
-	do {                                                                             \
-		const struct reply list[] = {__VA_ARGS__};                               \
-		check_get(list, ARRAY_SIZE(list), result, requests);                     \
+#define CHECK_GET(result, requests, ...)                                               \
+	do {                                                                           \
+		const struct reply list[] = {__VA_ARGS__};                             \
+		check_get(list, ARRAY_SIZE(list), result, requests);                   \
 	} while (0)
 
 static void test_repeats(void **state)
@@ -209,10 +212,13 @@ static void test_repeats(void **state)
 	CHECK_GET(-ENOENT, 1, {404, NOW, ""});
 	CHECK_GET(-EIO, 1, {200, NULL, "junk"});
 	CHECK_GET(-EDQUOT, 1,
-		{429, NOW, "{\"error\":{\"message\":\"Your prepayment credits are depleted\"}}"});
+		{429, NOW,
+			"{\"error\":{\"message\":\"Your prepayment credits are "
+			"depleted\"}}"});
 	CHECK_GET(0, 2,
 		{429, NULL,
-			"{\"error\":{\"details\":[{\"@type\":\"x/google.rpc.RetryInfo\","
+			"{\"error\":{\"details\":[{\"@type\":\"x/"
+			"google.rpc.RetryInfo\","
 			"\"retryDelay\":\"0.01s\"}]}}"},
 		{200, NULL, JOB});
 }
@@ -252,9 +258,9 @@ static void test_check_key(void **state)
 	struct fixture f;
 	struct api_error err;
 
-	BEGIN(f,
-		{400, NULL,
-			"{\"error\":{\"code\":400,\"message\":\"API key not valid.\"}}"});
+	BEGIN(f, {400, NULL,
+			 "{\"error\":{\"code\":400,\"message\":\"API key not "
+			 "valid.\"}}"});
 	assert_int_equal(api_check_key(f.engine, 10, NULL, &err), -EACCES);
 	assert_string_equal(err.text, "API key not valid.");
 	api_error_clear(&err);
@@ -262,7 +268,7 @@ static void test_check_key(void **state)
 	end(&f);
 }
 
-/* ---- verbs --------------------------------------------------------------------------------- */
+/* ---- verbs  ---- */
 
 static void test_verbs(void **state)
 {
@@ -294,7 +300,8 @@ static void test_list_token(void **state)
 	struct api_batch_page p;
 	struct api_error err;
 
-	BEGIN(f, {200, NULL, "{\"operations\":[" JOB "],\"nextPageToken\":\"a/b&c=d\"}"});
+	BEGIN(f, {200, NULL,
+			 "{\"operations\":[" JOB "],\"nextPageToken\":\"a/b&c=d\"}"});
 	assert_int_equal(api_list(f.engine, NULL, NULL, &p, &err), 0);
 	assert_int_equal(p.n, 1);
 	assert_string_equal(p.next, "a/b&c=d");
@@ -305,7 +312,8 @@ static void test_list_token(void **state)
 	api_batch_page_clear(&p);
 	assert_int_equal(
 		httpd_count(&f.server,
-			"GET /v1beta/batches?pageSize=100&pageToken=a%2Fb%26c%3Dd HTTP"),
+			"GET /v1beta/batches?pageSize=100&pageToken=a%2Fb%26c%3Dd "
+			"HTTP"),
 		1);
 	end(&f);
 }
@@ -317,8 +325,10 @@ static void test_models_end(void **state)
 	char *names;
 
 	/* A server that never stops paging. */
-	BEGIN(f, {200, NULL, "{\"models\":[{\"name\":\"models/m\",\"supportedGenerationMethods\""
-			     ":[\"batchGenerateContent\"]}],\"nextPageToken\":\"again\"}"});
+	BEGIN(f, {200, NULL,
+			 "{\"models\":[{\"name\":\"models/"
+			 "m\",\"supportedGenerationMethods\""
+			 ":[\"batchGenerateContent\"]}],\"nextPageToken\":\"again\"}"});
 	assert_int_equal(api_models(f.engine, NULL, &names, &err), 0);
 	assert_true(strncmp(names, "m\nm\n", 4) == 0);
 	assert_true(httpd_requests(&f.server) <= 20);
@@ -337,20 +347,24 @@ static void test_download_request(void **state)
 	assert_string_equal(r.accept_range, "0-");
 	assert_int_equal(r.method, HTTP_GET);
 	assert_int_equal(
-		api_download_request("files/../x", path, sizeof path, NULL, &r), -EINVAL);
-	assert_int_equal(api_download_request("files/batch-x1", tiny, sizeof tiny, NULL, &r),
+		api_download_request("files/../x", path, sizeof path, NULL, &r),
+		-EINVAL);
+	assert_int_equal(
+		api_download_request("files/batch-x1", tiny, sizeof tiny, NULL, &r),
 		-ENAMETOOLONG);
 }
 
-/* ---- inline output ----------------------------------------------------------------------- */
+/* ---- inline output  ---- */
 
-#define INLINE                                                                           \
-	"{\"name\":\"batches/b1\",\"done\":true,\"metadata\":{\"state\":"                 \
-	"\"BATCH_STATE_SUCCEEDED\"},\"response\":{\"inlinedResponses\":{"                 \
-	"\"inlinedResponses\":[{\"response\":{\"x\":1},\"metadata\":{\"key\":\"a\"}},{"   \
+#define INLINE                                                                         \
+	"{\"name\":\"batches/b1\",\"done\":true,\"metadata\":{\"state\":"              \
+	"\"BATCH_STATE_SUCCEEDED\"},\"response\":{\"inlinedResponses\":{"              \
+	"\"inlinedResponses\":[{\"response\":{\"x\":1},\"metadata\":{\"key\":\"a\"}}," \
+	"{"                                                                            \
 	"\"error\":{\"code\":3},\"metadata\":{\"key\":\"b\"}}]}}}"
-#define LINES                                                                            \
-	"{\"response\":{\"x\":1},\"key\":\"a\"}\n{\"error\":{\"code\":3},\"key\":\"b\"}\n"
+#define LINES                                                                          \
+	"{\"response\":{\"x\":1},\"key\":\"a\"}\n{\"error\":{\"code\":3},\"key\":"     \
+	"\"b\"}\n"
 
 static void check_lines(int fd, const char *want)
 {
@@ -370,7 +384,8 @@ static void test_inline(void **state)
 
 	/* The first try breaks off within the list: its lines must not stay. */
 	BEGIN(f, {-1, NULL, INLINE}, {200, NULL, INLINE});
-	assert_int_equal(api_get(f.engine, "batches/b1", fd, NULL, &b, &lines, &err), 0);
+	assert_int_equal(
+		api_get(f.engine, "batches/b1", fd, NULL, &b, &lines, &err), 0);
 	assert_int_equal(lines, 2);
 	check_lines(fd, LINES);
 	assert_true(b.output_inline);
@@ -390,7 +405,7 @@ static void test_inline(void **state)
 	end(&f);
 }
 
-/* ---- against the emulator --------------------------------------------------------------- */
+/* ---- against the emulator  ---- */
 
 static struct api_batch await_end(struct engine *e, const char *id)
 {
@@ -409,8 +424,9 @@ static struct api_batch await_end(struct engine *e, const char *id)
 
 static void emulate(const char *const *args, bool file_output)
 {
-	static const char request[] = "{\"request\":{\"contents\":[{\"parts\":[{\"text\":"
-				      "\"hi\"}]}]},\"metadata\":{\"key\":\"k1\"}}";
+	static const char request[] =
+		"{\"request\":{\"contents\":[{\"parts\":[{\"text\":"
+		"\"hi\"}]}]},\"metadata\":{\"key\":\"k1\"}}";
 	struct emulator m;
 	struct engine *e;
 	struct api_error err;
@@ -428,8 +444,8 @@ static void emulate(const char *const *args, bool file_output)
 	assert_int_equal(api_models(e, NULL, &names, &err), 0);
 	assert_non_null(strstr(names, "gemini-2.5-flash\n"));
 	free(names);
-	if (api_create(e, "gemini-2.5-flash", "emulated", NULL, request, strlen(request),
-		    NULL, &b, &err) < 0)
+	if (api_create(e, "gemini-2.5-flash", "emulated", NULL, request,
+		    strlen(request), NULL, &b, &err) < 0)
 		fail_msg("%s", err.text);
 	snprintf(id, sizeof id, "%s", b.id);
 	api_batch_clear(&b);
@@ -463,14 +479,15 @@ static void emulate(const char *const *args, bool file_output)
 static void test_emulator(void **state)
 {
 	emulate((const char *[]){FAST, NULL}, false);
-	emulate((const char *[]){FAST, "--key", KEY, "--set", "output_kind=flat", "--set",
-			"state_spelling=job", "--set", "counts=number", NULL},
+	emulate((const char *[]){FAST, "--key", KEY, "--set", "output_kind=flat",
+			"--set", "state_spelling=job", "--set", "counts=number", NULL},
 		false);
 	emulate((const char *[]){FAST, "--set", "output_kind=file", "--set",
 			"state_spelling=bare", "--set", "output_where=response", NULL},
 		true);
-	emulate((const char *[]){FAST, "--set", "state_missing=on", "--set", "no_stats=on",
-			"--set", "pretty=off", "--set", "json_length=on", NULL},
+	emulate((const char *[]){FAST, "--set", "state_missing=on", "--set",
+			"no_stats=on", "--set", "pretty=off", "--set", "json_length=on",
+			NULL},
 		false);
 	emulate((const char *[]){FAST, "--prefix", "/gateway", NULL}, false);
 }
@@ -504,8 +521,9 @@ static void test_emulator_errors(void **state)
 static void test_emulator_oddities(void **state)
 {
 	static const char *const kinds[] = {"wrongtypes", "hugejson&bytes=20000000",
-		"deepjson&bytes=1000000", "garbage", "truncate&at=20", "html&status=200",
-		"html&status=500&count=9", "status&status=500&count=9", "cut&at=30&count=9"};
+		"deepjson&bytes=1000000", "garbage", "truncate&at=20",
+		"html&status=200", "html&status=500&count=9",
+		"status&status=500&count=9", "cut&at=30&count=9"};
 
 	if (!emulator_there())
 		skip();
@@ -518,7 +536,8 @@ static void test_emulator_oddities(void **state)
 		int r;
 
 		snprintf(fault, sizeof fault, "match=list&kind=%s", kinds[i]);
-		assert_true(emulator_start(&m, (const char *[]){"--fault", fault, NULL}));
+		assert_true(
+			emulator_start(&m, (const char *[]){"--fault", fault, NULL}));
 		e = engine_for(m.base);
 		r = api_list(e, NULL, NULL, &p, &err);
 		if (r == 0) {

@@ -33,13 +33,18 @@ static int parse_error(const char *text)
 static const char succeeded[] =
 	"{\"name\":\"batches/b1\",\"metadata\":{\"@type\":\"type.googleapis.com/"
 	"google.ai.generativelanguage.v1main.GenerateContentBatch\",\"model\":"
-	"\"models/gemini-2.5-flash\",\"displayName\":\"haiku\",\"inputConfig\":{\"fileName\":"
-	"\"files/f1\"},\"output\":{\"responsesFile\":\"files/batch-b1\"},\"createTime\":"
+	"\"models/"
+	"gemini-2.5-flash\",\"displayName\":\"haiku\",\"inputConfig\":{\"fileName\":"
+	"\"files/f1\"},\"output\":{\"responsesFile\":\"files/"
+	"batch-b1\"},\"createTime\":"
 	"\"2026-01-02T03:04:05.123456789Z\",\"endTime\":\"2026-01-02T03:05:05Z\","
-	"\"updateTime\":\"2026-01-02T03:05:04.5Z\",\"batchStats\":{\"requestCount\":\"3\","
+	"\"updateTime\":\"2026-01-02T03:05:04.5Z\",\"batchStats\":{\"requestCount\":"
+	"\"3\","
 	"\"successfulRequestCount\":\"2\",\"failedRequestCount\":\"1\"},\"state\":"
-	"\"BATCH_STATE_SUCCEEDED\",\"name\":\"batches/b1\"},\"done\":true,\"response\":{"
-	"\"@type\":\"x.GenerateContentBatchOutput\",\"responsesFile\":\"files/batch-b1\"}}";
+	"\"BATCH_STATE_SUCCEEDED\",\"name\":\"batches/"
+	"b1\"},\"done\":true,\"response\":{"
+	"\"@type\":\"x.GenerateContentBatchOutput\",\"responsesFile\":\"files/"
+	"batch-b1\"}}";
 
 static void test_succeeded(void **state)
 {
@@ -74,11 +79,15 @@ static void test_succeeded(void **state)
 static void test_variants(void **state)
 {
 	/* snake_case, counts as numbers, the batch itself instead of an Operation */
-	struct api_batch b = parse(
-		"{\"name\":\"batches/x\",\"display_name\":\"d\",\"input_config\":{\"file_name\":"
-		"\"files/in\"},\"output\":{\"responses_file\":\"files/out\"},\"batch_stats\":{"
-		"\"request_count\":4,\"pending_request_count\":4.0,\"failed_request_count\":\"x\""
-		"},\"state\":\"JOB_STATE_RUNNING\",\"create_time\":\"2026-01-02T03:04:05Z\"}");
+	struct api_batch b =
+		parse("{\"name\":\"batches/"
+		      "x\",\"display_name\":\"d\",\"input_config\":{\"file_name\":"
+		      "\"files/in\"},\"output\":{\"responses_file\":\"files/"
+		      "out\"},\"batch_stats\":{"
+		      "\"request_count\":4,\"pending_request_count\":4.0,\"failed_"
+		      "request_count\":\"x\""
+		      "},\"state\":\"JOB_STATE_RUNNING\",\"create_time\":\"2026-01-"
+		      "02T03:04:05Z\"}");
 
 	assert_string_equal(b.display, "d");
 	assert_string_equal(b.input_file, "files/in");
@@ -91,7 +100,8 @@ static void test_variants(void **state)
 	assert_int_equal(b.state, API_STATE_RUNNING);
 	api_batch_clear(&b);
 
-	b = parse("{\"name\":\"batches/x\",\"metadata\":{\"@type\":\"a.EmbedContentBatch\","
+	b = parse("{\"name\":\"batches/"
+		  "x\",\"metadata\":{\"@type\":\"a.EmbedContentBatch\","
 		  "\"displayName\":null,\"batchStats\":null}}");
 	assert_true(b.embedding);
 	assert_string_equal(b.display, "");
@@ -113,7 +123,8 @@ static const struct {
 } states[] = {
 	{JOB("\"state\":\"BATCH_STATE_PENDING\"", ""), API_STATE_PENDING,
 		"JOB_STATE_PENDING", false},
-	{JOB("\"state\":\"PENDING\"", ""), API_STATE_PENDING, "JOB_STATE_PENDING", false},
+	{JOB("\"state\":\"PENDING\"", ""), API_STATE_PENDING, "JOB_STATE_PENDING",
+		false},
 	{JOB("\"state\":\"BATCH_STATE_EXPIRED\"", ""), API_STATE_EXPIRED,
 		"JOB_STATE_EXPIRED", true},
 	{JOB("\"state\":\"BATCH_STATE_CANCELLED\"", ",\"error\":{\"code\":13}"),
@@ -134,10 +145,10 @@ static const struct {
 		API_STATE_FAILED, "JOB_STATE_FAILED", true},
 	{JOB("", ",\"done\":true,\"error\":{\"code\":1}"), API_STATE_CANCELLED,
 		"JOB_STATE_CANCELLED", true},
-	{JOB("\"state\":\"BATCH_STATE_RUNNING\"", ",\"done\":true"), API_STATE_SUCCEEDED,
-		"JOB_STATE_SUCCEEDED", true},
-	{JOB("\"state\":\"BATCH_STATE_RUNNING\"", ",\"done\":\"true\""), API_STATE_RUNNING,
-		"JOB_STATE_RUNNING", false},
+	{JOB("\"state\":\"BATCH_STATE_RUNNING\"", ",\"done\":true"),
+		API_STATE_SUCCEEDED, "JOB_STATE_SUCCEEDED", true},
+	{JOB("\"state\":\"BATCH_STATE_RUNNING\"", ",\"done\":\"true\""),
+		API_STATE_RUNNING, "JOB_STATE_RUNNING", false},
 };
 
 static void test_states(void **state)
@@ -155,7 +166,8 @@ static void test_states(void **state)
 
 static void test_errors(void **state)
 {
-	struct api_batch b = parse(JOB("", ",\"error\":{\"code\":8,\"message\":\"m\"}"));
+	struct api_batch b =
+		parse(JOB("", ",\"error\":{\"code\":8,\"message\":\"m\"}"));
 
 	assert_int_equal(b.error_code, 8);
 	assert_string_equal(b.error_text, "m");
@@ -174,13 +186,15 @@ static void test_errors(void **state)
 static void test_inlined(void **state)
 {
 	static const char *const texts[] = {
-		JOB("\"output\":{\"inlinedResponses\":{\"inlinedResponses\":[{\"response\":{"
+		JOB("\"output\":{\"inlinedResponses\":{\"inlinedResponses\":[{"
+		    "\"response\":{"
 		    "\"SECRET\":1}}]}}",
 			",\"response\":{\"inlinedResponses\":{\"inlinedResponses\":[{"
 			"\"SECRET\":1}]}}"),
 		JOB("\"output\":{\"inlinedResponses\":[{\"SECRET\":1}]}", ""),
 		JOB("\"output\":{\"inlined_responses\":[{\"SECRET\":1}]}", ""),
-		JOB("", ",\"response\":{\"inlinedEmbedContentResponses\":{\"inlinedResponses\""
+		JOB("", ",\"response\":{\"inlinedEmbedContentResponses\":{"
+			"\"inlinedResponses\""
 			":[{\"SECRET\":1}]}}"),
 		JOB("\"output\":{\"inlinedResponses\":{}}", ""),
 	};
@@ -253,10 +267,14 @@ static void test_models(void **state)
 {
 	static const char text[] =
 		"{\"models\":[{\"name\":\"models/one\",\"supportedGenerationMethods\":["
-		"\"generateContent\",\"batchGenerateContent\"]},{\"name\":\"models/two\","
-		"\"supportedGenerationMethods\":[\"embedContent\"]},{\"name\":\"models/bad\\nx\","
-		"\"supportedGenerationMethods\":[\"batchGenerateContent\"]},5,{\"name\":"
-		"\"models/three\",\"supported_generation_methods\":[1,\"batchGenerateContent\"]"
+		"\"generateContent\",\"batchGenerateContent\"]},{\"name\":\"models/"
+		"two\","
+		"\"supportedGenerationMethods\":[\"embedContent\"]},{\"name\":\"models/"
+		"bad\\nx\","
+		"\"supportedGenerationMethods\":[\"batchGenerateContent\"]},5,{"
+		"\"name\":"
+		"\"models/"
+		"three\",\"supported_generation_methods\":[1,\"batchGenerateContent\"]"
 		"}],\"nextPageToken\":\"\"}";
 	char *names = NULL, *next = NULL;
 	size_t size;
@@ -274,7 +292,8 @@ static void test_file(void **state)
 {
 	static const char text[] =
 		"{\"file\":{\"name\":\"files/abc\",\"mimeType\":\"application/jsonl\","
-		"\"sizeBytes\":\"1234\",\"expirationTime\":\"2026-01-02T03:04:05Z\",\"uri\":"
+		"\"sizeBytes\":\"1234\",\"expirationTime\":\"2026-01-02T03:04:05Z\","
+		"\"uri\":"
 		"\"https://example.com/v1beta/files/abc\",\"state\":\"ACTIVE\"}}";
 	struct api_file f;
 
@@ -286,18 +305,22 @@ static void test_file(void **state)
 	assert_true(f.active);
 	api_file_clear(&f);
 	assert_int_equal(
-		api_file_parse("{\"name\":\"files/a\",\"state\":\"PROCESSING\"}", 39, &f), 0);
+		api_file_parse(
+			"{\"name\":\"files/a\",\"state\":\"PROCESSING\"}", 39, &f),
+		0);
 	assert_false(f.active);
 	assert_false(f.failed);
 	assert_int_equal(f.size, -1);
 	api_file_clear(&f);
 	assert_int_equal(
-		api_file_parse("{\"name\":\"files/a\",\"state\":\"FAILED\"}", 35, &f), 0);
+		api_file_parse("{\"name\":\"files/a\",\"state\":\"FAILED\"}", 35, &f),
+		0);
 	assert_true(f.failed);
 	api_file_clear(&f);
 	assert_int_equal(api_file_parse("{}", 2, &f), -EPROTO);
 	assert_int_equal(api_file_parse(NULL, 0, &f), -EPROTO);
-	assert_int_equal(api_file_parse("{\"file\":{\"name\":\"f\"}}", 21, &f), -EPROTO);
+	assert_int_equal(
+		api_file_parse("{\"file\":{\"name\":\"f\"}}", 21, &f), -EPROTO);
 }
 
 static void test_deep(void **state)

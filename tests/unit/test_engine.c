@@ -14,7 +14,7 @@
 
 #define KEY "secret-key-0123456789"
 
-/* ---- one server and one engine a test ------------------------------------------ */
+/* ---- one server and one engine a test  ---- */
 
 struct fixture {
 	struct httpd server, other;
@@ -66,12 +66,13 @@ static struct http_request post(const void *body, size_t n)
 		.once = true};
 }
 
-static int run(struct fixture *f, const struct http_request *r, struct http_reply *reply)
+static int run(
+	struct fixture *f, const struct http_request *r, struct http_reply *reply)
 {
 	return engine_call(f->engine, r, &f->cancel, reply);
 }
 
-/* ---- bases and keys -------------------------------------------------------------- */
+/* ---- bases and keys  ---- */
 
 static int try_new(const char *base, const char *key)
 {
@@ -103,12 +104,13 @@ static void test_new_refuses(void **state)
 	assert_int_equal(try_new("http://localhost", NULL), 0);
 }
 
-/* ---- plain calls ------------------------------------------------------------------ */
+/* ---- plain calls  ---- */
 
 static bool ok_handler(struct httpd *h, int fd, struct httpd_request *r)
 {
 	return httpd_reply(fd, 200,
-		"ETag: \"abc\"\r\nDate: Fri, 02 Jan 2026 03:04:05 GMT\r\nRetry-After: 7\r\n"
+		"ETag: \"abc\"\r\nDate: Fri, 02 Jan 2026 03:04:05 GMT\r\nRetry-After: "
+		"7\r\n"
 		"Content-Range: bytes 5-9/123\r\nX-Goog-Upload-Status: active\r\n"
 		"x-goog-upload-size-received: 42\r\n",
 		"hello");
@@ -161,12 +163,16 @@ static void test_base_path(void **state)
 	assert_int_equal(httpd_count(&f.server, "GET /gate/way/v1beta/models "), 1);
 	/* An upload session keeps its path, loses its host, and gets no key. */
 	r = (struct http_request){.method = HTTP_POST,
-		.session_url = "https://upload.example.com/upload/v1beta/files?upload_id=x",
-		.body_fd = -1, .no_key = true, .deadline = 20};
+		.session_url =
+			"https://upload.example.com/upload/v1beta/files?upload_id=x",
+		.body_fd = -1,
+		.no_key = true,
+		.deadline = 20};
 	assert_int_equal(run(&f, &r, &p), 0);
 	http_reply_clear(&p);
 	assert_int_equal(
-		httpd_count(&f.server, "POST /upload/v1beta/files?upload_id=x HTTP"), 1);
+		httpd_count(&f.server, "POST /upload/v1beta/files?upload_id=x HTTP"),
+		1);
 	assert_int_equal(httpd_count(&f.server, KEY), 1);
 	assert_int_equal(httpd_count(&f.server, "Expect:"), 0);
 	end(&f);
@@ -187,7 +193,7 @@ static void test_bad_headers(void **state)
 	end(&f);
 }
 
-/* ---- redirects -------------------------------------------------------------------- */
+/* ---- redirects  ---- */
 
 static bool target_handler(struct httpd *h, int fd, struct httpd_request *r)
 {
@@ -303,7 +309,49 @@ static void test_no_redirect_of_post(void **state)
 	end_redirects(&f);
 }
 
-/* ---- how far it got ----------------------------------------------------------------- */
+/* ---- proxies  ---- */
+
+static const char *const proxy_names[] = {"http_proxy", "https_proxy", "all_proxy"};
+
+static bool proxy_handler(struct httpd *h, int fd, struct httpd_request *r)
+{
+	httpd_reply(fd, 403, "", "no");
+	return false;
+}
+
+static void test_proxies(void **state)
+{
+	struct fixture f;
+	struct http_request r = get("/x");
+	struct http_reply p;
+	struct engine *e;
+
+	begin(&f, ok_handler);
+	httpd_start(&f.other, proxy_handler);
+	for (size_t i = 0; i < ARRAY_SIZE(proxy_names); i++)
+		setenv(proxy_names[i], f.other.base, 1);
+	/* Plain http never goes through one. */
+	assert_int_equal(run(&f, &r, &p), 0);
+	http_reply_clear(&p);
+	assert_int_equal(httpd_requests(&f.other), 0);
+	/* https may, but the proxy does not see the key, and what it says is no reply
+	 * of the API. */
+	e = engine_for("https://api.example.com");
+	r = post("abc", 3);
+	assert_int_equal(engine_call(e, &r, NULL, &p), -EHOSTUNREACH);
+	assert_int_equal(p.sent, HTTP_NOT_SENT);
+	assert_int_equal(p.status, 0);
+	http_reply_clear(&p);
+	assert_int_equal(httpd_count(&f.other, "CONNECT api.example.com:443"), 1);
+	assert_int_equal(httpd_count(&f.other, KEY), 0);
+	engine_free(e);
+	for (size_t i = 0; i < ARRAY_SIZE(proxy_names); i++)
+		unsetenv(proxy_names[i]);
+	httpd_stop(&f.other);
+	end(&f);
+}
+
+/* ---- how far it got  ---- */
 
 static bool drop_handler(struct httpd *h, int fd, struct httpd_request *r)
 {
@@ -460,7 +508,7 @@ static void test_early_reply(void **state)
 	end(&f);
 }
 
-/* ---- bodies from files --------------------------------------------------------------- */
+/* ---- bodies from files  ---- */
 
 static bool echo_handler(struct httpd *h, int fd, struct httpd_request *r)
 {
@@ -520,7 +568,7 @@ static void test_body_fd(void **state)
 	free(bytes);
 }
 
-/* ---- replies that are too much -------------------------------------------------------- */
+/* ---- replies that are too much  ---- */
 
 static bool endless_handler(struct httpd *h, int fd, struct httpd_request *r)
 {
@@ -534,7 +582,8 @@ static bool endless_handler(struct httpd *h, int fd, struct httpd_request *r)
 		return false;
 	}
 	if (strstr(r->head, "/interim"))
-		while (httpd_print(fd, "HTTP/1.1 102 Wait\r\nX: %.1000s\r\n\r\n", chunk))
+		while (httpd_print(
+			fd, "HTTP/1.1 102 Wait\r\nX: %.1000s\r\n\r\n", chunk))
 			;
 	httpd_print(fd, "HTTP/1.1 %s\r\n\r\n",
 		strstr(r->head, "/error") ? "500 Bad" : "200 OK");
@@ -572,13 +621,13 @@ static void test_caps(void **state)
 	end(&f);
 }
 
-/* ---- gzip ------------------------------------------------------------------------------ */
+/* ---- gzip  ---- */
 
 /* gzip of SQUEEZED */
 #define SQUEEZED "squeezed squeezed squeezed"
 static const unsigned char squeezed[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 0x2b, 0x2e,
-	0x2c, 0x4d, 0x4d, 0xad, 0x4a, 0x4d, 0x51, 0x28, 0x46, 0x67, 0, 0, 0x46, 0x8f, 0xd8,
-	0x1a, 0x1a, 0, 0, 0};
+	0x2c, 0x4d, 0x4d, 0xad, 0x4a, 0x4d, 0x51, 0x28, 0x46, 0x67, 0, 0, 0x46, 0x8f,
+	0xd8, 0x1a, 0x1a, 0, 0, 0};
 
 static bool gzip_handler(struct httpd *h, int fd, struct httpd_request *r)
 {
@@ -666,7 +715,7 @@ static void test_callback_breaks_off(void **state)
 	end(&f);
 }
 
-/* ---- error texts and the key ----------------------------------------------------------- */
+/* ---- error texts and the key  ---- */
 
 static bool echo_key_handler(struct httpd *h, int fd, struct httpd_request *r)
 {
@@ -688,7 +737,7 @@ static void test_key_masked(void **state)
 	end(&f);
 }
 
-/* ---- time, cancelling, stopping ---------------------------------------------------------- */
+/* ---- time, cancelling, stopping  ---- */
 
 static bool slow_handler(struct httpd *h, int fd, struct httpd_request *r)
 {
@@ -857,7 +906,7 @@ static void test_backoff(void **state)
 	}
 }
 
-/* ---- many at once, aborted from all sides -------------------------------------------------- */
+/* ---- many at once, aborted from all sides  ---- */
 
 struct crowd {
 	atomic_int done, cancelled;
@@ -937,6 +986,7 @@ int main(void)
 		cmocka_unit_test(test_redirect_home_with_key),
 		cmocka_unit_test(test_redirect_limits),
 		cmocka_unit_test(test_no_redirect_of_post),
+		cmocka_unit_test(test_proxies),
 		cmocka_unit_test(test_sent_refused_connection),
 		cmocka_unit_test(test_sent_no_name),
 		cmocka_unit_test(test_sent_no_tls),

@@ -79,20 +79,24 @@ static void test_passes(void **state)
 static void test_hopeless(void **state)
 {
 	assert_false(errors_hopeless(NULL));
-	assert_false(errors_hopeless("You exceeded your current quota, please check your "
-				     "plan and billing details."));
+	assert_false(
+		errors_hopeless("You exceeded your current quota, please check your "
+				"plan and billing details."));
 	assert_false(errors_hopeless(
 		"You exceeded your current quota, please check your plan and billing "
 		"details. For more information on this error, head to: "
 		"https://ai.google.dev/gemini-api/docs/billing."));
-	assert_false(errors_hopeless("Resource has been exhausted (e.g. check quota)."));
-	assert_true(errors_hopeless("Your prepayment credits are depleted. Please go to "
-				    "AI Studio to manage your project and billing."));
-	assert_true(errors_hopeless("Your project has exceeded its monthly spending cap."));
+	assert_false(
+		errors_hopeless("Resource has been exhausted (e.g. check quota)."));
+	assert_true(
+		errors_hopeless("Your prepayment credits are depleted. Please go to "
+				"AI Studio to manage your project and billing."));
+	assert_true(
+		errors_hopeless("Your project has exceeded its monthly spending cap."));
 	assert_true(errors_hopeless("Billing is disabled."));
 }
 
-/* ---- whole replies --------------------------------------------------------------- */
+/* ---- whole replies  ---- */
 
 static struct api_error of(long status, const char *body)
 {
@@ -107,7 +111,8 @@ static struct api_error of(long status, const char *body)
 }
 
 static const char bad_key[] =
-	"{\"error\":{\"code\":400,\"message\":\"API key not valid. Please pass a valid API "
+	"{\"error\":{\"code\":400,\"message\":\"API key not valid. Please pass a valid "
+	"API "
 	"key.\",\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":"
 	"\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"API_KEY_INVALID\","
 	"\"domain\":\"googleapis.com\"},{\"@type\":"

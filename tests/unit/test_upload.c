@@ -14,25 +14,30 @@
 #include "util.h"
 
 #define KEY "secret-key-0123456789"
-#define FILE_JSON                                                                        \
+#define FILE_JSON                                                                      \
 	"{\"file\":{\"name\":\"files/f1\",\"sizeBytes\":\"0\",\"state\":\"ACTIVE\"}}"
-#define MIME_JSON                                                                        \
-	"{\"error\":{\"code\":400,\"message\":\"Unsupported MIME type: application/jsonl\"," \
+#define MIME_JSON                                                                      \
+	"{\"error\":{\"code\":400,\"message\":\"Unsupported MIME type: "               \
+	"application/jsonl\","                                                         \
 	"\"status\":\"INVALID_ARGUMENT\"}}"
 
-/* ---- an upload service that follows a script ---------------------------------------- */
+/* ---- an upload service that follows a script  ---- */
 
 enum step {
 	GOOD,       /* as it should be */
 	DROP,       /* closed without an answer, nothing done */
 	DROP_AFTER, /* done, then closed without an answer */
 	HALF,       /* half of the bytes taken, then reset */
-	E400, E404, E412, E429, E503,
+	E400,
+	E404,
+	E412,
+	E429,
+	E503,
 	E400_FINAL,
-	MIME,       /* 400: MIME type refused */
-	NO_URL,     /* start: 200 without an upload URL */
-	NAMELESS,   /* done, but the reply names no file */
-	NO_STATUS,  /* 200, nothing else */
+	MIME,      /* 400: MIME type refused */
+	NO_URL,    /* start: 200 without an upload URL */
+	NAMELESS,  /* done, but the reply names no file */
+	NO_STATUS, /* 200, nothing else */
 	CANCELLED,
 	TOO_MUCH,   /* query: more received than there is */
 	PROCESSING, /* the file is not ready yet */
@@ -67,7 +72,8 @@ static bool answer(struct service *s, int fd, int status, const char *upload_sta
 	char headers[256];
 
 	snprintf(headers, sizeof headers, "X-Goog-Upload-Status: %s\r\n%s%lld%s",
-		upload_status, *upload_status ? "X-Goog-Upload-Size-Received: " : "X-N: ",
+		upload_status,
+		*upload_status ? "X-Goog-Upload-Size-Received: " : "X-N: ",
 		(long long)s->have, "\r\n");
 	return httpd_reply(fd, status, *upload_status ? headers : "", body);
 }
@@ -78,11 +84,16 @@ static bool misbehave(struct service *s, int fd, int step, bool *ret_more)
 		int step, status;
 		const char *upload_status, *body;
 	} replies[] = {
-		{E400, 400, "active", "{}"}, {E412, 412, "active", "{}"},
-		{E404, 404, "", "<html>gone</html>"}, {E429, 429, "", "{}"},
-		{E503, 503, "", "busy"}, {E400_FINAL, 400, "final", "{}"},
-		{MIME, 400, "final", MIME_JSON}, {NO_URL, 200, "active", "{}"},
-		{NO_STATUS, 200, "", "{}"}, {CANCELLED, 200, "cancelled", ""},
+		{E400, 400, "active", "{}"},
+		{E412, 412, "active", "{}"},
+		{E404, 404, "", "<html>gone</html>"},
+		{E429, 429, "", "{}"},
+		{E503, 503, "", "busy"},
+		{E400_FINAL, 400, "final", "{}"},
+		{MIME, 400, "final", MIME_JSON},
+		{NO_URL, 200, "active", "{}"},
+		{NO_STATUS, 200, "", "{}"},
+		{CANCELLED, 200, "cancelled", ""},
 	};
 
 	*ret_more = false;
@@ -140,7 +151,8 @@ static bool on_piece(struct service *s, int fd, struct httpd_request *r, int ste
 		httpd_body(fd, r, r->length);
 		return more;
 	}
-	if (!offset || atoll(offset + 15) != s->have || s->have + r->length != s->size) {
+	if (!offset || atoll(offset + 15) != s->have ||
+		s->have + r->length != s->size) {
 		httpd_body(fd, r, r->length);
 		return answer(s, fd, 400, "active", "{}");
 	}
@@ -175,8 +187,9 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *r)
 
 	if (strstr(r->head, "GET /v1beta/files/f1"))
 		return httpd_reply(fd, 200, "",
-			s->gets++ ? FILE_JSON : "{\"name\":\"files/f1\",\"state\":"
-						"\"PROCESSING\"}");
+			s->gets++ ? FILE_JSON
+				  : "{\"name\":\"files/f1\",\"state\":"
+				    "\"PROCESSING\"}");
 	if (strcasestr(r->head, "Upload-Command: start")) {
 		httpd_body(fd, r, r->length);
 		return on_start(s, fd, r, step);
@@ -191,7 +204,7 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *r)
 	return on_piece(s, fd, r, step);
 }
 
-/* ---- the other side -------------------------------------------------------------------- */
+/* ---- the other side  ---- */
 
 static int on_session(void *arg, const char *url)
 {
@@ -284,7 +297,8 @@ static void check(const int *script, int result, int sessions, int requests)
 
 	begin(&s, script, 300000);
 	r = run(&s, "", &err);
-	if (r != result || s.sessions != sessions || httpd_requests(&s.server) != requests)
+	if (r != result || s.sessions != sessions ||
+		httpd_requests(&s.server) != requests)
 		fail_msg("%d, %d sessions, %d requests: %s", r, s.sessions,
 			httpd_requests(&s.server), err.text);
 	if (r == 0) {
@@ -361,8 +375,8 @@ static void test_refusals(void **state)
 	static const int forever[] = {E404, E404, END};
 
 	check(forever, -ENOENT, 0, 1);
-	check((int[]){GOOD, E400_FINAL, GOOD, E400_FINAL, GOOD, E400_FINAL, END}, -EINVAL,
-		3, 6);
+	check((int[]){GOOD, E400_FINAL, GOOD, E400_FINAL, GOOD, E400_FINAL, END},
+		-EINVAL, 3, 6);
 }
 
 static void test_processing(void **state)
@@ -436,7 +450,7 @@ static void test_cancel(void **state)
 	end(&s);
 }
 
-/* ---- against the emulator ------------------------------------------------------------------ */
+/* ---- against the emulator  ---- */
 
 static void emulate(const char *const *args)
 {
@@ -479,8 +493,8 @@ static void test_emulator(void **state)
 
 static void test_emulator_public_host(void **state)
 {
-	emulate((const char *[]){
-		"--set", "public_host=https://generativelanguage.googleapis.com", NULL});
+	emulate((const char *[]){"--set",
+		"public_host=https://generativelanguage.googleapis.com", NULL});
 }
 
 static void test_emulator_faults(void **state)

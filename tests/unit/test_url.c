@@ -134,7 +134,8 @@ static void test_redirect(void **state)
 		if (url_redirect(&b, redirects[i].url, &home))
 			v = home ? HOME : AWAY;
 		if (v != redirects[i].verdict)
-			fail_msg("%s -> %s: %d", redirects[i].base, redirects[i].url, v);
+			fail_msg(
+				"%s -> %s: %d", redirects[i].base, redirects[i].url, v);
 		url_base_clear(&b);
 	}
 }
@@ -191,8 +192,8 @@ static void test_loopback(void **state)
 
 static void test_escape(void **state)
 {
-	_cleanup_free_ char *a = url_escape("aZ0-._~"), *b = url_escape("a/b&c=d %\n\xc3\xa4"),
-			    *c = url_escape("");
+	_cleanup_free_ char *a = url_escape("aZ0-._~"),
+			    *b = url_escape("a/b&c=d %\n\xc3\xa4"), *c = url_escape("");
 
 	assert_string_equal(a, "aZ0-._~");
 	assert_string_equal(b, "a%2Fb%26c%3Dd%20%25%0A%C3%A4");

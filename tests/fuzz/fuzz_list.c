@@ -1,0 +1,63 @@
+/* Pages of the lists, of jobs and of models, of any bytes. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api_parse.h"
+#include "util.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void check(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "failed: %s\n", what);
+	abort();
+}
+
+static void jobs(const char *text, size_t n)
+{
+	struct api_batch_page p;
+	int r = api_page_parse(text, n, "asked", &p);
+
+	check(r == 0 || r == -EPROTO, "error of jobs");
+	if (r < 0)
+		return;
+	for (size_t i = 0; i < p.n; i++)
+		check(util_id_valid(p.batches[i].id, "batches/"), "id");
+	check(!p.next || (*p.next && strcmp(p.next, "asked") != 0), "token");
+	api_batch_page_clear(&p);
+}
+
+static void check_names(const char *names)
+{
+	for (const char *end; *names; names = end + 1) {
+		end = strchr(names, '\n');
+		check(end != NULL, "last line ends");
+		check(strspn(names, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789_.-") == (size_t)(end - names),
+			"name");
+	}
+}
+
+static void models(const char *text, size_t n)
+{
+	char *names = NULL, *next = NULL;
+	size_t size;
+	FILE *out = open_memstream(&names, &size);
+	int r = api_models_parse(text, n, out, &next);
+
+	fclose(out);
+	check(r == 0 || r == -EPROTO, "error of models");
+	check_names(names);
+	free(names);
+	free(next);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	jobs((const char *)data, n);
+	models((const char *)data, n);
+	return 0;
+}
