@@ -97,12 +97,12 @@ teardown() { stop_all; }
 	eventually online
 }
 
-@test "status names unsent work" {
+@test "status tells of unsent work" {
 	stop_emulator
 	remount_jobs -o submit=background
 	draft x
 	requests 1 >"$MNT/x/requests.jsonl"
-	eventually grep -q x "$B/status"
+	becomes 1 value_of unsent "$B/status"
 }
 
 @test "nothing can be made, removed or renamed in .batchfs" {

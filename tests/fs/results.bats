@@ -269,7 +269,8 @@ lazy_job() { # NAME LINES
 	make_foreign_job f 7
 	eventually test -d "$MNT/f"
 	ended f
-	same "k1 k2 k3 k4 k5 k6 k7" "$(jq -r .key "$MNT/f/results.jsonl" | sort | xargs)"
+	cat "$MNT/f/results.jsonl" >"$HOME/got"
+	same "k1 k2 k3 k4 k5 k6 k7" "$(jq -r .key "$HOME/got" | sort | xargs)"
 	eventually sh -c 'ls "$1" | grep -q results.jsonl' - "$MNT/f"
 	same "$(stat -c %s "$MNT/f/results.jsonl")" "$(wc -c <"$MNT/f/results.jsonl")"
 	remount_jobs

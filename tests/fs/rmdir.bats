@@ -45,7 +45,7 @@ teardown() { stop_all; }
 	knob pending=1000 cancel_delay=2
 	submit_job a
 	rmdir "$MNT/a"
-	contains "$(cat "$MNT/.batchfs/status")" a
+	same 1 "$(value_of removing "$MNT/.batchfs/status")"
 	remount_jobs
 	[ ! -e "$MNT/a" ]
 	becomes 0 jobs_at_api
@@ -118,7 +118,9 @@ teardown() { stop_all; }
 	local pid=$!
 	sleep 0.3
 	rmdir "$MNT/a"
-	run -1 wait $pid
+	local status=0
+	wait $pid || status=$?
+	same 1 $status
 	contains "$(cat "$HOME/out")" "No such file"
 }
 

@@ -147,7 +147,9 @@ pending_request_count 0" "$(cat "$MNT/${k%=*}-${k#*=}/stats")"
 	local pid=$!
 	sleep 0.3
 	api DELETE "/v1beta/$id"
-	run -1 wait $pid
+	local status=0
+	wait $pid || status=$?
+	same 1 $status
 	contains "$(cat "$HOME/out")" "No such file"
 }
 
