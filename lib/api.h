@@ -15,7 +15,8 @@
 
 #include "engine.h"
 
-/* What went wrong, in full. Clear it with api_error_clear. */
+/* What went wrong, in full. Every function overwrites it, also on success: clear what
+ * an earlier call has left with api_error_clear. */
 struct api_error {
 	int err;        /* negative errno */
 	long status;    /* HTTP, 0: no reply */
