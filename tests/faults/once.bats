@@ -130,7 +130,7 @@ one_job() {
 	eventually state_is a UPLOADING
 	kill -TERM $cp
 	wait $cp || true
-	state_is a DRAFT
+	eventually state_is a DRAFT
 	same 0 "$(calls create)"
 	cmp "$IN" "$J"
 	echo submit >"$MNT/a/ctl"

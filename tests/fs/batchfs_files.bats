@@ -94,7 +94,8 @@ teardown() { stop_all; }
 	run ! cp <(requests 1) "$MNT/x/requests.jsonl"
 	eventually offline
 	start_emulator
-	eventually online
+	# Nobody looking, no calls: so somebody looks.
+	eventually sh -c 'ls "$1"; grep -q "^online yes" "$1/.batchfs/status"' - "$MNT"
 }
 
 @test "status tells of unsent work" {

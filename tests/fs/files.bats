@@ -15,7 +15,7 @@ seconds() { date -d "$1" +%s; }
 	for f in "$MNT"/a/{state,stats,model,id,job.json,ctl} "$MNT"/d/{state,stats,model,ctl} \
 		"$MNT"/.batchfs/{README,status,jobs}; do
 		echo "$f"
-		cp "$f" "$HOME/copy"
+		cp -f "$f" "$HOME/copy"
 		same "" "$(tail -c 1 "$HOME/copy" | tr -d '\n')"
 	done
 	# Those that do not change between two looks.

@@ -322,8 +322,10 @@ start() {
 @test "one process per state_dir: host, pid and mountpoint of the other are told" {
 	mount_jobs
 	mkdir "$HOME/other"
-	M=$HOME/other refuses "$(uname -n)" "$FS_PID" "$M" -- "$HOME/other"
-	ls "$M"
+	local first=$M
+	M=$HOME/other
+	refuses "$(uname -n)" "$FS_PID" "$first" -- "$M"
+	ls "$first"
 }
 
 @test "a state_dir that cannot be written" {
