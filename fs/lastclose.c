@@ -32,9 +32,11 @@
  *    message) but not without a FLUSH, WRITE or OPEN of the file if its giver does
  *    not keep it: those raise `generation`, and the look is repeated.
  *
- * 3. What cannot be seen? A process of another user. It counts when it can have
- *    inherited the file: when it is the closer or an opener, or was started after
- *    the file was first opened. Then nobody can tell, and nothing is submitted.
+ * 3. What cannot be seen? A process of another user. It counts when it is the closer
+ *    or an opener, or can have inherited the file: it was started after the file was
+ *    first opened, and it descends from an opener or may be an orphan that did. Then
+ *    nobody can tell, and nothing is submitted. (That it is younger is not enough: on
+ *    most machines some service has been started since.)
  *    What FUSE itself knows is exact: how many open file descriptions there are,
  *    each ended by one RELEASE. If another one remains although no holder was found
  *    (a descriptor in flight inside a socket, or registered with io_uring), it is
@@ -61,7 +63,7 @@
 #include "tree.h"
 
 #define WRITERS 16
-#define OPENERS ARRAY_SIZE(((struct proc_question *)0)->openers)
+#define OPENERS ARRAY_SIZE(((struct proc_question *)0)->origins)
 #define TRIES 20
 
 struct writer {
@@ -78,7 +80,7 @@ struct wfile {
 	bool pending; /* something was written and no close has decided */
 	struct writer writers[WRITERS];
 	unsigned writer_count;
-	pid_t openers[OPENERS];
+	struct proc_origin openers[OPENERS];
 	unsigned opener_count;
 	uint64_t since; /* proc_ticks of the first open */
 };
@@ -153,29 +155,31 @@ static struct wfile *add(struct closes *c, fuse_ino_t ino)
 
 /* Under the lock. The ninth opener overwrites the first: an opener that is still
  * there and can be looked into is found by the scan all the same. */
-static void add_opener(struct wfile *f, pid_t process)
+static void add_opener(struct wfile *f, const struct proc_origin *o)
 {
 	for (unsigned i = 0; i < OPENERS; i++)
-		if (f->openers[i] == process)
+		if (f->openers[i].process == o->process)
 			return;
-	f->openers[f->opener_count++ % OPENERS] = process;
+	f->openers[f->opener_count++ % OPENERS] = *o;
 }
 
 int closes_open(
 	struct mount *m, struct close_handle *h, fuse_ino_t ino, bool append, pid_t tid)
 {
 	struct closes *c = m->closes;
-	pid_t process = m->o->submit == SUBMIT_CTL ? tid : proc_process_of(tid);
+	struct proc_origin origin = {.process = tid};
 	struct wfile *f;
 
+	if (m->o->submit != SUBMIT_CTL)
+		proc_origin(tid, &origin);
 	pthread_mutex_lock(&c->lock);
 	f = add(c, ino);
 	if (f) {
 		f->handles++;
 		f->refs++;
 		f->generation++;
-		add_opener(f, process);
-		*h = (struct close_handle){f, process, append};
+		add_opener(f, &origin);
+		*h = (struct close_handle){f, append};
 	}
 	pthread_mutex_unlock(&c->lock);
 	return f ? 0 : -ENOMEM;
@@ -263,7 +267,7 @@ static enum proc_holder look(struct closes *c, struct wfile *f, pid_t closer,
 	enum proc_holder found;
 
 	pthread_mutex_lock(&c->lock);
-	memcpy(q.openers, f->openers, sizeof q.openers);
+	memcpy(q.origins, f->openers, sizeof q.origins);
 	q.since = f->since;
 	*ret_generation = f->generation;
 	pthread_mutex_unlock(&c->lock);
@@ -314,32 +318,14 @@ static enum proc_holder who_else(
 	return HOLDER_SOME; /* it is in use all the time */
 }
 
-static const char by_hand[] = "When requests.jsonl is complete: echo submit > ctl";
-
-static void explain(struct gb_job *job, const char *fmt, ...) _printf_(2, 3);
-static void explain(struct gb_job *job, const char *fmt, ...)
-{
-	_cleanup_free_ char *why = NULL;
-	_cleanup_free_ char *text = NULL;
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(&why, fmt, ap) < 0)
-		why = NULL;
-	va_end(ap);
-	text = why ? format("not submitted: %s\n%s\n", why, by_hand) : NULL;
-	gb_job_explain(job, text ? text : by_hand);
-}
-
 static void taint(struct gb_file *file, const char *how, int code)
 {
 	_cleanup_free_ char *why = format(
-		"not submitted: a program that was writing requests.jsonl %s %d, so "
-		"it may be incomplete\n"
-		"Write it again, or if it is complete: echo submit > ctl\n",
+		"not submitted: a program that was writing requests.jsonl %s %d, "
+		"so it may be incomplete",
 		how, code);
 
-	gb_file_taint(file, why ? why : by_hand);
+	gb_file_taint(file, why ? why : "not submitted: its writer failed");
 }
 
 /* What the closer's own end says of the content: true when it is known. */
@@ -413,11 +399,15 @@ int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 	if (gb_file_tainted(file))
 		return 0; /* whoever failed has been told, and error tells the rest */
 	if (found == HOLDER_UNKNOWN || !seen || !process) {
-		explain(job, "a process that cannot be looked into may still write it");
+		gb_job_explain(job,
+			"not submitted: a process of another user may still write to "
+			"requests.jsonl");
 		return -EBUSY;
 	}
 	if (h->append) {
-		explain(job, "it was opened for appending, so more may follow");
+		gb_job_explain(job, "not submitted: requests.jsonl was opened for "
+				    "appending, so more "
+				    "may follow");
 		return 0;
 	}
 	return 1;

@@ -14,7 +14,6 @@ struct wfile;
 /* Part of an open handle. */
 struct close_handle {
 	struct wfile *file; /* NULL: not open for writing */
-	pid_t opener;       /* process; 0: cannot be seen */
 	bool append;
 };
 

@@ -15,6 +15,6 @@ void log_open(bool debug);
 /* From now on to syslog. */
 void log_to_syslog(void);
 void log_line(int priority, const char *fmt, ...) _printf_(2, 3);
-void log_vline(int priority, const char *fmt, va_list ap);
+void log_vline(int priority, const char *fmt, va_list ap) _printf_(2, 0);
 
 #endif

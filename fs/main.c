@@ -53,7 +53,8 @@ static void on_changed(void *arg, uint32_t slot, unsigned what)
 	notify_changed(arg, slot, what);
 }
 
-static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
+static _printf_(2, 0) void on_fuse_log(
+	enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t n;

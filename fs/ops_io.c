@@ -48,13 +48,23 @@ static char *thread_buffer(size_t size)
 
 /* ---- READ ------------------------------------------------------------------------ */
 
+/* From a copy: as soon as the kernel has it the handle may be closed, text and all,
+ * and thread checkers look at what is replied afterwards. */
 static void reply_text(
 	fuse_req_t req, const char *text, size_t len, size_t size, off_t off)
 {
-	if ((size_t)off >= len)
-		fuse_reply_buf(req, NULL, 0);
-	else
-		fuse_reply_buf(req, text + off, size < len - off ? size : len - off);
+	size_t n = (size_t)off < len ? len - off : 0;
+	char *copy;
+
+	if (n > size)
+		n = size;
+	copy = thread_buffer(n);
+	if (!copy) {
+		ops_err(req, -ENOMEM);
+		return;
+	}
+	memcpy(copy, text + (n ? off : 0), n);
+	fuse_reply_buf(req, copy, n);
 }
 
 /* Up to size bytes of fd at off: short at the end only. */
@@ -266,10 +276,9 @@ static int write_file(struct mount *m, struct handle *h, const char *buf, size_t
 	err = gb_file_write(h->file, buf, size, off);
 	if (!err || err == -EROFS)
 		return err;
-	why = format("not submitted: writing it failed: %s\n"
-		     "Write it again, or if it is complete: echo submit > ctl\n",
-		strerror(-err));
-	gb_file_taint(h->file, why ? why : "not submitted: writing it failed\n");
+	why = format(
+		"not submitted: writing requests.jsonl failed: %s", strerror(-err));
+	gb_file_taint(h->file, why ? why : "not submitted: writing it failed");
 	return err;
 }
 

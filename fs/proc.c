@@ -26,6 +26,7 @@ static const uint64_t interrupting =
 
 struct stat_line {
 	char state;
+	pid_t parent;
 	unsigned flags;
 	unsigned threads;
 	uint64_t start;
@@ -88,7 +89,9 @@ static bool parse_stat(const char *text, struct stat_line *ret)
 	for (int i = 3; i <= 52; i++) {
 		unsigned long long n = i == 3 ? 0 : strtoull(p, &end, 10);
 
-		if (i == 9)
+		if (i == 4)
+			s.parent = n;
+		else if (i == 9)
 			s.flags = n;
 		else if (i == 20)
 			s.threads = n;
@@ -258,19 +261,93 @@ static int holds_in_threads(pid_t pid, uint64_t ino)
 	return found;
 }
 
+/* ---- who may have inherited it -----------------------------------------------------
+ */
+
+/* A number for the control group a process is in; 0 when it cannot be told. */
+static uint64_t cgroup_of(pid_t pid)
+{
+	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+	char buf[4096];
+
+	if (slurp_of(pid, "cgroup", buf, sizeof buf))
+		return 0;
+	for (const char *p = buf; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 0x100000001b3;
+	return hash;
+}
+
+void proc_origin(pid_t tid, struct proc_origin *ret)
+{
+	struct proc_origin o = {.process = proc_process_of(tid)};
+	struct stat_line s;
+	pid_t pid = o.process;
+
+	for (size_t i = 0; pid && i < ARRAY_SIZE(o.kin) && !read_stat(pid, &s); i++)
+		pid = o.kin[i] = s.parent;
+	if (o.process)
+		o.cgroup = cgroup_of(o.process);
+	*ret = o;
+}
+
+static bool is_opener(const struct proc_question *q, pid_t pid)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(q->origins); i++)
+		if (q->origins[i].process == pid)
+			return true;
+	return false;
+}
+
+static bool is_kin(const struct proc_origin *o, pid_t pid)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(o->kin); i++)
+		if (o->kin[i] == pid)
+			return true;
+	return false;
+}
+
+/* Whether ancestor may have adopted pid, a descendant of an opener's. */
+static bool may_be_adopted(const struct proc_question *q, pid_t pid, pid_t ancestor)
+{
+	uint64_t cgroup = cgroup_of(pid);
+
+	for (size_t i = 0; i < ARRAY_SIZE(q->origins); i++) {
+		const struct proc_origin *o = &q->origins[i];
+
+		if (!o->process || (ancestor > 1 && !is_kin(o, ancestor)))
+			continue;
+		if (!cgroup || !o->cgroup || cgroup == o->cgroup)
+			return true;
+	}
+	return false;
+}
+
 /* Whether a process that cannot be looked into may hold the file all the same. */
 static bool may_hold(
 	const struct proc_question *q, pid_t pid, const struct stat_line *s)
 {
+	struct stat_line up = *s;
+	pid_t ancestor = pid;
+
 	if (s->flags & PF_KTHREAD)
 		return false;
-	if (pid == q->closer || s->start >= q->since)
+	if (pid == q->closer || is_opener(q, pid))
 		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(q->openers); i++)
-		if (q->openers[i] == pid)
+	if (s->start < q->since)
+		return false;
+	/* Up to the first that is older than the open file. */
+	for (int i = 0; i < 64 && ancestor > 1 && up.start >= q->since; i++) {
+		ancestor = up.parent;
+		if (ancestor && is_opener(q, ancestor))
 			return true;
-	return false;
+		if (ancestor > 1 && read_stat(ancestor, &up))
+			return true;
+	}
+	return may_be_adopted(q, pid, ancestor);
 }
+
+/* ---- the look
+ * ------------------------------------------------------------------------ */
 
 static enum proc_holder ask_once(
 	const struct proc_question *q, pid_t pid, bool *ret_leaving)
@@ -324,8 +401,9 @@ enum proc_holder proc_find_holder(const struct proc_question *q)
 	/* A shell that keeps the file open is found without the long way round. */
 	if (q->closer && ask(q, q->closer) == HOLDER_SOME)
 		return HOLDER_SOME;
-	for (size_t i = 0; i < ARRAY_SIZE(q->openers); i++)
-		if (q->openers[i] && ask(q, q->openers[i]) == HOLDER_SOME)
+	for (size_t i = 0; i < ARRAY_SIZE(q->origins); i++)
+		if (q->origins[i].process &&
+			ask(q, q->origins[i].process) == HOLDER_SOME)
 			return HOLDER_SOME;
 	dir = opendir("/proc");
 	if (!dir)

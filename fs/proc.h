@@ -36,16 +36,30 @@ enum proc_end proc_ending(pid_t tid, int *ret_code);
 
 enum proc_holder { HOLDER_NONE, HOLDER_SOME, HOLDER_UNKNOWN };
 
+/* Where an open file comes from: the process that opened it, its ancestors at that
+ * time, and the control group it was in. */
+struct proc_origin {
+	pid_t process; /* 0: cannot be seen */
+	pid_t kin[15]; /* 0: none */
+	uint64_t cgroup;
+};
+
+/* The origin of what thread tid opens. */
+void proc_origin(pid_t tid, struct proc_origin *ret);
+
 struct proc_question {
-	uint64_t ino;     /* held writable by whom? */
-	pid_t closer;     /* process that closes it just now; 0: none or unknown */
-	pid_t openers[8]; /* processes that opened it; 0: none */
-	uint64_t since;   /* ticks when it was first opened */
+	uint64_t ino;   /* held writable by whom? */
+	pid_t closer;   /* process that closes it just now; 0: none or unknown */
+	uint64_t since; /* ticks when it was first opened */
+	struct proc_origin origins[8];
 };
 
 /* Whether a process has a writable descriptor of inode `ino`. UNKNOWN: none was
- * found, but one that cannot be looked into might: the closer or an opener, or one
- * that was started since the file was opened and may have inherited it. */
+ * found, but one that cannot be looked into might: the closer, an opener, or one that
+ * may have inherited it. A process can have inherited it only if it was started since
+ * the file was opened, and descends from an opener or, where its parents have ended,
+ * was adopted by an ancestor of one or by process 1. Adopted children stay in their
+ * control group, which tells them from the services that process 1 starts all day. */
 enum proc_holder proc_find_holder(const struct proc_question *q);
 
 #endif
