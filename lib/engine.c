@@ -120,6 +120,7 @@ static void leg_start(struct transfer *t)
 
 static void leg_done(struct transfer *t, CURLcode code)
 {
+	reply_hand_over(t);
 	reply_finish(t, code);
 	leg_end(t);
 	if (t->next_url && t->reply.err == 0) {
@@ -204,6 +205,17 @@ static void end_finished(struct engine *e)
 	}
 }
 
+static void hand_over(struct engine *e)
+{
+	struct transfer *next;
+
+	for (struct transfer *t = e->running; t; t = next) {
+		next = t->next;
+		if (t->piece_len > 0 && reply_hand_over(t) < 0)
+			transfer_give_up(t, t->fail);
+	}
+}
+
 /* A timer that is due (all: any), taken out of the list. */
 static struct timer *take_timer(struct engine *e, bool all, double now)
 {
@@ -270,6 +282,7 @@ static void *engine_main(void *arg)
 		end_aborted(e);
 		curl_multi_perform(e->multi, &running);
 		end_finished(e);
+		hand_over(e);
 		run_timers(e, false);
 		curl_multi_poll(e->multi, NULL, 0, sleep_ms(e), NULL);
 	}

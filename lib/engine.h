@@ -103,7 +103,8 @@ struct http_request {
 	double stall;           /* seconds; 0: 60 */
 
 	/* All optional. on_head: the final response's head, before any of its body;
-	 * non-zero (negative errno) aborts. on_data: body of a 2xx; the same.
+	 * non-zero (negative errno) aborts. on_data: body of a 2xx, in pieces of up to
+	 * 256 KiB but never held back; the same.
 	 * on_sent: so many bytes of the body have gone so far. */
 	int (*on_head)(void *arg, const struct http_reply *head);
 	int (*on_data)(void *arg, const void *buf, size_t n);

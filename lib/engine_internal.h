@@ -22,6 +22,7 @@
 #define ENGINE_BODY_MAX ((size_t)16 << 20)
 #define ENGINE_HEAD_MAX (256 << 10)
 #define ENGINE_POOL_MAX 8
+#define ENGINE_PIECE_MAX ((size_t)256 << 10) /* of a body, for on_data */
 
 struct timer {
 	struct timer *next;
@@ -95,6 +96,8 @@ struct transfer {
 	bool cut;     /* enough was read: ended by us, and that is no failure */
 	int fail;     /* a callback's reason to break off, negative errno */
 	size_t head_bytes, discarded, body_alloc;
+	char *piece; /* ENGINE_PIECE_MAX bytes, gathered for on_data; or NULL */
+	size_t piece_len;
 };
 
 /* engine.c */
@@ -116,6 +119,8 @@ void reply_init(struct http_reply *reply);
 void reply_forget_head(struct transfer *t);
 size_t reply_on_header(char *buf, size_t size, size_t n, void *arg);
 size_t reply_on_body(char *buf, size_t size, size_t n, void *arg);
+/* Call on_data with what was gathered. 0, or t->fail. */
+int reply_hand_over(struct transfer *t);
 /* Turn libcurl's verdict into reply.err, sent, complete and error. */
 void reply_finish(struct transfer *t, CURLcode code);
 

@@ -271,6 +271,40 @@ static int discard(struct transfer *t, size_t n)
 	return 0;
 }
 
+int reply_hand_over(struct transfer *t)
+{
+	size_t n = t->piece_len;
+
+	t->piece_len = 0;
+	if (n > 0 && !t->fail)
+		t->fail = t->r.on_data(t->r.arg, t->piece, n);
+	return t->fail;
+}
+
+/* libcurl hands out 16 KiB at most, however much it has read: small writes cost the
+ * receiver more than this copy. The loop hands over what is left when nothing more is
+ * at hand. */
+static int gather(struct transfer *t, const char *buf, size_t n)
+{
+	int err = 0;
+
+	if (!t->piece)
+		t->piece = malloc(ENGINE_PIECE_MAX);
+	if (!t->piece)
+		return -ENOMEM;
+	while (n > 0 && err == 0) {
+		size_t room = ENGINE_PIECE_MAX - t->piece_len, k = n < room ? n : room;
+
+		memcpy(t->piece + t->piece_len, buf, k);
+		t->piece_len += k;
+		buf += k;
+		n -= k;
+		if (t->piece_len == ENGINE_PIECE_MAX)
+			err = reply_hand_over(t);
+	}
+	return err;
+}
+
 size_t reply_on_body(char *buf, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
@@ -281,7 +315,7 @@ size_t reply_on_body(char *buf, size_t size, size_t n, void *arg)
 	else if (t->reply.status < 200 || t->reply.status > 299)
 		t->fail = keep_error(t, buf, len);
 	else if (t->r.on_data)
-		t->fail = t->r.on_data(t->r.arg, buf, len);
+		t->fail = gather(t, buf, len);
 	else
 		t->fail = keep_reply(t, buf, len);
 	return t->fail || t->cut ? 0 : len;

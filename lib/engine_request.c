@@ -118,6 +118,7 @@ void transfer_free(struct transfer *t)
 	free((char *)t->r.path);
 	free((char *)t->r.accept_range);
 	free(t->body_copy);
+	free(t->piece);
 	free(t->url);
 	free(t->next_url);
 	http_reply_clear(&t->reply);
