@@ -67,6 +67,25 @@ static void test_crc32c(void **state)
 	}
 }
 
+/* Long buffers go another way than bytes one by one. */
+static void test_crc32c_long(void **state)
+{
+	static const size_t lengths[] = {
+		767, 768, 769, 1535, 1536, 6143, 6144, 6145, 7000, 20000, 65536};
+	unsigned char *buf = malloc(65537);
+
+	for (size_t i = 0; i < 65537; i++)
+		buf[i] = (unsigned char)(i * i >> 7 ^ i);
+	for (size_t k = 0; k < ARRAY_SIZE(lengths); k++) {
+		uint32_t bytewise = 0;
+
+		for (size_t i = 0; i < lengths[k]; i++)
+			bytewise = util_crc32c(bytewise, buf + 1 + i, 1);
+		assert_int_equal(util_crc32c(0, buf + 1, lengths[k]), bytewise);
+	}
+	free(buf);
+}
+
 static void test_files(void **state)
 {
 	char *text = NULL;
@@ -293,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_random_hex),
 		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_crc32c),
+		cmocka_unit_test(test_crc32c_long),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_write_fails),
 		cmocka_unit_test(test_directories),
