@@ -13,6 +13,7 @@
  *   remove.c   rmdir
  *   home.c     results: opening, bringing home, cache
  *   texts.c    status, jobs table, transfers, error texts
+ *   testpoint.c  where tests stop us
  *
  * Locks, in this order:
  *   local.disk   one per job with local data: its files and journal are written by
@@ -335,8 +336,10 @@ bool home_missing(const struct gb_job *job);
 /* An event for the ledger: created, ended, cancelled, deleted. */
 void history_add(struct gb_job *job, const char *event);
 
-/* A named point in the life of a submission or removal, for tests that stop there:
- * see tests/faults. Does nothing unless BATCHFS_TEST_STOP names it. */
+/* testpoint.c: a named point in the life of a submission or removal, for tests; each
+ * write of a journal is one, too. Does nothing without variables BATCHFS_TEST_…. */
 void test_point(const char *name);
+/* A time that tests may want shorter: usual, unless the variable env says a number. */
+double test_seconds(const char *env, double usual);
 
 #endif

@@ -64,8 +64,10 @@ int gb_draft_create(struct gb_client *c, const char *name, struct gb_job **ret)
 	err = job_find_name(c, name) ? -EEXIST : 0;
 	client_unlock(c);
 	_cleanup_close_ int dir = err ? -1 : store_job_make(c->store, lid);
+	test_point("draft-made");
 	if (!err)
 		err = dir < 0 ? dir : store_journal_save(dir, &r);
+	test_point("draft-written");
 	struct gb_job *job = NULL;
 	if (!err) {
 		client_lock(c);

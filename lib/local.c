@@ -127,7 +127,9 @@ int local_save_locked(struct gb_job *job)
 	if (!text)
 		return -ENOMEM;
 	int dir = local_dir(job);
+	test_point("journal-write");
 	int err = dir < 0 ? dir : util_write_file(dir, "journal", text, n, true);
+	test_point("journal-written");
 	if (err)
 		client_log(c, LOG_ERR, "journal of %s: %s", job->name, strerror(-err));
 	return err;

@@ -92,7 +92,9 @@ static void forget(struct gb_job *job)
 	if (job->id && tomb)
 		store_known_add(c->store, tomb, &off);
 	pthread_mutex_lock(&job->local->disk);
+	test_point("local-remove");
 	int err = store_job_remove(c->store, job->local->lid, c->o.trash_days);
+	test_point("local-removed");
 	pthread_mutex_unlock(&job->local->disk);
 	if (err)
 		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));

@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-	LOOK_FOR = 600,        /* seconds of the server's clock */
+	LOOK_FOR = 600,        /* seconds of the server's clock; BATCHFS_TEST_SETTLE_SECONDS */
 	LOOK_FOR_INLINE = 20,
 	CLOCK_SLACK = 120,     /* the server's clock is known to so many seconds */
 	MAX_PAGES = 50,
@@ -178,7 +178,9 @@ static int take_only_candidate(struct look *l)
 
 static int64_t time_over(const struct record *r)
 {
-	return r->intent_server + (r->is_inline ? LOOK_FOR_INLINE : LOOK_FOR);
+	double usual = r->is_inline ? LOOK_FOR_INLINE : LOOK_FOR;
+
+	return r->intent_server + (int64_t)test_seconds("BATCHFS_TEST_SETTLE_SECONDS", usual);
 }
 
 static void become_uncertain(struct look *l)

@@ -339,7 +339,7 @@ static int create_once(struct submission *s)
 /* The answer never came. The caller is told within a minute; looking goes on. */
 static int settle(struct submission *s)
 {
-	double until = util_now() + CLOSE_PATIENCE;
+	double until = util_now() + test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE);
 	struct canceller none = CANCELLER_INIT;
 	int err = -EAGAIN;
 

@@ -49,6 +49,7 @@ static int submit_file(struct gb_job *job, struct gb_file *f, struct gb_job *fro
 		.background = job->c->o.background};
 	int err = not_offline(job);
 
+	test_point("submit-chosen");
 	return err ? err
 		   : task_start(job, WORK_LONG, submit_run, true, true,
 			     &fill, w);
@@ -209,7 +210,8 @@ static void retry_timer(void *arg)
 
 void submit_retry_later(struct gb_client *c)
 {
-	engine_timer(c->engine, QUEUE_RETRY, retry_timer, c);
+	engine_timer(c->engine, test_seconds("BATCHFS_TEST_QUEUE_SECONDS", QUEUE_RETRY),
+		retry_timer, c);
 }
 
 static void send_queued(struct gb_job *job)

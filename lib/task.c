@@ -1,7 +1,6 @@
 #include "client.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 /* The last waiter has gone: nobody wants the outcome of what can still be given up.
@@ -126,19 +125,4 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 		return held ? (err == -ECANCELED ? -EINTR : err) : -EINPROGRESS;
 	}
 	return w ? -EINPROGRESS : 0;
-}
-
-/* Stop where a test asks for it, as kill -9 would. Inert without the variable, which
- * is read once. */
-void test_point(const char *name)
-{
-	static const char *stop;
-	static atomic_bool read_once;
-
-	if (!read_once) {
-		stop = getenv("BATCHFS_TEST_STOP");
-		read_once = true;
-	}
-	if (stop && strcmp(stop, name) == 0)
-		kill(getpid(), SIGKILL);
 }
