@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -32,7 +33,10 @@
 #include "proc.h"
 #include "tree.h"
 
+/* Threads that take requests; none of them waits for anything but the disk. Each has
+ * a buffer or two of BLOCK bytes, so few are kept that have nothing to do. */
 #define THREADS 10
+#define IDLE_THREADS 3
 #define WAKE SIGUSR2 /* interrupts the main thread's wait for the end of the loop */
 
 /* ---- what libraries say ------------------------------------------------------------
@@ -295,12 +299,22 @@ static int run_loop(struct mount *m, struct signals *s)
 	if (!config)
 		return -ENOMEM;
 	fuse_loop_cfg_set_max_threads(config, THREADS);
+	fuse_loop_cfg_set_idle_threads(config, IDLE_THREADS);
 	err = fuse_session_loop_mt(m->se, config);
 	fuse_loop_cfg_destroy(config);
 	atomic_store(&s->ended, true);
 	pthread_kill(s->thread, SIGTERM);
 	pthread_join(s->thread, NULL);
 	return err;
+}
+
+/* Large buffers go back to the system when freed, and threads share their heaps: the
+ * process is to stay small, and the bytes of files pass through buffers that are
+ * kept. */
+static void keep_small(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	mallopt(M_ARENA_MAX, 2);
 }
 
 /* ---- one after the other
@@ -436,6 +450,7 @@ static int start(struct options *o)
 		}
 	}
 	hide_memory();
+	keep_small();
 	err = run(&m, &key, mountpoint, verdict_fd);
 out:
 	key_wipe(&key);

@@ -69,8 +69,10 @@ static int open_text(struct park *p)
 {
 	int err = take_snapshot(p);
 
-	/* Its size may be another now than the kernel was told. */
-	notify_now(p->m, p->h->ino);
+	/* Its size may be another now than the kernel was told a moment ago; what
+	 * comes from memory alone was announced when it changed. */
+	if (park_has_waited(p) || p->h->row->time == TIME_NOW)
+		notify_now(p->m, p->h->ino);
 	return err;
 }
 

@@ -68,6 +68,12 @@ struct park *park_new(fuse_req_t req, int (*call)(struct park *p),
 /* Run it. seconds > 0: end it with -ETIMEDOUT if it takes longer. */
 void park_run(struct park *p, double seconds);
 
+/* In `end`: whether it did not go through at once. */
+static inline bool park_has_waited(const struct park *p)
+{
+	return p->hooked;
+}
+
 /* Instead of park_run: reply err (negative) and free p. */
 void park_fail(struct park *p, int err);
 
