@@ -493,14 +493,15 @@ int api_file_get(struct engine *e, const char *file, struct canceller *c,
 	return parsed < 0 ? broken(err, parsed) : 0;
 }
 
-int api_download_request(const char *file, char *path, size_t path_size,
+int api_download_request(const char *file, bool other, char *path, size_t path_size,
 	const char *range, struct http_request *r)
 {
 	int n;
 
 	if (!util_id_valid(file, "files/"))
 		return -EINVAL;
-	n = snprintf(path, path_size, "/download/v1beta/%s:download?alt=media", file);
+	n = snprintf(path, path_size, "%s/v1beta/%s:download?alt=media",
+		other ? "" : "/download", file);
 	if (n < 0 || (size_t)n >= path_size)
 		return -ENAMETOOLONG;
 	*r = get(path);

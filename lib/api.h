@@ -126,9 +126,10 @@ int api_file_parse(const char *text, size_t n, struct api_file *ret);
 int api_file_get(struct engine *e, const char *file, struct canceller *c,
 	struct api_file *ret, struct api_error *err);
 
-/* Fill in a request (all of *r: set callbacks after) for the bytes of an output file; range as in Range ("0-", …) or
- * NULL. path is a buffer of at least 256 bytes that lives as long as r. */
-int api_download_request(const char *file, char *path, size_t path_size,
+/* Fill in a request (all of *r: set callbacks after) for the bytes of an output file;
+ * range as in Range ("0-", …) or NULL. There are two paths to it; other picks the
+ * second. path is a buffer of at least 256 bytes that lives as long as r. */
+int api_download_request(const char *file, bool other, char *path, size_t path_size,
 	const char *range, struct http_request *r);
 
 /* What a reply or failure means, for callers that talk to the engine themselves. */

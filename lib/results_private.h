@@ -44,6 +44,7 @@ struct stream {
 	uint64_t end;           /* one past its last byte, NO_END: not known */
 	uint64_t first, reader; /* where following began, how far readers are */
 	bool ranged;            /* asked with Range */
+	bool other_path;        /* asked by the second path */
 	bool whole;             /* answered 200: all of the file, from 0 */
 	bool headed;            /* the head was good */
 	bool stopping;          /* broken off by us: its end means nothing */
@@ -86,9 +87,10 @@ struct gb_results {
 	unsigned readers, pins; /* pins: uses of fd outside the lock */
 	int64_t size;           /* -1: not known */
 	bool no_length, no_ranges, lost;
-	bool rotten;  /* a block from disk failed its checksum */
-	bool changed; /* the API's file is another than it was */
-	bool renewed; /* that has happened, and a new download began */
+	bool other_path; /* the first path of the API answered 404 */
+	bool rotten;     /* a block from disk failed its checksum */
+	bool changed;    /* the API's file is another than it was */
+	bool renewed;    /* that has happened, and a new download began */
 	bool sealed, dirty;
 	bool filled; /* told that everything is local */
 	struct ranges have, summed;

@@ -51,8 +51,9 @@ static int submit(struct stream *s)
 	int err;
 
 	submit_range(s, range, sizeof range);
-	err = api_download_request(
-		r->file, path, sizeof path, s->ranged ? range : NULL, &q);
+	s->other_path = r->other_path;
+	err = api_download_request(r->file, s->other_path, path, sizeof path,
+		s->ranged ? range : NULL, &q);
 	if (err < 0)
 		return err;
 	q.on_head = on_head;
@@ -695,6 +696,14 @@ static struct verdict judge_status(const struct http_reply *reply)
 	return v;
 }
 
+/* There are two paths to an output, and not every endpoint serves both. */
+static int try_other_path(struct stream *s)
+{
+	s->r->other_path = true;
+	s->at_once = true;
+	return -EIO;
+}
+
 static struct verdict judge_end(
 	struct stream *s, const struct http_reply *reply, struct after *a)
 {
@@ -708,6 +717,8 @@ static struct verdict judge_end(
 		v.err = reply->err == -ECANCELED ? -EINTR : reply->err;
 	else if (reply->status == 416)
 		v.err = end_beyond(s, reply, a);
+	else if (reply->status == 404 && !s->other_path)
+		v.err = try_other_path(s);
 	else
 		return judge_status(reply);
 	v.again = v.err == -EIO || v.err == -ETIMEDOUT || v.err == -EHOSTUNREACH;

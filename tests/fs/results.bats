@@ -224,6 +224,14 @@ lazy_job() { # NAME LINES
 	at_api a | cmp - "$HOME/got"
 }
 
+@test "an endpoint that serves only one of the two download paths" {
+	fault 'match=GET%20/download&kind=status&status=404&count=0'
+	lazy_job a 100
+	cat "$MNT/a/results.jsonl" >"$HOME/got"
+	no_more_faults
+	at_api a | cmp - "$HOME/got"
+}
+
 @test "a 503 in between is tried again" {
 	lazy_job a 100
 	fault 'match=download&kind=status&status=503&count=2'

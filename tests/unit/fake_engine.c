@@ -80,6 +80,7 @@ int engine_submit(struct engine *e, const struct http_request *q, struct transfe
 	if (e->calls < ARRAY_SIZE(e->ranges))
 		strcpy(e->ranges[e->calls], t->a.range);
 	t->a.number = ++e->calls;
+	t->a.other = strncmp(q->path, "/download", 9) != 0;
 	be_honest(e, &t->a);
 	if (e->hook)
 		e->hook(e, &t->a);
@@ -115,10 +116,11 @@ double engine_backoff(int n, double hint)
 	return hint >= 0 ? hint : n;
 }
 
-int api_download_request(const char *file, char *path, size_t path_size,
+int api_download_request(const char *file, bool other, char *path, size_t path_size,
 	const char *range, struct http_request *r)
 {
-	snprintf(path, path_size, "/download/v1beta/%s:download?alt=media", file);
+	snprintf(path, path_size, "%s/v1beta/%s:download?alt=media",
+		other ? "" : "/download", file);
 	*r = (struct http_request){.path = path, .accept_range = range, .body_fd = -1};
 	return 0;
 }

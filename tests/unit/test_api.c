@@ -342,15 +342,20 @@ static void test_download_request(void **state)
 	struct http_request r;
 
 	assert_int_equal(
-		api_download_request("files/batch-x1", path, sizeof path, "0-", &r), 0);
+		api_download_request("files/batch-x1", false, path, sizeof path, "0-", &r), 0);
 	assert_string_equal(path, "/download/v1beta/files/batch-x1:download?alt=media");
 	assert_string_equal(r.accept_range, "0-");
+	assert_int_equal(
+		api_download_request("files/batch-x1", true, path, sizeof path, NULL, &r), 0);
+	assert_string_equal(path, "/v1beta/files/batch-x1:download?alt=media");
+	assert_int_equal(
+		api_download_request("files/batch-x1", false, path, sizeof path, "0-", &r), 0);
 	assert_int_equal(r.method, HTTP_GET);
 	assert_int_equal(
-		api_download_request("files/../x", path, sizeof path, NULL, &r),
+		api_download_request("files/../x", false, path, sizeof path, NULL, &r),
 		-EINVAL);
 	assert_int_equal(
-		api_download_request("files/batch-x1", tiny, sizeof tiny, NULL, &r),
+		api_download_request("files/batch-x1", false, tiny, sizeof tiny, NULL, &r),
 		-ENAMETOOLONG);
 }
 
