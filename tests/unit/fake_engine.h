@@ -16,6 +16,7 @@ struct answer {
 	char range[48];  /* "" : none */
 	uint64_t lo, hi; /* of it; hi UINT64_MAX: open */
 	unsigned number; /* of the request, from 1 */
+	bool other;      /* by the second path */
 	/* What is answered; filled in as an honest server would. */
 	struct http_reply reply;
 	const char *body;

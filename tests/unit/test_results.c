@@ -446,6 +446,22 @@ static void test_fetch_gets_only_what_is_missing(void **state)
 	close_it(r);
 }
 
+static void test_a_fetch_leaves_a_readers_block_alone(void **state)
+{
+	struct gb_results *r = open_it();
+	struct asker a = ASKER;
+
+	engine.chunk = 100 * KIB;
+	assert_true(read_at(r, 20 * MIB + 5, 10) > 0);
+	assert_int_equal(results_fetch(r, &a.w), -EINPROGRESS);
+	assert_int_equal(engine.calls, 2);
+	fake_run(&engine);
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(a.err, 0);
+	assert_int_equal(filled, 1);
+	close_it(r);
+}
+
 /* ---- servers that do less, or lie
  * --------------------------------------------------------------- */
 
@@ -460,6 +476,24 @@ static void test_ignored_range(void **state)
 	/* Not broken off however far it is ahead, and another jump needs no request. */
 	fake_settle(&engine);
 	assert_int_equal(engine.calls, 1);
+	assert_all_home(r);
+	close_it(r);
+}
+
+static void test_ignored_range_twice_at_once(void **state)
+{
+	struct gb_results *r = open_it();
+	struct asker a = ASKER, b = ASKER;
+
+	engine.no_range = true;
+	assert_int_equal(results_ready(r, 30 * MIB, 10, &a.w), -EINPROGRESS);
+	assert_int_equal(results_ready(r, 40 * MIB, 10, &b.w), -EINPROGRESS);
+	assert_int_equal(engine.calls, 2);
+	/* One of the two bodies is enough. */
+	fake_settle(&engine);
+	assert_int_equal(engine.calls, 2);
+	assert_int_equal(engine.aborted, 1);
+	assert_int_equal(a.calls + b.calls, 2);
 	assert_all_home(r);
 	close_it(r);
 }
@@ -847,7 +881,7 @@ static int read_refused(long status, unsigned times)
 static void test_refusals(void **state)
 {
 	assert_int_equal(read_refused(404, 99), -ENODATA);
-	assert_int_equal(engine.calls, 1);
+	assert_int_equal(engine.calls, 2); /* both paths */
 	assert_int_equal(lost, 1);
 	assert_int_equal(read_refused(403, 99), -ENODATA);
 	assert_int_equal(lost, 1);
@@ -904,8 +938,33 @@ static void test_what_is_here_outlives_the_api(void **state)
 	refuse_until = 99;
 	assert_int_equal(read_at(r, 30 * MIB, 100), -ENODATA);
 	assert_int_equal(read_at(r, 31 * MIB, 100), -ENODATA);
-	assert_int_equal(engine.calls, 2);
+	assert_int_equal(engine.calls, 3);
 	assert_int_equal(read_at(r, 20 * MIB, 100), 100);
+	close_it(r);
+}
+
+static void only_the_other_path(struct engine *e, struct answer *a)
+{
+	if (a->other)
+		return;
+	a->reply.status = 404;
+	a->n = 0;
+}
+
+static void test_the_other_path(void **state)
+{
+	struct gb_results *r = open_it();
+	struct asker a = ASKER, b = ASKER;
+
+	engine.hook = only_the_other_path;
+	assert_int_equal(results_ready(r, 20 * MIB, 10, &a.w), -EINPROGRESS);
+	assert_int_equal(results_ready(r, 30 * MIB, 10, &b.w), -EINPROGRESS);
+	fake_settle(&engine);
+	assert_int_equal(a.err, 0);
+	assert_int_equal(b.err, 0);
+	assert_int_equal(lost, 0);
+	assert_int_equal(engine.calls, 4);
+	assert_int_equal(read_at(r, 20 * MIB, 10), 10);
 	close_it(r);
 }
 
@@ -1339,7 +1398,7 @@ static void be_bad(struct engine *e, struct answer *a)
 		a->break_off = -EIO;
 		break;
 	case 3:
-		p->range_start = (int64_t)dice(BIG);
+		p->range_start = (int64_t)dice((unsigned)e->size);
 		break;
 	case 4:
 		p->content_length = -1;
@@ -1367,7 +1426,7 @@ static void be_bad(struct engine *e, struct answer *a)
 
 static void do_anything(struct gb_results *r, struct asker *a)
 {
-	uint64_t off = dice(3) ? dice(BIG) : dice(3) * MIB;
+	uint64_t off = dice(3) ? dice((unsigned)engine.size) : dice(3) * MIB;
 	ssize_t got;
 	int64_t size;
 
@@ -1378,7 +1437,7 @@ static void do_anything(struct gb_results *r, struct asker *a)
 	case 0:
 		size = -1;
 		if (results_size(r, &a->w, &size) == 0 && size >= 0)
-			assert_int_equal(size, BIG);
+			assert_int_equal(size, engine.size);
 		break;
 	case 1:
 		if (dice(4) == 0)
@@ -1393,19 +1452,21 @@ static void do_anything(struct gb_results *r, struct asker *a)
 
 static void test_anything(void **state)
 {
-	for (unsigned round = 0; round < 60; round++) {
+	for (unsigned round = 0; round < 240; round++) {
 		struct asker a[6] = {ASKER, ASKER, ASKER, ASKER, ASKER, ASKER};
 		struct gb_results *r;
 
 		seed = round;
-		if (round % 10 == 0)
+		if (round % 4 == 0) {
 			setup(NULL);
+			engine.size = 100 * (1 + dice(round % 3 ? 30000 : BIG / 100));
+		}
 		engine.hook = be_bad;
-		engine.chunk = 1000 + dice(600000);
+		engine.chunk = 1000 + dice(round % 3 ? 100000 : 600000);
 		r = open_it();
-		for (unsigned i = 0; i < 300; i++) {
+		for (unsigned i = 0; i < 150; i++) {
 			do_anything(r, &a[dice(6)]);
-			for (unsigned n = dice(10); n > 0; n--)
+			for (unsigned n = dice(round % 5 ? 4 : 12); n > 0; n--)
 				fake_step(&engine);
 			assert_true(fake_running(&engine) <= 4);
 		}
@@ -1413,7 +1474,7 @@ static void test_anything(void **state)
 		fake_run(&engine);
 		for (unsigned i = 0; i < 6; i++)
 			assert_null(a[i].w.q);
-		if (round % 10 == 9) {
+		if (round % 4 == 3) {
 			assert_int_equal(fetch(r), 0);
 			assert_all_home(r);
 		}
@@ -1441,7 +1502,9 @@ int main(void)
 		T(test_the_last_reader_ends_a_stream),
 		T(test_a_fetch_goes_on_without_readers),
 		T(test_fetch_gets_only_what_is_missing),
+		T(test_a_fetch_leaves_a_readers_block_alone),
 		T(test_ignored_range),
+		T(test_ignored_range_twice_at_once),
 		T(test_size_of_a_server_without_ranges),
 		T(test_no_length),
 		T(test_no_length_and_no_last_newline),
@@ -1462,6 +1525,7 @@ int main(void)
 		T(test_refusals),
 		T(test_a_refused_key_loses_nothing),
 		T(test_what_is_here_outlives_the_api),
+		T(test_the_other_path),
 		T(test_one_failure_does_not_hurt_others),
 		T(test_a_full_disk),
 		T(test_stop_answers_everybody),

@@ -408,6 +408,46 @@ static void test_crowd_without_ranges(void **state)
 	run_crowd();
 }
 
+/* To another filesystem and back, while a reader and a fetch go on. */
+static void test_move_while_it_comes(void **state)
+{
+	char path[] = "/dev/shm/test-results-net-XXXXXX";
+	struct gb_results *r = open_it();
+	struct worker reader = {.r = r}, jumper = {.r = r, .seed = 7};
+	pthread_t threads[2];
+	struct sync s;
+	int fd = mkdtemp(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int err;
+
+	if (fd < 0)
+		skip();
+	sync_init(&s);
+	err = results_fetch(r, &s.w);
+	pthread_create(&threads[0], NULL, go_through, &reader);
+	pthread_create(&threads[1], NULL, jump_about, &jumper);
+	for (int i = 0; i < 3; i++) {
+		int moved = results_rehome(r, i % 2 ? dir_fd : fd, "g");
+
+		assert_true(moved == 0 || moved == -EBUSY);
+		usleep(2000);
+	}
+	if (err == -EINPROGRESS)
+		err = sync_wait(&s);
+	assert_int_equal(err, 0);
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	assert_int_equal(reader.err, 0);
+	assert_int_equal(jumper.err, 0);
+	assert_int_equal(results_rehome(r, dir_fd, "f"), 0);
+	assert_int_equal(results_seal(r), 0);
+	results_reader(r, 1);
+	assert_int_equal(read_through(r, &(uint64_t){0}), 0);
+	results_reader(r, -1);
+	results_unref(r);
+	util_remove_tree(AT_FDCWD, path);
+	close(fd);
+}
+
 /* The engine stops in the middle: everybody gets an answer, nothing is left over. */
 static void test_stop_in_the_middle(void **state)
 {
@@ -462,6 +502,7 @@ int main(void)
 		T(test_crowd),
 		T(test_crowd_with_broken_connections),
 		T(test_crowd_without_ranges),
+		T(test_move_while_it_comes),
 		T(test_stop_in_the_middle),
 		T(test_leave_in_the_middle),
 	};
