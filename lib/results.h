@@ -44,7 +44,7 @@
 enum results_event {
 	RESULTS_SIZED,  /* the size became known */
 	RESULTS_FILLED, /* every byte is local: call results_seal on a worker */
-	RESULTS_LOST,   /* 404, 410, or a 403 that is not about the key: the API has it
+	RESULTS_LOST,   /* 404 at both paths, 410, or a 403 not about the key: the API has it
 			   no more */
 };
 
