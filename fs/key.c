@@ -88,7 +88,7 @@ static int read_file(const char *path, char **ret)
 	if (n < 0)
 		n = 0;
 	buf[n] = '\0';
-	*ret = trim_dup(buf);
+	*ret = strlen(buf) == (size_t)n ? trim_dup(buf) : NULL;
 	explicit_bzero(buf, sizeof buf);
 	if (!*ret || !looks_like_key(*ret)) {
 		wipe(*ret);

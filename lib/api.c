@@ -126,12 +126,18 @@ int api_check_key(
 	struct http_request r = get("/v1beta/models?pageSize=1");
 	struct effort how = {TRIES, deadline, deadline, NULL, NULL};
 	struct http_reply reply;
+	json_t *root;
 	int ret;
 
 	*err = (struct api_error){.retry = -1};
 	ret = call(e, &r, &how, c, &reply, err);
-	if (ret == 0)
-		http_reply_clear(&reply);
+	if (ret < 0)
+		return ret;
+	root = api_json(reply.body, reply.body_len);
+	if (!json_is_object(root))
+		ret = broken(err, -EPROTO);
+	json_decref(root);
+	http_reply_clear(&reply);
 	return ret;
 }
 
@@ -242,7 +248,8 @@ static int fetch_data(void *arg, const void *buf, size_t n)
 	return inline_filter_feed(f->filter, buf, n);
 }
 
-static int fetch_end(struct fetch *f, struct api_batch *ret, int64_t *ret_lines)
+static int fetch_end(struct engine *e, struct fetch *f, struct api_batch *ret,
+	int64_t *ret_lines)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t n;
@@ -251,6 +258,7 @@ static int fetch_end(struct fetch *f, struct api_batch *ret, int64_t *ret_lines)
 
 	if (r < 0)
 		return r;
+	engine_mask_key(e, text, n);
 	r = api_batch_parse(text, n, ret);
 	if (r == 0 && ret_lines)
 		*ret_lines = (int64_t)lines;
@@ -292,7 +300,7 @@ int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
 	result = call(e, &r, get_effort(out_fd >= 0, &f, &how), c, &reply, err);
 	if (result == 0) {
 		http_reply_clear(&reply);
-		result = fetch_end(&f, ret, ret_lines);
+		result = fetch_end(e, &f, ret, ret_lines);
 		if (result < 0)
 			broken(err, result);
 	}

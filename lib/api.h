@@ -25,6 +25,7 @@ struct api_error {
 	char *text;     /* the API's message, or libcurl's; valid UTF-8, may hold
 			   newlines, at most 16 KiB; NULL: none */
 	double retry;   /* seconds the server asked for, -1: none */
+	bool untrusted; /* no TLS with that server: trying again at once is no use */
 	bool hopeless;  /* 429 that waiting does not mend: billing, credits */
 	bool refused;   /* a reply that proves that the server did nothing: 4xx but
 			   408, 409 and 499, well-formed or not */

@@ -224,6 +224,7 @@ void api_error_from_reply(const struct http_reply *reply, struct api_error *ret)
 		.err = reply->err,
 		.status = reply->status,
 		.sent = reply->sent,
+		.untrusted = reply->untrusted,
 		.retry = reply->retry_after,
 		.refused = proves_refusal(reply->status),
 	};

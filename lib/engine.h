@@ -68,6 +68,7 @@ struct http_reply {
 	int err;       /* 0: a whole reply came (error bodies may be cut); else -EHOSTUNREACH (no route, DNS, TLS,
 			  refused), -ETIMEDOUT, -EIO (broken off, garbage), -EPROTO (larger
 			  than the cap), -ECANCELED (aborted) */
+	bool untrusted; /* -EHOSTUNREACH, since the server's certificate is not good */
 	enum http_sent sent;
 	long status;   /* of the last response, 0: none */
 	char *body;    /* of a reply without on_data, or of any status other than
@@ -149,6 +150,11 @@ void http_reply_clear(struct http_reply *reply);
 
 /* Sleep, or be cancelled (-ECANCELED), or the engine stops (-ECANCELED). */
 int engine_sleep(struct engine *e, double seconds, struct canceller *c);
+
+/* Put asterisks over the key wherever it is in n bytes: texts of the API are shown and
+ * kept, and one may repeat what it was sent. Bodies in replies have been through this,
+ * what on_data gets has not. Not for keys of less than 8 characters. */
+void engine_mask_key(struct engine *e, char *text, size_t n);
 
 /* Seconds to wait before try number n (1, 2, …) of something that failed with
  * status: Retry-After or RetryInfo (hint >= 0) if given, capped at 60; else 1, 2, 4

@@ -373,6 +373,12 @@ static enum http_sent how_far(const struct transfer *t)
 	return sent < t->body_size ? HTTP_NOT_SENT : HTTP_MAYBE_SENT;
 }
 
+static bool about_trust(CURLcode code)
+{
+	return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_ISSUER_ERROR ||
+	       code == CURLE_SSL_CACERT_BADFILE;
+}
+
 static void explain(struct transfer *t, CURLcode code)
 {
 	const char *text = t->errbuf[0] ? t->errbuf : curl_easy_strerror(code);
@@ -383,31 +389,30 @@ static void explain(struct transfer *t, CURLcode code)
 		(int)strcspn(text, "\r\n"), text);
 }
 
-/* Error texts are shown and kept: an echo of the key must not be in them. */
-static void mask_key(struct transfer *t)
+void engine_mask_key(struct engine *e, char *text, size_t n)
 {
-	const char *key = t->e->key_header ? strchr(t->e->key_header, ' ') + 1 : NULL;
-	char *p = t->reply.body;
+	const char *key = e->key_header ? strchr(e->key_header, ' ') + 1 : NULL;
+	size_t len = key ? strlen(key) : 0;
+	char *end = text + n;
 
-	if (!key || strlen(key) < KEY_MIN || !p ||
-		(t->reply.status >= 200 && t->reply.status <= 299))
+	if (len < KEY_MIN || !text)
 		return;
-	while ((p = memmem(p, t->reply.body_len - (size_t)(p - t->reply.body), key,
-			strlen(key))))
-		memset(p, '*', strlen(key));
+	while ((text = memmem(text, (size_t)(end - text), key, len)))
+		memset(text, '*', len);
 }
 
 void reply_finish(struct transfer *t, CURLcode code)
 {
 	struct http_reply *p = &t->reply;
 
-	mask_key(t);
+	engine_mask_key(t->e, p->body, p->body_len);
 	p->sent = how_far(t);
 	if (t->cut && !t->fail)
 		code = CURLE_OK;
 	p->err = t->fail ? t->fail : verdict(t, code);
 	if (p->err == 0 && !t->head_done)
 		p->err = -EIO;
+	p->untrusted = p->err == -EHOSTUNREACH && about_trust(code);
 	p->complete = p->err == 0 && !t->cut;
 	if (p->err)
 		explain(t, code);

@@ -102,7 +102,7 @@ static int refused(struct run *run, bool anew)
 /* Try again later? Of err, which is set. */
 static bool passes(const struct api_error *e)
 {
-	if (e->hopeless || e->err == -ECANCELED)
+	if (e->hopeless || e->untrusted || e->err == -ECANCELED)
 		return false;
 	if (e->status >= 300)
 		return errors_status_passes(e->status);
