@@ -7,6 +7,7 @@
 #include "store.h"
 #include "world.h"
 
+#include <ctype.h>
 #include <sys/stat.h>
 
 /* What is too big to be sent once is too big each time. */
@@ -134,6 +135,45 @@ static json_t *page(struct request *rq, int64_t size, int64_t created, const cha
 	return reply;
 }
 
+/* A hundred jobs that never were: members of a list, no more. */
+static json_t *invented(void)
+{
+	json_t *ops = json_array();
+
+	for (int i = 0; i < 100; i++) {
+		char id[37], name[64];
+
+		random_token(id, 36);
+		for (char *p = id; *p; p++)
+			*p = (char)tolower((unsigned char)*p);
+		snprintf(name, sizeof(name), "batches/%s", id);
+		json_array_append_new(ops,
+			json_pack("{ss s{ss ss ss}}", "name", name, "metadata",
+				"displayName", id, "state", "BATCH_STATE_SUCCEEDED",
+				"createTime", "2026-01-02T03:04:05Z"));
+	}
+	return ops;
+}
+
+/* A server that pages for ever: whatever the token, there is another one. */
+static json_t *endless(struct request *rq)
+{
+	char token[25];
+	json_t *reply = json_object();
+
+	random_token(token, 24);
+	switch (knob_choice(K_endless_pages)) {
+	case 1:
+		json_decref(reply);
+		reply = page(rq, 100, 0, NULL);
+		break;
+	case 2:
+		json_object_set_new(reply, "operations", invented());
+	}
+	json_object_set_new(reply, "nextPageToken", json_string(token));
+	return reply;
+}
+
 void batch_list(struct request *rq)
 {
 	const char *token = req_query(rq, "pageToken"), *id = NULL;
@@ -143,6 +183,10 @@ void batch_list(struct request *rq)
 		return;
 	if (size < 0) {
 		reply_error(rq, 400, NULL, "page_size must not be negative.");
+		return;
+	}
+	if (knob_choice(K_endless_pages)) {
+		reply_json_take(rq, 200, endless(rq));
 		return;
 	}
 	if (token && *token && !parse_token(token, &created, &id)) {

@@ -284,6 +284,8 @@ arm 'match=list&kind=truncate&at=5'
 ok "truncate" same 5 "$(get /v1beta/batches | wc -c)"
 arm 'match=list&kind=hugejson&bytes=1000000'
 ok "hugejson" same 1000011 "$(get /v1beta/batches | wc -c)"
+arm 'match=list&kind=widejson&bytes=6&text=1'
+ok "widejson" same '{"operations":[1,1,1,1]}' "$(get /v1beta/batches)"
 arm 'match=list&kind=deepjson&bytes=5'
 ok "deepjson" same '{"metadata":[[[[[]]]]]}' "$(get /v1beta/batches)"
 arm 'match=models&kind=wrongtypes'

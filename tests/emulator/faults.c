@@ -14,6 +14,7 @@ static const char *const kind_names[] = {
 	[FAULT_GARBAGE] = "garbage",
 	[FAULT_REDIRECT] = "redirect",
 	[FAULT_HUGEJSON] = "hugejson",
+	[FAULT_WIDEJSON] = "widejson",
 	[FAULT_DEEPJSON] = "deepjson",
 	[FAULT_CUT_BODY] = "cut_body",
 	[FAULT_STALL_BODY] = "stall_body",

@@ -22,6 +22,7 @@ enum fault_kind {
 	FAULT_GARBAGE,     /* 200 (or `status`) and `text` or noise */
 	FAULT_REDIRECT,    /* `status` (302) to `location` */
 	FAULT_HUGEJSON,    /* a valid reply with a member of `bytes` */
+	FAULT_WIDEJSON,    /* `bytes` of a list of nothing but `text` ({}) */
 	FAULT_DEEPJSON,    /* `bytes` nested arrays */
 	/* to the body received */
 	FAULT_CUT_BODY,   /* connection closed when `at` bytes have come */

@@ -80,6 +80,8 @@
 	X(page_default, NUM, "10", "", "jobs a page without pageSize; 0: empty list")  \
 	X(page_cap, NUM, "100", "", "largest page of jobs")                            \
 	X(token_life, NUM, "0", "", "seconds a page token lives; 0: for ever")         \
+	X(endless_pages, ENUM, "off", "off|same|new|empty",                            \
+		"lists never end: the same jobs, invented ones, none")                 \
 	X(list_delay, NUM, "0", "", "seconds until a new job is listed")               \
 	X(list_input_config, BOOL, "on", "", "list elements have inputConfig")         \
 	X(list_inline, BOOL, "off", "", "list elements have inlined responses")        \

@@ -21,6 +21,17 @@ static void huge_json(struct buf *b, int64_t bytes)
 	buf_puts(b, "\"}");
 }
 
+static void wide_json(struct buf *b, int64_t bytes, const char *unit)
+{
+	buf_puts(b, "{\"operations\":[");
+	for (size_t n = strlen(unit) + 1; bytes > 0; bytes -= (int64_t)n) {
+		buf_puts(b, unit);
+		buf_puts(b, ",");
+	}
+	buf_puts(b, unit);
+	buf_puts(b, "]}");
+}
+
 static void deep_json(struct buf *b, int64_t depth)
 {
 	buf_puts(b, "{\"metadata\":");
@@ -76,6 +87,11 @@ void mangle_instead(struct request *rq)
 	case FAULT_HUGEJSON:
 		raw(rq, f, "");
 		huge_json(&rq->reply.text, f->bytes ? f->bytes : 64 << 20);
+		break;
+	case FAULT_WIDEJSON:
+		raw(rq, f, "");
+		wide_json(&rq->reply.text, f->bytes ? f->bytes : 4 << 20,
+			f->text ? f->text : "{}");
 		break;
 	case FAULT_DEEPJSON:
 		raw(rq, f, "");
