@@ -106,8 +106,7 @@ uint64_t results_block_end(const struct gb_results *r, uint64_t off)
 	return r->size >= 0 && end > (uint64_t)r->size ? (uint64_t)r->size : end;
 }
 
-/* ---- life cycle
- * ----------------------------------------------------------------------- */
+/* ---- life cycle ---------------------------------------------------------- */
 
 static void destroy(struct gb_results *r)
 {
@@ -242,8 +241,7 @@ void results_reader(struct gb_results *r, int delta)
 		disk_save_lazily(r);
 }
 
-/* ---- questions
- * -------------------------------------------------------------------------- */
+/* ---- questions ----------------------------------------------------------- */
 
 /* 0, or why nothing can be fetched. */
 static int fetchable(const struct gb_results *r)

@@ -1,4 +1,4 @@
-/* Results: the local copy. Data file, map, checksums, moving. */
+/* Results: the local copy. Data file, map, checksums, making it durable. */
 #include "results_private.h"
 #include "util.h"
 
@@ -10,10 +10,9 @@
 #define CHUNK (64 << 10)
 #define ASIDE_SUFFIX ".aside"
 
-/* ---- files
- * ------------------------------------------------------------------------------ */
+/* ---- files --------------------------------------------------------------- */
 
-static int open_data(int dirfd, const char *name, int flags)
+int disk_open(int dirfd, const char *name, int flags)
 {
 	_cleanup_close_ int fd =
 		openat(dirfd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -28,9 +27,9 @@ int disk_fd(struct gb_results *r)
 {
 	if (r->fd >= 0)
 		return r->fd;
-	r->fd = open_data(r->dirfd, r->name, O_RDWR | O_CREAT);
+	r->fd = disk_open(r->dirfd, r->name, O_RDWR | O_CREAT);
 	if (r->fd == -EROFS || r->fd == -EACCES)
-		r->fd = open_data(r->dirfd, r->name, O_RDONLY);
+		r->fd = disk_open(r->dirfd, r->name, O_RDONLY);
 	return r->fd;
 }
 
@@ -80,8 +79,7 @@ void disk_idle(struct gb_results *r)
 	r->renewed = true;
 }
 
-/* ---- the map
- * -------------------------------------------------------------------------------- */
+/* ---- the map ------------------------------------------------------------- */
 
 static void take_map(struct gb_results *r, struct results_map *m)
 {
@@ -113,7 +111,7 @@ int disk_load(struct gb_results *r)
 	return err;
 }
 
-static int format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_len)
+int disk_format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_len)
 {
 	struct results_map m = {.size = r->size,
 		.sealed = sealed,
@@ -137,7 +135,7 @@ static int save(struct gb_results *r, bool sealed)
 	if (!path)
 		return -ENOMEM;
 	pthread_mutex_lock(&r->lock);
-	err = r->changed ? -EIO : format_map(r, sealed, &text, &n);
+	err = r->changed ? -EIO : disk_format_map(r, sealed, &text, &n);
 	if (err == 0)
 		r->dirty = false;
 	pthread_mutex_unlock(&r->lock);
@@ -187,11 +185,10 @@ void disk_save_lazily(struct gb_results *r)
 	pthread_mutex_unlock(&r->save_lock);
 }
 
-/* ---- checksums
- * --------------------------------------------------------------------------------- */
+/* ---- checksums ----------------------------------------------------------- */
 
 /* CRC of bytes [lo, hi) of fd; -EIO when it is shorter. */
-static int sum_file(int fd, uint64_t lo, uint64_t hi, uint32_t *ret)
+int disk_sum(int fd, uint64_t lo, uint64_t hi, uint32_t *ret)
 {
 	char buf[CHUNK];
 	uint32_t crc = 0;
@@ -244,7 +241,7 @@ int disk_sum_block(struct gb_results *r, uint64_t hi, const uint32_t *crc, bool 
 	if (crc && written)
 		sum = *crc;
 	else
-		err = sum_file(r->fd, lo, hi, &sum);
+		err = disk_sum(r->fd, lo, hi, &sum);
 	if (err == 0 && crc && *crc != sum)
 		return -ESTALE;
 	if (err == 0)
@@ -266,7 +263,7 @@ static int verify(struct gb_results *r, uint64_t lo, uint64_t hi)
 		return fd;
 	r->pins++;
 	pthread_mutex_unlock(&r->lock);
-	err = sum_file(fd, lo, hi, &sum);
+	err = disk_sum(fd, lo, hi, &sum);
 	pthread_mutex_lock(&r->lock);
 	r->pins--;
 	if (err == -ENOMEM || r->changed)
@@ -296,8 +293,7 @@ uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi)
 	}
 }
 
-/* ---- for workers
- * -------------------------------------------------------------------------------- */
+/* ---- for workers --------------------------------------------------------- */
 
 /* Every block readable and summed; 0 or -EAGAIN. Lock held. */
 static int check_all(struct gb_results *r)
@@ -360,256 +356,4 @@ bool results_sealed(int dirfd, const char *name, int64_t *ret_size)
 		return false;
 	*ret_size = m.size;
 	return true;
-}
-
-/* ---- publishing
- * -----------------------------------------------------------------------------------
- */
-
-static int sum_all(int fd, struct results_map *m)
-{
-	uint64_t size = (uint64_t)m->size;
-	int err = 0;
-
-	m->n_sums = (size + RESULTS_BLOCK - 1) / RESULTS_BLOCK;
-	m->sums = calloc(m->n_sums + 1, sizeof *m->sums);
-	if (!m->sums || ranges_add(&m->blocks, 0, size) < 0)
-		return -ENOMEM;
-	for (size_t b = 0; b < m->n_sums && err == 0; b++) {
-		uint64_t lo = b * RESULTS_BLOCK, hi = lo + RESULTS_BLOCK;
-
-		err = sum_file(fd, lo, hi < size ? hi : size, &m->sums[b]);
-	}
-	return err;
-}
-
-/* The old map goes first: at no time does a map stand beside data it is not of. */
-static int publish(int dirfd, const char *tmp, const char *name, struct results_map *m)
-{
-	_cleanup_free_ char *map = util_format("%s" RESULTS_MAP_SUFFIX, name);
-	_cleanup_close_ int fd = open_data(dirfd, tmp, O_RDWR);
-	struct stat st;
-	int err;
-
-	if (!map)
-		return -ENOMEM;
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size > RESULTS_MAX)
-		return -EFBIG;
-	m->size = st.st_size;
-	m->sealed = true;
-	err = sum_all(fd, m);
-	if (err < 0)
-		return err;
-	if (fsync(fd) < 0 || (unlinkat(dirfd, map, 0) < 0 && errno != ENOENT) ||
-		renameat(dirfd, tmp, dirfd, name) < 0)
-		return -errno;
-	return results_map_save(dirfd, name, m, true);
-}
-
-int results_publish(int dirfd, const char *tmp, const char *name)
-{
-	struct results_map m = {.size = -1};
-	int err = publish(dirfd, tmp, name, &m);
-
-	results_map_clear(&m);
-	return err;
-}
-
-/* ---- moving
- * ------------------------------------------------------------------------------------------
- */
-
-static bool same_dir(int a, int b)
-{
-	struct stat sa, sb;
-
-	return a == b || (fstat(a, &sa) == 0 && fstat(b, &sb) == 0 &&
-				 sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino);
-}
-
-static int copy_run(int from, int to, uint64_t lo, uint64_t hi)
-{
-	char buf[CHUNK];
-
-	while (lo < hi) {
-		size_t want = hi - lo < CHUNK ? (size_t)(hi - lo) : CHUNK;
-		ssize_t n = pread(from, buf, want, (off_t)lo);
-		int err;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		err = util_pwrite_all(to, buf, (size_t)n, (off_t)lo);
-		if (err < 0)
-			return err;
-		lo += (uint64_t)n;
-	}
-	return 0;
-}
-
-/* Frozen: what is local only changes by what readers verify. */
-static int copy_data(struct gb_results *r, int from, int to)
-{
-	uint64_t lo, hi = 0;
-	int err = 0;
-
-	pthread_mutex_lock(&r->lock);
-	while (err == 0 && (lo = results_local_next(r, hi)) != NO_END) {
-		hi = results_local_end(r, lo);
-		pthread_mutex_unlock(&r->lock);
-		err = copy_run(from, to, lo, hi);
-		pthread_mutex_lock(&r->lock);
-	}
-	pthread_mutex_unlock(&r->lock);
-	if (err == 0 && fdatasync(to) < 0)
-		err = -errno;
-	return err;
-}
-
-/* Copy to another filesystem, under a temporary name first. */
-static int copy_over(struct gb_results *r, int from, int dirfd, const char *name)
-{
-	char tmp[UTIL_TMP_NAME_MAX] = UTIL_TMP_PREFIX;
-	_cleanup_close_ int fd = -1;
-	int err;
-
-	util_random_hex(tmp + sizeof UTIL_TMP_PREFIX - 1, 8);
-	fd = open_data(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL);
-	if (fd < 0)
-		return fd;
-	err = copy_data(r, from, fd);
-	if (err == 0 && renameat(dirfd, tmp, dirfd, name) < 0)
-		err = -errno;
-	if (err < 0) {
-		unlinkat(dirfd, tmp, 0);
-		return err;
-	}
-	/* Readers of the old descriptor may go on with it until they have gone. */
-	pthread_mutex_lock(&r->lock);
-	r->old_fds[r->n_old_fds++] = r->fd;
-	r->fd = steal_fd(&fd);
-	pthread_mutex_unlock(&r->lock);
-	return 0;
-}
-
-/* Lock held but while waiting. The data file's descriptor, pinned. */
-static int freeze(struct gb_results *r)
-{
-	r->pins++;
-	r->frozen = true;
-	stream_stop_all(r);
-	while (r->streams)
-		pthread_cond_wait(&r->idle, &r->lock);
-	return r->n_old_fds == MAX_OLD_FDS ? -EBUSY : disk_fd(r);
-}
-
-static void thaw(struct gb_results *r)
-{
-	struct after a;
-
-	after_init(&a);
-	pthread_mutex_lock(&r->lock);
-	r->frozen = false;
-	r->pins--;
-	stream_plan(r, &a);
-	disk_idle(r);
-	pthread_mutex_unlock(&r->lock);
-	results_finish(r, &a);
-}
-
-/* From now on the object lives there. Lock held. Returns the old name. */
-static char *take_place(struct gb_results *r, int dirfd, char **name)
-{
-	char *old = r->name;
-
-	r->dirfd = dirfd;
-	r->name = STEAL_PTR(*name);
-	return old;
-}
-
-static int move_data(struct gb_results *r, int dirfd, char **name, char **ret_old)
-{
-	int err = 0;
-
-	pthread_mutex_lock(&r->lock);
-	if (renameat(r->dirfd, r->name, dirfd, *name) == 0 || errno == ENOENT)
-		*ret_old = take_place(r, dirfd, name);
-	else
-		err = -errno;
-	if (err != -EXDEV) {
-		pthread_mutex_unlock(&r->lock);
-		return err;
-	}
-	err = freeze(r);
-	pthread_mutex_unlock(&r->lock);
-	if (err >= 0)
-		err = copy_over(r, err, dirfd, *name);
-	if (err == 0) {
-		pthread_mutex_lock(&r->lock);
-		*ret_old = take_place(r, dirfd, name);
-		pthread_mutex_unlock(&r->lock);
-	}
-	thaw(r);
-	return err;
-}
-
-static int save_map_at(struct gb_results *r, int dirfd, const char *name)
-{
-	_cleanup_free_ char *map = util_format("%s" RESULTS_MAP_SUFFIX, name);
-	_cleanup_free_ char *text = NULL;
-	size_t n;
-	int err;
-
-	if (!map)
-		return -ENOMEM;
-	pthread_mutex_lock(&r->lock);
-	err = r->changed ? -EIO : format_map(r, r->sealed, &text, &n);
-	pthread_mutex_unlock(&r->lock);
-	return err < 0 ? err : util_write_file(dirfd, map, text, n, true);
-}
-
-/* The map is written there first: alone it means nothing, and once the data has
- * followed they belong together. So no crash loses what was sealed. */
-static int rehome(struct gb_results *r, int dirfd, const char *name)
-{
-	_cleanup_free_ char *copy = strdup(name), *old = NULL, *old_map = NULL;
-	int err, old_dirfd = r->dirfd;
-
-	if (!copy)
-		return -ENOMEM;
-	if (same_dir(r->dirfd, dirfd) && strcmp(r->name, name) == 0) {
-		pthread_mutex_lock(&r->lock);
-		r->dirfd = dirfd;
-		pthread_mutex_unlock(&r->lock);
-		return 0;
-	}
-	err = save_map_at(r, dirfd, name);
-	if (err == 0)
-		err = move_data(r, dirfd, &copy, &old);
-	if (err == 0)
-		err = util_sync_dir(dirfd);
-	if (err < 0)
-		return err;
-	old_map = util_format("%s" RESULTS_MAP_SUFFIX, old);
-	unlinkat(old_dirfd, old, 0);
-	if (old_map)
-		unlinkat(old_dirfd, old_map, 0);
-	return util_sync_dir(old_dirfd);
-}
-
-int results_rehome(struct gb_results *r, int dirfd, const char *name)
-{
-	int err;
-
-	if (strchr(name, '/'))
-		return -EINVAL;
-	pthread_mutex_lock(&r->save_lock);
-	err = rehome(r, dirfd, name);
-	pthread_mutex_unlock(&r->save_lock);
-	return err;
 }

@@ -1,6 +1,7 @@
 /*
  * The inside of struct gb_results, shared by results.c (the interface),
- * results_stream.c (transfers) and results_disk.c (the local copy).
+ * results_plan.c (which transfers), results_stream.c (what comes of them),
+ * results_disk.c (the local copy) and results_move.c (whole files: publish, move).
  *
  * Two sets of bytes are local. `have` may be read: downloaded by this process, or
  * checked by it. `summed` are whole blocks with a checksum: they are in the map, and
@@ -125,7 +126,7 @@ void results_finish(struct gb_results *r, struct after *a);
 /* A hold keeps the memory; results_put takes the lock and may free r. */
 void results_put(struct gb_results *r);
 
-/* ---- with the lock held --------------------------------------------------------- */
+/* ---- with the lock held -------------------------------------------------- */
 
 /* The end of the local run that holds off (off itself: none); the first local byte
  * at or after off, NO_END when there is none. */
@@ -139,7 +140,7 @@ void results_wake_ready(struct gb_results *r, struct after *a);
 /* Everybody. */
 void results_fail_all(struct gb_results *r, int err, struct after *a);
 
-/* results_stream.c: start what waiters, the fetch and the size need. */
+/* results_plan.c: start what waiters, the fetch and the size need. */
 void stream_plan(struct gb_results *r, struct after *a);
 /* A reader got [off, end): streams he follows may go on; one that was broken off
  * goes on when he comes near. */
@@ -148,7 +149,13 @@ void stream_note_read(
 /* Break off those nobody follows, or all. */
 void stream_stop_unfollowed(struct gb_results *r);
 void stream_stop_all(struct gb_results *r);
-/* The file at the API is not the one we know. Returns -EIO. */
+/* The stream that will bring the byte at lo soon, or NULL. */
+struct stream *stream_find_cover(const struct gb_results *r, uint64_t lo);
+bool stream_is_followed(const struct stream *s);
+/* After each piece: 0 to go on; -ECANCELED: s is stopping. */
+int stream_judge(struct stream *s);
+
+/* results_stream.c: the file at the API is not the one we know. Returns -EIO. */
 int stream_changed(struct gb_results *r, struct after *a);
 
 /* results_disk.c */
@@ -168,7 +175,20 @@ uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi);
 int disk_sum_block(
 	struct gb_results *r, uint64_t hi, const uint32_t *crc, bool written);
 
-/* ---- without locks -------------------------------------------------------------- */
+/* The map as it is now, malloc'ed. */
+int disk_format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_len);
+
+/* ---- without locks ------------------------------------------------------- */
+
+/* Open a regular file, never through a link. A descriptor or negative errno. */
+int disk_open(int dirfd, const char *name, int flags);
+/* CRC of bytes [lo, hi) of fd; -EIO when it is shorter. */
+int disk_sum(int fd, uint64_t lo, uint64_t hi, uint32_t *ret);
+
+/* Callbacks of the engine; arg is the stream. */
+int stream_on_head(void *arg, const struct http_reply *h);
+int stream_on_data(void *arg, const void *buf, size_t n);
+void stream_on_done(void *arg, struct http_reply *reply);
 
 /* Write the map. sealed: and say that all is safe. */
 int disk_save(struct gb_results *r, bool sealed);

@@ -47,7 +47,7 @@ static void die(const char *what)
 	exit(1);
 }
 
-/* ---- the server, a process of its own ------------------------------------------------ */
+/* ---- the server, a process of its own ------------------------------------ */
 
 static int make_file(void)
 {
@@ -139,7 +139,7 @@ static pid_t start_server(void)
 	_exit(0);
 }
 
-/* ---- what is measured ------------------------------------------------------------------ */
+/* ---- what is measured ---------------------------------------------------- */
 
 struct sync {
 	struct gb_waiter w;

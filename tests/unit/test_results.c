@@ -203,8 +203,7 @@ static void assert_all_home(struct gb_results *r)
 	assert_int_equal(engine.calls, calls);
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------- */
 
 static void test_reading_through_is_one_request(void **state)
 {
@@ -363,8 +362,7 @@ static void test_a_dropped_waiter_is_not_called(void **state)
 	close_it(r);
 }
 
-/* ---- following and breaking off
- * ------------------------------------------------------------ */
+/* ---- following and breaking off ------------------------------------------ */
 
 static void test_a_stream_far_ahead_is_broken_off(void **state)
 {
@@ -462,8 +460,7 @@ static void test_a_fetch_leaves_a_readers_block_alone(void **state)
 	close_it(r);
 }
 
-/* ---- servers that do less, or lie
- * --------------------------------------------------------------- */
+/* ---- servers that do less, or lie ---------------------------------------- */
 
 static void test_ignored_range(void **state)
 {
@@ -780,8 +777,7 @@ static void test_nothing_without_a_length_is_no_file(void **state)
 	close_it(r);
 }
 
-/* ---- a file that changes
- * ----------------------------------------------------------------------------- */
+/* ---- a file that changes ------------------------------------------------- */
 
 static void test_a_changed_length(void **state)
 {
