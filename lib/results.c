@@ -7,8 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- what is done without the lock ------------------------------------------------
- */
+/* ---- what is done without the lock --------------------------------------- */
 
 void after_init(struct after *a)
 {
@@ -72,8 +71,7 @@ void results_fail_all(struct gb_results *r, int err, struct after *a)
 	waitq_move(&r->fetchq, &a->fail);
 }
 
-/* ---- what is local ------------------------------------------------------------------
- */
+/* ---- what is local ------------------------------------------------------- */
 
 uint64_t results_local_end(const struct gb_results *r, uint64_t off)
 {

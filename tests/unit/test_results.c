@@ -844,9 +844,7 @@ static void test_bytes_that_changed(void **state)
 	free(other);
 }
 
-/* ---- refusals
- * ------------------------------------------------------------------------------------------
- */
+/* ---- refusals ------------------------------------------------------------ */
 
 static long refuse_with;
 static unsigned refuse_until;
@@ -1067,9 +1065,7 @@ static void test_the_last_reference_goes_with_everything_under_way(void **state)
 	assert_int_equal(sized, 1);
 }
 
-/* ---- what stays on disk
- * ------------------------------------------------------------------------------------
- */
+/* ---- what stays on disk -------------------------------------------------- */
 
 /* Blocks 0 to 4, and 20. */
 static void leave_some(void)
@@ -1303,9 +1299,7 @@ static void test_publish(void **state)
 	assert_int_equal(results_publish(dir_fd, "tmp", "f"), -ENOENT);
 }
 
-/* ---- trimming
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- trimming ------------------------------------------------------------ */
 
 static bool is_p(void *arg, const char *name)
 {
@@ -1366,9 +1360,7 @@ static void test_progress(void **state)
 	close_it(r);
 }
 
-/* ---- anything, in any order
- * --------------------------------------------------------------------------------------
- */
+/* ---- anything, in any order ---------------------------------------------- */
 
 static unsigned seed;
 

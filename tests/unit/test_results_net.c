@@ -24,8 +24,7 @@ static struct engine *engine;
 static atomic_uint filled;
 static atomic_bool unreliable, rangeless, lengthless;
 
-/* ---- the server -------------------------------------------------------------------
- */
+/* ---- the server ---------------------------------------------------------- */
 
 static bool send_chunked(int fd, const char *p, size_t n)
 {
@@ -85,8 +84,7 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *q)
 		       : httpd_send(fd, content + lo, n);
 }
 
-/* ---- set up -----------------------------------------------------------------------
- */
+/* ---- set up -------------------------------------------------------------- */
 
 static int group_setup(void **state)
 {
@@ -153,8 +151,7 @@ static struct gb_results *open_it(void)
 	return results_new(&c, &r) == 0 ? r : NULL;
 }
 
-/* ---- waiting ----------------------------------------------------------------------
- */
+/* ---- waiting ------------------------------------------------------------- */
 
 struct sync {
 	struct gb_waiter w;
@@ -243,8 +240,7 @@ static int read_through(struct gb_results *r, uint64_t *ret_end)
 	return got;
 }
 
-/* ---- tests -------------------------------------------------------------------------
- */
+/* ---- tests --------------------------------------------------------------- */
 
 static void read_cold(void)
 {
