@@ -4,10 +4,11 @@
 load helpers
 
 setup() {
-	TOOL=$BATS_TEST_DIRNAME/../sdk/tool.mjs
+	: "${SDK_DIR:=$BATS_TEST_DIRNAME/../sdk}"
+	TOOL=$SDK_DIR/tool.mjs
 	[ -e "$TOOL" ] || skip "no tests/sdk/tool.mjs"
 	need node
-	[ -d "${SDK_DIR:-$BATS_TEST_DIRNAME/../sdk}/node_modules" ] || skip "tests/sdk/run installs the SDK"
+	[ -d "$SDK_DIR/node_modules" ] || skip "tests/sdk/run installs the SDK"
 	start_emulator
 	mount_jobs
 }
