@@ -253,7 +253,7 @@ start() {
 	fault 'match=*&kind=html&status=200&count=0'
 	run timeout "$PATIENCE" "$BATCHFS" "$M"
 	[ -n "$output" ]
-	contains "$output" "$EMU_URL"
+	contains "$output" API
 	lacks "$output" '<html'
 }
 
