@@ -94,6 +94,18 @@ static bool unfinished(int dir)
 	return faccessat(dir, "journal", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
 }
 
+/* A crash while a job met elsewhere turned out to be ours leaves two that bear its id:
+ * ours is the one that counts. */
+static void make_room(struct gb_client *c, const struct record *r)
+{
+	struct gb_job *other = r->own && r->id ? job_find_id(c, r->id) : NULL;
+
+	if (!other || !other->local || other->local->rec.own)
+		return;
+	job_drop_twin(other);
+	store_job_aside(c->store, other->local->lid);
+}
+
 static int load_job(void *arg, const char *lid)
 {
 	struct gb_client *c = arg;
@@ -103,13 +115,16 @@ static int load_job(void *arg, const char *lid)
 	record_init(&r);
 	if (dir < 0)
 		return 0;
+	test_point("load");
 	int err = store_journal_load(dir, &r);
 	if (err == -ENOENT && unfinished(dir)) {
 		util_remove_tree(c->store->jobs, lid);
 		return 0;
 	}
-	if (!err)
+	if (!err) {
+		make_room(c, &r);
 		err = enlist(c, lid, &r);
+	}
 	record_clear(&r);
 	if (err == -ENOMEM)
 		return err;

@@ -48,6 +48,8 @@ struct local {
 	struct task *task;       /* client.lock; the verb that owns the job now */
 	char *checked;           /* what `check` counted or complained of */
 	bool settling;           /* client.lock; a look for the lost create is planned */
+	bool creating;           /* client.lock; the create's answer may still come */
+	unsigned looks;          /* client.lock; for the lost create since the start */
 	bool removing;           /* client.lock; a step of rmdir is planned or runs */
 	double uploaded_since;   /* for transfers */
 	_Atomic int64_t uploaded;
@@ -114,7 +116,9 @@ struct gb_client {
 	uint64_t seq;            /* counts API calls begun */
 	bool stopping;
 	struct task *tasks;      /* all that are queued or run */
+	uint64_t task_serial;
 	uint32_t unsent;         /* submissions whose answer is missing */
+	bool retry_timer;        /* queued work will be tried again */
 
 	/* poll.c */
 	pthread_t poller;
@@ -282,11 +286,14 @@ struct task {
 	struct canceller cancel;
 	bool answered;
 	atomic_bool intended;    /* from here on dropping the waiters cancels nothing */
-	bool owns;               /* local.task points here */
+	bool owns;               /* local.task points here; the file is held */
+	uint64_t serial;         /* of all tasks ever */
 	struct gb_job *from;     /* rename that submits: a reference, or NULL */
 	struct gb_file *file;    /* a reference, or NULL */
 	char *arg;
-	bool by_close, background;
+	bool background;
+	bool queued;             /* sends what is QUEUED */
+	bool again;              /* resubmit: sends what is being settled */
 };
 
 /* Start run on lane for job. owns: only one such task per job, else -EBUSY. give_up:
@@ -297,6 +304,10 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 	bool owns, bool give_up, const struct task *fill, struct gb_waiter *w);
 /* Answer the waiters now; the task goes on behind. */
 void task_answer(struct task *t, int err);
+/* From run(): cancel what t waits for after so many seconds, if it still runs. */
+void task_deadline(struct task *t, double seconds);
+/* client.lock held: the job is free for the next; run() is at its end. */
+void task_disown(struct task *t);
 
 /* ---- submit.c, settle.c, remove.c, home.c ------------------------------------------------ */
 
@@ -304,6 +315,10 @@ void task_answer(struct task *t, int err);
 void submit_recover(struct gb_job *job);
 /* Try queued work now, if it is meant for this origin and key. Unlocked. */
 void submit_queued(struct gb_client *c);
+/* The same behind: an own job has ended, so there may be room for another. */
+void submit_queued_later(struct gb_client *c);
+/* client.lock held: whether what the API says with this key is about this job. */
+bool submit_same_key(const struct gb_job *job);
 /* The API's job of a submission of ours: journal it. Unlocked. */
 int submit_known(struct gb_job *job, const struct api_batch *b);
 
@@ -315,10 +330,14 @@ void settle_later(struct gb_job *job);
 /* client.lock held: the submission of ours that file was uploaded for; NULL. */
 struct gb_job *settle_owner(struct gb_client *c, const char *file);
 /* client.lock held: may this job, of which we do not know the input file, be the one
- * that a lost create made? */
-bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b);
+ * that a lost create made? listed: its own resource may name the file; else it has
+ * none. */
+bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b, bool listed);
 
 void remove_recover(struct gb_job *job);
+/* unlocked: what job_drop_twin dropped: what is kept of it here goes, too, or it would
+ * be met again at the next start. */
+void remove_twin(struct gb_job *twin);
 /* A submission that rmdir overtook has ended without a create: the rest of it. */
 void remove_unsent(struct gb_job *job);
 /* unlocked: the job has ended or gone: go on with rmdir if it waits for that, and

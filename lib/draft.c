@@ -93,7 +93,9 @@ int gb_draft_rename(struct gb_job *job, const char *name)
 	if (err)
 		return err;
 	client_lock(c);
-	if (!phase_is_draft(job_phase(job)) || job->local->task)
+	if (!job->in_tree)
+		err = -ENOENT;
+	else if (!phase_is_draft(job_phase(job)) || job->local->task)
 		err = -EPERM;
 	else
 		err = job_set_name(job, name, NULL);

@@ -239,33 +239,39 @@ static bool is_requests(const struct gb_file *f)
 	return f->job && strcmp(f->name, GB_REQUESTS) == 0;
 }
 
-/* May its content change now? Requests of a job that is being sent or was sent may
- * not; nor may the source of a rename that submits, which its task holds. */
-static int may_change(struct gb_file *f)
+/* Its content is to change: no task may begin to send it before end_change. Requests
+ * of a job that is being sent or was sent may not; nor may the source of a rename that
+ * submits, which its task holds. */
+static int begin_change(struct gb_file *f)
 {
 	int err = 0;
 
 	client_lock(f->c);
-	if (is_requests(f)) {
-		const struct local *l = f->job->local;
-
-		if (!phase_is_draft(l->rec.phase))
-			err = -EROFS;
-		else if (l->task && l->task->owns && l->task->file == f)
-			err = -EBUSY;
-	}
+	if (is_requests(f) && !phase_is_draft(f->job->local->rec.phase))
+		err = -EROFS;
+	else if (f->held)
+		err = -EBUSY;
+	else
+		f->writers++;
 	client_unlock(f->c);
 	return err;
+}
+
+static void end_change(struct gb_file *f)
+{
+	client_lock(f->c);
+	f->writers--;
+	client_unlock(f->c);
 }
 
 /* Once per submission: from the first change on the draft's old upload, error and
  * SUBMIT_FAILED are void, and that is on disk before the change is. */
 static int before_change(struct gb_file *f)
 {
-	int err = may_change(f);
+	int err;
 
-	if (err || f->touched)
-		return err;
+	if (f->touched)
+		return 0;
 	client_lock(f->c);
 	struct gb_job *job = is_requests(f) ? gb_job_ref(f->job) : NULL;
 	client_unlock(f->c);
@@ -302,12 +308,17 @@ int files_touch(struct gb_job *job)
 
 int gb_file_write(struct gb_file *f, const void *buf, size_t n, off_t off)
 {
-	int err = before_change(f), fd = file_fd(f);
+	int err = begin_change(f), fd;
 
-	if (err || fd < 0)
-		return err ? err : fd;
-	f->changes++;
-	return util_pwrite_all(fd, buf, n, off);
+	if (err)
+		return err;
+	if (!(err = before_change(f)) && (err = fd = file_fd(f)) >= 0) {
+		f->changes++;
+		test_point("file-write");
+		err = util_pwrite_all(fd, buf, n, off);
+	}
+	end_change(f);
+	return err;
 }
 
 static int set_taint(struct gb_file *f, const char *why)
@@ -330,14 +341,16 @@ static int set_taint(struct gb_file *f, const char *why)
 
 int gb_file_truncate(struct gb_file *f, off_t size)
 {
-	int err = before_change(f), fd = file_fd(f);
+	int err = begin_change(f), fd;
 
-	if (err || fd < 0)
-		return err ? err : fd;
-	f->changes++;
-	if (ftruncate(fd, size) < 0)
-		return -errno;
-	return size == 0 && f->tainted ? set_taint(f, NULL) : 0;
+	if (err)
+		return err;
+	if (!(err = before_change(f)) && (err = fd = file_fd(f)) >= 0) {
+		f->changes++;
+		err = ftruncate(fd, size) < 0 ? -errno : 0;
+	}
+	end_change(f);
+	return !err && size == 0 && f->tainted ? set_taint(f, NULL) : err;
 }
 
 int gb_file_set_times(struct gb_file *f, const struct timespec times[2])

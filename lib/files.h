@@ -16,6 +16,8 @@ struct gb_file {
 	atomic_uint_fast64_t changes, decided;
 	atomic_bool tainted;
 	bool touched;         /* the draft's journal knows of the change; disk */
+	bool held;            /* lock; a task sends it: it may not change */
+	unsigned writers;     /* lock; changes under way: it may not be sent */
 };
 
 /* A file without a place in a table; one reference. NULL without memory. */

@@ -13,6 +13,9 @@ static int may_rename(struct gb_job *job, const char *name)
 {
 	if (!job->local || !job->in_tree)
 		return -ENOENT;
+	const struct gb_file *f = files_find(job, name);
+	if (f && f->held)
+		return -EBUSY;
 	if (strcmp(name, GB_REQUESTS) != 0)
 		return 0;
 	if (!phase_is_draft(job->local->rec.phase))

@@ -201,7 +201,8 @@ unsigned gb_verbs(struct gb_job *job)
 		verbs |= GB_CANCEL;
 	if (o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE)
 		verbs |= GB_FETCH_VERB;
-	if (p == PHASE_UNCERTAIN || (p == PHASE_SUBMITTING && job->local->rec.error))
+	if (p == PHASE_UNCERTAIN ||
+		(p == PHASE_SUBMITTING && (!busy || job->local->rec.error)))
 		verbs |= GB_ADOPT | GB_RESUBMIT;
 	client_unlock(job->c);
 	return verbs;

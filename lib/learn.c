@@ -145,6 +145,7 @@ static void log_end(struct gb_job *job)
 		return;
 	history_add(job, job->state == API_STATE_CANCELLED ? "cancelled" : "ended");
 	local_save(job);
+	submit_queued_later(c);
 }
 
 static void name_given(struct gb_job *job)
@@ -157,7 +158,7 @@ static void name_given(struct gb_job *job)
 
 /* Lock held: the job b speaks of, made if need be. *ret_owner: a submission of ours
  * that has just been found by its input file. */
-static struct gb_job *place(struct gb_client *c, const struct api_batch *b,
+static struct gb_job *place(struct gb_client *c, const struct api_batch *b, bool listed,
 	struct gb_job **ret_owner, bool *ret_new)
 {
 	struct gb_job *job = job_find_id(c, b->id);
@@ -168,7 +169,7 @@ static struct gb_job *place(struct gb_client *c, const struct api_batch *b,
 		*ret_owner = b->input_file ? settle_owner(c, b->input_file) : NULL;
 		if (*ret_owner)
 			return NULL;
-		if (!b->has_input_config && settle_may_be_ours(c, b))
+		if (!b->has_input_config && settle_may_be_ours(c, b, listed))
 			return NULL;
 	}
 	job = meet(c, b);
@@ -184,7 +185,7 @@ struct gb_job *learn_batch(
 	unsigned what = 0;
 
 	client_lock(c);
-	struct gb_job *job = place(c, b, &owner, &is_new);
+	struct gb_job *job = place(c, b, listed, &owner, &is_new);
 	if (owner)
 		gb_job_ref(owner);
 	if (job) {

@@ -229,7 +229,8 @@ static struct plan plan_next(struct gb_client *c)
 		own |= job_own_unfinished(job);
 		consider(&p, job, now, &due);
 	}
-	double own_at = now + difftime(c->listed_at + OWN_LOOK, time(NULL));
+	double own_at = now + difftime(c->listed_at, time(NULL)) +
+			test_seconds("BATCHFS_TEST_OWN_SECONDS", OWN_LOOK);
 	bool asked = c->want_list && (!held || waitq_count(&c->list_q));
 	bool routine = !held && (c->offline_since || (own && own_at <= now));
 	if (c->o.offline)
@@ -302,7 +303,8 @@ static void look_failed(struct gb_client *c, const struct api_error *err)
 	client_lock(c);
 	c->list_failures++;
 	c->list_after = util_now() +
-			(c->offline_since ? OFFLINE_LOOK
+			(c->offline_since ? test_seconds("BATCHFS_TEST_OWN_SECONDS",
+						    OFFLINE_LOOK)
 					  : engine_backoff((int)c->list_failures, err->retry));
 	client_unlock(c);
 }
@@ -356,7 +358,7 @@ static void ask_whose(struct gb_client *c, const struct api_batch *b)
 	int64_t lines;
 
 	client_lock(c);
-	bool open = c->unsent && !b->has_input_config && settle_may_be_ours(c, b);
+	bool open = c->unsent && !b->has_input_config && settle_may_be_ours(c, b, true);
 	client_unlock(c);
 	if (!open || api_get(c->engine, b->id, -1, &none, &whole, &lines, &err))
 		goto out;

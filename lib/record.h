@@ -50,6 +50,7 @@ struct record {
 	char *key_print; /* … and a salted fingerprint of the key */
 	char *session;   /* upload session: a secret */
 	int64_t sent_size; /* bytes being sent */
+	char *sent_stamp;/* which content the session is for */
 	char *source;    /* scratch file that the intent makes requests.jsonl */
 	char *mime;
 	char *input_file;/* "files/…" uploaded for this create */

@@ -38,19 +38,22 @@ static void hide(struct gb_job *job)
 	job_changed(job, GB_CHANGED_TREE);
 }
 
-static void come_back(struct gb_job *job, const struct api_error *e)
+/* Into the tree again, under its name if nobody bears it now. */
+static void show(struct gb_job *job)
 {
-	struct gb_client *c = job->c;
-	char *name = strdup(job->local->rec.name);
-
-	client_lock(c);
+	client_lock(job->c);
 	job->local->rec.removal = REMOVAL_NONE;
 	job->local->rec.removal_at = 0;
-	if (!job->name && name)
-		job_set_name(job, name, job->id ? job->id + 8 : job->local->lid);
+	if (!job->name)
+		job_set_name(job, job->local->rec.name,
+			job->id ? job->id + strlen("batches/") : job->local->lid);
 	job->in_tree = true;
-	client_unlock(c);
-	free(name);
+	client_unlock(job->c);
+}
+
+static void come_back(struct gb_job *job, const struct api_error *e)
+{
+	show(job);
 	local_error(job, e->err, "The API refused to delete this job.",
 		"It is still there; try rmdir again later.", e->text);
 	local_save(job);
@@ -70,7 +73,7 @@ static void delete_upload(struct gb_job *job)
 		(job->api_ended || !job->id || r->removal == REMOVAL_DELETED))
 		file = strdup(r->input_file);
 	client_unlock(c);
-	if (!file)
+	if (!file || c->o.offline)
 		return;
 	int ret = api_file_delete(c->engine, file, &none, &err);
 	/* Refused counts as done: it dies by itself within two days. */
@@ -83,7 +86,7 @@ static void delete_upload(struct gb_job *job)
 	api_error_clear(&err);
 }
 
-static void forget(struct gb_job *job)
+static int forget(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 	_cleanup_free_ char *tomb = util_format("{\"gone\":\"%s\"}\n", job->id ? job->id : "");
@@ -98,6 +101,7 @@ static void forget(struct gb_job *job)
 	pthread_mutex_unlock(&job->local->disk);
 	if (err)
 		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));
+	return err;
 }
 
 static bool must_cancel(const struct gb_job *job)
@@ -111,6 +115,7 @@ static int cancel_step(
 {
 	int ret = api_cancel(job->c->engine, job->id, cancel, err);
 
+	test_point("cancelled");
 	if (ret == -ENOENT) {
 		client_lock(job->c);
 		job->gone = true;
@@ -142,6 +147,7 @@ static int delete_step(
 {
 	int ret = api_delete(job->c->engine, job->id, cancel, err);
 
+	test_point("deleted");
 	if (ret)
 		return ret;
 	set_removal(job, REMOVAL_DELETED);
@@ -201,6 +207,25 @@ static int remove_rest(struct gb_job *job, struct api_error *err)
 	return 0;
 }
 
+/* What another project does not have need not be gone: under another key than rmdir
+ * was called with, the job must be seen before anything goes on. */
+static int seen(struct gb_job *job, struct api_error *err)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_batch b;
+	int64_t lines;
+
+	client_lock(job->c);
+	bool same = submit_same_key(job);
+	client_unlock(job->c);
+	if (same || job->local->rec.removal == REMOVAL_DELETED)
+		return 0;
+	int ret = api_get(job->c->engine, job->id, -1, &none, &b, &lines, err);
+	if (!ret)
+		api_batch_clear(&b);
+	return ret;
+}
+
 static bool passes(const struct api_error *e)
 {
 	return e->err == -ECANCELED || !e->refused || e->status == 429;
@@ -219,7 +244,8 @@ static int remove_behind(struct task *t)
 	client_unlock(job->c);
 	if (!open)
 		return 0;
-	if (must_cancel(job))
+	ret = seen(job, &err);
+	if (!ret && must_cancel(job))
 		ret = cancel_step(job, &none, &err);
 	if (!ret)
 		ret = remove_rest(job, &err);
@@ -252,35 +278,18 @@ static void remove_later(struct gb_job *job, double delay)
 		gb_job_unref(job);
 }
 
-struct deadline {
-	struct gb_job *job;
-	struct task *task;
-};
-
-/* The task is known to live while it owns its job. */
-static void deadline_over(void *arg)
+/* Jobs made elsewhere have no key in their record yet. */
+static void note_key(struct gb_job *job)
 {
-	struct deadline *d = arg;
+	struct gb_client *c = job->c;
 
-	client_lock(d->job->c);
-	if (d->job->local->task == d->task)
-		canceller_set(d->job->c->engine, &d->task->cancel);
-	client_unlock(d->job->c);
-	gb_job_unref(d->job);
-	free(d);
-}
-
-static void set_deadline(struct task *t, double seconds)
-{
-	struct deadline *d = malloc(sizeof(*d));
-
-	if (!d)
-		return;
-	*d = (struct deadline){gb_job_ref(t->job), t};
-	if (engine_timer(t->job->c->engine, seconds, deadline_over, d)) {
-		gb_job_unref(d->job);
-		free(d);
+	client_lock(c);
+	struct record *r = &job->local->rec;
+	if (!r->key_print) {
+		record_set(&r->origin, engine_origin(c->engine));
+		record_set(&r->key_print, c->key_print);
 	}
+	client_unlock(c);
 }
 
 /* The first step, while rmdir waits. */
@@ -290,14 +299,14 @@ static int remove_run(struct task *t)
 	struct api_error err = {.retry = -1};
 	int ret;
 
-	set_deadline(t, ANSWER_WITHIN);
+	task_deadline(t, ANSWER_WITHIN);
+	note_key(job);
 	set_removal(job, REMOVAL_INTENDED);
 	if ((ret = local_save(job)))
 		goto undo;
 	test_point("removal-intended");
 	ret = must_cancel(job) ? cancel_step(job, &t->cancel, &err)
 			       : delete_step(job, &t->cancel, &err);
-	test_point("removal-accepted");
 	client_called(job->c, &err);
 	if (ret)
 		goto undo;
@@ -320,22 +329,47 @@ out:
 	return ret;
 }
 
-static int remove_draft(struct gb_job *job)
+static int stray_run(struct task *t)
 {
-	hide(job);
-	forget(job);
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {0};
+
+	api_file_delete(t->job->c->engine, t->arg, &none, &err);
+	api_error_clear(&err);
 	return 0;
 }
 
-/* Queued work that is being tried: once the removal is noted no create is intended
+/* It is out of the tree already, so nobody begins to send it. */
+static int remove_draft(struct gb_job *job)
+{
+	struct task fill = {0};
+	int err = forget(job);
+
+	if (err) {
+		show(job);
+		return err;
+	}
+	hide(job);
+	client_lock(job->c);
+	fill.arg = STEAL_PTR(job->local->rec.input_file);
+	client_unlock(job->c);
+	if (fill.arg && !job->c->o.offline)
+		task_start(job, WORK_SHORT, stray_run, false, false, &fill, NULL);
+	free(fill.arg);
+	return 0;
+}
+
+/* Queued work that is being tried: now that the removal is noted no create is intended
  * any more (submit.c looks under the same lock), and its task ends soon. */
 static int remove_queued(struct gb_job *job)
 {
-	int err;
+	int err = local_save(job);
 
-	set_removal(job, REMOVAL_INTENDED);
-	if ((err = local_save(job)))
+	if (err) {
+		show(job);
+		submit_queued_later(job->c);
 		return err;
+	}
 	hide(job);
 	return 0;
 }
@@ -368,9 +402,13 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 		err = -EHOSTUNREACH;
 	if (!err && queued) {
 		job->local->rec.removal = REMOVAL_INTENDED;
+		job->local->rec.removal_at = time(NULL);
 		canceller_set(c->engine, &t->cancel);
 	}
+	if (!err && (queued || draft))
+		job->in_tree = false;
 	client_unlock(c);
+	test_point("removal-chosen");
 	if (err)
 		return err;
 	if (queued)
@@ -381,6 +419,12 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 	return err ? err : task_start(job, WORK_SHORT, remove_run, true, false, NULL, w);
 }
 
+static int unsent_run(struct task *t)
+{
+	remove_unsent(t->job);
+	return 0;
+}
+
 void remove_recover(struct gb_job *job)
 {
 	client_lock(job->c);
@@ -389,9 +433,16 @@ void remove_recover(struct gb_job *job)
 	bool unsent = !job->id;
 	client_unlock(job->c);
 	if (unsent)
-		forget(job);
-	else
+		task_start(job, WORK_SHORT, unsent_run, false, false, NULL, NULL);
+	else if (!job->c->o.offline)
 		remove_later(job, 1);
+}
+
+void remove_twin(struct gb_job *twin)
+{
+	if (twin->local)
+		forget(twin);
+	job_changed(twin, GB_CHANGED_TREE);
 }
 
 static int uploads_run(struct task *t)

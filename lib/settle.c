@@ -24,12 +24,12 @@ struct look {
 	struct gb_client *c;
 	struct canceller *cancel;
 	struct api_error err;
-	bool is_inline;
+	bool is_inline, same_key;
 	int64_t since, requests;
 	char *file, *display;
 	unsigned candidates;
-	struct api_batch found; /* inline: the only candidate so far */
-	char ids[512];          /* of candidates, for `error` */
+	char *only;    /* inline: id of the only candidate so far */
+	char ids[512]; /* of candidates, for `error` */
 };
 
 static bool fits_name_and_time(
@@ -64,19 +64,27 @@ struct gb_job *settle_owner(struct gb_client *c, const char *file)
 	return find_unsettled(c, has_file, file);
 }
 
+struct stranger {
+	const struct api_batch *b;
+	bool listed;
+};
+
 /* An inline one that has become uncertain is a person's to settle: what fits is
  * shown, so that it can be adopted. */
 static bool may_be(const struct record *r, const void *arg)
 {
-	const struct api_batch *b = arg;
+	const struct stranger *s = arg;
 
-	return fits_name_and_time(r, b->display, &b->created) &&
-	       !(r->is_inline && r->phase == PHASE_UNCERTAIN);
+	if (r->is_inline ? r->phase == PHASE_UNCERTAIN : !s->listed)
+		return false;
+	return fits_name_and_time(r, s->b->display, &s->b->created);
 }
 
-bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b)
+bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b, bool listed)
 {
-	return find_unsettled(c, may_be, b) != NULL;
+	struct stranger s = {b, listed};
+
+	return find_unsettled(c, may_be, &s) != NULL;
 }
 
 static void note_candidate(struct look *l, const struct api_batch *b)
@@ -85,9 +93,8 @@ static void note_candidate(struct look *l, const struct api_batch *b)
 
 	l->candidates++;
 	snprintf(l->ids + n, sizeof(l->ids) - n, "%s\n", b->id);
-	if (l->candidates > 1)
-		return;
-	l->found.id = strdup(b->id);
+	if (!l->only)
+		l->only = strdup(b->id);
 }
 
 static bool is_ours(const struct look *l, const struct api_batch *b)
@@ -95,51 +102,68 @@ static bool is_ours(const struct look *l, const struct api_batch *b)
 	return l->file && b->input_file && strcmp(b->input_file, l->file) == 0;
 }
 
-/* 0: this is it; -EAGAIN: not this one. */
-static int look_at(struct look *l, const struct api_batch *b)
+/* Its own resource tells its input file. One that the API does not give out now, or
+ * never, must not keep us from looking at the others. */
+static int ask_it(struct look *l, const struct api_batch *b)
 {
 	struct api_batch whole;
 	int64_t lines;
 	int err = -EAGAIN;
 
-	if (is_ours(l, b))
-		return submit_known(l->job, b);
-	if (b->has_input_config || strcmp(b->display ? b->display : "", l->display) != 0)
-		return -EAGAIN;
-	client_lock(l->c);
-	const struct gb_job *known = job_find_id(l->c, b->id);
-	bool other = known && known->local && known->local->rec.own;
-	client_unlock(l->c);
-	if (other)
-		return -EAGAIN;
-	if (l->is_inline) {
-		if (b->requests == l->requests || b->requests < 0)
-			note_candidate(l, b);
+	if (api_get(l->c->engine, b->id, -1, l->cancel, &whole, &lines, &l->err)) {
+		if (!l->err.status)
+			return l->err.err;
+		note_candidate(l, b);
 		return -EAGAIN;
 	}
-	if (api_get(l->c->engine, b->id, -1, l->cancel, &whole, &lines, &l->err))
-		return l->err.err;
 	if (is_ours(l, &whole))
 		err = submit_known(l->job, &whole);
-	else if (!whole.has_input_config)
-		note_candidate(l, &whole);
 	api_batch_clear(&whole);
 	return err;
 }
 
-/* One page: 0 found, -EAGAIN go on, -ENOENT all that follow are too old. */
+/* Met before the create was intended, or ours already; what may be ours is not met
+ * (learn.c). */
+static bool is_known(struct look *l, const char *id)
+{
+	client_lock(l->c);
+	const struct gb_job *job = job_find_id(l->c, id);
+	bool own = job && job->local && job->local->rec.own;
+	bool known = own || (job && l->is_inline && job->in_tree);
+	client_unlock(l->c);
+	return known;
+}
+
+/* 0: this is it; -EAGAIN: not this one. */
+static int look_at(struct look *l, const struct api_batch *b)
+{
+	if (is_ours(l, b))
+		return submit_known(l->job, b);
+	if (b->has_input_config || (b->created.tv_sec && b->created.tv_sec < l->since) ||
+		strcmp(b->display ? b->display : "", l->display) != 0 ||
+		is_known(l, b->id))
+		return -EAGAIN;
+	if (!l->is_inline)
+		return ask_it(l, b);
+	if (b->requests == l->requests || b->requests < 0)
+		note_candidate(l, b);
+	return -EAGAIN;
+}
+
+/* One page: 0 found, -EAGAIN go on, -ENOENT all of it is too old, and what follows. */
 static int look_at_page(struct look *l, const struct api_batch_page *p)
 {
+	bool old = p->n > 0;
+
 	for (size_t i = 0; i < p->n; i++) {
 		const struct api_batch *b = &p->batches[i];
-
-		if (b->created.tv_sec && b->created.tv_sec < l->since)
-			return -ENOENT;
 		int err = look_at(l, b);
+
 		if (err != -EAGAIN)
 			return err;
+		old &= b->created.tv_sec && b->created.tv_sec < l->since;
 	}
-	return -EAGAIN;
+	return old ? -ENOENT : -EAGAIN;
 }
 
 static int look_through(struct look *l)
@@ -167,7 +191,7 @@ static int take_only_candidate(struct look *l)
 	struct api_batch whole;
 	int64_t lines;
 	int err = api_get(
-		l->c->engine, l->found.id, -1, l->cancel, &whole, &lines, &l->err);
+		l->c->engine, l->only, -1, l->cancel, &whole, &lines, &l->err);
 
 	if (err)
 		return err;
@@ -176,6 +200,7 @@ static int take_only_candidate(struct look *l)
 	return err;
 }
 
+/* Lock held: when looking is over, by the server's clock. */
 static int64_t time_over(const struct record *r)
 {
 	double usual = r->is_inline ? LOOK_FOR_INLINE : LOOK_FOR;
@@ -190,9 +215,13 @@ static void become_uncertain(struct look *l)
 					   : NULL;
 
 	client_lock(l->c);
-	bool still = job_phase(l->job) == PHASE_SUBMITTING;
-	if (still)
+	bool still = job_phase(l->job) == PHASE_SUBMITTING && !l->job->local->creating;
+	if (still) {
 		job_set_phase(l->job, PHASE_UNCERTAIN);
+		/* The poller goes on looking. */
+		poll_watch(l->job);
+		poll_poke(l->c);
+	}
 	client_unlock(l->c);
 	if (!still)
 		return;
@@ -214,25 +243,30 @@ int settle_once(struct gb_job *job, struct canceller *cancel)
 	int err = -EAGAIN;
 
 	client_lock(c);
-	bool open = job_phase(job) == PHASE_SUBMITTING;
+	bool open = job_phase(job) == PHASE_SUBMITTING && !job->local->creating;
+	int64_t until = time_over(r);
 	l.is_inline = r->is_inline;
+	l.same_key = submit_same_key(job);
 	l.since = r->intent_server - CLOCK_SLACK;
 	l.requests = r->requests;
 	l.file = r->input_file ? strdup(r->input_file) : NULL;
 	l.display = strdup(r->display ? r->display : "");
 	client_unlock(c);
+	/* A job that a list names after this was not there to be named before. */
+	bool over = engine_server_time(c->engine) >= until;
+	test_point("look");
 	if (open && l.display)
 		err = look_through(&l);
 	client_called(c, &l.err);
 	/* Only a look that worked can say that nothing is there. */
-	if (open && err == -EAGAIN && engine_server_time(c->engine) >= time_over(r)) {
-		if (l.is_inline && l.candidates == 1)
+	if (open && err == -EAGAIN && over) {
+		if (l.is_inline && l.same_key && l.candidates == 1 && l.only)
 			err = take_only_candidate(&l);
 		else
 			become_uncertain(&l);
 	}
-	api_batch_clear(&l.found);
 	api_error_clear(&l.err);
+	free(l.only);
 	free(l.file);
 	free(l.display);
 	return err;
@@ -258,21 +292,26 @@ static void settle_timer(void *arg)
 {
 	struct gb_job *job = arg;
 
-	task_start(job, WORK_SHORT, settle_run, false, false, NULL, NULL);
+	if (task_start(job, WORK_SHORT, settle_run, false, false, NULL, NULL)) {
+		client_lock(job->c);
+		job->local->settling = false;
+		client_unlock(job->c);
+	}
 	gb_job_unref(job);
 }
 
 void settle_later(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
-	int64_t age = time(NULL) - job->local->rec.intent_local;
-	double pause = age < 8 ? 1 : age < 240 ? (double)age / 8 : 30;
 
 	client_lock(c);
+	int64_t age = time(NULL) - job->local->rec.intent_local;
+	/* The first look after a start is not put off. */
+	double pause = age < 8 || !job->local->looks++ ? 1 : age < 240 ? (double)age / 8 : 30;
 	bool planned = job->local->settling;
 	job->local->settling = true;
 	client_unlock(c);
-	if (planned)
+	if (planned || c->o.offline)
 		return;
 	gb_job_ref(job);
 	if (engine_timer(c->engine, pause, settle_timer, job))

@@ -16,6 +16,10 @@
  * back, in the journal, before anything else happens. There is no path on which a
  * create is sent twice for one intent, and none from SUBMITTING to another create but
  * through such a proof or a person who writes `resubmit`.
+ *
+ * Resubmitting changes nothing in the journal until the new intent takes the place of
+ * the old one: until then the lost job can be found, and then no other is made. Where
+ * the new create is refused the old intent stands again.
  */
 #include "client.h"
 #include "compose.h"
@@ -37,6 +41,13 @@ enum {
 	UPLOAD_GOOD = 40 * 3600,    /* an upload older than this is not sent any more */
 };
 
+/* An intent whose answer is missing. */
+struct lost {
+	enum phase phase;
+	char *input_file;
+	bool is_inline;
+};
+
 struct submission {
 	struct task *t;
 	struct gb_job *job;
@@ -45,6 +56,10 @@ struct submission {
 	struct scan_report report;
 	int fd;             /* what is sent; -1 */
 	int64_t size;
+	bool is_inline;
+	char *input_file;   /* uploaded for this create, not yet in the record */
+	bool moved;         /* the rename's file is requests.jsonl */
+	struct lost lost;   /* resubmit: what the new intent took the place of */
 	char *inline_text;
 	size_t inline_len;
 	struct api_error err;
@@ -99,20 +114,33 @@ static void set_text(struct gb_job *job, char **field, const char *value)
 	client_unlock(job->c);
 }
 
-/* Phase to disk, then to the world; when the disk refuses, another one. */
-static int enter_or(struct gb_job *job, enum phase p, enum phase otherwise)
+/* Phase to disk, then to the world; when the disk refuses, back. */
+static int enter(struct gb_job *job, enum phase p)
 {
+	enum phase before = job_phase(job);
+
 	set_phase(job, p);
 	int err = local_save(job);
 	if (err)
-		set_phase(job, otherwise);
+		set_phase(job, before);
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return err;
 }
 
-static int enter(struct gb_job *job, enum phase p)
+/* ---- start ----------------------------------------------------------------------- */
+
+/* Between the choice and this thread another task may have done it all. From here on
+ * the job is ours. */
+static int step_start(struct submission *s)
 {
-	return enter_or(job, p, job_phase(job));
+	client_lock(s->c);
+	enum phase p = job_phase(s->job);
+	bool fits = s->t->again	   ? p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN
+		    : s->t->queued ? p == PHASE_QUEUED
+				   : phase_is_draft(p);
+	fits &= !s->job->id && !s->rec->removal;
+	client_unlock(s->c);
+	return fits ? 0 : -EBUSY;
 }
 
 /* ---- check ----------------------------------------------------------------------- */
@@ -160,15 +188,29 @@ static bool goes_inline(const struct submission *s)
 	return s->c->o.inline_max && s->report.send_size <= s->c->o.inline_max;
 }
 
+/* The bytes are what a retry after a crash will send: they and their name first. */
+static int make_durable(struct submission *s, int in)
+{
+	struct gb_job *at = s->t->from ? s->t->from : s->job;
+	int dir, err;
+
+	if (fsync(in) < 0)
+		return -errno;
+	pthread_mutex_lock(&at->local->disk);
+	dir = local_files_dir(at);
+	err = dir < 0 ? dir : util_sync_dir(dir);
+	pthread_mutex_unlock(&at->local->disk);
+	return err;
+}
+
 static int step_check(struct submission *s)
 {
 	int in = gb_file_fd(s->t->file), err;
 
 	if (in < 0)
 		return in;
-	/* The bytes are what a retry after a crash will send: durable first. */
-	if (fsync(in) < 0)
-		return -errno;
+	if ((err = make_durable(s, in)))
+		return err;
 	err = scan_file(in, &s->t->cancel.set, &s->report);
 	if (!err && (err = scan_report_status(&s->report)))
 		return refuse(s, err);
@@ -176,9 +218,9 @@ static int step_check(struct submission *s)
 		return err;
 	client_lock(s->c);
 	s->rec->requests = (int64_t)s->report.requests;
-	s->rec->is_inline = goes_inline(s);
 	client_unlock(s->c);
-	if (goes_inline(s))
+	s->is_inline = goes_inline(s);
+	if (s->is_inline)
 		return compose_inline(in, &s->report, &s->inline_text, &s->inline_len);
 	if (!s->report.clean)
 		return compose(s, in);
@@ -189,30 +231,77 @@ static int step_check(struct submission *s)
 
 /* ---- begin, upload ------------------------------------------------------------------ */
 
+/* Lock held. An upload is taken up only by the very content it was begun with: the
+ * name may have come to stand for another of the same size. */
+static void keep_session_of(struct submission *s, const struct stat *st)
+{
+	char stamp[96];
+
+	snprintf(stamp, sizeof(stamp), "%lld %llu %lld.%09ld", (long long)s->size,
+		(unsigned long long)st->st_ino, (long long)st->st_mtim.tv_sec,
+		st->st_mtim.tv_nsec);
+	if (!s->rec->sent_stamp || strcmp(s->rec->sent_stamp, stamp) != 0)
+		record_set(&s->rec->session, NULL);
+	record_set(&s->rec->sent_stamp, stamp);
+	s->rec->sent_size = s->size;
+}
+
+/* The rename itself: on disk, and no start does it again. */
+static int promote(struct submission *s)
+{
+	if (!s->t->from || s->moved)
+		return 0;
+	int err = files_promote(s->t->from, s->t->file, s->job);
+	s->moved = !err;
+	test_point("promoted");
+	if (err || !s->rec->source)
+		return err;
+	set_text(s->job, &s->rec->source, NULL);
+	return local_save(s->job);
+}
+
+/* Behind: from here on the bytes are safe and will be sent. */
+static int enter_queue(struct submission *s)
+{
+	int err = s->t->from == s->job ? 0 : promote(s);
+
+	if (!err)
+		err = enter(s->job, PHASE_QUEUED);
+	if (!err && (err = promote(s)))
+		set_phase(s->job, PHASE_DRAFT);
+	return err;
+}
+
 static int step_begin(struct submission *s)
 {
 	char name[256];
+	struct stat st;
+	int err = gb_file_stat(s->t->file, &st);
 
+	if (err)
+		return err;
 	client_lock(s->c);
 	record_set(&s->rec->origin, engine_origin(s->c->engine));
 	record_set(&s->rec->key_print, s->c->key_print);
-	record_set(&s->rec->error, NULL);
-	record_set(&s->rec->taint, NULL);
-	if (s->rec->sent_size != s->size)
-		record_set(&s->rec->session, NULL);
-	s->rec->sent_size = s->size;
-	s->rec->background = s->t->background;
+	keep_session_of(s, &st);
+	if (!s->t->again) {
+		record_set(&s->rec->error, NULL);
+		record_set(&s->rec->taint, NULL);
+		s->rec->background = s->t->background;
+	}
 	if (s->t->background && !s->rec->queued_at)
 		s->rec->queued_at = time(NULL);
 	client_unlock(s->c);
+	if (s->t->again)
+		return 0;
 	if (s->t->from == s->job && gb_file_name(s->t->file, name))
 		set_text(s->job, &s->rec->source, name);
 	if (!s->t->background)
 		return enter(s->job, PHASE_UPLOADING);
-	int err = enter(s->job, PHASE_QUEUED);
+	err = enter_queue(s);
 	if (err)
 		return err;
-	/* A background close returns here: the bytes are safe. */
+	/* A background close returns here. */
 	s->t->intended = true;
 	files_decided(s->t->file);
 	task_answer(s->t, 0);
@@ -234,10 +323,14 @@ static void on_progress(void *arg, int64_t n)
 	s->job->local->uploaded = n;
 }
 
-static bool uploaded_already(const struct submission *s)
+/* A create that was answered with 429 made nothing of its upload. */
+static bool uploaded_already(struct submission *s)
 {
-	return s->t->background && s->rec->input_file &&
-	       time(NULL) - s->rec->queued_at < UPLOAD_GOOD;
+	if (!s->t->background || !s->rec->input_file ||
+		time(NULL) - s->rec->queued_at >= UPLOAD_GOOD)
+		return false;
+	s->input_file = strdup(s->rec->input_file);
+	return s->input_file != NULL;
 }
 
 static int step_upload(struct submission *s)
@@ -247,7 +340,7 @@ static int step_upload(struct submission *s)
 		.on_progress = on_progress, .arg = s};
 	struct api_file file = {0};
 
-	if (s->rec->is_inline || uploaded_already(s))
+	if (s->is_inline || uploaded_already(s))
 		return 0;
 	if (s->t->background)
 		set_phase(s->job, PHASE_UPLOADING);
@@ -261,7 +354,7 @@ static int step_upload(struct submission *s)
 	if (!err) {
 		client_lock(s->c);
 		record_set(&s->rec->session, NULL);
-		record_set(&s->rec->input_file, file.name);
+		s->input_file = STEAL_PTR(file.name);
 		client_unlock(s->c);
 	}
 	api_file_clear(&file);
@@ -270,51 +363,91 @@ static int step_upload(struct submission *s)
 
 /* ---- intend, create -------------------------------------------------------------------- */
 
+static bool unanswered(enum phase p)
+{
+	return p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN;
+}
+
+/* Lock held: the new intent in memory, with what is known of the one it replaces. 0,
+ * or the job has been removed or found meanwhile. */
+static int note_intent(struct submission *s)
+{
+	struct record *r = s->rec;
+	int err = r->removal ? -ECANCELED : s->job->id ? -EBUSY : 0;
+
+	if (!err && unanswered(r->phase))
+		s->lost = (struct lost){r->phase, STEAL_PTR(r->input_file), r->is_inline};
+	if (!err)
+		err = record_set(&r->input_file, s->input_file);
+	if (err)
+		return err;
+	r->is_inline = s->is_inline;
+	r->intent_server = engine_server_time(s->c->engine);
+	r->intent_local = time(NULL);
+	job_set_phase(s->job, PHASE_SUBMITTING);
+	s->job->local->creating = true;
+	return 0;
+}
+
+/* The intent is void: on disk before anything else is tried. An earlier one whose
+ * answer is missing stands again. */
+static int take_back(struct submission *s)
+{
+	struct record *r = s->rec;
+
+	client_lock(s->c);
+	s->job->local->creating = false;
+	s->t->intended = s->t->background;
+	if (s->lost.phase) {
+		free(r->input_file);
+		r->input_file = STEAL_PTR(s->lost.input_file);
+		r->is_inline = s->lost.is_inline;
+		job_set_phase(s->job, s->lost.phase);
+		s->lost.phase = 0;
+	} else {
+		job_set_phase(s->job, s->t->background ? PHASE_QUEUED : PHASE_UPLOADING);
+	}
+	client_unlock(s->c);
+	int err = local_save(s->job);
+	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
+	return err;
+}
+
 static int step_intend(struct submission *s)
 {
-	int err;
+	int err = 0;
 
 	s->t->intended = true;
-	if (s->t->cancel.set && !s->t->background) {
-		s->t->intended = false;
-		return -ECANCELED;
+	if (s->t->cancel.set && !s->t->background)
+		err = -ECANCELED;
+	if (!err && s->t->from != s->job)
+		err = promote(s);
+	if (!err) {
+		client_lock(s->c);
+		err = note_intent(s);
+		client_unlock(s->c);
 	}
-	if (s->t->from && s->t->from != s->job &&
-		(err = files_promote(s->t->from, s->t->file, s->job)))
-		return err;
-	client_lock(s->c);
-	bool removed = s->rec->removal != REMOVAL_NONE;
-	s->rec->intent_server = engine_server_time(s->c->engine);
-	s->rec->intent_local = time(NULL);
-	if (!removed)
-		job_set_phase(s->job, PHASE_SUBMITTING);
-	client_unlock(s->c);
-	if (removed)
-		return -ECANCELED;
-	err = enter_or(s->job, PHASE_SUBMITTING,
-		s->t->background ? PHASE_QUEUED : PHASE_UPLOADING);
 	if (err) {
 		s->t->intended = s->t->background;
 		return err;
 	}
+	if ((err = local_save(s->job))) {
+		take_back(s);
+		return err;
+	}
+	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
 	test_point("intended");
-	if (s->t->from == s->job)
-		err = files_promote(s->job, s->t->file, s->job);
 	if (!s->t->background)
 		files_decided(s->t->file);
-	set_text(s->job, &s->rec->source, NULL);
+	err = promote(s);
+	if (err && err != -ENOENT)
+		take_back(s);
 	return err == -ENOENT ? 0 : err;
 }
 
 static bool proves_nothing_made(const struct api_error *e)
 {
 	return e->sent == HTTP_NOT_SENT || e->refused;
-}
-
-/* The intent is void: on disk before anything else is tried. */
-static int take_back(struct submission *s)
-{
-	return enter(s->job, s->t->background ? PHASE_QUEUED : PHASE_UPLOADING);
 }
 
 static int create_once(struct submission *s)
@@ -325,13 +458,14 @@ static int create_once(struct submission *s)
 	api_error_clear(&s->err);
 	test_point("before-create");
 	int err = api_create(s->c->engine, s->rec->model, s->rec->display,
-		s->rec->is_inline ? NULL : s->rec->input_file, s->inline_text,
-		s->inline_len, &none, &b, &s->err);
+		s->is_inline ? NULL : s->input_file, s->inline_text, s->inline_len, &none,
+		&b, &s->err);
 	test_point("after-create");
 	client_called(s->c, &s->err);
 	if (!err) {
 		err = submit_known(s->job, &b);
 		api_batch_clear(&b);
+		s->err.sent = HTTP_MAYBE_SENT; /* whatever became of it here */
 	}
 	return err;
 }
@@ -339,10 +473,12 @@ static int create_once(struct submission *s)
 /* The answer never came. The caller is told within a minute; looking goes on. */
 static int settle(struct submission *s)
 {
-	double until = util_now() + test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE);
-	struct canceller none = CANCELLER_INIT;
 	int err = -EAGAIN;
 
+	task_deadline(s->t, test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE));
+	client_lock(s->c);
+	s->job->local->creating = false;
+	client_unlock(s->c);
 	local_error(s->job, -EIO, "The answer to the submission was lost: there may be a job or not.",
 		"Wait: batchfs looks for it for 10 minutes before it says more (see state). "
 		"To settle it yourself: echo adopt ID > ctl, or echo resubmit > ctl",
@@ -350,8 +486,8 @@ static int settle(struct submission *s)
 	local_save(s->job);
 	job_changed(s->job, GB_CHANGED_FILES);
 	s->told = true;
-	for (double pause = 1; err && util_now() < until; pause = pause < 8 ? 2 * pause : 8) {
-		err = settle_once(s->job, &none);
+	for (double pause = 1; err; pause = pause < 8 ? 2 * pause : 8) {
+		err = settle_once(s->job, &s->t->cancel);
 		if (job_phase(s->job) == PHASE_SENT)
 			return 0;
 		if (err && (s->t->background || job_phase(s->job) != PHASE_SUBMITTING))
@@ -363,6 +499,12 @@ static int settle(struct submission *s)
 		return 0;
 	settle_later(s->job);
 	return -EIO;
+}
+
+/* Who waited has gone while the create was under way: no other is made for nobody. */
+static bool caller_left(struct submission *s)
+{
+	return !s->t->background && waitq_count(&s->t->q) == 0;
 }
 
 static int step_create(struct submission *s)
@@ -380,7 +522,7 @@ static int step_create(struct submission *s)
 		if (saved)
 			return saved;
 		if (s->err.status != 429 || s->err.hopeless || s->t->background ||
-			tries >= CLOSE_TRIES)
+			tries >= CLOSE_TRIES || caller_left(s))
 			return err;
 		if (engine_sleep(s->c->engine, engine_backoff(tries + 2, s->err.retry),
 			    &s->t->cancel))
@@ -400,11 +542,25 @@ static void drop_upload(struct submission *s)
 	_cleanup_free_ char *file = NULL;
 
 	client_lock(s->c);
-	file = STEAL_PTR(s->rec->input_file);
+	bool intended = unanswered(s->rec->phase) && s->rec->input_file &&
+			s->input_file && strcmp(s->rec->input_file, s->input_file) == 0;
+	if (!intended)
+		file = STEAL_PTR(s->input_file);
+	if (!unanswered(s->rec->phase) && !s->job->id)
+		record_set(&s->rec->input_file, NULL);
 	client_unlock(s->c);
 	if (file && client_online(s->c))
 		api_file_delete(s->c->engine, file, &none, &err);
 	api_error_clear(&err);
+}
+
+/* The next try takes the upload, or rmdir deletes it. */
+static void keep_upload(struct submission *s)
+{
+	client_lock(s->c);
+	if (s->input_file)
+		record_set(&s->rec->input_file, s->input_file);
+	client_unlock(s->c);
 }
 
 static int stay_queued(struct submission *s, int err)
@@ -434,9 +590,13 @@ static int give_up(struct submission *s, int err)
 	enum phase p = job_phase(s->job);
 	bool cancelled = err == -ECANCELED;
 
-	if (p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN || p == PHASE_SENT)
-		return err;
+	if (unanswered(p) || p == PHASE_SENT) {
+		if (s->t->again)
+			drop_upload(s);
+		return cancelled ? -EINTR : err;
+	}
 	if (worth_queueing(s, err) && p != PHASE_DRAFT && p != PHASE_FAILED) {
+		keep_upload(s);
 		if (cancelled)
 			return enter(s->job, PHASE_QUEUED), -EINTR;
 		if (stay_queued(s, err) == 0)
@@ -445,14 +605,16 @@ static int give_up(struct submission *s, int err)
 	s->t->intended = false;
 	if (!cancelled && !s->told)
 		submit_tell(s->job, err, s->err.text);
-	if (s->t->from && !s->told)
+	if (s->t->from && !s->moved && !s->told)
 		files_reject(s->t->file, s->job);
 	drop_upload(s);
 	set_text(s->job, &s->rec->source, NULL);
 	if (!cancelled)
 		files_decided(s->t->file);
 	bool local_only = s->told || cancelled || p == PHASE_DRAFT;
-	enter(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
+	set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
+	local_save(s->job);
+	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return cancelled ? -EINTR : err;
 }
 
@@ -486,23 +648,39 @@ static int for_rename(int err)
 	}
 }
 
+/* The job is free from here on, unless rmdir has overtaken us: then the rest of that
+ * is ours. */
+static void leave(struct submission *s)
+{
+	client_lock(s->c);
+	s->job->local->creating = false;
+	bool removed = s->rec->removal && !s->job->id;
+	if (!removed)
+		task_disown(s->t);
+	client_unlock(s->c);
+	if (removed)
+		remove_unsent(s->job);
+}
+
 int submit_run(struct task *t)
 {
 	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
 		.rec = &t->job->local->rec, .fd = -1, .err = {.retry = -1}};
-	int err = 0;
+	int err = step_start(&s);
+	bool ours = !err;
 
 	for (size_t i = 0; !err && i < ARRAY_SIZE(steps); i++) {
 		step_point("before", steps[i].name);
 		err = t->cancel.set && !t->intended ? -ECANCELED : steps[i].run(&s);
 		step_point("after", steps[i].name);
 	}
-	if (err)
+	if (err && ours)
 		err = give_up(&s, err);
-	if (s.rec->removal && !s.job->id)
-		remove_unsent(s.job);
+	leave(&s);
 	util_closep(&s.fd);
 	free(s.inline_text);
+	free(s.input_file);
+	free(s.lost.input_file);
 	api_error_clear(&s.err);
 	return t->from ? for_rename(err) : err;
 }
@@ -533,7 +711,7 @@ int submit_known(struct gb_job *job, const struct api_batch *b)
 	bool fresh = !job->id;
 	/* The table may have met it as somebody else's. */
 	struct gb_job *twin = fresh ? job_find_id(c, b->id) : NULL;
-	if (twin && twin != job)
+	if (twin)
 		job_drop_twin(twin);
 	int err = job_set_id(job, b->id);
 	if (!err)
@@ -548,8 +726,8 @@ int submit_known(struct gb_job *job, const struct api_batch *b)
 		poll_poke(c);
 	}
 	client_unlock(c);
-	if (twin && twin != job)
-		job_changed(twin, GB_CHANGED_TREE);
+	if (twin)
+		remove_twin(twin);
 	if (err || !fresh)
 		return err;
 	/* Should this fail, the journal still says SUBMITTING, and the next start

@@ -43,10 +43,9 @@ static int not_offline(struct gb_job *job)
 }
 
 static int submit_file(struct gb_job *job, struct gb_file *f, struct gb_job *from,
-	bool by_close, struct gb_waiter *w)
+	struct gb_waiter *w)
 {
-	struct task fill = {.file = f, .from = from, .by_close = by_close,
-		.background = job->c->o.background};
+	struct task fill = {.file = f, .from = from, .background = job->c->o.background};
 	int err = not_offline(job);
 
 	test_point("submit-chosen");
@@ -67,7 +66,7 @@ int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w)
 		gb_file_ref(f);
 	client_unlock(c);
 	if (err)
-		return by == GB_BY_CLOSE && err == -EBUSY ? 0 : err;
+		return err;
 	if (by == GB_BY_CLOSE) {
 		if (!f || files_is_decided(f) || gb_file_stat(f, &st) || st.st_size == 0 ||
 			gb_file_tainted(f))
@@ -75,7 +74,7 @@ int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w)
 	} else if (!f) {
 		return no_requests(job);
 	}
-	err = submit_file(job, f, NULL, by == GB_BY_CLOSE, w);
+	err = submit_file(job, f, NULL, w);
 out:
 	gb_file_unref(f);
 	return err;
@@ -95,7 +94,7 @@ int gb_submit_rename(
 		gb_file_ref(f);
 	client_unlock(c);
 	if (!err)
-		err = f ? submit_file(job, f, from, false, w) : -ENOENT;
+		err = f ? submit_file(job, f, from, w) : -ENOENT;
 	gb_file_unref(f);
 	return err;
 }
@@ -135,19 +134,22 @@ int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
 	int err = 0;
 
 	client_lock(c);
-	if (!unsettled(job) || job->local->task)
+	if (c->o.readonly)
+		err = -EROFS;
+	else if (c->o.offline)
+		err = -EHOSTUNREACH;
+	else if (!unsettled(job) || job->local->task)
 		err = -EBUSY;
 	else if (!(f = files_find(job, GB_REQUESTS)))
 		err = -ENOENT;
-	else {
-		/* What was lost may exist: its upload is left to die by itself. */
+	else
 		gb_file_ref(f);
-		job_set_phase(job, PHASE_DRAFT);
-		record_set(&job->local->rec.input_file, NULL);
-	}
 	client_unlock(c);
-	if (!err)
-		err = submit_file(job, f, NULL, false, w);
+	if (!err) {
+		struct task fill = {.file = f, .again = true};
+
+		err = task_start(job, WORK_LONG, submit_run, true, true, &fill, w);
+	}
 	gb_file_unref(f);
 	return err;
 }
@@ -162,7 +164,10 @@ static int adopt_run(struct task *t)
 
 	client_called(c, &err);
 	if (!ret) {
-		ret = submit_known(t->job, &b);
+		client_lock(c);
+		bool fits = unsettled(t->job) && !t->job->local->creating;
+		client_unlock(c);
+		ret = fits ? submit_known(t->job, &b) : -EBUSY;
 		api_batch_clear(&b);
 	}
 	api_error_clear(&err);
@@ -187,10 +192,15 @@ int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w)
 	return fits ? task_start(job, WORK_SHORT, adopt_run, false, true, &fill, w) : -EBUSY;
 }
 
-static bool meant_for_us(struct gb_client *c, const struct record *r)
+static bool meant_for_us(const struct gb_client *c, const struct record *r)
 {
 	return (!r->origin || strcmp(r->origin, engine_origin(c->engine)) == 0) &&
 	       (!r->key_print || strcmp(r->key_print, c->key_print) == 0);
+}
+
+bool submit_same_key(const struct gb_job *job)
+{
+	return !job->local || meant_for_us(job->c, &job->local->rec);
 }
 
 /* ---- queue and recovery ------------------------------------------------------------------------ */
@@ -205,18 +215,32 @@ static void retry_timer(void *arg)
 {
 	struct gb_client *c = arg;
 
+	client_lock(c);
+	c->retry_timer = false;
+	client_unlock(c);
+	submit_queued_later(c);
+}
+
+void submit_queued_later(struct gb_client *c)
+{
 	work_add(c->work, WORK_SHORT, try_now, c);
 }
 
 void submit_retry_later(struct gb_client *c)
 {
+	client_lock(c);
+	bool planned = c->retry_timer;
+	c->retry_timer = true;
+	client_unlock(c);
+	if (planned)
+		return;
 	engine_timer(c->engine, test_seconds("BATCHFS_TEST_QUEUE_SECONDS", QUEUE_RETRY),
 		retry_timer, c);
 }
 
 static void send_queued(struct gb_job *job)
 {
-	struct task fill = {.background = true};
+	struct task fill = {.background = true, .queued = true};
 
 	client_lock(job->c);
 	bool ready = job_phase(job) == PHASE_QUEUED && !job->local->task &&
@@ -225,6 +249,7 @@ static void send_queued(struct gb_job *job)
 	if (fill.file)
 		gb_file_ref(fill.file);
 	client_unlock(job->c);
+	test_point("queued-chosen");
 	if (fill.file)
 		task_start(job, WORK_LONG, submit_run, true, false, &fill, NULL);
 	gb_file_unref(fill.file);
@@ -249,15 +274,20 @@ static void other_key(struct gb_job *job)
 		"Mount with that key again to send it, or remove it with rmdir.", NULL);
 }
 
-/* A rename whose intent is on disk was to happen: let it. */
+/* A rename whose intent is on disk, or that was taken on behind, was to happen: let
+ * it. */
 static void finish_rename(struct gb_job *job)
 {
 	struct record *r = &job->local->rec;
 	struct gb_file *f = r->source ? files_find(job, r->source) : NULL;
+	enum phase since = r->background ? PHASE_UPLOADING : PHASE_SUBMITTING;
 
-	if (f && r->phase >= PHASE_SUBMITTING)
+	if (!r->source)
+		return;
+	if (f && r->phase >= (int)since)
 		files_promote(job, f, job);
 	record_set(&r->source, NULL);
+	local_save(job);
 }
 
 void submit_recover(struct gb_job *job)

@@ -1,4 +1,4 @@
-#include "client.h"
+#include "files.h"
 
 #include <errno.h>
 #include <string.h>
@@ -44,6 +44,17 @@ static void task_free(struct task *t)
 	free(t);
 }
 
+void task_disown(struct task *t)
+{
+	struct local *l = t->job->local;
+
+	if (!t->owns || !l || l->task != t)
+		return;
+	l->task = NULL;
+	if (t->file)
+		t->file->held = false;
+}
+
 static void task_run(void *arg)
 {
 	struct task *t = arg;
@@ -52,13 +63,27 @@ static void task_run(void *arg)
 	int err = t->run(t);
 
 	client_lock(c);
-	if (t->owns && job->local)
-		job->local->task = NULL;
+	task_disown(t);
 	client_unlock(c);
 	/* Those who wait for the job's end look again before the caller goes on. */
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	task_answer(t, err);
 	task_free(t);
+}
+
+/* Lock held. What is chosen to be sent does not change from here on (files.c). */
+static int own(struct task *t)
+{
+	struct local *l = t->job->local;
+
+	if (!l || l->task || (t->file && (t->file->held || t->file->writers)))
+		return -EBUSY;
+	if (!t->job->in_tree)
+		return -ENOENT;
+	l->task = t;
+	if (t->file)
+		t->file->held = true;
+	return 0;
 }
 
 static int claim(struct task *t)
@@ -69,11 +94,10 @@ static int claim(struct task *t)
 	client_lock(c);
 	if (c->stopping)
 		err = -EINTR;
-	else if (t->owns && (!t->job->local || t->job->local->task))
-		err = -EBUSY;
 	else if (t->owns)
-		t->job->local->task = t;
+		err = own(t);
 	if (!err) {
+		t->serial = ++c->task_serial;
 		t->next = c->tasks;
 		t->prev = &c->tasks;
 		if (t->next)
@@ -117,12 +141,44 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 	err = work_add(c->work, lane, task_run, t);
 	if (err) {
 		client_lock(c);
-		if (owns)
-			job->local->task = NULL;
+		task_disown(t);
 		client_unlock(c);
 		bool held = !w || gb_waiter_drop(w);
 		task_free(t);
 		return held ? (err == -ECANCELED ? -EINTR : err) : -EINPROGRESS;
 	}
 	return w ? -EINPROGRESS : 0;
+}
+
+struct deadline {
+	struct gb_job *job;
+	uint64_t serial;
+};
+
+/* A task is known to live while it owns its job. */
+static void deadline_over(void *arg)
+{
+	struct deadline *d = arg;
+	struct gb_client *c = d->job->c;
+
+	client_lock(c);
+	struct task *t = d->job->local->task;
+	if (t && t->serial == d->serial)
+		canceller_set(c->engine, &t->cancel);
+	client_unlock(c);
+	gb_job_unref(d->job);
+	free(d);
+}
+
+void task_deadline(struct task *t, double seconds)
+{
+	struct deadline *d = malloc(sizeof(*d));
+
+	if (!d)
+		return;
+	*d = (struct deadline){gb_job_ref(t->job), t->serial};
+	if (engine_timer(t->job->c->engine, seconds, deadline_over, d)) {
+		gb_job_unref(d->job);
+		free(d);
+	}
 }

@@ -4,7 +4,7 @@
 # A case is one life in a directory, with a key and so a project of its own at the one
 # emulator of the test; several live at the same time, as they mostly wait.
 
-: "${CRASH_CASES:=6}" # at the same time
+: "${CRASH_CASES:=8}" # at the same time
 
 # Times that tests cannot wait for.
 export BATCHFS_TEST_SETTLE_SECONDS=3 BATCHFS_TEST_CLOSE_SECONDS=1
@@ -32,12 +32,16 @@ in_case() {
 # each_point POINTS COMMAND...: a case for every line of the file POINTS, which COMMAND
 # gets as its last argument. Fails with what the failed cases said.
 each_point() {
-	local points=$1 out=$BATS_TEST_TMPDIR/out.$RANDOM point n=0 running
+	local points=$1 out=$BATS_TEST_TMPDIR/out.$RANDOM point n=0 pid
+	local -A running=()
 	shift
 	mkdir "$out"
 	while read -r point; do
-		while mapfile -t running < <(jobs -rp) && ((${#running[@]} > CRASH_CASES)); do
-			wait -n || true
+		while ((${#running[@]} >= CRASH_CASES)); do
+			sleep 0.05
+			for pid in "${!running[@]}"; do
+				kill -0 "$pid" 2>/dev/null || unset "running[$pid]"
+			done
 		done
 		n=$((n + 1))
 		(
@@ -46,10 +50,9 @@ each_point() {
 			in_case "c$n-${out##*.}" "$@" "$point" >"$out/$n" 2>&1 </dev/null 3>&- ||
 				echo "$n" >>"$out/failed"
 		) 3>&- &
+		running[$!]=1
 	done <"$points"
-	while mapfile -t running < <(jobs -rp) && ((${#running[@]} > 1)); do
-		wait -n || true
-	done
+	wait "${!running[@]}" || true
 	CASES=$n
 	echo "# $n crash points: $*" >&3
 	[ -e "$out/failed" ] || return 0
@@ -61,7 +64,7 @@ each_point() {
 }
 
 # The Nth time each name is passed is a point of its own.
-number_points() { awk '{ print $0 "#" ++n[$0] }' "$1"; }
+number_points() { awk '{ print $0 "#" ++n[$0] }'; }
 
 # ---- one life --------------------------------------------------------------------------
 
@@ -121,7 +124,7 @@ finish() {
 			[ -e "$MNT/$NAME/requests.jsonl" ] || [ ! -e "$f" ] ||
 				cp "$f" "$MNT/$NAME/requests.jsonl" || return
 		done
-		has_id || echo submit >"$MNT/$NAME/ctl" || return
+		[ "$(state)" != DRAFT ] || echo submit >"$MNT/$NAME/ctl" || return
 		;;
 	SUBMIT_UNCERTAIN) echo resubmit >"$MNT/$NAME/ctl" || return ;;
 	esac
@@ -187,6 +190,6 @@ dead_or_settled() { dead || settled; }
 traced() { # FILE COMMAND...
 	local file=$1
 	shift
-	BATCHFS_TEST_TRACE=$file "$@" || return
-	unmount_jobs
+	export BATCHFS_TEST_TRACE=$file
+	"$@" && unmount_jobs
 }

@@ -21,7 +21,8 @@ trace_submission() { # WAY OPTIONS
 # A run with nothing in its way names the points; then one run for each.
 every_point() { # WAY OPTIONS
 	(in_case trace traced "$POINTS.raw" trace_submission "$1" "$2") 3>&-
-	number_points "$POINTS.raw" >"$POINTS"
+	# A writer whose write broke off knows that its bytes are not whole.
+	grep -vx file-write "$POINTS.raw" | number_points >"$POINTS"
 	# Whatever else there is: the steps, and the journal between them.
 	grep -qx 'after-create#1' "$POINTS" && grep -qx 'journal-written#3' "$POINTS"
 	each_point "$POINTS" submission "$1" "$2"
@@ -49,4 +50,101 @@ every_point() { # WAY OPTIONS
 
 @test "killed at every point of a submission behind, by rename" {
 	every_point by_rename submit=background
+}
+
+@test "rmdir behind's back: queued work that is being tried is removed at every point" {
+	printf '%s\n' before-upload after-upload before-intend >"$POINTS"
+	each_point "$POINTS" overtaken
+}
+overtaken() { # POINT: rmdir while the submission is there
+	BATCHFS_TEST_PAUSE=$1=1 mount_jobs -o submit=background || return
+	by_close && rmdir "$MNT/$NAME" || return
+	sleep 1.3
+	same 0 "$(bought)" && same '' "$(ls "$MNT")" && remount_jobs || return
+	sleep 0.5
+	same 0 "$(bought)" && same '' "$(ls "$MNT")" &&
+		same 0 "$(value_of removing "$MNT/.batchfs/status")"
+}
+
+# ---- recovery -------------------------------------------------------------------------------
+
+trace_recovery() { # WAY OPTIONS FIRST
+	mount_stop "$3" -o "$2" || return
+	BATCHFS_TEST_TRACE='' "$1"
+	bury
+	: >"$BATCHFS_TEST_TRACE"
+	mount_jobs -o "$2" && eventually settled
+}
+
+every_second_point() { # WAY OPTIONS FIRST
+	(in_case trace traced "$POINTS.raw" trace_recovery "$@") 3>&-
+	number_points <"$POINTS.raw" >"$POINTS"
+	[ -s "$POINTS" ]
+	each_point "$POINTS" recovery "$@"
+}
+
+@test "killed again at every point of the next start, when the create had not left" {
+	every_second_point by_close submit=close before-create
+}
+
+@test "killed again at every point of the next start, when the answer had not come" {
+	every_second_point by_rename submit=close after-create
+}
+
+@test "killed again at every point of the next start, when work was queued" {
+	every_second_point by_rename submit=background journal-written#2
+}
+
+# ---- rmdir -----------------------------------------------------------------------------------
+
+gone() { same 0 "$(bought)" && [ ! -e "$MNT/$NAME" ]; }
+all_gone() { gone && same 0 "$(value_of removing "$MNT/.batchfs/status")"; }
+dead_or_gone() { dead || gone; }
+
+made() { # STATE
+	mount_jobs && by_close && case $1 in
+	ended) succeeded "$NAME" && eventually results_home "$NAME" ;;
+	esac
+	unmount_jobs
+}
+
+trace_removal() { # STATE
+	BATCHFS_TEST_TRACE='' made "$1" && mount_jobs && rmdir "$MNT/$NAME" && eventually all_gone
+}
+
+removal() { # STATE POINT
+	made "$1" && mount_stop "$2" || return
+	local status=0
+	rmdir "$MNT/$NAME" || status=$?
+	[ $status != 0 ] || dead || eventually dead_or_gone || return
+	bury
+	mount_jobs || return
+	# Success is for good; else the job is whole, or its removal goes on.
+	if [ $status = 0 ]; then
+		[ ! -e "$MNT/$NAME" ] || return
+	elif [ -e "$MNT/$NAME" ]; then
+		cmp "$IN" "$MNT/$NAME/requests.jsonl" && same 1 "$(bought)" &&
+			rmdir "$MNT/$NAME" || return
+	fi
+	eventually all_gone && eventually has_trash
+}
+has_trash() {
+	find "$XDG_STATE_HOME" -path '*/trash/*' -name requests.jsonl -exec cmp -s {} "$IN" \; -print |
+		grep -q .
+}
+
+every_removal() { # STATE
+	(in_case trace traced "$POINTS.raw" trace_removal "$1") 3>&-
+	number_points <"$POINTS.raw" >"$POINTS"
+	grep -qx 'local-removed#1' "$POINTS"
+	each_point "$POINTS" removal "$1"
+}
+
+@test "killed at every point of rmdir of an ended job" {
+	every_removal ended
+}
+
+@test "killed at every point of rmdir of a job that has not ended" {
+	knob pending=1000
+	every_removal pending
 }

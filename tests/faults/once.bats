@@ -3,6 +3,8 @@
 
 load ../fs/helpers
 
+export BATCHFS_TEST_CLOSE_SECONDS=8
+
 setup() {
 	start_emulator
 	mount_jobs
