@@ -8,6 +8,8 @@
 #include "lastclose.h"
 #include "ops.h"
 #include "park.h"
+#include "proc.h"
+#include "refusals.h"
 
 /* How long mkdir waits to learn whether another machine has made the job. */
 #define LIST_WITHIN 5.0
@@ -100,6 +102,15 @@ static int call_remove(struct park *p)
 	return gb_remove(p->job, &p->w);
 }
 
+static bool after_refusal(fuse_req_t req, struct gb_job *job)
+{
+	struct gb_info info;
+
+	gb_job_info(job, &info);
+	return refusals_hit(proc_process_of(fuse_req_ctx(req)->pid),
+		tree_job_ino(mount_of(req), info.slot, 0));
+}
+
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	_cleanup_node_ struct node dir = {};
@@ -111,6 +122,11 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	job = dir.kind == NODE_ROOT ? gb_job_by_name(mount_of(req)->gb, name) : NULL;
 	if (!job) {
 		ops_err(req, strcmp(name, ".batchfs") ? -ENOENT : -EPERM);
+		return;
+	}
+	if (after_refusal(req, job)) {
+		gb_job_unref(job);
+		ops_err(req, -EPERM);
 		return;
 	}
 	p = park_new(req, call_remove, park_end_err);
@@ -136,9 +152,14 @@ static int unlink_in(const struct node *dir, const char *name)
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	_cleanup_node_ struct node dir = {};
+	int err;
 
-	if (ops_node(req, parent, &dir))
-		ops_err(req, unlink_in(&dir, name));
+	if (!ops_node(req, parent, &dir))
+		return;
+	err = unlink_in(&dir, name);
+	if (err == -EPERM)
+		refusals_note(proc_process_of(fuse_req_ctx(req)->pid), dir.ino);
+	ops_err(req, err);
 }
 
 /* ---- RENAME of a draft's directory ----------------------------------------------- */

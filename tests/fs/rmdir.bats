@@ -217,3 +217,14 @@ teardown() { stop_all; }
 	submit_job a
 	same ENOTDIR "$(errno_of 'os.rmdir(a[0])' "$MNT/a/state")"
 }
+
+# find goes on to the directory after it was refused the files in it.
+@test "find -delete does not delete the job either; rmdir after it does" {
+	submit_job a
+	ended a
+	run -1 find "$MNT/a" -delete
+	[ -d "$MNT/a" ]
+	same 1 "$(jobs_at_api)"
+	rmdir "$MNT/a"
+	becomes 0 jobs_at_api
+}
