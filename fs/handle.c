@@ -70,6 +70,36 @@ void handles_free(struct mount *m)
 	m->handles = NULL;
 }
 
+/* Under the lock: what h is of, with references. */
+static void node_of(const struct handle *h, struct node *ret)
+{
+	*ret = (struct node){
+		.kind = h->file ? NODE_FILE : NODE_VIRTUAL,
+		.ino = h->ino,
+		.file_row = h->row,
+		.job = h->job ? gb_job_ref(h->job) : NULL,
+		.file = h->file ? gb_file_ref(h->file) : NULL,
+	};
+}
+
+int handle_node(struct mount *m, fuse_ino_t ino, struct node *ret)
+{
+	struct handle *h;
+
+	pthread_mutex_lock(&m->handles->lock);
+	LIST_FOREACH(h, &m->handles->list, link)
+	if (h->ino == ino)
+		break;
+	if (h)
+		node_of(h, ret);
+	pthread_mutex_unlock(&m->handles->lock);
+	if (!h)
+		return -ESTALE;
+	if (ret->job)
+		gb_job_info(ret->job, &ret->info);
+	return 0;
+}
+
 void handle_set_text_take(struct mount *m, struct handle *h, char *text, size_t len)
 {
 	pthread_mutex_lock(&m->handles->lock);

@@ -39,6 +39,9 @@ void handles_free(struct mount *m);
 struct handle *handle_new(struct mount *m, const struct node *n);
 void handle_free(struct mount *m, struct handle *h);
 
+/* A node of what is open under ino, though it may have no name any more. -ESTALE. */
+int handle_node(struct mount *m, fuse_ino_t ino, struct node *ret);
+
 /* Set the snapshot, unless there is one. Steals text. */
 void handle_set_text_take(struct mount *m, struct handle *h, char *text, size_t len);
 /* The snapshot or NULL. */

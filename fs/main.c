@@ -244,15 +244,29 @@ static int mount_session(struct mount *m, const char *mountpoint)
 	return err;
 }
 
+enum stage { STARTING, MOUNTING, SERVING, ENDED };
+
 struct signals {
 	struct mount *m;
 	pthread_t main, thread;
 	sigset_t set;
-	atomic_bool ended; /* the loop */
+	_Atomic(enum stage) stage;
 };
 
 static void on_wake(int sig)
 {
+}
+
+/* A signal before anything is mounted: what is on disk is always good enough to
+ * begin with again, so there is nothing to undo. */
+static void give_up_start(struct signals *s, int sig)
+{
+	if (atomic_load(&s->stage) == STARTING) {
+		log_line(LOG_ERR, "given up (SIG%s)", sigabbrev_np(sig));
+		_exit(1);
+	}
+	while (atomic_load(&s->stage) == MOUNTING)
+		usleep(1000);
 }
 
 static void *run_signals(void *arg)
@@ -262,13 +276,14 @@ static void *run_signals(void *arg)
 
 	while (sigwait(&s->set, &sig) || sig == SIGPIPE)
 		;
-	if (atomic_load(&s->ended))
+	give_up_start(s, sig);
+	if (atomic_load(&s->stage) == ENDED)
 		return NULL;
-	log_line(LOG_INFO, "%s: unmounting", sigabbrev_np(sig));
+	log_line(LOG_INFO, "SIG%s: unmounting", sigabbrev_np(sig));
 	gb_shutdown(s->m->gb);
 	fuse_session_exit(s->m->se);
 	/* The main thread may not be waiting yet when it is woken. */
-	while (!atomic_load(&s->ended)) {
+	while (atomic_load(&s->stage) != ENDED) {
 		pthread_kill(s->main, WAKE);
 		usleep(20000);
 	}
@@ -277,7 +292,7 @@ static void *run_signals(void *arg)
 
 /* From here on in every thread, those of libraries included, signals wait for the
  * thread that takes them. */
-static void block_signals(struct signals *s)
+static int start_signals(struct signals *s)
 {
 	struct sigaction wake = {.sa_handler = on_wake};
 
@@ -289,9 +304,18 @@ static void block_signals(struct signals *s)
 	sigaddset(&s->set, SIGPIPE);
 	pthread_sigmask(SIG_BLOCK, &s->set, NULL);
 	sigaction(WAKE, &wake, NULL);
+	s->main = pthread_self();
+	return -pthread_create(&s->thread, NULL, run_signals, s);
 }
 
-static int run_loop(struct mount *m, struct signals *s)
+static void stop_signals(struct signals *s)
+{
+	atomic_store(&s->stage, ENDED);
+	pthread_kill(s->thread, SIGTERM);
+	pthread_join(s->thread, NULL);
+}
+
+static int run_loop(struct mount *m)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	int err;
@@ -302,9 +326,6 @@ static int run_loop(struct mount *m, struct signals *s)
 	fuse_loop_cfg_set_idle_threads(config, IDLE_THREADS);
 	err = fuse_session_loop_mt(m->se, config);
 	fuse_loop_cfg_destroy(config);
-	atomic_store(&s->ended, true);
-	pthread_kill(s->thread, SIGTERM);
-	pthread_join(s->thread, NULL);
 	return err;
 }
 
@@ -325,6 +346,7 @@ static void detach(int verdict_fd)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	setsid();
 	log_to_syslog();
 	if (chdir("/"))
 		log_line(LOG_WARNING, "chdir /: %s", strerror(errno));
@@ -340,41 +362,33 @@ static void detach(int verdict_fd)
 static int serve(
 	struct mount *m, struct signals *s, const char *mountpoint, int verdict_fd)
 {
-	int err = mount_session(m, mountpoint);
+	int err;
 
+	atomic_store(&s->stage, MOUNTING);
+	err = mount_session(m, mountpoint);
 	if (!err)
 		err = notify_start(m->notify, m);
-	s->m = m;
-	s->main = pthread_self();
-	if (!err)
-		err = -pthread_create(&s->thread, NULL, run_signals, s);
+	/* Who waits for the end of this stage looks at it next. */
+	atomic_store(&s->stage, err ? ENDED : SERVING);
 	if (err)
 		return err;
 	if (verdict_fd >= 0)
 		detach(verdict_fd);
-	err = run_loop(m, s);
+	err = run_loop(m);
 	/* Again, if it began otherwise: answers what is parked. */
 	gb_shutdown(m->gb);
 	return err < 0 ? err : 0;
 }
 
-static int run(struct mount *m, struct key *key, const char *mountpoint, int verdict_fd)
+/* With a client: mount, serve, and take everything down again. */
+static int run_mount(
+	struct mount *m, struct signals *s, const char *mountpoint, int verdict_fd)
 {
-	struct signals s = {};
-	int err;
+	int err = make_parts(m);
 
-	block_signals(&s);
-	fuse_set_log_func(on_fuse_log);
-	clock_gettime(CLOCK_REALTIME, &m->started);
-	m->ino_base = tree_new_base();
-	err = notify_new(&m->notify);
 	if (!err)
-		err = open_client(m, key, mountpoint);
-	if (err)
-		goto out;
-	err = make_parts(m);
-	if (!err)
-		err = serve(m, &s, mountpoint, verdict_fd);
+		err = serve(m, s, mountpoint, verdict_fd);
+	stop_signals(s);
 	notify_stop(m->notify);
 	if (m->se)
 		fuse_session_unmount(m->se);
@@ -384,7 +398,26 @@ static int run(struct mount *m, struct key *key, const char *mountpoint, int ver
 	if (m->se)
 		fuse_session_destroy(m->se);
 	closes_free(m->closes);
-out:
+	return err;
+}
+
+static int run(struct mount *m, struct key *key, const char *mountpoint, int verdict_fd)
+{
+	struct signals s = {.m = m};
+	int err = start_signals(&s);
+
+	if (err)
+		return err;
+	fuse_set_log_func(on_fuse_log);
+	clock_gettime(CLOCK_REALTIME, &m->started);
+	m->ino_base = tree_new_base();
+	err = notify_new(&m->notify);
+	if (!err)
+		err = open_client(m, key, mountpoint);
+	if (!err)
+		err = run_mount(m, &s, mountpoint, verdict_fd);
+	else
+		stop_signals(&s);
 	notify_free(m->notify);
 	return err;
 }
@@ -414,7 +447,6 @@ static int to_background(struct key *key)
 		return -errno;
 	case 0:
 		close(ends[0]);
-		setsid();
 		return ends[1];
 	default:
 		key_wipe(key);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "handle.h"
 #include "notify.h"
 
 void ops_err(fuse_req_t req, int err)
@@ -17,8 +18,11 @@ int ops_read_only(fuse_req_t req)
 
 bool ops_node(fuse_req_t req, fuse_ino_t ino, struct node *ret)
 {
-	int err = node_get(mount_of(req), ino, ret);
+	struct mount *m = mount_of(req);
+	int err = node_get(m, ino, ret);
 
+	if (err)
+		err = handle_node(m, ino, ret);
 	if (err)
 		ops_err(req, err);
 	return !err;
