@@ -14,7 +14,7 @@ export BATCHFS_TEST_QUEUE_SECONDS=1
 in_case() {
 	NAME=$1
 	BATS_TEST_TMPDIR=$BATS_TEST_TMPDIR/$1
-	MNT=$BATS_TEST_TMPDIR/jobs FS_PIDS='' FS_LOGS=0
+	MNT=$BATS_TEST_TMPDIR/jobs FS_PIDS=''
 	shift
 	mkdir -p "$BATS_TEST_TMPDIR"
 	sandbox
@@ -53,7 +53,6 @@ each_point() {
 		running[$!]=1
 	done <"$points"
 	wait "${!running[@]}" || true
-	CASES=$n
 	echo "# $n crash points: $*" >&3
 	[ -e "$out/failed" ] || return 0
 	while read -r n; do

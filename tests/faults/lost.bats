@@ -256,7 +256,7 @@ done_but() { # FAULT
 	one_job
 	alone
 	cmp "$IN" "$J"
-	[ ! -e "$XDG_STATE_HOME"/batchfs/*/aside ]
+	same '' "$(find "$XDG_STATE_HOME" -name aside)"
 }
 
 @test "a job of ours cannot be adopted by another" {
