@@ -31,7 +31,7 @@ static bool has_results(const struct gb_info *info)
 /* What would have to be streamed to be measured is not listed before it is home. */
 static bool lists_results(const struct gb_info *info)
 {
-	return info->output != GB_OUTPUT_INLINE;
+	return info->output != GB_OUTPUT_INLINE && !info->results_unmeasured;
 }
 
 static const struct vfile job_files[] = {

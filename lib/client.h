@@ -95,6 +95,7 @@ struct gb_job {
 	bool fetching : 1;       /* being brought home */
 	bool fetch_failed : 1;   /* tried again at the next look */
 	bool lost : 1;           /* output gone at the API, as far as this key tells */
+	bool no_length : 1;      /* the API does not tell how long the output is */
 	bool cached : 1;         /* all of the output is in the cache directory */
 	bool embedding : 1;
 	struct gb_job *watch_next;

@@ -74,7 +74,7 @@ struct gb_options {
 	bool offline;            /* call nothing */
 	bool readonly;           /* submit, remove and fetch nothing by itself */
 	int trash_days;          /* how long removed jobs' local copies stay; 0: not */
-	int poll_s, ttl_s;       /* seconds; 0: 30 and 5 */
+	int poll_s, ttl_s;       /* seconds; 0: 30 and 5; ttl_s -1: always stale */
 	uint64_t inline_max;     /* requests up to this size go inline; 0: never */
 	const char *holder;      /* what the lock says beside host and pid: mountpoint */
 
@@ -158,6 +158,7 @@ struct gb_info {
 	bool removing;     /* rmdir goes on behind; not in the tree */
 	enum gb_output output;
 	int64_t results_size; /* bytes, -1: not known yet */
+	bool results_unmeasured; /* and the API does not tell it before all is home */
 	struct timespec created, ended_at, updated; /* tv_sec 0: not known */
 	int64_t requests, succeeded, failed, pending; /* -1: not known */
 	time_t learnt;     /* when this was last heard from the API; 0: never */
@@ -278,8 +279,8 @@ unsigned gb_verbs(struct gb_job *job);
 /* ---- results ------------------------------------------------------------------ */
 
 /* The output file of a job, backed by a sparse file that fills as it is read.
- * Opening costs nothing. -ENOENT: there is none; -EINPROGRESS as everywhere (an
- * inline output of unknown kind is looked for first). */
+ * Opening costs nothing. -ENOENT: there is none; -ENODATA: gone; -EINPROGRESS (there
+ * is no waiter): it is inline in the job, gb_fetch_home first. */
 int gb_results_open(struct gb_job *job, struct gb_results **ret);
 void gb_results_close(struct gb_results *r);
 /* Size in bytes into *ret. One small request the first time, unless a read has

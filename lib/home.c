@@ -140,7 +140,18 @@ void gb_results_close(struct gb_results *r)
 
 int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
 {
-	return results_size(r, w, ret);
+	int err = results_size(r, w, ret);
+	struct gb_job *job = results_arg(r);
+
+	if (!err && *ret < 0) {
+		client_lock(job->c);
+		bool news = !job->no_length;
+		job->no_length = true;
+		client_unlock(job->c);
+		if (news)
+			job_changed(job, GB_CHANGED_FILES);
+	}
+	return err;
 }
 
 ssize_t gb_results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w)
@@ -221,13 +232,13 @@ static void event(void *arg, struct gb_results *r, enum results_event ev)
 	int64_t size = results_known_size(r);
 
 	client_lock(job->c);
-	bool fetching = job->fetching;
+	bool leave = job->fetching || job->c->stopping;
 	if (ev == RESULTS_SIZED)
 		job->results_size = size;
 	else if (ev == RESULTS_LOST)
 		job->lost = true;
 	client_unlock(job->c);
-	if (ev == RESULTS_FILLED && !fetching)
+	if (ev == RESULTS_FILLED && !leave)
 		task_start(job, WORK_SHORT, seal_run, false, false, NULL, NULL);
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
 }

@@ -104,9 +104,17 @@ static int forget(struct gb_job *job)
 	return err;
 }
 
-static bool must_cancel(const struct gb_job *job)
+static bool has_ended(struct gb_job *job)
 {
-	return !job->api_ended && !job->gone && job->local->rec.removal < REMOVAL_CANCELLED;
+	client_lock(job->c);
+	bool ended = job->api_ended || job->gone;
+	client_unlock(job->c);
+	return ended;
+}
+
+static bool must_cancel(struct gb_job *job)
+{
+	return !has_ended(job) && job->local->rec.removal < REMOVAL_CANCELLED;
 }
 
 /* A cancel refused because the job has just ended is no refusal. */
@@ -158,9 +166,9 @@ static int delete_step(
 
 static void remove_later(struct gb_job *job, double delay);
 
-static bool may_delete(const struct gb_job *job)
+static bool may_delete(struct gb_job *job)
 {
-	return job->api_ended || job->gone ||
+	return has_ended(job) ||
 	       time(NULL) - job->local->rec.removal_at > END_WAIT;
 }
 
@@ -172,7 +180,7 @@ static void look_at_end(struct gb_job *job)
 	int64_t lines;
 	uint64_t seq = learn_seq(job->c);
 
-	if (job->api_ended || job->gone)
+	if (has_ended(job))
 		return;
 	int ret = api_get(job->c->engine, job->id, -1, &none, &b, &lines, &err);
 	if (ret == 0) {
