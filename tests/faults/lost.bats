@@ -256,7 +256,7 @@ done_but() { # FAULT
 	one_job
 	alone
 	cmp "$IN" "$J"
-	same '' "$(find "$XDG_STATE_HOME" -name aside)"
+	[ -z "$(find "$XDG_STATE_HOME"/batchfs/*/aside -maxdepth 0 2>/dev/null)" ]
 }
 
 @test "a job of ours cannot be adopted by another" {
