@@ -19,6 +19,8 @@
 #define FETCH_STALL_S 90.0
 #define CREATE_S 900.0
 #define MODEL_PAGES 20
+#define MODELS_MAX (1 << 20) /* bytes of names */
+#define PAGE_MAX ((size_t)8 << 20)
 #define PATH_SIZE 256
 
 static const char *const json_headers[] = {"Content-Type: application/json", NULL};
@@ -159,6 +161,7 @@ static int call_page(struct engine *e, const char *path, const char *token,
 
 	if (!full)
 		return err->err = -ENOMEM;
+	r.cap = PAGE_MAX;
 	return call(e, &r, &metadata, c, reply, err);
 }
 
@@ -190,11 +193,15 @@ int api_models(struct engine *e, struct canceller *c, char **ret, struct api_err
 	*err = (struct api_error){.retry = -1};
 	if (!out)
 		return err->err = -ENOMEM;
-	for (int i = 0; i < MODEL_PAGES && r == 0 && (i == 0 || token); i++)
+	for (int i = 0; i < MODEL_PAGES && r == 0 && (i == 0 || token) &&
+			ftell(out) < MODELS_MAX;
+		i++)
 		r = models_page(e, c, out, &token, err);
 	free(token);
 	if (fclose(out) != 0 && r == 0)
 		r = err->err = -ENOMEM;
+	if (r == 0 && size == 0)
+		r = broken(err, -EPROTO);
 	if (r < 0)
 		free(names);
 	else

@@ -84,7 +84,7 @@ int api_check_key(struct engine *e, double deadline, struct canceller *c,
 	struct api_error *err);
 
 /* Names ("gemini-…", without models/) of all models with batchGenerateContent, one a
- * line, malloc'ed. */
+ * line, malloc'ed. None at all is no answer. */
 int api_models(
 	struct engine *e, struct canceller *c, char **ret, struct api_error *err);
 

@@ -13,11 +13,55 @@
 
 /* ---- fields  ---- */
 
+/* About what a value costs in memory that begins with, or follows, such a byte:
+ * jansson's nodes and tables, and the white space before it when it is written down
+ * again, twice. "{},{},…" takes a hundred times its length. */
+static size_t price(char c, size_t depth)
+{
+	switch (c) {
+	case '{':
+		return 280 + 4 * depth;
+	case '[':
+		return 150 + 4 * depth;
+	case ':':
+		return 110;
+	case ',':
+		return 60 + 4 * depth;
+	default:
+		return 1;
+	}
+}
+
+/* Is it cheap and flat enough to be taken apart? Whether it is JSON is seen then. */
+static bool affordable(const char *text, size_t n)
+{
+	size_t cost = 0, depth = 0;
+	bool string = false;
+
+	for (size_t i = 0; i < n && cost <= API_JSON_COST; i++) {
+		char c = text[i];
+
+		if (string) {
+			i += c == '\\';
+			string = c != '"';
+			cost++;
+			continue;
+		}
+		string = c == '"';
+		depth += c == '{' || c == '[';
+		cost += price(c, depth);
+		depth -= depth > 0 && (c == '}' || c == ']');
+		if (depth > API_JSON_DEPTH)
+			return false;
+	}
+	return cost <= API_JSON_COST;
+}
+
 json_t *api_json(const char *text, size_t n)
 {
 	json_error_t e;
 
-	if (!text || n > API_TEXT_MAX)
+	if (!text || n > API_TEXT_MAX || !affordable(text, n))
 		return NULL;
 	return json_loadb(text, n, JSON_ALLOW_NUL, &e);
 }
@@ -97,7 +141,8 @@ static char *field_id(
 {
 	const char *text = api_field_text(obj, name);
 
-	if (!text)
+	/* Not what stands before a NUL, as with other texts. */
+	if (!text || strlen(text) != json_string_length(api_field(obj, name)))
 		return NULL;
 	if (!util_id_valid(text, prefix) && !(other && util_id_valid(text, other)))
 		return NULL;
@@ -366,7 +411,8 @@ int api_page_parse(
 	size_t i, count = json_array_size(list);
 	int r = -EPROTO;
 
-	if (!json_is_object(root) || (list && !json_is_array(list)))
+	if (!json_is_object(root) || (list && !json_is_array(list)) ||
+		count > API_PAGE_JOBS)
 		goto out;
 	r = -ENOMEM;
 	page.batches = calloc(count + 1, sizeof *page.batches);

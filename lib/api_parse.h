@@ -10,8 +10,11 @@
 #include "api.h"
 
 #define API_TEXT_MAX ((size_t)16 << 20)
+#define API_JSON_COST ((size_t)20 << 20) /* bytes that its values take in memory */
+#define API_JSON_DEPTH 128
+#define API_PAGE_JOBS 1000 /* a hundred are asked for */
 
-/* A JSON object or array (jansson refuses more than 2048 levels), NULL: none. */
+/* A JSON object or array within the limits above; NULL: none. */
 json_t *api_json(const char *text, size_t n);
 
 /* Member `name` (lowerCamel), or the same in snake_case; NULL also for null. */

@@ -422,6 +422,13 @@ static void init_locks(struct engine *e)
 	pthread_condattr_destroy(&attr);
 }
 
+static double time_max_from_env(void)
+{
+	const char *value = getenv("BATCHFS_TEST_DEADLINE_SECONDS");
+
+	return value && atof(value) > 0 ? atof(value) : INFINITY;
+}
+
 static int take_options(struct engine *e, const struct engine_options *o, char **why)
 {
 	int r = url_base_parse(o->base, &e->base, why);
@@ -439,6 +446,7 @@ static int take_options(struct engine *e, const struct engine_options *o, char *
 	}
 	e->user_agent = strdup(o->user_agent ? o->user_agent : "gembatch");
 	e->ca_file = ca_file_from_env();
+	e->time_max = time_max_from_env();
 	e->log = o->log;
 	e->log_arg = o->arg;
 	return e->user_agent ? 0 : -ENOMEM;

@@ -20,6 +20,9 @@
  * request with once set gets a fresh connection, over HTTP/1.1, so that it leaves
  * this machine at most once.
  *
+ * For tests BATCHFS_TEST_DEADLINE_SECONDS, read once, shortens every deadline and stall
+ * that is longer; without it nothing changes.
+ *
  * Facts of libcurl relied on: docs/api-facts.md, "libcurl".
  */
 #ifndef GB_ENGINE_H

@@ -36,6 +36,7 @@ struct engine {
 	struct url_base base;
 	char *key_header; /* "x-goog-api-key: …" or NULL */
 	char *user_agent, *ca_file;
+	double time_max; /* of a deadline or stall; for tests */
 	void (*log)(void *arg, int priority, const char *line);
 	void *log_arg;
 	CURLM *multi;

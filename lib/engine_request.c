@@ -103,7 +103,8 @@ int transfer_new(struct engine *e, const struct http_request *r, bool borrow,
 		transfer_free(t);
 		return err;
 	}
-	t->deadline_at = r->deadline > 0 ? util_now() + r->deadline : 0;
+	t->deadline_at =
+		r->deadline > 0 ? util_now() + fmin(r->deadline, e->time_max) : 0;
 	*ret = t;
 	return 0;
 }
@@ -297,7 +298,7 @@ static int set_times(struct transfer *t)
 	}
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)ceil(connect * 1000));
 	SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
-	SET(CURLOPT_LOW_SPEED_TIME, (long)ceil(stall));
+	SET(CURLOPT_LOW_SPEED_TIME, (long)ceil(fmin(stall, t->e->time_max)));
 	return 0;
 }
 
