@@ -220,7 +220,7 @@ static void test_refused(void **state)
 	assert_int_equal(parse_error("{\"name\":\"files/x\"}"), -EPROTO);
 	assert_int_equal(parse_error("{\"name\":\"batches/x\""), -EPROTO);
 	assert_int_equal(parse_error("{\"name\":\"batches/x\"} junk"), -EPROTO);
-	assert_int_equal(parse_error("{\"name\":\"batches/x\\u0000y\"}"), 0);
+	assert_int_equal(parse_error("{\"name\":\"batches/x\\u0000y\"}"), -EPROTO);
 }
 
 static void test_bad_ids_are_left_out(void **state)
