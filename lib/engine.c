@@ -166,7 +166,8 @@ static bool start_queued(struct engine *e)
 	return !stop;
 }
 
-/* One that is to be aborted, or NULL; with none left the mark is cleared. */
+/* One that is to be aborted, or NULL; with none left the mark is cleared, unless it
+ * may be meant for one that was submitted since the queue was taken. */
 static struct transfer *find_aborted(struct engine *e)
 {
 	struct transfer *found = NULL;
@@ -175,7 +176,7 @@ static struct transfer *find_aborted(struct engine *e)
 	if (e->aborts) {
 		for (found = e->running; found && !found->aborted;)
 			found = found->next;
-		e->aborts = found != NULL;
+		e->aborts = found || e->queue;
 	}
 	pthread_mutex_unlock(&e->lock);
 	return found;
