@@ -25,6 +25,7 @@ no_key() {
 start_witness() {
 	WITNESS_LOG=$BATS_TEST_TMPDIR/witness.log
 	: >"$WITNESS_LOG"
+	rm -f "$BATS_TEST_TMPDIR/witness.out" # of an earlier one
 	"$EMULATOR" --data "$BATS_TEST_TMPDIR/witness" --log "$WITNESS_LOG" "$@" \
 		>"$BATS_TEST_TMPDIR/witness.out" 2>&1 3>&- </dev/null &
 	PIDS="${PIDS:-} $!"
@@ -44,6 +45,7 @@ witness_saw_no_key() {
 start_listener() {
 	export HEARD=$BATS_TEST_TMPDIR/heard
 	: >"$HEARD"
+	rm -f "$BATS_TEST_TMPDIR/listener.out" # of an earlier one
 	python3 "$BATS_TEST_DIRNAME/listener.py" "$HEARD" "$@" \
 		>"$BATS_TEST_TMPDIR/listener.out" 2>&1 3>&- </dev/null &
 	PIDS="${PIDS:-} $!"
