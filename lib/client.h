@@ -8,7 +8,8 @@
  *   local.c    jobs with something on disk: journal, error text
  *   files.c    requests.jsonl and scratch
  *   task.c     a verb at work: a job, a worker, its waiters
- *   submit.c   draft → checked → uploaded → created, every step journalled first
+ *   submit.c   draft → checked → uploaded, every step journalled first
+ *   create.c   intended → created: where money is spent
  *   settle.c   creates whose answer never came
  *   remove.c   rmdir
  *   home.c     results: opening, bringing home, cache
@@ -50,6 +51,7 @@ struct local {
 	bool settling;           /* client.lock; a look for the lost create is planned */
 	bool creating;           /* client.lock; the create's answer may still come */
 	unsigned looks;          /* client.lock; for the lost create since the start */
+	bool forgotten;          /* client.lock; removed to the last file */
 	bool removing;           /* client.lock; a step of rmdir is planned or runs */
 	double uploaded_since;   /* for transfers */
 	_Atomic int64_t uploaded;
@@ -187,6 +189,12 @@ static inline enum phase job_phase(const struct gb_job *job)
 static inline bool phase_is_draft(enum phase p)
 {
 	return p == PHASE_DRAFT || p == PHASE_FAILED;
+}
+
+/* There may be a job at the API, and its answer is missing. */
+static inline bool phase_is_unanswered(enum phase p)
+{
+	return p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN;
 }
 
 /* Whether the job has not ended and is ours to look after. */

@@ -26,17 +26,12 @@ int local_files_dir(struct gb_job *job)
 	return l->files_dir;
 }
 
-static bool answer_is_missing(int phase)
-{
-	return phase == PHASE_SUBMITTING || phase == PHASE_UNCERTAIN;
-}
-
 void job_set_phase(struct gb_job *job, enum phase p)
 {
 	struct record *r = &job->local->rec;
 
-	job->c->unsent -= answer_is_missing(r->phase);
-	job->c->unsent += answer_is_missing(p);
+	job->c->unsent -= phase_is_unanswered(r->phase);
+	job->c->unsent += phase_is_unanswered(p);
 	r->phase = p;
 }
 
@@ -74,7 +69,7 @@ int local_attach(struct gb_job *job, const char *lid, struct record *rec_take)
 	if (!l)
 		return -ENOMEM;
 	l->rec = *rec_take;
-	job->c->unsent += answer_is_missing(l->rec.phase);
+	job->c->unsent += phase_is_unanswered(l->rec.phase);
 	record_init(rec_take);
 	job->local = l;
 	return 0;

@@ -99,6 +99,9 @@ static int forget(struct gb_job *job)
 	int err = store_job_remove(c->store, job->local->lid, c->o.trash_days);
 	test_point("local-removed");
 	pthread_mutex_unlock(&job->local->disk);
+	client_lock(c);
+	job->local->forgotten = !err;
+	client_unlock(c);
 	if (err)
 		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));
 	return err;
@@ -402,7 +405,7 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 		err = -EROFS;
 	else if (!job->in_tree)
 		err = -ENOENT;
-	else if ((t && !queued) || p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN)
+	else if ((t && !queued) || phase_is_unanswered(p))
 		err = -EBUSY;
 	else if (!draft && c->o.keep_running && !job->api_ended && !job->gone)
 		err = -EBUSY;

@@ -47,8 +47,7 @@ static struct gb_job *find_unsettled(struct gb_client *c,
 		struct gb_job *job = c->slots[i];
 		enum phase p = job_phase(job);
 
-		if ((p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN) &&
-			fn(&job->local->rec, arg))
+		if (phase_is_unanswered(p) && fn(&job->local->rec, arg))
 			return job;
 	}
 	return NULL;

@@ -35,35 +35,8 @@
 #include <syslog.h>
 
 enum {
-	CLOSE_TRIES = 4,            /* creates answered with 429, while a caller waits */
-	CLOSE_PATIENCE = 60,        /* seconds a caller waits for a lost answer */
 	QUEUE_GIVE_UP = 24 * 3600,
 	UPLOAD_GOOD = 40 * 3600,    /* an upload older than this is not sent any more */
-};
-
-/* An intent whose answer is missing. */
-struct lost {
-	enum phase phase;
-	char *input_file;
-	bool is_inline;
-};
-
-struct submission {
-	struct task *t;
-	struct gb_job *job;
-	struct gb_client *c;
-	struct record *rec;
-	struct scan_report report;
-	int fd;             /* what is sent; -1 */
-	int64_t size;
-	bool is_inline;
-	char *input_file;   /* uploaded for this create, not yet in the record */
-	bool moved;         /* the rename's file is requests.jsonl */
-	struct lost lost;   /* resubmit: what the new intent took the place of */
-	char *inline_text;
-	size_t inline_len;
-	struct api_error err;
-	bool told;          /* `error` is written already */
 };
 
 /* ---- what to tell -------------------------------------------------------------- */
@@ -135,7 +108,7 @@ static int step_start(struct submission *s)
 {
 	client_lock(s->c);
 	enum phase p = job_phase(s->job);
-	bool fits = s->t->again	   ? p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN
+	bool fits = s->t->again	   ? phase_is_unanswered(p)
 		    : s->t->queued ? p == PHASE_QUEUED
 				   : phase_is_draft(p);
 	fits &= !s->job->id && !s->rec->removal;
@@ -247,7 +220,7 @@ static void keep_session_of(struct submission *s, const struct stat *st)
 }
 
 /* The rename itself: on disk, and no start does it again. */
-static int promote(struct submission *s)
+int submission_promote(struct submission *s)
 {
 	if (!s->t->from || s->moved)
 		return 0;
@@ -263,11 +236,11 @@ static int promote(struct submission *s)
 /* Behind: from here on the bytes are safe and will be sent. */
 static int enter_queue(struct submission *s)
 {
-	int err = s->t->from == s->job ? 0 : promote(s);
+	int err = s->t->from == s->job ? 0 : submission_promote(s);
 
 	if (!err)
 		err = enter(s->job, PHASE_QUEUED);
-	if (!err && (err = promote(s)))
+	if (!err && (err = submission_promote(s)))
 		set_phase(s->job, PHASE_DRAFT);
 	return err;
 }
@@ -361,177 +334,6 @@ static int step_upload(struct submission *s)
 	return err;
 }
 
-/* ---- intend, create -------------------------------------------------------------------- */
-
-static bool unanswered(enum phase p)
-{
-	return p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN;
-}
-
-/* Lock held: the new intent in memory, with what is known of the one it replaces. 0,
- * or the job has been removed or found meanwhile. */
-static int note_intent(struct submission *s)
-{
-	struct record *r = s->rec;
-	int err = r->removal ? -ECANCELED : s->job->id ? -EBUSY : 0;
-
-	if (!err && unanswered(r->phase))
-		s->lost = (struct lost){r->phase, STEAL_PTR(r->input_file), r->is_inline};
-	if (!err)
-		err = record_set(&r->input_file, s->input_file);
-	if (err)
-		return err;
-	r->is_inline = s->is_inline;
-	r->intent_server = engine_server_time(s->c->engine);
-	r->intent_local = time(NULL);
-	job_set_phase(s->job, PHASE_SUBMITTING);
-	s->job->local->creating = true;
-	return 0;
-}
-
-/* The intent is void: on disk before anything else is tried. An earlier one whose
- * answer is missing stands again. */
-static int take_back(struct submission *s)
-{
-	struct record *r = s->rec;
-
-	client_lock(s->c);
-	s->job->local->creating = false;
-	s->t->intended = s->t->background;
-	if (s->lost.phase) {
-		free(r->input_file);
-		r->input_file = STEAL_PTR(s->lost.input_file);
-		r->is_inline = s->lost.is_inline;
-		job_set_phase(s->job, s->lost.phase);
-		s->lost.phase = 0;
-	} else {
-		job_set_phase(s->job, s->t->background ? PHASE_QUEUED : PHASE_UPLOADING);
-	}
-	client_unlock(s->c);
-	int err = local_save(s->job);
-	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
-	return err;
-}
-
-static int step_intend(struct submission *s)
-{
-	int err = 0;
-
-	s->t->intended = true;
-	if (s->t->cancel.set && !s->t->background)
-		err = -ECANCELED;
-	if (!err && s->t->from != s->job)
-		err = promote(s);
-	if (!err) {
-		client_lock(s->c);
-		err = note_intent(s);
-		client_unlock(s->c);
-	}
-	if (err) {
-		s->t->intended = s->t->background;
-		return err;
-	}
-	if ((err = local_save(s->job))) {
-		take_back(s);
-		return err;
-	}
-	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
-	test_point("intended");
-	if (!s->t->background)
-		files_decided(s->t->file);
-	err = promote(s);
-	if (err && err != -ENOENT)
-		take_back(s);
-	return err == -ENOENT ? 0 : err;
-}
-
-static bool proves_nothing_made(const struct api_error *e)
-{
-	return e->sent == HTTP_NOT_SENT || e->refused;
-}
-
-static int create_once(struct submission *s)
-{
-	struct canceller none = CANCELLER_INIT;
-	struct api_batch b = {0};
-
-	api_error_clear(&s->err);
-	test_point("before-create");
-	int err = api_create(s->c->engine, s->rec->model, s->rec->display,
-		s->is_inline ? NULL : s->input_file, s->inline_text, s->inline_len, &none,
-		&b, &s->err);
-	test_point("after-create");
-	client_called(s->c, &s->err);
-	if (!err) {
-		err = submit_known(s->job, &b);
-		api_batch_clear(&b);
-		s->err.sent = HTTP_MAYBE_SENT; /* whatever became of it here */
-	}
-	return err;
-}
-
-/* The answer never came. The caller is told within a minute; looking goes on. */
-static int settle(struct submission *s)
-{
-	int err = -EAGAIN;
-
-	task_deadline(s->t, test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE));
-	client_lock(s->c);
-	s->job->local->creating = false;
-	client_unlock(s->c);
-	local_error(s->job, -EIO, "The answer to the submission was lost: there may be a job or not.",
-		"Wait: batchfs looks for it for 10 minutes before it says more (see state). "
-		"To settle it yourself: echo adopt ID > ctl, or echo resubmit > ctl",
-		s->err.text);
-	local_save(s->job);
-	job_changed(s->job, GB_CHANGED_FILES);
-	s->told = true;
-	for (double pause = 1; err; pause = pause < 8 ? 2 * pause : 8) {
-		err = settle_once(s->job, &s->t->cancel);
-		if (job_phase(s->job) == PHASE_SENT)
-			return 0;
-		if (err && (s->t->background || job_phase(s->job) != PHASE_SUBMITTING))
-			break;
-		if (err && engine_sleep(s->c->engine, pause, &s->t->cancel))
-			break;
-	}
-	if (!err)
-		return 0;
-	settle_later(s->job);
-	return -EIO;
-}
-
-/* Who waited has gone while the create was under way: no other is made for nobody. */
-static bool caller_left(struct submission *s)
-{
-	return !s->t->background && waitq_count(&s->t->q) == 0;
-}
-
-static int step_create(struct submission *s)
-{
-	for (int tries = 1;; tries++) {
-		int err = create_once(s);
-
-		if (!err)
-			return 0;
-		if (job_phase(s->job) == PHASE_SENT) /* a list was quicker */
-			return 0;
-		if (!proves_nothing_made(&s->err))
-			return settle(s);
-		int saved = take_back(s);
-		if (saved)
-			return saved;
-		if (s->err.status != 429 || s->err.hopeless || s->t->background ||
-			tries >= CLOSE_TRIES || caller_left(s))
-			return err;
-		if (engine_sleep(s->c->engine, engine_backoff(tries + 2, s->err.retry),
-			    &s->t->cancel))
-			return -ECANCELED;
-		if ((err = step_intend(s)))
-			return err;
-	}
-}
-
 /* ---- the end ------------------------------------------------------------------------------ */
 
 /* An upload that no job refers to. */
@@ -542,11 +344,11 @@ static void drop_upload(struct submission *s)
 	_cleanup_free_ char *file = NULL;
 
 	client_lock(s->c);
-	bool intended = unanswered(s->rec->phase) && s->rec->input_file &&
+	bool intended = phase_is_unanswered(s->rec->phase) && s->rec->input_file &&
 			s->input_file && strcmp(s->rec->input_file, s->input_file) == 0;
 	if (!intended)
 		file = STEAL_PTR(s->input_file);
-	if (!unanswered(s->rec->phase) && !s->job->id)
+	if (!phase_is_unanswered(s->rec->phase) && !s->job->id)
 		record_set(&s->rec->input_file, NULL);
 	client_unlock(s->c);
 	if (file && client_online(s->c))
@@ -590,7 +392,7 @@ static int give_up(struct submission *s, int err)
 	enum phase p = job_phase(s->job);
 	bool cancelled = err == -ECANCELED;
 
-	if (unanswered(p) || p == PHASE_SENT) {
+	if (phase_is_unanswered(p) || p == PHASE_SENT) {
 		if (s->t->again)
 			drop_upload(s);
 		return cancelled ? -EINTR : err;
@@ -623,7 +425,7 @@ static const struct {
 	int (*run)(struct submission *s);
 } steps[] = {
 	{"check", step_check},   {"begin", step_begin},   {"upload", step_upload},
-	{"intend", step_intend}, {"create", step_create},
+	{"intend", submission_intend}, {"create", submission_create},
 };
 
 static void step_point(const char *when, const char *name)
@@ -699,42 +501,4 @@ int submit_check_run(struct task *t)
 	util_closep(&s.fd);
 	free(s.inline_text);
 	return err == -ECANCELED ? -EINTR : err;
-}
-
-int submit_known(struct gb_job *job, const struct api_batch *b)
-{
-	struct gb_client *c = job->c;
-	struct record *r = &job->local->rec;
-	uint64_t seq = learn_seq(c);
-
-	client_lock(c);
-	bool fresh = !job->id;
-	/* The table may have met it as somebody else's. */
-	struct gb_job *twin = fresh ? job_find_id(c, b->id) : NULL;
-	if (twin)
-		job_drop_twin(twin);
-	int err = job_set_id(job, b->id);
-	if (!err)
-		err = record_set(&r->id, b->id);
-	if (!err && fresh) {
-		job_set_phase(job, PHASE_SENT);
-		record_set(&r->session, NULL);
-		record_set(&r->error, NULL);
-		r->err = 0;
-		r->sent_at = time(NULL);
-		poll_watch(job);
-		poll_poke(c);
-	}
-	client_unlock(c);
-	if (twin)
-		remove_twin(twin);
-	if (err || !fresh)
-		return err;
-	/* Should this fail, the journal still says SUBMITTING, and the next start
-	 * finds the job by its input file. */
-	local_save(job);
-	history_add(job, "created");
-	gb_job_unref(learn_batch(c, b, seq, false));
-	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
-	return 0;
 }

@@ -1,12 +1,45 @@
-/* Between submit.c, which takes the steps, and submit_verbs.c, which starts them. */
+/* Between submit.c and create.c, which take the steps of a submission, and
+ * submit_verbs.c, which starts them. */
 #ifndef GB_SUBMIT_H
 #define GB_SUBMIT_H
 
 #include "client.h"
+#include "scan.h"
+
+/* An intent whose answer is missing. */
+struct lost {
+	enum phase phase;
+	char *input_file;
+	bool is_inline;
+};
+
+struct submission {
+	struct task *t;
+	struct gb_job *job;
+	struct gb_client *c;
+	struct record *rec;
+	struct scan_report report;
+	int fd;             /* what is sent; -1 */
+	int64_t size;
+	bool is_inline;
+	char *input_file;   /* uploaded for this create, not yet in the record */
+	bool moved;         /* the rename's file is requests.jsonl */
+	struct lost lost;   /* resubmit: what the new intent took the place of */
+	char *inline_text;
+	size_t inline_len;
+	struct api_error err;
+	bool told;          /* `error` is written already */
+};
 
 /* task.run of a submission (task.file, from, by_close, background) and of `check`. */
 int submit_run(struct task *t);
 int submit_check_run(struct task *t);
+
+/* The last two steps, and what they share with the ones before. */
+int submission_intend(struct submission *s);
+int submission_create(struct submission *s);
+/* The rename itself: on disk, and no start does it again. */
+int submission_promote(struct submission *s);
 
 /* Write `error` for a failure err with the API's own text (or NULL). */
 void submit_tell(struct gb_job *job, int err, const char *text);

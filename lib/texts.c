@@ -31,7 +31,7 @@ static void add_up(struct gb_client *c, struct sums *s)
 		enum phase p = job_phase(job);
 
 		s->removing += job->local && job->local->rec.removal &&
-			       job->local->rec.removal < REMOVAL_DELETED;
+			       !job->local->forgotten;
 		if (!job->in_tree)
 			continue;
 		s->jobs++;
