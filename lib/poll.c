@@ -20,6 +20,7 @@ enum {
 	FIRST_WAIT = 10,     /* seconds the first listing waits at most */
 	LIST_WAIT = 5,       /* seconds mkdir waits for a list */
 	MAX_EMPTY_PAGES = 100,
+	MAX_NEW_JOBS = 75000, /* that one round believes in: the next goes on */
 	MAX_CHECKS = 20,     /* jobs missing from a whole list looked at in a round */
 };
 
@@ -375,6 +376,7 @@ struct round {
 	uint64_t seq;
 	bool whole;
 	unsigned empty;
+	size_t new_jobs;
 };
 
 /* Returns whether the next page may hold something we want to know. */
@@ -392,6 +394,7 @@ static bool take_page(struct round *r, const struct api_batch_page *p)
 		again += old && old->listed_seq == r->seq;
 		client_unlock(r->c);
 		more |= !known;
+		r->new_jobs += !old;
 		struct gb_job *job = learn_batch(r->c, b, r->seq, true);
 		if (!job)
 			ask_whose(r->c, b);
@@ -401,6 +404,10 @@ static bool take_page(struct round *r, const struct api_batch_page *p)
 	/* A server that pages in circles. */
 	if ((p->n && again == p->n) || r->empty > MAX_EMPTY_PAGES)
 		return false;
+	if (r->new_jobs > MAX_NEW_JOBS) {
+		client_log(r->c, LOG_WARNING, "the list of jobs does not end: not read on");
+		return false;
+	}
 	return more || p->n == 0;
 }
 

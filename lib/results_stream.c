@@ -237,6 +237,8 @@ static int take_piece(struct stream *s, const char *buf, size_t n)
 	else if (r->size >= 0 && s->pos + n == (uint64_t)r->size &&
 		 !ends_well(buf[n - 1]))
 		err = spoil(s);
+	else if (s->pos == 0 && buf[0] != '{')
+		err = spoil(s); /* a page, or noise: an output is lines of objects */
 	pthread_mutex_unlock(&r->lock);
 	if (err == 0 && !there)
 		err = util_pwrite_all(fd, buf, n, (off_t)s->pos);

@@ -258,7 +258,8 @@ void files_list(struct request *rq)
 			skip = false;
 		last = f->id;
 	}
-	j = json_array_size(page) ? json_pack("{so}", "files", page) : json_object();
+	j = json_array_size(page) ? json_pack("{sO}", "files", page) : json_object();
+	json_decref(page);
 	if (i != (size_t)-1 && last)
 		json_object_set_new(j, "nextPageToken", json_string(last));
 	world_unlock();

@@ -335,11 +335,20 @@ say() {
 }
 
 @test "pages without end, of new jobs" {
-	[ -n "${BATCHFS_TEST_ENDLESS:-}" ] || skip "the poller does not give up yet"
 	knob endless_pages=new
 	mount_jobs
 	timeout 30 ls "$MNT" | head -n 1
-	sleep 10
-	echo "lists: $(calls list)"
+	eventually grep -q "does not end" "$FS_LOG"
 	alive
+}
+
+# An output is lines of JSON objects; what is none is asked for again.
+@test "a page instead of the output is not kept for it" {
+	mount_jobs
+	draft a
+	requests 3 >"$MNT/a/requests.jsonl"
+	fault 'match=download&kind=html&status=200&count=1'
+	timeout 60 cat "$MNT/a/wait" >/dev/null
+	eventually results_home a
+	same 3 "$(jq -r .key "$MNT/a/results.jsonl" | wc -l)"
 }

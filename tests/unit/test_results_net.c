@@ -96,6 +96,7 @@ static int group_setup(void **state)
 		content[i] = (char)('a' + (i ^ i >> 8 ^ i >> 16) % 26);
 	for (size_t i = 99; i < SIZE; i += 100)
 		content[i] = '\n';
+	content[0] = '{';
 	content[SIZE - 1] = '\n';
 	return dir_fd < 0 ? -1 : 0;
 }
