@@ -6,15 +6,21 @@
  *   learn.c    what replies of the API teach: new jobs, states, ends, lost jobs
  *   poll.c     the one poller: single flight, lists, waiting for ends
  *   local.c    jobs with something on disk: journal, error text
+ *   draft.c    making, naming and describing drafts
  *   files.c    requests.jsonl and scratch
  *   task.c     a verb at work: a job, a worker, its waiters
  *   submit.c   draft → checked → uploaded, every step journalled first
  *   create.c   intended → created: where money is spent
+ *   submit_verbs.c  who may start that: verbs, the queue, recovery
  *   settle.c   creates whose answer never came
  *   remove.c   rmdir
  *   home.c     results: opening, bringing home, cache
- *   texts.c    status, jobs table, transfers, error texts
+ *   info.c     what a job shows: state, error, verbs that fit
+ *   texts.c    status, jobs table, transfers, history
+ *
  *   testpoint.c  where tests stop us
+ *
+ * and, knowing nothing of clients: record.c store.c names.c waiter.c work.c.
  *
  * Locks, in this order:
  *   local.disk   one per job with local data: its files and journal are written by

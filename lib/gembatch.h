@@ -22,7 +22,7 @@
  * reference for the caller. Strings in a struct are borrowed from the object they
  * describe and live as long as the reference.
  *
- * Errors are negative errno, one vocabulary for all (docs/architecture.md):
+ * Errors are negative errno, one vocabulary for all:
  * EBADMSG bad requests, EINVAL refused by the API, EACCES key refused, ENOENT gone,
  * EDQUOT quota, EFBIG too large, EIO broken API, EHOSTUNREACH no network,
  * ETIMEDOUT deadline, ENOSPC disk full, EINTR given up, EBUSY does not fit now.

@@ -217,6 +217,14 @@ static int spoil(struct stream *s)
 }
 
 /* A piece that does not cross the end of a block. */
+/* A page, or noise: an output is lines of objects. Its length was no better. */
+static int not_an_output(struct stream *s)
+{
+	if (!s->r->sealed && s->r->have.n == 0)
+		s->r->size = -1;
+	return spoil(s);
+}
+
 static int take_piece(struct stream *s, const char *buf, size_t n)
 {
 	struct gb_results *r = s->r;
@@ -238,7 +246,7 @@ static int take_piece(struct stream *s, const char *buf, size_t n)
 		 !ends_well(buf[n - 1]))
 		err = spoil(s);
 	else if (s->pos == 0 && buf[0] != '{')
-		err = spoil(s); /* a page, or noise: an output is lines of objects */
+		err = not_an_output(s);
 	pthread_mutex_unlock(&r->lock);
 	if (err == 0 && !there)
 		err = util_pwrite_all(fd, buf, n, (off_t)s->pos);

@@ -125,6 +125,12 @@ static int refuse(struct submission *s, int err)
 	files_decided(s->t->file);
 	if (err == -EFBIG)
 		submit_tell(s->job, err, text);
+	else if (s->t->from)
+		local_error(s->job, err,
+			"The new requests.jsonl cannot be sent: it is kept as " GB_REJECTED ".",
+			"Nothing was sent or renamed. Mend these lines of it, then: mv " GB_REJECTED
+			" " GB_REQUESTS,
+			text);
 	else
 		local_error(s->job, err, "requests.jsonl cannot be sent as it is.",
 			"Nothing was sent. Mend these lines and write the file again:", text);
