@@ -180,6 +180,8 @@ struct gb_job *job_find_name(struct gb_client *c, const char *name);
 /* A job met as somebody else's turned out to be ours: out of the table. */
 void job_drop_twin(struct gb_job *twin);
 const char *client_intern(struct gb_client *c, const char *text);
+/* unlocked: its name, else its id, for logs; lives as long as the job. */
+const char *job_label(struct gb_job *job);
 /* unlocked: tell the world that something about job changed, and answer who waits
  * for its end if it came. */
 void job_changed(struct gb_job *job, unsigned what);

@@ -416,7 +416,7 @@ static int home_run(struct task *t)
 		waitq_move(job->homers, &over);
 	client_unlock(c);
 	if (err && err != -ECANCELED)
-		client_log(c, LOG_WARNING, "results of %s: %s", job->name ? job->name : job->id,
+		client_log(c, LOG_WARNING, "results of %s: %s", job_label(job),
 			strerror(-err));
 	if (err)
 		try_again_later(c);

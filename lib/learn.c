@@ -140,17 +140,18 @@ static void log_end(struct gb_job *job)
 		   !job->local->rec.end_logged;
 	if (now)
 		job->local->rec.end_logged = true;
+	bool cancelled = job->state == API_STATE_CANCELLED;
 	client_unlock(c);
 	if (!now)
 		return;
-	history_add(job, job->state == API_STATE_CANCELLED ? "cancelled" : "ended");
+	history_add(job, cancelled ? "cancelled" : "ended");
 	local_save(job);
 	submit_queued_later(c);
 }
 
 static void name_given(struct gb_job *job)
 {
-	_cleanup_free_ char *line = util_format("%s %s", job->id, job->name);
+	_cleanup_free_ char *line = util_format("%s %s", job->id, job_label(job));
 
 	if (line)
 		store_append(job->c->store->names, line);

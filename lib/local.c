@@ -126,7 +126,7 @@ int local_save_locked(struct gb_job *job)
 	int err = dir < 0 ? dir : util_write_file(dir, "journal", text, n, true);
 	test_point("journal-written");
 	if (err)
-		client_log(c, LOG_ERR, "journal of %s: %s", job->name, strerror(-err));
+		client_log(c, LOG_ERR, "journal of %s: %s", job_label(job), strerror(-err));
 	return err;
 }
 
@@ -154,7 +154,7 @@ void local_error(struct gb_job *job, int err, const char *what, const char *todo
 	r->err = what ? err : 0;
 	client_unlock(c);
 	if (what)
-		client_log(c, LOG_WARNING, "%s: %s", job->name, what);
+		client_log(c, LOG_WARNING, "%s: %s", job_label(job), what);
 }
 
 void local_keep_json(struct gb_job *job, const char *json)

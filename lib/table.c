@@ -272,6 +272,14 @@ struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot)
 	return job;
 }
 
+const char *job_label(struct gb_job *job)
+{
+	client_lock(job->c);
+	const char *label = job->name ? job->name : job->id ? job->id : "a removed draft";
+	client_unlock(job->c);
+	return label;
+}
+
 /* ---- change notices ---------------------------------------------------------------- */
 
 enum gb_output job_output(const struct gb_job *job)

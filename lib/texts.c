@@ -179,10 +179,10 @@ void gb_transfers(struct gb_client *c, FILE *out)
 		}
 		client_unlock(c);
 		if (since > 0)
-			transfer_line(out, job->name, "up", sent, size,
+			transfer_line(out, job_label(job), "up", sent, size,
 				(double)sent / (util_now() - since + 0.001));
 		if (r && results_progress(r, &p))
-			transfer_line(out, job->name, "down", p.have, p.total, p.rate);
+			transfer_line(out, job_label(job), "down", p.have, p.total, p.rate);
 		results_unref(r);
 	}
 }
