@@ -20,7 +20,7 @@ static void time_text(time_t t, char ret[32])
 
 struct sums {
 	unsigned jobs, drafts, unsent, uncertain, removing, not_home;
-	uint64_t cache;
+	int64_t home, cache; /* bytes of results */
 };
 
 /* Lock held. */
@@ -32,6 +32,10 @@ static void add_up(struct gb_client *c, struct sums *s)
 
 		s->removing += job->local && job->local->rec.removal &&
 			       !job->local->forgotten;
+		if (job->results_size > 0 && job->local && job->local->rec.home)
+			s->home += job->results_size;
+		else if (job->results_size > 0 && job->cached)
+			s->cache += job->results_size;
 		if (!job->in_tree)
 			continue;
 		s->jobs++;
@@ -79,6 +83,8 @@ void gb_status(struct gb_client *c, FILE *out)
 	fprintf(out, "jobs %u\ndrafts %u\nunsent %u\nuncertain %u\nremoving %u\n", s.jobs,
 		s.drafts, s.unsent, s.uncertain, s.removing);
 	fprintf(out, "results_not_home %u\n", s.not_home);
+	fprintf(out, "disk_results_home %" PRId64 "\ndisk_results_cached %" PRId64 "\n",
+		s.home, s.cache);
 	fprintf(out, "disk_low %s\n", c->disk_low ? "yes: results are not fetched" : "no");
 	status_not_home(c, out);
 	client_unlock(c);
