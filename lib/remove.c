@@ -100,7 +100,7 @@ static int forget(struct gb_job *job)
 	test_point("local-removed");
 	pthread_mutex_unlock(&job->local->disk);
 	client_lock(c);
-	job->local->forgotten = !err;
+	job->local->forgotten |= !err;
 	client_unlock(c);
 	if (err)
 		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));

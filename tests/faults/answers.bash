@@ -32,6 +32,7 @@ one_job() { # [JOBS AT THE API]
 	eventually has_id
 	same "${1:-1}" "$(made)"
 	succeeded a
+	eventually test -s "$MNT/a/results.jsonl"
 	same 4 "$(grep -c . "$MNT/a/results.jsonl")"
 	cmp "$IN" "$J"
 }
