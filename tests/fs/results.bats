@@ -285,6 +285,16 @@ lazy_job() { # NAME LINES
 	same 7 "$(grep -c . "$MNT/f/results.jsonl")"
 }
 
+@test "a size that was told before the results were home does not cut them" {
+	for i in {1..25}; do make_foreign_job "f$i" 7 >/dev/null; done
+	eventually test -d "$MNT/f25"
+	for i in {1..25}; do
+		ended "f$i"
+		stat "$MNT/f$i/results.jsonl" >/dev/null
+		same 7 "$(grep -c . <"$MNT/f$i/results.jsonl")"
+	done
+}
+
 @test "five megabytes of answers, by cp, cat, dd and tar" {
 	submit_job a 20000
 	succeeded a
