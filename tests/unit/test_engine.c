@@ -572,7 +572,7 @@ static void test_body_fd(void **state)
 
 static bool endless_handler(struct httpd *h, int fd, struct httpd_request *r)
 {
-	static char chunk[65536];
+	char chunk[65536];
 
 	memset(chunk, 'x', sizeof chunk);
 	if (strstr(r->head, "/headers")) {
