@@ -1,0 +1,305 @@
+/* What stays of results on disk, and what is made of it later. The
+ * engine is a fake one. */
+#include "results_fixture.h"
+
+/* ---- what stays on disk -------------------------------------------------- */
+
+/* Blocks 0 to 4, and 20. */
+static void leave_some(void)
+{
+	struct gb_results *r = open_it();
+
+	engine.chunk = 256 * KIB;
+	for (uint64_t off = 0; off < 5 * MIB + 100;)
+		off += (uint64_t)read_at(r, off, 128 * KIB);
+	read_at(r, 20 * MIB, 10);
+	fake_settle(&engine);
+	close_it(r);
+	engine.calls = 0;
+}
+
+static void test_blocks_stay(void **state)
+{
+	struct gb_results *r;
+
+	leave_some();
+	r = open_it();
+	assert_int_equal(results_known_size(r), BIG);
+	assert_int_equal(read_at(r, 0, MIB + 5), MIB + 5);
+	assert_int_equal(read_at(r, 20 * MIB + 7, 128 * KIB), 128 * KIB);
+	assert_int_equal(engine.calls, 0);
+	assert_int_equal(fetch(r), 0);
+	assert_all_home(r);
+	close_it(r);
+	r = open_as(FILE_ID, true);
+	engine.calls = 0;
+	assert_all_home(r);
+	close_it(r);
+	r = open_as(NULL, false);
+	assert_all_home(r);
+	close_it(r);
+}
+
+static void scribble(const char *name, off_t off, const char *what, size_t n)
+{
+	int fd = openat(dir_fd, name, O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, what, n, off), n);
+	close(fd);
+}
+
+static void test_a_rotten_block_is_fetched_again(void **state)
+{
+	struct gb_results *r;
+
+	leave_some();
+	scribble("f", MIB + 500, "rot", 3);
+	r = open_it();
+	assert_int_equal(read_at(r, MIB - 10, 100), 10);
+	assert_int_equal(read_at(r, MIB, 2000), 2000);
+	assert_int_equal(engine.calls, 1);
+	close_it(r);
+}
+
+static void test_a_rotten_block_offline(void **state)
+{
+	struct gb_results *r;
+
+	leave_some();
+	scribble("f", MIB + 500, "rot", 3);
+	r = open_as(FILE_ID, true);
+	assert_int_equal(read_at(r, 40 * MIB, 10), -EHOSTUNREACH);
+	assert_int_equal(read_at(r, MIB, 2000), -EIO);
+	assert_int_equal(read_at(r, 2 * MIB, 2000), 2000);
+	close_it(r);
+}
+
+static void test_data_that_was_cut_or_lost(void **state)
+{
+	struct gb_results *r;
+
+	leave_some();
+	scribble("f.map", 300, "?", 1);
+	r = open_it();
+	assert_int_equal(results_known_size(r), -1);
+	assert_int_equal(fetch(r), 0);
+	assert_all_home(r);
+	close_it(r);
+	unlinkat(dir_fd, "f", 0);
+	r = open_it();
+	assert_int_equal(results_known_size(r), BIG);
+	assert_false(results_complete(r));
+	assert_int_equal(fetch(r), 0);
+	close_it(r);
+}
+
+static void test_another_file_of_that_name(void **state)
+{
+	struct gb_results *r;
+
+	leave_some();
+	r = open_as("files/other", false);
+	assert_int_equal(results_known_size(r), -1);
+	assert_int_equal(faccessat(dir_fd, "f.aside", F_OK, 0), 0);
+	close_it(r);
+}
+
+static void test_nothing_at_all(void **state)
+{
+	struct results_config c = {.engine = &engine, .dirfd = dir_fd, .name = "f"};
+	struct gb_results *r;
+
+	assert_int_equal(results_new(&c, &r), -ENOENT);
+	c.file = "files/../../x";
+	assert_int_equal(results_new(&c, &r), -EINVAL);
+	c.file = FILE_ID;
+	c.name = "a/b";
+	assert_int_equal(results_new(&c, &r), -EINVAL);
+}
+
+static void test_a_longer_file_lay_there(void **state)
+{
+	struct gb_results *r;
+	struct stat st;
+	int64_t size;
+	int fd = openat(dir_fd, "f", O_WRONLY | O_CREAT, 0600);
+
+	assert_int_equal(ftruncate(fd, BIG + 5000), 0);
+	close(fd);
+	r = open_it();
+	assert_int_equal(fetch(r), 0);
+	assert_int_equal(results_seal(r), 0);
+	assert_int_equal(fstatat(dir_fd, "f", &st, 0), 0);
+	assert_int_equal(st.st_size, BIG);
+	assert_true(results_sealed(dir_fd, "f", &size));
+	close_it(r);
+}
+
+static void test_seal(void **state)
+{
+	struct gb_results *r = open_it();
+	int64_t size;
+
+	read_at(r, 0, 10);
+	assert_int_equal(results_seal(r), -EAGAIN);
+	assert_int_equal(fetch(r), 0);
+	assert_false(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(results_seal(r), 0);
+	assert_true(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(size, BIG);
+	close_it(r);
+	assert_true(results_sealed(dir_fd, "f", &size));
+}
+
+static void test_seal_does_not_pass_rot(void **state)
+{
+	struct gb_results *r = open_it();
+	int64_t size;
+
+	assert_int_equal(fetch(r), 0);
+	close_it(r);
+	scribble("f", 7 * MIB, "rot", 3);
+	r = open_it();
+	assert_true(results_complete(r));
+	assert_int_equal(results_seal(r), -EAGAIN);
+	assert_false(results_complete(r));
+	assert_false(results_sealed(dir_fd, "f", &size));
+	filled = 0;
+	assert_int_equal(fetch(r), 0);
+	assert_int_equal(filled, 1);
+	assert_int_equal(results_seal(r), 0);
+	assert_all_home(r);
+	close_it(r);
+}
+
+static void rehome_to(int dirfd, const char *name)
+{
+	struct gb_results *r = open_it();
+	int64_t size;
+
+	engine.chunk = 128 * KIB;
+	assert_true(read_at(r, 0, 10) > 0);
+	assert_int_equal(fake_running(&engine), 1);
+	if (dirfd == dir_fd)
+		assert_int_equal(results_rehome(r, dirfd, name), 0);
+	assert_int_equal(fetch(r), 0);
+	assert_int_equal(results_seal(r), 0);
+	fake_settle(&engine);
+	assert_int_equal(results_rehome(r, dirfd, name), 0);
+	assert_int_equal(results_rehome(r, dirfd, name), 0);
+	assert_all_home(r);
+	assert_true(results_sealed(dirfd, name, &size));
+	assert_false(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(faccessat(dir_fd, "f", F_OK, 0), -1);
+	assert_int_equal(faccessat(dir_fd, "f.map", F_OK, 0), -1);
+	close_it(r);
+}
+
+static void test_rehome(void **state)
+{
+	rehome_to(dir_fd, "g");
+}
+
+static void test_rehome_to_another_filesystem(void **state)
+{
+	char path[] = "/dev/shm/test-results-XXXXXX";
+	struct stat a, b;
+	int fd;
+
+	if (!mkdtemp(path))
+		skip();
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &a) | fstat(dir_fd, &b), 0);
+	if (a.st_dev != b.st_dev)
+		rehome_to(fd, "g");
+	util_remove_tree(AT_FDCWD, path);
+	close(fd);
+}
+
+static void test_publish(void **state)
+{
+	struct gb_results *r;
+	int64_t size;
+	int fd = openat(dir_fd, "tmp", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_int_equal(util_write_all(fd, content, BIG), 0);
+	close(fd);
+	assert_int_equal(results_publish(dir_fd, "tmp", "f"), 0);
+	assert_true(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(size, BIG);
+	assert_int_equal(faccessat(dir_fd, "tmp", F_OK, 0), -1);
+	r = open_as(NULL, false);
+	assert_all_home(r);
+	close_it(r);
+	assert_int_equal(results_publish(dir_fd, "tmp", "f"), -ENOENT);
+}
+
+/* ---- trimming ------------------------------------------------------------ */
+
+static bool is_p(void *arg, const char *name)
+{
+	return strcmp(name, "p") == 0;
+}
+
+static void put(int fd, const char *name, time_t when)
+{
+	char map[32];
+	struct timespec t[2] = {{.tv_sec = when}, {.tv_sec = when}};
+
+	snprintf(map, sizeof map, "%s.map", name);
+	assert_int_equal(util_write_file(fd, name, content, 100 * KIB, false), 0);
+	if (when == 0)
+		return;
+	assert_int_equal(util_write_file(fd, map, "map", 3, false), 0);
+	assert_int_equal(utimensat(fd, map, t, 0), 0);
+}
+
+static bool exists(int fd, const char *name)
+{
+	return faccessat(fd, name, F_OK, 0) == 0;
+}
+
+static void test_trim(void **state)
+{
+	int fd = util_mkdir_open(dir_fd, "cache");
+
+	put(fd, "p", 1000);
+	put(fd, "old", 2000);
+	put(fd, "new", 3000);
+	put(fd, "orphan", 0);
+	assert_int_equal(results_trim(fd, 100 * MIB, is_p, NULL), 0);
+	assert_true(exists(fd, "orphan") && exists(fd, "old"));
+	assert_int_equal(results_trim(fd, 350 * KIB, is_p, NULL), 0);
+	assert_false(exists(fd, "orphan"));
+	assert_true(exists(fd, "old"));
+	assert_int_equal(results_trim(fd, 250 * KIB, is_p, NULL), 0);
+	assert_false(exists(fd, "old") || exists(fd, "old.map"));
+	assert_true(exists(fd, "new") && exists(fd, "new.map"));
+	assert_int_equal(results_trim(fd, 0, is_p, NULL), 0);
+	assert_false(exists(fd, "new"));
+	assert_true(exists(fd, "p") && exists(fd, "p.map"));
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_blocks_stay),
+		T(test_a_rotten_block_is_fetched_again),
+		T(test_a_rotten_block_offline),
+		T(test_data_that_was_cut_or_lost),
+		T(test_another_file_of_that_name),
+		T(test_nothing_at_all),
+		T(test_a_longer_file_lay_there),
+		T(test_seal),
+		T(test_seal_does_not_pass_rot),
+		T(test_rehome),
+		T(test_rehome_to_another_filesystem),
+		T(test_publish),
+		T(test_trim),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}

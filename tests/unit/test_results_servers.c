@@ -1,0 +1,414 @@
+/* Servers that do less than readers of results would like, or lie. The
+ * engine is a fake one. */
+#include "results_fixture.h"
+
+/* ---- servers that do less, or lie ---------------------------------------- */
+
+static void test_ignored_range(void **state)
+{
+	struct gb_results *r = open_it();
+
+	engine.no_range = true;
+	assert_int_equal(read_at(r, 30 * MIB, 100), 100);
+	assert_int_equal(engine.calls, 1);
+	assert_int_equal(results_known_size(r), BIG);
+	/* Not broken off however far it is ahead, and another jump needs no request. */
+	fake_settle(&engine);
+	assert_int_equal(engine.calls, 1);
+	assert_all_home(r);
+	close_it(r);
+}
+
+static void test_ignored_range_twice_at_once(void **state)
+{
+	struct gb_results *r = open_it();
+	struct asker a = ASKER, b = ASKER;
+
+	engine.no_range = true;
+	assert_int_equal(results_ready(r, 30 * MIB, 10, &a.w), -EINPROGRESS);
+	assert_int_equal(results_ready(r, 40 * MIB, 10, &b.w), -EINPROGRESS);
+	assert_int_equal(engine.calls, 2);
+	/* One of the two bodies is enough. */
+	fake_settle(&engine);
+	assert_int_equal(engine.calls, 2);
+	assert_int_equal(engine.aborted, 1);
+	assert_int_equal(a.calls + b.calls, 2);
+	assert_all_home(r);
+	close_it(r);
+}
+
+static void test_size_of_a_server_without_ranges(void **state)
+{
+	struct gb_results *r = open_it();
+	int64_t size = 0;
+
+	engine.no_range = true;
+	results_reader(r, -1);
+	assert_int_equal(size_of(r, &size), 0);
+	assert_int_equal(size, BIG);
+	fake_settle(&engine);
+	assert_int_equal(engine.calls, 1);
+	assert_int_equal(engine.aborted, 1);
+	results_unref(r);
+}
+
+static void test_no_length(void **state)
+{
+	struct gb_results *r = open_it();
+	int64_t size = 0;
+	uint64_t end;
+
+	engine.no_range = engine.no_length = true;
+	assert_int_equal(size_of(r, &size), 0);
+	assert_int_equal(size, -1);
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, BIG);
+	assert_int_equal(size_of(r, &size), 0);
+	assert_int_equal(size, BIG);
+	assert_int_equal(filled, 1);
+	assert_int_equal(sized, 1);
+	assert_int_equal(engine.calls, 1);
+	close_it(r);
+}
+
+static void without_last_newline(struct engine *e, struct answer *a)
+{
+	a->n--;
+	a->reply.content_length = -1;
+	a->reply.status = 200;
+}
+
+static void test_no_length_and_no_last_newline(void **state)
+{
+	struct gb_results *r = open_it();
+	char kept = content[BIG - 2];
+	uint64_t end;
+
+	content[BIG - 2] = '}';
+	engine.no_range = true;
+	engine.hook = without_last_newline;
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, BIG - 1);
+	assert_true(results_complete(r));
+	content[BIG - 2] = kept;
+	close_it(r);
+}
+
+static void cut_in_a_line(struct engine *e, struct answer *a)
+{
+	a->n = 5 * MIB + 50;
+	a->reply.content_length = -1;
+}
+
+static void test_no_length_and_cut_in_a_line(void **state)
+{
+	struct gb_results *r = open_it();
+	uint64_t end;
+
+	engine.no_range = engine.no_length = true;
+	engine.hook = cut_in_a_line;
+	assert_int_equal(read_on(r, 0, &end), -EIO);
+	assert_int_equal(end, 5 * MIB + 50);
+	assert_false(results_complete(r));
+	assert_int_equal(results_known_size(r), -1);
+	assert_int_equal(fetch(r), -EIO);
+	/* The server has come to its senses. */
+	engine.hook = NULL;
+	assert_int_equal(fetch(r), 0);
+	assert_all_home(r);
+	close_it(r);
+}
+
+static void cut_as_if_whole(struct engine *e, struct answer *a)
+{
+	uint64_t cut = 5 * MIB + 50;
+
+	if (a->range[0] && a->lo >= cut) {
+		a->n = 0;
+		a->reply.status = 416;
+	} else if (a->n > cut - a->lo) {
+		a->n = cut - a->lo;
+	}
+	a->reply.content_length = (int64_t)a->n;
+	a->reply.range_total = (int64_t)cut;
+}
+
+static void test_a_file_that_ends_in_a_line(void **state)
+{
+	struct gb_results *r = open_it();
+	uint64_t end;
+
+	engine.hook = cut_as_if_whole;
+	assert_int_equal(read_on(r, 0, &end), -EIO);
+	assert_true(end < 5 * MIB + 50);
+	assert_false(results_complete(r));
+	assert_int_equal(fetch(r), -EIO);
+	assert_int_equal(filled, 0);
+	close_it(r);
+}
+
+static void break_at_3(struct engine *e, struct answer *a)
+{
+	if (a->number == 1) {
+		a->n = 3 * MIB + 77;
+		a->break_off = -EIO;
+	}
+}
+
+static void test_a_broken_stream_goes_on_where_it_was(void **state)
+{
+	struct gb_results *r = open_it();
+	uint64_t end;
+
+	engine.hook = break_at_3;
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, BIG);
+	assert_int_equal(engine.calls, 2);
+	assert_string_equal(engine.ranges[1], "3145805-");
+	assert_int_equal(filled, 1);
+	assert_int_equal(results_seal(r), 0);
+	close_it(r);
+}
+
+static void short_but_complete(struct engine *e, struct answer *a)
+{
+	if (a->n > MIB / 2)
+		a->n = MIB / 2;
+	a->reply.content_length = -1;
+}
+
+static void test_bodies_that_end_early(void **state)
+{
+	struct gb_results *r = open_it();
+	uint64_t end;
+
+	engine.hook = short_but_complete;
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, BIG);
+	close_it(r);
+}
+
+static void half_a_body(struct engine *e, struct answer *a)
+{
+	a->n /= 2;
+	a->break_off = -EIO;
+}
+
+static void test_whole_bodies_that_break(void **state)
+{
+	struct gb_results *r = open_it();
+	uint64_t end;
+
+	engine.no_range = true;
+	engine.hook = half_a_body;
+	assert_int_equal(read_on(r, 0, &end), -EIO);
+	assert_int_equal(end, BIG / 2);
+	assert_int_equal(engine.calls, 6);
+	close_it(r);
+}
+
+static void lie_about_start(struct engine *e, struct answer *a)
+{
+	if (a->reply.status == 206) {
+		a->reply.range_start += 100;
+		a->body = e->data + a->lo + 100;
+		a->n -= 100;
+	}
+}
+
+static void test_a_lying_content_range(void **state)
+{
+	struct gb_results *r = open_it();
+	uint64_t end;
+
+	engine.hook = lie_about_start;
+	assert_int_equal(read_at(r, 5 * MIB, 100), 100);
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, BIG);
+	assert_string_equal(engine.ranges[1], "");
+	close_it(r);
+}
+
+static void send_too_much(struct engine *e, struct answer *a)
+{
+	if (a->reply.status == 206) {
+		a->n = e->size - a->lo;
+		a->reply.content_length = -1;
+	}
+}
+
+static void test_more_than_was_asked_for(void **state)
+{
+	struct gb_results *r = open_it();
+	struct asker a = ASKER;
+
+	engine.hook = send_too_much;
+	assert_int_equal(read_at(r, 5 * MIB, 100), 100);
+	fake_settle(&engine);
+	engine.calls = 0;
+	assert_int_equal(results_ready(r, 6 * MIB + 1, 100, &a.w), -EINPROGRESS);
+	close_it(r);
+}
+
+static void no_total(struct engine *e, struct answer *a)
+{
+	a->reply.range_total = -1;
+}
+
+static void test_a_total_that_is_not_told(void **state)
+{
+	struct gb_results *r = open_it();
+	int64_t size = 0;
+	uint64_t end;
+
+	engine.hook = no_total;
+	assert_int_equal(size_of(r, &size), 0);
+	assert_int_equal(size, -1);
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, BIG);
+	close_it(r);
+}
+
+static void pack(struct engine *e, struct answer *a)
+{
+	a->reply.encoded = true;
+	a->reply.content_length = -1;
+	a->reply.range_total = a->reply.status == 206 ? 12345 : -1;
+}
+
+static void test_an_encoded_body(void **state)
+{
+	struct gb_results *r = open_it();
+	int64_t size = 0;
+	uint64_t end;
+
+	engine.hook = pack;
+	assert_int_equal(read_at(r, 5 * MIB, 100), 100);
+	assert_string_equal(engine.ranges[1], "");
+	assert_int_equal(size_of(r, &size), 0);
+	assert_int_equal(size, -1);
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, BIG);
+	assert_int_equal(results_known_size(r), BIG);
+	close_it(r);
+}
+
+static void test_an_empty_file(void **state)
+{
+	struct gb_results *r = open_it();
+	int64_t size = -1;
+
+	engine.size = 0;
+	assert_int_equal(read_at(r, 0, 10), 0);
+	assert_int_equal(size_of(r, &size), 0);
+	assert_int_equal(size, 0);
+	assert_int_equal(filled, 1);
+	assert_int_equal(results_seal(r), 0);
+	assert_true(results_sealed(dir_fd, "f", &size));
+	close_it(r);
+}
+
+static void test_nothing_without_a_length_is_no_file(void **state)
+{
+	struct gb_results *r = open_it();
+
+	engine.size = 0;
+	engine.no_range = engine.no_length = true;
+	assert_int_equal(read_at(r, 0, 10), -EIO);
+	assert_false(results_complete(r));
+	close_it(r);
+}
+
+/* ---- a file that changes ------------------------------------------------- */
+
+static void test_a_changed_length(void **state)
+{
+	struct gb_results *r = open_it();
+	struct asker a = ASKER;
+	uint64_t end;
+
+	assert_int_equal(read_at(r, 20 * MIB, 100), 100);
+	engine.size = 40 * MIB + 100;
+	content[40 * MIB + 99] = '\n';
+	assert_int_equal(read_at(r, 30 * MIB, 100), -EIO);
+	/* Not even what was there is given any more. */
+	assert_int_equal(results_ready(r, 20 * MIB, 100, &a.w), -EIO);
+	results_reader(r, -1);
+	fake_run(&engine);
+	assert_int_equal(faccessat(dir_fd, "f.aside", F_OK, 0), 0);
+	results_reader(r, 1);
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, 40 * MIB + 100);
+	close_it(r);
+	fill(content, BIG);
+}
+
+static void reopen(struct gb_results *r)
+{
+	results_reader(r, -1);
+	fake_run(&engine);
+	results_reader(r, 1);
+}
+
+static void test_a_length_that_keeps_changing(void **state)
+{
+	struct gb_results *r = open_it();
+
+	assert_int_equal(read_at(r, 20 * MIB, 100), 100);
+	engine.size -= 100;
+	assert_int_equal(read_at(r, 30 * MIB, 100), -EIO);
+	reopen(r);
+	assert_int_equal(read_at(r, 30 * MIB, 100), 100);
+	engine.size -= 100;
+	assert_int_equal(read_at(r, 10 * MIB, 100), -EIO);
+	/* Twice is enough. */
+	reopen(r);
+	assert_int_equal(read_at(r, 30 * MIB, 100), -EIO);
+	close_it(r);
+}
+
+static void test_bytes_that_changed(void **state)
+{
+	struct gb_results *r = open_it();
+	char *other = malloc(BIG);
+
+	/* Block 3 is here; a whole stream passes over it with other bytes. */
+	assert_int_equal(read_at(r, 3 * MIB, MIB), 64 * KIB);
+	fake_settle(&engine);
+	memcpy(other, content, BIG);
+	other[3 * MIB + 500] ^= 1;
+	engine.data = other;
+	engine.no_range = true;
+	assert_int_equal(fetch(r), -EIO);
+	assert_false(results_complete(r));
+	engine.data = content;
+	close_it(r);
+	free(other);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_ignored_range),
+		T(test_ignored_range_twice_at_once),
+		T(test_size_of_a_server_without_ranges),
+		T(test_no_length),
+		T(test_no_length_and_no_last_newline),
+		T(test_no_length_and_cut_in_a_line),
+		T(test_a_file_that_ends_in_a_line),
+		T(test_a_broken_stream_goes_on_where_it_was),
+		T(test_bodies_that_end_early),
+		T(test_whole_bodies_that_break),
+		T(test_a_lying_content_range),
+		T(test_more_than_was_asked_for),
+		T(test_a_total_that_is_not_told),
+		T(test_an_encoded_body),
+		T(test_an_empty_file),
+		T(test_nothing_without_a_length_is_no_file),
+		T(test_a_changed_length),
+		T(test_a_length_that_keeps_changing),
+		T(test_bytes_that_changed),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
