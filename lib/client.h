@@ -44,6 +44,14 @@
 
 struct task;
 
+/* Who goes on with rmdir: a timer or one task, never two. */
+enum removing {
+	REMOVING_IDLE,
+	REMOVING_PLANNED, /* a timer will start a task */
+	REMOVING_RUNS,    /* a task is on it */
+	REMOVING_AGAIN,   /* … and goes on at once when it is done */
+};
+
 /* A job with a directory of its own in the state directory. */
 struct local {
 	char lid[LID_SIZE];
@@ -58,7 +66,7 @@ struct local {
 	bool creating;           /* client.lock; the create's answer may still come */
 	unsigned looks;          /* client.lock; for the lost create since the start */
 	bool forgotten;          /* client.lock; removed to the last file */
-	bool removing;           /* client.lock; a step of rmdir is planned or runs */
+	enum removing removing;  /* client.lock */
 	double uploaded_since;   /* for transfers */
 	_Atomic int64_t uploaded;
 };
@@ -226,6 +234,8 @@ struct gb_job *learn_batch(
 	struct gb_client *c, const struct api_batch *b, uint64_t seq, bool listed);
 /* The API said 404 or 403 of a job itself. */
 void learn_gone(struct gb_job *job);
+/* Ask the API for a job and take what it tells, a 404 included. Blocks. 0 or err's. */
+int learn_look(struct gb_job *job, struct canceller *cancel, struct api_error *err);
 uint64_t learn_seq(struct gb_client *c);
 /* At start: what CACHE/known and job.json hold. */
 void learn_known(struct gb_client *c);

@@ -254,6 +254,23 @@ void learn_gone(struct gb_job *job)
 		remove_ended(job);
 }
 
+int learn_look(struct gb_job *job, struct canceller *cancel, struct api_error *err)
+{
+	struct gb_client *c = job->c;
+	uint64_t seq = learn_seq(c);
+	struct api_batch b;
+	int64_t lines;
+	int ret = api_get(c->engine, job->id, -1, cancel, &b, &lines, err);
+
+	if (ret == 0) {
+		gb_job_unref(learn_batch(c, &b, seq, false));
+		api_batch_clear(&b);
+	} else if (ret == -ENOENT) {
+		learn_gone(job);
+	}
+	return ret;
+}
+
 /* ---- at start, before there are other threads ------------------------------------- */
 
 static void remember_name(void *arg, const char *id, const char *name)

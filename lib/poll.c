@@ -323,22 +323,20 @@ static int ask(struct gb_job *job)
 	struct gb_client *c = job->c;
 	struct canceller none = CANCELLER_INIT;
 	struct api_error err = {0};
-	struct api_batch b;
-	uint64_t seq = learn_seq(c);
-	int64_t lines;
 
-	if (api_get(c->engine, job->id, -1, &none, &b, &lines, &err) == 0) {
-		gb_job_unref(learn_batch(c, &b, seq, false));
-		api_batch_clear(&b);
+	switch (learn_look(job, &none, &err)) {
+	case 0:
 		look_worked(c);
-	} else if (err.err == -ENOENT) {
-		learn_gone(job);
-	} else if (err.err == -EACCES) {
+		break;
+	case -ENOENT:
+		break;
+	case -EACCES:
 		client_lock(c);
 		job->denied = true;
 		client_unlock(c);
 		job_changed(job, 0);
-	} else {
+		break;
+	default:
 		look_failed(c, &err);
 	}
 	client_called(c, &err);

@@ -100,7 +100,7 @@ static int forget(struct gb_job *job)
 	test_point("local-removed");
 	pthread_mutex_unlock(&job->local->disk);
 	client_lock(c);
-	job->local->forgotten |= !err;
+	job->local->forgotten = !err;
 	client_unlock(c);
 	if (err)
 		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));
@@ -133,20 +133,8 @@ static int cancel_step(
 		client_unlock(job->c);
 		return 0;
 	}
-	if (ret == -EINVAL) {
-		struct api_batch b;
-		int64_t lines;
-		uint64_t seq = learn_seq(job->c);
-
-		if (api_get(job->c->engine, job->id, -1, cancel, &b, &lines, err) == 0) {
-			bool ended = b.ended;
-
-			gb_job_unref(learn_batch(job->c, &b, seq, false));
-			api_batch_clear(&b);
-			if (ended)
-				return 0;
-		}
-	}
+	if (ret == -EINVAL && learn_look(job, cancel, err) == 0 && has_ended(job))
+		return 0;
 	if (ret)
 		return ret;
 	set_removal(job, REMOVAL_CANCELLED);
@@ -167,8 +155,6 @@ static int delete_step(
 	return ret;
 }
 
-static void remove_later(struct gb_job *job, double delay);
-
 static bool may_delete(struct gb_job *job)
 {
 	return has_ended(job) ||
@@ -179,26 +165,15 @@ static void look_at_end(struct gb_job *job)
 {
 	struct canceller none = CANCELLER_INIT;
 	struct api_error err = {0};
-	struct api_batch b;
-	int64_t lines;
-	uint64_t seq = learn_seq(job->c);
 
 	if (has_ended(job))
 		return;
-	int ret = api_get(job->c->engine, job->id, -1, &none, &b, &lines, &err);
-	if (ret == 0) {
-		gb_job_unref(learn_batch(job->c, &b, seq, false));
-		api_batch_clear(&b);
-	} else if (ret == -ENOENT) {
-		client_lock(job->c);
-		job->gone = true;
-		client_unlock(job->c);
-	}
+	learn_look(job, &none, &err);
 	client_called(job->c, &err);
 	api_error_clear(&err);
 }
 
-/* The steps after the first, behind. 0: all done, or to be gone on with later. */
+/* The steps after the first, behind. -EAGAIN: to be gone on with when it has ended. */
 static int remove_rest(struct gb_job *job, struct api_error *err)
 {
 	struct canceller none = CANCELLER_INIT;
@@ -206,10 +181,8 @@ static int remove_rest(struct gb_job *job, struct api_error *err)
 
 	if (job->local->rec.removal == REMOVAL_CANCELLED) {
 		look_at_end(job);
-		if (!may_delete(job)) {
-			remove_later(job, LOOK_AGAIN);
-			return 0;
-		}
+		if (!may_delete(job))
+			return -EAGAIN;
 	}
 	if (job->local->rec.removal < REMOVAL_DELETED && (ret = delete_step(job, &none, err)))
 		return ret;
@@ -242,51 +215,94 @@ static bool passes(const struct api_error *e)
 	return e->err == -ECANCELED || !e->refused || e->status == 429;
 }
 
-static int remove_behind(struct task *t)
+static void remove_timer(void *arg);
+
+/* Go on after so many seconds, or when who is on it is done. */
+static void remove_later(struct gb_job *job, double delay)
 {
-	struct gb_job *job = t->job;
+	client_lock(job->c);
+	enum removing was = job->local->removing;
+	job->local->removing = was >= REMOVING_RUNS ? REMOVING_AGAIN : REMOVING_PLANNED;
+	client_unlock(job->c);
+	if (was != REMOVING_IDLE)
+		return;
+	gb_job_ref(job);
+	if (engine_timer(job->c->engine, delay, remove_timer, job))
+		gb_job_unref(job);
+}
+
+/* The removal is the caller's until removal_leave. */
+static void removal_take(struct gb_job *job)
+{
+	client_lock(job->c);
+	job->local->removing = REMOVING_RUNS;
+	client_unlock(job->c);
+}
+
+/* delay: when to go on, in seconds; negative: not unless somebody asked meanwhile. */
+static void removal_leave(struct gb_job *job, double delay)
+{
+	client_lock(job->c);
+	if (job->local->removing == REMOVING_AGAIN)
+		delay = 0;
+	if (job->local->forgotten || !job->local->rec.removal)
+		delay = -1;
+	job->local->removing = REMOVING_IDLE;
+	client_unlock(job->c);
+	if (delay >= 0)
+		remove_later(job, delay);
+}
+
+/* One try of what is left. Returns when to try again, as for removal_leave. */
+static double remove_on(struct gb_job *job)
+{
 	struct canceller none = CANCELLER_INIT;
 	struct api_error err = {0};
-	int ret = 0;
+	double delay = -1;
+	int ret = seen(job, &err);
 
-	client_lock(job->c);
-	job->local->removing = false;
-	bool open = job->local->rec.removal != REMOVAL_NONE;
-	client_unlock(job->c);
-	if (!open)
-		return 0;
-	ret = seen(job, &err);
 	if (!ret && must_cancel(job))
 		ret = cancel_step(job, &none, &err);
 	if (!ret)
 		ret = remove_rest(job, &err);
-	if (ret && passes(&err))
-		remove_later(job, 6 * LOOK_AGAIN);
+	if (ret == -EAGAIN)
+		delay = LOOK_AGAIN;
+	else if (ret && passes(&err))
+		delay = 6 * LOOK_AGAIN;
 	else if (ret)
 		come_back(job, &err);
 	api_error_clear(&err);
-	return ret;
+	return delay;
+}
+
+static int remove_behind(struct task *t)
+{
+	removal_leave(t->job, remove_on(t->job));
+	return 0;
+}
+
+/* A timer that came too late for its plan does nothing. */
+static bool removal_is_due(struct gb_job *job)
+{
+	struct local *l = job->local;
+
+	client_lock(job->c);
+	bool planned = l->removing == REMOVING_PLANNED;
+	bool due = planned && l->rec.removal && !l->forgotten;
+	if (planned)
+		l->removing = due ? REMOVING_RUNS : REMOVING_IDLE;
+	client_unlock(job->c);
+	return due;
 }
 
 static void remove_timer(void *arg)
 {
 	struct gb_job *job = arg;
 
-	task_start(job, WORK_SHORT, remove_behind, false, false, NULL, NULL);
+	if (removal_is_due(job) &&
+		task_start(job, WORK_SHORT, remove_behind, false, false, NULL, NULL))
+		removal_leave(job, -1);
 	gb_job_unref(job);
-}
-
-static void remove_later(struct gb_job *job, double delay)
-{
-	client_lock(job->c);
-	bool planned = job->local->removing;
-	job->local->removing = true;
-	client_unlock(job->c);
-	if (planned)
-		return;
-	gb_job_ref(job);
-	if (engine_timer(job->c->engine, delay, remove_timer, job))
-		gb_job_unref(job);
 }
 
 /* Jobs made elsewhere have no key in their record yet. */
@@ -311,6 +327,7 @@ static int remove_run(struct task *t)
 	int ret;
 
 	task_deadline(t, ANSWER_WITHIN);
+	removal_take(job);
 	note_key(job);
 	set_removal(job, REMOVAL_INTENDED);
 	if ((ret = local_save(job)))
@@ -323,7 +340,7 @@ static int remove_run(struct task *t)
 		goto undo;
 	hide(job);
 	task_answer(t, 0);
-	remove_later(job, 0);
+	removal_leave(job, 0);
 	goto out;
 undo:
 	if (ret == -ECANCELED)
@@ -334,6 +351,7 @@ undo:
 		local_error(job, ret, "The job was not deleted.", "It is still there; try rmdir again.",
 			err.text);
 	local_save(job);
+	removal_leave(job, -1);
 	job_changed(job, GB_CHANGED_FILES);
 out:
 	api_error_clear(&err);

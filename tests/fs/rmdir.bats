@@ -228,3 +228,18 @@ teardown() { stop_all; }
 	rmdir "$MNT/a"
 	becomes 0 jobs_at_api
 }
+
+@test "what goes on behind is done once: one DELETE, one line in the history" {
+	unmount_jobs
+	BATCHFS_TEST_PAUSE=deleted=1 mount_jobs
+	knob pending=1000
+	submit_job a
+	rmdir "$MNT/a"
+	becomes 0 jobs_at_api
+	becomes 0 value_of removing "$MNT/.batchfs/status"
+	# Whoever else was on it would be done by now, too.
+	unmount_jobs
+	same 1 "$(calls delete)"
+	same 1 "$(grep -c deleted "$XDG_STATE_HOME/batchfs/default@127.0.0.1:$EMU_PORT/history")"
+	lacks "$(cat "$BATS_TEST_TMPDIR"/batchfs.*.log)" "local copies"
+}
