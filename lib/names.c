@@ -31,16 +31,23 @@ static size_t char_len(const char *s)
 	return c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 }
 
-static void cut_and_mark(const char *text, size_t n, const char *tail, char *ret)
+size_t name_cut(const char *text, size_t n, size_t max)
 {
-	size_t keep = util_utf8_cut(text, n, NAME_SIZE - 2 - strlen(tail));
-	char marked[2 * NAME_SIZE];
+	size_t keep = util_utf8_cut(text, n, max);
 
 	/* Never inside an escape: "%4" of "%41" would read as itself. */
 	for (size_t back = 1; back <= 2 && back <= keep; back++)
 		if (text[keep - back] == '%' && n - (keep - back) >= 3 &&
 			is_escape(text + keep - back))
 			keep -= back;
+	return keep;
+}
+
+static void cut_and_mark(const char *text, size_t n, const char *tail, char *ret)
+{
+	size_t keep = name_cut(text, n, NAME_SIZE - 2 - strlen(tail));
+	char marked[2 * NAME_SIZE];
+
 	snprintf(marked, sizeof(marked), "%.*s~%s", (int)keep, text, tail);
 	memcpy(ret, marked, strnlen(marked, NAME_SIZE - 1) + 1);
 	ret[NAME_SIZE - 1] = '\0';
@@ -66,6 +73,27 @@ void name_encode(const char *display, const char *tail, char ret[NAME_SIZE])
 		memcpy(ret, out, n + 1);
 	else
 		cut_and_mark(out, n, tail, ret);
+}
+
+size_t name_encode_part(const char *part, size_t n, char *ret)
+{
+	char next[4] = "";
+	size_t len = 0, bad;
+
+	for (size_t i = 0; i < n; i += bad ? bad : 1) {
+		/* What is looked at: up to three bytes, and a NUL. */
+		memset(next, 0, sizeof next);
+		memcpy(next, part + i, n - i < 3 ? n - i : 3);
+		bad = forbidden(next, i);
+		for (size_t k = 0; k < bad; k++)
+			len += (size_t)sprintf(ret + len, "%%%02X", (unsigned char)next[k]);
+		if (!bad)
+			ret[len++] = part[i];
+	}
+	if (n == 0)
+		ret[len++] = '%';
+	ret[len] = '\0';
+	return len;
 }
 
 void name_mark(const char *name, const char *tail, char ret[NAME_SIZE])

@@ -20,6 +20,15 @@ void name_encode(const char *display, const char *tail, char ret[NAME_SIZE]);
 /* The same name marked as one of several: "NAME~tail". */
 void name_mark(const char *name, const char *tail, char ret[NAME_SIZE]);
 
+/* One part of a path, n bytes of valid UTF-8 of any kind, as name_encode writes names;
+ * an empty one becomes "%". Any length: ret has NAME_PART_SIZE(n) bytes. Returns the
+ * length. */
+#define NAME_PART_SIZE(n) (3 * (n) + 2)
+size_t name_encode_part(const char *part, size_t n, char *ret);
+
+/* How much of a name of n bytes fits into max: whole characters and escapes. */
+size_t name_cut(const char *name, size_t n, size_t max);
+
 /* A directory name made by a person to the display name that is sent: escapes are
  * resolved where they are what name_encode would have made. ret has NAME_SIZE
  * bytes. -EILSEQ not UTF-8, -EPERM begins with '.', -ENAMETOOLONG, -EINVAL empty. */

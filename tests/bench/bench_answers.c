@@ -1,0 +1,140 @@
+/* What the index of answers costs: GB a second of results, bytes a request, for texts,
+ * for many short answers, for JSON that is checked, and for pictures.
+ *
+ *     bench_answers [ROUNDS]
+ *
+ * The reference is reading the same bytes by pread alone. Medians. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "answers_index.h"
+#include "util.h"
+
+static const char *const words = "The quick brown fox jumps over the lazy dog. ";
+
+struct kind {
+	const char *name;
+	uint32_t n;
+	size_t text;
+	bool json, picture;
+};
+
+static void put_text(FILE *f, size_t len, bool json)
+{
+	if (json)
+		fputs("{\\\"t\\\":\\\"", f);
+	for (size_t n = 0; n < len; n += strlen(words)) {
+		fputs(words, f);
+		if (!json && n % 5 == 0)
+			fputs("\\n", f);
+	}
+	if (json)
+		fputs("\\\"}", f);
+}
+
+static void put_picture(FILE *f, size_t len)
+{
+	for (size_t n = 0; n < len; n += 64)
+		fputs("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", f);
+}
+
+static void fill(const struct kind *k, int results, int requests)
+{
+	FILE *f = fdopen(dup(results), "w"), *r = fdopen(dup(requests), "w");
+
+	for (uint32_t i = 0; i < k->n; i++) {
+		/* Results come in another order. */
+		uint32_t key = (uint32_t)((uint64_t)i * 7919 % k->n);
+
+		fprintf(r, "{\"key\":\"request-%06u\",\"request\":{\"contents\":[{\"parts\":"
+			   "[{\"text\":\"%s\"}]}]%s}}\n", i, words,
+			k->json ? ",\"generationConfig\":{\"responseMimeType\":"
+				  "\"application/json\"}" : "");
+		fputs("{\"response\":{\"candidates\":[{\"content\":{\"parts\":[{", f);
+		fputs(k->picture ? "\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\""
+				 : "\"text\":\"", f);
+		if (k->picture)
+			put_picture(f, k->text);
+		else
+			put_text(f, k->text, k->json);
+		fprintf(f, "\"%s}],\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}],"
+			   "\"usageMetadata\":{\"promptTokenCount\":5,\"totalTokenCount\":12}},"
+			   "\"key\":\"request-%06u\"}\n", k->picture ? "}" : "", key);
+	}
+	fclose(f);
+	fclose(r);
+}
+
+static double read_all(int fd, uint64_t size)
+{
+	char *buf = malloc(256 << 10);
+	double t = util_now();
+
+	for (uint64_t at = 0; at < size; at += 256 << 10)
+		if (pread(fd, buf, 256 << 10, (off_t)at) <= 0)
+			abort();
+	free(buf);
+	return util_now() - t;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void run(const struct kind *k, int rounds)
+{
+	int results = memfd_create("results", 0), requests = memfd_create("requests", 0);
+	struct text_source rs = {text_source_fd, &results}, qs = {text_source_fd, &requests};
+	double t[64], ref[64];
+	struct answers *a = NULL;
+	uint64_t disk;
+
+	fill(k, results, requests);
+	struct answers_input in = {.results = &rs, .requests = &qs,
+		.stamp = {.results_size = lseek(results, 0, SEEK_END),
+			.requests_size = lseek(requests, 0, SEEK_END)}};
+	uint64_t size = (uint64_t)(in.stamp.results_size + in.stamp.requests_size);
+
+	for (int i = 0; i < rounds; i++) {
+		ref[i] = read_all(results, (uint64_t)in.stamp.results_size) +
+			 read_all(requests, (uint64_t)in.stamp.requests_size);
+		answers_unref(a);
+		t[i] = util_now();
+		if (answers_build(&in, &a))
+			abort();
+		t[i] = util_now() - t[i];
+	}
+	qsort(t, (size_t)rounds, sizeof *t, by_value);
+	qsort(ref, (size_t)rounds, sizeof *ref, by_value);
+	disk = sizeof a->head + a->head.n_rows * sizeof *a->rows +
+	       a->head.n_nodes * sizeof *a->nodes + a->head.n_slots * sizeof *a->slots +
+	       a->head.blob_len;
+	printf("%-14s %7u requests, %5.0f MB: %.2f s, %.2f GB/s (pread alone %.2f), "
+	       "%.0f bytes a request\n",
+		k->name, k->n, (double)size / 1e6, t[rounds / 2],
+		(double)size / t[rounds / 2] / 1e9, (double)size / ref[rounds / 2] / 1e9,
+		(double)disk / k->n);
+	answers_unref(a);
+	close(results);
+	close(requests);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct kind kinds[] = {
+		{"short texts", 200000, 300, false, false},
+		{"long texts", 20000, 20000, false, false},
+		{"JSON", 20000, 20000, true, false},
+		{"pictures", 25, 20 << 20, false, true},
+	};
+	int rounds = argc > 1 ? atoi(argv[1]) : 5;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		run(&kinds[i], rounds < 1 || rounds > 64 ? 5 : rounds);
+	return 0;
+}

@@ -1,0 +1,182 @@
+/* An index of requests and results given as texts, and what it is read as: every file
+ * is read in pieces of several sizes, which must agree with each other and with its
+ * size. Used by the unit test and by the fuzz target. */
+#ifndef ANSWERS_FIXTURE_H
+#define ANSWERS_FIXTURE_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answers_index.h"
+
+struct memory {
+	const char *text;
+	size_t len, piece; /* at most so much a read; 0: as asked */
+};
+
+static ssize_t memory_read(void *arg, uint64_t off, void *buf, size_t n)
+{
+	const struct memory *m = arg;
+	size_t left = off < m->len ? m->len - (size_t)off : 0;
+
+	if (n > left)
+		n = left;
+	if (m->piece && n > m->piece)
+		n = m->piece;
+	if (n)
+		memcpy(buf, m->text + off, n);
+	return (ssize_t)n;
+}
+
+struct made {
+	struct memory requests, results;
+	struct answers_sources sources;
+	struct answers *a;
+};
+
+#define must(condition)                                                                  \
+	do {                                                                             \
+		if (!(condition)) {                                                      \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);  \
+			abort();                                                         \
+		}                                                                        \
+	} while (0)
+
+/* requests and results may be NULL: none are local. */
+static int made_new(struct made *m, const char *requests, size_t requests_len,
+	const char *results, size_t results_len, size_t piece)
+{
+	struct answers_input in = {.stamp = {.results_size = -1, .requests_size = -1}};
+
+	*m = (struct made){.requests = {requests, requests_len, piece},
+		.results = {results, results_len, piece}};
+	m->sources.requests = (struct text_source){memory_read, &m->requests};
+	m->sources.results = (struct text_source){memory_read, &m->results};
+	if (requests) {
+		in.requests = &m->sources.requests;
+		in.stamp.requests_size = (int64_t)requests_len;
+	}
+	if (results) {
+		in.results = &m->sources.results;
+		in.stamp.results_size = (int64_t)results_len;
+	}
+	return answers_build(&in, &m->a);
+}
+
+typedef ssize_t (*made_read)(
+	const struct made *m, uint32_t node, uint64_t off, void *buf, size_t n);
+
+static ssize_t made_read_tsv(
+	const struct made *m, uint32_t node, uint64_t off, void *buf, size_t n)
+{
+	(void)node;
+	return answers_read_tsv(m->a, &m->sources, off, buf, n);
+}
+
+static ssize_t made_read_retry(
+	const struct made *m, uint32_t node, uint64_t off, void *buf, size_t n)
+{
+	(void)node;
+	return answers_read_retry(m->a, &m->sources, off, buf, n);
+}
+
+static ssize_t made_read_node(
+	const struct made *m, uint32_t node, uint64_t off, void *buf, size_t n)
+{
+	return answers_read_node(m->a, &m->sources, node, off, buf, n);
+}
+
+/* All of a file, NUL-terminated, for the caller to free. */
+static char *made_whole(
+	const struct made *m, made_read read, uint32_t node, uint64_t size, size_t step)
+{
+	char *text = malloc(size + step + 1);
+	uint64_t have = 0;
+
+	for (ssize_t n; (n = read(m, node, have, text + have, step)) != 0;) {
+		must(n > 0);
+		have += (uint64_t)n;
+		must(have <= size);
+		must((size_t)n == step || have == size);
+	}
+	must(have == size);
+	text[size] = '\0';
+	return text;
+}
+
+static char *made_file(
+	const struct made *m, made_read read, uint32_t node, uint64_t size)
+{
+	char *whole = made_whole(m, read, node, size, size + 1);
+
+	for (size_t step = 1; step <= 100 && size < 100000; step = step * 3 + 1) {
+		char *again = made_whole(m, read, node, size, step);
+
+		must(memcmp(whole, again, size) == 0);
+		free(again);
+	}
+	return whole;
+}
+
+static char *made_tsv(const struct made *m)
+{
+	return made_file(m, made_read_tsv, 0, m->a->head.tsv_size);
+}
+
+static char *made_retry(const struct made *m)
+{
+	return made_file(m, made_read_retry, 0, m->a->head.retry_size);
+}
+
+static void made_walk(const struct made *m, uint32_t dir, const char *path, FILE *out)
+{
+	const struct answers_node *d = &m->a->nodes[dir];
+
+	for (uint32_t i = d->first; i < d->first + d->count; i++) {
+		const struct answers_node *n = &m->a->nodes[i];
+		char at[65536];
+
+		must(n->parent == dir);
+		must(answers_child(m->a, dir, answers_name(m->a, n)) == i);
+		must(n->name_len > 0 && n->name_len < 256);
+		must(strlen(answers_name(m->a, n)) == n->name_len);
+		must(!strchr(answers_name(m->a, n), '/'));
+		must(answers_name(m->a, n)[0] != '.');
+		snprintf(at, sizeof at, "%s%s", path, answers_name(m->a, n));
+		if (n->kind == NODE_IS_DIR) {
+			must(n->count > 0);
+			fprintf(out, "%s/\n", at);
+			strcat(at, "/");
+			made_walk(m, i, at, out);
+			continue;
+		}
+		char *text = made_file(m, made_read_node, i, n->size);
+
+		fprintf(out, "%s = ", at);
+		fwrite(text, 1, n->size, out);
+		if (!n->size || text[n->size - 1] != '\n')
+			fputc('\n', out);
+		free(text);
+	}
+}
+
+/* "path = content" for each file of responses/, "path/" for each directory. */
+static char *made_tree(const struct made *m)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	made_walk(m, 0, "", out);
+	fclose(out);
+	return text;
+}
+
+static void made_free(struct made *m)
+{
+	answers_unref(m->a);
+	m->a = NULL;
+}
+
+#endif

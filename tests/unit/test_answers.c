@@ -1,0 +1,483 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "answers_fixture.h"
+#include "util.h"
+
+/* A request with key k, and what else is in it. */
+#define ASK(k, more) "{\"key\":\"" k "\",\"request\":{\"contents\":[]" more "}}\n"
+#define SAYS(k, text)                                                                    \
+	"{\"response\":{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"" text      \
+	"\"}],\"role\":\"model\"},\"finishReason\":\"STOP\"}]},\"key\":\"" k "\"}\n"
+#define PARTS(k, parts, finish)                                                          \
+	"{\"key\":\"" k "\",\"response\":{\"candidates\":[{\"content\":{\"parts\":["     \
+	parts "]}" finish "}]}}\n"
+
+static void make(struct made *m, const char *requests, const char *results)
+{
+	assert_int_equal(made_new(m, requests, requests ? strlen(requests) : 0, results,
+				 results ? strlen(results) : 0, 0),
+		0);
+}
+
+/* The same whatever pieces the sources come in. */
+static void expect(const char *requests, const char *results, const char *tsv,
+	const char *tree, const char *retry)
+{
+	static const size_t pieces[] = {0, 1, 7, 64};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+		struct made m;
+
+		assert_int_equal(
+			made_new(&m, requests, requests ? strlen(requests) : 0, results,
+				results ? strlen(results) : 0, pieces[i]),
+			0);
+		_cleanup_free_ char *got_tsv = made_tsv(&m), *got_tree = made_tree(&m),
+				    *got_retry = made_retry(&m);
+
+		if (tsv)
+			assert_string_equal(got_tsv, tsv);
+		if (tree)
+			assert_string_equal(got_tree, tree);
+		if (retry)
+			assert_string_equal(got_retry, retry);
+		made_free(&m);
+	}
+}
+
+static void in_the_order_asked(void **state)
+{
+	expect(ASK("a", "") ASK("b", "") ASK("c", ""),
+		SAYS("c", "three") SAYS("a", "one") SAYS("b", "two"),
+		"a\tanswered\tone\nb\tanswered\ttwo\nc\tanswered\tthree\n",
+		"a.txt = one\nb.txt = two\nc.txt = three\n", "");
+}
+
+static void without_requests_in_the_order_that_came(void **state)
+{
+	expect(NULL, SAYS("c", "three") SAYS("a", "one"),
+		"c\tanswered\tthree\na\tanswered\tone\n",
+		"c.txt = three\na.txt = one\n", "");
+}
+
+static void missing_double_extra_and_keyless_lines(void **state)
+{
+	expect(ASK("a", "") ASK("b", ""),
+		SAYS("a", "1") SAYS("a", "2") SAYS("x", "3")
+			"{\"response\":{\"candidates\":[{\"content\":{\"parts\":"
+			"[{\"text\":\"4\"}]}}]}}\n\n",
+		"a\tanswered\t1\nb\tmissing\tthere is no result for this request\n"
+		"a\tanswered\t2\nx\tanswered\t3\n\tanswered\t4\n",
+		"a.txt = 1\nb.error = there is no result for this request\n"
+		"a~2.txt = 2\nx.txt = 3\n~4.txt = 4\n",
+		ASK("b", ""));
+}
+
+static void damaged_lines_are_failures(void **state)
+{
+	expect(ASK("a", "") ASK("b", ""),
+		"{\"key\":\"a\",\"response\":{\"candidates\":[{\"content\":{\"parts\":"
+		"[{\"text\":\"x\"},{\"inlineData\":{\"data\":\"AAAA\"}}\n" SAYS("b", "2")
+			"{\"key\":\"b",
+		"a\tfailed\tthe line of results is damaged\nb\tanswered\t2\n"
+		"\tfailed\tthe line of results is damaged\n",
+		"a.error = the line of results is damaged\nb.txt = 2\n"
+		"~3.error = the line of results is damaged\n",
+		ASK("a", ""));
+}
+
+static void escapes_and_surrogates(void **state)
+{
+	expect(NULL,
+		SAYS("\\u00e4\\/b", "tab\\tnl\\ncr\\r\\\\ \\\"q\\\" \\ud83d\\ude00 \\u00fc\\/"),
+		"\xc3\xa4/b\tanswered\ttab\\tnl\\ncr\\r\\\\ \"q\" \xf0\x9f\x98\x80 \xc3\xbc/\n",
+		"\xc3\xa4/\n\xc3\xa4/b.txt = tab\tnl\ncr\r\\ \"q\" \xf0\x9f\x98\x80 \xc3\xbc/\n",
+		NULL);
+	/* One newline at the end is enough. */
+	expect(NULL, SAYS("a", "x\\n"), "a\tanswered\tx\\n\n", "a.txt = x\n", NULL);
+	expect(NULL, SAYS("a", ""), "a\tanswered\t\n", "a.txt = \n", NULL);
+}
+
+static void thoughts_are_left_out(void **state)
+{
+	expect(NULL,
+		PARTS("a",
+			"{\"text\":\"hm\",\"thought\":true,\"thoughtSignature\":\"x\"},"
+			"{\"thought\": true , \"text\":\"hm2\"},"
+			"{\"text\":\"one \",\"thoughtSignature\":\"abc\"},"
+			"{\"text\":\"two\",\"thought\":false}",
+			""),
+		"a\tanswered\tone two\n", "a.txt = one two\n", NULL);
+}
+
+static void only_the_first_candidate_counts(void **state)
+{
+	expect(NULL,
+		"{\"key\":\"a\",\"response\":{\"candidates\":[{\"content\":{\"parts\":"
+		"[{\"text\":\"first\"}]}},{\"content\":{\"parts\":[{\"text\":\"second\"}]},"
+		"\"finishReason\":\"MAX_TOKENS\"}]}}",
+		"a\tanswered\tfirst\n", "a.txt = first\n", NULL);
+}
+
+static void truncated(void **state)
+{
+	expect(ASK("a", "") ASK("b", ""),
+		PARTS("a", "{\"text\":\"so f\"}", ",\"finishReason\":\"MAX_TOKENS\"")
+			PARTS("b", "", ",\"finish_reason\":\"MAX_TOKENS\""),
+		"a\ttruncated\tso f\nb\ttruncated\tMAX_TOKENS\n",
+		"a.txt = so f\nb.error = MAX_TOKENS\n", "");
+}
+
+static void blocked(void **state)
+{
+	expect(ASK("a", "") ASK("b", "") ASK("c", "") ASK("d", ""),
+		"{\"key\":\"a\",\"response\":{\"promptFeedback\":{\"blockReason\":"
+		"\"PROHIBITED_CONTENT\"}}}\n" PARTS("b", "", ",\"finishReason\":\"SAFETY\"")
+			PARTS("c", "{\"text\":\"\"}", ",\"finishReason\":\"RECITATION\"")
+		"{\"key\":\"d\",\"response\":{\"candidates\":[]}}\n",
+		"a\tblocked\tPROHIBITED_CONTENT\nb\tblocked\tSAFETY\n"
+		"c\tblocked\tRECITATION\nd\tblocked\tno candidates\n",
+		"a.error = PROHIBITED_CONTENT\nb.error = SAFETY\nc.error = RECITATION\n"
+		"d.error = no candidates\n",
+		"");
+}
+
+#define FAILS(k, code) "{\"key\":\"" k "\",\"error\":{\"code\":" code "}}\n"
+
+static void failures_that_pass_are_tried_again(void **state)
+{
+	static const struct {
+		const char *code;
+		bool again;
+	} codes[] = {{"1", true}, {"2", true}, {"3", false}, {"4", true}, {"5", false},
+		{"7", false}, {"8", true}, {"9", false}, {"10", true}, {"12", false},
+		{"13", true}, {"14", true}, {"16", false}, {"400", false}, {"404", false},
+		{"408", true}, {"429", true}, {"499", true}, {"500", true}, {"501", false},
+		{"503", true}, {"\"14\"", true}, {"\"3\"", false}, {"null", true}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		_cleanup_free_ char *results = util_format(
+			"{\"key\":\"a\",\"error\":{\"code\":%s}}\n", codes[i].code);
+
+		print_message("%s\n", codes[i].code);
+		expect(ASK("a", ""), results, NULL, NULL, codes[i].again ? ASK("a", "") : "");
+	}
+	expect(ASK("a", "") ASK("b", "") ASK("c", ""),
+		"{\"error\":{\"code\":13,\"message\":\"An \\\"internal\\\"\\nerror\"},"
+		"\"key\":\"a\"}\n{\"key\":\"b\",\"status\":{\"code\":503}}\n"
+		"{\"key\":\"c\",\"error\":{\"message\":\"?\",\"status\":\"ABORTED\"}}\n",
+		"a\tfailed\tINTERNAL (13): An \"internal\"\\nerror\nb\tfailed\tHTTP (503)\n"
+		"c\tfailed\tABORTED: ?\n",
+		"a.error = INTERNAL (13): An \"internal\"\nerror\nb.error = HTTP (503)\n"
+		"c.error = ABORTED: ?\n",
+		ASK("a", "") ASK("b", "") ASK("c", ""));
+}
+
+/* Complete lines, with the keys that went out: as wide as the last line's number. */
+static void retry_lines_have_their_keys(void **state)
+{
+	expect("{\"contents\":[1]}\n\n {\"request\":{\"x\":{}}} \n" ASK("k", "")
+	       "\n\n\n\n\n{\"contents\":[10], \"y\":1}",
+		SAYS("k", "v") FAILS("03", "14"), NULL, NULL,
+		"{\"key\":\"01\",\"request\":{\"contents\":[1]}}\n"
+		"{\"key\":\"03\",\"request\":{\"x\":{}}}\n"
+		"{\"key\":\"10\",\"request\":{\"contents\":[10], \"y\":1}}\n");
+}
+
+static void all_is_tried_again_without_output(void **state)
+{
+	struct made m;
+
+	make(&m, ASK("a", "") ASK("b", ""), NULL);
+	_cleanup_free_ char *retry = made_retry(&m);
+
+	assert_string_equal(retry, ASK("a", "") ASK("b", ""));
+	assert_int_equal(m.a->head.counts[ANSWER_MISSING], 2);
+	made_free(&m);
+}
+
+#define JSON ",\"generationConfig\":{\"responseMimeType\":\"application/json\"}"
+#define JSON_SNAKE ",\"generation_config\":{\"response_mime_type\":\"application/json\"}"
+
+static void json_that_was_asked_for(void **state)
+{
+	expect(ASK("a", JSON) ASK("b", JSON_SNAKE) ASK("c", JSON) ASK("d", "")
+		       ASK("e", JSON) ASK("f", JSON) ASK("g", JSON),
+		SAYS("a", "{\\\"x\\\": [1,2]}") SAYS("b", "[1]\\n") SAYS("c", "{\\\"x\\\": [1")
+			SAYS("d", "{}") SAYS("e", "1, \\\"y\\\":2") SAYS("f", "1} ")
+				SAYS("g", " \\\"s\\\" "),
+		NULL,
+		"a.json = {\"x\": [1,2]}\nb.json = [1]\nc.txt = {\"x\": [1\nd.txt = {}\n"
+		"e.txt = 1, \"y\":2\nf.txt = 1} \ng.json =  \"s\" \n",
+		"");
+	expect("{\"contents\":[]" JSON "}\n", SAYS("1", "[]"), "1\tanswered\t[]\n",
+		"1.json = []\n", NULL);
+	/* In two parts, and cut short. */
+	expect(ASK("a", JSON),
+		PARTS("a", "{\"text\":\"[1\"},{\"text\":\",2]\"}", ",\"finishReason\":\"MAX_TOKENS\""),
+		"a\ttruncated\t[1,2]\n", "a.json = [1,2]\n", "");
+}
+
+static void parts_that_are_no_text(void **state)
+{
+	expect(ASK("a", ""),
+		PARTS("a", "{\"functionCall\":{\"name\":\"f\",\"args\":{\"t\":\"\\\\n\"}}}", ""),
+		"a\tanswered\t[{\"functionCall\":{\"name\":\"f\",\"args\":{\"t\":\"\\\\\\\\n\"}}}]\n",
+		"a.json = [{\"functionCall\":{\"name\":\"f\",\"args\":{\"t\":\"\\\\n\"}}}]\n",
+		"");
+	/* Beside a text both are there. */
+	expect(NULL, PARTS("a", "{\"text\":\"t\"}, {\"functionCall\":{}}", ""),
+		"a\tanswered\tt\n",
+		"a.txt = t\na.json = [{\"text\":\"t\"}, {\"functionCall\":{}}]\n", NULL);
+}
+
+static void embeddings(void **state)
+{
+	struct made m;
+
+	expect(NULL,
+		"{\"response\":{\"tokenCount\":\"7\",\"embedding\":{\"values\":[0.5,-1e3]}},"
+		"\"key\":\"a\"}\n",
+		"a\tanswered\t{\"values\":[0.5,-1e3]}\n",
+		"a.json = {\"values\":[0.5,-1e3]}\n", NULL);
+	make(&m, NULL,
+		"{\"response\":{\"tokenCount\":\"7\",\"embedding\":{\"values\":[]}},\"key\":\"a\"}");
+	assert_int_equal(m.a->head.tokens[TOKENS_PROMPT], 7);
+	assert_int_equal(m.a->head.tokens[TOKENS_TOTAL], 7);
+	made_free(&m);
+}
+
+#define PICTURE(mime, data) "{\"inlineData\":{\"mimeType\":\"" mime "\",\"data\":\"" data "\"}}"
+
+static void pictures_and_sounds(void **state)
+{
+	/* "Man", "Ma", "M"; with escapes, without padding, for URLs, cut by what is none. */
+	expect(NULL,
+		PARTS("a",
+			PICTURE("image/png", "TWFu") "," PICTURE("image/jpeg", "TWE=") ","
+			"{\"text\":\"t\"}," PICTURE("audio/L16;codec=pcm;rate=24000", "TQ==") ","
+			"{\"inline_data\":{\"data\":\"T\\u0057\\nFu\",\"mime_type\":\"x/y\"}},"
+			PICTURE("image/gif", "TWE") "," PICTURE("image/webp", "TWFu*TWFu"),
+			""),
+		"a\tanswered\tt\n",
+		"a.txt = t\na.png = Man\na.2.jpg = Ma\na.3.pcm = M\na.4.bin = Man\n"
+		"a.5.gif = Ma\na.6.webp = Man\n",
+		NULL);
+	expect(NULL, PARTS("a", PICTURE("image/png", "Pz8_Pz8\\/Pj4-"), ""),
+		"a\tanswered\t\n", "a.png = ?\?\?\?\?\?>>>\n", NULL);
+	expect(NULL, PARTS("a", PICTURE("image/png", ""), ""), "a\tanswered\t\n",
+		"a.png = \n", NULL);
+}
+
+static void odd_keys(void **state)
+{
+	expect(NULL,
+		SAYS("..", "1") SAYS("../../etc/passwd", "2") SAYS("a//b", "3")
+			SAYS("", "4") SAYS("x\\u0000y\\n\\u0085%41", "5") SAYS(".hid", "6")
+				SAYS("/", "7") SAYS("100% sure", "8"),
+		NULL,
+		"%2E..txt = 1\n%2E./\n%2E./%2E./\n%2E./%2E./etc/\n"
+		"%2E./%2E./etc/passwd.txt = 2\na/\na/%/\na/%/b.txt = 3\n%.txt = 4\n"
+		"x%00y%0A%C2%85%2541.txt = 5\n%2Ehid.txt = 6\n%/\n%/%.txt = 7\n"
+		"100% sure.txt = 8\n",
+		NULL);
+}
+
+static void names_that_collide(void **state)
+{
+	/* A file and a directory, the same key twice, a second picture and a key. */
+	expect(NULL,
+		SAYS("a", "1") SAYS("a.txt/b", "2") SAYS("a.txt/c", "3") SAYS("d.txt/e", "4")
+			SAYS("d", "5") SAYS("a", "6") SAYS("a~6", "7"),
+		NULL,
+		"a.txt = 1\na.txt~2/\na.txt~2/b.txt = 2\na.txt~3/\na.txt~3/c.txt = 3\n"
+		"d.txt/\nd.txt/e.txt = 4\nd~5.txt = 5\na~6.txt = 6\na~6~7.txt = 7\n",
+		NULL);
+	expect(NULL,
+		PARTS("p", PICTURE("image/png", "TWFu") "," PICTURE("image/png", "TWFu"), "")
+			PARTS("p.2", PICTURE("image/png", "TWE="), ""),
+		NULL, "p.png = Man\np.2.png = Man\np.2~2.png = Ma\n", NULL);
+}
+
+static void long_keys(void **state)
+{
+	char key[6000], *requests, *results;
+	struct made m;
+
+	for (size_t n = 150; n < sizeof key; n = n * 2 + 1) {
+		memset(key, 'k', n);
+		key[n] = '\0';
+		requests = util_format(ASK("%s", "") ASK("%sx", ""), key, key);
+		results = util_format(SAYS("%sx", "2") SAYS("%s", "1"), key, key);
+		make(&m, requests, results);
+		_cleanup_free_ char *tree = made_tree(&m);
+
+		assert_int_equal(m.a->head.counts[ANSWERED], 2);
+		assert_int_equal(m.a->nodes[0].count, 2);
+		assert_non_null(strstr(tree, ".txt = 1\n"));
+		assert_non_null(strstr(tree, ".txt = 2\n"));
+		free(requests);
+		free(results);
+		made_free(&m);
+	}
+}
+
+static void deep_keys(void **state)
+{
+	char key[2 * 300 + 1];
+	struct made m;
+
+	for (size_t i = 0; i < 300; i++)
+		memcpy(key + 2 * i, "d/", 3);
+	_cleanup_free_ char *results = util_format(SAYS("%s", "x"), key);
+	make(&m, NULL, results);
+	_cleanup_free_ char *tree = made_tree(&m);
+
+	assert_non_null(strstr(tree, "d%2Fd"));
+	made_free(&m);
+}
+
+static void usage_is_summed_up(void **state)
+{
+	struct made m;
+	char text[ANSWERS_USAGE_MAX];
+
+	make(&m, ASK("a", "") ASK("b", "") ASK("c", ""),
+		"{\"key\":\"a\",\"response\":{\"candidates\":[{\"content\":{\"parts\":[{\"text\":"
+		"\"x\"}]}}],\"usageMetadata\":{\"promptTokenCount\": 5 ,\"candidatesTokenCount\":7,"
+		"\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":99}],"
+		"\"totalTokenCount\":12,\"thoughtsTokenCount\":3,\"cachedContentTokenCount\":2}}}\n"
+		"{\"key\":\"b\",\"response\":{\"usage_metadata\":{\"prompt_token_count\":\"100\","
+		"\"total_token_count\":-5,\"candidates_token_count\":1e2}}}\n");
+
+	answers_usage(m.a, text);
+	assert_string_equal(text,
+		"prompt_token_count 105\ncandidates_token_count 107\nthoughts_token_count 3\n"
+		"cached_content_token_count 2\ntotal_token_count 12\nanswered 1\ntruncated 0\n"
+		"blocked 1\nfailed 0\nmissing 1\n");
+	made_free(&m);
+}
+
+/* ---- on disk ------------------------------------------------------------------------ */
+
+static int scratch(void)
+{
+	int fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void saved_and_loaded(void **state)
+{
+	int dir = scratch();
+	_cleanup_free_ char *name = util_format("answers-%d.index", (int)getpid());
+	struct made m;
+
+	make(&m, ASK("a", "") ASK("b/c", ""), SAYS("b/c", "2"));
+	_cleanup_free_ char *tsv = made_tsv(&m), *tree = made_tree(&m), *retry = made_retry(&m);
+	struct answers_stamp stamp = m.a->head.stamp, other = stamp;
+	struct answers *loaded;
+
+	assert_int_equal(answers_save(m.a, dir, name), 0);
+	other.results_ns++;
+	assert_int_equal(answers_load(dir, name, &other, &loaded), -ESTALE);
+	assert_int_equal(answers_load(dir, "none-such.index", &stamp, &loaded), -ENOENT);
+	assert_int_equal(answers_load(dir, name, &stamp, &loaded), 0);
+	answers_unref(m.a);
+	m.a = loaded;
+	_cleanup_free_ char *tsv2 = made_tsv(&m), *tree2 = made_tree(&m),
+			    *retry2 = made_retry(&m);
+	assert_string_equal(tsv, tsv2);
+	assert_string_equal(tree, tree2);
+	assert_string_equal(retry, retry2);
+	made_free(&m);
+	unlinkat(dir, name, 0);
+	close(dir);
+}
+
+/* Any byte that is another, and any length, is found out. */
+static void damage_is_found_out(void **state)
+{
+	int dir = scratch(), fd;
+	_cleanup_free_ char *name = util_format("answers-%d.index", (int)getpid());
+	_cleanup_free_ char *text = NULL;
+	struct made m;
+
+	make(&m, ASK("a", "") ASK("b/c", ""), SAYS("b/c", "2"));
+	struct answers_stamp stamp = m.a->head.stamp;
+	struct answers *loaded;
+	size_t len;
+
+	assert_int_equal(answers_save(m.a, dir, name), 0);
+	assert_int_equal(util_read_file(dir, name, 1 << 20, &text, &len), 0);
+	for (size_t i = 0; i < len; i++) {
+		text[i] ^= 0x40;
+		fd = openat(dir, name, O_WRONLY | O_TRUNC);
+		assert_int_equal(util_write_all(fd, text, len), 0);
+		close(fd);
+		assert_int_equal(answers_load(dir, name, &stamp, &loaded), -EBADMSG);
+		text[i] ^= 0x40;
+	}
+	for (size_t n = 0; n < len; n += 97) {
+		fd = openat(dir, name, O_WRONLY | O_TRUNC);
+		assert_int_equal(util_write_all(fd, text, n), 0);
+		close(fd);
+		assert_int_equal(answers_load(dir, name, &stamp, &loaded), -EBADMSG);
+	}
+	made_free(&m);
+	unlinkat(dir, name, 0);
+	close(dir);
+}
+
+static void results_that_shrank_are_an_error(void **state)
+{
+	struct made m;
+	char buf[100];
+
+	make(&m, NULL, SAYS("a", "a text of some length"));
+
+	m.results.len = 70;
+	assert_int_equal(answers_read_tsv(m.a, &m.sources, 0, buf, sizeof buf), -EIO);
+	assert_int_equal(answers_read_node(m.a, &m.sources, 1, 0, buf, sizeof buf), -EIO);
+	made_free(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(in_the_order_asked),
+		cmocka_unit_test(without_requests_in_the_order_that_came),
+		cmocka_unit_test(missing_double_extra_and_keyless_lines),
+		cmocka_unit_test(damaged_lines_are_failures),
+		cmocka_unit_test(escapes_and_surrogates),
+		cmocka_unit_test(thoughts_are_left_out),
+		cmocka_unit_test(only_the_first_candidate_counts),
+		cmocka_unit_test(truncated),
+		cmocka_unit_test(blocked),
+		cmocka_unit_test(failures_that_pass_are_tried_again),
+		cmocka_unit_test(retry_lines_have_their_keys),
+		cmocka_unit_test(all_is_tried_again_without_output),
+		cmocka_unit_test(json_that_was_asked_for),
+		cmocka_unit_test(parts_that_are_no_text),
+		cmocka_unit_test(embeddings),
+		cmocka_unit_test(pictures_and_sounds),
+		cmocka_unit_test(odd_keys),
+		cmocka_unit_test(names_that_collide),
+		cmocka_unit_test(long_keys),
+		cmocka_unit_test(deep_keys),
+		cmocka_unit_test(usage_is_summed_up),
+		cmocka_unit_test(saved_and_loaded),
+		cmocka_unit_test(damage_is_found_out),
+		cmocka_unit_test(results_that_shrank_are_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
