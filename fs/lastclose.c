@@ -43,6 +43,9 @@
  *    given an instant, as the RELEASE of a close just before may be on its way, and
  *    then counts as a holder.
  *
+ *    Nor can a process be looked into that closes inside execve what was marked for
+ *    that (scout.h). Such a close decides nothing.
+ *
  * 4. Appending (`>>`) says that there was something before and there may be more
  *    after: `for i in …; do echo …; done` with >> inside the loop would buy the
  *    first line. Such a descriptor never submits.
@@ -60,6 +63,7 @@
 #include <string.h>
 
 #include "proc.h"
+#include "scout.h"
 #include "tree.h"
 
 #define WRITERS 16
@@ -388,6 +392,8 @@ int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 		return 0;
 	pending = note_flush(c, f);
 	if (!is_requests_of_draft(job, file))
+		return 0;
+	if (scout_in_exec(tid))
 		return 0;
 	process = proc_process_of(tid);
 	seen = judge_closer(m, f, file, tid, process);

@@ -263,6 +263,27 @@ fd = os.open(sys.argv[1], os.O_RDWR); os.read(fd, 100); os.close(fd)' "$J"
 	cmp "$MNT/a/tmp" "$MNT/a/requests.jsonl.rejected"
 }
 
+@test "what mv kept is a file of its own: writing the other does not change it" {
+	sed '3s/}$//' "$IN" >"$MNT/a/tmp"
+	cp "$MNT/a/tmp" "$HOME/bad"
+	run -1 mv "$MNT/a/tmp" "$J"
+	echo else >"$MNT/a/tmp"
+	cmp "$HOME/bad" "$MNT/a/requests.jsonl.rejected"
+	remount_jobs
+	cmp "$HOME/bad" "$MNT/a/requests.jsonl.rejected"
+}
+
+@test "mv of what was kept, still bad: it is there yet" {
+	sed '3s/}$//' "$IN" >"$MNT/a/tmp"
+	cp "$MNT/a/tmp" "$HOME/bad"
+	run -1 mv "$MNT/a/tmp" "$J"
+	run -1 mv "$MNT/a/requests.jsonl.rejected" "$J"
+	cmp "$HOME/bad" "$MNT/a/requests.jsonl.rejected"
+	remount_jobs
+	cmp "$HOME/bad" "$MNT/a/requests.jsonl.rejected"
+	bought_nothing a
+}
+
 @test "mv of bad requests over what was there before leaves that" {
 	cat "$IN" >>"$J"
 	sed '3s/}$//' "$IN" >"$MNT/a/tmp"
@@ -285,6 +306,38 @@ fd = os.open(sys.argv[1], os.O_RDWR); os.read(fd, 100); os.close(fd)' "$J"
 	[ "$status" != 0 ]
 	bought_nothing a
 	sed '3s/}$//' "$IN" | cmp - "$MNT/a/requests.jsonl.rejected"
+}
+
+# execve closes what is marked for that while nobody can look into the process: one
+# that runs another program must not hang, nor buy half a file.
+@test "a writer that runs another program, its descriptor marked close-on-exec" {
+	python3 - "$IN" "$J" <<-'P'
+		import os, sys
+		data = open(sys.argv[1], "rb").read()
+		fd = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
+		os.write(fd, data[:100])
+		for _ in range(3):
+		    assert os.posix_spawn("/bin/true", ["true"], {}) and os.wait()[1] == 0
+		assert os.stat(sys.argv[2]).st_size == 100
+		os.write(fd, data[100:])
+		if os.fork() == 0:
+		    os.execv("/bin/true", ["true"])
+		assert os.wait()[1] == 0
+		os.close(fd)
+	P
+	bought_once a "$IN"
+}
+
+@test "a writer that becomes another program: nothing is bought, and it does not hang" {
+	python3 - "$IN" "$J" <<-'P'
+		import os, sys
+		fd = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
+		os.write(fd, open(sys.argv[1], "rb").read())
+		os.execv("/bin/true", ["true"])
+	P
+	cmp "$IN" "$J"
+	echo submit >"$MNT/a/ctl"
+	bought_once a "$IN"
 }
 
 @test "removing requests.jsonl of a draft" {
