@@ -295,7 +295,8 @@ bool files_is_decided(struct gb_file *f);
 /* Move file `name` of `from` to requests.jsonl of job, replacing (disk, and memory);
  * both directories durable. Unlocked. */
 int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job);
-/* Keep the bytes of f as requests.jsonl.rejected of job. Unlocked. */
+/* Keep the bytes of f as requests.jsonl.rejected of job, too: a file of its own, as both
+ * can be written to. f is held by its task. Unlocked. */
 int files_reject(struct gb_file *f, struct gb_job *job);
 /* A draft's files changed since its last submission: state DRAFT, no error, no
  * upload to take up. Unlocked. */

@@ -7,6 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+
+/* In a job's directory, beside files/, while it has no name of its own. */
+#define COPY_NAME "copy.tmp"
 
 /* Lock held: may `name` of job be made, replaced or removed? */
 static int may_rename(struct gb_job *job, const char *name)
@@ -233,31 +238,74 @@ int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job)
 	return err;
 }
 
+/* The bytes of `in` in a file of their own, nameless yet, in job's directory. */
+static int copy_aside(int in, struct gb_job *job)
+{
+	struct stat st;
+	off_t at = 0;
+
+	pthread_mutex_lock(&job->local->disk);
+	int dir = local_dir(job);
+	int out = dir < 0 ? dir
+			  : openat(dir, COPY_NAME,
+				    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int err = out < 0 ? -errno : 0;
+	pthread_mutex_unlock(&job->local->disk);
+	if (!err && fstat(in, &st) < 0)
+		err = -errno;
+	while (!err && at < st.st_size) {
+		ssize_t n = sendfile(out, in, &at, (size_t)(st.st_size - at));
+
+		if (n <= 0 && !(n < 0 && errno == EINTR))
+			err = n < 0 ? -errno : -EIO;
+	}
+	if (!err)
+		futimens(out, (struct timespec[2]){st.st_atim, st.st_mtim});
+	util_closep(&out);
+	return err;
+}
+
+/* Disks held. A link instead of a copy where the disk is too full for that: better two
+ * names of the same bytes than one that a program removes. */
+static int name_rejected(struct gb_file *f, struct gb_job *from, struct gb_job *job, bool copied)
+{
+	int dir = local_files_dir(job), at = local_dir(job), src = local_files_dir(from);
+
+	if (dir < 0 || at < 0 || src < 0)
+		return dir < 0 ? dir : at < 0 ? at : src;
+	if (copied)
+		return renameat(at, COPY_NAME, dir, GB_REJECTED) < 0 ? -errno : 0;
+	unlinkat(at, COPY_NAME, 0);
+	unlinkat(dir, GB_REJECTED, 0);
+	return linkat(src, f->name, dir, GB_REJECTED, 0) < 0 ? -errno : 0;
+}
+
 int files_reject(struct gb_file *f, struct gb_job *job)
 {
-	struct gb_file *copy = NULL, *old;
-	int err, dir;
+	struct gb_file *copy = NULL, *old = NULL;
 
 	client_lock(job->c);
 	struct gb_job *from = f->job ? gb_job_ref(f->job) : NULL;
+	bool is_it = from == job && strcmp(f->name, GB_REJECTED) == 0;
 	client_unlock(job->c);
 	if (!from)
 		return -ENOENT;
+	if (is_it) {
+		gb_job_unref(from);
+		return 0;
+	}
+	bool copied = copy_aside(gb_file_fd(f), job) == 0;
 	copy = files_new(job, GB_REJECTED);
 	lock_two(from, job);
-	dir = local_files_dir(job);
-	unlinkat(dir, GB_REJECTED, 0);
-	err = !copy ? -ENOMEM
-		    : linkat(local_files_dir(from), f->name, dir, GB_REJECTED, 0) < 0
-			      ? -errno
-			      : 0;
-	client_lock(job->c);
-	old = files_find(job, GB_REJECTED);
-	if (old)
-		files_unlink(old);
-	if (!err)
+	int err = copy ? name_rejected(f, from, job, copied) : -ENOMEM;
+	if (!err) {
+		client_lock(job->c);
+		old = files_find(job, GB_REJECTED);
+		if (old)
+			files_unlink(old);
 		files_link(job, STEAL_PTR(copy), true);
-	client_unlock(job->c);
+		client_unlock(job->c);
+	}
 	unlock_two(from, job);
 	gb_file_unref(old);
 	gb_file_unref(copy);
