@@ -15,9 +15,9 @@ bats_require_minimum_version 1.5.0
 BATCHFS=$BATCHFS_BUILD_DIR/fs/batchfs
 EMULATOR=$BATCHFS_BUILD_DIR/tests/emulator/gemini-emulator
 # A wall clock for each test; sanitizers and loaded machines are slow.
-export BATS_TEST_TIMEOUT=${BATCHFS_TEST_TIMEOUT:-120}
+export BATS_TEST_TIMEOUT=${BATCHFS_TEST_TIMEOUT:-240}
 # How long `eventually` looks, in seconds.
-PATIENCE=${BATCHFS_PATIENCE:-30}
+PATIENCE=${BATCHFS_PATIENCE:-60}
 
 # ---- the emulator -----------------------------------------------------------------
 
