@@ -117,6 +117,8 @@ class Walk:
         except Broken:
             self.say(self.mount.log())
             raise
+        if r.err in ("ENOTCONN", "ECONNABORTED"):
+            self.mount.process.wait(20) # it is just about to be gone
         died = not self.mount.alive()
         if died:
             self.revive()
