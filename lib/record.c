@@ -129,19 +129,25 @@ static bool plausible(const struct record *r)
 	       (!r->input_file || util_id_valid(r->input_file, "files/"));
 }
 
+/* Whether the line that ends at nl has its checksum behind it, and nothing else. */
+static bool is_whole(const char *text, const char *nl, size_t len)
+{
+	char want[CRC_DIGITS + 2];
+
+	snprintf(want, sizeof(want), "%08x\n", util_crc32c(0, text, (size_t)(nl - text)));
+	return (size_t)(text + len - nl - 1) == strlen(want) &&
+	       memcmp(nl + 1, want, strlen(want)) == 0;
+}
+
 int record_parse(const char *text, size_t len, struct record *ret)
 {
 	const char *nl = memchr(text, '\n', len);
 	struct record r;
 	json_t *o = NULL;
-	unsigned crc;
 	int err = -EBADMSG;
 
 	record_init(&r);
-	if (!nl || text + len - nl <= CRC_DIGITS ||
-		strspn(nl + 1, "0123456789abcdef") != CRC_DIGITS ||
-		sscanf(nl + 1, "%8x", &crc) != 1 ||
-		crc != util_crc32c(0, text, (size_t)(nl - text)))
+	if (!nl || !is_whole(text, nl, len))
 		goto out;
 	o = json_loadb(text, (size_t)(nl - text), 0, NULL);
 	if (!json_is_object(o))
