@@ -65,7 +65,7 @@ static int copy_requests(struct gb_job *job, const char *path)
 	off_t off = 0;
 	ssize_t n = 0;
 	int in = open(path, O_RDONLY);
-	int err = in < 0 ? -errno : gb_file_create(job, GB_REQUESTS, false, &f);
+	int err = in < 0 ? -errno : gb_file_create(job, NULL, GB_REQUESTS, false, &f);
 
 	if (err) {
 		if (in >= 0)

@@ -46,7 +46,8 @@ void handle_free(struct mount *m, struct handle *h)
 	pthread_mutex_lock(&m->handles->lock);
 	LIST_REMOVE(h, link);
 	pthread_mutex_unlock(&m->handles->lock);
-	closes_release(m, &h->closing);
+	if (closes_release(m, &h->closing))
+		gb_file_settle(h->file);
 	if (h->results)
 		gb_results_close(h->results);
 	if (h->file)

@@ -189,17 +189,19 @@ int closes_open(
 	return f ? 0 : -ENOMEM;
 }
 
-void closes_release(struct mount *m, struct close_handle *h)
+bool closes_release(struct mount *m, struct close_handle *h)
 {
 	struct closes *c = m->closes;
+	bool last;
 
 	if (!h->file)
-		return;
+		return false;
 	pthread_mutex_lock(&c->lock);
-	h->file->handles--;
+	last = !--h->file->handles;
 	unref(c, h->file);
 	pthread_mutex_unlock(&c->lock);
 	h->file = NULL;
+	return last;
 }
 
 /* Under the lock. */
@@ -235,7 +237,7 @@ void closes_write(struct mount *m, struct close_handle *h, pid_t tid)
 	f->pending = true;
 	known = knows_writer(f, tid);
 	pthread_mutex_unlock(&c->lock);
-	if (known || m->o->submit == SUBMIT_CTL)
+	if (known)
 		return;
 	process = proc_process_of(tid);
 	pthread_mutex_lock(&c->lock);
@@ -324,10 +326,12 @@ static enum proc_holder who_else(
 
 static void taint(struct gb_file *file, const char *how, int code)
 {
-	_cleanup_free_ char *why = format(
-		"not submitted: a program that was writing requests.jsonl %s %d, "
-		"so it may be incomplete",
-		how, code);
+	_cleanup_free_ char *why =
+		gb_file_is_part(file)
+			? format("The program that was writing it %s %d.", how, code)
+			: format("not submitted: a program that was writing "
+				 "requests.jsonl %s %d, so it may be incomplete",
+				  how, code);
 
 	gb_file_taint(file, why ? why : "not submitted: its writer failed");
 }
@@ -385,17 +389,23 @@ int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 	struct closes *c = m->closes;
 	struct wfile *f = h->file;
 	enum proc_holder found;
-	bool pending, seen, was = false;
+	bool pending, requests, seen, was = false;
 	pid_t process;
 
-	if (!f || m->o->submit == SUBMIT_CTL)
+	if (!f)
 		return 0;
 	pending = note_flush(c, f);
-	if (!is_requests_of_draft(job, file))
+	requests = is_requests_of_draft(job, file);
+	/* Others are never submitted by a close, but may be part of what is later. */
+	if (requests ? m->o->submit == SUBMIT_CTL : !pending)
 		return 0;
 	if (scout_in_exec(tid))
 		return 0;
 	process = proc_process_of(tid);
+	if (!requests) {
+		judge_closer(m, f, file, tid, process);
+		return 0;
+	}
 	seen = judge_closer(m, f, file, tid, process);
 	if (!pending)
 		return 0;
@@ -435,10 +445,11 @@ static bool is_busy(struct closes *c, struct wfile *f)
 	return true;
 }
 
-int closes_settle(struct mount *m, struct gb_job *job, const char *name)
+int closes_settle(
+	struct mount *m, struct gb_job *job, struct gb_file *dir, const char *name)
 {
 	struct closes *c = m->closes;
-	struct gb_file *file = gb_file_by_name(job, name);
+	struct gb_file *file = gb_file_by_name(job, dir, name);
 	struct gb_info info;
 	struct wfile *f;
 	bool busy;

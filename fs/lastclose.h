@@ -23,8 +23,8 @@ void closes_free(struct closes *c);
 /* A file was opened for writing by thread tid: fill in h. -ENOMEM. */
 int closes_open(struct mount *m, struct close_handle *h, fuse_ino_t ino, bool append,
 	pid_t tid);
-/* The handle has gone for good. */
-void closes_release(struct mount *m, struct close_handle *h);
+/* The handle has gone for good. true: it was the last that could write. */
+bool closes_release(struct mount *m, struct close_handle *h);
 
 /* Thread tid writes through h; called before the bytes are written. */
 void closes_write(struct mount *m, struct close_handle *h, pid_t tid);
@@ -37,8 +37,9 @@ void closes_emptied(struct mount *m, fuse_ino_t ino);
 int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 	struct gb_file *file, pid_t tid);
 
-/* Before file `name` of the job is submitted in another way: -EBUSY while somebody
+/* Before file `name` of the job, in dir, is submitted in another way: -EBUSY while somebody
  * can still write to it; otherwise 0, and closes leave it alone from now on. */
-int closes_settle(struct mount *m, struct gb_job *job, const char *name);
+int closes_settle(
+	struct mount *m, struct gb_job *job, struct gb_file *dir, const char *name);
 
 #endif

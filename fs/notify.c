@@ -108,7 +108,7 @@ static void tell_slot(struct mount *m, uint32_t slot)
 	job = gb_job_by_slot(m->gb, slot);
 	if (!job)
 		return;
-	file = gb_file_by_name(job, GB_REQUESTS);
+	file = gb_file_by_name(job, NULL, GB_REQUESTS);
 	if (file) {
 		notify_now(m, tree_job_ino(m, slot, gb_file_number(file)));
 		gb_file_unref(file);

@@ -189,7 +189,7 @@ static int set_times(const struct node *n, const struct stat *attr, int to_set)
 			FUSE_SET_ATTR_MTIME_NOW),
 	};
 
-	if (n->kind == NODE_FILE && !node_is_fixed(n))
+	if (n->kind == NODE_DIR || (n->kind == NODE_FILE && !node_is_fixed(n)))
 		return gb_file_set_times(n->file, times);
 	if (n->kind != NODE_JOB || !node_is_draft(n) || times[1].tv_nsec == UTIME_OMIT)
 		return 0;

@@ -154,14 +154,15 @@ static void list_files(struct listing *l, off_t off)
 	struct gb_file *file;
 	bool more = true;
 
-	while (more && (file = gb_file_next(l->dir->job, from))) {
+	while (more && (file = gb_file_next(l->dir->job, l->dir->file, from))) {
 		_cleanup_node_ struct node n = {};
 		char name[256];
 
 		node_file_take(l->m, gb_job_ref(l->dir->job), file, &n);
 		from = gb_file_number(file) + 1;
 		if (gb_file_name(file, name))
-			more = add(l, name, &n, S_IFREG, (off_t)from + FIRST);
+			more = add(l, name, &n, n.kind == NODE_DIR ? S_IFDIR : S_IFREG,
+				(off_t)from + FIRST);
 	}
 }
 
@@ -177,6 +178,9 @@ static void list(struct listing *l, off_t off)
 		break;
 	case NODE_META:
 		list_virtual(l, false, off);
+		break;
+	case NODE_DIR:
+		list_files(l, off);
 		break;
 	default:
 		if (list_virtual(l, true, off))
@@ -196,7 +200,7 @@ static void readdir_any(
 
 	if (!ops_node(req, ino, &dir))
 		return;
-	if (dir.kind != NODE_ROOT && dir.kind != NODE_META && dir.kind != NODE_JOB) {
+	if (dir.kind != NODE_ROOT && dir.kind != NODE_META && !node_is_place(&dir)) {
 		ops_err(req, -ENOTDIR);
 		return;
 	}

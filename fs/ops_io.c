@@ -276,8 +276,10 @@ static int write_file(struct mount *m, struct handle *h, const char *buf, size_t
 	err = gb_file_write(h->file, buf, size, off);
 	if (!err || err == -EROFS)
 		return err;
-	why = format(
-		"not submitted: writing requests.jsonl failed: %s", strerror(-err));
+	why = format(gb_file_is_part(h->file)
+			     ? "Writing it failed: %s."
+			     : "not submitted: writing requests.jsonl failed: %s",
+		strerror(-err));
 	gb_file_taint(h->file, why ? why : "not submitted: writing it failed");
 	return err;
 }

@@ -72,6 +72,21 @@ static void end_mkdir(struct park *p, int err)
 	ops_reply_entry(p->req, &n);
 }
 
+/* Below inputs/: from memory and the local disk. */
+static void mkdir_inside(fuse_req_t req, const struct node *dir, const char *name)
+{
+	_cleanup_node_ struct node n = {};
+	struct gb_file *made;
+	int err = gb_file_mkdir(dir->job, dir->file, name, &made);
+
+	if (err) {
+		ops_err(req, err);
+		return;
+	}
+	node_file_take(mount_of(req), gb_job_ref(dir->job), made, &n);
+	ops_reply_entry(req, &n);
+}
+
 static int check_mkdir(struct mount *m, const struct node *dir, const char *name)
 {
 	if (dir->kind != NODE_ROOT)
@@ -88,6 +103,10 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 
 	if (!ops_node(req, parent, &dir))
 		return;
+	if (node_is_place(&dir)) {
+		mkdir_inside(req, &dir, name);
+		return;
+	}
 	err = check_mkdir(mount_of(req), &dir, name);
 	if (err)
 		ops_err(req, err);
@@ -111,6 +130,24 @@ static bool after_refusal(fuse_req_t req, struct gb_job *job)
 		tree_job_ino(mount_of(req), info.slot, 0));
 }
 
+/* What rm -r was refused in a job's directory or below it. */
+static void note_refusal(fuse_req_t req, const struct node *dir)
+{
+	refusals_note(proc_process_of(fuse_req_ctx(req)->pid),
+		dir->job ? tree_job_ino(mount_of(req), dir->info.slot, 0) : dir->ino);
+}
+
+static void rmdir_inside(fuse_req_t req, const struct node *dir, const char *name)
+{
+	int err = vfile_by_name(true, name) && !dir->file
+			  ? -ENOTDIR
+			  : gb_file_rmdir(dir->job, dir->file, name);
+
+	if (err == -EPERM)
+		note_refusal(req, dir);
+	ops_err(req, err);
+}
+
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	_cleanup_node_ struct node dir = {};
@@ -119,6 +156,10 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!ops_node(req, parent, &dir))
 		return;
+	if (node_is_place(&dir)) {
+		rmdir_inside(req, &dir, name);
+		return;
+	}
 	job = dir.kind == NODE_ROOT ? gb_job_by_name(mount_of(req)->gb, name) : NULL;
 	if (!job) {
 		ops_err(req, strcmp(name, ".batchfs") ? -ENOENT : -EPERM);
@@ -142,11 +183,9 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static int unlink_in(const struct node *dir, const char *name)
 {
-	if (dir->kind != NODE_JOB || vfile_by_name(true, name))
+	if (!node_is_place(dir) || (!dir->file && vfile_by_name(true, name)))
 		return -EPERM;
-	if (!strcmp(name, GB_REQUESTS) && !node_is_draft(dir))
-		return -EPERM;
-	return gb_file_unlink(dir->job, name);
+	return gb_file_unlink(dir->job, dir->file, name);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -158,7 +197,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	err = unlink_in(&dir, name);
 	if (err == -EPERM)
-		refusals_note(proc_process_of(fuse_req_ctx(req)->pid), dir.ino);
+		note_refusal(req, &dir);
 	ops_err(req, err);
 }
 
@@ -199,7 +238,7 @@ static void rename_job(fuse_req_t req, const char *name, const char *newname)
 
 static int call_submit_rename(struct park *p)
 {
-	return gb_submit_rename(p->job, p->name, p->to, &p->w);
+	return gb_submit_rename(p->job, p->file, p->name, p->to, &p->w);
 }
 
 /* The strongest way to submit: the file was complete before it got its name. */
@@ -207,7 +246,7 @@ static void rename_submitting(fuse_req_t req, const struct node *from, const cha
 	const struct node *to)
 {
 	struct park *p;
-	int err = closes_settle(mount_of(req), from->job, name);
+	int err = closes_settle(mount_of(req), from->job, from->file, name);
 
 	if (err) {
 		ops_err(req, err);
@@ -217,6 +256,7 @@ static void rename_submitting(fuse_req_t req, const struct node *from, const cha
 	if (!p)
 		return;
 	p->job = gb_job_ref(from->job);
+	p->file = from->file ? gb_file_ref(from->file) : NULL;
 	p->to = gb_job_ref(to->job);
 	p->name = strdup(name);
 	if (p->name)
@@ -225,29 +265,30 @@ static void rename_submitting(fuse_req_t req, const struct node *from, const cha
 		park_fail(p, -ENOMEM);
 }
 
-static bool has_file(struct gb_job *job, const char *name)
+/* Whether it is the requests.jsonl of a job's directory. */
+static bool is_requests(const struct node *dir, const char *name)
 {
-	struct gb_file *file = gb_file_by_name(job, name);
-
-	if (file)
-		gb_file_unref(file);
-	return file;
+	return dir->kind == NODE_JOB && !strcmp(name, GB_REQUESTS);
 }
 
+/* What a rename that submits is refused for at once; of others gembatch is the
+ * judge. */
 static int check_rename(const struct node *from, const char *name,
 	const struct node *to, const char *newname, bool noreplace)
 {
-	if (from->kind != NODE_JOB || to->kind != NODE_JOB)
+	if (!node_is_place(from) || !node_is_place(to))
 		return -EPERM;
-	if (vfile_by_name(true, name) || vfile_by_name(true, newname))
+	if (!from->file && vfile_by_name(true, name))
 		return -EPERM;
-	if (!has_file(from->job, name))
+	if (!to->file && vfile_by_name(true, newname))
+		return -EPERM;
+	if (!gb_job_has_file(from->job, from->file, name))
 		return -ENOENT;
-	if (!strcmp(name, GB_REQUESTS) && !node_is_draft(from))
+	if (is_requests(from, name) && !node_is_draft(from))
 		return -EPERM;
-	if (!strcmp(newname, GB_REQUESTS) && !node_is_draft(to))
+	if (is_requests(to, newname) && !node_is_draft(to))
 		return -EPERM;
-	if (noreplace && has_file(to->job, newname))
+	if (noreplace && gb_job_has_file(to->job, to->file, newname))
 		return -EEXIST;
 	return 0;
 }
@@ -260,11 +301,11 @@ static void rename_file(fuse_req_t req, const struct node *from, const char *nam
 
 	if (err || same)
 		ops_err(req, err);
-	else if (!strcmp(newname, GB_REQUESTS))
+	else if (is_requests(to, newname))
 		rename_submitting(req, from, name, to);
 	else
-		ops_err(req,
-			gb_file_rename(from->job, name, to->job, newname, noreplace));
+		ops_err(req, gb_file_rename(from->job, from->file, name, to->job,
+				     to->file, newname, noreplace));
 }
 
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,

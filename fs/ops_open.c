@@ -221,9 +221,9 @@ static int create_in(fuse_req_t req, const struct node *dir, const char *name,
 	struct gb_file *file;
 	int err;
 
-	if (dir->kind != NODE_JOB || vfile_by_name(true, name))
+	if (!node_is_place(dir) || (!dir->file && vfile_by_name(true, name)))
 		return -EPERM;
-	err = gb_file_create(dir->job, name, fi->flags & O_EXCL, &file);
+	err = gb_file_create(dir->job, dir->file, name, fi->flags & O_EXCL, &file);
 	if (!err)
 		node_file_take(mount_of(req), gb_job_ref(dir->job), file, ret);
 	return err;

@@ -65,7 +65,8 @@ void node_link_take(struct mount *m, struct gb_job *job, struct node *ret)
 void node_file_take(
 	struct mount *m, struct gb_job *job, struct gb_file *file, struct node *ret)
 {
-	*ret = (struct node){.kind = NODE_FILE, .file = file};
+	*ret = (struct node){.kind = gb_file_is_dir(file) ? NODE_DIR : NODE_FILE,
+		.file = file};
 	set_job_take(m, job, ret);
 	ret->ino = tree_job_ino(m, ret->info.slot, gb_file_number(file));
 }
@@ -176,10 +177,11 @@ static int root_child(struct mount *m, const char *name, struct node *ret)
 	return 0;
 }
 
-static int job_child(
-	struct mount *m, struct gb_job *job, const char *name, struct node *ret)
+/* In the job's directory itself, or (dir) below. */
+static int job_child(struct mount *m, struct gb_job *job, struct gb_file *dir,
+	const char *name, struct node *ret)
 {
-	const struct vfile *row = vfile_by_name(true, name);
+	const struct vfile *row = dir ? NULL : vfile_by_name(true, name);
 	struct gb_file *file;
 
 	if (row) {
@@ -189,7 +191,7 @@ static int job_child(
 		node_put(ret);
 		return -ENOENT;
 	}
-	file = gb_file_by_name(job, name);
+	file = gb_file_by_name(job, dir, name);
 	if (!file)
 		return -ENOENT;
 	node_file_take(m, gb_job_ref(job), file, ret);
@@ -205,7 +207,8 @@ int node_child(
 	case NODE_ROOT:
 		return root_child(m, name, ret);
 	case NODE_JOB:
-		return job_child(m, dir->job, name, ret);
+	case NODE_DIR:
+		return job_child(m, dir->job, dir->file, name, ret);
 	case NODE_META:
 		row = vfile_by_name(false, name);
 		if (!row)
@@ -307,10 +310,7 @@ static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)
 
 bool node_is_fixed(const struct node *n)
 {
-	char name[256];
-
-	return n->kind == NODE_FILE && !node_is_draft(n) &&
-	       gb_file_name(n->file, name) && !strcmp(name, GB_REQUESTS);
+	return n->kind == NODE_FILE && gb_file_is_fixed(n->file);
 }
 
 static int file_attr(const struct node *n, struct stat *st)
@@ -320,11 +320,15 @@ static int file_attr(const struct node *n, struct stat *st)
 
 	if (err)
 		return err;
-	st->st_mode = S_IFREG | (node_is_fixed(n) ? 0444 : 0666);
-	st->st_size = spool.st_size;
 	st->st_atim = spool.st_atim;
 	st->st_mtim = spool.st_mtim;
 	st->st_ctim = spool.st_ctim;
+	if (n->kind == NODE_DIR) {
+		st->st_mode = S_IFDIR | 0777;
+		return 0;
+	}
+	st->st_mode = S_IFREG | (node_is_fixed(n) ? 0444 : 0666);
+	st->st_size = spool.st_size;
 	st->st_blksize = BLOCK;
 	return 0;
 }
@@ -351,6 +355,7 @@ int node_attr(struct mount *m, const struct node *n, struct stat *ret)
 		err = virtual_attr(m, n, &st);
 		break;
 	case NODE_FILE:
+	case NODE_DIR:
 		err = file_attr(n, &st);
 		break;
 	}

@@ -19,14 +19,22 @@
 #define NUMBER_LINK 255
 #define NUMBER_FILES 256
 
-enum node_kind { NODE_ROOT, NODE_META, NODE_JOB, NODE_LINK, NODE_VIRTUAL, NODE_FILE };
+enum node_kind {
+	NODE_ROOT,
+	NODE_META,
+	NODE_JOB,
+	NODE_LINK,
+	NODE_VIRTUAL,
+	NODE_FILE,
+	NODE_DIR, /* inputs/ and what is below it */
+};
 
 /* What an inode number stands for, with references to its objects. */
 struct node {
 	enum node_kind kind;
 	fuse_ino_t ino;
 	struct gb_job *job;           /* but for the root and .batchfs */
-	struct gb_file *file;         /* NODE_FILE */
+	struct gb_file *file;         /* NODE_FILE, NODE_DIR */
 	const struct vfile *file_row; /* NODE_VIRTUAL; job NULL: in .batchfs */
 	struct gb_info info;          /* of job, taken by node_get */
 };
@@ -60,7 +68,13 @@ static inline bool node_is_draft(const struct node *n)
 	return n->info.draft && !n->info.submitted;
 }
 
-/* Whether it is the requests.jsonl of a job that is no draft any more. */
+/* A directory that users put files into: a job's, or below one's inputs/. */
+static inline bool node_is_place(const struct node *n)
+{
+	return n->kind == NODE_JOB || n->kind == NODE_DIR;
+}
+
+/* Whether it is a file that was sent, and so changes no more. */
 bool node_is_fixed(const struct node *n);
 
 /* Attributes, from memory. 0; a negative errno; or 1: all but the size, which takes

@@ -17,7 +17,7 @@ struct verb {
 static int run_submit(
 	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
 {
-	int err = closes_settle(m, job, GB_REQUESTS);
+	int err = closes_settle(m, job, NULL, GB_REQUESTS);
 
 	return err ? err : gb_submit(job, GB_BY_CTL, w);
 }

@@ -7,7 +7,8 @@
  *   poll.c     the one poller: single flight, lists, waiting for ends
  *   local.c    jobs with something on disk: journal, error text
  *   draft.c    making, naming and describing drafts
- *   files.c    requests.jsonl and scratch
+ *   files.c    contents of requests.jsonl, inputs and scratch; files_table.c: where
+ *              they are; files_names.c: making, renaming, removing
  *   task.c     a verb at work: a job, a worker, its waiters
  *   submit.c   draft → checked → uploaded, every step journalled first
  *   create.c   intended → created: where money is spent
@@ -33,6 +34,7 @@
 #define GB_CLIENT_H
 
 #include "api.h"
+#include "numbered.h"
 #include "record.h"
 #include "results.h"
 #include "store.h"
@@ -58,8 +60,14 @@ struct local {
 	int dir, files_dir;      /* descriptors, -1 while not open; under disk */
 	pthread_mutex_t disk;
 	struct record rec;       /* client.lock */
-	struct gb_file *files;   /* client.lock; list by number */
+	/* Its files, client.lock: all by number; those at the top; by place and name,
+	 * a tsearch tree. */
+	struct numbered numbers, top;
+	void *names;
 	uint32_t next_file;
+	unsigned writers;        /* client.lock; changes under way of what is sent */
+	bool gathering;          /* client.lock; the task reads all that is sent */
+	atomic_uint touches;     /* raised when the next change must be journalled */
 	struct task *task;       /* client.lock; the verb that owns the job now */
 	char *checked;           /* what `check` counted or complained of */
 	bool settling;           /* client.lock; a look for the lost create is planned */
@@ -281,13 +289,27 @@ void local_keep_json(struct gb_job *job, const char *json);
 
 /* ---- files.c ------------------------------------------------------------------------ */
 
+/* At start, before there are other threads. */
 int files_load(struct gb_job *job);
 void files_free(struct local *l);
-/* client.lock held. */
+/* All with client.lock held. A file of the top; of a directory (NULL: the top); by its
+ * path ("inputs/a/b"). */
 struct gb_file *files_find(struct gb_job *job, const char *name);
+struct gb_file *files_find_in(struct gb_job *job, struct gb_file *dir, const char *name);
+struct gb_file *files_by_path(struct gb_job *job, const char *path);
 bool files_has(struct gb_job *job, const char *name);
-/* The name after prev (NULL: the first), NULL at the end. */
-const char *files_next_name(const struct gb_job *job, const char *prev);
+/* The first of a directory, or of all, whose number is at least number. */
+struct gb_file *files_next(struct gb_job *job, struct gb_file *dir, uint32_t number);
+struct gb_file *files_any(struct gb_job *job, uint32_t number);
+/* The directory inputs/, if there is none yet. */
+int files_add_inputs(struct gb_job *job);
+/* requests.jsonl that shows what the parts were composed to. */
+int files_add_composed(struct gb_job *job);
+/* Unlocked: what is known of the draft as it is (an error, what was composed) holds
+ * until the next change only. */
+void files_changed(struct gb_job *job);
+/* Unlocked: bytes and names of f durable. */
+int files_sync(struct gb_job *job, struct gb_file *f);
 /* The content of requests.jsonl has been decided: close does not submit it again
  * before it changes. */
 void files_decided(struct gb_file *f);
@@ -322,6 +344,7 @@ struct task {
 	bool background;
 	bool queued;             /* sends what is QUEUED */
 	bool again;              /* resubmit: sends what is being settled */
+	bool gathers;            /* reads all that is sent, not `file` alone */
 };
 
 /* Start run on lane for job. owns: only one such task per job, else -EBUSY. give_up:

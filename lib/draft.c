@@ -41,6 +41,8 @@ static struct gb_job *enlist(
 	*err = job ? job_set_name(job, name, NULL) : -ENOMEM;
 	if (!*err)
 		*err = local_attach(job, lid, r);
+	if (!*err)
+		*err = files_add_inputs(job);
 	if (*err)
 		return NULL;
 	job->model = client_intern(c, api_model_name(job->local->rec.model));

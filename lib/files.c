@@ -1,192 +1,107 @@
 /*
  * The contents of a job's files: written through one descriptor a file, which is
  * opened when first needed and closed when nobody refers to the file.
+ *
+ * A file that is being written is not whole until its last writer has closed it well.
+ * Its mode on disk says so all the time (MARKED), so that a crash, a full disk and a
+ * rename cannot make one forget it.
  */
 #include "files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
-uint32_t gb_file_number(const struct gb_file *f)
+enum { WHOLE = 0600, MARKED = 0700 };
+
+/* ---- on disk ------------------------------------------------------------------------ */
+
+/* A directory below dir, which is closed; inputs/ is made when it is first needed. */
+static int descend(int dir_take, const char *name, bool make)
 {
-	return f->number;
+	static const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+	int fd = openat(dir_take, name, flags);
+
+	if (fd < 0 && errno == ENOENT && make)
+		fd = util_mkdir_open(dir_take, name);
+	else if (fd < 0)
+		fd = -errno;
+	close(dir_take);
+	return fd;
 }
 
-struct gb_file *gb_file_ref(struct gb_file *f)
+int files_open_dir(struct gb_job *job, struct gb_file *dir)
 {
-	f->refs++;
-	return f;
-}
+	char path[FILE_PATH_MAX] = "", *at = path, *part;
+	int fd = local_files_dir(job), err = 0;
 
-void gb_file_unref(struct gb_file *f)
-{
-	if (!f || --f->refs)
-		return;
-	int fd = f->fd;
-	util_closep(&fd);
-	free(f->name);
-	free(f);
-}
-
-struct gb_file *files_new(struct gb_job *job, const char *name)
-{
-	struct gb_file *f = calloc(1, sizeof(*f));
-	char *copy = strdup(name);
-
-	if (!f || !copy) {
-		free(f);
-		free(copy);
-		return NULL;
-	}
-	f->c = job->c;
-	f->name = copy;
-	f->refs = 1;
-	f->fd = -1;
-	return f;
-}
-
-/* Lock held: into job's table, at the end, so that numbers rise. */
-void files_link(struct gb_job *job, struct gb_file *f, bool new_number)
-{
-	struct gb_file **at = &job->local->files;
-
-	if (new_number)
-		f->number = job->local->next_file++;
-	while (*at && (*at)->number < f->number)
-		at = &(*at)->next;
-	f->next = *at;
-	f->job = job;
-	*at = f;
-}
-
-/* Lock held: out of its table; the table's reference goes to the caller. */
-void files_unlink(struct gb_file *f)
-{
-	struct gb_file **at = &f->job->local->files;
-
-	while (*at != f)
-		at = &(*at)->next;
-	*at = f->next;
-	f->next = NULL;
-	f->job = NULL;
-}
-
-struct gb_file *files_find(struct gb_job *job, const char *name)
-{
-	struct gb_file *f = job->local ? job->local->files : NULL;
-
-	while (f && strcmp(f->name, name) != 0)
-		f = f->next;
-	return f;
-}
-
-bool files_has(struct gb_job *job, const char *name)
-{
-	return files_find(job, name) != NULL;
-}
-
-const char *files_next_name(const struct gb_job *job, const char *prev)
-{
-	const struct gb_file *f = job->local ? job->local->files : NULL;
-
-	while (prev && f && f->name != prev)
-		f = f->next;
-	if (prev && f)
-		f = f->next;
-	return f ? f->name : NULL;
-}
-
-static int load_entry(void *arg, const char *name)
-{
-	struct gb_job *job = arg;
-	struct gb_file *f = files_new(job, name);
-
-	if (!f)
-		return -ENOMEM;
-	f->tainted = job->local->rec.taint && strcmp(name, GB_REQUESTS) == 0;
-	files_link(job, f, true);
-	return 0;
-}
-
-/* At start, before there are other threads. */
-int files_load(struct gb_job *job)
-{
-	int fd = local_files_dir(job);
-	DIR *d = fd < 0 ? NULL : fdopendir(dup(fd));
-	struct dirent *e;
-	int err = 0;
-
-	if (!d)
-		return fd < 0 ? fd : -errno;
-	rewinddir(d);
-	while (!err && (e = readdir(d)))
-		if (e->d_type == DT_REG)
-			err = load_entry(job, e->d_name);
-	closedir(d);
-	/* Ten thousand jobs would need as many descriptors. */
-	util_closep(&job->local->files_dir);
-	util_closep(&job->local->dir);
-	job->local->files_dir = job->local->dir = -1;
-	return err;
-}
-
-void files_free(struct local *l)
-{
-	struct gb_file *f;
-
-	while ((f = l->files)) {
-		l->files = f->next;
-		f->job = NULL;
-		gb_file_unref(f);
-	}
-}
-
-/* ---- finding --------------------------------------------------------------------- */
-
-struct gb_file *gb_file_by_name(struct gb_job *job, const char *name)
-{
+	if (fd < 0)
+		return fd;
 	client_lock(job->c);
-	struct gb_file *f = files_find(job, name);
-	if (f)
-		gb_file_ref(f);
+	if (dir)
+		err = dir->job == job ? files_path(dir, path) : -ENOENT;
 	client_unlock(job->c);
-	return f;
+	if (err)
+		return err;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	for (bool top = true; fd >= 0 && (part = strsep(&at, "/")); top = false)
+		if (*part)
+			fd = descend(fd, part, top);
+	return fd;
 }
 
-struct gb_file *gb_file_next(struct gb_job *job, uint32_t number)
-{
-	client_lock(job->c);
-	struct gb_file *f = job->local ? job->local->files : NULL;
-	while (f && f->number < number)
-		f = f->next;
-	if (f)
-		gb_file_ref(f);
-	client_unlock(job->c);
-	return f;
-}
-
-struct gb_file *gb_file_by_number(struct gb_job *job, uint32_t number)
-{
-	struct gb_file *f = gb_file_next(job, number);
-
-	if (f && f->number != number) {
-		gb_file_unref(f);
-		f = NULL;
-	}
-	return f;
-}
-
-bool gb_file_name(struct gb_file *f, char *name)
+/* Disk held. Where it is: a descriptor, the caller closes, and the name there. */
+static int find_place(struct gb_file *f, char name[256])
 {
 	client_lock(f->c);
-	bool has = f->job != NULL;
-	if (has)
-		snprintf(name, 256, "%s", f->name);
+	struct gb_job *job = f->job;
+	struct gb_file *parent = f->parent;
+	snprintf(name, 256, "%s", f->composed ? FILE_COMPOSED : f->name);
 	client_unlock(f->c);
-	return has;
+	if (!job)
+		return -ESTALE;
+	if (!f->composed)
+		return files_open_dir(job, parent);
+	int dir = local_dir(job);
+	return dir < 0 ? dir : fcntl(dir, F_DUPFD_CLOEXEC, 0);
+}
+
+int files_open(struct gb_job *job, struct gb_file *f)
+{
+	char name[256];
+	int fd = f->fd;
+
+	if (fd >= 0)
+		return fd;
+	_cleanup_close_ int dir = find_place(f, name);
+	if (dir < 0)
+		return dir;
+	fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	f->fd = fd;
+	return fd;
+}
+
+/* The job f belongs to, with its disk held; NULL when it has none. Ends with
+ * end_disk. */
+static struct gb_job *begin_disk(struct gb_file *f)
+{
+	client_lock(f->c);
+	struct gb_job *job = f->job ? gb_job_ref(f->job) : NULL;
+	client_unlock(f->c);
+	if (job)
+		pthread_mutex_lock(&job->local->disk);
+	return job;
+}
+
+static void end_disk(struct gb_job *job)
+{
+	pthread_mutex_unlock(&job->local->disk);
+	gb_job_unref(job);
 }
 
 /* ---- contents ----------------------------------------------------------------------- */
@@ -197,25 +112,11 @@ static int file_fd(struct gb_file *f)
 
 	if (fd >= 0)
 		return fd;
-	client_lock(f->c);
-	struct gb_job *job = f->job ? gb_job_ref(f->job) : NULL;
-	client_unlock(f->c);
+	struct gb_job *job = begin_disk(f);
 	if (!job)
 		return f->fd >= 0 ? f->fd : -ESTALE;
-	pthread_mutex_lock(&job->local->disk);
-	int dir = local_files_dir(job);
-	fd = f->fd;
-	if (fd < 0 && dir >= 0) {
-		fd = openat(dir, f->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0)
-			fd = -errno;
-		else
-			f->fd = fd;
-	} else if (fd < 0) {
-		fd = dir;
-	}
-	pthread_mutex_unlock(&job->local->disk);
-	gb_job_unref(job);
+	fd = files_open(job, f);
+	end_disk(job);
 	return fd;
 }
 
@@ -224,100 +125,193 @@ int gb_file_fd(struct gb_file *f)
 	return file_fd(f);
 }
 
+/* inputs/ as long as it is not needed on disk. */
+static void imagine_dir(struct gb_job *job, struct stat *ret)
+{
+	*ret = (struct stat){.st_mode = S_IFDIR | WHOLE};
+	client_lock(job->c);
+	ret->st_mtim.tv_sec = job->local->rec.made_s;
+	ret->st_mtim.tv_nsec = job->local->rec.made_ns;
+	client_unlock(job->c);
+	ret->st_atim = ret->st_ctim = ret->st_mtim;
+}
+
+/* By name: a listing opens nothing. */
+static int stat_place(struct gb_job *job, struct gb_file *f, struct stat *ret)
+{
+	char name[256];
+	_cleanup_close_ int dir = find_place(f, name);
+
+	if (dir < 0)
+		return dir;
+	if (fstatat(dir, name, ret, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (errno != ENOENT || !f->is_dir || f->parent)
+		return -errno;
+	imagine_dir(job, ret);
+	return 0;
+}
+
 int gb_file_stat(struct gb_file *f, struct stat *ret)
+{
+	struct gb_job *job;
+	int fd = f->fd, err;
+
+	if (fd >= 0)
+		return fstat(fd, ret) < 0 ? -errno : 0;
+	job = begin_disk(f);
+	if (!job)
+		return f->fd >= 0 && fstat(f->fd, ret) == 0 ? 0 : -ESTALE;
+	err = stat_place(job, f, ret);
+	end_disk(job);
+	return err;
+}
+
+/* Lock held: whether f is, or is to be, part of what a job's submission consists of. */
+static bool is_sent(const struct gb_file *f)
+{
+	return f->job && files_is_sent(f->job, f->parent, f->name);
+}
+
+static bool is_requests(const struct gb_file *f)
+{
+	return f->job && !f->parent && strcmp(f->name, GB_REQUESTS) == 0;
+}
+
+/* Its content is to change: no task may begin to send it before end_change. What a job
+ * consists of that is being sent or was sent may not; nor may the source of a rename
+ * that submits, which its task holds, nor anything a task is making requests of. */
+static int begin_change(struct gb_file *f, struct gb_job **ret)
+{
+	int err = 0;
+
+	client_lock(f->c);
+	bool sent = is_sent(f);
+	if (f->is_dir)
+		err = -EISDIR;
+	else if (f->composed || (sent && !phase_is_draft(f->job->local->rec.phase)))
+		err = -EROFS;
+	else if (f->held || (sent && f->job->local->task && f->job->local->gathering))
+		err = -EBUSY;
+	*ret = !err && sent ? gb_job_ref(f->job) : NULL;
+	if (!err) {
+		f->writers++;
+		if (*ret)
+			(*ret)->local->writers++;
+	}
+	client_unlock(f->c);
+	return err;
+}
+
+/* Steals job: what begin_change returned. */
+static void end_change(struct gb_file *f, struct gb_job *job)
+{
+	client_lock(f->c);
+	f->writers--;
+	if (job)
+		job->local->writers--;
+	client_unlock(f->c);
+	gb_job_unref(job);
+}
+
+static int mark(struct gb_file *f, mode_t mode)
 {
 	int fd = file_fd(f);
 
 	if (fd < 0)
 		return fd;
-	return fstat(fd, ret) < 0 ? -errno : 0;
-}
-
-/* Lock held: whether f is what a job's submission consists of. */
-static bool is_requests(const struct gb_file *f)
-{
-	return f->job && strcmp(f->name, GB_REQUESTS) == 0;
-}
-
-/* Its content is to change: no task may begin to send it before end_change. Requests
- * of a job that is being sent or was sent may not; nor may the source of a rename that
- * submits, which its task holds. */
-static int begin_change(struct gb_file *f)
-{
-	int err = 0;
-
-	client_lock(f->c);
-	if (is_requests(f) && !phase_is_draft(f->job->local->rec.phase))
-		err = -EROFS;
-	else if (f->held)
-		err = -EBUSY;
-	else
-		f->writers++;
-	client_unlock(f->c);
-	return err;
-}
-
-static void end_change(struct gb_file *f)
-{
-	client_lock(f->c);
-	f->writers--;
-	client_unlock(f->c);
+	if (f->marked == (mode == MARKED))
+		return 0;
+	if (fchmod(fd, mode) < 0)
+		return -errno;
+	f->marked = mode == MARKED;
+	return 0;
 }
 
 /* Once per submission: from the first change on the draft's old upload, error and
  * SUBMIT_FAILED are void, and that is on disk before the change is. */
-static int before_change(struct gb_file *f)
+static int before_change(struct gb_file *f, struct gb_job *job)
 {
-	int err;
+	int err = mark(f, MARKED);
 
-	if (f->touched)
-		return 0;
-	client_lock(f->c);
-	struct gb_job *job = is_requests(f) ? gb_job_ref(f->job) : NULL;
-	client_unlock(f->c);
-	if (!job)
-		return 0;
+	if (err || !job || f->touched == job->local->touches)
+		return err;
+	unsigned now = job->local->touches;
 	err = files_touch(job);
-	f->touched = !err;
-	gb_job_unref(job);
+	if (!err)
+		f->touched = now;
 	return err;
+}
+
+/* Lock held: what the parts of a draft were composed to is no longer so. Whoever
+ * reads it may finish. */
+static struct gb_file *drop_composed(struct gb_job *job)
+{
+	struct gb_file *f = files_find(job, GB_REQUESTS);
+
+	if (!f || !f->composed)
+		return NULL;
+	job->requests = -1;
+	job->local->rec.requests = -1;
+	files_unlink(f);
+	return f;
 }
 
 int files_touch(struct gb_job *job)
 {
 	struct record *r = &job->local->rec;
+	struct gb_file *old = NULL;
 
+	pthread_mutex_lock(&job->local->disk);
 	client_lock(job->c);
-	bool stale = phase_is_draft(r->phase) &&
-		     (r->phase == PHASE_FAILED || r->session || r->error);
+	bool draft = phase_is_draft(r->phase);
+	bool composed = draft && r->composed;
+	bool stale = draft && (r->phase == PHASE_FAILED || r->session || r->error);
+	client_unlock(job->c);
+	if (composed) {
+		struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
+
+		if (f)
+			files_open(job, f);
+		gb_file_unref(f);
+	}
+	client_lock(job->c);
 	if (stale) {
 		job_set_phase(job, PHASE_DRAFT);
 		record_set(&r->session, NULL);
 		record_set(&r->error, NULL);
 		r->err = 0;
 	}
+	if (composed) {
+		r->composed = false;
+		old = drop_composed(job);
+	}
 	free(job->local->checked);
 	job->local->checked = NULL;
 	client_unlock(job->c);
-	if (!stale)
-		return 0;
-	int err = local_save(job);
-	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+	int err = stale || composed ? local_save_locked(job) : 0;
+	if (composed && !err)
+		unlinkat(local_dir(job), FILE_COMPOSED, 0);
+	pthread_mutex_unlock(&job->local->disk);
+	gb_file_unref(old);
+	if (stale || composed)
+		job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return err;
 }
 
 int gb_file_write(struct gb_file *f, const void *buf, size_t n, off_t off)
 {
-	int err = begin_change(f), fd;
+	struct gb_job *job;
+	int err = begin_change(f, &job), fd;
 
 	if (err)
 		return err;
-	if (!(err = before_change(f)) && (err = fd = file_fd(f)) >= 0) {
+	if (!(err = before_change(f, job)) && (err = fd = file_fd(f)) >= 0) {
 		f->changes++;
 		test_point("file-write");
 		err = util_pwrite_all(fd, buf, n, off);
 	}
-	end_change(f);
+	end_change(f, job);
 	return err;
 }
 
@@ -326,6 +320,7 @@ static int set_taint(struct gb_file *f, const char *why)
 	struct gb_job *job = NULL;
 
 	f->tainted = why != NULL;
+	mark(f, why ? MARKED : WHOLE);
 	client_lock(f->c);
 	if (is_requests(f)) {
 		job = gb_job_ref(f->job);
@@ -341,31 +336,56 @@ static int set_taint(struct gb_file *f, const char *why)
 
 int gb_file_truncate(struct gb_file *f, off_t size)
 {
-	int err = begin_change(f), fd;
+	struct gb_job *job;
+	int err = begin_change(f, &job), fd;
 
 	if (err)
 		return err;
-	if (!(err = before_change(f)) && (err = fd = file_fd(f)) >= 0) {
+	if (!(err = before_change(f, job)) && (err = fd = file_fd(f)) >= 0) {
 		f->changes++;
 		err = ftruncate(fd, size) < 0 ? -errno : 0;
 	}
-	end_change(f);
+	end_change(f, job);
 	return !err && size == 0 && f->tainted ? set_taint(f, NULL) : err;
+}
+
+void gb_file_settle(struct gb_file *f)
+{
+	if (f->marked && !f->tainted)
+		mark(f, WHOLE);
+}
+
+static int set_times_at(struct gb_file *f, const struct timespec times[2])
+{
+	char name[256];
+	_cleanup_close_ int dir = find_place(f, name);
+
+	if (dir < 0)
+		return dir;
+	if (utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	return errno == ENOENT && f->is_dir ? 0 : -errno; /* inputs/ imagined */
 }
 
 int gb_file_set_times(struct gb_file *f, const struct timespec times[2])
 {
-	int fd = file_fd(f);
+	struct gb_job *job;
+	int fd = f->fd, err;
 
-	if (fd < 0)
-		return fd;
-	return futimens(fd, times) < 0 ? -errno : 0;
+	if (fd >= 0)
+		return futimens(fd, times) < 0 ? -errno : 0;
+	job = begin_disk(f);
+	if (!job)
+		return -ESTALE;
+	err = set_times_at(f, times);
+	end_disk(job);
+	return err;
 }
 
 void files_decided(struct gb_file *f)
 {
 	f->decided = f->changes;
-	f->touched = false;
+	f->touched = 0;
 }
 
 bool files_is_decided(struct gb_file *f)
@@ -378,15 +398,43 @@ bool gb_file_tainted(struct gb_file *f)
 	return f->tainted;
 }
 
+/* Of a part of a composed draft: `error` says so at once, `submit` will again. */
+static void explain_part(struct gb_job *job, struct gb_file *f, const char *why)
+{
+	char path[FILE_PATH_MAX] = "a file";
+
+	client_lock(job->c);
+	if (f->job)
+		files_path(f, path);
+	client_unlock(job->c);
+	_cleanup_free_ char *what = util_format("%s is incomplete.", path);
+	_cleanup_free_ char *text = util_format("%s\n", why);
+	local_error(job, -EBADMSG, what ? what : "A file is incomplete.",
+		"It cannot be sent like that: write it again or remove it.", text);
+	files_changed(job);
+	local_save(job);
+	job_changed(job, GB_CHANGED_FILES);
+}
+
 void gb_file_taint(struct gb_file *f, const char *why)
 {
 	set_taint(f, why);
 	client_lock(f->c);
-	struct gb_job *job = is_requests(f) ? gb_job_ref(f->job) : NULL;
+	struct gb_job *job = is_sent(f) ? gb_job_ref(f->job) : NULL;
+	bool requests = is_requests(f);
 	client_unlock(f->c);
-	if (job)
+	if (job && requests)
 		gb_job_explain(job, why);
+	else if (job)
+		explain_part(job, f, why);
 	gb_job_unref(job);
+}
+
+void files_changed(struct gb_job *job)
+{
+	client_lock(job->c);
+	job->local->touches++;
+	client_unlock(job->c);
 }
 
 void gb_job_explain(struct gb_job *job, const char *why)
@@ -396,26 +444,44 @@ void gb_job_explain(struct gb_job *job, const char *why)
 	local_error(job, EINTR, why,
 		"Nothing was sent. Write the file again, or, if it is whole: echo submit > ctl",
 		NULL);
-	client_lock(job->c);
-	struct gb_file *f = files_find(job, GB_REQUESTS);
-	if (f)
-		f->touched = false; /* the next write makes the explanation void */
-	client_unlock(job->c);
+	files_changed(job); /* the next write makes the explanation void */
 	local_save(job);
 	job_changed(job, GB_CHANGED_FILES);
 }
 
+/* Its name, and those of the directories it is in. */
+static int sync_names(struct gb_job *job, struct gb_file *f)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&job->local->disk);
+	client_lock(job->c);
+	struct gb_file *dir = f->job == job ? f->parent : NULL;
+	client_unlock(job->c);
+	for (bool more = true; more && !err; dir = more ? dir->parent : NULL) {
+		_cleanup_close_ int fd = files_open_dir(job, dir);
+
+		err = fd < 0 ? fd : util_sync_dir(fd);
+		more = dir != NULL;
+	}
+	pthread_mutex_unlock(&job->local->disk);
+	return err;
+}
+
+int files_sync(struct gb_job *job, struct gb_file *f)
+{
+	int fd = f->is_dir ? 0 : file_fd(f);
+
+	if (fd < 0)
+		return fd;
+	if (!f->is_dir && fsync(fd) < 0)
+		return -errno;
+	return sync_names(job, f);
+}
+
 static int sync_run(struct task *t)
 {
-	int fd = file_fd(t->file);
-
-	if (fd < 0 || fsync(fd) < 0)
-		return fd < 0 ? fd : -errno;
-	pthread_mutex_lock(&t->job->local->disk);
-	int dir = local_files_dir(t->job);
-	int err = dir < 0 ? dir : util_sync_dir(dir);
-	pthread_mutex_unlock(&t->job->local->disk);
-	return err;
+	return files_sync(t->job, t->file);
 }
 
 int gb_file_sync(struct gb_file *f, struct gb_waiter *w)

@@ -1,6 +1,6 @@
 /*
- * Making, renaming and removing files of a job: the name on disk and the name in
- * memory change together, under local.disk.
+ * Making, renaming and removing files and directories of a job: the name on disk and
+ * the name in memory change together, under local.disk.
  */
 #include "files.h"
 
@@ -13,19 +13,43 @@
 /* In a job's directory, beside files/, while it has no name of its own. */
 #define COPY_NAME "copy.tmp"
 
-/* Lock held: may `name` of job be made, replaced or removed? */
-static int may_rename(struct gb_job *job, const char *name)
+/* Lock held. Whether dir (NULL: the top) still is a directory of job, and name fits
+ * into it. */
+static int check_place(struct gb_job *job, struct gb_file *dir, const char *name)
 {
-	if (!job->local || !job->in_tree)
+	char path[FILE_PATH_MAX];
+	int err;
+
+	if (!job->local || !job->in_tree || (dir && dir->job != job))
 		return -ENOENT;
-	const struct gb_file *f = files_find(job, name);
+	if (!dir)
+		return 0;
+	if (!dir->is_dir)
+		return -ENOTDIR;
+	err = files_path(dir, path);
+	if (!err && strlen(path) + strlen(name) + 2 > sizeof(path))
+		err = -ENAMETOOLONG;
+	return err;
+}
+
+/* Lock held: may `name` in dir be made, replaced or removed? */
+static int may_rename(struct gb_job *job, struct gb_file *dir, const char *name)
+{
+	int err = check_place(job, dir, name);
+	const struct gb_file *f = err ? NULL : files_find_in(job, dir, name);
+
+	if (err)
+		return err;
 	if (f && f->held)
 		return -EBUSY;
-	if (strcmp(name, GB_REQUESTS) != 0)
-		return 0;
-	if (!phase_is_draft(job->local->rec.phase))
+	if (f && (f->composed || (f->is_dir && !dir)))
 		return -EPERM;
-	return job->local->task ? -EBUSY : 0;
+	if (!files_is_sent(job, dir, name))
+		return 0;
+	if (!phase_is_draft(job_phase(job)))
+		return -EPERM;
+	bool requests = !dir && strcmp(name, GB_REQUESTS) == 0;
+	return job->local->task && (requests || job->local->gathering) ? -EBUSY : 0;
 }
 
 /* A foreign job gets a directory of its own with its first scratch file. */
@@ -34,67 +58,146 @@ static int ensure_local(struct gb_job *job)
 	return job->local ? 0 : local_make(job);
 }
 
-/* `error` may depend on the names; the draft's last submission on one of them. */
-static void names_changed(struct gb_job *job, const char *name)
+/* `error` may depend on the names; the draft's last submission, and what its parts
+ * were composed to, on some of them. */
+static void names_changed(struct gb_job *job, struct gb_file *dir, const char *name)
 {
-	if (strcmp(name, GB_REQUESTS) == 0)
+	if (files_is_sent(job, dir, name))
 		files_touch(job);
 	job_changed(job, GB_CHANGED_FILES);
 }
 
-int gb_file_create(
-	struct gb_job *job, const char *name, bool excl, struct gb_file **ret)
+/* ---- making ---------------------------------------------------------------------- */
+
+/* Disk held. On disk and in memory; f is linked. */
+static int make(struct gb_job *job, struct gb_file *dir, const char *name,
+	struct gb_file *f)
 {
-	struct gb_client *c = job->c;
+	_cleanup_close_ int at = files_open_dir(job, dir);
+	int err = at < 0 ? at : 0, fd = -1;
+
+	if (!err && f->is_dir)
+		err = mkdirat(at, name, 0700) < 0 ? -errno : 0;
+	else if (!err && (fd = openat(at, name,
+				  O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+				  0600)) < 0)
+		err = -errno;
+	if (err)
+		return err;
+	f->fd = fd;
+	client_lock(job->c);
+	err = files_link(job, dir, f);
+	client_unlock(job->c);
+	if (err)
+		unlinkat(at, name, f->is_dir ? AT_REMOVEDIR : 0);
+	return err;
+}
+
+/* *ret: what was made, with a reference, or what was there before (*ret_there). */
+static int make_or_find(struct gb_job *job, struct gb_file *dir, const char *name,
+	bool is_dir, struct gb_file **ret, bool *ret_there)
+{
 	struct gb_file *f, *there;
-	int err = ensure_local(job), fd;
+	int err = ensure_local(job);
 
 	if (err)
 		return err;
 	f = files_new(job, name);
 	if (!f)
 		return -ENOMEM;
+	f->is_dir = is_dir;
 	pthread_mutex_lock(&job->local->disk);
-	client_lock(c);
-	there = files_find(job, name);
+	client_lock(job->c);
+	there = files_find_in(job, dir, name);
 	if (there)
 		gb_file_ref(there);
 	else
-		err = may_rename(job, name);
-	client_unlock(c);
-	if (there || err)
-		goto out;
-	int dir = local_files_dir(job);
-	fd = dir < 0 ? dir
-		     : openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-			       0600);
-	if (fd < 0) {
-		err = dir < 0 ? dir : -errno;
-		goto out;
+		err = may_rename(job, dir, name);
+	client_unlock(job->c);
+	if (!there && !err) {
+		gb_file_ref(f); /* the table's */
+		err = make(job, dir, name, f);
+		if (err)
+			f->refs--;
 	}
-	f->fd = fd;
-	client_lock(c);
-	files_link(job, f, true);
-	gb_file_ref(f);
-	client_unlock(c);
-	*ret = STEAL_PTR(f);
-out:
 	pthread_mutex_unlock(&job->local->disk);
-	if (there && !err) {
-		if (excl) {
-			gb_file_unref(there);
-			err = -EEXIST;
-		} else {
-			*ret = there;
-		}
-	}
+	if (!there && !err)
+		*ret = STEAL_PTR(f);
+	else if (there)
+		*ret = there;
+	*ret_there = there;
 	gb_file_unref(f);
 	if (!err && !there)
-		names_changed(job, name);
+		names_changed(job, dir, name);
 	return err;
 }
 
-int gb_file_unlink(struct gb_job *job, const char *name)
+int gb_file_create(struct gb_job *job, struct gb_file *dir, const char *name, bool excl,
+	struct gb_file **ret)
+{
+	struct gb_file *f = NULL;
+	bool there;
+	int err = make_or_find(job, dir, name, false, &f, &there);
+
+	if (!err && there && excl)
+		err = -EEXIST;
+	else if (!err && f->is_dir)
+		err = -EISDIR;
+	if (err)
+		gb_file_unref(f);
+	else
+		*ret = f;
+	return err;
+}
+
+int gb_file_mkdir(
+	struct gb_job *job, struct gb_file *dir, const char *name, struct gb_file **ret)
+{
+	struct gb_file *f = NULL;
+	bool there;
+	int err;
+
+	if (!dir)
+		return gb_job_has_file(job, NULL, name) ? -EEXIST : -EPERM;
+	err = make_or_find(job, dir, name, true, &f, &there);
+	if (!err && there)
+		err = -EEXIST;
+	if (err)
+		gb_file_unref(f);
+	else
+		*ret = f;
+	return err;
+}
+
+bool gb_job_has_file(struct gb_job *job, struct gb_file *dir, const char *name)
+{
+	struct gb_file *f = gb_file_by_name(job, dir, name);
+
+	gb_file_unref(f);
+	return f;
+}
+
+/* ---- removing -------------------------------------------------------------------- */
+
+/* Lock held. */
+static int may_remove(
+	struct gb_job *job, struct gb_file *dir, const char *name, bool is_dir)
+{
+	const struct gb_file *f;
+	int err = may_rename(job, dir, name);
+
+	if (err)
+		return err;
+	f = files_find_in(job, dir, name);
+	if (!f)
+		return -ENOENT;
+	if (f->is_dir != is_dir)
+		return is_dir ? -ENOTDIR : -EISDIR;
+	return f->children.things ? -ENOTEMPTY : 0;
+}
+
+static int remove_name(
+	struct gb_job *job, struct gb_file *dir, const char *name, bool is_dir)
 {
 	struct gb_client *c = job->c;
 	struct gb_file *f = NULL;
@@ -104,33 +207,48 @@ int gb_file_unlink(struct gb_job *job, const char *name)
 		return -ENOENT;
 	pthread_mutex_lock(&job->local->disk);
 	client_lock(c);
-	err = may_rename(job, name);
-	if (!err && !files_find(job, name))
-		err = -ENOENT;
+	err = may_remove(job, dir, name, is_dir);
+	if (!err)
+		f = gb_file_ref(files_find_in(job, dir, name));
 	client_unlock(c);
-	if (err)
-		goto out;
-	int dir = local_files_dir(job);
-	if (dir < 0 || unlinkat(dir, name, 0) < 0) {
-		err = dir < 0 ? dir : -errno;
-		goto out;
-	}
-	client_lock(c);
-	f = files_find(job, name);
-	files_unlink(f);
-	client_unlock(c);
-out:
-	pthread_mutex_unlock(&job->local->disk);
-	if (!err && strcmp(name, GB_REQUESTS) == 0) {
+	_cleanup_close_ int at = err ? -1 : files_open_dir(job, dir);
+	if (!err && at < 0)
+		err = at;
+	/* Whoever has it open finds it by name, if not before now. */
+	if (!err && !is_dir && f->refs > 2)
+		files_open(job, f);
+	if (!err && unlinkat(at, name, is_dir ? AT_REMOVEDIR : 0) < 0)
+		err = -errno;
+	if (!err) {
 		client_lock(c);
-		record_set(&job->local->rec.taint, NULL);
+		files_unlink(f);
 		client_unlock(c);
 	}
-	if (!err)
-		names_changed(job, name);
+	pthread_mutex_unlock(&job->local->disk);
+	if (!err) {
+		if (!dir && strcmp(name, GB_REQUESTS) == 0) {
+			client_lock(c);
+			record_set(&job->local->rec.taint, NULL);
+			client_unlock(c);
+		}
+		gb_file_unref(f); /* the table's */
+		names_changed(job, dir, name);
+	}
 	gb_file_unref(f);
 	return err;
 }
+
+int gb_file_unlink(struct gb_job *job, struct gb_file *dir, const char *name)
+{
+	return remove_name(job, dir, name, false);
+}
+
+int gb_file_rmdir(struct gb_job *job, struct gb_file *dir, const char *name)
+{
+	return remove_name(job, dir, name, true);
+}
+
+/* ---- renaming -------------------------------------------------------------------- */
 
 /* Two jobs' disks in one order, whoever asks. */
 static void lock_two(struct gb_job *a, struct gb_job *b)
@@ -154,43 +272,75 @@ static void unlock_two(struct gb_job *a, struct gb_job *b)
 }
 
 /* Disks held. The rename on disk and in memory; *ret_old is the file replaced. */
-static int move_file(struct gb_file *f, struct gb_job *from, struct gb_job *to,
+static int move_file(struct gb_file *f, struct gb_job *to, struct gb_file *dir,
 	const char *new_name, struct gb_file **ret_old)
 {
-	int src = local_files_dir(from), dst = local_files_dir(to);
+	struct gb_job *from = f->job;
+	_cleanup_close_ int src = files_open_dir(from, f->parent);
+	_cleanup_close_ int dst = files_open_dir(to, dir);
 	char *copy = strdup(new_name);
+	int err;
 
 	if (src < 0 || dst < 0 || !copy) {
 		free(copy);
 		return src < 0 ? src : dst < 0 ? dst : -ENOMEM;
 	}
-	/* The descriptor is found by name: open it while the name is known. */
-	if (f->fd < 0)
-		f->fd = openat(src, f->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	/* The descriptors are found by name: open them while the names are known. */
+	struct gb_file *old = gb_file_by_name(to, dir, new_name);
+	if (!f->is_dir && f->refs > 1)
+		files_open(from, f);
+	if (old && old != f && !old->is_dir)
+		files_open(to, old);
 	if (renameat(src, f->name, dst, new_name) < 0) {
+		err = -errno;
 		free(copy);
-		return -errno;
+		gb_file_unref(old);
+		return err;
 	}
 	client_lock(to->c);
-	struct gb_file *old = files_find(to, new_name);
-	if (old == f)
-		old = NULL;
-	if (old)
+	if (old == f || (old && !old->job))
+		old->refs--, old = NULL;
+	if (old) {
 		files_unlink(old);
-	free(f->name);
-	f->name = copy;
-	if (from != to) {
-		files_unlink(f);
-		f->number = to->local->next_file++;
-		files_link(to, f, false);
+		old->refs--; /* this one and the caller's: the table's is left to it */
 	}
+	err = files_move(f, to, dir, copy);
 	client_unlock(to->c);
+	if (err)
+		free(copy);
 	*ret_old = old;
-	return 0;
+	return err;
 }
 
-int gb_file_rename(struct gb_job *from, const char *name, struct gb_job *to,
-	const char *new_name, bool noreplace)
+/* Lock held: whether dir is f or below it. */
+static bool is_below(const struct gb_file *dir, const struct gb_file *f)
+{
+	while (dir && dir != f)
+		dir = dir->parent;
+	return dir;
+}
+
+/* Lock held. As rename(2) has it. */
+static int fits_together(const struct gb_file *f, const struct gb_file *dir,
+	const struct gb_file *old, bool noreplace)
+{
+	if (!f)
+		return -ENOENT;
+	if (old && noreplace)
+		return -EEXIST;
+	if (f->is_dir && !dir)
+		return -EPERM; /* below inputs/ alone there are directories */
+	if (is_below(dir, f))
+		return -EINVAL;
+	if (!old || old == f)
+		return 0;
+	if (f->is_dir != old->is_dir)
+		return f->is_dir ? -ENOTDIR : -EISDIR;
+	return old->children.things ? -ENOTEMPTY : 0;
+}
+
+int gb_file_rename(struct gb_job *from, struct gb_file *from_dir, const char *name,
+	struct gb_job *to, struct gb_file *to_dir, const char *new_name, bool noreplace)
 {
 	struct gb_client *c = to->c;
 	struct gb_file *old = NULL;
@@ -202,21 +352,21 @@ int gb_file_rename(struct gb_job *from, const char *name, struct gb_job *to,
 		return -ENOENT;
 	lock_two(from, to);
 	client_lock(c);
-	struct gb_file *f = files_find(from, name);
-	if (!(err = may_rename(from, name)))
-		err = may_rename(to, new_name);
-	if (!err && !f)
-		err = -ENOENT;
-	if (!err && noreplace && files_find(to, new_name))
-		err = -EEXIST;
+	struct gb_file *f = NULL;
+	if (!(err = may_rename(from, from_dir, name)) &&
+		!(err = may_rename(to, to_dir, new_name))) {
+		f = files_find_in(from, from_dir, name);
+		err = fits_together(
+			f, to_dir, files_find_in(to, to_dir, new_name), noreplace);
+	}
 	client_unlock(c);
 	if (!err)
-		err = move_file(f, from, to, new_name, &old);
+		err = move_file(f, to, to_dir, new_name, &old);
 	unlock_two(from, to);
 	gb_file_unref(old);
 	if (!err) {
-		names_changed(from, name);
-		names_changed(to, new_name);
+		names_changed(from, from_dir, name);
+		names_changed(to, to_dir, new_name);
 	}
 	return err;
 }
@@ -230,7 +380,7 @@ int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job)
 	client_lock(job->c);
 	bool there = f->job == from;
 	client_unlock(job->c);
-	err = there ? move_file(f, from, job, GB_REQUESTS, &old) : -ENOENT;
+	err = there ? move_file(f, job, NULL, GB_REQUESTS, &old) : -ENOENT;
 	if (!err)
 		err = util_sync_dir(job->local->files_dir);
 	unlock_two(from, job);
@@ -269,7 +419,8 @@ static int copy_aside(int in, struct gb_job *job)
  * names of the same bytes than one that a program removes. */
 static int name_rejected(struct gb_file *f, struct gb_job *from, struct gb_job *job, bool copied)
 {
-	int dir = local_files_dir(job), at = local_dir(job), src = local_files_dir(from);
+	_cleanup_close_ int src = files_open_dir(from, f->parent);
+	int dir = local_files_dir(job), at = local_dir(job);
 
 	if (dir < 0 || at < 0 || src < 0)
 		return dir < 0 ? dir : at < 0 ? at : src;
@@ -286,7 +437,7 @@ int files_reject(struct gb_file *f, struct gb_job *job)
 
 	client_lock(job->c);
 	struct gb_job *from = f->job ? gb_job_ref(f->job) : NULL;
-	bool is_it = from == job && strcmp(f->name, GB_REJECTED) == 0;
+	bool is_it = from == job && !f->parent && strcmp(f->name, GB_REJECTED) == 0;
 	client_unlock(job->c);
 	if (!from)
 		return -ENOENT;
@@ -303,7 +454,8 @@ int files_reject(struct gb_file *f, struct gb_job *job)
 		old = files_find(job, GB_REJECTED);
 		if (old)
 			files_unlink(old);
-		files_link(job, STEAL_PTR(copy), true);
+		if (!(err = files_link(job, NULL, copy)))
+			copy = NULL;
 		client_unlock(job->c);
 	}
 	unlock_two(from, job);

@@ -202,22 +202,38 @@ void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime);
 /* ---- files of a job on the local disk ---------------------------------------- */
 
 /*
- * requests.jsonl and scratch files. A file keeps its number through renames; it
- * can be written while the job is a draft (scratch: always) and lives until it has
- * no name and no reference. Numbers start at 256 and are never used again.
+ * requests.jsonl, what composed drafts are made of, and scratch. A job's directory has
+ * one directory, inputs/, and below it whatever the user makes. A directory `dir` in
+ * the calls below is a file too; NULL is the job's own.
+ *
+ * What is sent (requests.jsonl, the parts of a composed draft) can be written while the
+ * job is a draft, scratch always. A file keeps its number through renames within its
+ * job and lives until it has no name and no reference. Numbers start at 256 and are
+ * never used again.
  */
+#define GB_FILE_NUMBER_MAX ((UINT32_C(1) << 25) - 1)
 #define GB_REQUESTS "requests.jsonl"
 #define GB_REJECTED "requests.jsonl.rejected"
 
 struct gb_file *gb_file_ref(struct gb_file *f);
 void gb_file_unref(struct gb_file *f);
-/* -EEXIST with excl, -EROFS for requests.jsonl when the job is no draft, … */
-int gb_file_create(
-	struct gb_job *job, const char *name, bool excl, struct gb_file **ret);
-struct gb_file *gb_file_by_name(struct gb_job *job, const char *name);
+/* -EEXIST with excl, -EPERM for requests.jsonl when the job is no draft, … */
+int gb_file_create(struct gb_job *job, struct gb_file *dir, const char *name, bool excl,
+	struct gb_file **ret);
+/* -EPERM at the top. */
+int gb_file_mkdir(
+	struct gb_job *job, struct gb_file *dir, const char *name, struct gb_file **ret);
+struct gb_file *gb_file_by_name(
+	struct gb_job *job, struct gb_file *dir, const char *name);
+bool gb_job_has_file(struct gb_job *job, struct gb_file *dir, const char *name);
 struct gb_file *gb_file_by_number(struct gb_job *job, uint32_t number);
-/* The first named file whose number is at least number. */
-struct gb_file *gb_file_next(struct gb_job *job, uint32_t number);
+/* The first named file of dir whose number is at least number. */
+struct gb_file *gb_file_next(struct gb_job *job, struct gb_file *dir, uint32_t number);
+bool gb_file_is_dir(const struct gb_file *f);
+/* Whether it is, or was made from, what was sent, and so can be written no more. */
+bool gb_file_is_fixed(struct gb_file *f);
+/* Whether it is part of a composed draft: below inputs/, prompt.txt, … */
+bool gb_file_is_part(struct gb_file *f);
 uint32_t gb_file_number(const struct gb_file *f);
 /* A copy of its present name into name (256 bytes); false when it has none. */
 bool gb_file_name(struct gb_file *f, char *name);
@@ -228,15 +244,20 @@ int gb_file_fd(struct gb_file *f);
 int gb_file_write(struct gb_file *f, const void *buf, size_t n, off_t off);
 int gb_file_truncate(struct gb_file *f, off_t size);
 int gb_file_set_times(struct gb_file *f, const struct timespec times[2]);
+/* Nobody has it open for writing any more. */
+void gb_file_settle(struct gb_file *f);
 /* Make its bytes and its name durable; may take long: answers through w. */
 int gb_file_sync(struct gb_file *f, struct gb_waiter *w);
-int gb_file_unlink(struct gb_job *job, const char *name);
-/* Rename within a job or between jobs, replacing; not for a rename that submits. */
-int gb_file_rename(struct gb_job *from, const char *name, struct gb_job *to,
-	const char *new_name, bool noreplace);
+int gb_file_unlink(struct gb_job *job, struct gb_file *dir, const char *name);
+int gb_file_rmdir(struct gb_job *job, struct gb_file *dir, const char *name);
+/* Rename within a job or between jobs, replacing as rename(2) does; not for a rename
+ * that submits. */
+int gb_file_rename(struct gb_job *from, struct gb_file *from_dir, const char *name,
+	struct gb_job *to, struct gb_file *to_dir, const char *new_name, bool noreplace);
 /* The writer was killed or failed: no close submits this content any more, until
- * it is cut to nothing, replaced, or submitted by rename or ctl. Remembered on
- * disk. why goes into `error`. */
+ * it is cut to nothing, replaced, or submitted by rename or ctl; part of a composed
+ * draft, it is not sent before it is cut to nothing, replaced or removed. Remembered
+ * on disk. why goes into `error`. */
 void gb_file_taint(struct gb_file *f, const char *why);
 bool gb_file_tainted(struct gb_file *f);
 /* Explain in `error` why a close did not submit (the draft stays a draft). */
@@ -253,12 +274,12 @@ enum gb_by { GB_BY_CLOSE, GB_BY_CTL };
  * looked at again by close until it changes: 0.
  * The caller has made sure that nobody can still write to the file. */
 int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w);
-/* The same for a rename of file `name` of `from` onto requests.jsonl of `job`. If
+/* The same for a rename of file `name` in `dir` of `from` onto requests.jsonl of `job`. If
  * the check refuses, or it fails before the create is intended, nothing is moved
  * and the bytes are kept as requests.jsonl.rejected too. Never -EINVAL,
  * -EOPNOTSUPP, -ENOSYS or -EXDEV: -EBADMSG instead. */
-int gb_submit_rename(
-	struct gb_job *from, const char *name, struct gb_job *job, struct gb_waiter *w);
+int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
+	struct gb_job *job, struct gb_waiter *w);
 /* Check the draft, send nothing. */
 int gb_check(struct gb_job *job, struct gb_waiter *w);
 int gb_cancel(struct gb_job *job, struct gb_waiter *w);

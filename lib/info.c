@@ -1,5 +1,6 @@
-#include "client.h"
+#include "composed.h"
 #include "errors.h"
+#include "files.h"
 
 #include <errno.h>
 #include <string.h>
@@ -33,23 +34,25 @@ static bool ends_in(const char *name, const char *end)
 
 /* Lock held. A draft without requests.jsonl has a file that was perhaps meant to be
  * it; its name into ret (256 bytes). */
-static bool mistaken(const struct gb_job *job, char *ret)
+static bool mistaken(struct gb_job *job, char *ret)
 {
+	const struct gb_file *f;
 	static const char *const ends[] = {".jsonl", ".ndjson", ".json"};
 
 	if (!job->local || !phase_is_draft(job_phase(job)) ||
-		files_has((struct gb_job *)job, GB_REQUESTS))
+		files_has(job, GB_REQUESTS))
 		return false;
-	for (const char *name = NULL; (name = files_next_name(job, name));)
+	for (uint32_t n = 0; (f = files_next(job, NULL, n)); n = f->number + 1)
 		for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-			if (name[0] != '.' && ends_in(name, ends[i])) {
-				snprintf(ret, 256, "%s", name);
+			if (f->name[0] != '.' && !f->is_dir && ends_in(f->name, ends[i]) &&
+				!composed_is_part(f->name)) {
+				snprintf(ret, 256, "%s", f->name);
 				return true;
 			}
 	return false;
 }
 
-static bool has_error(const struct gb_job *job)
+static bool has_error(struct gb_job *job)
 {
 	char name[256];
 

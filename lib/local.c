@@ -43,6 +43,7 @@ static struct local *local_new(const char *lid)
 		return NULL;
 	l->dir = l->files_dir = -1;
 	l->next_file = 256;
+	l->touches = 1;
 	snprintf(l->lid, sizeof(l->lid), "%s", lid);
 	pthread_mutex_init(&l->disk, NULL);
 	record_init(&l->rec);

@@ -44,6 +44,7 @@ struct record {
 	int phase;       /* enum phase */
 	bool own;        /* made by this state directory */
 	bool background; /* submitted with submit=background */
+	bool composed;   /* requests.jsonl is composed.jsonl, made of the draft's parts */
 	char *taint;     /* why no close may submit requests.jsonl */
 
 	char *origin;    /* what queued work is meant for … */
@@ -51,7 +52,7 @@ struct record {
 	char *session;   /* upload session: a secret */
 	int64_t sent_size; /* bytes being sent */
 	char *sent_stamp;/* which content the session is for */
-	char *source;    /* scratch file that the intent makes requests.jsonl */
+	char *source;    /* path of the file that the intent makes requests.jsonl */
 	char *mime;
 	char *input_file;/* "files/…" uploaded for this create */
 	char *stray;     /* earlier uploads of ours to delete, separated by blanks */

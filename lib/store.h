@@ -8,7 +8,9 @@
  *   STATE/history            the ledger, TSV; appended to
  *   STATE/jobs/LID/          a job with something local; LID: 16 hex digits
  *     journal                its record
- *     files/                 requests.jsonl and scratch, by name
+ *     files/                 requests.jsonl, inputs/ and scratch, by name; mode 0700:
+ *                            not whole
+ *     composed.jsonl         requests.jsonl of a composed job
  *     sent.jsonl             what is sent, where it differs from requests.jsonl
  *     job.json               the API's resource as last received
  *     results.jsonl[.map]    results brought home

@@ -24,6 +24,7 @@
 #include "client.h"
 #include "compose.h"
 #include "errors.h"
+#include "files.h"
 #include "scan.h"
 #include "submit.h"
 #include "upload.h"
@@ -168,18 +169,9 @@ static bool goes_inline(const struct submission *s)
 }
 
 /* The bytes are what a retry after a crash will send: they and their name first. */
-static int make_durable(struct submission *s, int in)
+static int make_durable(struct submission *s)
 {
-	struct gb_job *at = s->t->from ? s->t->from : s->job;
-	int dir, err;
-
-	if (fsync(in) < 0)
-		return -errno;
-	pthread_mutex_lock(&at->local->disk);
-	dir = local_files_dir(at);
-	err = dir < 0 ? dir : util_sync_dir(dir);
-	pthread_mutex_unlock(&at->local->disk);
-	return err;
+	return files_sync(s->t->from ? s->t->from : s->job, s->t->file);
 }
 
 static int step_check(struct submission *s)
@@ -188,7 +180,7 @@ static int step_check(struct submission *s)
 
 	if (in < 0)
 		return in;
-	if ((err = make_durable(s, in)))
+	if ((err = make_durable(s)))
 		return err;
 	err = scan_file(in, &s->t->cancel.set, &s->report);
 	if (!err && (err = scan_report_status(&s->report)))
@@ -251,9 +243,19 @@ static int enter_queue(struct submission *s)
 	return err;
 }
 
+/* Where the rename comes from, so that a start can do it again. */
+static void note_source(struct submission *s)
+{
+	char path[FILE_PATH_MAX];
+
+	client_lock(s->c);
+	if (s->t->file->job && !files_path(s->t->file, path))
+		record_set(&s->rec->source, path);
+	client_unlock(s->c);
+}
+
 static int step_begin(struct submission *s)
 {
-	char name[256];
 	struct stat st;
 	int err = gb_file_stat(s->t->file, &st);
 
@@ -273,8 +275,8 @@ static int step_begin(struct submission *s)
 	client_unlock(s->c);
 	if (s->t->again)
 		return 0;
-	if (s->t->from == s->job && gb_file_name(s->t->file, name))
-		set_text(s->job, &s->rec->source, name);
+	if (s->t->from == s->job)
+		note_source(s);
 	if (!s->t->background)
 		return enter(s->job, PHASE_UPLOADING);
 	err = enter_queue(s);

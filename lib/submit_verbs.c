@@ -80,8 +80,8 @@ out:
 	return err;
 }
 
-int gb_submit_rename(
-	struct gb_job *from, const char *name, struct gb_job *job, struct gb_waiter *w)
+int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
+	struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 
@@ -89,7 +89,7 @@ int gb_submit_rename(
 	int err = may_submit(job);
 	if (!err && from->local && from->local->task)
 		err = -EBUSY;
-	struct gb_file *f = err ? NULL : files_find(from, name);
+	struct gb_file *f = err ? NULL : files_find_in(from, dir, name);
 	if (f)
 		gb_file_ref(f);
 	client_unlock(c);
@@ -279,7 +279,7 @@ static void other_key(struct gb_job *job)
 static void finish_rename(struct gb_job *job)
 {
 	struct record *r = &job->local->rec;
-	struct gb_file *f = r->source ? files_find(job, r->source) : NULL;
+	struct gb_file *f = r->source ? files_by_path(job, r->source) : NULL;
 	enum phase since = r->background ? PHASE_UPLOADING : PHASE_SUBMITTING;
 
 	if (!r->source)

@@ -51,6 +51,7 @@ void task_disown(struct task *t)
 	if (!t->owns || !l || l->task != t)
 		return;
 	l->task = NULL;
+	l->gathering = false;
 	if (t->file)
 		t->file->held = false;
 }
@@ -76,11 +77,13 @@ static int own(struct task *t)
 {
 	struct local *l = t->job->local;
 
-	if (!l || l->task || (t->file && (t->file->held || t->file->writers)))
+	if (!l || l->task || (t->file && (t->file->held || t->file->writers)) ||
+		(t->gathers && l->writers))
 		return -EBUSY;
 	if (!t->job->in_tree)
 		return -ENOENT;
 	l->task = t;
+	l->gathering = t->gathers;
 	if (t->file)
 		t->file->held = true;
 	return 0;

@@ -56,7 +56,7 @@ static void put(struct gb_job *job, const char *name, const char *text)
 {
 	struct gb_file *f;
 
-	assert_int_equal(gb_file_create(job, name, false, &f), 0);
+	assert_int_equal(gb_file_create(job, NULL, name, false, &f), 0);
 	assert_int_equal(gb_file_write(f, text, strlen(text), 0), 0);
 	gb_file_unref(f);
 }
@@ -64,7 +64,7 @@ static void put(struct gb_job *job, const char *name, const char *text)
 static void expect(struct gb_job *job, const char *name, const char *text)
 {
 	char buf[256] = "";
-	struct gb_file *f = gb_file_by_name(job, name);
+	struct gb_file *f = gb_file_by_name(job, NULL, name);
 
 	assert_non_null(f);
 	assert_true(pread(gb_file_fd(f), buf, sizeof(buf) - 1, 0) >= 0);
@@ -136,20 +136,20 @@ static void test_files(void **state)
 	assert_int_equal(gb_draft_create(*state, "f", &job), 0);
 	assert_int_equal(gb_draft_create(*state, "g", &to), 0);
 	put(job, "one", "1");
-	assert_int_equal(gb_file_create(job, "one", true, &f), -EEXIST);
-	f = gb_file_by_name(job, "one");
+	assert_int_equal(gb_file_create(job, NULL, "one", true, &f), -EEXIST);
+	f = gb_file_by_name(job, NULL, "one");
 	uint32_t number = gb_file_number(f);
-	assert_int_equal(gb_file_rename(job, "one", job, "two", false), 0);
+	assert_int_equal(gb_file_rename(job, NULL, "one", job, NULL, "two", false), 0);
 	assert_int_equal(gb_file_number(f), number);
-	assert_null(gb_file_by_name(job, "one"));
+	assert_null(gb_file_by_name(job, NULL, "one"));
 	put(job, "one", "other");
-	assert_int_equal(gb_file_rename(job, "two", job, "one", true), -EEXIST);
-	assert_int_equal(gb_file_rename(job, "two", job, "one", false), 0);
+	assert_int_equal(gb_file_rename(job, NULL, "two", job, NULL, "one", true), -EEXIST);
+	assert_int_equal(gb_file_rename(job, NULL, "two", job, NULL, "one", false), 0);
 	expect(job, "one", "1");
-	assert_int_equal(gb_file_rename(job, "one", to, "moved", false), 0);
+	assert_int_equal(gb_file_rename(job, NULL, "one", to, NULL, "moved", false), 0);
 	expect(to, "moved", "1");
-	assert_int_equal(gb_file_unlink(to, "moved"), 0);
-	assert_int_equal(gb_file_unlink(to, "moved"), -ENOENT);
+	assert_int_equal(gb_file_unlink(to, NULL, "moved"), 0);
+	assert_int_equal(gb_file_unlink(to, NULL, "moved"), -ENOENT);
 	/* Still there for who holds it. */
 	char buf[2] = "";
 	assert_int_equal(pread(gb_file_fd(f), buf, 1, 0), 1);
@@ -189,13 +189,13 @@ static void test_taint_is_remembered(void **state)
 
 	assert_int_equal(gb_draft_create(*state, "t", &job), 0);
 	put(job, GB_REQUESTS, "{\"contents\":[]}\n");
-	struct gb_file *f = gb_file_by_name(job, GB_REQUESTS);
+	struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
 	gb_file_taint(f, "the writer was killed");
 	gb_file_unref(f);
 	gb_job_unref(job);
 	reopen(state);
 	job = gb_job_by_name(*state, "t");
-	f = gb_file_by_name(job, GB_REQUESTS);
+	f = gb_file_by_name(job, NULL, GB_REQUESTS);
 	assert_true(gb_file_tainted(f));
 	assert_int_equal(gb_submit(job, GB_BY_CLOSE, &w), 0);
 	assert_int_equal(gb_file_truncate(f, 0), 0);
@@ -219,7 +219,7 @@ static void test_remove_draft(void **state)
 	reopen(state);
 	job = gb_job_by_name(*state, "r");
 	assert_non_null(job);
-	assert_null(gb_file_by_name(job, "x"));
+	assert_null(gb_file_by_name(job, NULL, "x"));
 	gb_job_unref(job);
 }
 
