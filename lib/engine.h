@@ -133,12 +133,13 @@ int engine_timer(struct engine *e, double delay, void (*fn)(void *arg), void *ar
 /*
  * Blocking calls, for worker threads only (never a FUSE thread).
  *
- * A canceller lets another thread end a blocking call early: -ECANCELED. One
- * canceller may serve many calls one after the other; once set it stays set.
+ * A canceller lets another thread end blocking calls early: -ECANCELED. One
+ * canceller may serve many calls, also of several threads at the same time; once set
+ * it stays set.
  */
 struct canceller {
 	atomic_bool set;
-	struct call *call; /* under a lock of the engine module */
+	struct call *calls; /* under a lock of the engine module */
 };
 
 #define CANCELLER_INIT {0}

@@ -10,6 +10,7 @@ struct call {
 	struct transfer *t; /* NULL for a sleep */
 	bool done;
 	struct http_reply *reply;
+	struct call *next, **prev; /* of its canceller's */
 };
 
 static void call_done(void *arg, struct http_reply *reply)
@@ -35,8 +36,9 @@ void canceller_set(struct engine *e, struct canceller *c)
 {
 	pthread_mutex_lock(&e->call_lock);
 	atomic_store(&c->set, true);
-	if (c->call && c->call->t)
-		engine_abort(e, c->call->t);
+	for (struct call *call = c->calls; call; call = call->next)
+		if (call->t)
+			engine_abort(e, call->t);
 	pthread_cond_broadcast(&e->call_cond);
 	pthread_mutex_unlock(&e->call_lock);
 }
@@ -46,6 +48,22 @@ static int refuse(struct http_reply *reply, int err)
 	reply->err = err;
 	snprintf(reply->error, sizeof reply->error, "%s", strerror(-err));
 	return err;
+}
+
+static void call_link(struct canceller *c, struct call *call)
+{
+	call->next = c->calls;
+	call->prev = &c->calls;
+	if (call->next)
+		call->next->prev = &call->next;
+	c->calls = call;
+}
+
+static void call_unlink(struct call *call)
+{
+	*call->prev = call->next;
+	if (call->next)
+		call->next->prev = call->prev;
 }
 
 int engine_call(struct engine *e, const struct http_request *r, struct canceller *c,
@@ -63,11 +81,11 @@ int engine_call(struct engine *e, const struct http_request *r, struct canceller
 		return refuse(reply, err);
 	}
 	if (c)
-		c->call = &call;
+		call_link(c, &call);
 	while (!call.done)
 		pthread_cond_wait(&e->call_cond, &e->call_lock);
 	if (c)
-		c->call = NULL;
+		call_unlink(&call);
 	pthread_mutex_unlock(&e->call_lock);
 	return reply->err;
 }

@@ -94,6 +94,29 @@ static void test_cancel(void **state)
 	end(&f);
 }
 
+/* One canceller ends all that use it, whatever they do. */
+static void test_cancel_many(void **state)
+{
+	struct fixture f;
+	struct waiting w[4];
+	pthread_t threads[4];
+
+	begin(&f, slow_handler);
+	for (int i = 0; i < 4; i++) {
+		w[i] = (struct waiting){.f = &f, .r = get("/silent")};
+		pthread_create(&threads[i], NULL, i ? wait_call : wait_sleep, &w[i]);
+	}
+	await_requests(&f.server, 3);
+	canceller_set(f.engine, &f.cancel);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(w[i].result, -ECANCELED);
+		if (i)
+			http_reply_clear(&w[i].reply);
+	}
+	end(&f);
+}
+
 static void test_cancel_sleep(void **state)
 {
 	struct fixture f;
@@ -244,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_cancel_many),
 		cmocka_unit_test(test_cancel_sleep),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_timers),
