@@ -11,14 +11,16 @@
 
 #include "api_parse.h"
 #include "errors.h"
+#include "mime.h"
 #include "util.h"
 
 #define BREAKS_MAX 6
 #define RESTARTS_MAX 2 /* after a refusal that names no reason to hope */
 #define CONTROL_S 60.0
 #define STALL_S 120.0
-#define PROCESSING_S 300.0
-#define POLL_S 2.0
+#define PROCESSING_S 600.0
+#define POLL_FIRST_S 0.25
+#define POLL_LAST_S 8.0
 #define FALLBACK_MIME "text/plain"
 
 enum step { STEP_START, STEP_QUERY, STEP_SEND, STEP_DONE };
@@ -86,11 +88,18 @@ static bool about_mime(const struct api_error *e)
 	       strcasestr(e->text, "mime");
 }
 
-/* A refusal. MIME types are tried once more as plain text; else it is final, unless
- * a new session may help. */
+/* Whether it can be sent as plain text, which a picture is not. */
+static bool may_be_plain(const struct run *run)
+{
+	return strcmp(run->mime, FALLBACK_MIME) != 0 &&
+	       (strcmp(run->mime, "application/jsonl") == 0 || mime_is_text(run->mime));
+}
+
+/* A refusal. MIME types of texts are tried once more as plain text; else it is final,
+ * unless a new session may help. */
 static int refused(struct run *run, bool anew)
 {
-	if (about_mime(run->err) && strcmp(run->mime, FALLBACK_MIME) != 0) {
+	if (about_mime(run->err) && may_be_plain(run)) {
 		run->mime = FALLBACK_MIME;
 		return start_anew(run);
 	}
@@ -198,7 +207,7 @@ static bool take_file(struct run *run, const struct http_reply *reply)
 static int finished_nameless(struct run *run)
 {
 	fail(run, -EIO, "the API finished an upload without naming the file");
-	if (strcmp(run->mime, FALLBACK_MIME) != 0) {
+	if (may_be_plain(run)) {
 		run->mime = FALLBACK_MIME;
 		return start_anew(run);
 	}
@@ -333,11 +342,11 @@ static int step_send(struct run *run)
 
 /* ---- after  ---- */
 
-/* Text is ready at once; should it not be, wait for it. */
+/* Text is ready at once; videos are not: wait for them. */
 static int await_active(struct run *run)
 {
 	_cleanup_free_ char *name = strdup(run->file->name);
-	double end = util_now() + PROCESSING_S;
+	double end = util_now() + PROCESSING_S, pause = POLL_FIRST_S;
 
 	while (name && !run->file->active && !run->file->failed) {
 		struct api_file now;
@@ -345,8 +354,9 @@ static int await_active(struct run *run)
 		if (util_now() > end)
 			return fail(run, -ETIMEDOUT,
 				"the API is still processing the uploaded file");
-		if (engine_sleep(run->e, POLL_S, run->c) < 0)
+		if (engine_sleep(run->e, pause, run->c) < 0)
 			return fail(run, -ECANCELED, NULL);
+		pause = pause < POLL_LAST_S ? 2 * pause : POLL_LAST_S;
 		api_error_clear(run->err);
 		if (api_file_get(run->e, name, run->c, &now, run->err) == 0) {
 			api_file_clear(run->file);

@@ -7,8 +7,8 @@
  * Uploading is safe to repeat: a stray file costs nothing and dies in 48 h.
  *
  * One long piece is sent ("upload, finalize"); after a break the server is asked
- * how much it has and the rest is sent. A MIME type that is refused is tried once
- * more as text/plain (docs/api-facts.md, "Upload").
+ * how much it has and the rest is sent. The MIME type of a text that is refused is
+ * tried once more as text/plain (docs/api-facts.md, "Upload").
  */
 #ifndef GB_UPLOAD_H
 #define GB_UPLOAD_H
@@ -18,7 +18,7 @@
 struct upload {
 	int fd;              /* read with pread; the caller keeps it open */
 	int64_t size;
-	const char *mime;    /* "application/jsonl" */
+	const char *mime;    /* "application/jsonl", "image/png", … */
 	const char *display; /* display name of the file */
 	char session[1024];  /* "": start anew; else go on with this one */
 	/* A session was started (url "" : the old one is dead). Runs on the calling

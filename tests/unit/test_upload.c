@@ -53,6 +53,7 @@ struct service {
 	char *data;
 	int64_t have, size;
 	char mime[64];
+	const char *sent_as; /* NULL: application/jsonl */
 	char session[1024]; /* as the caller was told */
 	int sessions, gets;
 	int64_t progress;
@@ -266,7 +267,7 @@ static int run(struct service *s, const char *session, struct api_error *err)
 	struct upload u = {
 		.fd = payload(s->size),
 		.size = s->size,
-		.mime = "application/jsonl",
+		.mime = s->sent_as ? s->sent_as : "application/jsonl",
 		.display = "some \"name\"",
 		.on_session = on_session,
 		.on_progress = on_progress,
@@ -359,6 +360,28 @@ static void test_mime_fallback(void **state)
 	/* Only once. */
 	check((int[]){GOOD, MIME, GOOD, MIME, END}, -EINVAL, 2, 4);
 	check((int[]){MIME, END}, 0, 1, 3);
+}
+
+/* A picture is no text, and is not sent as one. */
+static void test_mime_of_media(void **state)
+{
+	static const int refused[] = {GOOD, MIME, END}, nameless[] = {GOOD, NAMELESS, NAMELESS, END};
+	struct service s;
+	struct api_error err;
+
+	begin(&s, refused, 1000);
+	s.sent_as = "image/png";
+	assert_int_equal(run(&s, "", &err), -EINVAL);
+	assert_int_equal(s.sessions, 1);
+	assert_string_equal(s.mime, "image/png");
+	api_error_clear(&err);
+	end(&s);
+	begin(&s, nameless, 1000);
+	s.sent_as = "image/png";
+	assert_int_equal(run(&s, "", &err), 0);
+	assert_string_equal(s.mime, "image/png");
+	api_error_clear(&err);
+	end(&s);
 }
 
 static void test_nameless(void **state)
@@ -520,6 +543,7 @@ int main(void)
 		cmocka_unit_test(test_lost_answer),
 		cmocka_unit_test(test_dead_session),
 		cmocka_unit_test(test_mime_fallback),
+		cmocka_unit_test(test_mime_of_media),
 		cmocka_unit_test(test_nameless),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_processing),
