@@ -19,6 +19,7 @@
 #define FETCH_STALL_S 90.0
 #define CREATE_S 900.0
 #define MODEL_PAGES 20
+#define FILE_PAGES 20
 #define MODELS_MAX (1 << 20) /* bytes of names */
 #define PAGE_MAX ((size_t)8 << 20)
 #define PATH_SIZE 256
@@ -506,6 +507,44 @@ int api_file_get(struct engine *e, const char *file, struct canceller *c,
 	parsed = api_file_parse(reply.body, reply.body_len, ret);
 	http_reply_clear(&reply);
 	return parsed < 0 ? broken(err, parsed) : 0;
+}
+
+static int files_page(struct engine *e, struct canceller *c, char **token,
+	int64_t *ret_bytes, struct api_error *err)
+{
+	struct http_reply reply;
+	char *next = NULL;
+	int r = call_page(e, "/v1beta/files?pageSize=100", *token, c, &reply, err);
+
+	if (r < 0)
+		return r;
+	r = api_files_parse(reply.body, reply.body_len, *token, ret_bytes, &next);
+	http_reply_clear(&reply);
+	if (r < 0)
+		return broken(err, r);
+	free(*token);
+	*token = next;
+	return 0;
+}
+
+int api_files_used(struct engine *e, struct canceller *c, int64_t *ret, bool *ret_whole,
+	struct api_error *err)
+{
+	_cleanup_free_ char *token = NULL;
+	int64_t sum = 0;
+
+	*err = (struct api_error){.retry = -1};
+	for (int i = 0; i < FILE_PAGES && (i == 0 || token); i++) {
+		int64_t page = 0;
+		int r = files_page(e, c, &token, &page, err);
+
+		if (r < 0)
+			return r;
+		sum = page > INT64_MAX - sum ? INT64_MAX : sum + page;
+	}
+	*ret = sum;
+	*ret_whole = !token;
+	return 0;
 }
 
 int api_download_request(const char *file, bool other, char *path, size_t path_size,

@@ -118,6 +118,7 @@ struct api_file {
 	char *name; /* "files/…" */
 	char *uri, *mime;
 	int64_t size; /* -1: not told */
+	char sha256[65]; /* lower-case hex; "": not told, or not understood */
 	struct timespec expires;
 	bool active, failed; /* state ACTIVE (or none), FAILED */
 };
@@ -126,6 +127,11 @@ int api_file_parse(const char *text, size_t n, struct api_file *ret);
 /* 400 for long ids is normal for outputs: -EINVAL. One try. */
 int api_file_get(struct engine *e, const char *file, struct canceller *c,
 	struct api_file *ret, struct api_error *err);
+
+/* Bytes of all files that were uploaded to the project, as far as *ret_whole says: at
+ * most 20 pages of 100 are read. Output files do not count. */
+int api_files_used(struct engine *e, struct canceller *c, int64_t *ret, bool *ret_whole,
+	struct api_error *err);
 
 /* Fill in a request (all of *r: set callbacks after) for the bytes of an output file;
  * range as in Range ("0-", …) or NULL. There are two paths to it; other picks the

@@ -481,6 +481,55 @@ int api_models_parse(const char *text, size_t n, FILE *names, char **ret_next)
 
 /* ---- files  ---- */
 
+static int base64_digit(char c)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* The length, or 0 when it is no base64 or more than size bytes. */
+static size_t base64_decode(const char *text, uint8_t *ret, size_t size)
+{
+	size_t digits = strcspn(text, "="), n = 0;
+	uint32_t bits = 0;
+
+	if (strspn(text + digits, "=") != strlen(text + digits) ||
+		digits * 6 / 8 > size)
+		return 0;
+	for (size_t i = 0; i < digits; i++) {
+		int d = base64_digit(text[i]);
+
+		if (d < 0)
+			return 0;
+		bits = bits << 6 | (uint32_t)d;
+		if (i % 4)
+			ret[n++] = (uint8_t)(bits >> (6 - i % 4 * 2));
+	}
+	return n;
+}
+
+/* Base64 of the digest, or of its hexadecimal text. */
+static void sha256_from_json(const json_t *obj, char ret[65])
+{
+	const char *text = api_field_text(obj, "sha256Hash");
+	uint8_t bytes[64];
+	size_t n = text ? base64_decode(text, bytes, sizeof bytes) : 0;
+
+	ret[0] = '\0';
+	for (size_t i = 0; n == 64 && i < 64; i++) {
+		if (!isxdigit(bytes[i]))
+			n = 0;
+		bytes[i] = (uint8_t)tolower(bytes[i]);
+	}
+	if (n == 64)
+		snprintf(ret, 65, "%.64s", (const char *)bytes);
+	for (size_t i = 0; n == 32 && i < 32; i++)
+		snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+}
+
 static void file_from_json(const json_t *obj, struct api_file *f)
 {
 	const char *state = api_field_text(obj, "state");
@@ -488,6 +537,7 @@ static void file_from_json(const json_t *obj, struct api_file *f)
 	f->uri = dup_or_null(api_field_text(obj, "uri"));
 	f->mime = dup_or_null(api_field_text(obj, "mimeType"));
 	f->size = api_field_count(obj, "sizeBytes", -1);
+	sha256_from_json(obj, f->sha256);
 	f->expires = field_time(obj, "expirationTime");
 	f->failed = state && strcmp(state, "FAILED") == 0;
 	f->active = !state || strcmp(state, "PROCESSING") != 0;
@@ -507,6 +557,31 @@ int api_file_parse(const char *text, size_t n, struct api_file *ret)
 		file_from_json(obj, &f);
 		*ret = f;
 		r = 0;
+	}
+	json_decref(root);
+	return r;
+}
+
+int api_files_parse(
+	const char *text, size_t n, const char *asked, int64_t *ret_bytes, char **ret_next)
+{
+	json_t *root = api_json(text, n), *list = api_field(root, "files"), *f;
+	int64_t sum = 0;
+	size_t i;
+	int r = json_is_object(root) && (!list || json_is_array(list)) ? 0 : -EPROTO;
+
+	json_array_foreach(list, i, f)
+	{
+		const char *source = api_field_text(f, "source");
+		int64_t size = api_field_count(f, "sizeBytes", 0);
+		bool output = source && strcmp(source, "GENERATED") == 0;
+
+		if (!output && size > 0 && size < INT64_MAX / 1024 - sum)
+			sum += size;
+	}
+	if (r == 0) {
+		*ret_bytes = sum;
+		*ret_next = api_next_token(root, asked);
 	}
 	json_decref(root);
 	return r;

@@ -32,6 +32,11 @@ int api_page_parse(
  * models to `names`; *ret_next is the next token (malloc'ed) or NULL. */
 int api_models_parse(const char *text, size_t n, FILE *names, char **ret_next);
 
+/* One page of the list of files: how many bytes were uploaded, and the next token
+ * (malloc'ed) or NULL. asked is the token of the request. -EPROTO: no list. */
+int api_files_parse(const char *text, size_t n, const char *asked, int64_t *ret_bytes,
+	char **ret_next);
+
 /* A page token, malloc'ed; NULL: none, or unusable. */
 char *api_next_token(const json_t *page, const char *asked);
 

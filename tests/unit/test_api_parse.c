@@ -323,6 +323,61 @@ static void test_file(void **state)
 		api_file_parse("{\"file\":{\"name\":\"f\"}}", 21, &f), -EPROTO);
 }
 
+/* Base64 of the hex text as the service sends it, or of the digest itself. */
+static void test_file_digest(void **state)
+{
+#define ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+	static const struct {
+		const char *base64, *hex;
+	} digests[] = {
+		{"YmE3ODE2YmY4ZjAxY2ZlYTQxNDE0MGRlNWRhZTIyMjNiMDAzNjFhMzk2MTc3YTljYjQxMGZmNjFm"
+		 "MjAwMTVhZA==",
+			ABC},
+		{"QkE3ODE2YmY4ZjAxY2ZlYTQxNDE0MGRlNWRhZTIyMjNiMDAzNjFhMzk2MTc3YTljYjQxMGZmNjFm"
+		 "MjAwMTVhZA",
+			ABC},
+		{"ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=", ABC},
+		{"ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFQ==", ""},
+		{"ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=x", ""},
+		{"ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0=", ""},
+		{"", ""},
+		{"====", ""},
+		{"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+		 "eHh4eHh4eA==",
+			""},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(digests); i++) {
+		_cleanup_free_ char *text = util_format(
+			"{\"name\":\"files/a\",\"sha256Hash\":\"%s\"}", digests[i].base64);
+		struct api_file f;
+
+		assert_int_equal(api_file_parse(text, strlen(text), &f), 0);
+		assert_string_equal(f.sha256, digests[i].hex);
+		api_file_clear(&f);
+	}
+}
+
+static void test_files(void **state)
+{
+	static const char text[] =
+		"{\"files\":[{\"name\":\"files/a\",\"sizeBytes\":\"100\"},{\"sizeBytes\":20},"
+		"{\"sizeBytes\":\"7\",\"source\":\"GENERATED\"},{\"sizeBytes\":\"-5\"},{},[],"
+		"{\"sizeBytes\":\"9223372036854775807\"}],\"nextPageToken\":\"t\"}";
+	int64_t bytes = -1;
+	char *next = NULL;
+
+	assert_int_equal(api_files_parse(text, strlen(text), NULL, &bytes, &next), 0);
+	assert_int_equal(bytes, 120);
+	assert_string_equal(next, "t");
+	free(next);
+	assert_int_equal(api_files_parse("{}", 2, NULL, &bytes, &next), 0);
+	assert_int_equal(bytes, 0);
+	assert_null(next);
+	assert_int_equal(api_files_parse("{\"files\":1}", 11, NULL, &bytes, &next), -EPROTO);
+	assert_int_equal(api_files_parse("[]", 2, NULL, &bytes, &next), -EPROTO);
+}
+
 static void test_deep(void **state)
 {
 	size_t n = 3000000;
@@ -347,6 +402,8 @@ int main(void)
 		cmocka_unit_test(test_page),
 		cmocka_unit_test(test_models),
 		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_file_digest),
+		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_deep),
 	};
 
