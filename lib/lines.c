@@ -5,13 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "uris.h"
 #include "util.h"
 
 /* Small enough to stay in the processor's cache between pread and the look. */
 #define BUFFER_SIZE (256 * 1024)
 
 /* What the name just read announces. */
-enum member { OTHER, KEY, REQUEST, CONTENTS, FILE_URI };
+enum member { OTHER, KEY, REQUEST, CONTENTS, FILE_DATA, FILE_URI };
 
 /* What has been seen on a line. */
 enum {
@@ -105,6 +106,25 @@ static void on_top_name(struct lines *l, const char *text, size_t len)
 	keyhash_init(&l->hash, l->seed);
 }
 
+/* Whether the innermost bracket is an object that uris.h is about. */
+static bool in_file_data(const struct lines *l)
+{
+	unsigned depth = l->tok.depth;
+
+	return l->file_data[depth / 64] >> (depth % 64) & 1;
+}
+
+static void set_file_data(struct lines *l, bool is)
+{
+	unsigned depth = l->tok.depth;
+	uint64_t bit = UINT64_C(1) << (depth % 64);
+
+	if (is)
+		l->file_data[depth / 64] |= bit;
+	else
+		l->file_data[depth / 64] &= ~bit;
+}
+
 static void on_name(struct lines *l)
 {
 	size_t len;
@@ -112,28 +132,15 @@ static void on_name(struct lines *l)
 
 	l->member = OTHER;
 	l->tok.want = false;
-	if (is(text, len, "file_uri") || is(text, len, "fileUri")) {
+	if (is(text, len, "file_data") || is(text, len, "fileData")) {
+		l->member = FILE_DATA;
+	} else if (in_file_data(l) &&
+		   (is(text, len, "file_uri") || is(text, len, "fileUri"))) {
 		l->member = FILE_URI;
 		l->tok.want = true;
 	} else if (l->tok.depth == 1) {
 		on_top_name(l, text, len);
 	}
-}
-
-/* RFC 3986: a letter, then letters, digits, "+", "-", ".", then a colon. */
-static bool has_scheme(const char *text, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		char c = text[i], lower = (char)(c | 0x20);
-		bool letter = lower >= 'a' && lower <= 'z';
-		bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-
-		if (!letter && (i == 0 || !other))
-			break;
-	}
-	return i > 0 && i < len && text[i] == ':';
 }
 
 static void on_string(struct lines *l)
@@ -149,7 +156,8 @@ static void on_string(struct lines *l)
 		l->seen |= KEY_IS_STRING;
 	} else if (l->member == FILE_URI) {
 		text = whole_text(l, &len);
-		l->line.loose_uris += !has_scheme(text, len);
+		l->line.uris++;
+		l->line.loose_uris += !uris_has_scheme(text, len);
 	}
 	l->member = OTHER;
 }
@@ -166,6 +174,7 @@ static void on_open(struct lines *l)
 {
 	uint64_t at = jtok_offset(&l->tok) - 1;
 
+	set_file_data(l, l->member == FILE_DATA && jtok_in_object(&l->tok));
 	if (l->tok.depth == 1)
 		l->line.start = at;
 	else if (l->member == REQUEST && jtok_in_object(&l->tok)) {

@@ -46,7 +46,7 @@ struct line {
 	uint64_t key_start, key_end; /* KEYED: the string with its quotes */
 	uint64_t request_start, request_end; /* KEYED, NO_KEY: the object */
 	struct keypair hash;                 /* KEYED: of the unescaped key */
-	unsigned loose_uris; /* file_uri or fileUri strings without a scheme */
+	unsigned uris, loose_uris; /* of files (uris.h); those without a scheme */
 	bool cr;             /* the line ended in CR LF */
 	bool lf;             /* the line ended in LF: false only for the last */
 	const char *reason;  /* BAD: static text */
@@ -70,6 +70,8 @@ struct lines {
 	/* The beginning of a name or URI that came in parts. */
 	char name[LINES_NAME_MAX];
 	size_t name_len;
+	uint64_t file_data[(JTOK_DEPTH_MAX + 64) / 64]; /* bit d: the object at depth d
+							   is the value of file_data */
 };
 
 void lines_init(struct lines *l, struct keyseed seed, lines_fn each, void *arg);

@@ -63,6 +63,7 @@ static int on_line(void *arg, const struct line *line)
 	r->keyed += line->kind == LINE_KEYED;
 	r->no_key += line->kind == LINE_NO_KEY;
 	r->bare += line->kind == LINE_BARE;
+	r->uris += line->uris;
 	r->loose_uris += line->loose_uris;
 	s->object_bytes += line->end - line->start + 1;
 	if (s->object_bytes > SCAN_SEND_MAX)

@@ -50,8 +50,9 @@ struct scan_report {
 	bool too_big;
 	uint64_t file_size; /* bytes read */
 	uint64_t send_size; /* exact, if the file is good: see compose_file */
-	/* file_uri and fileUri strings without a scheme, to be uploaded first. */
-	uint64_t loose_uris;
+	/* Strings that name files (uris.h), and those of them without a scheme: files of
+	 * the draft, to be uploaded first. */
+	uint64_t uris, loose_uris;
 	/* Bad lines: how many, and the first of them in order. Where keys repeat in
 	 * more than SCAN_BAD_MAX lines the total rests on 64 bits of hash. */
 	uint64_t bad_total;

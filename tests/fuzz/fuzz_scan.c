@@ -2,7 +2,8 @@
  *
  * Checked: each line is what jansson and the rules say it is; the report is the same
  * however the file is cut into pieces; as many keys repeat as a plain comparison
- * finds; what is composed of a good file is clean, as long as was said, and JSON. */
+ * finds; what is composed of a good file is clean, as long as was said, and JSON; files
+ * that it names are found as often as counted, and replaced make good lines still. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "compose.h"
 #include "lines.h"
 #include "scan.h"
+#include "uris.h"
 #include "util.h"
 
 #define LINES_MAX 4096
@@ -239,6 +241,48 @@ static void check_inline(int fd, const struct scan_report *report)
 	free(elements);
 }
 
+static int count_uri(void *arg, const struct uris_found *found)
+{
+	uint64_t *counts = arg;
+
+	check(found->line > 0 && strlen(found->text) <= URIS_TEXT_MAX, "found");
+	counts[0]++;
+	counts[1] += found->odd;
+	return 0;
+}
+
+static const struct uris_new *any(void *arg, const char *text)
+{
+	static const struct uris_new other = {"https://host/files/other", "a/b"};
+
+	return &other;
+}
+
+static int expect_other(void *arg, const struct uris_found *found)
+{
+	check(found->odd || strcmp(found->text, "https://host/files/other") == 0, "other");
+	return 0;
+}
+
+static void check_uris(int fd, const struct scan_report *report)
+{
+	int out = memfd_create("out", MFD_CLOEXEC);
+	uint64_t counts[2] = {0};
+	struct scan_report again;
+	off_t size = 0;
+
+	check(uris_each(fd, NULL, count_uri, counts) == 0, "uris");
+	check(counts[0] == report->uris, "number of uris");
+	check(uris_replace(fd, out, NULL, any, NULL, &size) == 0, "replace");
+	check(lseek(out, 0, SEEK_END) == size, "size replaced");
+	check(scan_file(out, NULL, &again) == 0, "scan replaced");
+	check(scan_report_status(&again) == 0, "replaced is good");
+	check(again.requests == report->requests && again.uris == report->uris,
+		"replaced is the same");
+	check(uris_each(out, NULL, expect_other, NULL) == 0, "replaced uris");
+	close(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static struct seen seen;
@@ -269,6 +313,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	free(text);
 	if (scan_report_status(&report) == 0) {
 		check_composed(fd, &report);
+		check_uris(fd, &report);
 		if (known)
 			check_inline(fd, &report);
 	}

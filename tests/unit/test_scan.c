@@ -453,21 +453,28 @@ static void test_loose_uris(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(uris); i++)
 		for (int camel = 0; camel < 2; camel++) {
 			_cleanup_free_ char *text =
-				util_format("{\"request\":{\"p\":[{\"d\":{\"%s\":\"%"
+				util_format("{\"request\":{\"p\":[{\"%s\":{\"%s\":\"%"
 					    "s\"}},\"x\"]}}\n",
+					camel ? "fileData" : "file_d\\u0061ta",
 					camel ? "fileUri" : "file_uri", uris[i].uri);
 			struct scan_report r = scan_text(text);
 
 			assert_int_equal(scan_report_status(&r), 0);
-			if (r.loose_uris != uris[i].loose)
+			if (r.loose_uris != uris[i].loose || r.uris != 1)
 				fail_msg("%s", text);
 			scan_pieces(text, strlen(text), 9, 9, &r);
 			if (r.loose_uris != uris[i].loose)
 				fail_msg("%s", text);
 		}
-	assert_int_equal(scan_text("{\"request\":{\"file_uri\":1,\"a\":[\"x\"],"
-				   "\"fileUri\":[\"x\",{\"a\":\"x\"}]}}\n")
-				 .loose_uris,
+	assert_int_equal(scan_text("{\"request\":{\"fileData\":{\"file_uri\":1,\"a\":[\"x\"],"
+				   "\"fileUri\":[\"x\",{\"a\":\"x\"}]}}}\n")
+				 .uris,
+		0);
+	/* Elsewhere it is something else. */
+	assert_int_equal(scan_text("{\"request\":{\"file_uri\":\"a\",\"file_data\":[{"
+				   "\"file_uri\":\"a\"}],\"fileData\":{\"a\":{\"fileUri\":"
+				   "\"a\"}},\"b\":[{\"fileUri\":\"a\"}]}}\n")
+				 .uris,
 		0);
 	assert_int_equal(scan_text("{\"request\":{\"a\":[{\"file_uri\":1},\"x\"],"
 				   "\"b\":{\"file_uri\":{}},\"c\":\"x\"}}\n")

@@ -1,0 +1,450 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "registry.h"
+
+#define ORIGIN "https://h"
+#define KEY "0123456789abcdef"
+#define A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define LID1 "1111111111111111"
+#define LID2 "2222222222222222"
+#define HOUR 3600
+
+static const struct content a = {A, "image/png", ORIGIN, KEY, 10},
+			    b = {B, "image/png", ORIGIN, KEY, 20},
+			    a_text = {A, "text/plain", ORIGIN, KEY, 10},
+			    a_other_key = {A, "image/png", ORIGIN, "x", 10};
+
+struct fixture {
+	char dir[64];
+	struct store store;
+	struct registry *r;
+	bool damaged;
+	const char *gone; /* a LID that is not known */
+};
+
+static bool known(void *arg, const char *lid)
+{
+	struct fixture *f = arg;
+
+	return !f->gone || strcmp(f->gone, lid) != 0;
+}
+
+static void reopen(struct fixture *f)
+{
+	registry_close(f->r);
+	f->r = NULL;
+	assert_int_equal(registry_open(&f->store, known, f, &f->r, &f->damaged), 0);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+
+	strcpy(f->dir, "/tmp/gb_test_registry.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	f->store.state = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	reopen(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	registry_close(f->r);
+	close(f->store.state);
+	assert_int_equal(util_remove_tree(AT_FDCWD, f->dir), 0);
+	free(f);
+	return 0;
+}
+
+static time_t in(double hours)
+{
+	return time(NULL) + (time_t)(hours * HOUR);
+}
+
+static void add(struct fixture *f, const struct content *c, const char *id,
+	double hours, const char *lid)
+{
+	char file[64], uri[128];
+	struct placed p = {file, uri, "image/png", in(hours)};
+
+	snprintf(file, sizeof file, "files/%s", id);
+	snprintf(uri, sizeof uri, ORIGIN "/v1beta/files/%s", id);
+	assert_int_equal(registry_add(f->r, c, &p, lid, "inputs/cat 1.png"), 0);
+}
+
+/* The file that is taken for c, "" for none. */
+static const char *take(
+	struct fixture *f, const struct content *c, double hours, const char *lid)
+{
+	static char file[64];
+	struct placed p;
+	int err = registry_take(f->r, c, in(hours), lid, "cat.png", &p);
+
+	if (err) {
+		assert_int_equal(err, -ENOENT);
+		return "";
+	}
+	assert_string_equal(p.mime, "image/png");
+	assert_true(registry_uri_valid(p.uri, p.file, ORIGIN));
+	snprintf(file, sizeof file, "%s", p.file);
+	placed_clear(&p);
+	return file;
+}
+
+static const char *idle(struct fixture *f)
+{
+	static char file[64];
+	_cleanup_free_ char *got = registry_next_idle(f->r, ORIGIN, KEY);
+
+	snprintf(file, sizeof file, "%s", got ? got : "");
+	return file;
+}
+
+static void test_content(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, &a, "one", 48, LID1);
+	for (int again = 0; again < 2; again++) {
+		assert_string_equal(take(f, &a, 40, LID1), "files/one");
+		assert_string_equal(take(f, &a, 49, LID1), "");
+		assert_string_equal(take(f, &b, 0, LID1), "");
+		assert_string_equal(take(f, &a_text, 0, LID1), "");
+		assert_string_equal(take(f, &a_other_key, 0, LID1), "");
+		reopen(f);
+		assert_false(f->damaged);
+	}
+	/* The newest is given. */
+	add(f, &a, "two", 48, LID1);
+	assert_string_equal(take(f, &a, 40, LID1), "files/two");
+	reopen(f);
+	assert_string_equal(take(f, &a, 40, LID1), "files/two");
+}
+
+static void test_holders(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, &a, "one", 48, LID1);
+	add(f, &b, "two", 48, LID1);
+	assert_string_equal(take(f, &a, 40, LID2), "files/one");
+	assert_true(registry_holds(f->r, LID1));
+	assert_string_equal(idle(f), "");
+	registry_end(f->r, LID1);
+	assert_false(registry_holds(f->r, LID1));
+	reopen(f);
+	assert_false(registry_holds(f->r, LID1));
+	assert_true(registry_holds(f->r, LID2));
+	/* Only what nobody holds, once, and never to anybody else meanwhile. */
+	assert_string_equal(idle(f), "files/two");
+	assert_string_equal(idle(f), "");
+	assert_string_equal(take(f, &b, 0, LID2), "");
+	registry_deleted(f->r, "files/two", true);
+	assert_string_equal(take(f, &b, 0, LID2), "");
+	registry_forget(f->r, LID2);
+	assert_string_equal(idle(f), "files/one");
+	registry_deleted(f->r, "files/one", false);
+	/* It is still there: for who needs it, or to be deleted later. */
+	assert_string_equal(take(f, &a, 40, LID2), "files/one");
+	registry_end(f->r, LID2);
+	reopen(f);
+	assert_string_equal(idle(f), "files/one");
+	/* Not with another key. */
+	reopen(f);
+	assert_null(registry_next_idle(f->r, ORIGIN, "x"));
+	assert_null(registry_next_idle(f->r, "https://other", KEY));
+}
+
+static void test_lookup(void **state)
+{
+	struct fixture *f = *state;
+	char sha[65];
+	char *copies, *mime;
+	time_t until;
+
+	add(f, &a, "one", 48, LID1);
+	assert_string_equal(take(f, &a, 40, LID2), "files/one");
+	registry_end(f->r, LID1);
+	registry_end(f->r, LID2);
+	assert_string_equal(idle(f), "files/one");
+	registry_deleted(f->r, "files/one", true);
+	reopen(f);
+	assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, KEY,
+				 sha, &mime, &copies, &until),
+		0);
+	assert_string_equal(sha, A);
+	assert_string_equal(mime, "image/png");
+	assert_non_null(strstr(copies, LID1 " inputs/cat 1.png\n"));
+	assert_non_null(strstr(copies, LID2 " cat.png\n"));
+	assert_int_equal(until, 0);
+	free(copies);
+	free(mime);
+	assert_int_equal(
+		registry_hold(f->r, ORIGIN "/v1beta/files/one", LID2, "x"), -ENOENT);
+	/* Almost ours. */
+	static const char *const others[] = {ORIGIN "/v1beta/files/other",
+		"https://x/files/one", "files/one", "", "/",
+		ORIGIN "/v1beta/files/one/"};
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_int_equal(registry_lookup(f->r, others[i], ORIGIN, KEY, sha,
+					 &mime, &copies, &until),
+			-ENOENT);
+	/* With its last copy it is forgotten. */
+	f->gone = LID1;
+	registry_forget(f->r, LID2);
+	reopen(f);
+	assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, KEY,
+				 sha, &mime, &copies, &until),
+		-ENOENT);
+}
+
+static void test_lives(void **state)
+{
+	struct fixture *f = *state;
+	char sha[65];
+	char *copies, *mime;
+	time_t until;
+
+	add(f, &a, "one", 48, LID1);
+	add(f, &b, "old", -24 * 31, LID1);
+	assert_int_equal(registry_hold(f->r, ORIGIN "/v1beta/files/one", LID2, "x"), 0);
+	assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, KEY,
+				 sha, &mime, &copies, &until),
+		0);
+	assert_true(until > in(47));
+	free(copies);
+	free(mime);
+	assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, "x",
+				 sha, &mime, &copies, &until),
+		0);
+	assert_int_equal(until, 0);
+	free(copies);
+	free(mime);
+	/* What the API says that it has not is gone for all. */
+	assert_int_equal(registry_doubt(f->r, LID2), 1);
+	assert_string_equal(take(f, &a, 0, LID1), "");
+	reopen(f);
+	assert_string_equal(take(f, &a, 0, LID1), "");
+	assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/old", ORIGIN, KEY,
+				 sha, &mime, &copies, &until),
+		-ENOENT);
+}
+
+static void test_sessions(void **state)
+{
+	struct fixture *f = *state;
+	char *url;
+
+	assert_null(registry_session(f->r, &a));
+	assert_int_equal(registry_keep_session(f->r, &a, "https://h/u?id=1"), 0);
+	assert_int_equal(registry_keep_session(f->r, &a, "https://h/u?id=2"), 0);
+	assert_int_equal(registry_keep_session(f->r, &b, "https://h/u?id=3"), 0);
+	assert_int_equal(registry_keep_session(f->r, &b, NULL), 0);
+	reopen(f);
+	url = registry_session(f->r, &a);
+	assert_string_equal(url, "https://h/u?id=2");
+	free(url);
+	assert_null(registry_session(f->r, &b));
+	assert_null(registry_session(f->r, &a_other_key));
+	/* An upload that has ended needs none. */
+	add(f, &a, "one", 48, LID1);
+	assert_null(registry_session(f->r, &a));
+	reopen(f);
+	assert_null(registry_session(f->r, &a));
+}
+
+static char *log_text(struct fixture *f, size_t *ret_len)
+{
+	char *text;
+
+	assert_int_equal(
+		util_read_file(f->store.state, "attachments", 1 << 20, &text, ret_len),
+		0);
+	return text;
+}
+
+static void set_log(struct fixture *f, const void *text, size_t n)
+{
+	assert_int_equal(
+		util_write_file(f->store.state, "attachments", text, n, false), 0);
+}
+
+/* Whatever byte is damaged: what is believed was written, and the rest stays. */
+static void test_damage(void **state)
+{
+	struct fixture *f = *state;
+	size_t n;
+
+	add(f, &a, "one", 48, LID1);
+	add(f, &b, "two", 48, LID1);
+	_cleanup_free_ char *good = log_text(f, &n);
+	_cleanup_free_ char *bad = malloc(n);
+	for (size_t i = 0; i < n; i++) {
+		int found;
+
+		memcpy(bad, good, n);
+		bad[i] ^= 0x15;
+		set_log(f, bad, n);
+		registry_close(f->r);
+		f->r = NULL;
+		assert_int_equal(
+			registry_open(&f->store, known, f, &f->r, &f->damaged), 0);
+		assert_true(f->damaged);
+		assert_int_equal(
+			faccessat(f->store.state, "aside/attachments", F_OK, 0), 0);
+		found = strcmp(take(f, &a, 0, LID1), "files/one") == 0;
+		found += strcmp(take(f, &b, 0, LID1), "files/two") == 0;
+		assert_true(found >= (i < strlen("batchfs attachments 1\n") ? 0 : 1));
+		reopen(f);
+		assert_false(f->damaged);
+	}
+}
+
+/* Cut anywhere, as by a crash: all lines before the cut count. */
+static void test_cut(void **state)
+{
+	struct fixture *f = *state;
+	size_t n;
+
+	add(f, &a, "one", 48, LID1);
+	_cleanup_free_ char *first = log_text(f, &n);
+	size_t whole = n;
+	add(f, &b, "two", 48, LID1);
+	_cleanup_free_ char *good = log_text(f, &n);
+	for (size_t i = 0; i < n; i++) {
+		set_log(f, good, i);
+		reopen(f);
+		if (i >= whole)
+			assert_string_equal(take(f, &a, 0, LID1), "files/one");
+		add(f, &b, "two", 48, LID1);
+		reopen(f);
+		assert_false(f->damaged);
+		assert_string_equal(take(f, &b, 0, LID1), "files/two");
+	}
+}
+
+/* Lines with a good sum that claim what cannot be. */
+static void test_claims(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const claims[] = {"{}", "[]", "\"x\"", "{\"op\":\"up\"}",
+		"{\"op\":\"ref\",\"file\":\"files/x\",\"lid\":\"../../../../etc/"
+		"x\",\"name\":\"x\"}",
+		"{\"op\":\"up\",\"sha256\":\"" A
+		"\",\"mime\":\"image/png\",\"origin\":\"" ORIGIN "\",\"key\":\"" KEY
+		"\",\"size\":1,\"file\":\"files/../x\",\"uri\":\"" ORIGIN
+		"/files/../x\",\"api_mime\":\"image/png\",\"expires\":9999999999}",
+		"{\"op\":\"up\",\"sha256\":\"" A
+		"\",\"mime\":\"image/png\",\"origin\":\"" ORIGIN "\",\"key\":\"" KEY
+		"\",\"size\":1,\"file\":\"files/x\",\"uri\":\"" ORIGIN
+		"/\\\"/files/x\",\"api_mime\":\"image/png\",\"expires\":9999999999}"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(claims); i++) {
+		_cleanup_free_ char *text = util_format(
+			"batchfs attachments 1\n%08x %s\n",
+			util_crc32c(0, claims[i], strlen(claims[i])), claims[i]);
+
+		set_log(f, text, strlen(text));
+		reopen(f);
+		assert_true(f->damaged);
+		assert_string_equal(take(f, &a, 0, LID1), "");
+	}
+}
+
+static void test_valid(void **state)
+{
+	static const struct {
+		const char *uri, *file;
+		bool good;
+	} uris[] = {
+		{"https://generativelanguage.googleapis.com/v1beta/files/abc",
+			"files/abc", true},
+		{"http://127.0.0.1:1/v1beta/files/abc", "files/abc", true},
+		{"http://127.0.0.1:12/v1beta/files/abc", "files/abc", false},
+		{"http://example.com/v1beta/files/abc", "files/abc", false},
+		{"https://h/v1beta/files/abd", "files/abc", false},
+		{"https://h/v1betafiles/abc", "files/abc", false},
+		{"https://h/v1beta/files/abc?x", "files/abc", false},
+		{"https://h/v1 beta/files/abc", "files/abc", false},
+		{"https://h/\"/files/abc", "files/abc", false},
+		{"https://h/\\/files/abc", "files/abc", false},
+		{"https://h/\n/files/abc", "files/abc", false},
+		{"https://h/files/..", "files/..", false},
+		{"files/abc", "files/abc", false},
+		{"https://h/files/abc", NULL, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(uris); i++)
+		if (registry_uri_valid(uris[i].uri, uris[i].file,
+			    "http://127.0.0.1:1") != uris[i].good)
+			fail_msg("%s", uris[i].uri);
+	assert_true(registry_mime_valid("image/svg+xml"));
+	assert_true(registry_mime_valid("text/plain; charset=utf-8"));
+	assert_false(registry_mime_valid("image"));
+	assert_false(registry_mime_valid("a/\"b"));
+	assert_false(registry_mime_valid("a/b\n"));
+	assert_false(registry_mime_valid(NULL));
+}
+
+/* Thousands of entries, references and ends: the log is written anew, and stays small.
+ */
+static void test_many(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+	size_t before;
+
+	for (int i = 0; i < 3000; i++) {
+		char id[32], sha[65], file[64];
+		struct content c = a;
+
+		snprintf(id, sizeof id, "f%d", i);
+		snprintf(sha, sizeof sha, "%064x", i);
+		c.sha256 = sha;
+		add(f, &c, id, 48, LID1);
+		snprintf(file, sizeof file, "files/%s", id);
+		assert_string_equal(take(f, &c, 40, LID2), file);
+	}
+	assert_int_equal(fstatat(f->store.state, "attachments", &st, 0), 0);
+	before = (size_t)st.st_size;
+	registry_forget(f->r, LID2);
+	registry_end(f->r, LID1);
+	for (int i = 0; i < 3000; i++)
+		registry_deleted(f->r, idle(f), true);
+	f->gone = LID1;
+	reopen(f);
+	assert_int_equal(fstatat(f->store.state, "attachments", &st, 0), 0);
+	assert_true((size_t)st.st_size < 100 && before > 1000000);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_content),
+		TEST(test_holders),
+		TEST(test_lookup),
+		TEST(test_lives),
+		TEST(test_sessions),
+		TEST(test_damage),
+		TEST(test_cut),
+		TEST(test_claims),
+		cmocka_unit_test(test_valid),
+		TEST(test_many),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
