@@ -1,4 +1,6 @@
+#include "attach.h"
 #include "client.h"
+#include "registry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -136,6 +138,25 @@ static int load_job(void *arg, const char *lid)
 	return 0;
 }
 
+static bool lid_known(void *arg, const char *lid)
+{
+	struct gb_client *c = arg;
+
+	return faccessat(c->store->jobs, lid, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int load_registry(struct gb_client *c)
+{
+	bool damaged;
+	int err = registry_open(c->store, lid_known, c, &c->registry, &damaged);
+
+	if (!err && damaged)
+		client_log(c, LOG_WARNING,
+			"state_dir/attachments is damaged: moved to aside/, files will be "
+			"uploaded again");
+	return err;
+}
+
 static int load(struct gb_client *c)
 {
 	int err = store_jobs(c->store, load_job, c);
@@ -145,7 +166,7 @@ static int load(struct gb_client *c)
 	learn_known(c);
 	home_look_cache(c);
 	store_trash_expire(c->store, c->o.trash_days);
-	return 0;
+	return load_registry(c);
 }
 
 static void recover(struct gb_client *c)
@@ -227,6 +248,7 @@ static void start_behind(void *arg)
 		home_consider(job);
 		remove_ended(job);
 	}
+	attach_tidy(c);
 }
 
 int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
@@ -344,6 +366,7 @@ void gb_close(struct gb_client *c)
 	if (c->work)
 		work_stop(c->work);
 	table_free(c);
+	registry_close(c->registry);
 	engine_free(c->engine);
 	work_free(c->work);
 	store_close(c->store);

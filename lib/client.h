@@ -11,6 +11,7 @@
  *              they are; files_names.c: making, renaming, removing
  *   task.c     a verb at work: a job, a worker, its waiters
  *   submit.c   draft → checked → uploaded, every step journalled first
+ *   attach.c, attach_upload.c  files that requests name: found, uploaded, put in
  *   create.c   intended → created: where money is spent
  *   submit_verbs.c  who may start that: verbs, the queue, recovery
  *   settle.c   creates whose answer never came
@@ -44,6 +45,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct registry;
 struct task;
 
 /* Who goes on with rmdir: a timer or one task, never two. */
@@ -75,7 +77,8 @@ struct local {
 	unsigned looks;          /* client.lock; for the lost create since the start */
 	bool forgotten;          /* client.lock; removed to the last file */
 	enum removing removing;  /* client.lock */
-	double uploaded_since;   /* for transfers */
+	double uploaded_since;   /* for transfers; 0: none runs */
+	int64_t upload_size;
 	_Atomic int64_t uploaded;
 };
 
@@ -130,6 +133,7 @@ struct gb_client {
 	char *key;
 	char key_print[LID_SIZE];
 	struct store *store;
+	struct registry *registry;
 	struct engine *engine;
 	struct work *work;
 

@@ -11,7 +11,9 @@
  * A refusal of the first step brings the directory back with the error; a refusal of
  * a later one too.
  */
+#include "attach.h"
 #include "client.h"
+#include "registry.h"
 
 #include <errno.h>
 #include <string.h>
@@ -187,7 +189,8 @@ static int remove_rest(struct gb_job *job, struct api_error *err)
 	if (job->local->rec.removal < REMOVAL_DELETED && (ret = delete_step(job, &none, err)))
 		return ret;
 	delete_upload(job);
-	forget(job);
+	if (forget(job) == 0)
+		attach_release(job->c, job->local->lid, true);
 	return 0;
 }
 
@@ -363,8 +366,10 @@ static int stray_run(struct task *t)
 	struct canceller none = CANCELLER_INIT;
 	struct api_error err = {0};
 
-	api_file_delete(t->job->c->engine, t->arg, &none, &err);
+	if (t->arg)
+		api_file_delete(t->job->c->engine, t->arg, &none, &err);
 	api_error_clear(&err);
+	attach_tidy(t->job->c);
 	return 0;
 }
 
@@ -372,6 +377,7 @@ static int stray_run(struct task *t)
 static int remove_draft(struct gb_job *job)
 {
 	struct task fill = {0};
+	bool holds = registry_holds(job->c->registry, job->local->lid);
 	int err = forget(job);
 
 	if (err) {
@@ -379,10 +385,11 @@ static int remove_draft(struct gb_job *job)
 		return err;
 	}
 	hide(job);
+	registry_forget(job->c->registry, job->local->lid);
 	client_lock(job->c);
 	fill.arg = STEAL_PTR(job->local->rec.input_file);
 	client_unlock(job->c);
-	if (fill.arg && !job->c->o.offline)
+	if ((fill.arg || holds) && !job->c->o.offline)
 		task_start(job, WORK_SHORT, stray_run, false, false, &fill, NULL);
 	free(fill.arg);
 	return 0;
@@ -406,7 +413,8 @@ static int remove_queued(struct gb_job *job)
 void remove_unsent(struct gb_job *job)
 {
 	delete_upload(job);
-	forget(job);
+	if (forget(job) == 0)
+		attach_release(job->c, job->local->lid, true);
 }
 
 int gb_remove(struct gb_job *job, struct gb_waiter *w)
@@ -477,17 +485,19 @@ void remove_twin(struct gb_job *twin)
 static int uploads_run(struct task *t)
 {
 	delete_upload(t->job);
+	attach_release(t->job->c, t->job->local->lid, false);
 	return 0;
 }
 
 void remove_ended(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
+	bool holds = job->local && registry_holds(c->registry, job->local->lid);
 
 	client_lock(c);
 	bool waits = job->local && job->local->rec.removal == REMOVAL_CANCELLED;
-	bool tidy = job->local && job->local->rec.own && job->local->rec.input_file &&
-		    job->api_ended && !job->local->rec.removal && !c->o.readonly;
+	bool tidy = job->local && job->local->rec.own &&
+		    (job->local->rec.input_file || holds) && job->api_ended && !job->local->rec.removal && !c->o.readonly;
 	client_unlock(c);
 	if (waits)
 		remove_later(job, 0);

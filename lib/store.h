@@ -11,9 +11,13 @@
  *     files/                 requests.jsonl, inputs/ and scratch, by name; mode 0700:
  *                            not whole
  *     composed.jsonl         requests.jsonl of a composed job
- *     sent.jsonl             what is sent, where it differs from requests.jsonl
+ *     sent.jsonl             what is sent, where it differs from requests.jsonl: with
+ *                            keys, and the URIs of what was uploaded. Made by every
+ *                            check and submission, or removed where there is no
+ *                            difference, and kept from then on
  *     job.json               the API's resource as last received
  *     results.jsonl[.map]    results brought home
+ *   STATE/attachments        which contents are at the API, and who needs them (registry.h)
  *   STATE/trash/DATE-LID/    removed jobs, for some days
  *   STATE/aside/             what could not be understood, moved out of the way
  *   CACHE/results/ID[.map]   results of others as far as read
@@ -29,6 +33,7 @@
 #include "util.h"
 
 #define LID_SIZE 17
+#define STORE_SENT "sent.jsonl"
 
 struct store {
 	int state, jobs, trash, cache, results; /* directory descriptors */

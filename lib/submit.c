@@ -6,6 +6,7 @@
  *
  *   check    the bytes are durable and good; what is sent is composed if it differs
  *   begin    UPLOADING (or QUEUED: from here on a background close has returned)
+ *   attach   the files that the requests name are uploaded (attach.h), each remembered
  *   upload   the session is journalled as soon as there is one
  *   intend   SUBMITTING: from here on there may be a job
  *   create   sent at most once per intent
@@ -21,6 +22,7 @@
  * the old one: until then the lost job can be found, and then no other is made. Where
  * the new create is refused the old intent stands again.
  */
+#include "attach.h"
 #include "client.h"
 #include "compose.h"
 #include "errors.h"
@@ -119,10 +121,8 @@ static int step_start(struct submission *s)
 
 /* ---- check ----------------------------------------------------------------------- */
 
-static int refuse(struct submission *s, int err)
+static int refuse(struct submission *s, int err, const char *text)
 {
-	_cleanup_free_ char *text = scan_report_text(&s->report);
-
 	files_decided(s->t->file);
 	if (err == -EFBIG)
 		submit_tell(s->job, err, text);
@@ -150,7 +150,7 @@ static int compose(struct submission *s, int in)
 	pthread_mutex_lock(&s->job->local->disk);
 	dir = local_dir(s->job);
 	s->fd = dir < 0 ? -1
-			: openat(dir, "sent.jsonl",
+			: openat(dir, STORE_SENT,
 				  O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	err = s->fd < 0 ? -errno : 0;
 	pthread_mutex_unlock(&s->job->local->disk);
@@ -165,7 +165,8 @@ static int compose(struct submission *s, int in)
 
 static bool goes_inline(const struct submission *s)
 {
-	return s->c->o.inline_max && s->report.send_size <= s->c->o.inline_max;
+	return s->c->o.inline_max && s->report.send_size <= s->c->o.inline_max &&
+	       !s->attached;
 }
 
 /* The bytes are what a retry after a crash will send: they and their name first. */
@@ -174,19 +175,40 @@ static int make_durable(struct submission *s)
 	return files_sync(s->t->from ? s->t->from : s->job, s->t->file);
 }
 
+/* The one of an earlier try, which was of other bytes. */
+static void drop_sent(struct submission *s)
+{
+	pthread_mutex_lock(&s->job->local->disk);
+	int dir = local_dir(s->job);
+	if (dir >= 0)
+		unlinkat(dir, STORE_SENT, 0);
+	pthread_mutex_unlock(&s->job->local->disk);
+}
+
+static int look_through(struct submission *s, int in)
+{
+	_cleanup_free_ char *text = NULL;
+	int err = scan_file(in, &s->t->cancel.set, &s->report);
+
+	if (err)
+		return err;
+	err = scan_report_status(&s->report);
+	if (err)
+		text = scan_report_text(&s->report);
+	else
+		err = attach_resolve(s, in, &text);
+	return text ? refuse(s, err, text) : err;
+}
+
 static int step_check(struct submission *s)
 {
 	int in = gb_file_fd(s->t->file), err;
 
 	if (in < 0)
 		return in;
-	if ((err = make_durable(s)))
+	if ((err = make_durable(s)) || (err = look_through(s, in)))
 		return err;
-	err = scan_file(in, &s->t->cancel.set, &s->report);
-	if (!err && (err = scan_report_status(&s->report)))
-		return refuse(s, err);
-	if (err)
-		return err;
+	drop_sent(s);
 	client_lock(s->c);
 	s->rec->requests = (int64_t)s->report.requests;
 	client_unlock(s->c);
@@ -200,7 +222,7 @@ static int step_check(struct submission *s)
 	return s->fd < 0 ? -errno : 0;
 }
 
-/* ---- begin, upload ------------------------------------------------------------------ */
+/* ---- begin, attach, upload ------------------------------------------------------------------ */
 
 /* Lock held. An upload is taken up only by the very content it was begun with: the
  * name may have come to stand for another of the same size. */
@@ -208,9 +230,9 @@ static void keep_session_of(struct submission *s, const struct stat *st)
 {
 	char stamp[96];
 
-	snprintf(stamp, sizeof(stamp), "%lld %llu %lld.%09ld", (long long)s->size,
+	snprintf(stamp, sizeof(stamp), "%lld %llu %lld.%09ld %08x", (long long)s->size,
 		(unsigned long long)st->st_ino, (long long)st->st_mtim.tv_sec,
-		st->st_mtim.tv_nsec);
+		st->st_mtim.tv_nsec, attach_stamp(s->attached));
 	if (!s->rec->sent_stamp || strcmp(s->rec->sent_stamp, stamp) != 0)
 		record_set(&s->rec->session, NULL);
 	record_set(&s->rec->sent_stamp, stamp);
@@ -264,7 +286,8 @@ static int step_begin(struct submission *s)
 	client_lock(s->c);
 	record_set(&s->rec->origin, engine_origin(s->c->engine));
 	record_set(&s->rec->key_print, s->c->key_print);
-	keep_session_of(s, &st);
+	if (!s->attached)
+		keep_session_of(s, &st);
 	if (!s->t->again) {
 		record_set(&s->rec->error, NULL);
 		record_set(&s->rec->taint, NULL);
@@ -287,6 +310,46 @@ static int step_begin(struct submission *s)
 	files_decided(s->t->file);
 	task_answer(s->t, 0);
 	return client_online(s->c) ? 0 : -EHOSTUNREACH;
+}
+
+/* Queued work whose files went to other URIs since its requests were uploaded: those
+ * are of no use any more. */
+static void drop_stale_upload(struct submission *s, const struct stat *st)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {.retry = -1};
+	_cleanup_free_ char *file = NULL, *before = NULL;
+
+	client_lock(s->c);
+	before = s->rec->sent_stamp ? strdup(s->rec->sent_stamp) : NULL;
+	keep_session_of(s, st);
+	if (s->t->background && s->rec->input_file &&
+		(!before || strcmp(before, s->rec->sent_stamp) != 0))
+		file = STEAL_PTR(s->rec->input_file);
+	client_unlock(s->c);
+	if (file)
+		api_file_delete(s->c->engine, file, &none, &err);
+	api_error_clear(&err);
+}
+
+static int step_attach(struct submission *s)
+{
+	struct stat st;
+	int err;
+
+	if (!s->attached)
+		return 0;
+	if (s->t->background)
+		set_phase(s->job, PHASE_UPLOADING);
+	if (s->plain < 0)
+		s->plain = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	if (s->plain < 0)
+		return -errno;
+	if ((err = attach_upload(s)) || (err = attach_write(s)) ||
+		(err = gb_file_stat(s->t->file, &st)))
+		return err;
+	drop_stale_upload(s, &st);
+	return 0;
 }
 
 static int on_session(void *arg, const char *url)
@@ -328,6 +391,7 @@ static int step_upload(struct submission *s)
 	if (s->rec->session)
 		snprintf(u.session, sizeof(u.session), "%s", s->rec->session);
 	s->job->local->uploaded = 0;
+	s->job->local->upload_size = s->size;
 	s->job->local->uploaded_since = util_now();
 	int err = upload_run(s->c->engine, &u, &s->t->cancel, &file, &s->err);
 	client_called(s->c, &s->err);
@@ -432,9 +496,29 @@ static const struct {
 	const char *name;
 	int (*run)(struct submission *s);
 } steps[] = {
-	{"check", step_check},   {"begin", step_begin},   {"upload", step_upload},
-	{"intend", submission_intend}, {"create", submission_create},
+	{"check", step_check}, {"begin", step_begin}, {"attach", step_attach},
+	{"upload", step_upload}, {"intend", submission_intend}, {"create", submission_create},
 };
+
+enum { STEP_ATTACH = 2 };
+
+/* The API refused the create since it has files no more that we thought it had: once
+ * more, with new ones. */
+static bool try_anew(struct submission *s)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (s->doubted || job_phase(s->job) == PHASE_SENT || !attach_doubt(s))
+		return false;
+	s->doubted = true;
+	client_log(s->c, LOG_WARNING, "%s: uploading its files again: %s", job_label(s->job),
+		s->err.text);
+	drop_upload(s);
+	int err = attach_resolve(s, s->plain, &text);
+	if (text)
+		refuse(s, err, text);
+	return !err;
+}
 
 static void step_point(const char *when, const char *name)
 {
@@ -475,7 +559,7 @@ static void leave(struct submission *s)
 int submit_run(struct task *t)
 {
 	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
-		.rec = &t->job->local->rec, .fd = -1, .err = {.retry = -1}};
+		.rec = &t->job->local->rec, .fd = -1, .plain = -1, .err = {.retry = -1}};
 	int err = step_start(&s);
 	bool ours = !err;
 
@@ -483,11 +567,17 @@ int submit_run(struct task *t)
 		step_point("before", steps[i].name);
 		err = t->cancel.set && !t->intended ? -ECANCELED : steps[i].run(&s);
 		step_point("after", steps[i].name);
+		if (err && steps[i].run == submission_create && try_anew(&s)) {
+			err = 0;
+			i = STEP_ATTACH - 1;
+		}
 	}
 	if (err && ours)
 		err = give_up(&s, err);
 	leave(&s);
 	util_closep(&s.fd);
+	util_closep(&s.plain);
+	attach_free(s.attached);
 	free(s.inline_text);
 	free(s.input_file);
 	free(s.lost.input_file);
@@ -498,7 +588,7 @@ int submit_run(struct task *t)
 int submit_check_run(struct task *t)
 {
 	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
-		.rec = &t->job->local->rec, .fd = -1};
+		.rec = &t->job->local->rec, .fd = -1, .plain = -1};
 	int err = step_check(&s);
 
 	if (!err) {
@@ -507,6 +597,7 @@ int submit_check_run(struct task *t)
 	}
 	local_save(t->job);
 	util_closep(&s.fd);
+	attach_free(s.attached);
 	free(s.inline_text);
 	return err == -ECANCELED ? -EINTR : err;
 }

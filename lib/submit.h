@@ -20,6 +20,8 @@ struct submission {
 	struct record *rec;
 	struct scan_report report;
 	int fd;             /* what is sent; -1 */
+	int plain;          /* the same, with names of files in place of URIs; -1 */
+	struct attachments *attached; /* files that it names; NULL: none */
 	int64_t size;
 	bool is_inline;
 	char *input_file;   /* uploaded for this create, not yet in the record */
@@ -29,6 +31,7 @@ struct submission {
 	size_t inline_len;
 	struct api_error err;
 	bool told;          /* `error` is written already */
+	bool doubted;       /* the API did not have what we thought; tried anew */
 };
 
 /* task.run of a submission (task.file, from, by_close, background) and of `check`. */

@@ -181,7 +181,7 @@ void gb_transfers(struct gb_client *c, FILE *out)
 		if (job->local && job->local->task) {
 			since = job->local->uploaded_since;
 			sent = job->local->uploaded;
-			size = job->local->rec.sent_size;
+			size = job->local->upload_size;
 		}
 		client_unlock(c);
 		if (since > 0)

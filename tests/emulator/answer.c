@@ -277,6 +277,22 @@ static json_t *echo(const struct asking *a, json_t *request, const struct prompt
 	return r;
 }
 
+/* Which files the request has: type, size and digest of each, a line each. */
+static json_t *name_files(const struct asking *a, const struct prompt *p, int64_t n)
+{
+	struct buf text = {0};
+	json_t *r;
+
+	for (size_t i = 0; i < p->n_files; i++)
+		buf_printf(&text, "%s %lld %s\n",
+			p->files[i].mime ? p->files[i].mime : "-",
+			(long long)p->files[i].size,
+			p->files[i].sha256[0] ? p->files[i].sha256 : "-");
+	r = answer_text(a, p, text.p ? text.p : "", text.len, "STOP");
+	buf_free(&text);
+	return r;
+}
+
 json_t *answer_builtin(const struct asking *a, json_t *request, const struct prompt *p)
 {
 	static const struct {
@@ -286,7 +302,7 @@ json_t *answer_builtin(const struct asking *a, json_t *request, const struct pro
 	} specials[] = {{"blocked", blocked}, {"max_tokens", max_tokens},
 		{"no_parts", no_parts}, {"safety", safety}, {"error", error_line},
 		{"function", function_call}, {"image", image}, {"big", big},
-		{"sleep", sleepy}};
+		{"sleep", sleepy}, {"files", name_files}};
 	json_t *config = jget(request, "generationConfig");
 	json_t *schema = jget(config, "responseSchema");
 	int64_t n;

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 void batch_create_begin(struct request *rq)
@@ -101,6 +102,77 @@ static bool link_input(struct job *j)
 	return link(from, to) == 0;
 }
 
+/* Is the file of this URI there and ready? Else a reply has been given. What is no URI
+ * of a file of ours is no business of ours. */
+static bool uri_ok(struct request *rq, const char *uri)
+{
+	const char *id = strstr(uri, "/files/") ? file_id_of(uri) : NULL;
+	bool processing = false;
+	struct file *f;
+
+	if (!strstr(uri, "://")) {
+		reply_error(rq, 400, NULL, "Invalid or unsupported file uri: %s", uri);
+		return false;
+	}
+	if (!id)
+		return true;
+	world_lock();
+	f = file_find(rq->project, id);
+	processing = f && f->ready > now_ns();
+	world_unlock();
+	if (!f)
+		reply_error(rq, 403, NULL,
+			"You do not have permission to access the File %s or it may not "
+			"exist.",
+			id);
+	else if (processing)
+		reply_error(rq, 400, "FAILED_PRECONDITION",
+			"The File %s is not in an ACTIVE state and usage is not "
+			"allowed.",
+			id);
+	return f && !processing;
+}
+
+/* The string of the next fileUri at or after p, in uri; where it ends, or NULL. */
+static const char *next_uri(const char *p, const char *end, char uri[512])
+{
+	static const char *const names[] = {"\"fileUri\"", "\"file_uri\""};
+
+	while ((p = memmem(p, end - p, "\"file", 5))) {
+		size_t n = 0, len = 0;
+
+		for (size_t i = 0; i < 2 && !n; i++)
+			if ((size_t)(end - p) > strlen(names[i]) &&
+				!memcmp(p, names[i], strlen(names[i])))
+				n = strlen(names[i]);
+		p += n ? n : 5;
+		while (n && p < end && strchr(" \t:", *p))
+			p++;
+		if (!n || p == end || *p++ != '"')
+			continue;
+		while (p < end && *p != '"' && len < 511)
+			uri[len++] = *p++;
+		uri[len] = 0;
+		return p;
+	}
+	return NULL;
+}
+
+/* The files that the lines name, as far as that is written without escapes. */
+static bool uris_ok(struct request *rq, int fd, int64_t size)
+{
+	char *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0), uri[512];
+	const char *p = map;
+	bool ok = true;
+
+	if (map == MAP_FAILED)
+		return true;
+	while (ok && (p = next_uri(p, map + size, uri)))
+		ok = uri_ok(rq, uri);
+	munmap(map, size);
+	return ok;
+}
+
 static bool file_input(struct request *rq, const char *name, struct job *j)
 {
 	_cleanup_close_ int fd = open_input(rq, name, j);
@@ -123,7 +195,8 @@ static bool file_input(struct request *rq, const char *name, struct job *j)
 		 knob_choice(K_empty_file) == 0)
 		reply_error(rq, 400, NULL, "The input file has no requests.");
 	else
-		ok = true;
+		ok = knob_choice(K_validate) || knob_choice(K_absent_files) || !v.requests ||
+		     uris_ok(rq, fd, st.st_size);
 	buf_free(&v.text);
 	return ok;
 }

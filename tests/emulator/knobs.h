@@ -40,6 +40,9 @@
 		"check of input files; count: lines only; off: not even that")         \
 	X(semantic, ENUM, "line", "line|create",                                       \
 		"inline requests that make no sense fail as a line or at create")      \
+	X(absent_files, ENUM, "create", "create|line",                                 \
+		"lines of an input file that name files which are not there are "      \
+		"refused at create, or fail as lines")                                 \
 	X(seed_nesting, BOOL, "off", "",                                               \
 		"accept fileName inside inputConfig.requests")                         \
 	X(lenient_json, BOOL, "on", "",                                                \

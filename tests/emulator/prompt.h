@@ -13,6 +13,7 @@ struct prompt {
 		const char *uri,
 			*mime; /* borrowed from the request; uri NULL: inline */
 		int64_t size;
+		char sha256[65]; /* of an upload, as far as it is known */
 	} files[PROMPT_FILES];
 	size_t n_files;
 };

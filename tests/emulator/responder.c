@@ -62,8 +62,10 @@ static json_t *absent_file(const struct asking *a, const struct prompt *p)
 
 		world_lock();
 		f = id ? file_find(a->project, id) : NULL;
-		if (f)
+		if (f) {
 			((struct prompt *)p)->files[i].size = f->size;
+			strcpy(((struct prompt *)p)->files[i].sha256, f->sha256);
+		}
 		world_unlock();
 		if (f)
 			continue;
