@@ -126,7 +126,9 @@ static json_t *digest(const struct file *f)
 	_cleanup_free_ char *text = NULL;
 	unsigned char raw[32];
 
-	if (knob_choice(K_sha256) == 0) {
+	if (knob_choice(K_sha256) == 3) {
+		text = base64_dup(f->sha256 + 32, 32);
+	} else if (knob_choice(K_sha256) == 0) {
 		text = base64_dup(f->sha256, 64);
 	} else {
 		for (int i = 0; i < 32; i++)

@@ -130,8 +130,8 @@
 	X(output_expiration, BOOL, "on", "", "outputs have expirationTime")            \
 	X(file_life, NUM, "48", "", "hours an upload lives")                           \
 	X(processing, NUM, "0", "", "seconds a new file is PROCESSING")                \
-	X(sha256, ENUM, "hex", "hex|raw|off",                                          \
-		"base64 of the hex text, of the bytes, none")                          \
+	X(sha256, ENUM, "hex", "hex|raw|off|wrong",                                    \
+		"base64 of the hex text, of the bytes, none, of another digest")        \
 	X(sha256_max, NUM, "67108864", "", "larger files have no sha256Hash")          \
 	X(file_limit, NUM, "2147483648", "", "bytes of one file")                      \
 	X(storage_limit, NUM, "21474836480", "", "bytes of all files of a project")    \

@@ -20,7 +20,10 @@ in_case() {
 	sandbox
 	export GEMINI_API_KEY=key-$NAME GOOGLE_GEMINI_BASE_URL=$EMU_URL
 	IN=$HOME/in.jsonl
-	requests 4 >"$IN"
+	case ${WITH_FILES:-} in
+	'') requests 4 ;;
+	*) file_lines ;;
+	esac >"$IN"
 	local status=0
 	"$@" || status=1
 	! is_mounted "$MNT" || fusermount3 -uz "$MNT"
@@ -119,6 +122,7 @@ finish() {
 	local f
 	case $(state) in
 	DRAFT | SUBMIT_FAILED)
+		add_files || return
 		for f in "$MNT/$NAME/tmp" "$MNT/$NAME-from/tmp" "$IN"; do
 			[ -e "$MNT/$NAME/requests.jsonl" ] || [ ! -e "$f" ] ||
 				cp "$f" "$MNT/$NAME/requests.jsonl" || return
@@ -142,12 +146,37 @@ recovers() {
 one() {
 	same 1 "$(bought)" && cmp "$IN" "$MNT/$NAME/requests.jsonl" && succeeded "$NAME" &&
 		same 4 "$(grep -c . "$MNT/$NAME/results.jsonl")" &&
-		same "$NAME" "$(ls "$MNT" | grep -v -- '-from$')"
+		same "$NAME" "$(ls "$MNT" | grep -v -- '-from$')" && right_files
+}
+
+# Requests that name files, and those files, with WITH_FILES.
+file_lines() {
+	local n k=0
+	for n in 1 2 3 1; do
+		ask "k$((++k))" "$n.png"
+	done
+}
+add_files() {
+	local n
+	[ -n "${WITH_FILES:-}" ] || return 0
+	for n in 1 2 3; do
+		picture "$n" >"$MNT/$NAME/$n.png" || return
+	done
+}
+# The right one went with each key.
+right_files() {
+	local n k=0
+	[ -n "${WITH_FILES:-}" ] || return 0
+	for n in 1 2 3 1; do
+		picture "$n" >"$HOME/$n.png"
+		got_file "$NAME" "k$((++k))" "$HOME/$n.png" || return
+	done
 }
 
 # ---- ways to submit ----------------------------------------------------------------------
 
 by_close() { mkdir "$MNT/$NAME" && cp "$IN" "$MNT/$NAME/requests.jsonl"; }
+by_files() { mkdir "$MNT/$NAME" && add_files && cp "$IN" "$MNT/$NAME/requests.jsonl"; }
 by_rename() {
 	mkdir "$MNT/$NAME" && cp "$IN" "$MNT/$NAME/tmp" &&
 		mv "$MNT/$NAME/tmp" "$MNT/$NAME/requests.jsonl"

@@ -3,6 +3,7 @@
 # as the mount says, and the bytes whole.
 
 load ../fs/helpers
+load ../fs/pictures
 load crash
 
 setup() {
@@ -42,6 +43,12 @@ every_point() { # WAY OPTIONS
 
 @test "killed at every point of a submission by ctl" {
 	every_point by_ctl submit=ctl
+}
+
+@test "killed at every point of a submission with files" {
+	export WITH_FILES=yes
+	every_point by_files submit=close
+	grep -qx 'attached#3' "$POINTS" && grep -qx 'sent-written#1' "$POINTS"
 }
 
 @test "killed at every point of a submission behind" {
