@@ -298,8 +298,10 @@ static int move_file(struct gb_file *f, struct gb_job *to, struct gb_file *dir,
 		return err;
 	}
 	client_lock(to->c);
-	if (old == f || (old && !old->job))
-		old->refs--, old = NULL;
+	if (old == f || (old && !old->job)) {
+		old->refs--;
+		old = NULL;
+	}
 	if (old) {
 		files_unlink(old);
 		old->refs--; /* this one and the caller's: the table's is left to it */
