@@ -355,3 +355,26 @@ ask_into() { bash -c 'cat >"$1"' - "$1" <<<"$(ask k1 one.png)"; }
 	same 0 "$(calls create)"
 	becomes 0 files_at_api
 }
+
+@test "files below inputs/ are named by their path; what is not whole is not sent" {
+	mkdir "$MNT/a/inputs/deep"
+	picture 1 >"$MNT/a/inputs/one.png"
+	picture 2 >"$MNT/a/inputs/deep/two.png"
+	{
+		ask k1 inputs/one.png
+		ask k2 inputs/deep/two.png
+		ask k3 inputs/deep
+	} >"$HOME/in.jsonl"
+	same EBADMSG "$(errno_of_write "$J" "$(cat "$HOME/in.jsonl")"$'\n')"
+	contains "$(cat "$MNT/a/error")" 'line 3: inputs/deep: there is no such file'
+	exec 4>"$MNT/a/inputs/three.png"
+	picture 3 >&4
+	sed -i s:inputs/deep\":inputs/three.png\": "$HOME/in.jsonl"
+	same EBADMSG "$(errno_of_write "$J" "$(cat "$HOME/in.jsonl")"$'\n')"
+	contains "$(cat "$MNT/a/error")" 'line 3: inputs/three.png: it is not whole'
+	exec 4>&-
+	echo submit >"$MNT/a/ctl"
+	succeeded a
+	got_file a k2 "$MNT/a/inputs/deep/two.png"
+	got_file a k3 "$MNT/a/inputs/three.png"
+}
