@@ -19,7 +19,7 @@ static int find_again(struct park *p, struct node *ret)
 
 static int call_first_list(struct park *p)
 {
-	return gb_list_refresh(p->m->gb, true, &p->w);
+	return gb_list_refresh(p->m->gb, GB_LIST_ONCE, &p->w);
 }
 
 /* Whether or not the list came: what is known now is the answer. */
@@ -65,7 +65,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!ops_node(req, parent, &dir))
 		return;
 	if (dir.kind == NODE_ROOT)
-		gb_list_refresh(m->gb, false, NULL);
+		gb_list_refresh(m->gb, GB_LIST_FRESH, NULL);
 	err = node_child(m, &dir, name, &child);
 	if (!err)
 		ops_reply_entry(req, &child);

@@ -27,7 +27,7 @@ struct listing {
 
 static int call_first_list(struct park *p)
 {
-	return gb_list_refresh(p->m->gb, true, &p->w);
+	return gb_list_refresh(p->m->gb, GB_LIST_NEWS, &p->w);
 }
 
 static void end_opendir(struct park *p, int err)
@@ -48,7 +48,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_open(req, fi);
 		return;
 	}
-	gb_list_refresh(mount_of(req)->gb, false, NULL);
+	gb_list_refresh(mount_of(req)->gb, GB_LIST_FRESH, NULL);
 	p = park_new(req, call_first_list, end_opendir);
 	if (!p)
 		return;

@@ -31,7 +31,7 @@ static bool job_exists(struct mount *m, const char *name)
 
 static int call_list(struct park *p)
 {
-	return gb_list_refresh(p->m->gb, false, &p->w);
+	return gb_list_refresh(p->m->gb, GB_LIST_FRESH, &p->w);
 }
 
 /* Park the request until the list is fresh enough to make a name in, then go on

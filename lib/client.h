@@ -156,6 +156,7 @@ struct gb_client {
 	struct gb_job *watched;
 	struct gb_waitq list_q;
 	bool want_list, want_whole, listed;
+	bool caught_up;          /* since the start; part of a list may be missing */
 	time_t listed_at, whole_at; /* Unix time; 0: never */
 	double list_after;       /* monotonic: no list before, after failures */
 	unsigned list_failures;

@@ -178,10 +178,17 @@ char *gb_job_json(struct gb_job *job);
  * error (-EIO, -EACCES, …), one that cannot be reached is not. */
 int gb_job_refresh(struct gb_job *job, struct gb_waiter *w);
 
-/* The same for the whole list; first: only until it has been read once, for at
- * most 10 s. Readers that do not want to wait pass w NULL: a refresh is started
- * behind. */
-int gb_list_refresh(struct gb_client *c, bool first, struct gb_waiter *w);
+/* How new the list must be. */
+enum gb_list {
+	GB_LIST_FRESH, /* at most ttl old; waits 5 s at most */
+	GB_LIST_ONCE,  /* read to its end since the start; 10 s */
+	GB_LIST_NEWS,  /* read since the start up to where it tells nothing new; 10 s:
+			* enough to show what there is, not to say that a name is free */
+};
+
+/* The same for the whole list. Readers that do not want to wait pass w NULL: a refresh
+ * is started behind. */
+int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w);
 
 /* Wait until the job has ended and its output is named or given up. 0 at once for
  * drafts, failed and uncertain submissions, and offline; -EACCES or -ENOENT where

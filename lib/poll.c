@@ -126,14 +126,16 @@ static void list_deadline(void *arg)
 	waitq_call(&late, 0);
 }
 
-int gb_list_refresh(struct gb_client *c, bool first, struct gb_waiter *w)
+int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w)
 {
-	double limit = first ? FIRST_WAIT : LIST_WAIT;
+	double limit = how == GB_LIST_FRESH ? LIST_WAIT : FIRST_WAIT;
 	int err = 0;
 
 	client_lock(c);
 	time_t age = c->listed ? time(NULL) - c->listed_at : -1;
-	bool stale = !c->listed || (!first && age >= c->o.ttl_s);
+	bool stale = !c->listed || (how == GB_LIST_FRESH && age >= c->o.ttl_s);
+	if (how == GB_LIST_NEWS && c->caught_up)
+		stale = false;
 	bool hopeless = c->o.offline || (c->offline_since && c->list_after > util_now());
 	if (c->stopping)
 		err = w ? -EINTR : 0;
@@ -141,7 +143,7 @@ int gb_list_refresh(struct gb_client *c, bool first, struct gb_waiter *w)
 		c->want_list = true;
 		c->want_whole |= !c->whole_at || time(NULL) - c->whole_at >= WHOLE_LOOK;
 		if (w)
-			err = waitq_add(&c->list_q, w, 0,
+			err = waitq_add(&c->list_q, w, how,
 				(uint64_t)((util_now() + limit) * 1000));
 		poll_poke(c);
 	}
@@ -373,6 +375,7 @@ struct round {
 	struct gb_client *c;
 	uint64_t seq;
 	bool whole;
+	bool news;
 	unsigned empty;
 	size_t new_jobs;
 };
@@ -380,9 +383,9 @@ struct round {
 /* Returns whether the next page may hold something we want to know. */
 static bool take_page(struct round *r, const struct api_batch_page *p)
 {
-	bool more = r->whole;
 	size_t again = 0;
 
+	r->news = false;
 	for (size_t i = 0; i < p->n; i++) {
 		const struct api_batch *b = &p->batches[i];
 
@@ -391,7 +394,7 @@ static bool take_page(struct round *r, const struct api_batch_page *p)
 		bool known = old && old->closed && old->in_tree;
 		again += old && old->listed_seq == r->seq;
 		client_unlock(r->c);
-		more |= !known;
+		r->news |= !known;
 		r->new_jobs += !old;
 		struct gb_job *job = learn_batch(r->c, b, r->seq, true);
 		if (!job)
@@ -406,7 +409,7 @@ static bool take_page(struct round *r, const struct api_batch_page *p)
 		client_log(r->c, LOG_WARNING, "the list of jobs does not end: not read on");
 		return false;
 	}
-	return more || p->n == 0;
+	return r->whole || r->news || p->n == 0;
 }
 
 /* Jobs of others that a whole list did not have: ask for them, so that those the API
@@ -434,6 +437,25 @@ static void check_missing(struct round *r)
 	}
 }
 
+static bool wants_news(const struct gb_waiter *w, void *arg)
+{
+	return w->lo == GB_LIST_NEWS;
+}
+
+/* Behind a page without news there is none, as far as a look at names goes: with many
+ * jobs known from disk nobody waits for the rest of the list. */
+static void catch_up(struct gb_client *c)
+{
+	struct gb_waitq now;
+
+	waitq_init(&now);
+	client_lock(c);
+	c->caught_up = true;
+	waitq_move_if(&c->list_q, &now, wants_news, NULL);
+	client_unlock(c);
+	waitq_call(&now, 0);
+}
+
 static int list_pages(struct round *r, struct api_error *err)
 {
 	struct canceller none = CANCELLER_INIT;
@@ -446,6 +468,8 @@ static int list_pages(struct round *r, struct api_error *err)
 			return err->err;
 		client_called(r->c, err);
 		bool more = take_page(r, &page);
+		if (page.n && !r->news)
+			catch_up(r->c);
 		bool loops = token && page.next && strcmp(token, page.next) == 0;
 		free(token);
 		token = STEAL_PTR(page.next);
@@ -503,8 +527,10 @@ static void do_list(struct gb_client *c, bool whole)
 	} else {
 		look_worked(c);
 		client_lock(c);
-		c->listed = true;
+		c->listed = c->caught_up = true;
 		c->listed_at = time(NULL);
+		/* Who asked meanwhile has his answer with the others. */
+		c->want_list = false;
 		if (whole)
 			c->whole_at = c->listed_at;
 		client_unlock(c);

@@ -76,6 +76,20 @@ many() {
 	succeeded mine
 }
 
+@test "with jobs known from disk the first look waits for news, not for the whole list" {
+	knob page_cap=7
+	many 50
+	mount_jobs
+	same 50 "$(ls "$MNT" | wc -l)"
+	unmount_jobs
+	emu POST /emu/stats/reset >/dev/null
+	fault "match=list&kind=stall&seconds=9&skip=1"
+	mount_jobs
+	same 50 "$(ls "$MNT" | wc -l)"
+	[ "$(calls list)" -le 2 ]
+	becomes 8 calls list # behind
+}
+
 @test "an empty list without page size, an empty project" {
 	knob page_default=0
 	mount_jobs
