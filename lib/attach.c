@@ -41,29 +41,46 @@ static int open_part(int dir, const char *name, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The directory that path is in, with sync all that lead there made durable. A
+ * descriptor and the last part of path. */
+static int open_parent(struct store *s, const char *lid, const char *path, bool sync,
+	const char **ret_name)
+{
+	_cleanup_close_ int dir = store_job_open(s, lid);
+	int fd = dir < 0 ? dir : open_part(dir, "files", O_DIRECTORY), err = 0;
+	const char *slash;
+
+	for (; fd >= 0 && (slash = strchr(path, '/')); path = slash + 1) {
+		_cleanup_close_ int parent = fd;
+		char part[NAME_MAX + 1];
+		size_t n = (size_t)(slash - path);
+
+		if (n > NAME_MAX)
+			return -ENAMETOOLONG;
+		memcpy(part, path, n);
+		part[n] = '\0';
+		err = sync && !err ? util_sync_dir(parent) : err;
+		fd = open_part(parent, part, O_DIRECTORY);
+	}
+	if (fd >= 0 && sync && !err)
+		err = util_sync_dir(fd);
+	if (fd >= 0 && err) {
+		close(fd);
+		return err;
+	}
+	*ret_name = path;
+	return fd;
+}
+
 int attach_open(struct store *s, const char *lid, const char *path, struct stat *ret)
 {
-	char copy[PATH_MAX], *part = copy, *slash;
-	_cleanup_close_ int dir = store_job_open(s, lid), fd = -1;
+	const char *name = path;
+	_cleanup_close_ int dir = -1, fd = -1;
 
 	if (name_fault(path))
 		return -ENOENT;
-	snprintf(copy, sizeof(copy), "%s", path);
-	fd = dir < 0 ? dir : open_part(dir, "files", O_DIRECTORY);
-	while (fd >= 0 && (slash = strchr(part, '/'))) {
-		int parent = fd;
-
-		*slash = '\0';
-		fd = open_part(parent, part, O_DIRECTORY);
-		close(parent);
-		part = slash + 1;
-	}
-	if (fd >= 0) {
-		int parent = fd;
-
-		fd = open_part(parent, part, 0);
-		close(parent);
-	}
+	dir = open_parent(s, lid, path, false, &name);
+	fd = dir < 0 ? dir : open_part(dir, name, 0);
 	if (fd < 0 || fstat(fd, ret) < 0 || !S_ISREG(ret->st_mode))
 		return -ENOENT;
 	return steal_fd(&fd);
@@ -169,6 +186,7 @@ struct check {
 	FILE *faults;
 	size_t n_faults;
 	bool only_large;
+	char *synced; /* the directory that was made durable last; NULL: none */
 };
 
 /* Names can hold anything; what is told is one line of text. */
@@ -214,6 +232,27 @@ static const char *copy_fault(int fd, const struct stat *st, char mime[MIME_SIZE
 	return NULL;
 }
 
+/* A close that returns before its files are sent has promised that they will be: they
+ * and their names are on disk first. Most lie in one directory. */
+static int make_durable(struct check *k, const struct attachment *a, int fd)
+{
+	const struct task *t = k->s->t;
+	const char *slash = strrchr(a->path, '/'), *name;
+	size_t n = slash ? (size_t)(slash - a->path) : 0;
+
+	if (!t->background || t->queued)
+		return 0;
+	if (fsync(fd) < 0)
+		return -errno;
+	if (k->synced && strlen(k->synced) == n && strncmp(k->synced, a->path, n) == 0)
+		return 0;
+	_cleanup_close_ int dir =
+		open_parent(k->s->c->store, a->lid, a->path, true, &name);
+	free(k->synced);
+	k->synced = dir < 0 ? NULL : strndup(a->path, n);
+	return dir < 0 ? dir : 0;
+}
+
 static int check_name(struct check *k, struct attachment *a)
 {
 	const char *why = name_fault(a->name);
@@ -237,8 +276,9 @@ static int check_name(struct check *k, struct attachment *a)
 	if (why) {
 		fault(k, a->line, a->name, why);
 		k->only_large = false;
+		return 0;
 	}
-	return 0;
+	return make_durable(k, a, fd);
 }
 
 /* The first of the copies ("LID NAME" a line) that still has the content. */
@@ -342,6 +382,7 @@ int attach_resolve(struct submission *s, int in, char **ret_text)
 	if (!err && k.all->n)
 		s->attached = STEAL_PTR(k.all);
 	attach_free(k.all);
+	free(k.synced);
 	return err;
 }
 

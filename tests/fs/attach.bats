@@ -378,3 +378,26 @@ ask_into() { bash -c 'cat >"$1"' - "$1" <<<"$(ask k1 one.png)"; }
 	got_file a k2 "$MNT/a/inputs/deep/two.png"
 	got_file a k3 "$MNT/a/inputs/three.png"
 }
+
+@test "with inline_max, jobs with files go as a file all the same" {
+	remount_jobs -o inline_max=100000
+	picture 1 >"$MNT/a/one.png"
+	ask k1 one.png >"$J"
+	succeeded a
+	got_file a k1 "$MNT/a/one.png"
+	same 2 "$(uploads)"
+}
+
+@test "resubmit takes the files along" {
+	unmount_jobs
+	BATCHFS_TEST_SETTLE_SECONDS=1 BATCHFS_TEST_CLOSE_SECONDS=1 mount_jobs
+	picture 1 >"$MNT/a/one.png"
+	fault 'match=create&kind=drop_before'
+	same EIO "$(errno_of_write "$J" "$(ask k1 one.png)"$'\n')"
+	becomes SUBMIT_UNCERTAIN cat "$MNT/a/state"
+	echo resubmit >"$MNT/a/ctl"
+	succeeded a
+	got_file a k1 "$MNT/a/one.png"
+	same 1 "$(jobs_at_api)"
+	same 3 "$(uploads)"
+}
