@@ -429,7 +429,18 @@ int api_create(struct engine *e, const char *model, const char *display,
 
 /* ---- verbs  ---- */
 
-/* A call whose reply does not matter. format makes the path of id. */
+/* Done is what the API itself has answered: an object, mostly {}, or nothing. A proxy's
+ * page is no proof that a job was cancelled. */
+static int check_done(const struct http_reply *reply, struct api_error *err)
+{
+	json_t *root = reply->body_len ? api_json(reply->body, reply->body_len) : NULL;
+	int ret = reply->body_len && !json_is_object(root) ? broken(err, -EPROTO) : 0;
+
+	json_decref(root);
+	return ret;
+}
+
+/* A call whose reply tells nothing more. */
 static int act(struct engine *e, enum http_method method, const char *id,
 	const char *prefix, const char *suffix, struct canceller *c,
 	struct api_error *err)
@@ -452,8 +463,9 @@ static int act(struct engine *e, enum http_method method, const char *id,
 	snprintf(path, sizeof path, "/v1beta/%s%s", id, suffix);
 	if (call(e, &r, &metadata, c, &reply, err) < 0)
 		return err->err;
+	int ret = check_done(&reply, err);
 	http_reply_clear(&reply);
-	return 0;
+	return ret;
 }
 
 /* What is gone already is deleted. */

@@ -179,6 +179,52 @@ more_calls() { # OP COUNT
 	done
 }
 
+@test "cancel and rmdir: an error or done, and never half" {
+	local kind n=0
+	knob pending=1000
+	mount_jobs
+	for kind in "${FEW[@]}"; do
+		echo "$kind"
+		n=$((n + 1))
+		submit_job "j$n"
+		fault "match=cancel&count=1&$kind"
+		one_of "OK EIO EINVAL ETIMEDOUT" "$(errno_of_ctl "j$n" cancel)"
+		alive
+		no_more_faults
+		fault "match=delete&count=1&$kind"
+		fault "match=cancel&count=1&$kind"
+		case "$(errno_of 'os.rmdir(a[0])' "$MNT/j$n")" in
+		OK) ;;
+		EIO | EINVAL | ETIMEDOUT)
+			[ -e "$MNT/j$n/state" ]
+			no_more_faults
+			rmdir "$MNT/j$n"
+			;;
+		*) return 1 ;;
+		esac
+		no_more_faults
+		alive
+	done
+	same "" "$(ls "$MNT")"
+	# What failed behind is tried again soon at the next start.
+	remount_jobs
+	becomes 0 jobs_at_api
+	same "" "$(ls "$MNT")"
+}
+
+@test "results that drip come, byte by byte" {
+	make_foreign_file_job other 3 >/dev/null
+	mount_jobs -o fetch=read
+	eventually test -d "$MNT/other"
+	ended other
+	fault 'match=download&count=1&kind=drip&bytes=20&seconds=0.05'
+	one_of "EIO ETIMEDOUT OK" "$(errno_of_read "$MNT/other/results.jsonl")"
+	no_more_faults
+	becomes OK errno_of_read "$MNT/other/results.jsonl"
+	same 3 "$(jq -c .key "$MNT/other/results.jsonl" | wc -l)"
+	alive
+}
+
 @test "models" {
 	local kind
 	mount_jobs

@@ -294,6 +294,24 @@ static void test_verbs(void **state)
 	end(&f);
 }
 
+/* What a proxy says in the API's place is no deed. */
+static void test_verbs_answered_by_a_page(void **state)
+{
+	struct fixture f;
+	struct api_error err;
+
+	BEGIN(f, {200, NULL, "<html>Log in</html>"}, {200, NULL, "[]"}, {200, NULL, "{"},
+		{200, NULL, ""});
+	assert_int_equal(api_cancel(f.engine, "batches/b1", NULL, &err), -EIO);
+	api_error_clear(&err);
+	assert_int_equal(api_delete(f.engine, "batches/b1", NULL, &err), -EIO);
+	api_error_clear(&err);
+	assert_int_equal(api_file_delete(f.engine, "files/f1", NULL, &err), -EIO);
+	api_error_clear(&err);
+	assert_int_equal(api_delete(f.engine, "batches/b1", NULL, &err), 0);
+	end(&f);
+}
+
 static void test_list_token(void **state)
 {
 	struct fixture f;
@@ -568,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_cancelled_in_pause),
 		cmocka_unit_test(test_check_key),
 		cmocka_unit_test(test_verbs),
+		cmocka_unit_test(test_verbs_answered_by_a_page),
 		cmocka_unit_test(test_list_token),
 		cmocka_unit_test(test_models_end),
 		cmocka_unit_test(test_download_request),
