@@ -102,6 +102,8 @@ class Walk:
     def revive(self):
         """The daemon has died where it was told to: the next one makes good."""
         self.mount.kill()
+        if self.holder: # of a file of a mount that is no more
+            self.drop_holder()
         for job in self.jobs.values():
             job.unsure = True
         self.start()
