@@ -38,10 +38,14 @@
  *    nobody can tell, and nothing is submitted. (That it is younger is not enough: on
  *    most machines some service has been started since.)
  *    What FUSE itself knows is exact: how many open file descriptions there are,
- *    each ended by one RELEASE. If another one remains although no holder was found
- *    (a descriptor in flight inside a socket, or registered with io_uring), it is
- *    given an instant, as the RELEASE of a close just before may be on its way, and
- *    then counts as a holder.
+ *    each ended by one RELEASE. If another one remains although no holder was found,
+ *    it is given an instant, as the RELEASE of a close just before may be on its way,
+ *    and then counts as a holder.
+ *    A descriptor can also be on its way in a socket (SCM_RIGHTS), in nobody's table.
+ *    The kernel tells how many wait in a socket, not of what: where the opener's
+ *    parent or one of its descendants has some that it does not fetch within an
+ *    instant, they count as holders. If they never arrive the file is released
+ *    without another FLUSH: the job's `error` says so then.
  *
  *    Nor can a process be looked into that closes inside execve what was marked for
  *    that (scout.h). Such a close decides nothing.
@@ -189,6 +193,32 @@ int closes_open(
 	return f ? 0 : -ENOMEM;
 }
 
+static bool is_requests_of_draft(struct gb_job *job, struct gb_file *file)
+{
+	struct gb_info info;
+	char name[256];
+
+	gb_job_info(job, &info);
+	return info.draft && !info.submitted && gb_file_name(file, name) &&
+	       !strcmp(name, GB_REQUESTS);
+}
+
+void closes_last(struct mount *m, struct close_handle *h, struct gb_job *job,
+	struct gb_file *file)
+{
+	struct closes *c = m->closes;
+	bool open;
+
+	if (!h->file || m->o->submit == SUBMIT_CTL)
+		return;
+	pthread_mutex_lock(&c->lock);
+	open = h->file->handles == 1 && h->file->pending;
+	pthread_mutex_unlock(&c->lock);
+	if (open && is_requests_of_draft(job, file) && !gb_file_tainted(file))
+		gb_job_explain(job, "not submitted: requests.jsonl was let go of where "
+				    "no close could be seen");
+}
+
 bool closes_release(struct mount *m, struct close_handle *h)
 {
 	struct closes *c = m->closes;
@@ -314,7 +344,7 @@ static enum proc_holder who_else(
 		found = look(c, f, closer, &generation, &handles);
 		if (found == HOLDER_SOME)
 			return found;
-		if (found == HOLDER_NONE && handles > 1) {
+		if (found == HOLDER_FLYING || (found == HOLDER_NONE && handles > 1)) {
 			usleep(2500);
 			continue;
 		}
@@ -359,16 +389,6 @@ static bool judge_closer(struct mount *m, struct wfile *f, struct gb_file *file,
 	default:
 		return true;
 	}
-}
-
-static bool is_requests_of_draft(struct gb_job *job, struct gb_file *file)
-{
-	struct gb_info info;
-	char name[256];
-
-	gb_job_info(job, &info);
-	return info.draft && !info.submitted && gb_file_name(file, name) &&
-	       !strcmp(name, GB_REQUESTS);
 }
 
 /* Note the FLUSH; whether something waits to be decided. */

@@ -294,7 +294,10 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* Never submits: nobody would see its error. */
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	handle_free(mount_of(req), handle_of(fi));
+	struct handle *h = handle_of(fi);
+
+	closes_last(mount_of(req), &h->closing, h->job, h->file);
+	handle_free(mount_of(req), h);
 	fuse_reply_err(req, 0);
 }
 

@@ -195,28 +195,49 @@ enum proc_end proc_ending(pid_t tid, int *ret_code)
 	return *ret_code ? END_FAILED : END_CLEAN;
 }
 
-/* Whether descriptor `name` of the process whose /proc/PID/fd is dirfd is a writable
- * one of ino. Most are sockets and devices: their link alone tells. */
-static bool is_holding(int dirfd, const char *name, uint64_t ino)
+/* What a descriptor of a process says of ino. */
+enum { HOLDS_NOT, HOLDS, HOLDS_MAIL };
+
+/* Descriptors that were sent and not yet received: nobody's table has them (Linux
+ * 5.11 counts them). */
+static bool has_mail(int dirfd, const char *name)
+{
+	char path[300], info[1024];
+	const char *text;
+
+	snprintf(path, sizeof path, "../fdinfo/%s", name);
+	if (slurp(dirfd, path, info, sizeof info))
+		return false;
+	text = field(info, "scm_fds");
+	return text && strtoull(text, NULL, 10);
+}
+
+/* Descriptor `name` of the process whose /proc/PID/fd is dirfd: a writable one of
+ * ino, or a socket with mail? Most are sockets and devices: their link alone tells. */
+static int is_holding(int dirfd, const char *name, uint64_t ino)
 {
 	char link[8], path[300], info[1024];
 	ssize_t n = readlinkat(dirfd, name, link, sizeof link);
 	const char *text;
 
+	if (n == sizeof link && !memcmp(link, "socket:[", sizeof link))
+		return has_mail(dirfd, name) ? HOLDS_MAIL : HOLDS_NOT;
 	if (n < 1 || link[0] != '/' || (n >= 5 && !memcmp(link, "/dev/", 5)))
-		return false;
+		return HOLDS_NOT;
 	snprintf(path, sizeof path, "../fdinfo/%s", name);
 	if (slurp(dirfd, path, info, sizeof info))
-		return false;
+		return HOLDS_NOT;
 	text = field(info, "ino");
 	if (!text || strtoull(text, NULL, 10) != ino)
-		return false;
+		return HOLDS_NOT;
 	text = field(info, "flags");
-	return text && (strtoull(text, NULL, 8) & O_ACCMODE) != O_RDONLY;
+	if (!text || (strtoull(text, NULL, 8) & O_ACCMODE) == O_RDONLY)
+		return HOLDS_NOT;
+	return HOLDS;
 }
 
-/* 1 it does, 0 not, -ENOENT it has gone or shows no descriptor at all, other errno:
- * it cannot be looked into. */
+/* HOLDS…, or -ENOENT it has gone or shows no descriptor at all, other errno: it
+ * cannot be looked into. */
 static int holds(const char *fd_path, uint64_t ino)
 {
 	DIR *dir = opendir(fd_path);
@@ -225,9 +246,14 @@ static int holds(const char *fd_path, uint64_t ino)
 
 	if (!dir)
 		return errno == ESRCH ? -ENOENT : -errno;
-	while (found != 1 && (entry = readdir(dir))) {
-		if (isdigit((unsigned char)entry->d_name[0]))
-			found = is_holding(dirfd(dir), entry->d_name, ino);
+	while (found != HOLDS && (entry = readdir(dir))) {
+		int one;
+
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		one = is_holding(dirfd(dir), entry->d_name, ino);
+		if (found < HOLDS || one == HOLDS)
+			found = one;
 	}
 	closedir(dir);
 	return found;
@@ -349,6 +375,32 @@ static bool may_hold(
 /* ---- the look
  * ------------------------------------------------------------------------ */
 
+/* Whether a process may be handed the file in a socket: the closer, an opener, its
+ * parent, and whoever descends from that. Others' mail says nothing. */
+static bool may_receive(const struct proc_question *q, pid_t pid)
+{
+	struct stat_line s;
+
+	if (pid == q->closer)
+		return true;
+	for (int depth = 0; depth < 16 && pid > 1; depth++) {
+		for (size_t i = 0; i < ARRAY_SIZE(q->origins); i++)
+			if (q->origins[i].process == pid || q->origins[i].kin[0] == pid)
+				return true;
+		if (read_stat(pid, &s))
+			return false;
+		pid = s.parent;
+	}
+	return false;
+}
+
+static enum proc_holder meaning(const struct proc_question *q, pid_t pid, int found)
+{
+	if (found == HOLDS_MAIL)
+		return may_receive(q, pid) ? HOLDER_FLYING : HOLDER_NONE;
+	return found == HOLDS ? HOLDER_SOME : HOLDER_NONE;
+}
+
 static enum proc_holder ask_once(
 	const struct proc_question *q, pid_t pid, bool *ret_leaving)
 {
@@ -359,7 +411,7 @@ static enum proc_holder ask_once(
 	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
 	found = holds(path, q->ino);
 	if (found >= 0)
-		return found ? HOLDER_SOME : HOLDER_NONE;
+		return meaning(q, pid, found);
 	if (read_stat(pid, &s))
 		return HOLDER_NONE; /* it has gone */
 	if (s.flags & PF_EXITING || found == -ENOENT) {
@@ -369,7 +421,7 @@ static enum proc_holder ask_once(
 		/* only its first thread, perhaps */
 		found = holds_in_threads(pid, q->ino);
 		if (found >= 0)
-			return found ? HOLDER_SOME : HOLDER_NONE;
+			return meaning(q, pid, found);
 	}
 	return may_hold(q, pid, &s) ? HOLDER_UNKNOWN : HOLDER_NONE;
 }
@@ -415,7 +467,7 @@ enum proc_holder proc_find_holder(const struct proc_question *q)
 		if (!isdigit((unsigned char)entry->d_name[0]) || pid == self)
 			continue;
 		one = ask(q, pid);
-		if (one != HOLDER_NONE)
+		if (one > sum)
 			sum = one;
 	}
 	closedir(dir);

@@ -34,7 +34,13 @@ enum proc_end {
 /* How the thread that closes is ending; *ret_code gets the status or signal. */
 enum proc_end proc_ending(pid_t tid, int *ret_code);
 
-enum proc_holder { HOLDER_NONE, HOLDER_SOME, HOLDER_UNKNOWN };
+/* The worst that was found is the answer. */
+enum proc_holder {
+	HOLDER_NONE,
+	HOLDER_FLYING, /* none, but descriptors of something are on their way in a socket */
+	HOLDER_UNKNOWN,
+	HOLDER_SOME,
+};
 
 /* Where an open file comes from: the process that opened it, its ancestors at that
  * time, and the control group it was in. */
@@ -59,7 +65,9 @@ struct proc_question {
  * may have inherited it. A process can have inherited it only if it was started since
  * the file was opened, and descends from an opener or, where its parents have ended,
  * was adopted by an ancestor of one or by process 1. Adopted children stay in their
- * control group, which tells them from the services that process 1 starts all day. */
+ * control group, which tells them from the services that process 1 starts all day.
+ * FLYING: in a socket of the closer, of an opener, its parent, or of whoever descends
+ * from that. */
 enum proc_holder proc_find_holder(const struct proc_question *q);
 
 #endif

@@ -400,6 +400,12 @@ as_other() {
 	setpriv --reuid "$OTHER_UID" --regid "$OTHER_UID" --clear-groups "$@"
 }
 
+# With mounts of its own. Those of other tests are let go of, or their daemons could
+# not end before the command does.
+unshare_mounts() { # COMMAND...
+	unshare -m sh -c 'umount -l -a -t fuse.batchfs 2>/dev/null; exec "$@"' - "$@"
+}
+
 need() { # COMMAND
 	command -v "$1" >/dev/null || skip "no $1 here"
 }
