@@ -95,7 +95,7 @@ not_in_proc() { # PID
 	fault "match=create&kind=status&status=400&text=no+good:+$KEY"
 	fault 'match=upload&kind=drop_after'
 	mkdir "$HOME/dev" "$HOME/jobs"
-	timeout 60 unshare -m bash -ec '
+	unshare_mounts timeout 60 bash -ec '
 		for i in null zero random urandom fuse; do
 			: >"$HOME/dev/$i"
 			mount --bind "/dev/$i" "$HOME/dev/$i"
@@ -136,7 +136,7 @@ not_in_proc() { # PID
 	mkdir "$HOME/jobs"
 	export GOOGLE_API_KEY=$KEY
 	# auto_unmount makes libfuse start it, also for root.
-	run ! timeout "$PATIENCE" unshare -m sh -ec '
+	run ! unshare_mounts timeout "$PATIENCE" sh -ec '
 		mount --bind "$1" "$2"
 		"$3" -f -o auto_unmount "$4"' - "$HOME/fusermount3" "$real" "$BATCHFS" "$HOME/jobs"
 	[ -s "$HOME/arguments" ]

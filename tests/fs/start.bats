@@ -463,7 +463,7 @@ start() {
 	as_root || skip "mount(8) is root's"
 	requests 2 >"$HOME/r"
 	# As if installed: mount(8) has a PATH of its own.
-	unshare -m sh -ec '
+	unshare_mounts sh -ec '
 		mount -t tmpfs none /usr/local/bin
 		ln -s "$1" /usr/local/bin/batchfs
 		mount -t fuse.batchfs -o "noauto,_netdev,state_dir=$HOME/s,cache_dir=$HOME/c" "$2" "$3"
