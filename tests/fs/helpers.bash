@@ -50,6 +50,7 @@ sandbox() {
 	local san=log_path=$BATS_TEST_TMPDIR/sanitizer:print_stacktrace=1
 	export ASAN_OPTIONS=$san:detect_leaks=1 UBSAN_OPTIONS=$san
 	export TSAN_OPTIONS=$san:second_deadlock_stack=1
+	export VALGRIND_LOGS=$BATS_TEST_TMPDIR
 }
 
 stop_emulator() {
