@@ -49,6 +49,15 @@ static void fail(struct crew *crew, int r, struct api_error *err)
 	pthread_mutex_unlock(&crew->lock);
 }
 
+/* Work that is queued is not cancelled at the end of the client, but ends there. */
+static bool given_up(struct submission *s)
+{
+	client_lock(s->c);
+	bool stopping = s->c->stopping;
+	client_unlock(s->c);
+	return s->t->cancel.set || stopping;
+}
+
 static void *crew_work(void *arg)
 {
 	struct crew *crew = arg;
@@ -57,9 +66,8 @@ static void *crew_work(void *arg)
 
 	while (!failed(crew) && (i = crew->next++) < all->n) {
 		struct api_error err = {.retry = -1};
-		int r = crew->s->t->cancel.set
-				? -ECANCELED
-				: crew->each(crew->s, all->items[i], &err);
+		int r = given_up(crew->s) ? -ECANCELED
+					  : crew->each(crew->s, all->items[i], &err);
 
 		if (r)
 			fail(crew, r, &err);

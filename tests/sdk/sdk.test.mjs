@@ -229,19 +229,12 @@ test('a request refers to an uploaded picture', async () => {
 });
 
 test('a request refers to a picture that is not there', async () => {
-  const job = await createByFile([
-    {
-      key: 'a',
-      request: {
-        contents: [
-          { parts: [{ fileData: { fileUri: `${base}/v1beta/files/nowhere` } }] },
-        ],
-      },
-    },
-  ]);
-  const done = await ended(ai, job);
-  const [line] = lines(await download(ai, done.dest.fileName));
-  assert.equal(line.error.code, 7);
+  const nowhere = { contents: [
+    { parts: [{ fileData: { fileUri: `${base}/v1beta/files/nowhere` } }] },
+  ] };
+  await assert.rejects(createByFile([{ key: 'a', request: nowhere }]), { status: 403 });
+  const [r] = await inlineAnswers([nowhere]);
+  assert.equal(r.error.code, 7);
 });
 
 test('embeddings', async () => {
