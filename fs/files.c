@@ -34,6 +34,27 @@ static bool lists_results(const struct gb_info *info)
 	return info->output != GB_OUTPUT_INLINE && !info->results_unmeasured;
 }
 
+static bool has_answers(const struct gb_info *info)
+{
+	return info->has_answers;
+}
+
+static bool has_retry(const struct gb_info *info)
+{
+	return info->has_retry;
+}
+
+/* Before that its size is not known, nor, perhaps, are the results here. */
+static bool lists_answers(const struct gb_info *info)
+{
+	return info->answers_there;
+}
+
+static bool has_tree(const struct gb_info *info)
+{
+	return info->has_answers && info->answers_there;
+}
+
 static const struct vfile job_files[] = {
 	{"model", 1, HOW_TEXT, WRITE_DRAFT, TIME_CREATED, .text = text_model,
 		.store = verbs_store_model},
@@ -52,6 +73,16 @@ static const struct vfile job_files[] = {
 	{"ctl", 8, HOW_TEXT, WRITE_ALWAYS, TIME_UPDATED, .text = text_ctl,
 		.store = verbs_store_ctl},
 	{"wait", 9, HOW_WAIT, WRITE_NEVER, TIME_UPDATED, .unlisted = true},
+	{"answers.tsv", 10, HOW_ANSWERS, WRITE_NEVER, TIME_ENDED,
+		.answers = GB_ANSWERS_TSV, .present = has_answers,
+		.listed = lists_answers},
+	{"usage", 11, HOW_ANSWERS, WRITE_NEVER, TIME_ENDED,
+		.answers = GB_ANSWERS_USAGE, .present = has_answers,
+		.listed = lists_answers},
+	{"retry.jsonl", 12, HOW_ANSWERS, WRITE_NEVER, TIME_ENDED,
+		.answers = GB_ANSWERS_RETRY, .present = has_retry,
+		.listed = lists_answers},
+	{"responses", 13, HOW_TREE, WRITE_NEVER, TIME_ENDED, .present = has_tree},
 };
 
 static const struct vfile meta_files[] = {

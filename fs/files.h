@@ -13,6 +13,8 @@ enum vfile_how {
 	HOW_RESULTS, /* gb_results */
 	HOW_HISTORY, /* the ledger's descriptor */
 	HOW_MODELS,  /* a snapshot that may take a question to the API */
+	HOW_ANSWERS, /* gb_answers: made of the results as it is read */
+	HOW_TREE,    /* the directory of gb_answer nodes */
 };
 
 enum vfile_write { WRITE_NEVER, WRITE_DRAFT, WRITE_ALWAYS };
@@ -29,6 +31,7 @@ struct vfile {
 	enum vfile_write write;
 	enum vfile_time time;
 	bool unlisted;
+	enum gb_answers_file answers; /* HOW_ANSWERS */
 	/* Whether the file is there; NULL: always. */
 	bool (*present)(const struct gb_info *info);
 	/* Whether it is listed although present says so; NULL: yes. */

@@ -27,6 +27,7 @@ struct handle *handle_new(struct mount *m, const struct node *n)
 		return NULL;
 	h->ino = n->ino;
 	h->row = n->file_row;
+	h->answer = n->answer;
 	if (n->job) {
 		h->job = gb_job_ref(n->job);
 		h->slot = n->info.slot;
@@ -50,6 +51,7 @@ void handle_free(struct mount *m, struct handle *h)
 		gb_file_settle(h->file);
 	if (h->results)
 		gb_results_close(h->results);
+	gb_answers_close(h->answers);
 	if (h->file)
 		gb_file_unref(h->file);
 	if (h->job)
@@ -75,9 +77,10 @@ void handles_free(struct mount *m)
 static void node_of(const struct handle *h, struct node *ret)
 {
 	*ret = (struct node){
-		.kind = h->file ? NODE_FILE : NODE_VIRTUAL,
+		.kind = h->file ? NODE_FILE : h->row ? NODE_VIRTUAL : NODE_ANSWER,
 		.ino = h->ino,
 		.file_row = h->row,
+		.answer = h->answer,
 		.job = h->job ? gb_job_ref(h->job) : NULL,
 		.file = h->file ? gb_file_ref(h->file) : NULL,
 	};

@@ -22,6 +22,8 @@ struct handle {
 	struct gb_file *file;       /* a user's file; or */
 	const struct vfile *row;    /* a virtual one */
 	struct gb_results *results; /* HOW_RESULTS */
+	struct gb_answers *answers; /* HOW_ANSWERS, or a file of responses/: */
+	struct node_answer answer;
 	/* HOW_TEXT, HOW_MODELS, HOW_WAIT: the snapshot; handles.lock until it is set,
 	 * which happens once. */
 	char *text;

@@ -55,6 +55,53 @@ static void lookup_missing(fuse_req_t req, const char *name)
 		park_fail(p, -ENOMEM);
 }
 
+static int call_look(struct park *p)
+{
+	return gb_answers_look(p->job, &p->w);
+}
+
+static void end_look(struct park *p, int err)
+{
+	_cleanup_node_ struct node dir = {};
+	_cleanup_node_ struct node child = {};
+
+	if (err != -EINTR)
+		err = node_get(p->m, p->ino, &dir);
+	if (!err)
+		err = node_child(p->m, &dir, p->name, &child);
+	if (err)
+		ops_err(p->req, err);
+	else
+		ops_reply_entry(p->req, &child);
+}
+
+/* Whether name is one that only the index of answers tells about, and there will be
+ * one as soon as somebody waits: that takes local work only. */
+static bool wants_index(const struct node *dir, const char *name)
+{
+	const struct vfile *row;
+
+	if (dir->kind != NODE_JOB || !dir->info.answers_pending)
+		return false;
+	row = vfile_by_name(true, name);
+	return row && (row->how == HOW_ANSWERS || row->how == HOW_TREE);
+}
+
+static void lookup_after_index(fuse_req_t req, const struct node *dir, const char *name)
+{
+	struct park *p = park_new(req, call_look, end_look);
+
+	if (!p)
+		return;
+	p->ino = dir->ino;
+	p->job = gb_job_ref(dir->job);
+	p->name = strdup(name);
+	if (p->name)
+		park_run(p, 0);
+	else
+		park_fail(p, -ENOMEM);
+}
+
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = mount_of(req);
@@ -64,6 +111,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!ops_node(req, parent, &dir))
 		return;
+	if (wants_index(&dir, name)) {
+		lookup_after_index(req, &dir, name);
+		return;
+	}
 	if (dir.kind == NODE_ROOT)
 		gb_list_refresh(m->gb, GB_LIST_FRESH, NULL);
 	err = node_child(m, &dir, name, &child);

@@ -39,13 +39,38 @@ static void end_opendir(struct park *p, int err)
 		fuse_reply_open(p->req, &p->fi);
 }
 
+static int call_look(struct park *p)
+{
+	return gb_answers_look(p->job, &p->w);
+}
+
+/* A job's files of answers are listed once their index is there: a listing waits for
+ * it, which takes local work only. Whatever came of it, the rest is listed. */
+static void open_other(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	_cleanup_node_ struct node dir = {};
+	struct park *p;
+
+	if (node_get(mount_of(req), ino, &dir) || dir.kind != NODE_JOB ||
+		!dir.info.answers_pending) {
+		fuse_reply_open(req, fi);
+		return;
+	}
+	p = park_new(req, call_look, end_opendir);
+	if (!p)
+		return;
+	p->fi = *fi;
+	p->job = gb_job_ref(dir.job);
+	park_run(p, 0);
+}
+
 /* The first look after a start waits for the list, others start a refresh behind. */
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct park *p;
 
 	if (ino != FUSE_ROOT_ID) {
-		fuse_reply_open(req, fi);
+		open_other(req, ino, fi);
 		return;
 	}
 	gb_list_refresh(mount_of(req)->gb, GB_LIST_FRESH, NULL);
@@ -130,6 +155,34 @@ static void list_root(struct listing *l, off_t off)
 	}
 }
 
+static bool add_tree(struct listing *l, const struct vfile *row)
+{
+	_cleanup_node_ struct node n = {};
+	struct gb_answer root;
+
+	if (!gb_answer_get(l->dir->job, 0, &root))
+		return true;
+	node_answer_take(l->m, gb_job_ref(l->dir->job), &root, &n);
+	return add(l, row->name, &n, S_IFDIR, row->number + 1 + FIRST);
+}
+
+static void list_answers(struct listing *l, off_t off)
+{
+	const struct node_answer *dir = &l->dir->answer;
+	bool more = true;
+
+	for (off_t i = off - FIRST; more && i < dir->count; i++) {
+		_cleanup_node_ struct node n = {};
+		struct gb_answer answer;
+
+		if (!gb_answer_get(l->dir->job, dir->first + (uint32_t)i, &answer))
+			return;
+		node_answer_take(l->m, gb_job_ref(l->dir->job), &answer, &n);
+		more = add(l, answer.name, &n, answer.dir ? S_IFDIR : S_IFREG,
+			i + 1 + FIRST);
+	}
+}
+
 /* The virtual files from number off - FIRST; false when no more fit. */
 static bool list_virtual(struct listing *l, bool in_job, off_t off)
 {
@@ -141,6 +194,11 @@ static bool list_virtual(struct listing *l, bool in_job, off_t off)
 
 		if (!vfile_listed(row, &dir->info))
 			continue;
+		if (row->how == HOW_TREE) {
+			if (!add_tree(l, row))
+				return false;
+			continue;
+		}
 		node_virtual_take(l->m, in_job ? gb_job_ref(dir->job) : NULL, row, &n);
 		if (!add(l, row->name, &n, S_IFREG, row->number + 1 + FIRST))
 			return false;
@@ -182,6 +240,9 @@ static void list(struct listing *l, off_t off)
 	case NODE_DIR:
 		list_files(l, off);
 		break;
+	case NODE_ANSWER:
+		list_answers(l, off);
+		break;
 	default:
 		if (list_virtual(l, true, off))
 			list_files(l, off);
@@ -200,7 +261,8 @@ static void readdir_any(
 
 	if (!ops_node(req, ino, &dir))
 		return;
-	if (dir.kind != NODE_ROOT && dir.kind != NODE_META && !node_is_place(&dir)) {
+	if (dir.kind != NODE_ROOT && dir.kind != NODE_META && !node_is_place(&dir) &&
+		!(dir.kind == NODE_ANSWER && dir.answer.dir)) {
 		ops_err(req, -ENOTDIR);
 		return;
 	}

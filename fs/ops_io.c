@@ -138,6 +138,43 @@ static void read_results(fuse_req_t req, struct handle *h, size_t size, off_t of
 	park_run(p, 0);
 }
 
+/* Into the thread's buffer, from which `end`, on the same thread, replies. */
+static int call_answers(struct park *p)
+{
+	const struct handle *h = p->h;
+	char *buf = thread_buffer(p->size);
+	ssize_t n = buf ? gb_answers_read(h->answers,
+				  h->row ? h->row->answers : GB_ANSWERS_NODE,
+				  h->answer.number, (uint64_t)p->off, buf, p->size, &p->w)
+			: -ENOMEM;
+
+	if (n < 0)
+		return (int)n;
+	p->have = (size_t)n;
+	return 0;
+}
+
+static void end_answers(struct park *p, int err)
+{
+	if (err)
+		ops_err(p->req, err);
+	else
+		fuse_reply_buf(p->req, thread_buffer(p->size), p->have);
+}
+
+static void read_answers(fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	struct park *p = park_new(req, call_answers, end_answers);
+
+	if (!p)
+		return;
+	p->h = h;
+	p->size = size;
+	p->off = off;
+	p->again = true;
+	park_run(p, 0);
+}
+
 static int call_wait(struct park *p)
 {
 	return gb_job_wait(p->h->job, &p->w);
@@ -187,6 +224,9 @@ static void read_virtual(fuse_req_t req, struct handle *h, size_t size, off_t of
 	case HOW_RESULTS:
 		read_results(req, h, size, off);
 		return;
+	case HOW_ANSWERS:
+		read_answers(req, h, size, off);
+		return;
 	case HOW_HISTORY:
 		reply_fd(req, gb_history_fd(m->gb), size, off);
 		return;
@@ -207,6 +247,8 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 	if (h->row)
 		read_virtual(req, h, size, off);
+	else if (h->answers)
+		read_answers(req, h, size, off);
 	else
 		reply_fd(req, gb_file_fd(h->file), size, off);
 }

@@ -54,6 +54,11 @@ static int call_results(struct park *p)
 	return err == -EINPROGRESS ? gb_fetch_home(p->h->job, &p->w) : err;
 }
 
+static int call_answers(struct park *p)
+{
+	return gb_answers_open(p->h->job, &p->w, &p->h->answers);
+}
+
 static int take_snapshot(struct park *p)
 {
 	size_t len;
@@ -99,12 +104,24 @@ static bool knows_models(struct park *p)
 	return !take_snapshot(p) && handle_text(p->m, p->h, &len) && len;
 }
 
+/* What is made of results never changes, but the size of a file in the job's directory
+ * may have been told before there was one. */
+static void open_answers(struct park *p)
+{
+	if (p->h->row)
+		notify_now(p->m, p->h->ino);
+	p->fi.direct_io = 0;
+	p->fi.keep_cache = 1;
+}
+
 static void end_open(struct park *p, int err)
 {
 	if (err && err != -EINTR && p->h->row->how == HOW_MODELS && knows_models(p))
 		err = 0;
 	if (!err && p->h->row->how == HOW_RESULTS)
 		err = open_results(p);
+	else if (!err && p->h->row->how == HOW_ANSWERS)
+		open_answers(p);
 	else if (!err && p->h->row->how != HOW_HISTORY && p->h->row->how != HOW_WAIT)
 		err = open_text(p);
 	if (err) {
@@ -126,6 +143,7 @@ static int (*const calls[])(struct park *p) = {
 	[HOW_RESULTS] = call_results,
 	[HOW_HISTORY] = call_nothing,
 	[HOW_MODELS] = call_models,
+	[HOW_ANSWERS] = call_answers,
 };
 
 static void open_virtual(
@@ -154,7 +172,46 @@ static void open_virtual(
 	fi->nonseekable = row->how == HOW_WAIT;
 	p->fi = *fi;
 	p->h = h;
-	p->again = row->how == HOW_RESULTS || row->how == HOW_MODELS;
+	p->again = row->how == HOW_RESULTS || row->how == HOW_MODELS ||
+		   row->how == HOW_ANSWERS;
+	park_run(p, 0);
+}
+
+/* ---- responses/ -------------------------------------------------------------------- */
+
+static void end_open_answer(struct park *p, int err)
+{
+	if (err) {
+		handle_free(p->m, p->h);
+		ops_err(p->req, err);
+		return;
+	}
+	open_answers(p);
+	reply_open(p->m, p->req, &p->fi);
+}
+
+static void open_answer(
+	fuse_req_t req, const struct node *n, struct fuse_file_info *fi)
+{
+	struct handle *h;
+	struct park *p;
+
+	if (wants_write(fi)) {
+		ops_err(req, ops_read_only(req));
+		return;
+	}
+	h = handle_new(mount_of(req), n);
+	p = h ? park_new(req, call_answers, end_open_answer) : NULL;
+	if (!p) {
+		handle_free(mount_of(req), h);
+		if (!h)
+			ops_err(req, -ENOMEM);
+		return;
+	}
+	set_flags(fi, h);
+	p->fi = *fi;
+	p->h = h;
+	p->again = true;
 	park_run(p, 0);
 }
 
@@ -205,6 +262,10 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	if (n.kind == NODE_VIRTUAL) {
 		open_virtual(req, &n, fi);
+		return;
+	}
+	if (n.kind == NODE_ANSWER && !n.answer.dir) {
+		open_answer(req, &n, fi);
 		return;
 	}
 	if (n.kind == NODE_FILE)

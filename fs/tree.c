@@ -7,8 +7,11 @@
 #include "files.h"
 #include "notify.h"
 
-#define NUMBER_BITS 24
-#define SLOT_BITS 24
+#define NUMBER_BITS 26
+#define SLOT_BITS 22
+
+_Static_assert(NUMBER_ANSWERS + GB_ANSWER_NUMBERS <= 1u << NUMBER_BITS,
+	"every node of responses/ has an inode number");
 #define MASK(bits) ((1u << (bits)) - 1)
 
 uint64_t tree_new_base(void)
@@ -83,6 +86,16 @@ void node_virtual_take(
 	}
 }
 
+void node_answer_take(struct mount *m, struct gb_job *job,
+	const struct gb_answer *answer, struct node *ret)
+{
+	*ret = (struct node){.kind = NODE_ANSWER,
+		.answer = {answer->number, answer->dir, answer->size, answer->first,
+			answer->count}};
+	set_job_take(m, job, ret);
+	ret->ino = tree_job_ino(m, ret->info.slot, NUMBER_ANSWERS + answer->number);
+}
+
 void node_meta(struct mount *m, struct node *ret)
 {
 	*ret = (struct node){.kind = NODE_META, .ino = tree_meta_ino(m, 0)};
@@ -104,6 +117,20 @@ static int get_meta(struct mount *m, uint32_t number, struct node *ret)
 }
 
 /* Steals job. */
+static int get_answer(
+	struct mount *m, struct gb_job *job, uint32_t number, struct node *ret)
+{
+	struct gb_answer answer;
+
+	if (!gb_answer_get(job, number, &answer)) {
+		gb_job_unref(job);
+		return -ESTALE;
+	}
+	node_answer_take(m, job, &answer, ret);
+	return 0;
+}
+
+/* Steals job. */
 static int get_in_job(
 	struct mount *m, struct gb_job *job, uint32_t number, struct node *ret)
 {
@@ -118,6 +145,8 @@ static int get_in_job(
 		node_link_take(m, job, ret);
 		return 0;
 	}
+	if (number >= NUMBER_ANSWERS)
+		return get_answer(m, job, number - NUMBER_ANSWERS, ret);
 	if (number >= NUMBER_FILES) {
 		file = gb_file_by_number(job, number);
 		if (!file)
@@ -184,17 +213,32 @@ static int job_child(struct mount *m, struct gb_job *job, struct gb_file *dir,
 	const struct vfile *row = dir ? NULL : vfile_by_name(true, name);
 	struct gb_file *file;
 
-	if (row) {
+	if (row && row->how == HOW_TREE && get_answer(m, gb_job_ref(job), 0, ret) == 0)
+		return 0;
+	if (row && row->how != HOW_TREE) {
 		node_virtual_take(m, gb_job_ref(job), row, ret);
 		if (vfile_present(row, &ret->info))
 			return 0;
 		node_put(ret);
-		return -ENOENT;
 	}
+	/* Before it had its meaning the name may have been given to scratch. */
 	file = gb_file_by_name(job, dir, name);
 	if (!file)
 		return -ENOENT;
 	node_file_take(m, gb_job_ref(job), file, ret);
+	return 0;
+}
+
+static int answer_child(
+	struct mount *m, const struct node *dir, const char *name, struct node *ret)
+{
+	struct gb_answer answer;
+
+	if (!dir->answer.dir)
+		return -ENOTDIR;
+	if (!gb_answer_child(dir->job, dir->answer.number, name, &answer))
+		return -ENOENT;
+	node_answer_take(m, gb_job_ref(dir->job), &answer, ret);
 	return 0;
 }
 
@@ -209,6 +253,8 @@ int node_child(
 	case NODE_JOB:
 	case NODE_DIR:
 		return job_child(m, dir->job, dir->file, name, ret);
+	case NODE_ANSWER:
+		return answer_child(m, dir, name, ret);
 	case NODE_META:
 		row = vfile_by_name(false, name);
 		if (!row)
@@ -299,6 +345,10 @@ static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)
 			set_times(st, ledger.st_mtim);
 		}
 		return 0;
+	case HOW_ANSWERS:
+		st->st_blksize = BLOCK;
+		st->st_size = n->info.answers_size[row->answers];
+		return 0;
 	case HOW_WAIT:
 		return 0;
 	default:
@@ -333,6 +383,14 @@ static int file_attr(const struct node *n, struct stat *st)
 	return 0;
 }
 
+static void answer_attr(struct mount *m, const struct node *n, struct stat *st)
+{
+	st->st_mode = n->answer.dir ? S_IFDIR | 0777 : S_IFREG | 0444;
+	if (!n->answer.dir)
+		st->st_size = n->answer.size;
+	set_times(st, first_known(m, n->info.ended_at, n->info.updated));
+}
+
 int node_attr(struct mount *m, const struct node *n, struct stat *ret)
 {
 	struct stat st = {.st_ino = n->ino, .st_nlink = 1, .st_blksize = 4096};
@@ -353,6 +411,9 @@ int node_attr(struct mount *m, const struct node *n, struct stat *ret)
 		break;
 	case NODE_VIRTUAL:
 		err = virtual_attr(m, n, &st);
+		break;
+	case NODE_ANSWER:
+		answer_attr(m, n, &st);
 		break;
 	case NODE_FILE:
 	case NODE_DIR:

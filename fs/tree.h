@@ -1,12 +1,13 @@
 /*
  * Inode numbers and what they stand for.
  *
- *   16 random bits of this mount, never 0 | 24 bits slot + 1 | 24 bits number
+ *   16 random bits of this mount, never 0 | 22 bits slot + 1 | 26 bits number
  *
  * The slot is the job's in gembatch's table; 0 stands for .batchfs. Number 0 is the
  * directory itself, 1 to 254 are virtual files by their tables (files.h), 255 is
  * the symlink that bears the job's ID, from 256 on they are gembatch's file
- * numbers. The root is 1, as FUSE wants it. Numbers are never used again, so there
+ * numbers, and those from 2^25 on the nodes of responses/, which is the first of them.
+ * The root is 1, as FUSE wants it. Numbers are never used again, so there
  * is nothing to count and forget has nothing to do; one whose job or file has gone
  * is ESTALE, which makes the kernel look the name up again. The random bits let the
  * scan of /proc (lastclose.h) tell our files from those of other filesystems.
@@ -18,6 +19,7 @@
 
 #define NUMBER_LINK 255
 #define NUMBER_FILES 256
+#define NUMBER_ANSWERS (UINT32_C(1) << 25)
 
 enum node_kind {
 	NODE_ROOT,
@@ -27,6 +29,15 @@ enum node_kind {
 	NODE_VIRTUAL,
 	NODE_FILE,
 	NODE_DIR, /* inputs/ and what is below it */
+	NODE_ANSWER,
+};
+
+/* responses/ or what is in it. */
+struct node_answer {
+	uint32_t number;
+	bool dir;
+	int64_t size;
+	uint32_t first, count; /* of a directory: its children */
 };
 
 /* What an inode number stands for, with references to its objects. */
@@ -36,6 +47,7 @@ struct node {
 	struct gb_job *job;           /* but for the root and .batchfs */
 	struct gb_file *file;         /* NODE_FILE, NODE_DIR */
 	const struct vfile *file_row; /* NODE_VIRTUAL; job NULL: in .batchfs */
+	struct node_answer answer;    /* NODE_ANSWER */
 	struct gb_info info;          /* of job, taken by node_get */
 };
 
@@ -59,6 +71,8 @@ void node_file_take(
 	struct mount *m, struct gb_job *job, struct gb_file *file, struct node *ret);
 void node_virtual_take(
 	struct mount *m, struct gb_job *job, const struct vfile *row, struct node *ret);
+void node_answer_take(struct mount *m, struct gb_job *job,
+	const struct gb_answer *answer, struct node *ret);
 void node_link_take(struct mount *m, struct gb_job *job, struct node *ret);
 void node_meta(struct mount *m, struct node *ret);
 

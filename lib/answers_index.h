@@ -104,6 +104,7 @@ struct answers {
 	struct answers_node *nodes;
 	uint32_t *slots; /* by hash of parent and name: a node; 0: free */
 	char *blob;
+	size_t usage_len; /* of the text of usage */
 	void *map;       /* all of it is in here; NULL: malloc'ed one by one */
 	size_t map_len;
 };

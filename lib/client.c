@@ -294,7 +294,8 @@ fail:
 /* Lock held. Everybody who waits for job. */
 static void collect_job(struct gb_job *job, struct gb_waitq *to)
 {
-	struct gb_waitq *qs[] = {job->refreshers, job->enders, job->homers};
+	struct gb_waitq *qs[] = {job->refreshers, job->enders, job->homers,
+		job->indexers};
 
 	for (size_t i = 0; i < ARRAY_SIZE(qs); i++)
 		if (qs[i])
@@ -314,6 +315,7 @@ static void give_up_tasks(struct gb_client *c)
 {
 	client_lock(c);
 	c->stopping = true;
+	c->hurry = true;
 	for (struct task *t = c->tasks; t; t = t->next)
 		if (!t->intended)
 			canceller_set(c->engine, &t->cancel);
@@ -365,6 +367,7 @@ void gb_close(struct gb_client *c)
 	poll_stop(c);
 	if (c->work)
 		work_stop(c->work);
+	answers_close(c);
 	table_free(c);
 	registry_close(c->registry);
 	engine_free(c->engine);

@@ -17,6 +17,7 @@
  *   settle.c   creates whose answer never came
  *   remove.c   rmdir
  *   home.c     results: opening, bringing home, cache
+ *   answers.c  what came back, by request: the index, and files made of results
  *   info.c     what a job shows: state, error, verbs that fit
  *   texts.c    status, jobs table, transfers, history
  *
@@ -45,6 +46,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct answers;
 struct registry;
 struct task;
 
@@ -107,6 +109,8 @@ struct gb_job {
 	uint64_t listed_seq;     /* of the newest list that had it */
 	double next_look;        /* poller: while somebody waits */
 	struct gb_waitq *refreshers, *enders, *homers; /* made when first needed */
+	struct gb_waitq *indexers;
+	struct answers *answers; /* the index of what came back, once it is loaded */
 	unsigned handles;        /* gb_results_open without close */
 	uint8_t state;           /* enum api_state */
 	bool in_tree : 1;
@@ -125,6 +129,8 @@ struct gb_job {
 	bool no_length : 1;      /* the API does not tell how long the output is */
 	bool cached : 1;         /* all of the output is in the cache directory */
 	bool embedding : 1;
+	bool indexing : 1;       /* the index of answers is being made or loaded */
+	bool index_failed : 1;
 	struct gb_job *watch_next;
 };
 
@@ -167,6 +173,10 @@ struct gb_client {
 	unsigned fetches_running;
 	bool fetch_timer;        /* home_next is planned */
 	bool disk_low;
+
+	/* answers.c */
+	struct gb_answers *answers_open; /* those read last */
+	atomic_bool hurry;       /* what only reads local files gives up; any thread */
 
 	/* texts.c */
 	char *models;
@@ -408,8 +418,20 @@ void home_look_cache(struct gb_client *c);
 /* client.lock held: should come home by itself and has not. */
 bool home_missing(const struct gb_job *job);
 
-/* An event for the ledger: created, ended, cancelled, deleted. */
+/* ---- answers.c (unlocked, but for answers_info) ------------------------------------------- */
+
+/* client.lock held: what gb_job_info says of answers. */
+void answers_info(const struct gb_job *job, struct gb_info *i);
+/* Results have come home or are whole in the cache: make their index behind. */
+void answers_come_home(struct gb_job *job);
+/* What is loaded is of no use any more: the job has been removed, or has other results. */
+void answers_forget(struct gb_job *job);
+/* The client is being closed. */
+void answers_close(struct gb_client *c);
+
+/* An event for the ledger: created, ended, cancelled, deleted, counted (with tokens). */
 void history_add(struct gb_job *job, const char *event);
+void history_add_tokens(struct gb_job *job, const char *event, int64_t tokens);
 
 /* testpoint.c: a named point in the life of a submission or removal, for tests; each
  * write of a journal is one, too. Does nothing without variables BATCHFS_TEST_…. */

@@ -47,6 +47,7 @@ struct gb_client;
 struct gb_job;
 struct gb_file;
 struct gb_results;
+struct gb_answers;
 
 /* ---- the client ------------------------------------------------------------ */
 
@@ -142,6 +143,15 @@ enum gb_output {
 	GB_OUTPUT_LOST,    /* gone at the API and not at home */
 };
 
+/* Files made of what came back. */
+enum gb_answers_file {
+	GB_ANSWERS_TSV,   /* a line a request: key, outcome, text or reason */
+	GB_ANSWERS_RETRY, /* the requests that another try may answer */
+	GB_ANSWERS_USAGE, /* `name value` lines: tokens and outcomes */
+	GB_ANSWERS_FILES,
+	GB_ANSWERS_NODE = GB_ANSWERS_FILES, /* of the tree */
+};
+
 struct gb_info {
 	uint32_t slot;
 	const char *name;  /* of the directory, unique, encoded */
@@ -159,6 +169,11 @@ struct gb_info {
 	enum gb_output output;
 	int64_t results_size; /* bytes, -1: not known yet */
 	bool results_unmeasured; /* and the API does not tell it before all is home */
+	bool has_answers;  /* there are results that answers can be made of */
+	bool has_retry;    /* and requests, or the job ended with nothing to show */
+	bool answers_there;   /* their index is loaded: sizes and tree are known */
+	bool answers_pending; /* it is not, but takes nothing than the local disk */
+	int64_t answers_size[GB_ANSWERS_FILES]; /* bytes, where they are there */
 	struct timespec created, ended_at, updated; /* tv_sec 0: not known */
 	int64_t requests, succeeded, failed, pending; /* -1: not known */
 	time_t learnt;     /* when this was last heard from the API; 0: never */
@@ -322,6 +337,39 @@ ssize_t gb_results_ready(
 int gb_results_fd(struct gb_results *r);
 /* Whether every byte is local, so that kernel caches may keep it. */
 bool gb_results_complete(struct gb_results *r);
+
+/* ---- answers ------------------------------------------------------------------- */
+
+/*
+ * What came back, as files: made of the local results while they are read, by an index
+ * that is made once, behind, when results have come home. A tree of files with a
+ * directory for each '/' in a key: node 0 is its root, the children of a directory are
+ * nodes first to first + count - 1. Nothing of it changes any more.
+ */
+struct gb_answer {
+	uint32_t number;
+	bool dir;
+	int64_t size;
+	uint32_t first, count; /* of a directory */
+	char name[256];
+};
+
+/* Load or make the index where that takes nothing but the local disk; seconds for a
+ * gigabyte of results. 0 also when there is nothing to make it of. */
+int gb_answers_look(struct gb_job *job, struct gb_waiter *w);
+/* Open them for reading, bringing the results home first if need be: call it again
+ * after each successful wake-up. -ENOENT: there is no output. */
+int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers **ret);
+void gb_answers_close(struct gb_answers *a);
+/* Up to n bytes at off; fewer at the end only. number: of GB_ANSWERS_NODE. -EINPROGRESS:
+ * what lay on the disk was damaged and is fetched again. */
+ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_t number,
+	uint64_t off, void *buf, size_t n, struct gb_waiter *w);
+/* A node by number, and a child by name; false: there is none, or no index loaded. */
+bool gb_answer_get(struct gb_job *job, uint32_t number, struct gb_answer *ret);
+bool gb_answer_child(
+	struct gb_job *job, uint32_t dir, const char *name, struct gb_answer *ret);
+#define GB_ANSWER_NUMBERS (UINT32_C(1) << 25) /* numbers are less */
 
 /* ---- the project ---------------------------------------------------------------- */
 

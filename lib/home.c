@@ -201,6 +201,7 @@ static int note_home(struct gb_job *job, int64_t size)
 	client_unlock(c);
 	if (home)
 		err = local_save(job);
+	answers_come_home(job);
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
 	return err;
 }
@@ -245,39 +246,14 @@ static void event(void *arg, struct gb_results *r, enum results_event ev)
 
 /* ---- bringing home ------------------------------------------------------------------- */
 
-/* A worker waits for a download with this. */
-struct sync {
-	struct gb_waiter w;
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	bool over;
-	int err;
-};
-
-static void sync_done(struct gb_waiter *w, int err)
-{
-	struct sync *s = CONTAINER_OF(w, struct sync, w);
-
-	pthread_mutex_lock(&s->lock);
-	s->over = true;
-	s->err = err;
-	pthread_cond_signal(&s->done);
-	pthread_mutex_unlock(&s->lock);
-}
-
+/* On a worker. */
 static int fetch_blocking(struct gb_results *r)
 {
-	struct sync s = {.w.done = sync_done, .lock = PTHREAD_MUTEX_INITIALIZER,
-		.done = PTHREAD_COND_INITIALIZER};
-	int err = results_fetch(r, &s.w);
+	struct waiter_sync s;
 
-	if (err != -EINPROGRESS)
-		return err;
-	pthread_mutex_lock(&s.lock);
-	while (!s.over)
-		pthread_cond_wait(&s.done, &s.lock);
-	pthread_mutex_unlock(&s.lock);
-	return s.err;
+	waiter_sync_init(&s);
+	int err = results_fetch(r, &s.w);
+	return err == -EINPROGRESS ? waiter_sync_wait(&s) : err;
 }
 
 int gb_statvfs(struct gb_client *c, struct statvfs *ret)

@@ -112,6 +112,7 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.learnt = job->learnt,
 		.expires = expiry(job),
 	};
+	answers_info(job, ret);
 	if (job->local)
 		local_info(job, ret);
 	client_unlock(job->c);

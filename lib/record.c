@@ -28,7 +28,7 @@ static const struct field {
 	FIELD(I64, intent_server), FIELD(I64, intent_local), FIELD(I64, queued_at),
 	FIELD(INT, tries),         FIELD(STR, id),           FIELD(I64, sent_at),
 	FIELD(BOOL, cancel_asked), FIELD(I64, results_size), FIELD(BOOL, home),
-	FIELD(BOOL, end_logged),  FIELD(INT, removal),
+	FIELD(BOOL, end_logged),   FIELD(BOOL, counted),    FIELD(INT, removal),
 	FIELD(I64, removal_at),    FIELD(INT, err),          FIELD(STR, error),
 };
 

@@ -68,6 +68,7 @@ struct record {
 	int64_t results_size; /* -1 */
 	bool home;       /* results.jsonl is complete beside this file */
 	bool end_logged; /* the end stands in the history */
+	bool counted;    /* and so do the tokens */
 
 	int removal;     /* enum removal */
 	int64_t removal_at;

@@ -106,6 +106,7 @@ static int forget(struct gb_job *job)
 	client_unlock(c);
 	if (err)
 		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));
+	answers_forget(job);
 	return err;
 }
 

@@ -17,10 +17,11 @@
  *                            difference, and kept from then on
  *     job.json               the API's resource as last received
  *     results.jsonl[.map]    results brought home
+ *     results.index          of answers (answers_index.h); made again when damaged
  *   STATE/attachments        which contents are at the API, and who needs them (registry.h)
  *   STATE/trash/DATE-LID/    removed jobs, for some days
  *   STATE/aside/             what could not be understood, moved out of the way
- *   CACHE/results/ID[.map]   results of others as far as read
+ *   CACHE/results/ID[.map|.index]   results of others as far as read
  *   CACHE/known              resources of other programs' jobs, for the next start
  *
  * Everything is 0700/0600 and opened relative to a descriptor, never through a link.

@@ -1,3 +1,4 @@
+#include "answers_index.h"
 #include "client.h"
 #include "names.h"
 
@@ -195,6 +196,8 @@ static void job_free(struct gb_job *job)
 	free_queue(job->refreshers);
 	free_queue(job->enders);
 	free_queue(job->homers);
+	free_queue(job->indexers);
+	answers_unref(job->answers);
 	results_unref(job->results); /* lives in the local directory */
 	local_free(job->local);
 	free(job->name);

@@ -1,4 +1,5 @@
 #include "waiter.h"
+#include "util.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -137,4 +138,32 @@ void waitq_wake_below(struct gb_waitq *q, uint64_t limit, int err)
 	waitq_init(&now);
 	waitq_move_if(q, &now, is_below, &limit);
 	waitq_call(&now, err);
+}
+
+/* ---- waiting on the spot -------------------------------------------------------- */
+
+static void sync_done(struct gb_waiter *w, int err)
+{
+	struct waiter_sync *s = CONTAINER_OF(w, struct waiter_sync, w);
+
+	pthread_mutex_lock(&s->lock);
+	s->over = true;
+	s->err = err;
+	pthread_cond_signal(&s->done);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void waiter_sync_init(struct waiter_sync *s)
+{
+	*s = (struct waiter_sync){.w.done = sync_done, .lock = PTHREAD_MUTEX_INITIALIZER,
+		.done = PTHREAD_COND_INITIALIZER};
+}
+
+int waiter_sync_wait(struct waiter_sync *s)
+{
+	pthread_mutex_lock(&s->lock);
+	while (!s->over)
+		pthread_cond_wait(&s->done, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	return s->err;
 }

@@ -11,6 +11,8 @@
 
 #include "gembatch.h"
 
+#include <pthread.h>
+
 struct gb_waitq {
 	struct gb_waiter *head, **tail;
 	size_t count;
@@ -42,5 +44,17 @@ void waitq_move(struct gb_waitq *q, struct gb_waitq *to);
 void waitq_move_if(struct gb_waitq *q, struct gb_waitq *to,
 	bool (*pred)(const struct gb_waiter *w, void *arg), void *arg);
 void waitq_call(struct gb_waitq *q, int err);
+
+/* A thread of our own that waits, with this on its stack: init, pass &s.w to a call,
+ * and after -EINPROGRESS wait, once; answers what done() was called with. */
+struct waiter_sync {
+	struct gb_waiter w;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool over;
+	int err;
+};
+void waiter_sync_init(struct waiter_sync *s);
+int waiter_sync_wait(struct waiter_sync *s);
 
 #endif
