@@ -159,14 +159,16 @@ static int load_registry(struct gb_client *c)
 
 static int load(struct gb_client *c)
 {
-	int err = store_jobs(c->store, load_job, c);
+	int err = load_registry(c);
 
+	if (!err)
+		err = store_jobs(c->store, load_job, c);
 	if (err)
 		return err;
 	learn_known(c);
 	home_look_cache(c);
 	store_trash_expire(c->store, c->o.trash_days);
-	return load_registry(c);
+	return 0;
 }
 
 static void recover(struct gb_client *c)
