@@ -401,3 +401,22 @@ ask_into() { bash -c 'cat >"$1"' - "$1" <<<"$(ask k1 one.png)"; }
 	same 1 "$(jobs_at_api)"
 	same 3 "$(uploads)"
 }
+
+@test "retry.jsonl of a job with files goes into the next as it is" {
+	picture 1 >"$MNT/a/one.png"
+	picture 2 >"$MNT/a/two.png"
+	{
+		ask k1 one.png
+		ask k2 two.png
+	} | jq -c 'if .key == "k2" then .request.contents[0].parts[0].text = "[emu:error 14]" else . end' >"$HOME/in.jsonl"
+	cp "$HOME/in.jsonl" "$J"
+	succeeded a
+	becomes 0 files_at_api
+	eventually test -s "$MNT/a/retry.jsonl"
+	same k2 "$(jq -r .key "$MNT/a/retry.jsonl")"
+	draft b
+	sed 's/emu:error 14/emu:files/' "$MNT/a/retry.jsonl" >"$MNT/b/requests.jsonl"
+	succeeded b
+	got_file b k2 "$MNT/a/two.png"
+	becomes 0 files_at_api
+}
