@@ -251,6 +251,26 @@ static int decode_digit(struct decoder *d, uint8_t value)
 	return d->n == sizeof d->out ? drain(d) : 0;
 }
 
+/* Four digits at a time, while they are and there is room; how many were taken. */
+static size_t decode_fours(struct decoder *d, const uint8_t *p, size_t n)
+{
+	size_t i = 0;
+
+	if (d->have)
+		return 0;
+	for (; n - i >= 4 && d->n + 3 < sizeof d->out; i += 4) {
+		uint32_t a = digits[p[i]] - 1u, b = digits[p[i + 1]] - 1u;
+		uint32_t c = digits[p[i + 2]] - 1u, e = digits[p[i + 3]] - 1u;
+
+		if ((a | b | c | e) > 63)
+			break;
+		d->out[d->n++] = (uint8_t)(a << 2 | b >> 4);
+		d->out[d->n++] = (uint8_t)(b << 4 | c >> 2);
+		d->out[d->n++] = (uint8_t)(c << 6 | e);
+	}
+	return i;
+}
+
 static int decode_piece(void *arg, const void *text, size_t n, bool escaped)
 {
 	struct decoder *d = arg;
@@ -259,6 +279,9 @@ static int decode_piece(void *arg, const void *text, size_t n, bool escaped)
 
 	(void)escaped;
 	for (size_t i = 0; !err && i < n && !d->over; i++) {
+		i += decode_fours(d, p + i, n - i);
+		if (i == n)
+			break;
 		uint8_t digit = digits[p[i]];
 
 		if (digit - 1u < 64)

@@ -276,6 +276,40 @@ static void pictures_and_sounds(void **state)
 		"a.png = \n", NULL);
 }
 
+/* Longer than any buffer on the way, read from the middle, too. */
+static void a_large_picture(void **state)
+{
+	static const char digits[] = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9w";
+	static const char bytes[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop";
+	enum { TIMES = 20000 };
+	size_t unit = strlen(digits), size = TIMES * strlen(bytes);
+	_cleanup_free_ char *data = malloc(TIMES * unit + 1), *all = malloc(size);
+
+	for (size_t i = 0; i < TIMES; i++) {
+		memcpy(data + i * unit, digits, unit + 1);
+		memcpy(all + i * strlen(bytes), bytes, strlen(bytes));
+	}
+	for (int escaped = 0; escaped < 2; escaped++) {
+		_cleanup_free_ char *results = util_format(
+			"{\"key\":\"a\",\"response\":{\"candidates\":[{\"content\":{\"parts\":"
+			"[{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"%s%s\"}}]}}]}}",
+			data, escaped ? "\\n" : "");
+		char *got = malloc(size + 1);
+		struct made m;
+
+		make(&m, NULL, results);
+		assert_int_equal(m.a->nodes[1].size, size);
+		assert_int_equal(m.a->nodes[1].regular, !escaped);
+		for (uint64_t off = 0; off < size; off = off * 2 + 1) {
+			assert_int_equal(answers_read_node(m.a, &m.sources, 1, off, got, size),
+				size - off);
+			assert_memory_equal(got, all + off, size - off);
+		}
+		free(got);
+		made_free(&m);
+	}
+}
+
 static void odd_keys(void **state)
 {
 	expect(NULL,
@@ -469,6 +503,7 @@ int main(void)
 		cmocka_unit_test(parts_that_are_no_text),
 		cmocka_unit_test(embeddings),
 		cmocka_unit_test(pictures_and_sounds),
+		cmocka_unit_test(a_large_picture),
 		cmocka_unit_test(odd_keys),
 		cmocka_unit_test(names_that_collide),
 		cmocka_unit_test(long_keys),
