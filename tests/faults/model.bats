@@ -8,7 +8,7 @@ load ../fs/helpers
 
 walk() { # SEED
 	sandbox
-	"$BATS_TEST_DIRNAME/../model/run" --seed "$1" --steps "${BATCHFS_MODEL_STEPS:-120}" \
+	"$BATS_TEST_DIRNAME/../model/run" --seed "$1" --steps "${BATCHFS_MODEL_STEPS:-100}" \
 		"$BATCHFS_BUILD_DIR" </dev/null 3>&-
 }
 

@@ -329,7 +329,8 @@ class Walker(Walk):
             return
         if how != "close" or r.broke:
             self.refile(job, REQUESTS, half, data)
-            job.unsure = job.unsure or r.broke
+            if r.broke:
+                job.unsure = True
         elif r.err == "OK" or by_close:
             if by_close:
                 self.submitted(job, r, Content.of(data).asked is not None)
@@ -741,6 +742,7 @@ class Walker(Walk):
         while True:
             self.do(deeds.listing, self.mount.path)
             table, jobs = self.observe()
+            self.settle_inline()
             why = self.unrest(table, jobs)
             if not why:
                 break
@@ -752,6 +754,13 @@ class Walker(Walk):
         for job in list(self.jobs.values()):
             if job.state in ENDED and self.do(deeds.read, self.path(job.name, "wait")).err == "OK":
                 self.results_of(job, job.state)
+
+    def settle_inline(self):
+        """What went inline and was lost is a person's to settle: so they do."""
+        for job in self.jobs.values():
+            if self.inline and job.state == "SUBMIT_UNCERTAIN" and job.ids:
+                r = self.do(deeds.ctl, self.path(job.name), "adopt " + job.ids[-1])
+                self.expect(r, "OK", "EBUSY")
 
     def unrest(self, table, jobs):
         for name, row in table.items():

@@ -5,6 +5,7 @@ to rmdir. What happens at the API is attributed to the job that asked for it by 
 name and number of requests; contents differ in their number of lines.
 """
 import json
+import time
 
 from world import Broken
 
@@ -110,7 +111,7 @@ class Job:
         self.name = name
         self.files = {}        # name -> bytes
         self.state = "DRAFT"   # as last seen in the table
-        self.unsure = False    # an operation on it broke off: its task may still run
+        self.unsure_at = None  # when an operation on it broke off: its task may still run
         self.names = set()     # under which it may have been sent
         self.tried = set()     # numbers of requests it may have been sent with
         self.allowed = 1       # creates; one more for each that was knowingly repeated
@@ -121,6 +122,14 @@ class Job:
         self.removed = False   # rmdir said so
         self.unsent = False    # and nothing had been sent
         self.results = None    # bytes, once they were read to the end
+
+    @property
+    def unsure(self):
+        return self.unsure_at is not None
+
+    @unsure.setter
+    def unsure(self, value):
+        self.unsure_at = time.monotonic() if value else None
 
     def content(self):
         data = self.files.get(REQUESTS)

@@ -18,6 +18,7 @@ OPTIONS = {
     "submit": ["close", "close", "close", "background", "ctl"],
     "fetch": ["own", "own", "all", "read"],
     "trash": ["0", "7"],
+    "inline_max": ["0", "0", "0", "100000"],
 }
 
 # What is broken, and how. Every one passes by itself after a few calls.
@@ -81,6 +82,7 @@ class Walk:
         self.foreign = set()   # ids of jobs that others made
         self.trouble = False   # whether anything has been made to fail
         self.options = {}
+        self.inline = False    # whether some may have gone inline: no file tells whose it is
         self.holder = None     # (Child, Job, bytes, pipe)
         self.serial = 0
         self.rng = random.Random(seed)
@@ -93,6 +95,7 @@ class Walk:
 
     def new_options(self):
         self.options = {k: self.rng.choice(v) for k, v in OPTIONS.items()}
+        self.inline = self.inline or self.options["inline_max"] != "0"
 
     def start(self, stop=None):
         line = ",".join("%s=%s" % o for o in self.options.items())
@@ -223,7 +226,9 @@ class Walk:
 
     def check_job(self, job):
         state = job.state
-        if job.unsure and (state in DRAFT or is_sent(state)):
+        # A draft's task may still be giving up.
+        if job.unsure and (is_sent(state) or (
+                state in DRAFT and time.monotonic() - job.unsure_at > 5)):
             job.unsure = False
         if state in DRAFT:
             if job.ids:
