@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base.h"
 #include "log.h"
@@ -139,6 +140,7 @@ static bool is_batchfs(const char *path)
 int paths_check_mountpoint(const struct options *o, char **ret)
 {
 	_cleanup_free_ char *path = NULL;
+	struct statvfs vfs;
 	struct stat st;
 
 	/* realpath stats nothing at the last component of a dead mount */
@@ -149,6 +151,9 @@ int paths_check_mountpoint(const struct options *o, char **ret)
 	path = realpath(o->mountpoint, NULL);
 	if (!path)
 		return explain_unreachable(o->mountpoint, errno);
+	/* stat was answered from memory, statvfs asks whoever is there. */
+	if (is_batchfs(path) && statvfs(path, &vfs) < 0)
+		return explain_unreachable(path, errno);
 	if (is_batchfs(path))
 		return no(-EBUSY, "%s already is a batchfs (fusermount3 -u %s)", path,
 			path);

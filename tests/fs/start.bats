@@ -281,6 +281,19 @@ start() {
 	ls "$M"
 }
 
+# What the kernel remembers of the root would do for a stat.
+@test "a mount that has died this moment is a dead mount, too" {
+	mount_jobs
+	ls "$M"
+	stat "$M" >/dev/null
+	kill -KILL "$FS_PID"
+	wait "$FS_PID" || true
+	run -1 timeout "$PATIENCE" "$BATCHFS" "$M"
+	contains "$output" "dead mount"
+	contains "$output" "fusermount3 -u"
+	fusermount3 -uz "$M"
+}
+
 @test "a dead mount: says how to get rid of it" {
 	mount_jobs
 	kill -KILL "$FS_PID"
