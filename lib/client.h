@@ -295,6 +295,9 @@ int local_files_dir(struct gb_job *job);
 int local_save(struct gb_job *job);
 /* The same with local.disk held already. */
 int local_save_locked(struct gb_job *job);
+/* The same around a step that must not be taken if there is no room for the record,
+ * nor the record stand if the step fails; its error, then. */
+int local_save_around(struct gb_job *job, int (*step)(void *arg), void *arg);
 /* Set `error`: a first line and a second (what to do), and the API's own text. Takes
  * client.lock; the caller saves. what NULL: no error. */
 void local_error(struct gb_job *job, int err, const char *what, const char *todo,

@@ -64,8 +64,6 @@ int submission_intend(struct submission *s)
 	s->t->intended = true;
 	if (s->t->cancel.set && !s->t->background)
 		err = -ECANCELED;
-	if (!err && s->t->from != s->job)
-		err = submission_promote(s);
 	if (!err) {
 		client_lock(s->c);
 		err = note_intent(s);
@@ -75,7 +73,7 @@ int submission_intend(struct submission *s)
 		s->t->intended = s->t->background;
 		return err;
 	}
-	if ((err = local_save(s->job))) {
+	if ((err = submission_save(s))) {
 		take_back(s);
 		return err;
 	}

@@ -112,7 +112,7 @@ int local_make(struct gb_job *job)
 	return err ? err : local_save(job);
 }
 
-int local_save_locked(struct gb_job *job)
+static int save_begin(struct gb_job *job, char *ret_tmp)
 {
 	struct gb_client *c = job->c;
 	size_t n;
@@ -124,11 +124,25 @@ int local_save_locked(struct gb_job *job)
 		return -ENOMEM;
 	int dir = local_dir(job);
 	test_point("journal-write");
-	int err = dir < 0 ? dir : util_write_file(dir, "journal", text, n, true);
+	return dir < 0 ? dir : util_write_begin(dir, text, n, true, ret_tmp);
+}
+
+static int save_end(struct gb_job *job, int err, const char *tmp)
+{
+	if (!err)
+		err = util_write_end(local_dir(job), tmp, "journal", true);
 	test_point("journal-written");
 	if (err)
-		client_log(c, LOG_ERR, "journal of %s: %s", job_label(job), strerror(-err));
+		client_log(job->c, LOG_ERR, "journal of %s: %s", job_label(job),
+			strerror(-err));
 	return err;
+}
+
+int local_save_locked(struct gb_job *job)
+{
+	char tmp[UTIL_TMP_NAME_MAX];
+
+	return save_end(job, save_begin(job, tmp), tmp);
 }
 
 int local_save(struct gb_job *job)
@@ -137,6 +151,23 @@ int local_save(struct gb_job *job)
 	int err = local_save_locked(job);
 	pthread_mutex_unlock(&job->local->disk);
 	return err;
+}
+
+int local_save_around(struct gb_job *job, int (*step)(void *arg), void *arg)
+{
+	char tmp[UTIL_TMP_NAME_MAX];
+
+	pthread_mutex_lock(&job->local->disk);
+	int err = save_begin(job, tmp);
+	pthread_mutex_unlock(&job->local->disk);
+	int stepped = err ? err : step(arg);
+	pthread_mutex_lock(&job->local->disk);
+	if (!err && stepped)
+		unlinkat(local_dir(job), tmp, 0);
+	else
+		stepped = save_end(job, err, tmp);
+	pthread_mutex_unlock(&job->local->disk);
+	return stepped;
 }
 
 void local_error(struct gb_job *job, int err, const char *what, const char *todo,

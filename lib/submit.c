@@ -253,13 +253,29 @@ int submission_promote(struct submission *s)
 	return local_save(s->job);
 }
 
+static int promote_step(void *arg)
+{
+	return submission_promote(arg);
+}
+
+int submission_save(struct submission *s)
+{
+	bool from_elsewhere = s->t->from && s->t->from != s->job && !s->moved;
+
+	return from_elsewhere ? local_save_around(s->job, promote_step, s)
+			      : local_save(s->job);
+}
+
 /* Behind: from here on the bytes are safe and will be sent. */
 static int enter_queue(struct submission *s)
 {
-	int err = s->t->from == s->job ? 0 : submission_promote(s);
+	enum phase before = job_phase(s->job);
 
-	if (!err)
-		err = enter(s->job, PHASE_QUEUED);
+	set_phase(s->job, PHASE_QUEUED);
+	int err = submission_save(s);
+	if (err)
+		set_phase(s->job, before);
+	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
 	if (!err && (err = submission_promote(s)))
 		set_phase(s->job, PHASE_DRAFT);
 	return err;

@@ -43,6 +43,9 @@ int submission_intend(struct submission *s);
 int submission_create(struct submission *s);
 /* The rename itself: on disk, and no start does it again. */
 int submission_promote(struct submission *s);
+/* The journal to disk. What comes from another directory is moved just before, as no
+ * start could find it there; but not before there is room for the journal. */
+int submission_save(struct submission *s);
 
 /* Write `error` for a failure err with the API's own text (or NULL). */
 void submit_tell(struct gb_job *job, int err, const char *text);

@@ -149,24 +149,41 @@ static int write_temp(int dirfd, const char *tmp, const void *buf, size_t n, boo
 	return r;
 }
 
-int util_write_file(int dirfd, const char *name, const void *buf, size_t n, bool sync)
+int util_write_begin(int dirfd, const void *buf, size_t n, bool sync, char *ret_tmp)
 {
 	char tmp[UTIL_TMP_NAME_MAX];
 	int r;
 
-	if (strchr(name, '/'))
-		return -EINVAL;
 	memcpy(tmp, UTIL_TMP_PREFIX, sizeof UTIL_TMP_PREFIX);
 	util_random_hex(tmp + sizeof UTIL_TMP_PREFIX - 1, 8);
 	r = write_temp(dirfd, tmp, buf, n, sync);
+	if (r < 0 && r != -EEXIST)
+		unlinkat(dirfd, tmp, 0);
+	if (r == 0)
+		memcpy(ret_tmp, tmp, sizeof tmp);
+	return r;
+}
+
+int util_write_end(int dirfd, const char *tmp, const char *name, bool sync)
+{
+	int r = strchr(name, '/') ? -EINVAL : 0;
+
 	if (r == 0 && renameat(dirfd, tmp, dirfd, name) < 0)
 		r = -errno;
 	if (r < 0) {
-		if (r != -EEXIST)
-			unlinkat(dirfd, tmp, 0);
+		unlinkat(dirfd, tmp, 0);
 		return r;
 	}
 	return sync ? util_sync_dir(dirfd) : 0;
+}
+
+int util_write_file(int dirfd, const char *name, const void *buf, size_t n, bool sync)
+{
+	char tmp[UTIL_TMP_NAME_MAX];
+	int r = strchr(name, '/') ? -EINVAL
+				  : util_write_begin(dirfd, buf, n, sync, tmp);
+
+	return r ? r : util_write_end(dirfd, tmp, name, sync);
 }
 
 int util_write_all(int fd, const void *buf, size_t n)

@@ -78,6 +78,10 @@ int util_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *
 #define UTIL_TMP_PREFIX ".tmp-"
 #define UTIL_TMP_NAME_MAX (sizeof UTIL_TMP_PREFIX + 16)
 int util_write_file(int dirfd, const char *name, const void *buf, size_t n, bool sync);
+/* The same in two parts: all that needs room, under a name that is told in ret_tmp
+ * (UTIL_TMP_NAME_MAX); and the rename. Without the second part unlink ret_tmp. */
+int util_write_begin(int dirfd, const void *buf, size_t n, bool sync, char *ret_tmp);
+int util_write_end(int dirfd, const char *tmp, const char *name, bool sync);
 
 /* write(2) and pwrite(2) until everything is out. 0 or negative errno. */
 int util_write_all(int fd, const void *buf, size_t n);

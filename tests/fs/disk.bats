@@ -81,3 +81,35 @@ big_requests() {
 	cat "$MNT/a/results.jsonl" >"$HOME/got"
 	same 3000 "$(grep -c . "$HOME/got")"
 }
+
+# The disk is full when the intent is to be written: after the upload, before the move.
+mv_at_full_disk() { # DRAFT
+	BATCHFS_TEST_PAUSE=after-upload=3 mount_jobs -o "state_dir=$SMALL/state,cache_dir=$HOME/cache"
+	requests 30 >"$HOME/r"
+	requests 3 old >"$HOME/old"
+	draft a
+	[ "$1" = a ] || draft "$1"
+	# What the move replaces would make room for its intent.
+	[ "$1" = b ] || cat "$HOME/old" >>"$MNT/a/requests.jsonl"
+	cp "$HOME/r" "$MNT/$1/tmp"
+	errno_of 'os.rename(a[0], a[1])' "$MNT/$1/tmp" "$MNT/a/requests.jsonl" >"$HOME/out" 3>&- &
+	local mover=$!
+	becomes 1 files_at_api
+	dd if=/dev/zero of="$SMALL/fill" bs=4k 2>/dev/null || true
+	wait $mover
+	same ENOSPC "$(cat "$HOME/out")"
+	same 0 "$(calls create)"
+	cmp "$HOME/r" "$MNT/$1/tmp"
+	[ "$1" = b ] || cmp "$HOME/old" "$MNT/a/requests.jsonl"
+	rm "$SMALL/fill"
+	mv "$MNT/$1/tmp" "$MNT/a/requests.jsonl"
+	bought_once a "$HOME/r"
+}
+
+@test "state_dir full when a rename's intent is to be written: nothing is moved or bought" {
+	mv_at_full_disk a
+}
+
+@test "state_dir full when the intent of a rename from another directory is to be written" {
+	mv_at_full_disk b
+}
