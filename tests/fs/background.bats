@@ -59,8 +59,9 @@ teardown() { stop_all; }
 	make_foreign_job f >/dev/null
 	cp "$IN" "$J"
 	eventually state_is a QUEUED
+	# The start tries it at once, and it is queued again.
 	remount_jobs -o submit=background
-	state_is a QUEUED
+	eventually state_is a QUEUED
 }
 
 @test "a 429 that is about billing ends it" {
