@@ -533,6 +533,8 @@ static bool try_anew(struct submission *s)
 	int err = attach_resolve(s, s->plain, &text);
 	if (text)
 		refuse(s, err, text);
+	if (!err)
+		api_error_clear(&s->err);
 	return !err;
 }
 
