@@ -493,3 +493,52 @@ int closes_settle(
 	pthread_mutex_unlock(&c->lock);
 	return busy ? -EBUSY : 0;
 }
+
+/* Whether the inode number is that of a part of a composed draft of job. */
+static bool is_part_of(struct mount *m, struct gb_job *job, uint32_t slot, fuse_ino_t ino)
+{
+	struct gb_file *file;
+	bool part;
+
+	if (ino < tree_job_ino(m, slot, NUMBER_FILES) || ino >= tree_job_ino(m, slot + 1, 0))
+		return false;
+	file = gb_file_by_number(job, ino - tree_job_ino(m, slot, 0));
+	part = file && gb_file_is_part(file);
+	gb_file_unref(file);
+	return part;
+}
+
+/* The next open file after inode number *ino, with a reference. */
+static struct wfile *next_open(struct closes *c, fuse_ino_t after)
+{
+	struct wfile *next = NULL;
+
+	pthread_mutex_lock(&c->lock);
+	for (struct wfile *f = c->files; f; f = f->next)
+		if (f->ino > after && (!next || f->ino < next->ino))
+			next = f;
+	if (next)
+		next->refs++;
+	pthread_mutex_unlock(&c->lock);
+	return next;
+}
+
+int closes_settle_parts(struct mount *m, struct gb_job *job)
+{
+	struct closes *c = m->closes;
+	struct gb_info info;
+	struct wfile *f;
+	fuse_ino_t ino;
+	bool busy = false;
+
+	gb_job_info(job, &info);
+	ino = tree_job_ino(m, info.slot, 0);
+	while (!busy && (f = next_open(c, ino))) {
+		ino = f->ino;
+		busy = is_part_of(m, job, info.slot, ino) && is_busy(c, f);
+		pthread_mutex_lock(&c->lock);
+		unref(c, f);
+		pthread_mutex_unlock(&c->lock);
+	}
+	return busy ? -EBUSY : 0;
+}

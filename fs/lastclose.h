@@ -46,4 +46,7 @@ int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 int closes_settle(
 	struct mount *m, struct gb_job *job, struct gb_file *dir, const char *name);
 
+/* The same before a composed draft of the job is submitted, of all that it is made of. */
+int closes_settle_parts(struct mount *m, struct gb_job *job);
+
 #endif

@@ -31,6 +31,7 @@ bool ops_node(fuse_req_t req, fuse_ino_t ino, struct node *ret)
 int ops_entry(struct mount *m, const struct node *n, struct fuse_entry_param *ret)
 {
 	struct stat st;
+	bool fleeting;
 	int err;
 
 	/* Before the look, so that a change just after it is announced. */
@@ -39,12 +40,14 @@ int ops_entry(struct mount *m, const struct node *n, struct fuse_entry_param *re
 	err = node_attr(m, n, &st);
 	if (err < 0)
 		return err;
+	/* What a check composed goes with the next change, without the kernel. */
+	fleeting = n->kind == NODE_FILE && node_is_draft(n) && node_is_fixed(n);
 	*ret = (struct fuse_entry_param){
 		.ino = n->ino,
 		.attr = st,
 		/* 1: the size is not known, whoever wants it has to ask */
 		.attr_timeout = err ? 0 : BELIEF,
-		.entry_timeout = BELIEF,
+		.entry_timeout = fleeting ? 0 : BELIEF,
 	};
 	return err;
 }

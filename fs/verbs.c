@@ -19,6 +19,8 @@ static int run_submit(
 {
 	int err = closes_settle(m, job, NULL, GB_REQUESTS);
 
+	if (!err)
+		err = closes_settle_parts(m, job);
 	return err ? err : gb_submit(job, GB_BY_CTL, w);
 }
 

@@ -1,11 +1,72 @@
-/* Composed drafts: whose requests are made of files of the draft. */
+/*
+ * The requests of a composed draft: a line of requests.jsonl for every input, made of
+ * what is asked of each of them.
+ *
+ *     composed_new(&parts, out, &c)      prompt.txt, system.txt, schema.json, defaults
+ *     composed_add(c, "a/cat.png", fd)   for each file below inputs/, in order; or
+ *     composed_add_lines(c, fd, cancel)  inputs.txt
+ *     composed_end(c)
+ *     composed_complaints(c)             what the user has to mend, or NULL
+ *     composed_free(c)
+ *
+ * A line:
+ *
+ *     {"key":"a/cat.png","request":{"contents":[{"role":"user","parts":[
+ *       {"text":PROMPT},
+ *       {"file_data":{"file_uri":"inputs/a/cat.png","mime_type":"image/png"}}]}],
+ *       "systemInstruction":…,"generationConfig":{…}, what defaults.json has}}
+ *
+ * (on one line) or {"text":…} as second part where the input is text: UTF-8 without NUL,
+ * at most COMPOSED_TEXT_MAX bytes. The URI is the draft's own name for the file: who
+ * sends the line uploads it and puts in another.
+ *
+ * What is wrong with the parts or an input is a complaint, one line each; the rest is
+ * looked at all the same, so that all of it can be mended at once. Other failures
+ * (reading, writing, memory) are returned and end it. Lines go to out as they are made:
+ * nothing is kept but one text. One thread at a time.
+ */
 #ifndef GB_COMPOSED_H
 #define GB_COMPOSED_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+#define COMPOSED_TEXT_MAX (1 << 20)
+
+/* Descriptors, read by pread, or -1 for what the draft does not have. */
+struct composed_parts {
+	int prompt, system, schema, defaults;
+};
+
+struct composed;
+
+/* out is written to from where it stands. Negative errno. */
+int composed_new(const struct composed_parts *parts, int out, struct composed **ret);
+void composed_free(struct composed *c);
+
+/* key: the path below inputs/. 0, also with complaints; -EFBIG: it is more than can be
+ * sent. */
+int composed_add(struct composed *c, const char *key, int fd);
+/* cancel may be NULL; -ECANCELED. */
+int composed_add_lines(struct composed *c, int fd, const atomic_bool *cancel);
+
+/* A complaint of the caller's own: "NAME: what is wrong". */
+void composed_complain(struct composed *c, const char *name, const char *what);
+
+/* Write what is still in memory; after it the counts are final. */
+int composed_end(struct composed *c);
+uint64_t composed_requests(const struct composed *c);
+/* How many of them refer to a file. */
+uint64_t composed_attachments(const struct composed *c);
+/* A line each, the first ten, malloc'ed; NULL: none. */
+char *composed_complaints(const struct composed *c);
 
 /* Whether a file of this name, in the job's directory itself, is a part of a composed
  * draft (inputs/ is not a file). */
 bool composed_is_part(const char *name);
+/* Whether a file or directory of this name below inputs/ is an input: not dot files and
+ * what Windows leaves. */
+bool composed_is_input(const char *name);
 
 #endif

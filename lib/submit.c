@@ -27,6 +27,7 @@
 #include "compose.h"
 #include "errors.h"
 #include "files.h"
+#include "gather.h"
 #include "scan.h"
 #include "submit.h"
 #include "upload.h"
@@ -132,6 +133,11 @@ static int refuse(struct submission *s, int err, const char *text)
 			"Nothing was sent or renamed. Mend these lines of it, then: mv " GB_REJECTED
 			" " GB_REQUESTS,
 			text);
+	else if (s->t->file->composed)
+		local_error(s->job, err, "This draft cannot be sent as it is.",
+			"Nothing was sent. Its requests.jsonl shows what was made of its files: mend "
+			"those, then: echo submit > ctl",
+			text);
 	else
 		local_error(s->job, err, "requests.jsonl cannot be sent as it is.",
 			"Nothing was sent. Mend these lines and write the file again:", text);
@@ -200,6 +206,28 @@ static int look_through(struct submission *s, int in)
 	return text ? refuse(s, err, text) : err;
 }
 
+/* Nothing that the user put there to be sent is passed over in silence. */
+static bool is_mixed(struct submission *s)
+{
+	bool mixed;
+
+	client_lock(s->c);
+	mixed = !s->t->file->composed && !s->t->again && !s->t->queued &&
+		(gather_has_parts(s->job) ||
+			(gather_has_inputs(s->job) && !s->report.loose_uris));
+	client_unlock(s->c);
+	return mixed;
+}
+
+static int refuse_mixed(struct submission *s)
+{
+	files_decided(s->t->file);
+	s->told = true;
+	if (s->t->from)
+		files_reject(s->t->file, s->job);
+	return gather_refuse_mixed(s->job);
+}
+
 static int step_check(struct submission *s)
 {
 	int in = gb_file_fd(s->t->file), err;
@@ -208,6 +236,8 @@ static int step_check(struct submission *s)
 		return in;
 	if ((err = make_durable(s)) || (err = look_through(s, in)))
 		return err;
+	if (is_mixed(s))
+		return refuse_mixed(s);
 	drop_sent(s);
 	client_lock(s->c);
 	s->rec->requests = (int64_t)s->report.requests;
@@ -618,4 +648,18 @@ int submit_check_run(struct task *t)
 	attach_free(s.attached);
 	free(s.inline_text);
 	return err == -ECANCELED ? -EINTR : err;
+}
+
+int submit_composed_run(struct task *t)
+{
+	int err = gather_run(t);
+
+	return err == -ECANCELED ? -EINTR : err ? err : submit_run(t);
+}
+
+int submit_check_composed_run(struct task *t)
+{
+	int err = gather_run(t);
+
+	return err == -ECANCELED ? -EINTR : err ? err : submit_check_run(t);
 }

@@ -37,6 +37,9 @@ struct submission {
 /* task.run of a submission (task.file, from, by_close, background) and of `check`. */
 int submit_run(struct task *t);
 int submit_check_run(struct task *t);
+/* The same of a composed draft: gather.h first. */
+int submit_composed_run(struct task *t);
+int submit_check_composed_run(struct task *t);
 
 /* The last two steps, and what they share with the ones before. */
 int submission_intend(struct submission *s);

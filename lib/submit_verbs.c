@@ -3,6 +3,7 @@
  * the queue of background work, and going on after a crash.
  */
 #include "client.h"
+#include "gather.h"
 #include "submit.h"
 
 #include <errno.h>
@@ -25,8 +26,10 @@ static int may_submit(struct gb_job *job)
 
 static int no_requests(struct gb_job *job)
 {
-	local_error(job, -EBADMSG, "There is nothing to send: this draft has no requests.jsonl.",
-		"Write requests.jsonl first, one request a line.", NULL);
+	local_error(job, -EBADMSG, "There is nothing to send: this draft has no requests.",
+		"Write requests.jsonl, one request a line; or copy files into inputs/ and say in "
+		"prompt.txt what is asked of them.", NULL);
+	files_changed(job);
 	local_save(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return -EBADMSG;
@@ -54,27 +57,65 @@ static int submit_file(struct gb_job *job, struct gb_file *f, struct gb_job *fro
 			     &fill, w);
 }
 
+/* Who reads the parts reads all of them: none may change meanwhile. */
+static int start_composed(
+	struct gb_job *job, int (*run)(struct task *t), struct gb_waiter *w)
+{
+	struct task fill = {.gathers = true, .background = job->c->o.background};
+
+	test_point("submit-chosen");
+	return task_start(job, WORK_LONG, run, true, true, &fill, w);
+}
+
+static int refuse_mixed(struct gb_job *job)
+{
+	int err = gather_refuse_mixed(job);
+
+	local_save(job);
+	job_changed(job, GB_CHANGED_FILES);
+	return err;
+}
+
+/* By a close: only requests.jsonl, and only what has not been decided. */
+static bool worth_submitting(struct gb_file *f)
+{
+	struct stat st;
+
+	return f && !files_is_decided(f) && !gb_file_stat(f, &st) && st.st_size > 0 &&
+	       !gb_file_tainted(f);
+}
+
 int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
-	struct stat st;
 
 	client_lock(c);
 	int err = may_submit(job);
 	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
+	enum gather_kind kind = err || by == GB_BY_CLOSE ? GATHER_REQUESTS : gather_kind(job);
 	if (f)
 		gb_file_ref(f);
 	client_unlock(c);
 	if (err)
 		return err;
-	if (by == GB_BY_CLOSE) {
-		if (!f || files_is_decided(f) || gb_file_stat(f, &st) || st.st_size == 0 ||
-			gb_file_tainted(f))
-			goto out;
-	} else if (!f) {
-		return no_requests(job);
+	if (by == GB_BY_CLOSE && !worth_submitting(f))
+		goto out;
+	switch (kind) {
+	case GATHER_REQUESTS:
+		err = submit_file(job, f, NULL, w);
+		break;
+	case GATHER_COMPOSED:
+		err = not_offline(job);
+		if (!err)
+			err = start_composed(job, submit_composed_run, w);
+		break;
+	case GATHER_MIXED:
+		err = refuse_mixed(job);
+		break;
+	case GATHER_NOTHING:
+		err = no_requests(job);
+		break;
 	}
-	err = submit_file(job, f, NULL, w);
 out:
 	gb_file_unref(f);
 	return err;
@@ -103,16 +144,27 @@ int gb_check(struct gb_job *job, struct gb_waiter *w)
 {
 	client_lock(job->c);
 	int err = job->local && phase_is_draft(job->local->rec.phase) ? 0 : -EBUSY;
+	enum gather_kind kind = err ? GATHER_NOTHING : gather_kind(job);
 	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
 	if (f)
 		gb_file_ref(f);
 	client_unlock(job->c);
-	if (!err)
-		err = f ? 0 : no_requests(job);
-	if (!err) {
-		struct task fill = {.file = f};
-
-		err = task_start(job, WORK_LONG, submit_check_run, true, true, &fill, w);
+	if (err)
+		return err;
+	switch (kind) {
+	case GATHER_REQUESTS:
+		err = task_start(job, WORK_LONG, submit_check_run, true, true,
+			&(struct task){.file = f}, w);
+		break;
+	case GATHER_COMPOSED:
+		err = start_composed(job, submit_check_composed_run, w);
+		break;
+	case GATHER_MIXED:
+		err = refuse_mixed(job);
+		break;
+	case GATHER_NOTHING:
+		err = no_requests(job);
+		break;
 	}
 	gb_file_unref(f);
 	return err;

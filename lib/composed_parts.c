@@ -1,0 +1,304 @@
+/*
+ * What all requests of a composed draft have in common: prompt.txt, and what
+ * system.txt, schema.json and defaults.json make of the rest of a request.
+ */
+#include "composed_private.h"
+#include "schema.h"
+#include "util.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- text --------------------------------------------------------------------------- */
+
+/* A whole part, NUL-terminated. *ret NULL: not usable, which has been complained of. */
+static int read_part(struct composed *c, int fd, const char *name, char **ret)
+{
+	char *text = malloc(COMPOSED_TEXT_MAX + 2);
+	ssize_t n = text ? composed_read(fd, text, COMPOSED_TEXT_MAX + 1) : -ENOMEM;
+
+	if (n < 0) {
+		free(text);
+		return (int)n;
+	}
+	text[n] = '\0';
+	if (n > COMPOSED_TEXT_MAX)
+		composed_complain(c, name, "is longer than 1 MiB");
+	else if (!composed_text(text, (size_t)n))
+		composed_complain(c, name, "is not UTF-8 text");
+	else
+		*ret = STEAL_PTR(text);
+	free(text);
+	return 0;
+}
+
+/* The same as it is said to the model: without BOM and the newlines that echo and
+ * editors put at the end. */
+static int read_words(struct composed *c, int fd, const char *name, char **ret)
+{
+	char *text = NULL;
+	int err = fd < 0 ? 0 : read_part(c, fd, name, &text);
+	size_t n;
+
+	if (err || !text)
+		return err;
+	if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
+		memmove(text, text + 3, strlen(text + 3) + 1);
+	for (n = strlen(text); n && strchr("\r\n", text[n - 1]);)
+		text[--n] = '\0';
+	if (text[strspn(text, " \t\r\n")]) {
+		*ret = text;
+		return 0;
+	}
+	composed_complain(c, name, "is empty: write something into it or remove it");
+	free(text);
+	return 0;
+}
+
+/* ---- names of members ------------------------------------------------------------------ */
+
+/* Proto JSON takes lowerCamel and snake_case. */
+static bool same_name(const char *a, const char *b)
+{
+	for (;; a++, b++) {
+		a += *a == '_';
+		b += *b == '_';
+		if (strncasecmp(a, b, 1) != 0)
+			return false;
+		if (!*a)
+			return true;
+	}
+}
+
+/* The name by which object has the member, or name itself. */
+static const char *spelled(const json_t *object, const char *name)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value)
+		if (same_name(key, name))
+			return key;
+	return name;
+}
+
+static json_t *member(const json_t *object, const char *name)
+{
+	return json_object_get(object, spelled(object, name));
+}
+
+/* ---- defaults.json ----------------------------------------------------------------------- */
+
+static const char wants_config[] =
+	"belongs into generationConfig: {\"generationConfig\": {…}}";
+static const char is_sdk[] = "is how Google's SDK says it, not the API: put its members "
+			     "into generationConfig, or at the top";
+static const char is_made[] = "is made of prompt.txt and the inputs: leave it out";
+static const char no_line[] = "does not belong here: defaults.json holds members of a "
+			      "request, such as generationConfig";
+static const char wants_top[] = "belongs beside generationConfig, not into it";
+
+/* What the API would refuse, for every line: better said before anything is sent. */
+static const struct misplaced {
+	const char *name, *what;
+} at_top[] = {
+	{"config", is_sdk}, {"contents", is_made}, {"request", no_line}, {"key", no_line},
+	{"temperature", wants_config}, {"topP", wants_config}, {"topK", wants_config},
+	{"maxOutputTokens", wants_config}, {"candidateCount", wants_config},
+	{"stopSequences", wants_config}, {"seed", wants_config},
+	{"responseMimeType", wants_config}, {"responseSchema", wants_config},
+	{"responseJsonSchema", wants_config}, {"responseModalities", wants_config},
+	{"thinkingConfig", wants_config}, {"speechConfig", wants_config},
+	{"imageConfig", wants_config}, {"mediaResolution", wants_config},
+	{"logprobs", wants_config}, {"responseLogprobs", wants_config},
+	{"presencePenalty", wants_config}, {"frequencyPenalty", wants_config},
+}, in_config[] = {
+	{"cachedContent", wants_top}, {"systemInstruction", wants_top}, {"tools", wants_top},
+	{"toolConfig", wants_top}, {"safetySettings", wants_top},
+};
+
+/* A complaint of a member of defaults.json, with the line its name is first met in. */
+static void complain_member(
+	struct composed *c, const char *text, const char *name, const char *what)
+{
+	_cleanup_free_ char *quoted = util_format("\"%s\"", name);
+	const char *at = quoted ? strstr(text, quoted) : NULL;
+	unsigned line = 1;
+
+	for (const char *p = text; at && p < at; p++)
+		line += *p == '\n';
+	_cleanup_free_ char *where = at ? util_format("defaults.json, line %u", line)
+					: util_format("defaults.json");
+	_cleanup_free_ char *all = util_format("\"%s\" %s", name, what);
+	composed_complain(c, where ? where : "defaults.json", all ? all : what);
+}
+
+static void check_members(struct composed *c, const char *text, const json_t *object,
+	const struct misplaced *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const char *name = spelled(object, rows[i].name);
+
+		if (json_object_get(object, name))
+			complain_member(c, text, name, rows[i].what);
+	}
+}
+
+static void check_defaults(struct composed *c, const char *text, const json_t *d)
+{
+	json_t *config = member(d, "generationConfig");
+	json_t *system = member(d, "systemInstruction");
+
+	check_members(c, text, d, at_top, ARRAY_SIZE(at_top));
+	if (config && !json_is_object(config))
+		complain_member(c, text, spelled(d, "generationConfig"), "is no object");
+	check_members(c, text, config, in_config, ARRAY_SIZE(in_config));
+	if (json_is_string(system))
+		complain_member(c, text, spelled(d, "systemInstruction"),
+			"is a string: write {\"parts\": [{\"text\": \"…\"}]}, or use system.txt");
+	if (member(d, "cachedContent") &&
+		(system || c->has_system || member(d, "tools") || member(d, "toolConfig")))
+		complain_member(c, text, spelled(d, "cachedContent"),
+			"cannot be used together with a system instruction, tools or "
+			"toolConfig: put those into the cache");
+}
+
+/* A JSON file; *ret NULL after a complaint. text is the caller's. */
+static int load_json(
+	struct composed *c, int fd, const char *name, char **ret_text, json_t **ret)
+{
+	json_error_t e;
+	int err = read_part(c, fd, name, ret_text);
+
+	if (err || !*ret_text)
+		return err;
+	*ret = json_loads(*ret_text, JSON_REJECT_DUPLICATES, &e);
+	if (!*ret) {
+		_cleanup_free_ char *what =
+			util_format("is no JSON: %s, line %d", e.text, e.line);
+		composed_complain(c, name, what ? what : "is no JSON");
+	} else if (!json_is_object(*ret)) {
+		composed_complain(c, name, "is no JSON object: it must be {…}");
+		json_decref(*ret);
+		*ret = NULL;
+	}
+	return 0;
+}
+
+static int take_defaults(struct composed *c, int fd, json_t **ret)
+{
+	_cleanup_free_ char *text = NULL;
+	json_t *d = NULL;
+	int err = fd < 0 ? 0 : load_json(c, fd, "defaults.json", &text, &d);
+
+	if (d)
+		check_defaults(c, text, d);
+	else if (!err && !(d = json_object()))
+		err = -ENOMEM;
+	if (!err)
+		*ret = d;
+	return err;
+}
+
+/* ---- system.txt, schema.json ---------------------------------------------------------------- */
+
+static int add_system(struct composed *c, json_t *rest, const char *system)
+{
+	if (!system)
+		return 0;
+	if (member(rest, "systemInstruction")) {
+		composed_complain(c, "system.txt",
+			"defaults.json has a systemInstruction, too: keep one of them");
+		return 0;
+	}
+	json_t *o = json_pack("{s:[{s:s}]}", "parts", "text", system);
+	return o ? json_object_set_new(rest, "systemInstruction", o) < 0 ? -ENOMEM : 0
+		 : -ENOMEM;
+}
+
+static json_t *config_of(json_t *rest)
+{
+	json_t *config = member(rest, "generationConfig");
+
+	if (json_is_object(config))
+		return config;
+	if (config || json_object_set_new(rest, "generationConfig", json_object()) < 0)
+		return NULL;
+	return json_object_get(rest, "generationConfig");
+}
+
+/* Steals schema. */
+static int set_schema(struct composed *c, json_t *rest, json_t *schema)
+{
+	json_t *config = config_of(rest);
+	const json_t *type = member(config, "responseMimeType");
+	int err = 0;
+
+	if (member(config, "responseSchema") || member(config, "responseJsonSchema"))
+		composed_complain(c, "schema.json",
+			"defaults.json has a response schema, too: keep one of them");
+	else if (type && (!json_is_string(type) ||
+				 strcmp(json_string_value(type), "application/json") != 0))
+		composed_complain(c, "schema.json",
+			"defaults.json has another responseMimeType: leave it out");
+	else if (config && (json_object_set(config, "responseSchema", schema) < 0 ||
+				   json_object_set_new(config,
+					   spelled(config, "responseMimeType"),
+					   json_string("application/json")) < 0))
+		err = -ENOMEM;
+	json_decref(schema);
+	return err;
+}
+
+static int add_schema(struct composed *c, json_t *rest, int fd)
+{
+	_cleanup_free_ char *text = NULL, *why = NULL;
+	json_t *in = NULL, *schema = NULL;
+	int err = fd < 0 ? 0 : load_json(c, fd, "schema.json", &text, &in);
+
+	if (err || !in)
+		return err;
+	err = schema_convert(in, &schema, &why);
+	json_decref(in);
+	if (err == -EBADMSG) {
+		composed_complain(c, "schema.json", why ? why : "cannot be used");
+		return 0;
+	}
+	return err ? err : set_schema(c, rest, schema);
+}
+
+/* ,"name":value… */
+static int render(struct composed *c, const json_t *rest)
+{
+	_cleanup_free_ char *all = json_dumps(rest, JSON_COMPACT);
+	size_t n = all ? strlen(all) : 0;
+
+	if (!all)
+		return -ENOMEM;
+	c->rest = n > 2 ? util_format(",%.*s", (int)n - 2, all + 1) : strdup("");
+	return c->rest ? 0 : -ENOMEM;
+}
+
+int composed_take_parts(struct composed *c, const struct composed_parts *parts)
+{
+	_cleanup_free_ char *system = NULL;
+	json_t *rest = NULL;
+	int err = read_words(c, parts->prompt, "prompt.txt", &c->prompt);
+
+	if (!err)
+		err = read_words(c, parts->system, "system.txt", &system);
+	c->has_system = system != NULL;
+	if (!err)
+		err = take_defaults(c, parts->defaults, &rest);
+	if (!err)
+		err = add_system(c, rest, system);
+	if (!err)
+		err = add_schema(c, rest, parts->schema);
+	c->has_system |= member(rest, "systemInstruction") != NULL;
+	if (!err)
+		err = render(c, rest);
+	json_decref(rest);
+	return err;
+}

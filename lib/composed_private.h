@@ -1,0 +1,35 @@
+/* Between composed.c (the lines) and composed_parts.c (what is the same in all). */
+#ifndef GB_COMPOSED_PRIVATE_H
+#define GB_COMPOSED_PRIVATE_H
+
+#include "composed.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { COMPLAINTS = 10 };
+
+struct composed {
+	int out;
+	char *buf;       /* going out */
+	size_t n;
+	uint64_t written;
+	char *text;      /* the input being read, COMPOSED_TEXT_MAX bytes */
+	char *prompt;    /* NULL: none */
+	char *rest;      /* of a request, after contents: ,"name":value… */
+	bool has_system;
+	unsigned no_prompt;
+	uint64_t requests, attachments;
+	char *complaints;
+	uint64_t n_complaints;
+};
+
+/* Fill in prompt, rest and has_system. */
+int composed_take_parts(struct composed *c, const struct composed_parts *parts);
+
+/* Up to max bytes of fd from its start: how many, or a negative errno. */
+ssize_t composed_read(int fd, char *buf, size_t max);
+/* UTF-8 without NUL. */
+bool composed_text(const char *buf, size_t n);
+
+#endif

@@ -1,0 +1,319 @@
+#!/usr/bin/env bats
+# Composed drafts: requests made of inputs/, inputs.txt, prompt.txt, system.txt,
+# schema.json and defaults.json.
+
+load helpers
+
+setup() { start_emulator; mount_jobs; draft a; J=$MNT/a; I=$J/inputs; }
+teardown() { stop_all; }
+
+asked() { jq -c "$1" "$J/requests.jsonl"; }
+
+# What submit is refused for: EBADMSG, and error says it.
+refused() { # PART...
+	local part
+	same EBADMSG "$(errno_of_ctl a submit)" || return
+	for part; do
+		contains "$(cat "$J/error")" "$part" || return
+	done
+	state_is a DRAFT && same 0 "$(calls create)" && same 0 "$(files_at_api)"
+}
+
+@test "a request per file, key its path, prompt before it; sent is what requests.jsonl shows" {
+	mkdir -p "$I/d/e"
+	printf 'one\n' >"$I/b.txt"
+	printf 'say "two"\\\n\ttab' >"$I/d/e/2.txt"
+	printf 'drei ä' >"$I/a ä.txt"
+	echo 'Say it.' >"$J/prompt.txt"
+	echo check >"$J/ctl"
+	same 0 "$(calls create)"
+	state_is a DRAFT
+	same 3 "$(value_of request_count "$J/stats")"
+	same '"a ä.txt" "b.txt" "d/e/2.txt"' "$(asked .key | xargs -d '\n')"
+	same '["Say it.","say \"two\"\\\n\ttab"]' \
+		"$(asked 'select(.key == "d/e/2.txt").request.contents[0].parts | map(.text)')"
+	cp "$J/requests.jsonl" "$HOME/shown"
+	echo submit >"$J/ctl"
+	same 1 "$(calls create)"
+	cmp "$HOME/shown" "$J/requests.jsonl"
+	succeeded a
+	same "$(jq -r .key "$HOME/shown" | sort)" "$(jq -r .key "$J/results.jsonl" | sort)"
+	remount_jobs
+	cmp "$HOME/shown" "$J/requests.jsonl"
+	same 3 "$(grep -c . "$J/requests.jsonl")"
+}
+
+@test "system.txt, schema.json and defaults.json" {
+	echo x >"$I/x"
+	echo 'Be brief.' >"$J/system.txt"
+	cat >"$J/schema.json" <<-'END'
+		{"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
+		 "properties": {"n": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+		                "p": {"$ref": "#/$defs/P"}},
+		 "required": ["n"], "additionalProperties": false,
+		 "$defs": {"P": {"type": "object", "properties": {"s": {"type": "string"}}}}}
+	END
+	echo '{"generation_config": {"temperature": 0.5}, "safetySettings": []}' >"$J/defaults.json"
+	echo check >"$J/ctl"
+	same '{"parts":[{"text":"Be brief."}]}' "$(asked .request.systemInstruction)"
+	same 0.5 "$(asked .request.generation_config.temperature)"
+	same '"application/json"' "$(asked .request.generation_config.responseMimeType)"
+	same '[]' "$(asked .request.safetySettings)"
+	lacks "$(asked .)" '$ref'
+	lacks "$(asked .)" additionalProperties
+	echo submit >"$J/ctl"
+	succeeded a
+}
+
+@test "inputs.txt: a request per line that is not blank, keys of equal width" {
+	{ printf 'one\r\n\n  \n'; seq 2 8; printf 'last ä'; } >"$J/inputs.txt"
+	echo check >"$J/ctl"
+	same "01 04 05 06 07 08 09 10 11" "$(jq -r .key "$J/requests.jsonl" | xargs)"
+	same '"one"' "$(asked 'select(.key == "01").request.contents[0].parts[0].text')"
+	same '"last ä"' "$(asked 'select(.key == "11").request.contents[0].parts[0].text')"
+	echo submit >"$J/ctl"
+	succeeded a
+	same 9 "$(value_of request_count "$J/stats")"
+}
+
+@test "what is no text is referred to, with its type; larger texts are, too" {
+	printf '\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\10\2\0\0\0\x90wS\xde' >"$I/cat.png"
+	seq 200000 >"$I/long.txt"
+	head -c 1048576 /dev/zero | tr '\0' x >"$I/short.txt"
+	echo 'What is it?' >"$J/prompt.txt"
+	echo check >"$J/ctl"
+	same '{"file_uri":"inputs/cat.png","mime_type":"image/png"}' \
+		"$(asked 'select(.key == "cat.png").request.contents[0].parts[1].file_data')"
+	same '{"file_uri":"inputs/long.txt","mime_type":"text/plain"}' \
+		"$(asked 'select(.key == "long.txt").request.contents[0].parts[1].file_data')"
+	same 1048576 "$(asked 'select(.key == "short.txt").request.contents[0].parts[1].text | length')"
+}
+
+@test "a close or an mv of a part submits nothing" {
+	echo x >"$I/x"
+	echo 'Say it.' >"$J/tmp"
+	mv "$J/tmp" "$J/prompt.txt"
+	cp "$J/prompt.txt" "$J/system.txt"
+	mkdir "$I/d"
+	mv "$I/x" "$I/d/"
+	state_is a DRAFT
+	same 0 "$(all_calls_of_submission)"
+}
+all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.upload // 0)'; }
+
+@test "check's requests.jsonl goes with the first change, and is nothing of the user's" {
+	echo x >"$I/x"
+	echo check >"$J/ctl"
+	[ -f "$J/requests.jsonl" ]
+	same EPERM "$(errno_of 'os.unlink(a[0])' "$J/requests.jsonl")"
+	local want=EACCES
+	as_root && want=EROFS
+	same $want "$(errno_of_write "$J/requests.jsonl" y)"
+	remount_jobs
+	[ -f "$J/requests.jsonl" ]
+	exec 7<"$J/requests.jsonl"
+	echo y >>"$I/x"
+	[ ! -e "$J/requests.jsonl" ]
+	same x "$(jq -r .key <&7)"
+	exec 7>&-
+	local change
+	for change in 'echo y >$I/y' 'rm $I/y' 'mv $I/x $I/z' 'echo z >$J/prompt.txt' 'mkdir $I/d && mv $I/z $I/d/z'; do
+		echo "$change"
+		echo check >"$J/ctl"
+		[ -f "$J/requests.jsonl" ]
+		eval "$change"
+		[ ! -e "$J/requests.jsonl" ]
+	done
+	same 0 "$(calls create)"
+}
+
+@test "kinds are never mixed, whatever submits" {
+	echo x >"$J/prompt.txt"
+	requests 2 >"$HOME/r"
+	same EBADMSG "$(errno_of_write "$J/requests.jsonl" "$(cat "$HOME/r")")"
+	contains "$(cat "$J/error")" "do not mix"
+	refused "do not mix"
+	rm "$J/requests.jsonl"
+	cp "$HOME/r" "$J/tmp"
+	run ! mv "$J/tmp" "$J/requests.jsonl"
+	[ -f "$J/tmp" ]
+	rm "$J/prompt.txt"
+	echo x >"$I/x"
+	same EBADMSG "$(errno_of_write "$J/requests.jsonl" "$(cat "$HOME/r")")"
+	contains "$(cat "$J/error")" "do not mix"
+	same 0 "$(calls create)"
+	rm "$I/x"
+	echo submit >"$J/ctl"
+	same 1 "$(calls create)"
+}
+
+@test "a file of neither kind is refused by name; dot and ~ files are not" {
+	echo x >"$I/x"
+	echo x >"$J/promt.txt"
+	refused "promt.txt"
+	rm "$J/promt.txt"
+	echo x >"$J/.hidden"
+	echo x >"$J/notes~"
+	echo submit >"$J/ctl"
+	succeeded a
+}
+
+@test "dot files, Thumbs.db and desktop.ini are no inputs" {
+	mkdir "$I/.git"
+	touch "$I/.git/x" "$I/.DS_Store" "$I/Thumbs.db" "$I/desktop.ini"
+	echo x >"$J/prompt.txt"
+	refused "inputs/" "is empty"
+	echo x >"$I/x"
+	echo check >"$J/ctl"
+	same '"x"' "$(asked .key)"
+}
+
+@test "what is wrong is said before money is spent, all of it at once" {
+	touch "$I/empty"
+	head -c 2000 /dev/urandom | tr -d '\n' | sed 's/^/\x00\x01/' >"$I/rubbish"
+	printf 'caf\xe9 au lait, s il vous pla\xeet\n' >"$I/latin1"
+	printf '%%PDF-1.4\n1 0 obj\n\xff\xfe' >"$I/p.pdf"
+	echo '{not json' >"$J/schema.json"
+	printf '{\n "temperature": 1\n}' >"$J/defaults.json"
+	refused "empty: is empty" "rubbish: application/octet-stream" "latin1: is text, but not UTF-8" \
+		"p.pdf: is no text: say in prompt.txt" "schema.json: is no JSON" \
+		'defaults.json, line 2: "temperature" belongs into generationConfig'
+	rm "$I"/{empty,rubbish,latin1} "$J"/{schema,defaults}.json
+	echo 'What is it?' >"$J/prompt.txt"
+	echo check >"$J/ctl"
+}
+
+@test "defaults.json: fields where the API does not take them" {
+	echo x >"$I/x"
+	local row
+	while IFS='|' read -r json want; do
+		echo "$json"
+		echo "$json" >"$J/defaults.json"
+		refused "$want"
+	done <<-'END'
+		[1]|is no JSON object
+		{"config": {}}|"config" is how Google's SDK says it
+		{"contents": []}|"contents" is made of
+		{"thinking_config": {}}|"thinking_config" belongs into generationConfig
+		{"generationConfig": {"cachedContent": "x"}}|"cachedContent" belongs beside
+		{"generationConfig": 1}|"generationConfig" is no object
+		{"systemInstruction": "x"}|"systemInstruction" is a string
+		{"cachedContent": "x", "tools": []}|"cachedContent" cannot be used together
+	END
+	echo '{"cachedContent": "cachedContents/x"}' >"$J/defaults.json"
+	echo s >"$J/system.txt"
+	refused '"cachedContent" cannot be used together'
+}
+
+@test "a draft without anything, and one with both kinds of inputs" {
+	refused "nothing to send"
+	echo x >"$I/x"
+	echo y >"$J/inputs.txt"
+	refused "inputs.txt"
+	rm "$I/x"
+	echo check >"$J/ctl"
+}
+
+@test "an input whose writer was killed is incomplete until it is rewritten or removed" {
+	echo x >"$I/good"
+	sh -c 'exec >"$1"; echo half; kill -9 $$' - "$I/half" || true
+	refused "inputs/half" "incomplete"
+	remount_jobs
+	refused "inputs/half" "incomplete"
+	mv "$I/half" "$I/renamed"
+	refused "inputs/renamed" "incomplete"
+	echo whole >"$I/renamed"
+	echo check >"$J/ctl"
+	sh -c 'exec >"$1"; echo half; exit 3' - "$J/prompt.txt" || true
+	refused "prompt.txt" "incomplete"
+	rm "$J/prompt.txt"
+	sh -c 'exec >"$1"; echo half; kill -9 $$' - "$I/half" || true
+	echo new >"$HOME/new"
+	cp "$HOME/new" "$I/tmp" && mv "$I/tmp" "$I/half"
+	echo submit >"$J/ctl"
+	succeeded a
+	same 3 "$(value_of request_count "$J/stats")"
+}
+
+@test "an input that was being written when batchfs was killed is incomplete" {
+	echo x >"$I/good"
+	exec 7>"$I/half"
+	echo half >&7
+	kill_batchfs
+	exec 7>&- || true
+	mount_jobs
+	refused "inputs/half" "incomplete"
+	rm "$I/half"
+	echo submit >"$J/ctl"
+	succeeded a
+}
+
+@test "submit while an input is still open for writing is EBUSY" {
+	exec 7>"$I/x"
+	echo x >&7
+	same EBUSY "$(errno_of_ctl a submit)"
+	exec 7>&-
+	echo submit >"$J/ctl"
+	succeeded a
+}
+
+@test "after submission all parts are read-only, scratch is not" {
+	echo x >"$I/x"
+	echo p >"$J/prompt.txt"
+	echo submit >"$J/ctl"
+	local want=EACCES f
+	as_root && want=EROFS
+	for f in inputs/x prompt.txt requests.jsonl; do
+		same $want "$(errno_of_write "$J/$f" y)"
+		same EPERM "$(errno_of 'os.unlink(a[0])' "$J/$f")"
+	done
+	same EPERM "$(errno_of_write "$I/new" y)"
+	same EPERM "$(errno_of 'os.mkdir(a[0])' "$I/d")"
+	same EPERM "$(errno_of_write "$J/system.txt" y)"
+	same EPERM "$(errno_of 'os.rename(a[0], a[1])' "$I/x" "$J/x")"
+	same x "$(cat "$I/x")"
+	echo note >"$J/note"
+	rm "$J/note"
+	run ! rm -rf "$J"
+	same x "$(cat "$I/x")"
+	remount_jobs
+	same x "$(cat "$I/x")"
+	rmdir "$J"
+}
+
+@test "a failed submission leaves a draft that can be mended and sent again" {
+	echo x >"$I/x"
+	fault 'match=create&kind=status&status=403'
+	same EACCES "$(errno_of_ctl a submit)"
+	state_is a SUBMIT_FAILED
+	echo y >"$I/y"
+	state_is a DRAFT
+	echo submit >"$J/ctl"
+	succeeded a
+	same 2 "$(value_of request_count "$J/stats")"
+	same 1 "$(jobs_at_api)"
+}
+
+@test "behind: submit=background sends a composed draft, also at the next mount" {
+	unmount_jobs
+	mount_jobs -o submit=background
+	echo x >"$I/x"
+	fault 'match=create&kind=status&status=429&count=0'
+	echo submit >"$J/ctl"
+	becomes QUEUED cat "$J/state"
+	same x "$(jq -r .key "$J/requests.jsonl")"
+	no_more_faults
+	remount_jobs -o submit=background
+	eventually test -e "$J/id"
+	succeeded a
+	same 1 "$(jobs_at_api)"
+}
+
+@test "the bytes of a draft can be sent inline" {
+	unmount_jobs
+	mount_jobs -o inline_max=1000000
+	echo x >"$I/x"
+	echo submit >"$J/ctl"
+	succeeded a
+	same x "$(jq -r .key "$J/results.jsonl")"
+}

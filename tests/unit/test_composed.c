@@ -1,0 +1,243 @@
+#include "composed.h"
+#include "util.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+static int file_of(const char *bytes, size_t n)
+{
+	int fd = memfd_create("composed", 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(util_write_all(fd, bytes, n), 0);
+	return fd;
+}
+
+static int text_file(const char *text)
+{
+	return text ? file_of(text, strlen(text)) : -1;
+}
+
+struct draft {
+	struct composed *c;
+	int out;
+};
+
+static struct draft begin(
+	const char *prompt, const char *system, const char *schema, const char *defaults)
+{
+	struct draft d = {.out = file_of("", 0)};
+	struct composed_parts p = {text_file(prompt), text_file(system), text_file(schema),
+		text_file(defaults)};
+
+	assert_int_equal(composed_new(&p, d.out, &d.c), 0);
+	util_closep(&p.prompt);
+	util_closep(&p.system);
+	util_closep(&p.schema);
+	util_closep(&p.defaults);
+	return d;
+}
+
+static void add(struct draft *d, const char *key, const char *bytes, size_t n)
+{
+	_cleanup_close_ int fd = file_of(bytes, n);
+
+	assert_int_equal(composed_add(d->c, key, fd), 0);
+}
+
+static void add_lines(struct draft *d, const char *text)
+{
+	_cleanup_close_ int fd = text_file(text);
+
+	assert_int_equal(composed_add_lines(d->c, fd, NULL), 0);
+}
+
+/* What was written must be want, and there must be no complaint. */
+static void check(struct draft *d, const char *want)
+{
+	char *complaints;
+	_cleanup_free_ char *got = NULL;
+
+	assert_int_equal(composed_end(d->c), 0);
+	complaints = composed_complaints(d->c);
+	assert_null(complaints);
+	off_t n = lseek(d->out, 0, SEEK_END);
+	got = calloc(1, (size_t)n + 1);
+	assert_int_equal(pread(d->out, got, (size_t)n, 0), n);
+	assert_string_equal(got, want);
+	composed_free(d->c);
+	close(d->out);
+}
+
+/* What is complained of must be want. */
+static void refused(struct draft *d, const char *want)
+{
+	_cleanup_free_ char *got = composed_complaints(d->c);
+
+	assert_non_null(got);
+	assert_string_equal(got, want);
+	composed_free(d->c);
+	close(d->out);
+}
+
+static void test_text(void **state)
+{
+	struct draft d = begin(NULL, NULL, NULL, NULL);
+
+	add(&d, "a/\"b\"", "x\ny\t\"\\\x01", 7);
+	check(&d, "{\"key\":\"a/\\\"b\\\"\",\"request\":{\"contents\":[{\"role\":\"user\","
+		  "\"parts\":[{\"text\":\"x\\ny\\t\\\"\\\\\\u0001\"}]}]}}\n");
+}
+
+static void test_parts(void **state)
+{
+	struct draft d = begin("Q?\n", "Be.\n", "{\"type\":\"string\"}", "{\"tools\":[]}");
+
+	add(&d, "k", "x", 1);
+	check(&d, "{\"key\":\"k\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		  "{\"text\":\"Q?\"},{\"text\":\"x\"}]}],\"tools\":[],"
+		  "\"systemInstruction\":{\"parts\":[{\"text\":\"Be.\"}]},"
+		  "\"generationConfig\":{\"responseSchema\":{\"type\":\"STRING\"},"
+		  "\"responseMimeType\":\"application/json\"}}}\n");
+}
+
+static void test_lines(void **state)
+{
+	struct draft d = begin(NULL, NULL, NULL, NULL);
+
+	add_lines(&d, "\xef\xbb\xbf" "a\r\n\n \t\nb\n\n\n\n\n\nc");
+	assert_int_equal(composed_requests(d.c), 3);
+#define LINE(k, t)                                                                       \
+	"{\"key\":\"" k "\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["    \
+	"{\"text\":\"" t "\"}]}]}}\n"
+	check(&d, LINE("01", "a") LINE("04", "b") LINE("10", "c"));
+}
+
+static void test_bad_lines(void **state)
+{
+	struct draft d = begin(NULL, NULL, NULL, NULL);
+	size_t n = COMPOSED_TEXT_MAX + 1;
+	char *text = malloc(n + 16);
+
+	memset(text, 'x', n);
+	strcpy(text + n, "\n\xff\nok");
+	add_lines(&d, text);
+	free(text);
+	refused(&d, "inputs.txt, line 1: is longer than 1 MiB\n"
+		    "inputs.txt, line 2: is not UTF-8\n");
+}
+
+static const char png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\10\2\0\0\0\x90wS\xde";
+
+static void test_attachment(void **state)
+{
+	struct draft d = begin("Q?", NULL, NULL, NULL);
+
+	add(&d, "a.png", png, sizeof(png) - 1);
+	assert_int_equal(composed_attachments(d.c), 1);
+	check(&d, "{\"key\":\"a.png\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		  "{\"text\":\"Q?\"},{\"file_data\":{\"file_uri\":\"inputs/a.png\","
+		  "\"mime_type\":\"image/png\"}}]}]}}\n");
+}
+
+static void test_bad_inputs(void **state)
+{
+	struct draft d = begin(NULL, NULL, NULL, NULL);
+
+	add(&d, "no", png, sizeof(png) - 1);
+	add(&d, "empty", "", 0);
+	add(&d, "zip", "\x1f\x8b\x08\0\0\0\0\0\0\3", 10);
+	add(&d, "bad\xff", "x", 1);
+	refused(&d, "no: is no text: say in prompt.txt what is asked of it\n"
+		    "empty: is empty\n"
+		    "zip: application/gzip is nothing a model can be asked about: pictures, "
+		    "sound, video, PDF and text are\n"
+		    "bad\xff: its name is not UTF-8: rename it\n");
+}
+
+static void test_many_complaints(void **state)
+{
+	struct draft d = begin(NULL, NULL, NULL, NULL);
+
+	for (int i = 0; i < 12; i++)
+		add(&d, "e", "", 0);
+	_cleanup_free_ char *got = composed_complaints(d.c);
+	assert_non_null(strstr(got, "\nand 2 more\n"));
+	composed_free(d.c);
+	close(d.out);
+}
+
+/* Larger than the buffer that goes out: cut anywhere, it is one line. */
+static void test_long(void **state)
+{
+	struct draft d = begin(NULL, NULL, NULL, NULL);
+	size_t n = COMPOSED_TEXT_MAX;
+	char *text = malloc(n);
+	json_t *line;
+
+	for (size_t i = 0; i < n; i++)
+		text[i] = "a\"\n"[i % 3];
+	add(&d, "k", text, n);
+	assert_int_equal(composed_end(d.c), 0);
+	lseek(d.out, 0, SEEK_SET);
+	line = json_loadfd(d.out, 0, NULL);
+	assert_non_null(line);
+	const json_t *got = json_object_get(
+		json_array_get(json_object_get(json_array_get(json_object_get(json_object_get(
+							       line, "request"),
+						       "contents"),
+						 0),
+				       "parts"),
+			0),
+		"text");
+	assert_int_equal(json_string_length(got), n);
+	assert_memory_equal(json_string_value(got), text, n);
+	json_decref(line);
+	free(text);
+	composed_free(d.c);
+	close(d.out);
+}
+
+static void test_twice(void **state)
+{
+	struct draft d = begin(NULL, "s", "{\"type\":\"string\"}",
+		"{\"system_instruction\":{\"parts\":[{\"text\":\"t\"}]},\n"
+		"\"generationConfig\":{\"response_schema\":{}}}");
+
+	refused(&d, "system.txt: defaults.json has a systemInstruction, too: keep one of them\n"
+		    "schema.json: defaults.json has a response schema, too: keep one of them\n");
+}
+
+static void test_names(void **state)
+{
+	assert_true(composed_is_part("prompt.txt"));
+	assert_false(composed_is_part("Prompt.txt"));
+	assert_false(composed_is_part("requests.jsonl"));
+	assert_true(composed_is_input("a"));
+	assert_false(composed_is_input(".DS_Store"));
+	assert_false(composed_is_input("Thumbs.db"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_attachment),
+		cmocka_unit_test(test_bad_inputs),
+		cmocka_unit_test(test_many_complaints),
+		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_twice),
+		cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,48 @@
+#include "numbered.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { MANY = 3000 };
+
+/* Beside a plain table of what ought to be there. */
+static void test_random(void **state)
+{
+	struct numbered n = {0};
+	bool there[MANY] = {false};
+	unsigned seed = 1;
+	char things[MANY];
+
+	for (int i = 0; i < 20000; i++) {
+		uint32_t k = (uint32_t)rand_r(&seed) % MANY, next;
+
+		if (there[k])
+			numbered_remove(&n, k);
+		else
+			assert_int_equal(numbered_add(&n, k, &things[k]), 0);
+		there[k] = !there[k];
+		k = (uint32_t)rand_r(&seed) % MANY;
+		for (next = k; next < MANY && !there[next];)
+			next++;
+		assert_ptr_equal(numbered_from(&n, k), next < MANY ? &things[next] : NULL);
+	}
+	numbered_remove(&n, MANY + 1);
+	for (uint32_t k = 0; k < MANY; k++)
+		numbered_remove(&n, k);
+	assert_null(numbered_from(&n, 0));
+	assert_int_equal(n.things, 0);
+	numbered_clear(&n);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
