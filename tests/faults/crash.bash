@@ -190,6 +190,12 @@ by_ctl() {
 		echo submit >"$MNT/$NAME/ctl"
 }
 
+# The same four requests, as lines of which they are made.
+by_parts() {
+	mkdir "$MNT/$NAME" && printf 'prompt %d\n' 1 2 3 4 >"$MNT/$NAME/inputs.txt" &&
+		echo submit >"$MNT/$NAME/ctl"
+}
+
 submission() { # WAY OPTIONS POINT
 	local status=0
 	mount_stop "$3" -o "$2" || return
@@ -220,4 +226,39 @@ traced() { # FILE COMMAND...
 	shift
 	export BATCHFS_TEST_TRACE=$file
 	"$@" && unmount_jobs
+}
+
+# ---- a composed draft -------------------------------------------------------------------
+
+# What there is of it is whole, and what was composed is nothing else than its parts.
+parts_whole() {
+	local parts=$MNT/$NAME/inputs.txt composed=$MNT/$NAME/requests.jsonl
+	[ ! -e "$parts" ] || grep -q . "$parts" || rm "$parts" || return
+	[ ! -e "$parts" ] || printf 'prompt %d\n' 1 2 3 4 | cmp - "$parts" || return
+	[ ! -e "$composed" ] ||
+		same "$(printf 'prompt %d\n' 1 2 3 4)" \
+			"$(jq -r '.request.contents[0].parts[0].text' "$composed")"
+}
+
+composed_submission() { # OPTIONS POINT
+	local status=0
+	mount_stop "$2" -o "$1" || return
+	by_parts || status=$?
+	[ $status != 0 ] || dead || eventually dead_or_sent || return
+	bury
+	[ $status != 0 ] || [ "$1" = submit=background ] || same 1 "$(bought)" || return
+	mount_jobs -o "$1" || return
+	[ -d "$MNT/$NAME" ] || {
+		same 0 "$(bought)" && mkdir "$MNT/$NAME"
+	} || return
+	eventually settled && truth && parts_whole || return
+	case $(state) in
+	DRAFT | SUBMIT_FAILED)
+		printf 'prompt %d\n' 1 2 3 4 >"$MNT/$NAME/inputs.txt" &&
+			echo submit >"$MNT/$NAME/ctl" || return
+		;;
+	SUBMIT_UNCERTAIN) echo resubmit >"$MNT/$NAME/ctl" || return ;;
+	esac
+	eventually has_id && same 1 "$(bought)" && parts_whole && succeeded "$NAME" &&
+		same "1 2 3 4" "$(jq -r .key "$MNT/$NAME/results.jsonl" | sort | xargs)"
 }

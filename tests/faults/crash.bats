@@ -59,6 +59,25 @@ every_point() { # WAY OPTIONS
 	every_point by_rename submit=background
 }
 
+every_point_composed() { # OPTIONS
+	(in_case trace traced "$POINTS.raw" trace_composed "$1") 3>&-
+	grep -vx file-write "$POINTS.raw" | number_points >"$POINTS"
+	grep -qx 'composed-written#1' "$POINTS" && grep -qx 'after-create#1' "$POINTS"
+	each_point "$POINTS" composed_submission "$1"
+}
+trace_composed() { # OPTIONS
+	mount_jobs -o "$1" && by_parts && eventually has_id && succeeded "$NAME" &&
+		eventually results_home "$NAME"
+}
+
+@test "killed at every point of a submission of a composed draft" {
+	every_point_composed submit=close
+}
+
+@test "killed at every point of a submission of a composed draft, behind" {
+	every_point_composed submit=background
+}
+
 @test "rmdir behind's back: queued work that is being tried is removed at every point" {
 	printf '%s\n' before-upload after-upload before-intend >"$POINTS"
 	each_point "$POINTS" overtaken
