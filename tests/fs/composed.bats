@@ -89,6 +89,19 @@ refused() { # PART...
 	same 1048576 "$(asked 'select(.key == "short.txt").request.contents[0].parts[1].text | length')"
 }
 
+@test "pictures are uploaded, and the job gets their URIs" {
+	printf '\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\10\2\0\0\0\x90wS\xde' >"$I/cat.png"
+	mkdir "$I/d"
+	printf '%%PDF-1.4\n1 0 obj\n\xff\xfe' >"$I/d/p.pdf"
+	echo 'What is it?' >"$J/prompt.txt"
+	echo submit >"$J/ctl"
+	same 1 "$(calls create)"
+	succeeded a
+	same "cat.png d/p.pdf" "$(jq -r .key "$J/results.jsonl" | sort | xargs)"
+	same inputs/cat.png \
+		"$(jq -r '.. | .file_uri? // empty' "$J/requests.jsonl" | grep cat)"
+}
+
 @test "a close or an mv of a part submits nothing" {
 	echo x >"$I/x"
 	echo 'Say it.' >"$J/tmp"
