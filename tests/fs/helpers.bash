@@ -28,6 +28,7 @@ FAST="--set pending=0.05 --set running=0.05 --set cancel_delay=0.05"
 start_emulator() {
 	sandbox
 	local log=$BATS_TEST_TMPDIR/emulator.log
+	rm -f "$log" # of one before, which has an address, too
 	# shellcheck disable=SC2086 # FAST is a list
 	"$EMULATOR" --listen "127.0.0.1:${EMU_PORT:-0}" --data "$BATS_TEST_TMPDIR/emulator" $FAST "$@" \
 		>"$log" 2>"$log.err" 3>&- </dev/null &
