@@ -68,6 +68,35 @@ read_parts() { # FILE URL
 # The newest sample of a measure.
 last() { awk -F'\t' -v m="$1" -v w="$2" '$1 == m && $2 == w { v = $3 } END { print v }' "$raw"; }
 
+# ---- over the size of the file -----------------------------------------------------------
+
+suite_sizes() {
+	local mib n file url1
+	start_emulator
+	for ((mib = 1; mib <= size; mib *= 4)); do
+		inject "{\"displayName\": \"of$mib\", \"requests\": $((mib << 9)), \"outputBytes\": $((mib << 20))}"
+		url1=$(output_url "of$mib")
+		file=$mnt/of$mib/results.jsonl
+		fetch -o /dev/null "$url1"
+		for ((n = 0; n < rounds; n++)); do
+			rate "rate-cold@$mib" curl "$mib" fetch -o "$work/file" "$url1"
+			rm -f "$work/file"
+			fresh_mount
+			rate "rate-cold@$mib" batchfs "$mib" cat "$file"
+			rate "rate-again@$mib" batchfs "$mib" cat "$file"
+			rate "rate-third@$mib" batchfs "$mib" cat "$file"
+		done
+	done
+	unmount_jobs
+	stop_emulator
+}
+
+rate() { # MEASURE WHO MIB COMMAND...
+	local start=$EPOCHREALTIME
+	"${@:4}" >/dev/null
+	sample "$1" "$2" $(($3 * 1000000 / (${EPOCHREALTIME/./} - ${start/./})))
+}
+
 # ---- what others do with the same bytes from nginx -------------------------------------
 
 suite_peers() {
@@ -84,10 +113,11 @@ suite_peers() {
 		rm -f "$work/file"
 		for who in rclone httpdirfs; do
 			"peer_$who"
-			until [ -e "$work/peer/file" ]; do sleep 0.05; done
-			timed peer-cat "$who" cat "$work/peer/file"
-			timed peer-again "$who" cat "$work/peer/file"
-			fusermount3 -u "$work/peer" || fusermount -u "$work/peer"
+			(appears "$work/peer/file" &&
+				timed peer-cat "$who" cat "$work/peer/file" &&
+				timed peer-again "$who" cat "$work/peer/file") ||
+				note "peers: $who fails here, left out"
+			umount -l "$work/peer" 2>/dev/null || kill "$peer_pid" || true
 			wait "$peer_pid" || true
 		done
 	done
@@ -96,10 +126,19 @@ suite_peers() {
 	rm -rf "$dir"
 }
 
+appears() { # FILE, within ten seconds
+	local i
+	for ((i = 0; i < 200; i++)); do
+		[ ! -e "$1" ] || return 0
+		sleep 0.05
+	done
+	return 1
+}
+
 start_nginx() { # DIR
 	nginx_port=$(free_port)
 	cat >"$work/nginx.conf" <<-EOF
-		daemon off; worker_processes 1; pid $work/nginx.pid; error_log /dev/null;
+		user root; daemon off; worker_processes 1; pid $work/nginx.pid; error_log /dev/null;
 		events {}
 		http { access_log off; sendfile on; server {
 			listen 127.0.0.1:$nginx_port; root $1; autoindex on; } }
@@ -118,6 +157,7 @@ peer_rclone() {
 
 peer_httpdirfs() {
 	rm -rf "$work/httpdirfs"
+	mkdir "$work/httpdirfs"
 	httpdirfs -f --cache --cache-location "$work/httpdirfs" \
 		"http://127.0.0.1:$nginx_port/" "$work/peer" >/dev/null 2>&1 &
 	peer_pid=$!
