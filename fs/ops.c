@@ -5,6 +5,7 @@
 
 #include "handle.h"
 #include "notify.h"
+#include "park.h"
 
 void ops_err(fuse_req_t req, int err)
 {
@@ -61,6 +62,16 @@ void ops_reply_entry(fuse_req_t req, const struct node *n)
 		ops_err(req, err == -ESTALE ? -ENOENT : err);
 	else
 		fuse_reply_entry(req, &entry);
+}
+
+int ops_call_answers(struct park *p)
+{
+	struct gb_answers *answers;
+	int err = gb_answers_open(p->job, &p->w, &answers);
+
+	if (!err)
+		gb_answers_close(answers);
+	return err;
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)

@@ -23,6 +23,11 @@ int ops_read_only(fuse_req_t req);
 /* A node of the request's own; replies and returns false when it is stale. */
 bool ops_node(fuse_req_t req, fuse_ino_t ino, struct node *ret);
 
+struct park;
+
+/* For a park with `again`: the answers of its job are here. Brings them home. */
+int ops_call_answers(struct park *p);
+
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,

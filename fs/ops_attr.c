@@ -81,18 +81,24 @@ static bool wants_index(const struct node *dir, const char *name)
 {
 	const struct vfile *row;
 
+	if (dir->kind == NODE_ANSWER)
+		return node_answers_awaited(dir);
 	if (dir->kind != NODE_JOB || !dir->info.answers_pending)
 		return false;
 	row = vfile_by_name(true, name);
 	return row && (row->how == HOW_ANSWERS || row->how == HOW_TREE);
 }
 
+/* A name in the job's directory waits for the index; one in responses/ for the answers
+ * themselves, and holds up nobody who does not look for such. */
 static void lookup_after_index(fuse_req_t req, const struct node *dir, const char *name)
 {
-	struct park *p = park_new(req, call_look, end_look);
+	bool inside = dir->kind == NODE_ANSWER;
+	struct park *p = park_new(req, inside ? ops_call_answers : call_look, end_look);
 
 	if (!p)
 		return;
+	p->again = inside;
 	p->ino = dir->ino;
 	p->job = gb_job_ref(dir->job);
 	p->name = strdup(name);

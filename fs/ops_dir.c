@@ -44,23 +44,41 @@ static int call_look(struct park *p)
 	return gb_answers_look(p->job, &p->w);
 }
 
+static void end_open_responses(struct park *p, int err)
+{
+	if (err)
+		ops_err(p->req, err);
+	else
+		fuse_reply_open(p->req, &p->fi);
+}
+
+static struct park *park_open(fuse_req_t req, const struct node *dir)
+{
+	if (dir->kind == NODE_JOB && dir->info.answers_pending)
+		return park_new(req, call_look, end_opendir);
+	return park_new(req, ops_call_answers, end_open_responses);
+}
+
 /* A job's files of answers are listed once their index is there: a listing waits for
- * it, which takes local work only. Whatever came of it, the rest is listed. */
+ * it, which takes local work only. Whatever came of it, the rest is listed. Who opens
+ * responses/ itself, by name, waits until the answers are home. */
 static void open_other(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	_cleanup_node_ struct node dir = {};
 	struct park *p;
 
-	if (node_get(mount_of(req), ino, &dir) || dir.kind != NODE_JOB ||
-		!dir.info.answers_pending) {
+	if (node_get(mount_of(req), ino, &dir) ||
+		!((dir.kind == NODE_JOB && dir.info.answers_pending) ||
+			(dir.kind == NODE_ANSWER && node_answers_awaited(&dir)))) {
 		fuse_reply_open(req, fi);
 		return;
 	}
-	p = park_new(req, call_look, end_opendir);
+	p = park_open(req, &dir);
 	if (!p)
 		return;
 	p->fi = *fi;
 	p->job = gb_job_ref(dir.job);
+	p->again = dir.kind == NODE_ANSWER;
 	park_run(p, 0);
 }
 

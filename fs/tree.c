@@ -116,18 +116,19 @@ static int get_meta(struct mount *m, uint32_t number, struct node *ret)
 	return 0;
 }
 
-/* Steals job. */
+/* Steals job. Of answers that are on their way there is the root alone: who looks into
+ * it waits for them. */
 static int get_answer(
 	struct mount *m, struct gb_job *job, uint32_t number, struct node *ret)
 {
-	struct gb_answer answer;
+	struct gb_answer answer = {.dir = true};
+	bool there = gb_answer_get(job, number, &answer);
 
-	if (!gb_answer_get(job, number, &answer)) {
-		gb_job_unref(job);
-		return -ESTALE;
-	}
 	node_answer_take(m, job, &answer, ret);
-	return 0;
+	if (there || (number == 0 && node_answers_awaited(ret)))
+		return 0;
+	node_put(ret);
+	return -ESTALE;
 }
 
 /* Steals job. */

@@ -10,7 +10,7 @@
  * files may be read one after the other.
  */
 #include "answers_index.h"
-#include "client.h"
+#include "files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,6 +109,7 @@ static int open_requests(struct gb_job *job, struct stat *st)
 {
 	client_lock(job->c);
 	bool here = sent_from_here(job);
+	bool composed = here && job->local->rec.composed;
 	int64_t sent = here ? job->local->rec.sent_size : 0;
 	client_unlock(job->c);
 	if (!here)
@@ -117,6 +118,8 @@ static int open_requests(struct gb_job *job, struct stat *st)
 	_cleanup_close_ int fd = dir < 0 ? dir : open_file(dir, STORE_SENT, st);
 	if (fd >= 0 && st->st_size == sent)
 		return steal_fd(&fd);
+	if (composed)
+		return dir < 0 ? dir : open_file(dir, FILE_COMPOSED, st);
 	pthread_mutex_lock(&job->local->disk);
 	dir = local_files_dir(job);
 	pthread_mutex_unlock(&job->local->disk);
