@@ -198,7 +198,6 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 
 @test "defaults.json: fields where the API does not take them" {
 	echo x >"$I/x"
-	local row
 	while IFS='|' read -r json want; do
 		echo "$json"
 		echo "$json" >"$J/defaults.json"
