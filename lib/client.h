@@ -12,6 +12,7 @@
  *   task.c     a verb at work: a job, a worker, its waiters
  *   submit.c   draft → checked → uploaded, every step journalled first
  *   attach.c, attach_upload.c  files that requests name: found, uploaded, put in
+ *   submit_check.c  its first step
  *   create.c   intended → created: where money is spent
  *   submit_verbs.c  who may start that: verbs, the queue, recovery
  *   settle.c   creates whose answer never came

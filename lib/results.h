@@ -22,12 +22,12 @@
  *   - results_fetch downloads everything that is missing, whoever reads, and also
  *     when its waiters have gone.
  *
- * Nothing is believed: Content-Range must be what was asked, the total must agree
- * with what is known, a body that does not begin as a
- * line does, ends short or inside a line (the last one) is broken. After a broken transfer the rest is asked for again, with backoff, up to
- * 5 times without progress; then waiters get the error. A file whose size or bytes
- * turn out to be others than before is -EIO until the last reader has gone; then what
- * was local is put aside (NAME.aside) and, once, downloaded anew.
+ * Nothing is believed: Content-Range must be what was asked, the total must agree with
+ * what is known, a body that does not begin as a line does, ends short or inside a line
+ * (the last one) is broken. After a broken transfer the rest is asked for again, with
+ * backoff, up to 5 times without progress; then waiters get the error. A file whose size
+ * or bytes turn out to be others than before is -EIO until the last reader has gone; then
+ * what was local is put aside (NAME.aside) and, once, downloaded anew.
  *
  * Blocks that an earlier process left are read back and compared with their checksum
  * before their first use, on the thread of the reader (about 0.2 ms a block).

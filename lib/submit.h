@@ -1,5 +1,5 @@
-/* Between submit.c and create.c, which take the steps of a submission, and
- * submit_verbs.c, which starts them. */
+/* Between submit.c, submit_check.c and create.c, which take the steps of a submission,
+ * and submit_verbs.c, which starts them. */
 #ifndef GB_SUBMIT_H
 #define GB_SUBMIT_H
 
@@ -41,6 +41,10 @@ int submit_check_run(struct task *t);
 int submit_composed_run(struct task *t);
 int submit_check_composed_run(struct task *t);
 
+/* The first step (submit_check.c), and a refusal of what it found: written to `error`,
+ * the bytes kept. Returns err. */
+int submission_check(struct submission *s);
+int submission_refuse(struct submission *s, int err, const char *text);
 /* The last two steps, and what they share with the ones before. */
 int submission_intend(struct submission *s);
 int submission_create(struct submission *s);

@@ -1,0 +1,144 @@
+/*
+ * The first step of a submission: the bytes are durable, good, and what is to be sent of
+ * them lies ready. Nothing leaves this machine.
+ */
+#include "attach.h"
+#include "client.h"
+#include "compose.h"
+#include "files.h"
+#include "gather.h"
+#include "scan.h"
+#include "submit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+int submission_refuse(struct submission *s, int err, const char *text)
+{
+	files_decided(s->t->file);
+	if (err == -EFBIG)
+		submit_tell(s->job, err, text);
+	else if (s->t->from)
+		local_error(s->job, err,
+			"The new requests.jsonl cannot be sent: it is kept as " GB_REJECTED ".",
+			"Nothing was sent or renamed. Mend these lines of it, then: mv " GB_REJECTED
+			" " GB_REQUESTS,
+			text);
+	else if (s->t->file->composed)
+		local_error(s->job, err, "This draft cannot be sent as it is.",
+			"Nothing was sent. Its requests.jsonl shows what was made of its files: mend "
+			"those, then: echo submit > ctl",
+			text);
+	else
+		local_error(s->job, err, "requests.jsonl cannot be sent as it is.",
+			"Nothing was sent. Mend these lines and write the file again:", text);
+	s->told = true;
+	if (s->t->from)
+		files_reject(s->t->file, s->job);
+	return err;
+}
+
+/* A copy of the requests as they go out, where that is not byte for byte. */
+static int compose(struct submission *s, int in)
+{
+	off_t size;
+	int dir, err;
+
+	pthread_mutex_lock(&s->job->local->disk);
+	dir = local_dir(s->job);
+	s->fd = dir < 0 ? -1
+			: openat(dir, STORE_SENT,
+				  O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	err = s->fd < 0 ? -errno : 0;
+	pthread_mutex_unlock(&s->job->local->disk);
+	if (err)
+		return err;
+	err = compose_file(in, s->fd, &s->report, &s->t->cancel.set, &size);
+	if (!err && fdatasync(s->fd) < 0)
+		err = -errno;
+	s->size = size;
+	return err;
+}
+
+static bool goes_inline(const struct submission *s)
+{
+	return s->c->o.inline_max && s->report.send_size <= s->c->o.inline_max &&
+	       !s->attached;
+}
+
+/* The bytes are what a retry after a crash will send: they and their name first. */
+static int make_durable(struct submission *s)
+{
+	return files_sync(s->t->from ? s->t->from : s->job, s->t->file);
+}
+
+/* The one of an earlier try, which was of other bytes. */
+static void drop_sent(struct submission *s)
+{
+	pthread_mutex_lock(&s->job->local->disk);
+	int dir = local_dir(s->job);
+	if (dir >= 0)
+		unlinkat(dir, STORE_SENT, 0);
+	pthread_mutex_unlock(&s->job->local->disk);
+}
+
+static int look_through(struct submission *s, int in)
+{
+	_cleanup_free_ char *text = NULL;
+	int err = scan_file(in, &s->t->cancel.set, &s->report);
+
+	if (err)
+		return err;
+	err = scan_report_status(&s->report);
+	if (err)
+		text = scan_report_text(&s->report);
+	else
+		err = attach_resolve(s, in, &text);
+	return text ? submission_refuse(s, err, text) : err;
+}
+
+/* Nothing that the user put there to be sent is passed over in silence. */
+static bool is_mixed(struct submission *s)
+{
+	bool mixed;
+
+	client_lock(s->c);
+	mixed = !s->t->file->composed && !s->t->again && !s->t->queued &&
+		(gather_has_parts(s->job) ||
+			(gather_has_inputs(s->job) && !s->report.loose_uris));
+	client_unlock(s->c);
+	return mixed;
+}
+
+static int refuse_mixed(struct submission *s)
+{
+	files_decided(s->t->file);
+	s->told = true;
+	if (s->t->from)
+		files_reject(s->t->file, s->job);
+	return gather_refuse_mixed(s->job);
+}
+
+int submission_check(struct submission *s)
+{
+	int in = gb_file_fd(s->t->file), err;
+
+	if (in < 0)
+		return in;
+	if ((err = make_durable(s)) || (err = look_through(s, in)))
+		return err;
+	if (is_mixed(s))
+		return refuse_mixed(s);
+	drop_sent(s);
+	client_lock(s->c);
+	s->rec->requests = (int64_t)s->report.requests;
+	client_unlock(s->c);
+	s->is_inline = goes_inline(s);
+	if (s->is_inline)
+		return compose_inline(in, &s->report, &s->inline_text, &s->inline_len);
+	if (!s->report.clean)
+		return compose(s, in);
+	s->fd = fcntl(in, F_DUPFD_CLOEXEC, 0);
+	s->size = (int64_t)s->report.file_size;
+	return s->fd < 0 ? -errno : 0;
+}
