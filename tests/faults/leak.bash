@@ -70,6 +70,6 @@ memory_is_bounded() {
 	kib=$(most_memory)
 	echo "VmHWM $kib KiB"
 	# A sanitizer's shadow is memory, too.
-	[ -n "${ASAN_BUILD:=$(grep -qaF __asan_init "$BATCHFS" && echo yes || echo no)}" ]
-	[ "$ASAN_BUILD" = yes ] || ((kib < 64 * 1024))
+	[ -n "${SANITIZED:=$(grep -qaE '__(asan|tsan)_init' "$BATCHFS" && echo yes || echo no)}" ]
+	[ "$SANITIZED" = yes ] || ((kib < 64 * 1024))
 }
