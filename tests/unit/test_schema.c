@@ -45,7 +45,8 @@ static json_t *converted(const json_t *in)
 
 static void test_fixtures(void **state)
 {
-	static const char *const names[] = {"pydantic", "zod3", "zod4"};
+	static const char *const names[] = {
+		"pydantic", "pydantic1", "zod3", "zod4"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		_cleanup_free_ char *in_name = util_format("%s.json", names[i]);
