@@ -125,10 +125,9 @@ static void end_results(struct park *p, int err)
 		fuse_reply_buf(p->req, NULL, 0);
 }
 
-static void read_results(fuse_req_t req, struct handle *h, size_t size, off_t off)
+/* Park p (NULL: replied already) for a READ; call is run again when it is woken. */
+static void park_read(struct park *p, struct handle *h, size_t size, off_t off)
 {
-	struct park *p = park_new(req, call_results, end_results);
-
 	if (!p)
 		return;
 	p->h = h;
@@ -136,6 +135,11 @@ static void read_results(fuse_req_t req, struct handle *h, size_t size, off_t of
 	p->off = off;
 	p->again = true;
 	park_run(p, 0);
+}
+
+static void read_results(fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	park_read(park_new(req, call_results, end_results), h, size, off);
 }
 
 /* Into the thread's buffer, from which `end`, on the same thread, replies. */
@@ -164,15 +168,7 @@ static void end_answers(struct park *p, int err)
 
 static void read_answers(fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
-	struct park *p = park_new(req, call_answers, end_answers);
-
-	if (!p)
-		return;
-	p->h = h;
-	p->size = size;
-	p->off = off;
-	p->again = true;
-	park_run(p, 0);
+	park_read(park_new(req, call_answers, end_answers), h, size, off);
 }
 
 static int call_wait(struct park *p)

@@ -161,25 +161,6 @@ static int put_text_request(struct composed *c, const char *key, const char *tex
 
 /* ---- inputs/ ------------------------------------------------------------------------- */
 
-/* Up to max bytes of fd; how many. */
-ssize_t composed_read(int fd, char *buf, size_t max)
-{
-	size_t n = 0;
-
-	while (n < max) {
-		ssize_t r = pread(fd, buf + n, max - n, (off_t)n);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0)
-			return -errno;
-		if (r == 0)
-			break;
-		n += (size_t)r;
-	}
-	return (ssize_t)n;
-}
-
 bool composed_text(const char *buf, size_t n)
 {
 	return !memchr(buf, '\0', n) && util_utf8_valid(buf, n);
@@ -237,7 +218,7 @@ int composed_add(struct composed *c, const char *key, int fd)
 	if (st.st_size == 0)
 		return composed_complain(c, key, "is empty"), 0;
 	bool small = st.st_size <= COMPOSED_TEXT_MAX;
-	if (small && (n = composed_read(fd, c->text, COMPOSED_TEXT_MAX)) < 0)
+	if (small && (n = util_pread_max(fd, c->text, COMPOSED_TEXT_MAX)) < 0)
 		return (int)n;
 	if (!small || !composed_text(c->text, (size_t)n))
 		return add_attachment(c, key, fd, small);

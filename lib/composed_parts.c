@@ -17,7 +17,7 @@
 static int read_part(struct composed *c, int fd, const char *name, char **ret)
 {
 	char *text = malloc(COMPOSED_TEXT_MAX + 2);
-	ssize_t n = text ? composed_read(fd, text, COMPOSED_TEXT_MAX + 1) : -ENOMEM;
+	ssize_t n = text ? util_pread_max(fd, text, COMPOSED_TEXT_MAX + 1) : -ENOMEM;
 
 	if (n < 0) {
 		free(text);

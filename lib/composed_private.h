@@ -27,8 +27,6 @@ struct composed {
 /* Fill in prompt, rest and has_system. */
 int composed_take_parts(struct composed *c, const struct composed_parts *parts);
 
-/* Up to max bytes of fd from its start: how many, or a negative errno. */
-ssize_t composed_read(int fd, char *buf, size_t max);
 /* UTF-8 without NUL. */
 bool composed_text(const char *buf, size_t n);
 

@@ -73,22 +73,11 @@ static int look(const void *buf, size_t n, char ret[MIME_SIZE])
 int mime_of_fd(int fd, char ret[MIME_SIZE])
 {
 	_cleanup_free_ char *buf = malloc(LOOKED_AT);
-	size_t n = 0;
+	ssize_t n = buf ? util_pread_max(fd, buf, LOOKED_AT) : -ENOMEM;
 
-	if (!buf)
-		return -ENOMEM;
-	while (n < LOOKED_AT) {
-		ssize_t r = pread(fd, buf + n, LOOKED_AT - n, (off_t)n);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0)
-			return -errno;
-		if (r == 0)
-			break;
-		n += (size_t)r;
-	}
-	return n ? look(buf, n, ret) : -ENODATA;
+	if (n < 0)
+		return (int)n;
+	return n ? look(buf, (size_t)n, ret) : -ENODATA;
 }
 
 static bool begins(const char *text, const char *with)

@@ -203,6 +203,24 @@ int util_write_all(int fd, const void *buf, size_t n)
 	return 0;
 }
 
+ssize_t util_pread_max(int fd, void *buf, size_t max)
+{
+	size_t n = 0;
+
+	while (n < max) {
+		ssize_t r = pread(fd, (char *)buf + n, max - n, (off_t)n);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0)
+			break;
+		n += (size_t)r;
+	}
+	return (ssize_t)n;
+}
+
 int util_pwrite_all(int fd, const void *buf, size_t n, off_t off)
 {
 	const char *p = buf;

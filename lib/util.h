@@ -87,6 +87,9 @@ int util_write_end(int dirfd, const char *tmp, const char *name, bool sync);
 int util_write_all(int fd, const void *buf, size_t n);
 int util_pwrite_all(int fd, const void *buf, size_t n, off_t off);
 
+/* The first bytes of fd, at most max, by pread: how many, or a negative errno. */
+ssize_t util_pread_max(int fd, void *buf, size_t max);
+
 /* Open (and make, mode 0700) directory name below dirfd; never through a link.
  * A descriptor or negative errno. */
 int util_mkdir_open(int dirfd, const char *name);
