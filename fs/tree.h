@@ -88,11 +88,10 @@ static inline bool node_is_place(const struct node *n)
 	return n->kind == NODE_JOB || n->kind == NODE_DIR;
 }
 
-/* Of responses/: whether what is in it has to come home first. Of jobs made elsewhere
- * nobody said that their results should: they come by results.jsonl or answers.tsv. */
+/* Of responses/: whether what is in it has to come home first. */
 static inline bool node_answers_awaited(const struct node *n)
 {
-	return n->info.own && n->info.has_answers && !n->info.answers_there;
+	return n->info.has_answers && !n->info.answers_there;
 }
 
 /* Whether it is a file that was sent, and so changes no more. */

@@ -30,12 +30,6 @@ struct gb_answers {
 
 /* ---- what there can be ---------------------------------------------------------------- */
 
-/* Lock held. */
-static bool at_home(const struct gb_job *job)
-{
-	return (job->local && job->local->rec.home) || job->cached;
-}
-
 static bool sent_from_here(const struct gb_job *job)
 {
 	return job->local && job->local->rec.own && job->local->rec.phase == PHASE_SENT;
@@ -48,7 +42,7 @@ static bool ended_with_nothing(const struct gb_job *job)
 
 static bool can_be_made(const struct gb_job *job)
 {
-	return at_home(job) || (sent_from_here(job) && ended_with_nothing(job));
+	return home_safe(job) || (sent_from_here(job) && ended_with_nothing(job));
 }
 
 void answers_info(const struct gb_job *job, struct gb_info *i)
@@ -173,7 +167,7 @@ static int open_both(struct gb_job *job, struct gb_results **ret_results,
 
 	*ret = (struct answers_stamp){.results_size = -1, .requests_size = -1};
 	client_lock(job->c);
-	bool home = at_home(job);
+	bool home = home_safe(job);
 	client_unlock(job->c);
 	if (home)
 		err = gb_results_open(job, ret_results);
@@ -270,7 +264,7 @@ static bool take(struct gb_job *job, struct answers *a)
 
 	a->usage_len = answers_usage(a, text);
 	client_lock(job->c);
-	bool fits = at_home(job) == (a->head.stamp.results_size >= 0);
+	bool fits = home_safe(job) == (a->head.stamp.results_size >= 0);
 	if (fits) {
 		old = job->answers;
 		job->answers = answers_ref(a);
@@ -466,7 +460,7 @@ int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers *
 	client_unlock(c);
 	if (!there && !can && (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED))
 		return -ENOENT;
-	int err = there || can ? 0 : gb_fetch_home(job, w);
+	int err = there || can ? 0 : home_make_whole(job, w);
 	if (!err && !there)
 		err = want(job, w);
 	return err ? err : open_there(job, ret);

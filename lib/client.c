@@ -297,7 +297,7 @@ fail:
 static void collect_job(struct gb_job *job, struct gb_waitq *to)
 {
 	struct gb_waitq *qs[] = {job->refreshers, job->enders, job->homers,
-		job->indexers};
+		job->indexers, job->sealers};
 
 	for (size_t i = 0; i < ARRAY_SIZE(qs); i++)
 		if (qs[i])

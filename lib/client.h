@@ -110,10 +110,11 @@ struct gb_job {
 	uint64_t listed_seq;     /* of the newest list that had it */
 	double next_look;        /* poller: while somebody waits */
 	struct gb_waitq *refreshers, *enders, *homers; /* made when first needed */
-	struct gb_waitq *indexers;
+	struct gb_waitq *indexers, *sealers;
 	struct answers *answers; /* the index of what came back, once it is loaded */
 	unsigned handles;        /* gb_results_open without close */
 	uint8_t state;           /* enum api_state */
+	uint8_t seals;           /* planned or under way: the output stays where it is */
 	bool in_tree : 1;
 	bool api_ended : 1;      /* by state or done */
 	bool closed : 1;         /* ended, and nothing more will be asked */
@@ -124,7 +125,7 @@ struct gb_job {
 	bool watched : 1;        /* in the poller's list */
 	bool gone : 1;           /* 404 or 403 of its own */
 	bool denied : 1;         /* 401: the key is refused */
-	bool fetching : 1;       /* being brought home */
+	bool fetching : 1;       /* being brought home; never beside a seal */
 	bool fetch_failed : 1;   /* tried again at the next look */
 	bool lost : 1;           /* output gone at the API, as far as this key tells */
 	bool no_length : 1;      /* the API does not tell how long the output is */
@@ -421,6 +422,11 @@ void home_look(struct gb_job *job);
 void home_look_cache(struct gb_client *c);
 /* client.lock held: should come home by itself and has not. */
 bool home_missing(const struct gb_job *job);
+/* client.lock held: all of the output is on the local disk, known to be whole, durable. */
+bool home_safe(const struct gb_job *job);
+/* unlocked: bring that about, in the cache where a reader has made it whole there, else at
+ * home. As gb_fetch_home; call it again after a successful wake-up. */
+int home_make_whole(struct gb_job *job, struct gb_waiter *w);
 
 /* ---- answers.c (unlocked, but for answers_info) ------------------------------------------- */
 

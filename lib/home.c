@@ -4,6 +4,9 @@
  * The output of an own job is kept in its directory in the state directory, from the
  * first byte on; that of others in the cache directory, until it is asked home. Inline
  * output has no bytes of its own at the API: it is composed into a file at once.
+ *
+ * What a reader has made whole is sealed where it lies, by a task of its own. Until that
+ * is over it stays there: whoever wants it home, or its answers, waits.
  */
 #include "client.h"
 
@@ -24,12 +27,16 @@ enum {
 static const uint64_t floor_max = 256 << 20;
 
 static void home_next(struct gb_client *c);
+static bool start_fetching(struct gb_job *job);
+static int run_fetch(struct gb_job *job);
 
 /* ---- where ---------------------------------------------------------------------- */
 
+/* What is whole in the cache is there until a fetch has moved it. */
 static bool lives_at_home(const struct gb_job *job)
 {
-	return job->local && (job->local->rec.own || job->local->rec.home || job->fetching);
+	return job->local && (job->local->rec.own || job->local->rec.home ||
+				     (job->fetching && !job->cached));
 }
 
 static void event(void *arg, struct gb_results *r, enum results_event ev);
@@ -171,6 +178,7 @@ bool gb_results_complete(struct gb_results *r)
 
 /* ---- what becomes of it ------------------------------------------------------------ */
 
+/* What is not goes from the cache next. */
 static bool is_open(void *arg, const char *name)
 {
 	struct gb_client *c = arg;
@@ -178,39 +186,57 @@ static bool is_open(void *arg, const char *name)
 
 	snprintf(id, sizeof(id), "batches/%.140s", name);
 	client_lock(c);
-	const struct gb_job *job = job_find_id(c, id);
+	struct gb_job *job = job_find_id(c, id);
 	bool open = job && (job->results || job->handles);
+	if (job && !open)
+		job->cached = false;
 	client_unlock(c);
 	return open;
 }
 
-static int note_home(struct gb_job *job, int64_t size)
+/* It is whole and durable, at home or in the cache. */
+static int note_safe(struct gb_job *job, int64_t size, bool home)
 {
 	struct gb_client *c = job->c;
-	int err = 0;
 
 	client_lock(c);
-	bool home = lives_at_home(job);
 	job->results_size = size;
+	job->cached = !home;
 	if (home) {
 		job->local->rec.home = true;
 		job->local->rec.results_size = size;
-	} else {
-		job->cached = true;
 	}
 	client_unlock(c);
-	if (home)
-		err = local_save(job);
+	int err = home ? local_save(job) : 0;
 	answers_come_home(job);
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
 	return err;
 }
 
-static int seal(struct gb_job *job, struct gb_results *r)
+static int seal(struct gb_job *job, struct gb_results *r, bool home)
 {
 	int err = results_seal(r);
 
-	return err ? err : note_home(job, results_known_size(r));
+	test_point("results-sealed");
+	return err ? err : note_safe(job, results_known_size(r), home);
+}
+
+/* A fetch that waited for it begins. Whoever waited for the seal looks again, also when
+ * a block on disk turned out to be rotten. */
+static void seal_over(struct gb_job *job, int err)
+{
+	struct gb_waitq over;
+
+	waitq_init(&over);
+	client_lock(job->c);
+	job->seals--;
+	if (job->sealers)
+		waitq_move(job->sealers, &over);
+	bool start = job->homers && waitq_count(job->homers) && start_fetching(job);
+	client_unlock(job->c);
+	waitq_call(&over, err == -EAGAIN ? 0 : err);
+	if (start)
+		run_fetch(job);
 }
 
 static int seal_run(struct task *t)
@@ -219,12 +245,44 @@ static int seal_run(struct task *t)
 	struct gb_results *r = NULL;
 	int err = results_of(t->job, &r);
 
+	client_lock(c);
+	bool home = lives_at_home(t->job);
+	client_unlock(c);
 	if (!err && results_complete(r))
-		err = seal(t->job, r);
+		err = seal(t->job, r, home);
+	seal_over(t->job, err);
 	results_unref(r);
 	results_rest(t->job);
 	results_trim(c->store->results, c->o.cache_max, is_open, c);
 	return err;
+}
+
+/* seals has been raised. */
+static void run_seal(struct gb_job *job)
+{
+	int err = task_start(job, WORK_SHORT, seal_run, false, false, NULL, NULL);
+
+	if (err)
+		seal_over(job, err);
+}
+
+int home_make_whole(struct gb_job *job, struct gb_waiter *w)
+{
+	bool start = false;
+	int err = 0;
+
+	client_lock(job->c);
+	bool safe = home_safe(job);
+	bool whole = !job->fetching && job_output(job) == GB_OUTPUT_HOME;
+	if (!safe && whole) {
+		err = queue_of(&job->sealers) ? waitq_add(job->sealers, w, 0, 0) : -ENOMEM;
+		start = err == -EINPROGRESS && !job->seals;
+		job->seals += start;
+	}
+	client_unlock(job->c);
+	if (start)
+		run_seal(job);
+	return safe || whole ? err : gb_fetch_home(job, w);
 }
 
 static void event(void *arg, struct gb_results *r, enum results_event ev)
@@ -233,14 +291,15 @@ static void event(void *arg, struct gb_results *r, enum results_event ev)
 	int64_t size = results_known_size(r);
 
 	client_lock(job->c);
-	bool leave = job->fetching || job->c->stopping;
+	bool start = ev == RESULTS_FILLED && !job->fetching && !job->c->stopping;
+	job->seals += start;
 	if (ev == RESULTS_SIZED)
 		job->results_size = size;
 	else if (ev == RESULTS_LOST)
 		job->lost = true;
 	client_unlock(job->c);
-	if (ev == RESULTS_FILLED && !leave)
-		task_start(job, WORK_SHORT, seal_run, false, false, NULL, NULL);
+	if (start)
+		run_seal(job);
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
 }
 
@@ -298,7 +357,7 @@ static int fetch_file(struct gb_job *job)
 		err = results_rehome(r, dir, RESULTS);
 	}
 	if (!err)
-		err = seal(job, r);
+		err = seal(job, r, true);
 	results_unref(r);
 	return err;
 }
@@ -327,7 +386,7 @@ static int compose_inline_output(struct gb_job *job, int dir)
 		return -ENOENT;
 	size = lseek(fd, 0, SEEK_END);
 	err = results_publish(dir, "results.tmp", RESULTS);
-	return err ? err : note_home(job, size);
+	return err ? err : note_safe(job, size, true);
 }
 
 static int bring_home(struct gb_job *job)
@@ -337,6 +396,7 @@ static int bring_home(struct gb_job *job)
 
 	if (err)
 		return err;
+	test_point("fetch-begins");
 	client_lock(c);
 	enum gb_output o = job_output(job);
 	bool home = job->local->rec.home;
@@ -376,52 +436,54 @@ static void try_again_later(struct gb_client *c)
 		engine_timer(c->engine, TRY_AGAIN, next_timer, c);
 }
 
+static void fetch_over(struct gb_job *job, int err)
+{
+	struct gb_waitq over;
+
+	waitq_init(&over);
+	client_lock(job->c);
+	job->fetching = false;
+	job->fetch_failed = err != 0;
+	job->c->fetches_running--;
+	if (job->homers)
+		waitq_move(job->homers, &over);
+	client_unlock(job->c);
+	results_rest(job);
+	waitq_call(&over, err == -ECANCELED ? -EINTR : err);
+}
+
 static int home_run(struct task *t)
 {
 	struct gb_job *job = t->job;
-	struct gb_client *c = job->c;
-	struct gb_waitq over;
 	int err = bring_home(job);
 
-	waitq_init(&over);
-	client_lock(c);
-	job->fetching = false;
-	job->fetch_failed = err != 0;
-	c->fetches_running--;
-	if (job->homers)
-		waitq_move(job->homers, &over);
-	client_unlock(c);
 	if (err && err != -ECANCELED)
-		client_log(c, LOG_WARNING, "results of %s: %s", job_label(job),
+		client_log(job->c, LOG_WARNING, "results of %s: %s", job_label(job),
 			strerror(-err));
 	if (err)
-		try_again_later(c);
-	results_rest(job);
-	waitq_call(&over, err == -ECANCELED ? -EINTR : err);
-	home_next(c);
+		try_again_later(job->c);
+	fetch_over(job, err);
+	home_next(job->c);
 	return 0;
 }
 
-/* Lock held. */
+/* Lock held. Not while it is being sealed where it lies. */
 static bool start_fetching(struct gb_job *job)
 {
-	if (job->fetching)
+	if (job->fetching || job->seals)
 		return false;
 	job->fetching = true;
 	job->c->fetches_running++;
 	return true;
 }
 
+/* start_fetching said so. */
 static int run_fetch(struct gb_job *job)
 {
 	int err = task_start(job, WORK_LONG, home_run, false, false, NULL, NULL);
 
-	if (err) {
-		client_lock(job->c);
-		job->fetching = false;
-		job->c->fetches_running--;
-		client_unlock(job->c);
-	}
+	if (err)
+		fetch_over(job, err);
 	return err;
 }
 
@@ -450,12 +512,8 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 		start = start_fetching(job);
 	}
 	client_unlock(c);
-	if (start) {
-		int started = run_fetch(job);
-
-		if (started && gb_waiter_drop(w))
-			err = started == -ECANCELED ? -EINTR : started;
-	}
+	if (start)
+		run_fetch(job);
 	return err;
 }
 
@@ -467,7 +525,13 @@ bool home_missing(const struct gb_job *job)
 	enum gb_output o = job_output(job);
 
 	return asked && job->id && job->in_tree && !job->gone &&
-	       (o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE);
+	       (o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE ||
+		       (o == GB_OUTPUT_HOME && !(job->local && job->local->rec.home)));
+}
+
+bool home_safe(const struct gb_job *job)
+{
+	return job->cached || (job->local && job->local->rec.home);
 }
 
 /* Start what there is room for. */
@@ -482,7 +546,8 @@ static void home_next(struct gb_client *c)
 		for (uint32_t i = 0; may && !next && i < c->n_slots; i++) {
 			struct gb_job *job = c->slots[i];
 
-			if (!job->fetching && !job->fetch_failed && home_missing(job))
+			if (!job->fetching && !job->seals && !job->fetch_failed &&
+				home_missing(job))
 				next = job;
 		}
 		if (next) {

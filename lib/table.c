@@ -197,6 +197,7 @@ static void job_free(struct gb_job *job)
 	free_queue(job->enders);
 	free_queue(job->homers);
 	free_queue(job->indexers);
+	free_queue(job->sealers);
 	answers_unref(job->answers);
 	results_unref(job->results); /* lives in the local directory */
 	local_free(job->local);

@@ -4,7 +4,8 @@
  *
  *   BATCHFS_TEST_TRACE=FILE    a line for each point that is passed: its name
  *   BATCHFS_TEST_STOP=NAME#N   dies there as kill -9 would, at the Nth time (1)
- *   BATCHFS_TEST_PAUSE=NAME=S  the first who comes there stays S seconds
+ *   BATCHFS_TEST_PAUSE=NAME=S  the first who comes there stays S seconds; several,
+ *                              separated by commas
  *
  * Tests take the names from a trace, so that a new point is tested by being there.
  */
@@ -15,33 +16,45 @@
 #include <signal.h>
 #include <string.h>
 
+#define MAX_PAUSES 4
+
+struct hook {
+	char name[48];
+	double number; /* which time; seconds */
+	atomic_uint passed;
+};
+
 static struct {
-	char stop[48], pause[48];
-	unsigned stop_at;
-	double seconds;
+	struct hook stop, pauses[MAX_PAUSES];
 	int trace; /* -1: none */
 	bool on;
-	atomic_uint stops, pauses;
 } hooks;
 
 /* "NAME" and what follows the last `mark`; usual without it. */
-static double split(const char *env, char mark, double usual, char ret[48])
+static void split(const char *value, size_t n, char mark, double usual, struct hook *ret)
 {
-	const char *value = getenv(env), *at = value ? strrchr(value, mark) : NULL;
-	size_t n = at ? (size_t)(at - value) : value ? strlen(value) : 0;
+	const char *at = memrchr(value, mark, n);
 
-	snprintf(ret, 48, "%.*s", (int)n, value ? value : "");
-	return at ? atof(at + 1) : usual;
+	ret->number = at ? atof(at + 1) : usual;
+	snprintf(ret->name, sizeof(ret->name), "%.*s", (int)(at ? (size_t)(at - value) : n),
+		value);
 }
 
 static void read_hooks(void)
 {
-	const char *trace = getenv("BATCHFS_TEST_TRACE");
+	const char *trace = getenv("BATCHFS_TEST_TRACE"), *stop = getenv("BATCHFS_TEST_STOP");
+	const char *pause = getenv("BATCHFS_TEST_PAUSE");
 
-	hooks.stop_at = (unsigned)split("BATCHFS_TEST_STOP", '#', 1, hooks.stop);
-	hooks.seconds = split("BATCHFS_TEST_PAUSE", '=', 1, hooks.pause);
+	if (stop)
+		split(stop, strlen(stop), '#', 1, &hooks.stop);
+	for (int i = 0; pause && *pause && i < MAX_PAUSES; i++) {
+		size_t n = strcspn(pause, ",");
+
+		split(pause, n, '=', 1, &hooks.pauses[i]);
+		pause += n + (pause[n] == ',');
+	}
 	hooks.trace = trace ? open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
-	hooks.on = hooks.stop[0] || hooks.pause[0] || hooks.trace >= 0;
+	hooks.on = hooks.stop.name[0] || hooks.pauses[0].name[0] || hooks.trace >= 0;
 }
 
 static void trace(const char *name)
@@ -61,10 +74,11 @@ void test_point(const char *name)
 	if (!hooks.on)
 		return;
 	trace(name);
-	if (strcmp(hooks.stop, name) == 0 && ++hooks.stops == hooks.stop_at)
+	if (strcmp(hooks.stop.name, name) == 0 && ++hooks.stop.passed == hooks.stop.number)
 		kill(getpid(), SIGKILL);
-	if (strcmp(hooks.pause, name) == 0 && hooks.pauses++ == 0)
-		usleep((useconds_t)(hooks.seconds * 1e6));
+	for (struct hook *h = hooks.pauses; h < hooks.pauses + MAX_PAUSES; h++)
+		if (strcmp(h->name, name) == 0 && h->passed++ == 0)
+			usleep((useconds_t)(h->number * 1e6));
 }
 
 double test_seconds(const char *env, double usual)

@@ -161,6 +161,14 @@ sizes_are_true() { # DIRECTORY
 	same 5 "$(grep -c '	answered	' "$MNT/far/answers.tsv")"
 }
 
+@test "a look into responses/ of a job from elsewhere brings them home, too" {
+	make_foreign_file_job far 5
+	mount_jobs -o fetch=read
+	succeeded far
+	same "You said: prompt 2" "$(cat "$MNT/far/responses/k2.txt")"
+	same 5 "$(ls "$MNT/far/responses" | grep -c .)"
+}
+
 @test "results in the cache are enough" {
 	make_foreign_file_job far 5
 	mount_jobs -o fetch=read
