@@ -167,6 +167,7 @@ struct gb_info {
 	bool has_requests; /* requests.jsonl is on the local disk */
 	bool removing;     /* rmdir goes on behind; not in the tree */
 	enum gb_output output;
+	bool results_safe;    /* all of it on the local disk, and nothing can undo that */
 	int64_t results_size; /* bytes, -1: not known yet */
 	bool results_unmeasured; /* and the API does not tell it before all is home */
 	bool has_answers;  /* there are results that answers can be made of */

@@ -100,6 +100,7 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.ended = job->closed,
 		.has_error = has_error(job),
 		.output = job_output(job),
+		.results_safe = home_safe(job),
 		.results_size = job->results_size,
 		.results_unmeasured = job->no_length && job->results_size < 0,
 		.created = job->created,

@@ -102,7 +102,7 @@ static const char *home_text(const struct gb_info *i)
 		[GB_OUTPUT_HOME] = "yes",     [GB_OUTPUT_LOST] = "lost",
 	};
 
-	return names[i->output];
+	return i->output == GB_OUTPUT_HOME && !i->results_safe ? "no" : names[i->output];
 }
 
 static void count_text(int64_t n, FILE *out)

@@ -438,3 +438,15 @@ another() { unmount_jobs && GEMINI_API_KEY=another-key mount_jobs; }
 	cmp "$HOME/truth" "$MNT/far/results.jsonl"
 	same 5 "$(grep -c . "$MNT/far/answers.tsv")"
 }
+
+@test "results are called home once they are safe, not before" {
+	BATCHFS_TEST_TRACE=$HOME/trace mount_held results-sealed=2
+	submit_job a 4
+	succeeded a
+	eventually grep -q results-sealed "$HOME/trace"
+	run ! results_home a
+	eventually results_home a
+	kill_batchfs
+	mount_jobs -o offline
+	same 4 "$(grep -c . "$MNT/a/results.jsonl")"
+}
