@@ -77,6 +77,7 @@ struct local {
 	char *checked;           /* what `check` counted or complained of */
 	bool settling;           /* client.lock; a look for the lost create is planned */
 	bool creating;           /* client.lock; the create's answer may still come */
+	struct canceller *settler; /* client.lock; of a submission that looks for it */
 	unsigned looks;          /* client.lock; for the lost create since the start */
 	bool forgotten;          /* client.lock; removed to the last file */
 	enum removing removing;  /* client.lock */

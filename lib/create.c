@@ -112,14 +112,34 @@ static int create_once(struct submission *s)
 	return err;
 }
 
-/* The answer never came. The caller is told within a minute; looking goes on. */
-static int settle(struct submission *s)
+/* Until it is found, here or by the poller, which cuts our pause short. */
+static int look_again_and_again(struct submission *s)
 {
 	int err = -EAGAIN;
 
+	for (double pause = 1; err; pause = pause < 8 ? 2 * pause : 8) {
+		err = settle_once(s->job, &s->t->cancel);
+		if (err && (s->t->background || job_phase(s->job) != PHASE_SUBMITTING))
+			break;
+		if (err && engine_sleep(s->c->engine,
+				   test_seconds("BATCHFS_TEST_LOOK_SECONDS", pause),
+				   &s->t->cancel))
+			break;
+	}
+	client_lock(s->c);
+	s->job->local->settler = NULL;
+	bool sent = job_phase(s->job) == PHASE_SENT;
+	client_unlock(s->c);
+	return sent ? 0 : err;
+}
+
+/* The answer never came. The caller is told within a minute; looking goes on. */
+static int settle(struct submission *s)
+{
 	task_deadline(s->t, test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE));
 	client_lock(s->c);
 	s->job->local->creating = false;
+	s->job->local->settler = &s->t->cancel;
 	client_unlock(s->c);
 	local_error(s->job, -EIO, "The answer to the submission was lost: there may be a job or not.",
 		"Wait: batchfs looks for it for 10 minutes before it says more (see state). "
@@ -128,16 +148,7 @@ static int settle(struct submission *s)
 	local_save(s->job);
 	job_changed(s->job, GB_CHANGED_FILES);
 	s->told = true;
-	for (double pause = 1; err; pause = pause < 8 ? 2 * pause : 8) {
-		err = settle_once(s->job, &s->t->cancel);
-		if (job_phase(s->job) == PHASE_SENT)
-			return 0;
-		if (err && (s->t->background || job_phase(s->job) != PHASE_SUBMITTING))
-			break;
-		if (err && engine_sleep(s->c->engine, pause, &s->t->cancel))
-			break;
-	}
-	if (!err)
+	if (!look_again_and_again(s))
 		return 0;
 	settle_later(s->job);
 	return -EIO;
@@ -197,6 +208,8 @@ int submit_known(struct gb_job *job, const struct api_batch *b)
 		record_set(&r->error, NULL);
 		r->err = 0;
 		r->sent_at = time(NULL);
+		if (job->local->settler)
+			canceller_set(c->engine, job->local->settler);
 		poll_watch(job);
 		poll_poke(c);
 	}

@@ -99,6 +99,22 @@ done_but() { # FAULT
 	alone
 }
 
+@test "what a list tells ends the close that looks for it, too" {
+	knob list_delay=2
+	fault 'match=create&kind=drop_after'
+	# Its own second look would come too late.
+	BATCHFS_TEST_LOOK_SECONDS=600 BATCHFS_TEST_CLOSE_SECONDS=30 \
+		BATCHFS_TEST_SETTLE_SECONDS=600 remount_jobs
+	cp_errno >"$HOME/errno" 3>&- &
+	local cp=$!
+	listed_until_over() { ls "$MNT" && ! kill -0 $cp; }
+	eventually listed_until_over
+	wait $cp
+	same OK "$(cat "$HOME/errno")"
+	one_job
+	alone
+}
+
 @test "lists lag longer than we look: a late find is taken, with nobody looking" {
 	knob list_delay=7
 	fault 'match=create&kind=drop_after'
