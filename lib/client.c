@@ -1,5 +1,6 @@
 #include "attach.h"
 #include "client.h"
+#include "follow.h"
 #include "registry.h"
 
 #include <errno.h>
@@ -236,6 +237,7 @@ static struct gb_client *client_new(const struct gb_options *o)
 	waitq_init(&c->list_q);
 	waitq_init(&c->models_q);
 	c->work = work_new();
+	c->follows = follows_new(c->work);
 	return c;
 }
 
@@ -259,7 +261,7 @@ int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
 	int err;
 
 	*ret_why = NULL;
-	if (!c || !c->work)
+	if (!c || !c->work || !c->follows)
 		return -ENOMEM;
 	if (!c->key && !c->o.offline) {
 		*ret_why = strdup("no API key");
@@ -373,6 +375,7 @@ void gb_close(struct gb_client *c)
 	table_free(c);
 	registry_close(c->registry);
 	engine_free(c->engine);
+	follows_free(c->follows);
 	work_free(c->work);
 	store_close(c->store);
 	free(c->models);

@@ -7,6 +7,7 @@
  *   poll.c     the one poller: single flight, lists, waiting for ends
  *   local.c    jobs with something on disk: journal, error text
  *   draft.c    making, naming and describing drafts
+ *   follow.c   the check of what is being written
  *   files.c    contents of requests.jsonl, inputs and scratch; files_table.c: where
  *              they are; files_names.c: making, renaming, removing
  *   task.c     a verb at work: a job, a worker, its waiters
@@ -48,6 +49,7 @@
 #include <stdatomic.h>
 
 struct answers;
+struct follows;
 struct registry;
 struct task;
 
@@ -145,6 +147,7 @@ struct gb_client {
 	struct registry *registry;
 	struct engine *engine;
 	struct work *work;
+	struct follows *follows;
 
 	pthread_mutex_t lock;
 	struct gb_job **slots;   /* all below: lock */

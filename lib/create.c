@@ -59,8 +59,10 @@ static int take_back(struct submission *s)
 
 int submission_intend(struct submission *s)
 {
-	int err = 0;
+	int err = submission_durable(s);
 
+	if (err)
+		return err;
 	s->t->intended = true;
 	if (s->t->cancel.set && !s->t->background)
 		err = -ECANCELED;

@@ -299,6 +299,42 @@ int files_touch(struct gb_job *job)
 	return err;
 }
 
+/* Lock held: what may be requests, now or under another name. */
+static bool may_be_requests(const struct gb_file *f)
+{
+	return f->job && !f->parent && (is_requests(f) || !is_sent(f));
+}
+
+/* Bytes [off, end) were written, or for end = off may have been: on with the check
+ * beside the writing. */
+static void note_written(struct gb_file *f, off_t off, off_t end)
+{
+	struct follow *begun = NULL;
+
+	client_lock(f->c);
+	if (off <= f->in_order && end > f->in_order)
+		f->in_order = end;
+	bool begin = !f->follow && f->in_order >= FOLLOW_STEP && may_be_requests(f);
+	client_unlock(f->c);
+	if (begin)
+		begun = follow_begin(f->c->follows, f->fd);
+	client_lock(f->c);
+	if (!f->follow)
+		f->follow = STEAL_PTR(begun);
+	if (f->follow)
+		follow_wrote(f->follow, off, f->in_order);
+	client_unlock(f->c);
+	follow_end(begun);
+}
+
+struct follow *files_take_follow(struct gb_file *f)
+{
+	client_lock(f->c);
+	struct follow *taken = STEAL_PTR(f->follow);
+	client_unlock(f->c);
+	return taken;
+}
+
 int gb_file_write(struct gb_file *f, const void *buf, size_t n, off_t off)
 {
 	struct gb_job *job;
@@ -310,9 +346,20 @@ int gb_file_write(struct gb_file *f, const void *buf, size_t n, off_t off)
 		f->changes++;
 		test_point("file-write");
 		err = util_pwrite_all(fd, buf, n, off);
+		note_written(f, off, err ? off : off + (off_t)n);
 	}
 	end_change(f, job);
 	return err;
+}
+
+/* All that was followed is another now, and what is in order no longer than size. */
+static void note_truncated(struct gb_file *f, off_t size)
+{
+	follow_end(files_take_follow(f));
+	client_lock(f->c);
+	if (f->in_order > size)
+		f->in_order = size;
+	client_unlock(f->c);
 }
 
 static int set_taint(struct gb_file *f, const char *why)
@@ -343,6 +390,7 @@ int gb_file_truncate(struct gb_file *f, off_t size)
 		return err;
 	if (!(err = before_change(f, job)) && (err = fd = file_fd(f)) >= 0) {
 		f->changes++;
+		note_truncated(f, size);
 		err = ftruncate(fd, size) < 0 ? -errno : 0;
 	}
 	end_change(f, job);

@@ -9,6 +9,7 @@
 #define GB_FILES_H
 
 #include "client.h"
+#include "follow.h"
 
 #define FILE_PATH_MAX 1024 /* of the path below files/, its NUL included */
 #define FILE_INPUTS "inputs"
@@ -29,6 +30,8 @@ struct gb_file {
 	atomic_bool tainted;    /* its writer was killed or failed */
 	atomic_bool marked;     /* the mode on disk says that it is not whole */
 	atomic_uint touched;    /* the draft's journal knew of a change then; disk */
+	off_t in_order;         /* lock; so much was written from the first byte on */
+	struct follow *follow;  /* lock; its check beside the writing */
 	bool held;              /* lock; a task sends it: it may not change */
 	unsigned writers;       /* lock; changes under way: it may not be sent */
 	struct numbered children; /* lock; of a directory */
@@ -53,6 +56,9 @@ bool files_visible(const struct gb_file *f);
  * part of a composed draft. */
 bool files_is_sent(const struct gb_job *job, const struct gb_file *parent,
 	const char *name);
+
+/* Its check as far as it has come beside the writing, or NULL; the caller's now. */
+struct follow *files_take_follow(struct gb_file *f);
 
 /* local.disk held, lock not: a descriptor of the directory, the caller closes. */
 int files_open_dir(struct gb_job *job, struct gb_file *dir);

@@ -44,6 +44,7 @@ static void file_free(struct gb_file *f)
 	int fd = f->fd;
 
 	util_closep(&fd);
+	follow_end(f->follow);
 	numbered_clear(&f->children);
 	free(f->name);
 	free(f);

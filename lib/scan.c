@@ -100,6 +100,11 @@ int scan_feed(struct scan *s, const void *buf, size_t n)
 	return r < 0 ? r : 0;
 }
 
+bool scan_is_bad(const struct scan *s)
+{
+	return s->report.bad_total > 0 || s->report.too_big;
+}
+
 /* A later reading, to see which lines have the same key. */
 struct again {
 	struct scan *scan;

@@ -70,6 +70,10 @@ void scan_free(struct scan *s);
  * call. Without effect once the file is too big. 0 or -ENOMEM. */
 int scan_feed(struct scan *s, const void *buf, size_t n);
 
+/* Whether a bad line has been seen, or too much: then there is no use in going on but for
+ * a full report. */
+bool scan_is_bad(const struct scan *s);
+
 /* The end, once. fd has the bytes that were fed and is read again where needed;
  * cancel as in scan_file. s is of no use afterwards but to be freed. */
 int scan_finish(

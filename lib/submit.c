@@ -4,11 +4,12 @@
  * A submission is a list of steps. What must be known after a crash is in the journal
  * (record.h, `phase`) before the step that makes it true is taken:
  *
- *   check    the bytes are durable and good; what is sent is composed if it differs
- *   begin    UPLOADING (or QUEUED: from here on a background close has returned)
+ *   check    the bytes are good, and on their way to the disk; what is sent is composed
+ *            if it differs
+ *   begin    UPLOADING (or, with the bytes durable, QUEUED: a background close returns)
  *   attach   the files that the requests name are uploaded (attach.h), each remembered
  *   upload   the session is journalled as soon as there is one
- *   intend   SUBMITTING: from here on there may be a job
+ *   intend   all of that is durable, then SUBMITTING: from here on there may be a job
  *   create   sent at most once per intent
  *
  * Before `intend` nothing costs money, and a crash leaves a draft. Between `intend`
@@ -124,11 +125,11 @@ static int step_start(struct submission *s)
  * name may have come to stand for another of the same size. */
 static void keep_session_of(struct submission *s, const struct stat *st)
 {
-	char stamp[96];
+	char stamp[128];
 
-	snprintf(stamp, sizeof(stamp), "%lld %llu %lld.%09ld %08x", (long long)s->size,
+	snprintf(stamp, sizeof(stamp), "%lld %llu %lld.%09ld %08x %lld", (long long)s->size,
 		(unsigned long long)st->st_ino, (long long)st->st_mtim.tv_sec,
-		st->st_mtim.tv_nsec, attach_stamp(s->attached));
+		st->st_mtim.tv_nsec, attach_stamp(s->attached), (long long)st->st_size);
 	if (!s->rec->sent_stamp || strcmp(s->rec->sent_stamp, stamp) != 0)
 		record_set(&s->rec->session, NULL);
 	record_set(&s->rec->sent_stamp, stamp);
@@ -214,8 +215,7 @@ static int step_begin(struct submission *s)
 		note_source(s);
 	if (!s->t->background)
 		return enter(s->job, PHASE_UPLOADING);
-	err = enter_queue(s);
-	if (err)
+	if ((err = submission_durable(s)) || (err = enter_queue(s)))
 		return err;
 	/* A background close returns here. */
 	s->t->intended = true;
@@ -397,7 +397,7 @@ static int give_up(struct submission *s, int err)
 	set_text(s->job, &s->rec->source, NULL);
 	if (!cancelled)
 		files_decided(s->t->file);
-	bool local_only = s->told || cancelled || p == PHASE_DRAFT;
+	bool local_only = s->told || s->sync_err || cancelled || p == PHASE_DRAFT;
 	set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
 	local_save(s->job);
 	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
@@ -470,6 +470,18 @@ static void leave(struct submission *s)
 		remove_unsent(s->job);
 }
 
+static void submission_clear(struct submission *s)
+{
+	submission_durable(s);
+	util_closep(&s->fd);
+	util_closep(&s->plain);
+	attach_free(s->attached);
+	free(s->inline_text);
+	free(s->input_file);
+	free(s->lost.input_file);
+	api_error_clear(&s->err);
+}
+
 int submit_run(struct task *t)
 {
 	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
@@ -489,13 +501,7 @@ int submit_run(struct task *t)
 	if (err && ours)
 		err = give_up(&s, err);
 	leave(&s);
-	util_closep(&s.fd);
-	util_closep(&s.plain);
-	attach_free(s.attached);
-	free(s.inline_text);
-	free(s.input_file);
-	free(s.lost.input_file);
-	api_error_clear(&s.err);
+	submission_clear(&s);
 	return t->from ? for_rename(err) : err;
 }
 
@@ -510,9 +516,7 @@ int submit_check_run(struct task *t)
 		t->job->requests = (int64_t)s.report.requests;
 	}
 	local_save(t->job);
-	util_closep(&s.fd);
-	attach_free(s.attached);
-	free(s.inline_text);
+	submission_clear(&s);
 	return err == -ECANCELED ? -EINTR : err;
 }
 

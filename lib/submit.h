@@ -30,6 +30,10 @@ struct submission {
 	char *inline_text;
 	size_t inline_len;
 	struct api_error err;
+	pthread_t syncing;  /* while syncs: makes the requests durable */
+	bool syncs;
+	bool composed;      /* fd is a copy that is not durable yet */
+	int sync_err;
 	bool told;          /* `error` is written already */
 	bool doubted;       /* the API did not have what we thought; tried anew */
 };
@@ -44,6 +48,10 @@ int submit_check_composed_run(struct task *t);
 /* The first step (submit_check.c), and a refusal of what it found: written to `error`,
  * the bytes kept. Returns err. */
 int submission_check(struct submission *s);
+/* The bytes of the requests and of what is made of them, and their names, are on disk:
+ * the check began to write them, this waits. Before that nothing may be intended. Also
+ * after it was called already. */
+int submission_durable(struct submission *s);
 int submission_refuse(struct submission *s, int err, const char *text);
 /* The last two steps, and what they share with the ones before. */
 int submission_intend(struct submission *s);

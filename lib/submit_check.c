@@ -53,9 +53,8 @@ static int compose(struct submission *s, int in)
 	pthread_mutex_unlock(&s->job->local->disk);
 	if (err)
 		return err;
+	s->composed = true;
 	err = compose_file(in, s->fd, &s->report, &s->t->cancel.set, &size);
-	if (!err && fdatasync(s->fd) < 0)
-		err = -errno;
 	s->size = size;
 	return err;
 }
@@ -66,10 +65,33 @@ static bool goes_inline(const struct submission *s)
 	       !s->attached;
 }
 
-/* The bytes are what a retry after a crash will send: they and their name first. */
-static int make_durable(struct submission *s)
+/* The bytes are what a retry after a crash will send: they and their name. */
+static void *make_durable(void *arg)
 {
-	return files_sync(s->t->from ? s->t->from : s->job, s->t->file);
+	struct submission *s = arg;
+
+	s->sync_err = files_sync(s->t->from ? s->t->from : s->job, s->t->file);
+	return NULL;
+}
+
+/* The disk writes while the requests are checked and uploaded. A thread of its own: no
+ * lane of workers waits for itself. */
+static void begin_durable(struct submission *s)
+{
+	s->syncs = pthread_create(&s->syncing, NULL, make_durable, s) == 0;
+	if (!s->syncs)
+		make_durable(s);
+}
+
+int submission_durable(struct submission *s)
+{
+	if (s->syncs)
+		pthread_join(s->syncing, NULL);
+	s->syncs = false;
+	if (!s->sync_err && s->composed && fdatasync(s->fd) < 0)
+		s->sync_err = -errno;
+	s->composed = false;
+	return s->sync_err;
 }
 
 /* The one of an earlier try, which was of other bytes. */
@@ -85,7 +107,8 @@ static void drop_sent(struct submission *s)
 static int look_through(struct submission *s, int in)
 {
 	_cleanup_free_ char *text = NULL;
-	int err = scan_file(in, &s->t->cancel.set, &s->report);
+	int err = follow_finish(files_take_follow(s->t->file), in, &s->t->cancel.set,
+		&s->report);
 
 	if (err)
 		return err;
@@ -125,7 +148,8 @@ int submission_check(struct submission *s)
 
 	if (in < 0)
 		return in;
-	if ((err = make_durable(s)) || (err = look_through(s, in)))
+	begin_durable(s);
+	if ((err = look_through(s, in)))
 		return err;
 	if (is_mixed(s))
 		return refuse_mixed(s);

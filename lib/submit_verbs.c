@@ -342,10 +342,28 @@ static void finish_rename(struct gb_job *job)
 	local_save(job);
 }
 
+/* The power went while the requests were on their way to the disk and to the API: those
+ * that are here are fewer than were sent. */
+static void find_cut_short(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+	struct gb_file *f = r->source ? files_by_path(job, r->source)
+				      : files_find(job, GB_REQUESTS);
+	long long size;
+	struct stat st;
+
+	if (r->phase != PHASE_UPLOADING || !f || !r->sent_stamp ||
+		sscanf(r->sent_stamp, "%*s %*s %*s %*s %lld", &size) != 1 ||
+		gb_file_stat(f, &st) || st.st_size == size)
+		return;
+	gb_file_taint(f, "not submitted: the machine stopped before all of it was on disk");
+}
+
 void submit_recover(struct gb_job *job)
 {
 	struct record *r = &job->local->rec;
 
+	find_cut_short(job);
 	finish_rename(job);
 	if (r->phase == PHASE_UPLOADING && r->background)
 		job_set_phase(job, PHASE_QUEUED);

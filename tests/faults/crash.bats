@@ -121,6 +121,22 @@ every_second_point() { # WAY OPTIONS FIRST
 	every_second_point by_rename submit=background journal-written#2
 }
 
+@test "the power goes before all of the requests is on disk: half of them is not sent as it is" {
+	in_case cut power_cut
+}
+power_cut() {
+	mount_stop before-upload -o submit=close || return
+	by_close || true
+	bury || true
+	# What a file system leaves of bytes that were not written yet.
+	truncate -s -1 "$XDG_STATE_HOME"/batchfs/*/jobs/*/files/requests.jsonl
+	mount_jobs || return
+	same DRAFT "$(state)" && grep -q 'before all of it was on disk' "$MNT/$NAME/error" &&
+		same 0 "$(bought)" || return
+	cp "$IN" "$MNT/$NAME/requests.jsonl" && [ ! -e "$MNT/$NAME/error" ] &&
+		same 1 "$(bought)"
+}
+
 # ---- rmdir -----------------------------------------------------------------------------------
 
 gone() { same 0 "$(bought)" && [ ! -e "$MNT/$NAME" ]; }

@@ -172,3 +172,54 @@ refused() {
 	succeeded a
 	same 2 "$(value_of request_count "$MNT/a/stats")"
 }
+
+# ---- the check beside the writing (lib/follow.h) ---------------------------------------------
+
+# PROGRAM: f.write, f.seek of a file of 20 MiB of good lines, then close.
+write_twenty_mebibytes() {
+	python3 - "$J" "$1" <<-'P'
+		import sys
+		text = "x" * 2000
+		with open(sys.argv[1], "wb") as f:
+		    for i in range(10000):
+		        f.write(b'{"key":"%d","request":{"contents":[{"parts":[{"text":"%s"}]}]}}\n'
+		                % (i, text.encode()))
+		    f.flush()
+		    exec(sys.argv[2])
+	P
+}
+
+@test "twenty mebibytes are bought as they were written" {
+	write_twenty_mebibytes ''
+	succeeded a
+	same 10000 "$(value_of request_count "$MNT/a/stats")"
+}
+
+@test "a line that is spoilt after others were written behind it is found" {
+	run -1 write_twenty_mebibytes 'f.seek(0); f.write(b"?")'
+	grep -q '^line 1, column 1:' "$MNT/a/error"
+	bought_nothing a
+}
+
+@test "a key that was changed afterwards to what another is, is found" {
+	run -1 write_twenty_mebibytes 'f.seek(8); f.write(b"9")'
+	grep -q '^line 10: the same key as on line 1$' "$MNT/a/error"
+	bought_nothing a
+}
+
+@test "cut back and written on, the new end counts" {
+	write_twenty_mebibytes 'f.truncate(12 << 20); f.seek(0, 2); f.write(b"\"}]}]}}\n")'
+	succeeded a
+	same "$(wc -l <"$J")" "$(value_of request_count "$MNT/a/stats")"
+}
+
+@test "written under another name and moved, it is checked to the last line" {
+	J=$MNT/a/tmp
+	write_twenty_mebibytes 'f.write(b"{}\n")'
+	run -1 mv "$MNT/a/tmp" "$MNT/a/requests.jsonl"
+	grep -q '^line 10001:' "$MNT/a/error"
+	bought_nothing a
+	sed -i '$d' "$MNT/a/tmp"
+	mv "$MNT/a/tmp" "$MNT/a/requests.jsonl"
+	succeeded a
+}
