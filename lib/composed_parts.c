@@ -3,13 +3,13 @@
  * system.txt, schema.json and defaults.json make of the rest of a request.
  */
 #include "composed_private.h"
+#include "placement.h"
 #include "schema.h"
 #include "util.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
-#include <strings.h>
 
 /* ---- text --------------------------------------------------------------------------- */
 
@@ -59,19 +59,6 @@ static int read_words(struct composed *c, int fd, const char *name, char **ret)
 
 /* ---- names of members ------------------------------------------------------------------ */
 
-/* Proto JSON takes lowerCamel and snake_case. */
-static bool same_name(const char *a, const char *b)
-{
-	for (;; a++, b++) {
-		a += *a == '_';
-		b += *b == '_';
-		if (strncasecmp(a, b, 1) != 0)
-			return false;
-		if (!*a)
-			return true;
-	}
-}
-
 /* The name by which object has the member, or name itself. */
 static const char *spelled(const json_t *object, const char *name)
 {
@@ -79,7 +66,7 @@ static const char *spelled(const json_t *object, const char *name)
 	json_t *value;
 
 	json_object_foreach((json_t *)object, key, value)
-		if (same_name(key, name))
+		if (placement_is(key, strlen(key), name))
 			return key;
 	return name;
 }
@@ -90,34 +77,6 @@ static json_t *member(const json_t *object, const char *name)
 }
 
 /* ---- defaults.json ----------------------------------------------------------------------- */
-
-static const char wants_config[] =
-	"belongs into generationConfig: {\"generationConfig\": {…}}";
-static const char is_sdk[] = "is how Google's SDK says it, not the API: put its members "
-			     "into generationConfig, or at the top";
-static const char is_made[] = "is made of prompt.txt and the inputs: leave it out";
-static const char no_line[] = "does not belong here: defaults.json holds members of a "
-			      "request, such as generationConfig";
-static const char wants_top[] = "belongs beside generationConfig, not into it";
-
-/* What the API would refuse, for every line: better said before anything is sent. */
-static const struct misplaced {
-	const char *name, *what;
-} at_top[] = {
-	{"config", is_sdk}, {"contents", is_made}, {"request", no_line}, {"key", no_line},
-	{"temperature", wants_config}, {"topP", wants_config}, {"topK", wants_config},
-	{"maxOutputTokens", wants_config}, {"candidateCount", wants_config},
-	{"stopSequences", wants_config}, {"seed", wants_config},
-	{"responseMimeType", wants_config}, {"responseSchema", wants_config},
-	{"responseJsonSchema", wants_config}, {"responseModalities", wants_config},
-	{"thinkingConfig", wants_config}, {"speechConfig", wants_config},
-	{"imageConfig", wants_config}, {"mediaResolution", wants_config},
-	{"logprobs", wants_config}, {"responseLogprobs", wants_config},
-	{"presencePenalty", wants_config}, {"frequencyPenalty", wants_config},
-}, in_config[] = {
-	{"cachedContent", wants_top}, {"systemInstruction", wants_top}, {"tools", wants_top},
-	{"toolConfig", wants_top}, {"safetySettings", wants_top},
-};
 
 /* A complaint of a member of defaults.json, with the line its name is first met in. */
 static void complain_member(
@@ -135,13 +94,16 @@ static void complain_member(
 	composed_complain(c, where ? where : "defaults.json", all ? all : what);
 }
 
-static void check_members(struct composed *c, const char *text, const json_t *object,
-	const struct misplaced *rows, size_t n)
+static void check_members(
+	struct composed *c, const char *text, enum place place, const json_t *object)
 {
+	size_t n;
+	const struct placement *rows = placement_rows(place, &n);
+
 	for (size_t i = 0; i < n; i++) {
 		const char *name = spelled(object, rows[i].name);
 
-		if (json_object_get(object, name))
+		if (rows[i].what && json_object_get(object, name))
 			complain_member(c, text, name, rows[i].what);
 	}
 }
@@ -150,19 +112,18 @@ static void check_defaults(struct composed *c, const char *text, const json_t *d
 {
 	json_t *config = member(d, "generationConfig");
 	json_t *system = member(d, "systemInstruction");
+	bool beside = system || c->has_system || member(d, "tools") || member(d, "toolConfig");
 
-	check_members(c, text, d, at_top, ARRAY_SIZE(at_top));
+	check_members(c, text, PLACE_REQUEST, d);
 	if (config && !json_is_object(config))
-		complain_member(c, text, spelled(d, "generationConfig"), "is no object");
-	check_members(c, text, config, in_config, ARRAY_SIZE(in_config));
+		complain_member(
+			c, text, spelled(d, "generationConfig"), placement_no_object);
+	check_members(c, text, PLACE_CONFIG, config);
 	if (json_is_string(system))
-		complain_member(c, text, spelled(d, "systemInstruction"),
-			"is a string: write {\"parts\": [{\"text\": \"…\"}]}, or use system.txt");
-	if (member(d, "cachedContent") &&
-		(system || c->has_system || member(d, "tools") || member(d, "toolConfig")))
-		complain_member(c, text, spelled(d, "cachedContent"),
-			"cannot be used together with a system instruction, tools or "
-			"toolConfig: put those into the cache");
+		complain_member(
+			c, text, spelled(d, "systemInstruction"), placement_string);
+	if (member(d, "cachedContent") && beside)
+		complain_member(c, text, spelled(d, "cachedContent"), placement_beside);
 }
 
 /* A JSON file; *ret NULL after a complaint. text is the caller's. */

@@ -34,7 +34,7 @@ enum class {
 	C_S,
 	C_T,
 	C_U,
-	N_CLASSES,
+	N_CLASSES = 32, /* a power of two: a row of the table is found by a shift */
 };
 
 /* What a table entry may be: BAD, a state, or an action. */
@@ -190,24 +190,31 @@ void jtok_next_line(struct jtok *j)
 	j->want = false;
 }
 
-/* The first byte from p on that is a quote, a backslash, a control character or
- * not ASCII; end when there is none. */
+#ifdef __SSE2__
+/* Of the 16 bytes at p, a bit for each that is a quote, a backslash, a control
+ * character or not ASCII. */
+static unsigned stops(const uint8_t *p)
+{
+	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
+	const __m128i space = _mm_set1_epi8(' ');
+	__m128i v = _mm_loadu_si128((const __m128i *)p);
+	/* As signed numbers, bytes from 0x80 on are less than a space too. */
+	__m128i stop = _mm_or_si128(_mm_cmplt_epi8(v, space),
+		_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)));
+
+	return (unsigned)_mm_movemask_epi8(stop);
+}
+#endif
+
+/* The first byte from p on that stops; end when there is none. */
 static const uint8_t *plain_run(const uint8_t *p, const uint8_t *end)
 {
 #ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-	const __m128i space = _mm_set1_epi8(' ');
-
 	for (; end - p >= 16; p += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)p);
-		/* As signed numbers, bytes from 0x80 on are less than a space too. */
-		__m128i stop = _mm_or_si128(_mm_cmplt_epi8(v, space),
-			_mm_or_si128(_mm_cmpeq_epi8(v, quote),
-				_mm_cmpeq_epi8(v, backslash)));
-		int mask = _mm_movemask_epi8(stop);
+		unsigned mask = stops(p);
 
 		if (mask)
-			return p + __builtin_ctz((unsigned)mask);
+			return p + __builtin_ctz(mask);
 	}
 #endif
 	while (p < end && *p >= ' ' && *p < 0x80 && *p != '"' && *p != '\\')
@@ -353,17 +360,25 @@ static enum jtok_event unicode_escape(struct jtok *j)
 	return unescaped(j, code);
 }
 
+/* Of a hex digit 16 and its value, else 0. */
+static const uint8_t hex[256] = {['0'] = 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+	['A'] = 26, 27, 28, 29, 30, 31, ['a'] = 26, 27, 28, 29, 30, 31};
+
+/* What four digits say; more than 0xffff if they are none. */
+static unsigned hex_code(const uint8_t *p)
+{
+	unsigned a = hex[p[0]], b = hex[p[1]], c = hex[p[2]], d = hex[p[3]];
+
+	if (!(a & b & c & d & 16))
+		return 0x10000;
+	return (a & 15) << 12 | (b & 15) << 8 | (c & 15) << 4 | (d & 15);
+}
+
 static enum jtok_event hex_digit(struct jtok *j, uint8_t c)
 {
-	uint32_t v;
-
-	if (c >= '0' && c <= '9')
-		v = c - '0';
-	else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-		v = (c | 0x20) - 'a' + 10u;
-	else
+	if (!hex[c])
 		return bad(j, j->p - 1, "\\u wants four hex digits");
-	j->code = j->code << 4 | v;
+	j->code = j->code << 4 | (hex[c] & 15);
 	return ++j->digits == 4 ? unicode_escape(j) : JTOK_MORE;
 }
 
@@ -423,16 +438,70 @@ static enum jtok_event end_string(struct jtok *j)
 	return e;
 }
 
-/* The same in a string that is not wanted, where the short escapes are passed over
- * too. */
-static const uint8_t *unwanted_run(struct jtok *j, const uint8_t *p, const uint8_t *end)
+/* How long the escape at p is, where ESCAPE_MAX bytes may be read; 0 when it has to be
+ * looked at byte by byte. */
+#define ESCAPE_MAX 12
+static unsigned escape_length(const uint8_t *p)
 {
-	for (;;) {
-		p = text_run(j, p, end);
-		if (end - p < 2 || *p != '\\' || !escapes[p[1]] || j->utf8)
-			return p;
-		p += 2;
+	unsigned high, low;
+
+	if (escapes[p[1]])
+		return 2;
+	if (p[1] != 'u' || (high = hex_code(p + 2)) > 0xffff)
+		return 0;
+	if (high - 0xd800 >= 0x800)
+		return 6;
+	low = p[6] == '\\' && p[7] == 'u' ? hex_code(p + 8) : 0;
+	return high < 0xdc00 && low - 0xdc00 < 0x400 ? 12 : 0;
+}
+
+/* From p on over text and escapes, several of which are found by one look; to the end of
+ * the string at most. */
+static const uint8_t *escaped_run(const uint8_t *p, const uint8_t *end)
+{
+#ifdef __SSE2__
+	while (end - p >= 16 + ESCAPE_MAX) {
+		unsigned mask = stops(p), at = 0, n;
+
+		if (!mask) {
+			p += 16;
+			continue;
+		}
+		while (mask) {
+			at = (unsigned)__builtin_ctz(mask);
+			n = p[at] == '\\' ? escape_length(p + at) : 0;
+			if (!n)
+				return p + at;
+			at += n;
+			mask = at < 16 ? mask >> at << at : 0;
+		}
+		p += at > 16 ? at : 16;
 	}
+#endif
+	return p;
+}
+
+/* From a backslash at p as text_run, over escapes too: of a string that is not wanted.
+ * Most strings have none, and the rest of the code is quicker without this in it. */
+static __attribute__((noinline)) const uint8_t *unwanted_run(
+	struct jtok *j, const uint8_t *p, const uint8_t *end)
+{
+	unsigned n;
+
+	while (end - p >= ESCAPE_MAX && *p == '\\' && !j->utf8) {
+		n = escape_length(p);
+		if (!n)
+			break;
+		p = text_run(j, escaped_run(p + n, end), end);
+	}
+	return p;
+}
+
+/* Whether the name at hand, or its last part, is one that nobody asked for. */
+static bool is_quiet(const struct jtok *j)
+{
+	return j->quiet_depth && j->depth >= j->quiet_depth && j->len > 0 &&
+	       j->text[0] != (uint8_t)j->initial && jtok_offset(j) == j->quote + j->len + 2;
 }
 
 /* From p in a string up to the next thing to tell. JTOK_MORE: the string or the
@@ -441,13 +510,18 @@ static enum jtok_event string_part(struct jtok *j)
 {
 	bool wanted = j->is_name || j->want;
 	const uint8_t *from = j->p;
-	const uint8_t *p =
-		wanted ? text_run(j, from, j->end) : unwanted_run(j, from, j->end);
+	const uint8_t *p = text_run(j, from, j->end);
 
+	if (!wanted && p < j->end && *p == '\\')
+		p = unwanted_run(j, p, j->end);
 	j->p = p;
 	piece(j, from, (size_t)(p - from));
 	if (p < j->end && *p == '"' && !j->utf8) {
 		j->p = p + 1;
+		if (j->is_name && is_quiet(j)) {
+			j->state = COLON;
+			return JTOK_MORE;
+		}
 		return end_string(j);
 	}
 	if (wanted && p > from)
@@ -497,10 +571,9 @@ static enum jtok_event close_bracket(struct jtok *j, bool object)
 	return JTOK_CLOSE;
 }
 
-static enum jtok_event comma(struct jtok *j)
+static unsigned after_comma(const struct jtok *j)
 {
-	j->state = jtok_in_object(j) ? NAME : VALUE;
-	return j->depth == j->comma_depth ? JTOK_COMMA : JTOK_MORE;
+	return jtok_in_object(j) ? NAME : VALUE;
 }
 
 static enum jtok_event begin_string(struct jtok *j, bool is_name)
@@ -515,6 +588,9 @@ static enum jtok_event begin_string(struct jtok *j, bool is_name)
 /* What the table says about the byte before p. */
 static enum jtok_event act(struct jtok *j, uint8_t action)
 {
+	/* Most are these: no jump through a table. */
+	if (action == BEGIN_NAME || action == BEGIN_STRING)
+		return begin_string(j, action == BEGIN_NAME);
 	switch (action) {
 	case OPEN_OBJECT:
 	case OPEN_ARRAY:
@@ -523,10 +599,8 @@ static enum jtok_event act(struct jtok *j, uint8_t action)
 	case CLOSE_ARRAY:
 		return close_bracket(j, action == CLOSE_OBJECT);
 	case COMMA:
-		return comma(j);
-	case BEGIN_NAME:
-	case BEGIN_STRING:
-		return begin_string(j, action == BEGIN_NAME);
+		j->state = (uint8_t)after_comma(j);
+		return JTOK_COMMA;
 	case NEWLINE:
 		return JTOK_NEWLINE;
 	default:
@@ -540,10 +614,20 @@ static enum jtok_event structure_next(struct jtok *j)
 	const uint8_t *p = j->p, *end = j->end, *classes = j->classes;
 	unsigned state = j->state, next;
 
+	/* Nearly always a name is followed by ": " or ":". */
+	if (state == COLON && end - p > 2 && *p == ':') {
+		p += p[1] == ' ' ? 2 : 1;
+		state = VALUE;
+	}
 	while (p < end) {
 		next = table[state][classes[*p++]];
 		if (next - 1 < N_STATES - 1) {
 			state = next;
+			continue;
+		}
+		if (next == COMMA && j->depth != j->comma_depth) {
+			state = after_comma(j);
+			p += p < end && *p == ' ';
 			continue;
 		}
 		j->p = p;

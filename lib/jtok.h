@@ -54,6 +54,10 @@ struct jtok {
 	/* For the user to set at any event. */
 	bool want;            /* the next string, if it is a value, is wanted */
 	unsigned comma_depth; /* commas at this depth are wanted; 0: none */
+	/* Names at this depth or deeper are told only if they begin with `initial`, or
+	 * have escapes, or were cut; 0: all are told. */
+	unsigned quiet_depth;
+	char initial;
 	/* Where it is: buf <= p <= end; buf[0] is at offset base. */
 	const uint8_t *p, *buf, *end;
 	uint64_t base;

@@ -12,7 +12,7 @@
 #define BUFFER_SIZE (256 * 1024)
 
 /* What the name just read announces. */
-enum member { OTHER, KEY, REQUEST, CONTENTS, FILE_DATA, FILE_URI };
+enum member { OTHER, KEY, REQUEST, CONTENTS, FILE_DATA, FILE_URI, CONFIG, SYSTEM };
 
 /* What has been seen on a line. */
 enum {
@@ -23,6 +23,9 @@ enum {
 	REQUEST_IS_OBJECT = 1 << 9,
 };
 
+/* What a bracket at a depth below LINES_PLACES is. */
+enum { NOWHERE, IN_LINE, IN_REQUEST, IN_CONFIG };
+
 static const uint8_t bom[3] = {0xef, 0xbb, 0xbf};
 enum { BOM_SEEN = sizeof bom, NO_BOM };
 
@@ -30,10 +33,13 @@ void lines_init(struct lines *l, struct keyseed seed, lines_fn each, void *arg)
 {
 	memset(l, 0, sizeof *l);
 	jtok_init(&l->tok, true);
+	l->tok.initial = 'f';
+	placement_filter_init(&l->filter);
 	l->seed = seed;
 	l->each = each;
 	l->arg = arg;
 	l->line.number = 1;
+	l->places[1] = IN_LINE;
 }
 
 static void bad(struct lines *l, const char *reason, uint64_t column)
@@ -77,6 +83,81 @@ static bool is(const char *text, size_t len, const char *word)
 {
 	return len == strlen(word) && memcmp(text, word, len) == 0;
 }
+
+/* ---- members of the request ---------------------------------------------------- */
+
+static uint8_t place_of(const struct lines *l)
+{
+	return l->tok.depth < LINES_PLACES ? l->places[l->tok.depth] : NOWHERE;
+}
+
+/* The request that the innermost object is or belongs to. */
+static struct lines_request *request_of(struct lines *l)
+{
+	return &l->requests[l->tok.depth - (place_of(l) == IN_CONFIG) - 1];
+}
+
+static void refuse(
+	struct lines_request *r, const char *name, const char *what, uint64_t column)
+{
+	if (r->parts & 1u << PART_MISPLACED)
+		return;
+	r->parts |= 1u << PART_MISPLACED;
+	r->name = name;
+	r->what = what;
+	r->column = column;
+}
+
+static __attribute__((noinline)) void on_known_name(struct lines *l, const struct placement *row)
+{
+	struct lines_request *r = request_of(l);
+	uint64_t column = column_of(l, l->tok.quote);
+
+	if (row->part == PART_MISPLACED) {
+		refuse(r, row->name, row->what, column);
+		return;
+	}
+	r->parts |= 1u << row->part;
+	if (row->part == PART_CACHED)
+		r->cached_column = column;
+	else if (row->part == PART_CONFIG || row->part == PART_SYSTEM)
+		l->member = row->part == PART_CONFIG ? CONFIG : SYSTEM;
+	l->row = row;
+	l->tok.want = l->member != OTHER;
+}
+
+static void on_request_name(struct lines *l, uint8_t place, const char *text, size_t len)
+{
+	enum place in = place == IN_CONFIG ? PLACE_CONFIG : PLACE_REQUEST;
+	const struct placement *row;
+
+	if (!placement_may_know(&l->filter, in, text, len))
+		return;
+	row = placement_find(in, text, len);
+	if (row && row->part != PART_UNWANTED)
+		on_known_name(l, row);
+}
+
+/* The value of generationConfig or systemInstruction is a string. */
+static void on_request_string(struct lines *l)
+{
+	refuse(request_of(l), l->row->name,
+		l->member == CONFIG ? placement_no_object : placement_string,
+		column_of(l, l->tok.quote));
+}
+
+/* The end of a request of which something may be wrong. */
+static void judge_request(struct lines *l, struct lines_request *r)
+{
+	if (r->parts & 1u << PART_CACHED && r->parts & (1u << PART_SYSTEM | 1u << PART_TOOLS))
+		refuse(r, "cachedContent", placement_beside, r->cached_column);
+	if (!(r->parts & 1u << PART_MISPLACED) || l->line.reason)
+		return;
+	l->line.name = r->name;
+	bad(l, r->what, r->column);
+}
+
+/* ---- events -------------------------------------------------------------------- */
 
 static enum member top_member(const char *text, size_t len)
 {
@@ -125,22 +206,35 @@ static void set_file_data(struct lines *l, bool is)
 		l->file_data[depth / 64] &= ~bit;
 }
 
-static void on_name(struct lines *l)
+/* What the name announces. */
+static void look_at_name(struct lines *l)
 {
+	uint8_t place = place_of(l);
 	size_t len;
 	const char *text = whole_text(l, &len);
 
-	l->member = OTHER;
-	l->tok.want = false;
+	if (place == IN_LINE)
+		on_top_name(l, text, len);
+	if (place != NOWHERE && l->member == OTHER)
+		on_request_name(l, place, text, len);
+	if (l->member != OTHER)
+		return;
 	if (is(text, len, "file_data") || is(text, len, "fileData")) {
 		l->member = FILE_DATA;
 	} else if (in_file_data(l) &&
 		   (is(text, len, "file_uri") || is(text, len, "fileUri"))) {
 		l->member = FILE_URI;
 		l->tok.want = true;
-	} else if (l->tok.depth == 1) {
-		on_top_name(l, text, len);
 	}
+}
+
+static void on_name(struct lines *l)
+{
+	l->member = OTHER;
+	l->tok.want = false;
+	look_at_name(l);
+	/* Nothing is at stake: of the next names, so deep, only files matter. */
+	l->tok.quiet_depth = l->member == OTHER ? LINES_PLACES : 0;
 }
 
 static void on_string(struct lines *l)
@@ -158,6 +252,9 @@ static void on_string(struct lines *l)
 		text = whole_text(l, &len);
 		l->line.uris++;
 		l->line.loose_uris += !uris_has_scheme(text, len);
+	} else if (l->member == CONFIG || l->member == SYSTEM) {
+		l->name_len = 0;
+		on_request_string(l);
 	}
 	l->member = OTHER;
 }
@@ -170,11 +267,22 @@ static void on_piece(struct lines *l)
 		keep_part(l);
 }
 
+static void set_place(struct lines *l)
+{
+	static const uint8_t places[] = {[REQUEST] = IN_REQUEST, [CONFIG] = IN_CONFIG,
+		[SYSTEM] = NOWHERE};
+	unsigned depth = l->tok.depth;
+
+	if (depth > 1 && depth < LINES_PLACES)
+		l->places[depth] = jtok_in_object(&l->tok) ? places[l->member] : NOWHERE;
+}
+
 static void on_open(struct lines *l)
 {
 	uint64_t at = jtok_offset(&l->tok) - 1;
 
 	set_file_data(l, l->member == FILE_DATA && jtok_in_object(&l->tok));
+	set_place(l);
 	if (l->tok.depth == 1)
 		l->line.start = at;
 	else if (l->member == REQUEST && jtok_in_object(&l->tok)) {
@@ -199,6 +307,7 @@ static void on_close(struct lines *l)
 /* What a complete object is. */
 static enum line_kind judge(struct lines *l)
 {
+	struct lines_request *request;
 	unsigned seen = l->seen;
 
 	if ((seen & SEEN_KEY) && !(seen & KEY_IS_STRING))
@@ -209,6 +318,9 @@ static enum line_kind judge(struct lines *l)
 		bad(l, "no request", 0);
 	if ((seen & (SEEN_REQUEST | SEEN_KEY)) == SEEN_KEY)
 		bad(l, "\"key\" beside \"contents\": put the rest into \"request\"", 0);
+	request = &l->requests[(seen & SEEN_REQUEST) != 0];
+	if (request->parts & (1u << PART_MISPLACED | 1u << PART_CACHED))
+		judge_request(l, request);
 	if (l->line.reason)
 		return LINE_BAD;
 	if (!(seen & SEEN_REQUEST))
@@ -241,9 +353,22 @@ static uint8_t byte_before(const struct lines *l)
 	return l->tok.p - l->tok.buf >= 2 ? l->tok.p[-2] : l->last_byte;
 }
 
+/* What must not be left over; the rest is set before it is looked at. */
+static void begin_line(struct lines *l)
+{
+	l->line_start = jtok_offset(&l->tok);
+	l->line.number++;
+	l->line.request_end = 0;
+	l->line.uris = l->line.loose_uris = 0;
+	l->line.reason = l->line.name = NULL;
+	l->seen = 0;
+	l->requests[0].parts = l->requests[1].parts = 0;
+	l->member = OTHER;
+	l->name_len = 0;
+}
+
 static int end_line(struct lines *l, bool lf)
 {
-	uint64_t next = l->line.number + 1;
 	int r;
 
 	l->line.lf = lf;
@@ -251,11 +376,7 @@ static int end_line(struct lines *l, bool lf)
 	classify(l);
 	r = l->each(l->arg, &l->line);
 	jtok_next_line(&l->tok);
-	l->line_start = jtok_offset(&l->tok);
-	l->line = (struct line){.number = next};
-	l->seen = 0;
-	l->member = OTHER;
-	l->name_len = 0;
+	begin_line(l);
 	return r;
 }
 

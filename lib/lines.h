@@ -7,9 +7,9 @@
  *     {"contents": ..., ...}                    LINE_BARE, a request itself
  *     white space                               LINE_BLANK
  *
- * and everything else is LINE_BAD with a reason. Members may come in any order and
- * be written with escapes; what else is in the object is the API's to judge. A BOM
- * before the first line is passed over. The file is read once, in bounded memory
+ * and everything else is LINE_BAD with a reason, also where a member of the request is
+ * in the wrong place (placement.h). Members may come in any order and be written with
+ * escapes; what else is in the object is the API's to judge. A BOM before the first line is passed over. The file is read once, in bounded memory
  * however long a line is; scan and compose are both built on it.
  *
  *     lines_init(&l, seed, each, arg);
@@ -29,6 +29,7 @@
 
 #include "jtok.h"
 #include "keyset.h"
+#include "placement.h"
 
 enum line_kind {
 	LINE_BLANK,
@@ -50,12 +51,22 @@ struct line {
 	bool cr;             /* the line ended in CR LF */
 	bool lf;             /* the line ended in LF: false only for the last */
 	const char *reason;  /* BAD: static text */
+	const char *name;    /* BAD: the member that the reason is about; static, or NULL */
 	uint64_t column;     /* BAD: byte in the line, from 1; 0: all of it */
 };
 
 typedef int (*lines_fn)(void *arg, const struct line *line);
 
 #define LINES_NAME_MAX 64
+#define LINES_PLACES 4
+
+/* The members of a request met so far: in the line itself, if that turns out to be one,
+ * or in the value of "request". */
+struct lines_request {
+	uint8_t parts;          /* bit p: enum part; PART_MISPLACED: refused */
+	const char *name, *what; /* refused: the first such member, and why */
+	uint64_t column, cached_column;
+};
 
 struct lines {
 	struct jtok tok;
@@ -67,6 +78,10 @@ struct lines {
 	uint64_t line_start;
 	uint8_t bom, last_byte, member;
 	unsigned seen;
+	uint8_t places[LINES_PLACES]; /* what the innermost bracket is, by depth */
+	struct lines_request requests[2];
+	const struct placement *row; /* of the member whose value comes */
+	struct placement_filter filter;
 	/* The beginning of a name or URI that came in parts. */
 	char name[LINES_NAME_MAX];
 	size_t name_len;

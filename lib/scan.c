@@ -36,7 +36,8 @@ static void add_bad(struct scan_report *r, const struct scan_bad *b)
 
 static void count_bad(struct scan_report *r, const struct line *line)
 {
-	struct scan_bad b = {line->number, line->column, line->reason, 0};
+	struct scan_bad b = {
+		line->number, line->column, line->reason, line->name, 0};
 
 	r->bad_total++;
 	add_bad(r, &b);
@@ -300,7 +301,10 @@ static void print_bad(FILE *f, const struct scan_bad *b)
 	fprintf(f, "line %ju", (uintmax_t)b->line);
 	if (b->column)
 		fprintf(f, ", column %ju", (uintmax_t)b->column);
-	fprintf(f, ": %s", b->reason);
+	if (b->name)
+		fprintf(f, ": \"%s\" %s", b->name, b->reason);
+	else
+		fprintf(f, ": %s", b->reason);
 	if (b->other)
 		fprintf(f, " %ju", (uintmax_t)b->other);
 	fputc('\n', f);

@@ -17,7 +17,8 @@
  * 128 bits of hash. Memory: 8 bytes a key, twice that at most where keys repeat.
  *
  * Equal strings are equal keys however they are escaped. Not checked: what is in a
- * request, other members beside key and request, equal names within a request. */
+ * request but for misplaced members (placement.h), other members beside key and
+ * request, equal names within a request. */
 #ifndef GB_SCAN_H
 #define GB_SCAN_H
 
@@ -33,6 +34,7 @@ struct scan_bad {
 	uint64_t line;      /* from 1 */
 	uint64_t column;    /* byte in the line, from 1; 0: the whole line */
 	const char *reason; /* static text */
+	const char *name;   /* the member it is about, static; or NULL */
 	uint64_t other;     /* the line where the reason ends in "line"; else 0 */
 };
 

@@ -38,6 +38,8 @@ struct sample {
 	"Die Pr\xc3\xbc"                                                               \
 	"fung der Gr\xc3\xb6\xc3\x9f"                                                  \
 	"e f\xc3\xbcr m\xc3\xb6gliche S\xc3\xa4tze "
+#define ASCII /* as Python's json.dumps writes it */                                    \
+	"\\u044d\\u0442\\u043e \\u043f\\u0440\\u043e\\u0441\\u0442\\u043e "
 #define BASE64 "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
 
 static const struct sample samples[] = {
@@ -48,6 +50,7 @@ static const struct sample samples[] = {
 	{"code, 2 KB a line", CODE, 1900, false},
 	{"German, 2 KB a line", GERMAN, 1900, false},
 	{"Russian, 2 KB a line", RUSSIAN, 1900, false},
+	{"Russian as \\u, 2 KB a line", ASCII, 1900, false},
 	{"Hindi, 2 KB a line", HINDI, 1900, false},
 	{"base64, 1 MB a line", BASE64, 1000000, false},
 	{"bare, 500 B a line", LATIN, 420, true},
@@ -151,7 +154,7 @@ static void run(const struct sample *s, size_t mib)
 	}
 	a = median(ours);
 	b = median(theirs);
-	printf("%-26s %6.2f GB/s  jansson %5.2f GB/s  ratio %5.1f  compose %5.2f "
+	printf("%-28s %6.2f GB/s  jansson %5.2f GB/s  ratio %5.1f  compose %5.2f "
 	       "GB/s\n",
 		s->name, a / 1e9, b / 1e9, a / b, median(composed) / 1e9);
 	munmap(text, (size_t)size);

@@ -58,6 +58,26 @@ refused() {
 	refused "$HOME/f" 2 3 request
 }
 
+# What the API is known to refuse is not left for it to find after the upload.
+@test "members of a request where the API does not take them" {
+	while IFS='|' read -r json want; do
+		{ good 1; echo '{"key":"2","request":{"contents":[],'"$json"'}}'; } >"$HOME/f"
+		refused "$HOME/f" "line 2, column" "$want"
+		{ good 1; echo '{"contents":[],'"$json"'}'; } >"$HOME/f"
+		refused "$HOME/f" "line 2, column 16" "$want"
+	done <<-'END'
+		"config": {}|"config" is how Google's SDK says it
+		"thinking_config": {}|"thinkingConfig" belongs into generationConfig
+		"system_instructions": {}|write systemInstruction
+	END
+	echo '{"contents":[],"systemInstruction":"Be brief."}' >"$HOME/f"
+	refused "$HOME/f" "line 1, column 36" 'is a string: write {"parts": [{"text": "…"}]}'
+	echo '{"contents":[],"generationConfig":{"cachedContent":"cachedContents/x"}}' >"$HOME/f"
+	refused "$HOME/f" "line 1, column 36" "belongs beside generationConfig"
+	echo '{"contents":[],"tools":[],"cachedContent":"cachedContents/x"}' >"$HOME/f"
+	refused "$HOME/f" "line 1, column 27" "put those into the cache"
+}
+
 @test "a request that is no object" {
 	echo '{"key":"x","request":"text"}' >"$HOME/f"
 	refused "$HOME/f" 1 request

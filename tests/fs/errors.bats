@@ -55,8 +55,8 @@ goes_now() {
 
 @test "400: the API's own text, with its line numbers, is in error" {
 	knob validate=full
-	echo '{"key":"a","request":{"contents":[{"parts":[{"text":"x"}]}],"thinking_config":{}}}' >"$IN"
-	fails EINVAL thinking_config 1
+	echo '{"key":"a","request":{"contents":[{"parts":[{"text":"x"}]}],"thinking":{}}}' >"$IN"
+	fails EINVAL "'thinking'" 1
 }
 
 @test "403" {

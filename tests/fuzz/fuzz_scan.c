@@ -2,7 +2,7 @@
  *
  * Checked: each line is what jansson and the rules say it is; the report is the same
  * however the file is cut into pieces; as many keys repeat as a plain comparison
- * finds; what is composed of a good file is clean, as long as was said, and JSON; files
+ * finds; misplaced members are found where jansson's tree has them; what is composed of a good file is clean, as long as was said, and JSON; files
  * that it names are found as often as counted, and replaced make good lines still. */
 #include <jansson.h>
 #include <stdio.h>
@@ -12,6 +12,7 @@
 
 #include "compose.h"
 #include "lines.h"
+#include "placement.h"
 #include "scan.h"
 #include "uris.h"
 #include "util.h"
@@ -60,6 +61,39 @@ static bool blank(const char *p, size_t n)
 	return n == 0;
 }
 
+/* Bits of what an object has; PART_MISPLACED: something that is refused. Names with a
+ * NUL are not compared. */
+static unsigned parts_of(json_t *object, enum place place)
+{
+	unsigned parts = 0;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(object, name, value)
+	{
+		const struct placement *row = placement_find(place, name, strlen(name));
+
+		if (!row)
+			continue;
+		parts |= 1u << row->part;
+		if (row->part == PART_CONFIG && json_is_object(value))
+			parts |= parts_of(value, PLACE_CONFIG);
+		if ((row->part == PART_CONFIG || row->part == PART_SYSTEM) &&
+			json_is_string(value))
+			parts |= 1u << PART_MISPLACED;
+	}
+	return parts;
+}
+
+static bool misplaces(json_t *request)
+{
+	unsigned parts = parts_of(request, PLACE_REQUEST);
+	unsigned beside = 1u << PART_SYSTEM | 1u << PART_TOOLS;
+
+	return parts & 1u << PART_MISPLACED ||
+	       (parts & 1u << PART_CACHED && parts & beside);
+}
+
 static enum line_kind judge(json_t *json)
 {
 	json_t *key = json_object_get(json, "key");
@@ -67,11 +101,12 @@ static enum line_kind judge(json_t *json)
 
 	if (!json_is_object(json) || (key && !json_is_string(key)))
 		return LINE_BAD;
-	if (request)
-		return !json_is_object(request) ? LINE_BAD
-		       : key                    ? LINE_KEYED
-						: LINE_NO_KEY;
-	return key || !json_object_get(json, "contents") ? LINE_BAD : LINE_BARE;
+	if (request ? !json_is_object(request)
+		    : key || !json_object_get(json, "contents"))
+		return LINE_BAD;
+	if (misplaces(request ? request : json))
+		return LINE_BAD;
+	return !request ? LINE_BARE : key ? LINE_KEYED : LINE_NO_KEY;
 }
 
 static struct verdict ask_jansson(const char *p, size_t n)
@@ -103,9 +138,20 @@ static struct verdict ask_jansson(const char *p, size_t n)
 	return v;
 }
 
-/* Where the scanner is stricter than jansson on purpose. */
-static bool stricter(const struct line *line)
+/* Whether a member comes twice somewhere: jansson keeps the last. */
+static bool has_twice(const char *p, size_t n)
 {
+	json_t *json = json_loadb(p, n, FLAGS | JSON_REJECT_DUPLICATES, NULL);
+
+	json_decref(json);
+	return !json;
+}
+
+/* Where the scanner is stricter than jansson on purpose. */
+static bool stricter(const struct line *line, const char *p, size_t n)
+{
+	if (line->kind == LINE_BAD && line->name)
+		return has_twice(p, n);
 	return line->kind == LINE_BAD &&
 	       (strcmp(line->reason, "the same member twice") == 0 ||
 		       strcmp(line->reason, "nested too deeply") == 0);
@@ -126,10 +172,10 @@ static bool compare_lines(
 		struct verdict *v = &verdicts[i];
 
 		*v = ask_jansson(p, len);
-		p = lf ? lf + 1 : end;
 		known &= !v->unknown;
-		if (v->unknown || stricter(&seen->lines[i]))
+		if (v->unknown || stricter(&seen->lines[i], p, len))
 			v->kind = seen->lines[i].kind;
+		p = lf ? lf + 1 : end;
 		if (v->kind == LINE_BAD) {
 			free(v->key);
 			v->key = NULL;

@@ -1,0 +1,65 @@
+/* Where the members of a GenerateContentRequest belong: what the API is known to refuse
+ * (docs/api-facts.md), so that it is said before anything is sent.
+ *
+ *     {"contents": …, "systemInstruction": …, "generationConfig": {"temperature": …}}
+ *
+ * One table for defaults.json, which is such a request without contents, and for the
+ * lines of requests.jsonl. Names are taken in lowerCamel and in snake_case, as the API
+ * does. What is not in the table is the API's to judge.
+ *
+ * Everything here is constant but a filter, which each user has of its own. */
+#ifndef GB_PLACEMENT_H
+#define GB_PLACEMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The object a member is in. */
+enum place { PLACE_REQUEST, PLACE_CONFIG, N_PLACES };
+
+/* What a member of that name is. */
+enum part {
+	PART_MISPLACED, /* refused, see what */
+	PART_UNWANTED,  /* refused in defaults.json only */
+	PART_CONFIG,    /* generationConfig: an object with members of PLACE_CONFIG */
+	PART_SYSTEM,    /* systemInstruction: no string */
+	PART_TOOLS,     /* tools, toolConfig */
+	PART_CACHED,    /* cachedContent: not beside PART_SYSTEM or PART_TOOLS */
+};
+
+struct placement {
+	const char *name; /* in lowerCamel */
+	size_t len;       /* of it */
+	enum part part;
+	const char *what; /* why it is refused, and what to do */
+};
+
+/* What is said of a PART_CONFIG that is no object, a PART_SYSTEM that is a string, and
+ * a PART_CACHED beside others. */
+extern const char placement_no_object[], placement_string[], placement_beside[];
+
+/* The rows of a place. */
+const struct placement *placement_rows(enum place place, size_t *ret_n);
+
+/* Tells most names that are in no table from the others, in no time. */
+struct placement_filter {
+	uint32_t bits[N_PLACES][32];
+};
+
+void placement_filter_init(struct placement_filter *f);
+
+static inline bool placement_may_know(
+	const struct placement_filter *f, enum place place, const char *name, size_t len)
+{
+	return len > 0 &&
+	       f->bits[place][name[0] & 31] >> (name[len - 1] & 31) & 1;
+}
+
+/* The row of that name; NULL: none. */
+const struct placement *placement_find(enum place place, const char *name, size_t len);
+
+/* Whether the name, in either spelling, is that one in lowerCamel. */
+bool placement_is(const char *name, size_t len, const char *camel);
+
+#endif

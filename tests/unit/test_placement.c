@@ -1,0 +1,163 @@
+/* Members of a request in places where the API refuses them. */
+#include "scan_fixture.h"
+
+#include "placement.h"
+
+#define CONFIG_BELONGS "belongs into generationConfig: {\"generationConfig\": {…}}"
+#define BESIDE "belongs beside generationConfig, not into it"
+
+/* What is wrong with a request, and where, from 1, the fault is; 0: nothing. */
+static const struct {
+	const char *request;
+	uint64_t column;
+	const char *name, *reason;
+} requests[] = {
+	{"{\"contents\":[]}", 0, NULL, NULL},
+	{"{\"contents\":[],\"temperature\":1}", 16, "temperature", CONFIG_BELONGS},
+	{"{\"thinking_config\":{},\"contents\":[]}", 2, "thinkingConfig", CONFIG_BELONGS},
+	{"{\"contents\":[],\"top_k\":1,\"topP\":1}", 16, "topK", CONFIG_BELONGS},
+	{"{\"contents\":[],\"t\\u006fpK\":1}", 16, "topK", CONFIG_BELONGS},
+	{"{\"contents\":[],\"config\":{}}", 16, "config",
+		"is how Google's SDK says it, not the API: put its members into "
+		"generationConfig, or beside it"},
+	{"{\"contents\":[],\"system_instructions\":{}}", 16, "systemInstructions",
+		"is misspelt: write systemInstruction"},
+	{"{\"contents\":[],\"systemInstruction\":\"Be brief.\"}", 36, "systemInstruction",
+		placement_string},
+	{"{\"contents\":[],\"system_instruction\":\"\\u0041 \\n b\"}", 37,
+		"systemInstruction", placement_string},
+	{"{\"contents\":[],\"generationConfig\":\"x\"}", 35, "generationConfig",
+		placement_no_object},
+	{"{\"contents\":[],\"generationConfig\":{\"cachedContent\":\"a\"}}", 36,
+		"cachedContent", BESIDE},
+	{"{\"contents\":[],\"generation_config\":{\"topK\":1,\"safety_settings\":[]}}", 46,
+		"safetySettings", BESIDE},
+	{"{\"contents\":[],\"cachedContent\":\"a\",\"tools\":[]}", 16, "cachedContent",
+		placement_beside},
+	{"{\"toolConfig\":{},\"contents\":[],\"cached_content\":\"a\"}", 32, "cachedContent",
+		placement_beside},
+	{"{\"systemInstruction\":{},\"cachedContent\":\"a\",\"contents\":[]}", 25,
+		"cachedContent", placement_beside},
+	/* Right, or not for us to judge. */
+	{"{\"contents\":[],\"cachedContent\":\"a\",\"generationConfig\":{\"tool\":1}}", 0, NULL,
+		NULL},
+	{"{\"contents\":[{\"temperature\":1,\"generationConfig\":{\"tools\":1}}]}", 0, NULL,
+		NULL},
+	{"{\"contents\":[],\"generationConfig\":{\"temperature\":1,\"responseSchema\":{"
+	 "\"properties\":{\"tools\":{},\"config\":{}}},\"a\":{\"tools\":1}}}",
+		0, NULL, NULL},
+	{"{\"contents\":[],\"systemInstruction\":{\"parts\":[{\"text\":\"a\"}]},\"tools\":[{"
+	 "\"functionDeclarations\":[{\"temperature\":1}]}],\"toolConfig\":{}}",
+		0, NULL, NULL},
+	{"{\"contents\":[],\"generationConfig\":[{\"tools\":1}]}", 0, NULL, NULL},
+	{"{\"contents\":[],\"Temperature\":1,\"top__k\":1,\"topk\":1,\"_topK\":1,\"topK_\":1}", 0,
+		NULL, NULL},
+	{"{\"contents\":[],\"other\":{\"temperature\":1}}", 0, NULL, NULL},
+};
+
+/* As the value of "request", where the columns are later, and as a bare line. */
+static void check(const char *before, const char *request, const char *after, size_t i)
+{
+	_cleanup_free_ char *text = util_format("%s%s%s\n", before, request, after);
+	struct scan_report whole, r;
+
+	scan_bytes(text, strlen(text), &whole);
+	if (whole.bad_total != (requests[i].column != 0))
+		fail_msg("%s", text);
+	for (size_t piece = 1; piece < 40; piece += 4) {
+		scan_pieces(text, strlen(text), piece, piece, &r);
+		assert_same_report(&whole, &r);
+	}
+	if (!requests[i].column)
+		return;
+	assert_int_equal(whole.bad[0].column, requests[i].column + strlen(before));
+	assert_string_equal(whole.bad[0].name, requests[i].name);
+	assert_string_equal(whole.bad[0].reason, requests[i].reason);
+}
+
+static void test_requests(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		check("", requests[i].request, "", i);
+		check("{\"key\":\"a\",\"request\":", requests[i].request, "}", i);
+		check("{\"request\": ", requests[i].request, ",\"key\":\"a\"}", i);
+		check("{\"tools\":[],\"topP\":1,\"request\":", requests[i].request, "}", i);
+	}
+}
+
+/* Beside "request" it is the API's to judge. */
+static void test_beside_request(void **state)
+{
+	static const char *const lines[] = {
+		"{\"temperature\":1,\"request\":{\"contents\":[]}}\n",
+		"{\"request\":{\"contents\":[]},\"config\":{\"tools\":[]}}\n",
+		"{\"generationConfig\":{\"tools\":[]},\"request\":{\"contents\":[]}}\n",
+		"{\"cachedContent\":\"a\",\"request\":{\"contents\":[],\"tools\":[]}}\n",
+		"{\"systemInstruction\":\"a\",\"request\":{\"contents\":[]},\"key\":\"a\"}\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		struct scan_report r = scan_text(lines[i]);
+
+		if (scan_report_status(&r) != 0)
+			fail_msg("%s", lines[i]);
+	}
+}
+
+/* A line forgets the one before it. */
+static void test_lines_apart(void **state)
+{
+	static const char text[] =
+		"{\"contents\":[],\"cachedContent\":\"a\"}\n"
+		"{\"contents\":[],\"tools\":[]}\n"
+		"{\"key\":\"a\",\"request\":{\"topK\":1}}\n"
+		"{\"key\":\"b\",\"request\":{\"generationConfig\":{}}}\n"
+		"{\"key\":\"c\",\"request\":{\"generationConfig\":{},\"generationConfig\":{"
+		"\"tools\":[]}}}\n";
+	struct scan_report r = scan_text(text);
+	_cleanup_free_ char *told = scan_report_text(&r);
+
+	assert_int_equal(scan_report_status(&r), -EBADMSG);
+	assert_string_equal(told,
+		"line 3, column 23: \"topK\" " CONFIG_BELONGS "\n"
+		"line 5, column 65: \"tools\" " BESIDE "\n");
+}
+
+/* The filter lets every name of the table through, in both spellings. */
+static void test_filter(void **state)
+{
+	struct placement_filter f;
+
+	placement_filter_init(&f);
+	for (enum place place = 0; place < N_PLACES; place++) {
+		size_t n;
+		const struct placement *rows = placement_rows(place, &n);
+
+		for (size_t i = 0; i < n; i++) {
+			assert_int_equal(strlen(rows[i].name), rows[i].len);
+			assert_ptr_equal(placement_find(place, rows[i].name, rows[i].len),
+				&rows[i]);
+			if (rows[i].part != PART_UNWANTED)
+				assert_true(placement_may_know(
+					&f, place, rows[i].name, rows[i].len));
+		}
+	}
+	assert_true(placement_may_know(&f, PLACE_REQUEST, "max_output_tokens", 17));
+	assert_ptr_equal(placement_find(PLACE_REQUEST, "max_output_tokens", 17),
+		placement_find(PLACE_REQUEST, "maxOutputTokens", 15));
+	assert_false(placement_may_know(&f, PLACE_REQUEST, "", 0));
+	assert_null(placement_find(PLACE_REQUEST, "tools\0AAAAAAAAA", 15));
+	assert_null(placement_find(PLACE_REQUEST, "max_output_", 11));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_beside_request),
+		cmocka_unit_test(test_lines_apart),
+		cmocka_unit_test(test_filter),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
