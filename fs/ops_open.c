@@ -85,10 +85,12 @@ static int open_results(struct park *p)
 {
 	if (!p->h->results)
 		return -EIO;
-	/* Of a file that is all here and never changes pages can be kept. Reads of
-	 * pages end at the size the kernel believes in: it has to ask again, or one
-	 * from before the file was here makes it empty. */
-	if (gb_results_complete(p->h->results)) {
+	/* Of a file that is all here and never changes pages can be kept; but filling
+	 * them costs twice what direct reads cost, and more while the disk is busy with
+	 * this very file: so not before it is durable. Reads of pages end at the size the
+	 * kernel believes in: it has to ask again, or one from before the file was here
+	 * makes it empty. */
+	if (gb_results_final(p->h->results)) {
 		notify_now(p->m, p->h->ino);
 		p->fi.direct_io = 0;
 		p->fi.keep_cache = 1;

@@ -171,9 +171,9 @@ int gb_results_fd(struct gb_results *r)
 	return results_fd(r);
 }
 
-bool gb_results_complete(struct gb_results *r)
+bool gb_results_final(struct gb_results *r)
 {
-	return results_complete(r);
+	return results_final(r);
 }
 
 /* ---- what becomes of it ------------------------------------------------------------ */

@@ -361,6 +361,16 @@ bool results_complete(struct gb_results *r)
 	return complete;
 }
 
+bool results_final(struct gb_results *r)
+{
+	bool final;
+
+	pthread_mutex_lock(&r->lock);
+	final = r->sealed && results_is_complete(r);
+	pthread_mutex_unlock(&r->lock);
+	return final;
+}
+
 int64_t results_known_size(struct gb_results *r)
 {
 	int64_t size;

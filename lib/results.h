@@ -76,12 +76,13 @@ void results_stop(struct gb_results *r);
  * last one goes the map is saved and the descriptor closed. */
 void results_reader(struct gb_results *r, int delta);
 
-/* As gb_results_size, gb_results_ready, gb_results_complete. Order for the size:
+/* As gb_results_size, gb_results_ready, gb_results_final. Order for the size:
  * known; running or first GET (`Range: bytes=0-0`) asked once however many ask. */
 int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 ssize_t results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
 int results_fd(struct gb_results *r); /* borrowed by readers, for as long as they are */
 bool results_complete(struct gb_results *r);
+bool results_final(struct gb_results *r); /* complete, and sealed */
 int64_t results_known_size(struct gb_results *r); /* -1: not known; no request */
 void *results_arg(struct gb_results *r); /* of the config */
 
