@@ -171,14 +171,15 @@ static void add_opener(struct wfile *f, const struct proc_origin *o)
 	f->openers[f->opener_count++ % OPENERS] = *o;
 }
 
-int closes_open(
-	struct mount *m, struct close_handle *h, fuse_ino_t ino, bool append, pid_t tid)
+int closes_open(struct mount *m, struct close_handle *h, fuse_ino_t ino,
+	struct gb_file *file, bool append, pid_t tid)
 {
 	struct closes *c = m->closes;
 	struct proc_origin origin = {.process = tid};
 	struct wfile *f;
 
-	if (m->o->submit != SUBMIT_CTL)
+	/* No close submits a part, of which there may be a hundred thousand. */
+	if (m->o->submit != SUBMIT_CTL && !gb_file_is_part(file))
 		proc_origin(tid, &origin);
 	pthread_mutex_lock(&c->lock);
 	f = add(c, ino);
@@ -403,29 +404,36 @@ static bool note_flush(struct closes *c, struct wfile *f)
 	return pending;
 }
 
+/* Files of other names are never submitted by a close, but may be part of what is later:
+ * all that matters is how the closer ends, if it does. */
+static void flush_part(struct mount *m, struct wfile *f, struct gb_file *file, pid_t tid)
+{
+	pid_t process;
+
+	if (proc_may_be_ending(tid, &process) && !scout_in_exec(tid))
+		judge_closer(m, f, file, tid, process);
+}
+
 int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 	struct gb_file *file, pid_t tid)
 {
 	struct closes *c = m->closes;
 	struct wfile *f = h->file;
 	enum proc_holder found;
-	bool pending, requests, seen, was = false;
+	bool pending, seen, was = false;
 	pid_t process;
 
 	if (!f)
 		return 0;
 	pending = note_flush(c, f);
-	requests = is_requests_of_draft(job, file);
-	/* Others are never submitted by a close, but may be part of what is later. */
-	if (requests ? m->o->submit == SUBMIT_CTL : !pending)
-		return 0;
-	if (scout_in_exec(tid))
-		return 0;
-	process = proc_process_of(tid);
-	if (!requests) {
-		judge_closer(m, f, file, tid, process);
+	if (!is_requests_of_draft(job, file)) {
+		if (pending)
+			flush_part(m, f, file, tid);
 		return 0;
 	}
+	if (m->o->submit == SUBMIT_CTL || scout_in_exec(tid))
+		return 0;
+	process = proc_process_of(tid);
 	seen = judge_closer(m, f, file, tid, process);
 	if (!pending)
 		return 0;

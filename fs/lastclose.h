@@ -21,8 +21,8 @@ int closes_new(struct closes **ret);
 void closes_free(struct closes *c);
 
 /* A file was opened for writing by thread tid: fill in h. -ENOMEM. */
-int closes_open(struct mount *m, struct close_handle *h, fuse_ino_t ino, bool append,
-	pid_t tid);
+int closes_open(struct mount *m, struct close_handle *h, fuse_ino_t ino,
+	struct gb_file *file, bool append, pid_t tid);
 /* The RELEASE of h: should nothing have been decided of what was written, the job's
  * error says so. job and file are those of h. */
 void closes_last(struct mount *m, struct close_handle *h, struct gb_job *job,

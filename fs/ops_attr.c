@@ -108,6 +108,18 @@ static void lookup_after_index(fuse_req_t req, const struct node *dir, const cha
 		park_fail(p, -ENOMEM);
 }
 
+/* A name that the job's directory does not have. Below inputs/ names come and go through
+ * this kernel alone, which may remember that: it asks once, not twice, a file made. */
+static void reply_missing(fuse_req_t req, const struct node *dir, int err)
+{
+	struct fuse_entry_param none = {.entry_timeout = BELIEF};
+
+	if (err == -ENOENT && dir->kind == NODE_DIR)
+		fuse_reply_entry(req, &none);
+	else
+		ops_err(req, err);
+}
+
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = mount_of(req);
@@ -129,7 +141,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	else if (dir.kind == NODE_ROOT)
 		lookup_missing(req, name);
 	else
-		ops_err(req, err);
+		reply_missing(req, &dir, err);
 }
 
 /* ---- GETATTR ------------------------------------------------------------------- */

@@ -235,8 +235,8 @@ static int open_file(fuse_req_t req, const struct node *n, struct fuse_file_info
 	if (!h)
 		return -ENOMEM;
 	if (writes)
-		err = closes_open(m, &h->closing, n->ino, fi->flags & O_APPEND,
-			fuse_req_ctx(req)->pid);
+		err = closes_open(m, &h->closing, n->ino, n->file,
+			fi->flags & O_APPEND, fuse_req_ctx(req)->pid);
 	if (!err && fi->flags & O_TRUNC) {
 		err = gb_file_truncate(n->file, 0);
 		if (!err)

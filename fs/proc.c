@@ -136,15 +136,26 @@ bool proc_interrupted(pid_t tid)
 	return (sets[0] | sets[1]) & ~(sets[2] & ~BIT(SIGKILL)) & interrupting;
 }
 
-pid_t proc_process_of(pid_t tid)
+bool proc_may_be_ending(pid_t tid, pid_t *ret_process)
 {
-	const char *tgid;
+	const char *tgid, *descriptors;
 	char buf[4096];
 
+	*ret_process = 0;
 	if (tid <= 0 || slurp_of(tid, "status", buf, sizeof buf))
-		return 0;
+		return true;
 	tgid = field(buf, "Tgid");
-	return tgid ? atoi(tgid) : 0;
+	descriptors = field(buf, "FDSize");
+	*ret_process = tgid ? atoi(tgid) : 0;
+	return !descriptors || !atoi(descriptors);
+}
+
+pid_t proc_process_of(pid_t tid)
+{
+	pid_t process;
+
+	proc_may_be_ending(tid, &process);
+	return process;
 }
 
 uint64_t proc_ticks(void)

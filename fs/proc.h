@@ -20,6 +20,11 @@ bool proc_interrupted(pid_t tid);
 /* The process that thread tid belongs to; 0 when it cannot be told. */
 pid_t proc_process_of(pid_t tid);
 
+/* The same of a thread that closes a file, *ret_process, by its `status` alone, which the
+ * kernel keeps from nobody (scout.h): whether it may be doing so because it ends. It has
+ * given all its descriptors away then. True when nothing can be told. */
+bool proc_may_be_ending(pid_t tid, pid_t *ret_process);
+
 /* Now, in the clock and units of process start times. */
 uint64_t proc_ticks(void);
 

@@ -286,6 +286,7 @@ int files_touch(struct gb_job *job)
 		r->composed = false;
 		old = drop_composed(job);
 	}
+	bool checked = job->local->checked;
 	free(job->local->checked);
 	job->local->checked = NULL;
 	client_unlock(job->c);
@@ -294,7 +295,7 @@ int files_touch(struct gb_job *job)
 		unlinkat(local_dir(job), FILE_COMPOSED, 0);
 	pthread_mutex_unlock(&job->local->disk);
 	gb_file_unref(old);
-	if (stale || composed)
+	if (stale || composed || checked)
 		job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return err;
 }

@@ -62,9 +62,16 @@ static int ensure_local(struct gb_job *job)
  * were composed to, on some of them. */
 static void names_changed(struct gb_job *job, struct gb_file *dir, const char *name)
 {
+	bool one_of_many;
+
 	if (files_is_sent(job, dir, name))
 		files_touch(job);
-	job_changed(job, GB_CHANGED_FILES);
+	client_lock(job->c);
+	one_of_many = dir && dir->children.things > 1;
+	client_unlock(job->c);
+	/* It matters whether there are inputs, not how many. */
+	if (!one_of_many)
+		job_changed(job, GB_CHANGED_FILES);
 }
 
 /* ---- making ---------------------------------------------------------------------- */

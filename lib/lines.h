@@ -9,8 +9,9 @@
  *
  * and everything else is LINE_BAD with a reason, also where a member of the request is
  * in the wrong place (placement.h). Members may come in any order and be written with
- * escapes; what else is in the object is the API's to judge. A BOM before the first line is passed over. The file is read once, in bounded memory
- * however long a line is; scan and compose are both built on it.
+ * escapes; what else is in the object is the API's to judge. A BOM before the first line
+ * is passed over. The file is read once, in bounded memory however long a line is; scan
+ * and compose are both built on it.
  *
  *     lines_init(&l, seed, each, arg);
  *     lines_feed(&l, buf, n); ...; lines_finish(&l)

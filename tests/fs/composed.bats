@@ -247,6 +247,41 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 	same 3 "$(value_of request_count "$J/stats")"
 }
 
+# ends NAME PYTHON: a process with inputs/NAME open as fd writes to it, and ends so.
+ends() {
+	python3 - "$I/$1" "$2" <<-'P'
+		import os, signal, sys, threading, time
+		if os.fork() == 0:
+		    fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+		    os.write(fd, b"half\n")
+		    def die(): os.kill(os.getpid(), signal.SIGKILL)
+		    def become_true(): os.execv("/bin/true", ["true"])
+		    def thread(f): threading.Thread(target=f).start(); time.sleep(60)
+		    exec(sys.argv[2])
+		    os._exit(0)
+		os.wait()
+	P
+}
+
+# The close that comes with the end of a process tells how it ended, whichever thread
+# does it; one inside execve waits for us, while nobody may look into the process.
+@test "how the writer of an input ended: killed or failed is incomplete, all else is not" {
+	local how
+	for how in 'die()' 'thread(die)' 'os._exit(3)' 'thread(lambda: os._exit(3))' \
+		'os.kill(os.getpid(), signal.SIGTERM)' 'os.abort()' \
+		'os.fork() or die(); os.wait(); die()'; do
+		ends x "$how"
+		refused "inputs/x" "incomplete"
+	done
+	for how in '0' 'os.close(fd)' 'become_true()' 'thread(become_true)' \
+		'os.close(fd); die()' 'os._exit(0)' 'thread(lambda: os._exit(0))' \
+		'os.posix_spawn("/bin/true", ["true"], {}); os.wait()' \
+		'os.fork() or os._exit(3); os.wait()'; do
+		ends x "$how"
+		echo check >"$J/ctl"
+	done
+}
+
 @test "an input that was being written when batchfs was killed is incomplete" {
 	echo x >"$I/good"
 	exec 7>"$I/half"
