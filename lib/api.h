@@ -69,6 +69,8 @@ struct api_batch {
 			      inlined responses */
 };
 void api_batch_clear(struct api_batch *b);
+/* Which state a text that is shown stands for. */
+enum api_state api_state_of(const char *shown);
 /* From an Operation's JSON (text, n bytes). -EPROTO: it is none. Pure. */
 int api_batch_parse(const char *text, size_t n, struct api_batch *ret);
 

@@ -197,6 +197,13 @@ static const struct state *state_of(const char *text)
 	return NULL;
 }
 
+enum api_state api_state_of(const char *shown)
+{
+	const struct state *s = state_of(shown);
+
+	return s ? s->state : API_STATE_OTHER;
+}
+
 static bool state_text_sane(const char *text)
 {
 	size_t n = strlen(text);

@@ -1,6 +1,7 @@
 #include "composed.h"
 #include "errors.h"
 #include "files.h"
+#include "known.h"
 
 #include <errno.h>
 #include <string.h>
@@ -129,7 +130,7 @@ char *gb_job_json(struct gb_job *job)
 	int64_t off = job->known_off;
 	client_unlock(c);
 	if (off >= 0)
-		return store_known_get(c->store, off);
+		return known_json(c->store, off);
 	if (!job->local || !job->id)
 		return NULL;
 	pthread_mutex_lock(&job->local->disk);

@@ -3,6 +3,7 @@
  * one that told what is known, so a slow reply never overwrites newer knowledge.
  */
 #include "client.h"
+#include "known.h"
 #include "names.h"
 
 #include <errno.h>
@@ -11,6 +12,8 @@
 
 /* After this long an end without output or error is believed (interface: Freshness). */
 enum { GIVE_UP_AFTER = 3600 };
+/* A log of known jobs this large is looked through for what is old. */
+enum { KNOWN_TIDY = 1 << 20 };
 
 uint64_t learn_seq(struct gb_client *c)
 {
@@ -114,17 +117,17 @@ static unsigned apply(struct gb_job *job, const struct api_batch *b, bool listed
 	return what;
 }
 
-static void keep_json(struct gb_job *job, const char *json)
+static void keep_json(struct gb_job *job, const struct api_batch *b)
 {
 	int64_t off;
 
-	if (!json)
+	if (!b->json)
 		return;
 	if (job->local) {
-		local_keep_json(job, json);
+		local_keep_json(job, b->json);
 		return;
 	}
-	if (store_known_add(job->c->store, json, &off) == 0) {
+	if (known_add(job->c->store, b, &off) == 0) {
 		client_lock(job->c);
 		job->known_off = off;
 		client_unlock(job->c);
@@ -213,7 +216,7 @@ struct gb_job *learn_batch(
 	if (is_new)
 		name_given(job);
 	if (what) {
-		keep_json(job, b->json);
+		keep_json(job, b);
 		log_end(job);
 		job_changed(job, what);
 		if (b->ended)
@@ -229,8 +232,6 @@ struct gb_job *learn_batch(
 void learn_gone(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
-	static const char tomb[] = "{\"gone\":\"%s\"}\n";
-	int64_t off;
 
 	client_lock(c);
 	job->gone = true;
@@ -243,12 +244,8 @@ void learn_gone(struct gb_job *job)
 		job->seq = 0;
 	}
 	client_unlock(c);
-	if (leave) {
-		_cleanup_free_ char *line = util_format(tomb, job->id);
-
-		if (line)
-			store_known_add(c->store, line, &off);
-	}
+	if (leave)
+		known_add_gone(c->store, job->id);
 	job_changed(job, leave ? GB_CHANGED_TREE : 0);
 	if (removing)
 		remove_ended(job);
@@ -284,40 +281,52 @@ static void remember_name(void *arg, const char *id, const char *name)
 		job_set_name(job, name, tail_of(id));
 }
 
-static bool is_tomb(struct gb_client *c, const char *json)
-{
-	char id[160];
-
-	if (sscanf(json, "{\"gone\":\"%159[^\"]\"}", id) != 1)
-		return false;
-	struct gb_job *job = job_find_id(c, id);
-	if (job && !job->local)
-		job->in_tree = false;
-	return true;
-}
-
-static void remember_job(void *arg, const char *json, size_t len, int64_t off)
+static void remember_job(void *arg, const struct api_batch *b, bool gone, int64_t off)
 {
 	struct gb_client *c = arg;
-	struct api_batch b;
+	struct gb_job *job = job_find_id(c, b->id);
 
-	if (is_tomb(c, json) || api_batch_parse(json, len, &b))
+	if (!job && !gone)
+		job = meet(c, b);
+	if (!job || job->local)
 		return;
-	struct gb_job *job = job_find_id(c, b.id);
-	if (!job)
-		job = meet(c, &b);
-	if (job && !job->local) {
-		apply(job, &b, true);
-		job->known_off = off;
+	if (gone)
+		job->in_tree = false;
+	else
+		apply(job, b, true);
+	job->known_off = gone ? -1 : off;
+}
+
+/* Each change of a job is an entry more: once most of them are old, without them. */
+static void tidy_known(struct gb_client *c, int64_t size)
+{
+	_cleanup_free_ int64_t *offs =
+		size < KNOWN_TIDY ? NULL : calloc(c->n_slots + 1, sizeof(*offs));
+	int64_t used = 0;
+	size_t n = 0;
+
+	for (uint32_t i = 0; offs && i < c->n_slots; i++) {
+		if (c->slots[i]->known_off < 0)
+			continue;
+		offs[n] = c->slots[i]->known_off;
+		used += known_length(c->store, offs[n++]);
 	}
-	api_batch_clear(&b);
+	if (!offs || used > size / 2 || known_compact(c->store, offs, n))
+		return;
+	for (uint32_t i = 0, at = 0; i < c->n_slots; i++)
+		if (c->slots[i]->known_off >= 0)
+			c->slots[i]->known_off = offs[at++];
 }
 
 void learn_known(struct gb_client *c)
 {
+	int64_t size;
+
 	if (store_names(c->store, remember_name, c) < 0 ||
-		store_known_walk(c->store, remember_job, c) < 0)
+		known_walk(c->store, remember_job, c, &size) < 0)
 		client_log(c, LOG_WARNING, "the list of known jobs could not be read");
+	else if (!c->o.readonly)
+		tidy_known(c, size);
 }
 
 void learn_local_json(struct gb_job *job)

@@ -13,6 +13,7 @@
  */
 #include "attach.h"
 #include "client.h"
+#include "known.h"
 #include "registry.h"
 
 #include <errno.h>
@@ -91,11 +92,9 @@ static void delete_upload(struct gb_job *job)
 static int forget(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
-	_cleanup_free_ char *tomb = util_format("{\"gone\":\"%s\"}\n", job->id ? job->id : "");
-	int64_t off;
 
-	if (job->id && tomb)
-		store_known_add(c->store, tomb, &off);
+	if (job->id)
+		known_add_gone(c->store, job->id);
 	pthread_mutex_lock(&job->local->disk);
 	test_point("local-remove");
 	int err = store_job_remove(c->store, job->local->lid, c->o.trash_days);

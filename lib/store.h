@@ -74,13 +74,4 @@ int store_append(int fd, const char *line);
 int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),
 	void *arg);
 
-/* The cache of other programs' jobs: append a resource, read a resource back, walk
- * all of them (newest version of a job last), start over. A damaged entry ends the
- * walk and what follows is cut off. */
-int store_known_add(struct store *s, const char *json, int64_t *ret_off);
-char *store_known_get(struct store *s, int64_t off);
-int store_known_walk(struct store *s,
-	void (*fn)(void *arg, const char *json, size_t len, int64_t off), void *arg);
-int store_known_reset(struct store *s);
-
 #endif
