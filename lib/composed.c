@@ -177,6 +177,15 @@ static const char *text_type(const char *mime)
 	return "text/plain";
 }
 
+static const char empty[] = "is empty: write something into it or remove it";
+
+static void complain_input(struct composed *c, const char *key, const char *what)
+{
+	_cleanup_free_ char *path = util_format("inputs/%s", key);
+
+	composed_complain(c, path ? path : key, what);
+}
+
 static int add_attachment(struct composed *c, const char *key, int fd, bool small)
 {
 	_cleanup_free_ char *why = NULL;
@@ -184,20 +193,20 @@ static int add_attachment(struct composed *c, const char *key, int fd, bool smal
 	int err = mime_of_fd(fd, mime);
 
 	if (err == -ENODATA)
-		return composed_complain(c, key, "is empty"), 0;
+		return complain_input(c, key, empty), 0;
 	if (err)
 		return err;
 	if (small && mime_is_text(mime))
-		return composed_complain(c, key,
+		return complain_input(c, key,
 			       "is text, but not UTF-8: convert it (iconv -t UTF-8)"), 0;
 	if (!mime_is_media(mime)) {
 		why = util_format("%s is nothing a model can be asked about: pictures, "
 				  "sound, video, PDF and text are", mime);
-		composed_complain(c, key, why ? why : "is of a type that cannot be sent");
+		complain_input(c, key, why ? why : "is of a type that cannot be sent");
 		return 0;
 	}
 	if (!c->prompt && !c->has_system && !c->no_prompt++)
-		composed_complain(c, key,
+		complain_input(c, key,
 			"is no text: say in prompt.txt what is asked of it");
 	err = put_head(c, key);
 	if (!err)
@@ -214,9 +223,9 @@ int composed_add(struct composed *c, const char *key, int fd)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!util_utf8_valid(key, strlen(key)))
-		return composed_complain(c, key, "its name is not UTF-8: rename it"), 0;
+		return complain_input(c, key, "its name is not UTF-8: rename it"), 0;
 	if (st.st_size == 0)
-		return composed_complain(c, key, "is empty"), 0;
+		return complain_input(c, key, empty), 0;
 	bool small = st.st_size <= COMPOSED_TEXT_MAX;
 	if (small && (n = util_pread_max(fd, c->text, COMPOSED_TEXT_MAX)) < 0)
 		return (int)n;

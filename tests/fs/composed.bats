@@ -188,8 +188,8 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 	printf '%%PDF-1.4\n1 0 obj\n\xff\xfe' >"$I/p.pdf"
 	echo '{not json' >"$J/schema.json"
 	printf '{\n "temperature": 1\n}' >"$J/defaults.json"
-	refused "empty: is empty" "rubbish: application/octet-stream" "latin1: is text, but not UTF-8" \
-		"p.pdf: is no text: say in prompt.txt" "schema.json: is no JSON" \
+	refused "inputs/empty: is empty" "inputs/rubbish: application/octet-stream" \
+		"inputs/latin1: is text, but not UTF-8" "inputs/p.pdf: is no text: say in prompt.txt" "schema.json: is no JSON" \
 		'defaults.json, line 2: "temperature" belongs into generationConfig'
 	rm "$I"/{empty,rubbish,latin1} "$J"/{schema,defaults}.json
 	echo 'What is it?' >"$J/prompt.txt"

@@ -154,11 +154,11 @@ static void test_bad_inputs(void **state)
 	add(&d, "empty", "", 0);
 	add(&d, "zip", "\x1f\x8b\x08\0\0\0\0\0\0\3", 10);
 	add(&d, "bad\xff", "x", 1);
-	refused(&d, "no: is no text: say in prompt.txt what is asked of it\n"
-		    "empty: is empty\n"
-		    "zip: application/gzip is nothing a model can be asked about: pictures, "
+	refused(&d, "inputs/no: is no text: say in prompt.txt what is asked of it\n"
+		    "inputs/empty: is empty: write something into it or remove it\n"
+		    "inputs/zip: application/gzip is nothing a model can be asked about: pictures, "
 		    "sound, video, PDF and text are\n"
-		    "bad\xff: its name is not UTF-8: rename it\n");
+		    "inputs/bad\xff: its name is not UTF-8: rename it\n");
 }
 
 static void test_many_complaints(void **state)
