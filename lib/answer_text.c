@@ -29,10 +29,23 @@ static ssize_t next_bytes(
 	return n == 0 ? -EIO : n;
 }
 
+/* Over n bytes, if so many are not wanted anyway. How many that were. */
+static uint64_t pass_over(struct text_range *r, uint64_t n)
+{
+	if (n > r->skip)
+		n = r->skip;
+	r->skip -= n;
+	r->pos += n;
+	return n;
+}
+
 int text_raw(const struct text_source *from, struct span at, const struct text_sink *to)
 {
 	_cleanup_free_ char *buf = malloc(CHUNK);
 	int err = buf ? 0 : -ENOMEM;
+
+	if (to->put == text_sink_range)
+		at.from += pass_over(to->range, at.to - at.from);
 
 	while (!err && at.from < at.to) {
 		ssize_t n = next_bytes(from, at, buf, CHUNK);
@@ -47,52 +60,64 @@ int text_raw(const struct text_source *from, struct span at, const struct text_s
 
 /* ---- strings ---------------------------------------------------------------------- */
 
-/* The tokenizer wants an object: it is told of one that has the string as a member. */
-static void begin_string(struct jtok *j)
+/* The tokenizer wants an object: it is told of one that has the string as a member, or
+ * that it has begun. */
+static void begin_string(struct jtok *j, bool inside)
 {
-	static const char before[] = "{\"\":";
+	static const char before[] = "{\"\":\"";
 
 	jtok_init(j, false);
-	jtok_feed(j, before, sizeof before - 1);
+	jtok_feed(j, before, sizeof before - 2);
 	while (jtok_next(j) != JTOK_MORE)
 		;
 	j->want = true;
+	if (!inside)
+		return;
+	jtok_feed(j, before + sizeof before - 2, 1);
+	jtok_next(j);
 }
 
-typedef int (*piece_fn)(void *arg, const void *text, size_t n, bool escaped);
+/* A piece of a string that stands at an offset; escaped: as an escape somewhere
+ * before. */
+typedef int (*piece_fn)(
+	void *arg, const void *text, size_t n, bool escaped, uint64_t at);
 
-static int string_pieces(struct jtok *j, piece_fn piece, void *arg, bool *ret_over)
+static int string_pieces(
+	struct jtok *j, uint64_t at, piece_fn piece, void *arg, bool *ret_over)
 {
 	enum jtok_event e;
 	int err = 0;
 
 	while (!err && (e = jtok_next(j)) != JTOK_MORE) {
+		bool escaped = j->text == j->utf8_text;
+
 		if (e != JTOK_PIECE && e != JTOK_STRING)
 			return -EBADMSG;
 		if (j->len)
-			err = piece(arg, j->text, j->len, j->text == j->utf8_text);
+			err = piece(arg, j->text, j->len, escaped,
+				escaped ? 0 : at + (uint64_t)(j->text - j->buf));
 		*ret_over = e == JTOK_STRING;
 	}
 	return err;
 }
 
-/* at: with its quotes. */
-static int each_piece(
-	const struct text_source *from, struct span at, piece_fn piece, void *arg)
+/* at: from its quote, or inside of it, to the other quote. */
+static int each_piece(const struct text_source *from, struct span at, bool inside,
+	piece_fn piece, void *arg)
 {
 	_cleanup_free_ char *buf = malloc(CHUNK);
 	bool over = false;
 	struct jtok j;
 	int err = buf ? 0 : -ENOMEM;
 
-	begin_string(&j);
+	begin_string(&j, inside);
 	while (!err && at.from < at.to) {
 		ssize_t n = next_bytes(from, at, buf, CHUNK);
 
 		if (n < 0)
 			return (int)n;
 		jtok_feed(&j, buf, (size_t)n);
-		err = string_pieces(&j, piece, arg, &over);
+		err = string_pieces(&j, at.from, piece, arg, &over);
 		at.from += (uint64_t)n;
 	}
 	return !err && !over ? -EBADMSG : err;
@@ -103,20 +128,40 @@ static struct span with_quotes(struct span at)
 	return (struct span){at.from - 1, at.to + 1};
 }
 
-static int pass_on(void *arg, const void *text, size_t n, bool escaped)
+/* Where a piece begins that does not continue a character can be begun again. */
+static int pass_on(void *arg, const void *text, size_t n, bool escaped, uint64_t at)
 {
 	const struct text_sink *to = arg;
+	bool begins = !escaped && (*(const uint8_t *)text & 0xc0) != 0x80;
+	struct text_range *r = to->range;
 
-	(void)escaped;
+	if (begins && r && r->pos >= r->place.pos)
+		r->place = (struct text_place){r->pos, at};
 	return to->put(to->arg, text, n);
+}
+
+/* Whether the string at a span can be begun at the range's place, and then it is. */
+static bool begin_at_place(struct text_range *r, struct span at)
+{
+	struct text_place p = r->place;
+
+	if (p.at <= at.from || p.at >= at.to || p.pos < r->pos || p.pos - r->pos > r->skip)
+		return false;
+	r->skip -= p.pos - r->pos;
+	r->pos = p.pos;
+	return true;
 }
 
 int text_string(
 	const struct text_source *from, struct span at, const struct text_sink *to)
 {
 	struct text_sink copy = *to;
+	struct span whole = with_quotes(at);
+	bool inside = to->range && begin_at_place(to->range, at);
 
-	return each_piece(from, with_quotes(at), pass_on, &copy);
+	if (inside)
+		whole.from = to->range->place.at;
+	return each_piece(from, whole, inside, pass_on, &copy);
 }
 
 /* ---- TSV -------------------------------------------------------------------------- */
@@ -271,13 +316,14 @@ static size_t decode_fours(struct decoder *d, const uint8_t *p, size_t n)
 	return i;
 }
 
-static int decode_piece(void *arg, const void *text, size_t n, bool escaped)
+static int decode_piece(void *arg, const void *text, size_t n, bool escaped, uint64_t at)
 {
 	struct decoder *d = arg;
 	const uint8_t *p = text;
 	int err = 0;
 
 	(void)escaped;
+	(void)at;
 	for (size_t i = 0; !err && i < n && !d->over; i++) {
 		i += decode_fours(d, p + i, n - i);
 		if (i == n)
@@ -305,14 +351,14 @@ static int finish_decoding(struct decoder *d)
 
 static int put_digits(void *arg, const void *buf, size_t n)
 {
-	return decode_piece(arg, buf, n, false);
+	return decode_piece(arg, buf, n, false, 0);
 }
 
 int text_data(const struct text_source *from, struct span at, bool regular,
 	uint64_t skip, const struct text_sink *to)
 {
 	struct decoder d = {.skip = skip, .to = to};
-	struct text_sink raw = {put_digits, &d};
+	struct text_sink raw = {put_digits, &d, NULL};
 	int err;
 
 	if (regular && skip / 3 <= (at.to - at.from) / 4) {
@@ -320,7 +366,7 @@ int text_data(const struct text_source *from, struct span at, bool regular,
 		d.skip = skip % 3;
 		err = text_raw(from, at, &raw);
 	} else {
-		err = each_piece(from, with_quotes(at), decode_piece, &d);
+		err = each_piece(from, with_quotes(at), false, decode_piece, &d);
 	}
 	return err ? err : finish_decoding(&d);
 }
@@ -370,6 +416,7 @@ int text_sink_range(void *arg, const void *buf, size_t n)
 	size_t from = r->skip < n ? (size_t)r->skip : n;
 	size_t take = n - from;
 
+	r->pos += n;
 	r->skip -= from;
 	if (take > r->room - r->have)
 		take = r->room - r->have;

@@ -25,10 +25,13 @@ struct text_source {
 /* A source of a descriptor: arg points to it. */
 ssize_t text_source_fd(void *arg, uint64_t off, void *buf, size_t n);
 
-/* Takes n bytes: 0, or what ends the work with that value. */
+/* Takes n bytes: 0, or what ends the work with that value. Where it all ends up in a
+ * range, that is known: what comes before the range need not be read then. */
+struct text_range;
 struct text_sink {
 	int (*put)(void *arg, const void *buf, size_t n);
 	void *arg;
+	struct text_range *range; /* NULL: none */
 };
 
 /* The string whose inside is at; without escapes. -EBADMSG: it is none. */
@@ -85,13 +88,28 @@ bool text_json_valid(struct text_json *j);
 
 /* ---- a range ---------------------------------------------------------------------- */
 
-/* A sink that keeps `room` bytes after the first `skip`; put answers 1 when it is
- * full. */
+/* Byte `pos` of a file is what stands at `at` of the results, inside a string; at 0:
+ * no such place. */
+struct text_place {
+	uint64_t pos, at;
+};
+
+/* A sink that keeps `room` bytes of a file after the first `skip`; put answers 1 when it
+ * is full. A long string begins at `place`, if that is in it and not after the range;
+ * then that is the last place that was come by. */
 struct text_range {
 	uint64_t skip;
 	char *buf;
 	size_t room, have;
+	uint64_t pos; /* in the file, of what comes next */
+	struct text_place place;
 };
 int text_sink_range(void *arg, const void *buf, size_t n);
+
+/* A sink into r. */
+static inline struct text_sink text_to_range(struct text_range *r)
+{
+	return (struct text_sink){text_sink_range, r, r};
+}
 
 #endif

@@ -255,7 +255,7 @@ static int count_bytes(void *arg, const void *buf, size_t n)
 static int measure(struct build *b, struct span at, struct line_text *ret)
 {
 	uint64_t sums[2] = {0};
-	struct text_sink counter = {count_bytes, sums};
+	struct text_sink counter = {count_bytes, sums, NULL};
 	int err = text_raw(b->in->results, at, &counter);
 
 	*ret = (struct line_text){.at = at, .len = sums[0], .extra = sums[1]};
@@ -323,7 +323,7 @@ static int no_answer(struct build *b, uint32_t i, const struct answer_line *line
 static int check_json(struct build *b, uint32_t i, bool *ret_valid)
 {
 	struct text_json json;
-	struct text_sink sink = {text_sink_json, &json};
+	struct text_sink sink = {text_sink_json, &json, NULL};
 	int err;
 
 	text_json_init(&json);

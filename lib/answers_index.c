@@ -23,9 +23,16 @@ const char *const answers_status_names[ANSWER_STATUSES] = {
 struct answers *answers_new(void)
 {
 	struct answers *a = calloc(1, sizeof *a);
+	struct answers_places *places = calloc(1, sizeof *places);
 
-	if (a)
-		a->refs = 1;
+	if (!a || !places) {
+		free(a);
+		free(places);
+		return NULL;
+	}
+	pthread_mutex_init(&places->lock, NULL);
+	a->places = places;
+	a->refs = 1;
 	return a;
 }
 
@@ -47,6 +54,8 @@ void answers_unref(struct answers *a)
 		free(a->slots);
 		free(a->blob);
 	}
+	pthread_mutex_destroy(&a->places->lock);
+	free(a->places);
 	free(a);
 }
 

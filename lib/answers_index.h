@@ -10,7 +10,8 @@
  *
  * It holds keys and names but no texts: some 150 bytes a request and twice its key.
  * Loaded it is mapped, and every number in it has been checked. It does not change any
- * more, so any number of threads may use it.
+ * more, but for the places that long texts were read up to, which have a lock: any number
+ * of threads may use it.
  *
  * Rows are requests in the order asked; what the results have beyond that (keys nobody
  * asked for, keys twice, lines without any) follows in the order it came. Without the
@@ -22,6 +23,7 @@
 #ifndef GB_ANSWERS_INDEX_H
 #define GB_ANSWERS_INDEX_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "answer_line.h"
@@ -97,6 +99,17 @@ struct answers_head {
 	struct answers_stamp stamp;
 };
 
+/* Where the latest reads of texts ended, so that the next ones need not begin at the
+ * beginning: texts are megabytes at times, and reads some 100 KiB. */
+struct answers_places {
+	pthread_mutex_t lock;
+	unsigned next; /* to be overwritten */
+	struct answers_place {
+		uint32_t file; /* number of the node; 0: answers.tsv */
+		struct text_place place;
+	} latest[16];
+};
+
 struct answers {
 	atomic_uint refs;
 	struct answers_head head;
@@ -107,6 +120,7 @@ struct answers {
 	size_t usage_len; /* of the text of usage */
 	void *map;       /* all of it is in here; NULL: malloc'ed one by one */
 	size_t map_len;
+	struct answers_places *places;
 };
 
 /* Numbers of nodes end here: they are part of inode numbers. */

@@ -1,4 +1,5 @@
-/* The bytes of what is made of answers, by ranges: nothing is kept between reads. */
+/* The bytes of what is made of answers, by ranges: between reads nothing is kept but where
+ * the latest of them ended. */
 #include "answers_index.h"
 
 #include <errno.h>
@@ -63,6 +64,36 @@ int answers_row_text(const struct answers *a, const struct answers_row *row,
 	}
 }
 
+/* ---- places ---------------------------------------------------------------------------- */
+
+/* The latest place of file that is not after off. */
+static struct text_place find_place(const struct answers *a, uint32_t file, uint64_t off)
+{
+	struct answers_places *p = a->places;
+	struct text_place best = {0};
+
+	pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; i < ARRAY_SIZE(p->latest); i++) {
+		const struct answers_place *one = &p->latest[i];
+
+		if (one->file == file && one->place.pos <= off && one->place.pos >= best.pos)
+			best = one->place;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return best;
+}
+
+static void keep_place(const struct answers *a, uint32_t file, struct text_place place)
+{
+	struct answers_places *p = a->places;
+
+	if (!place.at)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->latest[p->next++ % ARRAY_SIZE(p->latest)] = (struct answers_place){file, place};
+	pthread_mutex_unlock(&p->lock);
+}
+
 /* ---- ranges ------------------------------------------------------------------------------ */
 
 /* What a read of a range that ended with err has got. A file that is shorter than it
@@ -104,19 +135,24 @@ static ssize_t read_rows(const struct answers *a, const struct answers_sources *
 	enum column c, row_fn put, uint64_t off, void *buf, size_t n)
 {
 	struct text_range range = {.buf = buf, .room = n};
-	struct text_sink to = {text_sink_range, &range};
+	struct text_sink to = text_to_range(&range);
 	uint32_t i = row_at(a, c, off);
 	int err = 0;
 
 	if (n == 0)
 		return 0;
-	range.skip = off - (i > 0 ? end_of(a, c, i - 1) : 0);
+	range.pos = i > 0 ? end_of(a, c, i - 1) : 0;
+	range.skip = off - range.pos;
+	if (c == TSV)
+		range.place = find_place(a, 0, off);
 	for (; !err && i < a->head.n_rows; i++) {
 		uint64_t before = i > 0 ? end_of(a, c, i - 1) : 0;
 
 		if (end_of(a, c, i) > before)
 			err = put(a, &a->rows[i], s, &to);
 	}
+	if (c == TSV)
+		keep_place(a, 0, range.place);
 	return got(&range, err);
 }
 
@@ -128,7 +164,7 @@ static int put_text(const struct text_sink *to, const char *text)
 static int tsv_row(const struct answers *a, const struct answers_row *row,
 	const struct answers_sources *s, const struct text_sink *to)
 {
-	struct text_sink field = {text_sink_tsv, (void *)to};
+	struct text_sink field = {text_sink_tsv, (void *)to, to->range};
 	int err = text_tsv(to, a->blob + row->key_at, row->key_len);
 
 	if (!err)
@@ -187,7 +223,7 @@ ssize_t answers_read_node(const struct answers *a, const struct answers_sources 
 {
 	const struct answers_node *node = &a->nodes[number];
 	struct text_range range = {.skip = off, .buf = buf, .room = n};
-	struct text_sink to = {text_sink_range, &range};
+	struct text_sink to = text_to_range(&range);
 	int err;
 
 	if (node->kind == NODE_IS_DIR)
@@ -198,7 +234,9 @@ ssize_t answers_read_node(const struct answers *a, const struct answers_sources 
 		range.skip = 0;
 		err = text_data(&s->results, node->data, node->regular, off, &to);
 	} else {
+		range.place = find_place(a, number, off);
 		err = node_text(a, node, s, &to);
+		keep_place(a, number, range.place);
 	}
 	return got(&range, err);
 }

@@ -13,11 +13,12 @@
 struct memory {
 	const char *text;
 	size_t len, piece; /* at most so much a read; 0: as asked */
+	uint64_t total;    /* bytes read */
 };
 
 static ssize_t memory_read(void *arg, uint64_t off, void *buf, size_t n)
 {
-	const struct memory *m = arg;
+	struct memory *m = arg;
 	size_t left = off < m->len ? m->len - (size_t)off : 0;
 
 	if (n > left)
@@ -26,6 +27,7 @@ static ssize_t memory_read(void *arg, uint64_t off, void *buf, size_t n)
 		n = m->piece;
 	if (n)
 		memcpy(buf, m->text + off, n);
+	m->total += n;
 	return (ssize_t)n;
 }
 
@@ -49,8 +51,8 @@ static int made_new(struct made *m, const char *requests, size_t requests_len,
 {
 	struct answers_input in = {.stamp = {.results_size = -1, .requests_size = -1}};
 
-	*m = (struct made){.requests = {requests, requests_len, piece},
-		.results = {results, results_len, piece}};
+	*m = (struct made){.requests = {requests, requests_len, piece, 0},
+		.results = {results, results_len, piece, 0}};
 	m->sources.requests = (struct text_source){memory_read, &m->requests};
 	m->sources.results = (struct text_source){memory_read, &m->results};
 	if (requests) {

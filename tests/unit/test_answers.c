@@ -310,6 +310,59 @@ static void a_large_picture(void **state)
 	}
 }
 
+/* A file read in pieces of `step`, forwards, and then some of it backwards: the same as in
+ * one, and for little more than its bytes read once. */
+static void cheap(
+	struct made *m, made_read read, uint32_t node, uint64_t size, size_t step)
+{
+	uint64_t all = m->results.len + m->requests.len;
+	_cleanup_free_ char *whole = made_whole(m, read, node, size, size + 1);
+	char *buf = malloc(step);
+
+	m->results.total = m->requests.total = 0;
+	for (uint64_t off = 0; off < size; off += step) {
+		ssize_t n = read(m, node, off, buf, step);
+
+		assert_true(n > 0);
+		assert_memory_equal(buf, whole + off, (size_t)n);
+	}
+	assert_true(m->results.total + m->requests.total < 4 * all);
+	for (uint64_t off = size; off > step; off = off * 3 / 4) {
+		ssize_t n = read(m, node, off - 1, buf, step);
+
+		assert_true(n > 0);
+		assert_memory_equal(buf, whole + off - 1, (size_t)n);
+	}
+	free(buf);
+}
+
+static void long_texts_are_decoded_once(void **state)
+{
+	static const char *const units[] = {"plain ", "\\n\\u00e9\\ud83d\\ude00\\\"",
+		"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "a\\tb\xc3\xa9 and so on \\\\ "};
+	enum { SIZE = 3 << 20 };
+
+	for (size_t u = 0; u < ARRAY_SIZE(units); u++) {
+		size_t unit = strlen(units[u]), n = SIZE / unit;
+		_cleanup_free_ char *text = malloc(n * unit + 1);
+		_cleanup_free_ char *results = NULL, *requests = NULL;
+		struct made m;
+
+		for (size_t i = 0; i < n; i++)
+			memcpy(text + i * unit, units[u], unit + 1);
+		results = util_format(SAYS("z", "first") SAYS("a", "%s") SAYS("b", "last"), text);
+		requests = util_format(ASK("a", "") ASK("z", "") ASK("b", "")
+			ASK("c", ",\"x\":\"%s\""), text);
+		make(&m, requests, results);
+		for (size_t step = 100000; step <= 131072; step += 31072) {
+			cheap(&m, made_read_node, 1, m.a->nodes[1].size, step);
+			cheap(&m, made_read_tsv, 0, m.a->head.tsv_size, step);
+			cheap(&m, made_read_retry, 0, m.a->head.retry_size, step);
+		}
+		made_free(&m);
+	}
+}
+
 static void odd_keys(void **state)
 {
 	expect(NULL,
@@ -504,6 +557,7 @@ int main(void)
 		cmocka_unit_test(embeddings),
 		cmocka_unit_test(pictures_and_sounds),
 		cmocka_unit_test(a_large_picture),
+		cmocka_unit_test(long_texts_are_decoded_once),
 		cmocka_unit_test(odd_keys),
 		cmocka_unit_test(names_that_collide),
 		cmocka_unit_test(long_keys),
