@@ -356,8 +356,15 @@ static int want(struct gb_job *job, struct gb_waiter *w)
 	return w ? err : started;
 }
 
+/* One of these results stays: it may be in use since the moment they were known to be
+ * here, and what is open must not change. */
 void answers_come_home(struct gb_job *job)
 {
+	client_lock(job->c);
+	bool made = job->answers && job->answers->head.stamp.results_size >= 0;
+	client_unlock(job->c);
+	if (made)
+		return;
 	answers_forget(job);
 	want(job, NULL);
 }

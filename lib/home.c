@@ -207,6 +207,7 @@ static int note_safe(struct gb_job *job, int64_t size, bool home)
 		job->local->rec.results_size = size;
 	}
 	client_unlock(c);
+	test_point("home-noted");
 	int err = home ? local_save(job) : 0;
 	answers_come_home(job);
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);

@@ -284,3 +284,20 @@ sizes_are_true() { # DIRECTORY
 	same "$(jq -r .key "$HOME/results" | sort | md5sum)" \
 		"$(cut -f 1 "$MNT/many/answers.tsv" | sort | md5sum)"
 }
+
+@test "answers that are read while their results are being noted stay what they are" {
+	BATCHFS_TEST_PAUSE=home-noted=2 mount_jobs
+	submit_job a 20000
+	succeeded a
+	home() { [ "$(awk '$1 == "a" { print $(NF - 1) }' "$MNT/.batchfs/jobs")" = yes ]; }
+	eventually home
+	python3 - "$MNT/a/answers.tsv" <<-'END'
+		import os, sys, time
+		f = os.open(sys.argv[1], os.O_RDONLY)
+		size, end = os.fstat(f).st_size, time.monotonic() + 4
+		assert size > 0
+		while time.monotonic() < end:
+		    assert os.fstat(f).st_size == size
+		assert sum(iter(lambda: len(os.read(f, 1 << 20)), 0)) == size
+	END
+}
