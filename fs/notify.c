@@ -96,6 +96,15 @@ void notify_now(struct mount *m, fuse_ino_t ino)
 	fuse_lowlevel_notify_inval_inode(m->se, ino, -1, 0);
 }
 
+/* Of what is made once and never changes the kernel believes nothing before it is there
+ * (node_is_settled), so there is nothing to announce. Nor may there be: an answer to
+ * GETATTR that an announcement overtakes is thrown away by the kernel, and who reads pages
+ * then reads to the end of the size from before, which was 0. */
+static bool is_announced(const struct vfile *row)
+{
+	return row->how != HOW_RESULTS && row->how != HOW_ANSWERS;
+}
+
 static void tell_slot(struct mount *m, uint32_t slot)
 {
 	const struct vfile *row;
@@ -104,7 +113,8 @@ static void tell_slot(struct mount *m, uint32_t slot)
 
 	notify_now(m, tree_job_ino(m, slot, 0));
 	for (row = vfile_next(true, 1); row; row = vfile_next(true, row->number + 1))
-		notify_now(m, tree_job_ino(m, slot, row->number));
+		if (is_announced(row))
+			notify_now(m, tree_job_ino(m, slot, row->number));
 	job = gb_job_by_slot(m->gb, slot);
 	if (!job)
 		return;

@@ -47,7 +47,7 @@ int ops_entry(struct mount *m, const struct node *n, struct fuse_entry_param *re
 		.ino = n->ino,
 		.attr = st,
 		/* 1: the size is not known, whoever wants it has to ask */
-		.attr_timeout = err ? 0 : BELIEF,
+		.attr_timeout = err || !node_is_settled(n) ? 0 : BELIEF,
 		.entry_timeout = fleeting ? 0 : BELIEF,
 	};
 	return err;

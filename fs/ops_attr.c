@@ -201,7 +201,7 @@ static void reply_attr(fuse_req_t req, const struct node *n, bool may_ask)
 	else if (err && may_ask)
 		ask_size(req, n);
 	else
-		fuse_reply_attr(req, &st, err ? 0 : BELIEF);
+		fuse_reply_attr(req, &st, err || !node_is_settled(n) ? 0 : BELIEF);
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

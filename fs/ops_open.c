@@ -81,20 +81,25 @@ static int open_text(struct park *p)
 	return err;
 }
 
+/* Of a file that is all here and never changes pages can be kept. Reads of pages end at
+ * the size that the kernel believes in: who had to wait for the file reads directly, as
+ * that may still be the one from before. */
+static void keep_pages(struct park *p)
+{
+	if (park_has_waited(p))
+		return;
+	p->fi.direct_io = 0;
+	p->fi.keep_cache = 1;
+}
+
 static int open_results(struct park *p)
 {
 	if (!p->h->results)
 		return -EIO;
-	/* Of a file that is all here and never changes pages can be kept; but filling
-	 * them costs twice what direct reads cost, and more while the disk is busy with
-	 * this very file: so not before it is durable. Reads of pages end at the size the
-	 * kernel believes in: it has to ask again, or one from before the file was here
-	 * makes it empty. */
-	if (gb_results_final(p->h->results)) {
-		notify_now(p->m, p->h->ino);
-		p->fi.direct_io = 0;
-		p->fi.keep_cache = 1;
-	}
+	/* Filling pages costs twice what direct reads cost, and more while the disk is
+	 * busy with this very file: so not before it is durable. */
+	if (gb_results_final(p->h->results))
+		keep_pages(p);
 	return 0;
 }
 
@@ -106,15 +111,6 @@ static bool knows_models(struct park *p)
 	return !take_snapshot(p) && handle_text(p->m, p->h, &len) && len;
 }
 
-/* What is made of results never changes, but the size of a file in the job's directory
- * may have been told before there was one. */
-static void open_answers(struct park *p)
-{
-	if (p->h->row)
-		notify_now(p->m, p->h->ino);
-	p->fi.direct_io = 0;
-	p->fi.keep_cache = 1;
-}
 
 static void end_open(struct park *p, int err)
 {
@@ -123,7 +119,7 @@ static void end_open(struct park *p, int err)
 	if (!err && p->h->row->how == HOW_RESULTS)
 		err = open_results(p);
 	else if (!err && p->h->row->how == HOW_ANSWERS)
-		open_answers(p);
+		keep_pages(p);
 	else if (!err && p->h->row->how != HOW_HISTORY && p->h->row->how != HOW_WAIT)
 		err = open_text(p);
 	if (err) {
@@ -188,7 +184,7 @@ static void end_open_answer(struct park *p, int err)
 		ops_err(p->req, err);
 		return;
 	}
-	open_answers(p);
+	keep_pages(p);
 	reply_open(p->m, p->req, &p->fi);
 }
 

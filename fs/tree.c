@@ -359,6 +359,15 @@ static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)
 	}
 }
 
+bool node_is_settled(const struct node *n)
+{
+	if (n->kind != NODE_VIRTUAL)
+		return true;
+	return n->file_row->how == HOW_RESULTS	 ? n->info.results_size >= 0
+	       : n->file_row->how == HOW_ANSWERS ? n->info.answers_there
+						 : true;
+}
+
 bool node_is_fixed(const struct node *n)
 {
 	return n->kind == NODE_FILE && gb_file_is_fixed(n->file);

@@ -97,6 +97,10 @@ static inline bool node_answers_awaited(const struct node *n)
 /* Whether it is a file that was sent, and so changes no more. */
 bool node_is_fixed(const struct node *n);
 
+/* Whether its size is known, of results and what is made of them: then it never changes.
+ * True for everything else. */
+bool node_is_settled(const struct node *n);
+
 /* Attributes, from memory. 0; a negative errno; or 1: all but the size, which takes
  * a question to the API (results of unknown size). */
 int node_attr(struct mount *m, const struct node *n, struct stat *ret);

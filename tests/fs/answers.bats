@@ -301,3 +301,23 @@ sizes_are_true() { # DIRECTORY
 		assert sum(iter(lambda: len(os.read(f, 1 << 20)), 0)) == size
 	END
 }
+
+@test "answers read at the moment they come home are never empty" {
+	mount_jobs -o ttl=1,poll=1,fetch=read
+	local n file pids=
+	requests 3 >"$HOME/in.jsonl"
+	for n in {1..25}; do
+		(
+			mkdir "$MNT/j$n" && cp "$HOME/in.jsonl" "$MNT/j$n/requests.jsonl"
+			cat "$MNT/j$n/wait" >"$HOME/w$n"
+			for file in answers.tsv usage results.jsonl; do
+				cat "$MNT/j$n/$file" >"$HOME/$file.$n"
+			done
+		) 3>&- &
+		pids+=" $!"
+	done
+	wait $pids
+	for n in {1..25}; do
+		same "$n: 3 3 10" "$n: $(wc -l <"$HOME/answers.tsv.$n") $(wc -l <"$HOME/results.jsonl.$n") $(wc -l <"$HOME/usage.$n")"
+	done
+}
