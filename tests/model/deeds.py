@@ -2,6 +2,10 @@
 import os
 import signal
 
+from parts import TOP
+
+LOCAL = ("id", "requests.jsonl", "requests.jsonl.rejected")
+
 NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
@@ -113,10 +117,41 @@ def tree(path):
     for name in os.listdir(path):
         files = {}
         for file in os.listdir(path + "/" + name):
-            if file in ("id", "requests.jsonl") or file.startswith("scratch") \
-                    or file == "requests.jsonl.rejected":
+            if file in LOCAL or file in TOP or file.startswith("scratch"):
                 files[file] = read(path + "/" + name + "/" + file)
+        files.update(below(path + "/" + name, "inputs"))
         out[name] = files
+    return out
+
+
+def below(top, directory):
+    """All files there, by their path below top; names that vanish meanwhile do not matter."""
+    files = {}
+    for where, _, names in os.walk(top + "/" + directory):
+        for name in names:
+            files[os.path.relpath(where + "/" + name, top)] = read(where + "/" + name)
+    return files
+
+
+def parts(path):
+    """Those of the draft at path that there are."""
+    files = below(path, "inputs")
+    for name in os.listdir(path):
+        if name in TOP:
+            files[name] = read(path + "/" + name)
+    return files
+
+
+def write_parts(path, files):
+    for name, data in files:
+        os.makedirs(os.path.dirname(path + "/" + name), exist_ok=True)
+        write(path + "/" + name, data)
+
+
+def answers(path):
+    """The files made of results."""
+    out = {n: read(path + "/" + n) for n in ("answers.tsv", "usage", "retry.jsonl")}
+    out["responses"] = below(path + "/responses", "")
     return out
 
 

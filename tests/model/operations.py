@@ -4,15 +4,15 @@ import signal
 import time
 
 import deeds
-from reference import (BUSY, DRAFT, ENDED, REJECTED, REQUESTS, Content, Job, is_sent,
-                       make_bad_content, make_content)
-from walk import FAULTS, KNOBS, POINTS, SCRATCH, Walk
+from reference import (BUSY, DRAFT, ENDED, REJECTED, REQUESTS, Job, is_sent, make_bad_content,
+                       make_content)
+from walk import FAULTS, KNOBS, POINTS, SCRATCH, Skip, Walk
 from world import Broken, Child
 
 READ_ONLY = ("EACCES", "EROFS", "EPERM")
 
 
-class Walker(Walk):
+class Operations(Walk):
     def operations(self):
         return {
             "mkdir": (self.op_mkdir, 14),
@@ -102,8 +102,8 @@ class Walker(Walk):
         elif before in DRAFT:
             self.expect(r, "OK")
         elif is_sent(before):
-            # Sent behind: its task may be just about to end.
-            late = ("EBUSY",) if job.promised == "later" else ()
+            # Sent behind its caller: its task may be just about to end.
+            late = ("EBUSY",) if job.promised != "now" else ()
             self.expect(r, "OK", *self.errors(*late))
         else:
             self.expect(r, "EBUSY", "OK" if job.ids else "EBUSY", *self.errors())
@@ -140,7 +140,7 @@ class Walker(Walk):
     def write_requests(self, job, name, data, pieces=1, **how):
         """One open, write, close, which may buy."""
         by_close = self.options["submit"] != "ctl"
-        good = Content.of(data).asked is not None
+        good = job and job.good(data)
         old = job.files.get(REQUESTS) if job else None
         if job and by_close:
             job.may_create(data)
@@ -169,10 +169,15 @@ class Walker(Walk):
         job.unsure = True
         self.refile(job, REQUESTS, old, prefix_of=data)
 
-    def ready(self):
-        """A name, mostly of a draft: rmdir NAME; mkdir NAME."""
+    def ready(self, composed=False):
+        """A name, mostly of a draft: rmdir NAME; mkdir NAME. A composed one: if it may be."""
         name, job = self.pick()
-        if self.rng.random() < 0.25 or (job and (self.held(job) or job.is_draft())):
+        stays = self.rng.random() < 0.25
+        other_kind = job and job.parts and not composed
+        if other_kind and job.in_flux():
+            raise Skip
+        if not (other_kind and job.is_draft()) and (
+                stays or (job and (self.held(job) or job.is_draft()))):
             return name, job
         if job:
             self.remove_dir(name, job)
@@ -264,7 +269,7 @@ class Walker(Walk):
     def op_empty(self):
         """: > requests.jsonl"""
         name, job = self.pick()
-        if not job or self.held(job) or not job.is_draft() or job.in_flux():
+        if not job or self.held(job) or not job.is_draft() or job.in_flux() or job.parts:
             return
         old = job.files.get(REQUESTS)
         r = self.do(deeds.write, self.path(name, REQUESTS), b"")
@@ -333,7 +338,7 @@ class Walker(Walk):
                 job.unsure = True
         elif r.err == "OK" or by_close:
             if by_close:
-                self.submitted(job, r, Content.of(data).asked is not None)
+                self.submitted(job, r, job.good(data))
             self.put(job, REQUESTS, data)
         else:
             raise Broken("a close that submits nothing: %s" % r.err)
@@ -442,12 +447,12 @@ class Walker(Walk):
         if not data_may_go:
             self.expect(r, "EPERM", "EBUSY")
             return
-        flux = job.in_flux() or source.in_flux()
+        flux, good = job.in_flux() or source.in_flux(), job.good(data)
         if r.err in ("EPERM", "EBUSY") and flux:
             return
         if r.err == "EBUSY" and source is not job and not source.is_draft():
             return
-        self.submitted(job, r, Content.of(data).asked is not None)
+        self.submitted(job, r, good)
         if r.err == "OK":
             del source.files[file]
             job.files[REQUESTS] = data
@@ -471,25 +476,28 @@ class Walker(Walk):
 
     def lay(self, name, job):
         """Requests in a draft that no close submits: by appending."""
-        if not job or self.held(job) or not job.is_draft() or job.in_flux():
+        if not job or self.held(job) or not job.is_draft() or job.in_flux() or job.parts:
             return
-        old, data = job.files.get(REQUESTS), make_content(self.rng, self.serial)
-        if old:
-            return
+        data = make_content(self.rng, self.serial)
+        if not job.files.get(REQUESTS):
+            self.lay_bytes(name, job, data)
+
+    def lay_bytes(self, name, job, data):
+        old = job.files.get(REQUESTS)
         r = self.do(deeds.write, self.path(name, REQUESTS), data, 1,
                     os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.expect(r, "OK")
         self.refile(job, REQUESTS, data, old, prefix_of=data if r.broke else None)
 
     def op_submit(self):
-        name, job = self.ready()
+        name, job = self.ready(composed=True)
         self.lay(name, job)
         self.submit_by_ctl(name, job)
 
     def submit_by_ctl(self, name, job, **how):
         if job and job.is_draft() or job and job.in_flux():
-            if REQUESTS in job.files and not self.held(job):
-                job.may_create(job.files[REQUESTS])
+            if not self.held(job):
+                job.may_create()
         r = self.do(deeds.ctl, self.path(name), "submit", **how)
         if not job:
             self.expect(r, "ENOENT", *(("EBUSY",) if name in self.extras else ()))
@@ -501,17 +509,19 @@ class Walker(Walk):
             pass
         else:
             self.submitted(job, r, job.good())
+            job.shown = True if r.err == "OK" else None
 
     def op_race(self):
         """Several programs at the same job at the same time."""
-        name, job = self.ready()
+        name, job = self.ready(composed=True)
         with_rmdir = self.rng.random() < 0.3
         self.lay(name, job)
         if not job or self.holder or job.in_flux():
             return
         before = job.state
-        if job.is_draft() and REQUESTS in job.files:
-            job.may_create(job.files[REQUESTS])
+        if job.is_draft():
+            job.may_create()
+        job.shown = None
         children = [Child(deeds.ctl, self.path(name), "submit") for _ in range(3)]
         if with_rmdir:
             children.append(Child(deeds.rmdir, self.path(name)))
@@ -521,7 +531,7 @@ class Walker(Walk):
             self.revive()
         job.unsure = True
         ok = any(r.err == "OK" for r in results[:3])
-        if ok and not (before in DRAFT and job.good()):
+        if ok and not (before in DRAFT and job.good() is not False):
             raise Broken("submitted what cannot be")
         gone = with_rmdir and name not in self.tree_now()
         if with_rmdir and results[3].err == "OK" and not gone:
@@ -533,8 +543,11 @@ class Walker(Walk):
             self.past.append(self.jobs.pop(name))
 
     def op_check(self):
-        name, job = self.ready()
+        name, job = self.ready(composed=True)
         self.lay(name, job)
+        self.check_by_ctl(name, job)
+
+    def check_by_ctl(self, name, job):
         r = self.do(deeds.ctl, self.path(name), "check")
         if not job:
             self.expect(r, "ENOENT", *(("EBUSY",) if name in self.extras else ()))
@@ -542,7 +555,9 @@ class Walker(Walk):
             self.expect(r, "EBUSY")
         else:
             also = ("EBUSY",) if job.in_flux() or self.held(job) else ()
-            self.expect(r, "OK" if job.good() else "EBADMSG", *also)
+            allowed = {True: ("OK",), False: ("EBADMSG",), None: ("OK", "EBADMSG")}
+            self.expect(r, *allowed[job.good()], *also, *self.errors())
+            job.shown = True if r.err == "OK" and not job.in_flux() else None
 
     def op_resubmit(self):
         name, job = self.pick()
@@ -641,6 +656,7 @@ class Walker(Walk):
         if job.results is not None and r.err == "OK" and r.value != job.results:
             raise Broken("results.jsonl reads differently")
         if r.err == "OK":
+            self.settle_parts()
             job.content().check_results(r.value, state == "JOB_STATE_SUCCEEDED" and not job.cancelled)
             job.results = r.value
         elif job.results is None and (state != "JOB_STATE_SUCCEEDED" or job.forgotten):
@@ -743,6 +759,7 @@ class Walker(Walk):
             self.do(deeds.listing, self.mount.path)
             table, jobs = self.observe()
             self.settle_inline()
+            self.settle_parts()
             why = self.unrest(table, jobs)
             if not why:
                 break
@@ -754,6 +771,12 @@ class Walker(Walk):
         for job in list(self.jobs.values()):
             if job.state in ENDED and self.do(deeds.read, self.path(job.name, "wait")).err == "OK":
                 self.results_of(job, job.state)
+
+    def settle_parts(self):
+        raise NotImplementedError
+
+    def check_composed(self, job, data):
+        raise NotImplementedError
 
     def settle_inline(self):
         """What went inline and was lost is a person's to settle: so they do."""
@@ -797,8 +820,11 @@ class Walker(Walk):
         self.expect(r, "OK")
         for name, job in self.jobs.items():
             files = {n: d for n, d in r.value[name].items() if n != "id"}
-            if files != job.files:
-                raise Broken("files of %s: %s; expected: %s" % (name, brief(files), brief(job.files)))
+            if REQUESTS not in job.files:
+                self.check_composed(job, files.pop(REQUESTS, None))
+            want = dict(job.files, **job.parts)
+            if files != want:
+                raise Broken("files of %s: %s; expected: %s" % (name, brief(files), brief(want)))
             if is_sent(job.state) and r.value[name]["id"].decode().strip() not in job.ids:
                 raise Broken("%s has another job's id" % name)
 
