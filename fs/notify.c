@@ -98,8 +98,8 @@ void notify_now(struct mount *m, fuse_ino_t ino)
 
 /* Of what is made once and never changes the kernel believes nothing before it is there
  * (node_is_settled), so there is nothing to announce. Nor may there be: an answer to
- * GETATTR that an announcement overtakes is thrown away by the kernel, and who reads pages
- * then reads to the end of the size from before, which was 0. */
+ * GETATTR that an announcement overtakes is thrown away by the kernel, and who reads
+ * pages then reads to the end of the size from before, which was 0. */
 static bool is_announced(const struct vfile *row)
 {
 	return row->how != HOW_RESULTS && row->how != HOW_ANSWERS;
