@@ -17,7 +17,7 @@ static const char *name_fault(const char *name)
 	const char *part = name;
 
 	if (!*name)
-		return "the name is empty";
+		return "the name in file_uri is empty";
 	if (strlen(name) >= PATH_MAX)
 		return "the name is too long";
 	for (;;) {

@@ -145,11 +145,11 @@ static int take_file(struct gather *g, struct gb_file *f)
 		return err;
 	if ((input || part) && f->tainted)
 		err = note(&g->incomplete, &g->n_incomplete, path);
-	if (!err && input)
+	if (!err && input && !f->tainted)
 		err = add_input(g, f, path);
 	else if (!err && part)
 		err = take_part(g, f);
-	else if (!err && !f->parent && is_unknown(f))
+	else if (!err && !input && !f->parent && is_unknown(f))
 		err = note(&g->unknown, &g->n_unknown, path);
 	return err;
 }
@@ -211,7 +211,7 @@ static void check_draft(struct gather *g)
 	if (g->lines && g->n)
 		composed_complain(g->c, "inputs.txt",
 			"there are files below inputs/, too: keep one of them");
-	else if (!g->lines && !g->n)
+	else if (!g->lines && !g->n && !g->n_incomplete)
 		composed_complain(g->c, "inputs/",
 			"is empty: copy the files into it that are asked about, one request each");
 }
@@ -373,7 +373,10 @@ int gather_run(struct task *t)
 		drop_tmp(t->job);
 	else
 		err = announce(&g, t);
-	if (err == -EFBIG || err == -ENOSPC)
+	if (err == -EFBIG)
+		local_error(t->job, err, "The requests made of this draft are too large.",
+			"At most 2 GB fit in one job: divide the inputs over several drafts.", NULL);
+	else if (err == -ENOSPC)
 		submit_tell(t->job, err, NULL);
 	else if (err == -ELIBACC)
 		local_error(t->job, -EIO, "The types of the inputs cannot be told: this machine has no magic database.",

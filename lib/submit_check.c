@@ -16,8 +16,12 @@
 int submission_refuse(struct submission *s, int err, const char *text)
 {
 	files_decided(s->t->file);
-	if (err == -EFBIG)
+	if (err == -EFBIG && s->report.too_big)
 		submit_tell(s->job, err, text);
+	else if (err == -EFBIG)
+		local_error(s->job, err, "A file that is asked about is too large.",
+			"Nothing was sent. Make it smaller, or cut it in pieces, then: echo submit > ctl",
+			text);
 	else if (s->t->from)
 		local_error(s->job, err,
 			"The new requests.jsonl cannot be sent: it is kept as " GB_REJECTED ".",

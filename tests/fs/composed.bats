@@ -196,6 +196,24 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 	echo check >"$J/ctl"
 }
 
+@test "what is wrong with an input is said once, and what it is" {
+	sh -c 'exec >"$1"; printf "\0\1\2"; kill -9 $$' - "$I/half" || true
+	refused "inputs/half: is incomplete"
+	same 1 "$(grep -c inputs/ "$J/error")"
+	rm "$I/half"
+	head -c 1100000 /dev/zero | tr '\0' x >"$I/long.txt"
+	refused "inputs/long.txt: is longer than 1 MiB"
+	echo 'What is it?' >"$J/prompt.txt"
+	truncate -s 2200000000 "$I/film"
+	printf '\0\0\0\x18ftypmp42\0\0\0\0mp42isom' | dd of="$I/film" conv=notrunc status=none
+	same EFBIG "$(errno_of_ctl a submit)"
+	contains "$(cat "$J/error")" "A file that is asked about is too large."
+	contains "$(cat "$J/error")" "inputs/film: it is larger than the 2 GB"
+	rm "$I/film"
+	echo submit >"$J/ctl"
+	succeeded a
+}
+
 @test "defaults.json: fields where the API does not take them" {
 	echo x >"$I/x"
 	while IFS='|' read -r json want; do
