@@ -236,6 +236,7 @@ static struct gb_client *client_new(const struct gb_options *o)
 	pthread_cond_init(&c->poke, NULL);
 	waitq_init(&c->list_q);
 	waitq_init(&c->models_q);
+	table_init(c);
 	c->work = work_new();
 	c->follows = follows_new(c->work);
 	return c;
@@ -298,12 +299,8 @@ fail:
 /* Lock held. Everybody who waits for job. */
 static void collect_job(struct gb_job *job, struct gb_waitq *to)
 {
-	struct gb_waitq *qs[] = {job->refreshers, job->enders, job->homers,
-		job->indexers, job->sealers};
-
-	for (size_t i = 0; i < ARRAY_SIZE(qs); i++)
-		if (qs[i])
-			waitq_move(qs[i], to);
+	for (int i = 0; job->queues && i < JOB_QUEUES; i++)
+		waitq_move(&job->queues[i], to);
 }
 
 /* Lock held. Creates that have left get a moment for their answer. */

@@ -42,6 +42,7 @@
 #include "record.h"
 #include "results.h"
 #include "store.h"
+#include "strindex.h"
 #include "waiter.h"
 #include "work.h"
 
@@ -88,6 +89,16 @@ struct local {
 	_Atomic int64_t uploaded;
 };
 
+/* Who waits for something of a job. */
+enum job_queue {
+	QUEUE_REFRESHERS, /* its state, as it is now */
+	QUEUE_ENDERS,     /* its end */
+	QUEUE_HOMERS,     /* its results at home */
+	QUEUE_INDEXERS,   /* the index of its answers */
+	QUEUE_SEALERS,    /* its results being safe */
+	JOB_QUEUES
+};
+
 /* What is kept of every job. Small: there may be 100,000. */
 struct gb_job {
 	struct gb_client *c;
@@ -112,8 +123,7 @@ struct gb_job {
 	uint64_t seq;            /* of the call that told it */
 	uint64_t listed_seq;     /* of the newest list that had it */
 	double next_look;        /* poller: while somebody waits */
-	struct gb_waitq *refreshers, *enders, *homers; /* made when first needed */
-	struct gb_waitq *indexers, *sealers;
+	struct gb_waitq *queues; /* JOB_QUEUES of them, made when one is first needed */
 	struct answers *answers; /* the index of what came back, once it is loaded */
 	unsigned handles;        /* gb_results_open without close */
 	uint8_t state;           /* enum api_state */
@@ -152,8 +162,9 @@ struct gb_client {
 	pthread_mutex_t lock;
 	struct gb_job **slots;   /* all below: lock */
 	uint32_t n_slots, cap_slots;
-	void *by_name, *by_id;   /* tsearch trees */
+	struct strindex by_name, by_id; /* of slots */
 	void *interned;
+	size_t met_bytes;        /* of jobs that others made, about */
 	uint64_t seq;            /* counts API calls begun */
 	bool stopping;
 	struct task *tasks;      /* all that are queued or run */
@@ -224,6 +235,7 @@ const char *job_label(struct gb_job *job);
 void job_changed(struct gb_job *job, unsigned what);
 /* 0 or an errno: waiting is over; -EINPROGRESS: go on. */
 int job_wait_verdict(struct gb_job *job);
+void table_init(struct gb_client *c);
 void table_free(struct gb_client *c);
 
 static inline enum phase job_phase(const struct gb_job *job)
@@ -266,12 +278,16 @@ void learn_gone(struct gb_job *job);
 /* Ask the API for a job and take what it tells, a 404 included. Blocks. 0 or err's. */
 int learn_look(struct gb_job *job, struct canceller *cancel, struct api_error *err);
 uint64_t learn_seq(struct gb_client *c);
+/* Lock held: there are so many jobs of others that no more are believed in. */
+bool learn_full(const struct gb_client *c);
 /* At start: what CACHE/known and job.json hold. */
 void learn_known(struct gb_client *c);
 void learn_local_json(struct gb_job *job);
 
 /* client.lock held: a queue that is made when first needed; NULL without memory. */
-struct gb_waitq *queue_of(struct gb_waitq **q);
+struct gb_waitq *queue_of(struct gb_job *job, enum job_queue kind);
+/* The same, NULL while nobody has waited for anything. */
+struct gb_waitq *queue_if(struct gb_job *job, enum job_queue kind);
 
 /* ---- poll.c ---------------------------------------------------------------------- */
 

@@ -231,9 +231,9 @@ static void seal_over(struct gb_job *job, int err)
 	waitq_init(&over);
 	client_lock(job->c);
 	job->seals--;
-	if (job->sealers)
-		waitq_move(job->sealers, &over);
-	bool start = job->homers && waitq_count(job->homers) && start_fetching(job);
+	if (queue_if(job, QUEUE_SEALERS))
+		waitq_move(queue_if(job, QUEUE_SEALERS), &over);
+	bool start = queue_if(job, QUEUE_HOMERS) && waitq_count(queue_if(job, QUEUE_HOMERS)) && start_fetching(job);
 	client_unlock(job->c);
 	waitq_call(&over, err == -EAGAIN ? 0 : err);
 	if (start)
@@ -276,7 +276,7 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 	bool safe = home_safe(job);
 	bool whole = !job->fetching && job_output(job) == GB_OUTPUT_HOME;
 	if (!safe && whole) {
-		err = queue_of(&job->sealers) ? waitq_add(job->sealers, w, 0, 0) : -ENOMEM;
+		err = queue_of(job, QUEUE_SEALERS) ? waitq_add(queue_if(job, QUEUE_SEALERS), w, 0, 0) : -ENOMEM;
 		start = err == -EINPROGRESS && !job->seals;
 		job->seals += start;
 	}
@@ -446,8 +446,8 @@ static void fetch_over(struct gb_job *job, int err)
 	job->fetching = false;
 	job->fetch_failed = err != 0;
 	job->c->fetches_running--;
-	if (job->homers)
-		waitq_move(job->homers, &over);
+	if (queue_if(job, QUEUE_HOMERS))
+		waitq_move(queue_if(job, QUEUE_HOMERS), &over);
 	client_unlock(job->c);
 	results_rest(job);
 	waitq_call(&over, err == -ECANCELED ? -EINTR : err);
@@ -506,10 +506,10 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 		err = -ENODATA;
 	else if (c->o.offline && o != GB_OUTPUT_HOME)
 		err = -EHOSTUNREACH;
-	else if (!queue_of(&job->homers))
+	else if (!queue_of(job, QUEUE_HOMERS))
 		err = -ENOMEM;
 	else {
-		err = waitq_add(job->homers, w, 0, 0);
+		err = waitq_add(queue_if(job, QUEUE_HOMERS), w, 0, 0);
 		start = start_fetching(job);
 	}
 	client_unlock(c);

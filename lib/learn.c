@@ -15,6 +15,10 @@ enum { GIVE_UP_AFTER = 3600 };
 /* A log of known jobs this large is looked through for what is old. */
 enum { KNOWN_TIDY = 1 << 20 };
 
+/* Bytes of memory for jobs that others made: some 110,000. A server that never comes to an
+ * end must not fill the memory. */
+#define MET_MAX ((size_t)46 << 20)
+
 uint64_t learn_seq(struct gb_client *c)
 {
 	client_lock(c);
@@ -28,14 +32,29 @@ static const char *tail_of(const char *id)
 	return id + strlen("batches/");
 }
 
+bool learn_full(const struct gb_client *c)
+{
+	return c->met_bytes >= MET_MAX;
+}
+
+/* What a job costs, about: with its strings, cells of indexes, heads of allocations. */
+static size_t cost_of(const struct api_batch *b)
+{
+	size_t name = b->display ? strlen(b->display) : 0;
+
+	return sizeof(struct gb_job) + 96 + strlen(b->id) + (name < NAME_SIZE ? name : NAME_SIZE) +
+	       (b->output_file ? strlen(b->output_file) : 0);
+}
+
 /* Lock held. A job that this state directory has not met: it gets a name for good. */
 static struct gb_job *meet(struct gb_client *c, const struct api_batch *b)
 {
 	char name[NAME_SIZE];
-	struct gb_job *job = job_new(c);
+	struct gb_job *job = learn_full(c) ? NULL : job_new(c);
 
 	if (!job || job_set_id(job, b->id))
 		return NULL;
+	c->met_bytes += cost_of(b);
 	name_encode(b->display ? b->display : "", tail_of(b->id), name);
 	if (job_set_name(job, name, tail_of(b->id)))
 		return NULL;

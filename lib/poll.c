@@ -20,7 +20,6 @@ enum {
 	FIRST_WAIT = 10,     /* seconds the first listing waits at most */
 	LIST_WAIT = 5,       /* seconds mkdir waits for a list */
 	MAX_EMPTY_PAGES = 100,
-	MAX_NEW_JOBS = 75000, /* that one round believes in: the next goes on */
 	MAX_CHECKS = 20,     /* jobs missing from a whole list looked at in a round */
 };
 
@@ -49,8 +48,10 @@ void poll_watch(struct gb_job *job)
 	job->c->watched = job;
 }
 
-static bool waits(struct gb_waitq *q)
+static bool waits(struct gb_job *job, enum job_queue kind)
 {
+	struct gb_waitq *q = queue_if(job, kind);
+
 	return q && waitq_count(q) > 0;
 }
 
@@ -75,8 +76,8 @@ int gb_job_refresh(struct gb_job *job, struct gb_waiter *w)
 	client_lock(c);
 	if (c->stopping)
 		err = -EINTR;
-	else if (!nothing_to_ask(job) && queue_of(&job->refreshers)) {
-		err = waitq_add(job->refreshers, w, 0, 0);
+	else if (!nothing_to_ask(job) && queue_of(job, QUEUE_REFRESHERS)) {
+		err = waitq_add(queue_if(job, QUEUE_REFRESHERS), w, 0, 0);
 		job->wanted = true;
 		poll_watch(job);
 		poll_poke(c);
@@ -93,14 +94,14 @@ int gb_job_wait(struct gb_job *job, struct gb_waiter *w)
 	client_lock(c);
 	err = c->stopping ? -EINTR : job_wait_verdict(job);
 	if (err == -EINPROGRESS) {
-		if (!queue_of(&job->enders)) {
+		if (!queue_of(job, QUEUE_ENDERS)) {
 			err = -ENOMEM;
 			goto out;
 		}
 		/* The first who waits wants to know soon. */
-		if (!waits(job->enders) && !fresh(job))
+		if (!waits(job, QUEUE_ENDERS) && !fresh(job))
 			job->next_look = 0;
-		waitq_add(job->enders, w, 0, 0);
+		waitq_add(queue_if(job, QUEUE_ENDERS), w, 0, 0);
 		poll_watch(job);
 		poll_poke(c);
 	}
@@ -168,8 +169,8 @@ static double look_interval(const struct gb_job *job)
 /* Lock held. Does the poller still have a reason to look at job? */
 static bool interesting(struct gb_job *job)
 {
-	return job->wanted || job->solo || waits(job->enders) || waits(job->refreshers) ||
-	       job_own_unfinished(job);
+	return job->wanted || job->solo || waits(job, QUEUE_ENDERS) ||
+	       waits(job, QUEUE_REFRESHERS) || job_own_unfinished(job);
 }
 
 static void prune(struct gb_client *c)
@@ -201,7 +202,7 @@ static void consider(struct plan *p, struct gb_job *job, double now, unsigned *d
 
 	if (!job->id)
 		return;
-	if (waits(job->enders)) {
+	if (waits(job, QUEUE_ENDERS)) {
 		look |= at <= now;
 		sooner(&p->until, at);
 	}
@@ -293,8 +294,8 @@ static void refreshed(struct gb_job *job, int err)
 	client_lock(job->c);
 	job->wanted = job->solo = false;
 	job->next_look = util_now() + look_interval(job);
-	if (job->refreshers)
-		waitq_move(job->refreshers, &now);
+	if (queue_if(job, QUEUE_REFRESHERS))
+		waitq_move(queue_if(job, QUEUE_REFRESHERS), &now);
 	client_unlock(job->c);
 	if (err == -EHOSTUNREACH || err == -ENOENT || err == -ECANCELED)
 		err = 0;
@@ -377,7 +378,7 @@ struct round {
 	bool whole;
 	bool news;
 	unsigned empty;
-	size_t new_jobs;
+	bool full;
 };
 
 /* Returns whether the next page may hold something we want to know. */
@@ -393,9 +394,9 @@ static bool take_page(struct round *r, const struct api_batch_page *p)
 		struct gb_job *old = job_find_id(r->c, b->id);
 		bool known = old && old->closed && old->in_tree;
 		again += old && old->listed_seq == r->seq;
+		r->full = learn_full(r->c);
 		client_unlock(r->c);
 		r->news |= !known;
-		r->new_jobs += !old;
 		struct gb_job *job = learn_batch(r->c, b, r->seq, true);
 		if (!job)
 			ask_whose(r->c, b);
@@ -405,8 +406,9 @@ static bool take_page(struct round *r, const struct api_batch_page *p)
 	/* A server that pages in circles. */
 	if ((p->n && again == p->n) || r->empty > MAX_EMPTY_PAGES)
 		return false;
-	if (r->new_jobs > MAX_NEW_JOBS) {
-		client_log(r->c, LOG_WARNING, "the list of jobs does not end: not read on");
+	if (r->full) {
+		client_log(r->c, LOG_WARNING,
+			"the list of jobs does not end: not read on, and new ones are not shown");
 		return false;
 	}
 	return r->whole || r->news || p->n == 0;

@@ -30,30 +30,41 @@ const char *client_intern(struct gb_client *c, const char *text)
 
 /* ---- indexes ------------------------------------------------------------------- */
 
-static int cmp_name(const void *a, const void *b)
+static const char *name_of(void *arg, uint32_t slot)
 {
-	return strcmp(((const struct gb_job *)a)->name, ((const struct gb_job *)b)->name);
+	struct gb_client *c = arg;
+
+	return c->slots[slot]->name;
 }
 
-static int cmp_id(const void *a, const void *b)
+static const char *id_of(void *arg, uint32_t slot)
 {
-	return strcmp(((const struct gb_job *)a)->id, ((const struct gb_job *)b)->id);
+	struct gb_client *c = arg;
+
+	return c->slots[slot]->id;
+}
+
+void table_init(struct gb_client *c)
+{
+	strindex_init(&c->by_name, name_of, c);
+	strindex_init(&c->by_id, id_of, c);
+}
+
+static struct gb_job *find(struct gb_client *c, const struct strindex *ix, const char *text)
+{
+	uint32_t slot;
+
+	return strindex_find(ix, text, &slot) ? c->slots[slot] : NULL;
 }
 
 struct gb_job *job_find_name(struct gb_client *c, const char *name)
 {
-	struct gb_job probe = {.name = (char *)name};
-	struct gb_job **found = tfind(&probe, &c->by_name, cmp_name);
-
-	return found ? *found : NULL;
+	return find(c, &c->by_name, name);
 }
 
 struct gb_job *job_find_id(struct gb_client *c, const char *id)
 {
-	struct gb_job probe = {.id = (char *)id};
-	struct gb_job **found = tfind(&probe, &c->by_id, cmp_id);
-
-	return found ? *found : NULL;
+	return find(c, &c->by_id, id);
 }
 
 struct gb_job *job_new(struct gb_client *c)
@@ -92,7 +103,7 @@ int job_set_id(struct gb_job *job, const char *id)
 	job->id = strdup(id);
 	if (!job->id)
 		return -ENOMEM;
-	if (!tsearch(job, &job->c->by_id, cmp_id)) {
+	if (strindex_add(&job->c->by_id, job->slot)) {
 		free(job->id);
 		job->id = NULL;
 		return -ENOMEM;
@@ -132,8 +143,7 @@ void job_forget_name(struct gb_job *job)
 {
 	if (!job->name)
 		return;
-	if (job_find_name(job->c, job->name) == job)
-		tdelete(job, &job->c->by_name, cmp_name);
+	strindex_remove(&job->c->by_name, job->slot);
 	retire(job, &job->name);
 }
 
@@ -158,12 +168,12 @@ int job_set_name(struct gb_job *job, const char *name, const char *tail)
 		return -ENOMEM;
 	job_forget_name(job);
 	job->name = copy;
-	return tsearch(job, &job->c->by_name, cmp_name) ? 0 : -ENOMEM;
+	return strindex_add(&job->c->by_name, job->slot);
 }
 
 void job_drop_twin(struct gb_job *twin)
 {
-	tdelete(twin, &twin->c->by_id, cmp_id);
+	strindex_remove(&twin->c->by_id, twin->slot);
 	retire(twin, &twin->id);
 	twin->in_tree = false;
 	job_forget_name(twin);
@@ -177,27 +187,25 @@ struct gb_job *gb_job_ref(struct gb_job *job)
 	return job;
 }
 
-struct gb_waitq *queue_of(struct gb_waitq **q)
+/* All of a job's at once: few have any. */
+struct gb_waitq *queue_of(struct gb_job *job, enum job_queue kind)
 {
-	if (!*q && (*q = malloc(sizeof(**q))))
-		waitq_init(*q);
-	return *q;
+	if (!job->queues && (job->queues = calloc(JOB_QUEUES, sizeof(*job->queues))))
+		for (int i = 0; i < JOB_QUEUES; i++)
+			waitq_init(&job->queues[i]);
+	return job->queues ? &job->queues[kind] : NULL;
 }
 
-static void free_queue(struct gb_waitq *q)
+struct gb_waitq *queue_if(struct gb_job *job, enum job_queue kind)
 {
-	if (q)
-		waitq_destroy(q);
-	free(q);
+	return job->queues ? &job->queues[kind] : NULL;
 }
 
 static void job_free(struct gb_job *job)
 {
-	free_queue(job->refreshers);
-	free_queue(job->enders);
-	free_queue(job->homers);
-	free_queue(job->indexers);
-	free_queue(job->sealers);
+	for (int i = 0; job->queues && i < JOB_QUEUES; i++)
+		waitq_destroy(&job->queues[i]);
+	free(job->queues);
 	answers_unref(job->answers);
 	results_unref(job->results); /* lives in the local directory */
 	local_free(job->local);
@@ -216,17 +224,10 @@ void gb_job_unref(struct gb_job *job)
 
 void table_free(struct gb_client *c)
 {
-	for (uint32_t i = 0; i < c->n_slots; i++) {
-		struct gb_job *job = c->slots[i];
-
-		if (!job)
-			continue;
-		if (job->name && job_find_name(c, job->name) == job)
-			tdelete(job, &c->by_name, cmp_name);
-		if (job->id && job_find_id(c, job->id) == job)
-			tdelete(job, &c->by_id, cmp_id);
-		gb_job_unref(job);
-	}
+	strindex_clear(&c->by_name);
+	strindex_clear(&c->by_id);
+	for (uint32_t i = 0; i < c->n_slots; i++)
+		gb_job_unref(c->slots[i]);
 	free(c->slots);
 	tdestroy(c->interned, free);
 }
@@ -332,8 +333,8 @@ void job_changed(struct gb_job *job, unsigned what)
 
 	waitq_init(&over);
 	client_lock(c);
-	if (job->enders && (verdict = job_wait_verdict(job)) != -EINPROGRESS)
-		waitq_move(job->enders, &over);
+	if (queue_if(job, QUEUE_ENDERS) && (verdict = job_wait_verdict(job)) != -EINPROGRESS)
+		waitq_move(queue_if(job, QUEUE_ENDERS), &over);
 	client_unlock(c);
 	waitq_call(&over, verdict);
 	if (c->o.changed && what)

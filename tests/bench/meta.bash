@@ -30,7 +30,7 @@ meta_open() {
 meta_jobs() { # N
 	local n=$1 tree=$shm/tree i
 	start_emulator
-	inject "{\"displayName\": \"job\", \"count\": $n, \"output\": false}"
+	inject "{\"displayName\": \"job\", \"count\": $n, \"output\": true}"
 	make_tree "$n" "$tree"
 	emu POST /emu/stats/reset >/dev/null
 	unmount_jobs
