@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "placement.h"
 #include "util.h"
 
 /* Small enough to stay in the processor's cache between the read and the look. */
 #define BUFFER_SIZE (256 << 10)
 
 /* Where in the object something stands, and what a member is. */
-enum place {
+enum {
 	OTHER,
 	RESULT,  /* the line's object */
 	REQUEST_LINE,
@@ -52,42 +53,41 @@ enum want { NOTHING, STRING, SCALAR };
 
 static const struct rule {
 	uint8_t parent;
-	const char *name, *snake;
+	const char *name; /* in lowerCamel; snake_case is taken, too */
 	uint8_t member, want;
 } rules[] = {
-	{RESULT, "key", NULL, KEY, STRING},
-	{RESULT, "response", NULL, RESPONSE, NOTHING},
-	{RESULT, "error", NULL, FAILURE, NOTHING},
-	{RESULT, "status", NULL, FAILURE, NOTHING},
-	{RESPONSE, "candidates", NULL, CANDIDATES, NOTHING},
-	{RESPONSE, "promptFeedback", "prompt_feedback", FEEDBACK, NOTHING},
-	{RESPONSE, "usageMetadata", "usage_metadata", USAGE, NOTHING},
-	{RESPONSE, "embedding", NULL, EMBEDDING, NOTHING},
-	{RESPONSE, "tokenCount", "token_count", EMBEDDING_COUNT, SCALAR},
-	{CANDIDATE, "content", NULL, CONTENT, NOTHING},
-	{CANDIDATE, "finishReason", "finish_reason", FINISH, STRING},
-	{CONTENT, "parts", NULL, PARTS, NOTHING},
-	{PART, "text", NULL, PART_TEXT, STRING},
-	{PART, "thought", NULL, THOUGHT, SCALAR},
-	{PART, "thoughtSignature", "thought_signature", HARMLESS, NOTHING},
-	{PART, "inlineData", "inline_data", INLINE_DATA, NOTHING},
-	{INLINE_DATA, "mimeType", "mime_type", MIME, STRING},
-	{INLINE_DATA, "data", NULL, DATA, STRING},
-	{FEEDBACK, "blockReason", "block_reason", BLOCK, STRING},
-	{USAGE, "promptTokenCount", "prompt_token_count", COUNT_PROMPT, SCALAR},
-	{USAGE, "candidatesTokenCount", "candidates_token_count", COUNT_CANDIDATES, SCALAR},
-	{USAGE, "thoughtsTokenCount", "thoughts_token_count", COUNT_THOUGHTS, SCALAR},
-	{USAGE, "cachedContentTokenCount", "cached_content_token_count", COUNT_CACHED,
-		SCALAR},
-	{USAGE, "totalTokenCount", "total_token_count", COUNT_TOTAL, SCALAR},
-	{FAILURE, "code", NULL, CODE, SCALAR},
-	{FAILURE, "message", NULL, MESSAGE, STRING},
-	{FAILURE, "status", NULL, STATUS, STRING},
-	{REQUEST_LINE, "key", NULL, KEY, STRING},
-	{REQUEST_LINE, "request", NULL, REQUEST, NOTHING},
-	{REQUEST_LINE, "generationConfig", "generation_config", CONFIG, NOTHING},
-	{REQUEST, "generationConfig", "generation_config", CONFIG, NOTHING},
-	{CONFIG, "responseMimeType", "response_mime_type", REQUEST_MIME, STRING},
+	{RESULT, "key", KEY, STRING},
+	{RESULT, "response", RESPONSE, NOTHING},
+	{RESULT, "error", FAILURE, NOTHING},
+	{RESULT, "status", FAILURE, NOTHING},
+	{RESPONSE, "candidates", CANDIDATES, NOTHING},
+	{RESPONSE, "promptFeedback", FEEDBACK, NOTHING},
+	{RESPONSE, "usageMetadata", USAGE, NOTHING},
+	{RESPONSE, "embedding", EMBEDDING, NOTHING},
+	{RESPONSE, "tokenCount", EMBEDDING_COUNT, SCALAR},
+	{CANDIDATE, "content", CONTENT, NOTHING},
+	{CANDIDATE, "finishReason", FINISH, STRING},
+	{CONTENT, "parts", PARTS, NOTHING},
+	{PART, "text", PART_TEXT, STRING},
+	{PART, "thought", THOUGHT, SCALAR},
+	{PART, "thoughtSignature", HARMLESS, NOTHING},
+	{PART, "inlineData", INLINE_DATA, NOTHING},
+	{INLINE_DATA, "mimeType", MIME, STRING},
+	{INLINE_DATA, "data", DATA, STRING},
+	{FEEDBACK, "blockReason", BLOCK, STRING},
+	{USAGE, "promptTokenCount", COUNT_PROMPT, SCALAR},
+	{USAGE, "candidatesTokenCount", COUNT_CANDIDATES, SCALAR},
+	{USAGE, "thoughtsTokenCount", COUNT_THOUGHTS, SCALAR},
+	{USAGE, "cachedContentTokenCount", COUNT_CACHED, SCALAR},
+	{USAGE, "totalTokenCount", COUNT_TOTAL, SCALAR},
+	{FAILURE, "code", CODE, SCALAR},
+	{FAILURE, "message", MESSAGE, STRING},
+	{FAILURE, "status", STATUS, STRING},
+	{REQUEST_LINE, "key", KEY, STRING},
+	{REQUEST_LINE, "request", REQUEST, NOTHING},
+	{REQUEST_LINE, "generationConfig", CONFIG, NOTHING},
+	{REQUEST, "generationConfig", CONFIG, NOTHING},
+	{CONFIG, "responseMimeType", REQUEST_MIME, STRING},
 };
 
 void line_walk_init(struct line_walk *w, enum line_walk_of of, struct keyseed seed,
@@ -322,16 +322,11 @@ static void end_string(struct line_walk *w)
 
 /* ---- structure -------------------------------------------------------------------- */
 
-static bool is(const struct line_word *name, const char *text)
-{
-	return text && strcmp(name->text, text) == 0;
-}
-
 static const struct rule *rule_of(uint8_t parent, const struct line_word *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
 		if (rules[i].parent == parent &&
-			(is(name, rules[i].name) || is(name, rules[i].snake)))
+			placement_is(name->text, name->len, rules[i].name))
 			return &rules[i];
 	return NULL;
 }

@@ -206,9 +206,10 @@ static int add_attachment(struct composed *c, const char *key, int fd, bool smal
 		return 0;
 	}
 	if (!c->prompt && !c->has_system && !c->no_prompt++)
-		complain_input(c, key, mime_is_text(mime)
-			? "is longer than 1 MiB, so it is sent as a file: say in prompt.txt what is asked of it"
-			: "is no text: say in prompt.txt what is asked of it");
+		complain_input(c, key,
+			mime_is_text(mime) ? "is longer than 1 MiB, so it is sent as a file: "
+					     "say in prompt.txt what is asked of it"
+					   : "is no text: say in prompt.txt what is asked of it");
 	err = put_head(c, key);
 	if (!err)
 		err = put_file_part(c, key, mime_is_text(mime) ? text_type(mime) : mime);

@@ -12,8 +12,9 @@
  * One function builds the headers of a request, from the origin it goes to: the
  * key is sent to the base's origin only. Redirects are followed by the engine, for
  * GET alone, at most 3, to https (from a plain base also to plain http on a loopback
- * address); the key is left out wherever the origin differs. Plain http is spoken to loopback addresses
- * only, never through a proxy, and the address connected to is checked.
+ * address); the key is left out wherever the origin differs. Plain http is spoken to
+ * loopback addresses only, never through a proxy, and the address connected to is
+ * checked.
  * TLS is verified, 1.2 or newer; SSL_CERT_FILE and CURL_CA_BUNDLE are honoured.
  *
  * libcurl repeats a request by itself when a reused connection turns out dead: a
@@ -68,9 +69,10 @@ enum http_sent {
 };
 
 struct http_reply {
-	int err;       /* 0: a whole reply came (error bodies may be cut); else -EHOSTUNREACH (no route, DNS, TLS,
-			  refused), -ETIMEDOUT, -EIO (broken off, garbage), -EPROTO (larger
-			  than the cap), -ECANCELED (aborted) */
+	int err;       /* 0: a whole reply came (error bodies may be cut); else
+			  -EHOSTUNREACH (no route, DNS, TLS, refused), -ETIMEDOUT, -EIO
+			  (broken off, garbage), -EPROTO (larger than the cap), -ECANCELED
+			  (aborted) */
 	bool untrusted; /* -EHOSTUNREACH, since the server's certificate is not good */
 	enum http_sent sent;
 	long status;   /* of the last response, 0: none */
@@ -145,9 +147,9 @@ struct canceller {
 #define CANCELLER_INIT {0}
 void canceller_set(struct engine *e, struct canceller *c);
 
-/* One try, no repetition. r->body is not copied. The caller frees reply with http_reply_clear. done and
- * arg of r are not used for the end; the other callbacks are, on the engine thread.
- * Returns reply->err. */
+/* One try, no repetition. r->body is not copied. The caller frees reply with
+ * http_reply_clear. done and arg of r are not used for the end; the other callbacks are,
+ * on the engine thread. Returns reply->err. */
 int engine_call(struct engine *e, const struct http_request *r, struct canceller *c,
 	struct http_reply *reply);
 void http_reply_clear(struct http_reply *reply);

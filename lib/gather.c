@@ -55,7 +55,8 @@ enum gather_kind gather_kind(struct gb_job *job)
 int gather_refuse_mixed(struct gb_job *job)
 {
 	local_error(job, -EBADMSG,
-		"This draft has requests.jsonl and files that requests are made of: they do not mix.",
+		"This draft has requests.jsonl and files that requests are made of: they do not "
+		"mix.",
 		"Nothing was sent. Remove requests.jsonl (or move it to a draft of its own), or "
 		"inputs/*, inputs.txt, prompt.txt, system.txt, schema.json and defaults.json.",
 		NULL);
@@ -204,10 +205,12 @@ static void check_draft(struct gather *g)
 {
 	for (size_t i = 0; i < g->n_incomplete; i++)
 		composed_complain(g->c, g->incomplete[i],
-			"is incomplete, its writer was killed or failed: write it again or remove it");
+			"is incomplete, its writer was killed or failed: write it again or "
+			"remove it");
 	for (size_t i = 0; i < g->n_unknown; i++)
 		composed_complain(g->c, g->unknown[i],
-			"is not part of a composed draft: remove it, or move it below inputs/ if it is an input");
+			"is not part of a composed draft: remove it, or move it below inputs/ "
+			"if it is an input");
 	if (g->lines && g->n)
 		composed_complain(g->c, "inputs.txt",
 			"there are files below inputs/, too: keep one of them");
@@ -375,12 +378,16 @@ int gather_run(struct task *t)
 		err = announce(&g, t);
 	if (err == -EFBIG)
 		local_error(t->job, err, "The requests made of this draft are too large.",
-			"At most 2 GB fit in one job: divide the inputs over several drafts.", NULL);
+			"At most 2 GB fit in one job: divide the inputs over several drafts.",
+			NULL);
 	else if (err == -ENOSPC)
 		submit_tell(t->job, err, NULL);
 	else if (err == -ELIBACC)
-		local_error(t->job, -EIO, "The types of the inputs cannot be told: this machine has no magic database.",
-			"Install libmagic's (on Debian: libmagic-mgc), then: echo submit > ctl", NULL);
+		local_error(t->job, -EIO,
+			"The types of the inputs cannot be told: this machine has no magic "
+			"database.",
+			"Install libmagic's (on Debian: libmagic-mgc), then: echo submit > ctl",
+			NULL);
 	if (err && err != -ECANCELED) {
 		local_save(t->job);
 		job_changed(t->job, GB_CHANGED_META | GB_CHANGED_FILES);

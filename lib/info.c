@@ -57,7 +57,8 @@ static bool has_error(struct gb_job *job)
 {
 	char name[256];
 
-	return mistaken(job, name) || (job->local && job->local->rec.error) || job->has_api_error || job->lost ||
+	return mistaken(job, name) || (job->local && job->local->rec.error) ||
+	       job->has_api_error || job->lost ||
 	       (job->gone && job->local && !job->closed);
 }
 
@@ -152,12 +153,16 @@ static char *api_error_text(struct gb_job *job, enum api_state state)
 	if (json)
 		api_batch_parse(json, strlen(json), &b);
 	if (state == API_STATE_EXPIRED)
-		text = util_format("The job ran out of its 48 hours before it was served (it may be charged).\n"
-				   "Send it again, in smaller parts if it is large: cp requests.jsonl to a new job.\n%s%s",
+		text = util_format(
+			"The job ran out of its 48 hours before it was served (it may be "
+			"charged).\n"
+			"Send it again, in smaller parts if it is large: cp requests.jsonl to a "
+			"new job.\n%s%s",
 			b.error_text ? b.error_text : "", b.error_text ? "\n" : "");
 	else
-		text = util_format("The API gave the job up (%s).\n"
-				   "Read its words, mend the requests, and send them in a new job.\n%s\n",
+		text = util_format(
+			"The API gave the job up (%s).\n"
+			"Read its words, mend the requests, and send them in a new job.\n%s\n",
 			errors_grpc_name(b.error_code), b.error_text ? b.error_text : "");
 	api_batch_clear(&b);
 	return text;
@@ -181,14 +186,17 @@ char *gb_job_error(struct gb_job *job)
 		return util_format("%s is scratch: nothing is sent.\n"
 				   "To submit it: mv it to requests.jsonl\n", name);
 	if (lost)
-		return strdup("The API does not have the output any more, and it is not here.\n"
-			      "If the key belongs to another project than the job, mount with the right one; "
-			      "else the requests must be sent again.\n");
+		return strdup(
+			"The API does not have the output any more, and it is not here.\n"
+			"If the key belongs to another project than the job, mount with the right "
+			"one; else the requests must be sent again.\n");
 	if (failed)
 		return api_error_text(job, state);
 	if (gone)
-		return strdup("The API does not know this job (any more), or it belongs to another key's project.\n"
-			      "What is on this machine stays until rmdir.\n");
+		return strdup(
+			"The API does not know this job (any more), or it belongs to another "
+			"key's project.\n"
+			"What is on this machine stays until rmdir.\n");
 	return NULL;
 }
 

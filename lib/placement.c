@@ -9,13 +9,14 @@ const char placement_no_object[] = "is no object: write {…}";
 const char placement_string[] =
 	"is a string: write {\"parts\": [{\"text\": \"…\"}]}";
 const char placement_beside[] =
-	"cannot be used together with a system instruction, tools or toolConfig: put those "
-	"into the cache";
+	"cannot be used together with a system instruction, tools or toolConfig: put "
+	"those into the cache";
 
 static const char wants_config[] =
 	"belongs into generationConfig: {\"generationConfig\": {…}}";
-static const char is_sdk[] = "is how Google's SDK says it, not the API: put its members "
-			     "into generationConfig, or beside it";
+static const char is_sdk[] =
+	"is how Google's SDK says it, not the API: put its members into generationConfig, or "
+	"beside it";
 static const char is_made[] = "is made of prompt.txt and the inputs: leave it out";
 static const char no_line[] = "does not belong here: defaults.json holds members of a "
 			      "request, such as generationConfig";
@@ -26,9 +27,10 @@ static const char wants_top[] = "belongs beside generationConfig, not into it";
 
 /* clang-format off */
 static const struct placement in_request[] = {
-	/* Most lines have these. */
+	/* Most lines have the first. */
 	ROW("generationConfig", CONFIG, NULL), ROW("systemInstruction", SYSTEM, NULL),
-	ROW("tools", TOOLS, NULL), ROW("toolConfig", TOOLS, NULL), ROW("cachedContent", CACHED, NULL),
+	ROW("tools", TOOLS, NULL), ROW("toolConfig", TOOLS, NULL),
+	ROW("cachedContent", CACHED, NULL),
 	ROW("config", MISPLACED, is_sdk),
 	ROW("systemInstructions", MISPLACED, misspelt),
 	ROW("temperature", MISPLACED, wants_config),

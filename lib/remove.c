@@ -351,8 +351,8 @@ undo:
 	set_removal(job, REMOVAL_NONE);
 	job->local->rec.removal_at = 0;
 	if (err.text)
-		local_error(job, ret, "The job was not deleted.", "It is still there; try rmdir again.",
-			err.text);
+		local_error(job, ret, "The job was not deleted.",
+			"It is still there; try rmdir again.", err.text);
 	local_save(job);
 	removal_leave(job, -1);
 	job_changed(job, GB_CHANGED_FILES);
@@ -496,8 +496,9 @@ void remove_ended(struct gb_job *job)
 
 	client_lock(c);
 	bool waits = job->local && job->local->rec.removal == REMOVAL_CANCELLED;
-	bool tidy = job->local && job->local->rec.own &&
-		    (job->local->rec.input_file || holds) && job->api_ended && !job->local->rec.removal && !c->o.readonly;
+	bool tidy = job->local && job->local->rec.own && job->api_ended &&
+		    (job->local->rec.input_file || holds) && !job->local->rec.removal &&
+		    !c->o.readonly;
 	client_unlock(c);
 	if (waits)
 		remove_later(job, 0);
@@ -525,7 +526,8 @@ static int cancel_run(struct task *t)
 	poll_poke(job->c);
 	client_unlock(job->c);
 	if (ret && job->local && err.text)
-		local_error(job, ret, "The API did not cancel the job.", "See its words:", err.text);
+		local_error(job, ret, "The API did not cancel the job.", "See its words:",
+			err.text);
 	api_error_clear(&err);
 	return ret == -ECANCELED ? -EINTR : ret;
 }

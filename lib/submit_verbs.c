@@ -12,7 +12,7 @@
 
 enum { QUEUE_RETRY = 180 /* seconds between tries of queued work */ };
 
-/* ---- verbs ----------------------------------------------------------------------------------- */
+/* ---- verbs ---------------------------------------------------------------------- */
 
 /* Lock held. */
 static int may_submit(struct gb_job *job)
@@ -22,6 +22,12 @@ static int may_submit(struct gb_job *job)
 	if (!job->local || !phase_is_draft(job->local->rec.phase) || job->local->task)
 		return -EBUSY;
 	return 0;
+}
+
+/* Lock held. */
+static int may_check(struct gb_job *job)
+{
+	return job->local && phase_is_draft(job->local->rec.phase) ? 0 : -EBUSY;
 }
 
 static int no_requests(struct gb_job *job)
@@ -45,28 +51,6 @@ static int not_offline(struct gb_job *job)
 	return -EHOSTUNREACH;
 }
 
-static int submit_file(struct gb_job *job, struct gb_file *f, struct gb_job *from,
-	struct gb_waiter *w)
-{
-	struct task fill = {.file = f, .from = from, .background = job->c->o.background};
-	int err = not_offline(job);
-
-	test_point("submit-chosen");
-	return err ? err
-		   : task_start(job, WORK_LONG, submit_run, true, true,
-			     &fill, w);
-}
-
-/* Who reads the parts reads all of them: none may change meanwhile. */
-static int start_composed(
-	struct gb_job *job, int (*run)(struct task *t), struct gb_waiter *w)
-{
-	struct task fill = {.gathers = true, .background = job->c->o.background};
-
-	test_point("submit-chosen");
-	return task_start(job, WORK_LONG, run, true, true, &fill, w);
-}
-
 static int refuse_mixed(struct gb_job *job)
 {
 	int err = gather_refuse_mixed(job);
@@ -85,40 +69,67 @@ static bool worth_submitting(struct gb_file *f)
 	       !gb_file_tainted(f);
 }
 
-int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w)
-{
-	struct gb_client *c = job->c;
+/* The two ways that a draft can be gone through. */
+struct way {
+	int (*may)(struct gb_job *job); /* lock held */
+	int (*requests)(struct task *t);
+	int (*composed)(struct task *t);
+	bool sends;
+};
 
-	client_lock(c);
-	int err = may_submit(job);
+static const struct way submitting = {may_submit, submit_run, submit_composed_run, true};
+static const struct way checking = {
+	may_check, submit_check_run, submit_check_composed_run, false};
+
+/* f is requests.jsonl, of job or to be moved to it; NULL: it is composed. Who reads the
+ * parts reads all of them: none may change meanwhile. */
+static int start(struct gb_job *job, const struct way *way, struct gb_file *f,
+	struct gb_job *from, struct gb_waiter *w)
+{
+	struct task fill = {.file = f, .from = from, .gathers = !f,
+		.background = way->sends && job->c->o.background};
+	int err = way->sends ? not_offline(job) : 0;
+
+	test_point("submit-chosen");
+	return err ? err
+		   : task_start(job, WORK_LONG, f ? way->requests : way->composed, true,
+			     true, &fill, w);
+}
+
+static int go(struct gb_job *job, const struct way *way, enum gb_by by,
+	struct gb_waiter *w)
+{
+	client_lock(job->c);
+	int err = way->may(job);
 	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
-	enum gather_kind kind = err || by == GB_BY_CLOSE ? GATHER_REQUESTS : gather_kind(job);
+	enum gather_kind kind =
+		err || by == GB_BY_CLOSE ? GATHER_REQUESTS : gather_kind(job);
 	if (f)
 		gb_file_ref(f);
-	client_unlock(c);
+	client_unlock(job->c);
 	if (err)
 		return err;
 	if (by == GB_BY_CLOSE && !worth_submitting(f))
 		goto out;
-	switch (kind) {
-	case GATHER_REQUESTS:
-		err = submit_file(job, f, NULL, w);
-		break;
-	case GATHER_COMPOSED:
-		err = not_offline(job);
-		if (!err)
-			err = start_composed(job, submit_composed_run, w);
-		break;
-	case GATHER_MIXED:
+	if (kind == GATHER_MIXED)
 		err = refuse_mixed(job);
-		break;
-	case GATHER_NOTHING:
+	else if (kind == GATHER_NOTHING)
 		err = no_requests(job);
-		break;
-	}
+	else
+		err = start(job, way, kind == GATHER_COMPOSED ? NULL : f, NULL, w);
 out:
 	gb_file_unref(f);
 	return err;
+}
+
+int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w)
+{
+	return go(job, &submitting, by, w);
+}
+
+int gb_check(struct gb_job *job, struct gb_waiter *w)
+{
+	return go(job, &checking, GB_BY_CTL, w);
 }
 
 int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
@@ -135,37 +146,7 @@ int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
 		gb_file_ref(f);
 	client_unlock(c);
 	if (!err)
-		err = f ? submit_file(job, f, from, w) : -ENOENT;
-	gb_file_unref(f);
-	return err;
-}
-
-int gb_check(struct gb_job *job, struct gb_waiter *w)
-{
-	client_lock(job->c);
-	int err = job->local && phase_is_draft(job->local->rec.phase) ? 0 : -EBUSY;
-	enum gather_kind kind = err ? GATHER_NOTHING : gather_kind(job);
-	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
-	if (f)
-		gb_file_ref(f);
-	client_unlock(job->c);
-	if (err)
-		return err;
-	switch (kind) {
-	case GATHER_REQUESTS:
-		err = task_start(job, WORK_LONG, submit_check_run, true, true,
-			&(struct task){.file = f}, w);
-		break;
-	case GATHER_COMPOSED:
-		err = start_composed(job, submit_check_composed_run, w);
-		break;
-	case GATHER_MIXED:
-		err = refuse_mixed(job);
-		break;
-	case GATHER_NOTHING:
-		err = no_requests(job);
-		break;
-	}
+		err = f ? start(job, &submitting, f, from, w) : -ENOENT;
 	gb_file_unref(f);
 	return err;
 }
@@ -255,7 +236,7 @@ bool submit_same_key(const struct gb_job *job)
 	return !job->local || meant_for_us(job->c, &job->local->rec);
 }
 
-/* ---- queue and recovery ------------------------------------------------------------------------ */
+/* ---- queue and recovery --------------------------------------------------------- */
 
 static void try_now(void *arg)
 {
