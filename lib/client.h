@@ -4,7 +4,7 @@
  *   client.c   open, close, recovery
  *   table.c    jobs by slot, name, id; names given; references; change notices
  *   learn.c    what replies of the API teach: new jobs, states, ends, lost jobs
- *   poll.c     the one poller: single flight, lists, waiting for ends
+ *   poll.c     the one poller: single flight, waiting for ends; list.c: its lists
  *   local.c    jobs with something on disk: journal, error text
  *   draft.c    making, naming and describing drafts
  *   follow.c   the check of what is being written
@@ -290,6 +290,9 @@ struct gb_waitq *queue_of(struct gb_job *job, enum job_queue kind);
 struct gb_waitq *queue_if(struct gb_job *job, enum job_queue kind);
 
 /* ---- poll.c ---------------------------------------------------------------------- */
+/* list.c: read the list until a page tells nothing new, or all of it; seq is of
+ * learn_seq. Blocks. 0 or err's. */
+int list_read(struct gb_client *c, bool whole, uint64_t seq, struct api_error *err);
 
 int poll_start(struct gb_client *c);
 void poll_stop(struct gb_client *c);

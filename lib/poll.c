@@ -19,7 +19,6 @@ enum {
 	OFFLINE_LOOK = 30,   /* seconds between tries while offline */
 	FIRST_WAIT = 10,     /* seconds the first listing waits at most */
 	LIST_WAIT = 5,       /* seconds mkdir waits for a list */
-	MAX_EMPTY_PAGES = 100,
 	MAX_CHECKS = 20,     /* jobs missing from a whole list looked at in a round */
 };
 
@@ -349,76 +348,10 @@ static int ask(struct gb_job *job)
 	return ret;
 }
 
-/* A listed job whose input file the list did not tell may be the one that a lost
- * create made: its own resource tells. */
-static void ask_whose(struct gb_client *c, const struct api_batch *b)
-{
-	struct canceller none = CANCELLER_INIT;
-	struct api_error err = {0};
-	struct api_batch whole;
-	uint64_t seq = learn_seq(c);
-	int64_t lines;
-
-	client_lock(c);
-	bool open = c->unsent && !b->has_input_config && settle_may_be_ours(c, b, true);
-	client_unlock(c);
-	if (!open || api_get(c->engine, b->id, -1, &none, &whole, &lines, &err))
-		goto out;
-	/* The job's own resource does not name a file either: then it has none, and
-	 * is not ours unless an inline submission is being settled. */
-	gb_job_unref(learn_batch(c, &whole, seq, false));
-	api_batch_clear(&whole);
-out:
-	api_error_clear(&err);
-}
-
-struct round {
-	struct gb_client *c;
-	uint64_t seq;
-	bool whole;
-	bool news;
-	unsigned empty;
-	bool full;
-};
-
-/* Returns whether the next page may hold something we want to know. */
-static bool take_page(struct round *r, const struct api_batch_page *p)
-{
-	size_t again = 0;
-
-	r->news = false;
-	for (size_t i = 0; i < p->n; i++) {
-		const struct api_batch *b = &p->batches[i];
-
-		client_lock(r->c);
-		struct gb_job *old = job_find_id(r->c, b->id);
-		bool known = old && old->closed && old->in_tree;
-		again += old && old->listed_seq == r->seq;
-		r->full = learn_full(r->c);
-		client_unlock(r->c);
-		r->news |= !known;
-		struct gb_job *job = learn_batch(r->c, b, r->seq, true);
-		if (!job)
-			ask_whose(r->c, b);
-		gb_job_unref(job);
-	}
-	r->empty = p->n ? 0 : r->empty + 1;
-	/* A server that pages in circles. */
-	if ((p->n && again == p->n) || r->empty > MAX_EMPTY_PAGES)
-		return false;
-	if (r->full) {
-		client_log(r->c, LOG_WARNING,
-			"the list of jobs does not end: not read on, and new ones are not shown");
-		return false;
-	}
-	return r->whole || r->news || p->n == 0;
-}
-
 /* Jobs of others that a whole list did not have: ask for them, so that those the API
  * has dropped leave the tree. */
-static void check_missing(struct round *r)
+static void check_missing(struct gb_client *c, uint64_t seq)
 {
-	struct gb_client *c = r->c;
 	unsigned left = MAX_CHECKS;
 
 	for (uint32_t i = 0; left; i++) {
@@ -428,7 +361,7 @@ static void check_missing(struct round *r)
 			break;
 		i = job->slot;
 		client_lock(c);
-		bool missing = job->id && !job->gone && job->listed_seq < r->seq &&
+		bool missing = job->id && !job->gone && job->listed_seq < seq &&
 			       !(job->local && job->local->rec.own);
 		client_unlock(c);
 		if (missing) {
@@ -436,48 +369,6 @@ static void check_missing(struct round *r)
 			left--;
 		}
 		gb_job_unref(job);
-	}
-}
-
-static bool wants_news(const struct gb_waiter *w, void *arg)
-{
-	return w->lo == GB_LIST_NEWS;
-}
-
-/* Behind a page without news there is none, as far as a look at names goes: with many
- * jobs known from disk nobody waits for the rest of the list. */
-static void catch_up(struct gb_client *c)
-{
-	struct gb_waitq now;
-
-	waitq_init(&now);
-	client_lock(c);
-	c->caught_up = true;
-	waitq_move_if(&c->list_q, &now, wants_news, NULL);
-	client_unlock(c);
-	waitq_call(&now, 0);
-}
-
-static int list_pages(struct round *r, struct api_error *err)
-{
-	struct canceller none = CANCELLER_INIT;
-	_cleanup_free_ char *token = NULL;
-
-	for (;;) {
-		struct api_batch_page page;
-
-		if (api_list(r->c->engine, token, &none, &page, err))
-			return err->err;
-		client_called(r->c, err);
-		bool more = take_page(r, &page);
-		if (page.n && !r->news)
-			catch_up(r->c);
-		bool loops = token && page.next && strcmp(token, page.next) == 0;
-		free(token);
-		token = STEAL_PTR(page.next);
-		api_batch_page_clear(&page);
-		if (!token || !more || loops)
-			return 0;
 	}
 }
 
@@ -516,13 +407,13 @@ static void put_off_waited(struct gb_client *c)
 
 static void do_list(struct gb_client *c, bool whole)
 {
-	struct round r = {.c = c, .seq = learn_seq(c), .whole = whole};
+	uint64_t seq = learn_seq(c);
 	struct api_error err = {0};
 
 	client_lock(c);
 	c->want_list = c->want_whole = false;
 	client_unlock(c);
-	int ret = list_pages(&r, &err);
+	int ret = list_read(c, whole, seq, &err);
 	client_called(c, &err);
 	if (ret) {
 		look_failed(c, &err);
@@ -537,9 +428,9 @@ static void do_list(struct gb_client *c, bool whole)
 			c->whole_at = c->listed_at;
 		client_unlock(c);
 		if (whole)
-			check_missing(&r);
+			check_missing(c, seq);
 	}
-	answer_listed(c, r.seq, ret);
+	answer_listed(c, seq, ret);
 	put_off_waited(c);
 	waitq_wake(&c->list_q, 0);
 	api_error_clear(&err);
