@@ -11,144 +11,6 @@
 #define TOKEN_MAX 4096
 #define STRIP_DEPTH 8
 
-/* ---- fields  ---- */
-
-/* About what a value costs in memory that begins with, or follows, such a byte:
- * jansson's nodes and tables, and the white space before it when it is written down
- * again, twice. "{},{},…" takes a hundred times its length. */
-static size_t price(char c, size_t depth)
-{
-	switch (c) {
-	case '{':
-		return 280 + 4 * depth;
-	case '[':
-		return 150 + 4 * depth;
-	case ':':
-		return 110;
-	case ',':
-		return 60 + 4 * depth;
-	default:
-		return 1;
-	}
-}
-
-/* Is it cheap and flat enough to be taken apart? Whether it is JSON is seen then. */
-static bool affordable(const char *text, size_t n)
-{
-	size_t cost = 0, depth = 0;
-	bool string = false;
-
-	for (size_t i = 0; i < n && cost <= API_JSON_COST; i++) {
-		char c = text[i];
-
-		if (string) {
-			i += c == '\\';
-			string = c != '"';
-			cost++;
-			continue;
-		}
-		string = c == '"';
-		depth += c == '{' || c == '[';
-		cost += price(c, depth);
-		depth -= depth > 0 && (c == '}' || c == ']');
-		if (depth > API_JSON_DEPTH)
-			return false;
-	}
-	return cost <= API_JSON_COST;
-}
-
-json_t *api_json(const char *text, size_t n)
-{
-	json_error_t e;
-
-	if (!text || n > API_TEXT_MAX || !affordable(text, n))
-		return NULL;
-	return json_loadb(text, n, JSON_ALLOW_NUL, &e);
-}
-
-/* displayName -> display_name; false when it is the same or too long. */
-static bool to_snake(const char *name, char *ret, size_t size)
-{
-	bool changed = false;
-	size_t n = 0;
-
-	for (; *name; name++) {
-		if (n + 3 > size)
-			return false;
-		if (isupper((unsigned char)*name)) {
-			ret[n++] = '_';
-			changed = true;
-		}
-		ret[n++] = (char)tolower((unsigned char)*name);
-	}
-	ret[n] = 0;
-	return changed;
-}
-
-json_t *api_field(const json_t *obj, const char *name)
-{
-	char snake[64];
-	json_t *v = json_object_get(obj, name);
-
-	if (!v && to_snake(name, snake, sizeof snake))
-		v = json_object_get(obj, snake);
-	return json_is_null(v) ? NULL : v;
-}
-
-const char *api_field_text(const json_t *obj, const char *name)
-{
-	const char *s = json_string_value(api_field(obj, name));
-
-	return s && *s ? s : NULL;
-}
-
-int64_t api_field_count(const json_t *obj, const char *name, int64_t absent)
-{
-	json_t *v = api_field(obj, name);
-	const char *text = json_string_value(v);
-	long long n = -1;
-	char *end;
-
-	if (!v)
-		return absent;
-	if (json_is_integer(v))
-		n = json_integer_value(v);
-	else if (json_is_real(v) && json_real_value(v) >= 0 &&
-		 json_real_value(v) < 1e15)
-		n = (long long)json_real_value(v);
-	else if (text && isdigit((unsigned char)*text)) {
-		errno = 0;
-		n = strtoll(text, &end, 10);
-		if (errno || *end)
-			n = -1;
-	}
-	return n < 0 ? -1 : n;
-}
-
-static struct timespec field_time(const json_t *obj, const char *name)
-{
-	const char *text = api_field_text(obj, name);
-	struct timespec ts;
-
-	if (!text || !util_parse_time(text, &ts))
-		return (struct timespec){0};
-	return ts;
-}
-
-/* An id with one of the prefixes, malloc'ed; NULL when it is none. */
-static char *field_id(
-	const json_t *obj, const char *name, const char *prefix, const char *other)
-{
-	const char *text = api_field_text(obj, name);
-
-	/* Not what stands before a NUL, as with other texts. */
-	if (!text || strlen(text) != json_string_length(api_field(obj, name)))
-		return NULL;
-	if (!util_id_valid(text, prefix) && !(other && util_id_valid(text, other)))
-		return NULL;
-	return strdup(text);
-}
-
 static char *dup_or_null(const char *text)
 {
 	return text ? strdup(text) : NULL;
@@ -313,7 +175,7 @@ static char *output_file(const json_t *op, const json_t *meta)
 		api_field(op, "output"), meta};
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		char *file = field_id(places[i], "responsesFile", "files/", NULL);
+		char *file = api_field_id(places[i], "responsesFile", "files/", NULL);
 
 		if (file)
 			return file;
@@ -346,24 +208,24 @@ static int batch_from_json(json_t *op, struct api_batch *ret)
 		return -EPROTO;
 	if (!json_is_object(meta))
 		meta = op;
-	b.id = field_id(op, "name", "batches/", NULL);
+	b.id = api_field_id(op, "name", "batches/", NULL);
 	if (!b.id)
-		b.id = field_id(meta, "name", "batches/", NULL);
+		b.id = api_field_id(meta, "name", "batches/", NULL);
 	if (!b.id)
 		return -EPROTO;
 	b.output_inline = strip_inlined(op, STRIP_DEPTH);
 	input = api_field(meta, "inputConfig");
 	b.has_input_config = json_is_object(input);
-	b.input_file = field_id(input, "fileName", "files/", NULL);
+	b.input_file = api_field_id(input, "fileName", "files/", NULL);
 	b.output_file = output_file(op, meta);
-	b.model = field_id(meta, "model", "models/", "tunedModels/");
+	b.model = api_field_id(meta, "model", "models/", "tunedModels/");
 	b.display = dup_or_null(api_field_text(meta, "displayName"));
 	if (!b.display)
 		b.display = strdup("");
 	b.embedding = is_embedding(meta);
-	b.created = field_time(meta, "createTime");
-	b.updated = field_time(meta, "updateTime");
-	b.ended_at = field_time(meta, "endTime");
+	b.created = api_field_time(meta, "createTime");
+	b.updated = api_field_time(meta, "updateTime");
+	b.ended_at = api_field_time(meta, "endTime");
 	parse_counts(meta, &b);
 	parse_outcome(op, meta, &b);
 	parse_state(meta, json_is_true(api_field(op, "done")), &b);
@@ -545,7 +407,7 @@ static void file_from_json(const json_t *obj, struct api_file *f)
 	f->mime = dup_or_null(api_field_text(obj, "mimeType"));
 	f->size = api_field_count(obj, "sizeBytes", -1);
 	sha256_from_json(obj, f->sha256);
-	f->expires = field_time(obj, "expirationTime");
+	f->expires = api_field_time(obj, "expirationTime");
 	f->failed = state && strcmp(state, "FAILED") == 0;
 	f->active = !state || strcmp(state, "PROCESSING") != 0;
 	f->active &= !f->failed;
@@ -559,7 +421,7 @@ int api_file_parse(const char *text, size_t n, struct api_file *ret)
 
 	if (!json_is_object(obj))
 		obj = root;
-	f.name = field_id(obj, "name", "files/", NULL);
+	f.name = api_field_id(obj, "name", "files/", NULL);
 	if (f.name) {
 		file_from_json(obj, &f);
 		*ret = f;

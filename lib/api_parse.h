@@ -23,6 +23,11 @@ json_t *api_field(const json_t *obj, const char *name);
 const char *api_field_text(const json_t *obj, const char *name);
 /* A count as number or string; absent when it is missing, -1 when it is none. */
 int64_t api_field_count(const json_t *obj, const char *name, int64_t absent);
+/* A time; {0} when there is none. */
+struct timespec api_field_time(const json_t *obj, const char *name);
+/* An id with one of the prefixes, malloc'ed; NULL when it is none. other may be NULL. */
+char *api_field_id(
+	const json_t *obj, const char *name, const char *prefix, const char *other);
 
 /* The list of jobs; -EPROTO when it is none. asked is the token of the request. */
 int api_page_parse(

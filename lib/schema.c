@@ -1,4 +1,5 @@
 #include "schema.h"
+#include "schema_refs.h"
 
 #include <errno.h>
 #include <math.h>
@@ -63,67 +64,10 @@ static int set(json_t *out, const char *name, json_t *value)
 
 /* ---- references ------------------------------------------------------------------ */
 
-/* A part of a JSON pointer without its escapes. */
-static void unescape(char *part)
-{
-	char *to = part;
-
-	for (const char *p = part; *p; p++) {
-		bool escaped = p[0] == '~' && (p[1] == '0' || p[1] == '1');
-
-		*to++ = !escaped ? *p : p[1] == '0' ? '~' : '/';
-		p += escaped;
-	}
-	*to = '\0';
-}
-
-static const json_t *step_into(const json_t *from, const char *part)
-{
-	char *end;
-	unsigned long i = strtoul(part, &end, 10);
-
-	if (json_is_array(from))
-		return *part && !*end ? json_array_get(from, i) : NULL;
-	return json_object_get(from, part);
-}
-
-/* What "#" or "#/a/b" points to; NULL when nothing. */
-static const json_t *find(const json_t *root, const char *pointer)
-{
-	_cleanup_free_ char *copy = strdup(pointer);
-	const json_t *found = root;
-	char *rest = copy ? copy + 1 : NULL, *part;
-
-	if (!copy || *copy != '#' || (*rest && *rest != '/'))
-		return NULL;
-	for (strsep(&rest, "/"); found && (part = strsep(&rest, "/"));) {
-		unescape(part);
-		found = step_into(found, part);
-	}
-	return json_is_object(found) ? found : NULL;
-}
-
-/* A copy of base with the members of over but name put over its own. */
-static json_t *lay_over(const json_t *base, const json_t *over, const char *name)
-{
-	json_t *all = json_copy((json_t *)base);
-
-	if (!all || json_object_update(all, (json_t *)over))
-		goto fail;
-	if (!json_object_get(base, name))
-		json_object_del(all, name);
-	else if (json_object_set(all, name, json_object_get(base, name)))
-		goto fail;
-	return all;
-fail:
-	json_decref(all);
-	return NULL;
-}
-
 static int convert_laid_over(struct convert *c, const struct place *at,
 	const json_t *base, const json_t *over, const char *name, json_t **ret)
 {
-	json_t *all = lay_over(base, over, name);
+	json_t *all = schema_lay_over(base, over, name);
 	int err = all ? convert(c, at, all, ret) : -ENOMEM;
 
 	json_decref(all);
@@ -134,7 +78,7 @@ static int follow(struct convert *c, const struct place *at, const json_t *in,
 	json_t **ret)
 {
 	const char *pointer = json_string_value(json_object_get(in, "$ref"));
-	const json_t *target = pointer ? find(c->root, pointer) : NULL;
+	const json_t *target = pointer ? schema_find(c->root, pointer) : NULL;
 	int err;
 
 	if (!target)
