@@ -228,14 +228,21 @@ static inline bool is_digit(uint8_t c)
 	return digits[c] - 1u < 64;
 }
 
+/* Without a jump for each of them. */
+static inline bool are_digits(const uint8_t p[8])
+{
+	unsigned good = 1;
+
+	for (int i = 0; i < 8; i++)
+		good &= is_digit(p[i]);
+	return good;
+}
+
 static size_t digit_run(const uint8_t *p, size_t n)
 {
 	size_t i = 0;
 
-	while (i + 8 <= n && is_digit(p[i]) & is_digit(p[i + 1]) & is_digit(p[i + 2]) &
-				     is_digit(p[i + 3]) & is_digit(p[i + 4]) &
-				     is_digit(p[i + 5]) & is_digit(p[i + 6]) &
-				     is_digit(p[i + 7]))
+	while (i + 8 <= n && are_digits(p + i))
 		i += 8;
 	while (i < n && is_digit(p[i]))
 		i++;

@@ -84,7 +84,8 @@ static void let_go(struct follow *fo)
 /* Lock held. Who is at it lets go itself when it has seen this. */
 static void end(struct follow *fo)
 {
-	fo->ended = fo->stop = true;
+	fo->ended = true;
+	fo->stop = true;
 	forget(fo);
 	if (fo->state == FOLLOW_IDLE || fo->state == FOLLOW_QUEUED)
 		let_go(fo);
