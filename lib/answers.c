@@ -223,7 +223,9 @@ static int load_or_build(struct gb_job *job, struct answers **ret)
 	err = build(job, results, requests, &stamp, ret);
 	if (err || dir < 0)
 		goto out;
+	test_point("index-save");
 	int saved = answers_save(*ret, dir, name);
+	test_point("index-saved");
 	struct answers *mapped;
 
 	if (saved)

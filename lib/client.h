@@ -43,6 +43,7 @@
 #include "results.h"
 #include "store.h"
 #include "strindex.h"
+#include "testpoint.h"
 #include "waiter.h"
 #include "work.h"
 
@@ -465,11 +466,5 @@ void answers_close(struct gb_client *c);
 /* An event for the ledger: created, ended, cancelled, deleted, counted (with tokens). */
 void history_add(struct gb_job *job, const char *event);
 void history_add_tokens(struct gb_job *job, const char *event, int64_t tokens);
-
-/* testpoint.c: a named point in the life of a submission or removal, for tests; each
- * write of a journal is one, too. Does nothing without variables BATCHFS_TEST_…. */
-void test_point(const char *name);
-/* A time that tests may want shorter: usual, unless the variable env says a number. */
-double test_seconds(const char *env, double usual);
 
 #endif

@@ -291,8 +291,10 @@ int files_touch(struct gb_job *job)
 	job->local->checked = NULL;
 	client_unlock(job->c);
 	int err = stale || composed ? local_save_locked(job) : 0;
-	if (composed && !err)
+	if (composed && !err) {
+		test_point("composed-taken-back");
 		unlinkat(local_dir(job), FILE_COMPOSED, 0);
+	}
 	pthread_mutex_unlock(&job->local->disk);
 	gb_file_unref(old);
 	if (stale || composed || checked)

@@ -1,5 +1,6 @@
 /* The registry's file: read, appended to, written anew. */
 #include "registry_private.h"
+#include "testpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -286,8 +287,10 @@ static int rewrite(struct registry *r, int dir)
 	}
 	err = dump(r, f);
 	fclose(f);
+	test_point("registry-rewrite");
 	if (!err && renameat(dir, tmp, dir, LOG_NAME) < 0)
 		err = -errno;
+	test_point("registry-rewritten");
 	if (err)
 		unlinkat(dir, tmp, 0);
 	return err ? err : util_sync_dir(dir);
@@ -316,8 +319,10 @@ int registry_append_take(struct registry *r, json_t *j)
 	if (r->fd < 0)
 		return open_log(r, true);
 	err = r->torn ? util_write_all(r->fd, "\n", 1) : 0;
+	test_point("registry-append");
 	if (!err)
 		err = util_write_all(r->fd, line, strlen(line));
+	test_point("registry-appended");
 	r->torn = err != 0;
 	return err;
 }

@@ -79,6 +79,7 @@ static void delete_upload(struct gb_job *job)
 	if (!file || c->o.offline)
 		return;
 	int ret = api_file_delete(c->engine, file, &none, &err);
+	test_point("upload-deleted");
 	/* Refused counts as done: it dies by itself within two days. */
 	if (ret == 0 || err.refused) {
 		client_lock(c);

@@ -1,5 +1,6 @@
 /* Results: whole files. Publishing a complete one, moving one to another place. */
 #include "results_private.h"
+#include "testpoint.h"
 #include "util.h"
 
 #include <errno.h>
@@ -52,6 +53,7 @@ static int publish(int dirfd, const char *tmp, const char *name, struct results_
 	if (fsync(fd) < 0 || (unlinkat(dirfd, map, 0) < 0 && errno != ENOENT) ||
 		renameat(dirfd, tmp, dirfd, name) < 0)
 		return -errno;
+	test_point("results-published");
 	return results_map_save(dirfd, name, m, true);
 }
 
@@ -236,6 +238,7 @@ static int rehome(struct gb_results *r, int dirfd, const char *name)
 		err = move_data(r, dirfd, &copy, &old);
 	if (err == 0)
 		err = util_sync_dir(dirfd);
+	test_point("results-moved");
 	if (err < 0)
 		return err;
 	old_map = util_format("%s" RESULTS_MAP_SUFFIX, old);

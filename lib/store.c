@@ -1,4 +1,5 @@
 #include "store.h"
+#include "testpoint.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -305,6 +306,7 @@ int store_job_remove(struct store *s, const char *lid, int trash_days)
 	snprintf(name, sizeof(name), "%lld-%s", (long long)time(NULL), lid);
 	if (renameat(s->jobs, lid, s->trash, name) < 0)
 		return -errno;
+	test_point("trashed");
 	return util_sync_dir(s->jobs);
 }
 
@@ -327,8 +329,10 @@ static int expire_entry(void *arg, const char *name)
 	struct expiry *x = arg;
 	long long when;
 
-	if (sscanf(name, "%lld-", &when) == 1 && when < (long long)x->before)
+	if (sscanf(name, "%lld-", &when) == 1 && when < (long long)x->before) {
 		util_remove_tree(x->store->trash, name);
+		test_point("trash-expired");
+	}
 	return 0;
 }
 
@@ -346,6 +350,7 @@ int store_append(int fd, const char *line)
 	_cleanup_free_ char *text = util_format("%s\n", line);
 
 	/* One write with O_APPEND: lines of several threads do not mix. */
+	test_point("log-append");
 	return text ? util_write_all(fd, text, strlen(text)) : -ENOMEM;
 }
 

@@ -9,12 +9,17 @@
  *
  * Tests take the names from a trace, so that a new point is tested by being there.
  */
-#include "client.h"
+#include "testpoint.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_PAUSES 4
 

@@ -78,6 +78,9 @@ mount_stop() {
 	BATCHFS_TEST_STOP=$point mount_jobs "$@" || ! kill -0 "$FS_PID" 2>/dev/null
 }
 
+# It may have died before there was a mount to do anything in.
+there() { is_mounted "$MNT" && "$@"; }
+
 dead() { ! kill -0 "$FS_PID" 2>/dev/null; }
 
 # Whether it died where it was told to, or had nothing left to do.
@@ -199,7 +202,7 @@ by_parts() {
 submission() { # WAY OPTIONS POINT
 	local status=0
 	mount_stop "$3" -o "$2" || return
-	"$1" || status=$?
+	there "$1" || status=$?
 	# Success is a job, or with background one that will be.
 	[ $status != 0 ] || dead || eventually dead_or_sent || return
 	bury
@@ -243,10 +246,14 @@ parts_whole() {
 composed_submission() { # OPTIONS POINT
 	local status=0
 	mount_stop "$2" -o "$1" || return
-	by_parts || status=$?
+	there by_parts || status=$?
 	[ $status != 0 ] || dead || eventually dead_or_sent || return
 	bury
 	[ $status != 0 ] || [ "$1" = submit=background ] || same 1 "$(bought)" || return
+	composed_recovers "$1"
+}
+
+composed_recovers() { # OPTIONS
 	mount_jobs -o "$1" || return
 	[ -d "$MNT/$NAME" ] || {
 		same 0 "$(bought)" && mkdir "$MNT/$NAME"

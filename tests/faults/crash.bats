@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# kill -9 at every step of a submission, of its recovery, and of rmdir: one job or none,
-# as the mount says, and the bytes whole.
+# kill -9 at every step of a submission: one job or none, as the mount says, and the bytes
+# whole. Of what comes after it: crash_again.bats.
 
 load ../fs/helpers
 load ../fs/pictures
@@ -92,101 +92,32 @@ overtaken() { # POINT: rmdir while the submission is there
 		same 0 "$(value_of removing "$MNT/.batchfs/status")"
 }
 
-# ---- recovery -------------------------------------------------------------------------------
-
-trace_recovery() { # WAY OPTIONS FIRST
-	mount_stop "$3" -o "$2" || return
-	BATCHFS_TEST_TRACE='' "$1"
-	bury
-	: >"$BATCHFS_TEST_TRACE"
-	mount_jobs -o "$2" && eventually settled
+# What was composed is not what the parts make any more: it is never sent.
+trace_change() {
+	mount_jobs && checked && echo changed >"$MNT/$NAME/inputs.txt"
 }
-
-every_second_point() { # WAY OPTIONS FIRST
-	(in_case trace traced "$POINTS.raw" trace_recovery "$@") 3>&-
-	number_points <"$POINTS.raw" >"$POINTS"
-	[ -s "$POINTS" ]
-	each_point "$POINTS" recovery "$@"
+checked() {
+	mkdir "$MNT/$NAME" && printf 'prompt %d\n' 1 2 3 4 >"$MNT/$NAME/inputs.txt" &&
+		echo check >"$MNT/$NAME/ctl"
 }
-
-@test "killed again at every point of the next start, when the create had not left" {
-	every_second_point by_close submit=close before-create
-}
-
-@test "killed again at every point of the next start, when the answer had not come" {
-	every_second_point by_rename submit=close after-create
-}
-
-@test "killed again at every point of the next start, when work was queued" {
-	every_second_point by_rename submit=background journal-written#2
-}
-
-@test "the power goes before all of the requests is on disk: half of them is not sent as it is" {
-	in_case cut power_cut
-}
-power_cut() {
-	mount_stop before-upload -o submit=close || return
-	by_close || true
-	bury || true
-	# What a file system leaves of bytes that were not written yet.
-	truncate -s -1 "$XDG_STATE_HOME"/batchfs/*/jobs/*/files/requests.jsonl
-	mount_jobs || return
-	same DRAFT "$(state)" && grep -q 'before all of it was on disk' "$MNT/$NAME/error" &&
-		same 0 "$(bought)" || return
-	cp "$IN" "$MNT/$NAME/requests.jsonl" && [ ! -e "$MNT/$NAME/error" ] &&
-		same 1 "$(bought)"
-}
-
-# ---- rmdir -----------------------------------------------------------------------------------
-
-gone() { same 0 "$(bought)" && [ ! -e "$MNT/$NAME" ]; }
-all_gone() { gone && same 0 "$(value_of removing "$MNT/.batchfs/status")"; }
-dead_or_gone() { dead || gone; }
-
-made() { # STATE
-	mount_jobs && by_close && case $1 in
-	ended) succeeded "$NAME" && eventually results_home "$NAME" ;;
-	esac
-	unmount_jobs
-}
-
-trace_removal() { # STATE
-	BATCHFS_TEST_TRACE='' made "$1" && mount_jobs && rmdir "$MNT/$NAME" && eventually all_gone
-}
-
-removal() { # STATE POINT
-	made "$1" && mount_stop "$2" || return
-	local status=0
-	rmdir "$MNT/$NAME" || status=$?
-	[ $status != 0 ] || dead || eventually dead_or_gone || return
+change() { # POINT
+	mount_stop "$1" || return
+	there checked && echo changed >"$MNT/$NAME/inputs.txt"
 	bury
 	mount_jobs || return
-	# Success is for good; else the job is whole, or its removal goes on.
-	if [ $status = 0 ]; then
-		[ ! -e "$MNT/$NAME" ] || return
-	elif [ -e "$MNT/$NAME" ]; then
-		cmp "$IN" "$MNT/$NAME/requests.jsonl" && same 1 "$(bought)" &&
-			rmdir "$MNT/$NAME" || return
-	fi
-	eventually all_gone && eventually has_trash
-}
-has_trash() {
-	find "$XDG_STATE_HOME" -path '*/trash/*' -name requests.jsonl -exec cmp -s {} "$IN" \; -print |
-		grep -q .
+	[ -d "$MNT/$NAME" ] || mkdir "$MNT/$NAME" || return
+	[ ! -s "$MNT/$NAME/inputs.txt" ] || [ ! -e "$MNT/$NAME/requests.jsonl" ] ||
+		same "$(cat "$MNT/$NAME/inputs.txt")" \
+			"$(jq -r '.request.contents[0].parts[0].text' "$MNT/$NAME/requests.jsonl")" || return
+	echo again >"$MNT/$NAME/inputs.txt" && echo submit >"$MNT/$NAME/ctl" &&
+		succeeded "$NAME" && same 1 "$(bought)" &&
+		same "You said: again" "$(jq -r '.response.candidates[0].content.parts[0].text' \
+			"$MNT/$NAME/results.jsonl")"
 }
 
-every_removal() { # STATE
-	(in_case trace traced "$POINTS.raw" trace_removal "$1") 3>&-
+@test "killed at every point of a change to what was composed" {
+	(in_case trace traced "$POINTS.raw" trace_change) 3>&-
 	number_points <"$POINTS.raw" >"$POINTS"
-	grep -qx 'local-removed#1' "$POINTS"
-	each_point "$POINTS" removal "$1"
-}
-
-@test "killed at every point of rmdir of an ended job" {
-	every_removal ended
-}
-
-@test "killed at every point of rmdir of a job that has not ended" {
-	knob pending=1000
-	every_removal pending
+	grep -qx 'composed-taken-back#1' "$POINTS"
+	each_point "$POINTS" change
 }
