@@ -1,5 +1,5 @@
-/* The bytes of what is made of answers, by ranges: between reads nothing is kept but where
- * the latest of them ended. */
+/* The bytes of what is made of answers, by ranges: between reads nothing is kept but
+ * where the latest of them ended. */
 #include "answers_index.h"
 
 #include <errno.h>

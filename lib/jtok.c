@@ -353,7 +353,8 @@ static __attribute__((noinline)) const uint8_t *unwanted_run(
 static bool is_quiet(const struct jtok *j)
 {
 	return j->quiet_depth && j->depth >= j->quiet_depth && j->len > 0 &&
-	       j->text[0] != (uint8_t)j->initial && jtok_offset(j) == j->quote + j->len + 2;
+	       j->text[0] != (uint8_t)j->initial &&
+	       jtok_offset(j) == j->quote + j->len + 2;
 }
 
 /* From p in a string up to the next thing to tell. JTOK_MORE: the string or the

@@ -108,7 +108,9 @@ static void refuse(
 	r->column = column;
 }
 
-static __attribute__((noinline)) void on_known_name(struct lines *l, const struct placement *row)
+/* Apart, as few names come here. */
+static __attribute__((noinline)) void on_known_name(
+	struct lines *l, const struct placement *row)
 {
 	struct lines_request *r = request_of(l);
 	uint64_t column = column_of(l, l->tok.quote);
@@ -126,7 +128,8 @@ static __attribute__((noinline)) void on_known_name(struct lines *l, const struc
 	l->tok.want = l->member != OTHER;
 }
 
-static void on_request_name(struct lines *l, uint8_t place, const char *text, size_t len)
+static void on_request_name(
+	struct lines *l, uint8_t place, const char *text, size_t len)
 {
 	enum place in = place == IN_CONFIG ? PLACE_CONFIG : PLACE_REQUEST;
 	const struct placement *row;
@@ -149,7 +152,9 @@ static void on_request_string(struct lines *l)
 /* The end of a request of which something may be wrong. */
 static void judge_request(struct lines *l, struct lines_request *r)
 {
-	if (r->parts & 1u << PART_CACHED && r->parts & (1u << PART_SYSTEM | 1u << PART_TOOLS))
+	const unsigned beside = 1u << PART_SYSTEM | 1u << PART_TOOLS;
+
+	if (r->parts & 1u << PART_CACHED && r->parts & beside)
 		refuse(r, "cachedContent", placement_beside, r->cached_column);
 	if (!(r->parts & 1u << PART_MISPLACED) || l->line.reason)
 		return;

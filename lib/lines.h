@@ -52,7 +52,7 @@ struct line {
 	bool cr;             /* the line ended in CR LF */
 	bool lf;             /* the line ended in LF: false only for the last */
 	const char *reason;  /* BAD: static text */
-	const char *name;    /* BAD: the member that the reason is about; static, or NULL */
+	const char *name;    /* BAD: the member that it is about; static, or NULL */
 	uint64_t column;     /* BAD: byte in the line, from 1; 0: all of it */
 };
 

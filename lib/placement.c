@@ -15,8 +15,8 @@ const char placement_beside[] =
 static const char wants_config[] =
 	"belongs into generationConfig: {\"generationConfig\": {…}}";
 static const char is_sdk[] =
-	"is how Google's SDK says it, not the API: put its members into generationConfig, or "
-	"beside it";
+	"is how Google's SDK says it, not the API: put its members into "
+	"generationConfig, or beside it";
 static const char is_made[] = "is made of prompt.txt and the inputs: leave it out";
 static const char no_line[] = "does not belong here: defaults.json holds members of a "
 			      "request, such as generationConfig";
@@ -94,10 +94,11 @@ bool placement_is(const char *name, size_t len, const char *camel)
 	size_t i = 0;
 
 	for (; *camel; camel++) {
-		bool snake = i < len && name[i] == '_' && isupper((unsigned char)*camel);
+		char c = *camel;
+		bool snake = i < len && name[i] == '_' && isupper((unsigned char)c);
 
 		i += snake;
-		if (i == len || name[i++] != (snake ? tolower((unsigned char)*camel) : *camel))
+		if (i == len || name[i++] != (snake ? (char)tolower((unsigned char)c) : c))
 			return false;
 	}
 	return i == len;

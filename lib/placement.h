@@ -49,8 +49,8 @@ struct placement_filter {
 
 void placement_filter_init(struct placement_filter *f);
 
-static inline bool placement_may_know(
-	const struct placement_filter *f, enum place place, const char *name, size_t len)
+static inline bool placement_may_know(const struct placement_filter *f,
+	enum place place, const char *name, size_t len)
 {
 	return len > 0 &&
 	       f->bits[place][name[0] & 31] >> (name[len - 1] & 31) & 1;

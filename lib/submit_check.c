@@ -20,7 +20,8 @@ int submission_refuse(struct submission *s, int err, const char *text)
 		submit_tell(s->job, err, text);
 	else if (err == -EFBIG)
 		local_error(s->job, err, "A file that is asked about is too large.",
-			"Nothing was sent. Make it smaller, or cut it in pieces, then: echo submit > ctl",
+			"Nothing was sent. Make it smaller, or cut it in pieces, then: "
+			"echo submit > ctl",
 			text);
 	else if (s->t->from)
 		local_error(s->job, err,
@@ -30,8 +31,8 @@ int submission_refuse(struct submission *s, int err, const char *text)
 			text);
 	else if (s->t->file->composed)
 		local_error(s->job, err, "This draft cannot be sent as it is.",
-			"Nothing was sent. Its requests.jsonl shows what was made of its files: mend "
-			"those, then: echo submit > ctl",
+			"Nothing was sent. Its requests.jsonl shows what was made of its "
+			"files: mend those, then: echo submit > ctl",
 			text);
 	else
 		local_error(s->job, err, "requests.jsonl cannot be sent as it is.",

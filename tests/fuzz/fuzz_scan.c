@@ -1,9 +1,10 @@
 /* A requests file of any bytes: the scanner against jansson, line by line.
  *
- * Checked: each line is what jansson and the rules say it is; the report is the same
- * however the file is cut into pieces; as many keys repeat as a plain comparison
- * finds; misplaced members are found where jansson's tree has them; what is composed of a good file is clean, as long as was said, and JSON; files
- * that it names are found as often as counted, and replaced make good lines still. */
+ * Checked: each line is what jansson and the rules say it is, misplaced members too; the
+ * report is the same however the file is cut into pieces; as many keys repeat as a plain
+ * comparison finds; what is composed of a good file is clean, as long as was said, and
+ * JSON; files that it names are found as often as counted, and replaced make good lines
+ * still. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
