@@ -156,7 +156,7 @@ static ssize_t read_results(void *arg, uint64_t off, void *buf, size_t n)
 	return fd < 0 ? fd : text_source_fd(&fd, off, buf, (size_t)ready);
 }
 
-/* ---- making ----------------------------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------------------------- */
 
 /* What is opened to make it; results NULL and requests -1 where there are none. */
 static int open_both(struct gb_job *job, struct gb_results **ret_results,
@@ -495,7 +495,7 @@ void answers_close(struct gb_client *c)
 	keep_open(c, NULL);
 }
 
-/* ---- reading -------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static ssize_t read_usage(const struct answers *a, uint64_t off, void *buf, size_t n)
 {
@@ -532,7 +532,7 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_
 	}
 }
 
-/* ---- the tree ------------------------------------------------------------------------------------------ */
+/* ---- the tree -------------------------------------------------------------------------------- */
 
 static struct answers *index_ref(struct gb_job *job)
 {
