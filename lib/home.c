@@ -274,7 +274,8 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 
 	client_lock(job->c);
 	bool safe = home_safe(job);
-	bool whole = !job->fetching && job_output(job) == GB_OUTPUT_HOME;
+	bool whole = job->seals ||
+		     (!job->fetching && job_output(job) == GB_OUTPUT_HOME);
 	if (!safe && whole) {
 		err = queue_of(job, QUEUE_SEALERS) ? waitq_add(queue_if(job, QUEUE_SEALERS), w, 0, 0) : -ENOMEM;
 		start = err == -EINPROGRESS && !job->seals;
@@ -301,6 +302,10 @@ static void event(void *arg, struct gb_results *r, enum results_event ev)
 	client_unlock(job->c);
 	if (start)
 		run_seal(job);
+	if (ev == RESULTS_DAMAGED)
+		client_log(job->c, LOG_WARNING,
+			"results of %s: the copy here is damaged, what is missing is fetched again",
+			job_label(job));
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
 }
 

@@ -243,7 +243,9 @@ int known_walk(struct store *s,
 		off += length_of(&h);
 	}
 	*ret_size = off;
-	return off < st.st_size && ftruncate(s->known, off) < 0 ? -errno : 0;
+	if (off == st.st_size)
+		return 0;
+	return ftruncate(s->known, off) < 0 ? -errno : -EBADMSG;
 }
 
 /* ---- writing it anew ------------------------------------------------------------------ */

@@ -173,10 +173,7 @@ static void log_end(struct gb_job *job)
 
 static void name_given(struct gb_job *job)
 {
-	_cleanup_free_ char *line = util_format("%s %s", job->id, job_label(job));
-
-	if (line)
-		store_append(job->c->store->names, line);
+	store_name_add(job->c->store, job->id, job_label(job));
 }
 
 /* Lock held: the job b speaks of, made if need be. *ret_owner: a submission of ours
@@ -337,14 +334,23 @@ static void tidy_known(struct gb_client *c, int64_t size)
 			c->slots[i]->known_off = offs[at++];
 }
 
+static void say_damage(struct gb_client *c, const char *what, int err)
+{
+	if (err == -EBADMSG)
+		client_log(c, LOG_WARNING, "%s is damaged: what it does not tell is asked for again",
+			what);
+	else if (err)
+		client_log(c, LOG_WARNING, "%s cannot be read: %s", what, strerror(-err));
+}
+
 void learn_known(struct gb_client *c)
 {
 	int64_t size;
 
-	if (store_names(c->store, remember_name, c) < 0 ||
-		known_walk(c->store, remember_job, c, &size) < 0)
-		client_log(c, LOG_WARNING, "the list of known jobs could not be read");
-	else if (!c->o.readonly)
+	say_damage(c, "state_dir/names", store_names(c->store, remember_name, c));
+	int err = known_walk(c->store, remember_job, c, &size);
+	say_damage(c, "cache_dir/known", err);
+	if ((!err || err == -EBADMSG) && !c->o.readonly)
 		tidy_known(c, size);
 }
 

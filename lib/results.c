@@ -30,7 +30,7 @@ static void tell(struct gb_results *r, unsigned events)
 	pthread_mutex_unlock(&r->lock);
 	if (!go)
 		return;
-	for (int ev = RESULTS_SIZED; ev <= RESULTS_LOST; ev++)
+	for (int ev = RESULTS_SIZED; ev <= RESULTS_DAMAGED; ev++)
 		if (events & 1u << ev)
 			r->event(r->arg, r, (enum results_event)ev);
 	pthread_mutex_lock(&r->lock);
@@ -60,6 +60,13 @@ static bool is_ready(const struct gb_waiter *w, void *arg)
 void results_wake_ready(struct gb_results *r, struct after *a)
 {
 	waitq_move_if(&r->readq, &a->wake, is_ready, r);
+}
+
+void results_tell_damage(struct gb_results *r, struct after *a)
+{
+	if (r->damaged)
+		a->events |= 1u << RESULTS_DAMAGED;
+	r->damaged = false;
 }
 
 void results_fail_all(struct gb_results *r, int err, struct after *a)
@@ -137,7 +144,7 @@ static struct gb_results *create(const struct results_config *c)
 	waitq_init(&r->fetchq);
 	r->refs = 1;
 	r->fd = -1;
-	r->size = -1;
+	r->size = r->doubted = -1;
 	r->resume = NO_END;
 	for (size_t i = 0; i < ARRAY_SIZE(r->ends); i++)
 		r->ends[i] = NO_END;
@@ -224,19 +231,22 @@ void results_put(struct gb_results *r)
 
 void results_reader(struct gb_results *r, int delta)
 {
+	struct after a;
 	bool idle;
 
+	after_init(&a);
 	pthread_mutex_lock(&r->lock);
 	r->readers += (unsigned)delta;
 	idle = r->readers == 0;
+	results_tell_damage(r, &a);
 	if (idle) {
 		stream_stop_unfollowed(r);
 		r->resume = NO_END;
 		disk_idle(r);
 	}
 	pthread_mutex_unlock(&r->lock);
-	if (idle)
-		disk_save_lazily(r);
+	a.save = idle;
+	results_finish(r, &a);
 }
 
 /* ---- questions ----------------------------------------------------------- */
@@ -299,6 +309,7 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 	if (r->size >= 0 && hi > (uint64_t)r->size)
 		hi = (uint64_t)r->size;
 	end = disk_readable(r, off, hi);
+	results_tell_damage(r, a);
 	if (r->changed)
 		return -EIO;
 	if (end == off)
@@ -327,6 +338,7 @@ int results_fetch(struct gb_results *r, struct gb_waiter *w)
 
 	after_init(&a);
 	pthread_mutex_lock(&r->lock);
+	results_tell_damage(r, &a);
 	if (!results_is_complete(r)) {
 		r->fetching = fetchable(r) == 0;
 		err = ask(r, &r->fetchq, w, 0, 0, &a);

@@ -25,9 +25,9 @@
  * Nothing is believed: Content-Range must be what was asked, the total must agree with
  * what is known, a body that does not begin as a line does, ends short or inside a line
  * (the last one) is broken. After a broken transfer the rest is asked for again, with
- * backoff, up to 5 times without progress; then waiters get the error. A file whose size
- * or bytes turn out to be others than before is -EIO until the last reader has gone; then
- * what was local is put aside (NAME.aside) and, once, downloaded anew.
+ * backoff, up to 5 times without progress; then waiters get the error. A file whose size,
+ * told twice, or bytes turn out to be others than before is -EIO until the last reader has
+ * gone; then what was local is put aside (NAME.aside) and, once, downloaded anew.
  *
  * Blocks that an earlier process left are read back and compared with their checksum
  * before their first use, on the thread of the reader (about 0.2 ms a block).
@@ -46,6 +46,7 @@ enum results_event {
 	RESULTS_FILLED, /* every byte is local: call results_seal on a worker */
 	RESULTS_LOST,   /* 404 at both paths, 410, or a 403 not about the key: the API has it
 			   no more */
+	RESULTS_DAMAGED, /* what an earlier run left is not what it was */
 };
 
 struct results_config {

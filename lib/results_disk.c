@@ -60,7 +60,7 @@ static void forget(struct gb_results *r)
 {
 	ranges_clear(&r->have);
 	ranges_clear(&r->summed);
-	r->size = -1;
+	r->size = r->doubted = -1;
 	r->resume = NO_END;
 	r->no_length = r->no_ranges = r->rotten = false;
 	r->sealed = r->dirty = r->filled = false;
@@ -101,6 +101,7 @@ int disk_load(struct gb_results *r)
 
 	if (err == -ENOMEM)
 		return err;
+	r->damaged = (err < 0 && err != -ENOENT) || (err == 0 && m.cut);
 	if (err < 0)
 		return 0;
 	if (r->file && m.file[0] && strcmp(r->file, m.file) != 0)
@@ -273,7 +274,7 @@ static int verify(struct gb_results *r, uint64_t lo, uint64_t hi)
 	if (err == 0 && sum == want)
 		return ranges_add(&r->have, lo, hi) < 0 ? -ENOMEM : 0;
 	ranges_remove(&r->summed, lo, hi);
-	r->rotten = r->dirty = true;
+	r->rotten = r->damaged = r->dirty = true;
 	r->sealed = r->filled = false;
 	return 0;
 }

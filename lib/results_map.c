@@ -233,8 +233,8 @@ static int fit_to_data(int dirfd, const char *name, struct results_map *m)
 	} else if (!S_ISREG(st.st_mode)) {
 		return -EBADMSG;
 	}
-	if (st.st_size != m->size)
-		m->sealed = false;
+	m->cut = m->sealed && st.st_size != m->size;
+	m->sealed &= !m->cut;
 	if ((uint64_t)st.st_size < ranges_limit(&m->blocks))
 		ranges_remove(&m->blocks, (uint64_t)st.st_size & ~(RESULTS_BLOCK - 1),
 			RANGES_NONE);

@@ -34,6 +34,7 @@
 struct results_map {
 	int64_t size;         /* -1: not known */
 	bool sealed;          /* complete, and was safely on disk before the map was */
+	bool cut;             /* it was sealed, and the data file has another length now */
 	bool no_length;       /* the API tells no length */
 	char file[144];       /* "" : none */
 	struct ranges blocks; /* in bytes; whole blocks, or up to size */

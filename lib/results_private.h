@@ -87,9 +87,11 @@ struct gb_results {
 	unsigned n_old_fds;
 	unsigned readers, pins; /* pins: uses of fd outside the lock */
 	int64_t size;           /* -1: not known */
+	int64_t doubted;        /* another one that was told last; -1 */
 	bool no_length, no_ranges, lost;
 	bool other_path; /* the first path of the API answered 404 */
 	bool rotten;     /* a block from disk failed its checksum */
+	bool damaged;    /* so did something, and nobody was told */
 	bool changed;    /* the API's file is another than it was */
 	bool renewed;    /* that has happened, and a new download began */
 	bool sealed, dirty;
@@ -137,6 +139,8 @@ bool results_is_complete(const struct gb_results *r);
 uint64_t results_block_end(const struct gb_results *r, uint64_t off);
 /* Waiters whose bytes are there now, or who are past the end. */
 void results_wake_ready(struct gb_results *r, struct after *a);
+/* Say once what turned out to be damaged. */
+void results_tell_damage(struct gb_results *r, struct after *a);
 /* Everybody. */
 void results_fail_all(struct gb_results *r, int err, struct after *a);
 

@@ -28,15 +28,34 @@ static void check_complete(struct gb_results *r, struct after *a)
 	waitq_move(&r->fetchq, &a->wake);
 }
 
+/* Another size than is known, or less than is there. A page in place of the file, or one
+ * answer that is wrong, tells so once; a file that is another does it again. Of which
+ * there are no bytes yet it may be. */
+static int doubt_size(struct gb_results *r, int64_t size, struct after *a)
+{
+	bool again = r->doubted == size;
+
+	r->doubted = size;
+	if (!again)
+		return -EIO;
+	return r->have.n || r->summed.n || r->sealed ? stream_changed(r, a) : 0;
+}
+
 static int learn_size(struct gb_results *r, int64_t size, struct after *a)
 {
-	if (r->size == size)
-		return 0;
+	int err = 0;
+
 	if (size > RESULTS_MAX)
 		return -EFBIG;
-	if (r->size >= 0 || ranges_limit(&r->have) > (uint64_t)size ||
-		ranges_limit(&r->summed) > (uint64_t)size)
-		return stream_changed(r, a);
+	if (r->size != size &&
+		(r->size >= 0 || ranges_limit(&r->have) > (uint64_t)size ||
+			ranges_limit(&r->summed) > (uint64_t)size))
+		err = doubt_size(r, size, a);
+	if (err)
+		return err;
+	r->doubted = -1;
+	if (r->size == size)
+		return 0;
 	r->size = size;
 	r->no_length = false;
 	r->dirty = true;
@@ -204,7 +223,8 @@ static int commit(struct stream *s, size_t n, struct after *a)
 	return err < 0 ? err : s->pos == s->end ? 0 : stream_judge(s);
 }
 
-/* The last byte came and is no end of a line: the last block is not believed. */
+/* The last byte came and is no end of a line: the last block is not believed, nor is it
+ * that this is the end. */
 static int spoil(struct stream *s)
 {
 	struct gb_results *r = s->r;
@@ -212,19 +232,22 @@ static int spoil(struct stream *s)
 
 	ranges_remove(&r->have, lo, NO_END);
 	ranges_remove(&r->summed, lo, NO_END);
+	if (!r->sealed)
+		r->size = -1;
+	s->progress = false;
+	return -EIO;
+}
+
+/* A page, or noise: an output is lines of objects. Its length was no better. */
+static int not_an_output(struct stream *s)
+{
+	if (!s->r->sealed)
+		s->r->size = -1;
 	s->progress = false;
 	return -EIO;
 }
 
 /* A piece that does not cross the end of a block. */
-/* A page, or noise: an output is lines of objects. Its length was no better. */
-static int not_an_output(struct stream *s)
-{
-	if (!s->r->sealed && s->r->have.n == 0)
-		s->r->size = -1;
-	return spoil(s);
-}
-
 static int take_piece(struct stream *s, const char *buf, size_t n)
 {
 	struct gb_results *r = s->r;
@@ -242,11 +265,11 @@ static int take_piece(struct stream *s, const char *buf, size_t n)
 		err = -ECANCELED;
 	else if (s->pos > end || end - s->pos < n)
 		err = -EIO;
+	else if (s->pos == 0 && buf[0] != '{')
+		err = not_an_output(s);
 	else if (r->size >= 0 && s->pos + n == (uint64_t)r->size &&
 		 !ends_well(buf[n - 1]))
 		err = spoil(s);
-	else if (s->pos == 0 && buf[0] != '{')
-		err = not_an_output(s);
 	pthread_mutex_unlock(&r->lock);
 	if (err == 0 && !there)
 		err = util_pwrite_all(fd, buf, n, (off_t)s->pos);

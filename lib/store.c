@@ -139,6 +139,18 @@ static int open_log(int dir, const char *name, int *ret)
 	return *ret < 0 ? -errno : 0;
 }
 
+/* What is appended next must not become part of a line that was cut short. */
+static int open_lines(int dir, const char *name, int *ret)
+{
+	int err = open_log(dir, name, ret);
+	off_t end = err ? 0 : lseek(*ret, 0, SEEK_END);
+	char last = '\n';
+
+	if (end > 0 && pread(*ret, &last, 1, end - 1) == 1 && last != '\n')
+		err = util_write_all(*ret, "\n", 1);
+	return err;
+}
+
 static int open_dir(int parent, const char *name, int *ret)
 {
 	*ret = util_mkdir_open(parent, name);
@@ -152,8 +164,8 @@ static int open_parts(struct store *s)
 	if ((err = load_salt(s)) || (err = open_dir(s->state, "jobs", &s->jobs)) ||
 		(err = open_dir(s->state, "trash", &s->trash)) ||
 		(err = open_dir(s->cache, "results", &s->results)) ||
-		(err = open_log(s->state, "names", &s->names)) ||
-		(err = open_log(s->state, "history", &s->history)) ||
+		(err = open_lines(s->state, "names", &s->names)) ||
+		(err = open_lines(s->state, "history", &s->history)) ||
 		(err = open_log(s->cache, "known", &s->known)))
 		return err;
 	return 0;
@@ -354,12 +366,51 @@ int store_append(int fd, const char *line)
 	return text ? util_write_all(fd, text, strlen(text)) : -ENOMEM;
 }
 
+/* "CRC ID NAME", the checksum of what follows it; older lines have none. */
+enum { NAME_CRC = 8 };
+
+int store_name_add(struct store *s, const char *id, const char *name)
+{
+	_cleanup_free_ char *text = util_format("%s %s", id, name);
+	_cleanup_free_ char *line =
+		text ? util_format("%08x %s", util_crc32c(0, text, strlen(text)), text) : NULL;
+
+	return line ? store_append(s->names, line) : -ENOMEM;
+}
+
+static bool can_be_name(const char *name)
+{
+	for (const unsigned char *c = (const unsigned char *)name; *c; c++)
+		if (*c < ' ' || *c == 0x7f || *c == '/')
+			return false;
+	return *name && *name != '.' && strlen(name) < 256;
+}
+
+/* Cuts line into its parts; false when it is not what was written. */
+static bool name_line(char *line, size_t n, char **ret_id, char **ret_name)
+{
+	bool summed = strspn(line, "0123456789abcdef") == NAME_CRC && line[NAME_CRC] == ' ';
+	char *id = summed ? line + NAME_CRC + 1 : line, *space = strchr(id, ' ');
+
+	if (line[n - 1] != '\n' || strlen(line) != n || !space)
+		return false;
+	line[n - 1] = '\0';
+	if (summed && strtoul(line, NULL, 16) != util_crc32c(0, id, strlen(id)))
+		return false;
+	*space = '\0';
+	*ret_id = id;
+	*ret_name = space + 1;
+	return util_id_valid(id, "batches/") && can_be_name(space + 1);
+}
+
 int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),
 	void *arg)
 {
 	_cleanup_close_ int fd = dup(s->names);
 	_cleanup_fclose_ FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	_cleanup_free_ char *line = NULL;
+	char *id, *name;
+	bool damaged = false;
 	size_t size = 0;
 	ssize_t n;
 
@@ -368,15 +419,10 @@ int store_names(struct store *s, void (*fn)(void *arg, const char *id, const cha
 	fd = -1;
 	rewind(f);
 	while ((n = getline(&line, &size, f)) > 0) {
-		char *space = strchr(line, ' ');
-
-		if (line[n - 1] != '\n' || !space)
-			continue;
-		line[n - 1] = '\0';
-		*space = '\0';
-		if (util_id_valid(line, "batches/") && space[1] && !strchr(space + 1, '/') &&
-			strlen(space + 1) < 256 && strlen(space + 1) == (size_t)(line + n - 1 - (space + 1)))
-			fn(arg, line, space + 1);
+		if (name_line(line, (size_t)n, &id, &name))
+			fn(arg, id, name);
+		else
+			damaged = true;
 	}
-	return 0;
+	return damaged ? -EBADMSG : 0;
 }

@@ -4,7 +4,7 @@
  *   STATE/version            format of all this
  *   STATE/lock               flock'ed; "host pid mountpoint"
  *   STATE/salt               of the key's fingerprint
- *   STATE/names              "ID NAME" a line: names once given; appended to
+ *   STATE/names              "CRC ID NAME" a line: names once given; appended to
  *   STATE/history            the ledger, TSV; appended to
  *   STATE/jobs/LID/          a job with something local; LID: 16 hex digits
  *     journal                its record
@@ -68,9 +68,10 @@ int store_job_aside(struct store *s, const char *lid);
 /* Empty the trash of what is older than days. */
 void store_trash_expire(struct store *s, int days);
 
-/* Append a line (newline added) to names or history. */
+/* Append a line (newline added) to history. */
 int store_append(int fd, const char *line);
-/* Call fn for each "ID NAME" of names; damaged lines are passed over. */
+/* Append to names; call fn for each of them. -EBADMSG: damaged lines were passed over. */
+int store_name_add(struct store *s, const char *id, const char *name);
 int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),
 	void *arg);
 

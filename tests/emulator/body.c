@@ -11,6 +11,7 @@ struct body {
 	int64_t cut_at, stall_at; /* -1: not */
 	double seconds;
 	int64_t drip;
+	bool other; /* bytes than there are: FAULT_CHANGED_BYTES */
 	/* gzip */
 	int64_t taken; /* bytes of the source that are packed */
 	uint32_t crc;
@@ -38,10 +39,15 @@ static ssize_t source(struct body *b, int64_t pos, char *out, size_t max)
 
 	if ((int64_t)max > left)
 		max = left;
-	if (b->fd >= 0)
-		return pread(b->fd, out, max, b->off + pos);
-	memcpy(out, b->text.p + pos, max);
-	return max;
+	if (b->fd < 0) {
+		memcpy(out, b->text.p + pos, max);
+		return max;
+	}
+	ssize_t n = pread(b->fd, out, max, b->off + pos);
+
+	for (ssize_t i = 0; b->other && i < n; i++)
+		out[i] = out[i] == 'e' ? 'x' : out[i];
+	return n;
 }
 
 /*
@@ -154,6 +160,7 @@ static struct body *body_new(struct request *rq)
 		b->stall_at = f->at;
 	if (f->kind == FAULT_DRIP)
 		b->drip = f->bytes > 0 ? f->bytes : 1;
+	b->other = f->kind == FAULT_CHANGED_BYTES;
 	b->seconds = f->seconds;
 	return b;
 }

@@ -304,6 +304,10 @@ arm 'match=download&kind=lying_range&text=label'
 ok "lying_range" contains "$(curl -sS -i -H "$key" -r 0-9 "$d")" "Content-Range: bytes 1-10/$size"
 arm 'match=download&kind=changed_length&bytes=10'
 ok "changed_length" curl_fails 18 "$d"
+arm 'match=download&kind=changed_bytes'
+curl -sS -H "$key" -o "$work/other" "$d"
+curl -sS -H "$key" -o "$work/true" "$d"
+ok "changed_bytes" same "$(tr e x <"$work/true" | cksum)" "$(cksum <"$work/other")"
 arm 'match=download&kind=cut&at=100'
 ok "download cut" curl_fails 18 "$d"
 set_knob gzip=on

@@ -25,6 +25,7 @@ static const char *const kind_names[] = {
 	[FAULT_WRONGTYPES] = "wrongtypes",
 	[FAULT_LYING_RANGE] = "lying_range",
 	[FAULT_CHANGED_LENGTH] = "changed_length",
+	[FAULT_CHANGED_BYTES] = "changed_bytes",
 	[FAULT_HEADER] = "header",
 };
 

@@ -35,6 +35,7 @@ enum fault_kind {
 	FAULT_WRONGTYPES, /* every leaf of the JSON has another type */
 	FAULT_LYING_RANGE,    /* 206 with bytes from elsewhere: see `text` */
 	FAULT_CHANGED_LENGTH, /* the file is `bytes` longer (or shorter) than it is */
+	FAULT_CHANGED_BYTES,  /* the file has other bytes, as many as it had */
 	FAULT_HEADER,         /* adds `text`, "Name: value" */
 };
 

@@ -30,7 +30,7 @@ static char dir_path[] = "/tmp/test-results-XXXXXX";
 static int dir_fd = -1;
 static char *content; /* BIG bytes of lines */
 static struct engine engine;
-static unsigned sized, filled, lost;
+static unsigned sized, filled, lost, damaged;
 
 /* Lines of 100 bytes that tell where they stand. */
 static inline void fill(char *p, size_t n)
@@ -67,7 +67,7 @@ static inline int group_teardown(void **state)
 static inline int setup(void **state)
 {
 	fake_init(&engine, content, BIG);
-	sized = filled = lost = 0;
+	sized = filled = lost = damaged = 0;
 	for (const char *name = "f\0f.map\0f.aside\0g\0g.map\0"; *name;
 		name += strlen(name) + 1)
 		unlinkat(dir_fd, name, 0);
@@ -76,7 +76,7 @@ static inline int setup(void **state)
 
 static inline void event(void *arg, struct gb_results *r, enum results_event ev)
 {
-	unsigned *counts[] = {&sized, &filled, &lost};
+	unsigned *counts[] = {&sized, &filled, &lost, &damaged};
 
 	++*counts[ev];
 }

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,8 +75,12 @@ static void meet(void *arg, const struct api_batch *b, bool gone, int64_t off)
 
 static void walk(struct t *t)
 {
+	struct stat st;
+
 	t->met = t->gone = 0;
-	assert_int_equal(known_walk(&t->s, meet, t, &t->size), 0);
+	assert_int_equal(fstat(t->s.known, &st), 0);
+	int err = known_walk(&t->s, meet, t, &t->size);
+	assert_int_equal(err, st.st_size > t->size ? -EBADMSG : 0);
 }
 
 static struct api_batch sample(char *id)

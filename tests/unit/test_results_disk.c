@@ -59,6 +59,7 @@ static void test_a_rotten_block_is_fetched_again(void **state)
 	assert_int_equal(read_at(r, MIB - 10, 100), 10);
 	assert_int_equal(read_at(r, MIB, 2000), 2000);
 	assert_int_equal(engine.calls, 1);
+	assert_int_equal(damaged, 1);
 	close_it(r);
 }
 
