@@ -100,6 +100,7 @@ static int forget(struct gb_job *job)
 	test_point("local-remove");
 	int err = store_job_remove(c->store, job->local->lid, c->o.trash_days);
 	test_point("local-removed");
+	store_trash_expire(c->store, c->o.trash_days);
 	pthread_mutex_unlock(&job->local->disk);
 	client_lock(c);
 	job->local->forgotten = !err;

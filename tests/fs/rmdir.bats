@@ -142,6 +142,45 @@ teardown() { stop_all; }
 	run ! grep -rqF '"other 1"' "$state"
 }
 
+# Entries of the trash are called by when they came.
+came_days_ago() { # DAYS
+	local entry
+	for entry in "$TRASH"/*; do
+		mv "$entry" "$TRASH/$(($(date +%s) - $1 * 86400 - 60))-${entry##*-}"
+	done
+}
+replaced() { [ ! -e "$TRASH/$OLD" ] && [ "$(in_trash)" = 1 ]; }
+in_trash() { find "$TRASH" -mindepth 1 -maxdepth 1 | grep -c .; }
+
+@test "the trash is kept for its days, also by a mount that lasts" {
+	TRASH=$XDG_STATE_HOME/batchfs/default@127.0.0.1:$EMU_PORT/trash
+	remount_jobs -o trash=3
+	submit_job a
+	ended a
+	rmdir "$MNT/a"
+	becomes 1 in_trash
+	came_days_ago 2
+	remount_jobs -o trash=3
+	same 1 "$(in_trash)"
+	find "$TRASH" -type f -exec grep -l '"k1"' {} + | grep -q requests.jsonl
+	submit_job b
+	ended b
+	came_days_ago 3
+	OLD=$(ls "$TRASH")
+	rmdir "$MNT/b"
+	eventually replaced
+	came_days_ago 1
+	remount_jobs -o trash=1
+	becomes 0 in_trash
+	submit_job c
+	ended c
+	rmdir "$MNT/c"
+	becomes 1 in_trash
+	sleep 1
+	remount_jobs -o trash=0
+	becomes 0 in_trash
+}
+
 @test "a name can be used again" {
 	submit_job a
 	ended a
