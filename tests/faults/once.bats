@@ -137,6 +137,7 @@ one_job() {
 	cmp "$IN" "$J"
 	echo submit >"$MNT/a/ctl"
 	one_job
+	same 1 "$(calls upload_start)"
 }
 
 @test "killed with -9 while uploading: a draft with all it had" {
@@ -150,6 +151,25 @@ one_job() {
 	same 0 "$(calls create)"
 	echo submit >"$MNT/a/ctl"
 	one_job
+	same 1 "$(calls upload_start)"
+}
+
+@test "an upload that is cut at any byte goes on from there" {
+	local size at n=0
+	size=$(stat -c %s "$IN")
+	# A query tells what has come; then what follows is cut as well.
+	for at in 0 1 $((size / 2)) $((size - 1)) $size; do
+		n=$((n + 1))
+		fault "match=upload&kind=cut_body&at=$at"
+		fault 'match=upload_query&kind=status&status=503'
+		fault "match=upload&kind=cut_body&at=$((at / 3))"
+		mkdir "$MNT/n$n"
+		cp "$IN" "$MNT/n$n/requests.jsonl"
+		succeeded n$n
+		same $n "$(calls upload_start)"
+		same "$(jq -r .key "$IN" | sort)" "$(jq -r .key "$MNT/n$n/results.jsonl" | sort)"
+	done
+	same $n "$(calls create)"
 }
 
 @test "503 on every read for a while: nothing is lost" {

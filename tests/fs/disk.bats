@@ -113,3 +113,79 @@ mv_at_full_disk() { # DRAFT
 @test "state_dir full when the intent of a rename from another directory is to be written" {
 	mv_at_full_disk b
 }
+
+# A disk that has so many pages left and no more.
+fill_but() { # PAGES
+	rm -f "$SMALL/fill"
+	dd if=/dev/zero of="$SMALL/fill" bs=4k 2>/dev/null || true
+	truncate -s $(($(stat -c %s "$SMALL/fill") - 4096 * $1)) "$SMALL/fill"
+}
+
+made() { emu GET '/emu/jobs?count=1' | jq .count; }
+
+# One page more each time: another write is the first that fails.
+@test "whichever write finds the state_dir full: all or nothing, and all when there is room" {
+	mount_jobs -o "state_dir=$SMALL/state,cache_dir=$HOME/cache"
+	requests 60 >"$HOME/r"
+	local pages errno seen='' n before
+	for pages in {0..16}; do
+		n=d$pages before=$(made)
+		fill_but "$pages"
+		errno=$(errno_of 'os.mkdir(a[0])' "$MNT/$n")
+		[ "$errno" != OK ] || errno=$(errno_of_write "$MNT/$n/requests.jsonl" "$(cat "$HOME/r")"$'\n')
+		echo "$pages: $errno"
+		seen="$seen $errno"
+		case $errno in
+		OK) same $((before + 1)) "$(made)" ;;
+		ENOSPC) same "$before" "$(made)" ;;
+		*) return 1 ;;
+		esac
+		rm "$SMALL/fill"
+		[ -d "$MNT/$n" ] || draft "$n"
+		[ "$errno" = OK ] || cp "$HOME/r" "$MNT/$n/requests.jsonl"
+		succeeded "$n"
+		same $((before + 1)) "$(made)"
+	done
+	[[ $seen == " ENOSPC"*" OK" ]]
+	remount_jobs -o "state_dir=$SMALL/state,cache_dir=$HOME/cache"
+	for n in "$MNT"/d*; do
+		state_is "${n##*/}" JOB_STATE_SUCCEEDED
+		eventually results_home "${n##*/}"
+		cmp "$HOME/r" "$n/requests.jsonl"
+		same 60 "$(grep -c . "$n/results.jsonl")"
+	done
+	same 17 "$(made)"
+}
+
+@test "whichever write finds the cache full: the bytes of the API or an error" {
+	make_foreign_file_job far 100
+	mount_jobs -o "fetch=read,state_dir=$HOME/state,cache_dir=$SMALL/cache"
+	eventually test -d "$MNT/far"
+	succeeded far
+	api GET "/download/v1beta/$(jq -r .response.responsesFile "$MNT/far/job.json"):download?alt=media" >"$HOME/truth"
+	unmount_jobs
+	cp -a "$SMALL/cache" "$HOME/cache"
+	local pages seen=''
+	for pages in {0..14}; do
+		rm -r "$SMALL/cache"
+		cp -a "$HOME/cache" "$SMALL/cache"
+		mount_jobs -o "fetch=read,state_dir=$HOME/state,cache_dir=$SMALL/cache"
+		eventually test -d "$MNT/far"
+		fill_but "$pages"
+		if cat "$MNT/far/results.jsonl" >"$HOME/got" 2>"$HOME/err"; then
+			cmp "$HOME/truth" "$HOME/got"
+			seen="$seen OK"
+		else
+			contains "$(cat "$HOME/err")" "No space left"
+			cmp -n "$(stat -c %s "$HOME/got")" "$HOME/truth" "$HOME/got"
+			seen="$seen ENOSPC"
+		fi
+		state_is far JOB_STATE_SUCCEEDED
+		remount_jobs -o "fetch=read,state_dir=$HOME/state,cache_dir=$SMALL/cache"
+		rm "$SMALL/fill"
+		cmp "$HOME/truth" "$MNT/far/results.jsonl"
+		same 100 "$(grep -c . "$MNT/far/answers.tsv")"
+		unmount_jobs
+	done
+	[[ $seen == " ENOSPC"*" OK" ]]
+}

@@ -172,7 +172,15 @@ lazy_job() { # NAME LINES
 	remount_jobs
 	sleep 1
 	cmp "$HOME/got" "$MNT/a/results.jsonl"
-	cat "$MNT/a/state"
+	state_is a JOB_STATE_SUCCEEDED
+	# Nor do whole lists without it take it out of the tree.
+	sleep 2
+	same a "$(ls "$MNT")"
+	state_is a JOB_STATE_SUCCEEDED
+	rmdir "$MNT/a"
+	eventually test ! -e "$MNT/a"
+	remount_jobs
+	same '' "$(ls "$MNT")"
 }
 
 @test "the cache is emptied by hand: what was brought home stays" {
