@@ -4,6 +4,7 @@
 
 load ../fs/helpers
 load leak
+load ../fs/pictures
 
 setup() { start_emulator; }
 teardown() { stop_all_and_helpers; }
@@ -38,11 +39,26 @@ teardown() { stop_all_and_helpers; }
 	eventually test -d "$MNT/other"
 	ended other
 	eventually results_home other
+	# One of everything that is kept: what is composed and what of it is sent, uploads
+	# that are remembered, what is in the trash.
+	draft c
+	picture 1 >"$MNT/c/inputs/one.png"
+	echo 'What is it?' >"$MNT/c/prompt.txt"
+	echo submit >"$MNT/c/ctl"
+	ended c
+	eventually results_home c
+	submit_job gone
+	ended gone
+	rmdir "$MNT/gone"
+	eventually sh -c 'ls "$1"/batchfs/*/trash/*/journal' - "$XDG_STATE_HOME"
 	unmount_jobs
 	mkdir "$master"
 	cp -a "$XDG_STATE_HOME" "$master/state"
 	cp -a "$XDG_CACHE_HOME" "$master/cache"
 	(cd "$master" && find state cache -type f) >"$HOME/list"
+	for file in attachments composed.jsonl sent.jsonl one.png results.index known; do
+		grep -q "/$file\$" "$HOME/list"
+	done
 	echo 'sEcReT of somebody else' >"$HOME/victim"
 	cp "$HOME/victim" "$HOME/victim.was"
 	while read -r file; do
@@ -69,6 +85,9 @@ teardown() { stop_all_and_helpers; }
 					-exec timeout 2 cat {} + >"$HOME/seen" 2>/dev/null || true
 				timeout 2 cat "$MNT"/{a,other}/results.jsonl >>"$HOME/seen" 2>/dev/null || true
 				timeout 2 sh -c 'echo more >>"$1"' - "$MNT/d/scratch" 2>/dev/null || true
+				timeout 2 sh -c 'echo more >"$1/d/prompt.txt"; echo check >"$1/d/ctl"' - "$MNT" \
+					2>/dev/null || true
+				timeout 9 rmdir "$MNT/c" 2>/dev/null || true
 				run ! grep -q sEcReT "$HOME/seen"
 				unmount_jobs
 			fi
@@ -100,4 +119,39 @@ teardown() { stop_all_and_helpers; }
 	ln -s "$HOME/jobs.moved" "$jobs"
 	run -1 timeout "$PATIENCE" "$BATCHFS" -f "$MNT"
 	[ -n "$output" ]
+}
+
+@test "links in the place of directories: what is made anew is made nowhere else" {
+	local master=$BATS_TEST_TMPDIR/master dir path
+	mount_jobs
+	submit_job a
+	draft d
+	ended a
+	eventually results_home a
+	unmount_jobs
+	mkdir "$master" "$HOME/elsewhere"
+	cp -a "$XDG_STATE_HOME" "$master/state"
+	cp -a "$XDG_CACHE_HOME" "$master/cache"
+	(cd "$master" && find state cache -mindepth 3 -type d) >"$HOME/list"
+	echo "$(sed -n '1s:/[^/]*$:/aside:p' "$HOME/list")" >>"$HOME/list"
+	grep -q /inputs$ "$HOME/list" && grep -q /trash$ "$HOME/list" && grep -q /results$ "$HOME/list"
+	while read -r dir; do
+		echo "$dir"
+		rm -rf "$XDG_STATE_HOME" "$XDG_CACHE_HOME"
+		cp -a "$master/state" "$XDG_STATE_HOME"
+		cp -a "$master/cache" "$XDG_CACHE_HOME"
+		path=$XDG_STATE_HOME/${dir#state/}
+		[ "${dir%%/*}" = state ] || path=$XDG_CACHE_HOME/${dir#cache/}
+		rm -rf "$path"
+		ln -s "$HOME/elsewhere" "$path"
+		start_batchfs -o ttl=1,poll=1 "$MNT"
+		# It may refuse to start.
+		if eventually is_mounted "$MNT"; then
+			timeout 9 find "$MNT" -type f ! -name wait -exec timeout 2 cat {} + >/dev/null 2>&1 || true
+			timeout 9 sh -c 'cd "$1"; echo x >d/scratch; echo x >d/inputs/x; echo check >d/ctl
+				mkdir b; rmdir b; rmdir a' - "$MNT" 2>/dev/null || true
+			unmount_jobs
+		fi
+		same "" "$(ls -A "$HOME/elsewhere")"
+	done <"$HOME/list"
 }

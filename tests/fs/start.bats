@@ -352,12 +352,27 @@ start() {
 	refuses "$HOME/s" -- -o state_dir="$HOME/s" "$M"
 }
 
-@test "a state_dir that others can write" {
-	mkdir -m 777 "$HOME/s"
-	chmod 777 "$HOME/s"
-	run timeout "$PATIENCE" "$BATCHFS" -o state_dir="$HOME/s" "$M"
-	# Refused, or made ours; never used as it is.
-	[ "$status" = 1 ] || same 700 "$(stat -c %a "$HOME/s")"
+@test "a state_dir or cache_dir that others can write, read or only enter" {
+	local option mode
+	for option in state_dir cache_dir; do
+		for mode in 777 755 710 701; do
+			echo "$option $mode"
+			mkdir "$HOME/$option.$mode"
+			chmod "$mode" "$HOME/$option.$mode"
+			refuses "$HOME/$option.$mode" "chmod 700" -- -o "$option=$HOME/$option.$mode" "$M"
+			same "" "$(ls -A "$HOME/$option.$mode")"
+		done
+	done
+}
+
+@test "a state_dir or cache_dir of somebody else" {
+	as_root || skip "needs root, to give one away"
+	local option
+	for option in state_dir cache_dir; do
+		mkdir -m 700 "$HOME/$option"
+		chown 12345 "$HOME/$option"
+		refuses "$HOME/$option" -- -o "$option=$HOME/$option" "$M"
+	done
 }
 
 @test "a state_dir that is a file" {
