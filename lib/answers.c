@@ -378,7 +378,7 @@ int gb_answers_look(struct gb_job *job, struct gb_waiter *w)
 	return err == -ENOENT ? 0 : err;
 }
 
-/* ---- open answers ------------------------------------------------------------------------------- */
+/* ---- open answers ------------------------------------------------------------------ */
 
 void gb_answers_close(struct gb_answers *a)
 {
