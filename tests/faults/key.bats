@@ -157,6 +157,7 @@ not_in_proc() { # PID
 	local witness=$! pid mnt
 	mnt=$(as_other mktemp -d "$base/mnt.XXXX")
 	eventually as_other cat "/proc/$witness/environ"
+	ulimit -S -c "$(ulimit -H -c)" # or there would be none anyway
 	HOME=$base XDG_STATE_HOME=$base/s XDG_CACHE_HOME=$base/c \
 		$other "$BATCHFS" -f "$mnt" >"$base/log" 2>&1 3>&- </dev/null &
 	pid=$!
