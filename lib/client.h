@@ -444,6 +444,8 @@ void home_consider(struct gb_job *job);
 /* At start: which results are at home or whole in the cache. */
 void home_look(struct gb_job *job);
 void home_look_cache(struct gb_client *c);
+/* client.lock held: there is output, which is not at home, at most in the cache. */
+bool home_can_fetch(const struct gb_job *job);
 /* client.lock held: should come home by itself and has not. */
 bool home_missing(const struct gb_job *job);
 /* client.lock held: all of the output is on the local disk, known to be whole, durable. */

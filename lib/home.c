@@ -523,16 +523,21 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 	return err;
 }
 
+bool home_can_fetch(const struct gb_job *job)
+{
+	enum gb_output o = job_output(job);
+
+	return o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE ||
+	       (o == GB_OUTPUT_HOME && !(job->local && job->local->rec.home));
+}
+
 bool home_missing(const struct gb_job *job)
 {
 	const struct gb_client *c = job->c;
 	bool asked = c->o.fetch == GB_FETCH_ALL ||
 		     (c->o.fetch == GB_FETCH_OWN && job->local && job->local->rec.own);
-	enum gb_output o = job_output(job);
 
-	return asked && job->id && job->in_tree && !job->gone &&
-	       (o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE ||
-		       (o == GB_OUTPUT_HOME && !(job->local && job->local->rec.home)));
+	return asked && job->id && job->in_tree && !job->gone && home_can_fetch(job);
 }
 
 bool home_safe(const struct gb_job *job)

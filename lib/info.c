@@ -208,13 +208,12 @@ unsigned gb_verbs(struct gb_job *job)
 
 	client_lock(job->c);
 	enum phase p = job_phase(job);
-	enum gb_output o = job_output(job);
 	bool busy = job->local && job->local->task;
 	if (phase_is_draft(p) && !busy)
 		verbs |= GB_SUBMIT | GB_CHECK;
 	if (job->id && !job->api_ended && !job->gone)
 		verbs |= GB_CANCEL;
-	if (o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE)
+	if (home_can_fetch(job))
 		verbs |= GB_FETCH_VERB;
 	if (p == PHASE_UNCERTAIN ||
 		(p == PHASE_SUBMITTING && (!busy || job->local->rec.error)))

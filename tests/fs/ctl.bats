@@ -96,6 +96,25 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 	same 3 "$(grep -c . "$MNT/a/results.jsonl")"
 }
 
+@test "fetch takes home what is whole in the cache, without a download" {
+	unmount_jobs
+	mount_jobs -o fetch=read
+	make_foreign_file_job far 3
+	eventually test -d "$MNT/far"
+	succeeded far
+	cat "$MNT/far/results.jsonl" >"$HOME/got"
+	eventually results_home far
+	local before
+	before=$(calls download)
+	contains "$(cat "$MNT/far/ctl")" fetch
+	same OK "$(errno_of_ctl far fetch)"
+	same "$before" "$(calls download)"
+	unmount_jobs
+	rm -r "$XDG_CACHE_HOME"
+	mount_jobs -o offline
+	cmp "$HOME/got" "$MNT/far/results.jsonl"
+}
+
 @test "fetch of a job of another client" {
 	make_foreign_file_job a 4
 	eventually test -d "$MNT/a"
