@@ -28,6 +28,128 @@ csv_column() {
 	python3 -c 'import csv, sys; [print(row[int(sys.argv[1])]) for row in csv.reader(sys.stdin)]' "$1"
 }
 
+# refuses STATUS TEXT EXAMPLE ARGUMENT...: it exits so, and stderr has the text.
+refuses() {
+	local status=$1 text=$2 got=0
+	shift 2
+	"$EXAMPLES/$1" "${@:2}" >out 2>err || got=$?
+	same "$status" "$got" || return
+	contains "$(cat err)" "$text"
+}
+
+folder() { # NAME: of texts
+	mkdir -p "$1"
+	echo 'Dear 1, you owe us 1.' >"$1/1.txt"
+}
+
+schema() {
+	jq -n '{type: "object", required: ["name", "sum"], properties: {
+		name: {type: "string"}, sum: {type: "number"}}}'
+}
+
+@test "without the mount every example refuses, and makes nothing" {
+	mkdir plain pictures
+	touch plain/file
+	picture pictures/cat.png 10
+	echo '# One' >pictures/one.md
+	schema >schema.json
+	requests 3 >r.jsonl
+	export JOBS=$HOME/plain
+	say="$JOBS is not a mounted batchfs: batchfs $JOBS"
+	refuses 1 "$say" describe-pictures pictures
+	refuses 1 "$say" translate-folder pictures to Latin
+	refuses 1 "$say" extract-csv pictures schema.json
+	refuses 1 "$say" compare-models r.jsonl gemini-2.5-flash gemini-2.5-pro
+	refuses 1 "$say" split-large r.jsonl 2 results.jsonl
+	refuses 1 "$say" nightly r.jsonl answers
+	refuses 1 "$say" tokens-of-month
+	same 1 "$(grep -c . err)"
+	mkdir requests
+	cp r.jsonl requests/
+	cp "$EXAMPLES/make/Makefile" .
+	run ! make
+	contains "$output" "$say"
+	same file "$(ls plain)"
+	[ ! -e answers ] && [ ! -e to ] && [ ! -e results.jsonl ] && [ ! -e results ]
+}
+
+@test "a call with too few or too many words says how it goes" {
+	for name in describe-pictures translate-folder extract-csv compare-models split-large \
+		nightly; do
+		refuses 2 "usage: $name " $name
+		refuses 2 "usage: $name " $name 1 2 3 4 5
+	done
+	refuses 2 "usage: tokens-of-month" tokens-of-month 2026-01 2026-02
+}
+
+@test "a folder that is misspelt or empty leaves no draft" {
+	mkdir empty
+	schema >schema.json
+	for from in empty nowhere; do
+		refuses 1 " $from" describe-pictures $from
+		refuses 1 " $from" translate-folder $from to Latin
+		refuses 1 " $from" extract-csv $from schema.json
+		refuses 1 $from compare-models $from gemini-2.5-flash gemini-2.5-pro
+		refuses 1 $from split-large $from 2 results.jsonl
+	done
+	folder letters
+	refuses 1 "schema.jsn" extract-csv letters schema.jsn
+	same "" "$(ls "$MNT")"
+	# The second of two names is looked at before the first is bought.
+	mkdir "$MNT/c-gemini-2.5-pro"
+	requests 2 >prompts.txt
+	refuses 1 "c-gemini-2.5-pro exists: rmdir it or give another name" \
+		compare-models prompts.txt gemini-2.5-flash gemini-2.5-pro c
+	same c-gemini-2.5-pro "$(ls "$MNT")"
+}
+
+@test "a refused submission: why, and that the draft stays" {
+	mkdir pictures
+	head -c 1000 /dev/zero >pictures/cat.png
+	refuses 1 "cat.png" describe-pictures pictures holiday
+	contains "$(cat err)" "the draft stays: mend it and echo submit >$MNT/holiday/ctl, or rmdir $MNT/holiday"
+	state_is holiday DRAFT
+	printf 'Why?\n' >prompts.txt
+	refuses 1 "nope is not found" compare-models prompts.txt nope gemini-2.5-pro m
+	same 0 "$(jobs_at_api)"
+	{ requests 2; echo rubbish; } >bad.jsonl
+	refuses 1 "line 3" nightly bad.jsonl answers
+	refuses 1 "line 3" split-large bad.jsonl 9 results.jsonl
+	# Once the file is mended the same command goes on.
+	requests 3 >bad.jsonl
+	"$EXAMPLES/nightly" bad.jsonl answers
+	"$EXAMPLES/split-large" bad.jsonl 9 results.jsonl
+	same 3 "$(grep -c . results.jsonl)"
+	same 2 "$(jobs_at_api)"
+}
+
+@test "a job that fails: its error, exit status 1, and how to ask again" {
+	knob outcome=failed
+	folder letters
+	schema >schema.json
+	echo '# One' >letters/one.md
+	refuses 1 "Internal error encountered" describe-pictures letters one
+	contains "$(cat err)" "cp $MNT/one/retry.jsonl NEW/requests.jsonl"
+	refuses 1 "Internal error encountered" translate-folder letters to Latin
+	refuses 1 "Internal error encountered" extract-csv letters schema.json
+	same "" "$(cat out)"
+	requests 3 >all.jsonl
+	mkdir requests
+	cp all.jsonl requests/
+	cp "$EXAMPLES/make/Makefile" .
+	refuses 1 "rmdir $MNT/all-0000 and run this again" split-large all.jsonl 2 results.jsonl
+	run ! make
+	contains "$output" "Internal error encountered"
+	contains "$output" "rmdir it and make again"
+	# They do what they say.
+	knob outcome=succeeded
+	rmdir "$MNT"/all-*
+	"$EXAMPLES/split-large" all.jsonl 2 results.jsonl
+	same 3 "$(grep -c . results.jsonl)"
+	make
+	same 3 "$(grep -c . results/all.jsonl)"
+}
+
 @test "describe-pictures" {
 	mkdir pictures
 	picture pictures/cat.png 10
@@ -38,7 +160,7 @@ csv_column() {
 	same 3 "$(cut -f 2 out | grep -cx answered)"
 	same 3 "$(grep -c 'Describe this picture.*image/png' out)"
 	# The name is taken: nothing is bought again.
-	! "$EXAMPLES/describe-pictures" pictures holiday
+	refuses 1 "$MNT/holiday exists: rmdir it or give another name" describe-pictures pictures holiday
 	same 1 "$(calls create)"
 }
 
@@ -67,15 +189,25 @@ csv_column() {
 	contains "$(cat spanish/water.md)" "agua"
 }
 
-@test "extract-csv" {
-	mkdir letters
-	for i in 1 2 3; do echo "Dear $i, you owe us $i." >letters/$i.txt; done
-	jq -n '{type: "object", required: ["name", "sum"], properties: {
-		name: {type: "string"}, sum: {type: "number"}}}' >schema.json
+@test "extract-csv: a row a file, below folders too" {
+	mkdir -p letters/old
+	for i in 1 2; do echo "Dear $i, you owe us $i." >letters/$i.txt; done
+	echo "Dear 3, you owe us 3." >letters/old/3.txt
+	schema >schema.json
 	"$EXAMPLES/extract-csv" letters schema.json >table.csv
-	same "name sum" "$(csv_column 0 <table.csv | head -n 1) $(csv_column 1 <table.csv | head -n 1)"
-	same "4.5 4.5 4.5" "$(csv_column 1 <table.csv | tail -n +2 | xargs)"
-	contains "$(csv_column 0 <table.csv)" "Dear 2, you owe us 2."
+	same '"file","name","sum"' "$(head -n 1 table.csv)"
+	same "1.txt 2.txt old/3.txt" "$(csv_column 0 <table.csv | tail -n +2 | xargs)"
+	same "4.5 4.5 4.5" "$(csv_column 2 <table.csv | tail -n +2 | xargs)"
+	contains "$(csv_column 1 <table.csv)" "Dear 3, you owe us 3."
+}
+
+@test "extract-csv says which rows are missing" {
+	folder letters
+	echo 'Dear 2 [emu:error 13]' >letters/2.txt
+	schema >schema.json
+	refuses 1 "1 of 2 without an answer" extract-csv letters schema.json
+	contains "$(cat err)" "2.txt: failed: "
+	same "1.txt" "$(csv_column 0 <out | tail -n +2)"
 }
 
 @test "make: results as targets, bought once, rebuilt when requests change" {
@@ -112,6 +244,17 @@ csv_column() {
 	same bad "$(jq -r .key "$MNT/$night-retry/requests.jsonl")"
 	"$EXAMPLES/nightly" tonight.jsonl answers
 	same 2 "$(calls create)"
+}
+
+@test "nightly collects what has ended at once, home or not" {
+	remount_jobs -o fetch=read
+	requests 2 >tonight.jsonl
+	"$EXAMPLES/nightly" tonight.jsonl answers
+	night=$(ls "$MNT")
+	eventually state_is "$night" JOB_STATE_SUCCEEDED
+	"$EXAMPLES/nightly" tonight.jsonl answers
+	same 2 "$(cut -f 2 "answers/$night.tsv" | grep -cx answered)"
+	same 1 "$(calls create)"
 }
 
 @test "compare-models" {
