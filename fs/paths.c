@@ -159,8 +159,9 @@ int paths_check_mountpoint(const struct options *o, char **ret)
 			path);
 	if (!o->nonempty && !is_empty(path))
 		return no(-ENOTEMPTY,
-			"%s is not empty, its files would be hidden (-o nonempty "
-			"mounts all the same)",
+			"%s is not empty, its files would be hidden: move them away, they may "
+			"have been written while nothing was mounted (-o nonempty mounts all "
+			"the same)",
 			path);
 	*ret = STEAL_PTR(path);
 	return 0;

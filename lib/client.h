@@ -454,6 +454,12 @@ bool home_safe(const struct gb_job *job);
  * home. As gb_fetch_home; call it again after a successful wake-up. */
 int home_make_whole(struct gb_job *job, struct gb_waiter *w);
 
+/* ---- info.c -------------------------------------------------------------------------- */
+
+/* Unlocked: what looks like a mistake in a draft's files, as `error` says it; the caller
+ * frees. NULL: nothing. */
+char *info_mistake(struct gb_job *job);
+
 /* ---- answers.c (unlocked, but for answers_info) ------------------------------------------- */
 
 /* client.lock held: what gb_job_info says of answers. */

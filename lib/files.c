@@ -317,6 +317,8 @@ static void note_written(struct gb_file *f, off_t off, off_t end)
 	client_lock(f->c);
 	if (off <= f->in_order && end > f->in_order)
 		f->in_order = end;
+	if (end > f->length)
+		f->length = end;
 	bool begin = !f->follow && f->in_order >= FOLLOW_STEP && may_be_requests(f);
 	client_unlock(f->c);
 	if (begin)
@@ -362,6 +364,7 @@ static void note_truncated(struct gb_file *f, off_t size)
 	client_lock(f->c);
 	if (f->in_order > size)
 		f->in_order = size;
+	f->length = size;
 	client_unlock(f->c);
 }
 

@@ -30,6 +30,7 @@ struct gb_file {
 	atomic_bool tainted;    /* its writer was killed or failed */
 	atomic_bool marked;     /* the mode on disk says that it is not whole */
 	atomic_uint touched;    /* the draft's journal knew of a change then; disk */
+	off_t length;           /* lock; as far as it went through here */
 	off_t in_order;         /* lock; so much was written from the first byte on */
 	struct follow *follow;  /* lock; its check beside the writing */
 	bool held;              /* lock; a task sends it: it may not change */

@@ -456,6 +456,8 @@ int files_reject(struct gb_file *f, struct gb_job *job)
 	}
 	bool copied = copy_aside(gb_file_fd(f), job) == 0;
 	copy = files_new(job, GB_REJECTED);
+	if (copy)
+		copy->length = f->length;
 	lock_two(from, job);
 	int err = copy ? name_rejected(f, from, job, copied) : -ENOMEM;
 	if (!err) {

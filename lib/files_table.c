@@ -353,6 +353,7 @@ static struct gb_file *load_file(
 		return NULL;
 	}
 	f->is_dir = S_ISDIR(st->st_mode);
+	f->length = st->st_size;
 	f->marked = !f->is_dir && st->st_mode & S_IXUSR;
 	f->tainted = f->marked;
 	if (!parent && strcmp(name, GB_REQUESTS) == 0)

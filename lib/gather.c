@@ -57,8 +57,9 @@ int gather_refuse_mixed(struct gb_job *job)
 	local_error(job, -EBADMSG,
 		"This draft has requests.jsonl and files that requests are made of: they do not "
 		"mix.",
-		"Nothing was sent. Remove requests.jsonl (or move it to a draft of its own), or "
-		"inputs/*, inputs.txt, prompt.txt, system.txt, schema.json and defaults.json.",
+		"Nothing was sent. Mend inputs/*, inputs.txt, prompt.txt, system.txt, schema.json "
+		"and defaults.json (a requests.jsonl that was made of them only shows what is "
+		"sent); or remove them, or move requests.jsonl to a draft of its own.",
 		NULL);
 	files_changed(job);
 	return -EBADMSG;
@@ -132,7 +133,7 @@ static bool is_unknown(const struct gb_file *f)
 	size_t n = strlen(f->name);
 
 	return f->name[0] != '.' && f->name[n - 1] != '~' &&
-	       strcmp(f->name, GB_REQUESTS) != 0 && strcmp(f->name, GB_REJECTED) != 0;
+	       strcmp(f->name, GB_REQUESTS) != 0;
 }
 
 /* Lock held. */
@@ -209,8 +210,11 @@ static void check_draft(struct gather *g)
 			"remove it");
 	for (size_t i = 0; i < g->n_unknown; i++)
 		composed_complain(g->c, g->unknown[i],
-			"is not part of a composed draft: remove it, or move it below inputs/ "
-			"if it is an input");
+			strcmp(g->unknown[i], GB_REJECTED) == 0
+				? "was refused and is not sent: remove it, or move it to a "
+				  "draft of its own"
+				: "is not part of a composed draft: remove it, or move it below "
+				  "inputs/ if it is an input");
 	if (g->lines && g->n)
 		composed_complain(g->c, "inputs.txt",
 			"there are files below inputs/, too: keep one of them");

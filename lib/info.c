@@ -4,8 +4,8 @@
 #include "known.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <string.h>
-#include <strings.h>
 
 enum { JOB_LIFE = 48 * 3600 /* after this a job or an output is dropped by the API */ };
 
@@ -26,38 +26,75 @@ static const char *state_text(const struct gb_job *job)
 	return job->state_text[0] ? job->state_text : phase_names[job_phase(job)];
 }
 
-static bool ends_in(const char *name, const char *end)
-{
-	size_t n = strlen(name), m = strlen(end);
+/* Names people give to what has another, and all that ends like requests. */
+static const struct {
+	const char *pattern, *meant;
+} lookalikes[] = {
+	{"input.txt", "inputs.txt"}, {"inputs", "inputs.txt"}, {"questions.txt", "inputs.txt"},
+	{"prompts.txt", "inputs.txt"}, {"prompt", "prompt.txt"}, {"prompt.md", "prompt.txt"},
+	{"question.txt", "prompt.txt"}, {"system", "system.txt"}, {"system.md", "system.txt"},
+	{"system_instruction.txt", "system.txt"}, {"default.json", "defaults.json"},
+	{"config.json", "defaults.json"}, {"schemas.json", "schema.json"},
+	{"*.schema.json", "schema.json"}, {"*.jsonl", GB_REQUESTS}, {"*.ndjson", GB_REQUESTS},
+	{"*.json", GB_REQUESTS}, {"requests", GB_REQUESTS},
+};
 
-	return n > m && strcasecmp(name + n - m, end) == 0;
+static const char *meant_by(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lookalikes); i++)
+		if (fnmatch(lookalikes[i].pattern, name, FNM_CASEFOLD | FNM_PERIOD) == 0)
+			return lookalikes[i].meant;
+	return NULL;
 }
 
 /* Lock held. A draft without requests.jsonl has a file that was perhaps meant to be
- * it; its name into ret (256 bytes). */
-static bool mistaken(struct gb_job *job, char *ret)
+ * another; its name into ret. */
+static const char *misnamed(struct gb_job *job, char ret[256])
+{
+	const char *meant = NULL;
+	const struct gb_file *f;
+
+	if (!job->local || !phase_is_draft(job_phase(job)) || files_has(job, GB_REQUESTS))
+		return NULL;
+	for (uint32_t n = 0; !meant && (f = files_next(job, NULL, n)); n = f->number + 1) {
+		meant = f->is_dir || composed_is_part(f->name) ? NULL : meant_by(f->name);
+		snprintf(ret, 256, "%s", f->name);
+	}
+	return meant;
+}
+
+/* Lock held: requests.jsonl is there, and nothing in it, nor does anybody write. */
+static bool is_empty(struct gb_job *job)
 {
 	const struct gb_file *f;
-	static const char *const ends[] = {".jsonl", ".ndjson", ".json"};
 
-	if (!job->local || !phase_is_draft(job_phase(job)) ||
-		files_has(job, GB_REQUESTS))
+	if (!job->local || !phase_is_draft(job_phase(job)) || job->local->task)
 		return false;
-	for (uint32_t n = 0; (f = files_next(job, NULL, n)); n = f->number + 1)
-		for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-			if (f->name[0] != '.' && !f->is_dir && ends_in(f->name, ends[i]) &&
-				!composed_is_part(f->name)) {
-				snprintf(ret, 256, "%s", f->name);
-				return true;
-			}
-	return false;
+	f = files_find(job, GB_REQUESTS);
+	return f && !f->composed && !f->length && f->refs == 1;
+}
+
+char *info_mistake(struct gb_job *job)
+{
+	char name[256];
+
+	client_lock(job->c);
+	const char *meant = misnamed(job, name);
+	bool empty = is_empty(job);
+	client_unlock(job->c);
+	if (empty)
+		return strdup("requests.jsonl is empty: nothing is sent.\n"
+			      "Write requests into it, one a line.\n");
+	return meant ? util_format("%s is scratch: nothing is sent.\n"
+				   "If it is meant to be %s: mv it there.\n", name, meant)
+		     : NULL;
 }
 
 static bool has_error(struct gb_job *job)
 {
 	char name[256];
 
-	return mistaken(job, name) || (job->local && job->local->rec.error) ||
+	return misnamed(job, name) || is_empty(job) || (job->local && job->local->rec.error) ||
 	       job->has_api_error || job->lost ||
 	       (job->gone && job->local && !job->closed);
 }
@@ -156,13 +193,14 @@ static char *api_error_text(struct gb_job *job, enum api_state state)
 		text = util_format(
 			"The job ran out of its 48 hours before it was served (it may be "
 			"charged).\n"
-			"Send it again, in smaller parts if it is large: cp requests.jsonl to a "
-			"new job.\n%s%s",
+			"Send it again, in smaller parts if it is large: mkdir NEW && cp "
+			"retry.jsonl NEW/requests.jsonl\n%s%s",
 			b.error_text ? b.error_text : "", b.error_text ? "\n" : "");
 	else
 		text = util_format(
 			"The API gave the job up (%s).\n"
-			"Read its words, mend the requests, and send them in a new job.\n%s\n",
+			"Read its words. If the requests are to blame mend them; to send them "
+			"again: mkdir NEW && cp retry.jsonl NEW/requests.jsonl\n%s\n",
 			errors_grpc_name(b.error_code), b.error_text ? b.error_text : "");
 	api_batch_clear(&b);
 	return text;
@@ -170,21 +208,15 @@ static char *api_error_text(struct gb_job *job, enum api_state state)
 
 char *gb_job_error(struct gb_job *job)
 {
-	char name[256];
-
 	client_lock(job->c);
 	const char *own = job->local ? job->local->rec.error : NULL;
 	char *text = own ? strdup(own) : NULL;
 	bool lost = job->lost, gone = job->gone && job->local && !job->closed;
 	bool failed = job->has_api_error;
-	bool wrong_name = !text && mistaken(job, name);
 	enum api_state state = job->state;
 	client_unlock(job->c);
-	if (text)
+	if (text || (text = info_mistake(job)))
 		return text;
-	if (wrong_name)
-		return util_format("%s is scratch: nothing is sent.\n"
-				   "To submit it: mv it to requests.jsonl\n", name);
 	if (lost)
 		return strdup(
 			"The API does not have the output any more, and it is not here.\n"

@@ -310,6 +310,31 @@ static void print_bad(FILE *f, const struct scan_bad *b)
 	fputc('\n', f);
 }
 
+/* What people mean who write such lines, by the reason of the first. */
+static const struct {
+	const char *reason, *hint;
+} hints[] = {
+	{"not a JSON object",
+		"A line is one request: {\"contents\": [{\"parts\": [{\"text\": \"…\"}]}]}, or "
+		"that behind \"request\" beside a \"key\". Of JSON over many lines jq -c . FILE "
+		"makes such lines, of an array jq -c '.[]' FILE; plain questions, one a line, go "
+		"into inputs.txt.\n"},
+	{"ends before the object does",
+		"A request is on one line. Of JSON over many lines jq -c . FILE makes such "
+		"lines.\n"},
+	{"no request",
+		"A request is {\"contents\": [{\"parts\": [{\"text\": \"…\"}]}]}; with a key: "
+		"{\"key\": \"…\", \"request\": {…}}.\n"},
+};
+
+static const char *hint_for(const struct scan_report *r)
+{
+	for (size_t i = 0; r->n_bad && i < ARRAY_SIZE(hints); i++)
+		if (!r->bad[0].name && strcmp(hints[i].reason, r->bad[0].reason) == 0)
+			return hints[i].hint;
+	return "";
+}
+
 char *scan_report_text(const struct scan_report *r)
 {
 	char *text = NULL;
@@ -328,6 +353,7 @@ char *scan_report_text(const struct scan_report *r)
 			(uintmax_t)SCAN_SEND_MAX);
 	else if (r->requests == 0 && r->bad_total == 0)
 		fputs("there is no request in the file\n", f);
+	fputs(hint_for(r), f);
 	if (fclose(f) == 0)
 		return text;
 	free(text);

@@ -69,15 +69,20 @@ static int take_lock(struct store *s, const char *dir, const char *holder, char 
 	_cleanup_free_ char *text = NULL;
 	char host[128] = "";
 	size_t n;
+	int err;
 
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	/* Who has just been unmounted may need a moment. */
+	for (int tries = 20; (err = flock(fd, LOCK_EX | LOCK_NB)) < 0 && tries; tries--)
+		usleep(100000);
+	if (err < 0) {
 		if (util_read_file(s->state, "lock", 4096, &text, &n) < 0 || n == 0)
 			text = strdup("another process\n");
 		if (text)
 			text[strcspn(text, "\n")] = '\0';
-		why(ret_why, "%s is in use by %s", dir, text ? text : "another process");
+		why(ret_why, "%s is in use by %s (unmount that, or choose another account= or "
+			"state_dir=)", dir, text ? text : "another process");
 		return -EBUSY;
 	}
 	gethostname(host, sizeof(host) - 1);
@@ -85,7 +90,7 @@ static int take_lock(struct store *s, const char *dir, const char *holder, char 
 	text = util_format("%s pid %d %s\n", host, (int)getpid(), holder ? holder : "");
 	if (!text || ftruncate(fd, 0) < 0)
 		return -errno;
-	int err = util_write_all(fd, text, strlen(text));
+	err = util_write_all(fd, text, strlen(text));
 	if (!err)
 		s->lock = steal_fd(&fd);
 	return err;

@@ -67,13 +67,21 @@ static const struct {
 	{0, "The API failed.", "Nothing was bought. Try again: echo submit > ctl"},
 };
 
+static const char mend_parts[] =
+	"Read its words below (lines are those of requests.jsonl, which shows what was sent), "
+	"mend defaults.json, schema.json, prompt.txt, the inputs or model, then: "
+	"echo submit > ctl";
+
 void submit_tell(struct gb_job *job, int err, const char *text)
 {
 	size_t i = 0;
 
 	while (tales[i].err && tales[i].err != err)
 		i++;
-	local_error(job, err, tales[i].what, tales[i].todo, text);
+	client_lock(job->c);
+	bool parts = err == -EINVAL && job->local->rec.composed;
+	client_unlock(job->c);
+	local_error(job, err, tales[i].what, parts ? mend_parts : tales[i].todo, text);
 }
 
 static void set_phase(struct gb_job *job, enum phase p)

@@ -32,9 +32,11 @@ static int may_check(struct gb_job *job)
 
 static int no_requests(struct gb_job *job)
 {
+	_cleanup_free_ char *mistake = info_mistake(job);
+
 	local_error(job, -EBADMSG, "There is nothing to send: this draft has no requests.",
 		"Write requests.jsonl, one request a line; or copy files into inputs/ and say in "
-		"prompt.txt what is asked of them.", NULL);
+		"prompt.txt what is asked of them.", mistake);
 	files_changed(job);
 	local_save(job);
 	job_changed(job, GB_CHANGED_FILES);

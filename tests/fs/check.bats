@@ -243,3 +243,28 @@ write_twenty_mebibytes() {
 	mv "$MNT/a/tmp" "$MNT/a/requests.jsonl"
 	succeeded a
 }
+
+@test "an empty file is no job, and error says so until something is in it" {
+	: >"$J"
+	grep -q 'requests.jsonl is empty' "$MNT/a/error"
+	state_is a DRAFT
+	remount_jobs
+	grep -q 'requests.jsonl is empty' "$MNT/a/error"
+	good 1 >"$J"
+	[ ! -e "$MNT/a/error" ]
+	succeeded a
+}
+
+@test "likely mistakes are told with their cure" {
+	echo 'What is love?' >"$HOME/f"
+	refused "$HOME/f" 1
+	grep -q 'inputs.txt' "$MNT/a/error"
+	good 1 | jq . >"$HOME/f"
+	refused "$HOME/f" 1
+	grep -q 'jq -c' "$MNT/a/error"
+	rm "$J"
+	echo hello >"$MNT/a/input.txt"
+	grep -q 'If it is meant to be inputs.txt: mv it there' "$MNT/a/error"
+	same EBADMSG "$(errno_of_ctl a submit)"
+	grep -q 'meant to be inputs.txt' "$MNT/a/error"
+}

@@ -382,3 +382,25 @@ ends() {
 	succeeded a
 	same x "$(jq -r .key "$J/results.jsonl")"
 }
+
+@test "requests that were refused beside inputs are not passed over in silence" {
+	echo one >"$I/x"
+	requests 2 >"$J/tmp"
+	run -1 mv "$J/tmp" "$J/requests.jsonl"
+	rm "$J/tmp"
+	refused requests.jsonl.rejected 'not sent'
+	rm "$J/requests.jsonl.rejected"
+	echo submit >"$J/ctl"
+	same 1 "$(calls create)"
+}
+
+@test "what the API refuses of a composed draft is mended in its parts" {
+	echo one >"$I/x"
+	echo '{"generationConfig": {"temprature": 0}}' >"$J/defaults.json"
+	same EINVAL "$(errno_of_ctl a submit)"
+	contains "$(cat "$J/error")" defaults.json temprature
+	run -1 grep -q 'mend requests.jsonl' "$J/error"
+	echo '{"generationConfig": {"temperature": 0}}' >"$J/defaults.json"
+	echo submit >"$J/ctl"
+	succeeded a
+}
