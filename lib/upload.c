@@ -15,6 +15,7 @@
 #include "util.h"
 
 #define BREAKS_MAX 6
+#define UNREACHED_MAX 3 /* without a connection, and nothing of it is there yet */
 #define RESTARTS_MAX 2 /* after a refusal that names no reason to hope */
 #define CONTROL_S 60.0
 #define STALL_S 120.0
@@ -52,8 +53,9 @@ static int fail(struct run *run, int err, const char *text)
 static int break_then(struct run *run, enum step next)
 {
 	double pause = engine_backoff(run->breaks + 1, run->err->retry);
+	bool unreached = next == STEP_START && run->err->err == -EHOSTUNREACH;
 
-	if (++run->breaks > BREAKS_MAX)
+	if (++run->breaks > (unreached ? UNREACHED_MAX : BREAKS_MAX))
 		return run->err->err ? run->err->err : fail(run, -EIO, NULL);
 	if (engine_sleep(run->e, pause, run->c) < 0)
 		return fail(run, -ECANCELED, NULL);
