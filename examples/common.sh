@@ -38,6 +38,11 @@ draft() { # JOB
 	mkdir "$1"
 }
 
+# What is wrong with a job and what to do, as far as it says.
+why() { # JOB
+	cat "$1/error" >&2 2>/dev/null || true
+}
+
 # 0 when the job exists at the API.
 submit() { # JOB
 	echo submit 2>/dev/null >"$1/ctl" || refused "$1"
@@ -52,7 +57,7 @@ ask() { # JOB FILE
 }
 
 refused() { # JOB
-	cat "$1/error" >&2 || true
+	why "$1"
 	case $(cat "$1/state") in
 	DRAFT | SUBMIT_FAILED) stop "the draft stays: mend it and echo submit >$1/ctl, or rmdir $1" ;;
 	*) stop "$1: $(cat "$1/state")" ;;
@@ -64,7 +69,7 @@ await() { # JOB
 	state=$(cat "$1/wait")
 	echo "$state" >&2
 	[ "$state" != JOB_STATE_SUCCEEDED ] || return 0
-	cat "$1/error" >&2 || true
+	why "$1"
 	[ ! -s "$1/retry.jsonl" ] || echo "to ask again: mkdir NEW && cp $1/retry.jsonl NEW/requests.jsonl" >&2
 	stop "$1: $state"
 }

@@ -141,6 +141,11 @@ schema() {
 	run ! make
 	contains "$output" "Internal error encountered"
 	contains "$output" "rmdir it and make again"
+	"$EXAMPLES/nightly" all.jsonl answers
+	eventually state_is "nightly-$(date +%F)" JOB_STATE_FAILED
+	refuses 1 "JOB_STATE_FAILED, without answers" nightly all.jsonl answers
+	contains "$(cat err)" "Internal error encountered"
+	test -e "$MNT/nightly-$(date +%F)-retry/id"
 	# They do what they say.
 	knob outcome=succeeded
 	rmdir "$MNT"/all-*
