@@ -30,7 +30,9 @@ need_text() { # FILE
 
 # Nothing is bought twice: what is there stays as it is.
 need_new() { # JOB
-	[ ! -e "$1" ] || stop "$1 exists: rmdir it or give another name"
+	[ ! -e "$1" ] && return
+	[ ! -e "$1/id" ] || echo "what was sent before is answered by: cat $1/wait $1/answers.tsv" >&2
+	stop "$1 exists: rmdir it or give another name"
 }
 
 draft() { # JOB

@@ -166,6 +166,7 @@ schema() {
 	same 3 "$(grep -c 'Describe this picture.*image/png' out)"
 	# The name is taken: nothing is bought again.
 	refuses 1 "$MNT/holiday exists: rmdir it or give another name" describe-pictures pictures holiday
+	contains "$(cat err)" "cat $MNT/holiday/wait $MNT/holiday/answers.tsv"
 	same 1 "$(calls create)"
 }
 
