@@ -146,8 +146,12 @@ int known_add_gone(struct store *s, const char *id)
 	return summary ? append(s, summary, "", &off) : -ENOMEM;
 }
 
-static bool head_parse(const char *text, struct head *h)
+/* buf has HEAD_SIZE bytes, and no end that sscanf, which looks for one first, would find. */
+static bool head_parse(const char *buf, struct head *h)
 {
+	char text[HEAD_SIZE + 1] = "";
+
+	memcpy(text, buf, HEAD_SIZE);
 	return sscanf(text, "C %8x %8x %8x %8x\n", &h->summary_len, &h->summary_crc,
 		       &h->json_len, &h->json_crc) == 4 &&
 	       text[HEAD_SIZE - 1] == '\n' && h->summary_len <= SUMMARY_MAX &&
@@ -156,7 +160,7 @@ static bool head_parse(const char *text, struct head *h)
 
 static bool head_read(int fd, int64_t off, struct head *h)
 {
-	char text[HEAD_SIZE + 1] = "";
+	char text[HEAD_SIZE];
 
 	return pread(fd, text, HEAD_SIZE, off) == HEAD_SIZE && head_parse(text, h);
 }
