@@ -35,9 +35,11 @@ static bool sent_from_here(const struct gb_job *job)
 	return job->local && job->local->rec.own && job->local->rec.phase == PHASE_SENT;
 }
 
+/* Whoever cancelled a job does not want it again. */
 static bool ended_with_nothing(const struct gb_job *job)
 {
-	return job->id && job->closed && job_output(job) == GB_OUTPUT_NONE;
+	return job->id && job->closed && job->state != API_STATE_CANCELLED &&
+	       job_output(job) == GB_OUTPUT_NONE;
 }
 
 static bool can_be_made(const struct gb_job *job)
