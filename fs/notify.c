@@ -105,7 +105,7 @@ static bool is_announced(const struct vfile *row)
 	return row->how != HOW_RESULTS && row->how != HOW_ANSWERS;
 }
 
-static void tell_slot(struct mount *m, uint32_t slot)
+void notify_job_now(struct mount *m, uint32_t slot)
 {
 	const struct vfile *row;
 	struct gb_file *file;
@@ -147,7 +147,7 @@ static void *run(void *arg)
 		if (root)
 			notify_now(n->m, FUSE_ROOT_ID);
 		for (size_t i = 0; i < count; i++)
-			tell_slot(n->m, slots[i]);
+			notify_job_now(n->m, slots[i]);
 		free(slots);
 		pthread_mutex_lock(&n->lock);
 	}

@@ -34,6 +34,10 @@ void notify_told(struct notify *n, uint32_t slot);
 /* At once, from a request on the very inode, before its reply. */
 void notify_now(struct mount *m, fuse_ino_t ino);
 
+/* The same of all that shows what a job is: who was told that a verb has succeeded sees
+ * it at once. */
+void notify_job_now(struct mount *m, uint32_t slot);
+
 /* When something changed last; tree: when a job last came or went. */
 struct timespec notify_last_change(struct notify *n, bool tree);
 

@@ -166,7 +166,7 @@ static void end_size(struct park *p, int err)
 	}
 	if (p->value > 0)
 		st.st_size = p->value;
-	fuse_reply_attr(p->req, &st, BELIEF);
+	fuse_reply_attr(p->req, &st, p->value < 0 && !node_is_settled(&n) ? 0 : BELIEF);
 }
 
 /* The size of results that nobody has asked for yet: one small request. */

@@ -94,11 +94,15 @@ static void keep_pages(struct park *p)
 
 static int open_results(struct park *p)
 {
+	struct gb_info info;
+
 	if (!p->h->results)
 		return -EIO;
 	/* Filling pages costs twice what direct reads cost, and more while the disk is
-	 * busy with this very file: so not before it is durable. */
-	if (gb_results_final(p->h->results))
+	 * busy with this very file: so not before it is durable; and not before GETATTR
+	 * tells a size. */
+	gb_job_info(p->h->job, &info);
+	if (info.results_size >= 0 && gb_results_final(p->h->results))
 		keep_pages(p);
 	return 0;
 }
@@ -323,8 +327,10 @@ static int call_submit(struct park *p)
 
 static void end_submit(struct park *p, int err)
 {
-	/* What the kernel learns from the close it can see at once: modes changed. */
-	notify_now(p->m, p->ino);
+	struct gb_info info;
+
+	gb_job_info(p->job, &info);
+	notify_job_now(p->m, info.slot);
 	ops_err(p->req, err);
 }
 
@@ -346,7 +352,6 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!p)
 		return;
 	p->job = gb_job_ref(h->job);
-	p->ino = ino;
 	park_run(p, 0);
 }
 

@@ -277,7 +277,9 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 	bool whole = job->seals ||
 		     (!job->fetching && job_output(job) == GB_OUTPUT_HOME);
 	if (!safe && whole) {
-		err = queue_of(job, QUEUE_SEALERS) ? waitq_add(queue_if(job, QUEUE_SEALERS), w, 0, 0) : -ENOMEM;
+		struct gb_waitq *q = queue_of(job, QUEUE_SEALERS);
+
+		err = q ? waitq_add(q, w, 0, 0) : -ENOMEM;
 		start = err == -EINPROGRESS && !job->seals;
 		job->seals += start;
 	}

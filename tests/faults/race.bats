@@ -450,3 +450,21 @@ another() { unmount_jobs && GEMINI_API_KEY=another-key mount_jobs; }
 	mount_jobs -o offline
 	same 4 "$(grep -c . "$MNT/a/results.jsonl")"
 }
+
+# A reader of pages stops at the size that the kernel believes in: that there is none yet
+# must not be believed for longer than it is so.
+@test "results without a length, read twice within a second, are not empty" {
+	knob gzip=always
+	make_foreign_file_job far 5
+	mount_jobs -o fetch=read
+	succeeded far
+	python3 - "$MNT/far/results.jsonl" <<-'P'
+		import os, sys, time
+		with open(sys.argv[1], "rb") as f:  # asks for its size
+		    whole = f.read()
+		assert whole
+		time.sleep(0.3)
+		again = os.read(os.open(sys.argv[1], os.O_RDONLY), 1 << 20)
+		assert again == whole, again
+	P
+}
