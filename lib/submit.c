@@ -412,11 +412,17 @@ static int give_up(struct submission *s, int err)
 	return cancelled ? -EINTR : err;
 }
 
+static int step_check(struct submission *s)
+{
+	submission_begin_durable(s);
+	return submission_check(s);
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct submission *s);
 } steps[] = {
-	{"check", submission_check}, {"begin", step_begin}, {"attach", step_attach},
+	{"check", step_check}, {"begin", step_begin}, {"attach", step_attach},
 	{"upload", step_upload}, {"intend", submission_intend}, {"create", submission_create},
 };
 

@@ -48,9 +48,10 @@ int submit_check_composed_run(struct task *t);
 /* The first step (submit_check.c), and a refusal of what it found: written to `error`,
  * the bytes kept. Returns err. */
 int submission_check(struct submission *s);
-/* The bytes of the requests and of what is made of them, and their names, are on disk:
- * the check began to write them, this waits. Before that nothing may be intended. Also
- * after it was called already. */
+/* The bytes of the requests and of what is made of them, and their names, to the disk:
+ * the first begins, the second waits, also after it was called already. Before that nothing
+ * may be intended. */
+void submission_begin_durable(struct submission *s);
 int submission_durable(struct submission *s);
 int submission_refuse(struct submission *s, int err, const char *text);
 /* The last two steps, and what they share with the ones before. */

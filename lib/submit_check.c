@@ -81,7 +81,7 @@ static void *make_durable(void *arg)
 
 /* The disk writes while the requests are checked and uploaded. A thread of its own: no
  * lane of workers waits for itself. */
-static void begin_durable(struct submission *s)
+void submission_begin_durable(struct submission *s)
 {
 	s->syncs = pthread_create(&s->syncing, NULL, make_durable, s) == 0;
 	if (!s->syncs)
@@ -153,7 +153,6 @@ int submission_check(struct submission *s)
 
 	if (in < 0)
 		return in;
-	begin_durable(s);
 	if ((err = look_through(s, in)))
 		return err;
 	if (is_mixed(s))
