@@ -45,6 +45,16 @@ static const struct state *state_named(const char *name)
 	return NULL;
 }
 
+/* None of those that are API_STATE_OTHER. */
+static const struct state *state_known(enum api_state state)
+{
+	size_t i = 0;
+
+	while (states[i].state != state)
+		i++;
+	return &states[i];
+}
+
 /* The known state a wire text stands for. */
 static const struct state *state_of(const char *text)
 {
@@ -80,8 +90,8 @@ static bool state_text_sane(const char *text)
 static const struct state *state_by_outcome(const struct api_batch *b)
 {
 	if (b->error_code == 1)
-		return state_named("CANCELLED");
-	return state_named(b->error_code ? "FAILED" : "SUCCEEDED");
+		return state_known(API_STATE_CANCELLED);
+	return state_known(b->error_code ? API_STATE_FAILED : API_STATE_SUCCEEDED);
 }
 
 static void parse_state(const json_t *meta, bool done, struct api_batch *b)
@@ -91,7 +101,7 @@ static void parse_state(const json_t *meta, bool done, struct api_batch *b)
 
 	if (text && !state_text_sane(text))
 		text = NULL;
-	s = text ? state_of(text) : state_named("UNSPECIFIED");
+	s = text ? state_of(text) : state_known(API_STATE_NONE);
 	if (!s) {
 		b->state = API_STATE_OTHER;
 		b->state_text = strdup(text);
