@@ -30,6 +30,7 @@ read_whole() { # FILE URL
 	timed second-cat batchfs cat "$1"
 	timed third-cat batchfs cat "$1"
 	unmount_jobs
+	sync # asked is what a later day is like, when the disk has nothing left to write
 	mount_jobs
 	ls "$mnt" >/dev/null
 	timed remount-cat page-cache cat "$disk"
