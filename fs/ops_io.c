@@ -260,9 +260,7 @@ static int call_store(struct park *p)
 
 static void end_store(struct park *p, int err)
 {
-	notify_now(p->m, p->h->ino);
-	if (p->h->job)
-		notify_job_now(p->m, p->h->slot);
+	notify_job_now(p->m, p->h->slot);
 	if (err)
 		ops_err(p->req, err);
 	else

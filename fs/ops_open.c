@@ -115,7 +115,6 @@ static bool knows_models(struct park *p)
 	return !take_snapshot(p) && handle_text(p->m, p->h, &len) && len;
 }
 
-
 static void end_open(struct park *p, int err)
 {
 	if (err && err != -EINTR && p->h->row->how == HOW_MODELS && knows_models(p))
@@ -322,15 +321,12 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 
 static int call_submit(struct park *p)
 {
-	return gb_submit(p->job, GB_BY_CLOSE, &p->w);
+	return gb_submit(p->h->job, GB_BY_CLOSE, &p->w);
 }
 
 static void end_submit(struct park *p, int err)
 {
-	struct gb_info info;
-
-	gb_job_info(p->job, &info);
-	notify_job_now(p->m, info.slot);
+	notify_job_now(p->m, p->h->slot);
 	ops_err(p->req, err);
 }
 
@@ -351,7 +347,7 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	p = park_new(req, call_submit, end_submit);
 	if (!p)
 		return;
-	p->job = gb_job_ref(h->job);
+	p->h = h;
 	park_run(p, 0);
 }
 

@@ -303,8 +303,7 @@ static void index_over(struct gb_job *job, int err, struct gb_waitq *ret)
 {
 	job->indexing = false;
 	job->index_failed = err != 0;
-	if (queue_if(job, QUEUE_INDEXERS))
-		waitq_move(queue_if(job, QUEUE_INDEXERS), ret);
+	queue_take(job, QUEUE_INDEXERS, ret);
 }
 
 static int index_run(struct task *t)
@@ -331,11 +330,12 @@ static int wait_for_index(struct gb_job *job, struct gb_waiter *w, bool *ret_sta
 		return 0;
 	if (!can_be_made(job))
 		return -ENOENT;
-	if (w && !queue_of(job, QUEUE_INDEXERS))
-		return -ENOMEM;
+	int err = w ? queue_add(job, QUEUE_INDEXERS, w) : 0;
+	if (err == -ENOMEM)
+		return err;
 	*ret_start = !job->indexing;
 	job->indexing = true;
-	return w ? waitq_add(queue_if(job, QUEUE_INDEXERS), w, 0, 0) : 0;
+	return err;
 }
 
 static int want(struct gb_job *job, struct gb_waiter *w)

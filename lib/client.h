@@ -285,10 +285,11 @@ bool learn_full(const struct gb_client *c);
 void learn_known(struct gb_client *c);
 void learn_local_json(struct gb_job *job);
 
-/* client.lock held: a queue that is made when first needed; NULL without memory. */
-struct gb_waitq *queue_of(struct gb_job *job, enum job_queue kind);
-/* The same, NULL while nobody has waited for anything. */
-struct gb_waitq *queue_if(struct gb_job *job, enum job_queue kind);
+/* client.lock held: w into a queue of job's. -EINPROGRESS; -ENOMEM: it waits not. */
+int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w);
+/* The same: whether anybody is in it; all of them to another. */
+bool queue_waits(const struct gb_job *job, enum job_queue kind);
+void queue_take(struct gb_job *job, enum job_queue kind, struct gb_waitq *to);
 
 /* ---- poll.c ---------------------------------------------------------------------- */
 /* list.c: read the list until a page tells nothing new, or all of it; seq is of

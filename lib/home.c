@@ -231,9 +231,8 @@ static void seal_over(struct gb_job *job, int err)
 	waitq_init(&over);
 	client_lock(job->c);
 	job->seals--;
-	if (queue_if(job, QUEUE_SEALERS))
-		waitq_move(queue_if(job, QUEUE_SEALERS), &over);
-	bool start = queue_if(job, QUEUE_HOMERS) && waitq_count(queue_if(job, QUEUE_HOMERS)) && start_fetching(job);
+	queue_take(job, QUEUE_SEALERS, &over);
+	bool start = queue_waits(job, QUEUE_HOMERS) && start_fetching(job);
 	client_unlock(job->c);
 	waitq_call(&over, err == -EAGAIN ? 0 : err);
 	if (start)
@@ -277,9 +276,7 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 	bool whole = job->seals ||
 		     (!job->fetching && job_output(job) == GB_OUTPUT_HOME);
 	if (!safe && whole) {
-		struct gb_waitq *q = queue_of(job, QUEUE_SEALERS);
-
-		err = q ? waitq_add(q, w, 0, 0) : -ENOMEM;
+		err = queue_add(job, QUEUE_SEALERS, w);
 		start = err == -EINPROGRESS && !job->seals;
 		job->seals += start;
 	}
@@ -453,8 +450,7 @@ static void fetch_over(struct gb_job *job, int err)
 	job->fetching = false;
 	job->fetch_failed = err != 0;
 	job->c->fetches_running--;
-	if (queue_if(job, QUEUE_HOMERS))
-		waitq_move(queue_if(job, QUEUE_HOMERS), &over);
+	queue_take(job, QUEUE_HOMERS, &over);
 	client_unlock(job->c);
 	results_rest(job);
 	waitq_call(&over, err == -ECANCELED ? -EINTR : err);
@@ -513,12 +509,8 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 		err = -ENODATA;
 	else if (c->o.offline && o != GB_OUTPUT_HOME)
 		err = -EHOSTUNREACH;
-	else if (!queue_of(job, QUEUE_HOMERS))
-		err = -ENOMEM;
-	else {
-		err = waitq_add(queue_if(job, QUEUE_HOMERS), w, 0, 0);
+	else if ((err = queue_add(job, QUEUE_HOMERS, w)) == -EINPROGRESS)
 		start = start_fetching(job);
-	}
 	client_unlock(c);
 	if (start)
 		run_fetch(job);

@@ -47,13 +47,6 @@ void poll_watch(struct gb_job *job)
 	job->c->watched = job;
 }
 
-static bool waits(struct gb_job *job, enum job_queue kind)
-{
-	struct gb_waitq *q = queue_if(job, kind);
-
-	return q && waitq_count(q) > 0;
-}
-
 static bool fresh(const struct gb_job *job)
 {
 	return job->learnt && time(NULL) - job->learnt < job->c->o.ttl_s;
@@ -75,8 +68,9 @@ int gb_job_refresh(struct gb_job *job, struct gb_waiter *w)
 	client_lock(c);
 	if (c->stopping)
 		err = -EINTR;
-	else if (!nothing_to_ask(job) && queue_of(job, QUEUE_REFRESHERS)) {
-		err = waitq_add(queue_if(job, QUEUE_REFRESHERS), w, 0, 0);
+	else if (!nothing_to_ask(job) &&
+		 queue_add(job, QUEUE_REFRESHERS, w) == -EINPROGRESS) {
+		err = -EINPROGRESS;
 		job->wanted = true;
 		poll_watch(job);
 		poll_poke(c);
@@ -92,19 +86,14 @@ int gb_job_wait(struct gb_job *job, struct gb_waiter *w)
 
 	client_lock(c);
 	err = c->stopping ? -EINTR : job_wait_verdict(job);
-	if (err == -EINPROGRESS) {
-		if (!queue_of(job, QUEUE_ENDERS)) {
-			err = -ENOMEM;
-			goto out;
-		}
+	bool first = !queue_waits(job, QUEUE_ENDERS);
+	if (err == -EINPROGRESS && (err = queue_add(job, QUEUE_ENDERS, w)) == -EINPROGRESS) {
 		/* The first who waits wants to know soon. */
-		if (!waits(job, QUEUE_ENDERS) && !fresh(job))
+		if (first && !fresh(job))
 			job->next_look = 0;
-		waitq_add(queue_if(job, QUEUE_ENDERS), w, 0, 0);
 		poll_watch(job);
 		poll_poke(c);
 	}
-out:
 	client_unlock(c);
 	return err;
 }
@@ -168,8 +157,8 @@ static double look_interval(const struct gb_job *job)
 /* Lock held. Does the poller still have a reason to look at job? */
 static bool interesting(struct gb_job *job)
 {
-	return job->wanted || job->solo || waits(job, QUEUE_ENDERS) ||
-	       waits(job, QUEUE_REFRESHERS) || job_own_unfinished(job);
+	return job->wanted || job->solo || queue_waits(job, QUEUE_ENDERS) ||
+	       queue_waits(job, QUEUE_REFRESHERS) || job_own_unfinished(job);
 }
 
 static void prune(struct gb_client *c)
@@ -201,7 +190,7 @@ static void consider(struct plan *p, struct gb_job *job, double now, unsigned *d
 
 	if (!job->id)
 		return;
-	if (waits(job, QUEUE_ENDERS)) {
+	if (queue_waits(job, QUEUE_ENDERS)) {
 		look |= at <= now;
 		sooner(&p->until, at);
 	}
@@ -293,8 +282,7 @@ static void refreshed(struct gb_job *job, int err)
 	client_lock(job->c);
 	job->wanted = job->solo = false;
 	job->next_look = util_now() + look_interval(job);
-	if (queue_if(job, QUEUE_REFRESHERS))
-		waitq_move(queue_if(job, QUEUE_REFRESHERS), &now);
+	queue_take(job, QUEUE_REFRESHERS, &now);
 	client_unlock(job->c);
 	if (err == -EHOSTUNREACH || err == -ENOENT || err == -ECANCELED)
 		err = 0;

@@ -187,18 +187,26 @@ struct gb_job *gb_job_ref(struct gb_job *job)
 	return job;
 }
 
-/* All of a job's at once: few have any. */
-struct gb_waitq *queue_of(struct gb_job *job, enum job_queue kind)
+/* All of a job's are made at once: few have any. */
+int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w)
 {
-	if (!job->queues && (job->queues = calloc(JOB_QUEUES, sizeof(*job->queues))))
-		for (int i = 0; i < JOB_QUEUES; i++)
+	if (!job->queues) {
+		job->queues = calloc(JOB_QUEUES, sizeof(*job->queues));
+		for (int i = 0; job->queues && i < JOB_QUEUES; i++)
 			waitq_init(&job->queues[i]);
-	return job->queues ? &job->queues[kind] : NULL;
+	}
+	return job->queues ? waitq_add(&job->queues[kind], w, 0, 0) : -ENOMEM;
 }
 
-struct gb_waitq *queue_if(struct gb_job *job, enum job_queue kind)
+bool queue_waits(const struct gb_job *job, enum job_queue kind)
 {
-	return job->queues ? &job->queues[kind] : NULL;
+	return job->queues && waitq_count(&job->queues[kind]) > 0;
+}
+
+void queue_take(struct gb_job *job, enum job_queue kind, struct gb_waitq *to)
+{
+	if (job->queues)
+		waitq_move(&job->queues[kind], to);
 }
 
 static void job_free(struct gb_job *job)
@@ -333,8 +341,8 @@ void job_changed(struct gb_job *job, unsigned what)
 
 	waitq_init(&over);
 	client_lock(c);
-	if (queue_if(job, QUEUE_ENDERS) && (verdict = job_wait_verdict(job)) != -EINPROGRESS)
-		waitq_move(queue_if(job, QUEUE_ENDERS), &over);
+	if (job->queues && (verdict = job_wait_verdict(job)) != -EINPROGRESS)
+		queue_take(job, QUEUE_ENDERS, &over);
 	client_unlock(c);
 	waitq_call(&over, verdict);
 	if (c->o.changed && what)
