@@ -4,6 +4,12 @@
 # A case is one life in a directory, with a key and so a project of its own at the one
 # emulator of the test; several live at the same time, as they mostly wait.
 
+setup() {
+	start_emulator --set pending=0.1 --set running=0.1
+	POINTS=$BATS_TEST_TMPDIR/points
+}
+teardown() { stop_all; }
+
 : "${CRASH_CASES:=8}" # at the same time
 
 # Times that tests cannot wait for.

@@ -6,12 +6,6 @@ load ../fs/helpers
 load ../fs/pictures
 load crash
 
-setup() {
-	start_emulator --set pending=0.1 --set running=0.1
-	POINTS=$BATS_TEST_TMPDIR/points
-}
-teardown() { stop_all; }
-
 # ---- submission ---------------------------------------------------------------------------
 
 trace_submission() { # WAY OPTIONS

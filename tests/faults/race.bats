@@ -409,12 +409,16 @@ another() { unmount_jobs && GEMINI_API_KEY=another-key mount_jobs; }
 
 # Whole, and sealed in the cache, but not yet known to be: whoever wants them elsewhere
 # waits for that.
-@test "answers of another's job asked for while its results are made safe" {
+read_and_hold() {
 	make_foreign_file_job far 5
 	BATCHFS_TEST_TRACE=$HOME/trace mount_held results-sealed=2,fetch-begins=4 -o fetch=read
 	succeeded far
 	cat "$MNT/far/results.jsonl" >"$HOME/truth"
 	eventually grep -q results-sealed "$HOME/trace"
+}
+
+@test "answers of another's job asked for while its results are made safe" {
+	read_and_hold
 	cp "$MNT/far/answers.tsv" "$HOME/answers"
 	same 5 "$(grep -c '	answered	' "$HOME/answers")"
 	same 5 "$(ls "$MNT/far/responses" | grep -c .)"
@@ -424,11 +428,7 @@ another() { unmount_jobs && GEMINI_API_KEY=another-key mount_jobs; }
 }
 
 @test "results of another's job fetched while they are made safe" {
-	make_foreign_file_job far 5
-	BATCHFS_TEST_TRACE=$HOME/trace mount_held results-sealed=2,fetch-begins=4 -o fetch=read
-	succeeded far
-	cat "$MNT/far/results.jsonl" >"$HOME/truth"
-	eventually grep -q results-sealed "$HOME/trace"
+	read_and_hold
 	same OK "$(errno_of_ctl far fetch)"
 	cmp "$HOME/truth" "$MNT/far/results.jsonl"
 	same 5 "$(grep -c . "$MNT/far/answers.tsv")"
