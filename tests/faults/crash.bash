@@ -33,7 +33,7 @@ in_case() {
 	local status=0
 	"$@" || status=1
 	! is_mounted "$MNT" || fusermount3 -uz "$MNT"
-	[ -z "$FS_PIDS" ] || kill -KILL $FS_PIDS 2>/dev/null
+	[ -z "$FS_PIDS" ] || kill -KILL $FS_PIDS 2>/dev/null || true
 	scan_sanitizers || status=1
 	return $status
 }
