@@ -405,7 +405,7 @@ static int give_up(struct submission *s, int err)
 	set_text(s->job, &s->rec->source, NULL);
 	if (!cancelled)
 		files_decided(s->t->file);
-	bool local_only = s->told || s->sync_err || cancelled || p == PHASE_DRAFT;
+	bool local_only = s->told || cancelled || p == PHASE_DRAFT || submission_durable(s);
 	set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
 	local_save(s->job);
 	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
