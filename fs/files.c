@@ -22,6 +22,8 @@ static bool has_results(const struct gb_info *info)
 	case GB_OUTPUT_INLINE:
 	case GB_OUTPUT_THERE:
 	case GB_OUTPUT_HOME:
+	case GB_OUTPUT_KEPT:
+	case GB_OUTPUT_DAMAGED:
 		return true;
 	default:
 		return false;

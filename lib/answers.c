@@ -52,7 +52,8 @@ void answers_info(const struct gb_job *job, struct gb_info *i)
 	const struct answers *a = job->answers;
 	enum gb_output o = job_output(job);
 
-	i->has_answers = o == GB_OUTPUT_HOME || o == GB_OUTPUT_INLINE || o == GB_OUTPUT_THERE;
+	i->has_answers = o == GB_OUTPUT_HOME || o == GB_OUTPUT_INLINE ||
+			 o == GB_OUTPUT_THERE || o == GB_OUTPUT_KEPT;
 	i->has_retry = sent_from_here(job) && (i->has_answers || ended_with_nothing(job));
 	i->answers_pending = !a && !job->index_failed && can_be_made(job);
 	if (!a)

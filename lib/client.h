@@ -19,6 +19,7 @@
  *   settle.c   creates whose answer never came
  *   remove.c   rmdir
  *   home.c     results: opening, bringing home, cache
+ *   home_look.c  which of them a start finds, and those whose map is damaged
  *   answers.c  what came back, by request: the index, and files made of results
  *   info.c     what a job shows: state, error, verbs that fit
  *   texts.c    status, jobs table, transfers, history
@@ -142,6 +143,8 @@ struct gb_job {
 	bool fetching : 1;       /* being brought home; never beside a seal */
 	bool fetch_failed : 1;   /* tried again at the next look */
 	bool lost : 1;           /* output gone at the API, as far as this key tells */
+	bool kept : 1;           /* what was whole at home has no map that can be read */
+	bool holed : 1;          /* lost, and of what was at home a part is damaged */
 	bool no_length : 1;      /* the API does not tell how long the output is */
 	bool cached : 1;         /* all of the output is in the cache directory */
 	bool embedding : 1;
@@ -266,6 +269,14 @@ static inline bool job_own_unfinished(const struct gb_job *job)
 }
 
 enum gb_output job_output(const struct gb_job *job);
+/* The same of the API alone, whatever is on the local disk. */
+enum gb_output job_output_there(const struct gb_job *job);
+
+/* All of the output lay in the job's directory once. */
+static inline bool job_was_home(const struct gb_job *job)
+{
+	return job->local && job->local->rec.results_size >= 0;
+}
 
 /* ---- learn.c (unlocked) --------------------------------------------------------- */
 
@@ -442,9 +453,19 @@ void remove_ended(struct gb_job *job);
 
 /* unlocked: the job has ended: bring its results home if that is asked for. */
 void home_consider(struct gb_job *job);
-/* At start: which results are at home or whole in the cache. */
+#define HOME_RESULTS "results.jsonl"
+#define HOME_NEW "results.new" /* downloaded again, beside what is kept */
+/* unlocked: it is whole and durable, at home or in the cache. */
+int home_note_safe(struct gb_job *job, int64_t size, bool home);
+/* home_look.c, at start: which results are at home or whole in the cache. */
 void home_look(struct gb_job *job);
 void home_look_cache(struct gb_client *c);
+/* unlocked: whether r, downloaded anew beside what is kept, may take its place; -ENODATA:
+ * it is another output than came home. On a worker. */
+int home_may_replace(struct gb_job *job, struct gb_results *r);
+/* unlocked: the download failed with err: what is kept is taken, if the API does not have
+ * the output any more and it is whole; else err. On a worker. */
+int home_take_kept(struct gb_job *job, int err);
 /* client.lock held: there is output, which is not at home, at most in the cache. */
 bool home_can_fetch(const struct gb_job *job);
 /* client.lock held: should come home by itself and has not. */

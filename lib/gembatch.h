@@ -141,6 +141,9 @@ enum gb_output {
 	GB_OUTPUT_THERE,   /* a file at the API */
 	GB_OUTPUT_HOME,    /* all of it on the local disk */
 	GB_OUTPUT_LOST,    /* gone at the API and not at home */
+	GB_OUTPUT_KEPT,    /* came home once, but its checksums are lost: fetched again, or
+	                      taken as it is where the API has it no more */
+	GB_OUTPUT_DAMAGED, /* the same, and what can be had of it is on the local disk */
 };
 
 /* Files made of what came back. */
@@ -324,7 +327,7 @@ unsigned gb_verbs(struct gb_job *job);
 
 /* The output file of a job, backed by a sparse file that fills as it is read.
  * Opening costs nothing. -ENOENT: there is none; -ENODATA: gone; -EINPROGRESS (there
- * is no waiter): it is inline in the job, gb_fetch_home first. */
+ * is no waiter): it is inline in the job, or kept: gb_fetch_home first. */
 int gb_results_open(struct gb_job *job, struct gb_results **ret);
 void gb_results_close(struct gb_results *r);
 /* Size in bytes into *ret. One small request the first time, unless a read has

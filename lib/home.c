@@ -10,14 +10,11 @@
  */
 #include "client.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <syslog.h>
-
-#define RESULTS "results.jsonl"
 
 enum {
 	AT_A_TIME = 2,      /* results brought home side by side */
@@ -35,7 +32,7 @@ static int run_fetch(struct gb_job *job);
 /* What is whole in the cache is there until a fetch has moved it. */
 static bool lives_at_home(const struct gb_job *job)
 {
-	return job->local && (job->local->rec.own || job->local->rec.home ||
+	return job->local && (job->local->rec.own || job_was_home(job) ||
 				     (job->fetching && !job->cached));
 }
 
@@ -49,11 +46,13 @@ static int results_make(struct gb_job *job, struct gb_results **ret)
 
 	client_lock(c);
 	bool home = lives_at_home(job);
+	bool kept = job->kept;
+	cfg.was_whole = home && !kept && job_was_home(job);
 	cfg.offline = c->o.offline;
 	file = job->output_file && !job->lost ? strdup(job->output_file) : NULL;
 	client_unlock(c);
 	cfg.file = file;
-	cfg.name = home ? RESULTS : job->id + strlen("batches/");
+	cfg.name = !home ? job->id + strlen("batches/") : kept ? HOME_NEW : HOME_RESULTS;
 	if (home) {
 		pthread_mutex_lock(&job->local->disk);
 		cfg.dirfd = local_dir(job);
@@ -115,7 +114,7 @@ int gb_results_open(struct gb_job *job, struct gb_results **ret)
 	client_unlock(c);
 	int err = o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED ? -ENOENT
 		  : o == GB_OUTPUT_LOST				? -ENODATA
-		  : o == GB_OUTPUT_INLINE			? -EINPROGRESS
+		  : o == GB_OUTPUT_INLINE || o == GB_OUTPUT_KEPT	? -EINPROGRESS
 								: results_of(job, &r);
 	if (!err) {
 		results_reader(r, 1);
@@ -194,8 +193,7 @@ static bool is_open(void *arg, const char *name)
 	return open;
 }
 
-/* It is whole and durable, at home or in the cache. */
-static int note_safe(struct gb_job *job, int64_t size, bool home)
+int home_note_safe(struct gb_job *job, int64_t size, bool home)
 {
 	struct gb_client *c = job->c;
 
@@ -203,6 +201,7 @@ static int note_safe(struct gb_job *job, int64_t size, bool home)
 	job->results_size = size;
 	job->cached = !home;
 	if (home) {
+		job->kept = false;
 		job->local->rec.home = true;
 		job->local->rec.results_size = size;
 	}
@@ -219,7 +218,7 @@ static int seal(struct gb_job *job, struct gb_results *r, bool home)
 	int err = results_seal(r);
 
 	test_point("results-sealed");
-	return err ? err : note_safe(job, results_known_size(r), home);
+	return err ? err : home_note_safe(job, results_known_size(r), home);
 }
 
 /* A fetch that waited for it begins. Whoever waited for the seal looks again, also when
@@ -286,10 +285,21 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 	return safe || whole ? err : gb_fetch_home(job, w);
 }
 
+/* Lock held. Of what was at home and is damaged only the rest is left. */
+static bool note_lost(struct gb_job *job, bool some)
+{
+	job->lost = true;
+	job->holed = some && !job->kept && job_was_home(job);
+	if (job->holed)
+		job->local->rec.home = false;
+	return job->holed;
+}
+
 static void event(void *arg, struct gb_results *r, enum results_event ev)
 {
 	struct gb_job *job = arg;
 	int64_t size = results_known_size(r);
+	bool some = results_some(r), holed = false;
 
 	client_lock(job->c);
 	bool start = ev == RESULTS_FILLED && !job->fetching && !job->c->stopping;
@@ -297,10 +307,14 @@ static void event(void *arg, struct gb_results *r, enum results_event ev)
 	if (ev == RESULTS_SIZED)
 		job->results_size = size;
 	else if (ev == RESULTS_LOST)
-		job->lost = true;
+		holed = note_lost(job, some);
 	client_unlock(job->c);
 	if (start)
 		run_seal(job);
+	if (ev == RESULTS_LOST && holed)
+		client_log(job->c, LOG_WARNING,
+			"results of %s: a part of the copy here is damaged, and the API does not "
+			"have it any more", job_label(job));
 	if (ev == RESULTS_DAMAGED)
 		client_log(job->c, LOG_WARNING,
 			"results of %s: the copy here is damaged, what is missing is fetched again",
@@ -352,6 +366,8 @@ static int fetch_file(struct gb_job *job)
 		err = room_for(job->c, results_known_size(r));
 	if (!err)
 		err = fetch_blocking(r);
+	if (!err)
+		err = home_may_replace(job, r);
 	if (!err) {
 		int dir;
 
@@ -359,7 +375,7 @@ static int fetch_file(struct gb_job *job)
 		pthread_mutex_lock(&job->local->disk);
 		dir = local_dir(job);
 		pthread_mutex_unlock(&job->local->disk);
-		err = results_rehome(r, dir, RESULTS);
+		err = results_rehome(r, dir, HOME_RESULTS);
 	}
 	if (!err)
 		err = seal(job, r, true);
@@ -390,33 +406,47 @@ static int compose_inline_output(struct gb_job *job, int dir)
 	if (!has)
 		return -ENOENT;
 	size = lseek(fd, 0, SEEK_END);
-	err = results_publish(dir, "results.tmp", RESULTS);
-	return err ? err : note_safe(job, size, true);
+	err = results_publish(dir, "results.tmp", HOME_RESULTS);
+	return err ? err : home_note_safe(job, size, true);
+}
+
+static int download(struct gb_job *job)
+{
+	client_lock(job->c);
+	enum gb_output o = job->kept ? job_output_there(job) : job_output(job);
+	client_unlock(job->c);
+	switch (o) {
+	case GB_OUTPUT_LOST:
+		return -ENODATA;
+	case GB_OUTPUT_DAMAGED:
+		return -EIO;
+	case GB_OUTPUT_NONE:
+	case GB_OUTPUT_AWAITED:
+		return -EBUSY;
+	case GB_OUTPUT_INLINE:
+		break;
+	default:
+		return fetch_file(job);
+	}
+	pthread_mutex_lock(&job->local->disk);
+	int dir = local_dir(job);
+	pthread_mutex_unlock(&job->local->disk);
+	return dir < 0 ? dir : compose_inline_output(job, dir);
 }
 
 static int bring_home(struct gb_job *job)
 {
-	struct gb_client *c = job->c;
-	int err = job->local ? 0 : local_make(job), dir;
+	int err = job->local ? 0 : local_make(job);
 
 	if (err)
 		return err;
 	test_point("fetch-begins");
-	client_lock(c);
-	enum gb_output o = job_output(job);
+	client_lock(job->c);
 	bool home = job->local->rec.home;
-	client_unlock(c);
-	if (home)
-		return 0;
-	if (o == GB_OUTPUT_LOST)
-		return -ENODATA;
-	if (o != GB_OUTPUT_INLINE)
-		return o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED ? -EBUSY
-								     : fetch_file(job);
-	pthread_mutex_lock(&job->local->disk);
-	dir = local_dir(job);
-	pthread_mutex_unlock(&job->local->disk);
-	return dir < 0 ? dir : compose_inline_output(job, dir);
+	client_unlock(job->c);
+	if (!home)
+		err = download(job);
+	return err ? home_take_kept(job, err) : 0;
 }
 
 static void next_timer(void *arg)
@@ -507,7 +537,9 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 		err = -EBUSY;
 	else if (o == GB_OUTPUT_LOST)
 		err = -ENODATA;
-	else if (c->o.offline && o != GB_OUTPUT_HOME)
+	else if (o == GB_OUTPUT_DAMAGED)
+		err = -EIO;
+	else if (c->o.offline && o != GB_OUTPUT_HOME && o != GB_OUTPUT_KEPT)
 		err = -EHOSTUNREACH;
 	else if ((err = queue_add(job, QUEUE_HOMERS, w)) == -EINPROGRESS)
 		start = start_fetching(job);
@@ -521,7 +553,7 @@ bool home_can_fetch(const struct gb_job *job)
 {
 	enum gb_output o = job_output(job);
 
-	return o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE ||
+	return o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE || o == GB_OUTPUT_KEPT ||
 	       (o == GB_OUTPUT_HOME && !(job->local && job->local->rec.home));
 }
 
@@ -531,7 +563,8 @@ bool home_missing(const struct gb_job *job)
 	bool asked = c->o.fetch == GB_FETCH_ALL ||
 		     (c->o.fetch == GB_FETCH_OWN && job->local && job->local->rec.own);
 
-	return asked && job->id && job->in_tree && !job->gone && home_can_fetch(job);
+	return ((asked && !job->gone) || job->kept) && job->id && job->in_tree &&
+	       home_can_fetch(job);
 }
 
 bool home_safe(const struct gb_job *job)
@@ -576,39 +609,4 @@ void home_consider(struct gb_job *job)
 	client_unlock(job->c);
 	if (missing)
 		home_next(job->c);
-}
-
-/* ---- at start ------------------------------------------------------------------------- */
-
-void home_look(struct gb_job *job)
-{
-	struct record *r = &job->local->rec;
-	int dir = local_dir(job);
-
-	r->home = dir >= 0 && results_sealed(dir, RESULTS, &r->results_size);
-	job->results_size = r->home ? r->results_size : -1;
-}
-
-void home_look_cache(struct gb_client *c)
-{
-	DIR *d = fdopendir(dup(c->store->results));
-	struct dirent *e;
-	char id[160];
-
-	if (!d)
-		return;
-	rewinddir(d);
-	while ((e = readdir(d))) {
-		snprintf(id, sizeof(id), "batches/%.140s", e->d_name);
-		struct gb_job *job =
-			util_id_valid(id, "batches/") ? job_find_id(c, id) : NULL;
-		int64_t size;
-
-		if (!job || (job->local && job->local->rec.own) ||
-			!results_sealed(c->store->results, e->d_name, &size))
-			continue;
-		job->cached = true;
-		job->results_size = size;
-	}
-	closedir(d);
 }

@@ -95,7 +95,8 @@ static bool has_error(struct gb_job *job)
 	char name[256];
 
 	return misnamed(job, name) || is_empty(job) || (job->local && job->local->rec.error) ||
-	       job->has_api_error || job->lost ||
+	       job->has_api_error || job_output(job) == GB_OUTPUT_LOST ||
+	       job_output(job) == GB_OUTPUT_DAMAGED ||
 	       (job->gone && job->local && !job->closed);
 }
 
@@ -206,18 +207,31 @@ static char *api_error_text(struct gb_job *job, enum api_state state)
 	return text;
 }
 
+static char *damage_text(struct gb_job *job)
+{
+	return util_format(
+		"A part of results.jsonl is damaged on this disk, and the API does not have the "
+		"output any more.\n"
+		"What is whole of it can be read (dd bs=1M conv=noerror); the file as it is: "
+		"%s/jobs/%s/results.jsonl\n",
+		job->c->o.state_dir, job->local->lid);
+}
+
 char *gb_job_error(struct gb_job *job)
 {
 	client_lock(job->c);
 	const char *own = job->local ? job->local->rec.error : NULL;
 	char *text = own ? strdup(own) : NULL;
-	bool lost = job->lost, gone = job->gone && job->local && !job->closed;
+	enum gb_output output = job_output(job);
+	bool gone = job->gone && job->local && !job->closed;
 	bool failed = job->has_api_error;
 	enum api_state state = job->state;
 	client_unlock(job->c);
 	if (text || (text = info_mistake(job)))
 		return text;
-	if (lost)
+	if (output == GB_OUTPUT_DAMAGED)
+		return damage_text(job);
+	if (output == GB_OUTPUT_LOST)
 		return strdup(
 			"The API does not have the output any more, and it is not here.\n"
 			"If the key belongs to another project than the job, mount with the right "

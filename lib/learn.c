@@ -251,7 +251,7 @@ void learn_gone(struct gb_job *job)
 
 	client_lock(c);
 	job->gone = true;
-	bool keep = (job->local && (job->local->rec.own || job->local->rec.home)) ||
+	bool keep = (job->local && job->local->rec.own) || job_was_home(job) ||
 		    job_output(job) == GB_OUTPUT_HOME;
 	bool removing = job->local && job->local->rec.removal;
 	bool leave = !keep && !removing && job->in_tree;

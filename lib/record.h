@@ -65,7 +65,7 @@ struct record {
 	char *id;        /* "batches/…" */
 	int64_t sent_at; /* local clock: results are never older */
 	bool cancel_asked;
-	int64_t results_size; /* -1 */
+	int64_t results_size; /* of what has been at home; -1 */
 	bool home;       /* results.jsonl is complete beside this file */
 	bool end_logged; /* the end stands in the history */
 	bool counted;    /* and so do the tokens */

@@ -151,6 +151,7 @@ static struct gb_results *create(const struct results_config *c)
 	r->engine = c->engine;
 	r->dirfd = c->dirfd;
 	r->offline = c->offline;
+	r->rotten = c->was_whole;
 	r->event = c->event;
 	r->arg = c->arg;
 	r->name = strdup(c->name);
@@ -371,6 +372,16 @@ bool results_complete(struct gb_results *r)
 	complete = results_is_complete(r);
 	pthread_mutex_unlock(&r->lock);
 	return complete;
+}
+
+bool results_some(struct gb_results *r)
+{
+	bool some;
+
+	pthread_mutex_lock(&r->lock);
+	some = results_local_next(r, 0) != NO_END;
+	pthread_mutex_unlock(&r->lock);
+	return some;
 }
 
 bool results_final(struct gb_results *r)

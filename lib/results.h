@@ -55,6 +55,7 @@ struct results_config {
 	const char *name; /* of the data file; copied */
 	const char *file; /* "files/…" at the API; NULL: only what is local; copied */
 	bool offline;     /* fetch nothing: what is not local is -EHOSTUNREACH */
+	bool was_whole;   /* once: what is missing and cannot be had again is -EIO */
 	/* On the engine thread or a reader's, without locks. Never begins once the last
 	 * results_unref was called, which waits for one that is under way. */
 	void (*event)(void *arg, struct gb_results *r, enum results_event ev);
@@ -83,6 +84,7 @@ int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 ssize_t results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
 int results_fd(struct gb_results *r); /* borrowed by readers, for as long as they are */
 bool results_complete(struct gb_results *r);
+bool results_some(struct gb_results *r); /* of the bytes are local */
 bool results_final(struct gb_results *r); /* complete, and sealed */
 int64_t results_known_size(struct gb_results *r); /* -1: not known; no request */
 void *results_arg(struct gb_results *r); /* of the config */
@@ -111,6 +113,16 @@ bool results_progress(struct gb_results *r, struct results_progress *ret);
 /* Whether dirfd/name holds a complete, sealed copy, and its size. Cheap: reads the
  * map's head, not the data. */
 bool results_sealed(int dirfd, const char *name, int64_t *ret_size);
+
+/* The same by all of the map: 1, and the size; 0: it is a map, of a part; or a negative
+ * errno: there is none that can be read. */
+int results_mapped(int dirfd, const char *name, int64_t *ret_size);
+
+/* Whether dirfd/name is what a whole output of that size looks like: 0, or -EBADMSG. And
+ * the same with a map made of it, for one whose own was lost: what an earlier run did not
+ * know to be whole does not become so. Blocking, for a worker. */
+int results_fits(int dirfd, const char *name, int64_t size);
+int results_adopt(int dirfd, const char *name, int64_t size);
 
 /* Write an already complete file: used for inline output, composed by
  * api_get into a descriptor. Open a temporary, fill it, then publish it with a map.

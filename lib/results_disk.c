@@ -94,6 +94,20 @@ static void take_map(struct gb_results *r, struct results_map *m)
 	m->sums = NULL;
 }
 
+/* What was whole once is the output of the file that its map names, whatever is said of
+ * it now: an output has no other name later. */
+static int keep_map(struct gb_results *r, struct results_map *m)
+{
+	char *file = strdup(m->file);
+
+	if (!file)
+		return -ENOMEM;
+	free(r->file);
+	r->file = file;
+	take_map(r, m);
+	return 0;
+}
+
 int disk_load(struct gb_results *r)
 {
 	struct results_map m;
@@ -104,10 +118,12 @@ int disk_load(struct gb_results *r)
 	r->damaged = (err < 0 && err != -ENOENT) || (err == 0 && m.cut);
 	if (err < 0)
 		return 0;
-	if (r->file && m.file[0] && strcmp(r->file, m.file) != 0)
-		err = set_aside(r);
-	else
+	if (!r->file || !m.file[0] || strcmp(r->file, m.file) == 0)
 		take_map(r, &m);
+	else if (m.sealed || r->rotten)
+		err = keep_map(r, &m);
+	else
+		err = set_aside(r);
 	results_map_clear(&m);
 	return err;
 }
@@ -347,6 +363,20 @@ int results_seal(struct gb_results *r)
 	disk_idle(r);
 	pthread_mutex_unlock(&r->lock);
 	return err < 0 ? err : 0;
+}
+
+int results_mapped(int dirfd, const char *name, int64_t *ret_size)
+{
+	struct results_map m;
+	int err = results_map_load(dirfd, name, &m);
+
+	if (err < 0)
+		return err;
+	if (m.sealed)
+		*ret_size = m.size;
+	err = m.sealed;
+	results_map_clear(&m);
+	return err;
 }
 
 bool results_sealed(int dirfd, const char *name, int64_t *ret_size)

@@ -57,6 +57,67 @@ static int publish(int dirfd, const char *tmp, const char *name, struct results_
 	return results_map_save(dirfd, name, m, true);
 }
 
+/* ---- taking what lies there ---------------------------------------------- */
+
+/* Lines of objects: they begin and end so, and where a disk or a filesystem lost
+ * something there are noughts. */
+static int look_through(int fd, int64_t size)
+{
+	char buf[CHUNK], first = 0, last = 0;
+	int64_t at = 0;
+
+	while (at < size) {
+		ssize_t n = pread(fd, buf, sizeof buf, at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EBADMSG;
+		if (memchr(buf, 0, (size_t)n))
+			return -EBADMSG;
+		if (at == 0)
+			first = buf[0];
+		last = buf[n - 1];
+		at += n;
+	}
+	return first == '{' && (last == '\n' || last == '}') ? 0 : -EBADMSG;
+}
+
+static int open_fitting(int dirfd, const char *name, int64_t size)
+{
+	_cleanup_close_ int fd = disk_open(dirfd, name, O_RDONLY);
+	struct stat st;
+	int err = 0;
+
+	if (fd < 0)
+		return fd == -ENOENT ? -EBADMSG : fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	err = st.st_size == size ? look_through(fd, size) : -EBADMSG;
+	return err < 0 ? err : steal_fd(&fd);
+}
+
+int results_fits(int dirfd, const char *name, int64_t size)
+{
+	_cleanup_close_ int fd = open_fitting(dirfd, name, size);
+
+	return fd < 0 ? fd : 0;
+}
+
+int results_adopt(int dirfd, const char *name, int64_t size)
+{
+	_cleanup_close_ int fd = open_fitting(dirfd, name, size);
+	struct results_map m = {.size = size, .sealed = true};
+	int err = fd < 0 ? fd : sum_all(fd, &m);
+
+	if (err == 0 && fsync(fd) < 0)
+		err = -errno;
+	if (err == 0)
+		err = results_map_save(dirfd, name, &m, true);
+	results_map_clear(&m);
+	return err;
+}
+
 int results_publish(int dirfd, const char *tmp, const char *name)
 {
 	struct results_map m = {.size = -1};

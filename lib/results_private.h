@@ -90,7 +90,7 @@ struct gb_results {
 	int64_t doubted;        /* another one that was told last; -1 */
 	bool no_length, no_ranges, lost;
 	bool other_path; /* the first path of the API answered 404 */
-	bool rotten;     /* a block from disk failed its checksum */
+	bool rotten;     /* a block from disk failed its checksum, or is gone */
 	bool damaged;    /* so did something, and nobody was told */
 	bool changed;    /* the API's file is another than it was */
 	bool renewed;    /* that has happened, and a new download began */

@@ -476,7 +476,7 @@ static void take_verdict(struct gb_results *r, const struct stream *s,
 	} else if (v->gone) {
 		r->lost = true;
 		a->events |= 1u << RESULTS_LOST;
-		results_fail_all(r, -ENODATA, a);
+		results_fail_all(r, r->rotten ? -EIO : -ENODATA, a);
 	} else if (v->err == -EINTR) {
 		results_fail_all(r, -EINTR, a);
 	} else if (v->again) {

@@ -17,6 +17,7 @@
  *                            difference, and kept from then on
  *     job.json               the API's resource as last received
  *     results.jsonl[.map]    results brought home
+ *     results.new[.map]      the same again, where the map was damaged, until it is whole
  *     results.index          of answers (answers_index.h); made again when damaged
  *   STATE/attachments        which contents are at the API, and who needs them (registry.h)
  *   STATE/trash/DATE-LID/    removed jobs, for some days

@@ -299,10 +299,17 @@ enum gb_output job_output(const struct gb_job *job)
 {
 	if (job->local && job->local->rec.home)
 		return GB_OUTPUT_HOME;
+	if (job->kept)
+		return GB_OUTPUT_KEPT;
 	if (job->cached || (job->results && results_complete(job->results)))
 		return GB_OUTPUT_HOME;
+	return job_output_there(job);
+}
+
+enum gb_output job_output_there(const struct gb_job *job)
+{
 	if (job->lost)
-		return GB_OUTPUT_LOST;
+		return job->holed ? GB_OUTPUT_DAMAGED : GB_OUTPUT_LOST;
 	if (job->output_file)
 		return GB_OUTPUT_THERE;
 	if (job->output_inline)

@@ -100,6 +100,7 @@ static const char *home_text(const struct gb_info *i)
 		[GB_OUTPUT_NONE] = "-",       [GB_OUTPUT_AWAITED] = "awaited",
 		[GB_OUTPUT_INLINE] = "no",    [GB_OUTPUT_THERE] = "no",
 		[GB_OUTPUT_HOME] = "yes",     [GB_OUTPUT_LOST] = "lost",
+		[GB_OUTPUT_KEPT] = "no",      [GB_OUTPUT_DAMAGED] = "damaged",
 	};
 
 	return i->output == GB_OUTPUT_HOME && !i->results_safe ? "no" : names[i->output];

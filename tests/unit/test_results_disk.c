@@ -106,6 +106,19 @@ static void test_another_file_of_that_name(void **state)
 	close_it(r);
 }
 
+static void test_another_name_of_a_whole_file(void **state)
+{
+	struct gb_results *r = open_it();
+
+	assert_int_equal(fetch(r), 0);
+	assert_int_equal(results_seal(r), 0);
+	close_it(r);
+	r = open_as("files/other", false);
+	assert_all_home(r);
+	assert_int_equal(faccessat(dir_fd, "f.aside", F_OK, 0), -1);
+	close_it(r);
+}
+
 static void test_nothing_at_all(void **state)
 {
 	struct results_config c = {.engine = &engine, .dirfd = dir_fd, .name = "f"};
@@ -237,6 +250,48 @@ static void test_publish(void **state)
 	assert_int_equal(results_publish(dir_fd, "tmp", "f"), -ENOENT);
 }
 
+static void test_adopt(void **state)
+{
+	struct gb_results *r;
+	int64_t size = 0;
+
+	assert_int_equal(results_adopt(dir_fd, "f", BIG), -EBADMSG);
+	assert_int_equal(results_mapped(dir_fd, "f", &size), -ENOENT);
+	assert_int_equal(util_write_file(dir_fd, "f", content, BIG, false), 0);
+	assert_int_equal(results_fits(dir_fd, "f", BIG), 0);
+	assert_int_equal(results_adopt(dir_fd, "f", BIG + 1), -EBADMSG);
+	assert_int_equal(results_adopt(dir_fd, "f", BIG - 1), -EBADMSG);
+	assert_int_equal(results_mapped(dir_fd, "f", &size), -ENOENT);
+	assert_int_equal(results_adopt(dir_fd, "f", BIG), 0);
+	assert_int_equal(results_mapped(dir_fd, "f", &size), 1);
+	assert_int_equal(size, BIG);
+	r = open_as(NULL, false);
+	assert_all_home(r);
+	close_it(r);
+}
+
+/* Each is as long as what was there, and none is what an output looks like. */
+static void test_adopt_no_half_files(void **state)
+{
+	int fd;
+
+	assert_int_equal(util_write_file(dir_fd, "f", content, BIG, false), 0);
+	scribble("f", 0, "[", 1);
+	assert_int_equal(results_adopt(dir_fd, "f", BIG), -EBADMSG);
+	scribble("f", 0, "{", 1);
+	scribble("f", 20 * MIB, "\0", 1);
+	assert_int_equal(results_adopt(dir_fd, "f", BIG), -EBADMSG);
+	scribble("f", 20 * MIB, "x", 1);
+	scribble("f", BIG - 1, "x", 1);
+	assert_int_equal(results_adopt(dir_fd, "f", BIG), -EBADMSG);
+	scribble("f", BIG - 1, "\n", 1);
+	assert_int_equal(results_adopt(dir_fd, "f", BIG), 0);
+	fd = openat(dir_fd, "g", O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(ftruncate(fd, BIG), 0);
+	close(fd);
+	assert_int_equal(results_fits(dir_fd, "g", BIG), -EBADMSG);
+}
+
 /* ---- trimming ------------------------------------------------------------ */
 
 static bool is_p(void *arg, const char *name)
@@ -292,6 +347,7 @@ int main(void)
 		T(test_a_rotten_block_offline),
 		T(test_data_that_was_cut_or_lost),
 		T(test_another_file_of_that_name),
+		T(test_another_name_of_a_whole_file),
 		T(test_nothing_at_all),
 		T(test_a_longer_file_lay_there),
 		T(test_seal),
@@ -299,6 +355,8 @@ int main(void)
 		T(test_rehome),
 		T(test_rehome_to_another_filesystem),
 		T(test_publish),
+		T(test_adopt),
+		T(test_adopt_no_half_files),
 		T(test_trim),
 	};
 

@@ -1,0 +1,128 @@
+/*
+ * Which results a start finds at home and in the cache, and those that are kept.
+ *
+ * What came home whole, as its journal says, and has a map that cannot be read, has no
+ * checksums any more. It is kept as it is until it has been downloaded anew, beside it.
+ * Where the API has it no more, what is here is what there is: if it has the length that
+ * it had, and looks like an output, it is taken for what it was, with a new map.
+ */
+#include "client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+void home_look(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+	int dir = local_dir(job);
+	int found = dir < 0 ? dir : results_mapped(dir, HOME_RESULTS, &r->results_size);
+
+	r->home = found == 1;
+	job->kept = found < 0 && dir >= 0 && r->results_size > 0;
+	job->results_size = r->results_size;
+	if (job->kept)
+		client_log(job->c, LOG_WARNING,
+			"results of %s: the checksums of the copy here are damaged: it stays "
+			"until it has been fetched again", job_label(job));
+}
+
+void home_look_cache(struct gb_client *c)
+{
+	DIR *d = fdopendir(dup(c->store->results));
+	struct dirent *e;
+	char id[160];
+
+	if (!d)
+		return;
+	rewinddir(d);
+	while ((e = readdir(d))) {
+		snprintf(id, sizeof(id), "batches/%.140s", e->d_name);
+		struct gb_job *job =
+			util_id_valid(id, "batches/") ? job_find_id(c, id) : NULL;
+		int64_t size;
+
+		if (!job || (job->local && job->local->rec.own) ||
+			!results_sealed(c->store->results, e->d_name, &size))
+			continue;
+		job->cached = true;
+		job->results_size = size;
+	}
+	closedir(d);
+}
+
+/* ---- kept -------------------------------------------------------------------------- */
+
+static bool is_kept(struct gb_job *job, int64_t *ret_size, int *ret_dir)
+{
+	pthread_mutex_lock(&job->local->disk);
+	*ret_dir = local_dir(job);
+	pthread_mutex_unlock(&job->local->disk);
+	client_lock(job->c);
+	bool kept = job->kept;
+	*ret_size = job->local->rec.results_size;
+	client_unlock(job->c);
+	return kept && *ret_dir >= 0;
+}
+
+int home_may_replace(struct gb_job *job, struct gb_results *r)
+{
+	int64_t size;
+	int dir;
+
+	if (!is_kept(job, &size, &dir))
+		return 0;
+	if (results_known_size(r) != size && results_fits(dir, HOME_RESULTS, size) == 0)
+		return -ENODATA;
+	return results_seal(r);
+}
+
+/* Whether what a download failed with means that there will never be one. */
+static bool is_hopeless(struct gb_job *job, int err)
+{
+	client_lock(job->c);
+	bool over = job->c->o.offline || (err == -EBUSY && (job->gone || job->closed));
+	client_unlock(job->c);
+	return over || err == -ENODATA || err == -ENOENT;
+}
+
+/* What was downloaded of another is of no use, and in nobody's hands: who opens waits. */
+static void drop_new(struct gb_job *job, int dir)
+{
+	client_lock(job->c);
+	struct gb_results *r = STEAL_PTR(job->results);
+	client_unlock(job->c);
+	results_unref(r);
+	unlinkat(dir, HOME_NEW, 0);
+	unlinkat(dir, HOME_NEW ".map", 0);
+}
+
+int home_take_kept(struct gb_job *job, int err)
+{
+	struct gb_client *c = job->c;
+	int64_t size;
+	int dir;
+
+	if (!is_kept(job, &size, &dir) || !is_hopeless(job, err))
+		return err;
+	err = results_adopt(dir, HOME_RESULTS, size);
+	if (err && err != -EBADMSG)
+		return err;
+	drop_new(job, dir);
+	client_log(c, LOG_WARNING,
+		err ? "results of %s: the copy here is not whole, and cannot be fetched again: "
+		      "it stays in state_dir/jobs/%s"
+		    : "results of %s: cannot be fetched again: the copy here has the length it "
+		      "had, its checksums were made anew (jobs/%s)",
+		job_label(job), job->local->lid);
+	if (!err)
+		return home_note_safe(job, size, true);
+	client_lock(c);
+	job->kept = false;
+	job->lost = true;
+	client_unlock(c);
+	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
+	return -ENODATA;
+}
