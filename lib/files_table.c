@@ -382,6 +382,7 @@ static int load_entry(struct gb_job *job, struct gb_file *parent, int fd, const 
 		return -ENOMEM;
 	if (!f->is_dir || depth > FILE_PATH_MAX / 2)
 		return 0;
+	/* A link has been passed over above; nor one that has come since. */
 	fd = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? -errno : load_dir(job, f, fd, depth + 1);
 }

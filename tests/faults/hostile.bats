@@ -38,6 +38,7 @@ FEW=(
 	'kind=hugejson&bytes=300000000'
 	'kind=widejson&bytes=15000000'
 	'kind=deepjson&bytes=1000000'
+	'kind=deepjson&bytes=2000'
 	'kind=wrongtypes'
 	'kind=html&status=200'
 	'kind=garbage'

@@ -389,6 +389,28 @@ static void test_deep(void **state)
 	free(text);
 }
 
+/* An object inside n - 1 others. */
+static json_t *parse_nested(size_t n)
+{
+	char text[8 * (API_JSON_DEPTH + 2)] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)sprintf(text + len, "{\"a\":");
+	text[len++] = '1';
+	memset(text + len, '}', n);
+	return api_json(text, len + n);
+}
+
+static void test_depth(void **state)
+{
+	json_t *json = parse_nested(API_JSON_DEPTH);
+
+	assert_non_null(json);
+	json_decref(json);
+	assert_null(parse_nested(API_JSON_DEPTH + 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_file_digest),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_deep),
+		cmocka_unit_test(test_depth),
 	};
 
 	return cmocka_run_group_tests_name("api_parse", tests, NULL, NULL);
