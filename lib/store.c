@@ -317,14 +317,15 @@ int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg
 int store_job_remove(struct store *s, const char *lid, int trash_days)
 {
 	char name[64];
+	long long now = trash_days > 0 ? (long long)time(NULL) : 0;
 
-	if (trash_days <= 0)
-		return util_remove_tree(s->jobs, lid);
-	snprintf(name, sizeof(name), "%lld-%s", (long long)time(NULL), lid);
+	snprintf(name, sizeof(name), "%lld-%s", now, lid);
 	if (renameat(s->jobs, lid, s->trash, name) < 0)
 		return -errno;
 	test_point("trashed");
-	return util_sync_dir(s->jobs);
+	int err = util_sync_dir(s->jobs);
+	/* What a crash leaves of this is too old for any number of days. */
+	return now || err ? err : util_remove_tree(s->trash, name);
 }
 
 int store_job_aside(struct store *s, const char *lid)

@@ -62,7 +62,7 @@ int store_journal_save(int jobdir, const struct record *r);
 int store_journal_load(int jobdir, struct record *ret);
 /* Call fn for every LID; stops at the first error and returns it. */
 int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
-/* Into the trash, or away when days is 0. */
+/* Into the trash, and away from there when days is 0: at no time is half a job in jobs/. */
 int store_job_remove(struct store *s, const char *lid, int trash_days);
 /* Out of the way, for a person to look at. */
 int store_job_aside(struct store *s, const char *lid);

@@ -198,3 +198,29 @@ every_second_removal() { # STATE FIRST
 	knob pending=1000
 	every_removal pending
 }
+
+# Half of a job in jobs/ would be shown again, without what has gone of it.
+trash_is() { same "$1" "$(find "$XDG_STATE_HOME"/batchfs/*/trash -mindepth 1 | wc -l)"; }
+jobs_are() { same "$1" "$(find "$XDG_STATE_HOME"/batchfs/*/jobs -mindepth 1 -maxdepth 1 | wc -l)"; }
+
+removal_for_good() { # STATE
+	case $1 in
+	draft) mount_jobs && mkdir "$MNT/$NAME" && cp "$IN" "$MNT/$NAME/scratch" && unmount_jobs ;;
+	*) made "$1" ;;
+	esac
+	mount_stop trashed -o trash=0 || return
+	rmdir "$MNT/$NAME" || true
+	eventually dead || return
+	bury
+	jobs_are 0 || return
+	# Somewhere in the middle of it.
+	find "$XDG_STATE_HOME"/batchfs/*/trash -name "${2:-journal}" -delete
+	mount_jobs || return
+	[ ! -e "$MNT/$NAME" ] && trash_is 0
+}
+
+@test "killed while what was removed is emptied out: nothing of it comes back, nor stays" {
+	in_case draft removal_for_good draft
+	in_case scratch removal_for_good draft scratch
+	in_case ended removal_for_good ended
+}
