@@ -168,7 +168,7 @@ static int load(struct gb_client *c)
 		return err;
 	learn_known(c);
 	home_look_cache(c);
-	store_trash_expire(c->store, c->o.trash_days);
+	remove_expired(c);
 	return 0;
 }
 

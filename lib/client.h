@@ -190,6 +190,8 @@ struct gb_client {
 	time_t offline_since;    /* 0: online */
 	int last_error;          /* of the newest call of the poller */
 
+	double trash_look;       /* remove.c: what is too old is not looked for before */
+
 	/* home.c */
 	unsigned fetches_running;
 	bool fetch_timer;        /* home_next is planned */
@@ -442,6 +444,8 @@ struct gb_job *settle_owner(struct gb_client *c, const char *file);
 bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b, bool listed);
 
 void remove_recover(struct gb_job *job);
+/* unlocked: empty the trash of what is too old, if that has not just been done. */
+void remove_expired(struct gb_client *c);
 /* unlocked: what job_drop_twin dropped: what is kept of it here goes, too, or it would
  * be met again at the next start. */
 void remove_twin(struct gb_job *twin);

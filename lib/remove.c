@@ -20,7 +20,12 @@
 #include <string.h>
 #include <syslog.h>
 
-enum { ANSWER_WITHIN = 10 /* seconds */, LOOK_AGAIN = 5, END_WAIT = 120 };
+enum {
+	ANSWER_WITHIN = 10, /* seconds */
+	LOOK_AGAIN = 5,
+	END_WAIT = 120,
+	TRASH_LOOK = 3600,  /* between looks for what is too old */
+};
 
 static void set_removal(struct gb_job *job, enum removal stage)
 {
@@ -90,6 +95,20 @@ static void delete_upload(struct gb_job *job)
 	api_error_clear(&err);
 }
 
+/* There may be tens of thousands in the trash. */
+void remove_expired(struct gb_client *c)
+{
+	double now = util_now();
+
+	client_lock(c);
+	bool due = now >= c->trash_look;
+	if (due)
+		c->trash_look = now + test_seconds("BATCHFS_TEST_TRASH_SECONDS", TRASH_LOOK);
+	client_unlock(c);
+	if (due)
+		store_trash_expire(c->store, c->o.trash_days);
+}
+
 static int forget(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
@@ -100,8 +119,8 @@ static int forget(struct gb_job *job)
 	test_point("local-remove");
 	int err = store_job_remove(c->store, job->local->lid, c->o.trash_days);
 	test_point("local-removed");
-	store_trash_expire(c->store, c->o.trash_days);
 	pthread_mutex_unlock(&job->local->disk);
+	remove_expired(c);
 	client_lock(c);
 	job->local->forgotten = !err;
 	client_unlock(c);

@@ -154,6 +154,7 @@ in_trash() { find "$TRASH" -mindepth 1 -maxdepth 1 | grep -c .; }
 
 @test "the trash is kept for its days, also by a mount that lasts" {
 	TRASH=$XDG_STATE_HOME/batchfs/default@127.0.0.1:$EMU_PORT/trash
+	export BATCHFS_TEST_TRASH_SECONDS=0.001 # an hour
 	remount_jobs -o trash=3
 	submit_job a
 	ended a
