@@ -293,6 +293,28 @@ static void test_an_encoded_body(void **state)
 	close_it(r);
 }
 
+/* Ranges of what is packed: the numbers are as good as any, the bytes are others. */
+static void pack_ranges(struct engine *e, struct answer *a)
+{
+	a->reply.encoded = true;
+	a->reply.content_length = -1;
+	if (a->reply.status == 206)
+		a->reply.range_total = BIG - 12345;
+}
+
+static void test_an_encoded_range(void **state)
+{
+	struct gb_results *r = open_it();
+
+	engine.hook = pack_ranges;
+	assert_int_equal(read_at(r, 5 * MIB, 100), 100);
+	assert_string_equal(engine.ranges[1], "");
+	assert_int_equal(fetch(r), 0);
+	assert_int_equal(results_known_size(r), BIG);
+	assert_all_home(r);
+	close_it(r);
+}
+
 static void test_an_empty_file(void **state)
 {
 	struct gb_results *r = open_it();
@@ -403,6 +425,7 @@ int main(void)
 		T(test_more_than_was_asked_for),
 		T(test_a_total_that_is_not_told),
 		T(test_an_encoded_body),
+		T(test_an_encoded_range),
 		T(test_an_empty_file),
 		T(test_nothing_without_a_length_is_no_file),
 		T(test_a_changed_length),
