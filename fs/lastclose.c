@@ -440,8 +440,11 @@ int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 	found = who_else(c, f, process, &was);
 	if (found == HOLDER_SOME || !was)
 		return 0;
-	if (gb_file_tainted(file))
-		return 0; /* whoever failed has been told, and error tells the rest */
+	if (gb_file_tainted(file)) {
+		/* Others of a group may have written since, which took the words away. */
+		gb_file_explain_taint(file);
+		return 0;
+	}
 	if (found == HOLDER_UNKNOWN || !seen || !process) {
 		gb_job_explain(job,
 			"not submitted: a process of another user may still write to "

@@ -470,6 +470,23 @@ static void explain_part(struct gb_job *job, struct gb_file *f, const char *why)
 	job_changed(job, GB_CHANGED_FILES);
 }
 
+void gb_file_explain_taint(struct gb_file *f)
+{
+	_cleanup_free_ char *why = NULL;
+	struct gb_job *job = NULL;
+
+	client_lock(f->c);
+	struct local *l = is_requests(f) ? f->job->local : NULL;
+	if (l && l->rec.taint && !l->rec.error) {
+		why = strdup(l->rec.taint);
+		job = gb_job_ref(f->job);
+	}
+	client_unlock(f->c);
+	if (why)
+		gb_job_explain(job, why);
+	gb_job_unref(job);
+}
+
 void gb_file_taint(struct gb_file *f, const char *why)
 {
 	set_taint(f, why);

@@ -286,6 +286,8 @@ int gb_file_rename(struct gb_job *from, struct gb_file *from_dir, const char *na
  * on disk. why goes into `error`. */
 void gb_file_taint(struct gb_file *f, const char *why);
 bool gb_file_tainted(struct gb_file *f);
+/* Say so again in `error`, if requests.jsonl was changed since and nothing stands there. */
+void gb_file_explain_taint(struct gb_file *f);
 /* Explain in `error` why a close did not submit (the draft stays a draft). */
 void gb_job_explain(struct gb_job *job, const char *why);
 

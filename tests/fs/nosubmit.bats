@@ -140,9 +140,17 @@ os.write(fd, b"\n"); os.close(fd)' "$J" || true
 	still_nothing
 }
 
+# What is there is good requests: nothing but the failure keeps it from being bought.
 @test "a member of a group that wrote and failed" {
-	bash -c '{ head -n 20 "$1"; sh -c "head -n 5 \"\$1\"; exit 3" - "$1"; tail -n 20 "$1"; } >"$2"' - "$IN" "$J" || true
+	sed -n '21,25p' "$IN" >"$HOME/some"
+	bash -c '{ head -n 20 "$1"
+		python3 -c "import os, sys; os.write(1, open(sys.argv[1], \"rb\").read()); os._exit(3)" "$3"
+		tail -n 15 "$1"; } >"$2"' - "$IN" "$J" "$HOME/some" || true
+	cmp "$IN" "$J"
 	still_nothing
+	grep -q 'failed with exit status 3' "$MNT/a/error"
+	echo submit >"$MNT/a/ctl"
+	bought_once a "$IN"
 }
 
 @test ">> appends: one line, a loop, a whole file" {
