@@ -369,6 +369,7 @@ void gb_close(struct gb_client *c)
 	if (c->work)
 		work_stop(c->work);
 	answers_close(c);
+	home_close(c);
 	table_free(c);
 	registry_close(c->registry);
 	engine_free(c->engine);

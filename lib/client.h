@@ -18,7 +18,8 @@
  *   submit_verbs.c  who may start that: verbs, the queue, recovery
  *   settle.c   creates whose answer never came
  *   remove.c   rmdir
- *   home.c     results: opening, bringing home, cache
+ *   output.c   results: where they lie, opening them
+ *   home.c     making them safe, bringing home, cache
  *   home_look.c  which of them a start finds, and those whose map is damaged
  *   answers.c  what came back, by request: the index, and files made of results
  *   info.c     what a job shows: state, error, verbs that fit
@@ -129,7 +130,7 @@ struct gb_job {
 	struct answers *answers; /* the index of what came back, once it is loaded */
 	unsigned handles;        /* gb_results_open without close */
 	uint8_t state;           /* enum api_state */
-	uint8_t seals;           /* planned or under way: the output stays where it is */
+	uint8_t seal_rested;     /* looks at a seal that rests */
 	bool in_tree : 1;
 	bool api_ended : 1;      /* by state or done */
 	bool closed : 1;         /* ended, and nothing more will be asked */
@@ -141,6 +142,9 @@ struct gb_job {
 	bool gone : 1;           /* 404 or 403 of its own */
 	bool denied : 1;         /* 401: the key is refused */
 	bool fetching : 1;       /* being brought home; never beside a seal */
+	bool seals : 1;          /* planned or under way: the output stays where it is */
+	bool seal_rests : 1;     /* planned, and begins when nobody reads */
+	bool checked : 1;        /* the output was read back whole by this process */
 	bool fetch_failed : 1;   /* tried again at the next look */
 	bool lost : 1;           /* output gone at the API, as far as this key tells */
 	bool kept : 1;           /* what was whole at home has no map that can be read */
@@ -195,6 +199,7 @@ struct gb_client {
 	/* home.c */
 	unsigned fetches_running;
 	bool fetch_timer;        /* home_next is planned */
+	bool rest_timer;         /* a look at seals that rest is */
 	bool disk_low;
 
 	/* answers.c */
@@ -455,6 +460,20 @@ void remove_unsent(struct gb_job *job);
  * delete our uploads. */
 void remove_ended(struct gb_job *job);
 
+/* client.lock held: whether the output lies, or will, in the job's own directory.
+ * What is whole in the cache is there until a fetch has moved it. */
+bool output_is_at_home(const struct gb_job *job);
+/* Unlocked: the job's one object for its output; a new reference. */
+int output_of(struct gb_job *job, struct gb_results **ret);
+/* Unlocked: if nobody reads, fetches or seals, the descriptor can go. */
+void output_rest(struct gb_job *job);
+
+/* struct results_config's, arg: the job. */
+void home_event(void *arg, struct gb_results *r, enum results_event ev);
+/* Unlocked: all of it is here, but not safe yet. */
+void home_note_whole(struct gb_job *job);
+/* At the end, when no thread is left: what rests is sealed by the next start. */
+void home_close(struct gb_client *c);
 /* unlocked: the job has ended: bring its results home if that is asked for. */
 void home_consider(struct gb_job *job);
 #define HOME_RESULTS "results.jsonl"

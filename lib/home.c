@@ -1,12 +1,12 @@
 /*
- * Results: opening them, and bringing them home.
+ * Results: making them safe where they lie, and bringing them home.
  *
- * The output of an own job is kept in its directory in the state directory, from the
- * first byte on; that of others in the cache directory, until it is asked home. Inline
- * output has no bytes of its own at the API: it is composed into a file at once.
+ * What a reader has made whole is sealed where it lies, by a task of its own, once nobody
+ * has read for a moment: readers and the disk writing that very file cost each other more
+ * than twice their time. Until that is over it stays there: whoever wants it home, or its
+ * answers, waits, and has the seal begin at once.
  *
- * What a reader has made whole is sealed where it lies, by a task of its own. Until that
- * is over it stays there: whoever wants it home, or its answers, waits.
+ * Inline output has no bytes of its own at the API: it is composed into a file at once.
  */
 #include "client.h"
 
@@ -19,6 +19,9 @@
 enum {
 	AT_A_TIME = 2,      /* results brought home side by side */
 	TRY_AGAIN = 60,     /* seconds */
+	REST = 1,           /* seconds between looks whether somebody reads */
+	RESTS_MAX = 120,    /* looks before a seal begins in spite of readers */
+	RIPE_MAX = 16,      /* seals that begin at one look */
 };
 
 static const uint64_t floor_max = 256 << 20;
@@ -26,154 +29,6 @@ static const uint64_t floor_max = 256 << 20;
 static void home_next(struct gb_client *c);
 static bool start_fetching(struct gb_job *job);
 static int run_fetch(struct gb_job *job);
-
-/* ---- where ---------------------------------------------------------------------- */
-
-/* What is whole in the cache is there until a fetch has moved it. */
-static bool lives_at_home(const struct gb_job *job)
-{
-	return job->local && (job->local->rec.own || job_was_home(job) ||
-				     (job->fetching && !job->cached));
-}
-
-static void event(void *arg, struct gb_results *r, enum results_event ev);
-
-static int results_make(struct gb_job *job, struct gb_results **ret)
-{
-	struct gb_client *c = job->c;
-	struct results_config cfg = {.engine = c->engine, .event = event, .arg = job};
-	_cleanup_free_ char *file = NULL;
-
-	client_lock(c);
-	bool home = lives_at_home(job);
-	bool kept = job->kept;
-	cfg.was_whole = home && !kept && job_was_home(job);
-	cfg.offline = c->o.offline;
-	file = job->output_file && !job->lost ? strdup(job->output_file) : NULL;
-	client_unlock(c);
-	cfg.file = file;
-	cfg.name = !home ? job->id + strlen("batches/") : kept ? HOME_NEW : HOME_RESULTS;
-	if (home) {
-		pthread_mutex_lock(&job->local->disk);
-		cfg.dirfd = local_dir(job);
-		pthread_mutex_unlock(&job->local->disk);
-	} else {
-		cfg.dirfd = c->store->results;
-	}
-	return cfg.dirfd < 0 ? cfg.dirfd : results_new(&cfg, ret);
-}
-
-/* The job's one object for its output; a new reference. */
-static int results_of(struct gb_job *job, struct gb_results **ret)
-{
-	struct gb_client *c = job->c;
-	struct gb_results *made = NULL;
-	int err = 0;
-
-	client_lock(c);
-	if (!job->id)
-		err = -ENOENT;
-	else if (job->results)
-		*ret = results_ref(job->results);
-	client_unlock(c);
-	if (err || *ret)
-		return err;
-	err = results_make(job, &made);
-	if (err)
-		return err;
-	client_lock(c);
-	if (!job->results)
-		job->results = results_ref(made);
-	*ret = results_ref(job->results);
-	client_unlock(c);
-	results_unref(made);
-	return 0;
-}
-
-/* Nobody reads or fetches: the descriptor can go. */
-static void results_rest(struct gb_job *job)
-{
-	struct gb_results *idle = NULL;
-
-	client_lock(job->c);
-	if (!job->handles && !job->fetching)
-		idle = STEAL_PTR(job->results);
-	client_unlock(job->c);
-	results_unref(idle);
-}
-
-int gb_results_open(struct gb_job *job, struct gb_results **ret)
-{
-	struct gb_client *c = job->c;
-	struct gb_results *r = NULL;
-
-	client_lock(c);
-	enum gb_output o = job_output(job);
-	if (o != GB_OUTPUT_NONE)
-		job->handles++;
-	client_unlock(c);
-	int err = o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED ? -ENOENT
-		  : o == GB_OUTPUT_LOST				? -ENODATA
-		  : o == GB_OUTPUT_INLINE || o == GB_OUTPUT_KEPT	? -EINPROGRESS
-								: results_of(job, &r);
-	if (!err) {
-		results_reader(r, 1);
-		gb_job_ref(job);
-		*ret = r;
-		return 0;
-	}
-	client_lock(c);
-	if (o != GB_OUTPUT_NONE)
-		job->handles--;
-	client_unlock(c);
-	return err;
-}
-
-void gb_results_close(struct gb_results *r)
-{
-	if (!r)
-		return;
-	struct gb_job *job = results_arg(r);
-
-	results_reader(r, -1);
-	client_lock(job->c);
-	job->handles--;
-	client_unlock(job->c);
-	results_unref(r);
-	results_rest(job);
-	gb_job_unref(job);
-}
-
-int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
-{
-	int err = results_size(r, w, ret);
-	struct gb_job *job = results_arg(r);
-
-	if (!err && *ret < 0) {
-		client_lock(job->c);
-		bool news = !job->no_length;
-		job->no_length = true;
-		client_unlock(job->c);
-		if (news)
-			job_changed(job, GB_CHANGED_FILES);
-	}
-	return err;
-}
-
-ssize_t gb_results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w)
-{
-	return results_ready(r, off, n, w);
-}
-
-int gb_results_fd(struct gb_results *r)
-{
-	return results_fd(r);
-}
-
-bool gb_results_final(struct gb_results *r)
-{
-	return results_final(r);
-}
 
 /* ---- what becomes of it ------------------------------------------------------------ */
 
@@ -229,7 +84,7 @@ static void seal_over(struct gb_job *job, int err)
 
 	waitq_init(&over);
 	client_lock(job->c);
-	job->seals--;
+	job->seals = 0;
 	queue_take(job, QUEUE_SEALERS, &over);
 	bool start = queue_waits(job, QUEUE_HOMERS) && start_fetching(job);
 	client_unlock(job->c);
@@ -242,27 +97,112 @@ static int seal_run(struct task *t)
 {
 	struct gb_client *c = t->job->c;
 	struct gb_results *r = NULL;
-	int err = results_of(t->job, &r);
+	int err = output_of(t->job, &r);
 
 	client_lock(c);
-	bool home = lives_at_home(t->job);
+	bool home = output_is_at_home(t->job);
 	client_unlock(c);
 	if (!err && results_complete(r))
 		err = seal(t->job, r, home);
 	seal_over(t->job, err);
 	results_unref(r);
-	results_rest(t->job);
+	output_rest(t->job);
 	results_trim(c->store->results, c->o.cache_max, is_open, c);
+	home_next(c);
 	return err;
 }
 
-/* seals has been raised. */
+/* begin_seal said so. */
 static void run_seal(struct gb_job *job)
 {
 	int err = task_start(job, WORK_SHORT, seal_run, false, false, NULL, NULL);
 
 	if (err)
 		seal_over(job, err);
+}
+
+/* Lock held. Whether the caller is to call run_seal: none is under way. */
+static bool begin_seal(struct gb_job *job)
+{
+	bool begin = !job->seals || job->seal_rests;
+
+	job->seal_rests = false;
+	job->seals = 1;
+	return begin;
+}
+
+static void rest_over(void *arg);
+
+/* Lock held. The timer's thread stops before the client goes. */
+static void rest_more(struct gb_client *c)
+{
+	if (!c->rest_timer && !c->stopping)
+		c->rest_timer = engine_timer(c->engine, REST, rest_over, c) == 0;
+}
+
+/* Take what nobody reads; ret has room for RIPE_MAX. Lock held. */
+static size_t take_ripe(struct gb_client *c, struct gb_job **ret)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+
+		if (!job->seal_rests)
+			continue;
+		if (n == RIPE_MAX || (job->handles && ++job->seal_rested < RESTS_MAX)) {
+			rest_more(c);
+			continue;
+		}
+		begin_seal(job);
+		ret[n++] = gb_job_ref(job);
+	}
+	return n;
+}
+
+static void rest_over(void *arg)
+{
+	struct gb_client *c = arg;
+	struct gb_job *ripe[RIPE_MAX];
+
+	client_lock(c);
+	c->rest_timer = false;
+	size_t n = c->stopping ? 0 : take_ripe(c, ripe);
+	client_unlock(c);
+	while (n > 0) {
+		run_seal(ripe[--n]);
+		gb_job_unref(ripe[n]);
+	}
+}
+
+/* Lock held. */
+static void plan_seal(struct gb_job *job)
+{
+	if (job->seals || job->fetching || job->c->stopping)
+		return;
+	job->seals = 1;
+	job->seal_rests = true;
+	job->seal_rested = 0;
+	rest_more(job->c);
+}
+
+void home_note_whole(struct gb_job *job)
+{
+	client_lock(job->c);
+	plan_seal(job);
+	client_unlock(job->c);
+}
+
+void home_close(struct gb_client *c)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+
+		if (!job->seal_rests)
+			continue;
+		job->seals = job->seal_rests = false;
+		output_rest(job);
+	}
 }
 
 int home_make_whole(struct gb_job *job, struct gb_waiter *w)
@@ -276,8 +216,7 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 		     (!job->fetching && job_output(job) == GB_OUTPUT_HOME);
 	if (!safe && whole) {
 		err = queue_add(job, QUEUE_SEALERS, w);
-		start = err == -EINPROGRESS && !job->seals;
-		job->seals += start;
+		start = err == -EINPROGRESS && begin_seal(job);
 	}
 	client_unlock(job->c);
 	if (start)
@@ -295,22 +234,22 @@ static bool note_lost(struct gb_job *job, bool some)
 	return job->holed;
 }
 
-static void event(void *arg, struct gb_results *r, enum results_event ev)
+void home_event(void *arg, struct gb_results *r, enum results_event ev)
 {
 	struct gb_job *job = arg;
 	int64_t size = results_known_size(r);
 	bool some = results_some(r), holed = false;
 
 	client_lock(job->c);
-	bool start = ev == RESULTS_FILLED && !job->fetching && !job->c->stopping;
-	job->seals += start;
 	if (ev == RESULTS_SIZED)
 		job->results_size = size;
+	else if (ev == RESULTS_FILLED)
+		plan_seal(job);
 	else if (ev == RESULTS_LOST)
 		holed = note_lost(job, some);
+	else
+		job->checked = false;
 	client_unlock(job->c);
-	if (start)
-		run_seal(job);
 	if (ev == RESULTS_LOST && holed)
 		client_log(job->c, LOG_WARNING,
 			"results of %s: a part of the copy here is damaged, and the API does not "
@@ -360,7 +299,7 @@ static int room_for(struct gb_client *c, int64_t size)
 static int fetch_file(struct gb_job *job)
 {
 	struct gb_results *r = NULL;
-	int err = results_of(job, &r);
+	int err = output_of(job, &r);
 
 	if (!err)
 		err = room_for(job->c, results_known_size(r));
@@ -482,7 +421,7 @@ static void fetch_over(struct gb_job *job, int err)
 	job->c->fetches_running--;
 	queue_take(job, QUEUE_HOMERS, &over);
 	client_unlock(job->c);
-	results_rest(job);
+	output_rest(job);
 	waitq_call(&over, err == -ECANCELED ? -EINTR : err);
 }
 
@@ -524,7 +463,7 @@ static int run_fetch(struct gb_job *job)
 int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
-	bool start = false;
+	bool start = false, seal = false;
 	int err = 0;
 
 	client_lock(c);
@@ -541,11 +480,14 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 		err = -EIO;
 	else if (c->o.offline && o != GB_OUTPUT_HOME && o != GB_OUTPUT_KEPT)
 		err = -EHOSTUNREACH;
-	else if ((err = queue_add(job, QUEUE_HOMERS, w)) == -EINPROGRESS)
-		start = start_fetching(job);
+	else if ((err = queue_add(job, QUEUE_HOMERS, w)) == -EINPROGRESS &&
+		 !(start = start_fetching(job)))
+		seal = job->seal_rests && begin_seal(job);
 	client_unlock(c);
 	if (start)
 		run_fetch(job);
+	if (seal)
+		run_seal(job);
 	return err;
 }
 

@@ -173,6 +173,8 @@ int results_new(const struct results_config *c, struct gb_results **ret)
 	if (!r)
 		return -ENOMEM;
 	err = disk_load(r);
+	if (err == 0 && c->checked && r->sealed && results_is_complete(r))
+		err = ranges_add(&r->have, 0, (uint64_t)r->size);
 	if (err == 0 && !r->file && !results_is_complete(r) && r->summed.n == 0)
 		err = -ENOENT;
 	if (err < 0) {
@@ -389,9 +391,20 @@ bool results_final(struct gb_results *r)
 	bool final;
 
 	pthread_mutex_lock(&r->lock);
-	final = r->sealed && results_is_complete(r);
+	final = r->sealed && results_is_complete(r) &&
+		ranges_end(&r->have, 0) >= (uint64_t)r->size;
 	pthread_mutex_unlock(&r->lock);
 	return final;
+}
+
+bool results_unsealed(struct gb_results *r)
+{
+	bool unsealed;
+
+	pthread_mutex_lock(&r->lock);
+	unsealed = !r->sealed && results_is_complete(r);
+	pthread_mutex_unlock(&r->lock);
+	return unsealed;
 }
 
 int64_t results_known_size(struct gb_results *r)

@@ -56,6 +56,8 @@ struct results_config {
 	const char *file; /* "files/…" at the API; NULL: only what is local; copied */
 	bool offline;     /* fetch nothing: what is not local is -EHOSTUNREACH */
 	bool was_whole;   /* once: what is missing and cannot be had again is -EIO */
+	bool checked;     /* an earlier object of this process was final: what is sealed
+			     needs no second look */
 	/* On the engine thread or a reader's, without locks. Never begins once the last
 	 * results_unref was called, which waits for one that is under way. */
 	void (*event)(void *arg, struct gb_results *r, enum results_event ev);
@@ -85,7 +87,8 @@ ssize_t results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wa
 int results_fd(struct gb_results *r); /* borrowed by readers, for as long as they are */
 bool results_complete(struct gb_results *r);
 bool results_some(struct gb_results *r); /* of the bytes are local */
-bool results_final(struct gb_results *r); /* complete, and sealed */
+bool results_final(struct gb_results *r); /* complete, sealed, every block checked */
+bool results_unsealed(struct gb_results *r); /* complete, and not sealed */
 int64_t results_known_size(struct gb_results *r); /* -1: not known; no request */
 void *results_arg(struct gb_results *r); /* of the config */
 

@@ -29,6 +29,9 @@ read_whole() { # FILE URL
 	timed second-cat page-cache cat "$disk"
 	timed second-cat batchfs cat "$1"
 	timed third-cat batchfs cat "$1"
+	sleep 4 # sealed
+	timed sealed-cat batchfs cat "$1"
+	timed kept-cat batchfs cat "$1"
 	unmount_jobs
 	sync # asked is what a later day is like, when the disk has nothing left to write
 	mount_jobs

@@ -439,6 +439,37 @@ read_and_hold() {
 	same 5 "$(grep -c . "$MNT/far/answers.tsv")"
 }
 
+# A seal rests while somebody reads; not when somebody waits for it.
+@test "answers, and a fetch, of results that are still open do not wait for their readers" {
+	make_foreign_file_job far 5
+	make_foreign_file_job more 5
+	mount_jobs -o fetch=read
+	succeeded far
+	succeeded more
+	exec 5<"$MNT/far/results.jsonl" 6<"$MNT/more/results.jsonl"
+	cat <&5 >"$HOME/truth"
+	cat <&6 >/dev/null
+	same 5 "$(timeout "$PATIENCE" grep -c "	answered	" "$MNT/far/answers.tsv")"
+	timeout "$PATIENCE" sh -c 'echo fetch >"$0"' "$MNT/more/ctl"
+	results_home more
+	exec 5<&- 6<&-
+	cmp "$HOME/truth" "$MNT/far/results.jsonl"
+}
+
+@test "results that were whole and not yet safe at the end are there at the next start, and made safe" {
+	make_foreign_file_job far 5
+	mount_jobs -o fetch=read
+	succeeded far
+	cat "$MNT/far/results.jsonl" >"$HOME/truth"
+	same 0 "$(sealed_flag)"
+	kill_batchfs
+	mount_jobs -o offline
+	cmp "$HOME/truth" "$MNT/far/results.jsonl"
+	becomes 1 sealed_flag
+	cmp "$HOME/truth" "$MNT/far/results.jsonl"
+}
+sealed_flag() { od -An -tu4 -j12 -N4 "$XDG_CACHE_HOME"/batchfs/*/results/*.map | tr -d ' '; }
+
 @test "results are called home once they are safe, not before" {
 	BATCHFS_TEST_TRACE=$HOME/trace mount_held results-sealed=2
 	submit_job a 4

@@ -1,0 +1,160 @@
+/*
+ * Output: where that of a job lies, the one object that stands for it, and what readers
+ * ask of it.
+ *
+ * The output of an own job is kept in its directory in the state directory, from the
+ * first byte on; that of others in the cache directory, until it is asked home.
+ */
+#include "client.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- where ---------------------------------------------------------------------- */
+
+bool output_is_at_home(const struct gb_job *job)
+{
+	return job->local && (job->local->rec.own || job_was_home(job) ||
+				     (job->fetching && !job->cached));
+}
+
+static int results_make(struct gb_job *job, struct gb_results **ret)
+{
+	struct gb_client *c = job->c;
+	struct results_config cfg = {.engine = c->engine, .event = home_event, .arg = job};
+	_cleanup_free_ char *file = NULL;
+
+	client_lock(c);
+	bool home = output_is_at_home(job);
+	cfg.offline = c->o.offline;
+	cfg.checked = job->checked;
+	bool kept = job->kept;
+	cfg.was_whole = home && !kept && job_was_home(job);
+	file = job->output_file && !job->lost ? strdup(job->output_file) : NULL;
+	client_unlock(c);
+	cfg.file = file;
+	cfg.name = !home ? job->id + strlen("batches/") : kept ? HOME_NEW : HOME_RESULTS;
+	if (home) {
+		pthread_mutex_lock(&job->local->disk);
+		cfg.dirfd = local_dir(job);
+		pthread_mutex_unlock(&job->local->disk);
+	} else {
+		cfg.dirfd = c->store->results;
+	}
+	return cfg.dirfd < 0 ? cfg.dirfd : results_new(&cfg, ret);
+}
+
+int output_of(struct gb_job *job, struct gb_results **ret)
+{
+	struct gb_client *c = job->c;
+	struct gb_results *made = NULL;
+	int err = 0;
+
+	client_lock(c);
+	if (!job->id)
+		err = -ENOENT;
+	else if (job->results)
+		*ret = results_ref(job->results);
+	client_unlock(c);
+	if (err || *ret)
+		return err;
+	err = results_make(job, &made);
+	if (err)
+		return err;
+	client_lock(c);
+	if (!job->results)
+		job->results = results_ref(made);
+	*ret = results_ref(job->results);
+	client_unlock(c);
+	results_unref(made);
+	return 0;
+}
+
+void output_rest(struct gb_job *job)
+{
+	struct gb_results *idle = NULL;
+
+	client_lock(job->c);
+	if (!job->handles && !job->fetching && !job->seals)
+		idle = STEAL_PTR(job->results);
+	if (idle)
+		job->checked = results_final(idle);
+	client_unlock(job->c);
+	results_unref(idle);
+}
+
+int gb_results_open(struct gb_job *job, struct gb_results **ret)
+{
+	struct gb_client *c = job->c;
+	struct gb_results *r = NULL;
+
+	client_lock(c);
+	enum gb_output o = job_output(job);
+	if (o != GB_OUTPUT_NONE)
+		job->handles++;
+	client_unlock(c);
+	int err = o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED ? -ENOENT
+		  : o == GB_OUTPUT_LOST				? -ENODATA
+		  : o == GB_OUTPUT_INLINE || o == GB_OUTPUT_KEPT	? -EINPROGRESS
+								: output_of(job, &r);
+	if (!err) {
+		results_reader(r, 1);
+		if (results_unsealed(r))
+			home_note_whole(job);
+		gb_job_ref(job);
+		*ret = r;
+		return 0;
+	}
+	client_lock(c);
+	if (o != GB_OUTPUT_NONE)
+		job->handles--;
+	client_unlock(c);
+	return err;
+}
+
+void gb_results_close(struct gb_results *r)
+{
+	if (!r)
+		return;
+	struct gb_job *job = results_arg(r);
+
+	results_reader(r, -1);
+	client_lock(job->c);
+	job->handles--;
+	client_unlock(job->c);
+	results_unref(r);
+	output_rest(job);
+	gb_job_unref(job);
+}
+
+int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
+{
+	int err = results_size(r, w, ret);
+	struct gb_job *job = results_arg(r);
+
+	if (!err && *ret < 0) {
+		client_lock(job->c);
+		bool news = !job->no_length;
+		job->no_length = true;
+		client_unlock(job->c);
+		if (news)
+			job_changed(job, GB_CHANGED_FILES);
+	}
+	return err;
+}
+
+ssize_t gb_results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w)
+{
+	return results_ready(r, off, n, w);
+}
+
+int gb_results_fd(struct gb_results *r)
+{
+	return results_fd(r);
+}
+
+bool gb_results_final(struct gb_results *r)
+{
+	return results_final(r);
+}
+
