@@ -162,6 +162,10 @@ static int load(struct gb_client *c)
 {
 	int err = load_registry(c);
 
+	if (c->store->salt_lost)
+		client_log(c, LOG_WARNING,
+			"state_dir/salt is damaged: nothing can tell which key queued work was "
+			"meant for, so it is not sent; a copy of its requests.jsonl can be");
 	if (!err)
 		err = store_jobs(c->store, load_job, c);
 	if (err)

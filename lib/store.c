@@ -13,7 +13,7 @@
 #define STATE_VERSION 1
 #define VERSION_TEXT "batchfs state "
 
-enum { JOURNAL_MAX = 1 << 20 };
+enum { JOURNAL_MAX = 1 << 20, SALT_LEN = 32 };
 
 static void why(char **ret, const char *fmt, ...) _printf_(2, 3);
 static void why(char **ret, const char *fmt, ...)
@@ -124,17 +124,54 @@ static int check_version(struct store *s, const char *dir, char **ret_why)
 	return 0;
 }
 
+static bool is_salt(const char *text, size_t n)
+{
+	return n == SALT_LEN && strspn(text, "0123456789abcdef") == SALT_LEN;
+}
+
+/* The copy has a checksum, so it is the one to believe. 0, -ENOENT, or why not. */
+static int read_salts(struct store *s, bool *ret_copy)
+{
+	_cleanup_free_ char *salt = NULL, *copy = NULL;
+	size_t n = 0, n_copy = 0;
+	int err = util_read_file(s->state, "salt", 64, &salt, &n);
+	int copy_err = util_read_file(s->state, "salt.copy", 64, &copy, &n_copy);
+	char crc[16];
+
+	*ret_copy = false;
+	if (!copy_err && n_copy == SALT_LEN + 10) {
+		snprintf(crc, sizeof(crc), " %08x\n", util_crc32c(0, copy, SALT_LEN));
+		*ret_copy = strcmp(copy + SALT_LEN, crc) == 0 && is_salt(copy, SALT_LEN);
+	}
+	bool good = !err && is_salt(salt, n);
+	if (!*ret_copy && !good)
+		return err == -ENOENT && copy_err == -ENOENT ? -ENOENT : -EBADMSG;
+	memcpy(s->salt, *ret_copy ? copy : salt, SALT_LEN);
+	s->salt[SALT_LEN] = '\0';
+	return good && memcmp(salt, s->salt, SALT_LEN) == 0 ? 0 : -ESTALE;
+}
+
+static int write_salt(struct store *s)
+{
+	_cleanup_free_ char *copy = util_format(
+		"%s %08x\n", s->salt, util_crc32c(0, s->salt, SALT_LEN));
+	int err = copy ? util_write_file(s->state, "salt", s->salt, SALT_LEN, true) : -ENOMEM;
+
+	return err ? err : util_write_file(s->state, "salt.copy", copy, strlen(copy), true);
+}
+
+/* Without it nothing can tell which key queued work was meant for. */
 static int load_salt(struct store *s)
 {
-	_cleanup_free_ char *text = NULL;
-	size_t n;
+	bool copy;
+	int err = read_salts(s, &copy);
 
-	if (util_read_file(s->state, "salt", 64, &text, &n) == 0 && n == 32) {
-		memcpy(s->salt, text, 33);
+	if (!err && copy)
 		return 0;
-	}
-	util_random_hex(s->salt, 16);
-	return util_write_file(s->state, "salt", s->salt, 32, true);
+	s->salt_lost = err == -EBADMSG;
+	if (err == -EBADMSG || err == -ENOENT)
+		util_random_hex(s->salt, SALT_LEN / 2);
+	return write_salt(s);
 }
 
 static int open_log(int dir, const char *name, int *ret)

@@ -3,7 +3,7 @@
  *
  *   STATE/version            format of all this
  *   STATE/lock               flock'ed; "host pid mountpoint"
- *   STATE/salt               of the key's fingerprint
+ *   STATE/salt[.copy]        of the key's fingerprint; the copy with a checksum
  *   STATE/names              "CRC ID NAME" a line: names once given; appended to
  *   STATE/history            the ledger, TSV; appended to
  *   STATE/jobs/LID/          a job with something local; LID: 16 hex digits
@@ -42,6 +42,7 @@ struct store {
 	int lock, names, history;
 	int known;         /* CACHE/known, being appended to */
 	char salt[33];
+	bool salt_lost; /* both were damaged: fingerprints of earlier runs fit no key now */
 	bool readonly;
 };
 

@@ -317,6 +317,57 @@ known_damaged() { intact && said 'known.*damaged'; }
 @test "the registry of attachments" { each attachments registry_damaged; }
 registry_damaged() { intact && said 'attachments is damaged' && [ -e "$STATE/aside/attachments" ]; }
 
+# Queued for this key: it is sent by the next start as long as that can be told, and by none
+# where it cannot.
+queued() {
+	mount_jobs -o submit=background
+	mkdir "$MNT/queued"
+	stop_emulator
+	requests 2 >"$HOME/queued.jsonl"
+	cp "$HOME/queued.jsonl" "$MNT/queued/requests.jsonl"
+	unmount_jobs
+	start_emulator
+	rm -rf "$HOME/state.good" && cp -a "$STATE" "$HOME/state.good"
+}
+
+@test "the salt of the key's fingerprint, or its copy" {
+	queued
+	local damage file
+	# shellcheck disable=SC2086 # a list
+	for damage in $ALL removed; do
+		for file in salt salt.copy; do
+			rm -rf "$STATE"
+			cp -a "$HOME/state.good" "$STATE"
+			echo "$damage $file"
+			$damage "$STATE/$file"
+			GEMINI_API_KEY=another-key mount_jobs
+			state_is queued QUEUED
+			unmount_jobs
+			cmp "$STATE/salt" "$HOME/state.good/salt"
+			cmp "$STATE/salt.copy" "$HOME/state.good/salt.copy"
+		done
+	done
+	rm "$STATE/salt"
+	mount_jobs
+	succeeded queued
+}
+
+@test "the salt of the key's fingerprint, and its copy" {
+	queued
+	cut_short "$STATE/salt"
+	flip_first "$STATE/salt.copy"
+	mount_jobs
+	said 'salt is damaged'
+	contains "$(cat "$MNT/queued/error")" 'another key'
+	remount_jobs
+	state_is queued QUEUED
+	same "$MADE" "$(emu GET '/emu/jobs?count=1' | jq .count)"
+	cmp "$HOME/queued.jsonl" "$MNT/queued/requests.jsonl"
+	mkdir "$MNT/again" && cp "$MNT/queued/requests.jsonl" "$MNT/again"
+	succeeded again
+	same $((MADE + 1)) "$(emu GET '/emu/jobs?count=1' | jq .count)"
+}
+
 # A job of ours is not known as ours then; it is in the tree as what the API says.
 @test "a journal" { each 'jobs/*/journal' journal_damaged; }
 journal_damaged() {
