@@ -126,6 +126,7 @@ no_job() { # ERRNO FAULT
 	fault 'match=create&kind=stall&seconds=2'
 	run timeout 1 cp "$IN" "$J"
 	eventually state_is a SUBMIT_FAILED
+	same 2 "$(calls create)" # and that of the other job
 	knob max_jobs=0
 	sleep 2
 	state_is a SUBMIT_FAILED
