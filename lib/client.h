@@ -150,6 +150,7 @@ struct gb_job {
 	bool kept : 1;           /* what was whole at home has no map that can be read */
 	bool holed : 1;          /* lost, and of what was at home a part is damaged */
 	bool no_length : 1;      /* the API does not tell how long the output is */
+	bool resized : 1;        /* it told another length before */
 	bool cached : 1;         /* all of the output is in the cache directory */
 	bool embedding : 1;
 	bool indexing : 1;       /* the index of answers is being made or loaded */

@@ -48,12 +48,20 @@ static bool is_open(void *arg, const char *name)
 	return open;
 }
 
+/* Lock held. Who was told another size may believe in it still. */
+static void note_size(struct gb_job *job, int64_t size)
+{
+	if (job->results_size >= 0 && job->results_size != size)
+		job->resized = true;
+	job->results_size = size;
+}
+
 int home_note_safe(struct gb_job *job, int64_t size, bool home)
 {
 	struct gb_client *c = job->c;
 
 	client_lock(c);
-	job->results_size = size;
+	note_size(job, size);
 	job->cached = !home;
 	if (home) {
 		job->kept = false;
@@ -242,7 +250,7 @@ void home_event(void *arg, struct gb_results *r, enum results_event ev)
 
 	client_lock(job->c);
 	if (ev == RESULTS_SIZED)
-		job->results_size = size;
+		note_size(job, size);
 	else if (ev == RESULTS_FILLED)
 		plan_seal(job);
 	else if (ev == RESULTS_LOST)

@@ -155,6 +155,11 @@ int gb_results_fd(struct gb_results *r)
 
 bool gb_results_final(struct gb_results *r)
 {
-	return results_final(r);
+	struct gb_job *job = results_arg(r);
+
+	client_lock(job->c);
+	bool resized = job->resized;
+	client_unlock(job->c);
+	return !resized && results_final(r);
 }
 

@@ -86,6 +86,18 @@ survives() {
 }
 @test "all of the file in place of a range" { survives 'kind=lying_range&text=full'; }
 @test "a file that is longer than it was" { survives 'kind=changed_length&bytes=5000'; }
+# A reader of pages stops where the kernel believes the end to be, which it does for a
+# second after it was told. Answers have the results sealed at once, so that pages are kept.
+@test "a length that was wrong when it was told ends no later reader" {
+	mounted
+	fault 'match=download&kind=changed_length&bytes=-5000&count=1'
+	stat "$MNT/a/results.jsonl" >/dev/null
+	reads "$MNT/a/results.jsonl"
+	head -n 1 "$MNT/a/answers.tsv" >/dev/null
+	reads "$MNT/a/results.jsonl"
+	cmp "$HOME/a.truth" "$HOME/got"
+}
+
 @test "a file that is shorter than it was" { survives 'kind=changed_length&bytes=-5000'; }
 @test "bodies that end early as if they were whole" {
 	survives 'kind=truncate&at=700000'
