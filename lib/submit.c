@@ -38,7 +38,7 @@
 #include <syslog.h>
 
 enum {
-	QUEUE_GIVE_UP = 24 * 3600,
+	QUEUE_GIVE_UP = 24 * 3600,  /* seconds */
 	UPLOAD_GOOD = 40 * 3600,    /* an upload older than this is not sent any more */
 };
 
@@ -359,7 +359,9 @@ static void keep_upload(struct submission *s)
 
 static int stay_queued(struct submission *s, int err)
 {
-	if (time(NULL) - s->rec->queued_at > QUEUE_GIVE_UP || s->err.hopeless)
+	double most = test_seconds("BATCHFS_TEST_GIVE_UP_SECONDS", QUEUE_GIVE_UP);
+
+	if (difftime(time(NULL), s->rec->queued_at) > most || s->err.hopeless)
 		return err;
 	local_error(s->job, err,
 		err == -EDQUOT ? "The API's quota or rate limit is used up: the job is queued here."

@@ -39,6 +39,22 @@ inline() { unmount_jobs && mount_jobs -o inline_max=100000; }
 	same 1 "$(jobs_at_api)"
 }
 
+# Met by the look for ours alone: what a list shows is known, and somebody else's.
+@test "inline: one of another name, or made long before, is not it" {
+	export BATCHFS_TEST_OWN_SECONDS=1000
+	inline
+	fault 'match=create&kind=drop_before'
+	cp "$IN" "$J" 2>/dev/null 3>&- &
+	local cp=$!
+	becomes 1 calls create
+	make_foreign_job b 4 >/dev/null
+	emu POST /emu/job -d '{"displayName":"a","age":3600,"requests":4,"inline":true,"output":true}' >/dev/null
+	wait $cp || true
+	sleep 5
+	uncertain
+	run ! grep batches/ "$MNT/a/error"
+}
+
 @test "inline: several fit: error names them, one is adopted, the others are shown" {
 	inline
 	knob list_delay=1

@@ -64,6 +64,27 @@ teardown() { stop_all; }
 	eventually state_is a QUEUED
 }
 
+@test "a quota that does not come back ends it after a day, however often it was mounted" {
+	export BATCHFS_TEST_GIVE_UP_SECONDS=4 BATCHFS_TEST_QUEUE_SECONDS=0.5
+	remount_jobs -o submit=background
+	fault 'match=create&kind=status&status=429&count=0'
+	cp "$IN" "$J"
+	eventually state_is a QUEUED
+	remount_jobs -o submit=background
+	eventually state_is a SUBMIT_FAILED
+	contains "$(cat "$MNT/a/error")" "quota"
+	no_more_faults
+	local tried
+	tried=$(calls create)
+	remount_jobs -o submit=background
+	sleep 2
+	state_is a SUBMIT_FAILED
+	same "$tried" "$(calls create)"
+	same 0 "$(jobs_at_api)"
+	echo submit >"$MNT/a/ctl"
+	becomes 1 jobs_at_api
+}
+
 @test "a 429 that is about billing ends it" {
 	fault 'match=create&kind=status&status=429&count=0&text=Your+prepayment+credits+are+depleted.'
 	cp "$IN" "$J"
