@@ -10,6 +10,9 @@
  *     follow_wrote(fo, off, in_order)       after each write
  *     follow_finish(fo, fd, cancel, &report)   or follow_end(fo)
  *
+ * What was looked at is also put on its way to the disk, so that little is left to wait
+ * for when a close must have it durable.
+ *
  * It costs what a scan costs, 8 bytes a key, and a buffer. FOLLOW_MAX files at a time:
  * one more ends the oldest, so drafts that nobody sends keep no memory for ever. A file
  * with a bad line is followed no further: it is somebody's other file, or will be

@@ -16,6 +16,13 @@ timed() {
 	sample "$measure" "$who" "$(in_unit "$measure" $((${end/./} - ${start/./})))"
 }
 
+# For the next command: a disk that has nothing left of what went before, and memory at
+# hand (bench_warm.c).
+warm() {
+	sync
+	"$bin/bench_warm" $((size * 5 / 2))
+}
+
 in_unit() { # MEASURE MICROSECONDS
 	awk -F'\t' -v m="${1%@*}" -v us="$2" '$1 == m { unit = $2 }
 		END { print us / (unit == "us" ? 1 : unit == "ms" ? 1e3 : 1e6) }' \

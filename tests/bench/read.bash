@@ -19,8 +19,10 @@ read_whole() { # FILE URL
 	local disk=$work/file calls0
 	rm -f "$disk"
 	timed cold-cat emulator fetch -o /dev/null "$2"
+	warm
 	timed cold-cat curl-disk fetch -o "$disk" "$2"
 	fresh_mount
+	warm
 	calls0=$(calls)
 	timed cold-cat batchfs cat "$1"
 	sample cold-calls batchfs $(($(calls) - calls0))
@@ -30,18 +32,21 @@ read_whole() { # FILE URL
 	timed second-cat batchfs cat "$1"
 	timed third-cat batchfs cat "$1"
 	sleep 4 # sealed
+	warm
 	timed sealed-cat batchfs cat "$1"
 	timed kept-cat batchfs cat "$1"
 	unmount_jobs
-	sync # asked is what a later day is like, when the disk has nothing left to write
 	mount_jobs
 	ls "$mnt" >/dev/null
+	warm
 	timed remount-cat page-cache cat "$disk"
 	timed remount-cat batchfs cat "$1"
 	rm -f "$disk"
+	warm
 	timed cold-cp curl-shm fetch -o "$shm/f" "$2"
 	rm -f "$shm/f"
 	fresh_mount
+	warm
 	timed cold-cp batchfs cp "$1" "$shm/f"
 	rm -f "$shm/f"
 }
@@ -83,9 +88,11 @@ suite_sizes() {
 		file=$mnt/of$mib/results.jsonl
 		fetch -o /dev/null "$url1"
 		for ((n = 0; n < rounds; n++)); do
+			warm
 			rate "rate-cold@$mib" curl "$mib" fetch -o "$work/file" "$url1"
 			rm -f "$work/file"
 			fresh_mount
+			warm
 			rate "rate-cold@$mib" batchfs "$mib" cat "$file"
 			rate "rate-again@$mib" batchfs "$mib" cat "$file"
 			rate "rate-third@$mib" batchfs "$mib" cat "$file"

@@ -25,18 +25,25 @@ make_requests() {
 
 write_once() { # REQUESTS JOB
 	rm -f "$work/copy"
+	warm
 	timed send emulator upload "$1"
+	forget_uploads
+	warm
 	timed send cp+curl cp_and_upload "$1"
 	rm -f "$work/copy"
+	forget_uploads
 	fresh_mount
 	mkdir "$mnt/$2"
+	warm
 	timed send batchfs cp "$1" "$mnt/$2/requests.jsonl"
 	sample send-memory batchfs $(($(memory VmHWM) / 1024))
 	forget_uploads
+	warm
 	timed spool dd-disk dd if="$1" of="$work/copy" bs=128k status=none
 	rm -f "$work/copy"
 	fresh_mount submit=ctl
 	mkdir "$mnt/$2-ctl"
+	warm
 	timed spool batchfs dd if="$1" of="$mnt/$2-ctl/requests.jsonl" bs=128k status=none
 	timed check-pass batchfs sh -c 'echo check >"$0"' "$mnt/$2-ctl/ctl"
 	unmount_jobs
@@ -62,7 +69,7 @@ cp_and_upload() {
 # What was sent takes room.
 forget_uploads() {
 	local name
-	for name in $(api GET /v1beta/files | jq -r '.files[].name'); do
+	for name in $(api GET /v1beta/files | jq -r '.files[]?.name'); do
 		api DELETE "/v1beta/$name" >/dev/null
 	done
 }
