@@ -118,7 +118,7 @@ static bool model_valid(const char *model)
 	char id[160];
 
 	if (strncmp(model, "models/", 7) == 0 || strncmp(model, "tunedModels/", 12) == 0)
-		model = strchr(model, '/') + 1;
+		model += strcspn(model, "/") + 1;
 	snprintf(id, sizeof(id), "models/%.140s", model);
 	return strlen(model) <= 128 && util_id_valid(id, "models/");
 }
