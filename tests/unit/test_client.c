@@ -1,50 +1,11 @@
 /* A client that is offline: drafts, files, and what the next start finds. */
-#include "gembatch.h"
+#include "client_fixture.h"
 #include "store.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
-
-static char top[] = "/tmp/gembatch-test-XXXXXX";
-static char state_dir[64], cache_dir[64];
-
-static struct gb_client *open_client(void)
-{
-	struct gb_options o = {.source = "http://127.0.0.1:1", .state_dir = state_dir,
-		.cache_dir = cache_dir, .offline = true, .trash_days = 1};
-	struct gb_client *c;
-	char *why = NULL;
-
-	int err = gb_open(&o, &c, &why);
-	if (err)
-		print_message("gb_open: %s\n", why ? why : "?");
-	assert_int_equal(err, 0);
-	free(why);
-	return c;
-}
-
-static int setup(void **state)
-{
-	static int n;
-
-	snprintf(state_dir, sizeof(state_dir), "%s/state%d", top, ++n);
-	snprintf(cache_dir, sizeof(cache_dir), "%s/cache%d", top, n);
-	*state = open_client();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	gb_close(*state);
-	return 0;
-}
 
 static void reopen(void **state)
 {
@@ -271,18 +232,6 @@ static void test_damaged_journal(void **state)
 	snprintf(cmd, sizeof(cmd), "test -n \"$(ls %s/aside)\"", state_dir);
 	assert_int_equal(system(cmd), 0);
 }
-
-static int make_top(void **state)
-{
-	return mkdtemp(top) ? 0 : -1;
-}
-
-static int remove_top(void **state)
-{
-	return util_remove_tree(AT_FDCWD, top);
-}
-
-#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {

@@ -1,37 +1,8 @@
 /* What replies teach, whatever order they come in. */
 #include "client.h"
-#include "store.h"
+#include "client_fixture.h"
 
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
-
-static char top[] = "/tmp/gembatch-test-XXXXXX";
-
-static int setup(void **state)
-{
-	static int n;
-	char state_dir[64], cache_dir[64], *why = NULL;
-	struct gb_options o = {.source = "http://127.0.0.1:1", .state_dir = state_dir,
-		.cache_dir = cache_dir, .offline = true, .trash_days = 1};
-	struct gb_client *c;
-
-	snprintf(state_dir, sizeof(state_dir), "%s/state%d", top, ++n);
-	snprintf(cache_dir, sizeof(cache_dir), "%s/cache%d", top, n);
-	assert_int_equal(gb_open(&o, &c, &why), 0);
-	*state = c;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	gb_close(*state);
-	return 0;
-}
 
 static void learn(struct gb_client *c, const char *text, uint64_t seq)
 {
@@ -79,18 +50,6 @@ static void test_a_slow_reply(void **state)
 	learn(*state, RUNNING, slow);
 	expect_state(*state, "JOB_STATE_SUCCEEDED");
 }
-
-static int make_top(void **state)
-{
-	return mkdtemp(top) ? 0 : -1;
-}
-
-static int remove_top(void **state)
-{
-	return util_remove_tree(AT_FDCWD, top);
-}
-
-#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
