@@ -94,15 +94,12 @@ static void keep_pages(struct park *p)
 
 static int open_results(struct park *p)
 {
-	struct gb_info info;
-
 	if (!p->h->results)
 		return -EIO;
 	/* Filling pages costs twice what direct reads cost, and more while the disk is
 	 * busy with this very file: so not before it is durable; and not before GETATTR
 	 * tells a size. */
-	gb_job_info(p->h->job, &info);
-	if (info.results_size >= 0 && gb_results_final(p->h->results))
+	if (gb_results_final(p->h->results))
 		keep_pages(p);
 	return 0;
 }

@@ -102,6 +102,13 @@ enum job_queue {
 	JOB_QUEUES
 };
 
+/* Of output that a reader has made whole: unless it is SEAL_NONE it stays where it lies. */
+enum sealing {
+	SEAL_NONE,
+	SEAL_RESTS, /* planned: it begins when nobody reads, or somebody waits */
+	SEAL_RUNS
+};
+
 /* What is kept of every job. Small: there may be 100,000. */
 struct gb_job {
 	struct gb_client *c;
@@ -130,6 +137,7 @@ struct gb_job {
 	struct answers *answers; /* the index of what came back, once it is loaded */
 	unsigned handles;        /* gb_results_open without close */
 	uint8_t state;           /* enum api_state */
+	uint8_t sealing;         /* enum sealing */
 	uint8_t seal_rested;     /* looks at a seal that rests */
 	bool in_tree : 1;
 	bool api_ended : 1;      /* by state or done */
@@ -142,8 +150,6 @@ struct gb_job {
 	bool gone : 1;           /* 404 or 403 of its own */
 	bool denied : 1;         /* 401: the key is refused */
 	bool fetching : 1;       /* being brought home; never beside a seal */
-	bool seals : 1;          /* planned or under way: the output stays where it is */
-	bool seal_rests : 1;     /* planned, and begins when nobody reads */
 	bool checked : 1;        /* the output was read back whole by this process */
 	bool fetch_failed : 1;   /* tried again at the next look */
 	bool lost : 1;           /* output gone at the API, as far as this key tells */

@@ -341,8 +341,8 @@ int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 ssize_t gb_results_ready(
 	struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
 int gb_results_fd(struct gb_results *r);
-/* Whether every byte is local, durable, and was compared with its checksum, and no other
- * size was ever told: from then on kernel caches may keep it. */
+/* Whether every byte is local, durable, and was compared with its checksum, and one
+ * size is told and no other ever was: from then on kernel caches may keep it. */
 bool gb_results_final(struct gb_results *r);
 
 /* ---- answers ------------------------------------------------------------------- */

@@ -92,7 +92,7 @@ static void seal_over(struct gb_job *job, int err)
 
 	waitq_init(&over);
 	client_lock(job->c);
-	job->seals = 0;
+	job->sealing = SEAL_NONE;
 	queue_take(job, QUEUE_SEALERS, &over);
 	bool start = queue_waits(job, QUEUE_HOMERS) && start_fetching(job);
 	client_unlock(job->c);
@@ -132,10 +132,9 @@ static void run_seal(struct gb_job *job)
 /* Lock held. Whether the caller is to call run_seal: none is under way. */
 static bool begin_seal(struct gb_job *job)
 {
-	bool begin = !job->seals || job->seal_rests;
+	bool begin = job->sealing != SEAL_RUNS;
 
-	job->seal_rests = false;
-	job->seals = 1;
+	job->sealing = SEAL_RUNS;
 	return begin;
 }
 
@@ -156,7 +155,7 @@ static size_t take_ripe(struct gb_client *c, struct gb_job **ret)
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];
 
-		if (!job->seal_rests)
+		if (job->sealing != SEAL_RESTS)
 			continue;
 		if (n == RIPE_MAX || (job->handles && ++job->seal_rested < RESTS_MAX)) {
 			rest_more(c);
@@ -186,10 +185,9 @@ static void rest_over(void *arg)
 /* Lock held. */
 static void plan_seal(struct gb_job *job)
 {
-	if (job->seals || job->fetching || job->c->stopping)
+	if (job->sealing || job->fetching || job->c->stopping)
 		return;
-	job->seals = 1;
-	job->seal_rests = true;
+	job->sealing = SEAL_RESTS;
 	job->seal_rested = 0;
 	rest_more(job->c);
 }
@@ -206,9 +204,9 @@ void home_close(struct gb_client *c)
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];
 
-		if (!job->seal_rests)
+		if (job->sealing != SEAL_RESTS)
 			continue;
-		job->seals = job->seal_rests = false;
+		job->sealing = SEAL_NONE;
 		output_rest(job);
 	}
 }
@@ -220,7 +218,7 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 
 	client_lock(job->c);
 	bool safe = home_safe(job);
-	bool whole = job->seals ||
+	bool whole = job->sealing ||
 		     (!job->fetching && job_output(job) == GB_OUTPUT_HOME);
 	if (!safe && whole) {
 		err = queue_add(job, QUEUE_SEALERS, w);
@@ -451,7 +449,7 @@ static int home_run(struct task *t)
 /* Lock held. Not while it is being sealed where it lies. */
 static bool start_fetching(struct gb_job *job)
 {
-	if (job->fetching || job->seals)
+	if (job->fetching || job->sealing)
 		return false;
 	job->fetching = true;
 	job->c->fetches_running++;
@@ -490,7 +488,7 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 		err = -EHOSTUNREACH;
 	else if ((err = queue_add(job, QUEUE_HOMERS, w)) == -EINPROGRESS &&
 		 !(start = start_fetching(job)))
-		seal = job->seal_rests && begin_seal(job);
+		seal = job->sealing == SEAL_RESTS && begin_seal(job);
 	client_unlock(c);
 	if (start)
 		run_fetch(job);
@@ -534,7 +532,7 @@ static void home_next(struct gb_client *c)
 		for (uint32_t i = 0; may && !next && i < c->n_slots; i++) {
 			struct gb_job *job = c->slots[i];
 
-			if (!job->fetching && !job->seals && !job->fetch_failed &&
+			if (!job->fetching && !job->sealing && !job->fetch_failed &&
 				home_missing(job))
 				next = job;
 		}

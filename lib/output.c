@@ -75,7 +75,7 @@ void output_rest(struct gb_job *job)
 	struct gb_results *idle = NULL;
 
 	client_lock(job->c);
-	if (!job->handles && !job->fetching && !job->seals)
+	if (!job->handles && !job->fetching && !job->sealing)
 		idle = STEAL_PTR(job->results);
 	if (idle)
 		job->checked = results_final(idle);
@@ -158,8 +158,7 @@ bool gb_results_final(struct gb_results *r)
 	struct gb_job *job = results_arg(r);
 
 	client_lock(job->c);
-	bool resized = job->resized;
+	bool told = job->results_size >= 0 && !job->resized;
 	client_unlock(job->c);
-	return !resized && results_final(r);
+	return told && results_final(r);
 }
-
