@@ -160,14 +160,26 @@ mount_jobs() {
 	}
 }
 
+FS_CLOCK=() # a command in front of batchfs: see step_clock
+
 # Runs batchfs in the foreground behind the test; its pid is FS_PID.
 start_batchfs() {
 	FS_LOGS=${FS_LOGS:-0}
 	FS_LOGS=$((FS_LOGS + 1))
 	FS_LOG=$BATS_TEST_TMPDIR/batchfs.$FS_LOGS.log
-	"$BATCHFS" -f "$@" >"$FS_LOG" 2>&1 3>&- </dev/null &
+	"${FS_CLOCK[@]}" "$BATCHFS" -f "$@" >"$FS_LOG" 2>&1 3>&- </dev/null &
 	FS_PID=$!
 	FS_PIDS="${FS_PIDS:-} $FS_PID"
+}
+
+# step_clock SECONDS: from now on the wall clock of mounts is that far ahead of the
+# machine's (behind it where negative). Steps those that run too, if the first call was
+# before they were started (`step_clock 0`). The emulator keeps the machine's time.
+step_clock() {
+	local file=$BATS_TEST_TMPDIR/clock
+	echo "$1" >"$file.new" && mv "$file.new" "$file"
+	FS_CLOCK=(env "LD_PRELOAD=$BATCHFS_BUILD_DIR/tests/clock/clock.so" "BATCHFS_TEST_CLOCK=$file"
+		"ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0")
 }
 
 is_mounted() {
