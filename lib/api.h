@@ -29,6 +29,9 @@ struct api_error {
 	bool hopeless;  /* 429 that waiting does not mend: billing, credits */
 	bool refused;   /* a reply that proves that the server did nothing: 4xx but
 			   408, 409 and 499, well-formed or not */
+	bool from_api;  /* the reply is the API's own JSON about this status: only that
+			   says something about a job. A proxy's or portal's page, and
+			   other JSON, does not */
 };
 void api_error_clear(struct api_error *e);
 /* A line for logs and `error`: errno's meaning and the text's first line. malloc'ed */

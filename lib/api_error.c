@@ -180,12 +180,27 @@ static void from_details(const json_t *details, struct api_error *e)
 	}
 }
 
+/* Gateways, portals and proxies answer JSON too. The API's own always repeats the
+ * status as a number, and says it in a google.rpc word or with Google's lists. */
+static bool is_own(const json_t *error, long status)
+{
+	const json_t *code = json_object_get(error, "code");
+	const char *name = json_string_value(json_object_get(error, "status"));
+
+	if (!json_is_integer(code) || json_integer_value(code) != status)
+		return false;
+	return errors_is_grpc_name(name) ||
+	       json_is_array(json_object_get(error, "details")) ||
+	       json_is_array(json_object_get(error, "errors"));
+}
+
 static bool from_json(const json_t *root, struct api_error *e)
 {
 	const json_t *obj = json_is_array(root) ? json_array_get(root, 0) : root;
 	const json_t *error = api_field(obj, "error");
 	const char *text = NULL;
 
+	e->from_api = is_own(error, e->status);
 	if (json_is_object(error))
 		obj = error;
 	else

@@ -45,7 +45,8 @@ int api_files_parse(const char *text, size_t n, const char *asked, int64_t *ret_
 /* A page token, malloc'ed; NULL: none, or unusable. */
 char *api_next_token(const json_t *page, const char *asked);
 
-/* Fill reason, text, retry of *e from an error's body of any form. */
+/* Fill reason, text, retry, from_api of *e from an error's body of any form; e->status
+ * is set before. */
 void api_error_parse(const char *body, size_t n, struct api_error *e);
 
 #endif

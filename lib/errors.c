@@ -111,6 +111,14 @@ const char *errors_grpc_name(int code)
 	return grpc[code].name;
 }
 
+bool errors_is_grpc_name(const char *name)
+{
+	for (size_t i = 1; name && i < ARRAY_SIZE(grpc); i++)
+		if (strcmp(grpc[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 const char *errors_meaning(int err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)

@@ -18,6 +18,9 @@ int errors_from_grpc(int code);
 /* "INVALID_ARGUMENT" for 3; "UNKNOWN" for what is no code. Static. */
 const char *errors_grpc_name(int code);
 
+/* Whether name (or NULL) is one of them, but OK. */
+bool errors_is_grpc_name(const char *name);
+
 /* What a negative errno of this library means, half a line. Static. */
 const char *errors_meaning(int err);
 

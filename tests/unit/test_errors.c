@@ -171,6 +171,48 @@ static void test_bodies(void **state)
 	api_error_clear(&e);
 }
 
+/* Only these say something about a job. */
+static void test_from_api(void **state)
+{
+	static const struct {
+		long status;
+		const char *body;
+		bool own;
+	} cases[] = {
+		{404, "{\"error\":{\"code\":404,\"message\":\"m\",\"status\":"
+		      "\"NOT_FOUND\"}}",
+			true},
+		{404, "[{\"error\":{\"code\":404,\"message\":\"m\",\"status\":"
+		      "\"NOT_FOUND\"}}]",
+			true},
+		{403, "{\"error\":{\"code\":403,\"message\":\"m\",\"errors\":[]}}", true},
+		{403, "{\"error\":{\"code\":404,\"message\":\"m\",\"status\":"
+		      "\"NOT_FOUND\"}}",
+			false},
+		{404, "{\"error\":{\"code\":\"404\",\"status\":\"NOT_FOUND\"}}", false},
+		{404, "{\"error\":{\"code\":404,\"message\":\"m\"}}", false},
+		{404, "{\"error\":{\"code\":404,\"status\":\"no route\"}}", false},
+		{404, "{\"error\":{\"code\":404,\"status\":\"OK\"}}", false},
+		{404, "{\"code\":404,\"message\":\"m\",\"status\":\"NOT_FOUND\"}", false},
+		{404, "{\"error\":\"not found\"}", false},
+		{404, "{\"message\":\"no Route matched with those values\"}", false},
+		{404, "{\"error\":{\"code\":404,\"message\":\"m\",\"status\":\"NOT_FOU",
+			false},
+		{404, "<html>Not Found</html>", false},
+		{404, "", false},
+		{404, NULL, false},
+		{302, "<html>log in</html>", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct api_error e = of(cases[i].status, cases[i].body);
+
+		if (e.from_api != cases[i].own)
+			fail_msg("%s", cases[i].body);
+		api_error_clear(&e);
+	}
+}
+
 static void test_proofs(void **state)
 {
 	static const struct {
@@ -219,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_passes),
 		cmocka_unit_test(test_hopeless),
 		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_from_api),
 		cmocka_unit_test(test_proofs),
 		cmocka_unit_test(test_broken_off),
 	};
