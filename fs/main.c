@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 
 #include "handle.h"
 #include "key.h"
@@ -33,11 +35,9 @@
 #include "proc.h"
 #include "tree.h"
 
-/* Threads that take requests; none of them waits for anything but the disk. Each has
- * a buffer or two of BLOCK bytes, so few are kept that have nothing to do; with 3 they come
- * and go all the time, which made opening a file twice as slow. */
-#define THREADS 10
-#define IDLE_THREADS 4
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546 /* linux/magic.h of Linux 5.17 */
+#endif
 #define WAKE SIGUSR2 /* interrupts the main thread's wait for the end of the loop */
 
 /* ---- what libraries say ------------------------------------------------------------
@@ -222,9 +222,9 @@ static char *mount_words(const struct options *o)
 		source[n++] = *p;
 	}
 	source[n] = '\0';
-	return format("default_permissions,subtype=batchfs,fsname=%s%s%s%s", source,
-		o->readonly ? ",ro" : "", o->mount_words ? "," : "",
-		o->mount_words ? o->mount_words : "");
+	return format("default_permissions,subtype=batchfs,max_read=%ju,fsname=%s%s%s%s",
+		(uintmax_t)o->max_read, source, o->readonly ? ",ro" : "",
+		o->mount_words ? "," : "", o->mount_words ? o->mount_words : "");
 }
 
 static int mount_session(struct mount *m, const char *mountpoint)
@@ -323,8 +323,9 @@ static int run_loop(struct mount *m)
 
 	if (!config)
 		return -ENOMEM;
-	fuse_loop_cfg_set_max_threads(config, THREADS);
-	fuse_loop_cfg_set_idle_threads(config, IDLE_THREADS);
+	fuse_loop_cfg_set_max_threads(config, m->o->max_threads);
+	fuse_loop_cfg_set_idle_threads(config, m->o->max_idle_threads);
+	fuse_loop_cfg_set_clone_fd(config, m->o->clone_fd);
 	err = fuse_session_loop_mt(m->se, config);
 	fuse_loop_cfg_destroy(config);
 	return err;
@@ -360,22 +361,59 @@ static void detach(int verdict_fd)
 	close(verdict_fd);
 }
 
-static int serve(
-	struct mount *m, struct signals *s, const char *mountpoint, int verdict_fd)
+/* Mounted is not yet usable: the kernel and libfuse may still disagree, and that shows
+ * when the first request is answered, which only the session's loop does. So a thread
+ * asks like any program; the parent is told only if that works. */
+struct verdict {
+	const char *mountpoint;
+	int fd; /* to the parent; -1: in the foreground */
+	pthread_t thread;
+	bool started;
+};
+
+static void *run_verdict(void *arg)
+{
+	struct verdict *v = arg;
+	struct statfs fs;
+
+	if (!statfs(v->mountpoint, &fs) && fs.f_type == FUSE_SUPER_MAGIC)
+		detach(v->fd);
+	return NULL;
+}
+
+static int start_verdict(struct verdict *v)
+{
+	int err = v->fd < 0 ? 0 : -pthread_create(&v->thread, NULL, run_verdict, v);
+
+	v->started = v->fd >= 0 && !err;
+	return err;
+}
+
+/* After the unmount, which ends its request if nobody answered it. */
+static void stop_verdict(struct verdict *v)
+{
+	if (v->started)
+		pthread_join(v->thread, NULL);
+}
+
+static int serve(struct mount *m, struct signals *s, struct verdict *v)
 {
 	int err;
 
 	atomic_store(&s->stage, MOUNTING);
-	err = mount_session(m, mountpoint);
+	err = mount_session(m, v->mountpoint);
 	if (!err)
 		err = notify_start(m->notify, m);
+	if (!err)
+		err = start_verdict(v);
 	/* Who waits for the end of this stage looks at it next. */
 	atomic_store(&s->stage, err ? ENDED : SERVING);
 	if (err)
 		return err;
-	if (verdict_fd >= 0)
-		detach(verdict_fd);
 	err = run_loop(m);
+	if (err < 0)
+		log_line(LOG_ERR, "%s: the session ended: %s", v->mountpoint,
+			strerror(-err));
 	/* Again, if it began otherwise: answers what is parked. */
 	gb_shutdown(m->gb);
 	return err < 0 ? err : 0;
@@ -385,14 +423,16 @@ static int serve(
 static int run_mount(
 	struct mount *m, struct signals *s, const char *mountpoint, int verdict_fd)
 {
+	struct verdict verdict = {.mountpoint = mountpoint, .fd = verdict_fd};
 	int err = make_parts(m);
 
 	if (!err)
-		err = serve(m, s, mountpoint, verdict_fd);
+		err = serve(m, s, &verdict);
 	stop_signals(s);
 	notify_stop(m->notify);
 	if (m->se)
 		fuse_session_unmount(m->se);
+	stop_verdict(&verdict);
 	handles_free(m);
 	gb_close(m->gb);
 	park_lot_free(m->lot);

@@ -24,8 +24,6 @@ struct park_lot;
  * noticed are announced at once (notify.h) and this is only for the rest. */
 #define BELIEF 1.0
 
-#define BLOCK (1u << 20) /* what programs should read and write at a time */
-
 struct mount {
 	const struct options *o;
 	struct gb_client *gb;

@@ -98,6 +98,7 @@ static void op_fsyncdir(
 
 static void op_init(void *arg, struct fuse_conn_info *conn)
 {
+	const struct mount *m = arg;
 	static const unsigned wanted =
 		FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC |
 		FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_READDIRPLUS |
@@ -107,6 +108,7 @@ static void op_init(void *arg, struct fuse_conn_info *conn)
 			FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
 	conn->want |= conn->capable & wanted;
 	conn->max_write = BLOCK;
+	conn->max_read = m->o->max_read;
 	/* Large direct reads come as background requests, parked ones for long. */
 	conn->max_background = 1024;
 	conn->congestion_threshold = 1024;

@@ -22,6 +22,7 @@ enum kind {
 	FLAG,   /* bool, no value */
 	MOUNT,  /* passed on to FUSE, with or without a value */
 	SKIP,   /* mount(8)'s own, passed over */
+	REFUSE, /* libfuse knows it, and batchfs cannot take it: why says so */
 };
 
 struct option_row {
@@ -30,11 +31,16 @@ struct option_row {
 	size_t where;
 	uint64_t lo, hi;
 	const char *const *words;
+	const char *why;
 };
 
 static const char *const fetch_words[] = {"own", "all", "read", NULL};
 static const char *const submit_words[] = {"close", "background", "ctl", NULL};
 static const char *const rmdir_words[] = {"any", "ended", NULL};
+
+static const char decides_cache[] =
+	"batchfs tells the kernel file by file what it may keep, and for how long";
+static const char high_level[] = "it belongs to a part of libfuse that batchfs does not use";
 
 #define AT(field) offsetof(struct options, field)
 
@@ -59,11 +65,14 @@ static const struct option_row rows[] = {
 	{"nonempty", FLAG, AT(nonempty)},
 	{"debug", FLAG, AT(debug)},
 	{"ro", FLAG, AT(readonly)},
+	{"max_read", SIZE, AT(max_read), 4096, BLOCK},
+	{"max_threads", NUMBER, AT(max_threads), 1, 1000},
+	{"max_idle_threads", NUMBER, AT(max_idle_threads), 1, 1000},
+	{"clone_fd", FLAG, AT(clone_fd)},
 
 	{"allow_other", MOUNT},
 	{"allow_root", MOUNT},
 	{"auto_unmount", MOUNT},
-	{"max_read", MOUNT},
 	{"fsname", MOUNT},
 	{"subtype", MOUNT},
 	{"context", MOUNT},
@@ -103,6 +112,26 @@ static const struct option_row rows[] = {
 	{"nofail", SKIP},
 	{"_netdev", SKIP},
 	{"comment", SKIP},
+
+	{"kernel_cache", REFUSE, .why = decides_cache},
+	{"auto_cache", REFUSE, .why = decides_cache},
+	{"noauto_cache", REFUSE, .why = decides_cache},
+	{"direct_io", REFUSE, .why = decides_cache},
+	{"writeback_cache", REFUSE, .why = decides_cache},
+	{"entry_timeout", REFUSE, .why = decides_cache},
+	{"attr_timeout", REFUSE, .why = decides_cache},
+	{"ac_attr_timeout", REFUSE, .why = decides_cache},
+	{"negative_timeout", REFUSE, .why = decides_cache},
+	{"max_write", REFUSE, .why = decides_cache},
+	{"remember", REFUSE, .why = high_level},
+	{"noforget", REFUSE, .why = high_level},
+	{"hard_remove", REFUSE, .why = high_level},
+	{"use_ino", REFUSE, .why = high_level},
+	{"readdir_ino", REFUSE, .why = high_level},
+	{"intr", REFUSE, .why = high_level},
+	{"intr_signal", REFUSE, .why = high_level},
+	{"modules", REFUSE, .why = high_level},
+	{"blkdev", REFUSE, .why = "there is no device behind a batchfs"},
 };
 
 static const char help[] =
@@ -136,7 +165,7 @@ static const char help[] =
 	"  inline_max=BYTES              requests up to this size go inline [0]\n"
 	"  uid=N gid=N umask=OCTAL       owner and modes [you, 077]\n"
 	"  offline                       use what is on disk, call nothing\n"
-	"  ro, allow_other, noexec, ...  as mount(8) and FUSE\n";
+	"  ro, allow_other, max_read, ...  as mount(8) and mount.fuse3(8)\n";
 
 static void *field(struct options *o, const struct option_row *row)
 {
@@ -347,6 +376,8 @@ static enum options_verdict set_option(struct options *o, char *word)
 		if (!strcmp(word, "rw"))
 			o->readonly = false;
 		return whole ? add_mount_word(o, whole) : bad("out of memory");
+	case REFUSE:
+		return bad("option %s cannot be taken: %s", word, row->why);
 	case FLAG:
 		if (value)
 			return bad("option %s takes no value", word);
@@ -423,6 +454,9 @@ static enum options_verdict set_defaults(struct options *o)
 		.uid = getuid(),
 		.gid = getgid(),
 		.umask = 077,
+		.max_read = BLOCK,
+		.max_threads = THREADS,
+		.max_idle_threads = IDLE_THREADS,
 	};
 	o->account = strdup("default");
 	if (model && *model)

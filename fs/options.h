@@ -12,6 +12,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define BLOCK (1u << 20) /* what programs should read and write at a time */
+
+/* Threads that take requests; none of them waits for anything but the disk. Each has
+ * a buffer or two of BLOCK bytes, so few are kept that have nothing to do; with 3 they come
+ * and go all the time, which made opening a file twice as slow. */
+#define THREADS 10
+#define IDLE_THREADS 4
+
 enum submit_when { SUBMIT_CLOSE, SUBMIT_BACKGROUND, SUBMIT_CTL };
 
 struct options {
@@ -28,10 +36,12 @@ struct options {
 	int trash_days;
 	int poll_s, ttl_s;
 	uint64_t inline_max;
+	uint64_t max_read;
+	int max_threads, max_idle_threads;
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
-	bool offline, readonly, nonempty;
+	bool offline, readonly, nonempty, clone_fd;
 	bool foreground, debug;
 	char *mount_words; /* for FUSE, joined by commas */
 };

@@ -69,6 +69,29 @@ start() {
 
 # ---- the background ------------------------------------------------------------------
 
+@test "what mount.fuse3(8) names is taken, or refused by name" {
+	local word
+	for word in kernel_cache auto_cache direct_io entry_timeout=1 remember=1 modules=x blkdev; do
+		refuses "option ${word%=*} cannot be taken" -- -o "$word" "$M"
+	done
+	refuses max_read -- -o max_read=100 "$M"
+	start -o max_read=65536,max_threads=4,max_idle_threads=2,clone_fd "$M"
+	mountpoint -q "$M"
+	grep -q " $M .*max_read=65536" /proc/mounts
+	mkdir "$M/j"
+	head -c 300000 /dev/urandom >"$BATS_TEST_TMPDIR/bytes"
+	cp "$BATS_TEST_TMPDIR/bytes" "$M/j/scratch"
+	cmp "$BATS_TEST_TMPDIR/bytes" "$M/j/scratch"
+}
+
+@test "a session that fails after the mount: exit status 1, nothing mounted" {
+	# As when kernel and libfuse disagree at the first request.
+	cc -shared -fPIC -o "$BATS_TEST_TMPDIR/loop.so" -x c - <<-END
+		int fuse_session_loop_mt(void *se, void *config) { return -71; }
+	END
+	LD_PRELOAD=$BATS_TEST_TMPDIR/loop.so refuses "the session ended: Protocol error" -- "$M"
+}
+
 @test "without -f it returns when the mount is usable, and unmounting ends it" {
 	start "$M"
 	mountpoint "$M"
