@@ -89,8 +89,10 @@ static const struct vfile job_files[] = {
 
 static const struct vfile meta_files[] = {
 	{"README", 1, HOW_TEXT, WRITE_NEVER, TIME_STARTED, .text = text_readme},
-	{"status", 2, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_status},
-	{"jobs", 3, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_jobs},
+	{"status", 2, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_status,
+		.first_look = true},
+	{"jobs", 3, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_jobs,
+		.first_look = true},
 	{"history", 4, HOW_HISTORY, WRITE_NEVER, TIME_NOW},
 	{"transfers", 5, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_transfers},
 	{"models", 6, HOW_MODELS, WRITE_NEVER, TIME_STARTED},

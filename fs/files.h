@@ -40,6 +40,9 @@ struct vfile {
 	int (*text)(struct mount *m, struct gb_job *job, FILE *out);
 	/* HOW_TEXT: bring what text shows up to date, before an open. */
 	int (*refresh)(struct gb_job *job, struct gb_waiter *w);
+	/* The first open after a start waits for the first look at the list, as ls of the
+	 * root does; whether or not it came, what is known is shown. */
+	bool first_look;
 	/* One write of the user's, NUL-terminated and trimmed, as gb_* answer. */
 	int (*store)(struct mount *m, struct gb_job *job, const char *text,
 		struct gb_waiter *w);

@@ -38,6 +38,8 @@ static int call_refresh(struct park *p)
 {
 	const struct vfile *row = p->h->row;
 
+	if (row->first_look)
+		return gb_list_refresh(p->m->gb, GB_LIST_NEWS, &p->w);
 	return row->refresh ? row->refresh(p->h->job, &p->w) : 0;
 }
 
@@ -115,6 +117,8 @@ static bool knows_models(struct park *p)
 static void end_open(struct park *p, int err)
 {
 	if (err && err != -EINTR && p->h->row->how == HOW_MODELS && knows_models(p))
+		err = 0;
+	if (err && err != -EINTR && p->h->row->first_look)
 		err = 0;
 	if (!err && p->h->row->how == HOW_RESULTS)
 		err = open_results(p);

@@ -24,6 +24,22 @@ teardown() { stop_all; }
 	run ! grep -vE '^[a-z_]+ .+' "$B/status"
 }
 
+@test "jobs: the first read after a start has the jobs that the API lists" {
+	make_foreign_job f
+	unmount_jobs
+	rm -r "$XDG_CACHE_HOME"
+	fault "match=list&kind=stall&seconds=1&count=1"
+	mount_jobs
+	contains "$(cat "$B/jobs")" f
+}
+
+@test "status: the first read after a start waits for the list, not for ever" {
+	unmount_jobs
+	fault "match=list&kind=status&status=503"
+	mount_jobs
+	contains "$(cat "$B/status")" "$EMU_URL"
+}
+
 @test "jobs: a table of all of them, tabs between, a heading" {
 	submit_job a 5
 	ended a
