@@ -181,6 +181,32 @@ job=$(create "$(upload "$work/m.jsonl")" | jq -r .name)
 becomes SUCCEEDED "$job"
 ok "a missing line, an image, a thought" same "b c" "$(download "$job" | jq -r .key | sort | xargs)"
 
+jq -cn '{key: "pic", request: {contents: [{parts: [{text: "[emu:files]"},
+		{inline_data: {mime_type: "image/png", data: "iVBORw0KGgo="}}]}]}},
+	{key: "bare", request: {contents: [{parts: [{text: "x"}, {inlineData: {}}]}]}}' >"$work/m.jsonl"
+job=$(create "$(upload "$work/m.jsonl")" | jq -r .name)
+becomes SUCCEEDED "$job"
+ok "pictures within requests" same "image/png 8 -" "$(download "$job" |
+	jq -r 'select(.key == "pic").response.candidates[0].content.parts[0].text' | head -n 1)"
+jq -cn 'def r(s): {contents: [{parts: [{text: "x"}]}], generationConfig: {responseMimeType:
+		"application/json", responseSchema: s}};
+	{key: "format", request: r({type: "string", format: "uuid"})},
+	{key: "empty", request: r({type: "object"})},
+	{key: "enum", request: r({type: "STRING", enum: [""]})},
+	{key: "required", request: r({type: "object", properties: {a: {type: "string"}}, required: ["b"]})},
+	{key: "items", request: r({type: "array"})},
+	{key: "none", request: r({description: "x"})},
+	{key: "good", request: r({type: "object", properties: {a: {type: "string", format: "date-time"}}})},
+	{key: "role", request: {contents: [{role: "system", parts: [{text: "x"}]}]}}' >"$work/m.jsonl"
+job=$(create "$(upload "$work/m.jsonl")" | jq -r .name)
+becomes SUCCEEDED "$job"
+ok "values that make no sense, line by line" same \
+	"empty 3 enum 3 format 3 good null items 3 none 3 required 3 role 3" \
+	"$(download "$job" | jq -r '"\(.key) \(.error.code)"' | sort | xargs)"
+ok "by their path" same \
+	"* GenerateContentRequest.generation_config.response_schema.required[0]: property is not defined" \
+	"$(download "$job" | jq -r 'select(.key == "required").error.message')"
+
 # ---- refusals
 
 ok "no key" same 403 "$(curl -sS "$url/v1beta/batches" | jq .error.code)"

@@ -4,7 +4,7 @@
 #include "knobs.h"
 #include "life.h"
 #include "models.h"
-#include "prompt.h"
+#include "sense.h"
 #include "store.h"
 #include "validate.h"
 #include "world.h"
@@ -211,7 +211,7 @@ static bool sense_ok(struct request *rq, json_t *requests, bool embed)
 		return true;
 	json_array_foreach(requests, i, one)
 	{
-		const char *why = prompt_fault(jget(one, "request"), embed);
+		_cleanup_free_ char *why = sense_fault(jget(one, "request"), embed);
 
 		if (why) {
 			reply_error(rq, 400, NULL, "%s", why);

@@ -5,6 +5,7 @@
 #include "files.h"
 #include "knobs.h"
 #include "prompt.h"
+#include "sense.h"
 #include "world.h"
 
 static const char *command;
@@ -37,7 +38,7 @@ static json_t *nonsense(const struct asking *a, json_t *request)
 {
 	json_t *contents = jget(request, "contents");
 	json_t *system = jget(request, "systemInstruction");
-	const char *why = prompt_fault(request, a->embed);
+	_cleanup_free_ char *why = sense_fault(request, a->embed);
 
 	if (why)
 		return error(3, why);
@@ -52,13 +53,17 @@ static json_t *nonsense(const struct asking *a, json_t *request)
 	return NULL;
 }
 
-/* Files a request refers to must be there when its turn comes, not only at create. */
+/* Files a request refers to must be there when its turn comes, not only at create. What
+ * is inline is there. */
 static json_t *absent_file(const struct asking *a, const struct prompt *p)
 {
 	for (size_t i = 0; i < p->n_files; i++) {
-		const char *id = file_id_of(p->files[i].uri);
+		const char *uri = p->files[i].uri, *id = uri ? file_id_of(uri) : NULL;
 		_cleanup_free_ char *text = NULL;
 		struct file *f;
+
+		if (!uri)
+			continue;
 
 		world_lock();
 		f = id ? file_find(a->project, id) : NULL;
@@ -72,7 +77,7 @@ static json_t *absent_file(const struct asking *a, const struct prompt *p)
 		text = xasprintf(
 			"You do not have permission to access the File %s or it "
 			"may not exist.",
-			id ? id : p->files[i].uri);
+			id ? id : uri);
 		return error(7, text);
 	}
 	return NULL;
