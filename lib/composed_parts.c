@@ -148,17 +148,40 @@ static int load_json(
 	return 0;
 }
 
+/* The API looks at a schema in the same way wherever it comes from. */
+static int check_default_schema(struct composed *c, const char *text, json_t *d)
+{
+	json_t *config = member(d, "generationConfig"), *schema = NULL;
+	const char *name = spelled(config, "responseSchema");
+	json_t *in = json_object_get(config, name);
+	_cleanup_free_ char *why = NULL, *what = NULL;
+	int err = in ? schema_convert(in, &schema, &why) : 0;
+
+	if (err == -EBADMSG) {
+		what = util_format("cannot be used: %s", why);
+		complain_member(c, text, name, what ? what : "cannot be used");
+		return 0;
+	}
+	if (!err && in && json_object_set_new(config, name, schema))
+		err = -ENOMEM;
+	return err;
+}
+
 static int take_defaults(struct composed *c, int fd, json_t **ret)
 {
 	_cleanup_free_ char *text = NULL;
 	json_t *d = NULL;
 	int err = fd < 0 ? 0 : load_json(c, fd, "defaults.json", &text, &d);
 
-	if (d)
+	if (d) {
 		check_defaults(c, text, d);
+		err = check_default_schema(c, text, d);
+	}
 	else if (!err && !(d = json_object()))
 		err = -ENOMEM;
-	if (!err)
+	if (err)
+		json_decref(d);
+	else
 		*ret = d;
 	return err;
 }

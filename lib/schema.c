@@ -1,9 +1,9 @@
 #include "schema.h"
 #include "schema_refs.h"
+#include "schema_values.h"
 
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <string.h>
 #include <strings.h>
 
@@ -269,9 +269,6 @@ static int do_number(const struct member *m)
 	/* An exclusive bound that says more has been there before. */
 	if (json_object_get(m->out, m->name))
 		return 0;
-	/* Proto JSON has 64-bit integers as strings, too. */
-	if (!json_is_number(m->value) && !json_is_string(m->value))
-		return refuse(m, "this must be a number");
 	return set(m->out, m->name, json_incref((json_t *)m->value));
 }
 
@@ -329,6 +326,14 @@ static int do_property_names(const struct member *m)
 static int do_nothing(const struct member *m)
 {
 	return 0;
+}
+
+static int do_additional(const struct member *m)
+{
+	return json_is_false(m->value)
+		       ? 0
+		       : refuse(m, "the API has named properties only: name them, or ask "
+				   "for a list of objects with a name and a value");
 }
 
 /* ---- schemas in schemas ---------------------------------------------------------------- */
@@ -393,6 +398,17 @@ static int convert_alternatives(const struct member *m, json_t *list)
 	return 0;
 }
 
+/* Members beside it win, but for descriptions, which may say different things. */
+static int take_only(json_t *out, json_t *one)
+{
+	const char *here = json_string_value(json_object_get(out, "description"));
+	const char *there = json_string_value(json_object_get(one, "description"));
+
+	if (here && there && strcmp(here, there) != 0 && schema_describe(out, "", there))
+		return -ENOMEM;
+	return json_object_update_missing(out, one) ? -ENOMEM : 0;
+}
+
 static int do_alternatives(const struct member *m)
 {
 	json_t *list;
@@ -405,8 +421,7 @@ static int do_alternatives(const struct member *m)
 	if (!err && json_array_size(list) == 0)
 		err = refuse(m, "there is nothing to choose from");
 	else if (!err && json_array_size(list) == 1)
-		err = json_object_update_missing(m->out, json_array_get(list, 0)) ? -ENOMEM
-										  : 0;
+		err = take_only(m->out, json_array_get(list, 0));
 	else if (!err)
 		err = set(m->out, "anyOf", json_incref(list));
 	json_decref(list);
@@ -448,8 +463,8 @@ static const struct {
 	{"examples", do_examples},
 	{"default", do_any},
 	{"propertyNames", do_property_names},
+	{"additionalProperties", do_additional},
 	/* nothing that the API could enforce */
-	{"additionalProperties", do_nothing},
 	{"discriminator", do_nothing},
 	{"$schema", do_nothing},
 	{"$id", do_nothing},
@@ -522,6 +537,15 @@ static int convert_members(
 	return err;
 }
 
+/* What is right by its names may be wrong by its values. */
+static int settle(struct convert *c, const struct place *at, const json_t *in, json_t *out)
+{
+	struct schema_fault f = {0};
+	int err = schema_settle(out, json_is_array(member_by(in, "type")), &f);
+
+	return err == -EBADMSG ? fail(c, at, *f.member ? f.member : NULL, f.what) : err;
+}
+
 static int convert_object(struct convert *c, const struct place *at, const json_t *in,
 	json_t **ret)
 {
@@ -538,6 +562,8 @@ static int convert_object(struct convert *c, const struct place *at, const json_
 	if (!out)
 		return -ENOMEM;
 	err = convert_members(c, at, in, out);
+	if (!err)
+		err = settle(c, at, in, out);
 	if (err)
 		json_decref(out);
 	else

@@ -8,11 +8,13 @@
  *   - A constant becomes an enum of one string, or the least and greatest integer;
  *     exclusive bounds of integers become inclusive ones; allOf of one is that one.
  *   - What says nothing of the value ($schema, $id, $comment …) and
- *     additionalProperties are left out.
- *   - The API's own schemas come out as they went in, but for the case of types.
+ *     additionalProperties: false are left out.
+ *   - Values are checked and completed as schema_values.h says.
+ *   - The API's own schemas come out as they went in, but for the case of types and the
+ *     order of properties.
  *
- * Whatever else the API has no field for is an error: it would not be enforced. Pure;
- * any thread. */
+ * Whatever else the API has no field for, or refuses, is an error: it would not be
+ * enforced. Pure; any thread. */
 #ifndef GB_SCHEMA_H
 #define GB_SCHEMA_H
 

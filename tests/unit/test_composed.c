@@ -208,10 +208,28 @@ static void test_twice(void **state)
 {
 	struct draft d = begin(NULL, "s", "{\"type\":\"string\"}",
 		"{\"system_instruction\":{\"parts\":[{\"text\":\"t\"}]},\n"
-		"\"generationConfig\":{\"response_schema\":{}}}");
+		"\"generationConfig\":{\"response_schema\":{\"type\":\"string\"}}}");
 
 	refused(&d, "system.txt: defaults.json has a systemInstruction, too: keep one of them\n"
 		    "schema.json: defaults.json has a response schema, too: keep one of them\n");
+}
+
+/* The API looks at it in the same way. */
+static void test_default_schema(void **state)
+{
+	struct draft d = begin("Q?", NULL, NULL,
+		"{\"generationConfig\":{\"responseSchema\":{\"type\":\"string\","
+		"\"format\":\"uuid\"}}}");
+
+	add(&d, "k", "x", 1);
+	check(&d, "{\"key\":\"k\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		  "{\"text\":\"Q?\"},{\"text\":\"x\"}]}],\"generationConfig\":{\"responseSchema\""
+		  ":{\"type\":\"STRING\",\"description\":\"format: uuid\"}}}}\n");
+	d = begin("Q?", NULL, NULL,
+		"{\"generationConfig\":{\n\"responseSchema\":{\"type\":\"object\"}}}");
+	refused(&d, "defaults.json, line 2: \"responseSchema\" cannot be used: #: the API takes "
+		    "no object without properties: name them, or ask for a list of objects with "
+		    "a name and a value\n");
 }
 
 static void test_names(void **state)
@@ -236,6 +254,7 @@ int main(void)
 		cmocka_unit_test(test_many_complaints),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_twice),
+		cmocka_unit_test(test_default_schema),
 		cmocka_unit_test(test_names),
 	};
 

@@ -70,7 +70,6 @@ static void test_fixtures(void **state)
 static const struct {
 	const char *in, *out;
 } good[] = {
-	{"{}", "{}"},
 	{"{'type':'string'}", "{'type':'STRING'}"},
 	{"{'type':['null','integer']}", "{'nullable':true,'type':'INTEGER'}"},
 	{"{'type':['string','number']}", "{'anyOf':[{'type':'STRING'},{'type':'NUMBER'}]}"},
@@ -83,14 +82,40 @@ static const struct {
 	{"{'type':'integer','exclusiveMaximum':9}", "{'type':'INTEGER','maximum':8}"},
 	{"{'type':'array','max_items':3,'items':{'any_of':[{'type':'STRING'}]}}",
 		"{'type':'ARRAY','maxItems':3,'items':{'type':'STRING'}}"},
-	{"{'oneOf':[{'type':'null'},{'type':'object','title':'a'}],'title':'b'}",
-		"{'nullable':true,'type':'OBJECT','title':'b'}"},
+	{"{'oneOf':[{'type':'null'},{'type':'string','title':'a'}],'title':'b'}",
+		"{'nullable':true,'type':'STRING','title':'b'}"},
 	{"{'type':'object','properties':{'a~/b':{'type':'string'},'c':{'$ref':"
 	 "'#/properties/a~0~1b'}}}",
 		"{'type':'OBJECT','properties':{'a~/b':{'type':'STRING'},'c':{'type':"
-		"'STRING'}}}"},
-	{"{'type':'object','propertyNames':{'type':'string'},'additionalProperties':{}}",
-		"{'type':'OBJECT'}"},
+		"'STRING'}},'propertyOrdering':['a~/b','c']}"},
+	/* What is certain is put in: types, and the order of the file. */
+	{"{'properties':{'z':{'minLength':1},'a':{'items':{'maximum':2}}},'required':['z'],"
+	 "'additionalProperties':false,'propertyNames':{'type':'string'}}",
+		"{'type':'OBJECT','properties':{'z':{'type':'STRING','minLength':1},'a':"
+		"{'type':'ARRAY','items':{'type':'NUMBER','maximum':2}}},'required':['z'],"
+		"'propertyOrdering':['z','a']}"},
+	{"{'properties':{'z':{'type':'string'},'a':{'type':'string'}},"
+	 "'propertyOrdering':['a']}",
+		"{'type':'OBJECT','properties':{'z':{'type':'STRING'},'a':{'type':'STRING'}},"
+		"'propertyOrdering':['a']}"},
+	/* Formats that the API does not know become words. */
+	{"{'type':'string','format':'uuid'}",
+		"{'type':'STRING','description':'format: uuid'}"},
+	{"{'type':'string','format':'email','description':'Whom to ask'}",
+		"{'type':'STRING','description':'Whom to ask (format: email)'}"},
+	{"{'type':'string','format':'date-time'}", "{'type':'STRING','format':'date-time'}"},
+	{"{'type':'string','format':'enum'}", "{'type':'STRING'}"},
+	{"{'type':'integer','format':'int32'}", "{'type':'INTEGER','format':'int32'}"},
+	{"{'type':'integer','format':'float'}",
+		"{'type':'INTEGER','description':'format: float'}"},
+	{"{'anyOf':[{'type':'string','format':'date'},{'type':'null'}],'description':'When'}",
+		"{'nullable':true,'type':'STRING','description':'When (format: date)'}"},
+	/* What says nothing of the type is left out, or is that of one of several. */
+	{"{'type':'string','minimum':1,'properties':{},'required':[]}", "{'type':'STRING'}"},
+	{"{'type':['string','integer'],'minLength':1,'minimum':2}",
+		"{'anyOf':[{'type':'STRING','minLength':1},{'type':'INTEGER','minimum':2}]}"},
+	{"{'type':'array','minItems':'2','items':{'type':'string'}}",
+		"{'type':'ARRAY','minItems':'2','items':{'type':'STRING'}}"},
 	{"{'allOf':[{'type':'string','title':'x'}],'title':'y'}",
 		"{'type':'STRING','title':'y'}"},
 };
@@ -154,7 +179,35 @@ static const struct {
 	{"{'enum':'a'}", "#/enum"},
 	{"{'const':true}", "#/const"},
 	{"{'anyOf':[]}", "#/anyOf"},
-	{"{'anyOf':[{}, {'x':1}]}", "#/anyOf/1/x"},
+	{"{'anyOf':[{'type':'string'}, {'x':1}]}", "#/anyOf/1/x"},
+	{"{}", "#"},
+	{"{'properties':{'a':{'description':'anything'}}}", "#/properties/a"},
+	{"{'anyOf':[{},{'type':'string'}]}", "#/anyOf/0"},
+	{"{'type':'object'}", "#"},
+	{"{'type':'object','properties':{}}", "#/properties"},
+	{"{'properties':{'a':{'type':'object','additionalProperties':{'type':'integer'}}}}",
+		"#/properties/a/additionalProperties"},
+	{"{'type':'object','additionalProperties':true}", "#/additionalProperties"},
+	{"{'anyOf':[{'type':'object','additionalProperties':{}},{'type':'null'}]}",
+		"#/anyOf/0/additionalProperties"},
+	{"{'properties':{'a':{'type':'string'}},'required':['a','b']}", "#/required/1"},
+	{"{'required':['a']}", "#"},
+	{"{'properties':{'a':{'type':'string'}},'propertyOrdering':['b']}",
+		"#/propertyOrdering/0"},
+	{"{'type':'array'}", "#"},
+	{"{'type':'array','items':{}}", "#/items"},
+	{"{'type':['array','string']}", "#"},
+	{"{'enum':['a','']}", "#/enum/1"},
+	{"{'const':''}", "#/enum/0"},
+	{"{'enum':[]}", "#/enum"},
+	{"{'enum':[null]}", "#/enum"},
+	{"{'type':'integer','enum':['1']}", "#/enum"},
+	{"{'type':['integer','string'],'enum':['1']}", "#/enum"},
+	{"{'type':'string','minLength':-1}", "#/minLength"},
+	{"{'type':'string','maxLength':1.5}", "#/maxLength"},
+	{"{'type':'string','maxLength':'many'}", "#/maxLength"},
+	{"{'type':'number','minimum':'low'}", "#/minimum"},
+	{"{'type':'string','format':7}", "#/format"},
 	{"{'anyOf':[{'type':'string'},{'type':'number'}],'oneOf':[{'type':'string'},"
 	 "{'type':'number'}]}",
 		"#/oneOf"},
