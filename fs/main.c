@@ -116,14 +116,24 @@ static int set_directories(struct options *o, const char *mountpoint)
 	return -EINVAL;
 }
 
-/* gembatch looks closer; this catches words that were no source at all. */
+/* gembatch looks closer. This catches words that were no source at all, and what may hold
+ * a password: SOURCE becomes part of directories' names and of messages, and a password
+ * with a '#' or '/' in it is not cut off for certain by anybody who takes URLs apart. */
 static int check_source(const struct options *o)
 {
-	if (!strncasecmp(o->source, "https://", 8) ||
-		!strncasecmp(o->source, "http://", 7))
-		return 0;
-	log_line(LOG_ERR, "SOURCE %s is not an http or https URL", o->source);
-	return -EINVAL;
+	bool url = !strncasecmp(o->source, "https://", 8) ||
+		   !strncasecmp(o->source, "http://", 7);
+
+	if (strpbrk(o->source, "@?#\\")) {
+		log_line(LOG_ERR, "SOURCE must be https://HOST[:PORT][/PATH], without a "
+				  "user, a password, a query or a fragment");
+		return -EINVAL;
+	}
+	if (!url) {
+		log_line(LOG_ERR, "SOURCE %s is not an http or https URL", o->source);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 static int find_key(const struct options *o, struct key *ret)

@@ -45,18 +45,15 @@ char *paths_key_file(const char *account)
 	return name ? xdg("XDG_CONFIG_HOME", ".config", name) : NULL;
 }
 
-/* ACCOUNT@HOST[:PORT] of a URL; user info and path are left out. */
+/* ACCOUNT@HOST[:PORT] of a URL; the path is left out. There is no user in it. */
 static char *account_at(const char *account, const char *source)
 {
 	const char *start = strstr(source, "://");
-	const char *end, *at;
+	const char *end;
 	char *name;
 
 	start = start ? start + 3 : source;
 	end = start + strcspn(start, "/?#");
-	at = memrchr(start, '@', end - start);
-	if (at)
-		start = at + 1;
 	name = format("%s@%.*s", account, (int)(end - start), start);
 	for (char *p = name ? name + strlen(account) : NULL; p && *p; p++)
 		*p = tolower((unsigned char)*p);

@@ -91,7 +91,7 @@ static void transfer_give_up(struct transfer *t, int err)
 		reply_finish(t, CURLE_ABORTED_BY_CALLBACK);
 	t->reply.err = err;
 	t->reply.complete = false;
-	snprintf(t->reply.error, sizeof t->reply.error, "%s", strerror(-err));
+	words_give_up(t, err);
 	list_remove(t);
 	leg_end(t);
 	transfer_end(t);
@@ -104,6 +104,10 @@ static void leg_start(struct transfer *t)
 
 	if (t->deadline_at > 0 && util_now() >= t->deadline_at) {
 		transfer_give_up(t, -ETIMEDOUT);
+		return;
+	}
+	if (t->e->proxy.bad && !url_is_plain(t->url)) {
+		transfer_give_up(t, -EHOSTUNREACH);
 		return;
 	}
 	t->easy = pool_get(t->e);
@@ -447,6 +451,7 @@ static int take_options(struct engine *e, const struct engine_options *o, char *
 	}
 	e->user_agent = strdup(o->user_agent ? o->user_agent : "gembatch");
 	e->ca_file = ca_file_from_env();
+	proxy_from_env(&e->proxy);
 	e->time_max = time_max_from_env();
 	e->log = o->log;
 	e->log_arg = o->arg;

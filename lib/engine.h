@@ -73,7 +73,8 @@ struct http_reply {
 			  -EHOSTUNREACH (no route, DNS, TLS, refused), -ETIMEDOUT, -EIO
 			  (broken off, garbage), -EPROTO (larger than the cap), -ECANCELED
 			  (aborted) */
-	bool untrusted; /* -EHOSTUNREACH, since the server's certificate is not good */
+	bool untrusted; /* -EHOSTUNREACH, since the server's certificate is not good or
+			   the proxy's variable is not: trying again is no use */
 	enum http_sent sent;
 	long status;   /* of the last response, 0: none */
 	char *body;    /* of a reply without on_data, or of any status other than
@@ -87,7 +88,9 @@ struct http_reply {
 	char etag[128];
 	char upload_url[1024], upload_status[16]; /* X-Goog-Upload-*; "" when absent */
 	int64_t upload_received, upload_granularity; /* -1: absent */
-	char error[128];        /* libcurl's text when err, no URL and no key in it */
+	char elsewhere[128];    /* scheme://host[:port] that a redirect led or would lead to,
+				   if it is not the base's; "" */
+	char error[256];        /* why, when err; no path, user or password in it */
 };
 
 struct http_request {

@@ -1,7 +1,7 @@
 /*
  * What the engine's files share. engine.c: life cycle, the loop, timers.
  * engine_request.c: a transfer's handle and headers. engine_reply.c: what comes
- * back. engine_call.c: blocking calls.
+ * back. engine_words.c: what is said of it when it fails. engine_call.c: blocking calls.
  *
  * Locks: engine.lock is a leaf, but for engine.call_lock, under which it may be
  * taken. Neither is held across a call out.
@@ -24,6 +24,15 @@
 #define ENGINE_POOL_MAX 8
 #define ENGINE_PIECE_MAX ((size_t)256 << 10) /* of a body, for on_data */
 
+/* The proxy that libcurl takes from the environment. Its value holds a password, so
+ * nothing of it is shown but host and port, and those only where it is well-formed. */
+struct proxy {
+	const char *variable; /* that it comes from; NULL: none */
+	bool bad;             /* no URL that could be taken apart for certain */
+	bool tls;             /* https to the proxy itself */
+	char at[128];         /* host[:port] */
+};
+
 struct timer {
 	struct timer *next;
 	double at;
@@ -36,6 +45,7 @@ struct engine {
 	struct url_base base;
 	char *key_header; /* "x-goog-api-key: …" or NULL */
 	char *user_agent, *ca_file;
+	struct proxy proxy;
 	double time_max; /* of a deadline or stall; for tests */
 	void (*log)(void *arg, int priority, const char *line);
 	void *log_arg;
@@ -93,6 +103,7 @@ struct transfer {
 	/* The reply so far. */
 	struct http_reply reply;
 	char location[2048];
+	char elsewhere[128]; /* of all legs, for reply.elsewhere */
 	bool head_done;
 	bool cut;     /* enough was read: ended by us, and that is no failure */
 	int fail;     /* a callback's reason to break off, negative errno */
@@ -124,5 +135,13 @@ size_t reply_on_body(char *buf, size_t size, size_t n, void *arg);
 int reply_hand_over(struct transfer *t);
 /* Turn libcurl's verdict into reply.err, sent, complete and error. */
 void reply_finish(struct transfer *t, CURLcode code);
+
+/* engine_words.c */
+void proxy_from_env(struct proxy *ret);
+/* Fill reply.error after libcurl's verdict; transfer is t. The one place where words of
+ * libcurl get in. */
+void words_explain(struct transfer *t, CURLcode code);
+/* The same for what is given up by us, with err. */
+void words_give_up(struct transfer *t, int err);
 
 #endif

@@ -29,11 +29,18 @@ void http_reply_clear(struct http_reply *reply)
 	reply_init(reply);
 }
 
+static void copy(char *to, size_t size, const char *value)
+{
+	if (strlen(value) < size)
+		strcpy(to, value);
+}
+
 /* For a new leg, or a final head after an interim one. */
 void reply_forget_head(struct transfer *t)
 {
 	free(t->reply.body);
 	reply_init(&t->reply);
+	copy(t->reply.elsewhere, sizeof t->reply.elsewhere, t->elsewhere);
 	t->location[0] = 0;
 	t->head_done = t->cut = false;
 	t->head_bytes = t->discarded = t->body_alloc = 0;
@@ -100,12 +107,6 @@ static void on_retry_after(struct transfer *t, const char *value)
 			fmax(0, difftime(date, engine_server_time(t->e)));
 }
 
-static void copy(char *to, size_t size, const char *value)
-{
-	if (strlen(value) < size)
-		strcpy(to, value);
-}
-
 static void on_header_pair(struct transfer *t, const char *name, const char *value)
 {
 	struct http_reply *p = &t->reply;
@@ -143,12 +144,17 @@ static bool is_redirect(long status)
 /* Decide whether the reply leads elsewhere, before anybody is told of it. */
 static void look_at_redirect(struct transfer *t)
 {
-	_cleanup_free_ char *url = NULL;
+	_cleanup_free_ char *url = NULL, *origin = NULL;
 
-	if (t->r.method != HTTP_GET || !is_redirect(t->reply.status) || !*t->location ||
-		t->hops >= ENGINE_HOPS_MAX)
+	if (!is_redirect(t->reply.status) || !*t->location)
 		return;
 	url = url_resolve(t->url, t->location);
+	origin = url ? url_origin(url) : NULL;
+	if (origin && strcmp(origin, t->e->base.origin) != 0)
+		copy(t->elsewhere, sizeof t->elsewhere, origin);
+	copy(t->reply.elsewhere, sizeof t->reply.elsewhere, t->elsewhere);
+	if (t->r.method != HTTP_GET || t->hops >= ENGINE_HOPS_MAX)
+		return;
 	if (url && url_redirect(&t->e->base, url, &t->next_home))
 		t->next_url = STEAL_PTR(url);
 	else
@@ -379,16 +385,6 @@ static bool about_trust(CURLcode code)
 	       code == CURLE_SSL_CACERT_BADFILE;
 }
 
-static void explain(struct transfer *t, CURLcode code)
-{
-	const char *text = t->errbuf[0] ? t->errbuf : curl_easy_strerror(code);
-
-	if (t->fail)
-		text = strerror(-t->fail);
-	snprintf(t->reply.error, sizeof t->reply.error, "%.*s",
-		(int)strcspn(text, "\r\n"), text);
-}
-
 void engine_mask_key(struct engine *e, char *text, size_t n)
 {
 	const char *key = e->key_header ? strchr(e->key_header, ' ') + 1 : NULL;
@@ -415,5 +411,5 @@ void reply_finish(struct transfer *t, CURLcode code)
 	p->untrusted = p->err == -EHOSTUNREACH && about_trust(code);
 	p->complete = p->err == 0 && !t->cut;
 	if (p->err)
-		explain(t, code);
+		words_explain(t, code);
 }

@@ -195,6 +195,63 @@ char *url_resolve(const char *url, const char *location)
 	return full ? strdup(full) : NULL;
 }
 
+char *url_origin(const char *url)
+{
+	_cleanup_curlu_ CURLU *u = parse(url);
+
+	return u ? origin_of(u) : NULL;
+}
+
+/* ---- hiding  ---- */
+
+static bool ends_word(char c)
+{
+	return isspace((unsigned char)c) || strchr("'\"`<>()", c); /* also at NUL */
+}
+
+static bool in_host(char c)
+{
+	return isalnum((unsigned char)c) || (c && strchr("-._:[]", c));
+}
+
+/* Copy host[:port] from `from` to *to; where the word ends. A password may hold
+ * anything, blanks and slashes too: whatever comes before an '@' may belong to it. */
+static const char *keep_host(const char *from, char **to)
+{
+	const char *at = strrchr(from, '@');
+
+	if (at)
+		from = at + 1;
+	for (; in_host(*from); from++)
+		*(*to)++ = *from;
+	while (!ends_word(*from))
+		from++;
+	return from;
+}
+
+void url_hide(char *text)
+{
+	const char *from = text;
+	char *to = text, *word = text;
+
+	while (*from) {
+		if (strncmp(from, "://", 3) == 0) {
+			memcpy(to, "://", 3);
+			to += 3;
+			from = keep_host(from + 3, &to);
+			word = to;
+		} else if (*from == '@') {
+			to = word;
+			from++;
+		} else {
+			if (ends_word(*from))
+				word = to + 1;
+			*to++ = *from++;
+		}
+	}
+	*to = 0;
+}
+
 bool url_is_plain(const char *url)
 {
 	return strncasecmp(url, "http:", 5) == 0;

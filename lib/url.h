@@ -34,11 +34,19 @@ bool url_redirect(const struct url_base *b, const char *url, bool *ret_home);
 /* location as seen from the page at url; malloc'ed, NULL when it makes no URL. */
 char *url_resolve(const char *url, const char *location);
 
+/* scheme://host[:port] of url, in lower case; malloc'ed, NULL when it has none. */
+char *url_origin(const char *url);
+
 bool url_is_plain(const char *url);
 
 /* localhost, 127/8, ::1 (with or without brackets). Names are not looked up. */
 bool url_loopback_host(const char *host);
 bool url_loopback_addr(const struct sockaddr *sa);
+
+/* Cut every URL in a library's text to scheme://host[:port], in place, and drop what
+ * stands before any other '@' in a word: users and passwords of proxies. Rather too
+ * much is cut than too little. */
+void url_hide(char *text);
 
 /* Percent-encode everything but unreserved characters. malloc'ed. */
 char *url_escape(const char *text);

@@ -292,6 +292,33 @@ not_in_proc() { # PID
 	done
 }
 
+@test "a proxy's password is in no log, no error, no journal, whatever stands in it" {
+	need python3
+	start_listener 'HTTP/1.1 302 Found\r\nLocation: http://login.example/alice\r\n\r\n'
+	local at=127.0.0.1:$LISTENER value n=0
+	mkdir "$HOME/jobs"
+	for value in "http://alice:s3cr3t@$at" "http://alice:s3cr3t#hunter2@$at"; do
+		export https_proxy=$value MNT=$HOME/jobs.$((++n))
+		mount_jobs -d https://generativelanguage.example
+		unset https_proxy
+		mkdir "$MNT/a$n"
+		same EHOSTUNREACH "$(errno_of_write "$MNT/a$n/requests.jsonl" "$(requests 1)")"
+		cp "$MNT/a$n/error" "$BATS_TEST_TMPDIR/seen.error"
+		grep -q proxy "$BATS_TEST_TMPDIR/seen.error"
+		cat "$MNT/.batchfs/status" >"$BATS_TEST_TMPDIR/seen.status"
+		unmount_jobs
+		run ! grep -raE 's3cr3t|hunter2|alice' "$HOME" "$FS_LOG" "$BATS_TEST_TMPDIR"/seen.*
+	done
+	# Nor that of a SOURCE, not even as the name of a directory.
+	for value in "https://alice:s3cr3t@x.example" "https://alice:s3cr3t#@x.example" \
+		"ftp://alice:s3cr3t@x.example" "https://alice:s3cr3t/@x.example" "alice:s3cr3t@x"; do
+		run -1 timeout "$PATIENCE" "$BATCHFS" -f "$value" "$HOME/jobs"
+		contains "$output" "without a user"
+		lacks "$output" s3cr3t
+	done
+	same "" "$(find "$HOME" -name '*s3cr3t*' -o -name '*alice*')"
+}
+
 @test "plain http to whatever is no loopback address is refused at start" {
 	mkdir "$HOME/jobs"
 	local host

@@ -200,6 +200,38 @@ static void test_escape(void **state)
 	assert_string_equal(c, "");
 }
 
+static void test_hide(void **state)
+{
+	static const struct {
+		const char *text, *left;
+	} cases[] = {
+		{"", ""},
+		{"no URL in it", "no URL in it"},
+		{"at 'http://u:p@h.example:80/x?y' now", "at 'http://h.example:80' now"},
+		{"Unsupported proxy syntax in 'http://u:p#q@h:80'",
+			"Unsupported proxy syntax in 'http://h:80'"},
+		{"in 'http://u:p q@h:1/z'", "in 'http://h:1'"},
+		{"in 'http://u:p/q@r@h'", "in 'http://h'"},
+		{"x://u:'p\"@h y", "x://h y"},
+		{"https://a.b/c and https://d/e?f", "https://a.b and https://d"},
+		{"resolve proxy: u:p@h", "resolve proxy: h"},
+		{"proxy (u:p@h)", "proxy (h)"},
+		{"@", ""},
+		{"a@b@c d", "c d"},
+		{"http://", "http://"},
+		{"://@", "://"},
+		{"http://[::1]:8/x", "http://[::1]:8"},
+		{"http://h/p:w", "http://h"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *text = strdup(cases[i].text);
+
+		url_hide(text);
+		assert_string_equal(text, cases[i].left);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +241,7 @@ int main(void)
 		cmocka_unit_test(test_resolve),
 		cmocka_unit_test(test_loopback),
 		cmocka_unit_test(test_escape),
+		cmocka_unit_test(test_hide),
 	};
 
 	return cmocka_run_group_tests_name("url", tests, NULL, NULL);
