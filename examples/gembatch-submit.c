@@ -88,7 +88,7 @@ static int submit(struct gb_client *c, const char *name, const char *path, struc
 	int err = 0;
 
 	if (!job) {
-		err = gb_draft_create(c, name, &job);
+		err = gb_draft_create(c, name, false, &job);
 		if (!err)
 			err = copy_requests(job, path);
 		wait_init(&x);

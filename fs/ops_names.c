@@ -11,9 +11,6 @@
 #include "proc.h"
 #include "refusals.h"
 
-/* How long mkdir waits to learn whether another machine has made the job. */
-#define LIST_WITHIN 5.0
-
 /* Names in the root that users cannot give. The rest is gembatch's to judge. */
 static int check_job_name(const char *name)
 {
@@ -49,21 +46,22 @@ static void after_list(fuse_req_t req, struct gb_job *job, const char *name,
 	p->job = job;
 	p->name = strdup(name);
 	if (p->name)
-		park_run(p, LIST_WITHIN);
+		park_run(p, 0);
 	else
 		park_fail(p, -ENOMEM);
 }
 
 /* ---- MKDIR --------------------------------------------------------------------- */
 
-/* However the list went, but for an interrupt, the draft is made. */
+/* However the list went, but for an interrupt, the draft is made; without one its name is
+ * looked up before anything is sent. */
 static void end_mkdir(struct park *p, int err)
 {
 	_cleanup_node_ struct node n = {};
 	struct gb_job *job = NULL;
 
 	if (err != -EINTR)
-		err = gb_draft_create(p->m->gb, p->name, &job);
+		err = gb_draft_create(p->m->gb, p->name, !err, &job);
 	if (err) {
 		ops_err(p->req, err);
 		return;
@@ -206,7 +204,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void end_rename_job(struct park *p, int err)
 {
 	if (err != -EINTR)
-		err = gb_draft_rename(p->job, p->name);
+		err = gb_draft_rename(p->job, p->name, !err);
 	ops_err(p->req, err);
 }
 

@@ -14,6 +14,7 @@
  *   submit.c   draft → checked → uploaded, every step journalled first
  *   attach.c, attach_upload.c  files that requests name: found, uploaded, put in
  *   submit_check.c  its first step
+ *   submit_name.c  its name, where no list could confirm it
  *   create.c   intended → created: where money is spent
  *   submit_verbs.c  who may start that: verbs, the queue, recovery
  *   settle.c   creates whose answer never came

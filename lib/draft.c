@@ -13,11 +13,12 @@ static void now_to(struct record *r)
 	r->made_ns = ts.tv_nsec;
 }
 
-static int new_record(
-	struct gb_client *c, const char *name, const char *display, struct record *r)
+static int new_record(struct gb_client *c, const char *name, const char *display,
+	bool listed, struct record *r)
 {
 	record_init(r);
 	r->own = true;
+	r->name_unchecked = !listed;
 	now_to(r);
 	if (record_set(&r->name, name) || record_set(&r->display, display) ||
 		record_set(&r->model, c->o.model)) {
@@ -50,7 +51,8 @@ static struct gb_job *enlist(
 	return gb_job_ref(job);
 }
 
-int gb_draft_create(struct gb_client *c, const char *name, struct gb_job **ret)
+int gb_draft_create(
+	struct gb_client *c, const char *name, bool listed, struct gb_job **ret)
 {
 	char display[NAME_SIZE], lid[LID_SIZE];
 	struct record r;
@@ -59,7 +61,7 @@ int gb_draft_create(struct gb_client *c, const char *name, struct gb_job **ret)
 	if (!err && c->o.readonly)
 		err = -EROFS;
 	if (!err)
-		err = new_record(c, name, display, &r);
+		err = new_record(c, name, display, listed, &r);
 	if (err)
 		return err;
 	client_lock(c);
@@ -86,7 +88,7 @@ int gb_draft_create(struct gb_client *c, const char *name, struct gb_job **ret)
 	return 0;
 }
 
-int gb_draft_rename(struct gb_job *job, const char *name)
+int gb_draft_rename(struct gb_job *job, const char *name, bool listed)
 {
 	struct gb_client *c = job->c;
 	char display[NAME_SIZE];
@@ -104,6 +106,7 @@ int gb_draft_rename(struct gb_job *job, const char *name)
 	if (!err) {
 		record_set(&job->local->rec.name, name);
 		record_set(&job->local->rec.display, display);
+		job->local->rec.name_unchecked = !listed;
 	}
 	client_unlock(c);
 	if (err)

@@ -199,14 +199,15 @@ int gb_job_refresh(struct gb_job *job, struct gb_waiter *w);
 
 /* How new the list must be. */
 enum gb_list {
-	GB_LIST_FRESH, /* at most ttl old; waits 5 s at most */
+	GB_LIST_FRESH, /* at most ttl old; waits 2 s at most */
 	GB_LIST_ONCE,  /* read to its end since the start; 10 s */
 	GB_LIST_NEWS,  /* read since the start up to where it tells nothing new; 10 s:
 			* enough to show what there is, not to say that a name is free */
 };
 
-/* The same for the whole list. Readers that do not want to wait pass w NULL: a refresh
- * is started behind. */
+/* The same for the whole list, but an error says that it is not as new as asked for: what
+ * is known must do. Readers that do not want to wait pass w NULL: a refresh is started in
+ * the background. */
 int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w);
 
 /* Wait until the job has ended and its output is named or given up. 0 at once for
@@ -217,10 +218,13 @@ int gb_job_wait(struct gb_job *job, struct gb_waiter *w);
 /* ---- drafts ------------------------------------------------------------------ */
 
 /* Make a local draft. Nothing is sent. -EEXIST when a job of the project bears the
- * name (as far as the table knows: refresh it first), -EILSEQ, -ENAMETOOLONG. */
-int gb_draft_create(struct gb_client *c, const char *name, struct gb_job **ret);
-/* Rename the directory of a draft. -EPERM once submission has begun. */
-int gb_draft_rename(struct gb_job *job, const char *name);
+ * name (as far as the table knows: refresh it first), -EILSEQ, -ENAMETOOLONG.
+ * listed: that refresh (GB_LIST_FRESH) answered 0. Otherwise the name is looked up before
+ * anything is sent, also after a restart. */
+int gb_draft_create(
+	struct gb_client *c, const char *name, bool listed, struct gb_job **ret);
+/* Rename the directory of a draft, likewise. -EPERM once submission has begun. */
+int gb_draft_rename(struct gb_job *job, const char *name, bool listed);
 /* The model of a draft, "NAME" or "models/NAME". -EINVAL: cannot be one. */
 int gb_draft_set_model(struct gb_job *job, const char *model);
 void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime);

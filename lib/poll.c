@@ -18,7 +18,7 @@ enum {
 	WHOLE_LOOK = 300,    /* seconds between whole lists */
 	OFFLINE_LOOK = 30,   /* seconds between tries while offline */
 	FIRST_WAIT = 10,     /* seconds the first listing waits at most */
-	LIST_WAIT = 5,       /* seconds mkdir waits for a list */
+	LIST_WAIT = 2,       /* seconds mkdir waits for a list: the root is locked */
 	MAX_CHECKS = 20,     /* jobs missing from a whole list looked at in a round */
 };
 
@@ -112,7 +112,7 @@ static void list_deadline(void *arg)
 
 	waitq_init(&late);
 	waitq_move_if(&c->list_q, &late, over_due, &now);
-	waitq_call(&late, 0);
+	waitq_call(&late, -ETIMEDOUT);
 }
 
 int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w)
@@ -128,7 +128,9 @@ int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w)
 	bool hopeless = c->o.offline || (c->offline_since && c->list_after > util_now());
 	if (c->stopping)
 		err = w ? -EINTR : 0;
-	else if (stale && !hopeless) {
+	else if (stale && hopeless)
+		err = w ? -EHOSTUNREACH : 0;
+	else if (stale) {
 		c->want_list = true;
 		c->want_whole |= !c->whole_at || time(NULL) - c->whole_at >= WHOLE_LOOK;
 		if (w)
@@ -420,7 +422,7 @@ static void do_list(struct gb_client *c, bool whole)
 	}
 	answer_listed(c, seq, ret);
 	put_off_waited(c);
-	waitq_wake(&c->list_q, 0);
+	waitq_wake(&c->list_q, ret == -ECANCELED ? -EINTR : ret);
 	api_error_clear(&err);
 }
 

@@ -20,7 +20,7 @@ static const struct field {
 	FIELD(STR, name),          FIELD(STR, display),      FIELD(STR, model),
 	FIELD(I64, made_s),        FIELD(I64, made_ns),      FIELD(INT, phase),
 	FIELD(BOOL, own),          FIELD(BOOL, background),  FIELD(STR, taint),
-	FIELD(BOOL, composed),
+	FIELD(BOOL, composed),     FIELD(BOOL, name_unchecked),
 	FIELD(STR, origin),        FIELD(STR, key_print),    FIELD(STR, session),
 	FIELD(I64, sent_size),     FIELD(STR, sent_stamp),   FIELD(STR, mime),
 	FIELD(STR, input_file),    FIELD(STR, source),       FIELD(STR, stray),

@@ -40,6 +40,7 @@ struct record {
 	char *name;      /* of the directory */
 	char *display;   /* display name sent */
 	char *model;
+	bool name_unchecked; /* no list has said that the name is free */
 	int64_t made_s, made_ns; /* mkdir, or what utimes said since */
 	int phase;       /* enum phase */
 	bool own;        /* made by this state directory */

@@ -7,6 +7,7 @@
  *   check    the bytes are good, and on their way to the disk; what is sent is composed
  *            if it differs
  *   begin    UPLOADING (or, with the bytes durable, QUEUED: a background close returns)
+ *   name     a name that no list has confirmed since mkdir is looked up (submit_name.c)
  *   attach   the files that the requests name are uploaded (attach.h), each remembered
  *   upload   the session is journalled as soon as there is one
  *   intend   all of that is durable, then SUBMITTING: from here on there may be a job
@@ -56,6 +57,9 @@ static const struct {
 	{-EDQUOT, "The API's quota or rate limit is used up.",
 		"Wait until running jobs have ended (at most 100 at a time, and a number of "
 		"enqueued tokens per model), then: echo submit > ctl"},
+	{-EEXIST, "Another job of the project has this name: it may be this very job.",
+		"Nothing was sent. To submit it all the same give the directory another name "
+		"(mv), then: echo submit > ctl"},
 	{-EHOSTUNREACH, "The API cannot be reached.",
 		"Nothing was bought. When the network is back: echo submit > ctl"},
 	{-ETIMEDOUT, "The API did not answer in time.", "Try again: echo submit > ctl"},
@@ -424,11 +428,11 @@ static const struct {
 	const char *name;
 	int (*run)(struct submission *s);
 } steps[] = {
-	{"check", step_check}, {"begin", step_begin}, {"attach", step_attach},
-	{"upload", step_upload}, {"intend", submission_intend}, {"create", submission_create},
+	{"check", step_check}, {"begin", step_begin}, {"name", submission_name},
+	{"attach", step_attach}, {"upload", step_upload}, {"intend", submission_intend}, {"create", submission_create},
 };
 
-enum { STEP_ATTACH = 2 };
+enum { STEP_ATTACH = 3 };
 
 /* The API refused the create since it has files no more that we thought it had: once
  * more, with new ones. */
@@ -466,6 +470,7 @@ static int for_rename(int err)
 	case -EOPNOTSUPP:
 	case -ENOSYS:
 	case -EXDEV:
+	case -EEXIST:
 		return -EBADMSG;
 	default:
 		return err;

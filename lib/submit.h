@@ -53,6 +53,9 @@ int submission_check(struct submission *s);
  * may be intended. */
 void submission_begin_durable(struct submission *s);
 int submission_durable(struct submission *s);
+/* Before anything is sent (submit_name.c): is the name free, if nobody could say so when
+ * the draft was made? -EEXIST; -EHOSTUNREACH: that cannot be looked up now. */
+int submission_name(struct submission *s);
 int submission_refuse(struct submission *s, int err, const char *text);
 /* The last two steps, and what they share with the ones before. */
 int submission_intend(struct submission *s);

@@ -71,6 +71,56 @@ asks() { # WORD
 	same 1 "$(jobs_at_api)"
 }
 
+@test "no list at mkdir: the name is looked up before anything is bought" {
+	both "$HOME/cb"
+	requests 3 >"$HOME/in"
+	MNT=$A submit_job j
+	sleep 1.1 # as old as ttl lets it be
+	fault 'match=list&kind=html&status=404&count=0'
+	mkdir "$B/j" "$B/k"
+	same EHOSTUNREACH "$(errno_of_write "$B/j/requests.jsonl" "$(cat "$HOME/in")")"
+	same 1 "$(calls create)"
+	# What the draft does not know is in its journal.
+	MNT=$B kill_batchfs # the last one mounted
+	MNT=$B mount_jobs -o state_dir="$HOME/sb",cache_dir="$HOME/cb"
+	no_more_faults
+	eventually test -d "$B/j"
+	same EEXIST "$(MNT=$B errno_of_ctl j submit)"
+	same 1 "$(calls create)"
+	same SUBMIT_FAILED "$(cat "$B/j/state")"
+	contains "$(cat "$B/j/error")" "Another job of the project has this name"
+	contains "$(cat "$B/j/error")" "$(cat "$A/j/id")"
+	# A name that is free is found to be so, and the other is given up for one.
+	cp "$HOME/in" "$B/k/requests.jsonl"
+	mv "$B/j" "$B/l"
+	echo submit >"$B/l/ctl"
+	same 3 "$(jobs_at_api)"
+}
+
+@test "no list at mkdir, in the background: it waits, and is not bought if the name is taken" {
+	export BATCHFS_TEST_QUEUE_SECONDS=1
+	both "$HOME/cb" -o submit=background
+	MNT=$A submit_job j
+	eventually test -s "$A/j/id"
+	sleep 1.1 # as old as ttl lets it be
+	fault 'match=list&kind=html&status=404&count=0'
+	MNT=$B submit_job j
+	MNT=$B becomes QUEUED cat "$B/j/state"
+	eventually grep -q . "$B/j/error"
+	no_more_faults
+	becomes SUBMIT_FAILED cat "$B/j/state"
+	contains "$(cat "$B/j/error")" "Another job of the project has this name"
+	same 1 "$(calls create)"
+}
+
+@test "a name that a list confirms costs no other call" {
+	MNT=$A mount_jobs -o ttl=600
+	ls "$A"
+	MNT=$A submit_job j
+	same 1 "$(calls create)"
+	same 1 "$(calls list)"
+}
+
 @test "the other's job can be cancelled and removed; its own machine keeps what it has" {
 	both "$HOME/cb"
 	knob pending=1000

@@ -38,7 +38,7 @@ static void test_draft_outlives_client(void **state)
 	struct gb_job *job;
 	struct gb_info i;
 
-	assert_int_equal(gb_draft_create(*state, "haiku", &job), 0);
+	assert_int_equal(gb_draft_create(*state, "haiku", true, &job), 0);
 	put(job, GB_REQUESTS, "{}\n");
 	put(job, "notes", "scratch");
 	assert_int_equal(gb_draft_set_model(job, "gemini-2.5-pro"), 0);
@@ -59,13 +59,13 @@ static void test_names(void **state)
 {
 	struct gb_job *job, *other;
 
-	assert_int_equal(gb_draft_create(*state, "a", &job), 0);
-	assert_int_equal(gb_draft_create(*state, "a", &other), -EEXIST);
-	assert_int_equal(gb_draft_create(*state, ".a", &other), -EPERM);
-	assert_int_equal(gb_draft_create(*state, "\xff", &other), -EILSEQ);
-	assert_int_equal(gb_draft_create(*state, "b", &other), 0);
-	assert_int_equal(gb_draft_rename(job, "b"), -EEXIST);
-	assert_int_equal(gb_draft_rename(job, "c"), 0);
+	assert_int_equal(gb_draft_create(*state, "a", true, &job), 0);
+	assert_int_equal(gb_draft_create(*state, "a", true, &other), -EEXIST);
+	assert_int_equal(gb_draft_create(*state, ".a", true, &other), -EPERM);
+	assert_int_equal(gb_draft_create(*state, "\xff", true, &other), -EILSEQ);
+	assert_int_equal(gb_draft_create(*state, "b", true, &other), 0);
+	assert_int_equal(gb_draft_rename(job, "b", true), -EEXIST);
+	assert_int_equal(gb_draft_rename(job, "c", true), 0);
 	assert_null(gb_job_by_name(*state, "a"));
 	gb_job_unref(other);
 	gb_job_unref(job);
@@ -79,7 +79,7 @@ static void test_model(void **state)
 {
 	struct gb_job *job;
 
-	assert_int_equal(gb_draft_create(*state, "m", &job), 0);
+	assert_int_equal(gb_draft_create(*state, "m", true, &job), 0);
 	assert_int_equal(gb_draft_set_model(job, "models/gemini-x"), 0);
 	assert_int_equal(gb_draft_set_model(job, "tunedModels/mine-1"), 0);
 	assert_int_equal(gb_draft_set_model(job, ""), -EINVAL);
@@ -94,8 +94,8 @@ static void test_files(void **state)
 	struct gb_job *job, *to;
 	struct gb_file *f;
 
-	assert_int_equal(gb_draft_create(*state, "f", &job), 0);
-	assert_int_equal(gb_draft_create(*state, "g", &to), 0);
+	assert_int_equal(gb_draft_create(*state, "f", true, &job), 0);
+	assert_int_equal(gb_draft_create(*state, "g", true, &to), 0);
 	put(job, "one", "1");
 	assert_int_equal(gb_file_create(job, NULL, "one", true, &f), -EEXIST);
 	f = gb_file_by_name(job, NULL, "one");
@@ -131,7 +131,7 @@ static void test_offline_submit_is_refused(void **state)
 	struct gb_job *job;
 	struct gb_info i;
 
-	assert_int_equal(gb_draft_create(*state, "s", &job), 0);
+	assert_int_equal(gb_draft_create(*state, "s", true, &job), 0);
 	assert_int_equal(gb_submit(job, GB_BY_CTL, &w), -EBADMSG);
 	put(job, GB_REQUESTS, "{\"contents\":[]}\n");
 	assert_int_equal(gb_submit(job, GB_BY_CTL, &w), -EHOSTUNREACH);
@@ -148,7 +148,7 @@ static void test_taint_is_remembered(void **state)
 	struct gb_waiter w = {.done = never};
 	struct gb_job *job;
 
-	assert_int_equal(gb_draft_create(*state, "t", &job), 0);
+	assert_int_equal(gb_draft_create(*state, "t", true, &job), 0);
 	put(job, GB_REQUESTS, "{\"contents\":[]}\n");
 	struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
 	gb_file_taint(f, "the writer was killed");
@@ -170,12 +170,12 @@ static void test_remove_draft(void **state)
 	struct gb_waiter w = {.done = never};
 	struct gb_job *job;
 
-	assert_int_equal(gb_draft_create(*state, "r", &job), 0);
+	assert_int_equal(gb_draft_create(*state, "r", true, &job), 0);
 	put(job, "x", "1");
 	assert_int_equal(gb_remove(job, &w), 0);
 	gb_job_unref(job);
 	assert_null(gb_job_by_name(*state, "r"));
-	assert_int_equal(gb_draft_create(*state, "r", &job), 0);
+	assert_int_equal(gb_draft_create(*state, "r", true, &job), 0);
 	gb_job_unref(job);
 	reopen(state);
 	job = gb_job_by_name(*state, "r");
@@ -220,14 +220,14 @@ static void test_damaged_journal(void **state)
 	struct gb_job *job;
 	char cmd[256];
 
-	assert_int_equal(gb_draft_create(*state, "d1", &job), 0);
+	assert_int_equal(gb_draft_create(*state, "d1", true, &job), 0);
 	gb_job_unref(job);
 	gb_close(*state);
 	snprintf(cmd, sizeof(cmd), "for j in %s/jobs/*/journal; do echo x > $j; done", state_dir);
 	assert_int_equal(system(cmd), 0);
 	*state = open_client();
 	assert_null(gb_job_by_name(*state, "d1"));
-	assert_int_equal(gb_draft_create(*state, "d1", &job), 0);
+	assert_int_equal(gb_draft_create(*state, "d1", true, &job), 0);
 	gb_job_unref(job);
 	snprintf(cmd, sizeof(cmd), "test -n \"$(ls %s/aside)\"", state_dir);
 	assert_int_equal(system(cmd), 0);
