@@ -25,12 +25,12 @@ teardown() { stop_all; }
 }
 
 @test "jobs: the first read after a start has the jobs that the API lists" {
-	make_foreign_job f
+	make_foreign_job made-elsewhere
 	unmount_jobs
 	rm -r "$XDG_CACHE_HOME"
 	fault "match=list&kind=stall&seconds=1&count=1"
 	mount_jobs
-	contains "$(cat "$B/jobs")" f
+	contains "$(cat "$B/jobs")" made-elsewhere
 }
 
 @test "status: the first read after a start waits for the list, not for ever" {
