@@ -96,6 +96,7 @@ static const struct vfile meta_files[] = {
 	{"history", 4, HOW_HISTORY, WRITE_NEVER, TIME_NOW},
 	{"transfers", 5, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_transfers},
 	{"models", 6, HOW_MODELS, WRITE_NEVER, TIME_STARTED},
+	{"log", 7, HOW_LOG, WRITE_NEVER, TIME_STARTED},
 };
 
 static const struct vfile *table(bool job, size_t *ret_n)

@@ -12,6 +12,7 @@ enum vfile_how {
 	HOW_WAIT, /* the snapshot is made by the first read, once the job has ended */
 	HOW_RESULTS, /* gb_results */
 	HOW_HISTORY, /* the ledger's descriptor */
+	HOW_LOG,     /* log_lines, as far as it has come when it is read */
 	HOW_MODELS,  /* a snapshot that may take a question to the API */
 	HOW_ANSWERS, /* gb_answers: made of the results as it is read */
 	HOW_TREE,    /* the directory of gb_answer nodes */

@@ -11,6 +11,7 @@
 
 #include "files.h"
 #include "lastclose.h"
+#include "log_lines.h"
 #include "mount.h"
 #include "tree.h"
 
@@ -29,6 +30,7 @@ struct handle {
 	char *text;
 	size_t len;
 	struct close_handle closing;
+	struct log_reader log; /* HOW_LOG */
 };
 
 struct handles;

@@ -2,6 +2,8 @@
 
 #include <stdatomic.h>
 
+#include "log_lines.h"
+
 static atomic_bool to_syslog;
 static bool with_debug;
 
@@ -31,15 +33,17 @@ void log_vline(int priority, const char *fmt, va_list ap)
 
 	if (priority >= LOG_DEBUG && !with_debug)
 		return;
-	if (atomic_load(&to_syslog)) {
-		vsyslog(priority, fmt, ap);
-		return;
-	}
 	if (vasprintf(&text, fmt, ap) < 0) {
 		text = NULL;
 		return;
 	}
-	fprintf(stderr, "batchfs: %s%s\n", prefix(priority), text);
+	/* Not those of requests: whoever reads the log would make more of them. */
+	if (priority < LOG_DEBUG)
+		log_lines_add(prefix(priority), text);
+	if (atomic_load(&to_syslog))
+		syslog(priority, "%s", text);
+	else
+		fprintf(stderr, "batchfs: %s%s\n", prefix(priority), text);
 }
 
 void log_line(int priority, const char *fmt, ...)

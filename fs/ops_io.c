@@ -210,6 +210,17 @@ static void read_wait(fuse_req_t req, struct handle *h, size_t size, off_t off)
 	park_run(p, 0);
 }
 
+static void read_log(fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	char *buf = thread_buffer(size);
+
+	if (buf)
+		fuse_reply_buf(req, buf,
+			log_lines_read(&h->log, (uint64_t)off, buf, size));
+	else
+		ops_err(req, -ENOMEM);
+}
+
 static void read_virtual(fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
 	struct mount *m = mount_of(req);
@@ -225,6 +236,9 @@ static void read_virtual(fuse_req_t req, struct handle *h, size_t size, off_t of
 		return;
 	case HOW_HISTORY:
 		reply_fd(req, gb_history_fd(m->gb), size, off);
+		return;
+	case HOW_LOG:
+		read_log(req, h, size, off);
 		return;
 	default:
 		break;

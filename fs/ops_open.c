@@ -124,7 +124,7 @@ static void end_open(struct park *p, int err)
 		err = open_results(p);
 	else if (!err && p->h->row->how == HOW_ANSWERS)
 		keep_pages(p);
-	else if (!err && p->h->row->how != HOW_HISTORY && p->h->row->how != HOW_WAIT)
+	else if (!err && (p->h->row->how == HOW_TEXT || p->h->row->how == HOW_MODELS))
 		err = open_text(p);
 	if (err) {
 		handle_free(p->m, p->h);
@@ -139,11 +139,18 @@ static int call_nothing(struct park *p)
 	return 0;
 }
 
+static int call_log(struct park *p)
+{
+	log_lines_open(&p->h->log);
+	return 0;
+}
+
 static int (*const calls[])(struct park *p) = {
 	[HOW_TEXT] = call_refresh,
 	[HOW_WAIT] = call_nothing,
 	[HOW_RESULTS] = call_results,
 	[HOW_HISTORY] = call_nothing,
+	[HOW_LOG] = call_log,
 	[HOW_MODELS] = call_models,
 	[HOW_ANSWERS] = call_answers,
 };

@@ -158,6 +158,7 @@ static const char readme[] =
 	"  history    what was created, ended, cancelled, deleted, and when; tokens\n"
 	"  transfers  what is running now\n"
 	"  models     names for model\n"
+	"  log        the newest 1,000 lines of the log; tail -f follows it\n"
 	"\n"
 	"Errors: Bad message: a line of requests.jsonl is wrong, error names it;\n"
 	"Permission denied: the key was refused; Disk quota exceeded: the API's rate "

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "files.h"
+#include "log_lines.h"
 #include "notify.h"
 
 #define NUMBER_BITS 26
@@ -325,6 +326,7 @@ static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)
 {
 	const struct vfile *row = n->file_row;
 	_cleanup_free_ char *text = NULL;
+	struct timespec newest;
 	struct stat ledger;
 	size_t len = 0;
 	int err = 0;
@@ -346,6 +348,11 @@ static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)
 			set_times(st, ledger.st_mtim);
 		}
 		return 0;
+	case HOW_LOG:
+		st->st_size = (off_t)log_lines_size(&newest);
+		if (newest.tv_sec)
+			set_times(st, newest);
+		return 0;
 	case HOW_ANSWERS:
 		st->st_blksize = BLOCK;
 		st->st_size = n->info.answers_size[row->answers];
@@ -363,7 +370,8 @@ bool node_is_settled(const struct node *n)
 {
 	if (n->kind != NODE_VIRTUAL)
 		return true;
-	return n->file_row->how == HOW_RESULTS	 ? n->info.results_size >= 0
+	return n->file_row->how == HOW_LOG	 ? false
+	       : n->file_row->how == HOW_RESULTS ? n->info.results_size >= 0
 	       : n->file_row->how == HOW_ANSWERS ? n->info.answers_there
 						 : true;
 }

@@ -99,6 +99,24 @@ teardown() { stop_all; }
 	wait $pid || true
 }
 
+@test "log: what was said, with its time; tail -f follows it" {
+	local log=$BATS_TEST_TMPDIR/tail.out
+	printf 'no json\n' >"$BATS_TEST_TMPDIR/bad"
+	mkdir "$MNT/bad"
+	run ! cp "$BATS_TEST_TMPDIR/bad" "$MNT/bad/requests.jsonl"
+	grep -qE '^[0-9-]+T[0-9:]+Z warning: bad: ' "$B/log"
+	same "$(stat -c %s "$B/log")" "$(wc -c <"$B/log")"
+	timeout 60 tail -n +1 -s 0.1 -f "$B/log" >"$log" 3>&- &
+	eventually grep -q ': bad: ' "$log"
+	mkdir "$MNT/worse"
+	run ! cp "$BATS_TEST_TMPDIR/bad" "$MNT/worse/requests.jsonl"
+	eventually grep -q ': worse: ' "$log"
+	kill %1
+	same 1 "$(grep -c ': bad: ' "$log")"
+	cp -r "$B" "$BATS_TEST_TMPDIR/copy"
+	grep -q ': worse: ' "$BATS_TEST_TMPDIR/copy/log"
+}
+
 @test "models: names of models that can run batches" {
 	grep -q gemini-2.5-flash "$B/models"
 	run ! grep -qE 'imagen|gemma' "$B/models"
