@@ -84,11 +84,9 @@ static int call(struct engine *e, const struct http_request *request,
 	struct api_error *err)
 {
 	struct http_request r = *request;
-	double end = util_now() + how->total_s;
+	double end = util_now() + how->total_s, pause;
 
 	for (int n = 1;; n++) {
-		double pause;
-
 		if (begin_try(how, err) < 0)
 			return err->err;
 		r.deadline = fmin(how->try_s, fmax(end - util_now(), 1));
@@ -97,9 +95,10 @@ static int call(struct engine *e, const struct http_request *request,
 		http_reply_clear(reply);
 		if (err->err == -EPROTO)
 			return broken(err, -EPROTO);
+		if (n == how->tries || !worth_repeating(err))
+			return err->err;
 		pause = engine_backoff(n, err->retry);
-		if (n == how->tries || !worth_repeating(err) ||
-			util_now() + pause >= end)
+		if (util_now() + pause >= end)
 			return err->err;
 		if (engine_sleep(e, pause, c) < 0)
 			return err->err = -ECANCELED;

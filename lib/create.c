@@ -179,9 +179,10 @@ int submission_create(struct submission *s)
 		if (s->err.status != 429 || s->err.hopeless || s->t->background ||
 			tries >= CLOSE_TRIES || caller_left(s))
 			return err;
-		if (engine_sleep(s->c->engine, engine_backoff(tries + 2, s->err.retry),
-			    &s->t->cancel))
-			return -ECANCELED;
+		int slept = engine_pause(
+			s->c->engine, tries + 2, s->err.retry, &s->t->cancel);
+		if (slept)
+			return slept == -EAGAIN ? err : -ECANCELED;
 		if ((err = submission_intend(s)))
 			return err;
 	}

@@ -165,9 +165,16 @@ int engine_sleep(struct engine *e, double seconds, struct canceller *c);
  * what on_data gets has not. Not for keys of less than 8 characters. */
 void engine_mask_key(struct engine *e, char *text, size_t n);
 
-/* Seconds to wait before try number n (1, 2, …) of something that failed with
- * status: Retry-After or RetryInfo (hint >= 0) if given, capped at 60; else 1, 2, 4
- * … ≤ 60 with full jitter. */
+/* The one source of pauses after failures. Seconds to wait after the nth failure in a row
+ * (1, 2, …): 1, 2, 4 … 60, of which between half and all. hint, the server's Retry-After
+ * or RetryInfo (< 0: none), can only make that longer, by up to an hour and a tenth: a hint
+ * of 0 is no leave to ask without a pause. For tests BATCHFS_TEST_BACKOFF_SECONDS takes the
+ * place of the first second. */
 double engine_backoff(int n, double hint);
+
+/* Sleep so long: 0, -ECANCELED, or at once -EAGAIN if that is longer than somebody who
+ * waits for the outcome should (ENGINE_PATIENCE seconds); the failure then stands. */
+#define ENGINE_PATIENCE 61
+int engine_pause(struct engine *e, int n, double hint, struct canceller *c);
 
 #endif

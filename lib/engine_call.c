@@ -1,8 +1,12 @@
 #include "engine_internal.h"
+#include "testpoint.h"
 
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+
+#define OWN_MAX_S 60.0
+#define HINT_MAX_S 3600.0
 
 /* A blocking call under way, on its caller's stack. All under engine.call_lock. */
 struct call {
@@ -114,11 +118,25 @@ int engine_sleep(struct engine *e, double seconds, struct canceller *c)
 	return r == -ETIMEDOUT ? 0 : r;
 }
 
+static double random_part(double of)
+{
+	return of * (double)(util_random_u64() >> 11) / (double)(1ULL << 53);
+}
+
 double engine_backoff(int n, double hint)
 {
-	double most = n < 7 ? (double)(1 << (n > 0 ? n - 1 : 0)) : 60;
+	double first = test_seconds("BATCHFS_TEST_BACKOFF_SECONDS", 1);
+	double most = fmin(first * (1 << (n < 1 ? 0 : n < 7 ? n - 1 : 6)), OWN_MAX_S);
+	double own = most / 2 + random_part(most / 2);
+	double told = hint > 0 ? fmin(hint, HINT_MAX_S) : 0;
 
-	if (hint >= 0)
-		return fmin(hint, 60);
-	return most * (double)(util_random_u64() >> 11) / (double)(1ULL << 53);
+	/* Those whom one reply sent away shall not come back together. */
+	return fmax(own, told + random_part(told / 10));
+}
+
+int engine_pause(struct engine *e, int n, double hint, struct canceller *c)
+{
+	double pause = engine_backoff(n, hint);
+
+	return pause > ENGINE_PATIENCE ? -EAGAIN : engine_sleep(e, pause, c);
 }

@@ -451,14 +451,15 @@ static void try_again(struct gb_results *r, const struct stream *s,
 	int err;
 
 	r->tries = s->progress ? 1 : r->tries + 1;
-	if (r->tries > MAX_TRIES) {
+	double pause = engine_backoff((int)r->tries, v->hint);
+	/* Nobody who reads waits for an hour because the server says so. */
+	if (r->tries > MAX_TRIES || pause > ENGINE_PATIENCE) {
 		give_up(r, v->err, a);
 		return;
 	}
 	if (r->retrying || s->at_once)
 		return;
-	err = engine_timer(
-		r->engine, engine_backoff((int)r->tries, v->hint), on_timer, r);
+	err = engine_timer(r->engine, pause, on_timer, r);
 	if (err < 0) {
 		results_fail_all(r, -EINTR, a);
 		return;

@@ -52,14 +52,18 @@ static int fail(struct run *run, int err, const char *text)
 /* Something broke that passes: wait, then go on with next. */
 static int break_then(struct run *run, enum step next)
 {
-	double pause = engine_backoff(run->breaks + 1, run->err->retry);
 	bool unreached = next == STEP_START && run->err->err == -EHOSTUNREACH;
 
 	if (++run->breaks > (unreached ? UNREACHED_MAX : BREAKS_MAX))
 		return run->err->err ? run->err->err : fail(run, -EIO, NULL);
-	if (engine_sleep(run->e, pause, run->c) < 0)
+	switch (engine_pause(run->e, run->breaks, run->err->retry, run->c)) {
+	case 0:
+		return (int)next;
+	case -EAGAIN:
+		return run->err->err ? run->err->err : fail(run, -EIO, NULL);
+	default:
 		return fail(run, -ECANCELED, NULL);
-	return (int)next;
+	}
 }
 
 static int set_session(struct run *run, const char *url)
@@ -349,6 +353,7 @@ static int await_active(struct run *run)
 {
 	_cleanup_free_ char *name = strdup(run->file->name);
 	double end = util_now() + PROCESSING_S, pause = POLL_FIRST_S;
+	int failures = 0;
 
 	while (name && !run->file->active && !run->file->failed) {
 		struct api_file now;
@@ -363,7 +368,9 @@ static int await_active(struct run *run)
 		if (api_file_get(run->e, name, run->c, &now, run->err) == 0) {
 			api_file_clear(run->file);
 			*run->file = now;
-		} else if (!passes(run->err)) {
+			failures = 0;
+		} else if (!passes(run->err) ||
+			   engine_pause(run->e, ++failures, run->err->retry, run->c)) {
 			return run->err->err;
 		}
 	}

@@ -207,12 +207,28 @@ static void retry_after(struct request *rq, int code)
 		reply_header(rq, "Retry-After", seconds);
 }
 
+/* The same as a detail of the error. */
+static json_t *with_retry_delay(int code, json_t *details_take)
+{
+	_cleanup_free_ char *delay = knob_text_dup(K_retry_delay);
+
+	if (!*delay || (code != 429 && code != 503))
+		return details_take;
+	if (!details_take)
+		details_take = json_array();
+	json_array_append_new(details_take,
+		json_pack("{ss ss}", "@type", "type.googleapis.com/google.rpc.RetryInfo",
+			"retryDelay", delay));
+	return details_take;
+}
+
 void reply_error_details(struct request *rq, int code, const char *status,
 	const char *message, json_t *details_take)
 {
 	int shape = knob_choice(K_error_shape);
 	json_t *e = json_object(), *body;
 
+	details_take = with_retry_delay(code, details_take);
 	json_object_set_new(e, "code", json_integer(code));
 	json_object_set_new(e, "message", json_string_nocheck(message));
 	json_object_set_new(

@@ -151,7 +151,8 @@
 	X(pretty, BOOL, "on", "", "JSON is indented unless prettyPrint=false")         \
 	X(json_length, BOOL, "off", "", "JSON has Content-Length instead of chunks")   \
 	X(error_shape, ENUM, "object", "object|array|text|html", "error bodies")       \
-	X(retry_after, TEXT, "", "", "Retry-After of 429 and 503")                     \
+	X(retry_after, TEXT, "", "", "Retry-After of 429 and 503: seconds, or a date") \
+	X(retry_delay, TEXT, "", "", "RetryInfo of 429 and 503, such as 0s or 34.5s")  \
 	X(quota_text, ENUM, "quota", "quota|exhausted|prepaid|retryinfo",              \
 		"text of 429")                                                         \
 	X(bad_key, TEXT, "invalid", "",                                                \

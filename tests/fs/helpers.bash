@@ -18,6 +18,8 @@ EMULATOR=$BATCHFS_BUILD_DIR/tests/emulator/gemini-emulator
 export BATS_TEST_TIMEOUT=${BATCHFS_TEST_TIMEOUT:-240}
 # How long `eventually` looks, in seconds.
 PATIENCE=${BATCHFS_PATIENCE:-60}
+# Calls that failed are repeated sooner than for people.
+export BATCHFS_TEST_BACKOFF_SECONDS=${BATCHFS_TEST_BACKOFF_SECONDS:-0.25}
 
 # ---- the emulator -----------------------------------------------------------------
 

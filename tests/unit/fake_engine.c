@@ -113,7 +113,7 @@ int engine_timer(struct engine *e, double delay, void (*fn)(void *arg), void *ar
 
 double engine_backoff(int n, double hint)
 {
-	return hint >= 0 ? hint : n;
+	return hint > n ? hint : n;
 }
 
 int api_download_request(const char *file, bool other, char *path, size_t path_size,

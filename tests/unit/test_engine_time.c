@@ -1,6 +1,8 @@
 /* Deadlines, cancelling, stopping, timers, and many at once. */
 #include "engine_fixture.h"
 
+#include <math.h>
+
 /* ---- time, cancelling, stopping  ---- */
 
 static bool slow_handler(struct httpd *h, int fd, struct httpd_request *r)
@@ -179,18 +181,36 @@ static void test_timers(void **state)
 
 static void test_backoff(void **state)
 {
-	assert_true(engine_backoff(1, 5) == 5);
-	assert_true(engine_backoff(1, 0) == 0);
-	assert_true(engine_backoff(1, 1e9) == 60);
+	static const double hints[] = {-1, 0, 1e-9, 0.3, 5, 45, 3600, 1e9, INFINITY};
+
+	unsetenv("BATCHFS_TEST_BACKOFF_SECONDS");
 	for (int n = -1; n < 100; n++) {
-		double most = n < 2 ? 1 : n < 7 ? 1 << (n - 1) : 60;
+		double own = n < 2 ? 1 : n < 7 ? 1 << (n - 1) : 60;
 
-		for (int i = 0; i < 20; i++) {
-			double s = engine_backoff(n, -1);
+		for (size_t i = 0; i < 20 * ARRAY_SIZE(hints); i++) {
+			double hint = hints[i % ARRAY_SIZE(hints)];
+			double told = fmin(fmax(hint, 0), 3600);
+			double s = engine_backoff(n, hint);
 
-			assert_true(s >= 0 && s <= most);
+			assert_true(s >= own / 2 && s >= told);
+			assert_true(s <= fmax(own, told * 1.1));
 		}
 	}
+	assert_true(engine_backoff(3, 100) != engine_backoff(3, 100));
+}
+
+/* What is too long for somebody who waits is his caller's to put off. */
+static void test_pause(void **state)
+{
+	struct fixture f;
+
+	begin(&f, ok_handler);
+	assert_int_equal(engine_pause(f.engine, 1, 62, &f.cancel), -EAGAIN);
+	setenv("BATCHFS_TEST_BACKOFF_SECONDS", "0.01", 1);
+	assert_int_equal(engine_pause(f.engine, 1, 0, &f.cancel), 0);
+	canceller_set(f.engine, &f.cancel);
+	assert_int_equal(engine_pause(f.engine, 1, 0, &f.cancel), -ECANCELED);
+	end(&f);
 }
 
 /* ---- many at once, aborted from all sides  ---- */
@@ -272,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_timers),
 		cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_abort),
 	};
