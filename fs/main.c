@@ -23,6 +23,7 @@
 #include <sys/resource.h>
 #include <sys/vfs.h>
 
+#include "environment.h"
 #include "handle.h"
 #include "key.h"
 #include "lastclose.h"
@@ -547,6 +548,7 @@ int main(int argc, char **argv)
 	int err = 0;
 
 	log_open(o.debug);
+	environment_clean();
 	if (verdict == OPTIONS_GO)
 		err = start(&o);
 	options_free(&o);

@@ -122,7 +122,7 @@ not_in_proc() { # PID
 	nowhere
 }
 
-@test "children: fusermount3 gets neither key" {
+@test "children: fusermount3 gets neither key, nor what makes libraries write or load" {
 	as_root || skip "needs root, to put something in the place of fusermount3"
 	local real
 	real=$(command -v fusermount3)
@@ -135,6 +135,12 @@ not_in_proc() { # PID
 	chmod +x "$HOME/fusermount3"
 	mkdir "$HOME/jobs"
 	export GOOGLE_API_KEY=$KEY
+	local name names="SSLKEYLOGFILE QLOGDIR KRB5_TRACE OPENSSL_CONF OPENSSL_MODULES
+		OPENSSL_ENGINES GCONV_PATH LOCPATH NLSPATH MALLOC_TRACE MAGIC LD_PRELOAD
+		LD_LIBRARY_PATH LD_AUDIT LD_BIND_NOW LD_DEBUG_OUTPUT"
+	for name in $names; do
+		export "$name="
+	done
 	# auto_unmount makes libfuse start it, also for root.
 	run ! unshare_mounts timeout "$PATIENCE" sh -ec '
 		mount --bind "$1" "$2"
@@ -144,6 +150,9 @@ not_in_proc() { # PID
 	printf '%s\n' "$output" >"$HOME/output"
 	no_key "$HOME"
 	run ! grep -E '^(GOOGLE|GEMINI)_API_KEY=' "$HOME/environ"
+	for name in $names; do
+		run ! grep "^$name=" "$HOME/environ"
+	done
 }
 
 @test "other programs of the same user can read neither memory nor environment" {

@@ -93,6 +93,24 @@ accepted() {
 	accepted
 }
 
+@test "SSLKEYLOGFILE and their like: nothing is written, nothing is loaded" {
+	make_cert good DNS:localhost,IP:127.0.0.1
+	start_tls good
+	export SSL_CERT_FILE=$C/ca.pem SSLKEYLOGFILE=$HOME/keylog QLOGDIR=$HOME OPENSSL_CONF=$C/x.conf
+	export MAGIC=$C/magic
+	# One that takes no protocol and no cipher.
+	printf '%s\n' openssl_conf=c '[c]' ssl_conf=s '[s]' system_default=d '[d]' \
+		MaxProtocol=TLSv1 CipherString=NULL >"$C/x.conf"
+	mount_jobs "$URL"
+	unset SSLKEYLOGFILE OPENSSL_CONF
+	grep -q '^online yes' "$MNT/.batchfs/status"
+	grep -q 'SSLKEYLOGFILE is ignored' "$FS_LOG"
+	grep -q 'OPENSSL_CONF is ignored' "$FS_LOG"
+	submit_job a
+	succeeded a
+	[ ! -e "$HOME/keylog" ]
+}
+
 @test "… through CURL_CA_BUNDLE, and for an address" {
 	make_cert good DNS:localhost,IP:127.0.0.1
 	start_tls good
@@ -171,7 +189,12 @@ accepted() {
 	printf '%s\n' openssl_conf=c '[c]' ssl_conf=s '[s]' system_default=d '[d]' \
 		MinProtocol=TLSv1 CipherString=ALL:@SECLEVEL=0 >"$C/lax.conf"
 	export OPENSSL_CONF=$C/lax.conf SSL_CERT_FILE=$C/ca.pem
-	local version port
+	local version port lax=()
+	# batchfs takes no OPENSSL_CONF: the system's own file must be that lax.
+	if as_root; then
+		lax=(unshare_mounts sh -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' - "$C/lax.conf"
+			"$(realpath "$(openssl version -d | cut -d '"' -f 2)/openssl.cnf")")
+	fi
 	for version in 1_1 1_2; do
 		port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 		openssl s_server -accept "127.0.0.1:$port" -cert "$C/good.pem" -key "$C/good.key" \
@@ -182,13 +205,18 @@ accepted() {
 			</dev/null >"$C/client.log" 2>&1 || skip "this openssl cannot speak TLS $version"
 		grep -q 'Verify return code: 0' "$C/client.log"
 		MNT=$HOME/jobs$version
-		mount_jobs "https://localhost:$port"
+		mkdir "$MNT"
+		"${lax[@]}" timeout -s INT 20 "$BATCHFS" -f "https://localhost:$port" "$MNT" \
+			>"$C/fs.log" 2>&1 3>&- </dev/null &
+		FS_PIDS="${FS_PIDS:-} $!"
+		eventually grep -q 'cannot be asked' "$C/fs.log"
 		# s_server's page is no answer of the API: but it comes after the handshake.
 		if [ $version = 1_1 ]; then
-			grep -qE 'cannot be asked.*(protocol|version|TLS|SSL)' "$FS_LOG"
+			grep -qE 'cannot be asked.*(protocol|version|TLS|SSL)' "$C/fs.log"
 		else
-			grep -qE 'cannot be asked.*understood' "$FS_LOG"
+			grep -qE 'cannot be asked.*understood' "$C/fs.log"
 		fi
+		kill "$!"
 	done
 }
 
