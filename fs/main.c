@@ -189,6 +189,7 @@ static int open_client(struct mount *m, struct key *key, const char *mountpoint)
 		.poll_s = o->poll_s,
 		.ttl_s = o->ttl_s ? o->ttl_s : -1, /* 0 would mean the default */
 		.inline_max = o->inline_max,
+		.webhook = o->webhook,
 		.holder = mountpoint,
 		.log = on_log,
 		.changed = on_changed,

@@ -58,6 +58,7 @@ static const struct option_row rows[] = {
 	{"poll", NUMBER, AT(poll_s), 1, 86400},
 	{"ttl", NUMBER, AT(ttl_s), 0, 86400},
 	{"inline_max", SIZE, AT(inline_max), 0, INLINE_MAX},
+	{"webhook", TEXT, AT(webhook)},
 	{"uid", NUMBER, AT(uid), 0, INT_MAX},
 	{"gid", NUMBER, AT(gid), 0, INT_MAX},
 	{"umask", OCTAL, AT(umask), 0, 0777},
@@ -162,6 +163,7 @@ static const char help[] =
 	"[any]\n"
 	"  trash=DAYS                    how long removed jobs' copies stay [7]\n"
 	"  poll=SECONDS ttl=SECONDS      freshness [30, 5]\n"
+	"  webhook=URL                   called by the API when a job has ended\n"
 	"  inline_max=BYTES              requests up to this size go inline [0]\n"
 	"  uid=N gid=N umask=OCTAL       owner and modes [you, 077]\n"
 	"  offline                       use what is on disk, call nothing\n"
@@ -464,6 +466,13 @@ static enum options_verdict set_defaults(struct options *o)
 	return o->account ? OPTIONS_GO : bad("out of memory");
 }
 
+static enum options_verdict check_webhook(const struct options *o)
+{
+	if (o->webhook && strncmp(o->webhook, "https://", 8) != 0)
+		return bad("webhook=%s: must be an https URL", o->webhook);
+	return OPTIONS_GO;
+}
+
 /* The account becomes part of file names. */
 static enum options_verdict check_account(const struct options *o)
 {
@@ -520,6 +529,8 @@ enum options_verdict options_parse(int argc, char **argv, struct options *ret)
 		verdict = parse_words(argc, argv, ret);
 	if (verdict == OPTIONS_GO)
 		verdict = check_account(ret);
+	if (verdict == OPTIONS_GO)
+		verdict = check_webhook(ret);
 	ret->foreground |= ret->debug;
 	return verdict;
 }
@@ -530,6 +541,7 @@ void options_free(struct options *o)
 	free(o->mountpoint);
 	free(o->model);
 	free(o->account);
+	free(o->webhook);
 	free(o->api_key_file);
 	free(o->state_dir);
 	free(o->cache_dir);

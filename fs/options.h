@@ -27,6 +27,7 @@ struct options {
 	char *mountpoint; /* as given */
 	char *model;
 	char *account;
+	char *webhook;
 	char *api_key_file;
 	char *state_dir, *cache_dir; /* NULL: paths_default */
 	uint64_t cache_max;

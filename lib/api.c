@@ -317,37 +317,49 @@ int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
 
 /* ---- create  ---- */
 
-static char *create_path(const char *model)
+static char *create_path(const char *model, bool embedding)
 {
+	const char *verb = embedding ? "asyncBatchEmbedContent" : "batchGenerateContent";
 	const char *prefix = "models/";
 
 	if (util_id_valid(model, "tunedModels/") || util_id_valid(model, "models/"))
 		prefix = "";
 	else if (!util_id_valid(model, ""))
 		return NULL;
-	return util_format("/v1beta/%s%s:batchGenerateContent", prefix, model);
+	return util_format("/v1beta/%s%s:%s", prefix, model, verb);
 }
 
-/* `"displayName":"…",` or nothing; NULL: no text. */
-static char *display_member(const char *display)
+/* text as JSON; NULL: it is no text, or no memory. */
+static char *json_quoted(const char *text)
 {
-	_cleanup_free_ char *quoted = NULL;
-	json_t *s;
+	json_t *s = json_string(text);
+	char *quoted = s ? json_dumps(s, JSON_ENCODE_ANY) : NULL;
 
-	if (!display || !*display)
-		return strdup("");
-	s = json_string(display);
-	quoted = s ? json_dumps(s, JSON_ENCODE_ANY) : NULL;
 	json_decref(s);
-	return quoted ? util_format("\"displayName\":%s,", quoted) : NULL;
+	return quoted;
+}
+
+/* Members that come before inputConfig, each with its comma; NULL as json_quoted. */
+static char *create_members(const struct create_args *a)
+{
+	bool named = a->display && *a->display;
+	_cleanup_free_ char *name = json_quoted(named ? a->display : "");
+	_cleanup_free_ char *hook = json_quoted(a->webhook ? a->webhook : "");
+
+	if (!name || !hook)
+		return NULL;
+	return util_format("%s%s%s%s%s%s", named ? "\"displayName\":" : "",
+		named ? name : "", named ? "," : "",
+		a->webhook ? "\"webhookConfig\":{\"uris\":[" : "", a->webhook ? hook : "",
+		a->webhook ? "]}," : "");
 }
 
 static char *inline_body(
-	const char *display, const char *requests, size_t n, size_t *ret_len)
+	const char *members, const char *requests, size_t n, size_t *ret_len)
 {
 	static const char close[] = "]}}}}";
 	char *head = util_format(
-		"{\"batch\":{%s\"inputConfig\":{\"requests\":{\"requests\":[", display);
+		"{\"batch\":{%s\"inputConfig\":{\"requests\":{\"requests\":[", members);
 	size_t len = head ? strlen(head) : 0;
 	char *body = head ? realloc(head, len + n + sizeof close) : NULL;
 
@@ -361,10 +373,10 @@ static char *inline_body(
 	return body;
 }
 
-static char *file_body(const char *display, const char *file, size_t *ret_len)
+static char *file_body(const char *members, const char *file, size_t *ret_len)
 {
 	char *body = util_format(
-		"{\"batch\":{%s\"inputConfig\":{\"fileName\":\"%s\"}}}", display, file);
+		"{\"batch\":{%s\"inputConfig\":{\"fileName\":\"%s\"}}}", members, file);
 
 	*ret_len = body ? strlen(body) : 0;
 	return body;
@@ -402,25 +414,24 @@ static int send_create(struct engine *e, const char *path, const char *body, siz
 	return parsed < 0 ? broken(err, parsed) : 0;
 }
 
-int api_create(struct engine *e, const char *model, const char *display,
-	const char *input_file, const char *inline_requests, size_t inline_len,
-	struct canceller *c, struct api_batch *ret, struct api_error *err)
+int api_create(struct engine *e, const struct create_args *a, struct canceller *c,
+	struct api_batch *ret, struct api_error *err)
 {
-	_cleanup_free_ char *path = create_path(model), *name = display_member(display);
-	_cleanup_free_ char *body = NULL;
+	_cleanup_free_ char *path = create_path(a->model, a->embedding);
+	_cleanup_free_ char *members = create_members(a), *body = NULL;
 	size_t len = 0;
 
 	*err = (struct api_error){.retry = -1};
 	if (!path)
 		return invalid(err, "not the name of a model");
-	if (!name)
+	if (!members)
 		return invalid(err, "the display name is not UTF-8");
-	if (input_file && !util_id_valid(input_file, "files/"))
+	if (a->input_file && !util_id_valid(a->input_file, "files/"))
 		return invalid(err, "not the id of a file");
-	if (input_file)
-		body = file_body(name, input_file, &len);
+	if (a->input_file)
+		body = file_body(members, a->input_file, &len);
 	else
-		body = inline_body(name, inline_requests, inline_len, &len);
+		body = inline_body(members, a->inline_requests, a->inline_len, &len);
 	if (!body)
 		return err->err = -ENOMEM;
 	return send_create(e, path, body, len, c, ret, err);

@@ -102,14 +102,23 @@ int api_list(struct engine *e, const char *token, struct canceller *c,
 int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
 	struct api_batch *ret, int64_t *ret_lines, struct api_error *err);
 
-/* Create a job. model with or without "models/". Exactly one of input_file and
- * inline_requests (JSON array elements separated by commas, compose_inline).
- * Sent at most once. 0: ret is the new job. Otherwise err says what is proven:
- * err->sent HTTP_NOT_SENT or err->refused: no job was made; anything else: nobody
+/* What a job is made of. Strings are borrowed. */
+struct create_args {
+	const char *model;           /* with or without "models/" */
+	const char *display;         /* NULL or "": none */
+	const char *input_file;      /* "files/…", or */
+	const char *inline_requests; /* elements of an array, separated by commas
+					(compose_inline), inline_len bytes */
+	size_t inline_len;
+	bool embedding;      /* asyncBatchEmbedContent */
+	const char *webhook; /* URL that the API calls when the job ends; NULL: none */
+};
+
+/* Create a job. Sent at most once. 0: ret is the new job. Otherwise err says what is
+ * proven: err->sent HTTP_NOT_SENT or err->refused: no job was made; anything else: nobody
  * knows. The deadline is 15 minutes while the connection lives. */
-int api_create(struct engine *e, const char *model, const char *display,
-	const char *input_file, const char *inline_requests, size_t inline_len,
-	struct canceller *c, struct api_batch *ret, struct api_error *err);
+int api_create(struct engine *e, const struct create_args *a, struct canceller *c,
+	struct api_batch *ret, struct api_error *err);
 
 int api_cancel(
 	struct engine *e, const char *id, struct canceller *c, struct api_error *err);

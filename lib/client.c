@@ -46,6 +46,7 @@ static void copy_options(struct gb_client *c, const struct gb_options *o)
 	c->o.state_dir = copy(o->state_dir);
 	c->o.cache_dir = copy(o->cache_dir);
 	c->o.holder = copy(o->holder);
+	c->o.webhook = copy(o->webhook);
 	c->o.model = copy(o->model ? o->model : "gemini-2.5-flash");
 	if (!c->o.cache_max)
 		c->o.cache_max = (uint64_t)10 << 30;
@@ -58,7 +59,7 @@ static void copy_options(struct gb_client *c, const struct gb_options *o)
 static void free_options(struct gb_client *c)
 {
 	const char *strings[] = {c->o.source, c->o.key_source, c->o.state_dir,
-		c->o.cache_dir, c->o.holder, c->o.model};
+		c->o.cache_dir, c->o.holder, c->o.model, c->o.webhook};
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free((char *)strings[i]);

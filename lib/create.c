@@ -96,14 +96,18 @@ static bool proves_nothing_made(const struct api_error *e)
 
 static int create_once(struct submission *s)
 {
+	const struct create_args args = {.model = s->rec->model,
+		.display = s->rec->display,
+		.input_file = s->is_inline ? NULL : s->input_file,
+		.inline_requests = s->inline_text,
+		.inline_len = s->inline_len,
+		.webhook = s->c->o.webhook};
 	struct canceller none = CANCELLER_INIT;
 	struct api_batch b = {0};
 
 	api_error_clear(&s->err);
 	test_point("before-create");
-	int err = api_create(s->c->engine, s->rec->model, s->rec->display,
-		s->is_inline ? NULL : s->input_file, s->inline_text, s->inline_len, &none,
-		&b, &s->err);
+	int err = api_create(s->c->engine, &args, &none, &b, &s->err);
 	test_point("after-create");
 	client_called(s->c, &s->err);
 	if (!err) {

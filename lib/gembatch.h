@@ -76,6 +76,7 @@ struct gb_options {
 	bool readonly;           /* submit, remove and fetch nothing by itself */
 	int trash_days;          /* how long removed jobs' local copies stay; 0: not */
 	int poll_s, ttl_s;       /* seconds; 0: 30 and 5; ttl_s -1: always stale */
+	const char *webhook;     /* URL that the API calls at the end of each new job */
 	uint64_t inline_max;     /* requests up to this size go inline; 0: never */
 	const char *holder;      /* what the lock says beside host and pid: mountpoint */
 

@@ -75,6 +75,7 @@ start() {
 		refuses "option ${word%=*} cannot be taken" -- -o "$word" "$M"
 	done
 	refuses max_read -- -o max_read=100 "$M"
+	refuses "must be an https URL" -- -o webhook=http://127.0.0.1/ "$M"
 	start -o max_read=65536,max_threads=4,max_idle_threads=2,clone_fd "$M"
 	mountpoint -q "$M"
 	grep -q " $M .*max_read=65536" /proc/mounts
@@ -454,6 +455,15 @@ start() {
 	draft b
 	same gemini-2.5-flash-lite "$(cat "$M/b/model")"
 	same gemini-2.5-pro "$(cat "$M/a/model")"
+}
+
+@test "webhook= goes out with each new job" {
+	emu POST "/emu/fault?match=create&kind=status&status=400" >/dev/null
+	mount_jobs -o webhook=https://example.org/hook
+	run ! submit_job a
+	no_more_faults
+	echo submit >"$MNT/a/ctl"
+	succeeded a
 }
 
 @test "uid, gid and umask" {

@@ -87,9 +87,9 @@ static void test_create_bodies(void **state)
 	struct api_error err;
 
 	BEGIN(f, {200, NULL, JOB});
-	assert_int_equal(api_create(f.engine, "models/m-1", "a \"b\"\n\xc3\xa4",
-				 "files/f", NULL, 0, NULL, &b, &err),
-		0);
+	struct create_args by_file = {.model = "models/m-1",
+		.display = "a \"b\"\n\xc3\xa4", .input_file = "files/f"};
+	assert_int_equal(api_create(f.engine, &by_file, NULL, &b, &err), 0);
 	assert_string_equal(f.body,
 		"{\"batch\":{\"displayName\":\"a \\\"b\\\"\\n\xc3\xa4\","
 		"\"inputConfig\":{\"fileName\":\"files/f\"}}}");
@@ -99,16 +99,25 @@ static void test_create_bodies(void **state)
 		httpd_count(&f.server,
 			"POST /v1beta/models/m-1:batchGenerateContent HTTP/1.1"),
 		1);
-	assert_int_equal(api_create(f.engine, "tunedModels/t", "", NULL, "{\"x\":1},{}",
-				 10, NULL, &b, &err),
-		0);
+	struct create_args inlined = {.model = "tunedModels/t", .display = "",
+		.inline_requests = "{\"x\":1},{}", .inline_len = 10};
+	assert_int_equal(api_create(f.engine, &inlined, NULL, &b, &err), 0);
 	assert_string_equal(f.body,
 		"{\"batch\":{\"inputConfig\":{\"requests\":{\"requests\""
 		":[{\"x\":1},{}]}}}}");
 	api_batch_clear(&b);
 	assert_int_equal(
 		httpd_count(&f.server, "POST /v1beta/tunedModels/t:batchGenerate"), 1);
-	assert_int_equal(httpd_count(&f.server, "Content-Type: application/json"), 2);
+	struct create_args embeds = {.model = "e", .input_file = "files/f",
+		.embedding = true, .webhook = "https://h/\"x\""};
+	assert_int_equal(api_create(f.engine, &embeds, NULL, &b, &err), 0);
+	assert_string_equal(f.body,
+		"{\"batch\":{\"webhookConfig\":{\"uris\":[\"https://h/\\\"x\\\"\"]},"
+		"\"inputConfig\":{\"fileName\":\"files/f\"}}}");
+	api_batch_clear(&b);
+	assert_int_equal(
+		httpd_count(&f.server, "POST /v1beta/models/e:asyncBatchEmbedContent"), 1);
+	assert_int_equal(httpd_count(&f.server, "Content-Type: application/json"), 3);
 	end(&f);
 }
 
@@ -128,9 +137,9 @@ static void test_create_invalid(void **state)
 
 	BEGIN(f, {200, NULL, JOB});
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_int_equal(api_create(f.engine, bad[i][0], bad[i][1], bad[i][2],
-					 NULL, 0, NULL, &b, &err),
-			-EINVAL);
+		struct create_args args = {.model = bad[i][0], .display = bad[i][1],
+			.input_file = bad[i][2]};
+		assert_int_equal(api_create(f.engine, &args, NULL, &b, &err), -EINVAL);
 		assert_int_equal(err.sent, HTTP_NOT_SENT);
 		api_error_clear(&err);
 	}
@@ -147,7 +156,7 @@ static void check_create(const struct reply *reply, int result, bool proves)
 	int r;
 
 	begin(&f, reply, 1);
-	r = api_create(f.engine, "m", "d", "files/f", NULL, 0, NULL, &b, &err);
+	r = api_create(f.engine, &(struct create_args){"m", "d", "files/f"}, NULL, &b, &err);
 	if (r != result || httpd_requests(&f.server) != 1 ||
 		(err.sent == HTTP_NOT_SENT || err.refused) != proves)
 		fail_msg("status %d: %d, %d requests, sent %d, refused %d",
@@ -467,8 +476,9 @@ static void emulate(const char *const *args, bool file_output)
 	assert_int_equal(api_models(e, NULL, &names, &err), 0);
 	assert_non_null(strstr(names, "gemini-2.5-flash\n"));
 	free(names);
-	if (api_create(e, "gemini-2.5-flash", "emulated", NULL, request,
-		    strlen(request), NULL, &b, &err) < 0)
+	struct create_args args_in = {.model = "gemini-2.5-flash", .display = "emulated",
+		.inline_requests = request, .inline_len = strlen(request)};
+	if (api_create(e, &args_in, NULL, &b, &err) < 0)
 		fail_msg("%s", err.text);
 	snprintf(id, sizeof id, "%s", b.id);
 	api_batch_clear(&b);
