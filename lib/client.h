@@ -130,7 +130,7 @@ struct gb_job {
 	int64_t requests, succeeded, failed, pending; /* -1: not known */
 	int64_t results_size;    /* -1 */
 	int64_t known_off;       /* in CACHE/known, -1: not there */
-	time_t learnt;           /* Unix time of the newest reply */
+	double learnt;           /* util_now at the newest reply; 0: none in this run */
 	uint64_t seq;            /* of the call that told it */
 	uint64_t listed_seq;     /* of the newest list that had it */
 	double next_look;        /* poller: while somebody waits */
@@ -196,8 +196,8 @@ struct gb_client {
 	struct gb_waitq list_q;
 	bool want_list, want_whole, listed;
 	bool caught_up;          /* since the start; part of a list may be missing */
-	time_t listed_at, whole_at; /* Unix time; 0: never */
-	double list_after;       /* monotonic: no list before, after failures */
+	double listed_at, whole_at; /* util_now; 0: never */
+	double list_after;       /* util_now: no list before, after failures */
 	unsigned list_failures;
 	time_t offline_since;    /* 0: online */
 	int last_error;          /* of the newest call of the poller */

@@ -253,10 +253,11 @@ static int sleep_ms(struct engine *e)
 	double left = 3600;
 
 	pthread_mutex_lock(&e->lock);
+	/* The clock of poll stands still while the machine sleeps. */
 	if (e->timers)
-		left = e->timers->at - util_now();
+		left = fmin(e->timers->at - util_now(), UTIL_LONGEST_SLEEP);
 	pthread_mutex_unlock(&e->lock);
-	return left <= 0 ? 0 : (int)ceil(fmin(left, 3600) * 1000);
+	return left <= 0 ? 0 : (int)ceil(left * 1000);
 }
 
 static void end_everything(struct engine *e)
@@ -417,14 +418,9 @@ static char *ca_file_from_env(void)
 
 static void init_locks(struct engine *e)
 {
-	pthread_condattr_t attr;
-
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->call_lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&e->call_cond, &attr);
-	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&e->call_cond, NULL);
 }
 
 static double time_max_from_env(void)

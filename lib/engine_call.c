@@ -94,24 +94,14 @@ int engine_call(struct engine *e, const struct http_request *r, struct canceller
 	return reply->err;
 }
 
-static struct timespec monotonic_in(double seconds)
-{
-	double at = util_now() + fmax(seconds, 0);
-
-	return (struct timespec){
-		.tv_sec = (time_t)at,
-		.tv_nsec = (long)((at - floor(at)) * 1e9),
-	};
-}
-
 int engine_sleep(struct engine *e, double seconds, struct canceller *c)
 {
-	struct timespec until = monotonic_in(seconds);
+	double until = util_now() + seconds;
 	int r = 0;
 
 	pthread_mutex_lock(&e->call_lock);
 	while (r == 0 && !e->calls_end && !is_set(c))
-		r = -pthread_cond_timedwait(&e->call_cond, &e->call_lock, &until);
+		r = util_cond_wait_until(&e->call_cond, &e->call_lock, until);
 	if (e->calls_end || is_set(c))
 		r = -ECANCELED;
 	pthread_mutex_unlock(&e->call_lock);

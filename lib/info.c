@@ -150,7 +150,7 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.succeeded = job->succeeded,
 		.failed = job->failed,
 		.pending = job->pending,
-		.learnt = job->learnt,
+		.learnt = job->learnt ? time(NULL) - (time_t)(util_now() - job->learnt) : 0,
 		.expires = expiry(job),
 	};
 	answers_info(job, ret);

@@ -219,7 +219,7 @@ struct gb_job *learn_batch(
 			if (first)
 				what |= GB_CHANGED_META | GB_CHANGED_FILES;
 			job->seq = seq;
-			job->learnt = time(NULL);
+			job->learnt = util_now();
 		}
 	}
 	client_unlock(c);

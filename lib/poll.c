@@ -28,7 +28,7 @@ struct plan {
 	enum action action;
 	bool whole;
 	struct gb_job *job;
-	double until; /* monotonic; 0: for good */
+	double until; /* util_now; 0: for good */
 };
 
 /* ---- what is asked for --------------------------------------------------------- */
@@ -49,7 +49,7 @@ void poll_watch(struct gb_job *job)
 
 static bool fresh(const struct gb_job *job)
 {
-	return job->learnt && time(NULL) - job->learnt < job->c->o.ttl_s;
+	return job->learnt && util_now() - job->learnt < job->c->o.ttl_s;
 }
 
 static bool nothing_to_ask(const struct gb_job *job)
@@ -121,7 +121,7 @@ int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w)
 	int err = 0;
 
 	client_lock(c);
-	time_t age = c->listed ? time(NULL) - c->listed_at : -1;
+	double age = util_now() - c->listed_at;
 	bool stale = !c->listed || (how == GB_LIST_FRESH && age >= c->o.ttl_s);
 	if (how == GB_LIST_NEWS && c->caught_up)
 		stale = false;
@@ -132,7 +132,7 @@ int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w)
 		err = w ? -EHOSTUNREACH : 0;
 	else if (stale) {
 		c->want_list = true;
-		c->want_whole |= !c->whole_at || time(NULL) - c->whole_at >= WHOLE_LOOK;
+		c->want_whole |= !c->whole_at || util_now() - c->whole_at >= WHOLE_LOOK;
 		if (w)
 			err = waitq_add(&c->list_q, w, how,
 				(uint64_t)((util_now() + limit) * 1000));
@@ -223,8 +223,9 @@ static struct plan plan_next(struct gb_client *c)
 		own |= job_own_unfinished(job);
 		consider(&p, job, now, &due);
 	}
-	double own_at = now + difftime(c->listed_at, time(NULL)) +
-			test_seconds("BATCHFS_TEST_OWN_SECONDS", OWN_LOOK);
+	double own_at = c->listed ? c->listed_at +
+				test_seconds("BATCHFS_TEST_OWN_SECONDS", OWN_LOOK)
+				  : now;
 	bool asked = c->want_list && (!held || waitq_count(&c->list_q));
 	bool routine = !held && (c->offline_since || (own && own_at <= now));
 	if (c->o.offline)
@@ -411,7 +412,7 @@ static void do_list(struct gb_client *c, bool whole)
 		look_worked(c);
 		client_lock(c);
 		c->listed = c->caught_up = true;
-		c->listed_at = time(NULL);
+		c->listed_at = util_now();
 		/* Who asked meanwhile has his answer with the others. */
 		c->want_list = false;
 		if (whole)
@@ -435,11 +436,8 @@ static void do_get(struct gb_job *job)
 /* Lock held. */
 static void sleep_until(struct gb_client *c, double until)
 {
-	struct timespec ts = {.tv_sec = (time_t)until,
-		.tv_nsec = (long)((until - (double)(time_t)until) * 1e9)};
-
 	if (until > 0)
-		pthread_cond_clockwait(&c->poke, &c->lock, CLOCK_MONOTONIC, &ts);
+		util_cond_wait_until(&c->poke, &c->lock, until);
 	else
 		pthread_cond_wait(&c->poke, &c->lock);
 }

@@ -13,8 +13,27 @@ double util_now(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_BOOTTIME, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+/* Conditions know CLOCK_MONOTONIC only, which stands still while the machine sleeps: so
+ * the wait is cut into pieces, and what came due meanwhile is seen soon after. */
+int util_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, double until)
+{
+	double left = until - util_now();
+	struct timespec ts;
+
+	if (left <= 0)
+		return -ETIMEDOUT;
+	if (left > UTIL_LONGEST_SLEEP)
+		left = UTIL_LONGEST_SLEEP;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	left += (double)ts.tv_nsec * 1e-9;
+	ts.tv_sec += (time_t)left;
+	ts.tv_nsec = (long)((left - (double)(time_t)left) * 1e9);
+	pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &ts);
+	return 0;
 }
 
 char *util_format(const char *fmt, ...)

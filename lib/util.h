@@ -2,6 +2,7 @@
 #ifndef GB_UTIL_H
 #define GB_UTIL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,8 +53,15 @@ static inline int steal_fd(int *fd)
 	return stolen;
 }
 
-/* Seconds on the monotonic clock. */
+/* The clock of all durations: seconds on CLOCK_BOOTTIME, which nobody sets and which goes
+ * on while the machine sleeps. */
 double util_now(void);
+
+/* Wait for cond until that time: 0 whenever it may have been signalled (look again, and
+ * wait again), -ETIMEDOUT when the time is over already. After the machine has slept the
+ * end is noticed at most UTIL_LONGEST_SLEEP seconds late. */
+#define UTIL_LONGEST_SLEEP 30
+int util_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, double until);
 
 /* asprintf that returns NULL when memory is out; the caller frees. */
 char *util_format(const char *fmt, ...) _printf_(1, 2);

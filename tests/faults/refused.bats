@@ -79,9 +79,9 @@ inline() { unmount_jobs && mount_jobs -o inline_max=100000; }
 
 no_job() { # ERRNO FAULT
 	fault "match=create&$2"
-	same "$1" "$(cp_errno)"
-	state_is a SUBMIT_FAILED
-	same 0 "$(jobs_at_api)"
+	same "$1" "$(cp_errno)" || return
+	state_is a SUBMIT_FAILED || return
+	same 0 "$(jobs_at_api)" || return
 	echo submit >"$MNT/a/ctl"
 	one_job
 	alone

@@ -258,3 +258,21 @@ pending_request_count 0" "$(cat "$MNT/${k%=*}-${k#*=}/stats")"
 	same JOB_STATE_PARTIALLY_SUCCEEDED "$output"
 	same 3 "$(grep -c . "$MNT/a/results.jsonl")"
 }
+
+@test "a wall clock that steps back by hours stops no look" {
+	export BATCHFS_TEST_OWN_SECONDS=1
+	step_clock 0
+	mount_jobs
+	knob pending=1000
+	submit_job own
+	state_is own JOB_STATE_PENDING
+	step_clock -36000
+	make_foreign_job other >/dev/null
+	sleep 1.1 # ttl
+	same EEXIST "$(errno_of 'os.mkdir(a[0])' "$MNT/other")"
+	local id
+	id=$(cat "$MNT/own/id")
+	emu POST "/emu/job/${id#batches/}" -d '{"state": "SUCCEEDED"}' >/dev/null
+	eventually state_is own JOB_STATE_SUCCEEDED
+	eventually results_home own
+}

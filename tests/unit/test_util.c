@@ -306,6 +306,25 @@ static void test_id_valid(void **state)
 	assert_false(util_id_valid(NULL, "batches/"));
 }
 
+/* Nobody can set it, and it goes on while the machine sleeps. */
+static void test_now(void **state)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+	struct timespec ts;
+	double before, end = util_now() + 0.02;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	before = (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+	assert_true(util_now() >= before);
+	pthread_mutex_lock(&lock);
+	assert_int_equal(util_cond_wait_until(&cond, &lock, before), -ETIMEDOUT);
+	while (util_cond_wait_until(&cond, &lock, end) == 0)
+		;
+	assert_true(util_now() >= end);
+	pthread_mutex_unlock(&lock);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_utf8_valid),
 		cmocka_unit_test(test_utf8_cut),
 		cmocka_unit_test(test_id_valid),
+		cmocka_unit_test(test_now),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
