@@ -83,7 +83,9 @@ struct http_reply {
 	bool complete; /* the body came to its proper end, as far as its framing tells */
 	double retry_after;     /* seconds, -1: no such header */
 	int64_t content_length; /* -1: none, or the body is `encoded` */
-	int64_t range_start, range_total; /* of Content-Range; -1: none or `*` */
+	/* Of Content-Range; -1: none or `*`. range_end: of the last byte, as told. */
+	int64_t range_start, range_end, range_total;
+	bool page;              /* Content-Type says HTML */
 	bool encoded;           /* Content-Encoding other than identity */
 	char etag[128];
 	char upload_url[1024], upload_status[16]; /* X-Goog-Upload-*; "" when absent */
