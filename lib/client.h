@@ -18,7 +18,7 @@
  *   create.c   intended → created: where money is spent
  *   submit_verbs.c  who may start that: verbs, the queue, recovery
  *   settle.c   creates whose answer never came
- *   remove.c   rmdir
+ *   remove.c   rmdir; cancel.c: the verb
  *   output.c   results: where they lie, opening them
  *   home.c     making them safe, bringing home, cache
  *   home_look.c  which of them a start finds, and those whose map is damaged
@@ -187,6 +187,7 @@ struct gb_client {
 	uint64_t task_serial;
 	uint32_t unsent;         /* submissions whose answer is missing */
 	bool retry_timer;        /* queued work will be tried again */
+	unsigned removals;       /* that go on in the background just now */
 
 	/* poll.c */
 	pthread_t poller;
@@ -416,6 +417,10 @@ struct task {
 	bool queued;             /* sends what is QUEUED */
 	bool again;              /* resubmit: sends what is being settled */
 	bool gathers;            /* reads all that is sent, not `file` alone */
+	/* Who owns its job: the waiters are answered 0 when it has taken so many seconds, also
+	 * in the queue; before that `late` is called, and what it waits for is cancelled. */
+	double late_after;
+	void (*late)(struct gb_job *job);
 };
 
 /* Start run on lane for job. owns: only one such task per job, else -EBUSY. give_up:
@@ -428,6 +433,8 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 void task_answer(struct task *t, int err);
 /* From run(): cancel what t waits for after so many seconds, if it still runs. */
 void task_deadline(struct task *t, double seconds);
+/* From run(): whether that has happened; if not it will not any more. */
+bool task_is_late(struct task *t);
 /* client.lock held: the job is free for the next; run() is at its end. */
 void task_disown(struct task *t);
 
