@@ -119,14 +119,37 @@ static void leg_start(struct transfer *t)
 		transfer_give_up(t, r);
 		return;
 	}
+	t->leg_at = util_now();
 	atomic_fetch_add(&t->e->calls, 1);
+}
+
+/* The connection broke before a byte of the request was sent, and soon: on a bad line the
+ * next one may hold. A name that is not found, a certificate that is not good, an answer
+ * of a proxy would be the same again. */
+static bool worth_another_connection(const struct transfer *t, CURLcode code)
+{
+	long proxy = 0;
+
+	curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
+	return t->reply.err == -EHOSTUNREACH && t->requested == 0 && !t->fail &&
+	       !t->reply.untrusted && proxy < 300 &&
+	       code != CURLE_COULDNT_RESOLVE_HOST && code != CURLE_COULDNT_RESOLVE_PROXY &&
+	       t->unsent < ENGINE_CONNECTIONS_MORE &&
+	       util_now() - t->leg_at < ENGINE_BROKE_SOON_S;
 }
 
 static void leg_done(struct transfer *t, CURLcode code)
 {
 	reply_hand_over(t);
 	reply_finish(t, code);
+	bool again = worth_another_connection(t, code);
 	leg_end(t);
+	if (again) {
+		t->unsent++;
+		reply_forget_head(t);
+		leg_start(t);
+		return;
+	}
 	if (t->next_url && t->reply.err == 0) {
 		free(t->url);
 		t->url = STEAL_PTR(t->next_url);

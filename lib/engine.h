@@ -21,6 +21,9 @@
  * request with once set gets a fresh connection, over HTTP/1.1, so that it leaves
  * this machine at most once.
  *
+ * A connection that breaks soon, before a byte of the request was sent, is tried again at
+ * once, up to three times: whatever the request, nothing has happened yet.
+ *
  * For tests BATCHFS_TEST_DEADLINE_SECONDS, read once, shortens every deadline and stall
  * that is longer; without it nothing changes.
  *

@@ -18,6 +18,8 @@
 #include "util.h"
 
 #define ENGINE_HOPS_MAX 3
+#define ENGINE_CONNECTIONS_MORE 3 /* tried at once after one that broke */
+#define ENGINE_BROKE_SOON_S 3.0
 #define ENGINE_ERROR_BODY_MAX (64 << 10) /* of a reply that is no 2xx */
 #define ENGINE_BODY_MAX ((size_t)16 << 20)
 #define ENGINE_HEAD_MAX (256 << 10)
@@ -85,6 +87,8 @@ struct transfer {
 	void *done_arg;
 	bool aborted; /* engine.lock */
 	double deadline_at; /* 0: none */
+	double leg_at;      /* when the leg was started */
+	int unsent;         /* connections that broke before anything was sent */
 
 	/* The leg under way (a request, or a redirect of it). */
 	CURL *easy;
