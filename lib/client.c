@@ -257,6 +257,7 @@ static void start_behind(void *arg)
 		slot = job->slot + 1;
 		home_consider(job);
 		remove_ended(job);
+		job_changed(job, 0); /* an end that nobody has been told of */
 	}
 	attach_tidy(c);
 }

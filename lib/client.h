@@ -87,6 +87,7 @@ struct local {
 	struct canceller *settler; /* client.lock; of a submission that looks for it */
 	unsigned looks;          /* client.lock; for the lost create since the start */
 	bool forgotten;          /* client.lock; removed to the last file */
+	bool end_told;           /* client.lock; gb_options.ended has been called */
 	enum removing removing;  /* client.lock */
 	double uploaded_since;   /* for transfers; 0: none runs */
 	int64_t upload_size;

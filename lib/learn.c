@@ -160,8 +160,10 @@ static void log_end(struct gb_job *job)
 	client_lock(c);
 	bool now = job->api_ended && job->local && job->local->rec.own &&
 		   !job->local->rec.end_logged;
-	if (now)
+	if (now) {
 		job->local->rec.end_logged = true;
+		job->local->rec.end_due = c->o.ended != NULL;
+	}
 	bool cancelled = job->state == API_STATE_CANCELLED;
 	client_unlock(c);
 	if (!now)

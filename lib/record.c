@@ -29,6 +29,7 @@ static const struct field {
 	FIELD(INT, tries),         FIELD(STR, id),           FIELD(I64, sent_at),
 	FIELD(BOOL, cancel_asked), FIELD(I64, results_size), FIELD(BOOL, home),
 	FIELD(BOOL, end_logged),   FIELD(BOOL, counted),    FIELD(INT, removal),
+	FIELD(BOOL, end_due),
 	FIELD(I64, removal_at),    FIELD(INT, err),          FIELD(STR, error),
 };
 

@@ -70,6 +70,7 @@ struct record {
 	bool home;       /* results.jsonl is complete beside this file */
 	bool end_logged; /* the end stands in the history */
 	bool counted;    /* and so do the tokens */
+	bool end_due;    /* the caller wants to hear of the end, and has not taken it */
 
 	int removal;     /* enum removal */
 	int64_t removal_at;
