@@ -252,7 +252,7 @@ static void start_behind(void *arg)
 	struct gb_client *c = arg;
 	struct gb_job *job;
 
-	submit_queued(c);
+	queue_go(c);
 	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
 		slot = job->slot + 1;
 		home_consider(job);
@@ -383,6 +383,7 @@ void gb_close(struct gb_client *c)
 	work_free(c->work);
 	store_close(c->store);
 	free(c->models);
+	queue_free(&c->queue);
 	free_options(c);
 	pthread_cond_destroy(&c->poke);
 	pthread_mutex_destroy(&c->lock);

@@ -16,7 +16,8 @@
  *   submit_check.c  its first step
  *   submit_name.c  its name, where no list could confirm it
  *   create.c   intended → created: where money is spent
- *   submit_verbs.c  who may start that: verbs, the queue, recovery
+ *   submit_verbs.c  who may start that: verbs, recovery
+ *   queue.c    background work whose turn at the API has not come
  *   settle.c   creates whose answer never came
  *   remove.c   rmdir; cancel.c: the verb
  *   output.c   results: where they lie, opening them
@@ -42,6 +43,7 @@
 
 #include "api.h"
 #include "numbered.h"
+#include "queue.h"
 #include "record.h"
 #include "results.h"
 #include "store.h"
@@ -187,7 +189,7 @@ struct gb_client {
 	struct task *tasks;      /* all that are queued or run */
 	uint64_t task_serial;
 	uint32_t unsent;         /* submissions whose answer is missing */
-	bool retry_timer;        /* queued work will be tried again */
+	struct queue queue;      /* queue.c: background work whose turn has not come */
 	unsigned removals;       /* that go on in the background just now */
 
 	/* poll.c */
@@ -443,10 +445,6 @@ void task_disown(struct task *t);
 
 /* After a start: go on with what the journal says. */
 void submit_recover(struct gb_job *job);
-/* Try queued work now, if it is meant for this origin and key. Unlocked. */
-void submit_queued(struct gb_client *c);
-/* The same behind: an own job has ended, so there may be room for another. */
-void submit_queued_later(struct gb_client *c);
 /* client.lock held: whether what the API says with this key is about this job. */
 bool submit_same_key(const struct gb_job *job);
 /* The API's job of a submission of ours: journal it. Unlocked. */

@@ -61,6 +61,8 @@ int submission_intend(struct submission *s)
 {
 	int err = submission_durable(s);
 
+	if (!err)
+		err = submission_turn(s);
 	if (err)
 		return err;
 	s->t->intended = true;

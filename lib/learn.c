@@ -170,7 +170,7 @@ static void log_end(struct gb_job *job)
 		return;
 	history_add(job, cancelled ? "cancelled" : "ended");
 	local_save(job);
-	submit_queued_later(c);
+	queue_go_later(c, true);
 }
 
 static void name_given(struct gb_job *job)

@@ -280,7 +280,7 @@ void client_called(struct gb_client *c, const struct api_error *err)
 		client_log(c, LOG_WARNING, down ? "the API cannot be reached: %s" : "the API answers again%s",
 			down && err->text ? err->text : "");
 	if (was && !down)
-		submit_queued(c);
+		queue_go(c);
 }
 
 /* Answer who wanted fresh metadata. Without a network what is known must do. */

@@ -497,7 +497,7 @@ static int remove_queued(struct gb_job *job)
 
 	if (err) {
 		show(job);
-		submit_queued_later(job->c);
+		queue_go_later(job->c, true);
 		return err;
 	}
 	hide(job);
