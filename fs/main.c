@@ -27,6 +27,7 @@
 #include "handle.h"
 #include "key.h"
 #include "lastclose.h"
+#include "limits.h"
 #include "log.h"
 #include "mount.h"
 #include "notify.h"
@@ -533,6 +534,7 @@ static int start(struct options *o)
 	int verdict_fd = -1;
 	int err = check_source(o);
 
+	limits_raise();
 	if (!err)
 		err = find_key(o, &key);
 	if (!err)

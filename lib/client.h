@@ -71,7 +71,6 @@ enum removing {
 /* A job with a directory of its own in the state directory. */
 struct local {
 	char lid[LID_SIZE];
-	int dir, files_dir;      /* descriptors, -1 while not open; under disk */
 	pthread_mutex_t disk;
 	struct record rec;       /* client.lock */
 	/* Its files, client.lock: all by number; those at the top; by place and name,
@@ -88,7 +87,7 @@ struct local {
 	bool creating;           /* client.lock; the create's answer may still come */
 	struct canceller *settler; /* client.lock; of a submission that looks for it */
 	unsigned looks;          /* client.lock; for the lost create since the start */
-	bool forgotten;          /* client.lock; removed to the last file */
+	atomic_bool forgotten;   /* removed to the last file; set under client.lock */
 	bool end_told;           /* client.lock; gb_options.ended has been called */
 	enum removing removing;  /* client.lock */
 	double uploaded_since;   /* for transfers; 0: none runs */
@@ -345,9 +344,10 @@ void job_set_phase(struct gb_job *job, enum phase p);
 int local_make(struct gb_job *job);
 int local_attach(struct gb_job *job, const char *lid, struct record *rec_take);
 void local_free(struct local *l);
-/* Descriptors; local.disk held. */
-int local_dir(struct gb_job *job);
-int local_files_dir(struct gb_job *job);
+/* Its directory, and files/ in it: descriptors of the caller's, to be closed soon, or
+ * negative errno. Nothing stays open for a job that rests: there may be 100,000. */
+int local_dir_open(struct gb_job *job);
+int local_files_dir_open(struct gb_job *job);
 /* Write the record as it is now. Unlocked; takes disk, then lock for the copy. */
 int local_save(struct gb_job *job);
 /* The same with local.disk held already. */

@@ -361,7 +361,7 @@ void learn_local_json(struct gb_job *job)
 	_cleanup_free_ char *text = NULL;
 	struct api_batch b;
 	size_t n;
-	int dir = local_dir(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 
 	if (dir < 0 || util_read_file(dir, "job.json", 16 << 20, &text, &n) ||
 		api_batch_parse(text, n, &b))

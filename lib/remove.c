@@ -14,6 +14,7 @@
  */
 #include "attach.h"
 #include "client.h"
+#include "files.h"
 #include "known.h"
 #include "registry.h"
 
@@ -126,7 +127,9 @@ static int forget(struct gb_job *job)
 		known_add_gone(c->store, job->id);
 	pthread_mutex_lock(&job->local->disk);
 	test_point("local-remove");
-	int err = store_job_remove(c->store, job->local->lid, c->o.trash_days);
+	int err = files_hold(job);
+	if (!err)
+		err = store_job_remove(c->store, job->local->lid, c->o.trash_days);
 	test_point("local-removed");
 	pthread_mutex_unlock(&job->local->disk);
 	remove_expired(c);

@@ -268,6 +268,22 @@ int util_mkdir_open(int dirfd, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+int util_dir_open(int dirfd, const char *name, bool make)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT && make)
+		return util_mkdir_open(dirfd, name);
+	return fd < 0 ? -errno : fd;
+}
+
+int util_dup(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : copy;
+}
+
 int util_mkpath_open(const char *path)
 {
 	_cleanup_free_ char *copy = strdup(path);
