@@ -79,7 +79,7 @@ static void transfer_end(struct transfer *t)
 {
 	log_end(t);
 	if (t->reply.err == 0)
-		atomic_store(&t->e->answered, (long long)time(NULL));
+		atomic_store(&t->e->answered, (long long)time(NULL)); /* to be shown */
 	if (t->done)
 		t->done(t->done_arg, &t->reply);
 	transfer_free(t);
@@ -390,19 +390,21 @@ const char *engine_origin(struct engine *e)
 	return e->base.origin;
 }
 
-static long long boottime(void)
+bool engine_server_clock(struct engine *e, time_t *ret)
 {
-	struct timespec ts;
+	long long offset = atomic_load(&e->clock_offset);
 
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return ts.tv_sec;
+	if (offset == LLONG_MIN)
+		return false;
+	*ret = (time_t)((long long)util_now() + offset);
+	return true;
 }
 
 time_t engine_server_time(struct engine *e)
 {
-	long long offset = atomic_load(&e->clock_offset);
+	time_t now;
 
-	return offset == LLONG_MIN ? time(NULL) : (time_t)(boottime() + offset);
+	return engine_server_clock(e, &now) ? now : time(NULL);
 }
 
 uint64_t engine_calls(struct engine *e)
@@ -488,6 +490,7 @@ int engine_new(const struct engine_options *o, struct engine **ret, char **ret_w
 	init_locks(e);
 	e->queue_tail = &e->queue;
 	atomic_init(&e->clock_offset, LLONG_MIN);
+	atomic_init(&e->clock_told, LLONG_MIN);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		free(e);
 		return -ENOMEM;

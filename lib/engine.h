@@ -57,7 +57,9 @@ void engine_free(struct engine *e);
 
 /* scheme://host[:port] in lower case, default ports left out; borrowed. */
 const char *engine_origin(struct engine *e);
-/* The server's clock by the newest Date header, else the local one. */
+/* The server's clock: known once two Date headers in a row agreed. */
+bool engine_server_clock(struct engine *e, time_t *ret);
+/* The same, or as long as it is not known the wall clock. */
 time_t engine_server_time(struct engine *e);
 /* Counters for `status`: requests sent so far; the last time one was answered. */
 uint64_t engine_calls(struct engine *e);

@@ -24,6 +24,7 @@
 #define ENGINE_BODY_MAX ((size_t)16 << 20)
 #define ENGINE_HEAD_MAX (256 << 10)
 #define ENGINE_POOL_MAX 8
+#define ENGINE_DATES_AGREE 60 /* seconds */
 #define ENGINE_PIECE_MAX ((size_t)256 << 10) /* of a body, for on_data */
 
 /* The proxy that libcurl takes from the environment. Its value holds a password, so
@@ -74,7 +75,8 @@ struct engine {
 
 	atomic_ullong calls;
 	atomic_llong answered;     /* time_t, 0: never */
-	atomic_llong clock_offset; /* server's time - CLOCK_BOOTTIME; LLONG_MIN: none */
+	atomic_llong clock_told;   /* a reply's Date - util_now(), the newest; LLONG_MIN: none */
+	atomic_llong clock_offset; /* the newest of two that agreed; LLONG_MIN: none */
 };
 
 struct transfer {

@@ -88,20 +88,17 @@ static void on_content_range(struct http_reply *p, const char *value)
 		p->range_end = start;
 }
 
-static long long boottime(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return ts.tv_sec;
-}
-
+/* One wrong Date (a proxy's, a machine's that has just been started) is no clock. */
 static void on_date(struct transfer *t, const char *value)
 {
 	time_t date = curl_getdate(value, NULL);
 
-	if (t->home && date > 0)
-		atomic_store(&t->e->clock_offset, (long long)date - boottime());
+	if (!t->home || date <= 0)
+		return;
+	long long told = (long long)date - (long long)util_now();
+	long long before = atomic_exchange(&t->e->clock_told, told);
+	if (before != LLONG_MIN && llabs(told - before) <= ENGINE_DATES_AGREE)
+		atomic_store(&t->e->clock_offset, told);
 }
 
 static void on_retry_after(struct transfer *t, const char *value)

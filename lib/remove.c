@@ -41,8 +41,8 @@ static void set_removal(struct gb_job *job, enum removal stage)
 {
 	client_lock(job->c);
 	job->local->rec.removal = stage;
-	if (!job->local->rec.removal_at)
-		job->local->rec.removal_at = time(NULL);
+	if (!job->local->rec.removal_since)
+		job->local->rec.removal_since = record_now();
 	client_unlock(job->c);
 }
 
@@ -61,7 +61,7 @@ static void show(struct gb_job *job)
 {
 	client_lock(job->c);
 	job->local->rec.removal = REMOVAL_NONE;
-	job->local->rec.removal_at = 0;
+	job->local->rec.removal_since = 0;
 	if (!job->name)
 		job_set_name(job, job->local->rec.name,
 			job->id ? job->id + strlen("batches/") : job->local->lid);
@@ -193,7 +193,7 @@ static int delete_step(
 static bool may_delete(struct gb_job *job)
 {
 	return has_ended(job) ||
-	       time(NULL) - job->local->rec.removal_at > END_WAIT;
+	       record_span(job->local->rec.removal_since) > END_WAIT;
 }
 
 static void look_at_end(struct gb_job *job)
@@ -388,7 +388,7 @@ static void note_key(struct gb_job *job)
 static void remove_undo(struct gb_job *job, int ret, const char *text)
 {
 	set_removal(job, REMOVAL_NONE);
-	job->local->rec.removal_at = 0;
+	job->local->rec.removal_since = 0;
 	if (text)
 		local_error(job, ret, "The job was not deleted.",
 			"It is still there; try rmdir again.", text);
@@ -431,7 +431,7 @@ static int removal_begin(struct gb_job *job)
 	if (l->rec.removal || l->task)
 		return -EBUSY;
 	l->rec.removal = REMOVAL_INTENDED;
-	l->rec.removal_at = time(NULL);
+	l->rec.removal_since = record_now();
 	return 0;
 }
 
@@ -536,7 +536,7 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 		err = -EHOSTUNREACH;
 	if (!err && queued) {
 		job->local->rec.removal = REMOVAL_INTENDED;
-		job->local->rec.removal_at = time(NULL);
+		job->local->rec.removal_since = record_now();
 		canceller_set(c->engine, &t->cancel);
 	}
 	if (!err && (queued || draft))

@@ -40,7 +40,8 @@
 
 enum {
 	QUEUE_GIVE_UP = 24 * 3600,  /* seconds */
-	UPLOAD_GOOD = 40 * 3600,    /* an upload older than this is not sent any more */
+	UPLOAD_GOOD = 40 * 3600,    /* an upload older than this is not sent any more … */
+	UPLOAD_LEFT = 8 * 3600,     /* … nor one that dies so soon, by the server's clock */
 };
 
 /* ---- what to tell -------------------------------------------------------------- */
@@ -218,8 +219,9 @@ static int step_begin(struct submission *s)
 		record_set(&s->rec->taint, NULL);
 		s->rec->background = s->t->background;
 	}
-	if (s->t->background && !s->rec->queued_at)
-		s->rec->queued_at = time(NULL);
+	/* What was asked for anew has its whole time. */
+	if (s->t->background && !s->t->queued)
+		s->rec->queued_since = record_now();
 	client_unlock(s->c);
 	if (s->t->again)
 		return 0;
@@ -291,11 +293,21 @@ static void on_progress(void *arg, int64_t n)
 	s->job->local->uploaded = n;
 }
 
+/* Whether the upload of an earlier try lives long enough: our span does not count the time
+ * between two boots, and the server's clock may be told wrong. */
+static bool upload_is_good(const struct submission *s)
+{
+	const struct record *r = s->rec;
+
+	return r->upload_since && record_span(r->upload_since) < UPLOAD_GOOD &&
+	       (!r->upload_until ||
+		       engine_server_time(s->c->engine) < r->upload_until - UPLOAD_LEFT);
+}
+
 /* A create that was answered with 429 made nothing of its upload. */
 static bool uploaded_already(struct submission *s)
 {
-	if (!s->t->background || !s->rec->input_file ||
-		time(NULL) - s->rec->queued_at >= UPLOAD_GOOD)
+	if (!s->t->background || !s->rec->input_file || !upload_is_good(s))
 		return false;
 	s->input_file = strdup(s->rec->input_file);
 	return s->input_file != NULL;
@@ -323,6 +335,8 @@ static int step_upload(struct submission *s)
 	if (!err) {
 		client_lock(s->c);
 		record_set(&s->rec->session, NULL);
+		s->rec->upload_since = record_now();
+		s->rec->upload_until = file.expires.tv_sec;
 		s->input_file = STEAL_PTR(file.name);
 		client_unlock(s->c);
 	}
@@ -383,7 +397,7 @@ static int stay_queued(struct submission *s, int err)
 {
 	double most = test_seconds("BATCHFS_TEST_GIVE_UP_SECONDS", QUEUE_GIVE_UP);
 
-	if (difftime(time(NULL), s->rec->queued_at) > most || s->err.hopeless) {
+	if (record_span(s->rec->queued_since) > most || s->err.hopeless) {
 		queue_refused(s->job, s->err.retry, false);
 		return err;
 	}

@@ -63,6 +63,10 @@ double util_now(void);
 #define UTIL_LONGEST_SLEEP 30
 int util_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, double until);
 
+/* Which boot (and time namespace) util_now() counts the seconds of; of one that cannot be
+ * told, this process. */
+const char *util_boot(void);
+
 /* asprintf that returns NULL when memory is out; the caller frees. */
 char *util_format(const char *fmt, ...) _printf_(1, 2);
 
