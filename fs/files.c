@@ -16,6 +16,11 @@ static bool has_error(const struct gb_info *info)
 	return info->has_error;
 }
 
+static bool has_warnings(const struct gb_info *info)
+{
+	return info->has_warnings;
+}
+
 static bool has_results(const struct gb_info *info)
 {
 	switch (info->output) {
@@ -57,6 +62,7 @@ static bool has_tree(const struct gb_info *info)
 	return info->has_answers && info->answers_there;
 }
 
+/* By number: that is the order of listings. */
 static const struct vfile job_files[] = {
 	{"model", 1, HOW_TEXT, WRITE_DRAFT, TIME_CREATED, .text = text_model,
 		.store = verbs_store_model},
@@ -85,6 +91,8 @@ static const struct vfile job_files[] = {
 		.answers = GB_ANSWERS_RETRY, .present = has_retry,
 		.listed = lists_answers},
 	{"responses", 13, HOW_TREE, WRITE_NEVER, TIME_ENDED, .present = has_tree},
+	{"warnings", 14, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_warnings,
+		.present = has_warnings},
 };
 
 static const struct vfile meta_files[] = {

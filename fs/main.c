@@ -27,11 +27,9 @@
 #include "handle.h"
 #include "key.h"
 #include "lastclose.h"
-#include "limits.h"
 #include "log.h"
 #include "mount.h"
 #include "notify.h"
-#include "on_end.h"
 #include "ops.h"
 #include "park.h"
 #include "paths.h"
@@ -58,16 +56,7 @@ static void on_log(void *arg, int priority, const char *text)
 
 static void on_changed(void *arg, uint32_t slot, unsigned what)
 {
-	const struct mount *m = arg;
-
-	notify_changed(m->notify, slot, what);
-}
-
-static void on_ended(void *arg, struct gb_job *job)
-{
-	const struct mount *m = arg;
-
-	on_end_add(m->on_end, job);
+	notify_changed(arg, slot, what);
 }
 
 static _printf_(2, 0) void on_fuse_log(
@@ -204,8 +193,7 @@ static int open_client(struct mount *m, struct key *key, const char *mountpoint)
 		.holder = mountpoint,
 		.log = on_log,
 		.changed = on_changed,
-		.ended = o->on_end ? on_ended : NULL,
-		.arg = m,
+		.arg = m->notify,
 	};
 	_cleanup_free_ char *why = NULL;
 	int err = gb_open(&go, &m->gb, &why);
@@ -430,8 +418,6 @@ static int serve(struct mount *m, struct signals *s, struct verdict *v)
 		err = notify_start(m->notify, m);
 	if (!err)
 		err = start_verdict(v);
-	if (!err)
-		err = on_end_start(m->on_end);
 	/* Who waits for the end of this stage looks at it next. */
 	atomic_store(&s->stage, err ? ENDED : SERVING);
 	if (err)
@@ -459,7 +445,6 @@ static int run_mount(
 	if (m->se)
 		fuse_session_unmount(m->se);
 	stop_verdict(&verdict);
-	on_end_stop(m->on_end);
 	handles_free(m);
 	gb_close(m->gb);
 	park_lot_free(m->lot);
@@ -481,14 +466,11 @@ static int run(struct mount *m, struct key *key, const char *mountpoint, int ver
 	m->ino_base = tree_new_base();
 	err = notify_new(&m->notify);
 	if (!err)
-		err = on_end_new(m->o->on_end, mountpoint, &m->on_end);
-	if (!err)
 		err = open_client(m, key, mountpoint);
 	if (!err)
 		err = run_mount(m, &s, mountpoint, verdict_fd);
 	else
 		stop_signals(&s);
-	on_end_free(m->on_end);
 	notify_free(m->notify);
 	return err;
 }
@@ -534,7 +516,6 @@ static int start(struct options *o)
 	int verdict_fd = -1;
 	int err = check_source(o);
 
-	limits_raise();
 	if (!err)
 		err = find_key(o, &key);
 	if (!err)

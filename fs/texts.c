@@ -66,6 +66,11 @@ int text_error(struct mount *m, struct gb_job *job, FILE *out)
 	return put_taken(out, gb_job_error(job));
 }
 
+int text_warnings(struct mount *m, struct gb_job *job, FILE *out)
+{
+	return put_taken(out, gb_job_warnings(job));
+}
+
 int text_id(struct mount *m, struct gb_job *job, FILE *out)
 {
 	struct gb_info info;
@@ -121,6 +126,7 @@ static const char readme[] =
 	"                  requests.jsonl\n"
 	"  usage           tokens and outcomes\n"
 	"  error           what is wrong and what to do; there when something is\n"
+	"  warnings        what is worth knowing and no error\n"
 	"  id, job.json    the job as the API knows it\n"
 	"  ctl             echo a verb into it; reading lists the verbs that fit now\n"
 	"  wait            not listed; reading blocks until the job has ended\n"

@@ -8,6 +8,7 @@ int text_model(struct mount *m, struct gb_job *job, FILE *out);
 int text_state(struct mount *m, struct gb_job *job, FILE *out);
 int text_stats(struct mount *m, struct gb_job *job, FILE *out);
 int text_error(struct mount *m, struct gb_job *job, FILE *out);
+int text_warnings(struct mount *m, struct gb_job *job, FILE *out);
 int text_id(struct mount *m, struct gb_job *job, FILE *out);
 int text_json(struct mount *m, struct gb_job *job, FILE *out);
 int text_ctl(struct mount *m, struct gb_job *job, FILE *out);

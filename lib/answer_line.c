@@ -14,7 +14,13 @@ enum {
 	OTHER,
 	RESULT,  /* the line's object */
 	REQUEST_LINE,
-	KEY,
+	KEY, /* the best first */
+	CUSTOM_ID,
+	ID,
+	METADATA_KEY,
+	METADATA_CUSTOM_ID,
+	METADATA_ID,
+	METADATA,
 	RESPONSE,
 	CANDIDATES,
 	CANDIDATE,
@@ -46,6 +52,10 @@ enum {
 	REQUEST,
 	CONFIG,
 	REQUEST_MIME,
+	VERSION,
+	MODEL_STATUS,
+	STAGE,
+	RETIRES,
 };
 
 /* What is read of a member's value besides where it is. */
@@ -57,6 +67,12 @@ static const struct rule {
 	uint8_t member, want;
 } rules[] = {
 	{RESULT, "key", KEY, STRING},
+	{RESULT, "customId", CUSTOM_ID, STRING},
+	{RESULT, "id", ID, STRING},
+	{RESULT, "metadata", METADATA, NOTHING},
+	{METADATA, "key", METADATA_KEY, STRING},
+	{METADATA, "customId", METADATA_CUSTOM_ID, STRING},
+	{METADATA, "id", METADATA_ID, STRING},
 	{RESULT, "response", RESPONSE, NOTHING},
 	{RESULT, "error", FAILURE, NOTHING},
 	{RESULT, "status", FAILURE, NOTHING},
@@ -65,7 +81,12 @@ static const struct rule {
 	{RESPONSE, "usageMetadata", USAGE, NOTHING},
 	{RESPONSE, "embedding", EMBEDDING, NOTHING},
 	{RESPONSE, "tokenCount", EMBEDDING_COUNT, SCALAR},
+	{RESPONSE, "modelVersion", VERSION, STRING},
+	{RESPONSE, "modelStatus", MODEL_STATUS, NOTHING},
+	{MODEL_STATUS, "modelStage", STAGE, STRING},
+	{MODEL_STATUS, "retirementTime", RETIRES, STRING},
 	{CANDIDATE, "content", CONTENT, NOTHING},
+	{CANDIDATE, "finishMessage", MESSAGE, STRING},
 	{CANDIDATE, "finishReason", FINISH, STRING},
 	{CONTENT, "parts", PARTS, NOTHING},
 	{PART, "text", PART_TEXT, STRING},
@@ -75,6 +96,7 @@ static const struct rule {
 	{INLINE_DATA, "mimeType", MIME, STRING},
 	{INLINE_DATA, "data", DATA, STRING},
 	{FEEDBACK, "blockReason", BLOCK, STRING},
+	{FEEDBACK, "blockReasonMessage", MESSAGE, STRING},
 	{USAGE, "promptTokenCount", COUNT_PROMPT, SCALAR},
 	{USAGE, "candidatesTokenCount", COUNT_CANDIDATES, SCALAR},
 	{USAGE, "thoughtsTokenCount", COUNT_THOUGHTS, SCALAR},
@@ -220,9 +242,20 @@ static struct line_word *word_of(struct line_walk *w, uint8_t member)
 		return &w->line.status;
 	case REQUEST_MIME:
 		return &w->line.mime;
+	case VERSION:
+		return &w->line.version;
+	case STAGE:
+		return &w->line.stage;
+	case RETIRES:
+		return &w->line.retires;
 	default:
 		return is_scalar(member) ? &w->scalar : NULL;
 	}
+}
+
+static bool is_key(uint8_t member)
+{
+	return member >= KEY && member <= METADATA_ID;
 }
 
 static void begin_string(struct line_walk *w)
@@ -232,7 +265,7 @@ static void begin_string(struct line_walk *w)
 	if (word)
 		word_clear(word);
 	switch (w->member) {
-	case KEY:
+	case KEY ... METADATA_ID:
 		keyhash_init(&w->hash, w->seed);
 		w->line.key_len = 0;
 		w->line.has_key = false;
@@ -281,7 +314,7 @@ static void string_piece(struct line_walk *w)
 		return;
 	if (word)
 		word_add(word, text, n);
-	else if (w->member == KEY)
+	else if (is_key(w->member))
 		key_piece(w, text, n);
 	else if (w->member == DATA)
 		text_data_count(&w->part.data, text, n, escaped);
@@ -295,9 +328,10 @@ static void end_string(struct line_walk *w)
 
 	string_piece(w);
 	switch (w->member) {
-	case KEY:
+	case KEY ... METADATA_ID:
 		w->line.hash = keyhash_end(&w->hash);
 		w->line.has_key = true;
+		w->line.key_rank = w->member - KEY;
 		w->line.key_len = util_utf8_cut(
 			w->line.key, w->line.key_len, sizeof w->line.key - 3);
 		break;
@@ -339,6 +373,10 @@ static void on_name(struct line_walk *w)
 	word_add(&w->name, w->tok.text, w->tok.len);
 	r = parent ? rule_of(parent, &w->name) : NULL;
 	word_clear(&w->name);
+	/* A better one has been met. */
+	if (r && is_key(r->member) && w->line.has_key &&
+		r->member - KEY > w->line.key_rank)
+		r = NULL;
 	w->member = r ? r->member : parent == PART ? STRANGE : OTHER;
 	w->part.other |= w->member == STRANGE;
 	w->tok.want = r && r->want != NOTHING;

@@ -5,7 +5,8 @@
  *
  * Lines may be of any length and cut anywhere: nothing is kept of texts and pictures
  * but where they stand (struct span) and how long they are when decoded. Members are
- * known in both spellings, camelCase and snake_case. Of candidates only the first
+ * known in both spellings, camelCase and snake_case. A line without "key" has custom_id or
+ * id beside the result, or key, custom_id or id in "metadata", for one. Of candidates only the first
  * counts. calls.part gets each of its parts when that is over; calls.line each line
  * that is not blank, whole or damaged, at its end. What a callback returns other than
  * 0 ends the run with that value.
@@ -67,6 +68,7 @@ struct answer_line {
 	struct span at;    /* the object; all of the line when it is damaged */
 	bool damaged;      /* not a whole JSON object */
 	bool has_key;
+	uint8_t key_rank;    /* 0: "key"; else what stood for it, less wanted first */
 	struct keypair hash; /* of the key */
 	size_t key_len;    /* kept, whole characters */
 	char key[LINE_KEY_MAX];
@@ -75,6 +77,7 @@ struct answer_line {
 	bool has_response, has_error, has_candidate, has_embedding, has_parts;
 	struct span embedding, parts; /* values, brackets included */
 	struct line_word finish, block, status;
+	struct line_word version, stage, retires; /* of the model that answered */
 	int64_t code;      /* of the error; -1: none */
 	bool has_message;
 	struct line_text message;

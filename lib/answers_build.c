@@ -3,32 +3,13 @@
  * then the results, which are matched to them by key; then sizes are added up and
  * files get names (answers_tree.c).
  */
-#include "answers_index.h"
+#include "answers_private.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "errors.h"
 #include "lines.h"
 #include "util.h"
-
-struct build {
-	const struct answers_input *in;
-	struct answers *a;
-	struct answers_blob blob;
-	struct keyseed seed;
-	/* One each a row. */
-	struct answers_row *rows;
-	struct keypair *keys;
-	struct answers_files *files;
-	uint32_t n, room;
-	/* Rows of requests by key: their number plus one; 0: free. */
-	uint32_t *slots;
-	uint64_t n_slots;
-	struct answers_medium *media;
-	uint32_t n_media, room_media, line_media;
-	uint64_t last_line; /* of the requests */
-};
 
 /* ---- memory ------------------------------------------------------------------------- */
 
@@ -86,8 +67,7 @@ static int set_key(struct build *b, uint32_t i, const char *key, size_t n)
 	return answers_blob_add(&b->blob, key, n, &b->rows[i].key_at);
 }
 
-/* Most rows that have a note have the same as the one before. */
-static int set_note(struct build *b, uint32_t i, const char *text)
+int answers_note(struct build *b, uint32_t i, const char *text)
 {
 	struct answers_row *r = &b->rows[i];
 	size_t n = strlen(text);
@@ -226,185 +206,6 @@ static int row_of(struct build *b, const struct answer_line *line, uint32_t *ret
 	return set_key(b, *ret, line->key, line->has_key ? line->key_len : 0);
 }
 
-/* ---- what it is ------------------------------------------------------------------------ */
-
-/* Whether a failure of this code may pass: a google.rpc.Code, or an HTTP status from
- * 100 on; -1: nobody knows. */
-static bool passes(int64_t code)
-{
-	static const bool grpc[] = {[1] = true, [2] = true, [4] = true, [8] = true,
-		[10] = true, [13] = true, [14] = true, [15] = true};
-
-	if (code < 0)
-		return true;
-	if (code >= 100)
-		return code == 499 || errors_status_passes((long)code);
-	return code < (int64_t)ARRAY_SIZE(grpc) && grpc[code];
-}
-
-static int count_bytes(void *arg, const void *buf, size_t n)
-{
-	uint64_t *sums = arg;
-
-	sums[0] += n;
-	sums[1] += text_tsv_extra(buf, n);
-	return 0;
-}
-
-/* Of JSON as it stands, which may have backslashes: bytes, and more as TSV. */
-static int measure(struct build *b, struct span at, struct line_text *ret)
-{
-	uint64_t sums[2] = {0};
-	struct text_sink counter = {count_bytes, sums, NULL};
-	int err = text_raw(b->in->results, at, &counter);
-
-	*ret = (struct line_text){.at = at, .len = sums[0], .extra = sums[1]};
-	return err;
-}
-
-static void set_text(
-	struct build *b, uint32_t i, enum answers_how how, const struct line_text *text)
-{
-	b->rows[i].how = (uint8_t)how;
-	b->rows[i].text = text->at;
-	/* Until sizes are added up: what it is as a field. */
-	b->rows[i].tsv_end = text->len + text->extra;
-	b->files[i].size = text->len;
-}
-
-static void wants_retry(struct build *b, uint32_t i)
-{
-	b->rows[i].retry_end = b->rows[i].request.to > 0;
-}
-
-static int failed(struct build *b, uint32_t i, const struct answer_line *line)
-{
-	const char *name = line->status.len ? line->status.text
-			   : line->code >= 0 && line->code < 100
-				   ? errors_grpc_name((int)line->code)
-				   : "HTTP";
-	const char *colon = line->has_message && line->message.len ? ": " : "";
-	char note[LINE_WORD_MAX + 32];
-
-	b->rows[i].status = ANSWER_FAILED;
-	b->files[i].error = true;
-	if (line->has_message)
-		set_text(b, i, HOW_STRING, &line->message);
-	if (passes(line->code))
-		wants_retry(b, i);
-	if (line->code >= 0)
-		snprintf(note, sizeof note, "%s (%jd)%s", name, (intmax_t)line->code, colon);
-	else
-		snprintf(note, sizeof note, "%s%s",
-			line->status.len ? line->status.text : "no code", colon);
-	return set_note(b, i, note);
-}
-
-static int failed_because(struct build *b, uint32_t i, const char *why)
-{
-	b->rows[i].status = ANSWER_FAILED;
-	b->files[i].error = true;
-	wants_retry(b, i);
-	return set_note(b, i, why);
-}
-
-static int no_answer(struct build *b, uint32_t i, const struct answer_line *line)
-{
-	bool cut = strcmp(line->finish.text, "MAX_TOKENS") == 0;
-	const char *why = line->block.len    ? line->block.text
-			  : line->finish.len ? line->finish.text
-					     : "no candidates";
-
-	b->rows[i].status = cut ? ANSWER_TRUNCATED : ANSWER_BLOCKED;
-	b->files[i].error = true;
-	return set_note(b, i, why);
-}
-
-static int check_json(struct build *b, uint32_t i, bool *ret_valid)
-{
-	struct text_json json;
-	struct text_sink sink = {text_sink_json, &json, NULL};
-	int err;
-
-	text_json_init(&json);
-	err = answers_row_text(b->a, &b->rows[i], b->in->results, &sink);
-	*ret_valid = !err && text_json_valid(&json);
-	return err == -EBADMSG ? 0 : err;
-}
-
-static int text_answer(struct build *b, uint32_t i, const struct answer_line *line)
-{
-	struct answers_files *f = &b->files[i];
-	int err = 0;
-
-	set_text(b, i, line->texts > 1 ? HOW_STRINGS : HOW_STRING, &line->text);
-	f->has_main = true;
-	f->newline = !line->text.len || line->text.last != '\n';
-	if (!f->json)
-		return 0;
-	err = check_json(b, i, &f->json);
-	if (!f->json)
-		b->rows[i].status = ANSWER_TRUNCATED;
-	return err;
-}
-
-/* Text that says nothing is an answer only if nothing was in its way. */
-static bool says_something(const struct answer_line *line)
-{
-	const char *finish = line->finish.text;
-
-	return line->text.len || line->media || line->others ||
-	       (line->texts && (!*finish || strcmp(finish, "STOP") == 0));
-}
-
-static int answer(struct build *b, uint32_t i, const struct answer_line *line)
-{
-	struct answers_files *f = &b->files[i];
-	bool cut = strcmp(line->finish.text, "MAX_TOKENS") == 0;
-	struct line_text raw;
-	int err = 0;
-
-	b->rows[i].status = cut ? ANSWER_TRUNCATED : ANSWERED;
-	if (line->texts && (line->text.len || !(line->media || line->others)))
-		err = text_answer(b, i, line);
-	else
-		f->json = false;
-	if (err || !line->others || !line->has_parts)
-		return err;
-	f->parts = line->parts;
-	if (f->has_main)
-		return 0;
-	err = measure(b, line->parts, &raw);
-	set_text(b, i, HOW_RAW, &raw);
-	return err;
-}
-
-static int embedding(struct build *b, uint32_t i, const struct answer_line *line)
-{
-	struct line_text raw;
-	int err = measure(b, line->embedding, &raw);
-
-	b->rows[i].status = ANSWERED;
-	set_text(b, i, HOW_RAW, &raw);
-	b->files[i].parts = line->embedding;
-	return err;
-}
-
-static int judge(struct build *b, uint32_t i, const struct answer_line *line)
-{
-	if (line->damaged)
-		return failed_because(b, i, "the line of results is damaged");
-	if (line->has_error && !line->has_candidate)
-		return failed(b, i, line);
-	if (!line->has_response)
-		return failed_because(b, i, "neither a response nor an error");
-	if (line->has_candidate && says_something(line))
-		return answer(b, i, line);
-	if (!line->has_candidate && line->has_embedding)
-		return embedding(b, i, line);
-	return no_answer(b, i, line);
-}
-
 /* ---- results ----------------------------------------------------------------------------- */
 
 static int on_part(void *arg, const struct line_part *p)
@@ -428,6 +229,7 @@ static int on_part(void *arg, const struct line_part *p)
 		.size = text_data_size(&p->data),
 		.regular = p->data.regular,
 	};
+	answers_take_wave(p->mime.text, &b->media[b->n_media - 1]);
 	return 0;
 }
 
@@ -440,6 +242,18 @@ static void take_media(struct build *b, uint32_t i, const struct answer_line *li
 	b->line_media = b->n_media;
 }
 
+/* Embeddings come without a total. */
+static void add_tokens(struct build *b, const struct answer_line *line)
+{
+	int64_t total = line->tokens[TOKENS_TOTAL];
+
+	if (!total)
+		total = line->tokens[TOKENS_PROMPT] + line->tokens[TOKENS_CANDIDATES] +
+			line->tokens[TOKENS_THOUGHTS];
+	for (size_t t = 0; t < TOKENS_N; t++)
+		b->a->head.tokens[t] += t == TOKENS_TOTAL ? total : line->tokens[t];
+}
+
 static int on_result(void *arg, const struct answer_line *line)
 {
 	struct build *b = arg;
@@ -449,9 +263,9 @@ static int on_result(void *arg, const struct answer_line *line)
 	if (err)
 		return err;
 	b->rows[i].result = line->at;
-	for (size_t t = 0; t < TOKENS_N; t++)
-		b->a->head.tokens[t] += line->tokens[t];
-	err = judge(b, i, line);
+	add_tokens(b, line);
+	answers_summary_line(b, line);
+	err = answers_judge(b, i, line);
 	take_media(b, i, line);
 	return err;
 }
@@ -472,13 +286,6 @@ static int read_results(struct build *b)
 }
 
 /* ---- adding up ----------------------------------------------------------------------------- */
-
-static int missing(struct build *b, uint32_t i)
-{
-	b->files[i].error = true;
-	wants_retry(b, i);
-	return set_note(b, i, "there is no result for this request");
-}
 
 void answers_wrap(
 	const struct answers *a, const struct answers_row *row, struct answers_wrap *ret)
@@ -503,43 +310,78 @@ static uint64_t retry_size(const struct answers *a, const struct answers_row *ro
 	return w.len + (w.rest.to - w.rest.from) + strlen(w.after) + 1;
 }
 
-/* Until now tsv_end is the size of the text, retry_end whether to try again. */
-static int add_up(struct build *b)
+/* What the tree needs. Until add_up tsv_end is the size of the text, retry_end whether
+ * to try again. */
+static int settle_rows(struct build *b)
 {
-	struct answers_head *h = &b->a->head;
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < b->n; i++) {
-		struct answers_row *r = &b->rows[i];
-		const char *key, *note;
-
-		if (r->status == ANSWER_MISSING)
-			err = missing(b, i);
-		b->a->blob = b->blob.text;
-		key = b->blob.text + r->key_at;
-		note = b->blob.text + r->note_at;
-		h->counts[r->status]++;
-		h->tsv_size += r->key_len + text_tsv_extra(key, r->key_len) + 1 +
-			       strlen(answers_status_names[r->status]) + 1 + r->tsv_end +
-			       r->note_len + text_tsv_extra(note, r->note_len) + 1;
-		r->tsv_end = h->tsv_size;
-		if (b->files[i].error)
-			b->files[i].size += r->note_len;
-		if (r->retry_end)
-			h->retry_size += retry_size(b->a, r);
-		r->retry_end = h->retry_size;
+		if (b->rows[i].status == ANSWER_MISSING)
+			err = answers_missing(b, i);
+		if (!err && b->files[i].error)
+			b->files[i].size += b->rows[i].note_len;
+		b->a->head.counts[b->rows[i].status]++;
 	}
 	return err;
 }
 
+/* Of a picture alone the text column has the name of its file. */
+static int name_media(struct build *b)
+{
+	struct answers *a = b->a;
+	int err = 0;
+
+	for (uint32_t k = 1; !err && k < a->head.n_nodes; k++) {
+		const struct answers_node *n = &a->nodes[k];
+		struct answers_row *r = &a->rows[n->row];
+		char path[LINE_KEY_MAX];
+
+		if ((n->kind != NODE_IS_DATA && n->kind != NODE_IS_WAVE) ||
+			r->how != HOW_NOTHING || r->note_len)
+			continue;
+		if (answers_path(a, b->blob.text, k, path, sizeof path))
+			err = answers_note(b, n->row, path);
+	}
+	return err;
+}
+
+static void add_up(struct build *b)
+{
+	struct answers_head *h = &b->a->head;
+
+	b->a->blob = b->blob.text;
+	for (uint32_t i = 0; i < h->n_rows; i++) {
+		struct answers_row *r = &b->rows[i];
+		const char *key = b->blob.text + r->key_at;
+		const char *note = b->blob.text + r->note_at;
+
+		h->tsv_size += r->key_len + text_tsv_extra(key, r->key_len) + 1 +
+			       strlen(answers_status_names[r->status]) + 1 + r->tsv_end +
+			       r->note_len + text_tsv_extra(note, r->note_len) + 1;
+		r->tsv_end = h->tsv_size;
+		if (r->retry_end)
+			h->retry_size += retry_size(b->a, r);
+		r->retry_end = h->retry_size;
+	}
+	b->a->blob = NULL;
+}
+
 static int finish(struct build *b)
 {
-	int err;
+	int err = settle_rows(b);
 
 	b->a->rows = b->rows;
 	b->a->head.n_rows = b->n;
+	if (!err)
+		err = answers_tree(b->a, &b->blob, b->files, b->media);
+	if (!err)
+		err = name_media(b);
+	if (!err) {
+		add_up(b);
+		err = answers_summary(b);
+	}
 	b->rows = NULL;
-	err = answers_tree(b->a, &b->blob, b->files, b->media);
 	b->a->blob = b->blob.text;
 	b->a->head.blob_len = b->blob.len;
 	b->blob.text = NULL;
@@ -563,10 +405,6 @@ int answers_build(const struct answers_input *in, struct answers **ret)
 		err = read_requests(&b);
 	if (!err && in->results)
 		err = read_results(&b);
-	if (!err)
-		err = add_up(&b);
-	if (b.a)
-		b.a->blob = NULL;
 	if (!err)
 		err = finish(&b);
 	if (!err)

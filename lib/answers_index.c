@@ -9,7 +9,7 @@
 
 #include "util.h"
 
-enum { FORMAT = 1 };
+enum { FORMAT = 2 };
 static const char magic[8] = "gbanswer";
 
 const char *const answers_status_names[ANSWER_STATUSES] = {
@@ -162,14 +162,18 @@ static bool node_fits(const struct answers *a, uint32_t i)
 	       (i == 0) == (n->name_len == 0) && n->name_len < 256 &&
 	       (dir ? n->first <= a->head.n_nodes && n->count <= a->head.n_nodes - n->first
 		    : n->row < a->head.n_rows) &&
-	       (n->kind != NODE_IS_DATA || n->data.from);
+	       ((n->kind != NODE_IS_DATA && n->kind != NODE_IS_WAVE) || n->data.from) &&
+	       (n->kind != NODE_IS_WAVE || n->size >= ANSWERS_WAVE_HEAD);
 }
 
 /* Against what a checksum does not tell: another program's idea of this file. */
 static bool body_fits(const struct answers *a)
 {
 	uint64_t tsv = 0, retry = 0;
-	bool good = a->nodes[0].kind == NODE_IS_DIR;
+	const struct answers_head *h = &a->head;
+	bool good = a->nodes[0].kind == NODE_IS_DIR &&
+		    in_blob(a, h->models_at, h->models_len) &&
+		    in_blob(a, h->warnings_at, h->warnings_len);
 
 	for (uint32_t i = 0; good && i < a->head.n_rows; i++) {
 		good = row_fits(a, &a->rows[i], i ? &a->rows[i - 1] : NULL);

@@ -64,7 +64,16 @@ struct answers_row {
 	bool unkeyed;        /* or has no key: it is given its own on the way out */
 };
 
-enum answers_kind { NODE_IS_DIR, NODE_IS_TEXT, NODE_IS_PARTS, NODE_IS_DATA, NODE_KINDS };
+enum answers_kind {
+	NODE_IS_DIR,
+	NODE_IS_TEXT,
+	NODE_IS_PARTS,
+	NODE_IS_DATA,
+	NODE_IS_WAVE, /* data behind a header of its own */
+	NODE_KINDS
+};
+
+#define ANSWERS_WAVE_HEAD 44
 
 struct answers_node {
 	uint64_t size;
@@ -72,7 +81,7 @@ struct answers_node {
 	uint64_t name_at;    /* in the blob */
 	uint32_t parent;
 	uint32_t row;        /* of a file */
-	uint32_t first, count; /* of a directory: its children */
+	uint32_t first, count; /* of a directory: its children; WAVE: rate, channels */
 	uint16_t name_len;
 	uint8_t kind;
 	bool regular;        /* DATA: see struct line_data */
@@ -95,6 +104,11 @@ struct answers_head {
 	uint64_t tsv_size, retry_size;
 	int64_t tokens[TOKENS_N];
 	uint64_t counts[ANSWER_STATUSES];
+	/* Of a job whose requests are not local: how many the API counts beyond the rows;
+	 * -1: not known. */
+	int64_t absent;
+	/* In the blob: the lines of usage that name models, and what is worth a warning. */
+	uint64_t models_at, models_len, warnings_at, warnings_len;
 	struct keyseed seed; /* of the slots */
 	struct answers_stamp stamp;
 };
@@ -135,6 +149,8 @@ struct answers_input {
 	const struct text_source *results, *requests; /* NULL: none */
 	struct answers_stamp stamp;
 	const atomic_bool *cancel; /* may be NULL */
+	int64_t asked;             /* how many requests the API counts; -1: not known */
+	const char *model;         /* that was asked, without "models/"; NULL: not known */
 };
 
 /* 0; -EFBIG: more than an index can number; -ECANCELED; -ENOMEM; what a source
@@ -170,7 +186,10 @@ struct answers_medium {
 	struct span data;
 	uint64_t size;
 	bool regular;
+	uint32_t rate, channels; /* of raw samples; 0: it is something else */
 };
+/* From its MIME type: what is raw samples gets a header, so that players open it. */
+void answers_take_wave(const char *mime, struct answers_medium *m);
 /* Of a row, what its files are made of. */
 struct answers_files {
 	uint32_t media, n_media;      /* the first of its media, and how many */
@@ -188,6 +207,9 @@ int answers_blob_add(
 	struct answers_blob *b, const void *text, size_t n, uint64_t *ret_at);
 int answers_tree(struct answers *a, struct answers_blob *blob,
 	const struct answers_files *files, const struct answers_medium *media);
+/* The path of a node below responses/; false: it is longer than size. */
+bool answers_path(const struct answers *a, const char *blob, uint32_t node, char *ret,
+	size_t size);
 
 /* ---- contents ----------------------------------------------------------------------- */
 
@@ -205,7 +227,7 @@ ssize_t answers_read_retry(const struct answers *a, const struct answers_sources
 ssize_t answers_read_node(const struct answers *a, const struct answers_sources *s,
 	uint32_t node, uint64_t off, void *buf, size_t n);
 /* The text of usage into ret; its length. */
-#define ANSWERS_USAGE_MAX 512
+#define ANSWERS_USAGE_MAX 2560
 size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX]);
 
 /* The main text of a row to a sink: note, then what `how` says. */

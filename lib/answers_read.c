@@ -218,6 +218,39 @@ static int node_text(const struct answers *a, const struct answers_node *node,
 	return !err && node->newline ? put_text(to, "\n") : err;
 }
 
+/* Sixteen bits a sample, the least byte first: that is how samples come. */
+static int wave_head(const struct answers_node *node, const struct text_sink *to)
+{
+	uint32_t bytes = (uint32_t)(node->size - ANSWERS_WAVE_HEAD);
+	uint32_t rate = node->first, channels = node->count;
+	const uint32_t numbers[11] = {
+		0, 36 + bytes, 0, 0, 16, 1 | channels << 16, rate,
+		rate * channels * 2, channels * 2 | 16u << 16, 0, bytes};
+	uint8_t head[ANSWERS_WAVE_HEAD];
+
+	for (size_t i = 0; i < ANSWERS_WAVE_HEAD; i++)
+		head[i] = (uint8_t)(numbers[i / 4] >> (8 * (i % 4)));
+	memcpy(head, "RIFF", 4);
+	memcpy(head + 8, "WAVEfmt ", 8);
+	memcpy(head + 36, "data", 4);
+	return to->put(to->arg, head, sizeof head);
+}
+
+static int node_data(const struct answers_node *node, const struct answers_sources *s,
+	uint64_t off, struct text_range *range, const struct text_sink *to)
+{
+	uint64_t head = node->kind == NODE_IS_WAVE ? ANSWERS_WAVE_HEAD : 0;
+	int err = 0;
+
+	if (off < head) {
+		err = wave_head(node, to);
+		off = head;
+	}
+	range->skip = 0;
+	return err ? err
+		   : text_data(&s->results, node->data, node->regular, off - head, to);
+}
+
 ssize_t answers_read_node(const struct answers *a, const struct answers_sources *s,
 	uint32_t number, uint64_t off, void *buf, size_t n)
 {
@@ -230,9 +263,8 @@ ssize_t answers_read_node(const struct answers *a, const struct answers_sources 
 		return -EISDIR;
 	if (off >= node->size || n == 0)
 		return 0;
-	if (node->kind == NODE_IS_DATA) {
-		range.skip = 0;
-		err = text_data(&s->results, node->data, node->regular, off, &to);
+	if (node->kind == NODE_IS_DATA || node->kind == NODE_IS_WAVE) {
+		err = node_data(node, s, off, &range, &to);
 	} else {
 		range.place = find_place(a, number, off);
 		err = node_text(a, node, s, &to);
@@ -258,7 +290,16 @@ size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX])
 		n += (size_t)sprintf(
 			ret + n, "%s %" PRId64 "\n", names[i], a->head.tokens[i]);
 	for (size_t i = 0; i < ANSWER_STATUSES; i++)
-		n += (size_t)sprintf(ret + n, "%s %" PRIu64 "\n", answers_status_names[i],
-			a->head.counts[i]);
+		if (i != ANSWER_MISSING || a->head.absent >= 0)
+			n += (size_t)sprintf(ret + n, "%s %" PRIu64 "\n",
+				answers_status_names[i],
+				a->head.counts[i] + (i == ANSWER_MISSING
+								    ? (uint64_t)a->head.absent
+								    : 0));
+	if (a->head.models_len < ANSWERS_USAGE_MAX - n) {
+		memcpy(ret + n, a->blob + a->head.models_at, a->head.models_len);
+		n += a->head.models_len;
+		ret[n] = '\0';
+	}
 	return n;
 }

@@ -28,7 +28,7 @@ static const struct {
 	{"image/tiff", "tiff"},	  {"audio/wav", "wav"},	   {"audio/x-wav", "wav"},
 	{"audio/mpeg", "mp3"},	  {"audio/mp3", "mp3"},	   {"audio/ogg", "ogg"},
 	{"audio/flac", "flac"},	  {"audio/aac", "aac"},	   {"audio/aiff", "aiff"},
-	{"audio/l16", "pcm"},	  {"audio/pcm", "pcm"},	   {"audio/mp4", "m4a"},
+	{"audio/l16", "wav"},	  {"audio/pcm", "wav"},	   {"audio/mp4", "m4a"},
 	{"video/mp4", "mp4"},	  {"video/webm", "webm"},  {"video/quicktime", "mov"},
 	{"application/pdf", "pdf"},
 };
@@ -42,6 +42,36 @@ const char *answers_extension(const char *mime)
 			strncasecmp(extensions[i].mime, mime, n) == 0)
 			return extensions[i].extension;
 	return "bin";
+}
+
+/* "audio/L16;codec=pcm;rate=24000": a parameter's number. */
+static uint32_t mime_number(const char *mime, const char *name, uint32_t otherwise)
+{
+	size_t n = strlen(name);
+	unsigned long value;
+
+	while ((mime = strchr(mime, ';'))) {
+		mime += strspn(mime, "; ");
+		if (strncasecmp(mime, name, n) != 0 || mime[n] != '=')
+			continue;
+		value = strtoul(mime + n + 1, NULL, 10);
+		return value && value <= 1000000 ? (uint32_t)value : otherwise;
+	}
+	return otherwise;
+}
+
+void answers_take_wave(const char *mime, struct answers_medium *m)
+{
+	size_t n = strcspn(mime, "; ");
+	bool raw = n == strlen("audio/L16") && (strncasecmp(mime, "audio/L16", n) == 0 ||
+						       strncasecmp(mime, "audio/pcm", n) == 0);
+
+	if (!raw)
+		return;
+	m->rate = mime_number(mime, "rate", 24000);
+	m->channels = mime_number(mime, "channels", 1);
+	if (m->channels > 32)
+		m->channels = 1;
 }
 
 /* While it grows: nodes in the order they were made, parents by that. */
@@ -194,6 +224,12 @@ static bool file_of(const struct answers_files *f, const struct answers_medium *
 
 	*ret = (struct answers_node){.kind = NODE_IS_DATA, .data = m->data, .size = m->size,
 		.regular = m->regular};
+	if (m->rate) {
+		ret->kind = NODE_IS_WAVE;
+		ret->size += ANSWERS_WAVE_HEAD;
+		ret->first = m->rate;
+		ret->count = m->channels;
+	}
 	if (k == 2)
 		snprintf(suffix, SUFFIX_MAX, ".%s", m->extension);
 	else
@@ -315,6 +351,27 @@ static int settle(struct tree *t)
 out:
 	free(moved);
 	return err;
+}
+
+bool answers_path(const struct answers *a, const char *blob, uint32_t node, char *ret,
+	size_t size)
+{
+	size_t at = size - 1;
+
+	ret[at] = '\0';
+	for (; node; node = a->nodes[node].parent) {
+		const struct answers_node *n = &a->nodes[node];
+		bool last = !ret[at];
+
+		if (at < n->name_len + 1u)
+			return false;
+		if (!last)
+			ret[--at] = '/';
+		at -= n->name_len;
+		memcpy(ret + at, blob + n->name_at, n->name_len);
+	}
+	memmove(ret, ret + at, size - at);
+	return true;
 }
 
 int answers_tree(struct answers *a, struct answers_blob *blob,

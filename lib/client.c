@@ -193,17 +193,6 @@ static void recover(struct gb_client *c)
 
 /* ---- open ------------------------------------------------------------------------------- */
 
-/* What to do is a line of its own before the API's words: both stay, in one. */
-static void one_line(char *text)
-{
-	char *end = text ? strchr(text, '\n') : NULL;
-
-	if (!end)
-		return;
-	*end = ' ';
-	text[strcspn(text, "\n")] = '\0';
-}
-
 static int check_key(struct gb_client *c, char **ret_why)
 {
 	struct canceller none = CANCELLER_INIT;
@@ -213,9 +202,6 @@ static int check_key(struct gb_client *c, char **ret_why)
 	if (c->o.offline)
 		return 0;
 	err = api_check_key(c->engine, KEY_CHECK, &none, &e);
-	/* A network that wants a login refuses everybody; that says nothing of the key. */
-	if (err == -EACCES && !e.from_api)
-		err = -EIO;
 	if (err == -EACCES) {
 		free(*ret_why);
 		*ret_why = util_format("the API refused the key (from %s): %s",
@@ -230,7 +216,8 @@ static int check_key(struct gb_client *c, char **ret_why)
 		c->last_error = err;
 	}
 	api_error_clear(&e);
-	one_line(*ret_why);
+	if (*ret_why)
+		(*ret_why)[strcspn(*ret_why, "\n")] = '\0';
 	return err == -EACCES ? err : 0;
 }
 
@@ -265,12 +252,11 @@ static void start_behind(void *arg)
 	struct gb_client *c = arg;
 	struct gb_job *job;
 
-	queue_go(c);
+	submit_queued(c);
 	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
 		slot = job->slot + 1;
 		home_consider(job);
 		remove_ended(job);
-		job_changed(job, 0); /* an end that nobody has been told of */
 	}
 	attach_tidy(c);
 }
@@ -396,7 +382,6 @@ void gb_close(struct gb_client *c)
 	work_free(c->work);
 	store_close(c->store);
 	free(c->models);
-	queue_free(&c->queue);
 	free_options(c);
 	pthread_cond_destroy(&c->poke);
 	pthread_mutex_destroy(&c->lock);

@@ -16,14 +16,14 @@
  *   submit_check.c  its first step
  *   submit_name.c  its name, where no list could confirm it
  *   create.c   intended → created: where money is spent
- *   submit_verbs.c  who may start that: verbs, recovery
- *   queue.c    background work whose turn at the API has not come
+ *   submit_verbs.c  who may start that: verbs, the queue, recovery
  *   settle.c   creates whose answer never came
- *   remove.c   rmdir; cancel.c: the verb
+ *   remove.c   rmdir
  *   output.c   results: where they lie, opening them
  *   home.c     making them safe, bringing home, cache
  *   home_look.c  which of them a start finds, and those whose map is damaged
  *   answers.c  what came back, by request: the index, and files made of results
+ *   advice.c   what is worth knowing and no error: warnings
  *   info.c     what a job shows: state, error, verbs that fit
  *   texts.c    status, jobs table, transfers, history
  *
@@ -43,7 +43,6 @@
 
 #include "api.h"
 #include "numbered.h"
-#include "queue.h"
 #include "record.h"
 #include "results.h"
 #include "store.h"
@@ -71,6 +70,7 @@ enum removing {
 /* A job with a directory of its own in the state directory. */
 struct local {
 	char lid[LID_SIZE];
+	int dir, files_dir;      /* descriptors, -1 while not open; under disk */
 	pthread_mutex_t disk;
 	struct record rec;       /* client.lock */
 	/* Its files, client.lock: all by number; those at the top; by place and name,
@@ -87,8 +87,7 @@ struct local {
 	bool creating;           /* client.lock; the create's answer may still come */
 	struct canceller *settler; /* client.lock; of a submission that looks for it */
 	unsigned looks;          /* client.lock; for the lost create since the start */
-	atomic_bool forgotten;   /* removed to the last file; set under client.lock */
-	bool end_told;           /* client.lock; gb_options.ended has been called */
+	bool forgotten;          /* client.lock; removed to the last file */
 	enum removing removing;  /* client.lock */
 	double uploaded_since;   /* for transfers; 0: none runs */
 	int64_t upload_size;
@@ -188,8 +187,7 @@ struct gb_client {
 	struct task *tasks;      /* all that are queued or run */
 	uint64_t task_serial;
 	uint32_t unsent;         /* submissions whose answer is missing */
-	struct queue queue;      /* queue.c: background work whose turn has not come */
-	unsigned removals;       /* that go on in the background just now */
+	bool retry_timer;        /* queued work will be tried again */
 
 	/* poll.c */
 	pthread_t poller;
@@ -344,10 +342,9 @@ void job_set_phase(struct gb_job *job, enum phase p);
 int local_make(struct gb_job *job);
 int local_attach(struct gb_job *job, const char *lid, struct record *rec_take);
 void local_free(struct local *l);
-/* Its directory, and files/ in it: descriptors of the caller's, to be closed soon, or
- * negative errno. Nothing stays open for a job that rests: there may be 100,000. */
-int local_dir_open(struct gb_job *job);
-int local_files_dir_open(struct gb_job *job);
+/* Descriptors; local.disk held. */
+int local_dir(struct gb_job *job);
+int local_files_dir(struct gb_job *job);
 /* Write the record as it is now. Unlocked; takes disk, then lock for the copy. */
 int local_save(struct gb_job *job);
 /* The same with local.disk held already. */
@@ -420,10 +417,6 @@ struct task {
 	bool queued;             /* sends what is QUEUED */
 	bool again;              /* resubmit: sends what is being settled */
 	bool gathers;            /* reads all that is sent, not `file` alone */
-	/* Who owns its job: the waiters are answered 0 when it has taken so many seconds, also
-	 * in the queue; before that `late` is called, and what it waits for is cancelled. */
-	double late_after;
-	void (*late)(struct gb_job *job);
 };
 
 /* Start run on lane for job. owns: only one such task per job, else -EBUSY. give_up:
@@ -436,8 +429,6 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 void task_answer(struct task *t, int err);
 /* From run(): cancel what t waits for after so many seconds, if it still runs. */
 void task_deadline(struct task *t, double seconds);
-/* From run(): whether that has happened; if not it will not any more. */
-bool task_is_late(struct task *t);
 /* client.lock held: the job is free for the next; run() is at its end. */
 void task_disown(struct task *t);
 
@@ -445,6 +436,10 @@ void task_disown(struct task *t);
 
 /* After a start: go on with what the journal says. */
 void submit_recover(struct gb_job *job);
+/* Try queued work now, if it is meant for this origin and key. Unlocked. */
+void submit_queued(struct gb_client *c);
+/* The same behind: an own job has ended, so there may be room for another. */
+void submit_queued_later(struct gb_client *c);
 /* client.lock held: whether what the API says with this key is about this job. */
 bool submit_same_key(const struct gb_job *job);
 /* The API's job of a submission of ours: journal it. Unlocked. */
@@ -512,6 +507,18 @@ bool home_safe(const struct gb_job *job);
 /* unlocked: bring that about, in the cache where a reader has made it whole there, else at
  * home. As gb_fetch_home; call it again after a successful wake-up. */
 int home_make_whole(struct gb_job *job, struct gb_waiter *w);
+
+/* ---- advice.c ------------------------------------------------------------------------ */
+
+struct warnings;
+
+/* Unlocked: what the check met, which warnings_text_take ends; it replaces what was said
+ * before. The caller saves the journal. */
+void advice_keep(struct gb_job *job, struct warnings *w);
+/* Unlocked: a line more, of a submission on its way. */
+void advice_add(struct gb_job *job, const char *line);
+/* client.lock held: whether there is anything. */
+bool advice_has(const struct gb_job *job);
 
 /* ---- info.c -------------------------------------------------------------------------- */
 

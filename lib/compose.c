@@ -42,6 +42,19 @@ size_t compose_extra(enum line_kind kind, unsigned width)
 	return strlen(w->before) + width + strlen(w->after) + strlen(w->end) - brace;
 }
 
+/* The name and colon of a key that takes another member's place. */
+static const char key_name[] = "\"key\":";
+
+uint64_t compose_object(const struct line *line)
+{
+	uint64_t n = line->end - line->start;
+
+	if (line->kind == LINE_KEYED && line->borrowed)
+		n += strlen(key_name) + (line->key_end - line->key_start) -
+		     (line->member_end - line->member_start);
+	return n;
+}
+
 static int flush(struct compose *c)
 {
 	int r = util_write_all(c->out, c->buf, c->n);
@@ -166,6 +179,18 @@ static bool is_request(const struct line *line, int *ret)
 	return line->kind != LINE_BAD && line->kind != LINE_BLANK;
 }
 
+/* The object with the member that its key is borrowed of replaced by "key":"a". */
+static int put_borrowed_line(struct compose *c, const struct line *line)
+{
+	int r = put_range(c, line->start, line->member_start);
+
+	if (r == 0)
+		r = put_text(c, key_name);
+	if (r == 0)
+		r = put_range(c, line->key_start, line->key_end);
+	return r == 0 ? put_range(c, line->member_end, line->end) : r;
+}
+
 static int on_line(void *arg, const struct line *line)
 {
 	struct compose *c = arg;
@@ -178,6 +203,8 @@ static int on_line(void *arg, const struct line *line)
 		r = put_bare_line(c, line);
 	else if (line->kind == LINE_NO_KEY)
 		r = put_no_key(c, line, &wrap_no_key);
+	else if (line->borrowed)
+		r = put_borrowed_line(c, line);
 	else
 		r = put_range(c, line->start, line->end);
 	return r == 0 ? put(c, "\n", 1) : r;
@@ -207,7 +234,7 @@ static int put_keyed_element(struct compose *c, const struct line *line)
 		r = put_range(c, line->key_start, line->key_end);
 	if (r == 0)
 		r = put_text(c, "}");
-	return r == 0 ? put_range(c, line->key_end, line->end) : r;
+	return r == 0 ? put_range(c, line->member_end, line->end) : r;
 }
 
 static int on_element(void *arg, const struct line *line)
@@ -218,7 +245,7 @@ static int on_element(void *arg, const struct line *line)
 	if (!is_request(line, &r))
 		return r;
 	/* More than was reported, and memory must not grow with it. */
-	c->objects += line->end - line->start;
+	c->objects += compose_object(line);
 	if (c->objects > c->report->send_size || c->requests >= c->report->requests)
 		return -ESTALE;
 	if (c->requests++ > 0)

@@ -7,6 +7,10 @@
  *     {"contents":...}          {"key":"007","request":{"contents":...}}
  *     {"request":{...}}         {"key":"007","request":{...}}
  *
+ * and a member that the key is borrowed of gives way to it:
+ *
+ *     {"id":"a","request":{...}} {"key":"a","request":{...}}
+ *
  * and all other bytes of the objects stay as they are. A clean file need not pass
  * through here; it would lose only white space around its objects.
  *
@@ -45,5 +49,8 @@ int compose_inline(
 
 /* By how many bytes compose_file makes a line of this kind longer. */
 size_t compose_extra(enum line_kind kind, unsigned width);
+
+/* How long the object of a line is then, but for that. */
+uint64_t compose_object(const struct line *line);
 
 #endif

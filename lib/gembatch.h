@@ -86,10 +86,6 @@ struct gb_options {
 	/* Something about job (borrowed) changed; NULL: about the client as a whole.
 	 * what is a set of enum gb_change, slot the job's number in the table. */
 	void (*changed)(void *arg, uint32_t slot, unsigned what);
-	/* NULL, or: an own job (borrowed) has ended, and its results are saved if that is
-	 * asked for; once in the life of a client. It is said again by the next client until
-	 * gb_job_take_end has been called. */
-	void (*ended)(void *arg, struct gb_job *job);
 	void *arg;
 };
 
@@ -172,6 +168,7 @@ struct gb_info {
 	bool ended;        /* an end state and nothing more to come */
 	bool own;          /* made or being made from this state directory */
 	bool has_error;    /* gb_job_error has a text */
+	bool has_warnings; /* gb_job_warnings has one */
 	bool has_requests; /* requests.jsonl is on the local disk */
 	bool removing;     /* rmdir goes on behind; not in the tree */
 	enum gb_output output;
@@ -195,6 +192,8 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret);
 /* Malloc'ed texts, NULL when there is none: what is wrong and what to do; the
  * API's own resource (JSON, without inlined responses). */
 char *gb_job_error(struct gb_job *job);
+/* What is worth knowing and no error, a line each: what the check met, what results tell. */
+char *gb_job_warnings(struct gb_job *job);
 char *gb_job_json(struct gb_job *job);
 
 /* Make metadata at most ttl old. Answers 0 at once when it is, when the job has
@@ -219,11 +218,6 @@ int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w);
  * drafts, failed and uncertain submissions, and offline; -EACCES or -ENOENT where
  * waiting is useless. */
 int gb_job_wait(struct gb_job *job, struct gb_waiter *w);
-
-/* The caller acts on the end that gb_options.ended told of: 0, and no client tells of it
- * again; -EALREADY: it has been taken before; other: the journal could not be written.
- * Blocks on the disk. */
-int gb_job_take_end(struct gb_job *job);
 
 /* ---- drafts ------------------------------------------------------------------ */
 

@@ -314,10 +314,13 @@ static int fetch_file(struct gb_job *job)
 	if (!err)
 		err = home_may_replace(job, r);
 	if (!err) {
-		/* What was read before lies in the cache; a no-op when it is here. */
-		_cleanup_close_ int dir = local_dir_open(job);
+		int dir;
 
-		err = dir < 0 ? dir : results_rehome(r, dir, HOME_RESULTS);
+		/* What was read before lies in the cache; a no-op when it is here. */
+		pthread_mutex_lock(&job->local->disk);
+		dir = local_dir(job);
+		pthread_mutex_unlock(&job->local->disk);
+		err = results_rehome(r, dir, HOME_RESULTS);
 	}
 	if (!err)
 		err = seal(job, r, true);
@@ -370,7 +373,9 @@ static int download(struct gb_job *job)
 	default:
 		return fetch_file(job);
 	}
-	_cleanup_close_ int dir = local_dir_open(job);
+	pthread_mutex_lock(&job->local->disk);
+	int dir = local_dir(job);
+	pthread_mutex_unlock(&job->local->disk);
 	return dir < 0 ? dir : compose_inline_output(job, dir);
 }
 

@@ -139,6 +139,7 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.sent = job->id != NULL,
 		.ended = job->closed,
 		.has_error = has_error(job),
+		.has_warnings = advice_has(job),
 		.output = job_output(job),
 		.results_safe = home_safe(job),
 		.results_size = job->results_size,
@@ -173,7 +174,7 @@ char *gb_job_json(struct gb_job *job)
 	if (!job->local || !job->id)
 		return NULL;
 	pthread_mutex_lock(&job->local->disk);
-	_cleanup_close_ int dir = local_dir_open(job);
+	int dir = local_dir(job);
 	if (dir >= 0)
 		util_read_file(dir, "job.json", 16 << 20, &text, &n);
 	pthread_mutex_unlock(&job->local->disk);

@@ -12,19 +12,46 @@
 #define BUFFER_SIZE (256 * 1024)
 
 /* What the name just read announces. */
-enum member { OTHER, KEY, REQUEST, CONTENTS, FILE_DATA, FILE_URI, CONFIG, SYSTEM };
+enum member {
+	OTHER,
+	KEY,
+	REQUEST,
+	CONTENTS,
+	BORROWED, /* custom_id, id, or a member of metadata */
+	METADATA,
+	FILE_DATA,
+	FILE_URI,
+	CONFIG,
+	SYSTEM,
+	THINKING,
+	ROLE,
+};
 
 /* What has been seen on a line. */
 enum {
 	SEEN_KEY = 1 << KEY,
 	SEEN_REQUEST = 1 << REQUEST,
 	SEEN_CONTENTS = 1 << CONTENTS,
-	KEY_IS_STRING = 1 << 8,
-	REQUEST_IS_OBJECT = 1 << 9,
+	SEEN_BORROWED = 1 << BORROWED,
+	SEEN_METADATA = 1 << METADATA,
+	KEY_IS_STRING = 1 << 16,
+	REQUEST_IS_OBJECT = 1 << 17,
 };
 
 /* What a bracket at a depth below LINES_PLACES is. */
-enum { NOWHERE, IN_LINE, IN_REQUEST, IN_CONFIG };
+enum {
+	NOWHERE,
+	IN_LINE,
+	IN_REQUEST,
+	IN_CONFIG,
+	IN_THINKING,
+	IN_CONTENTS,
+	IN_CONTENT,
+	IN_METADATA,
+};
+
+/* Of a borrowed key: 1 and 2 beside the request, from here on in metadata. */
+enum { RANK_METADATA = 3 };
 
 static const uint8_t bom[3] = {0xef, 0xbb, 0xbf};
 enum { BOM_SEEN = sizeof bom, NO_BOM };
@@ -94,7 +121,10 @@ static uint8_t place_of(const struct lines *l)
 /* The request that the innermost object is or belongs to. */
 static struct lines_request *request_of(struct lines *l)
 {
-	return &l->requests[l->tok.depth - (place_of(l) == IN_CONFIG) - 1];
+	static const uint8_t below[] = {[IN_CONFIG] = 1, [IN_THINKING] = 2,
+		[IN_CONTENTS] = 1, [IN_CONTENT] = 2, [IN_METADATA] = 0};
+
+	return &l->requests[l->tok.depth - below[place_of(l)] - 1];
 }
 
 static void refuse(
@@ -108,6 +138,24 @@ static void refuse(
 	r->column = column;
 }
 
+/* Whether the number behind the name just read is more than 1, as far as is at hand. */
+static bool exceeds_one(const struct lines *l)
+{
+	const uint8_t *p = l->tok.p, *end = l->tok.end;
+
+	while (p < end && strchr(" \t:\"", *p) && *p)
+		p++;
+	if (end - p < 2 || p[0] < '1' || p[0] > '9')
+		return false;
+	return p[0] > '1' || (p[1] >= '0' && p[1] <= '9');
+}
+
+static void warn(struct lines *l, const struct placement *row)
+{
+	if (row->warning != WARN_CANDIDATES || exceeds_one(l))
+		request_of(l)->warned |= (uint16_t)(1u << row->warning);
+}
+
 /* Apart, as few names come here. */
 static __attribute__((noinline)) void on_known_name(
 	struct lines *l, const struct placement *row)
@@ -119,11 +167,21 @@ static __attribute__((noinline)) void on_known_name(
 		refuse(r, row->name, row->what, column);
 		return;
 	}
+	if (row->part == PART_WARNED) {
+		warn(l, row);
+		return;
+	}
+	if (row->part == PART_THINKING) {
+		l->member = THINKING;
+		return;
+	}
 	r->parts |= 1u << row->part;
-	if (row->part == PART_CACHED)
+	if (row->part == PART_CACHED) {
 		r->cached_column = column;
-	else if (row->part == PART_CONFIG || row->part == PART_SYSTEM)
+		r->warned |= 1u << WARN_CACHED;
+	} else if (row->part == PART_CONFIG || row->part == PART_SYSTEM) {
 		l->member = row->part == PART_CONFIG ? CONFIG : SYSTEM;
+	}
 	l->row = row;
 	l->tok.want = l->member != OTHER;
 }
@@ -131,7 +189,9 @@ static __attribute__((noinline)) void on_known_name(
 static void on_request_name(
 	struct lines *l, uint8_t place, const char *text, size_t len)
 {
-	enum place in = place == IN_CONFIG ? PLACE_CONFIG : PLACE_REQUEST;
+	enum place in = place == IN_CONFIG     ? PLACE_CONFIG
+			: place == IN_THINKING ? PLACE_THINKING
+					       : PLACE_REQUEST;
 	const struct placement *row;
 
 	if (!placement_may_know(&l->filter, in, text, len))
@@ -147,6 +207,16 @@ static void on_request_string(struct lines *l)
 	refuse(request_of(l), l->row->name,
 		l->member == CONFIG ? placement_no_object : placement_string,
 		column_of(l, l->tok.quote));
+}
+
+/* The role of a turn. */
+static void on_role(struct lines *l, const char *text, size_t len)
+{
+	struct lines_request *r = request_of(l);
+
+	r->prefilled = is(text, len, "model");
+	if (!placement_is_role(text, len))
+		refuse(r, "role", placement_role, column_of(l, l->tok.quote));
 }
 
 /* The end of a request of which something may be wrong. */
@@ -172,7 +242,46 @@ static enum member top_member(const char *text, size_t len)
 		return REQUEST;
 	if (is(text, len, "contents"))
 		return CONTENTS;
+	if (is(text, len, "metadata"))
+		return METADATA;
+	if (is(text, len, "custom_id") || is(text, len, "id"))
+		return BORROWED;
 	return OTHER;
+}
+
+/* What a member could be the key for, less wanted first; 0: it cannot. */
+static uint8_t rank_of(uint8_t place, const char *text, size_t len)
+{
+	static const char *const names[] = {"key", "custom_id", "id"};
+
+	for (uint8_t i = place == IN_LINE; i < ARRAY_SIZE(names); i++)
+		if (is(text, len, names[i]))
+			return place == IN_LINE ? i : i + RANK_METADATA;
+	return 0;
+}
+
+static void want_borrowed(struct lines *l, uint8_t rank)
+{
+	if (!rank || (l->borrowed.rank && rank > l->borrowed.rank))
+		return;
+	l->member = BORROWED;
+	l->rank = rank;
+	l->tok.want = true;
+	keyhash_init(&l->hash, l->seed);
+}
+
+/* A member that stands for the key if there is none. That of metadata ends later. */
+static void on_borrowed(struct lines *l)
+{
+	keyhash_add(&l->hash, l->tok.text, l->tok.len);
+	l->borrowed = (struct lines_borrowed){
+		.rank = l->rank,
+		.member_start = l->top_start,
+		.member_end = jtok_offset(&l->tok),
+		.key_start = l->tok.quote,
+		.key_end = jtok_offset(&l->tok),
+		.hash = keyhash_end(&l->hash),
+	};
 }
 
 static void on_top_name(struct lines *l, const char *text, size_t len)
@@ -181,7 +290,13 @@ static void on_top_name(struct lines *l, const char *text, size_t len)
 
 	if (m == OTHER)
 		return;
-	if (l->seen & 1u << m)
+	l->top_start = l->tok.quote;
+	if (m == BORROWED) {
+		l->seen |= 1u << m;
+		want_borrowed(l, rank_of(IN_LINE, text, len));
+		return;
+	}
+	if (m != METADATA && l->seen & 1u << m)
 		bad(l, "the same member twice", column_of(l, l->tok.quote));
 	l->seen |= 1u << m;
 	l->member = m;
@@ -220,7 +335,13 @@ static void look_at_name(struct lines *l)
 
 	if (place == IN_LINE)
 		on_top_name(l, text, len);
-	if (place != NOWHERE && l->member == OTHER)
+	else if (place == IN_CONTENT && is(text, len, "role"))
+		l->member = ROLE, l->tok.want = true;
+	else if (place == IN_REQUEST && is(text, len, "contents"))
+		l->member = CONTENTS;
+	else if (place == IN_METADATA)
+		want_borrowed(l, rank_of(place, text, len));
+	if (place >= IN_LINE && place <= IN_THINKING && l->member == OTHER)
 		on_request_name(l, place, text, len);
 	if (l->member != OTHER)
 		return;
@@ -251,8 +372,13 @@ static void on_string(struct lines *l)
 		keyhash_add(&l->hash, l->tok.text, l->tok.len);
 		l->line.hash = keyhash_end(&l->hash);
 		l->line.key_start = l->tok.quote;
-		l->line.key_end = jtok_offset(&l->tok);
+		l->line.member_end = l->line.key_end = jtok_offset(&l->tok);
 		l->seen |= KEY_IS_STRING;
+	} else if (l->member == BORROWED) {
+		on_borrowed(l);
+	} else if (l->member == ROLE) {
+		text = whole_text(l, &len);
+		on_role(l, text, len);
 	} else if (l->member == FILE_URI) {
 		text = whole_text(l, &len);
 		l->line.uris++;
@@ -266,7 +392,7 @@ static void on_string(struct lines *l)
 
 static void on_piece(struct lines *l)
 {
-	if (!l->tok.is_name && l->member == KEY)
+	if (!l->tok.is_name && (l->member == KEY || l->member == BORROWED))
 		keyhash_add(&l->hash, l->tok.text, l->tok.len);
 	else
 		keep_part(l);
@@ -275,11 +401,19 @@ static void on_piece(struct lines *l)
 static void set_place(struct lines *l)
 {
 	static const uint8_t places[] = {[REQUEST] = IN_REQUEST, [CONFIG] = IN_CONFIG,
-		[SYSTEM] = NOWHERE};
+		[METADATA] = IN_METADATA, [THINKING] = IN_THINKING, [ROLE] = NOWHERE};
 	unsigned depth = l->tok.depth;
 
-	if (depth > 1 && depth < LINES_PLACES)
-		l->places[depth] = jtok_in_object(&l->tok) ? places[l->member] : NOWHERE;
+	if (depth < 2 || depth >= LINES_PLACES)
+		return;
+	if (!jtok_in_object(&l->tok))
+		l->places[depth] = l->member == CONTENTS ? IN_CONTENTS : NOWHERE;
+	else if (l->places[depth - 1] != IN_CONTENTS)
+		l->places[depth] = places[l->member];
+	else
+		l->places[depth] = IN_CONTENT;
+	if (l->places[depth] == IN_CONTENT)
+		request_of(l)->prefilled = false;
 }
 
 static void on_open(struct lines *l)
@@ -303,10 +437,44 @@ static void on_close(struct lines *l)
 
 	if (l->tok.depth == 0)
 		l->line.end = after;
+	else if (l->tok.depth == 1 && l->places[2] == IN_METADATA && l->borrowed.rank >= RANK_METADATA)
+		l->borrowed.member_end = after;
 	else if (l->tok.depth == 1 && (l->seen & REQUEST_IS_OBJECT) &&
 		 !l->line.request_end)
 		l->line.request_end = after;
 	l->member = OTHER;
+}
+
+static void borrow_key(struct lines *l)
+{
+	const struct lines_borrowed *b = &l->borrowed;
+
+	l->line.borrowed = true;
+	l->line.warned |= 1u << WARN_BORROWED;
+	l->line.member_start = b->member_start;
+	l->line.member_end = b->member_end;
+	l->line.key_start = b->key_start;
+	l->line.key_end = b->key_end;
+	l->line.hash = b->hash;
+}
+
+/* Of a good line. */
+static enum line_kind kind_of(struct lines *l)
+{
+	const struct lines_request *r = &l->requests[(l->seen & SEEN_REQUEST) != 0];
+
+	l->line.warned = r->warned | (uint16_t)(r->prefilled << WARN_PREFILLED);
+	if (!(l->seen & SEEN_REQUEST))
+		return LINE_BARE;
+	if (l->seen & SEEN_KEY)
+		return LINE_KEYED;
+	if (!l->borrowed.rank) {
+		if (l->seen & (SEEN_BORROWED | SEEN_METADATA))
+			l->line.warned |= 1u << WARN_ODD_KEY;
+		return LINE_NO_KEY;
+	}
+	borrow_key(l);
+	return LINE_KEYED;
 }
 
 /* What a complete object is. */
@@ -323,14 +491,16 @@ static enum line_kind judge(struct lines *l)
 		bad(l, "no request", 0);
 	if ((seen & (SEEN_REQUEST | SEEN_KEY)) == SEEN_KEY)
 		bad(l, "\"key\" beside \"contents\": put the rest into \"request\"", 0);
+	if (!(seen & SEEN_REQUEST) && seen & (SEEN_BORROWED | SEEN_METADATA))
+		bad(l, seen & SEEN_METADATA ? "\"metadata\" beside \"contents\": put the rest "
+					      "into \"request\""
+					    : "\"id\" or \"custom_id\" beside \"contents\": put "
+					      "the rest into \"request\"",
+			0);
 	request = &l->requests[(seen & SEEN_REQUEST) != 0];
 	if (request->parts & (1u << PART_MISPLACED | 1u << PART_CACHED))
 		judge_request(l, request);
-	if (l->line.reason)
-		return LINE_BAD;
-	if (!(seen & SEEN_REQUEST))
-		return LINE_BARE;
-	return seen & SEEN_KEY ? LINE_KEYED : LINE_NO_KEY;
+	return l->line.reason ? LINE_BAD : kind_of(l);
 }
 
 static void classify(struct lines *l)
@@ -366,8 +536,15 @@ static void begin_line(struct lines *l)
 	l->line.request_end = 0;
 	l->line.uris = l->line.loose_uris = 0;
 	l->line.reason = l->line.name = NULL;
+	l->line.borrowed = false;
+	l->line.warned = 0;
 	l->seen = 0;
-	l->requests[0].parts = l->requests[1].parts = 0;
+	l->borrowed.rank = 0;
+	for (size_t i = 0; i < 2; i++) {
+		l->requests[i].parts = 0;
+		l->requests[i].warned = 0;
+		l->requests[i].prefilled = false;
+	}
 	l->member = OTHER;
 	l->name_len = 0;
 }

@@ -3,6 +3,8 @@
  * What may be on a line:
  *
  *     {"key": STRING, "request": {...}, ...}    LINE_KEYED
+ *     {"custom_id": STRING, "request": {...}}   LINE_KEYED, its key is borrowed: custom_id,
+ *                                               id, or key, custom_id, id in "metadata"
  *     {"request": {...}, ...}                   LINE_NO_KEY, its number is its key
  *     {"contents": ..., ...}                    LINE_BARE, a request itself
  *     white space                               LINE_BLANK
@@ -45,7 +47,10 @@ struct line {
 	uint64_t number;             /* from 1 */
 	uint64_t start, end;         /* the object: its '{' and one past its '}' */
 	uint64_t member_start;       /* KEYED: the opening quote of the name "key" */
+	uint64_t member_end;         /* KEYED: one past the value of that member */
 	uint64_t key_start, key_end; /* KEYED: the string with its quotes */
+	bool borrowed;               /* KEYED: the member is another, to be replaced */
+	uint16_t warned;             /* bit w: enum line_warning */
 	uint64_t request_start, request_end; /* KEYED, NO_KEY: the object */
 	struct keypair hash;                 /* KEYED: of the unescaped key */
 	unsigned uris, loose_uris; /* of files (uris.h); those without a scheme */
@@ -59,14 +64,23 @@ struct line {
 typedef int (*lines_fn)(void *arg, const struct line *line);
 
 #define LINES_NAME_MAX 64
-#define LINES_PLACES 4
+#define LINES_PLACES 5
 
 /* The members of a request met so far: in the line itself, if that turns out to be one,
  * or in the value of "request". */
 struct lines_request {
 	uint8_t parts;          /* bit p: enum part; PART_MISPLACED: refused */
+	bool prefilled;         /* the latest turn is the model's */
+	uint16_t warned;        /* bit w: enum line_warning */
 	const char *name, *what; /* refused: the first such member, and why */
 	uint64_t column, cached_column;
+};
+
+/* What could stand for a key that is missing. */
+struct lines_borrowed {
+	uint8_t rank;           /* 0: nothing; the least is the best */
+	uint64_t member_start, member_end, key_start, key_end;
+	struct keypair hash;
 };
 
 struct lines {
@@ -81,6 +95,9 @@ struct lines {
 	unsigned seen;
 	uint8_t places[LINES_PLACES]; /* what the innermost bracket is, by depth */
 	struct lines_request requests[2];
+	struct lines_borrowed borrowed;
+	uint8_t rank;                 /* of the member whose value comes */
+	uint64_t top_start;           /* the quote of the name of the line's latest member */
 	const struct placement *row; /* of the member whose value comes */
 	struct placement_filter filter;
 	/* The beginning of a name or URI that came in parts. */

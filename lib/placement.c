@@ -12,6 +12,9 @@ const char placement_beside[] =
 	"cannot be used together with a system instruction, tools or toolConfig: put "
 	"those into the cache";
 
+const char placement_role[] = "must be user or model: what a system says goes into "
+			      "systemInstruction, beside contents";
+
 static const char wants_config[] =
 	"belongs into generationConfig: {\"generationConfig\": {…}}";
 static const char is_sdk[] =
@@ -23,7 +26,8 @@ static const char no_line[] = "does not belong here: defaults.json holds members
 static const char misspelt[] = "is misspelt: write systemInstruction";
 static const char wants_top[] = "belongs beside generationConfig, not into it";
 
-#define ROW(name, part, what) {name, sizeof name - 1, PART_##part, what}
+#define ROW(name, part, what) {name, sizeof name - 1, PART_##part, what, 0}
+#define WARN(name, kind) {name, sizeof name - 1, PART_WARNED, NULL, WARN_##kind}
 
 /* clang-format off */
 static const struct placement in_request[] = {
@@ -62,13 +66,40 @@ static const struct placement in_config[] = {
 	ROW("tools", MISPLACED, wants_top),
 	ROW("toolConfig", MISPLACED, wants_top),
 	ROW("safetySettings", MISPLACED, wants_top),
+	ROW("thinkingConfig", THINKING, NULL),
+	WARN("temperature", SAMPLING), WARN("topP", SAMPLING), WARN("topK", SAMPLING),
+	WARN("candidateCount", CANDIDATES), WARN("responseJsonSchema", JSON_SCHEMA),
+	WARN("presencePenalty", PENALTY), WARN("frequencyPenalty", PENALTY),
+};
+
+static const struct placement in_thinking[] = {
+	WARN("thinkingBudget", BUDGET),
 };
 /* clang-format on */
 
 const struct placement *placement_rows(enum place place, size_t *ret_n)
 {
-	*ret_n = place == PLACE_CONFIG ? ARRAY_SIZE(in_config) : ARRAY_SIZE(in_request);
-	return place == PLACE_CONFIG ? in_config : in_request;
+	static const struct {
+		const struct placement *rows;
+		size_t n;
+	} all[N_PLACES] = {
+		[PLACE_REQUEST] = {in_request, ARRAY_SIZE(in_request)},
+		[PLACE_CONFIG] = {in_config, ARRAY_SIZE(in_config)},
+		[PLACE_THINKING] = {in_thinking, ARRAY_SIZE(in_thinking)},
+	};
+
+	*ret_n = all[place].n;
+	return all[place].rows;
+}
+
+bool placement_is_role(const char *role, size_t len)
+{
+	static const char *const roles[] = {"user", "model", "function", ""};
+
+	for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
+		if (len == strlen(roles[i]) && memcmp(role, roles[i], len) == 0)
+			return true;
+	return false;
 }
 
 /* By first and last letter, which both spellings have in common. */

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 /* The object a member is in. */
-enum place { PLACE_REQUEST, PLACE_CONFIG, N_PLACES };
+enum place { PLACE_REQUEST, PLACE_CONFIG, PLACE_THINKING, N_PLACES };
 
 /* What a member of that name is. */
 enum part {
@@ -26,6 +26,22 @@ enum part {
 	PART_SYSTEM,    /* systemInstruction: no string */
 	PART_TOOLS,     /* tools, toolConfig */
 	PART_CACHED,    /* cachedContent: not beside PART_SYSTEM or PART_TOOLS */
+	PART_WARNED,    /* taken, and ignored or badly answered by some models */
+	PART_THINKING,  /* thinkingConfig: an object with members of PLACE_THINKING */
+};
+
+/* What a line may have that is worth a warning. */
+enum line_warning {
+	WARN_JSON_SCHEMA, /* responseJsonSchema */
+	WARN_BUDGET,      /* thinkingBudget */
+	WARN_CANDIDATES,  /* candidateCount above 1 */
+	WARN_SAMPLING,    /* temperature, topP, topK */
+	WARN_PENALTY,     /* presencePenalty, frequencyPenalty */
+	WARN_CACHED,      /* cachedContent */
+	WARN_PREFILLED,   /* the last turn is the model's */
+	WARN_BORROWED,    /* its key is that of custom_id, id or metadata */
+	WARN_ODD_KEY,     /* one of these is there, but no string that could be a key */
+	LINE_WARNINGS
 };
 
 struct placement {
@@ -33,11 +49,15 @@ struct placement {
 	size_t len;       /* of it */
 	enum part part;
 	const char *what; /* why it is refused, and what to do */
+	enum line_warning warning; /* of a PART_WARNED */
 };
 
 /* What is said of a PART_CONFIG that is no object, a PART_SYSTEM that is a string, and
  * a PART_CACHED beside others. */
 extern const char placement_no_object[], placement_string[], placement_beside[];
+/* Of a role in contents. */
+extern const char placement_role[];
+bool placement_is_role(const char *role, size_t len);
 
 /* The rows of a place. */
 const struct placement *placement_rows(enum place place, size_t *ret_n);

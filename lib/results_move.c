@@ -228,30 +228,23 @@ static void thaw(struct gb_results *r)
 	results_finish(r, &a);
 }
 
-/* A directory, the object's own or to become so, and a name in it. */
-struct place {
-	int dirfd;
-	char *name;
-};
-
-/* From now on the object lives there, and p is where it did. Lock held. */
-static void take_place(struct gb_results *r, struct place *p)
+/* From now on the object lives there. Lock held. Returns the old name. */
+static char *take_place(struct gb_results *r, int dirfd, char **name)
 {
-	struct place old = {r->dirfd, r->name};
+	char *old = r->name;
 
-	r->dirfd = p->dirfd;
-	r->name = p->name;
-	*p = old;
+	r->dirfd = dirfd;
+	r->name = STEAL_PTR(*name);
+	return old;
 }
 
-/* p: in, where to; out, where it was. */
-static int move_data(struct gb_results *r, struct place *p)
+static int move_data(struct gb_results *r, int dirfd, char **name, char **ret_old)
 {
 	int err = 0;
 
 	pthread_mutex_lock(&r->lock);
-	if (renameat(r->dirfd, r->name, p->dirfd, p->name) == 0 || errno == ENOENT)
-		take_place(r, p);
+	if (renameat(r->dirfd, r->name, dirfd, *name) == 0 || errno == ENOENT)
+		*ret_old = take_place(r, dirfd, name);
 	else
 		err = -errno;
 	if (err != -EXDEV) {
@@ -261,10 +254,10 @@ static int move_data(struct gb_results *r, struct place *p)
 	err = freeze(r);
 	pthread_mutex_unlock(&r->lock);
 	if (err >= 0)
-		err = copy_over(r, err, p->dirfd, p->name);
+		err = copy_over(r, err, dirfd, *name);
 	if (err == 0) {
 		pthread_mutex_lock(&r->lock);
-		take_place(r, p);
+		*ret_old = take_place(r, dirfd, name);
 		pthread_mutex_unlock(&r->lock);
 	}
 	thaw(r);
@@ -288,40 +281,42 @@ static int save_map_at(struct gb_results *r, int dirfd, const char *name)
 
 /* The map is written there first: alone it means nothing, and once the data has
  * followed they belong together. So no crash loses what was sealed. */
-static int rehome(struct gb_results *r, int dirfd, struct place *p)
+static int rehome(struct gb_results *r, int dirfd, const char *name)
 {
-	_cleanup_free_ char *old_map = NULL;
-	int err = save_map_at(r, dirfd, p->name);
+	_cleanup_free_ char *copy = strdup(name), *old = NULL, *old_map = NULL;
+	int err, old_dirfd = r->dirfd;
 
+	if (!copy)
+		return -ENOMEM;
+	if (same_dir(r->dirfd, dirfd) && strcmp(r->name, name) == 0) {
+		pthread_mutex_lock(&r->lock);
+		r->dirfd = dirfd;
+		pthread_mutex_unlock(&r->lock);
+		return 0;
+	}
+	err = save_map_at(r, dirfd, name);
 	if (err == 0)
-		err = move_data(r, p);
+		err = move_data(r, dirfd, &copy, &old);
 	if (err == 0)
 		err = util_sync_dir(dirfd);
 	test_point("results-moved");
 	if (err < 0)
 		return err;
-	old_map = util_format("%s" RESULTS_MAP_SUFFIX, p->name);
-	unlinkat(p->dirfd, p->name, 0);
+	old_map = util_format("%s" RESULTS_MAP_SUFFIX, old);
+	unlinkat(old_dirfd, old, 0);
 	if (old_map)
-		unlinkat(p->dirfd, old_map, 0);
-	return util_sync_dir(p->dirfd);
+		unlinkat(old_dirfd, old_map, 0);
+	return util_sync_dir(old_dirfd);
 }
 
 int results_rehome(struct gb_results *r, int dirfd, const char *name)
 {
-	struct place p;
-	int err = 0;
+	int err;
 
 	if (strchr(name, '/'))
 		return -EINVAL;
-	p = (struct place){util_dup(dirfd), strdup(name)};
 	pthread_mutex_lock(&r->save_lock);
-	if (p.dirfd < 0 || !p.name)
-		err = p.dirfd < 0 ? p.dirfd : -ENOMEM;
-	else if (!same_dir(r->dirfd, dirfd) || strcmp(r->name, name) != 0)
-		err = rehome(r, dirfd, &p);
+	err = rehome(r, dirfd, name);
 	pthread_mutex_unlock(&r->save_lock);
-	util_closep(&p.dirfd);
-	free(p.name);
 	return err;
 }

@@ -43,6 +43,13 @@ static void count_bad(struct scan_report *r, const struct line *line)
 	add_bad(r, &b);
 }
 
+static void count_warnings(struct scan_report *r, const struct line *line)
+{
+	for (unsigned i = 0; i < LINE_WARNINGS; i++)
+		if (line->warned >> i & 1 && r->warned[i].n++ == 0)
+			r->warned[i].first = line->number;
+}
+
 /* Every line of the first reading. */
 static int on_line(void *arg, const struct line *line)
 {
@@ -55,7 +62,7 @@ static int on_line(void *arg, const struct line *line)
 		return 0;
 	}
 	r->last_line = line->number;
-	s->dirty |= line->cr || !line->lf || line->kind != LINE_KEYED;
+	s->dirty |= line->cr || !line->lf || line->kind != LINE_KEYED || line->borrowed;
 	if (line->kind == LINE_BAD) {
 		count_bad(r, line);
 		return 0;
@@ -66,7 +73,9 @@ static int on_line(void *arg, const struct line *line)
 	r->bare += line->kind == LINE_BARE;
 	r->uris += line->uris;
 	r->loose_uris += line->loose_uris;
-	s->object_bytes += line->end - line->start + 1;
+	if (line->warned)
+		count_warnings(r, line);
+	s->object_bytes += compose_object(line) + 1;
 	if (s->object_bytes > SCAN_SEND_MAX)
 		return TOO_BIG;
 	return line->kind == LINE_KEYED ? keyset_add(&s->keys, line->hash.first) : 0;

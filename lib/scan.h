@@ -16,6 +16,8 @@
  * and others take their numbers, it is read again to see which lines those are, by
  * 128 bits of hash. Memory: 8 bytes a key, twice that at most where keys repeat.
  *
+ * A line without key takes that of custom_id, id or metadata (lines.h).
+ *
  * Equal strings are equal keys however they are escaped. Not checked: what is in a
  * request but for misplaced members (placement.h), other members beside key and
  * request, equal names within a request. */
@@ -27,6 +29,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "placement.h"
+
 #define SCAN_SEND_MAX UINT64_C(2147483648)
 #define SCAN_BAD_MAX 10
 
@@ -36,6 +40,11 @@ struct scan_bad {
 	const char *reason; /* static text */
 	const char *name;   /* the member it is about, static; or NULL */
 	uint64_t other;     /* the line where the reason ends in "line"; else 0 */
+};
+
+/* How many lines have something that is worth a warning, and the first. */
+struct scan_warned {
+	uint64_t n, first;
 };
 
 struct scan_report {
@@ -55,6 +64,7 @@ struct scan_report {
 	/* Strings that name files (uris.h), and those of them without a scheme: files of
 	 * the draft, to be uploaded first. */
 	uint64_t uris, loose_uris;
+	struct scan_warned warned[LINE_WARNINGS];
 	/* Bad lines: how many, and the first of them in order. Where keys repeat in
 	 * more than SCAN_BAD_MAX lines the total rests on 64 bits of hash. */
 	uint64_t bad_total;

@@ -36,6 +36,7 @@
 
 #define LID_SIZE 17
 #define STORE_SENT "sent.jsonl"
+#define STORE_WARNINGS "warnings"
 
 struct store {
 	int state, jobs, trash, cache, results; /* directory descriptors */

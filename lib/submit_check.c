@@ -9,9 +9,11 @@
 #include "gather.h"
 #include "scan.h"
 #include "submit.h"
+#include "warn_lines.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 int submission_refuse(struct submission *s, int err, const char *text)
 {
@@ -47,15 +49,17 @@ int submission_refuse(struct submission *s, int err, const char *text)
 static int compose(struct submission *s, int in)
 {
 	off_t size;
-	int err;
-	_cleanup_close_ int dir = local_dir_open(s->job);
+	int dir, err;
 
-	if (dir < 0)
-		return dir;
-	s->fd = openat(dir, STORE_SENT,
-		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (s->fd < 0)
-		return -errno;
+	pthread_mutex_lock(&s->job->local->disk);
+	dir = local_dir(s->job);
+	s->fd = dir < 0 ? -1
+			: openat(dir, STORE_SENT,
+				  O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	err = s->fd < 0 ? -errno : 0;
+	pthread_mutex_unlock(&s->job->local->disk);
+	if (err)
+		return err;
 	s->composed = true;
 	err = compose_file(in, s->fd, &s->report, &s->t->cancel.set, &size);
 	s->size = size;
@@ -100,10 +104,11 @@ int submission_durable(struct submission *s)
 /* The one of an earlier try, which was of other bytes. */
 static void drop_sent(struct submission *s)
 {
-	_cleanup_close_ int dir = local_dir_open(s->job);
-
+	pthread_mutex_lock(&s->job->local->disk);
+	int dir = local_dir(s->job);
 	if (dir >= 0)
 		unlinkat(dir, STORE_SENT, 0);
+	pthread_mutex_unlock(&s->job->local->disk);
 }
 
 static int look_through(struct submission *s, int in)
@@ -144,7 +149,20 @@ static int refuse_mixed(struct submission *s)
 	return gather_refuse_mixed(s->job);
 }
 
-int submission_check(struct submission *s)
+/* Nobody waits for what is worth knowing, nor is anything refused for it. */
+static void advise(struct submission *s)
+{
+	_cleanup_free_ char *model = NULL;
+	struct warnings w = {0};
+
+	client_lock(s->c);
+	model = s->rec->model ? strdup(s->rec->model) : NULL;
+	client_unlock(s->c);
+	warn_lines(&s->report, model, &w);
+	advice_keep(s->job, &w);
+}
+
+static int check_requests(struct submission *s)
 {
 	int in = gb_file_fd(s->t->file), err;
 
@@ -166,4 +184,13 @@ int submission_check(struct submission *s)
 	s->fd = fcntl(in, F_DUPFD_CLOEXEC, 0);
 	s->size = (int64_t)s->report.file_size;
 	return s->fd < 0 ? -errno : 0;
+}
+
+int submission_check(struct submission *s)
+{
+	int err = check_requests(s);
+
+	if (!err)
+		advise(s);
+	return err;
 }

@@ -52,7 +52,7 @@ kinds_are_right() { # JOB
 	contains "$(sed -n 8p "$j/answers.tsv")" "late	failed	UNAVAILABLE (14): "
 	same "gone	missing	there is no result for this request" "$(sed -n 9p "$j/answers.tsv")"
 	contains "$(sed -n 10p "$j/answers.tsv")" 'call	answered	[{"functionCall":'
-	same "pic	answered	" "$(sed -n 11p "$j/answers.tsv")"
+	same "pic	answered	pic.png" "$(sed -n 11p "$j/answers.tsv")"
 	same "..	answered	You said: dots" "$(sed -n 12p "$j/answers.tsv")"
 	same '13' "$(grep -c . "$j/answers.tsv")"
 	same "%2E..txt bad.error call.json cut.txt deep deep/er deep/er/key.txt empty.error gone.error json.json late.error pic.png plain.txt unsafe.error wrong.error" \
@@ -318,6 +318,6 @@ sizes_are_true() { # DIRECTORY
 	done
 	wait $pids
 	for n in {1..25}; do
-		same "$n: 3 3 10" "$n: $(wc -l <"$HOME/answers.tsv.$n") $(wc -l <"$HOME/results.jsonl.$n") $(wc -l <"$HOME/usage.$n")"
+		same "$n: 3 3 11" "$n: $(wc -l <"$HOME/answers.tsv.$n") $(wc -l <"$HOME/results.jsonl.$n") $(wc -l <"$HOME/usage.$n")"
 	done
 }

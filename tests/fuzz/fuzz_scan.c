@@ -86,13 +86,50 @@ static unsigned parts_of(json_t *object, enum place place)
 	return parts;
 }
 
+static bool has_odd_role(json_t *request)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(request, "contents"), i, one)
+	{
+		json_t *role = json_object_get(one, "role");
+
+		if (json_is_string(role) &&
+			!placement_is_role(json_string_value(role), json_string_length(role)))
+			return true;
+	}
+	return false;
+}
+
 static bool misplaces(json_t *request)
 {
 	unsigned parts = parts_of(request, PLACE_REQUEST);
 	unsigned beside = 1u << PART_SYSTEM | 1u << PART_TOOLS;
 
-	return parts & 1u << PART_MISPLACED ||
+	return has_odd_role(request) || parts & 1u << PART_MISPLACED ||
 	       (parts & 1u << PART_CACHED && parts & beside);
+}
+
+/* The string that stands for a missing key. */
+static json_t *borrowed(json_t *json)
+{
+	static const char *const names[] = {"key", "custom_id", "id"};
+
+	for (size_t i = 1; i < 6; i++) {
+		json_t *from = i < 3 ? json : json_object_get(json, "metadata");
+		json_t *value = json_object_get(from, names[i % 3]);
+
+		if (json_is_string(value))
+			return value;
+	}
+	return NULL;
+}
+
+static bool may_lend(json_t *json)
+{
+	return json_object_get(json, "metadata") || json_object_get(json, "custom_id") ||
+	       json_object_get(json, "id");
 }
 
 static enum line_kind judge(json_t *json)
@@ -103,11 +140,11 @@ static enum line_kind judge(json_t *json)
 	if (!json_is_object(json) || (key && !json_is_string(key)))
 		return LINE_BAD;
 	if (request ? !json_is_object(request)
-		    : key || !json_object_get(json, "contents"))
+		    : key || !json_object_get(json, "contents") || may_lend(json))
 		return LINE_BAD;
 	if (misplaces(request ? request : json))
 		return LINE_BAD;
-	return !request ? LINE_BARE : key ? LINE_KEYED : LINE_NO_KEY;
+	return !request ? LINE_BARE : key || borrowed(json) ? LINE_KEYED : LINE_NO_KEY;
 }
 
 static struct verdict ask_jansson(const char *p, size_t n)
@@ -131,6 +168,7 @@ static struct verdict ask_jansson(const char *p, size_t n)
 	if (v.kind == LINE_KEYED) {
 		json_t *key = json_object_get(json, "key");
 
+		key = key ? key : borrowed(json);
 		v.key_len = json_string_length(key);
 		v.key = malloc(v.key_len + 1);
 		memcpy(v.key, json_string_value(key), v.key_len + 1);
@@ -173,6 +211,9 @@ static bool compare_lines(
 		struct verdict *v = &verdicts[i];
 
 		*v = ask_jansson(p, len);
+		/* Of two of a name either may have lent the key. */
+		if (seen->lines[i].borrowed || v->kind != seen->lines[i].kind)
+			v->unknown |= has_twice(p, len);
 		known &= !v->unknown;
 		if (v->unknown || stricter(&seen->lines[i], p, len))
 			v->kind = seen->lines[i].kind;

@@ -287,7 +287,7 @@ class Walker(Operations):
             asked = text_of(content.asked[content.key(key)])
             if how == "missing" or any(mark in asked for mark in PASSING):
                 retried.append(key)
-        usage = dict(line.split() for line in got["usage"].decode().splitlines())
+        usage = dict(line.rsplit(None, 1) for line in got["usage"].decode().splitlines())
         for how in ("answered", *MARKED.values()):
             if int(usage[how]) != counts.get(how, 0):
                 raise Broken("usage: %s %s, expected %s" % (how, usage[how], counts.get(how, 0)))

@@ -45,11 +45,16 @@ struct made {
 		}                                                                        \
 	} while (0)
 
+/* How many requests the API counts. */
+static int64_t made_asked = -1;
+
 /* requests and results may be NULL: none are local. */
 static int made_new(struct made *m, const char *requests, size_t requests_len,
 	const char *results, size_t results_len, size_t piece)
 {
-	struct answers_input in = {.stamp = {.results_size = -1, .requests_size = -1}};
+	struct answers_input in = {.stamp = {.results_size = -1, .requests_size = -1},
+		.asked = made_asked,
+		.model = "models/gemini-3.8-flash"};
 
 	*m = (struct made){.requests = {requests, requests_len, piece, 0},
 		.results = {results, results_len, piece, 0}};

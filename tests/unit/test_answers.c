@@ -15,6 +15,7 @@
 #define SAYS(k, text)                                                                    \
 	"{\"response\":{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"" text      \
 	"\"}],\"role\":\"model\"},\"finishReason\":\"STOP\"}]},\"key\":\"" k "\"}\n"
+#define FAILS(k, code) "{\"key\":\"" k "\",\"error\":{\"code\":" code "}}\n"
 #define PARTS(k, parts, finish)                                                          \
 	"{\"key\":\"" k "\",\"response\":{\"candidates\":[{\"content\":{\"parts\":["     \
 	parts "]}" finish "}]}}\n"
@@ -102,7 +103,6 @@ static void escapes_and_surrogates(void **state)
 		NULL);
 	/* One newline at the end is enough. */
 	expect(NULL, SAYS("a", "x\\n"), "a\tanswered\tx\\n\n", "a.txt = x\n", NULL);
-	expect(NULL, SAYS("a", ""), "a\tanswered\t\n", "a.txt = \n", NULL);
 }
 
 static void thoughts_are_left_out(void **state)
@@ -137,19 +137,174 @@ static void truncated(void **state)
 
 static void blocked(void **state)
 {
-	expect(ASK("a", "") ASK("b", "") ASK("c", "") ASK("d", ""),
+	static const char *const policies[] = {"SAFETY", "RECITATION", "PROHIBITED_CONTENT",
+		"BLOCKLIST", "SPII", "IMAGE_SAFETY"};
+
+	expect(ASK("a", "") ASK("b", "") ASK("c", ""),
 		"{\"key\":\"a\",\"response\":{\"promptFeedback\":{\"blockReason\":"
-		"\"PROHIBITED_CONTENT\"}}}\n" PARTS("b", "", ",\"finishReason\":\"SAFETY\"")
-			PARTS("c", "{\"text\":\"\"}", ",\"finishReason\":\"RECITATION\"")
-		"{\"key\":\"d\",\"response\":{\"candidates\":[]}}\n",
-		"a\tblocked\tPROHIBITED_CONTENT\nb\tblocked\tSAFETY\n"
-		"c\tblocked\tRECITATION\nd\tblocked\tno candidates\n",
-		"a.error = PROHIBITED_CONTENT\nb.error = SAFETY\nc.error = RECITATION\n"
-		"d.error = no candidates\n",
+		"\"PROHIBITED_CONTENT\"}}}\n" PARTS("b", "", ",\"finishReason\":\"SAFETY\","
+							"\"finishMessage\":\"No, \\u00e4.\"")
+			PARTS("c", "{\"text\":\"\"}", ",\"finishReason\":\"RECITATION\""),
+		"a\tblocked\tPROHIBITED_CONTENT\nb\tblocked\tSAFETY: No, \xc3\xa4.\n"
+		"c\tblocked\tRECITATION\n",
+		"a.error = PROHIBITED_CONTENT\nb.error = SAFETY: No, \xc3\xa4.\n"
+		"c.error = RECITATION\n",
 		"");
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		_cleanup_free_ char *line = util_format(
+			"{\"key\":\"a\",\"response\":{\"candidates\":[{\"finishReason\":\"%s\"}]}}",
+			policies[i]);
+		_cleanup_free_ char *tsv = util_format("a\tblocked\t%s\n", policies[i]);
+
+		expect(ASK("a", ""), line, tsv, NULL, "");
+	}
 }
 
-#define FAILS(k, code) "{\"key\":\"" k "\",\"error\":{\"code\":" code "}}\n"
+/* Nobody forbade it: the next try often answers. */
+static void nothing_said_is_a_failure_that_may_pass(void **state)
+{
+	static const struct {
+		const char *parts, *more, *why;
+	} empty[] = {
+		{"", ",\"finishReason\":\"STOP\"", "STOP, no content"},
+		{"{\"text\":\"\"}", ",\"finishReason\":\"STOP\"", "STOP, no content"},
+		{"", "", "no content"},
+		{"{\"text\":\"hm\",\"thought\":true}", ",\"finishReason\":\"STOP\"",
+			"STOP, no content"},
+		{"", ",\"finishReason\":\"OTHER\"", "OTHER, no content"},
+		{"", ",\"finishReason\":\"MALFORMED_FUNCTION_CALL\",\"finishMessage\":\"f(\"",
+			"MALFORMED_FUNCTION_CALL, no content: f("},
+		{"", ",\"finishReason\":\"NO_IMAGE\"", "NO_IMAGE"},
+		{"{\"text\":\"Here it is\"}", ",\"finishReason\":\"IMAGE_OTHER\"", "IMAGE_OTHER"},
+		{"", ",\"finishReason\":\"SOMETHING_NEW\"", "SOMETHING_NEW, no content"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(empty); i++) {
+		_cleanup_free_ char *line = util_format(
+			PARTS("a", "%s", "%s"), empty[i].parts, empty[i].more);
+		_cleanup_free_ char *tsv = util_format("a\tfailed\t%s\n", empty[i].why);
+		_cleanup_free_ char *tree = util_format("a.error = %s\n", empty[i].why);
+
+		expect(ASK("a", ""), line, tsv, tree, ASK("a", ""));
+	}
+	expect(ASK("a", ""), "{\"key\":\"a\",\"response\":{\"candidates\":[]}}\n",
+		"a\tfailed\tno candidates\n", "a.error = no candidates\n", ASK("a", ""));
+}
+
+/* As batches of other programs name their requests. */
+static void keys_by_other_names(void **state)
+{
+#define WITH(more) "{\"response\":{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}]}" \
+	"," more "}\n"
+	expect(NULL,
+		WITH("\"metadata\":{\"custom_id\":\"m\"}") WITH("\"custom_id\":\"c\"")
+			WITH("\"id\":\"i\"") WITH("\"metadata\":{\"id\":\"j\",\"n\":1}")
+		WITH("\"metadata\":{\"key\":\"no\"},\"key\":\"k\",\"id\":\"no\"")
+		WITH("\"id\":\"no\",\"customId\":\"d\",\"metadata\":{\"key\":\"no\"}")
+		WITH("\"metadata\":{\"id\":\"no\",\"key\":\"e\",\"custom_id\":\"no\"}")
+		WITH("\"metadata\":{\"id\":7}"),
+		"m\tanswered\tx\nc\tanswered\tx\ni\tanswered\tx\nj\tanswered\tx\nk\tanswered\tx\n"
+		"d\tanswered\tx\ne\tanswered\tx\n\tanswered\tx\n",
+		NULL, NULL);
+}
+
+static char *warnings_of(const struct made *m)
+{
+	return strndup(m->a->blob + m->a->head.warnings_at, m->a->head.warnings_len);
+}
+
+static void expect_warnings(const char *requests, const char *results, const char *want)
+{
+	struct made m;
+
+	make(&m, requests, results);
+	_cleanup_free_ char *got = warnings_of(&m);
+	assert_string_equal(got, want);
+	made_free(&m);
+}
+
+#define VERSION(v, more)                                                                 \
+	"{\"key\":\"a\",\"response\":{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"" \
+	"}]}}],\"modelVersion\":\"" v "\"" more "}}\n"
+
+static void what_all_results_tell(void **state)
+{
+	struct made m;
+	char text[ANSWERS_USAGE_MAX];
+
+	expect_warnings(NULL, VERSION("gemini-3.8-flash", ""), "");
+	expect_warnings(NULL, VERSION("models/gemini-3.8-flash-001", ""), "");
+	expect_warnings(NULL, VERSION("gemini-3.8-flash-preview-09-2026", ""), "");
+	expect_warnings(NULL, VERSION("gemini-3.8-flash-lite", "") VERSION("gemini-3.8-flash-lite", ""),
+		"another model answered: gemini-3.8-flash-lite, not gemini-3.8-flash (2 "
+		"requests); its price may be another\n");
+	expect_warnings(NULL,
+		VERSION("gemini-3.8-flash", ",\"modelStatus\":{\"modelStage\":\"DEPRECATED\","
+					     "\"retirementTime\":\"2027-01-02T00:00:00Z\"}"),
+		"the model's stage is DEPRECATED, it retires 2027-01-02T00:00:00Z (1 results say "
+		"so): take another for the next job (names: .batchfs/models)\n");
+	expect_warnings(NULL,
+		"{\"key\":\"a\",\"error\":{\"code\":5,\"message\":\"gone\\nfor good\"}}\n"
+		"{\"key\":\"b\",\"error\":{\"code\":5,\"message\":\"gone\"}}\n",
+		"every request has no answer for one reason: NOT_FOUND (5): gone for good\n");
+	expect_warnings(ASK("a", "") ASK("b", "") ASK("c", ""),
+		SAYS("a", "x") FAILS("b", "13"),
+		"2 of 3 requests have no answer (blocked 0, failed 1, missing 1): answers.tsv "
+		"says why; those another try may answer: mkdir NEW && cp retry.jsonl "
+		"NEW/requests.jsonl\n");
+	make(&m, NULL, VERSION("m-1", "") VERSION("m-2", "") VERSION("m-1", "") VERSION("a b", ""));
+	answers_usage(m.a, text);
+	assert_non_null(strstr(text, "\nmodel_version m-1 2\nmodel_version m-2 1\n"));
+	made_free(&m);
+}
+
+/* Nobody knows by name which those are. */
+static void missing_of_others(void **state)
+{
+	static const struct {
+		int64_t asked;
+		const char *line;
+	} counts[] = {{5, "\nmissing 3\n"}, {1, "\nmissing 0\n"}, {-1, NULL}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		char text[ANSWERS_USAGE_MAX];
+		struct made m;
+
+		made_asked = counts[i].asked;
+		make(&m, NULL, SAYS("a", "x") SAYS("b", "x"));
+		made_asked = -1;
+		answers_usage(m.a, text);
+		if (counts[i].line)
+			assert_non_null(strstr(text, counts[i].line));
+		else
+			assert_null(strstr(text, "missing"));
+		made_free(&m);
+	}
+}
+
+/* Samples alone are opened by no player. */
+static void samples_get_a_head(void **state)
+{
+	static const uint8_t want[] = "RIFF\x2a\0\0\0WAVEfmt \x10\0\0\0\1\0\2\0\x80\xbb\0\0"
+				      "\0\xee\2\0\4\0\x10\0data\6\0\0\0abcdef";
+	uint8_t got[64];
+	struct made m;
+
+	make(&m, NULL,
+		PARTS("a", "{\"inlineData\":{\"mimeType\":\"audio/L16;codec=pcm; rate=48000;"
+			   "channels=2\",\"data\":\"YWJjZGVm\"}}", ""));
+	assert_string_equal(answers_name(m.a, &m.a->nodes[1]), "a.wav");
+	assert_int_equal(m.a->nodes[1].size, sizeof want - 1);
+	for (uint64_t off = 0; off < sizeof want - 1; off++)
+		for (size_t n = 1; n <= sizeof want - 1 - off; n++) {
+			assert_int_equal(
+				answers_read_node(m.a, &m.sources, 1, off, got, n), n);
+			assert_memory_equal(got, want + off, n);
+		}
+	_cleanup_free_ char *tsv = made_tsv(&m);
+	assert_string_equal(tsv, "a\tanswered\ta.wav\n");
+	made_free(&m);
+}
 
 static void failures_that_pass_are_tried_again(void **state)
 {
@@ -262,18 +417,20 @@ static void pictures_and_sounds(void **state)
 	expect(NULL,
 		PARTS("a",
 			PICTURE("image/png", "TWFu") "," PICTURE("image/jpeg", "TWE=") ","
-			"{\"text\":\"t\"}," PICTURE("audio/L16;codec=pcm;rate=24000", "TQ==") ","
+			"{\"text\":\"t\"}," PICTURE("audio/amr", "TQ==") ","
 			"{\"inline_data\":{\"data\":\"T\\u0057\\nFu\",\"mime_type\":\"x/y\"}},"
 			PICTURE("image/gif", "TWE") "," PICTURE("image/webp", "TWFu*TWFu"),
 			""),
 		"a\tanswered\tt\n",
-		"a.txt = t\na.png = Man\na.2.jpg = Ma\na.3.pcm = M\na.4.bin = Man\n"
+		"a.txt = t\na.png = Man\na.2.jpg = Ma\na.3.bin = M\na.4.bin = Man\n"
 		"a.5.gif = Ma\na.6.webp = Man\n",
 		NULL);
 	expect(NULL, PARTS("a", PICTURE("image/png", "Pz8_Pz8\\/Pj4-"), ""),
-		"a\tanswered\t\n", "a.png = ?\?\?\?\?\?>>>\n", NULL);
-	expect(NULL, PARTS("a", PICTURE("image/png", ""), ""), "a\tanswered\t\n",
+		"a\tanswered\ta.png\n", "a.png = ?\?\?\?\?\?>>>\n", NULL);
+	expect(NULL, PARTS("a", PICTURE("image/png", ""), ""), "a\tanswered\ta.png\n",
 		"a.png = \n", NULL);
+	expect(NULL, PARTS("d/a", PICTURE("image/png", "TWFu") "," PICTURE("image/png", "TWE="), ""),
+		"d/a\tanswered\td/a.png\n", "d/\nd/a.png = Man\nd/a.2.png = Ma\n", NULL);
 }
 
 /* Longer than any buffer on the way, read from the middle, too. */
@@ -447,8 +604,8 @@ static void usage_is_summed_up(void **state)
 	answers_usage(m.a, text);
 	assert_string_equal(text,
 		"prompt_token_count 105\ncandidates_token_count 107\nthoughts_token_count 3\n"
-		"cached_content_token_count 2\ntotal_token_count 12\nanswered 1\ntruncated 0\n"
-		"blocked 1\nfailed 0\nmissing 1\n");
+		"cached_content_token_count 2\ntotal_token_count 212\nanswered 1\ntruncated 0\n"
+		"blocked 0\nfailed 1\nmissing 1\n");
 	made_free(&m);
 }
 
@@ -549,6 +706,11 @@ int main(void)
 		cmocka_unit_test(only_the_first_candidate_counts),
 		cmocka_unit_test(truncated),
 		cmocka_unit_test(blocked),
+		cmocka_unit_test(nothing_said_is_a_failure_that_may_pass),
+		cmocka_unit_test(keys_by_other_names),
+		cmocka_unit_test(what_all_results_tell),
+		cmocka_unit_test(missing_of_others),
+		cmocka_unit_test(samples_get_a_head),
 		cmocka_unit_test(failures_that_pass_are_tried_again),
 		cmocka_unit_test(retry_lines_have_their_keys),
 		cmocka_unit_test(all_is_tried_again_without_output),

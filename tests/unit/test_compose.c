@@ -66,6 +66,15 @@ static const struct {
 	 "}}\t\r\r\n{\"request\":{},\"key\":\"b\"}",
 		"{\"key\" : \"a\", \"request\":{ \"a\": 1 }}\n"
 		"{\"request\":{},\"key\":\"b\"}\n"},
+	{"{\"custom_id\":\"a\",\"request\":{}}\n{\"request\":{}, \"id\" : \"\\u0062\" , \"x\":1}\n",
+		"{\"key\":\"a\",\"request\":{}}\n{\"request\":{}, \"key\":\"\\u0062\" , \"x\":1}\n"},
+	{"{\"metadata\":{\"a\":{},\"custom_id\":\"no\",\"key\":\"c\",\"id\":\"no\"},\"request\":{}}\n",
+		"{\"key\":\"c\",\"request\":{}}\n"},
+	{"{\"metadata\":{\"key\":\"no\"},\"id\":\"d\",\"request\":{}}\n",
+		"{\"metadata\":{\"key\":\"no\"},\"key\":\"d\",\"request\":{}}\n"},
+	{"{\"id\":\"no\",\"custom_id\":\"e\",\"request\":{\"id\":\"no\"}}\n",
+		"{\"id\":\"no\",\"key\":\"e\",\"request\":{\"id\":\"no\"}}\n"},
+	{"{\"id\":7,\"request\":{}}\n", "{\"key\":\"1\",\"id\":7,\"request\":{}}\n"},
 	{"{\"contents\":[]}", "{\"key\":\"1\",\"request\":{\"contents\":[]}}\n"},
 	{"{ \"request\":{}, \"x\":1}\n", "{\"key\":\"1\", \"request\":{}, \"x\":1}\n"},
 	{"{\"contents\":[]}\n\n\n\n\n\n\n\n\n{\"request\":{}}\n"
@@ -149,6 +158,9 @@ static const struct {
 	{BOM "{\"request\":{} , \"k\\u0065y\" : \"\\u0061\" }\r\n\n{\"contents\":[]}",
 		"{\"request\":{} , \"metadata\":{\"key\":\"\\u0061\"} },"
 		"{\"request\":{\"contents\":[]},\"metadata\":{\"key\":\"3\"}}"},
+	{"{\"custom_id\":\"a\",\"request\":{}}\n{\"request\":{},\"metadata\":{\"id\":\"b\",\"x\":1}}",
+		"{\"metadata\":{\"key\":\"a\"},\"request\":{}},{\"request\":{},\"metadata\":{\"key\":"
+		"\"b\"}}"},
 	{"{\"request\":{},\"x\":1}\n",
 		"{\"metadata\":{\"key\":\"1\"},\"request\":{},\"x\":1}"},
 };

@@ -38,7 +38,13 @@ static const struct {
 		placement_beside},
 	{"{\"systemInstruction\":{},\"cachedContent\":\"a\",\"contents\":[]}", 25,
 		"cachedContent", placement_beside},
+	{"{\"contents\":[{\"role\":\"user\"},{\"parts\":[],\"role\":\"system\"}]}", 49, "role",
+		placement_role},
+	{"{\"contents\":[{\"role\":\"assis\\u0074ant\"}]}", 22, "role", placement_role},
 	/* Right, or not for us to judge. */
+	{"{\"contents\":[{\"role\":\"\"},{\"role\":\"us\\u0065r\"},{\"role\":\"model\"},{\"role\":"
+	 "\"function\",\"parts\":[{\"role\":\"x\"}]}],\"systemInstruction\":{\"role\":\"system\"}}",
+		0, NULL, NULL},
 	{"{\"contents\":[],\"cachedContent\":\"a\",\"generationConfig\":{\"tool\":1}}", 0, NULL,
 		NULL},
 	{"{\"contents\":[{\"temperature\":1,\"generationConfig\":{\"tools\":1}}]}", 0, NULL,

@@ -1,5 +1,6 @@
 /* The lines of a file, good and bad, however they are cut. */
 #include "scan_fixture.h"
+#include "warn_lines.h"
 
 static const struct {
 	const char *line;
@@ -225,6 +226,59 @@ static void test_loose_uris(void **state)
 		0);
 }
 
+static void test_warnings(void **state)
+{
+	static const char text[] =
+		"{\"request\":{\"contents\":[{\"role\":\"user\"},{\"role\":\"model\"}]}}\n"
+		"{\"contents\":[{\"role\":\"model\"},{}],\"generationConfig\":{\"top_k\":1,\"topP\":1,"
+		"\"candidateCount\": 12,\"thinkingConfig\":{\"thinkingBudget\":0}}}\n"
+		"{\"id\":\"a\",\"request\":{\"contents\":[],\"cachedContent\":\"c\",\"generation_config\":"
+		"{\"temperature\":1,\"response_json_schema\":{\"topK\":1},\"candidateCount\":1,"
+		"\"presencePenalty\":1,\"thinkingLevel\":\"x\"}}}\n"
+		"{\"metadata\":{\"id\":1},\"request\":{\"contents\":[],\"tools\":[{\"topK\":1}]}}\n";
+	static const struct scan_warned want[LINE_WARNINGS] = {
+		[WARN_PREFILLED] = {1, 1}, [WARN_SAMPLING] = {2, 2}, [WARN_CANDIDATES] = {1, 2},
+		[WARN_BUDGET] = {1, 2}, [WARN_BORROWED] = {1, 3}, [WARN_CACHED] = {1, 3},
+		[WARN_JSON_SCHEMA] = {1, 3}, [WARN_PENALTY] = {1, 3}, [WARN_ODD_KEY] = {1, 4}};
+	struct scan_report r = scan_text(text);
+	struct warnings w = {0};
+
+	assert_int_equal(r.bad_total, 0);
+	for (size_t i = 0; i < LINE_WARNINGS; i++) {
+		assert_int_equal(r.warned[i].n, want[i].n);
+		assert_int_equal(r.warned[i].first, want[i].first);
+	}
+	warn_lines(&r, "gemini-4-carbon", &w);
+	assert_int_equal(w.n, 6);
+	free(warnings_text_take(&w));
+	warn_lines(&r, "models/gemini-2.5-flash", &w);
+	_cleanup_free_ char *all = warnings_text_take(&w);
+	assert_string_equal(all,
+		"line 3: there is no \"key\": that of custom_id, id or metadata is sent as the key\n"
+		"line 4: custom_id, id or metadata has no string that could be the key: the line's "
+		"number is the key\n"
+		"line 3: responseJsonSchema is known for useless answers in batches: use "
+		"responseSchema\n"
+		"line 2: candidateCount above 1 is refused or ignored by models of today, and only "
+		"the first candidate is shown here\n");
+}
+
+static void test_many_warnings(void **state)
+{
+	struct warnings w = {0};
+	size_t lines = 0;
+
+	for (int i = 0; i < 250; i++)
+		warnings_add(&w, "%d", i);
+	_cleanup_free_ char *all = warnings_text_take(&w);
+	for (const char *p = all; (p = strchr(p, '\n')); p++)
+		lines++;
+	assert_int_equal(lines, WARNINGS_MAX + 1);
+	assert_non_null(strstr(all, "\n99\nand 150 more\n"));
+	_cleanup_free_ char *none = warnings_text_take(&w);
+	assert_string_equal(none, "");
+}
+
 static void test_nesting(void **state)
 {
 	for (int deep = 510; deep <= 512; deep++) {
@@ -331,6 +385,8 @@ int main(void)
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_zero_bytes),
 		cmocka_unit_test(test_loose_uris),
+		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_many_warnings),
 		cmocka_unit_test(test_nesting),
 		cmocka_unit_test(test_mixed_nesting),
 		cmocka_unit_test(test_pieces),
