@@ -104,20 +104,21 @@ static int print_results(struct gb_job *job)
 	static char buf[1 << 20];
 	struct gb_results *r;
 	struct wait x;
-	off_t off = 0;
+	uint64_t off = 0;
 	ssize_t n;
 
 	wait_init(&x);
 	int err = wait_for(&x, gb_fetch_home(job, &x.w));
 	if (err || (err = gb_results_open(job, &r)))
 		return err;
-	while ((n = pread(gb_results_fd(r), buf, sizeof(buf), off)) > 0) {
-		off += n;
+	while ((n = gb_results_ready(r, off, sizeof(buf), &x.w)) > 0 &&
+		(n = gb_results_read(r, buf, (size_t)n, off)) > 0) {
+		off += (uint64_t)n;
 		if (write(STDOUT_FILENO, buf, (size_t)n) != n)
 			break;
 	}
 	gb_results_close(r);
-	return n < 0 ? -EIO : 0;
+	return (int)n;
 }
 
 static int complain(struct gb_job *job, const char *what, int err)

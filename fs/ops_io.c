@@ -117,12 +117,15 @@ static int call_results(struct park *p)
 
 static void end_results(struct park *p, int err)
 {
+	char *buf = p->have ? thread_buffer(p->have) : NULL;
+
 	if (p->have)
-		reply_fd(p->req, gb_results_fd(p->h->results), p->have, p->off);
-	else if (err)
+		err = buf ? gb_results_read(p->h->results, buf, p->have, (uint64_t)p->off)
+			  : -ENOMEM;
+	if (err < 0)
 		ops_err(p->req, err);
 	else
-		fuse_reply_buf(p->req, NULL, 0);
+		fuse_reply_buf(p->req, buf, p->have);
 }
 
 /* Park p (NULL: replied already) for a READ; call is run again when it is woken. */

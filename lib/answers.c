@@ -19,6 +19,7 @@
 #include <syslog.h>
 
 #define INDEX ".index"
+enum { EVICTED_MAX = 10 /* times that results may go before they are looked at */ };
 
 struct gb_answers {
 	atomic_uint refs;
@@ -155,11 +156,33 @@ static ssize_t read_results(void *arg, uint64_t off, void *buf, size_t n)
 
 	if (ready <= 0)
 		return ready;
-	int fd = results_fd(s->results);
-	return fd < 0 ? fd : text_source_fd(&fd, off, buf, (size_t)ready);
+	return results_read(s->results, buf, (size_t)ready, off);
 }
 
 /* ---- making -------------------------------------------------------------------------------- */
+
+/* Of results that are here and whole, of the size that is known. -EAGAIN: they are not,
+ * nor is it thought so any more: the cache has lost them. */
+static int stamp_results(
+	struct gb_job *job, struct gb_results *r, struct answers_stamp *ret)
+{
+	int fd = results_fd(r);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fd < 0 ? fd : -errno;
+	if (!results_complete(r) || st.st_size != results_known_size(r)) {
+		client_lock(job->c);
+		bool cached = job->cached;
+		job->cached = job->checked = false;
+		client_unlock(job->c);
+		return cached ? -EAGAIN : -EIO;
+	}
+	ret->results_size = st.st_size;
+	ret->results_s = st.st_mtim.tv_sec;
+	ret->results_ns = st.st_mtim.tv_nsec;
+	return 0;
+}
 
 /* What is opened to make it; results NULL and requests -1 where there are none. */
 static int open_both(struct gb_job *job, struct gb_results **ret_results,
@@ -171,19 +194,17 @@ static int open_both(struct gb_job *job, struct gb_results **ret_results,
 	*ret = (struct answers_stamp){.results_size = -1, .requests_size = -1};
 	client_lock(job->c);
 	bool home = home_safe(job);
+	if (!can_be_made(job))
+		err = -EAGAIN;
 	client_unlock(job->c);
-	if (home)
+	if (!err && home)
 		err = gb_results_open(job, ret_results);
 	if (err)
 		return err;
-	if (home) {
-		fd = results_fd(*ret_results);
-		if (fd < 0 || fstat(fd, &st) < 0)
-			return fd < 0 ? fd : -errno;
-		ret->results_size = st.st_size;
-		ret->results_s = st.st_mtim.tv_sec;
-		ret->results_ns = st.st_mtim.tv_nsec;
-	}
+	if (home)
+		err = stamp_results(job, *ret_results, ret);
+	if (err)
+		return err;
 	fd = open_requests(job, &st);
 	if (fd < 0)
 		return fd == -ENOENT && home ? 0 : fd;
@@ -297,7 +318,7 @@ static int make_index(struct gb_job *job)
 		if (!err)
 			answers_unref(a);
 	}
-	if (err && err != -ECANCELED)
+	if (err && err != -ECANCELED && err != -EAGAIN)
 		client_log(job->c, LOG_WARNING, "answers of %s: %s", job_label(job),
 			strerror(-err));
 	return err;
@@ -307,7 +328,7 @@ static int make_index(struct gb_job *job)
 static void index_over(struct gb_job *job, int err, struct gb_waitq *ret)
 {
 	job->indexing = false;
-	job->index_failed = err != 0;
+	job->index_failed = err && err != -EAGAIN;
 	queue_take(job, QUEUE_INDEXERS, ret);
 }
 
@@ -322,7 +343,8 @@ static int index_run(struct task *t)
 	index_over(job, err, &over);
 	client_unlock(job->c);
 	job_changed(job, GB_CHANGED_FILES);
-	waitq_call(&over, err == -ECANCELED ? -EINTR : err);
+	/* Whoever is told that it went well asks again, and has it fetched. */
+	waitq_call(&over, err == -ECANCELED ? -EINTR : err == -EAGAIN ? 0 : err);
 	return err;
 }
 
@@ -466,7 +488,8 @@ static int open_there(struct gb_job *job, struct gb_answers **ret)
 	return 0;
 }
 
-int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers **ret)
+/* 0: the index is there. -EAGAIN: the cache has just lost the results. */
+static int make_there(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 
@@ -479,6 +502,15 @@ int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers *
 	int err = there || can ? 0 : home_make_whole(job, w);
 	if (!err && !there)
 		err = want(job, w);
+	return err == -ENOENT ? -EAGAIN : err;
+}
+
+int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers **ret)
+{
+	int err = -EAGAIN;
+
+	for (int i = 0; i < EVICTED_MAX && err == -EAGAIN; i++)
+		err = make_there(job, w);
 	return err ? err : open_there(job, ret);
 }
 

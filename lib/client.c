@@ -237,6 +237,7 @@ static struct gb_client *client_new(const struct gb_options *o)
 	if (!c)
 		return NULL;
 	copy_options(c, o);
+	pthread_mutex_init(&c->cache_lock, NULL);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->poke, NULL);
 	waitq_init(&c->list_q);
@@ -385,5 +386,6 @@ void gb_close(struct gb_client *c)
 	free_options(c);
 	pthread_cond_destroy(&c->poke);
 	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->cache_lock);
 	free(c);
 }

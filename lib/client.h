@@ -34,6 +34,8 @@
  * Locks, in this order:
  *   local.disk   one per job with local data: its files and journal are written by
  *                one at a time. Held over disk work, never over the network.
+ *   cache_lock   which files of the cache directory are in use, or go from it: held
+ *                over small disk work
  *   client.lock  everything in memory: the table, jobs, records. Short, and no
  *                system call that can block under it.
  * Waiters, callbacks of gb_options and the engine are called with neither held.
@@ -176,6 +178,7 @@ struct gb_client {
 	struct work *work;
 	struct follows *follows;
 
+	pthread_mutex_t cache_lock;
 	pthread_mutex_t lock;
 	struct gb_job **slots;   /* all below: lock */
 	uint32_t n_slots, cap_slots;

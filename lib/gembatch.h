@@ -343,12 +343,14 @@ void gb_results_close(struct gb_results *r);
 /* Size in bytes into *ret. One small request the first time, unless a read has
  * told already. 0 with *ret -1: the API tells no length. */
 int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
-/* How many bytes at off, up to n, can be read from gb_results_fd now: > 0; 0: off
+/* How many bytes at off, up to n, gb_results_read gives now: > 0; 0: off
  * is at or past the end; -EINPROGRESS: asked for, done() is called when it is worth
  * asking again (err 0) or it failed. */
 ssize_t gb_results_ready(
 	struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
-int gb_results_fd(struct gb_results *r);
+/* n such bytes: n, or an errno; -EIO: what was here is damaged on disk, and the next
+ * gb_results_ready fetches it again. */
+ssize_t gb_results_read(struct gb_results *r, void *buf, size_t n, uint64_t off);
 /* Whether every byte is local, durable, and was compared with its checksum, and one
  * size is told and no other ever was: from then on kernel caches may keep it. */
 bool gb_results_final(struct gb_results *r);

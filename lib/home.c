@@ -32,20 +32,37 @@ static int run_fetch(struct gb_job *job);
 
 /* ---- what becomes of it ------------------------------------------------------------ */
 
-/* What is not goes from the cache next. */
-static bool is_open(void *arg, const char *name)
+/* Whether the cache may lose that: nobody has it open, nor opens it before release_name. */
+static bool claim_name(void *arg, const char *name)
 {
 	struct gb_client *c = arg;
 	char id[160];
 
 	snprintf(id, sizeof(id), "batches/%.140s", name);
+	pthread_mutex_lock(&c->cache_lock);
 	client_lock(c);
 	struct gb_job *job = job_find_id(c, id);
 	bool open = job && (job->results || job->handles);
 	if (job && !open)
-		job->cached = false;
+		job->cached = job->checked = false;
 	client_unlock(c);
-	return open;
+	if (open)
+		pthread_mutex_unlock(&c->cache_lock);
+	return !open;
+}
+
+static void release_name(void *arg)
+{
+	struct gb_client *c = arg;
+
+	pthread_mutex_unlock(&c->cache_lock);
+}
+
+static void trim_cache(struct gb_client *c)
+{
+	const struct results_trimmer t = {claim_name, release_name, c};
+
+	results_trim(c->store->results, c->o.cache_max, &t);
 }
 
 /* Lock held. Who was told another size may believe in it still. */
@@ -115,7 +132,7 @@ static int seal_run(struct task *t)
 	seal_over(t->job, err);
 	results_unref(r);
 	output_rest(t->job);
-	results_trim(c->store->results, c->o.cache_max, is_open, c);
+	trim_cache(c);
 	home_next(c);
 	return err;
 }
@@ -144,7 +161,9 @@ static void rest_over(void *arg);
 static void rest_more(struct gb_client *c)
 {
 	if (!c->rest_timer && !c->stopping)
-		c->rest_timer = engine_timer(c->engine, REST, rest_over, c) == 0;
+		c->rest_timer = engine_timer(c->engine,
+					test_seconds("BATCHFS_TEST_REST_SECONDS", REST),
+					rest_over, c) == 0;
 }
 
 /* Take what nobody reads; ret has room for RIPE_MAX. Lock held. */

@@ -18,14 +18,15 @@ bool output_is_at_home(const struct gb_job *job)
 				     (job->fetching && !job->cached));
 }
 
-static int results_make(struct gb_job *job, struct gb_results **ret)
+/* In the cache directory with cache_lock held: nothing is evicted between looking at what
+ * is there and being known to be in use. */
+static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
 {
 	struct gb_client *c = job->c;
 	struct results_config cfg = {.engine = c->engine, .event = home_event, .arg = job};
 	_cleanup_free_ char *file = NULL;
 
 	client_lock(c);
-	bool home = output_is_at_home(job);
 	cfg.offline = c->o.offline;
 	cfg.checked = job->checked;
 	bool kept = job->kept;
@@ -55,19 +56,23 @@ int output_of(struct gb_job *job, struct gb_results **ret)
 		err = -ENOENT;
 	else if (job->results)
 		*ret = results_ref(job->results);
+	bool home = output_is_at_home(job);
 	client_unlock(c);
 	if (err || *ret)
 		return err;
-	err = results_make(job, &made);
-	if (err)
-		return err;
+	if (!home)
+		pthread_mutex_lock(&c->cache_lock);
+	err = results_make(job, home, &made);
 	client_lock(c);
-	if (!job->results)
+	if (!err && !job->results)
 		job->results = results_ref(made);
-	*ret = results_ref(job->results);
+	if (!err)
+		*ret = results_ref(job->results);
 	client_unlock(c);
+	if (!home)
+		pthread_mutex_unlock(&c->cache_lock);
 	results_unref(made);
-	return 0;
+	return err;
 }
 
 void output_rest(struct gb_job *job)
@@ -148,9 +153,9 @@ ssize_t gb_results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb
 	return results_ready(r, off, n, w);
 }
 
-int gb_results_fd(struct gb_results *r)
+ssize_t gb_results_read(struct gb_results *r, void *buf, size_t n, uint64_t off)
 {
-	return results_fd(r);
+	return results_read(r, buf, n, off);
 }
 
 bool gb_results_final(struct gb_results *r)

@@ -98,6 +98,13 @@ uint64_t results_local_next(const struct gb_results *r, uint64_t off)
 	return a < b ? a : b;
 }
 
+uint64_t results_local_limit(const struct gb_results *r)
+{
+	uint64_t a = ranges_limit(&r->have), b = ranges_limit(&r->summed);
+
+	return a > b ? a : b;
+}
+
 bool results_is_complete(const struct gb_results *r)
 {
 	return r->size >= 0 && !r->changed &&
@@ -311,6 +318,9 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 		return 0;
 	if (r->size >= 0 && hi > (uint64_t)r->size)
 		hi = (uint64_t)r->size;
+	/* A promise is one about the file that is open. */
+	if (results_local_end(r, off) > off && disk_fd(r) < 0)
+		return r->fd;
 	end = disk_readable(r, off, hi);
 	results_tell_damage(r, a);
 	if (r->changed)

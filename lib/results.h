@@ -84,6 +84,9 @@ void results_reader(struct gb_results *r, int delta);
  * known; running or first GET (`Range: bytes=0-0`) asked once however many ask. */
 int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 ssize_t results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
+/* n bytes at off that results_ready said are there, as long as it is a reader's: n, or
+ * an errno; -EIO: the file on disk is not what it was, the next results_ready knows. */
+ssize_t results_read(struct gb_results *r, void *buf, size_t n, uint64_t off);
 int results_fd(struct gb_results *r); /* borrowed by readers, for as long as they are */
 bool results_complete(struct gb_results *r);
 bool results_some(struct gb_results *r); /* of the bytes are local */
@@ -133,9 +136,14 @@ int results_adopt(int dirfd, const char *name, int64_t size);
 int results_publish(int dirfd, const char *tmp, const char *name);
 
 /* Keep a cache directory of such files below max bytes (of disk blocks): the least
- * recently used go first, never one for which pinned() says true. The time of
- * last use is the map's mtime; what has no map is of no use. Blocking. */
-int results_trim(int dirfd, uint64_t max, bool (*pinned)(void *arg, const char *name),
-	void *arg);
+ * recently used go first. claim() says whether one may go; after true nobody may make an
+ * object for that name until release(), which follows as soon as the name is free. The
+ * time of last use is the map's mtime; what has no map is of no use. Blocking. */
+struct results_trimmer {
+	bool (*claim)(void *arg, const char *name);
+	void (*release)(void *arg);
+	void *arg;
+};
+int results_trim(int dirfd, uint64_t max, const struct results_trimmer *t);
 
 #endif

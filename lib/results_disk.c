@@ -23,14 +23,71 @@ int disk_open(int dirfd, const char *name, int flags)
 	return S_ISREG(st.st_mode) ? steal_fd(&fd) : -EBADMSG;
 }
 
+void disk_lose(struct gb_results *r, uint64_t lo, uint64_t hi)
+{
+	ranges_remove(&r->have, lo, hi);
+	ranges_remove(&r->summed, lo / RESULTS_BLOCK * RESULTS_BLOCK, hi);
+	r->rotten = r->damaged = r->dirty = true;
+	r->sealed = r->filled = false;
+}
+
+static int open_data(struct gb_results *r, int create)
+{
+	int fd = disk_open(r->dirfd, r->name, O_RDWR | create);
+
+	return fd == -EROFS || fd == -EACCES ? disk_open(r->dirfd, r->name, O_RDONLY) : fd;
+}
+
+/* What is said to be in a file must be in that one: another, or a shorter one, does not
+ * have it. */
+static int open_known(struct gb_results *r)
+{
+	int fd = open_data(r, 0);
+	struct stat st;
+
+	if (fd == -ENOENT) {
+		disk_lose(r, 0, NO_END);
+		return open_data(r, O_CREAT);
+	}
+	if (fd >= 0 && fstat(fd, &st) == 0 && results_local_limit(r) > (uint64_t)st.st_size)
+		disk_lose(r, (uint64_t)st.st_size, NO_END);
+	return fd;
+}
+
 int disk_fd(struct gb_results *r)
 {
-	if (r->fd >= 0)
-		return r->fd;
-	r->fd = disk_open(r->dirfd, r->name, O_RDWR | O_CREAT);
-	if (r->fd == -EROFS || r->fd == -EACCES)
-		r->fd = disk_open(r->dirfd, r->name, O_RDONLY);
+	if (r->fd < 0)
+		r->fd = results_local_limit(r) > 0 ? open_known(r) : open_data(r, O_CREAT);
 	return r->fd;
+}
+
+ssize_t results_read(struct gb_results *r, void *buf, size_t n, uint64_t off)
+{
+	int fd = results_fd(r);
+	size_t got = 0;
+	struct after a;
+
+	while (fd >= 0 && got < n) {
+		ssize_t k = pread(fd, (char *)buf + got, n - got, (off_t)(off + got));
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -errno;
+		if (k == 0)
+			break;
+		got += (size_t)k;
+	}
+	if (fd < 0 || got == n)
+		return fd < 0 ? fd : (ssize_t)n;
+	after_init(&a);
+	pthread_mutex_lock(&r->lock);
+	if (fd == r->fd)
+		disk_lose(r, off + got, NO_END);
+	results_tell_damage(r, &a);
+	pthread_mutex_unlock(&r->lock);
+	results_finish(r, &a);
+	return -EIO;
 }
 
 /* Rename NAME to NAME.aside, where it counts as garbage; the map is of no use. */
@@ -197,7 +254,7 @@ void disk_save_lazily(struct gb_results *r)
 	pthread_mutex_unlock(&r->lock);
 	if (!dirty)
 		touch(r);
-	else
+	else if (faccessat(r->dirfd, r->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		save(r, false);
 	pthread_mutex_unlock(&r->save_lock);
 }
@@ -289,9 +346,7 @@ static int verify(struct gb_results *r, uint64_t lo, uint64_t hi)
 		return 0;
 	if (err == 0 && sum == want)
 		return ranges_add(&r->have, lo, hi) < 0 ? -ENOMEM : 0;
-	ranges_remove(&r->summed, lo, hi);
-	r->rotten = r->damaged = r->dirty = true;
-	r->sealed = r->filled = false;
+	disk_lose(r, lo, hi);
 	return 0;
 }
 
@@ -330,6 +385,34 @@ static int check_all(struct gb_results *r)
 	return 0;
 }
 
+/* Whether the data file's name is still that of fd. Lock held. */
+static bool is_named(const struct gb_results *r, int fd)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 &&
+	       fstatat(r->dirfd, r->name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Lock held. The data file, of which every byte is there. */
+static int begin_seal(struct gb_results *r)
+{
+	int err = check_all(r), fd = err < 0 ? err : disk_fd(r);
+
+	if (fd < 0)
+		return fd;
+	if (!is_named(r, fd)) {
+		/* Whoever reads it may go on; a new one is another file. */
+		disk_lose(r, 0, NO_END);
+		if (r->n_old_fds < MAX_OLD_FDS) {
+			r->old_fds[r->n_old_fds++] = fd;
+			r->fd = -1;
+		}
+	}
+	return results_is_complete(r) ? fd : -EAGAIN;
+}
+
 static int sync_data(int fd, int64_t size)
 {
 	struct stat st;
@@ -350,9 +433,7 @@ int results_seal(struct gb_results *r)
 	size = r->size;
 	sealed = r->sealed && results_is_complete(r);
 	r->pins++;
-	err = sealed ? 0 : check_all(r);
-	if (err == 0 && !sealed)
-		err = fd = disk_fd(r);
+	err = sealed ? 0 : (fd = begin_seal(r));
 	pthread_mutex_unlock(&r->lock);
 	if (err >= 0 && !sealed)
 		err = sync_data(fd, size);

@@ -134,6 +134,8 @@ void results_put(struct gb_results *r);
  * at or after off, NO_END when there is none. */
 uint64_t results_local_end(const struct gb_results *r, uint64_t off);
 uint64_t results_local_next(const struct gb_results *r, uint64_t off);
+/* One past the last local byte. */
+uint64_t results_local_limit(const struct gb_results *r);
 bool results_is_complete(const struct gb_results *r);
 /* Where the block that holds off ends. */
 uint64_t results_block_end(const struct gb_results *r, uint64_t off);
@@ -166,6 +168,8 @@ int stream_changed(struct gb_results *r, struct after *a);
 int disk_load(struct gb_results *r);
 /* The data file, opened when first needed. */
 int disk_fd(struct gb_results *r);
+/* What was thought to be there of [lo, hi) is not. */
+void disk_lose(struct gb_results *r, uint64_t lo, uint64_t hi);
 void disk_close(struct gb_results *r);
 /* Close it when nobody uses it; where the file has changed at the API, make room for a
  * new download. */

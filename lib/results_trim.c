@@ -8,6 +8,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+
+enum { WRITTEN_SOON = 3600 /* seconds */ };
 
 /* A file and its map, or what is left of them. */
 struct entry {
@@ -55,6 +58,13 @@ static int add(struct entries *all, const char *name, size_t len, bool is_map,
 	return 0;
 }
 
+/* What is being written has no name yet, and what was left so belongs to nobody. */
+static bool is_being_written(const char *name, const struct stat *st)
+{
+	return strncmp(name, UTIL_TMP_PREFIX, sizeof UTIL_TMP_PREFIX - 1) == 0 &&
+	       time(NULL) - st->st_mtim.tv_sec < WRITTEN_SOON;
+}
+
 static int read_dir(int dirfd, struct entries *all)
 {
 	const size_t suffix = strlen(RESULTS_MAP_SUFFIX);
@@ -75,7 +85,7 @@ static int read_dir(int dirfd, struct entries *all)
 		struct stat st;
 
 		if (fstatat(dirfd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-			S_ISREG(st.st_mode))
+			S_ISREG(st.st_mode) && !is_being_written(d->d_name, &st))
 			err = add(all, d->d_name, is_map ? len - suffix : len, is_map,
 				&st);
 	}
@@ -129,20 +139,36 @@ static void join(struct entries *all)
 	qsort(all->v, all->n, sizeof *all->v, by_use);
 }
 
-static int discard(int dirfd, const struct entry *e)
+/* The data gets a name that nobody knows: to unlink much takes a while. */
+static int take_away(int dirfd, const char *name, const char *tmp)
 {
-	_cleanup_free_ char *map = util_format("%s" RESULTS_MAP_SUFFIX, e->name);
+	_cleanup_free_ char *map = util_format("%s" RESULTS_MAP_SUFFIX, name);
 
 	if (!map)
 		return -ENOMEM;
 	if ((unlinkat(dirfd, map, 0) < 0 && errno != ENOENT) ||
-		(unlinkat(dirfd, e->name, 0) < 0 && errno != ENOENT))
+		(renameat(dirfd, name, dirfd, tmp) < 0 && errno != ENOENT))
 		return -errno;
 	return 0;
 }
 
-int results_trim(
-	int dirfd, uint64_t max, bool (*pinned)(void *arg, const char *name), void *arg)
+/* 1: gone; 0: it may not. */
+static int discard(int dirfd, const struct entry *e, const struct results_trimmer *t)
+{
+	char tmp[UTIL_TMP_NAME_MAX] = UTIL_TMP_PREFIX;
+	int err;
+
+	if (!t->claim(t->arg, e->name))
+		return 0;
+	util_random_hex(tmp + sizeof UTIL_TMP_PREFIX - 1, 8);
+	err = take_away(dirfd, e->name, tmp);
+	t->release(t->arg);
+	if (err < 0)
+		return err;
+	return unlinkat(dirfd, tmp, 0) < 0 && errno != ENOENT ? -errno : 1;
+}
+
+int results_trim(int dirfd, uint64_t max, const struct results_trimmer *t)
 {
 	struct entries all = {0};
 	uint64_t total = 0;
@@ -153,10 +179,10 @@ int results_trim(
 	for (size_t i = 0; i < all.n; i++)
 		total += all.v[i].bytes;
 	for (size_t i = 0; err == 0 && i < all.n && total > max; i++) {
-		if (pinned && pinned(arg, all.v[i].name))
-			continue;
-		err = discard(dirfd, &all.v[i]);
-		total -= all.v[i].bytes;
+		err = discard(dirfd, &all.v[i], t);
+		if (err > 0)
+			total -= all.v[i].bytes;
+		err = err < 0 ? err : 0;
 	}
 	clear(&all);
 	return err;

@@ -299,6 +299,16 @@ static bool is_p(void *arg, const char *name)
 	return strcmp(name, "p") == 0;
 }
 
+static int holders; /* names that are claimed */
+
+static int truncate_f(off_t size)
+{
+	int fd = openat(dir_fd, "f", O_WRONLY | O_CLOEXEC), err = ftruncate(fd, size);
+
+	close(fd);
+	return err;
+}
+
 static void put(int fd, const char *name, time_t when)
 {
 	char map[32];
@@ -317,6 +327,26 @@ static bool exists(int fd, const char *name)
 	return faccessat(fd, name, F_OK, 0) == 0;
 }
 
+static bool claim(void *arg, const char *name)
+{
+	bool may = !is_p(arg, name);
+
+	holders += may;
+	return may;
+}
+
+static void release(void *arg)
+{
+	holders--;
+}
+
+static int trim(int fd, uint64_t max)
+{
+	const struct results_trimmer t = {claim, release, NULL};
+
+	return results_trim(fd, max, &t);
+}
+
 static void test_trim(void **state)
 {
 	int fd = util_mkdir_open(dir_fd, "cache");
@@ -325,18 +355,110 @@ static void test_trim(void **state)
 	put(fd, "old", 2000);
 	put(fd, "new", 3000);
 	put(fd, "orphan", 0);
-	assert_int_equal(results_trim(fd, 100 * MIB, is_p, NULL), 0);
+	assert_int_equal(trim(fd, 100 * MIB), 0);
 	assert_true(exists(fd, "orphan") && exists(fd, "old"));
-	assert_int_equal(results_trim(fd, 350 * KIB, is_p, NULL), 0);
+	assert_int_equal(trim(fd, 350 * KIB), 0);
 	assert_false(exists(fd, "orphan"));
 	assert_true(exists(fd, "old"));
-	assert_int_equal(results_trim(fd, 250 * KIB, is_p, NULL), 0);
+	assert_int_equal(trim(fd, 250 * KIB), 0);
 	assert_false(exists(fd, "old") || exists(fd, "old.map"));
 	assert_true(exists(fd, "new") && exists(fd, "new.map"));
-	assert_int_equal(results_trim(fd, 0, is_p, NULL), 0);
+	assert_int_equal(trim(fd, 0), 0);
 	assert_false(exists(fd, "new"));
 	assert_true(exists(fd, "p") && exists(fd, "p.map"));
+	assert_int_equal(holders, 0);
 	close(fd);
+}
+
+/* ---- files that go or shrink behind our back -------------------------------- */
+
+static struct gb_results *open_checked(void)
+{
+	struct results_config c = {.engine = &engine,
+		.dirfd = dir_fd,
+		.name = "f",
+		.file = FILE_ID,
+		.checked = true,
+		.event = event};
+	struct gb_results *r = NULL;
+
+	assert_int_equal(results_new(&c, &r), 0);
+	return r;
+}
+
+static struct gb_results *seal_small(void)
+{
+	struct gb_results *r = open_it();
+
+	engine.size = 20972 * 100;
+	assert_int_equal(fetch(r), 0);
+	assert_int_equal(results_seal(r), 0);
+	close_it(r);
+	r = open_checked();
+	assert_true(results_final(r));
+	return r;
+}
+
+/* The map says that all is there, and the file goes before it is opened. */
+static void test_data_goes_before_it_is_opened(void **state)
+{
+	struct gb_results *r = seal_small();
+	uint64_t end;
+
+	assert_int_equal(unlinkat(dir_fd, "f", 0), 0);
+	results_reader(r, 1);
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, engine.size);
+	assert_int_equal(damaged, 1);
+	assert_int_equal(results_seal(r), 0);
+	close_it(r);
+}
+
+static void test_data_shrinks_before_it_is_opened(void **state)
+{
+	struct gb_results *r = seal_small();
+	uint64_t end;
+
+	assert_int_equal(truncate_f(0), 0);
+	results_reader(r, 1);
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, engine.size);
+	assert_int_equal(damaged, 1);
+	close_it(r);
+}
+
+/* What was promised is not there: an error, no end; and then fetched again. */
+static void test_data_shrinks_under_a_reader(void **state)
+{
+	struct gb_results *r = seal_small();
+	struct asker a = ASKER;
+	char buf[100];
+	uint64_t end;
+
+	results_reader(r, 1);
+	assert_int_equal(results_ready(r, MIB + 500, 100, &a.w), 100);
+	assert_int_equal(truncate_f(MIB + 550), 0);
+	assert_int_equal(results_read(r, buf, 100, MIB + 500), -EIO);
+	assert_int_equal(damaged, 1);
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, engine.size);
+	close_it(r);
+}
+
+/* No seal for a file that has no name any more. */
+static void test_data_goes_before_the_seal(void **state)
+{
+	struct gb_results *r = open_it();
+	int64_t size;
+
+	engine.size = 20972 * 100;
+	assert_int_equal(fetch(r), 0);
+	assert_int_equal(unlinkat(dir_fd, "f", 0), 0);
+	assert_int_equal(results_seal(r), -EAGAIN);
+	assert_int_equal(fetch(r), 0);
+	assert_int_equal(results_seal(r), 0);
+	assert_true(results_sealed(dir_fd, "f", &size));
+	close_it(r);
 }
 
 int main(void)
@@ -358,6 +480,10 @@ int main(void)
 		T(test_adopt),
 		T(test_adopt_no_half_files),
 		T(test_trim),
+		T(test_data_goes_before_it_is_opened),
+		T(test_data_shrinks_before_it_is_opened),
+		T(test_data_shrinks_under_a_reader),
+		T(test_data_goes_before_the_seal),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
