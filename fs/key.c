@@ -66,6 +66,21 @@ static int check_file(int fd, const char *path)
 	return 0;
 }
 
+/* What editors put before a text, and nobody sees. */
+static int check_encoding(const char *buf, size_t n, const char *path)
+{
+	if (n >= 3 && memcmp(buf, "\xef\xbb\xbf", 3) == 0)
+		return refuse(path,
+			"begins with a byte order mark (BOM), which is "
+			"invisible and no part of the key: save it without, "
+			"or: sed -i '1s/^\\xef\\xbb\\xbf//' FILE");
+	if (n >= 2 &&
+		(memcmp(buf, "\xff\xfe", 2) == 0 || memcmp(buf, "\xfe\xff", 2) == 0))
+		return refuse(path, "is UTF-16, not plain text: "
+				    "iconv -f UTF-16 -t UTF-8 FILE > NEW");
+	return 0;
+}
+
 /* The key in the file at path. -ENOENT without a line; others are explained. */
 static int read_file(const char *path, char **ret)
 {
@@ -88,8 +103,11 @@ static int read_file(const char *path, char **ret)
 	if (n < 0)
 		n = 0;
 	buf[n] = '\0';
-	*ret = strlen(buf) == (size_t)n ? trim_dup(buf) : NULL;
+	err = check_encoding(buf, (size_t)n, path);
+	*ret = strlen(buf) == (size_t)n && !err ? trim_dup(buf) : NULL;
 	explicit_bzero(buf, sizeof buf);
+	if (err)
+		return err;
 	if (!*ret || !looks_like_key(*ret)) {
 		wipe(*ret);
 		*ret = NULL;

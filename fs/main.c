@@ -27,9 +27,11 @@
 #include "handle.h"
 #include "key.h"
 #include "lastclose.h"
+#include "limits.h"
 #include "log.h"
 #include "mount.h"
 #include "notify.h"
+#include "on_end.h"
 #include "ops.h"
 #include "park.h"
 #include "paths.h"
@@ -56,7 +58,16 @@ static void on_log(void *arg, int priority, const char *text)
 
 static void on_changed(void *arg, uint32_t slot, unsigned what)
 {
-	notify_changed(arg, slot, what);
+	const struct mount *m = arg;
+
+	notify_changed(m->notify, slot, what);
+}
+
+static void on_ended(void *arg, struct gb_job *job)
+{
+	const struct mount *m = arg;
+
+	on_end_add(m->on_end, job);
 }
 
 static _printf_(2, 0) void on_fuse_log(
@@ -193,7 +204,8 @@ static int open_client(struct mount *m, struct key *key, const char *mountpoint)
 		.holder = mountpoint,
 		.log = on_log,
 		.changed = on_changed,
-		.arg = m->notify,
+		.ended = o->on_end ? on_ended : NULL,
+		.arg = m,
 	};
 	_cleanup_free_ char *why = NULL;
 	int err = gb_open(&go, &m->gb, &why);
@@ -418,6 +430,8 @@ static int serve(struct mount *m, struct signals *s, struct verdict *v)
 		err = notify_start(m->notify, m);
 	if (!err)
 		err = start_verdict(v);
+	if (!err)
+		err = on_end_start(m->on_end);
 	/* Who waits for the end of this stage looks at it next. */
 	atomic_store(&s->stage, err ? ENDED : SERVING);
 	if (err)
@@ -445,6 +459,7 @@ static int run_mount(
 	if (m->se)
 		fuse_session_unmount(m->se);
 	stop_verdict(&verdict);
+	on_end_stop(m->on_end);
 	handles_free(m);
 	gb_close(m->gb);
 	park_lot_free(m->lot);
@@ -466,11 +481,14 @@ static int run(struct mount *m, struct key *key, const char *mountpoint, int ver
 	m->ino_base = tree_new_base();
 	err = notify_new(&m->notify);
 	if (!err)
+		err = on_end_new(m->o->on_end, mountpoint, &m->on_end);
+	if (!err)
 		err = open_client(m, key, mountpoint);
 	if (!err)
 		err = run_mount(m, &s, mountpoint, verdict_fd);
 	else
 		stop_signals(&s);
+	on_end_free(m->on_end);
 	notify_free(m->notify);
 	return err;
 }
@@ -516,6 +534,7 @@ static int start(struct options *o)
 	int verdict_fd = -1;
 	int err = check_source(o);
 
+	limits_raise();
 	if (!err)
 		err = find_key(o, &key);
 	if (!err)

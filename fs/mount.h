@@ -18,6 +18,7 @@
 
 struct closes;
 struct notify;
+struct on_end;
 struct park_lot;
 
 /* Seconds the kernel may believe what it was told. Short, since changes that are
@@ -30,6 +31,7 @@ struct mount {
 	struct fuse_session *se;
 	struct park_lot *lot;
 	struct notify *notify;
+	struct on_end *on_end;
 	struct closes *closes;
 	struct handles *handles;
 	uint64_t ino_base; /* random high bits, see tree.h */

@@ -58,6 +58,7 @@ static const struct option_row rows[] = {
 	{"poll", NUMBER, AT(poll_s), 1, 86400},
 	{"ttl", NUMBER, AT(ttl_s), 0, 86400},
 	{"inline_max", SIZE, AT(inline_max), 0, INLINE_MAX},
+	{"on_end", TEXT, AT(on_end)},
 	{"webhook", TEXT, AT(webhook)},
 	{"uid", NUMBER, AT(uid), 0, INT_MAX},
 	{"gid", NUMBER, AT(gid), 0, INT_MAX},
@@ -163,6 +164,7 @@ static const char help[] =
 	"[any]\n"
 	"  trash=DAYS                    how long removed jobs' copies stay [7]\n"
 	"  poll=SECONDS ttl=SECONDS      freshness [30, 5]\n"
+	"  on_end=COMMAND                run when a job has ended: COMMAND NAME STATE\n"
 	"  webhook=URL                   called by the API when a job has ended\n"
 	"  inline_max=BYTES              requests up to this size go inline [0]\n"
 	"  uid=N gid=N umask=OCTAL       owner and modes [you, 077]\n"
@@ -542,6 +544,7 @@ void options_free(struct options *o)
 	free(o->model);
 	free(o->account);
 	free(o->webhook);
+	free(o->on_end);
 	free(o->api_key_file);
 	free(o->state_dir);
 	free(o->cache_dir);

@@ -18,7 +18,7 @@ static bool write_text(struct gb_job *job, const char *text)
 	bool kept = false;
 
 	pthread_mutex_lock(&job->local->disk);
-	int dir = local_dir(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 	if (dir >= 0 && *text)
 		kept = util_write_file(dir, STORE_WARNINGS, text, strlen(text), false) == 0;
 	else if (dir >= 0)
@@ -48,7 +48,7 @@ static char *read_text(struct gb_job *job)
 	if (!warned)
 		return NULL;
 	pthread_mutex_lock(&job->local->disk);
-	int dir = local_dir(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 	if (dir >= 0)
 		util_read_file(dir, STORE_WARNINGS, ADVICE_MAX, &text, &n);
 	pthread_mutex_unlock(&job->local->disk);

@@ -69,15 +69,7 @@ void answers_info(const struct gb_job *job, struct gb_info *i)
 
 /* ---- where it all lies ------------------------------------------------------------------ */
 
-static int local_dir_of(struct gb_job *job)
-{
-	pthread_mutex_lock(&job->local->disk);
-	int dir = local_dir(job);
-	pthread_mutex_unlock(&job->local->disk);
-	return dir;
-}
-
-/* Directory (borrowed) and name of the index of a job whose results are at home or
+/* Directory (the caller closes it) and name of the index of a job whose results are at home or
  * that has none. */
 static int index_place(struct gb_job *job, char name[192])
 {
@@ -88,7 +80,7 @@ static int index_place(struct gb_job *job, char name[192])
 	else
 		snprintf(name, 192, "results" INDEX);
 	client_unlock(job->c);
-	return cached ? job->c->store->results : local_dir_of(job);
+	return cached ? util_dup(job->c->store->results) : local_dir_open(job);
 }
 
 static int open_file(int dir, const char *name, struct stat *st)
@@ -112,16 +104,14 @@ static int open_requests(struct gb_job *job, struct stat *st)
 	client_unlock(job->c);
 	if (!here)
 		return -ENOENT;
-	int dir = local_dir_of(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 	_cleanup_close_ int fd = dir < 0 ? dir : open_file(dir, STORE_SENT, st);
 	if (fd >= 0 && st->st_size == sent)
 		return steal_fd(&fd);
 	if (composed)
 		return dir < 0 ? dir : open_file(dir, FILE_COMPOSED, st);
-	pthread_mutex_lock(&job->local->disk);
-	dir = local_files_dir(job);
-	pthread_mutex_unlock(&job->local->disk);
-	return dir < 0 ? dir : open_file(dir, GB_REQUESTS, st);
+	_cleanup_close_ int files = local_files_dir_open(job);
+	return files < 0 ? files : open_file(files, GB_REQUESTS, st);
 }
 
 /* ---- sources ------------------------------------------------------------------------------ */
@@ -238,7 +228,7 @@ static int load_or_build(struct gb_job *job, struct answers **ret)
 {
 	struct gb_results *results = NULL;
 	struct answers_stamp stamp;
-	int requests = -1, dir;
+	_cleanup_close_ int requests = -1, dir = -1;
 	char name[192];
 	int err = open_both(job, &results, &requests, &stamp);
 
@@ -266,7 +256,6 @@ static int load_or_build(struct gb_job *job, struct answers **ret)
 out:
 	if (results)
 		gb_results_close(results);
-	util_closep(&requests);
 	return err;
 }
 

@@ -47,14 +47,17 @@ static bool worth_repeating(const struct api_error *e)
 	return e->err == -EIO || e->err == -ETIMEDOUT;
 }
 
-/* A 2xx that cannot be understood, or is larger than it may be. */
+/* A 2xx that cannot be understood, or is larger than it may be. What is known of who
+ * sent it stays. */
 static int broken(struct api_error *err, int r)
 {
+	char *text = STEAL_PTR(err->text);
+
 	api_error_clear(err);
 	err->err = r == -EPROTO ? -EIO : r;
 	err->status = 200;
 	err->sent = HTTP_MAYBE_SENT;
-	err->text = strdup("the API's reply cannot be understood");
+	err->text = text ? text : strdup("the API's reply cannot be understood");
 	return err->err;
 }
 

@@ -233,6 +233,78 @@ static bool proves_refusal(long status)
 	       status != 499;
 }
 
+/* ---- who answered  ---- */
+
+/* In front of what is there already. */
+static void put_before(struct api_error *e, const char *line)
+{
+	char *text = util_format(
+		"%s%s%s", line, e->text ? "\n" : "", e->text ? e->text : "");
+
+	if (!text)
+		return;
+	if (strlen(text) > TEXT_MAX)
+		text[util_utf8_cut(text, strlen(text), TEXT_MAX)] = 0;
+	free(e->text);
+	e->text = text;
+}
+
+/* A page where JSON was asked for. Streams are looked at by those who read them. */
+static bool is_page(const struct http_reply *reply)
+{
+	return reply->body && looks_like_page(reply->body, reply->body_len);
+}
+
+/* Networks that want a login, and wrong addresses, answer with redirects and pages. */
+static void name_stranger(const struct http_reply *reply, struct api_error *e)
+{
+	_cleanup_free_ char *line = NULL;
+
+	if (e->from_api || reply->err)
+		return;
+	if (reply->elsewhere[0])
+		line = util_format(
+			"A redirect to %s answers in place of the API: this "
+			"network may want you to log in (open a web page in a "
+			"browser), or SOURCE is not the API's address.",
+			reply->elsewhere);
+	else if (e->status == 511)
+		line = strdup("This network wants you to log in: open a web page in a "
+			      "browser.");
+	else if (e->status < 300 && is_page(reply))
+		line = strdup(
+			"A web page answers in place of the API: this network may "
+			"want you to log in (open a web page in a browser), or "
+			"SOURCE is not the API's address.");
+	if (line)
+		put_before(e, line);
+}
+
+static void give_advice(struct api_error *e)
+{
+	const char *advice = errors_advice(e->reason, e->text);
+
+	if (advice)
+		put_before(e, advice);
+}
+
+/* A reply that came, by its status and body. */
+static void read_reply(const struct http_reply *reply, struct api_error *e)
+{
+	bool stranger = reply->err == 0 && e->status < 300 && is_page(reply);
+
+	if (e->status < 300 && !stranger)
+		return;
+	api_error_parse(reply->body, reply->body_len, e);
+	if (stranger)
+		e->err = -EPROTO;
+	else if (e->err != -ECANCELED)
+		e->err = errors_from_http(e->status, e->reason, e->text);
+	e->hopeless = e->status == 429 && errors_hopeless(e->text);
+	give_advice(e);
+	name_stranger(reply, e);
+}
+
 void api_error_from_reply(const struct http_reply *reply, struct api_error *ret)
 {
 	struct api_error e = {
@@ -244,12 +316,8 @@ void api_error_from_reply(const struct http_reply *reply, struct api_error *ret)
 		.refused = proves_refusal(reply->status),
 	};
 
-	if (reply->status >= 400 || (reply->err == 0 && reply->status >= 300)) {
-		api_error_parse(reply->body, reply->body_len, &e);
-		if (e.err != -ECANCELED)
-			e.err = errors_from_http(e.status, e.reason, e.text);
-		e.hopeless = e.status == 429 && errors_hopeless(e.text);
-	}
+	if (reply->status >= 400 || (reply->err == 0 && reply->status > 0))
+		read_reply(reply, &e);
 	if (e.retry > RETRY_MAX_S)
 		e.retry = RETRY_MAX_S;
 	if (!e.text && reply->error[0])

@@ -411,19 +411,10 @@ uint32_t attach_stamp(const struct attachments *all)
 	return crc;
 }
 
-static int job_dir(struct gb_job *job)
-{
-	pthread_mutex_lock(&job->local->disk);
-	int dir = local_dir(job);
-	dir = dir < 0 ? dir : fcntl(dir, F_DUPFD_CLOEXEC, 0);
-	pthread_mutex_unlock(&job->local->disk);
-	return dir;
-}
-
 int attach_write(struct submission *s)
 {
 	static const char tmp[] = UTIL_TMP_PREFIX "sent";
-	_cleanup_close_ int dir = job_dir(s->job), out = -1;
+	_cleanup_close_ int dir = local_dir_open(s->job), out = -1;
 	off_t size = 0;
 	int err;
 

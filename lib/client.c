@@ -193,6 +193,17 @@ static void recover(struct gb_client *c)
 
 /* ---- open ------------------------------------------------------------------------------- */
 
+/* What to do is a line of its own before the API's words: both stay, in one. */
+static void one_line(char *text)
+{
+	char *end = text ? strchr(text, '\n') : NULL;
+
+	if (!end)
+		return;
+	*end = ' ';
+	text[strcspn(text, "\n")] = '\0';
+}
+
 static int check_key(struct gb_client *c, char **ret_why)
 {
 	struct canceller none = CANCELLER_INIT;
@@ -202,6 +213,9 @@ static int check_key(struct gb_client *c, char **ret_why)
 	if (c->o.offline)
 		return 0;
 	err = api_check_key(c->engine, KEY_CHECK, &none, &e);
+	/* A network that wants a login refuses everybody; that says nothing of the key. */
+	if (err == -EACCES && !e.from_api)
+		err = -EIO;
 	if (err == -EACCES) {
 		free(*ret_why);
 		*ret_why = util_format("the API refused the key (from %s): %s",
@@ -216,8 +230,7 @@ static int check_key(struct gb_client *c, char **ret_why)
 		c->last_error = err;
 	}
 	api_error_clear(&e);
-	if (*ret_why)
-		(*ret_why)[strcspn(*ret_why, "\n")] = '\0';
+	one_line(*ret_why);
 	return err == -EACCES ? err : 0;
 }
 
@@ -253,11 +266,12 @@ static void start_behind(void *arg)
 	struct gb_client *c = arg;
 	struct gb_job *job;
 
-	submit_queued(c);
+	queue_go(c);
 	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
 		slot = job->slot + 1;
 		home_consider(job);
 		remove_ended(job);
+		job_changed(job, 0); /* an end that nobody has been told of */
 	}
 	attach_tidy(c);
 }
@@ -383,6 +397,7 @@ void gb_close(struct gb_client *c)
 	work_free(c->work);
 	store_close(c->store);
 	free(c->models);
+	queue_free(&c->queue);
 	free_options(c);
 	pthread_cond_destroy(&c->poke);
 	pthread_mutex_destroy(&c->lock);

@@ -16,9 +16,10 @@
  *   submit_check.c  its first step
  *   submit_name.c  its name, where no list could confirm it
  *   create.c   intended → created: where money is spent
- *   submit_verbs.c  who may start that: verbs, the queue, recovery
+ *   submit_verbs.c  who may start that: verbs, recovery
+ *   queue.c    background work whose turn at the API has not come
  *   settle.c   creates whose answer never came
- *   remove.c   rmdir
+ *   remove.c   rmdir; cancel.c: the verb
  *   output.c   results: where they lie, opening them
  *   home.c     making them safe, bringing home, cache
  *   home_look.c  which of them a start finds, and those whose map is damaged
@@ -45,6 +46,7 @@
 
 #include "api.h"
 #include "numbered.h"
+#include "queue.h"
 #include "record.h"
 #include "results.h"
 #include "store.h"
@@ -72,7 +74,6 @@ enum removing {
 /* A job with a directory of its own in the state directory. */
 struct local {
 	char lid[LID_SIZE];
-	int dir, files_dir;      /* descriptors, -1 while not open; under disk */
 	pthread_mutex_t disk;
 	struct record rec;       /* client.lock */
 	/* Its files, client.lock: all by number; those at the top; by place and name,
@@ -89,7 +90,8 @@ struct local {
 	bool creating;           /* client.lock; the create's answer may still come */
 	struct canceller *settler; /* client.lock; of a submission that looks for it */
 	unsigned looks;          /* client.lock; for the lost create since the start */
-	bool forgotten;          /* client.lock; removed to the last file */
+	atomic_bool forgotten;   /* removed to the last file; set under client.lock */
+	bool end_told;           /* client.lock; gb_options.ended has been called */
 	enum removing removing;  /* client.lock */
 	double uploaded_since;   /* for transfers; 0: none runs */
 	int64_t upload_size;
@@ -190,7 +192,8 @@ struct gb_client {
 	struct task *tasks;      /* all that are queued or run */
 	uint64_t task_serial;
 	uint32_t unsent;         /* submissions whose answer is missing */
-	bool retry_timer;        /* queued work will be tried again */
+	struct queue queue;      /* queue.c: background work whose turn has not come */
+	unsigned removals;       /* that go on in the background just now */
 
 	/* poll.c */
 	pthread_t poller;
@@ -345,9 +348,10 @@ void job_set_phase(struct gb_job *job, enum phase p);
 int local_make(struct gb_job *job);
 int local_attach(struct gb_job *job, const char *lid, struct record *rec_take);
 void local_free(struct local *l);
-/* Descriptors; local.disk held. */
-int local_dir(struct gb_job *job);
-int local_files_dir(struct gb_job *job);
+/* Its directory, and files/ in it: descriptors of the caller's, to be closed soon, or
+ * negative errno. Nothing stays open for a job that rests: there may be 100,000. */
+int local_dir_open(struct gb_job *job);
+int local_files_dir_open(struct gb_job *job);
 /* Write the record as it is now. Unlocked; takes disk, then lock for the copy. */
 int local_save(struct gb_job *job);
 /* The same with local.disk held already. */
@@ -420,6 +424,10 @@ struct task {
 	bool queued;             /* sends what is QUEUED */
 	bool again;              /* resubmit: sends what is being settled */
 	bool gathers;            /* reads all that is sent, not `file` alone */
+	/* Who owns its job: the waiters are answered 0 when it has taken so many seconds, also
+	 * in the queue; before that `late` is called, and what it waits for is cancelled. */
+	double late_after;
+	void (*late)(struct gb_job *job);
 };
 
 /* Start run on lane for job. owns: only one such task per job, else -EBUSY. give_up:
@@ -432,6 +440,8 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 void task_answer(struct task *t, int err);
 /* From run(): cancel what t waits for after so many seconds, if it still runs. */
 void task_deadline(struct task *t, double seconds);
+/* From run(): whether that has happened; if not it will not any more. */
+bool task_is_late(struct task *t);
 /* client.lock held: the job is free for the next; run() is at its end. */
 void task_disown(struct task *t);
 
@@ -439,10 +449,6 @@ void task_disown(struct task *t);
 
 /* After a start: go on with what the journal says. */
 void submit_recover(struct gb_job *job);
-/* Try queued work now, if it is meant for this origin and key. Unlocked. */
-void submit_queued(struct gb_client *c);
-/* The same behind: an own job has ended, so there may be room for another. */
-void submit_queued_later(struct gb_client *c);
 /* client.lock held: whether what the API says with this key is about this job. */
 bool submit_same_key(const struct gb_job *job);
 /* The API's job of a submission of ours: journal it. Unlocked. */

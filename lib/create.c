@@ -27,7 +27,7 @@ static int note_intent(struct submission *s)
 		return err;
 	r->is_inline = s->is_inline;
 	r->intent_server = engine_server_time(s->c->engine);
-	r->intent_local = time(NULL);
+	r->intent_since = record_now();
 	job_set_phase(s->job, PHASE_SUBMITTING);
 	s->job->local->creating = true;
 	return 0;
@@ -61,6 +61,8 @@ int submission_intend(struct submission *s)
 {
 	int err = submission_durable(s);
 
+	if (!err)
+		err = submission_turn(s);
 	if (err)
 		return err;
 	s->t->intended = true;
@@ -214,7 +216,7 @@ int submit_known(struct gb_job *job, const struct api_batch *b)
 		record_set(&r->session, NULL);
 		record_set(&r->error, NULL);
 		r->err = 0;
-		r->sent_at = time(NULL);
+		r->sent_at = time(NULL); /* to be shown */
 		if (job->local->settler)
 			canceller_set(c->engine, job->local->settler);
 		poll_watch(job);

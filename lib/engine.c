@@ -79,7 +79,7 @@ static void transfer_end(struct transfer *t)
 {
 	log_end(t);
 	if (t->reply.err == 0)
-		atomic_store(&t->e->answered, (long long)time(NULL));
+		atomic_store(&t->e->answered, (long long)time(NULL)); /* to be shown */
 	if (t->done)
 		t->done(t->done_arg, &t->reply);
 	transfer_free(t);
@@ -119,14 +119,37 @@ static void leg_start(struct transfer *t)
 		transfer_give_up(t, r);
 		return;
 	}
+	t->leg_at = util_now();
 	atomic_fetch_add(&t->e->calls, 1);
+}
+
+/* The connection broke before a byte of the request was sent, and soon: on a bad line the
+ * next one may hold. A name that is not found, a certificate that is not good, an answer
+ * of a proxy would be the same again. */
+static bool worth_another_connection(const struct transfer *t, CURLcode code)
+{
+	long proxy = 0;
+
+	curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
+	return t->reply.err == -EHOSTUNREACH && t->requested == 0 && !t->fail &&
+	       !t->reply.untrusted && proxy < 300 &&
+	       code != CURLE_COULDNT_RESOLVE_HOST && code != CURLE_COULDNT_RESOLVE_PROXY &&
+	       t->unsent < ENGINE_CONNECTIONS_MORE &&
+	       util_now() - t->leg_at < ENGINE_BROKE_SOON_S;
 }
 
 static void leg_done(struct transfer *t, CURLcode code)
 {
 	reply_hand_over(t);
 	reply_finish(t, code);
+	bool again = worth_another_connection(t, code);
 	leg_end(t);
+	if (again) {
+		t->unsent++;
+		reply_forget_head(t);
+		leg_start(t);
+		return;
+	}
 	if (t->next_url && t->reply.err == 0) {
 		free(t->url);
 		t->url = STEAL_PTR(t->next_url);
@@ -367,19 +390,21 @@ const char *engine_origin(struct engine *e)
 	return e->base.origin;
 }
 
-static long long boottime(void)
+bool engine_server_clock(struct engine *e, time_t *ret)
 {
-	struct timespec ts;
+	long long offset = atomic_load(&e->clock_offset);
 
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return ts.tv_sec;
+	if (offset == LLONG_MIN)
+		return false;
+	*ret = (time_t)((long long)util_now() + offset);
+	return true;
 }
 
 time_t engine_server_time(struct engine *e)
 {
-	long long offset = atomic_load(&e->clock_offset);
+	time_t now;
 
-	return offset == LLONG_MIN ? time(NULL) : (time_t)(boottime() + offset);
+	return engine_server_clock(e, &now) ? now : time(NULL);
 }
 
 uint64_t engine_calls(struct engine *e)
@@ -465,6 +490,7 @@ int engine_new(const struct engine_options *o, struct engine **ret, char **ret_w
 	init_locks(e);
 	e->queue_tail = &e->queue;
 	atomic_init(&e->clock_offset, LLONG_MIN);
+	atomic_init(&e->clock_told, LLONG_MIN);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		free(e);
 		return -ENOMEM;

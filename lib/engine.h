@@ -21,6 +21,9 @@
  * request with once set gets a fresh connection, over HTTP/1.1, so that it leaves
  * this machine at most once.
  *
+ * A connection that breaks soon, before a byte of the request was sent, is tried again at
+ * once, up to three times: whatever the request, nothing has happened yet.
+ *
  * For tests BATCHFS_TEST_DEADLINE_SECONDS, read once, shortens every deadline and stall
  * that is longer; without it nothing changes.
  *
@@ -54,7 +57,9 @@ void engine_free(struct engine *e);
 
 /* scheme://host[:port] in lower case, default ports left out; borrowed. */
 const char *engine_origin(struct engine *e);
-/* The server's clock by the newest Date header, else the local one. */
+/* The server's clock: known once two Date headers in a row agreed. */
+bool engine_server_clock(struct engine *e, time_t *ret);
+/* The same, or as long as it is not known the wall clock. */
 time_t engine_server_time(struct engine *e);
 /* Counters for `status`: requests sent so far; the last time one was answered. */
 uint64_t engine_calls(struct engine *e);
@@ -83,7 +88,9 @@ struct http_reply {
 	bool complete; /* the body came to its proper end, as far as its framing tells */
 	double retry_after;     /* seconds, -1: no such header */
 	int64_t content_length; /* -1: none, or the body is `encoded` */
-	int64_t range_start, range_total; /* of Content-Range; -1: none or `*` */
+	/* Of Content-Range; -1: none or `*`. range_end: of the last byte, as told. */
+	int64_t range_start, range_end, range_total;
+	bool page;              /* Content-Type says HTML */
 	bool encoded;           /* Content-Encoding other than identity */
 	char etag[128];
 	char upload_url[1024], upload_status[16]; /* X-Goog-Upload-*; "" when absent */

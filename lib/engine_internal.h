@@ -18,10 +18,13 @@
 #include "util.h"
 
 #define ENGINE_HOPS_MAX 3
+#define ENGINE_CONNECTIONS_MORE 3 /* tried at once after one that broke */
+#define ENGINE_BROKE_SOON_S 3.0
 #define ENGINE_ERROR_BODY_MAX (64 << 10) /* of a reply that is no 2xx */
 #define ENGINE_BODY_MAX ((size_t)16 << 20)
 #define ENGINE_HEAD_MAX (256 << 10)
 #define ENGINE_POOL_MAX 8
+#define ENGINE_DATES_AGREE 60 /* seconds */
 #define ENGINE_PIECE_MAX ((size_t)256 << 10) /* of a body, for on_data */
 
 /* The proxy that libcurl takes from the environment. Its value holds a password, so
@@ -72,7 +75,8 @@ struct engine {
 
 	atomic_ullong calls;
 	atomic_llong answered;     /* time_t, 0: never */
-	atomic_llong clock_offset; /* server's time - CLOCK_BOOTTIME; LLONG_MIN: none */
+	atomic_llong clock_told;   /* a reply's Date - util_now(), the newest; LLONG_MIN: none */
+	atomic_llong clock_offset; /* the newest of two that agreed; LLONG_MIN: none */
 };
 
 struct transfer {
@@ -85,6 +89,8 @@ struct transfer {
 	void *done_arg;
 	bool aborted; /* engine.lock */
 	double deadline_at; /* 0: none */
+	double leg_at;      /* when the leg was started */
+	int unsent;         /* connections that broke before anything was sent */
 
 	/* The leg under way (a request, or a redirect of it). */
 	CURL *easy;

@@ -16,6 +16,7 @@ void reply_init(struct http_reply *reply)
 		.retry_after = -1,
 		.content_length = -1,
 		.range_start = -1,
+		.range_end = -1,
 		.range_total = -1,
 		.upload_received = -1,
 		.upload_granularity = -1,
@@ -67,6 +68,7 @@ static void on_content_range(struct http_reply *p, const char *value)
 	char *end;
 	long long start;
 
+	p->range_start = p->range_end = p->range_total = -1;
 	if (strncasecmp(value, "bytes ", 6) != 0 || !slash)
 		return;
 	p->range_total = number(slash + 1);
@@ -75,24 +77,28 @@ static void on_content_range(struct http_reply *p, const char *value)
 		return;
 	errno = 0;
 	start = strtoll(value, &end, 10);
-	if (errno == 0 && *end == '-')
-		p->range_start = start;
+	if (errno || *end != '-')
+		return;
+	p->range_start = start;
+	value = end + 1;
+	if (!isdigit((unsigned char)*value))
+		return;
+	start = strtoll(value, &end, 10);
+	if (errno == 0 && end == slash)
+		p->range_end = start;
 }
 
-static long long boottime(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return ts.tv_sec;
-}
-
+/* One wrong Date (a proxy's, a machine's that has just been started) is no clock. */
 static void on_date(struct transfer *t, const char *value)
 {
 	time_t date = curl_getdate(value, NULL);
 
-	if (t->home && date > 0)
-		atomic_store(&t->e->clock_offset, (long long)date - boottime());
+	if (!t->home || date <= 0)
+		return;
+	long long told = (long long)date - (long long)util_now();
+	long long before = atomic_exchange(&t->e->clock_told, told);
+	if (before != LLONG_MIN && llabs(told - before) <= ENGINE_DATES_AGREE)
+		atomic_store(&t->e->clock_offset, told);
 }
 
 static void on_retry_after(struct transfer *t, const char *value)
@@ -115,6 +121,9 @@ static void on_header_pair(struct transfer *t, const char *name, const char *val
 		p->content_length = number(value);
 	else if (strcasecmp(name, "Content-Range") == 0)
 		on_content_range(p, value);
+	else if (strcasecmp(name, "Content-Type") == 0)
+		p->page = strncasecmp(value, "text/html", 9) == 0 ||
+			  strncasecmp(value, "application/xhtml", 17) == 0;
 	else if (strcasecmp(name, "Content-Encoding") == 0)
 		p->encoded = *value && strcasecmp(value, "identity") != 0;
 	else if (strcasecmp(name, "ETag") == 0)

@@ -80,6 +80,62 @@ static const struct {
 	{-ENOMEM, "out of memory"},
 };
 
+#define NEW_KEY "make a new one at https://aistudio.google.com/apikey"
+#define RESTRICTED                                                                     \
+	"The key is restricted to callers that this program is none of: change that "  \
+	"at "                                                                          \
+	"https://console.cloud.google.com/apis/credentials, or " NEW_KEY "."
+
+/* First match wins; a NULL matches nothing. docs/api-facts.md, "Errors". */
+static const struct {
+	const char *reason, *text, *advice;
+} advices[] = {
+	{"API_KEY_INVALID", "API key not valid",
+		"The API does not know this key: see whether all of it was copied, "
+		"or " NEW_KEY "."},
+	{NULL, "API key expired", "The key has expired: " NEW_KEY "."},
+	{NULL, "reported as leaked",
+		"The key was found in public and is blocked: " NEW_KEY "."},
+	{"ACCESS_TOKEN_TYPE_UNSUPPORTED", NULL,
+		"This is not about OAuth: the key is an old unrestricted one, which "
+		"are "
+		"blocked by now, or a new one that was damaged when it was "
+		"copied: " NEW_KEY "."},
+	{"API_KEY_SERVICE_BLOCKED", NULL,
+		"The key's restrictions leave this API out: allow it the Generative "
+		"Language "
+		"API at https://console.cloud.google.com/apis/credentials, or " NEW_KEY
+		"."},
+	{"API_KEY_HTTP_REFERRER_BLOCKED", NULL, RESTRICTED},
+	{"API_KEY_IP_ADDRESS_BLOCKED", NULL, RESTRICTED},
+	{"API_KEY_ANDROID_APP_BLOCKED", NULL, RESTRICTED},
+	{"API_KEY_IOS_APP_BLOCKED", NULL, RESTRICTED},
+	{"CONSUMER_SUSPENDED", NULL,
+		"The project that the key belongs to is suspended: see its messages at "
+		"https://console.cloud.google.com, or use a key of another project."},
+	{"SERVICE_DISABLED", NULL,
+		"The Generative Language API is not enabled in the key's project: "
+		"enable it "
+		"at https://console.cloud.google.com/apis/library and wait some "
+		"minutes."},
+	{"OVERLOADED_CREDENTIALS", NULL,
+		"A second credential came with the key: something between here and the "
+		"API "
+		"(a gateway, SOURCE) adds one of its own."},
+};
+
+const char *errors_advice(const char *reason, const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(advices); i++) {
+		if (advices[i].reason && reason &&
+			strcmp(advices[i].reason, reason) == 0)
+			return advices[i].advice;
+		if (advices[i].text && text && strstr(text, advices[i].text))
+			return advices[i].advice;
+	}
+	return NULL;
+}
+
 int errors_from_http(long status, const char *reason, const char *text)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {

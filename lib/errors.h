@@ -24,6 +24,10 @@ bool errors_is_grpc_name(const char *name);
 /* What a negative errno of this library means, half a line. Static. */
 const char *errors_meaning(int err);
 
+/* What to do about a refusal with this reason (ErrorInfo) or text, in a line; NULL: its
+ * own words will do. Both may be NULL. Static. */
+const char *errors_advice(const char *reason, const char *text);
+
 /* Whether trying again can help: 408, 429, 5xx but 501. */
 bool errors_status_passes(long status);
 

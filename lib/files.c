@@ -20,13 +20,8 @@ enum { WHOLE = 0600, MARKED = 0700 };
 /* A directory below dir, which is closed; inputs/ is made when it is first needed. */
 static int descend(int dir_take, const char *name, bool make)
 {
-	static const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
-	int fd = openat(dir_take, name, flags);
+	int fd = util_dir_open(dir_take, name, make);
 
-	if (fd < 0 && errno == ENOENT && make)
-		fd = util_mkdir_open(dir_take, name);
-	else if (fd < 0)
-		fd = -errno;
 	close(dir_take);
 	return fd;
 }
@@ -34,19 +29,15 @@ static int descend(int dir_take, const char *name, bool make)
 int files_open_dir(struct gb_job *job, struct gb_file *dir)
 {
 	char path[FILE_PATH_MAX] = "", *at = path, *part;
-	int fd = local_files_dir(job), err = 0;
+	int fd, err = 0;
 
-	if (fd < 0)
-		return fd;
 	client_lock(job->c);
 	if (dir)
 		err = dir->job == job ? files_path(dir, path) : -ENOENT;
 	client_unlock(job->c);
 	if (err)
 		return err;
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
+	fd = local_files_dir_open(job);
 	for (bool top = true; fd >= 0 && (part = strsep(&at, "/")); top = false)
 		if (*part)
 			fd = descend(fd, part, top);
@@ -65,8 +56,7 @@ static int find_place(struct gb_file *f, char name[256])
 		return -ESTALE;
 	if (!f->composed)
 		return files_open_dir(job, parent);
-	int dir = local_dir(job);
-	return dir < 0 ? dir : fcntl(dir, F_DUPFD_CLOEXEC, 0);
+	return local_dir_open(job);
 }
 
 int files_open(struct gb_job *job, struct gb_file *f)
@@ -84,6 +74,34 @@ int files_open(struct gb_job *job, struct gb_file *f)
 		return -errno;
 	f->fd = fd;
 	return fd;
+}
+
+/* Lock held: the first file from *number on, which moves past it. */
+static struct gb_file *next_held(struct gb_job *job, uint32_t *number)
+{
+	struct gb_file *f = files_any(job, *number);
+
+	while (f && (f->is_dir || f->refs < 2))
+		f = files_any(job, f->number + 1);
+	if (f)
+		*number = f->number + 1;
+	return f ? gb_file_ref(f) : NULL;
+}
+
+int files_hold(struct gb_job *job)
+{
+	struct gb_file *f;
+	uint32_t number = 0;
+	int err = 0;
+
+	do {
+		client_lock(job->c);
+		f = next_held(job, &number);
+		client_unlock(job->c);
+		err = f ? files_open(job, f) : 0;
+		gb_file_unref(f);
+	} while (f && err >= 0);
+	return err < 0 ? err : 0;
 }
 
 /* The job f belongs to, with its disk held; NULL when it has none. Ends with
@@ -295,7 +313,9 @@ int files_touch(struct gb_job *job)
 	int err = stale || composed ? local_save_locked(job) : 0;
 	if (composed && !err) {
 		test_point("composed-taken-back");
-		unlinkat(local_dir(job), FILE_COMPOSED, 0);
+		_cleanup_close_ int dir = local_dir_open(job);
+		if (dir >= 0)
+			unlinkat(dir, FILE_COMPOSED, 0);
 	}
 	pthread_mutex_unlock(&job->local->disk);
 	gb_file_unref(old);

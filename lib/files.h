@@ -65,5 +65,8 @@ struct follow *files_take_follow(struct gb_file *f);
 int files_open_dir(struct gb_job *job, struct gb_file *dir);
 /* The same: the file itself, if it is not open yet. Its descriptor, borrowed. */
 int files_open(struct gb_job *job, struct gb_file *f);
+/* The same of each file that somebody has open: they are found by name, if not before
+ * the names go. */
+int files_hold(struct gb_job *job);
 
 #endif

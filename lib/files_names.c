@@ -222,8 +222,8 @@ static int remove_name(
 	if (!err && at < 0)
 		err = at;
 	/* Whoever has it open finds it by name, if not before now. */
-	if (!err && !is_dir && f->refs > 2)
-		files_open(job, f);
+	if (!err && !is_dir && f->refs > 2 && (err = files_open(job, f)) > 0)
+		err = 0;
 	if (!err && unlinkat(at, name, is_dir ? AT_REMOVEDIR : 0) < 0)
 		err = -errno;
 	if (!err) {
@@ -292,14 +292,12 @@ static int move_file(struct gb_file *f, struct gb_job *to, struct gb_file *dir,
 		free(copy);
 		return src < 0 ? src : dst < 0 ? dst : -ENOMEM;
 	}
-	/* The descriptors are found by name: open them while the names are known. */
+	/* Whoever has it open finds it by name, if not before now. */
 	struct gb_file *old = gb_file_by_name(to, dir, new_name);
-	if (!f->is_dir && f->refs > 1)
-		files_open(from, f);
-	if (old && old != f && !old->is_dir)
-		files_open(to, old);
-	if (renameat(src, f->name, dst, new_name) < 0) {
-		err = -errno;
+	err = old && old != f && !old->is_dir && old->refs > 2 ? files_open(to, old) : 0;
+	if (err >= 0)
+		err = renameat(src, f->name, dst, new_name) < 0 ? -errno : 0;
+	if (err < 0) {
 		free(copy);
 		gb_file_unref(old);
 		return err;
@@ -390,8 +388,9 @@ int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job)
 	bool there = f->job == from;
 	client_unlock(job->c);
 	err = there ? move_file(f, job, NULL, GB_REQUESTS, &old) : -ENOENT;
+	_cleanup_close_ int dir = err ? -1 : local_files_dir_open(job);
 	if (!err)
-		err = util_sync_dir(job->local->files_dir);
+		err = dir < 0 ? dir : util_sync_dir(dir);
 	unlock_two(from, job);
 	gb_file_unref(old);
 	return err;
@@ -404,11 +403,11 @@ static int copy_aside(int in, struct gb_job *job)
 	off_t at = 0;
 
 	pthread_mutex_lock(&job->local->disk);
-	int dir = local_dir(job);
-	int out = dir < 0 ? dir
+	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int out = dir < 0 ? -1
 			  : openat(dir, COPY_NAME,
 				    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int err = out < 0 ? -errno : 0;
+	int err = dir < 0 ? dir : out < 0 ? -errno : 0;
 	pthread_mutex_unlock(&job->local->disk);
 	if (!err && fstat(in, &st) < 0)
 		err = -errno;
@@ -420,7 +419,6 @@ static int copy_aside(int in, struct gb_job *job)
 	}
 	if (!err)
 		futimens(out, (struct timespec[2]){st.st_atim, st.st_mtim});
-	util_closep(&out);
 	return err;
 }
 
@@ -429,7 +427,8 @@ static int copy_aside(int in, struct gb_job *job)
 static int name_rejected(struct gb_file *f, struct gb_job *from, struct gb_job *job, bool copied)
 {
 	_cleanup_close_ int src = files_open_dir(from, f->parent);
-	int dir = local_files_dir(job), at = local_dir(job);
+	_cleanup_close_ int dir = local_files_dir_open(job);
+	_cleanup_close_ int at = local_dir_open(job);
 
 	if (dir < 0 || at < 0 || src < 0)
 		return dir < 0 ? dir : at < 0 ? at : src;

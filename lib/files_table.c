@@ -446,17 +446,12 @@ int files_add_composed(struct gb_job *job)
 int files_load(struct gb_job *job)
 {
 	const struct record *r = &job->local->rec;
-	int fd = local_files_dir(job), err = fd;
+	int fd = local_files_dir_open(job);
+	int err = fd < 0 ? fd : load_dir(job, NULL, fd, 0);
 
-	if (fd >= 0)
-		err = (fd = dup(fd)) < 0 ? -errno : load_dir(job, NULL, fd, 0);
 	if (!err && r->own && phase_is_draft(r->phase))
 		err = files_add_inputs(job);
 	if (!err && r->composed)
 		err = files_add_composed(job);
-	/* Ten thousand jobs would need as many descriptors. */
-	util_closep(&job->local->files_dir);
-	util_closep(&job->local->dir);
-	job->local->files_dir = job->local->dir = -1;
 	return err;
 }

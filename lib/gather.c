@@ -302,7 +302,7 @@ static int publish(struct gather *g, int out)
 		err = -errno;
 	test_point("composed-written");
 	pthread_mutex_lock(&job->local->disk);
-	int dir = local_dir(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 	if (!err)
 		err = dir < 0 ? dir
 			      : renameat(dir, TMP_NAME, dir, FILE_COMPOSED) < 0 ? -errno
@@ -345,7 +345,7 @@ static int announce(struct gather *g, struct task *t)
 static int make_tmp(struct gb_job *job)
 {
 	pthread_mutex_lock(&job->local->disk);
-	int dir = local_dir(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 	int fd = dir < 0 ? dir
 			 : openat(dir, TMP_NAME,
 				   O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -358,7 +358,7 @@ static int make_tmp(struct gb_job *job)
 static void drop_tmp(struct gb_job *job)
 {
 	pthread_mutex_lock(&job->local->disk);
-	int dir = local_dir(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 	if (dir >= 0)
 		unlinkat(dir, TMP_NAME, 0);
 	pthread_mutex_unlock(&job->local->disk);

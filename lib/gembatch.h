@@ -86,6 +86,10 @@ struct gb_options {
 	/* Something about job (borrowed) changed; NULL: about the client as a whole.
 	 * what is a set of enum gb_change, slot the job's number in the table. */
 	void (*changed)(void *arg, uint32_t slot, unsigned what);
+	/* NULL, or: an own job (borrowed) has ended, and its results are saved if that is
+	 * asked for; once in the life of a client. It is said again by the next client until
+	 * gb_job_take_end has been called. */
+	void (*ended)(void *arg, struct gb_job *job);
 	void *arg;
 };
 
@@ -218,6 +222,11 @@ int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w);
  * drafts, failed and uncertain submissions, and offline; -EACCES or -ENOENT where
  * waiting is useless. */
 int gb_job_wait(struct gb_job *job, struct gb_waiter *w);
+
+/* The caller acts on the end that gb_options.ended told of: 0, and no client tells of it
+ * again; -EALREADY: it has been taken before; other: the journal could not be written.
+ * Blocks on the disk. */
+int gb_job_take_end(struct gb_job *job);
 
 /* ---- drafts ------------------------------------------------------------------ */
 

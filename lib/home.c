@@ -333,13 +333,10 @@ static int fetch_file(struct gb_job *job)
 	if (!err)
 		err = home_may_replace(job, r);
 	if (!err) {
-		int dir;
-
 		/* What was read before lies in the cache; a no-op when it is here. */
-		pthread_mutex_lock(&job->local->disk);
-		dir = local_dir(job);
-		pthread_mutex_unlock(&job->local->disk);
-		err = results_rehome(r, dir, HOME_RESULTS);
+		_cleanup_close_ int dir = local_dir_open(job);
+
+		err = dir < 0 ? dir : results_rehome(r, dir, HOME_RESULTS);
 	}
 	if (!err)
 		err = seal(job, r, true);
@@ -392,9 +389,7 @@ static int download(struct gb_job *job)
 	default:
 		return fetch_file(job);
 	}
-	pthread_mutex_lock(&job->local->disk);
-	int dir = local_dir(job);
-	pthread_mutex_unlock(&job->local->disk);
+	_cleanup_close_ int dir = local_dir_open(job);
 	return dir < 0 ? dir : compose_inline_output(job, dir);
 }
 

@@ -17,7 +17,7 @@
 void home_look(struct gb_job *job)
 {
 	struct record *r = &job->local->rec;
-	int dir = local_dir(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 	int found = dir < 0 ? dir : results_mapped(dir, HOME_RESULTS, &r->results_size);
 
 	r->home = found == 1;
@@ -55,25 +55,24 @@ void home_look_cache(struct gb_client *c)
 
 /* ---- kept -------------------------------------------------------------------------- */
 
-static bool is_kept(struct gb_job *job, int64_t *ret_size, int *ret_dir)
+static bool is_kept(struct gb_job *job, int64_t *ret_size)
 {
-	pthread_mutex_lock(&job->local->disk);
-	*ret_dir = local_dir(job);
-	pthread_mutex_unlock(&job->local->disk);
 	client_lock(job->c);
 	bool kept = job->kept;
 	*ret_size = job->local->rec.results_size;
 	client_unlock(job->c);
-	return kept && *ret_dir >= 0;
+	return kept;
 }
 
 int home_may_replace(struct gb_job *job, struct gb_results *r)
 {
 	int64_t size;
-	int dir;
 
-	if (!is_kept(job, &size, &dir))
+	if (!is_kept(job, &size))
 		return 0;
+	_cleanup_close_ int dir = local_dir_open(job);
+	if (dir < 0)
+		return dir;
 	if (results_known_size(r) != size && results_fits(dir, HOME_RESULTS, size) == 0)
 		return -ENODATA;
 	return results_seal(r);
@@ -103,10 +102,12 @@ int home_take_kept(struct gb_job *job, int err)
 {
 	struct gb_client *c = job->c;
 	int64_t size;
-	int dir;
 
-	if (!is_kept(job, &size, &dir) || !is_hopeless(job, err))
+	if (!is_kept(job, &size) || !is_hopeless(job, err))
 		return err;
+	_cleanup_close_ int dir = local_dir_open(job);
+	if (dir < 0)
+		return dir;
 	err = results_adopt(dir, HOME_RESULTS, size);
 	if (err && err != -EBADMSG)
 		return err;

@@ -174,7 +174,7 @@ char *gb_job_json(struct gb_job *job)
 	if (!job->local || !job->id)
 		return NULL;
 	pthread_mutex_lock(&job->local->disk);
-	int dir = local_dir(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 	if (dir >= 0)
 		util_read_file(dir, "job.json", 16 << 20, &text, &n);
 	pthread_mutex_unlock(&job->local->disk);

@@ -160,15 +160,17 @@ static void log_end(struct gb_job *job)
 	client_lock(c);
 	bool now = job->api_ended && job->local && job->local->rec.own &&
 		   !job->local->rec.end_logged;
-	if (now)
+	if (now) {
 		job->local->rec.end_logged = true;
+		job->local->rec.end_due = c->o.ended != NULL;
+	}
 	bool cancelled = job->state == API_STATE_CANCELLED;
 	client_unlock(c);
 	if (!now)
 		return;
 	history_add(job, cancelled ? "cancelled" : "ended");
 	local_save(job);
-	submit_queued_later(c);
+	queue_go_later(c, true);
 }
 
 static void name_given(struct gb_job *job)
@@ -359,7 +361,7 @@ void learn_local_json(struct gb_job *job)
 	_cleanup_free_ char *text = NULL;
 	struct api_batch b;
 	size_t n;
-	int dir = local_dir(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 
 	if (dir < 0 || util_read_file(dir, "job.json", 16 << 20, &text, &n) ||
 		api_batch_parse(text, n, &b))

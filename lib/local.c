@@ -5,25 +5,16 @@
 #include <string.h>
 #include <syslog.h>
 
-int local_dir(struct gb_job *job)
+int local_dir_open(struct gb_job *job)
 {
-	struct local *l = job->local;
-
-	if (l->dir < 0)
-		l->dir = store_job_open(job->c->store, l->lid);
-	return l->dir;
+	return store_job_open(job->c->store, job->local->lid);
 }
 
-int local_files_dir(struct gb_job *job)
+int local_files_dir_open(struct gb_job *job)
 {
-	struct local *l = job->local;
+	_cleanup_close_ int dir = local_dir_open(job);
 
-	if (l->files_dir < 0) {
-		int dir = local_dir(job);
-
-		l->files_dir = dir < 0 ? dir : util_mkdir_open(dir, "files");
-	}
-	return l->files_dir;
+	return dir < 0 ? dir : util_dir_open(dir, "files", true);
 }
 
 void job_set_phase(struct gb_job *job, enum phase p)
@@ -41,7 +32,6 @@ static struct local *local_new(const char *lid)
 
 	if (!l)
 		return NULL;
-	l->dir = l->files_dir = -1;
 	l->next_file = 256;
 	l->touches = 1;
 	snprintf(l->lid, sizeof(l->lid), "%s", lid);
@@ -56,8 +46,6 @@ void local_free(struct local *l)
 		return;
 	files_free(l);
 	record_clear(&l->rec);
-	util_closep(&l->dir);
-	util_closep(&l->files_dir);
 	pthread_mutex_destroy(&l->disk);
 	free(l->checked);
 	free(l);
@@ -122,17 +110,19 @@ static int save_begin(struct gb_job *job, char *ret_tmp)
 	client_unlock(c);
 	if (!text)
 		return -ENOMEM;
-	int dir = local_dir(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 	test_point("journal-write");
 	return dir < 0 ? dir : util_write_begin(dir, text, n, true, ret_tmp);
 }
 
 static int save_end(struct gb_job *job, int err, const char *tmp)
 {
+	_cleanup_close_ int dir = err ? -1 : local_dir_open(job);
+
 	if (!err)
-		err = util_write_end(local_dir(job), tmp, "journal", true);
+		err = dir < 0 ? dir : util_write_end(dir, tmp, "journal", true);
 	test_point("journal-written");
-	if (err)
+	if (err && !job->local->forgotten)
 		client_log(job->c, LOG_ERR, "journal of %s: %s", job_label(job),
 			strerror(-err));
 	return err;
@@ -153,6 +143,14 @@ int local_save(struct gb_job *job)
 	return err;
 }
 
+static void drop_saved(struct gb_job *job, const char *tmp)
+{
+	_cleanup_close_ int dir = local_dir_open(job);
+
+	if (dir >= 0)
+		unlinkat(dir, tmp, 0);
+}
+
 int local_save_around(struct gb_job *job, int (*step)(void *arg), void *arg)
 {
 	char tmp[UTIL_TMP_NAME_MAX];
@@ -163,7 +161,7 @@ int local_save_around(struct gb_job *job, int (*step)(void *arg), void *arg)
 	int stepped = err ? err : step(arg);
 	pthread_mutex_lock(&job->local->disk);
 	if (!err && stepped)
-		unlinkat(local_dir(job), tmp, 0);
+		drop_saved(job, tmp);
 	else
 		stepped = save_end(job, err, tmp);
 	pthread_mutex_unlock(&job->local->disk);
@@ -192,7 +190,7 @@ void local_error(struct gb_job *job, int err, const char *what, const char *todo
 void local_keep_json(struct gb_job *job, const char *json)
 {
 	pthread_mutex_lock(&job->local->disk);
-	int dir = local_dir(job);
+	_cleanup_close_ int dir = local_dir_open(job);
 	if (dir >= 0)
 		util_write_file(dir, "job.json", json, strlen(json), false);
 	pthread_mutex_unlock(&job->local->disk);

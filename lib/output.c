@@ -35,14 +35,11 @@ static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
 	client_unlock(c);
 	cfg.file = file;
 	cfg.name = !home ? job->id + strlen("batches/") : kept ? HOME_NEW : HOME_RESULTS;
-	if (home) {
-		pthread_mutex_lock(&job->local->disk);
-		cfg.dirfd = local_dir(job);
-		pthread_mutex_unlock(&job->local->disk);
-	} else {
-		cfg.dirfd = c->store->results;
-	}
-	return cfg.dirfd < 0 ? cfg.dirfd : results_new(&cfg, ret);
+	_cleanup_close_ int dir = home ? local_dir_open(job) : -1;
+	if (home && dir < 0)
+		return dir;
+	cfg.dirfd = home ? dir : c->store->results;
+	return results_new(&cfg, ret);
 }
 
 int output_of(struct gb_job *job, struct gb_results **ret)

@@ -156,10 +156,17 @@ static double look_interval(const struct gb_job *job)
 	return age / 8 < 1 ? 1 : age / 8 > max ? max : age / 8;
 }
 
+/* Lock held. Somebody waits for its end, or will be told of it. */
+static bool end_is_awaited(const struct gb_job *job)
+{
+	return queue_waits(job, QUEUE_ENDERS) ||
+	       (job->c->o.ended && job_own_unfinished(job));
+}
+
 /* Lock held. Does the poller still have a reason to look at job? */
 static bool interesting(struct gb_job *job)
 {
-	return job->wanted || job->solo || queue_waits(job, QUEUE_ENDERS) ||
+	return job->wanted || job->solo || end_is_awaited(job) ||
 	       queue_waits(job, QUEUE_REFRESHERS) || job_own_unfinished(job);
 }
 
@@ -192,7 +199,7 @@ static void consider(struct plan *p, struct gb_job *job, double now, unsigned *d
 
 	if (!job->id)
 		return;
-	if (queue_waits(job, QUEUE_ENDERS)) {
+	if (end_is_awaited(job)) {
 		look |= at <= now;
 		sooner(&p->until, at);
 	}
@@ -273,7 +280,7 @@ void client_called(struct gb_client *c, const struct api_error *err)
 		client_log(c, LOG_WARNING, down ? "the API cannot be reached: %s" : "the API answers again%s",
 			down && err->text ? err->text : "");
 	if (was && !down)
-		submit_queued(c);
+		queue_go(c);
 }
 
 /* Answer who wanted fresh metadata. Without a network what is known must do. */

@@ -8,7 +8,9 @@
 
 enum { CRC_DIGITS = 8 };
 
-enum kind { STR, I64, INT, BOOL };
+enum kind { STR, I64, INT, BOOL, SINCE };
+
+#define SPAN_MAX (INT64_C(10) * 365 * 86400) /* what is longer was not written by us */
 
 #define FIELD(k, f) {#f, k, offsetof(struct record, f)}
 
@@ -25,11 +27,12 @@ static const struct field {
 	FIELD(I64, sent_size),     FIELD(STR, sent_stamp),   FIELD(STR, mime),
 	FIELD(STR, input_file),    FIELD(STR, source),       FIELD(STR, stray),
 	FIELD(BOOL, is_inline),    FIELD(I64, requests),
-	FIELD(I64, intent_server), FIELD(I64, intent_local), FIELD(I64, queued_at),
+	FIELD(I64, intent_server), FIELD(SINCE, intent_since), FIELD(SINCE, queued_since),
+	FIELD(SINCE, upload_since), FIELD(I64, upload_until),
 	FIELD(INT, tries),         FIELD(STR, id),           FIELD(I64, sent_at),
 	FIELD(BOOL, cancel_asked), FIELD(I64, results_size), FIELD(BOOL, home),
 	FIELD(BOOL, end_logged),   FIELD(BOOL, counted),    FIELD(INT, removal),
-	FIELD(I64, removal_at),    FIELD(INT, err),          FIELD(STR, error),
+	FIELD(BOOL, end_due),      FIELD(SINCE, removal_since), FIELD(INT, err),          FIELD(STR, error),
 };
 
 static void *at(const struct record *r, const struct field *f)
@@ -69,6 +72,7 @@ static json_t *field_dump(const struct record *r, const struct field *f)
 	case STR:
 		return *(char **)p ? json_string(*(char **)p) : NULL;
 	case I64:
+	case SINCE:
 		return json_integer(*(int64_t *)p);
 	case INT:
 		return json_integer(*(int *)p);
@@ -90,6 +94,9 @@ char *record_dump(const struct record *r, size_t *ret_len)
 		if (v && json_object_set_new(o, fields[i].name, v) < 0)
 			goto out;
 	}
+	if (o && (json_object_set_new(o, "boot", json_string(util_boot())) < 0 ||
+			 json_object_set_new(o, "written", json_integer(record_now())) < 0))
+		goto out;
 	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	if (!text)
 		goto out;
@@ -109,6 +116,7 @@ static int field_parse(struct record *r, const struct field *f, const json_t *v)
 	case STR:
 		return json_is_string(v) ? record_set(p, json_string_value(v)) : -EBADMSG;
 	case I64:
+	case SINCE:
 		*(int64_t *)p = json_integer_value(v);
 		return json_is_integer(v) ? 0 : -EBADMSG;
 	case INT:
@@ -119,6 +127,55 @@ static int field_parse(struct record *r, const struct field *f, const json_t *v)
 		return json_is_boolean(v) ? 0 : -EBADMSG;
 	}
 	return -EBADMSG;
+}
+
+int64_t record_now(void)
+{
+	int64_t now = (int64_t)util_now();
+
+	return now ? now : 1;
+}
+
+double record_span(int64_t since)
+{
+	return since ? util_now() - (double)since : 0;
+}
+
+/* The same span before now that it was before `written`. */
+static int64_t moved(int64_t since, int64_t written, int64_t now)
+{
+	bool sane = written > -SPAN_MAX && written < SPAN_MAX && since <= written &&
+		    since > written - SPAN_MAX;
+	int64_t to = sane ? now - (written - since) : now;
+
+	return to ? to : -1;
+}
+
+/* What an older version wrote has no clock: its spans begin now. */
+static void begin_spans(struct record *r, int64_t now)
+{
+	if (!r->intent_since && r->phase == PHASE_SUBMITTING)
+		r->intent_since = now;
+	if (!r->queued_since && r->phase == PHASE_QUEUED)
+		r->queued_since = now;
+	if (!r->removal_since && r->removal)
+		r->removal_since = now;
+}
+
+static void resume_spans(struct record *r, const json_t *o)
+{
+	const char *boot = json_string_value(json_object_get(o, "boot"));
+	int64_t written = json_integer_value(json_object_get(o, "written"));
+	int64_t now = record_now();
+	bool same = boot && strcmp(boot, util_boot()) == 0 && written <= now;
+
+	for (size_t i = 0; !same && i < ARRAY_SIZE(fields); i++) {
+		int64_t *since = at(r, &fields[i]);
+
+		if (fields[i].kind == SINCE && *since)
+			*since = moved(*since, written, now);
+	}
+	begin_spans(r, now);
 }
 
 static bool plausible(const struct record *r)
@@ -161,6 +218,7 @@ int record_parse(const char *text, size_t len, struct record *ret)
 	}
 	err = plausible(&r) ? 0 : -EBADMSG;
 	if (!err) {
+		resume_spans(&r, o);
 		*ret = r;
 		record_init(&r);
 	}

@@ -4,6 +4,12 @@
  * that costs money or cannot be repeated is written here before it is taken, and
  * recovery reads nothing else.
  *
+ * How long ago something was is no matter of the wall clock, which people and daemons set.
+ * The members called …_since are seconds on CLOCK_BOOTTIME (util_now), 0: not at all. The
+ * file says which boot they are of and when it was written: read within the same boot they
+ * stand as they are; after another they are moved so that the span goes on where it stood
+ * when the file was written. So a span grows by time that has passed, and never by more.
+ *
  * A record is plain memory: who guards it says the owner (struct local). Strings
  * are malloc'ed, NULL when absent.
  */
@@ -60,20 +66,24 @@ struct record {
 	char *stray;     /* earlier uploads of ours to delete, separated by blanks */
 	bool is_inline;
 	int64_t requests;/* that the check counted; -1 */
-	int64_t intent_server, intent_local; /* when create was intended, Unix time */
-	int64_t queued_at;
+	int64_t intent_server; /* when create was intended, Unix time of the server */
+	int64_t intent_since;
+	int64_t queued_since;  /* a close or ctl asked for it */
+	int64_t upload_since;  /* input_file was complete … */
+	int64_t upload_until;  /* … and dies, Unix time of the server; 0: not told */
 	int tries;       /* creates answered with 429 */
 
 	char *id;        /* "batches/…" */
-	int64_t sent_at; /* local clock: results are never older */
+	int64_t sent_at; /* local wall clock, to be shown: results are never older */
 	bool cancel_asked;
 	int64_t results_size; /* of what has been at home; -1 */
 	bool home;       /* results.jsonl is complete beside this file */
 	bool end_logged; /* the end stands in the history */
 	bool counted;    /* and so do the tokens */
+	bool end_due;    /* the caller wants to hear of the end, and has not taken it */
 
 	int removal;     /* enum removal */
-	int64_t removal_at;
+	int64_t removal_since;
 
 	int err;         /* errno of what stands in error */
 	char *error;     /* text of `error`, lines */
@@ -82,12 +92,16 @@ struct record {
 void record_init(struct record *r);
 void record_clear(struct record *r);
 
+/* For a member …_since: now; and how many seconds ago that was. */
+int64_t record_now(void);
+double record_span(int64_t since);
+
 /* Replace a string field by a copy of value (NULL: none). -ENOMEM leaves it. */
 int record_set(char **field, const char *value);
 
-/* The file's bytes, malloc'ed; NULL without memory. Pure. */
+/* The file's bytes, malloc'ed; NULL without memory. Pure, but for the clock. */
 char *record_dump(const struct record *r, size_t *ret_len);
-/* -EBADMSG: not whole, or not ours. Unknown members are passed over. Pure. */
+/* -EBADMSG: not whole, or not ours. Unknown members are passed over. */
 int record_parse(const char *text, size_t len, struct record *ret);
 
 #endif

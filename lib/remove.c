@@ -8,11 +8,13 @@
  *   delete             404 counts as done
  *   REMOVAL_DELETED    delete our uploads, move the local copies to the trash
  *
- * A refusal of the first step brings the directory back with the error; a refusal of
- * a later one too.
+ * rmdir waits for the first step, but no longer than ANSWER_WITHIN; then the rest goes on
+ * in the background. A refusal is rmdir's answer, or brings the directory back with the
+ * error.
  */
 #include "attach.h"
 #include "client.h"
+#include "files.h"
 #include "known.h"
 #include "registry.h"
 
@@ -21,18 +23,26 @@
 #include <syslog.h>
 
 enum {
-	ANSWER_WITHIN = 10, /* seconds */
+	ANSWER_WITHIN = 2,  /* seconds: the kernel holds the lock of the root meanwhile */
 	LOOK_AGAIN = 5,
 	END_WAIT = 120,
 	TRASH_LOOK = 3600,  /* between looks for what is too old */
+	MAX_REMOVALS = 4,   /* at a time: a silent API must not take all workers */
 };
+
+#define TURN 0.5 /* seconds until another look whether there is room for a removal */
+
+static double look_again(void)
+{
+	return test_seconds("BATCHFS_TEST_REMOVAL_SECONDS", LOOK_AGAIN);
+}
 
 static void set_removal(struct gb_job *job, enum removal stage)
 {
 	client_lock(job->c);
 	job->local->rec.removal = stage;
-	if (!job->local->rec.removal_at)
-		job->local->rec.removal_at = time(NULL);
+	if (!job->local->rec.removal_since)
+		job->local->rec.removal_since = record_now();
 	client_unlock(job->c);
 }
 
@@ -51,7 +61,7 @@ static void show(struct gb_job *job)
 {
 	client_lock(job->c);
 	job->local->rec.removal = REMOVAL_NONE;
-	job->local->rec.removal_at = 0;
+	job->local->rec.removal_since = 0;
 	if (!job->name)
 		job_set_name(job, job->local->rec.name,
 			job->id ? job->id + strlen("batches/") : job->local->lid);
@@ -117,7 +127,9 @@ static int forget(struct gb_job *job)
 		known_add_gone(c->store, job->id);
 	pthread_mutex_lock(&job->local->disk);
 	test_point("local-remove");
-	int err = store_job_remove(c->store, job->local->lid, c->o.trash_days);
+	int err = files_hold(job);
+	if (!err)
+		err = store_job_remove(c->store, job->local->lid, c->o.trash_days);
 	test_point("local-removed");
 	pthread_mutex_unlock(&job->local->disk);
 	remove_expired(c);
@@ -181,7 +193,7 @@ static int delete_step(
 static bool may_delete(struct gb_job *job)
 {
 	return has_ended(job) ||
-	       time(NULL) - job->local->rec.removal_at > END_WAIT;
+	       record_span(job->local->rec.removal_since) > END_WAIT;
 }
 
 static void look_at_end(struct gb_job *job)
@@ -277,31 +289,55 @@ static void removal_leave(struct gb_job *job, double delay)
 		remove_later(job, delay);
 }
 
+/* What came of a step: when to go on, as for removal_leave. */
+static double remove_judge(struct gb_job *job, int ret, const struct api_error *err)
+{
+	if (!ret)
+		return 0;
+	if (ret == -EAGAIN || ret == -ECANCELED)
+		return look_again();
+	if (passes(err))
+		return 6 * look_again();
+	come_back(job, err);
+	return -1;
+}
+
 /* One try of what is left. Returns when to try again, as for removal_leave. */
 static double remove_on(struct gb_job *job)
 {
 	struct canceller none = CANCELLER_INIT;
 	struct api_error err = {0};
-	double delay = -1;
 	int ret = seen(job, &err);
 
 	if (!ret && must_cancel(job))
 		ret = cancel_step(job, &none, &err);
 	if (!ret)
 		ret = remove_rest(job, &err);
-	if (ret == -EAGAIN)
-		delay = LOOK_AGAIN;
-	else if (ret && passes(&err))
-		delay = 6 * LOOK_AGAIN;
-	else if (ret)
-		come_back(job, &err);
+	double delay = ret ? remove_judge(job, ret, &err) : -1;
 	api_error_clear(&err);
 	return delay;
+}
+
+static bool begin_removal(struct gb_client *c)
+{
+	client_lock(c);
+	bool room = c->removals < MAX_REMOVALS;
+	c->removals += room;
+	client_unlock(c);
+	return room;
+}
+
+static void end_removal(struct gb_client *c)
+{
+	client_lock(c);
+	c->removals--;
+	client_unlock(c);
 }
 
 static int remove_behind(struct task *t)
 {
 	removal_leave(t->job, remove_on(t->job));
+	end_removal(t->job->c);
 	return 0;
 }
 
@@ -323,9 +359,15 @@ static void remove_timer(void *arg)
 {
 	struct gb_job *job = arg;
 
-	if (removal_is_due(job) &&
-		task_start(job, WORK_SHORT, remove_behind, false, false, NULL, NULL))
+	if (!removal_is_due(job))
+		goto out;
+	if (!begin_removal(job->c)) {
+		removal_leave(job, TURN);
+	} else if (task_start(job, WORK_SHORT, remove_behind, false, false, NULL, NULL)) {
+		end_removal(job->c);
 		removal_leave(job, -1);
+	}
+out:
 	gb_job_unref(job);
 }
 
@@ -343,43 +385,77 @@ static void note_key(struct gb_job *job)
 	client_unlock(c);
 }
 
-/* The first step, while rmdir waits. */
+static void remove_undo(struct gb_job *job, int ret, const char *text)
+{
+	set_removal(job, REMOVAL_NONE);
+	job->local->rec.removal_since = 0;
+	if (text)
+		local_error(job, ret, "The job was not deleted.",
+			"It is still there; try rmdir again.", text);
+	local_save(job);
+	removal_leave(job, -1);
+	job_changed(job, GB_CHANGED_FILES);
+}
+
+/* The first step, while rmdir waits; the intent is on disk. */
 static int remove_run(struct task *t)
 {
 	struct gb_job *job = t->job;
 	struct api_error err = {.retry = -1};
-	int ret;
 
-	task_deadline(t, ANSWER_WITHIN);
 	removal_take(job);
-	note_key(job);
-	set_removal(job, REMOVAL_INTENDED);
-	if ((ret = local_save(job)))
-		goto undo;
-	test_point("removal-intended");
-	ret = must_cancel(job) ? cancel_step(job, &t->cancel, &err)
-			       : delete_step(job, &t->cancel, &err);
+	int ret = must_cancel(job) ? cancel_step(job, &t->cancel, &err)
+				   : delete_step(job, &t->cancel, &err);
 	client_called(job->c, &err);
-	if (ret)
-		goto undo;
-	hide(job);
-	task_answer(t, 0);
-	removal_leave(job, 0);
-	goto out;
-undo:
-	if (ret == -ECANCELED)
-		ret = -ETIMEDOUT;
-	set_removal(job, REMOVAL_NONE);
-	job->local->rec.removal_at = 0;
-	if (err.text)
-		local_error(job, ret, "The job was not deleted.",
-			"It is still there; try rmdir again.", err.text);
-	local_save(job);
-	removal_leave(job, -1);
-	job_changed(job, GB_CHANGED_FILES);
-out:
+	test_point("removal-answered");
+	if (task_is_late(t)) {
+		removal_leave(job, remove_judge(job, ret, &err));
+		ret = 0;
+	} else if (ret) {
+		ret = ret == -ECANCELED ? -EINTR : ret;
+		remove_undo(job, ret, err.text);
+	} else {
+		hide(job);
+		task_answer(t, 0);
+		removal_leave(job, 0);
+	}
 	api_error_clear(&err);
 	return ret;
+}
+
+/* Lock held: none is under way, and from here on this one is. */
+static int removal_begin(struct gb_job *job)
+{
+	struct local *l = job->local;
+
+	if (l->rec.removal || l->task)
+		return -EBUSY;
+	l->rec.removal = REMOVAL_INTENDED;
+	l->rec.removal_since = record_now();
+	return 0;
+}
+
+static int remove_start(struct gb_job *job, struct gb_waiter *w)
+{
+	double within = test_seconds("BATCHFS_TEST_ANSWER_SECONDS", ANSWER_WITHIN);
+	struct task fill = {.late = hide, .late_after = within};
+	int err = local_make(job);
+
+	if (err)
+		return err;
+	note_key(job);
+	client_lock(job->c);
+	err = removal_begin(job);
+	client_unlock(job->c);
+	if (err)
+		return err;
+	err = local_save(job);
+	test_point("removal-intended");
+	if (!err)
+		err = task_start(job, WORK_SHORT, remove_run, true, false, &fill, w);
+	if (err && err != -EINPROGRESS)
+		remove_undo(job, err, NULL);
+	return err;
 }
 
 static int stray_run(struct task *t)
@@ -424,7 +500,7 @@ static int remove_queued(struct gb_job *job)
 
 	if (err) {
 		show(job);
-		submit_queued_later(job->c);
+		queue_go_later(job->c, true);
 		return err;
 	}
 	hide(job);
@@ -460,7 +536,7 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 		err = -EHOSTUNREACH;
 	if (!err && queued) {
 		job->local->rec.removal = REMOVAL_INTENDED;
-		job->local->rec.removal_at = time(NULL);
+		job->local->rec.removal_since = record_now();
 		canceller_set(c->engine, &t->cancel);
 	}
 	if (!err && (queued || draft))
@@ -473,8 +549,7 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 		return remove_queued(job);
 	if (draft)
 		return remove_draft(job);
-	err = local_make(job);
-	return err ? err : task_start(job, WORK_SHORT, remove_run, true, false, NULL, w);
+	return remove_start(job, w);
 }
 
 static int unsent_run(struct task *t)
@@ -525,41 +600,4 @@ void remove_ended(struct gb_job *job)
 		remove_later(job, 0);
 	else if (tidy)
 		task_start(job, WORK_SHORT, uploads_run, false, false, NULL, NULL);
-}
-
-static int cancel_run(struct task *t)
-{
-	struct gb_job *job = t->job;
-	struct api_error err = {.retry = -1};
-	int ret;
-
-	client_lock(job->c);
-	if (job->local)
-		job->local->rec.cancel_asked = true;
-	client_unlock(job->c);
-	if (job->local && (ret = local_save(job)))
-		return ret;
-	ret = api_cancel(job->c->engine, job->id, &t->cancel, &err);
-	client_called(job->c, &err);
-	client_lock(job->c);
-	job->learnt = 0;
-	job->next_look = 0;
-	poll_poke(job->c);
-	client_unlock(job->c);
-	if (ret && job->local && err.text)
-		local_error(job, ret, "The API did not cancel the job.", "See its words:",
-			err.text);
-	api_error_clear(&err);
-	return ret == -ECANCELED ? -EINTR : ret;
-}
-
-int gb_cancel(struct gb_job *job, struct gb_waiter *w)
-{
-	client_lock(job->c);
-	int err = !job->id || job->api_ended ? -EBUSY
-		  : job->c->o.offline	     ? -EHOSTUNREACH
-					     : 0;
-	client_unlock(job->c);
-	return err ? err
-		   : task_start(job, WORK_SHORT, cancel_run, false, false, NULL, w);
 }

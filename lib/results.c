@@ -123,6 +123,7 @@ uint64_t results_block_end(const struct gb_results *r, uint64_t off)
 static void destroy(struct gb_results *r)
 {
 	disk_close(r);
+	util_closep(&r->dirfd);
 	waitq_destroy(&r->readq);
 	waitq_destroy(&r->sizeq);
 	waitq_destroy(&r->fetchq);
@@ -150,13 +151,12 @@ static struct gb_results *create(const struct results_config *c)
 	waitq_init(&r->sizeq);
 	waitq_init(&r->fetchq);
 	r->refs = 1;
-	r->fd = -1;
+	r->fd = r->dirfd = -1;
 	r->size = r->doubted = -1;
 	r->resume = NO_END;
 	for (size_t i = 0; i < ARRAY_SIZE(r->ends); i++)
 		r->ends[i] = NO_END;
 	r->engine = c->engine;
-	r->dirfd = c->dirfd;
 	r->offline = c->offline;
 	r->rotten = c->was_whole;
 	r->event = c->event;
@@ -179,7 +179,9 @@ int results_new(const struct results_config *c, struct gb_results **ret)
 	r = create(c);
 	if (!r)
 		return -ENOMEM;
-	err = disk_load(r);
+	err = r->dirfd = util_dup(c->dirfd);
+	if (err >= 0)
+		err = disk_load(r);
 	if (err == 0 && c->checked && r->sealed && results_is_complete(r))
 		err = ranges_add(&r->have, 0, (uint64_t)r->size);
 	if (err == 0 && !r->file && !results_is_complete(r) && r->summed.n == 0)

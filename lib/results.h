@@ -51,7 +51,7 @@ enum results_event {
 
 struct results_config {
 	struct engine *engine;
-	int dirfd;        /* where the data file lives; borrowed, outlives the object */
+	int dirfd;        /* where the data file lives; duplicated */
 	const char *name; /* of the data file; copied */
 	const char *file; /* "files/…" at the API; NULL: only what is local; copied */
 	bool offline;     /* fetch nothing: what is not local is -EHOSTUNREACH */
@@ -103,7 +103,7 @@ int results_fetch(struct gb_results *r, struct gb_waiter *w);
  * longer, because a block on disk was rotten: fetch again. 0 at once when sealed. */
 int results_seal(struct gb_results *r);
 
-/* Blocking, for a worker: move data and map to dirfd (borrowed from now on) under
+/* Blocking, for a worker: move data and map to dirfd (duplicated) under
  * name; copies where they are on different filesystems. Readers and downloads go on.
  * Durable if the file was sealed. 0 at once when it lives there. */
 int results_rehome(struct gb_results *r, int dirfd, const char *name);

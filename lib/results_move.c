@@ -228,23 +228,30 @@ static void thaw(struct gb_results *r)
 	results_finish(r, &a);
 }
 
-/* From now on the object lives there. Lock held. Returns the old name. */
-static char *take_place(struct gb_results *r, int dirfd, char **name)
-{
-	char *old = r->name;
+/* A directory, the object's own or to become so, and a name in it. */
+struct place {
+	int dirfd;
+	char *name;
+};
 
-	r->dirfd = dirfd;
-	r->name = STEAL_PTR(*name);
-	return old;
+/* From now on the object lives there, and p is where it did. Lock held. */
+static void take_place(struct gb_results *r, struct place *p)
+{
+	struct place old = {r->dirfd, r->name};
+
+	r->dirfd = p->dirfd;
+	r->name = p->name;
+	*p = old;
 }
 
-static int move_data(struct gb_results *r, int dirfd, char **name, char **ret_old)
+/* p: in, where to; out, where it was. */
+static int move_data(struct gb_results *r, struct place *p)
 {
 	int err = 0;
 
 	pthread_mutex_lock(&r->lock);
-	if (renameat(r->dirfd, r->name, dirfd, *name) == 0 || errno == ENOENT)
-		*ret_old = take_place(r, dirfd, name);
+	if (renameat(r->dirfd, r->name, p->dirfd, p->name) == 0 || errno == ENOENT)
+		take_place(r, p);
 	else
 		err = -errno;
 	if (err != -EXDEV) {
@@ -254,10 +261,10 @@ static int move_data(struct gb_results *r, int dirfd, char **name, char **ret_ol
 	err = freeze(r);
 	pthread_mutex_unlock(&r->lock);
 	if (err >= 0)
-		err = copy_over(r, err, dirfd, *name);
+		err = copy_over(r, err, p->dirfd, p->name);
 	if (err == 0) {
 		pthread_mutex_lock(&r->lock);
-		*ret_old = take_place(r, dirfd, name);
+		take_place(r, p);
 		pthread_mutex_unlock(&r->lock);
 	}
 	thaw(r);
@@ -281,42 +288,40 @@ static int save_map_at(struct gb_results *r, int dirfd, const char *name)
 
 /* The map is written there first: alone it means nothing, and once the data has
  * followed they belong together. So no crash loses what was sealed. */
-static int rehome(struct gb_results *r, int dirfd, const char *name)
+static int rehome(struct gb_results *r, int dirfd, struct place *p)
 {
-	_cleanup_free_ char *copy = strdup(name), *old = NULL, *old_map = NULL;
-	int err, old_dirfd = r->dirfd;
+	_cleanup_free_ char *old_map = NULL;
+	int err = save_map_at(r, dirfd, p->name);
 
-	if (!copy)
-		return -ENOMEM;
-	if (same_dir(r->dirfd, dirfd) && strcmp(r->name, name) == 0) {
-		pthread_mutex_lock(&r->lock);
-		r->dirfd = dirfd;
-		pthread_mutex_unlock(&r->lock);
-		return 0;
-	}
-	err = save_map_at(r, dirfd, name);
 	if (err == 0)
-		err = move_data(r, dirfd, &copy, &old);
+		err = move_data(r, p);
 	if (err == 0)
 		err = util_sync_dir(dirfd);
 	test_point("results-moved");
 	if (err < 0)
 		return err;
-	old_map = util_format("%s" RESULTS_MAP_SUFFIX, old);
-	unlinkat(old_dirfd, old, 0);
+	old_map = util_format("%s" RESULTS_MAP_SUFFIX, p->name);
+	unlinkat(p->dirfd, p->name, 0);
 	if (old_map)
-		unlinkat(old_dirfd, old_map, 0);
-	return util_sync_dir(old_dirfd);
+		unlinkat(p->dirfd, old_map, 0);
+	return util_sync_dir(p->dirfd);
 }
 
 int results_rehome(struct gb_results *r, int dirfd, const char *name)
 {
-	int err;
+	struct place p;
+	int err = 0;
 
 	if (strchr(name, '/'))
 		return -EINVAL;
+	p = (struct place){util_dup(dirfd), strdup(name)};
 	pthread_mutex_lock(&r->save_lock);
-	err = rehome(r, dirfd, name);
+	if (p.dirfd < 0 || !p.name)
+		err = p.dirfd < 0 ? p.dirfd : -ENOMEM;
+	else if (!same_dir(r->dirfd, dirfd) || strcmp(r->name, name) != 0)
+		err = rehome(r, dirfd, &p);
 	pthread_mutex_unlock(&r->save_lock);
+	util_closep(&p.dirfd);
+	free(p.name);
 	return err;
 }

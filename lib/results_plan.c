@@ -13,9 +13,9 @@ static bool covers(const struct stream *s, uint64_t lo)
 	if (s->stopping || (s->kind == STREAM_PROBE && !s->whole))
 		return false;
 	if (s->whole)
-		return lo >= s->pos || s->r->no_ranges;
-	return lo >= s->pos && lo < s->end &&
-	       (s->kind == STREAM_BOUNDED || lo - s->pos <= NEAR);
+		return lo >= s->sure || s->r->no_ranges;
+	return lo >= s->sure && lo < s->end &&
+	       (s->kind == STREAM_BOUNDED || lo - s->sure <= NEAR);
 }
 
 struct stream *stream_find_cover(const struct gb_results *r, uint64_t lo)
@@ -74,6 +74,7 @@ static int start(
 		.kind = kind,
 		.base = base,
 		.pos = base,
+		.sure = base,
 		.end = end,
 		.first = base,
 		.reader = base,
@@ -82,7 +83,7 @@ static int start(
 	if (r->no_ranges) {
 		s->kind = STREAM_OPEN;
 		s->whole = true;
-		s->base = s->pos = s->first = s->reader = s->crc_base = 0;
+		s->base = s->pos = s->sure = s->first = s->reader = s->crc_base = 0;
 		s->end = NO_END;
 	}
 	err = submit(s);
@@ -262,8 +263,8 @@ void stream_note_read(struct gb_results *r, uint64_t off, uint64_t end, struct a
 {
 	note_end(r, off, end);
 	for (struct stream *s = r->streams; s; s = s->next)
-		if (off >= s->base && off <= s->pos && end > s->reader)
-			s->reader = end < s->pos ? end : s->pos;
+		if (off >= s->base && off <= s->sure && end > s->reader)
+			s->reader = end < s->sure ? end : s->sure;
 	if (r->resume == NO_END || end > r->resume || r->resume - end > AHEAD / 2 ||
 		r->readers == 0 || r->retrying || r->stopped || r->frozen ||
 		r->changed || r->n_streams == MAX_STREAMS ||
@@ -312,18 +313,18 @@ static bool is_too_far(const struct stream *s)
 	uint64_t read = s->reader - s->first;
 
 	return !s->r->fetching && !s->whole && s->kind == STREAM_OPEN &&
-	       s->pos > s->reader &&
-	       s->pos - s->reader > (2 * read > AHEAD ? 2 * read : AHEAD);
+	       s->sure > s->reader &&
+	       s->sure - s->reader > (2 * read > AHEAD ? 2 * read : AHEAD);
 }
 
 /* What follows is local, enough of it to make a new request later. */
 static bool has_arrived(const struct stream *s)
 {
-	uint64_t end = results_local_end(s->r, s->pos);
+	uint64_t end = results_local_end(s->r, s->sure);
 
 	if (s->r->size >= 0 && end >= (uint64_t)s->r->size)
-		return s->pos < (uint64_t)s->r->size;
-	return !s->whole && end - s->pos >= SKIP;
+		return s->sure < (uint64_t)s->r->size;
+	return !s->whole && end - s->sure >= SKIP;
 }
 
 /* After each piece: 0 to go on. */
@@ -334,7 +335,7 @@ int stream_judge(struct stream *s)
 	if (stream_is_followed(s) && !is_too_far(s) && !has_arrived(s))
 		return 0;
 	if (is_too_far(s)) {
-		r->resume = s->pos;
+		r->resume = s->sure;
 		r->resume_first = s->first;
 	}
 	s->stopping = true;

@@ -1,6 +1,7 @@
 /*
  * The inside of struct gb_results, shared by results.c (the interface),
  * results_plan.c (which transfers), results_stream.c (what comes of them),
+ * results_body.c (their bytes),
  * results_disk.c (the local copy) and results_move.c (whole files: publish, move).
  *
  * Two sets of bytes are local. `have` may be read: downloaded by this process, or
@@ -25,6 +26,7 @@
 #define AHEAD ((uint64_t)8 << 20) /* how far a stream may always run ahead */
 #define NEAR ((uint64_t)2 << 20)  /* what a stream reaches soon */
 #define SKIP ((uint64_t)8 << 20)  /* a local run worth a new request behind it */
+#define RESULTS_UNSURE ((uint64_t)64 << 10) /* of a reply, until it has ended well */
 #define SAVE_EVERY ((uint64_t)64 << 20)
 #define MAX_OLD_FDS 4
 
@@ -34,7 +36,14 @@ enum stream_kind {
 	STREAM_OPEN,    /* to the end, or up to what is local */
 };
 
-/* A transfer. base, pos, end, whole and kind change on the engine thread only, under
+/* Of the bytes of a block as they came: all of them by this transfer, and written. */
+struct block_sum {
+	uint64_t hi; /* where the block ends */
+	uint32_t crc;
+	bool all, written;
+};
+
+/* A transfer. base, pos, sure, end, whole and kind change on the engine thread only, under
  * the lock; that thread may read them without. */
 struct stream {
 	struct gb_results *r;
@@ -42,12 +51,16 @@ struct stream {
 	struct transfer *t;
 	enum stream_kind kind;
 	uint64_t base, pos;     /* where it began; the next byte to come */
+	uint64_t sure;          /* what came before it counts */
 	uint64_t end;           /* one past its last byte, NO_END: not known */
 	uint64_t first, reader; /* where following began, how far readers are */
 	bool ranged;            /* asked with Range */
 	bool other_path;        /* asked by the second path */
 	bool whole;             /* answered 200: all of the file, from 0 */
 	bool headed;            /* the head was good */
+	bool measured;          /* … and told how many bytes come */
+	bool taught;            /* … and was the first to tell the size */
+	bool begun;             /* bytes other than white space have come */
 	bool stopping;          /* broken off by us: its end means nothing */
 	bool progress;          /* brought bytes that were not there */
 	bool at_once;           /* its failure says what to do better: no pause */
@@ -58,6 +71,9 @@ struct stream {
 	uint64_t crc_base;
 	uint32_t crc;
 	bool skipped;
+	struct block_sum sums[2]; /* of blocks that may not count yet */
+	unsigned next_sum;
+	struct ranges mine;       /* written by it */
 };
 
 struct gb_results {
@@ -92,6 +108,7 @@ struct gb_results {
 	bool other_path; /* the first path of the API answered 404 */
 	bool rotten;     /* a block from disk failed its checksum, or is gone */
 	bool damaged;    /* so did something, and nobody was told */
+	bool disagreed;  /* a reply had other bytes than are here */
 	bool changed;    /* the API's file is another than it was */
 	bool renewed;    /* that has happened, and a new download began */
 	bool sealed, dirty;
@@ -163,6 +180,12 @@ int stream_judge(struct stream *s);
 
 /* results_stream.c: the file at the API is not the one we know. Returns -EIO. */
 int stream_changed(struct gb_results *r, struct after *a);
+/* A reply says how long the file is. 0, or what is wrong with that. */
+int stream_learn_size(struct gb_results *r, int64_t size, struct after *a);
+/* If everything is local, say so once. */
+void stream_check_complete(struct gb_results *r, struct after *a);
+/* results_body.c: the verdict on a 2xx. */
+int stream_end_body(struct stream *s, const struct http_reply *reply, struct after *a);
 
 /* results_disk.c */
 int disk_load(struct gb_results *r);

@@ -1,4 +1,5 @@
-/* Results: what comes of a transfer. Head, body, end, and trying again. */
+/* Results: what comes of a transfer. Head, end, and trying again; its body is in
+ * results_body.c. */
 #include "results_private.h"
 #include "api.h"
 #include "util.h"
@@ -18,7 +19,7 @@ int stream_changed(struct gb_results *r, struct after *a)
 }
 
 /* Everything is local: say so once. */
-static void check_complete(struct gb_results *r, struct after *a)
+void stream_check_complete(struct gb_results *r, struct after *a)
 {
 	if (r->filled || !results_is_complete(r))
 		return;
@@ -30,18 +31,18 @@ static void check_complete(struct gb_results *r, struct after *a)
 
 /* Another size than is known, or less than is there. A page in place of the file, or one
  * answer that is wrong, tells so once; a file that is another does it again. Of which
- * there are no bytes yet it may be. */
+ * there are no bytes yet it may be, but not that it became empty. */
 static int doubt_size(struct gb_results *r, int64_t size, struct after *a)
 {
 	bool again = r->doubted == size;
 
 	r->doubted = size;
-	if (!again)
+	if (!again || size == 0)
 		return -EIO;
 	return r->have.n || r->summed.n || r->sealed ? stream_changed(r, a) : 0;
 }
 
-static int learn_size(struct gb_results *r, int64_t size, struct after *a)
+int stream_learn_size(struct gb_results *r, int64_t size, struct after *a)
 {
 	int err = 0;
 
@@ -64,7 +65,7 @@ static int learn_size(struct gb_results *r, int64_t size, struct after *a)
 	results_wake_ready(r, a);
 	if (results_is_complete(r) && size % RESULTS_BLOCK)
 		disk_sum_block(r, (uint64_t)size, NULL, false);
-	check_complete(r, a);
+	stream_check_complete(r, a);
 	return 0;
 }
 
@@ -83,6 +84,21 @@ static int distrust_ranges(struct stream *s)
 	return -EIO;
 }
 
+/* What the head says of the bytes to come contradicts itself: none of them is taken. Who
+ * does so again and again is asked for the whole. */
+static int head_contradicts(struct stream *s)
+{
+	return s->r->tries >= 2 ? distrust_ranges(s) : -EIO;
+}
+
+static bool is_consistent(const struct http_reply *h)
+{
+	int64_t n = h->range_end - h->range_start + 1;
+
+	return n > 0 && (h->range_total < 0 || h->range_end < h->range_total) &&
+	       (h->content_length < 0 || h->content_length == n);
+}
+
 static int head_partial(struct stream *s, const struct http_reply *h, struct after *a)
 {
 	struct gb_results *r = s->r;
@@ -98,15 +114,20 @@ static int head_partial(struct stream *s, const struct http_reply *h, struct aft
 		(h->range_total < 0 && r->size < 0) ||
 		(h->range_total >= 0 && h->range_total <= h->range_start))
 		return distrust_ranges(s);
+	if (!is_consistent(h))
+		return head_contradicts(s);
+	if (s->end != NO_END && h->range_end >= (int64_t)s->end)
+		return distrust_ranges(s);
 	if (h->range_total >= 0) {
-		err = learn_size(r, h->range_total, a);
+		s->taught = r->size < 0;
+		err = stream_learn_size(r, h->range_total, a);
 		if (err < 0)
 			return err;
 	}
-	if (s->end > (uint64_t)r->size)
-		s->end = (uint64_t)r->size;
-	if (h->content_length > (int64_t)(s->end - s->base))
-		return distrust_ranges(s);
+	if (h->range_end >= r->size)
+		return head_contradicts(s);
+	s->end = (uint64_t)h->range_end + 1;
+	s->measured = h->content_length >= 0;
 	return 0;
 }
 
@@ -122,14 +143,16 @@ static int head_whole(struct stream *s, const struct http_reply *h, struct after
 		if (o != s && o->whole && !o->stopping)
 			s->stopping = true;
 	if (!h->encoded && h->content_length >= 0) {
-		err = learn_size(r, h->content_length, a);
+		s->measured = true;
+		s->taught = r->size < 0;
+		err = stream_learn_size(r, h->content_length, a);
 		if (err < 0)
 			return err;
 	} else {
 		learn_no_length(r, a);
 	}
 	s->whole = true;
-	s->base = s->pos = s->first = s->reader = s->crc_base = 0;
+	s->base = s->pos = s->sure = s->first = s->reader = s->crc_base = 0;
 	s->end = r->size >= 0 ? (uint64_t)r->size : NO_END;
 	s->kind = STREAM_OPEN;
 	s->headed = true;
@@ -148,6 +171,8 @@ int stream_on_head(void *arg, const struct http_reply *h)
 	pthread_mutex_lock(&r->lock);
 	if (s->stopping)
 		err = -ECANCELED;
+	else if (h->status / 100 == 2 && h->page)
+		err = -EIO;
 	else if (h->status == 206)
 		err = head_partial(s, h, &a);
 	else if (h->status == 200)
@@ -163,188 +188,13 @@ int stream_on_head(void *arg, const struct http_reply *h)
 	return err;
 }
 
-/* ---- what comes ---------------------------------------------------------- */
-
-/* Lines of JSON objects end so; a body cut inside a line hardly ever does. */
-static bool ends_well(char last)
-{
-	return last == '\n' || last == '}';
-}
-
-static void count_rate(struct gb_results *r, uint64_t n)
-{
-	double now = util_now(), dt = now - r->rate_since;
-
-	r->rate_bytes += n;
-	if (dt < 1)
-		return;
-	r->rate = dt < 3 ? (double)r->rate_bytes / dt : 0;
-	r->rate_bytes = 0;
-	r->rate_since = now;
-}
-
-/* The block that ends at pos has come: checksum, map, perhaps the end of it all. */
-static int end_block(struct stream *s, struct after *a)
-{
-	struct gb_results *r = s->r;
-	uint64_t lo = (s->pos - 1) / RESULTS_BLOCK * RESULTS_BLOCK;
-	int err = disk_sum_block(
-		r, s->pos, s->crc_base == lo ? &s->crc : NULL, !s->skipped);
-
-	s->crc_base = s->pos;
-	s->crc = 0;
-	s->skipped = false;
-	if (err == -ESTALE)
-		return stream_changed(r, a);
-	check_complete(r, a);
-	if (r->unsaved >= SAVE_EVERY) {
-		r->unsaved = 0;
-		a->save = true;
-	}
-	return 0;
-}
-
-/* n bytes at pos are on disk. */
-static int commit(struct stream *s, size_t n, struct after *a)
-{
-	struct gb_results *r = s->r;
-	int64_t fresh = ranges_add(&r->have, s->pos, s->pos + n);
-	int err = 0;
-
-	if (fresh < 0)
-		return (int)fresh;
-	s->pos += n;
-	s->progress |= fresh > 0;
-	r->unsaved += (uint64_t)fresh;
-	count_rate(r, n);
-	results_wake_ready(r, a);
-	if (s->pos == results_block_end(r, s->pos - 1))
-		err = end_block(s, a);
-	return err < 0 ? err : s->pos == s->end ? 0 : stream_judge(s);
-}
-
-/* The last byte came and is no end of a line: the last block is not believed, nor is it
- * that this is the end. */
-static int spoil(struct stream *s)
-{
-	struct gb_results *r = s->r;
-	uint64_t lo = s->pos / RESULTS_BLOCK * RESULTS_BLOCK;
-
-	ranges_remove(&r->have, lo, NO_END);
-	ranges_remove(&r->summed, lo, NO_END);
-	if (!r->sealed)
-		r->size = -1;
-	s->progress = false;
-	return -EIO;
-}
-
-/* A page, or noise: an output is lines of objects. Its length was no better. */
-static int not_an_output(struct stream *s)
-{
-	if (!s->r->sealed)
-		s->r->size = -1;
-	s->progress = false;
-	return -EIO;
-}
-
-/* A piece that does not cross the end of a block. */
-static int take_piece(struct stream *s, const char *buf, size_t n)
-{
-	struct gb_results *r = s->r;
-	struct after a;
-	uint64_t end;
-	bool there;
-	int err = 0, fd;
-
-	after_init(&a);
-	pthread_mutex_lock(&r->lock);
-	fd = r->fd;
-	there = ranges_end(&r->have, s->pos) >= s->pos + n;
-	end = r->size >= 0 && (uint64_t)r->size < s->end ? (uint64_t)r->size : s->end;
-	if (s->stopping)
-		err = -ECANCELED;
-	else if (s->pos > end || end - s->pos < n)
-		err = -EIO;
-	else if (s->pos == 0 && buf[0] != '{')
-		err = not_an_output(s);
-	else if (r->size >= 0 && s->pos + n == (uint64_t)r->size &&
-		 !ends_well(buf[n - 1]))
-		err = spoil(s);
-	pthread_mutex_unlock(&r->lock);
-	if (err == 0 && !there)
-		err = util_pwrite_all(fd, buf, n, (off_t)s->pos);
-	if (err < 0)
-		return err == -EDQUOT ? -ENOSPC : err;
-	s->skipped |= there;
-	s->crc = util_crc32c(s->crc, buf, n);
-	s->last = buf[n - 1];
-
-	pthread_mutex_lock(&r->lock);
-	err = s->stopping ? -ECANCELED : commit(s, n, &a);
-	pthread_mutex_unlock(&r->lock);
-	results_finish(r, &a);
-	return err;
-}
-
-int stream_on_data(void *arg, const void *buf, size_t n)
-{
-	struct stream *s = arg;
-	const char *p = buf;
-	int err = 0;
-
-	if (s->kind == STREAM_PROBE)
-		return 0;
-	while (n > 0 && err == 0) {
-		uint64_t room = RESULTS_BLOCK - s->pos % RESULTS_BLOCK;
-		size_t piece = n < room ? n : (size_t)room;
-
-		err = take_piece(s, p, piece);
-		p += piece;
-		n -= piece;
-	}
-	if (err < 0)
-		s->err = err;
-	return err;
-}
-
 /* ---- the end of a transfer ----------------------------------------------- */
-
-/* A whole body without a length has ended: that is the length, if it looks whole. */
-static int end_unmeasured(struct stream *s, struct after *a)
-{
-	struct gb_results *r = s->r;
-	int err;
-
-	if (s->pos == 0 || !ends_well(s->last))
-		return -EIO;
-	err = learn_size(r, (int64_t)s->pos, a);
-	if (err == 0 && s->pos % RESULTS_BLOCK)
-		err = end_block(s, a);
-	else if (err == 0)
-		check_complete(r, a);
-	return err;
-}
-
-/* The verdict on a 2xx. */
-static int end_body(struct stream *s, const struct http_reply *reply, struct after *a)
-{
-	if (s->err < 0)
-		return s->err;
-	if (!s->headed || !reply->complete)
-		return -EIO;
-	if (s->kind == STREAM_PROBE || s->pos == s->end)
-		return 0;
-	if (s->end == NO_END)
-		return end_unmeasured(s, a);
-	/* A part may be shorter than what was asked; asking again helps. */
-	return !s->whole && s->progress ? 0 : -EIO;
-}
 
 /* 416: beyond the end. It tells the size, or makes no sense. */
 static int end_beyond(struct stream *s, const struct http_reply *reply, struct after *a)
 {
 	if (reply->range_total >= 0 && s->base >= (uint64_t)reply->range_total)
-		return learn_size(s->r, reply->range_total, a);
+		return stream_learn_size(s->r, reply->range_total, a);
 	return s->ranged ? distrust_ranges(s) : -EIO;
 }
 
@@ -400,7 +250,7 @@ static struct verdict judge_end(
 	if (s->stopping)
 		return v;
 	if (s->err < 0 || (reply->err == 0 && reply->status / 100 == 2))
-		v.err = end_body(s, reply, a);
+		v.err = stream_end_body(s, reply, a);
 	else if (reply->err < 0)
 		v.err = reply->err == -ECANCELED ? -EINTR : reply->err;
 	else if (reply->status == 416)
@@ -514,6 +364,7 @@ void stream_on_done(void *arg, struct http_reply *reply)
 	stream_plan(r, &a);
 	pthread_mutex_unlock(&r->lock);
 	results_finish(r, &a);
+	ranges_clear(&s->mine);
 	free(s);
 	results_put(r);
 }

@@ -13,7 +13,8 @@
 #include <string.h>
 
 enum {
-	LOOK_FOR = 600,        /* seconds of the server's clock; BATCHFS_TEST_SETTLE_SECONDS */
+	LOOK_FOR = 600,        /* seconds; BATCHFS_TEST_SETTLE_SECONDS */
+	CONTRADICTED = 6,      /* times that */
 	LOOK_FOR_INLINE = 20,
 	CLOCK_SLACK = 120,     /* the server's clock is known to so many seconds */
 	MAX_PAGES = 50,
@@ -199,12 +200,20 @@ static int take_only_candidate(struct look *l)
 	return err;
 }
 
-/* Lock held: when looking is over, by the server's clock. */
-static int64_t time_over(const struct record *r)
+/* Lock held: whether looking is over. Both our own span and the server's clock must say so:
+ * either alone may be told wrong. A server's clock that says otherwise for so much longer
+ * was wrong when the create was intended. */
+static bool time_over(const struct record *r, struct engine *e)
 {
 	double usual = r->is_inline ? LOOK_FOR_INLINE : LOOK_FOR;
+	double most = test_seconds("BATCHFS_TEST_SETTLE_SECONDS", usual);
+	double span = record_span(r->intent_since);
+	time_t server;
 
-	return r->intent_server + (int64_t)test_seconds("BATCHFS_TEST_SETTLE_SECONDS", usual);
+	if (span < most)
+		return false;
+	return !engine_server_clock(e, &server) || server >= r->intent_server + (int64_t)most ||
+	       span >= CONTRADICTED * most;
 }
 
 static void become_uncertain(struct look *l)
@@ -243,7 +252,8 @@ int settle_once(struct gb_job *job, struct canceller *cancel)
 
 	client_lock(c);
 	bool open = job_phase(job) == PHASE_SUBMITTING && !job->local->creating;
-	int64_t until = time_over(r);
+	/* A job that a list names after this was not there to be named before. */
+	bool over = time_over(r, c->engine);
 	l.is_inline = r->is_inline;
 	l.same_key = submit_same_key(job);
 	l.since = r->intent_server - CLOCK_SLACK;
@@ -251,8 +261,6 @@ int settle_once(struct gb_job *job, struct canceller *cancel)
 	l.file = r->input_file ? strdup(r->input_file) : NULL;
 	l.display = strdup(r->display ? r->display : "");
 	client_unlock(c);
-	/* A job that a list names after this was not there to be named before. */
-	bool over = engine_server_time(c->engine) >= until;
 	test_point("look");
 	if (open && l.display)
 		err = look_through(&l);
@@ -304,9 +312,9 @@ void settle_later(struct gb_job *job)
 	struct gb_client *c = job->c;
 
 	client_lock(c);
-	int64_t age = time(NULL) - job->local->rec.intent_local;
+	double age = record_span(job->local->rec.intent_since);
 	/* The first look after a start is not put off. */
-	double pause = age < 8 || !job->local->looks++ ? 1 : age < 240 ? (double)age / 8 : 30;
+	double pause = age < 8 || !job->local->looks++ ? 1 : age < 240 ? age / 8 : 30;
 	bool planned = job->local->settling;
 	job->local->settling = true;
 	client_unlock(c);

@@ -40,7 +40,8 @@
 
 enum {
 	QUEUE_GIVE_UP = 24 * 3600,  /* seconds */
-	UPLOAD_GOOD = 40 * 3600,    /* an upload older than this is not sent any more */
+	UPLOAD_GOOD = 40 * 3600,    /* an upload older than this is not sent any more … */
+	UPLOAD_LEFT = 8 * 3600,     /* … nor one that dies so soon, by the server's clock */
 };
 
 /* ---- what to tell -------------------------------------------------------------- */
@@ -218,8 +219,9 @@ static int step_begin(struct submission *s)
 		record_set(&s->rec->taint, NULL);
 		s->rec->background = s->t->background;
 	}
-	if (s->t->background && !s->rec->queued_at)
-		s->rec->queued_at = time(NULL);
+	/* What was asked for anew has its whole time. */
+	if (s->t->background && !s->t->queued)
+		s->rec->queued_since = record_now();
 	client_unlock(s->c);
 	if (s->t->again)
 		return 0;
@@ -233,7 +235,7 @@ static int step_begin(struct submission *s)
 	s->t->intended = true;
 	files_decided(s->t->file);
 	task_answer(s->t, 0);
-	return client_online(s->c) ? 0 : -EHOSTUNREACH;
+	return client_online(s->c) ? submission_turn(s) : -EHOSTUNREACH;
 }
 
 /* Queued work whose files went to other URIs since its requests were uploaded: those
@@ -291,11 +293,21 @@ static void on_progress(void *arg, int64_t n)
 	s->job->local->uploaded = n;
 }
 
+/* Whether the upload of an earlier try lives long enough: our span does not count the time
+ * between two boots, and the server's clock may be told wrong. */
+static bool upload_is_good(const struct submission *s)
+{
+	const struct record *r = s->rec;
+
+	return r->upload_since && record_span(r->upload_since) < UPLOAD_GOOD &&
+	       (!r->upload_until ||
+		       engine_server_time(s->c->engine) < r->upload_until - UPLOAD_LEFT);
+}
+
 /* A create that was answered with 429 made nothing of its upload. */
 static bool uploaded_already(struct submission *s)
 {
-	if (!s->t->background || !s->rec->input_file ||
-		time(NULL) - s->rec->queued_at >= UPLOAD_GOOD)
+	if (!s->t->background || !s->rec->input_file || !upload_is_good(s))
 		return false;
 	s->input_file = strdup(s->rec->input_file);
 	return s->input_file != NULL;
@@ -323,6 +335,8 @@ static int step_upload(struct submission *s)
 	if (!err) {
 		client_lock(s->c);
 		record_set(&s->rec->session, NULL);
+		s->rec->upload_since = record_now();
+		s->rec->upload_until = file.expires.tv_sec;
 		s->input_file = STEAL_PTR(file.name);
 		client_unlock(s->c);
 	}
@@ -361,21 +375,50 @@ static void keep_upload(struct submission *s)
 	client_unlock(s->c);
 }
 
-static int stay_queued(struct submission *s, int err)
+int submission_turn(struct submission *s)
 {
-	double most = test_seconds("BATCHFS_TEST_GIVE_UP_SECONDS", QUEUE_GIVE_UP);
+	if (!s->t->background)
+		return 0;
+	client_lock(s->c);
+	s->held = !queue_admits(s->job);
+	client_unlock(s->c);
+	return s->held ? -EAGAIN : 0;
+}
 
-	if (difftime(time(NULL), s->rec->queued_at) > most || s->err.hopeless)
-		return err;
+static void tell_queued(struct submission *s, int err)
+{
 	local_error(s->job, err,
 		err == -EDQUOT ? "The API's quota or rate limit is used up: the job is queued here."
 			       : "The API cannot be reached: the job is queued here.",
 		"It is sent as soon as it may be; nothing needs to be done.", s->err.text);
+}
+
+static int stay_queued(struct submission *s, int err)
+{
+	double most = test_seconds("BATCHFS_TEST_GIVE_UP_SECONDS", QUEUE_GIVE_UP);
+
+	if (record_span(s->rec->queued_since) > most || s->err.hopeless) {
+		queue_refused(s->job, s->err.retry, false);
+		return err;
+	}
+	tell_queued(s, err);
 	client_lock(s->c);
 	s->rec->tries++;
 	client_unlock(s->c);
 	enter(s->job, PHASE_QUEUED);
-	submit_retry_later(s->c);
+	if (err == -EHOSTUNREACH)
+		queue_wait(s->job);
+	else
+		queue_refused(s->job, s->err.retry, true);
+	return 0;
+}
+
+static int stay_held(struct submission *s)
+{
+	keep_upload(s);
+	tell_queued(s, -EDQUOT);
+	enter(s->job, PHASE_QUEUED);
+	queue_wait(s->job);
 	return 0;
 }
 
@@ -390,6 +433,8 @@ static int give_up(struct submission *s, int err)
 	enum phase p = job_phase(s->job);
 	bool cancelled = err == -ECANCELED;
 
+	if (s->held)
+		return stay_held(s);
 	if (phase_is_unanswered(p) || p == PHASE_SENT) {
 		if (s->t->again)
 			drop_upload(s);
@@ -477,6 +522,19 @@ static int for_rename(int err)
 	}
 }
 
+/* What the queue learns of it: an answer that is missing is a failure of the API. */
+static void tell_queue(struct submission *s)
+{
+	enum phase p = job_phase(s->job);
+
+	if (p == PHASE_SENT)
+		queue_passed(s->job);
+	else if (phase_is_unanswered(p) && s->t->background)
+		queue_refused(s->job, s->err.retry, true);
+	else
+		queue_left(s->job);
+}
+
 /* The job is free from here on, unless rmdir has overtaken us: then the rest of that
  * is ours. */
 static void leave(struct submission *s)
@@ -487,6 +545,7 @@ static void leave(struct submission *s)
 	if (!removed)
 		task_disown(s->t);
 	client_unlock(s->c);
+	tell_queue(s);
 	if (removed)
 		remove_unsent(s->job);
 }

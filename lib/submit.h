@@ -35,6 +35,7 @@ struct submission {
 	bool composed;      /* fd is a copy that is not durable yet */
 	int sync_err;
 	bool told;          /* `error` is written already */
+	bool held;          /* its turn has not come: it stays queued (queue.h) */
 	bool doubted;       /* the API did not have what we thought; tried anew */
 };
 
@@ -66,10 +67,10 @@ int submission_promote(struct submission *s);
  * start could find it there; but not before there is room for the journal. */
 int submission_save(struct submission *s);
 
+/* Whether what was taken on in the background may go on: 0, or -EAGAIN, and s->held. */
+int submission_turn(struct submission *s);
+
 /* Write `error` for a failure err with the API's own text (or NULL). */
 void submit_tell(struct gb_job *job, int err, const char *text);
-
-/* Try queued work again in a few minutes. */
-void submit_retry_later(struct gb_client *c);
 
 #endif

@@ -49,17 +49,15 @@ int submission_refuse(struct submission *s, int err, const char *text)
 static int compose(struct submission *s, int in)
 {
 	off_t size;
-	int dir, err;
+	int err;
+	_cleanup_close_ int dir = local_dir_open(s->job);
 
-	pthread_mutex_lock(&s->job->local->disk);
-	dir = local_dir(s->job);
-	s->fd = dir < 0 ? -1
-			: openat(dir, STORE_SENT,
-				  O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	err = s->fd < 0 ? -errno : 0;
-	pthread_mutex_unlock(&s->job->local->disk);
-	if (err)
-		return err;
+	if (dir < 0)
+		return dir;
+	s->fd = openat(dir, STORE_SENT,
+		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->fd < 0)
+		return -errno;
 	s->composed = true;
 	err = compose_file(in, s->fd, &s->report, &s->t->cancel.set, &size);
 	s->size = size;
@@ -104,11 +102,10 @@ int submission_durable(struct submission *s)
 /* The one of an earlier try, which was of other bytes. */
 static void drop_sent(struct submission *s)
 {
-	pthread_mutex_lock(&s->job->local->disk);
-	int dir = local_dir(s->job);
+	_cleanup_close_ int dir = local_dir_open(s->job);
+
 	if (dir >= 0)
 		unlinkat(dir, STORE_SENT, 0);
-	pthread_mutex_unlock(&s->job->local->disk);
 }
 
 static int look_through(struct submission *s, int in)

@@ -1,6 +1,6 @@
 /*
- * What a person or a start can ask of a submission: submit, check, adopt, resubmit,
- * the queue of background work, and going on after a crash.
+ * What a person or a start can ask of a submission: submit, check, adopt, resubmit, and
+ * going on after a crash.
  */
 #include "client.h"
 #include "gather.h"
@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-
-enum { QUEUE_RETRY = 180 /* seconds between tries of queued work */ };
 
 /* ---- verbs ---------------------------------------------------------------------- */
 
@@ -238,70 +236,7 @@ bool submit_same_key(const struct gb_job *job)
 	return !job->local || meant_for_us(job->c, &job->local->rec);
 }
 
-/* ---- queue and recovery --------------------------------------------------------- */
-
-static void try_now(void *arg)
-{
-	submit_queued(arg);
-}
-
-/* On the engine's thread: the work is a worker's. */
-static void retry_timer(void *arg)
-{
-	struct gb_client *c = arg;
-
-	client_lock(c);
-	c->retry_timer = false;
-	client_unlock(c);
-	submit_queued_later(c);
-}
-
-void submit_queued_later(struct gb_client *c)
-{
-	work_add(c->work, WORK_SHORT, try_now, c);
-}
-
-void submit_retry_later(struct gb_client *c)
-{
-	client_lock(c);
-	bool planned = c->retry_timer;
-	c->retry_timer = true;
-	client_unlock(c);
-	if (planned)
-		return;
-	engine_timer(c->engine, test_seconds("BATCHFS_TEST_QUEUE_SECONDS", QUEUE_RETRY),
-		retry_timer, c);
-}
-
-static void send_queued(struct gb_job *job)
-{
-	struct task fill = {.background = true, .queued = true};
-
-	client_lock(job->c);
-	bool ready = job_phase(job) == PHASE_QUEUED && !job->local->task &&
-		     !job->c->o.readonly && meant_for_us(job->c, &job->local->rec);
-	fill.file = ready ? files_find(job, GB_REQUESTS) : NULL;
-	if (fill.file)
-		gb_file_ref(fill.file);
-	client_unlock(job->c);
-	test_point("queued-chosen");
-	if (fill.file)
-		task_start(job, WORK_LONG, submit_run, true, false, &fill, NULL);
-	gb_file_unref(fill.file);
-}
-
-void submit_queued(struct gb_client *c)
-{
-	struct gb_job *job;
-
-	if (!client_online(c))
-		return;
-	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
-		slot = job->slot + 1;
-		if (job_phase(job) == PHASE_QUEUED)
-			send_queued(job);
-	}
-}
+/* ---- recovery --------------------------------------------------------- */
 
 static void other_key(struct gb_job *job)
 {

@@ -340,6 +340,28 @@ int job_wait_verdict(struct gb_job *job)
 	return -EINPROGRESS;
 }
 
+/* Lock held. Whether gb_options.ended is to be called now. */
+static bool take_end_to_tell(struct gb_job *job)
+{
+	struct local *l = job->local;
+
+	if (!l || !l->rec.end_due || l->end_told || !job->c->o.ended || !job->in_tree ||
+		!job->api_ended || job_output(job) == GB_OUTPUT_AWAITED || home_missing(job))
+		return false;
+	l->end_told = true;
+	return true;
+}
+
+int gb_job_take_end(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool due = job->local && job->local->rec.end_due;
+	if (due)
+		job->local->rec.end_due = false;
+	client_unlock(job->c);
+	return due ? local_save(job) : -EALREADY;
+}
+
 void job_changed(struct gb_job *job, unsigned what)
 {
 	struct gb_client *c = job->c;
@@ -350,8 +372,11 @@ void job_changed(struct gb_job *job, unsigned what)
 	client_lock(c);
 	if (job->queues && (verdict = job_wait_verdict(job)) != -EINPROGRESS)
 		queue_take(job, QUEUE_ENDERS, &over);
+	bool tell = take_end_to_tell(job);
 	client_unlock(c);
 	waitq_call(&over, verdict);
 	if (c->o.changed && what)
 		c->o.changed(c->o.arg, job->slot, what);
+	if (tell)
+		c->o.ended(c->o.arg, job);
 }

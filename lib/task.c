@@ -141,6 +141,8 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 			t->q.emptied = nobody_waits;
 		waitq_add(&t->q, w, 0, 0);
 	}
+	if (t->late)
+		task_deadline(t, t->late_after);
 	err = work_add(c->work, lane, task_run, t);
 	if (err) {
 		client_lock(c);
@@ -163,14 +165,38 @@ static void deadline_over(void *arg)
 {
 	struct deadline *d = arg;
 	struct gb_client *c = d->job->c;
+	void (*late)(struct gb_job *job) = NULL;
+	struct gb_waitq waiting;
 
+	waitq_init(&waiting);
 	client_lock(c);
 	struct task *t = d->job->local->task;
-	if (t && t->serial == d->serial)
+	bool lives = t && t->serial == d->serial;
+	if (lives && t->late && !t->answered && !c->stopping) {
+		late = t->late;
+		t->answered = true;
+		waitq_move(&t->q, &waiting);
+	}
+	if (lives)
 		canceller_set(c->engine, &t->cancel);
 	client_unlock(c);
+	if (late)
+		late(d->job);
+	waitq_call(&waiting, 0);
 	gb_job_unref(d->job);
 	free(d);
+}
+
+bool task_is_late(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+
+	client_lock(c);
+	bool late = t->answered;
+	if (!late)
+		t->serial = 0; /* no deadline finds it */
+	client_unlock(c);
+	return late;
 }
 
 void task_deadline(struct task *t, double seconds)

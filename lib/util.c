@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/random.h>
@@ -34,6 +35,29 @@ int util_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, double unt
 	ts.tv_nsec = (long)((left - (double)(time_t)left) * 1e9);
 	pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &ts);
 	return 0;
+}
+
+static char boot_name[96];
+
+static void name_boot(void)
+{
+	char ns[32] = "", id[40] = "";
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0 && read(fd, id, 36) == 36 &&
+		readlink("/proc/self/ns/time", ns, sizeof(ns) - 1) >= 0)
+		snprintf(boot_name, sizeof(boot_name), "%s %s", id, ns);
+	else
+		util_random_hex(boot_name, 16);
+	util_closep(&fd);
+}
+
+const char *util_boot(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, name_boot);
+	return boot_name;
 }
 
 char *util_format(const char *fmt, ...)
@@ -266,6 +290,22 @@ int util_mkdir_open(int dirfd, const char *name)
 		return -errno;
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int util_dir_open(int dirfd, const char *name, bool make)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT && make)
+		return util_mkdir_open(dirfd, name);
+	return fd < 0 ? -errno : fd;
+}
+
+int util_dup(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : copy;
 }
 
 int util_mkpath_open(const char *path)

@@ -63,6 +63,10 @@ double util_now(void);
 #define UTIL_LONGEST_SLEEP 30
 int util_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, double until);
 
+/* Which boot (and time namespace) util_now() counts the seconds of; of one that cannot be
+ * told, this process. */
+const char *util_boot(void);
+
 /* asprintf that returns NULL when memory is out; the caller frees. */
 char *util_format(const char *fmt, ...) _printf_(1, 2);
 
@@ -101,6 +105,11 @@ ssize_t util_pread_max(int fd, void *buf, size_t max);
 /* Open (and make, mode 0700) directory name below dirfd; never through a link.
  * A descriptor or negative errno. */
 int util_mkdir_open(int dirfd, const char *name);
+/* The same of one that is mostly there; make: made if it is not. */
+int util_dir_open(int dirfd, const char *name, bool make);
+
+/* Another descriptor of the same, closed at exec, or negative errno. */
+int util_dup(int fd);
 
 /* mkdir -p of an absolute or relative path with mode 0700, then open it. */
 int util_mkpath_open(const char *path);

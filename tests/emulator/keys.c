@@ -58,17 +58,52 @@ static bool good(const char *key)
 	return n_keys ? listed_project(key) != NULL : strcmp(key, bad) != 0;
 }
 
-static void refuse_key(struct request *rq)
-{
-	static const char text[] = "API key not valid. Please pass a valid API key.";
+/* In the order of the knob key_refusal's words. */
+static const struct {
+	int status;
+	const char *reason, *text;
+} refusals[] = {
+	{400, "API_KEY_INVALID", "API key not valid. Please pass a valid API key."},
+	{400, "API_KEY_INVALID", "API key expired. Please renew the API key."},
+	{403, NULL, "Your API key was reported as leaked. Please use another API key."},
+	{401, "ACCESS_TOKEN_TYPE_UNSUPPORTED",
+		"Request had invalid authentication credentials. Expected OAuth 2 "
+		"access "
+		"token, login cookie or other valid authentication credential. See "
+		"https://developers.google.com/identity/sign-in/web/"
+		"devconsole-project."},
+	{403, "API_KEY_SERVICE_BLOCKED",
+		"Requests to this API generativelanguage.googleapis.com method "
+		"google.ai.generativelanguage.v1beta.ModelService.ListModels are "
+		"blocked."},
+	{403, "CONSUMER_SUSPENDED",
+		"Permission denied: Consumer 'api_key:%s' has been "
+		"suspended."},
+	{401, "OVERLOADED_CREDENTIALS",
+		"The request has both an API key and an OAuth 2 access token. Expected "
+		"one "
+		"credential."},
+};
 
-	reply_error_details(rq, 400, NULL, text,
-		json_pack("[{ss ss ss s{ss}} {ss ss ss}]", "@type",
+static void refuse_key(struct request *rq, const char *key)
+{
+	size_t i = (size_t)knob_choice(K_key_refusal);
+	const char *gap = strstr(refusals[i].text, "%s");
+	_cleanup_free_ char *text = NULL;
+	json_t *details = NULL;
+
+	if (asprintf(&text, "%.*s%s%s",
+		    gap ? (int)(gap - refusals[i].text) : (int)strlen(refusals[i].text),
+		    refusals[i].text, gap ? key : "", gap ? gap + 2 : "") < 0)
+		abort();
+	if (refusals[i].reason)
+		details = json_pack("[{ss ss ss s{ss}} {ss ss ss}]", "@type",
 			"type.googleapis.com/google.rpc.ErrorInfo", "reason",
-			"API_KEY_INVALID", "domain", "googleapis.com", "metadata",
+			refusals[i].reason, "domain", "googleapis.com", "metadata",
 			"service", "generativelanguage.googleapis.com", "@type",
 			"type.googleapis.com/google.rpc.LocalizedMessage", "locale",
-			"en-US", "message", text));
+			"en-US", "message", text);
+	reply_error_details(rq, refusals[i].status, NULL, text, details);
 }
 
 bool keys_check(struct request *rq)
@@ -84,7 +119,7 @@ bool keys_check(struct request *rq)
 		return false;
 	}
 	if (!good(key)) {
-		refuse_key(rq);
+		refuse_key(rq, key);
 		return false;
 	}
 	keys_project(key, rq->project);

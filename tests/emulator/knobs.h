@@ -157,6 +157,9 @@
 		"text of 429")                                                         \
 	X(bad_key, TEXT, "invalid", "",                                                \
 		"a key that is refused when no --key is given")                        \
+	X(key_refusal, ENUM, "invalid",                                                \
+		"invalid|expired|leaked|token_type|blocked|suspended|overloaded",      \
+		"how a bad key is refused; suspended repeats it")                      \
 	X(delay, NUM, "0", "", "seconds before any answer")
 
 #define KNOB_ID(id, kind, def, choices, help) K_##id,

@@ -189,6 +189,33 @@ not_in_proc() { # PID
 	no_key "$HOME"
 }
 
+@test "refused keys say what to do, at start and in error; the key is in none of it" {
+	local how n=0
+	local -A advice=([expired]="make a new one" [leaked]="found in public"
+		[token_type]="not about OAuth" [blocked]="restrictions" [suspended]="suspended"
+		[overloaded]="second credential")
+	mkdir "$HOME/jobs"
+	stop_emulator
+	start_emulator --set "bad_key=$KEY"
+	export GEMINI_API_KEY=$KEY
+	for how in "${!advice[@]}"; do
+		knob "key_refusal=$how"
+		run -1 timeout "$PATIENCE" "$BATCHFS" -f "$HOME/jobs"
+		contains "$output" "refused the key"
+		contains "$output" "${advice[$how]}"
+		printf '%s\n' "$output" >>"$HOME/output"
+	done
+	knob bad_key=none
+	mount_jobs
+	knob "bad_key=$KEY" key_refusal=suspended
+	mkdir "$MNT/a"
+	same EACCES "$(errno_of_write "$MNT/a/requests.jsonl" "$(requests 1)")"
+	cat "$MNT/a/error" >"$HOME/error"
+	grep -q 'project that the key belongs to is suspended' "$HOME/error"
+	grep -qF "Consumer 'api_key:***" "$HOME/error"
+	no_key "$HOME" "$FS_LOG"
+}
+
 # ---- where requests go ------------------------------------------------------------------
 
 @test "redirects on every endpoint: another origin sees no key and no deed" {
@@ -366,9 +393,11 @@ not_in_proc() { # PID
 	head -c 10000 /dev/zero | tr '\0' k >too-large
 	mkfifo fifo
 	mkdir directory
+	printf '\xef\xbb\xbf%s\n' "$KEY" >bom
+	printf '%s\n' "$KEY" | iconv -t UTF-16 >utf16
 	echo "$KEY" >group && chmod 640 group
 	echo "$KEY" >others && chmod 604 others
-	local list="empty two-lines blank-inside nul-inside control too-large fifo directory group others missing"
+	local list="bom utf16 empty two-lines blank-inside nul-inside control too-large fifo directory group others missing"
 	if as_root; then
 		echo "$KEY" >somebody-else && chown 12345 somebody-else
 		list+=" somebody-else"
@@ -379,6 +408,8 @@ not_in_proc() { # PID
 		run -1 timeout "$PATIENCE" "$BATCHFS" -f -o api_key_file="$HOME/$file" "$HOME/jobs"
 		contains "$output" "$HOME/$file"
 		lacks "$output" "${KEY:0:20}"
+		[ "$file" != bom ] || contains "$output" BOM
+		[ "$file" != utf16 ] || contains "$output" "iconv -f UTF-16"
 		run ! mountpoint -q "$HOME/jobs"
 	done
 }

@@ -191,6 +191,36 @@ done_but() { # FAULT
 	alone
 }
 
+@test "Date headers that are wrong do not end the looking" {
+	# Longer than what is looked at here takes.
+	export BATCHFS_TEST_SETTLE_SECONDS=60
+	remount_jobs
+	local far
+	far=$(LC_ALL=C date -u -d '+1 year' '+%a, %d %b %Y %H:%M:%S GMT' | jq -sRr 'rtrimstr("\n") | @uri')
+	fault 'match=create&kind=status&status=500'
+	fault "match=list&kind=header&text=Date:%20$far&count=0"
+	same EIO "$(cp_errno)"
+	local before
+	before=$(calls list)
+	eventually eval '[ "$(calls list)" -gt $((before + 1)) ]'
+	state_is a SUBMITTING
+}
+
+@test "a wall clock that steps while it is looked for, ahead or back, changes nothing" {
+	export BATCHFS_TEST_SETTLE_SECONDS=15
+	step_clock 0
+	remount_jobs
+	fault 'match=create&kind=status&status=500'
+	same EIO "$(cp_errno)"
+	step_clock 90000
+	local before
+	before=$(calls list)
+	eventually eval '[ "$(calls list)" -gt $((before + 1)) ]'
+	state_is a SUBMITTING
+	step_clock -90000
+	eventually state_is a SUBMIT_UNCERTAIN
+}
+
 # ---- adopt, resubmit -------------------------------------------------------------------------------
 
 @test "adopt takes the job that a person names, and there is no twin" {

@@ -164,14 +164,31 @@ background() { unmount_jobs && mount_jobs -o submit=background; }
 	same 1 "$(calls upload_start)"
 }
 
-@test "behind: many that are queued are tried one by one, not ever more often" {
+@test "behind: many that are queued are tried one by one, and follow the first that passes" {
 	background
 	fault 'match=create&kind=status&status=429&count=0'
 	for i in 1 2 3 4 5 6; do
 		mkdir "$MNT/q$i" && cp "$IN" "$MNT/q$i/requests.jsonl"
 	done
-	sleep 4
-	[ "$(calls create)" -le 36 ]
+	sleep 3 # the pause is a second and more
+	[ "$(calls create)" -le 8 ]
+	no_more_faults
+	becomes 6 jobs_at_api
+}
+
+@test "behind: many that are queued wait as long as the API says, also at ends of jobs" {
+	submit_job first
+	background
+	knob retry_after=3600
+	fault 'match=create&kind=status&status=429&count=0'
+	for i in 1 2 3 4 5 6; do
+		mkdir "$MNT/q$i" && cp "$IN" "$MNT/q$i/requests.jsonl"
+	done
+	eventually state_is q6 QUEUED
+	succeeded first
+	sleep 2
+	[ "$(calls create)" -le 5 ] # that of first, and those under way together
+	contains "$(cat "$MNT/q6/error")" "quota"
 }
 
 @test "behind: sent when an own job ends" {

@@ -214,7 +214,7 @@ accepted() {
 		if [ $version = 1_1 ]; then
 			grep -qE 'cannot be asked.*(protocol|version|TLS|SSL)' "$C/fs.log"
 		else
-			grep -qE 'cannot be asked.*understood' "$C/fs.log"
+			grep -qE 'cannot be asked.*web page' "$C/fs.log"
 		fi
 		kill "$!"
 	done

@@ -85,6 +85,31 @@ teardown() { stop_all; }
 	becomes 1 jobs_at_api
 }
 
+@test "a clock that steps a day ahead gives up nothing, and one that steps back keeps nothing" {
+	step_clock 0
+	export BATCHFS_TEST_QUEUE_SECONDS=0.3
+	remount_jobs -o submit=background
+	fault 'match=create&kind=status&status=429&count=0'
+	cp "$IN" "$J"
+	eventually state_is a QUEUED
+	step_clock 100000
+	local tried
+	tried=$(calls create)
+	eventually eval '[ "$(calls create)" -gt $((tried + 1)) ]'
+	state_is a QUEUED
+	export BATCHFS_TEST_GIVE_UP_SECONDS=1
+	step_clock -100000
+	remount_jobs -o submit=background
+	eventually state_is a SUBMIT_FAILED
+	# Asked for again it has its whole time.
+	unset BATCHFS_TEST_GIVE_UP_SECONDS
+	remount_jobs -o submit=background
+	tried=$(calls create)
+	echo submit >"$MNT/a/ctl"
+	eventually eval '[ "$(calls create)" -gt $((tried + 1)) ]'
+	state_is a QUEUED
+}
+
 @test "a 429 that is about billing ends it" {
 	fault 'match=create&kind=status&status=429&count=0&text=Your+prepayment+credits+are+depleted.'
 	cp "$IN" "$J"

@@ -3,7 +3,12 @@
 
 load helpers
 
-setup() { start_emulator; mount_jobs; }
+setup() {
+	start_emulator
+	# Refusals are answers, on a machine of any speed.
+	export BATCHFS_TEST_ANSWER_SECONDS=60
+	mount_jobs
+}
 teardown() { stop_all; }
 
 @test "an ended job is deleted at the API" {
@@ -95,6 +100,42 @@ teardown() { stop_all; }
 	stop_emulator
 	same EHOSTUNREACH "$(errno_of 'os.rmdir(a[0])' "$MNT/a")"
 	state_is a JOB_STATE_SUCCEEDED
+}
+
+# Each is a job at an API that says nothing to so many cancels (0: to any).
+silent_rmdirs() { # CANCELS NAME...
+	local name cancels=$1
+	shift
+	knob pending=600
+	for name; do submit_job "$name"; done
+	export BATCHFS_TEST_ANSWER_SECONDS=0.2 BATCHFS_TEST_REMOVAL_SECONDS=0.5 \
+		BATCHFS_TEST_DEADLINE_SECONDS=2
+	remount_jobs
+	ls "$MNT"
+	fault 'match=cancel&kind=stall&seconds=600&count='"$cancels"
+	cd "$MNT"
+	rmdir "$@"
+	cd -
+	same "" "$(ls "$MNT")"
+}
+
+@test "an API that does not answer: rmdir does, and goes on over a kill until it is done" {
+	silent_rmdirs 0 a b c d e f g h i j k l
+	same 12 "$(jobs_at_api)"
+	same 12 "$(value_of removing "$MNT/.batchfs/status")"
+	kill_batchfs
+	no_more_faults
+	mount_jobs
+	becomes 0 jobs_at_api
+	same "" "$(ls "$MNT")"
+}
+
+@test "an API that refuses what rmdir has answered already: the directory comes back" {
+	fault 'match=delete&kind=status&status=400&count=0'
+	silent_rmdirs 1 a
+	eventually test -s "$MNT/a/error"
+	contains "$(cat "$MNT/a/error")" "The API refused to delete this job."
+	same 1 "$(jobs_at_api)"
 }
 
 @test "rmdir=ended: a job that has not ended is EBUSY" {

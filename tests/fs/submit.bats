@@ -87,6 +87,29 @@ teardown() { stop_all; }
 	bought_once a "$IN"
 }
 
+# The kernel holds the lock of the directory until mv has its answer.
+@test "while mv waits for the API what is known stays usable, and Ctrl-C ends it" {
+	ls "$MNT" "$MNT/a"
+	cat "$MNT/a/state" "$MNT/.batchfs/transfers"
+	cp "$IN" "$MNT/a/new"
+	fault 'match=upload_start&kind=stall&seconds=600&count=0'
+	set -m # so that INT is not ignored
+	mv "$MNT/a/new" "$J" &
+	local mv=$!
+	set +m
+	becomes UPLOADING timeout 20 cat "$MNT/a/state"
+	same a "$(timeout 20 ls "$MNT")"
+	contains "$(timeout 20 cat "$MNT/.batchfs/jobs")" UPLOADING
+	timeout 20 cat "$MNT/.batchfs/transfers"
+	timeout 20 mkdir "$MNT/b"
+	timeout 20 rmdir "$MNT/b"
+	kill -INT $mv
+	run wait $mv
+	[ "$status" != 0 ]
+	state_is a DRAFT
+	cmp "$IN" "$MNT/a/new"
+}
+
 @test "ctl submit" {
 	cat "$IN" >>"$J"
 	same 0 "$(calls create)"

@@ -99,6 +99,7 @@ static struct engine *the_engine(void)
 	if (!e.base.origin) {
 		check(url_base_parse("https://api.example/gateway", &e.base, &why) == 0, "base");
 		atomic_store(&e.clock_offset, LLONG_MIN);
+		atomic_store(&e.clock_told, LLONG_MIN);
 	}
 	return &e;
 }

@@ -18,11 +18,27 @@ static void check(bool good, const char *what)
 	abort();
 }
 
+/* Whether both are written the same; each holds the second it was written in. */
+static bool same_text(const struct record *r, const struct record *again)
+{
+	bool same = false;
+
+	for (int i = 0; !same && i < 3; i++) {
+		size_t n, m;
+		char *first = record_dump(r, &n), *second = record_dump(again, &m);
+
+		same = first && second && n == m && memcmp(first, second, n) == 0;
+		free(first);
+		free(second);
+	}
+	return same;
+}
+
 static void try(const char *text, size_t n)
 {
 	struct record r, again;
-	char *first, *second;
-	size_t first_len, second_len;
+	char *first;
+	size_t first_len;
 
 	if (record_parse(text, n, &r) < 0)
 		return;
@@ -34,14 +50,11 @@ static void try(const char *text, size_t n)
 	check(!r.input_file || util_id_valid(r.input_file, "files/"), "input file");
 	first = record_dump(&r, &first_len);
 	check(first && record_parse(first, first_len, &again) == 0, "read again");
-	second = record_dump(&again, &second_len);
-	check(second && first_len == second_len && memcmp(first, second, first_len) == 0,
-		"the same record");
+	check(same_text(&r, &again), "the same record");
 	/* A byte less is no record. */
 	struct record none;
 	check(record_parse(first, first_len - 2, &none) < 0, "cut");
 	free(first);
-	free(second);
 	record_clear(&again);
 	record_clear(&r);
 }

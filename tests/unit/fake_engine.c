@@ -43,6 +43,7 @@ static void be_honest(struct engine *e, struct answer *a)
 		.retry_after = -1,
 		.content_length = -1,
 		.range_start = -1,
+		.range_end = -1,
 		.range_total = -1,
 		.complete = true,
 		.upload_received = -1,
@@ -56,6 +57,7 @@ static void be_honest(struct engine *e, struct answer *a)
 	} else if (a->range[0] && !e->no_range) {
 		r->status = 206;
 		r->range_start = (int64_t)a->lo;
+		r->range_end = (int64_t)(a->hi < e->size ? a->hi : e->size) - 1;
 		r->range_total = (int64_t)e->size;
 		a->body = e->data + a->lo;
 		a->n = (a->hi < e->size ? a->hi : e->size) - a->lo;

@@ -24,6 +24,7 @@
 #define MIB RESULTS_BLOCK
 #define KIB ((uint64_t)1024)
 #define FILE_ID "files/batch-abc"
+#define UNSURE (64 * KIB) /* the end of a reply that counts once that is over */
 #define BIG (48 * MIB + 777)
 
 static char dir_path[] = "/tmp/test-results-XXXXXX";

@@ -59,9 +59,40 @@ static void test_get(void **state)
 	assert_int_equal(httpd_count(&f.server, "x-goog-api-key: " KEY "\r\n"), 1);
 	assert_int_equal(httpd_count(&f.server, "GET /v1beta/models?pageSize=1 "), 1);
 	assert_int_equal(httpd_count(&f.server, "User-Agent: test/1"), 1);
-	assert_in_range(engine_server_time(f.engine), 1767323045, 1767323047);
 	assert_int_equal(engine_calls(f.engine), 1);
 	assert_true(engine_answered(f.engine) > 0);
+	end(&f);
+}
+
+/* Dates that two replies have right, one has wrong, and one has right again. */
+static bool date_handler(struct httpd *h, int fd, struct httpd_request *r)
+{
+	static const char *const dates[] = {
+		"Date: Fri, 02 Jan 2026 03:04:05 GMT\r\n",
+		"Date: Fri, 02 Jan 2026 03:04:06 GMT\r\n",
+		"Date: Fri, 09 Jan 2026 03:04:06 GMT\r\n",
+		"Date: Fri, 02 Jan 2026 03:04:06 GMT\r\n",
+	};
+
+	return httpd_reply(fd, 200, dates[r->number], "hello");
+}
+
+static void test_server_clock(void **state)
+{
+	struct fixture f;
+	struct http_request r = get("/x");
+	struct http_reply p;
+	time_t now;
+
+	begin(&f, date_handler);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(run(&f, &r, &p), 0);
+		http_reply_clear(&p);
+		assert_int_equal(engine_server_clock(f.engine, &now), i > 0);
+		if (i > 0)
+			assert_in_range(now, 1767323045, 1767323090);
+	}
+	assert_in_range(engine_server_time(f.engine), 1767323045, 1767323090);
 	end(&f);
 }
 
@@ -302,6 +333,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new_refuses),
 		cmocka_unit_test(test_get),
+		cmocka_unit_test(test_server_clock),
 		cmocka_unit_test(test_base_path),
 		cmocka_unit_test(test_bad_headers),
 		cmocka_unit_test(test_redirect_away_without_key),

@@ -30,8 +30,55 @@ static void test_sent_refused_connection(void **state)
 	assert_int_equal(p.sent, HTTP_NOT_SENT);
 	assert_int_equal(p.status, 0);
 	assert_true(strlen(p.error) > 0);
+	assert_int_equal(engine_calls(e), 4);
 	http_reply_clear(&p);
 	engine_free(e);
+}
+
+/* A line on which connections break while they are made. */
+struct closer {
+	int listener;
+	atomic_int accepted;
+};
+
+static void *close_all(void *arg)
+{
+	struct closer *c = arg;
+	int fd;
+
+	while ((fd = accept(c->listener, NULL, NULL)) >= 0) {
+		c->accepted++;
+		httpd_reset(fd);
+		close(fd);
+	}
+	return NULL;
+}
+
+static void test_sent_broken_connections(void **state)
+{
+	struct sockaddr_in sa = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct closer c = {.listener = socket(AF_INET, SOCK_STREAM, 0)};
+	struct http_request r = post("abc", 3);
+	socklen_t n = sizeof sa;
+	struct http_reply p;
+	pthread_t thread;
+	char base[64];
+
+	assert_int_equal(bind(c.listener, (struct sockaddr *)&sa, n), 0);
+	assert_int_equal(listen(c.listener, 8), 0);
+	getsockname(c.listener, (struct sockaddr *)&sa, &n);
+	pthread_create(&thread, NULL, close_all, &c);
+	snprintf(base, sizeof base, "https://127.0.0.1:%d", ntohs(sa.sin_port));
+	struct engine *e = engine_for(base);
+	assert_int_equal(engine_call(e, &r, NULL, &p), -EHOSTUNREACH);
+	assert_int_equal(p.sent, HTTP_NOT_SENT);
+	assert_int_equal(c.accepted, 4);
+	http_reply_clear(&p);
+	engine_free(e);
+	shutdown(c.listener, SHUT_RDWR);
+	pthread_join(thread, NULL);
+	close(c.listener);
 }
 
 static void test_sent_no_name(void **state)
@@ -42,6 +89,7 @@ static void test_sent_no_name(void **state)
 
 	assert_int_equal(engine_call(e, &r, NULL, &p), -EHOSTUNREACH);
 	assert_int_equal(p.sent, HTTP_NOT_SENT);
+	assert_int_equal(engine_calls(e), 1);
 	http_reply_clear(&p);
 	engine_free(e);
 }
@@ -369,6 +417,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sent_refused_connection),
+		cmocka_unit_test(test_sent_broken_connections),
 		cmocka_unit_test(test_sent_no_name),
 		cmocka_unit_test(test_sent_no_tls),
 		cmocka_unit_test(test_sent_dropped),

@@ -125,10 +125,11 @@ static void test_bodies(void **state)
 
 	assert_int_equal(e.err, -EACCES);
 	assert_string_equal(e.reason, "API_KEY_INVALID");
-	assert_string_equal(e.text, "API key not valid. Please pass a valid API key.");
+	assert_non_null(
+		strstr(e.text, "\nAPI key not valid. Please pass a valid API key."));
 	assert_true(e.refused);
 	line = api_error_line(&e);
-	assert_non_null(strstr(line, "API key not valid"));
+	assert_non_null(strstr(line, "aistudio"));
 	free(line);
 	api_error_clear(&e);
 
@@ -179,21 +180,26 @@ static void test_from_api(void **state)
 		const char *body;
 		bool own;
 	} cases[] = {
-		{404, "{\"error\":{\"code\":404,\"message\":\"m\",\"status\":"
-		      "\"NOT_FOUND\"}}",
+		{404,
+			"{\"error\":{\"code\":404,\"message\":\"m\",\"status\":"
+			"\"NOT_FOUND\"}}",
 			true},
-		{404, "[{\"error\":{\"code\":404,\"message\":\"m\",\"status\":"
-		      "\"NOT_FOUND\"}}]",
+		{404,
+			"[{\"error\":{\"code\":404,\"message\":\"m\",\"status\":"
+			"\"NOT_FOUND\"}}]",
 			true},
-		{403, "{\"error\":{\"code\":403,\"message\":\"m\",\"errors\":[]}}", true},
-		{403, "{\"error\":{\"code\":404,\"message\":\"m\",\"status\":"
-		      "\"NOT_FOUND\"}}",
+		{403, "{\"error\":{\"code\":403,\"message\":\"m\",\"errors\":[]}}",
+			true},
+		{403,
+			"{\"error\":{\"code\":404,\"message\":\"m\",\"status\":"
+			"\"NOT_FOUND\"}}",
 			false},
 		{404, "{\"error\":{\"code\":\"404\",\"status\":\"NOT_FOUND\"}}", false},
 		{404, "{\"error\":{\"code\":404,\"message\":\"m\"}}", false},
 		{404, "{\"error\":{\"code\":404,\"status\":\"no route\"}}", false},
 		{404, "{\"error\":{\"code\":404,\"status\":\"OK\"}}", false},
-		{404, "{\"code\":404,\"message\":\"m\",\"status\":\"NOT_FOUND\"}", false},
+		{404, "{\"code\":404,\"message\":\"m\",\"status\":\"NOT_FOUND\"}",
+			false},
 		{404, "{\"error\":\"not found\"}", false},
 		{404, "{\"message\":\"no Route matched with those values\"}", false},
 		{404, "{\"error\":{\"code\":404,\"message\":\"m\",\"status\":\"NOT_FOU",
@@ -209,6 +215,90 @@ static void test_from_api(void **state)
 
 		if (e.from_api != cases[i].own)
 			fail_msg("%s", cases[i].body);
+		api_error_clear(&e);
+	}
+}
+
+/* What to do comes first, then the API's own words. */
+static void test_advice(void **state)
+{
+	static const struct {
+		long status;
+		const char *reason, *message, *advice;
+	} cases[] = {
+		{401, "ACCESS_TOKEN_TYPE_UNSUPPORTED",
+			"Request had invalid authentication credentials. Expected "
+			"OAuth 2 "
+			"access token, login cookie or other valid authentication "
+			"credential.",
+			"not about OAuth"},
+		{403, "API_KEY_SERVICE_BLOCKED", "Requests to this API are blocked.",
+			"restrictions"},
+		{403, "CONSUMER_SUSPENDED",
+			"Consumer 'api_key:AIza' has been suspended.", "suspended"},
+		{401, "OVERLOADED_CREDENTIALS", "The request has both.",
+			"second credential"},
+		{403, "SERVICE_DISABLED", "It has not been used before.", "enable"},
+		{403, "PERMISSION_DENIED", "Your API key was reported as leaked.",
+			"found in public"},
+		{400, "API_KEY_INVALID", "API key expired. Please renew the API key.",
+			"make a new one"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *body = util_format(
+			"{\"error\":{\"code\":%ld,\"message\":\"%s\",\"status\":\"X\","
+			"\"details\":[{\"@type\":\"type.googleapis.com/"
+			"google.rpc.ErrorInfo\",\"reason\":\"%s\"}]}}",
+			cases[i].status, cases[i].message, cases[i].reason);
+		struct api_error e = of(cases[i].status, body);
+		const char *words = e.text ? strchr(e.text, '\n') : NULL;
+
+		assert_int_equal(e.err, -EACCES);
+		assert_true(e.from_api);
+		assert_non_null(words);
+		assert_string_equal(words + 1, cases[i].message);
+		if (!strstr(e.text, cases[i].advice))
+			fail_msg("%s", e.text);
+		api_error_clear(&e);
+	}
+}
+
+/* Networks that want a login first. */
+static void test_strangers(void **state)
+{
+	static const struct {
+		long status;
+		const char *elsewhere, *body;
+		int err;
+		const char *part;
+	} cases[] = {
+		{302, "https://login.example", "", -EIO, "https://login.example"},
+		{307, "http://10.0.0.1", "<html>x", -EIO, "log in"},
+		{200, "https://login.example", "<html>Welcome</html>", -EPROTO,
+			"https://login.example"},
+		{200, "", "\n<!DOCTYPE html><title>Welcome</title>", -EPROTO,
+			"Welcome"},
+		{200, "", "<html>", -EPROTO, "web page"},
+		{511, "", "<html>pay</html>", -EIO, "log in"},
+		{403, "https://login.example", "<html>no</html>", -EACCES, "log in"},
+		{302, "", "moved", -EIO, "moved"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct http_reply reply = {.status = cases[i].status,
+			.body = (char *)cases[i].body,
+			.body_len = strlen(cases[i].body),
+			.sent = HTTP_MAYBE_SENT,
+			.retry_after = -1};
+		struct api_error e;
+
+		strcpy(reply.elsewhere, cases[i].elsewhere);
+		api_error_from_reply(&reply, &e);
+		assert_int_equal(e.err, cases[i].err);
+		assert_false(e.from_api);
+		if (!e.text || !strstr(e.text, cases[i].part))
+			fail_msg("%ld: %s", cases[i].status, e.text);
 		api_error_clear(&e);
 	}
 }
@@ -262,6 +352,8 @@ int main(void)
 		cmocka_unit_test(test_hopeless),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_from_api),
+		cmocka_unit_test(test_advice),
+		cmocka_unit_test(test_strangers),
 		cmocka_unit_test(test_proofs),
 		cmocka_unit_test(test_broken_off),
 	};

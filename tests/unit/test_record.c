@@ -97,12 +97,73 @@ static void test_not_plausible(void **state)
 	free(text);
 }
 
+/* The span of work that is queued, read out of such a file. */
+static double queued_for(const char *boot, long long written, long long since)
+{
+	_cleanup_free_ char *json = util_format(
+		"{\"name\":\"a\",\"phase\":4,\"boot\":\"%s\",\"written\":%lld,"
+		"\"queued_since\":%lld}", boot, written, since);
+	_cleanup_free_ char *text = with_crc(json);
+	struct record r;
+
+	assert_int_equal(record_parse(text, strlen(text), &r), 0);
+	double span = record_span(r.queued_since);
+	record_clear(&r);
+	return span;
+}
+
+static bool about(double span, double want)
+{
+	return span >= want - 2 && span < want + 60;
+}
+
+/* A span grows by time that has passed in sight: all of it within one boot, and after
+ * another none of that between the two. */
+static void test_spans(void **state)
+{
+	long long now = record_now(), far = INT64_MAX;
+
+	assert_true(about(queued_for(util_boot(), now - 50, now - 500), 500));
+	assert_true(about(queued_for("another", 5000, 4000), 1000));
+	assert_true(about(queued_for("another", now + 100000, now + 99000), 1000));
+	/* The clock of this boot has not come so far yet: it is another's. */
+	assert_true(about(queued_for(util_boot(), now + 900, now + 100), 800));
+	/* What cannot be begins now. */
+	assert_true(about(queued_for("another", 5000, 6000), 0));
+	assert_true(about(queued_for("another", far, -far), 0));
+	assert_true(about(queued_for("another", -far, far), 0));
+	/* An older version wrote no clock. */
+	struct record r;
+	_cleanup_free_ char *old = with_crc("{\"name\":\"a\",\"phase\":4,\"queued_at\":1}");
+	assert_int_equal(record_parse(old, strlen(old), &r), 0);
+	assert_true(r.queued_since && about(record_span(r.queued_since), 0));
+	record_clear(&r);
+}
+
+static void test_spans_round_trip(void **state)
+{
+	struct record r;
+	size_t n;
+
+	record_init(&r);
+	record_set(&r.name, "a");
+	r.phase = PHASE_SUBMITTING;
+	r.intent_since = record_now() - 77;
+	_cleanup_free_ char *text = record_dump(&r, &n);
+	record_clear(&r);
+	assert_int_equal(record_parse(text, n, &r), 0);
+	assert_true(about(record_span(r.intent_since), 77));
+	record_clear(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_cut_or_flipped),
 		cmocka_unit_test(test_not_plausible),
+		cmocka_unit_test(test_spans),
+		cmocka_unit_test(test_spans_round_trip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,7 +148,7 @@ static void test_a_full_disk(void **state)
 	tight = (struct rlimit){.rlim_cur = 5 * MIB, .rlim_max = old.rlim_max};
 	setrlimit(RLIMIT_FSIZE, &tight);
 	assert_int_equal(read_on(r, 0, &end), -EFBIG);
-	assert_int_equal(end, 5 * MIB);
+	assert_int_equal(end, 5 * MIB - UNSURE);
 	assert_int_equal(engine.calls, 1);
 	setrlimit(RLIMIT_FSIZE, &old);
 	assert_int_equal(read_on(r, 0, &end), 0);
@@ -163,7 +163,7 @@ static void test_stop_answers_everybody(void **state)
 	int64_t size;
 
 	engine.chunk = 1000;
-	assert_int_equal(read_at(r, 0, 1000), 1000);
+	assert_int_equal(read_at(r, 0, 100), 100);
 	assert_int_equal(results_ready(r, 20 * MIB, 10, &a.w), -EINPROGRESS);
 	assert_int_equal(results_ready(r, 40 * MIB, 10, &b.w), -EINPROGRESS);
 	assert_int_equal(results_fetch(r, &c.w), -EINPROGRESS);

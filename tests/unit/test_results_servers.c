@@ -108,7 +108,7 @@ static void test_no_length_and_cut_in_a_line(void **state)
 	engine.no_range = engine.no_length = true;
 	engine.hook = cut_in_a_line;
 	assert_int_equal(read_on(r, 0, &end), -EIO);
-	assert_int_equal(end, 5 * MIB + 50);
+	assert_int_equal(end, 5 * MIB + 50 - UNSURE);
 	assert_false(results_complete(r));
 	assert_int_equal(results_known_size(r), -1);
 	assert_int_equal(fetch(r), -EIO);
@@ -164,7 +164,7 @@ static void test_a_broken_stream_goes_on_where_it_was(void **state)
 	assert_int_equal(read_on(r, 0, &end), 0);
 	assert_int_equal(end, BIG);
 	assert_int_equal(engine.calls, 2);
-	assert_string_equal(engine.ranges[1], "3145805-");
+	assert_string_equal(engine.ranges[1], "3080269-");
 	assert_int_equal(filled, 1);
 	assert_int_equal(results_seal(r), 0);
 	close_it(r);
@@ -175,6 +175,7 @@ static void short_but_complete(struct engine *e, struct answer *a)
 	if (a->n > MIB / 2)
 		a->n = MIB / 2;
 	a->reply.content_length = -1;
+	a->reply.range_end = a->reply.range_start + (int64_t)a->n - 1;
 }
 
 static void test_bodies_that_end_early(void **state)
@@ -202,7 +203,7 @@ static void test_whole_bodies_that_break(void **state)
 	engine.no_range = true;
 	engine.hook = half_a_body;
 	assert_int_equal(read_on(r, 0, &end), -EIO);
-	assert_int_equal(end, BIG / 2);
+	assert_int_equal(end, BIG / 2 - UNSURE);
 	assert_int_equal(engine.calls, 6);
 	close_it(r);
 }

@@ -1,0 +1,314 @@
+/* Replies whose head and body contradict each other: nothing of such a reply is given to
+ * a reader, kept, or sealed. The engine is a fake one. */
+#include "results_fixture.h"
+
+#define SMALL (26700)
+#define MEDIUM (3 * MIB + 700)
+
+static char error_json[] = "{\"error\":{\"code\":503,\"message\":\"try again later\"}}\n";
+static char error_page[] = "<html><body>Sign in</body></html>\n";
+
+/* What is wrong with a reply. Members that are 0 leave it honest. */
+struct lie {
+	const char *name;
+	long status;
+	int64_t length;      /* Content-Length; NONE: not told */
+	int64_t start, end, total;
+	const char *body;    /* instead of the file's */
+	int64_t n;           /* bytes that come; NONE: not one */
+	int64_t less;        /* come less than the honest ones */
+	int break_off;
+	bool page, encoded;
+	bool harmless;       /* nothing need be asked again */
+};
+
+#define NONE (-2)
+
+static const struct lie lies[] = {
+	{"right head, an error comes", .body = error_json, .n = 48},
+	{"… and ends with the connection", .body = error_json, .n = 48, .break_off = -EIO},
+	{"… without a length", .body = error_json, .n = 48, .length = NONE},
+	{"… told to be the whole file", .status = 200, .body = error_json, .n = 48},
+	{"… whole, without a length", .status = 200, .body = error_page, .n = 33,
+		.length = NONE},
+	{"a range longer than the length", .length = 48, .body = error_json, .n = 48},
+	{"a length longer than the range", .end = 47, .length = 26700},
+	{"a range that ends before it begins", .end = NONE, .length = 48},
+	{"a range past the total", .end = SMALL + 5},
+	{"another total", .total = SMALL - 1000},
+	{"another start", .start = 100, .end = SMALL - 1},
+	{"a byte less", .less = 1},
+	{"a byte less, without a length", .less = 1, .length = NONE},
+	{"a byte less, whole", .status = 200, .less = 1},
+	{"half, then broken", .less = SMALL / 2, .break_off = -EIO},
+	{"half, without a length", .less = SMALL / 2, .length = NONE},
+	{"nothing", .n = NONE},
+	{"nothing, without a length", .n = NONE, .length = NONE},
+	{"a page by its type", .page = true},
+	{"packed", .encoded = true, .length = 300, .n = 300},
+	{"an honest part", .end = SMALL / 2 - 1, .less = SMALL / 2, .length = SMALL / 2,
+		.harmless = true},
+};
+
+static const struct lie *lie;
+static unsigned lie_until; /* number of the request */
+
+static int64_t told(int64_t value, int64_t honest)
+{
+	return value == NONE ? -1 : value ? value : honest;
+}
+
+static void tell_lie(struct engine *e, struct answer *a)
+{
+	struct http_reply *p = &a->reply;
+
+	if (a->number > lie_until || p->status != 206)
+		return;
+	p->status = lie->status ? lie->status : 206;
+	p->content_length = told(lie->length, p->content_length);
+	p->range_start = told(lie->start, p->range_start);
+	p->range_end = told(lie->end, p->range_end);
+	p->range_total = told(lie->total, p->range_total);
+	p->page = lie->page;
+	p->encoded = lie->encoded;
+	if (lie->body)
+		a->body = lie->body;
+	if (lie->n)
+		a->n = lie->n == NONE ? 0 : (size_t)lie->n;
+	a->n -= (size_t)lie->less;
+	/* What ends before its length has come breaks, as far as one can tell. */
+	a->break_off = lie->break_off;
+	if (!a->break_off && p->content_length > (int64_t)a->n)
+		a->break_off = -EIO;
+}
+
+static void be_small(void)
+{
+	setup(NULL);
+	engine.size = SMALL;
+	engine.hook = tell_lie;
+}
+
+static void assert_sealed(struct gb_results *r, uint64_t size)
+{
+	char *buf = malloc(size + 1);
+	int64_t sealed = -1;
+	int fd = openat(dir_fd, "f", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(results_seal(r), 0);
+	assert_true(results_sealed(dir_fd, "f", &sealed));
+	assert_int_equal(sealed, size);
+	assert_int_equal(read(fd, buf, size + 1), size);
+	assert_memory_equal(buf, engine.data, size);
+	close(fd);
+	free(buf);
+}
+
+/* One wrong reply costs another request. */
+static void test_told_once(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+		struct gb_results *r;
+		uint64_t end;
+
+		print_message("# %s\n", lies[i].name);
+		be_small();
+		lie = &lies[i];
+		lie_until = 1;
+		r = open_it();
+		assert_int_equal(read_on(r, 0, &end), 0);
+		assert_int_equal(end, SMALL);
+		assert_int_equal(results_known_size(r), SMALL);
+		assert_sealed(r, SMALL);
+		assert_in_range(engine.calls, 2, 3);
+		close_it(r);
+	}
+}
+
+/* The same to a fetch that nobody reads along with. */
+static void test_told_to_a_fetch(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+		struct gb_results *r;
+
+		be_small();
+		lie = &lies[i];
+		lie_until = 1;
+		r = open_it();
+		assert_int_equal(fetch(r), 0);
+		assert_sealed(r, SMALL);
+		close_it(r);
+	}
+}
+
+/* Told again and again: an error, or the right bytes; never others, and no seal. */
+static void test_told_always(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+		struct gb_results *r;
+		uint64_t end;
+		int err;
+
+		print_message("# %s\n", lies[i].name);
+		be_small();
+		lie = &lies[i];
+		lie_until = 1000;
+		if (lie->total || lie->harmless)
+			continue; /* the file that all replies speak of */
+		r = open_it();
+		err = read_on(r, 0, &end);
+		assert_true(err == 0 || err == -EIO);
+		assert_true(err < 0 || end == SMALL);
+		assert_int_equal(results_complete(r), err == 0);
+		assert_in_range(engine.calls, 1, 8);
+		close_it(r);
+	}
+}
+
+/* In the middle of a larger file, where no first byte gives it away. */
+static void in_the_middle(struct engine *e, struct answer *a)
+{
+	if (a->lo > 0)
+		tell_lie(e, a);
+}
+
+static void test_told_in_the_middle(void **state)
+{
+	static const struct lie middle[] = {
+		{.body = error_json, .n = 48},
+		{.body = error_json, .n = 48, .break_off = -EIO},
+		{.body = error_json, .n = 48, .length = NONE},
+		{.body = error_json, .n = 48, .length = 48},
+		{.less = 1, .length = NONE},
+		{.page = true},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(middle); i++) {
+		struct gb_results *r;
+		uint64_t end;
+
+		setup(NULL);
+		engine.size = MEDIUM;
+		content[MEDIUM - 1] = '\n';
+		engine.hook = in_the_middle;
+		lie = &middle[i];
+		lie_until = 2;
+		r = open_it();
+		assert_true(read_at(r, MIB + 5, 10) == 10);
+		fake_settle(&engine);
+		assert_int_equal(read_on(r, 0, &end), 0);
+		assert_int_equal(end, MEDIUM);
+		assert_sealed(r, MEDIUM);
+		close_it(r);
+	}
+	fill(content, BIG);
+}
+
+/* A long stream that goes wrong at its end: what readers had was right, what is left is
+ * asked again. */
+static void end_in_an_error(struct engine *e, struct answer *a)
+{
+	static char *mixed;
+
+	if (a->number > 1)
+		return;
+	mixed = realloc(mixed, 3 * MIB);
+	memcpy(mixed, content, 3 * MIB);
+	memcpy(mixed + 2 * MIB + 100, error_json, 48);
+	a->body = mixed;
+	a->n = 2 * MIB + 148;
+	a->break_off = -EIO;
+}
+
+static void test_an_error_after_good_bytes(void **state)
+{
+	struct gb_results *r = open_it();
+	uint64_t end;
+
+	engine.hook = end_in_an_error;
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, BIG);
+	assert_sealed(r, BIG);
+	close_it(r);
+}
+
+/* One reply with other bytes where some are local already. */
+static void once_other(struct engine *e, struct answer *a)
+{
+	static char *other;
+
+	if (a->number != 2)
+		return;
+	other = realloc(other, BIG);
+	memcpy(other, content, BIG);
+	other[3 * MIB + 500] ^= 1;
+	a->body = other + a->lo;
+}
+
+static void test_one_reply_with_other_bytes(void **state)
+{
+	struct gb_results *r = open_it();
+
+	assert_true(read_at(r, 3 * MIB, MIB) > 0);
+	fake_settle(&engine);
+	engine.hook = once_other;
+	assert_int_equal(fetch(r), 0);
+	assert_all_home(r);
+	close_it(r);
+}
+
+/* ---- what a file may begin with -------------------------------------------- */
+
+static void read_file(const char *text)
+{
+	struct gb_results *r;
+	uint64_t end;
+
+	setup(NULL);
+	engine.data = text;
+	engine.size = strlen(text);
+	engine.chunk = 1;
+	r = open_it();
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, engine.size);
+	assert_sealed(r, engine.size);
+	close_it(r);
+}
+
+static void test_white_space(void **state)
+{
+	read_file("\n{\"key\":\"a\"}\n");
+	read_file("  \r\n\t{\"key\":\"a\"}\r\n");
+	read_file("{\"key\":\"a\"}\n\n\n");
+	read_file("{\"key\":\"a\"}  ");
+	read_file("{\"key\":\"a\"}");
+}
+
+static void test_no_object(void **state)
+{
+	struct gb_results *r;
+
+	setup(NULL);
+	engine.data = "\n\n<html></html>\n";
+	engine.size = strlen(engine.data);
+	r = open_it();
+	assert_int_equal(read_on(r, 0, NULL), -EIO);
+	assert_false(results_complete(r));
+	close_it(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_told_once),
+		T(test_told_to_a_fetch),
+		T(test_told_always),
+		T(test_told_in_the_middle),
+		T(test_an_error_after_good_bytes),
+		T(test_one_reply_with_other_bytes),
+		T(test_white_space),
+		T(test_no_object),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
