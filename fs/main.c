@@ -27,7 +27,6 @@
 #include "handle.h"
 #include "key.h"
 #include "lastclose.h"
-#include "limits.h"
 #include "log.h"
 #include "mount.h"
 #include "notify.h"
@@ -36,6 +35,7 @@
 #include "park.h"
 #include "paths.h"
 #include "proc.h"
+#include "resources.h"
 #include "tree.h"
 
 #ifndef FUSE_SUPER_MAGIC
@@ -534,7 +534,7 @@ static int start(struct options *o)
 	int verdict_fd = -1;
 	int err = check_source(o);
 
-	limits_raise();
+	resources_raise();
 	if (!err)
 		err = find_key(o, &key);
 	if (!err)

@@ -1,4 +1,4 @@
-#include "limits.h"
+#include "resources.h"
 
 #include <dlfcn.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@ static void load_unwinder(void)
 		dlerror();
 }
 
-void limits_raise(void)
+void resources_raise(void)
 {
 	struct rlimit files;
 
