@@ -390,6 +390,16 @@ const char *engine_origin(struct engine *e)
 	return e->base.origin;
 }
 
+enum session_way engine_session_way(struct engine *e)
+{
+	return e->base.prefix[0] ? atomic_load(&e->session_way) : SESSION_BARE;
+}
+
+void engine_found_session_way(struct engine *e, enum session_way way)
+{
+	atomic_store(&e->session_way, way);
+}
+
 bool engine_server_clock(struct engine *e, time_t *ret)
 {
 	long long offset = atomic_load(&e->clock_offset);

@@ -61,6 +61,12 @@ const char *engine_origin(struct engine *e);
 bool engine_server_clock(struct engine *e, time_t *ret);
 /* The same, or as long as it is not known the wall clock. */
 time_t engine_server_time(struct engine *e);
+/* An upload session's URL comes without the path of the base, and Google's SDKs ask for
+ * it without. A plain gateway knows it below that path only. Whoever finds out says so. */
+enum session_way { SESSION_UNKNOWN, SESSION_BARE, SESSION_UNDER_PREFIX };
+/* SESSION_BARE where the base has no path. */
+enum session_way engine_session_way(struct engine *e);
+void engine_found_session_way(struct engine *e, enum session_way way);
 /* Counters for `status`: requests sent so far; the last time one was answered. */
 uint64_t engine_calls(struct engine *e);
 time_t engine_answered(struct engine *e); /* 0: never */
@@ -113,6 +119,7 @@ struct http_request {
 					  caller. Not both body and body_fd */
 	bool once;              /* not idempotent: see above */
 	bool no_key;            /* upload sessions need none */
+	bool under_prefix;      /* session_url: its path goes behind that of the base */
 	size_t cap;             /* of a body kept in memory; 0: 16 MiB */
 	double deadline;        /* seconds for the whole of it; 0: no limit, but broken
 				   off (-ETIMEDOUT) after `stall` seconds under 1 byte/s */

@@ -75,7 +75,7 @@ static int copy_target(struct transfer *t, const struct http_request *r)
 	if ((r->path && !t->r.path) || (r->accept_range && !t->r.accept_range))
 		return -ENOMEM;
 	if (r->session_url)
-		t->url = url_session(&t->e->base, r->session_url);
+		t->url = url_session(&t->e->base, r->session_url, r->under_prefix);
 	else if (r->path)
 		t->url = url_join(&t->e->base, r->path);
 	t->home = true;

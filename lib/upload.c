@@ -16,7 +16,7 @@
 
 #define BREAKS_MAX 6
 #define UNREACHED_MAX 3 /* without a connection, and nothing of it is there yet */
-#define RESTARTS_MAX 2 /* after a refusal that names no reason to hope */
+#define RESTARTS_MAX 2  /* after a refusal that names no reason to hope */
 #define CONTROL_S 60.0
 #define STALL_S 120.0
 #define PROCESSING_S 600.0
@@ -37,6 +37,8 @@ struct run {
 	int64_t best;   /* most bytes the server ever said to have */
 	int breaks, restarts;
 	bool have_file;
+	bool under_prefix; /* where the session is looked for */
+	bool both_ways;    /* and it was looked for at the other place, too */
 };
 
 /* ---- ends and breaks  ---- */
@@ -70,6 +72,7 @@ static int set_session(struct run *run, const char *url)
 {
 	int r;
 
+	run->both_ways = false;
 	explicit_bzero(run->u->session, sizeof run->u->session);
 	snprintf(run->u->session, sizeof run->u->session, "%s", url);
 	run->offset = 0;
@@ -156,7 +159,10 @@ static int started(struct run *run, const struct http_reply *reply)
 		return break_then(run, STEP_START);
 	}
 	r = set_session(run, reply->upload_url);
-	return r < 0 ? r : STEP_SEND;
+	if (r < 0)
+		return r;
+	/* Not with all the bytes: they might go to nobody. */
+	return engine_session_way(run->e) == SESSION_UNKNOWN ? STEP_QUERY : STEP_SEND;
 }
 
 static int step_start(struct run *run)
@@ -238,6 +244,46 @@ static int go_on(struct run *run, int64_t received)
 	return STEP_SEND;
 }
 
+/* Whether whoever refuses knows nothing of upload sessions: no word of the protocol,
+ * none of the API. */
+static bool knows_no_sessions(const struct run *run, const struct http_reply *reply)
+{
+	bool page = reply->status / 100 == 2 && run->err->err == -EPROTO;
+
+	return (page || (reply->status >= 300 &&
+				!errors_status_passes(reply->status))) &&
+	       !run->err->from_api && !reply->upload_status[0] &&
+	       reply->upload_received < 0 && reply->upload_granularity < 0;
+}
+
+/* The base has a path, and it is not known whether sessions are below it: try the other
+ * way. With neither, a session that was kept may be dead, a new one is not. */
+static int look_elsewhere(struct run *run)
+{
+	run->under_prefix = !run->under_prefix;
+	if (!run->both_ways) {
+		run->both_ways = true;
+		return STEP_QUERY;
+	}
+	fail(run, -EIO,
+		"The upload was begun, and the place that the API named for its bytes "
+		"answers "
+		"neither with the path of SOURCE before it nor without.\n"
+		"SOURCE has a path: what stands there must pass /upload/ on, or SOURCE "
+		"must "
+		"be given without it.");
+	if (run->restarts++ > 0)
+		return run->err->err;
+	return start_anew(run);
+}
+
+static void found_way(struct run *run, const struct http_reply *reply)
+{
+	if (reply->upload_status[0])
+		engine_found_session_way(run->e,
+			run->under_prefix ? SESSION_UNDER_PREFIX : SESSION_BARE);
+}
+
 static int queried(struct run *run, const struct http_reply *reply)
 {
 	if (take_file(run, reply))
@@ -260,6 +306,7 @@ static int step_query(struct run *run)
 	struct http_request r = {
 		.method = HTTP_POST,
 		.session_url = run->u->session,
+		.under_prefix = run->under_prefix,
 		.headers = headers,
 		.body_fd = -1,
 		.no_key = true,
@@ -268,7 +315,12 @@ static int step_query(struct run *run)
 	struct http_reply reply;
 	int next;
 
-	if (call(run, &r, &reply) == 0)
+	call(run, &r, &reply);
+	found_way(run, &reply);
+	if (engine_session_way(run->e) == SESSION_UNKNOWN &&
+		knows_no_sessions(run, &reply))
+		next = look_elsewhere(run);
+	else if (run->err->err == 0)
 		next = queried(run, &reply);
 	else if (passes(run->err))
 		next = break_then(run, STEP_QUERY);
@@ -320,6 +372,7 @@ static int step_send(struct run *run)
 	struct http_request r = {
 		.method = HTTP_POST,
 		.session_url = run->u->session,
+		.under_prefix = run->under_prefix,
 		.headers = headers,
 		.body_fd = run->u->fd,
 		.body_off = run->offset,
@@ -392,8 +445,13 @@ int upload_run(struct engine *e, struct upload *u, struct canceller *c,
 		[STEP_SEND] = step_send,
 	};
 	struct api_file file = {0};
-	struct run run = {
-		.e = e, .u = u, .c = c, .file = &file, .err = err, .mime = u->mime};
+	struct run run = {.e = e,
+		.u = u,
+		.c = c,
+		.file = &file,
+		.err = err,
+		.mime = u->mime,
+		.under_prefix = engine_session_way(e) == SESSION_UNDER_PREFIX};
 	int step = u->session[0] ? STEP_QUERY : STEP_START, r;
 
 	*err = (struct api_error){.retry = -1};

@@ -172,7 +172,14 @@ char *url_join(const struct url_base *b, const char *path)
 	return util_format("%s%s%s", b->origin, b->prefix, path);
 }
 
-char *url_session(const struct url_base *b, const char *session)
+static bool below(const char *prefix, const char *path)
+{
+	size_t n = strlen(prefix);
+
+	return strncmp(path, prefix, n) == 0 && (path[n] == '/' || !path[n]);
+}
+
+char *url_session(const struct url_base *b, const char *session, bool under_prefix)
 {
 	_cleanup_curlu_ CURLU *u = parse(session);
 	_cleanup_curlstr_ char *path = u ? part(u, CURLUPART_PATH, 0) : NULL;
@@ -180,8 +187,9 @@ char *url_session(const struct url_base *b, const char *session)
 
 	if (!path || path[0] != '/')
 		return NULL;
-	return util_format(
-		"%s%s%s%s", b->origin, path, query ? "?" : "", query ? query : "");
+	under_prefix = under_prefix && !below(b->prefix, path);
+	return util_format("%s%s%s%s%s", b->origin, under_prefix ? b->prefix : "", path,
+		query ? "?" : "", query ? query : "");
 }
 
 char *url_resolve(const char *url, const char *location)

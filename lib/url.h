@@ -22,9 +22,9 @@ void url_base_clear(struct url_base *b);
 
 /* Malloc'ed URLs, NULL when memory is out or the argument is none. path begins with
  * '/' and is encoded already. Of session only path and query are taken, and put
- * onto the origin without the prefix. */
+ * onto the origin; with under_prefix behind the prefix, unless it begins with that. */
 char *url_join(const struct url_base *b, const char *path);
-char *url_session(const struct url_base *b, const char *session);
+char *url_session(const struct url_base *b, const char *session, bool under_prefix);
 
 /* Whether a GET may follow a redirect to url: https, or, when the base itself is
  * plain, http on a loopback host; no user part. *ret_home: same origin as the

@@ -64,7 +64,7 @@ static void check_session(const struct transfer *t)
 
 	if (!t->reply.upload_url[0])
 		return;
-	url = url_session(&t->e->base, t->reply.upload_url);
+	url = url_session(&t->e->base, t->reply.upload_url, t->hops & 1);
 	if (!url)
 		return;
 	origin = origin_of(url);

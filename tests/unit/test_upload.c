@@ -56,6 +56,7 @@ struct service {
 	const char *sent_as; /* NULL: application/jsonl */
 	char session[1024]; /* as the caller was told */
 	int sessions, gets;
+	const char *gateway; /* a path that sessions are below of; NULL: the root */
 	int64_t progress;
 };
 
@@ -195,10 +196,11 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *r)
 		httpd_body(fd, r, r->length);
 		return on_start(s, fd, r, step);
 	}
-	snprintf(id, sizeof id, "POST /up?upload_id=S%d ", s->sessions);
+	snprintf(id, sizeof id, "POST %s/up?upload_id=S%d ", s->gateway ? s->gateway : "",
+		s->sessions);
 	if (!strstr(r->head, id)) {
 		httpd_body(fd, r, r->length);
-		return httpd_reply(fd, 404, "", "no such session");
+		return httpd_reply(fd, 404, "", "<html>no such page</html>");
 	}
 	if (strcasestr(r->head, "Upload-Command: query"))
 		return on_query(s, fd, step);
@@ -315,6 +317,42 @@ static void check(const int *script, int result, int sessions, int requests)
 			httpd_count(&s.server, "GET /"));
 	api_error_clear(&err);
 	end(&s);
+}
+
+/* Behind a gateway at /gw: what the first and the second upload take. */
+static void check_gateway(const char *sessions_below, int result, int sessions, int first,
+	int second)
+{
+	struct service s;
+	struct api_error err;
+	char base[128];
+
+	begin(&s, (int[]){END}, 1000);
+	s.gateway = sessions_below;
+	engine_free(s.engine);
+	snprintf(base, sizeof base, "%s/gw", s.server.base);
+	s.engine = engine_for(base);
+	assert_int_equal(run(&s, "", &err), result);
+	if (result)
+		assert_non_null(strstr(err.text, "SOURCE has a path"));
+	api_error_clear(&err);
+	assert_int_equal(s.sessions, sessions);
+	assert_int_equal(httpd_requests(&s.server), first);
+	if (!result) {
+		assert_int_equal(run(&s, "", &err), 0);
+		assert_int_equal(httpd_requests(&s.server), first + second);
+		api_error_clear(&err);
+	}
+	end(&s);
+}
+
+static void test_gateway(void **state)
+{
+	/* As Google's SDKs expect it: start, query, bytes. */
+	check_gateway("", 0, 1, 3, 2);
+	/* A plain one: looked for at the root first, once. */
+	check_gateway("/gw", 0, 1, 4, 2);
+	check_gateway("/nowhere", -EIO, 2, 6, 0);
 }
 
 static void test_good(void **state)
@@ -539,6 +577,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_gateway),
 		cmocka_unit_test(test_breaks),
 		cmocka_unit_test(test_lost_answer),
 		cmocka_unit_test(test_dead_session),

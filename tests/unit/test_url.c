@@ -81,17 +81,30 @@ static void test_session(void **state)
 		{"/relative?x", NULL},
 		{"", NULL},
 	};
+	static const char *const below[][2] = {
+		{"https://upload.example.org/up?id=1",
+			"https://example.com/gateway/up?id=1"},
+		{"https://x.org/gateway/up?id=1",
+			"https://example.com/gateway/up?id=1"},
+		{"https://x.org/gateways/up",
+			"https://example.com/gateway/gateways/up"},
+	};
 	struct url_base b;
 	char *why = NULL;
 
 	assert_int_equal(url_base_parse("https://example.com/gateway", &b, &why), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(urls); i++) {
-		_cleanup_free_ char *url = url_session(&b, urls[i][0]);
+		_cleanup_free_ char *url = url_session(&b, urls[i][0], false);
 
 		if (urls[i][1])
 			assert_string_equal(url, urls[i][1]);
 		else
 			assert_null(url);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(below); i++) {
+		_cleanup_free_ char *url = url_session(&b, below[i][0], true);
+
+		assert_string_equal(url, below[i][1]);
 	}
 	url_base_clear(&b);
 }
@@ -207,7 +220,8 @@ static void test_hide(void **state)
 	} cases[] = {
 		{"", ""},
 		{"no URL in it", "no URL in it"},
-		{"at 'http://u:p@h.example:80/x?y' now", "at 'http://h.example:80' now"},
+		{"at 'http://u:p@h.example:80/x?y' now",
+			"at 'http://h.example:80' now"},
 		{"Unsupported proxy syntax in 'http://u:p#q@h:80'",
 			"Unsupported proxy syntax in 'http://h:80'"},
 		{"in 'http://u:p q@h:1/z'", "in 'http://h:1'"},
