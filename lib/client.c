@@ -70,13 +70,42 @@ static void free_options(struct gb_client *c)
 
 /* ---- loading -------------------------------------------------------------------------- */
 
-/* Lock not needed: there are no other threads yet. */
-static int enlist(struct gb_client *c, const char *lid, struct record *r)
+struct loading {
+	struct gb_client *c;
+	char **why;
+};
+
+static int cannot_read(struct loading *l, int err, const char *fmt, ...) _printf_(3, 4);
+
+/* Why there is no mount: the first that could not be read. Returns err. */
+static int cannot_read(struct loading *l, int err, const char *fmt, ...)
+{
+	_cleanup_free_ char *path = NULL;
+	va_list ap;
+
+	if (*l->why)
+		return err;
+	va_start(ap, fmt);
+	if (vasprintf(&path, fmt, ap) < 0)
+		path = NULL;
+	va_end(ap);
+	*l->why = util_format("%s cannot be read: %s (nothing was changed; mount again when it "
+			      "can be)", path ? path : "the state directory", strerror(-err));
+	return err;
+}
+
+/* What of a job could not be read, for the one line that says so. */
+static const char *const journal_part = "journal";
+
+/* Lock not needed: there are no other threads yet. The journal was read well. */
+static int enlist(struct gb_client *c, const char *lid, struct record *r,
+	const char **ret_part)
 {
 	struct gb_job *job = job_new(c);
 	const char *tail = r->id ? r->id + strlen("batches/") : lid;
 	int err = job ? 0 : -ENOMEM;
 
+	*ret_part = journal_part;
 	if (!err && r->id)
 		err = job_set_id(job, r->id);
 	if (!err && !r->removal)
@@ -87,15 +116,41 @@ static int enlist(struct gb_client *c, const char *lid, struct record *r)
 		return err;
 	job->model = client_intern(c, api_model_name(job->local->rec.model));
 	job->in_tree = job->local->rec.own || job->local->rec.phase == PHASE_REMOTE;
-	learn_local_json(job);
-	home_look(job);
-	return files_load(job);
+	if ((*ret_part = "job.json", err = learn_local_json(job)) ||
+		(*ret_part = HOME_RESULTS ".map", err = home_look(job)) ||
+		(*ret_part = "files", err = files_load(job)))
+		return err;
+	return 0;
 }
 
-/* A directory that its maker did not finish: nothing can have been put into it. */
-static bool unfinished(int dir)
+/* A directory without a journal is one that its maker did not finish, as long as nothing
+ * has been put into it: 1; 0; or why that cannot be told. */
+static int unfinished(int dir)
 {
-	return faccessat(dir, "journal", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+	_cleanup_close_ int fd = util_dup(dir);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int err = 0;
+	bool empty = true;
+
+	if (!d)
+		return fd < 0 ? fd : -errno;
+	fd = -1;
+	if (unlinkat(dir, "files", AT_REMOVEDIR) < 0 && errno != ENOENT)
+		err = errno == ENOTEMPTY || errno == ENOTDIR ? 0 : -errno;
+	while (!err && empty && (e = util_readdir(d, &err)))
+		empty = e->d_name[0] == '.';
+	closedir(d);
+	return err ? err : empty;
+}
+
+static void set_aside(struct gb_client *c, const char *lid, const char *part, int why)
+{
+	int err = store_job_aside(c->store, lid);
+
+	client_log(c, LOG_ERR, "%s of jobs/%s is damaged (%s): %s%s", part, lid,
+		strerror(-why), err ? "it cannot be moved to aside/: " : "moved to aside/",
+		err ? strerror(-err) : "");
 }
 
 /* A crash while a job met elsewhere turned out to be ours leaves two that bear its id:
@@ -107,44 +162,71 @@ static void make_room(struct gb_client *c, const struct record *r)
 	if (!other || !other->local || other->local->rec.own)
 		return;
 	job_drop_twin(other);
-	store_job_aside(c->store, other->local->lid);
+	/* Should it stay, the next start does this again. */
+	(void)store_job_aside(c->store, other->local->lid);
 }
 
-static int load_job(void *arg, const char *lid)
+static int load_opened(
+	struct gb_client *c, const char *lid, int dir, const char **ret_part)
 {
-	struct gb_client *c = arg;
 	struct record r;
-	_cleanup_close_ int dir = store_job_open(c->store, lid);
+	int err;
 
 	record_init(&r);
-	if (dir < 0)
-		return 0;
-	test_point("load");
-	int err = store_journal_load(dir, &r);
-	if (err == -ENOENT && unfinished(dir)) {
-		util_remove_tree(c->store->jobs, lid);
-		return 0;
+	*ret_part = journal_part;
+	err = store_journal_load(dir, &r);
+	if (err == -ENOENT) {
+		int empty = unfinished(dir);
+
+		/* Should it stay, the next start does this again. */
+		if (empty == 1)
+			(void)util_remove_tree(c->store->jobs, lid);
+		return empty == 1 ? 0 : empty == 0 ? err : empty;
 	}
 	if (!err) {
 		make_room(c, &r);
-		err = enlist(c, lid, &r);
+		err = enlist(c, lid, &r, ret_part);
 	}
 	record_clear(&r);
-	if (err == -ENOMEM)
-		return err;
-	if (err) {
-		client_log(c, LOG_ERR, "journal of jobs/%s is damaged (%s): moved to aside/",
-			lid, strerror(-err));
-		store_job_aside(c->store, lid);
-	}
-	return 0;
+	return err;
 }
 
-static bool lid_known(void *arg, const char *lid)
+/* Aside goes only what is proven bad. A job that cannot be read now may be paid for: no
+ * mount without it, as it would look as if there were none. */
+static int load_job(void *arg, const char *lid)
+{
+	struct loading *l = arg;
+	const char *part = "it";
+	_cleanup_close_ int dir = store_job_open(l->c->store, lid);
+	int err = dir < 0 ? dir : 0;
+
+	test_point("load");
+	if (!err)
+		err = load_opened(l->c, lid, dir, &part);
+	switch (util_reading(err)) {
+	case READ_WHOLE:
+		return 0;
+	case READ_ABSENT:
+	case READ_DAMAGED:
+		if (dir >= 0)
+			set_aside(l->c, lid, part, err);
+		return 0; /* what is no directory is no job of ours */
+	case READ_FAILED:
+		break;
+	}
+	if (err == -EEXIST) { /* two have one id */
+		set_aside(l->c, lid, part, err);
+		return 0;
+	}
+	cannot_read(l, err, "%s/jobs/%s/%s", l->c->o.state_dir, lid, dir < 0 ? "" : part);
+	return err;
+}
+
+static int lid_known(void *arg, const char *lid)
 {
 	struct gb_client *c = arg;
 
-	return faccessat(c->store->jobs, lid, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	return store_job_exists(c->store, lid);
 }
 
 static int load_registry(struct gb_client *c)
@@ -159,20 +241,25 @@ static int load_registry(struct gb_client *c)
 	return err;
 }
 
-static int load(struct gb_client *c)
+static int load(struct gb_client *c, char **ret_why)
 {
-	int err = load_registry(c);
+	struct loading l = {c, ret_why};
+	int err;
 
 	if (c->store->salt_lost)
 		client_log(c, LOG_WARNING,
 			"state_dir/salt is damaged: nothing can tell which key queued work was "
 			"meant for, so it is not sent; a copy of its requests.jsonl can be");
-	if (!err)
-		err = store_jobs(c->store, load_job, c);
-	if (err)
-		return err;
-	learn_known(c);
-	home_look_cache(c);
+	if ((err = load_registry(c)))
+		return cannot_read(&l, err, "%s/attachments", c->o.state_dir);
+	if ((err = store_jobs(c->store, load_job, &l)))
+		return cannot_read(&l, err, "%s/jobs", c->o.state_dir);
+	if ((err = learn_names(c)))
+		return cannot_read(&l, err, "%s/names", c->o.state_dir);
+	if ((err = learn_known(c)))
+		return cannot_read(&l, err, "%s/known", c->o.cache_dir);
+	if ((err = home_look_cache(c)))
+		return cannot_read(&l, err, "%s/results", c->o.cache_dir);
 	remove_expired(c);
 	return 0;
 }
@@ -293,7 +380,7 @@ int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
 	if (!err)
 		err = start_engine(c, ret_why);
 	if (!err)
-		err = load(c);
+		err = load(c, ret_why);
 	if (!err)
 		err = check_key(c, ret_why);
 	if (err)

@@ -315,8 +315,9 @@ uint64_t learn_seq(struct gb_client *c);
 /* Lock held: there are so many jobs of others that no more are believed in. */
 bool learn_full(const struct gb_client *c);
 /* At start: what CACHE/known and job.json hold. */
-void learn_known(struct gb_client *c);
-void learn_local_json(struct gb_job *job);
+int learn_names(struct gb_client *c);
+int learn_known(struct gb_client *c);
+int learn_local_json(struct gb_job *job);
 
 /* client.lock held: w into a queue of job's. -EINPROGRESS; -ENOMEM: it waits not. */
 int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w);
@@ -498,9 +499,10 @@ void home_consider(struct gb_job *job);
 #define HOME_NEW "results.new" /* downloaded again, beside what is kept */
 /* unlocked: it is whole and durable, at home or in the cache. */
 int home_note_safe(struct gb_job *job, int64_t size, bool home);
-/* home_look.c, at start: which results are at home or whole in the cache. */
-void home_look(struct gb_job *job);
-void home_look_cache(struct gb_client *c);
+/* home_look.c, at start: which results are at home or whole in the cache. Negative: that
+ * cannot be told now. */
+int home_look(struct gb_job *job);
+int home_look_cache(struct gb_client *c);
 /* unlocked: whether r, downloaded anew beside what is kept, may take its place; -ENODATA:
  * it is another output than came home. On a worker. */
 int home_may_replace(struct gb_job *job, struct gb_results *r);

@@ -506,7 +506,10 @@ int engine_new(const struct engine_options *o, struct engine **ret, char **ret_w
 		return -ENOMEM;
 	}
 	e->multi = curl_multi_init();
-	if (e->multi)
+	/* Without descriptors left curl makes one that nobody can wake, and says nothing. */
+	if (e->multi && curl_multi_wakeup(e->multi) != CURLM_OK)
+		r = -EMFILE;
+	else if (e->multi)
 		r = take_options(e, o, ret_why);
 	if (r < 0) {
 		engine_free(e);

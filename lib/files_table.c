@@ -372,7 +372,7 @@ static int load_entry(struct gb_job *job, struct gb_file *parent, int fd, const 
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return 0;
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
+		return util_read_error(errno);
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 		return 0;
 	if (S_ISDIR(st.st_mode) && !parent && strcmp(name, FILE_INPUTS) != 0)
@@ -384,7 +384,7 @@ static int load_entry(struct gb_job *job, struct gb_file *parent, int fd, const 
 		return 0;
 	/* A link has been passed over above; nor one that has come since. */
 	fd = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return fd < 0 ? -errno : load_dir(job, f, fd, depth + 1);
+	return fd < 0 ? util_read_error(errno) : load_dir(job, f, fd, depth + 1);
 }
 
 static int load_dir(struct gb_job *job, struct gb_file *parent, int fd_take, unsigned depth)
@@ -399,7 +399,7 @@ static int load_dir(struct gb_job *job, struct gb_file *parent, int fd_take, uns
 		return err;
 	}
 	rewinddir(d);
-	while (!err && (e = readdir(d)))
+	while (!err && (e = util_readdir(d, &err)))
 		err = load_entry(job, parent, dirfd(d), e->d_name, depth);
 	closedir(d);
 	return err;

@@ -14,43 +14,60 @@
 #include <syslog.h>
 #include <unistd.h>
 
-void home_look(struct gb_job *job)
+int home_look(struct gb_job *job)
 {
 	struct record *r = &job->local->rec;
 	_cleanup_close_ int dir = local_dir_open(job);
-	int found = dir < 0 ? dir : results_mapped(dir, HOME_RESULTS, &r->results_size);
+	int64_t size = r->results_size;
+	int found = dir < 0 ? dir : results_mapped(dir, HOME_RESULTS, &size);
 
+	if (found < 0 && util_reading(found) == READ_FAILED)
+		return found;
+	r->results_size = size;
 	r->home = found == 1;
-	job->kept = found < 0 && dir >= 0 && r->results_size > 0;
+	job->kept = found < 0 && r->results_size > 0;
 	job->results_size = r->results_size;
 	if (job->kept)
 		client_log(job->c, LOG_WARNING,
 			"results of %s: the checksums of the copy here are damaged: it stays "
 			"until it has been fetched again", job_label(job));
+	return 0;
 }
 
-void home_look_cache(struct gb_client *c)
+static int look_in_cache(struct gb_client *c, const char *name)
 {
-	DIR *d = fdopendir(dup(c->store->results));
-	struct dirent *e;
 	char id[160];
+	int64_t size;
 
-	if (!d)
-		return;
-	rewinddir(d);
-	while ((e = readdir(d))) {
-		snprintf(id, sizeof(id), "batches/%.140s", e->d_name);
-		struct gb_job *job =
-			util_id_valid(id, "batches/") ? job_find_id(c, id) : NULL;
-		int64_t size;
-
-		if (!job || (job->local && job->local->rec.own) ||
-			!results_sealed(c->store->results, e->d_name, &size))
-			continue;
+	snprintf(id, sizeof(id), "batches/%.140s", name);
+	struct gb_job *job = util_id_valid(id, "batches/") ? job_find_id(c, id) : NULL;
+	if (!job || (job->local && job->local->rec.own))
+		return 0;
+	int found = results_sealed(c->store->results, name, &size);
+	if (found < 0 && util_reading(found) == READ_FAILED)
+		return found;
+	if (found == 1) {
 		job->cached = true;
 		job->results_size = size;
 	}
+	return 0;
+}
+
+int home_look_cache(struct gb_client *c)
+{
+	_cleanup_close_ int fd = util_dup(c->store->results);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int err = 0;
+
+	if (!d)
+		return fd < 0 ? fd : -errno;
+	fd = -1;
+	rewinddir(d);
+	while (!err && (e = util_readdir(d, &err)))
+		err = look_in_cache(c, e->d_name);
 	closedir(d);
+	return err;
 }
 
 /* ---- kept -------------------------------------------------------------------------- */

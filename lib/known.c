@@ -197,21 +197,29 @@ char *known_json(struct store *s, int64_t off)
 }
 
 /* Head and summary of the entry at off into buf, which has room for the largest. The
- * JSON must be there; whether it is whole is seen when it is read. */
-static bool entry_read(int fd, int64_t off, int64_t size, char *buf, struct head *h)
+ * JSON must be there; whether it is whole is seen when it is read. 0; -EBADMSG: there is
+ * no such entry, nor any behind it; or why it cannot be read. */
+static int entry_read(int fd, int64_t off, int64_t size, char *buf, struct head *h)
 {
-	ssize_t n = pread(fd, buf, FIRST_READ, off);
+	ssize_t n = pread(fd, buf, FIRST_READ, off), more = 0;
 	size_t want;
 
+	if (n < 0)
+		return util_read_error(errno);
 	if (n < HEAD_SIZE || !head_parse(buf, h) || off + length_of(h) > size)
-		return false;
+		return -EBADMSG;
 	want = HEAD_SIZE + (size_t)h->summary_len;
-	if (want > (size_t)n && pread(fd, buf + n, want - (size_t)n, off + n) !=
-				       (ssize_t)(want - (size_t)n))
-		return false;
+	if (want > (size_t)n)
+		more = pread(fd, buf + n, want - (size_t)n, off + n);
+	if (more < 0)
+		return util_read_error(errno);
+	if (n + more < (ssize_t)want)
+		return -EBADMSG;
 	buf[want] = '\0';
 	return util_crc32c(0, buf + HEAD_SIZE, h->summary_len) == h->summary_crc &&
-	       !memchr(buf + HEAD_SIZE, '\0', h->summary_len);
+			       !memchr(buf + HEAD_SIZE, '\0', h->summary_len)
+		       ? 0
+		       : -EBADMSG;
 }
 
 static bool gone_parse(char *summary, struct api_batch *b)
@@ -237,7 +245,9 @@ int known_walk(struct store *s,
 		return -ENOMEM;
 	if (fstat(s->known, &st) < 0)
 		return -errno;
-	while (entry_read(s->known, off, st.st_size, buf, &h)) {
+	int err = 0;
+	while (off < st.st_size &&
+		!(err = entry_read(s->known, off, st.st_size, buf, &h))) {
 		struct api_batch b;
 		bool gone = gone_parse(buf + HEAD_SIZE, &b);
 
@@ -246,6 +256,8 @@ int known_walk(struct store *s,
 		fn(arg, &b, gone, off);
 		off += length_of(&h);
 	}
+	if (err && err != -EBADMSG)
+		return err;
 	*ret_size = off;
 	if (off == st.st_size)
 		return 0;

@@ -336,37 +336,49 @@ static void tidy_known(struct gb_client *c, int64_t size)
 			c->slots[i]->known_off = offs[at++];
 }
 
-static void say_damage(struct gb_client *c, const char *what, int err)
+/* Damage is said; what could not be read is the caller's to tell. */
+static int pass_damage(struct gb_client *c, const char *what, int err)
 {
-	if (err == -EBADMSG)
+	if (util_reading(err) == READ_FAILED)
+		return err;
+	if (err)
 		client_log(c, LOG_WARNING, "%s is damaged: what it does not tell is asked for again",
 			what);
-	else if (err)
-		client_log(c, LOG_WARNING, "%s cannot be read: %s", what, strerror(-err));
+	return 0;
 }
 
-void learn_known(struct gb_client *c)
+int learn_names(struct gb_client *c)
 {
-	int64_t size;
-
-	say_damage(c, "state_dir/names", store_names(c->store, remember_name, c));
-	int err = known_walk(c->store, remember_job, c, &size);
-	say_damage(c, "cache_dir/known", err);
-	if ((!err || err == -EBADMSG) && !c->o.readonly)
-		tidy_known(c, size);
+	return pass_damage(
+		c, "state_dir/names", store_names(c->store, remember_name, c));
 }
 
-void learn_local_json(struct gb_job *job)
+int learn_known(struct gb_client *c)
+{
+	int64_t size = 0;
+	int err = pass_damage(
+		c, "cache_dir/known", known_walk(c->store, remember_job, c, &size));
+
+	if (!err && !c->o.readonly)
+		tidy_known(c, size);
+	return err;
+}
+
+/* What is damaged, or not there, the API is asked for again. */
+int learn_local_json(struct gb_job *job)
 {
 	_cleanup_free_ char *text = NULL;
 	struct api_batch b;
 	size_t n;
 	_cleanup_close_ int dir = local_dir_open(job);
+	int err = dir < 0 ? dir : util_read_file(dir, "job.json", 16 << 20, &text, &n);
 
-	if (dir < 0 || util_read_file(dir, "job.json", 16 << 20, &text, &n) ||
-		api_batch_parse(text, n, &b))
-		return;
+	if (util_reading(err) == READ_FAILED)
+		return err;
+	if (err || (err = api_batch_parse(text, n, &b)))
+		return err == -ENOMEM ? err : 0;
 	if (job->id && strcmp(b.id, job->id) == 0)
 		apply(job, &b, true);
 	api_batch_clear(&b);
+	return 0;
 }

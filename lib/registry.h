@@ -51,9 +51,9 @@ void placed_clear(struct placed *p);
 bool registry_uri_valid(const char *uri, const char *file, const char *origin);
 bool registry_mime_valid(const char *mime);
 
-/* lid_known(arg, lid): whether the job is still there; of others references are
- * dropped. *ret_damaged: something was moved to aside/. */
-int registry_open(struct store *s, bool (*lid_known)(void *arg, const char *lid),
+/* lid_known(arg, lid): 1: the job is still there; 0: it is not, and its references are
+ * dropped; or why that cannot be told. *ret_damaged: something was moved to aside/. */
+int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
 	void *arg, struct registry **ret, bool *ret_damaged);
 void registry_close(struct registry *r);
 

@@ -187,7 +187,10 @@ static int load(struct registry *r, FILE *f, size_t *ret_lines, size_t *ret_bad)
 	*ret_lines = *ret_bad = 0;
 	if (!line)
 		return -ENOMEM;
+	errno = 0;
 	if (!fgets(line, LINE_MAX_BYTES, f) || strcmp(line, LOG_HEAD) != 0) {
+		if (ferror(f))
+			return util_read_error(errno);
 		*ret_bad = 1;
 		return 0;
 	}
@@ -204,7 +207,7 @@ static int load(struct registry *r, FILE *f, size_t *ret_lines, size_t *ret_bad)
 		*ret_lines += n > 1;
 		*ret_bad += err != 0;
 	}
-	return ferror(f) ? -EIO : 0;
+	return ferror(f) ? util_read_error(errno) : 0;
 }
 
 /* ---- writing it anew
@@ -332,20 +335,22 @@ int registry_append_take(struct registry *r, json_t *j)
  */
 
 /* Of jobs that are no more. */
-static bool forget_unknown(
-	struct registry *r, bool (*lid_known)(void *arg, const char *lid), void *arg)
+static int forget_unknown(struct registry *r,
+	int (*lid_known)(void *arg, const char *lid), void *arg, bool *ret_any)
 {
-	bool any = false;
-
 	for (struct known *e = r->entries; e; e = e->next)
 		for (struct ref *ref = e->refs, *next; ref; ref = next) {
+			int known = lid_known(arg, ref->user->lid);
+
 			next = ref->next;
-			if (lid_known(arg, ref->user->lid))
+			if (known < 0)
+				return known;
+			if (known)
 				continue;
 			registry_drop_ref(ref);
-			any = true;
+			*ret_any = true;
 		}
-	return any;
+	return 0;
 }
 
 static bool worth_keeping(const struct known *e, time_t now)
@@ -400,24 +405,38 @@ static int set_aside(int dir)
 
 static int read_log(struct registry *r, int dir, bool *ret_stale, bool *ret_damaged)
 {
-	int fd = openat(dir, LOG_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int fd =
+		openat(dir, LOG_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	_cleanup_fclose_ FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-	size_t lines, bad;
+	size_t lines = 0, bad = 0;
+	int err = f ? 0 : util_read_error(errno);
 
-	*ret_stale = true;
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!f)
-		return -errno;
-	int err = load(r, f, &lines, &bad);
-	if (err && err != -EIO)
+	if (f) {
+		fd = -1;
+		err = load(r, f, &lines, &bad);
+	}
+	switch (util_reading(err)) {
+	case READ_WHOLE:
+		break;
+	case READ_ABSENT:
+		*ret_stale = true;
+		return 0;
+	case READ_DAMAGED:
+		bad = 1;
+		break;
+	case READ_FAILED:
 		return err;
-	*ret_damaged = err || bad;
-	*ret_stale = *ret_damaged || lines > 2 * lines_needed(r) + 100;
-	return *ret_damaged ? set_aside(dir) : 0;
+	}
+	*ret_damaged = bad > 0;
+	*ret_stale = bad || lines > 2 * lines_needed(r) + 100;
+	/* Where there is no room to show a person what was bad, it is written over: the
+	 * lines that are good have been read. */
+	if (bad)
+		(void)set_aside(dir);
+	return 0;
 }
 
-int registry_open(struct store *s, bool (*lid_known)(void *arg, const char *lid),
+int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
 	void *arg, struct registry **ret, bool *ret_damaged)
 {
 	struct registry *r = calloc(1, sizeof(*r));
@@ -430,12 +449,12 @@ int registry_open(struct store *s, bool (*lid_known)(void *arg, const char *lid)
 	r->dir = s->state;
 	pthread_mutex_init(&r->lock, NULL);
 	int err = read_log(r, s->state, &stale, ret_damaged);
-	if (err == -ENOMEM) {
+	if (!err)
+		err = forget_unknown(r, lid_known, arg, &stale);
+	if (err) {
 		registry_close(r);
 		return err;
 	}
-	stale |= err != 0;
-	stale |= forget_unknown(r, lid_known, arg);
 	stale |= leave_out(r, time(NULL));
 	/* A full disk is in nobody's way yet: it is tried again with the first append.
 	 */

@@ -311,6 +311,7 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 	struct after *a)
 {
 	uint64_t hi = off + n, end;
+	int err;
 
 	if (r->changed)
 		return -EIO;
@@ -323,10 +324,12 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 	/* A promise is one about the file that is open. */
 	if (results_local_end(r, off) > off && disk_fd(r) < 0)
 		return r->fd;
-	end = disk_readable(r, off, hi);
+	end = disk_readable(r, off, hi, &err);
 	results_tell_damage(r, a);
 	if (r->changed)
 		return -EIO;
+	if (end == off && err < 0)
+		return err;
 	if (end == off)
 		return ask(r, &r->readq, w, off, hi, a);
 	stream_note_read(r, off, end, a);

@@ -116,12 +116,12 @@ struct results_progress {
 };
 bool results_progress(struct gb_results *r, struct results_progress *ret);
 
-/* Whether dirfd/name holds a complete, sealed copy, and its size. Cheap: reads the
- * map's head, not the data. */
-bool results_sealed(int dirfd, const char *name, int64_t *ret_size);
+/* Whether dirfd/name holds a complete, sealed copy, and its size: 1, 0, or a negative
+ * errno as of results_mapped. Cheap: reads the map's head, not the data. */
+int results_sealed(int dirfd, const char *name, int64_t *ret_size);
 
 /* The same by all of the map: 1, and the size; 0: it is a map, of a part; or a negative
- * errno: there is none that can be read. */
+ * errno, for util_reading to tell: there is none that can be read, or none could. */
 int results_mapped(int dirfd, const char *name, int64_t *ret_size);
 
 /* Whether dirfd/name is what a whole output of that size looks like: 0, or -EBADMSG. And

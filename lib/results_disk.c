@@ -170,7 +170,7 @@ int disk_load(struct gb_results *r)
 	struct results_map m;
 	int err = results_map_load(r->dirfd, r->name, &m);
 
-	if (err == -ENOMEM)
+	if (util_reading(err) == READ_FAILED)
 		return err;
 	r->damaged = (err < 0 && err != -ENOENT) || (err == 0 && m.cut);
 	if (err < 0)
@@ -261,7 +261,7 @@ void disk_save_lazily(struct gb_results *r)
 
 /* ---- checksums ----------------------------------------------------------- */
 
-/* CRC of bytes [lo, hi) of fd; -EIO when it is shorter. */
+/* CRC of bytes [lo, hi) of fd; -EBADMSG when it is shorter. */
 int disk_sum(int fd, uint64_t lo, uint64_t hi, uint32_t *ret)
 {
 	char buf[CHUNK];
@@ -274,7 +274,7 @@ int disk_sum(int fd, uint64_t lo, uint64_t hi, uint32_t *ret)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
+			return n < 0 ? util_read_error(errno) : -EBADMSG;
 		crc = util_crc32c(crc, buf, (size_t)n);
 		lo += (uint64_t)n;
 	}
@@ -340,7 +340,7 @@ static int verify(struct gb_results *r, uint64_t lo, uint64_t hi)
 	err = disk_sum(fd, lo, hi, &sum);
 	pthread_mutex_lock(&r->lock);
 	r->pins--;
-	if (err == -ENOMEM || r->changed)
+	if (util_reading(err) == READ_FAILED || r->changed)
 		return err;
 	if (ranges_end(&r->summed, lo) < hi)
 		return 0;
@@ -350,8 +350,9 @@ static int verify(struct gb_results *r, uint64_t lo, uint64_t hi)
 	return 0;
 }
 
-uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi)
+uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi, int *ret_err)
 {
+	*ret_err = 0;
 	for (;;) {
 		uint64_t end = ranges_end(&r->have, off);
 		uint64_t lo = end / RESULTS_BLOCK * RESULTS_BLOCK;
@@ -360,7 +361,7 @@ uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi)
 		if (end >= hi)
 			return hi;
 		if (r->changed || ranges_end(&r->summed, lo) < block_end ||
-			verify(r, lo, block_end) < 0)
+			(*ret_err = verify(r, lo, block_end)) < 0)
 			return end;
 	}
 }
@@ -371,12 +372,13 @@ uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi)
 static int check_all(struct gb_results *r)
 {
 	uint64_t size = (uint64_t)r->size;
+	int err;
 
-	if (!results_is_complete(r) || disk_readable(r, 0, size) < size)
+	if (!results_is_complete(r))
 		return -EAGAIN;
+	if (disk_readable(r, 0, size, &err) < size)
+		return err ? err : -EAGAIN;
 	for (uint64_t off = 0; off < size;) {
-		int err;
-
 		off = results_block_end(r, off);
 		err = disk_sum_block(r, off, NULL, false);
 		if (err < 0)
@@ -460,12 +462,12 @@ int results_mapped(int dirfd, const char *name, int64_t *ret_size)
 	return err;
 }
 
-bool results_sealed(int dirfd, const char *name, int64_t *ret_size)
+int results_sealed(int dirfd, const char *name, int64_t *ret_size)
 {
 	struct results_map m;
+	int err = results_map_load_head(dirfd, name, &m);
 
-	if (results_map_load_head(dirfd, name, &m) < 0 || !m.sealed)
-		return false;
-	*ret_size = m.size;
-	return true;
+	if (err == 0 && m.sealed)
+		*ret_size = m.size;
+	return err < 0 ? err : m.sealed;
 }

@@ -228,7 +228,7 @@ static int fit_to_data(int dirfd, const char *name, struct results_map *m)
 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		if (errno != ENOENT)
-			return -errno;
+			return util_read_error(errno);
 		st.st_size = 0;
 	} else if (!S_ISREG(st.st_mode)) {
 		return -EBADMSG;
@@ -278,10 +278,10 @@ int results_map_load_head(int dirfd, const char *name, struct results_map *ret)
 		return -ENOMEM;
 	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
-		return -errno;
+		return util_read_error(errno);
 	n = pread(fd, head, sizeof head, 0);
 	if (n < 0)
-		return -errno;
+		return util_read_error(errno);
 	err = results_map_parse_head(head, (size_t)n, &m);
 	if (err == 0)
 		err = fit_to_data(dirfd, name, &m);

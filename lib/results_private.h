@@ -198,8 +198,9 @@ void disk_close(struct gb_results *r);
  * new download. */
 void disk_idle(struct gb_results *r);
 /* One past the last byte of the readable run from off, at most hi; checks blocks of
- * an earlier run, for which it releases the lock a while. */
-uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi);
+ * an earlier run, for which it releases the lock a while. *ret_err: 0, or why the block
+ * that ends the run could not be looked at, which says nothing about it. */
+uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi, int *ret_err);
 /* The block that ends at hi is there: checksum it. crc: of its bytes as they came,
  * NULL: not known; written: those bytes are the ones on disk. -ESTALE: they are not
  * what is known; other errors mean it is not in the map. */
@@ -213,7 +214,7 @@ int disk_format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_l
 
 /* Open a regular file, never through a link. A descriptor or negative errno. */
 int disk_open(int dirfd, const char *name, int flags);
-/* CRC of bytes [lo, hi) of fd; -EIO when it is shorter. */
+/* CRC of bytes [lo, hi) of fd; -EBADMSG when it is shorter. */
 int disk_sum(int fd, uint64_t lo, uint64_t hi, uint32_t *ret);
 
 /* Callbacks of the engine; arg is the stream. */

@@ -78,7 +78,7 @@ static int read_dir(int dirfd, struct entries *all)
 			close(fd);
 		return err;
 	}
-	while (err == 0 && (d = readdir(dir))) {
+	while (err == 0 && (d = util_readdir(dir, &err))) {
 		size_t len = strlen(d->d_name);
 		bool is_map = len > suffix &&
 			      strcmp(d->d_name + len - suffix, RESULTS_MAP_SUFFIX) == 0;

@@ -129,26 +129,32 @@ static bool is_salt(const char *text, size_t n)
 	return n == SALT_LEN && strspn(text, "0123456789abcdef") == SALT_LEN;
 }
 
-/* The copy has a checksum, so it is the one to believe. 0, -ENOENT, or why not. */
-static int read_salts(struct store *s, bool *ret_copy)
+/* The copy has a checksum, so it is the one to believe. *ret_same: both are well, and say
+ * the same. 0, -ENOENT, -EBADMSG, or why one could not be read. */
+static int read_salts(struct store *s, bool *ret_same)
 {
 	_cleanup_free_ char *salt = NULL, *copy = NULL;
 	size_t n = 0, n_copy = 0;
 	int err = util_read_file(s->state, "salt", 64, &salt, &n);
 	int copy_err = util_read_file(s->state, "salt.copy", 64, &copy, &n_copy);
+	bool summed = false;
 	char crc[16];
 
-	*ret_copy = false;
+	if (util_reading(err) == READ_FAILED)
+		return err;
+	if (util_reading(copy_err) == READ_FAILED)
+		return copy_err;
 	if (!copy_err && n_copy == SALT_LEN + 10) {
 		snprintf(crc, sizeof(crc), " %08x\n", util_crc32c(0, copy, SALT_LEN));
-		*ret_copy = strcmp(copy + SALT_LEN, crc) == 0 && is_salt(copy, SALT_LEN);
+		summed = strcmp(copy + SALT_LEN, crc) == 0 && is_salt(copy, SALT_LEN);
 	}
 	bool good = !err && is_salt(salt, n);
-	if (!*ret_copy && !good)
+	if (!summed && !good)
 		return err == -ENOENT && copy_err == -ENOENT ? -ENOENT : -EBADMSG;
-	memcpy(s->salt, *ret_copy ? copy : salt, SALT_LEN);
+	memcpy(s->salt, summed ? copy : salt, SALT_LEN);
 	s->salt[SALT_LEN] = '\0';
-	return good && memcmp(salt, s->salt, SALT_LEN) == 0 ? 0 : -ESTALE;
+	*ret_same = summed && good && memcmp(salt, s->salt, SALT_LEN) == 0;
+	return 0;
 }
 
 static int write_salt(struct store *s)
@@ -163,13 +169,13 @@ static int write_salt(struct store *s)
 /* Without it nothing can tell which key queued work was meant for. */
 static int load_salt(struct store *s)
 {
-	bool copy;
-	int err = read_salts(s, &copy);
+	bool same = false;
+	int err = read_salts(s, &same);
 
-	if (!err && copy)
-		return 0;
+	if (same || (err && err != -EBADMSG && err != -ENOENT))
+		return err;
 	s->salt_lost = err == -EBADMSG;
-	if (err == -EBADMSG || err == -ENOENT)
+	if (err)
 		util_random_hex(s->salt, SALT_LEN / 2);
 	return write_salt(s);
 }
@@ -188,9 +194,9 @@ static int open_lines(int dir, const char *name, int *ret)
 	off_t end = err ? 0 : lseek(*ret, 0, SEEK_END);
 	char last = '\n';
 
-	if (end > 0 && pread(*ret, &last, 1, end - 1) == 1 && last != '\n')
-		err = util_write_all(*ret, "\n", 1);
-	return err;
+	if (end < 0 || (end > 0 && pread(*ret, &last, 1, end - 1) < 0))
+		return util_read_error(errno);
+	return last != '\n' ? util_write_all(*ret, "\n", 1) : err;
 }
 
 static int open_dir(int parent, const char *name, int *ret)
@@ -199,18 +205,34 @@ static int open_dir(int parent, const char *name, int *ret)
 	return *ret < 0 ? *ret : 0;
 }
 
-static int open_parts(struct store *s)
+static int open_parts(
+	struct store *s, const char *state_dir, const char *cache_dir, char **ret_why)
 {
-	int err;
+	const struct {
+		int (*open)(int dir, const char *name, int *ret);
+		const char *path;
+		int dir;
+		const char *name;
+		int *fd;
+	} parts[] = {
+		{open_dir, state_dir, s->state, "jobs", &s->jobs},
+		{open_dir, state_dir, s->state, "trash", &s->trash},
+		{open_dir, cache_dir, s->cache, "results", &s->results},
+		{open_lines, state_dir, s->state, "names", &s->names},
+		{open_lines, state_dir, s->state, "history", &s->history},
+		{open_log, cache_dir, s->cache, "known", &s->known},
+	};
+	int err = load_salt(s);
 
-	if ((err = load_salt(s)) || (err = open_dir(s->state, "jobs", &s->jobs)) ||
-		(err = open_dir(s->state, "trash", &s->trash)) ||
-		(err = open_dir(s->cache, "results", &s->results)) ||
-		(err = open_lines(s->state, "names", &s->names)) ||
-		(err = open_lines(s->state, "history", &s->history)) ||
-		(err = open_log(s->cache, "known", &s->known)))
-		return err;
-	return 0;
+	if (err)
+		why(ret_why, "%s/salt: %s", state_dir, strerror(-err));
+	for (size_t i = 0; i < ARRAY_SIZE(parts) && !err; i++) {
+		err = parts[i].open(parts[i].dir, parts[i].name, parts[i].fd);
+		if (err)
+			why(ret_why, "%s/%s: %s", parts[i].path, parts[i].name,
+				strerror(-err));
+	}
+	return err;
 }
 
 int store_open(const char *state_dir, const char *cache_dir, const char *holder,
@@ -226,7 +248,8 @@ int store_open(const char *state_dir, const char *cache_dir, const char *holder,
 	if ((err = open_root(state_dir, &s->state, ret_why)) ||
 		(err = open_root(cache_dir, &s->cache, ret_why)) ||
 		(err = take_lock(s, state_dir, holder, ret_why)) ||
-		(err = check_version(s, state_dir, ret_why)) || (err = open_parts(s))) {
+		(err = check_version(s, state_dir, ret_why)) ||
+		(err = open_parts(s, state_dir, cache_dir, ret_why))) {
 		if (!*ret_why)
 			why(ret_why, "%s: %s", state_dir, strerror(-err));
 		store_close(s);
@@ -290,9 +313,7 @@ int store_job_make(struct store *s, char ret_lid[LID_SIZE])
 
 int store_job_open(struct store *s, const char *lid)
 {
-	int fd = openat(s->jobs, lid, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-
-	return fd < 0 ? -errno : fd;
+	return util_dir_open(s->jobs, lid, false);
 }
 
 int store_journal_save(int jobdir, const struct record *r)
@@ -325,7 +346,7 @@ static int walk_dir(int parent, const char *name,
 		util_closep(&fd);
 		return err;
 	}
-	while (!err && (e = readdir(d)))
+	while (!err && (e = util_readdir(d, &err)))
 		if (e->d_name[0] != '.')
 			err = fn(arg, e->d_name);
 	closedir(d);
@@ -363,6 +384,13 @@ int store_job_remove(struct store *s, const char *lid, int trash_days)
 	int err = util_sync_dir(s->jobs);
 	/* What a crash leaves of this is too old for any number of days. */
 	return now || err ? err : util_remove_tree(s->trash, name);
+}
+
+int store_job_exists(struct store *s, const char *lid)
+{
+	if (faccessat(s->jobs, lid, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : util_read_error(errno);
 }
 
 int store_job_aside(struct store *s, const char *lid)
@@ -461,11 +489,14 @@ int store_names(struct store *s, void (*fn)(void *arg, const char *id, const cha
 		return -errno;
 	fd = -1;
 	rewind(f);
+	errno = 0;
 	while ((n = getline(&line, &size, f)) > 0) {
 		if (name_line(line, (size_t)n, &id, &name))
 			fn(arg, id, name);
 		else
 			damaged = true;
 	}
+	if (ferror(f))
+		return util_read_error(errno);
 	return damaged ? -EBADMSG : 0;
 }

@@ -62,10 +62,13 @@ int store_job_make(struct store *s, char ret_lid[LID_SIZE]);
 int store_job_open(struct store *s, const char *lid);
 int store_journal_save(int jobdir, const struct record *r);
 int store_journal_load(int jobdir, struct record *ret);
-/* Call fn for every LID; stops at the first error and returns it. */
+/* Call fn for every LID; stops at the first error and returns it, one of the directory
+ * itself too. */
 int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
 /* Into the trash, and away from there when days is 0: at no time is half a job in jobs/. */
 int store_job_remove(struct store *s, const char *lid, int trash_days);
+/* Whether jobs/LID is there: 1, 0, or why that cannot be told. */
+int store_job_exists(struct store *s, const char *lid);
 /* Out of the way, for a person to look at. */
 int store_job_aside(struct store *s, const char *lid);
 /* Empty the trash of what is older than days. */
@@ -73,7 +76,8 @@ void store_trash_expire(struct store *s, int days);
 
 /* Append a line (newline added) to history. */
 int store_append(int fd, const char *line);
-/* Append to names; call fn for each of them. -EBADMSG: damaged lines were passed over. */
+/* Append to names; call fn for each of them. -EBADMSG: damaged lines were passed over;
+ * other errors: not all could be read. */
 int store_name_add(struct store *s, const char *id, const char *name);
 int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),
 	void *arg);

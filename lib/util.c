@@ -123,10 +123,36 @@ static int open_regular(int dirfd, const char *name, struct stat *ret_st)
 		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, ret_st) < 0)
-		return -errno;
+		return util_read_error(errno);
 	if (!S_ISREG(ret_st->st_mode))
 		return -EINVAL;
 	return steal_fd(&fd);
+}
+
+int util_read_error(int system_errno)
+{
+	return system_errno == EBADMSG ? -EIO : -system_errno;
+}
+
+enum read_result util_reading(int err)
+{
+	switch (err) {
+	case 0:
+		return READ_WHOLE;
+	case -ENOENT:
+		return READ_ABSENT;
+	case -EBADMSG: /* checksum, syntax */
+	case -EPROTO:  /* of another version */
+	case -EFBIG:   /* larger than we write it */
+	case -EINVAL:  /* these: a directory, a link, a fifo in its place */
+	case -EISDIR:
+	case -ENOTDIR:
+	case -ELOOP:
+	case -ENXIO:
+		return READ_DAMAGED;
+	default:
+		return READ_FAILED;
+	}
 }
 
 /* Read until the end or n bytes: a count or negative errno. */
@@ -142,7 +168,7 @@ static ssize_t read_up_to(int fd, char *buf, size_t n)
 		if (got > 0)
 			have += (size_t)got;
 		else if (errno != EINTR)
-			return -errno;
+			return util_read_error(errno);
 	}
 	return (ssize_t)have;
 }
@@ -256,7 +282,7 @@ ssize_t util_pread_max(int fd, void *buf, size_t max)
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r < 0)
-			return -errno;
+			return util_read_error(errno);
 		if (r == 0)
 			break;
 		n += (size_t)r;
@@ -290,6 +316,16 @@ int util_mkdir_open(int dirfd, const char *name)
 		return -errno;
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+struct dirent *util_readdir(DIR *d, int *ret_err)
+{
+	errno = 0;
+	struct dirent *e = readdir(d);
+
+	if (!e && errno)
+		*ret_err = util_read_error(errno);
+	return e;
 }
 
 int util_dir_open(int dirfd, const char *name, bool make)

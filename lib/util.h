@@ -2,6 +2,7 @@
 #ifndef GB_UTIL_H
 #define GB_UTIL_H
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -82,6 +83,16 @@ uint32_t util_crc32c(uint32_t crc, const void *buf, size_t n);
  * larger, -EINVAL when it is no regular file, -EAGAIN when it grew meanwhile. */
 int util_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *ret_len);
 
+/* What reading something of ours came to, from 0 or a negative errno. Damaged is only what
+ * was read and is not what was written, or is no file at all: checksum, syntax, kind, size.
+ * Any other failure (descriptors, memory, permissions, the disk) says nothing about what is
+ * there: nothing may be moved, replaced, forgotten or made anew because of it. The system's
+ * own EBADMSG, a checksum of the filesystem's, comes as -EIO from what reads here. */
+enum read_result { READ_WHOLE, READ_ABSENT, READ_DAMAGED, READ_FAILED };
+enum read_result util_reading(int err);
+/* errno of a system call that reads, so that util_reading can tell. Negative. */
+int util_read_error(int system_errno);
+
 /* Publish a file atomically (name is one component, mode 0600): temporary name,
  * write, fsync, rename, fsync of the directory. With sync false both fsyncs are
  * left out (for what can be made again). 0 or negative errno; on failure the old
@@ -113,6 +124,9 @@ int util_dup(int fd);
 
 /* mkdir -p of an absolute or relative path with mode 0700, then open it. */
 int util_mkpath_open(const char *path);
+
+/* The next entry; NULL at the end, and after an error, which is in *ret_err then. */
+struct dirent *util_readdir(DIR *d, int *ret_err);
 
 /* fsync of a directory descriptor. */
 int util_sync_dir(int dirfd);

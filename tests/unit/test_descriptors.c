@@ -1,6 +1,8 @@
 /* Descriptors: none for what rests, and what happens when there are none left. */
+#include "client.h"
 #include "client_fixture.h"
-#include "store.h"
+#include "known.h"
+#include "registry.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -96,11 +98,145 @@ static void test_an_open_file_outlives_its_draft(void **state)
 	gb_file_unref(f);
 }
 
+/* ---- a start without descriptors ---------------------------------------------------- */
+
+static const char paid[] = "batches/paid", met[] = "batches/met";
+
+/* An own job with its results saved, one of another with a name given here and its output
+ * in the cache, and an upload that the own one holds. */
+static void fill_store(struct gb_client *c)
+{
+	static const char line[] = "{\"key\":\"a\",\"response\":{}}\n";
+	static char zeros[65], uri[] = "https://example.com/v1/files/f1";
+	struct record r;
+	struct api_batch b = {.id = (char *)met, .display = (char *)"", .created = {1, 0},
+		.requests = -1, .succeeded = -1, .failed = -1, .pending = -1};
+	struct placed p = {(char *)"files/f1", uri, (char *)"text/plain", time(NULL) + 9999};
+	char lid[LID_SIZE];
+	int64_t off;
+	_cleanup_close_ int dir = store_job_make(c->store, lid);
+
+	memset(zeros, '0', 64);
+	assert_true(dir >= 0);
+	record_init(&r);
+	r.phase = PHASE_SENT;
+	r.own = true;
+	r.results_size = (int64_t)strlen(line);
+	assert_int_equal(record_set(&r.name, "paid"), 0);
+	assert_int_equal(record_set(&r.id, paid), 0);
+	assert_int_equal(util_write_file(dir, "tmp", line, strlen(line), false), 0);
+	assert_int_equal(results_publish(dir, "tmp", HOME_RESULTS), 0);
+	assert_int_equal(store_journal_save(dir, &r), 0);
+	record_clear(&r);
+	assert_int_equal(
+		util_write_file(c->store->results, "tmp", line, strlen(line), false), 0);
+	assert_int_equal(results_publish(c->store->results, "tmp", "met"), 0);
+	assert_int_equal(store_name_add(c->store, met, "theirs"), 0);
+	assert_int_equal(known_add(c->store, &b, &off), 0);
+	const struct content content = {zeros, "text/plain", "https://example.com", "k", 1};
+	assert_int_equal(registry_add(c->registry, &content, &p, lid, "x"), 0);
+}
+
+static void expect_all(struct gb_client *c)
+{
+	struct gb_job *job = gb_job_by_name(c, "paid");
+
+	assert_non_null(job);
+	assert_true(job->local->rec.home);
+	assert_false(job->kept);
+	assert_true(registry_holds(c->registry, job->local->lid));
+	gb_job_unref(job);
+	assert_non_null(job = gb_job_by_name(c, "theirs"));
+	assert_true(job->cached);
+	assert_true(job->known_off >= 0);
+	gb_job_unref(job);
+	assert_non_null(job = gb_job_by_name(c, "draft1"));
+	struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
+	assert_non_null(f);
+	gb_file_unref(f);
+	gb_job_unref(job);
+	assert_int_not_equal(faccessat(c->store->state, "aside", F_OK, 0), 0);
+}
+
+/* What is there with too few of them is there with enough; either all or no mount. */
+static void test_a_start_needs_descriptors_or_fails(void **state)
+{
+	struct gb_options o = {.source = "http://127.0.0.1:1", .state_dir = state_dir,
+		.cache_dir = cache_dir, .offline = true};
+	int failures = 0;
+
+	assert_int_equal(make_draft(*state, 1), 0);
+	fill_store(*state);
+	gb_close(*state);
+	for (int more = 0, err = -1; err; more++) {
+		struct gb_client *c;
+		char *why = NULL;
+
+		allow(more);
+		err = gb_open(&o, &c, &why);
+		allow_all();
+		assert_true(more < 100);
+		failures += err != 0;
+		if (err)
+			assert_non_null(why);
+		free(why);
+		*state = err ? open_client() : c;
+		expect_all(*state);
+		gb_close(*state);
+		*state = NULL;
+	}
+	assert_true(failures > 10);
+	*state = open_client();
+}
+
+/* What cannot be looked at now is neither missing nor damaged. */
+static void test_saved_results_stay_saved(void **state)
+{
+	struct gb_waiter w = {0};
+	struct gb_results *r = NULL;
+	int64_t size;
+
+	fill_store(*state);
+	gb_close(*state);
+	*state = open_client();
+	struct gb_job *job = gb_job_by_name(*state, "paid");
+	for (int more = 0, err = -1; err; more++) {
+		allow(more);
+		err = gb_results_open(job, &r);
+		allow_all();
+		assert_true(err == 0 || err == -EMFILE);
+		assert_false(err == 0 && more == 0);
+	}
+	allow(0);
+	assert_int_equal(gb_results_ready(r, 0, 10, &w), -EMFILE);
+	allow_all();
+	assert_int_equal(gb_results_ready(r, 0, 10, &w), 10);
+	gb_results_close(r);
+	gb_job_unref(job);
+	_cleanup_close_ int dir = local_dir_open(job);
+	assert_int_equal(results_sealed(dir, HOME_RESULTS, &size), 1);
+}
+
+static void test_what_reading_came_to(void **state)
+{
+	assert_int_equal(util_reading(0), READ_WHOLE);
+	assert_int_equal(util_reading(-ENOENT), READ_ABSENT);
+	assert_int_equal(util_reading(-EBADMSG), READ_DAMAGED);
+	assert_int_equal(util_reading(-ELOOP), READ_DAMAGED);
+	const int says_nothing[] = {EMFILE, ENFILE, ENOMEM, EIO, ESTALE, EACCES, EPERM, EINTR};
+	for (size_t i = 0; i < ARRAY_SIZE(says_nothing); i++)
+		assert_int_equal(util_reading(-says_nothing[i]), READ_FAILED);
+	/* The filesystem's own checksum: the disk, not what we wrote on it. */
+	assert_int_equal(util_reading(util_read_error(EBADMSG)), READ_FAILED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_a_resting_job_holds_nothing),
 		CASE(test_an_open_file_outlives_its_draft),
+		CASE(test_a_start_needs_descriptors_or_fails),
+		CASE(test_saved_results_stay_saved), cmocka_unit_test(test_what_reading_came_to),
 	};
 
 	return cmocka_run_group_tests(tests, make_top, remove_top);

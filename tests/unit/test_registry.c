@@ -32,7 +32,7 @@ struct fixture {
 	const char *gone; /* a LID that is not known */
 };
 
-static bool known(void *arg, const char *lid)
+static int known(void *arg, const char *lid)
 {
 	struct fixture *f = arg;
 

@@ -146,7 +146,7 @@ static void test_a_longer_file_lay_there(void **state)
 	assert_int_equal(results_seal(r), 0);
 	assert_int_equal(fstatat(dir_fd, "f", &st, 0), 0);
 	assert_int_equal(st.st_size, BIG);
-	assert_true(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(results_sealed(dir_fd, "f", &size), 1);
 	close_it(r);
 }
 
@@ -158,12 +158,12 @@ static void test_seal(void **state)
 	read_at(r, 0, 10);
 	assert_int_equal(results_seal(r), -EAGAIN);
 	assert_int_equal(fetch(r), 0);
-	assert_false(results_sealed(dir_fd, "f", &size));
+	assert_int_not_equal(results_sealed(dir_fd, "f", &size), 1);
 	assert_int_equal(results_seal(r), 0);
-	assert_true(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(results_sealed(dir_fd, "f", &size), 1);
 	assert_int_equal(size, BIG);
 	close_it(r);
-	assert_true(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(results_sealed(dir_fd, "f", &size), 1);
 }
 
 static void test_seal_does_not_pass_rot(void **state)
@@ -178,7 +178,7 @@ static void test_seal_does_not_pass_rot(void **state)
 	assert_true(results_complete(r));
 	assert_int_equal(results_seal(r), -EAGAIN);
 	assert_false(results_complete(r));
-	assert_false(results_sealed(dir_fd, "f", &size));
+	assert_int_not_equal(results_sealed(dir_fd, "f", &size), 1);
 	filled = 0;
 	assert_int_equal(fetch(r), 0);
 	assert_int_equal(filled, 1);
@@ -203,8 +203,8 @@ static void rehome_to(int dirfd, const char *name)
 	assert_int_equal(results_rehome(r, dirfd, name), 0);
 	assert_int_equal(results_rehome(r, dirfd, name), 0);
 	assert_all_home(r);
-	assert_true(results_sealed(dirfd, name, &size));
-	assert_false(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(results_sealed(dirfd, name, &size), 1);
+	assert_int_not_equal(results_sealed(dir_fd, "f", &size), 1);
 	assert_int_equal(faccessat(dir_fd, "f", F_OK, 0), -1);
 	assert_int_equal(faccessat(dir_fd, "f.map", F_OK, 0), -1);
 	close_it(r);
@@ -241,7 +241,7 @@ static void test_publish(void **state)
 	assert_int_equal(util_write_all(fd, content, BIG), 0);
 	close(fd);
 	assert_int_equal(results_publish(dir_fd, "tmp", "f"), 0);
-	assert_true(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(results_sealed(dir_fd, "f", &size), 1);
 	assert_int_equal(size, BIG);
 	assert_int_equal(faccessat(dir_fd, "tmp", F_OK, 0), -1);
 	r = open_as(NULL, false);
@@ -457,7 +457,7 @@ static void test_data_goes_before_the_seal(void **state)
 	assert_int_equal(results_seal(r), -EAGAIN);
 	assert_int_equal(fetch(r), 0);
 	assert_int_equal(results_seal(r), 0);
-	assert_true(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(results_sealed(dir_fd, "f", &size), 1);
 	close_it(r);
 }
 

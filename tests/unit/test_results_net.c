@@ -384,7 +384,7 @@ static void run_crowd(void)
 		assert_int_equal(workers[i].err, 0);
 	results_unref(r);
 	assert_int_equal(atomic_load(&filled), 1);
-	assert_true(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(results_sealed(dir_fd, "f", &size), 1);
 	assert_int_equal(size, SIZE);
 }
 

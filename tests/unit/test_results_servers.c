@@ -327,7 +327,7 @@ static void test_an_empty_file(void **state)
 	assert_int_equal(size, 0);
 	assert_int_equal(filled, 1);
 	assert_int_equal(results_seal(r), 0);
-	assert_true(results_sealed(dir_fd, "f", &size));
+	assert_int_equal(results_sealed(dir_fd, "f", &size), 1);
 	close_it(r);
 }
 
