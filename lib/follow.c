@@ -14,13 +14,18 @@ enum follow_state {
 	FOLLOW_TAKEN,       /* by who finishes it */
 };
 
-struct follow {
-	struct follows *all;
-	/* Whoever runs, or finishes: */
+/* Of whoever runs, or finishes: without the lock, but only from own() on until the state
+ * is FOLLOW_IDLE again. A worker that comes late is given nothing to read or write. */
+struct look {
 	int fd;
 	struct scan *scan;
 	uint8_t *buf;       /* of the last feed: the scan still needs it */
 	off_t at;           /* looked at so far */
+};
+
+struct follow {
+	struct follows *all;
+	struct look owned;
 	/* Lock: */
 	off_t claimed;      /* a worker may have looked at what is below */
 	enum follow_state state;
@@ -75,10 +80,12 @@ static void forget(struct follow *fo)
 /* What it holds; nobody runs. */
 static void let_go(struct follow *fo)
 {
-	util_closep(&fo->fd);
-	fo->fd = -1;
-	scan_free(STEAL_PTR(fo->scan));
-	free(STEAL_PTR(fo->buf));
+	struct look *l = &fo->owned;
+
+	util_closep(&l->fd);
+	l->fd = -1;
+	scan_free(STEAL_PTR(l->scan));
+	free(STEAL_PTR(l->buf));
 }
 
 /* Lock held. Who is at it lets go itself when it has seen this. */
@@ -108,11 +115,10 @@ struct follow *follow_begin(struct follows *all, int fd)
 		return NULL;
 	fo->all = all;
 	fo->refs = 1;
-	fo->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	fo->scan = scan_new();
-	fo->buf = malloc(BUFFER_SIZE);
+	fo->owned = (struct look){.fd = util_dup(fd), .scan = scan_new(),
+		.buf = malloc(BUFFER_SIZE)};
 	pthread_mutex_lock(&all->lock);
-	if (fo->fd < 0 || !fo->scan || !fo->buf) {
+	if (fo->owned.fd < 0 || !fo->owned.scan || !fo->owned.buf) {
 		unref(STEAL_PTR(fo));
 	} else {
 		if (all->oldest_first[FOLLOW_MAX - 1])
@@ -142,28 +148,49 @@ void follow_end(struct follow *fo)
 /* ---- at work ------------------------------------------------------------------------- */
 
 /* The next bytes below to. > 0; 0: there are no more; -ECANCELED. */
-static ssize_t look(struct follow *fo, off_t to, const atomic_bool *cancel)
+static ssize_t look_on(struct look *l, off_t to, const atomic_bool *cancel)
 {
-	size_t n = to - fo->at < BUFFER_SIZE ? (size_t)(to - fo->at) : BUFFER_SIZE;
+	size_t n = to - l->at < BUFFER_SIZE ? (size_t)(to - l->at) : BUFFER_SIZE;
 	ssize_t got;
 
 	if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
 		return -ECANCELED;
 	do
-		got = pread(fo->fd, fo->buf, n, fo->at);
+		got = pread(l->fd, l->buf, n, l->at);
 	while (got < 0 && errno == EINTR);
 	if (got <= 0)
 		return got < 0 ? -errno : 0;
-	fo->at += got;
-	int err = scan_feed(fo->scan, fo->buf, (size_t)got);
+	l->at += got;
+	int err = scan_feed(l->scan, l->buf, (size_t)got);
 	return err ? err : got;
 }
 
 /* The disk begins early with what a close must have durable before it may intend a job:
  * most of it is there when the last byte comes. Nothing hangs on it. */
-static void begin_write_out(struct follow *fo, off_t from)
+static void begin_write_out(const struct look *l, off_t from)
 {
-	sync_file_range(fo->fd, from, fo->at - from, SYNC_FILE_RANGE_WRITE);
+	sync_file_range(l->fd, from, l->at - from, SYNC_FILE_RANGE_WRITE);
+}
+
+/* What was claimed for a worker. Whether it is useful any more. */
+static bool look_at_claim(struct look *l, off_t to, const atomic_bool *stop)
+{
+	off_t from = l->at;
+	ssize_t n = 1;
+
+	while (n > 0 && l->at < to)
+		n = look_on(l, to, stop);
+	begin_write_out(l, from);
+	return (n > 0 || n == -ECANCELED) && !scan_is_bad(l->scan);
+}
+
+/* Lock held. Its work is the caller's now; NULL: it is somebody else's, or over. */
+static struct look *own(struct follow *fo, enum follow_state from, enum follow_state to)
+{
+	if (fo->ended || fo->state != from)
+		return NULL;
+	fo->state = to;
+	return &fo->owned;
 }
 
 /* Up to what was claimed for it. */
@@ -171,23 +198,16 @@ static void run(void *arg)
 {
 	struct follow *fo = arg;
 	struct follows *all = fo->all;
-	ssize_t n = 1;
 
 	pthread_mutex_lock(&all->lock);
-	off_t from = fo->at, to = fo->claimed;
-	bool mine = fo->state == FOLLOW_QUEUED && !fo->ended;
-	if (mine)
-		fo->state = FOLLOW_RUNS;
+	struct look *l = own(fo, FOLLOW_QUEUED, FOLLOW_RUNS);
+	off_t to = fo->claimed;
 	pthread_mutex_unlock(&all->lock);
-	while (mine && n > 0 && fo->at < to)
-		n = look(fo, to, &fo->stop);
-	if (mine)
-		begin_write_out(fo, from);
-	bool useless = mine && ((n <= 0 && n != -ECANCELED) || scan_is_bad(fo->scan));
+	bool useful = l && look_at_claim(l, to, &fo->stop);
 	pthread_mutex_lock(&all->lock);
-	if (mine)
+	if (l)
 		fo->state = FOLLOW_IDLE;
-	if (useless || (mine && fo->ended))
+	if (l && (!useful || fo->ended))
 		end(fo);
 	pthread_cond_broadcast(&all->idle);
 	unref(fo);
@@ -216,7 +236,7 @@ void follow_wrote(struct follow *fo, off_t off, off_t in_order)
 
 /* The scan becomes the caller's: who is on it is waited for, which takes a moment, who
  * would have been will leave it alone. */
-static bool take(struct follow *fo)
+static struct look *take(struct follow *fo)
 {
 	struct follows *all = fo->all;
 
@@ -224,12 +244,10 @@ static bool take(struct follow *fo)
 	fo->stop = true;
 	while (fo->state == FOLLOW_RUNS)
 		pthread_cond_wait(&all->idle, &all->lock);
-	bool good = !fo->ended;
-	if (good)
-		fo->state = FOLLOW_TAKEN;
+	struct look *l = own(fo, fo->state, FOLLOW_TAKEN);
 	forget(fo);
 	pthread_mutex_unlock(&all->lock);
-	return good;
+	return l;
 }
 
 /* The end of what was taken. */
@@ -247,16 +265,17 @@ static void give_back(struct follow *fo)
 int follow_finish(struct follow *fo, int fd, const atomic_bool *cancel,
 	struct scan_report *ret)
 {
+	struct look *l = fo ? take(fo) : NULL;
 	ssize_t n;
 
-	if (!fo || !take(fo)) {
+	if (!l) {
 		follow_end(fo);
 		return scan_file(fd, cancel, ret);
 	}
-	while ((n = look(fo, fo->at + BUFFER_SIZE, cancel)) > 0)
+	while ((n = look_on(l, l->at + BUFFER_SIZE, cancel)) > 0)
 		;
 	if (n == 0)
-		n = scan_finish(fo->scan, fo->fd, cancel, ret);
+		n = scan_finish(l->scan, l->fd, cancel, ret);
 	give_back(fo);
 	return (int)n;
 }

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -204,6 +205,28 @@ static void test_cancelled(void **state)
 		follow_finish(STEAL_PTR(t->fo), t->fd, &cancel, &got), -ECANCELED);
 }
 
+/* Keeps a worker until it is told. */
+static void hold_worker(void *arg)
+{
+	while (!atomic_load((atomic_bool *)arg))
+		usleep(100);
+}
+
+/* ThreadSanitizer sees whether the worker looks at what is the finisher's by then. */
+static void test_a_late_worker_leaves_it_alone(void **state)
+{
+	struct scan_report got;
+	struct t *t = *state;
+	atomic_bool go = false;
+
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(work_add(t->work, WORK_SHORT, hold_worker, &go), 0);
+	append_lines(t, 2 * FOLLOW_STEP);
+	atomic_store(&go, true);
+	finish(t, &got);
+	assert_int_equal(got.requests, t->lines);
+}
+
 static void test_without_a_follower(void **state)
 {
 	struct scan_report got;
@@ -228,6 +251,7 @@ int main(void)
 		T(test_a_bad_line_ends_it_and_all_are_told),
 		T(test_the_oldest_gives_way),
 		T(test_cancelled),
+		T(test_a_late_worker_leaves_it_alone),
 		T(test_without_a_follower),
 	};
 
