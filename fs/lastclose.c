@@ -26,11 +26,17 @@
  * 2. Does anybody else hold it? We look through the descriptors of all processes for
  *    a writable one of our inode number, whose random bits no other filesystem has.
  *    The descriptor being closed has already left its table, and those of an exiting
- *    process have left theirs, so finding none means last. Two that close at once
- *    can both find none, never each other: `pending` is cleared under the lock by
- *    the one that decides. A descriptor can move during the look (fork, dup, a
- *    message) but not without a FLUSH, WRITE or OPEN of the file if its giver does
- *    not keep it: those raise `generation`, and the look is repeated.
+ *    process have left theirs, so finding none means last. A descriptor can move during
+ *    the look (fork, dup, a message) but not without a FLUSH, WRITE or OPEN of the file
+ *    if its giver does not keep it: those raise `generation`, and the look is repeated.
+ *
+ *    Exactly one decides, however many close at once. FLUSHes wait for the clerk
+ *    (look.h), who lets looks at a file follow each other: each is for all that have come
+ *    before it began, and one that comes meanwhile makes it void or waits for the next. A
+ *    close is told "not the last" only when a look that began after it has found another
+ *    holder, whose own FLUSH is then yet to come, or when another FLUSH of the file waits
+ *    beside it. So one is left, and that one decides for all: what any of them brings
+ *    against the content (a death, O_APPEND, an end that nobody can see) counts.
  *
  * 3. What cannot be seen? A process of another user. It counts when it is the closer
  *    or an opener, or can have inherited the file: it was started after the file was
@@ -38,17 +44,21 @@
  *    nobody can tell, and nothing is submitted. (That it is younger is not enough: on
  *    most machines some service has been started since.)
  *    What FUSE itself knows is exact: how many open file descriptions there are,
- *    each ended by one RELEASE. If another one remains although no holder was found,
- *    it is given an instant, as the RELEASE of a close just before may be on its way,
- *    and then counts as a holder.
+ *    each ended by one RELEASE. If one remains that nobody is closing although no holder
+ *    was found, its RELEASE may be on its way: it is waited for, not for long, and then
+ *    counts as a holder, and `error` says so.
  *    A descriptor can also be on its way in a socket (SCM_RIGHTS), in nobody's table.
  *    The kernel tells how many wait in a socket, not of what: where the opener's
  *    parent or one of its descendants has some that it does not fetch within an
  *    instant, they count as holders. If they never arrive the file is released
  *    without another FLUSH: the job's `error` says so then.
  *
+ *    A look that fails is no answer either: short of descriptors or memory, a /proc that
+ *    has gone or is mounted anew, something that does not parse. Only what is proven not
+ *    to be there counts as not there; the rest is unknown, and unknown never submits.
+ *
  *    Nor can a process be looked into that closes inside execve what was marked for
- *    that (scout.h). Such a close decides nothing.
+ *    that (proc.h). Such a close decides nothing.
  *
  * 4. Appending (`>>`) says that there was something before and there may be more
  *    after: `for i in …; do echo …; done` with >> inside the loop would buy the
@@ -63,56 +73,66 @@
 #include "lastclose.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
+#include <time.h>
 
-#include "proc.h"
-#include "scout.h"
+#include "lastclose_private.h"
 #include "tree.h"
 
-#define WRITERS 16
-#define OPENERS ARRAY_SIZE(((struct proc_question *)0)->origins)
-#define TRIES 20
+/* How long a look may take, and a RELEASE that is on its way; tests want it shorter. */
+static double seconds_of(const char *name, double usual)
+{
+	const char *text = getenv(name);
 
-struct writer {
-	pid_t tid, process;
-};
+	return text && *text ? strtod(text, NULL) : usual;
+}
 
-/* A file that is open for writing. All fields under closes.lock. */
-struct wfile {
-	struct wfile *next;
-	fuse_ino_t ino;
-	unsigned handles; /* open file descriptions */
-	unsigned refs;    /* those, and whoever works on it */
-	uint64_t generation;
-	bool pending; /* something was written and no close has decided */
-	struct writer writers[WRITERS];
-	unsigned writer_count;
-	struct proc_origin openers[OPENERS];
-	unsigned opener_count;
-	uint64_t since; /* proc_ticks of the first open */
-};
+double closes_now(void)
+{
+	struct timespec t;
 
-struct closes {
-	pthread_mutex_t lock; /* a leaf */
-	struct wfile *files;  /* few: those open for writing just now */
-};
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
 
-int closes_new(struct closes **ret)
+int closes_new(struct mount *m, struct closes **ret)
 {
 	struct closes *c = calloc(1, sizeof *c);
+	int err;
 
 	if (!c)
 		return -ENOMEM;
+	c->m = m;
+	c->look_s = seconds_of("BATCHFS_TEST_LOOK_SECONDS", 5);
+	c->release_s = seconds_of("BATCHFS_TEST_RELEASE_SECONDS", 1);
 	pthread_mutex_init(&c->lock, NULL);
+	TAILQ_INIT(&c->asks);
+	err = looks_new(rounds_turn, c, &c->looks);
+	if (err) {
+		pthread_mutex_destroy(&c->lock);
+		free(c);
+		return err;
+	}
 	*ret = c;
 	return 0;
+}
+
+void closes_stop(struct closes *c)
+{
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->stopped = true;
+	pthread_mutex_unlock(&c->lock);
+	looks_stop(c->looks);
+	rounds_end(c);
 }
 
 void closes_free(struct closes *c)
 {
 	if (!c)
 		return;
+	looks_free(c->looks);
 	for (struct wfile *f = c->files, *next; f; f = next) {
 		next = f->next;
 		free(f);
@@ -121,8 +141,14 @@ void closes_free(struct closes *c)
 	free(c);
 }
 
-/* Under the lock. */
-static struct wfile *find(struct closes *c, fuse_ino_t ino)
+struct looks *closes_looks(struct closes *c)
+{
+	return c->looks;
+}
+
+/* ---- the files -------------------------------------------------------------------- */
+
+struct wfile *closes_find(struct closes *c, fuse_ino_t ino)
 {
 	struct wfile *f;
 
@@ -131,8 +157,7 @@ static struct wfile *find(struct closes *c, fuse_ino_t ino)
 	return f;
 }
 
-/* Under the lock. */
-static void unref(struct closes *c, struct wfile *f)
+void closes_unref(struct closes *c, struct wfile *f)
 {
 	struct wfile **at;
 
@@ -144,10 +169,24 @@ static void unref(struct closes *c, struct wfile *f)
 	free(f);
 }
 
+struct wfile *closes_next(struct closes *c, fuse_ino_t after)
+{
+	struct wfile *next = NULL;
+
+	pthread_mutex_lock(&c->lock);
+	for (struct wfile *f = c->files; f; f = f->next)
+		if (f->handles && f->ino > after && (!next || f->ino < next->ino))
+			next = f;
+	if (next)
+		next->refs++;
+	pthread_mutex_unlock(&c->lock);
+	return next;
+}
+
 /* Under the lock: the file, made if it was not open. */
 static struct wfile *add(struct closes *c, fuse_ino_t ino)
 {
-	struct wfile *f = find(c, ino);
+	struct wfile *f = closes_find(c, ino);
 
 	if (f)
 		return f;
@@ -163,34 +202,36 @@ static struct wfile *add(struct closes *c, fuse_ino_t ino)
 
 /* Under the lock. The ninth opener overwrites the first: an opener that is still
  * there and can be looked into is found by the scan all the same. */
-static void add_opener(struct wfile *f, const struct proc_origin *o)
+static bool add_opener(struct wfile *f, pid_t tid)
 {
-	for (unsigned i = 0; i < OPENERS; i++)
-		if (f->openers[i].process == o->process)
-			return;
-	f->openers[f->opener_count++ % OPENERS] = *o;
+	for (unsigned i = 0; i < PROC_ORIGINS; i++)
+		if (tid > 0 && f->openers[i].tid == tid)
+			return false;
+	f->openers[f->opener_count++ % PROC_ORIGINS] = (struct opener){
+		.tid = tid, .opened = proc_ticks(), .origin.unknown = true};
+	return true;
 }
 
 int closes_open(struct mount *m, struct close_handle *h, fuse_ino_t ino,
 	struct gb_file *file, bool append, pid_t tid)
 {
 	struct closes *c = m->closes;
-	struct proc_origin origin = {.process = tid};
+	/* No close submits a part, of which there may be a hundred thousand. */
+	bool wanted = m->o->submit != SUBMIT_CTL && !gb_file_is_part(file);
 	struct wfile *f;
 
-	/* No close submits a part, of which there may be a hundred thousand. */
-	if (m->o->submit != SUBMIT_CTL && !gb_file_is_part(file))
-		proc_origin(tid, &origin);
 	pthread_mutex_lock(&c->lock);
 	f = add(c, ino);
 	if (f) {
 		f->handles++;
 		f->refs++;
 		f->generation++;
-		add_opener(f, &origin);
+		wanted = wanted && add_opener(f, tid);
 		*h = (struct close_handle){f, append};
 	}
 	pthread_mutex_unlock(&c->lock);
+	if (f && wanted)
+		judge_note(c, f);
 	return f ? 0 : -ENOMEM;
 }
 
@@ -223,61 +264,62 @@ void closes_last(struct mount *m, struct close_handle *h, struct gb_job *job,
 bool closes_release(struct mount *m, struct close_handle *h)
 {
 	struct closes *c = m->closes;
-	bool last;
+	bool last, awaited;
 
 	if (!h->file)
 		return false;
 	pthread_mutex_lock(&c->lock);
 	last = !--h->file->handles;
-	unref(c, h->file);
+	h->file->retry_at = 0;
+	awaited = !TAILQ_EMPTY(&c->asks);
+	closes_unref(c, h->file);
 	pthread_mutex_unlock(&c->lock);
 	h->file = NULL;
+	if (awaited)
+		looks_nudge(c->looks);
 	return last;
 }
 
-/* Under the lock. */
-static bool knows_writer(const struct wfile *f, pid_t tid)
+/* ---- writing ---------------------------------------------------------------------- */
+
+/* Under the lock: true if tid was not known as a writer. */
+static bool add_writer(struct wfile *f, pid_t tid)
 {
 	for (unsigned i = 0; i < f->writer_count && i < WRITERS; i++)
 		if (f->writers[i].tid == tid)
-			return true;
-	return false;
+			return false;
+	if (f->writer_count < WRITERS)
+		f->writers[f->writer_count] = (struct writer){.tid = tid};
+	f->writer_count += f->writer_count <= WRITERS;
+	return f->writer_count <= WRITERS;
 }
 
-/* Under the lock. */
-static bool has_written(const struct wfile *f, pid_t process)
+bool closes_has_written(const struct wfile *f, pid_t process)
 {
 	/* More than fit in: better to think so than not. */
 	if (f->writer_count > WRITERS)
 		return true;
 	for (unsigned i = 0; i < f->writer_count; i++)
-		if (f->writers[i].process == process)
+		if (!f->writers[i].process || f->writers[i].process == process)
 			return true;
 	return false;
 }
 
-void closes_write(struct mount *m, struct close_handle *h, pid_t tid)
+void closes_write(
+	struct mount *m, struct close_handle *h, struct gb_file *file, pid_t tid)
 {
 	struct closes *c = m->closes;
 	struct wfile *f = h->file;
-	pid_t process;
-	bool known;
+	bool new;
 
 	pthread_mutex_lock(&c->lock);
 	f->generation++;
 	f->pending = true;
-	known = knows_writer(f, tid);
+	new = add_writer(f, tid);
 	pthread_mutex_unlock(&c->lock);
-	if (known)
-		return;
-	process = proc_process_of(tid);
-	pthread_mutex_lock(&c->lock);
-	if (!knows_writer(f, tid)) {
-		if (f->writer_count < WRITERS)
-			f->writers[f->writer_count] = (struct writer){tid, process};
-		f->writer_count += f->writer_count <= WRITERS;
-	}
-	pthread_mutex_unlock(&c->lock);
+	/* Whoever writes a part is looked at when it closes. */
+	if (new && !gb_file_is_part(file))
+		judge_note(c, f);
 }
 
 void closes_emptied(struct mount *m, fuse_ino_t ino)
@@ -286,7 +328,7 @@ void closes_emptied(struct mount *m, fuse_ino_t ino)
 	struct wfile *f;
 
 	pthread_mutex_lock(&c->lock);
-	f = find(c, ino);
+	f = closes_find(c, ino);
 	if (f) {
 		f->generation++;
 		f->pending = false;
@@ -295,102 +337,7 @@ void closes_emptied(struct mount *m, fuse_ino_t ino)
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* One look at who holds f, not by `closer`. The answer is good for the generation
- * that goes with it, the handles for the moment after the look. */
-static enum proc_holder look(struct closes *c, struct wfile *f, pid_t closer,
-	uint64_t *ret_generation, unsigned *ret_handles)
-{
-	struct proc_question q = {.ino = f->ino, .closer = closer};
-	enum proc_holder found;
-
-	pthread_mutex_lock(&c->lock);
-	memcpy(q.origins, f->openers, sizeof q.origins);
-	q.since = f->since;
-	*ret_generation = f->generation;
-	pthread_mutex_unlock(&c->lock);
-	found = proc_find_holder(&q);
-	pthread_mutex_lock(&c->lock);
-	*ret_handles = f->handles;
-	pthread_mutex_unlock(&c->lock);
-	return found;
-}
-
-/* Decide for good that f is submitted or not: false when the look at *generation
- * is no longer good. was: whether there was something to decide. */
-static bool decide(
-	struct closes *c, struct wfile *f, uint64_t generation, bool *ret_was)
-{
-	bool same;
-
-	pthread_mutex_lock(&c->lock);
-	same = f->generation == generation;
-	if (same) {
-		*ret_was = f->pending;
-		f->pending = false;
-	}
-	pthread_mutex_unlock(&c->lock);
-	return same;
-}
-
-/* Whether the close of a handle by process `closer` was the last: NONE or UNKNOWN,
- * and then it is decided, with *ret_was as above; or SOME. */
-static enum proc_holder who_else(
-	struct closes *c, struct wfile *f, pid_t closer, bool *ret_was)
-{
-	enum proc_holder found;
-	uint64_t generation;
-	unsigned handles;
-
-	for (int i = 0; i < TRIES; i++) {
-		found = look(c, f, closer, &generation, &handles);
-		if (found == HOLDER_SOME)
-			return found;
-		if (found == HOLDER_FLYING || (found == HOLDER_NONE && handles > 1)) {
-			usleep(2500);
-			continue;
-		}
-		if (decide(c, f, generation, ret_was))
-			return found;
-	}
-	return HOLDER_SOME; /* it is in use all the time */
-}
-
-static void taint(struct gb_file *file, const char *how, int code)
-{
-	_cleanup_free_ char *why =
-		gb_file_is_part(file)
-			? format("The program that was writing it %s %d.", how, code)
-			: format("not submitted: a program that was writing "
-				 "requests.jsonl %s %d, so it may be incomplete",
-				  how, code);
-
-	gb_file_taint(file, why ? why : "not submitted: its writer failed");
-}
-
-/* What the closer's own end says of the content: true when it is known. */
-static bool judge_closer(struct mount *m, struct wfile *f, struct gb_file *file,
-	pid_t tid, pid_t process)
-{
-	bool wrote;
-	int code = 0;
-
-	switch (proc_ending(tid, &code)) {
-	case END_KILLED:
-		taint(file, "was killed by signal", code);
-		return true;
-	case END_FAILED:
-		pthread_mutex_lock(&m->closes->lock);
-		wrote = has_written(f, process);
-		pthread_mutex_unlock(&m->closes->lock);
-		if (wrote)
-			taint(file, "failed with exit status", code);
-		return true;
-	case END_UNKNOWN:
-		return false;
-	default:
-		return true;
-	}
-}
+/* ---- closing ---------------------------------------------------------------------- */
 
 /* Note the FLUSH; whether something waits to be decided. */
 static bool note_flush(struct closes *c, struct wfile *f)
@@ -404,152 +351,117 @@ static bool note_flush(struct closes *c, struct wfile *f)
 	return pending;
 }
 
+/* Let ask wait for the clerk: -EINPROGRESS. Frees it on failure. */
+static int enlist(struct closes *c, struct ask *ask)
+{
+	bool stopped;
+
+	ask->deadline =
+		closes_now() + (ask->kind == ASK_FREE ? c->release_s : c->look_s);
+	pthread_mutex_lock(&c->lock);
+	stopped = c->stopped;
+	if (!stopped) {
+		TAILQ_INSERT_TAIL(&c->asks, ask, link);
+		if (ask->f)
+			ask->f->refs++;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (stopped)
+		free(ask);
+	return stopped ? -EINTR : -EINPROGRESS;
+}
+
 /* Files of other names are never submitted by a close, but may be part of what is later:
  * all that matters is how the closer ends, if it does. */
-static void flush_part(struct mount *m, struct wfile *f, struct gb_file *file, pid_t tid)
-{
-	pid_t process;
-
-	if (proc_may_be_ending(tid, &process) && !scout_in_exec(tid))
-		judge_closer(m, f, file, tid, process);
-}
-
 int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
-	struct gb_file *file, pid_t tid)
+	struct gb_file *file, pid_t tid, struct gb_waiter *w, struct ask **ret)
 {
 	struct closes *c = m->closes;
-	struct wfile *f = h->file;
-	enum proc_holder found;
-	bool pending, seen, was = false;
-	pid_t process;
+	bool requests, pending;
+	struct ask *ask;
+	int err;
 
-	if (!f)
+	if (!h->file)
 		return 0;
-	pending = note_flush(c, f);
-	if (!is_requests_of_draft(job, file)) {
-		if (pending)
-			flush_part(m, f, file, tid);
+	pending = note_flush(c, h->file);
+	requests = is_requests_of_draft(job, file);
+	if (requests ? m->o->submit == SUBMIT_CTL : !pending)
 		return 0;
-	}
-	if (m->o->submit == SUBMIT_CTL || scout_in_exec(tid))
-		return 0;
-	process = proc_process_of(tid);
-	seen = judge_closer(m, f, file, tid, process);
-	if (!pending)
-		return 0;
-	found = who_else(c, f, process, &was);
-	if (found == HOLDER_SOME || !was)
-		return 0;
-	if (gb_file_tainted(file)) {
-		/* Others of a group may have written since, which took the words away. */
-		gb_file_explain_taint(file);
-		return 0;
-	}
-	if (found == HOLDER_UNKNOWN || !seen || !process) {
-		gb_job_explain(job,
-			"not submitted: a process of another user may still write to "
-			"requests.jsonl");
-		return -EBUSY;
-	}
-	if (h->append) {
-		gb_job_explain(job, "not submitted: requests.jsonl was opened for "
-				    "appending, so more "
-				    "may follow");
-		return 0;
-	}
-	return 1;
+	ask = calloc(1, sizeof *ask);
+	if (!ask)
+		return -ENOMEM;
+	*ask = (struct ask){
+		.kind = requests ? ASK_FLUSH : ASK_PART,
+		.w = w,
+		.job = job,
+		.file = file,
+		.f = h->file,
+		.h = h,
+		.append = h->append,
+		.pending = pending,
+	};
+	*ret = ask;
+	err = enlist(c, ask);
+	if (err == -EINPROGRESS)
+		judge_closer(c, ask, tid);
+	else
+		*ret = NULL;
+	return err;
 }
 
-/* Whether somebody can still write to f, given that RELEASEs may be on their way. */
-static bool is_busy(struct closes *c, struct wfile *f)
+int closes_verdict_take(struct ask *ask)
 {
-	uint64_t generation;
-	unsigned handles;
+	int verdict = ask->verdict;
 
-	for (int i = 0; i < TRIES; i++) {
-		if (look(c, f, 0, &generation, &handles) == HOLDER_SOME)
-			return true;
-		if (!handles)
-			return false;
-		usleep(2500);
-	}
-	return true;
+	free(ask);
+	return verdict;
 }
 
-int closes_settle(
-	struct mount *m, struct gb_job *job, struct gb_file *dir, const char *name)
+/* ---- other ways to submit ----------------------------------------------------------- */
+
+static int ask_free(struct closes *c, struct gb_job *job, fuse_ino_t ino, bool parts,
+	struct gb_waiter *w)
+{
+	struct ask *ask = calloc(1, sizeof *ask);
+	int err;
+
+	if (!ask)
+		return -ENOMEM;
+	*ask = (struct ask){
+		.kind = ASK_FREE, .w = w, .job = job, .ino = ino, .parts = parts};
+	err = enlist(c, ask);
+	if (err == -EINPROGRESS)
+		looks_nudge(c->looks);
+	return err;
+}
+
+int closes_settle(struct mount *m, struct gb_job *job, struct gb_file *dir,
+	const char *name, struct gb_waiter *w)
 {
 	struct closes *c = m->closes;
 	struct gb_file *file = gb_file_by_name(job, dir, name);
 	struct gb_info info;
 	struct wfile *f;
-	bool busy;
+	fuse_ino_t ino;
+	bool open;
 
 	if (!file)
 		return 0; /* whoever submits it will say so */
 	gb_job_info(job, &info);
-	pthread_mutex_lock(&c->lock);
-	f = find(c, tree_job_ino(m, info.slot, gb_file_number(file)));
-	if (f)
-		f->refs++;
-	pthread_mutex_unlock(&c->lock);
+	ino = tree_job_ino(m, info.slot, gb_file_number(file));
 	gb_file_unref(file);
-	if (!f)
-		return 0;
-	busy = is_busy(c, f);
 	pthread_mutex_lock(&c->lock);
-	if (!busy)
+	f = closes_find(c, ino);
+	open = f && f->handles;
+	if (f && !open)
 		f->pending = false;
-	unref(c, f);
 	pthread_mutex_unlock(&c->lock);
-	return busy ? -EBUSY : 0;
+	return open ? ask_free(c, job, ino, false, w) : 0;
 }
 
-/* Whether the inode number is that of a part of a composed draft of job. */
-static bool is_part_of(struct mount *m, struct gb_job *job, uint32_t slot, fuse_ino_t ino)
-{
-	struct gb_file *file;
-	bool part;
-
-	if (ino < tree_job_ino(m, slot, NUMBER_FILES) || ino >= tree_job_ino(m, slot + 1, 0))
-		return false;
-	file = gb_file_by_number(job, ino - tree_job_ino(m, slot, 0));
-	part = file && gb_file_is_part(file);
-	gb_file_unref(file);
-	return part;
-}
-
-/* The next open file after inode number *ino, with a reference. */
-static struct wfile *next_open(struct closes *c, fuse_ino_t after)
-{
-	struct wfile *next = NULL;
-
-	pthread_mutex_lock(&c->lock);
-	for (struct wfile *f = c->files; f; f = f->next)
-		if (f->ino > after && (!next || f->ino < next->ino))
-			next = f;
-	if (next)
-		next->refs++;
-	pthread_mutex_unlock(&c->lock);
-	return next;
-}
-
-int closes_settle_parts(struct mount *m, struct gb_job *job)
+int closes_settle_parts(struct mount *m, struct gb_job *job, struct gb_waiter *w)
 {
 	struct closes *c = m->closes;
-	struct gb_info info;
-	struct wfile *f;
-	fuse_ino_t ino;
-	bool busy = false;
 
-	gb_job_info(job, &info);
-	ino = tree_job_ino(m, info.slot, 0);
-	while (!busy && (f = next_open(c, ino))) {
-		ino = f->ino;
-		busy = is_part_of(m, job, info.slot, ino) && is_busy(c, f);
-		pthread_mutex_lock(&c->lock);
-		unref(c, f);
-		pthread_mutex_unlock(&c->lock);
-	}
-	return busy ? -EBUSY : 0;
+	return rounds_parts_open(c, job) ? ask_free(c, job, 0, true, w) : 0;
 }

@@ -223,7 +223,7 @@ static int open_client(struct mount *m, struct key *key, const char *mountpoint)
 
 static int make_parts(struct mount *m)
 {
-	int err = closes_new(&m->closes);
+	int err = closes_new(m, &m->closes);
 
 	if (!err)
 		err = handles_new(&m->handles);
@@ -454,6 +454,7 @@ static int run_mount(
 
 	if (!err)
 		err = serve(m, s, &verdict);
+	closes_stop(m->closes);
 	stop_signals(s);
 	notify_stop(m->notify);
 	if (m->se)

@@ -327,7 +327,7 @@ static int write_file(struct mount *m, struct handle *h, const char *buf, size_t
 	_cleanup_free_ char *why = NULL;
 	int err;
 
-	closes_write(m, &h->closing, tid);
+	closes_write(m, &h->closing, h->file, tid);
 	err = gb_file_write(h->file, buf, size, off);
 	if (!err || err == -EROFS)
 		return err;

@@ -8,7 +8,6 @@
 #include "lastclose.h"
 #include "ops.h"
 #include "park.h"
-#include "proc.h"
 #include "refusals.h"
 
 /* Names in the root that users cannot give. The rest is gembatch's to judge. */
@@ -116,22 +115,21 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 
 static int call_remove(struct park *p)
 {
-	return gb_remove(p->job, &p->w);
-}
-
-static bool after_refusal(fuse_req_t req, struct gb_job *job)
-{
 	struct gb_info info;
+	int err = 0;
 
-	gb_job_info(job, &info);
-	return refusals_hit(proc_process_of(fuse_req_ctx(req)->pid),
-		tree_job_ino(mount_of(req), info.slot, 0));
+	gb_job_info(p->job, &info);
+	if (!p->checked)
+		err = refusals_check(
+			p->m, p->tid, tree_job_ino(p->m, info.slot, 0), &p->w);
+	p->checked = true;
+	return err ? err : gb_remove(p->job, &p->w);
 }
 
 /* What rm -r was refused in a job's directory or below it. */
 static void note_refusal(fuse_req_t req, const struct node *dir)
 {
-	refusals_note(proc_process_of(fuse_req_ctx(req)->pid),
+	refusals_note(mount_of(req), fuse_req_ctx(req)->pid,
 		dir->job ? tree_job_ino(mount_of(req), dir->info.slot, 0) : dir->ino);
 }
 
@@ -161,11 +159,6 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	job = dir.kind == NODE_ROOT ? gb_job_by_name(mount_of(req)->gb, name) : NULL;
 	if (!job) {
 		ops_err(req, strcmp(name, ".batchfs") ? -ENOENT : -EPERM);
-		return;
-	}
-	if (after_refusal(req, job)) {
-		gb_job_unref(job);
-		ops_err(req, -EPERM);
 		return;
 	}
 	p = park_new(req, call_remove, park_end_err);
@@ -236,6 +229,10 @@ static void rename_job(fuse_req_t req, const char *name, const char *newname)
 
 static int call_submit_rename(struct park *p)
 {
+	int err = closes_settle(p->m, p->job, p->file, p->name, &p->w);
+
+	if (err)
+		return err;
 	return gb_submit_rename(p->job, p->file, p->name, p->to, &p->w);
 }
 
@@ -243,14 +240,8 @@ static int call_submit_rename(struct park *p)
 static void rename_submitting(fuse_req_t req, const struct node *from, const char *name,
 	const struct node *to)
 {
-	struct park *p;
-	int err = closes_settle(mount_of(req), from->job, from->file, name);
+	struct park *p = park_new(req, call_submit_rename, park_end_err);
 
-	if (err) {
-		ops_err(req, err);
-		return;
-	}
-	p = park_new(req, call_submit_rename, park_end_err);
 	if (!p)
 		return;
 	p->job = gb_job_ref(from->job);

@@ -338,21 +338,34 @@ static void end_submit(struct park *p, int err)
 	ops_err(p->req, err);
 }
 
+/* What the clerk says of it; and then it is a submission. */
+static int call_flush(struct park *p)
+{
+	struct ask *ask = p->ask;
+	int verdict;
+
+	if (!ask)
+		return closes_flush(p->m, &p->h->closing, p->h->job, p->h->file, p->tid,
+			&p->w, &p->ask);
+	p->ask = NULL;
+	verdict = closes_verdict_take(ask);
+	if (verdict <= 0)
+		return verdict;
+	p->call = call_submit;
+	p->end = end_submit;
+	return call_submit(p);
+}
+
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct mount *m = mount_of(req);
 	struct handle *h = handle_of(fi);
 	struct park *p;
-	int verdict = 0;
 
-	if (h->closing.file)
-		verdict = closes_flush(
-			m, &h->closing, h->job, h->file, fuse_req_ctx(req)->pid);
-	if (verdict <= 0) {
-		ops_err(req, verdict);
+	if (!h->closing.file) {
+		ops_err(req, 0);
 		return;
 	}
-	p = park_new(req, call_submit, end_submit);
+	p = park_new(req, call_flush, park_end_err);
 	if (!p)
 		return;
 	p->h = h;

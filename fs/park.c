@@ -10,10 +10,10 @@
 
 /*
  * Phases. While ARMING the thread in `call` owns the request: a done() that comes
- * meanwhile only leaves its error behind (FIRED) for that thread to find, and
+ * meanwhile only leaves its error there (FIRED) for that thread to find, and
  * nobody drops the waiter, which may not be in its queue yet. HELD: whoever comes
- * first, done() or the watcher, which then is DROPPING. If its gb_waiter_drop says
- * that done() is on its way after all, done() finishes.
+ * first, done() or the watcher, which owns it then in the same way (DROPPING). If its
+ * gb_waiter_drop says that done() is on its way, it waits on.
  *
  * Locks: a request's lock inside libfuse comes before the lot's (the interrupt
  * callback runs under the former), so nothing of libfuse is called under the lot's.
@@ -139,6 +139,12 @@ static int hold(struct park *p)
 
 static void on_done(struct gb_waiter *w, int err);
 
+/* After done(). */
+static bool wants_again(const struct park *p)
+{
+	return p->err == PARK_AGAIN || (!p->err && p->again);
+}
+
 static void arm(struct park *p)
 {
 	int err;
@@ -153,7 +159,7 @@ static void arm(struct park *p)
 			if (!hold(p))
 				return;
 			err = p->err;
-			if (!err && p->again)
+			if (wants_again(p))
 				continue;
 		}
 		break;
@@ -161,23 +167,27 @@ static void arm(struct park *p)
 	finish(p, err);
 }
 
+static void go_on(struct park *p)
+{
+	if (wants_again(p))
+		arm(p);
+	else
+		finish(p, p->err);
+}
+
 static void on_done(struct gb_waiter *w, int err)
 {
 	struct park *p = CONTAINER_OF(w, struct park, w);
 	struct park_lot *lot = p->m->lot;
-	bool arming;
+	bool owned;
 
 	pthread_mutex_lock(&lot->lock);
-	arming = p->phase == ARMING;
+	owned = p->phase == ARMING || p->phase == DROPPING;
 	p->phase = FIRED;
 	p->err = err;
 	pthread_mutex_unlock(&lot->lock);
-	if (arming)
-		return;
-	if (!err && p->again)
-		arm(p);
-	else
-		finish(p, err);
+	if (!owned)
+		go_on(p);
 }
 
 void park_run(struct park *p, double seconds)
@@ -208,7 +218,7 @@ static void look_at(struct park_lot *lot, struct park *p)
 {
 	bool interrupted = p->interrupted;
 	double deadline = p->deadline;
-	bool dropped = false;
+	bool dropped = false, fired;
 	int err;
 
 	if (p->phase != HELD)
@@ -220,12 +230,15 @@ static void look_at(struct park_lot *lot, struct park *p)
 	err = judge(interrupted, p->tid, deadline);
 	if (err)
 		dropped = gb_waiter_drop(&p->w);
-	if (dropped)
-		finish(p, err);
 	pthread_mutex_lock(&lot->lock);
-	if (!err && p->phase == DROPPING)
+	fired = p->phase == FIRED;
+	if (!fired && !dropped)
 		p->phase = HELD;
 	pthread_mutex_unlock(&lot->lock);
+	if (dropped)
+		finish(p, err);
+	else if (fired)
+		go_on(p);
 	unref(p);
 	pthread_mutex_lock(&lot->lock);
 }

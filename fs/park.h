@@ -5,7 +5,7 @@
  * it. `call` starts the operation with &p->w as its waiter and answers as gb_*
  * functions do; `end` replies to the kernel, after which the struct and what its
  * payload refers to are freed. With `again` a successful wake-up leads to another
- * `call` instead. `call` and `end` are never run at the same time for one request;
+ * `call` instead, and PARK_AGAIN from a waker of our own always does. `call` and `end` are never run at the same time for one request;
  * `end` runs exactly once, in the thread of park_run, one of gembatch's or the
  * lot's. Neither may block.
  *
@@ -18,11 +18,16 @@
 #ifndef FS_PARK_H
 #define FS_PARK_H
 
+#include <errno.h>
 #include <sys/queue.h>
 
 #include "mount.h"
 
 struct handle;
+struct ask;
+
+/* What a waker in fs/ passes to done() so that `call` is run again. */
+#define PARK_AGAIN (-ERESTART)
 
 struct park {
 	struct gb_waiter w;
@@ -46,6 +51,8 @@ struct park {
 	size_t size, have;
 	int64_t value;
 	struct gb_results *results;
+	struct ask *ask; /* FLUSH: what is asked of the clerk */
+	bool checked;    /* RMDIR: refusals have been */
 
 	/* Private, under the lot's lock. */
 	TAILQ_ENTRY(park) watched_link;

@@ -1,7 +1,5 @@
 #include "proc.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,9 +9,7 @@
 #include <time.h>
 
 #include "base.h"
-
-#define PF_EXITING 0x4u
-#define PF_KTHREAD 0x200000u
+#include "proc_private.h"
 
 #define BIT(sig) (1ull << ((sig)-1))
 
@@ -24,46 +20,44 @@ static const uint64_t interrupting =
 	BIT(SIGINT) | BIT(SIGTERM) | BIT(SIGHUP) | BIT(SIGQUIT) | BIT(SIGKILL) |
 	BIT(SIGALRM) | BIT(SIGUSR1) | BIT(SIGUSR2) | BIT(SIGABRT) | BIT(SIGXCPU);
 
-struct stat_line {
-	char state;
-	pid_t parent;
-	unsigned flags;
-	unsigned threads;
-	uint64_t start;
-	int exit_code;
-};
-
-/* A small file below dirfd, NUL-terminated; negative errno. */
-static int slurp(int dirfd, const char *path, char *buf, size_t room)
+enum sight sight_of(int err)
 {
-	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
-	size_t n = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (n < room - 1) {
-		ssize_t r = read(fd, buf + n, room - 1 - n);
-
-		if (r < 0)
-			return -errno;
-		if (!r)
-			break;
-		n += r;
+	switch (err) {
+	case ENOENT:
+	case ESRCH:
+		return SIGHT_GONE;
+	case EACCES:
+	case EPERM:
+		return SIGHT_HIDDEN;
+	default:
+		return SIGHT_DIM;
 	}
-	buf[n] = '\0';
-	return 0;
 }
 
-static int slurp_of(pid_t pid, const char *name, char *buf, size_t room)
+enum sight proc_slurp(int dirfd, const char *path, char *buf, size_t room)
+{
+	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return sight_of(errno);
+	/* These files are made as they are read, whole. */
+	n = read(fd, buf, room - 1);
+	if (n < 0)
+		return sight_of(errno);
+	buf[n] = '\0';
+	return SIGHT_CLEAR;
+}
+
+enum sight proc_slurp_of(pid_t pid, const char *name, char *buf, size_t room)
 {
 	char path[64];
 
 	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-	return slurp(AT_FDCWD, path, buf, room);
+	return proc_slurp(AT_FDCWD, path, buf, room);
 }
 
-/* The text after "Name:\t" in the manner of status and fdinfo, or NULL. */
-static const char *field(const char *text, const char *name)
+const char *proc_field(const char *text, const char *name)
 {
 	size_t n = strlen(name);
 
@@ -108,26 +102,49 @@ static bool parse_stat(const char *text, struct stat_line *ret)
 	return true;
 }
 
-static int read_stat(pid_t pid, struct stat_line *ret)
+bool proc_in_exec(pid_t pid)
+{
+	unsigned long long size, text;
+	char buf[256];
+
+	if (proc_slurp_of(pid, "statm", buf, sizeof buf) != SIGHT_CLEAR ||
+		sscanf(buf, "%llu %*u %*u %llu", &size, &text) != 2)
+		return true;
+	/* No memory at all: a thread of the kernel, or one that is ending. */
+	return size && !text;
+}
+
+/* stat without asking first. */
+static enum sight stat_of(pid_t pid, struct stat_line *ret)
 {
 	char buf[2048];
-	int err = slurp_of(pid, "stat", buf, sizeof buf);
+	enum sight sight = proc_slurp_of(pid, "stat", buf, sizeof buf);
 
-	if (err)
-		return err;
-	return parse_stat(buf, ret) ? 0 : -EIO;
+	if (sight == SIGHT_CLEAR && !parse_stat(buf, ret))
+		return SIGHT_DIM;
+	return sight;
+}
+
+enum sight proc_stat(pid_t pid, struct stat_line *ret)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/%d", (int)pid);
+	if (proc_in_exec(pid))
+		return access(path, F_OK) ? sight_of(errno) : SIGHT_DIM;
+	return stat_of(pid, ret);
 }
 
 bool proc_interrupted(pid_t tid)
 {
 	static const char *const names[] = {"SigPnd", "ShdPnd", "SigBlk"};
 	uint64_t sets[3];
-	char buf[4096];
+	char buf[8192];
 
-	if (tid <= 0 || slurp_of(tid, "status", buf, sizeof buf))
+	if (tid <= 0 || proc_slurp_of(tid, "status", buf, sizeof buf) != SIGHT_CLEAR)
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		const char *hex = field(buf, names[i]);
+		const char *hex = proc_field(buf, names[i]);
 
 		if (!hex)
 			return true;
@@ -136,26 +153,15 @@ bool proc_interrupted(pid_t tid)
 	return (sets[0] | sets[1]) & ~(sets[2] & ~BIT(SIGKILL)) & interrupting;
 }
 
-bool proc_may_be_ending(pid_t tid, pid_t *ret_process)
-{
-	const char *tgid, *descriptors;
-	char buf[4096];
-
-	*ret_process = 0;
-	if (tid <= 0 || slurp_of(tid, "status", buf, sizeof buf))
-		return true;
-	tgid = field(buf, "Tgid");
-	descriptors = field(buf, "FDSize");
-	*ret_process = tgid ? atoi(tgid) : 0;
-	return !descriptors || !atoi(descriptors);
-}
-
 pid_t proc_process_of(pid_t tid)
 {
-	pid_t process;
+	const char *tgid;
+	char buf[8192];
 
-	proc_may_be_ending(tid, &process);
-	return process;
+	if (tid <= 0 || proc_slurp_of(tid, "status", buf, sizeof buf) != SIGHT_CLEAR)
+		return 0;
+	tgid = proc_field(buf, "Tgid");
+	return tgid ? atoi(tgid) : 0;
 }
 
 uint64_t proc_ticks(void)
@@ -167,6 +173,8 @@ uint64_t proc_ticks(void)
 	return (uint64_t)t.tv_sec * hz + t.tv_nsec / (1000000000 / hz);
 }
 
+/* ---- who closes ------------------------------------------------------------------ */
+
 /* The kernel shows exit codes to whom it lets trace: root, or all ids the same. */
 static bool shows_exit_code(const char *status)
 {
@@ -176,7 +184,7 @@ static bool shows_exit_code(const char *status)
 	if (!mine[0])
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		const char *ids = field(status, names[i]);
+		const char *ids = proc_field(status, names[i]);
 		uintmax_t real, effective, saved;
 
 		if (!ids || sscanf(ids, "%ju %ju %ju", &real, &effective, &saved) != 3)
@@ -187,16 +195,15 @@ static bool shows_exit_code(const char *status)
 	return true;
 }
 
-enum proc_end proc_ending(pid_t tid, int *ret_code)
+static enum proc_end ending(pid_t tid, const char *status, int *ret_code)
 {
 	struct stat_line s;
-	char status[4096];
 
-	if (tid <= 0 || read_stat(tid, &s))
+	if (stat_of(tid, &s) != SIGHT_CLEAR)
 		return END_UNKNOWN;
 	if (!(s.flags & PF_EXITING))
 		return END_NOT;
-	if (slurp_of(tid, "status", status, sizeof status) || !shows_exit_code(status))
+	if (!shows_exit_code(status))
 		return END_UNKNOWN;
 	if (s.exit_code & 0x7f) {
 		*ret_code = s.exit_code & 0x7f;
@@ -206,283 +213,97 @@ enum proc_end proc_ending(pid_t tid, int *ret_code)
 	return *ret_code ? END_FAILED : END_CLEAN;
 }
 
-/* What a descriptor of a process says of ino. */
-enum { HOLDS_NOT, HOLDS, HOLDS_MAIL };
-
-/* Descriptors that were sent and not yet received: nobody's table has them (Linux
- * 5.11 counts them). */
-static bool has_mail(int dirfd, const char *name)
+/* Whether status is that of a process which has memory and no program in it. */
+static bool lacks_program(const char *status)
 {
-	char path[300], info[1024];
-	const char *text;
+	const char *size = proc_field(status, "VmSize");
+	const char *text = proc_field(status, "VmExe");
 
-	snprintf(path, sizeof path, "../fdinfo/%s", name);
-	if (slurp(dirfd, path, info, sizeof info))
-		return false;
-	text = field(info, "scm_fds");
-	return text && strtoull(text, NULL, 10);
+	return size && text && !atoi(text);
 }
 
-/* Descriptor `name` of the process whose /proc/PID/fd is dirfd: a writable one of
- * ino, or a socket with mail? Most are sockets and devices: their link alone tells. */
-static int is_holding(int dirfd, const char *name, uint64_t ino)
+/* Its `status` first, which the kernel keeps from nobody. A thread that waits for us does
+ * not enter execve meanwhile, so that its stat can be read when it is not inside. */
+void proc_closer(pid_t tid, struct proc_closer *ret)
 {
-	char link[8], path[300], info[1024];
-	ssize_t n = readlinkat(dirfd, name, link, sizeof link);
-	const char *text;
+	struct proc_closer c = {.end = END_UNKNOWN};
+	const char *tgid;
+	char status[8192];
 
-	if (n == sizeof link && !memcmp(link, "socket:[", sizeof link))
-		return has_mail(dirfd, name) ? HOLDS_MAIL : HOLDS_NOT;
-	if (n < 1 || link[0] != '/' || (n >= 5 && !memcmp(link, "/dev/", 5)))
-		return HOLDS_NOT;
-	snprintf(path, sizeof path, "../fdinfo/%s", name);
-	if (slurp(dirfd, path, info, sizeof info))
-		return HOLDS_NOT;
-	text = field(info, "ino");
-	if (!text || strtoull(text, NULL, 10) != ino)
-		return HOLDS_NOT;
-	text = field(info, "flags");
-	if (!text || (strtoull(text, NULL, 8) & O_ACCMODE) == O_RDONLY)
-		return HOLDS_NOT;
-	return HOLDS;
-}
-
-/* HOLDS…, or -ENOENT it has gone or shows no descriptor at all, other errno: it
- * cannot be looked into. */
-static int holds(const char *fd_path, uint64_t ino)
-{
-	DIR *dir = opendir(fd_path);
-	struct dirent *entry;
-	int found = -ENOENT;
-
-	if (!dir)
-		return errno == ESRCH ? -ENOENT : -errno;
-	while (found != HOLDS && (entry = readdir(dir))) {
-		int one;
-
-		if (!isdigit((unsigned char)entry->d_name[0]))
-			continue;
-		one = is_holding(dirfd(dir), entry->d_name, ino);
-		if (found < HOLDS || one == HOLDS)
-			found = one;
+	if (tid > 0 && proc_slurp_of(tid, "status", status, sizeof status) == SIGHT_CLEAR) {
+		tgid = proc_field(status, "Tgid");
+		c.process = tgid ? atoi(tgid) : 0;
+		c.in_exec = lacks_program(status);
+		if (!c.in_exec)
+			c.end = ending(tid, status, &c.code);
 	}
-	closedir(dir);
-	return found;
+	*ret = c;
 }
 
-/* A process whose first thread has ended shows its descriptors in the others. */
-static int holds_in_threads(pid_t pid, uint64_t ino)
-{
-	char path[80];
-	struct dirent *entry;
-	int found = 0;
-	DIR *dir;
+/* ---- where a file comes from ------------------------------------------------------- */
 
-	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-	dir = opendir(path);
-	if (!dir)
-		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
-	while (!found && (entry = readdir(dir))) {
-		struct stat_line s;
-		pid_t tid = atoi(entry->d_name);
-
-		if (!isdigit((unsigned char)entry->d_name[0]) || read_stat(tid, &s) ||
-			s.flags & PF_EXITING)
-			continue;
-		snprintf(path, sizeof path, "/proc/%d/task/%d/fd", (int)pid, (int)tid);
-		found = holds(path, ino);
-		if (found == -ENOENT)
-			found = 0;
-	}
-	closedir(dir);
-	return found;
-}
-
-/* ---- who may have inherited it -----------------------------------------------------
- */
-
-/* A number for the control group a process is in; 0 when it cannot be told. */
-static uint64_t cgroup_of(pid_t pid)
+uint64_t proc_cgroup(pid_t pid)
 {
 	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
 	char buf[4096];
 
-	if (slurp_of(pid, "cgroup", buf, sizeof buf))
+	if (proc_slurp_of(pid, "cgroup", buf, sizeof buf) != SIGHT_CLEAR)
 		return 0;
 	for (const char *p = buf; *p; p++)
 		hash = (hash ^ (unsigned char)*p) * 0x100000001b3;
 	return hash;
 }
 
-void proc_origin(pid_t tid, struct proc_origin *ret)
+/* The numbers Tgid and PPid of thread or process pid. */
+static bool relatives(pid_t pid, pid_t *ret_process, pid_t *ret_parent)
 {
-	struct proc_origin o = {.process = proc_process_of(tid)};
-	struct stat_line s;
-	pid_t pid = o.process;
+	const char *tgid, *parent;
+	char buf[8192];
 
-	for (size_t i = 0; pid && i < ARRAY_SIZE(o.kin) && !read_stat(pid, &s); i++)
-		pid = o.kin[i] = s.parent;
-	if (o.process)
-		o.cgroup = cgroup_of(o.process);
-	*ret = o;
-}
-
-static bool is_opener(const struct proc_question *q, pid_t pid)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(q->origins); i++)
-		if (q->origins[i].process == pid)
-			return true;
-	return false;
-}
-
-static bool is_kin(const struct proc_origin *o, pid_t pid)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(o->kin); i++)
-		if (o->kin[i] == pid)
-			return true;
-	return false;
-}
-
-/* Whether ancestor may have adopted pid, a descendant of an opener's. */
-static bool may_be_adopted(const struct proc_question *q, pid_t pid, pid_t ancestor)
-{
-	uint64_t cgroup = cgroup_of(pid);
-
-	for (size_t i = 0; i < ARRAY_SIZE(q->origins); i++) {
-		const struct proc_origin *o = &q->origins[i];
-
-		if (!o->process || (ancestor > 1 && !is_kin(o, ancestor)))
-			continue;
-		if (!cgroup || !o->cgroup || cgroup == o->cgroup)
-			return true;
-	}
-	return false;
-}
-
-/* Whether a process that cannot be looked into may hold the file all the same. */
-static bool may_hold(
-	const struct proc_question *q, pid_t pid, const struct stat_line *s)
-{
-	struct stat_line up = *s;
-	pid_t ancestor = pid;
-
-	if (s->flags & PF_KTHREAD)
+	if (pid <= 0 || proc_slurp_of(pid, "status", buf, sizeof buf) != SIGHT_CLEAR)
 		return false;
-	if (pid == q->closer || is_opener(q, pid))
-		return true;
-	if (s->start < q->since)
+	tgid = proc_field(buf, "Tgid");
+	parent = proc_field(buf, "PPid");
+	if (!tgid || !parent)
 		return false;
-	/* Up to the first that is older than the open file. */
-	for (int i = 0; i < 64 && ancestor > 1 && up.start >= q->since; i++) {
-		ancestor = up.parent;
-		if (ancestor && is_opener(q, ancestor))
-			return true;
-		if (ancestor > 1 && read_stat(ancestor, &up))
-			return true;
-	}
-	return may_be_adopted(q, pid, ancestor);
+	*ret_process = atoi(tgid);
+	*ret_parent = atoi(parent);
+	return true;
 }
 
-/* ---- the look
- * ------------------------------------------------------------------------ */
-
-/* Whether a process may be handed the file in a socket: the closer, an opener, its
- * parent, and whoever descends from that. Others' mail says nothing. */
-static bool may_receive(const struct proc_question *q, pid_t pid)
+/* Whether pid is still who bore that number at the time `then`. */
+static bool is_same_since(pid_t pid, uint64_t then)
 {
+	enum sight sight = SIGHT_DIM;
 	struct stat_line s;
 
-	if (pid == q->closer)
-		return true;
-	for (int depth = 0; depth < 16 && pid > 1; depth++) {
-		for (size_t i = 0; i < ARRAY_SIZE(q->origins); i++)
-			if (q->origins[i].process == pid || q->origins[i].kin[0] == pid)
-				return true;
-		if (read_stat(pid, &s))
-			return false;
-		pid = s.parent;
-	}
-	return false;
-}
-
-static enum proc_holder meaning(const struct proc_question *q, pid_t pid, int found)
-{
-	if (found == HOLDS_MAIL)
-		return may_receive(q, pid) ? HOLDER_FLYING : HOLDER_NONE;
-	return found == HOLDS ? HOLDER_SOME : HOLDER_NONE;
-}
-
-static enum proc_holder ask_once(
-	const struct proc_question *q, pid_t pid, bool *ret_leaving)
-{
-	struct stat_line s;
-	char path[32];
-	int found;
-
-	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
-	found = holds(path, q->ino);
-	if (found >= 0)
-		return meaning(q, pid, found);
-	if (read_stat(pid, &s))
-		return HOLDER_NONE; /* it has gone */
-	if (s.flags & PF_EXITING || found == -ENOENT) {
-		*ret_leaving = found != -ENOENT && s.state != 'Z' && s.state != 'X';
-		if (s.threads <= 1)
-			return HOLDER_NONE;
-		/* only its first thread, perhaps */
-		found = holds_in_threads(pid, q->ino);
-		if (found >= 0)
-			return meaning(q, pid, found);
-	}
-	return may_hold(q, pid, &s) ? HOLDER_UNKNOWN : HOLDER_NONE;
-}
-
-/* A process that is exiting cannot be looked into for an instant, before its files
- * are closed, which may tell that it was killed. It is waited for, but not for long,
- * as it may hang in the close of another file; it writes no more in any case. */
-static enum proc_holder ask(const struct proc_question *q, pid_t pid)
-{
-	enum proc_holder found = HOLDER_NONE;
-	bool leaving = true;
-
-	for (int i = 0; i < 20 && leaving; i++) {
+	/* The child of a shell opens, and the next it does is execve. */
+	for (int i = 0; i < 20 && sight == SIGHT_DIM; i++) {
 		if (i)
 			usleep(1000);
-		leaving = false;
-		found = ask_once(q, pid, &leaving);
+		sight = proc_stat(pid, &s);
 	}
-	return found;
+	return sight == SIGHT_CLEAR && s.start <= then;
 }
 
-enum proc_holder proc_find_holder(const struct proc_question *q)
+void proc_origin(pid_t tid, uint64_t since, struct proc_origin *ret)
 {
-	enum proc_holder sum = HOLDER_NONE;
-	pid_t self = getpid();
-	struct dirent *entry;
-	DIR *dir;
+	struct proc_origin o = {};
+	pid_t process, parent;
 
-	/* A shell that keeps the file open is found without the long way round. */
-	if (q->closer && ask(q, q->closer) == HOLDER_SOME)
-		return HOLDER_SOME;
-	for (size_t i = 0; i < ARRAY_SIZE(q->origins); i++)
-		if (q->origins[i].process &&
-			ask(q, q->origins[i].process) == HOLDER_SOME)
-			return HOLDER_SOME;
-	dir = opendir("/proc");
-	if (!dir)
-		return HOLDER_UNKNOWN;
-	while (sum != HOLDER_SOME && (entry = readdir(dir))) {
-		pid_t pid = atoi(entry->d_name);
-		enum proc_holder one;
-
-		if (!isdigit((unsigned char)entry->d_name[0]) || pid == self)
-			continue;
-		one = ask(q, pid);
-		if (one > sum)
-			sum = one;
+	o.unknown = !relatives(tid, &process, &parent);
+	if (!o.unknown) {
+		o.process = process;
+		o.kin[0] = parent;
+		o.cgroup = proc_cgroup(process);
 	}
-	closedir(dir);
-	return sum;
+	for (size_t i = 1; !o.unknown && parent > 1 && i < ARRAY_SIZE(o.kin); i++) {
+		if (!relatives(parent, &process, &parent))
+			break;
+		o.kin[i] = parent;
+	}
+	o.unknown = o.unknown || !is_same_since(o.process, since);
+	*ret = o;
 }
 
 /* Own descriptors must be seen, with inode numbers (Linux 5.14), and process 1 not
@@ -495,11 +316,12 @@ bool proc_usable(void)
 	const char *ino;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || read_stat(1, &s) || read_stat(getpid(), &s))
+	if (fd < 0 || fstat(fd, &st) < 0 || stat_of(1, &s) != SIGHT_CLEAR ||
+		stat_of(getpid(), &s) != SIGHT_CLEAR)
 		return false;
 	snprintf(path, sizeof path, "fdinfo/%d", fd);
-	if (slurp_of(getpid(), path, info, sizeof info))
+	if (proc_slurp_of(getpid(), path, info, sizeof info) != SIGHT_CLEAR)
 		return false;
-	ino = field(info, "ino");
+	ino = proc_field(info, "ino");
 	return ino && strtoull(ino, NULL, 10) == st.st_ino;
 }

@@ -1,12 +1,17 @@
 /*
- * What /proc tells of other processes. No state, any thread. Only readlink of
- * descriptors and reads of fdinfo, stat and status are used: they never enter a
- * filesystem, so that asking from inside a request cannot deadlock.
+ * What /proc tells of other processes. No state. Only readlink of descriptors and reads
+ * of fdinfo, stat, statm, status and cgroup are used: they never enter a filesystem.
+ *
+ * Since 2026 the kernel holds back who reads /proc/PID/stat or a link in /proc/PID/fd
+ * while process PID replaces its program, and execve closes the descriptors marked
+ * close-on-exec in just that time: it waits for the answer to FLUSH. So whoever answers
+ * the kernel must not call what is marked "may wait": that is for look threads (look.h).
  */
 #ifndef FS_PROC_H
 #define FS_PROC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,11 +25,6 @@ bool proc_interrupted(pid_t tid);
 /* The process that thread tid belongs to; 0 when it cannot be told. */
 pid_t proc_process_of(pid_t tid);
 
-/* The same of a thread that closes a file, *ret_process, by its `status` alone, which the
- * kernel keeps from nobody (scout.h): whether it may be doing so because it ends. It has
- * given all its descriptors away then. True when nothing can be told. */
-bool proc_may_be_ending(pid_t tid, pid_t *ret_process);
-
 /* Now, in the clock and units of process start times. */
 uint64_t proc_ticks(void);
 
@@ -36,8 +36,15 @@ enum proc_end {
 	END_UNKNOWN, /* it is exiting and /proc hides how, or it cannot be seen */
 };
 
-/* How the thread that closes is ending; *ret_code gets the status or signal. */
-enum proc_end proc_ending(pid_t tid, int *ret_code);
+struct proc_closer {
+	pid_t process; /* 0: cannot be told */
+	bool in_exec;  /* it closes what execve closes; nothing else is known then */
+	enum proc_end end;
+	int code; /* exit status or signal */
+};
+
+/* What thread tid, which waits for the answer to its FLUSH, is doing. */
+void proc_closer(pid_t tid, struct proc_closer *ret);
 
 /* The worst that was found is the answer. */
 enum proc_holder {
@@ -50,29 +57,36 @@ enum proc_holder {
 /* Where an open file comes from: the process that opened it, its ancestors at that
  * time, and the control group it was in. */
 struct proc_origin {
-	pid_t process; /* 0: cannot be seen */
+	pid_t process; /* 0: there is none; or */
+	bool unknown;  /* it cannot be told */
 	pid_t kin[15]; /* 0: none */
 	uint64_t cgroup;
 };
 
-/* The origin of what thread tid opens. */
-void proc_origin(pid_t tid, struct proc_origin *ret);
+/* The origin of what thread tid opened at the time `since` (proc_ticks). May wait. */
+void proc_origin(pid_t tid, uint64_t since, struct proc_origin *ret);
+
+#define PROC_ORIGINS 8
 
 struct proc_question {
-	uint64_t ino;   /* held writable by whom? */
-	pid_t closer;   /* process that closes it just now; 0: none or unknown */
+	uint64_t ino;         /* held writable by whom? */
+	const pid_t *closers; /* processes that close it just now */
+	size_t closer_count;
 	uint64_t since; /* ticks when it was first opened */
-	struct proc_origin origins[8];
+	struct proc_origin origins[PROC_ORIGINS];
+	enum proc_holder found; /* the answer */
 };
 
-/* Whether a process has a writable descriptor of inode `ino`. UNKNOWN: none was
- * found, but one that cannot be looked into might: the closer, an opener, or one that
- * may have inherited it. A process can have inherited it only if it was started since
+/* Whether a process, or a thread with a table of its own, has a writable descriptor of
+ * inode `ino`: n questions, answered by one walk through /proc. UNKNOWN: none was found,
+ * but one that cannot be looked into might: the closer, an opener, or one that may have
+ * inherited it; or the look itself failed somewhere (descriptors, memory, a /proc that has
+ * gone or hides processes). A process can have inherited it only if it was started since
  * the file was opened, and descends from an opener or, where its parents have ended,
  * was adopted by an ancestor of one or by process 1. Adopted children stay in their
  * control group, which tells them from the services that process 1 starts all day.
  * FLYING: in a socket of the closer, of an opener, its parent, or of whoever descends
- * from that. */
-enum proc_holder proc_find_holder(const struct proc_question *q);
+ * from that. May wait. */
+void proc_find_holders(struct proc_question *q, size_t n);
 
 #endif

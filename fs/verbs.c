@@ -17,10 +17,10 @@ struct verb {
 static int run_submit(
 	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
 {
-	int err = closes_settle(m, job, NULL, GB_REQUESTS);
+	int err = closes_settle(m, job, NULL, GB_REQUESTS, w);
 
 	if (!err)
-		err = closes_settle_parts(m, job);
+		err = closes_settle_parts(m, job, w);
 	return err ? err : gb_submit(job, GB_BY_CTL, w);
 }
 
