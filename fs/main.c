@@ -282,6 +282,23 @@ static void on_wake(int sig)
 {
 }
 
+static void on_nothing(int sig)
+{
+}
+
+/* What would end the process by default and is no wish of the user's that it should. Past
+ * `ulimit -f` a write is to fail (EFBIG), not to kill. Handlers, as execve takes them
+ * back: what we start is as usual. */
+static void survive_signals(void)
+{
+	static const int harmless[] = {SIGXFSZ, SIGPIPE, SIGUSR1, SIGIO, SIGPROF,
+		SIGVTALRM, SIGSTKFLT, SIGPWR};
+	const struct sigaction nothing = {.sa_handler = on_nothing, .sa_flags = SA_RESTART};
+
+	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
+		sigaction(harmless[i], &nothing, NULL);
+}
+
 /* A signal before anything is mounted: what is on disk is always good enough to
  * begin with again, so there is nothing to undo. */
 static void give_up_start(struct signals *s, int sig)
@@ -299,7 +316,7 @@ static void *run_signals(void *arg)
 	struct signals *s = arg;
 	int sig;
 
-	while (sigwait(&s->set, &sig) || sig == SIGPIPE)
+	while (sigwait(&s->set, &sig))
 		;
 	give_up_start(s, sig);
 	if (atomic_load(&s->stage) == ENDED)
@@ -319,14 +336,12 @@ static void *run_signals(void *arg)
  * thread that takes them. */
 static int start_signals(struct signals *s)
 {
+	static const int ending[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU, SIGALRM};
 	struct sigaction wake = {.sa_handler = on_wake};
 
 	sigemptyset(&s->set);
-	sigaddset(&s->set, SIGTERM);
-	sigaddset(&s->set, SIGINT);
-	sigaddset(&s->set, SIGHUP);
-	sigaddset(&s->set, SIGQUIT);
-	sigaddset(&s->set, SIGPIPE);
+	for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
+		sigaddset(&s->set, ending[i]);
 	pthread_sigmask(SIG_BLOCK, &s->set, NULL);
 	sigaction(WAKE, &wake, NULL);
 	s->main = pthread_self();
@@ -568,6 +583,7 @@ int main(int argc, char **argv)
 	enum options_verdict verdict = options_parse(argc, argv, &o);
 	int err = 0;
 
+	survive_signals();
 	log_open(o.debug);
 	environment_clean();
 	if (verdict == OPTIONS_GO)

@@ -121,6 +121,29 @@ whole_after() {
 	same 1 "$(calls create)"
 }
 
+# `ulimit -f`: the kernel's own answer to a write that goes beyond is SIGXFSZ.
+@test "a file size limit makes writes fail, and what fits goes on" {
+	mount_jobs
+	draft a
+	prlimit --pid "$FS_PID" --fsize=100000:
+	same EFBIG "$(errno_of 'fd = os.open(a[0], os.O_WRONLY | os.O_CREAT)
+for i in range(3): os.write(fd, b"x" * 60000)' "$J")"
+	same 0 "$(calls create)"
+	contains "$(cat "$MNT/a/error")" "File too large"
+	head -n 100 "$IN" >"$HOME/some"
+	cp "$HOME/some" "$J"
+	bought_once a "$HOME/some"
+}
+
+@test "signals that mean nothing here end nothing; one that the time is over unmounts" {
+	mount_jobs
+	local s
+	for s in PIPE XFSZ USR1 USR2 IO PROF VTALRM PWR STKFLT; do kill "-$s" "$FS_PID"; done
+	submit_job a
+	kill -XCPU "$FS_PID"
+	ended_well
+}
+
 # ---- unmounting ---------------------------------------------------------------------------
 
 @test "a mount in use cannot be unmounted, and who waits in it goes on waiting" {
