@@ -187,6 +187,7 @@ static int open_client(struct mount *m, struct key *key, const char *mountpoint)
 		.source = o->source,
 		.key = key->text,
 		.key_source = key->source,
+		.version = o->api ? "v1" : "v1beta",
 		.state_dir = o->state_dir,
 		.cache_dir = o->cache_dir,
 		.cache_max = o->cache_max,

@@ -34,6 +34,7 @@ struct option_row {
 	const char *why;
 };
 
+static const char *const api_words[] = {"v1beta", "v1", NULL};
 static const char *const fetch_words[] = {"own", "all", "read", NULL};
 static const char *const submit_words[] = {"close", "background", "ctl", NULL};
 static const char *const rmdir_words[] = {"any", "ended", NULL};
@@ -51,6 +52,7 @@ static const struct option_row rows[] = {
 	{"state_dir", TEXT, AT(state_dir)},
 	{"cache_dir", TEXT, AT(cache_dir)},
 	{"cache_max", SIZE, AT(cache_max), 1, INT64_MAX},
+	{"api", CHOICE, AT(api), .words = api_words},
 	{"fetch", CHOICE, AT(fetch), .words = fetch_words},
 	{"submit", CHOICE, AT(submit), .words = submit_words},
 	{"rmdir", CHOICE, AT(rmdir), .words = rmdir_words},
@@ -148,6 +150,8 @@ static const char help[] =
 	"  -d  the same, with every request             -h  this help\n"
 	"\n"
 	"SOURCE  base URL of the API (none: $GOOGLE_GEMINI_BASE_URL or Google's)\n"
+	"  api=v1beta|v1                 version of the API "
+	"[$GOOGLE_GENAI_API_VERSION, else v1beta]\n"
 	"  model=NAME                    of new jobs [$BATCHFS_MODEL, "
 	"gemini-2.5-flash]\n"
 	"  account=NAME                  picks key file and state_dir [default]\n"
@@ -444,12 +448,28 @@ static enum options_verdict positional(struct options *o, int n, char **words)
 	return o->source && o->mountpoint ? OPTIONS_GO : bad("out of memory");
 }
 
+/* As Google's SDKs read it. Other programs may need a version that has no batches. */
+static int api_from_env(void)
+{
+	const char *name = "GOOGLE_GENAI_API_VERSION", *version = getenv(name);
+
+	if (!version || !*version || !strcmp(version, "beta"))
+		return 0;
+	for (int i = 0; api_words[i]; i++)
+		if (!strcmp(version, api_words[i]))
+			return i;
+	log_line(LOG_WARNING, "%s=%s is not known here: %s is used (-o api=...)", name,
+		version, api_words[0]);
+	return 0;
+}
+
 static enum options_verdict set_defaults(struct options *o)
 {
 	const char *model = getenv("BATCHFS_MODEL");
 
 	*o = (struct options){
 		.cache_max = 10 * GIB,
+		.api = api_from_env(),
 		.fetch = GB_FETCH_OWN,
 		.submit = SUBMIT_CLOSE,
 		.trash_days = 7,

@@ -32,6 +32,7 @@ struct options {
 	char *api_key_file;
 	char *state_dir, *cache_dir; /* NULL: paths_default */
 	uint64_t cache_max;
+	int api;    /* 0 v1beta, 1 v1 */
 	int fetch;  /* enum gb_fetch */
 	int submit; /* enum submit_when */
 	int rmdir;  /* 0 any, 1 ended */

@@ -42,6 +42,7 @@ static void copy_options(struct gb_client *c, const struct gb_options *o)
 	c->key = copy(o->key);
 	c->o.key = NULL;
 	c->o.source = copy(o->source);
+	c->o.version = o->version ? copy(o->version) : NULL;
 	c->o.key_source = copy(o->key_source);
 	c->o.state_dir = copy(o->state_dir);
 	c->o.cache_dir = copy(o->cache_dir);
@@ -58,7 +59,7 @@ static void copy_options(struct gb_client *c, const struct gb_options *o)
 
 static void free_options(struct gb_client *c)
 {
-	const char *strings[] = {c->o.source, c->o.key_source, c->o.state_dir,
+	const char *strings[] = {c->o.source, c->o.key_source, c->o.state_dir, c->o.version,
 		c->o.cache_dir, c->o.holder, c->o.model, c->o.webhook};
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
@@ -324,6 +325,7 @@ static int check_key(struct gb_client *c, char **ret_why)
 static int start_engine(struct gb_client *c, char **ret_why)
 {
 	struct engine_options eo = {.base = c->o.source, .key = c->key,
+		.version = c->o.version,
 		.user_agent = "batchfs/" GB_VERSION, .log = c->o.log, .arg = c->o.arg};
 	int err = engine_new(&eo, &c->engine, ret_why);
 

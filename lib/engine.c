@@ -471,6 +471,14 @@ static int take_options(struct engine *e, const struct engine_options *o, char *
 
 	if (r < 0)
 		return r;
+	if (o->version) {
+		if (!util_id_valid(o->version, "") ||
+			strlen(o->version) >= sizeof e->base.version) {
+			*why = strdup("no version of the API");
+			return -EINVAL;
+		}
+		strcpy(e->base.version, o->version);
+	}
 	if (o->key && *o->key) {
 		if (!key_sane(o->key)) {
 			*why = strdup("the API key holds blanks or odd characters");

@@ -41,6 +41,7 @@ struct transfer;
 struct engine_options {
 	const char *base; /* scheme://host[:port][/path][/] */
 	const char *key;  /* copied; wiped in engine_free; may be NULL */
+	const char *version; /* segment of every path; NULL: v1beta */
 	const char *user_agent;
 	void (*log)(void *arg, int priority, const char *line);
 	void *arg;

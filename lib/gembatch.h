@@ -64,6 +64,7 @@ enum gb_change {
 struct gb_options {
 	const char *source;      /* base URL: https, or http to a loopback address */
 	const char *key;         /* API key; NULL only with offline */
+	const char *version;     /* of the API: "v1beta", "v1"; NULL: v1beta */
 	const char *key_source;  /* where the key came from, for status */
 	const char *state_dir;   /* both are made, mode 0700, where missing */
 	const char *cache_dir;

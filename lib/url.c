@@ -10,6 +10,8 @@
 
 #include "util.h"
 
+#define URL_VERSION "v1beta"
+
 static void curlup(CURLU **u)
 {
 	curl_url_cleanup(*u);
@@ -167,9 +169,15 @@ void url_base_clear(struct url_base *b)
 
 char *url_join(const struct url_base *b, const char *path)
 {
+	const char *at = strstr(path, "/" URL_VERSION "/");
+	int head = at ? (int)(at - path) : 0;
+
 	if (path[0] != '/')
 		return NULL;
-	return util_format("%s%s%s", b->origin, b->prefix, path);
+	if (!at || !b->version[0])
+		return util_format("%s%s%s", b->origin, b->prefix, path);
+	return util_format("%s%s%.*s/%s%s", b->origin, b->prefix, head, path, b->version,
+		at + 1 + strlen(URL_VERSION));
 }
 
 static bool below(const char *prefix, const char *path)

@@ -47,7 +47,8 @@ sandbox() {
 	export XDG_STATE_HOME=$HOME/.state XDG_CACHE_HOME=$HOME/.cache
 	export XDG_CONFIG_HOME=$HOME/.config
 	mkdir -p "$HOME" "$TMPDIR"
-	unset GOOGLE_API_KEY GEMINI_API_KEY GOOGLE_GEMINI_BASE_URL BATCHFS_MODEL
+	unset GOOGLE_API_KEY GEMINI_API_KEY GOOGLE_GEMINI_BASE_URL BATCHFS_MODEL \
+		GOOGLE_GENAI_API_VERSION
 	unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY all_proxy
 	umask 022
 	local san=log_path=$BATS_TEST_TMPDIR/sanitizer:print_stacktrace=1

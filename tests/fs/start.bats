@@ -532,3 +532,30 @@ start() {
 		umount "$3"' - "$(realpath "$BATCHFS")" "$EMU_URL" "$M" 3>&-
 	same 1 "$(calls create)"
 }
+
+@test "api=v1 and GOOGLE_GENAI_API_VERSION: the version of every path" {
+	local log=$BATS_TEST_TMPDIR/requests.log
+	restart_emulator --log "$log"
+	mount_jobs -o api=v1
+	submit_job a
+	succeeded a
+	grep -q . "$MNT/a/results.jsonl"
+	local op
+	for op in models list upload_start create download; do
+		grep "op=$op " "$log" | grep -q /v1/
+	done
+	# The session's address is the API's own.
+	run ! sh -c 'grep /v1beta/ "$1" | grep -v upload_id=' - "$log"
+	unmount_jobs
+	: >"$log"
+	GOOGLE_GENAI_API_VERSION=v1 mount_jobs
+	unmount_jobs
+	run ! grep /v1beta/ "$log"
+	GOOGLE_GENAI_API_VERSION=v1 mount_jobs -o api=v1beta
+	unmount_jobs
+	GOOGLE_GENAI_API_VERSION=beta mount_jobs
+	unmount_jobs
+	GOOGLE_GENAI_API_VERSION=v9 mount_jobs
+	contains "$(cat "$FS_LOG")" "GOOGLE_GENAI_API_VERSION=v9 is not known here"
+	same 3 "$(grep -c 'GET /v1beta/models' "$log")"
+}

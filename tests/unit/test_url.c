@@ -71,6 +71,32 @@ static void test_base(void **state)
 	}
 }
 
+static void test_version(void **state)
+{
+	static const char *const paths[][2] = {
+		{"/v1beta/batches?pageSize=1", "https://h/gw/v1/batches?pageSize=1"},
+		{"/upload/v1beta/files", "https://h/gw/upload/v1/files"},
+		{"/download/v1beta/files/f:download?alt=media",
+			"https://h/gw/download/v1/files/f:download?alt=media"},
+		{"/v1beta/models/v1beta?x=/v1beta/",
+			"https://h/gw/v1/models/v1beta?x=/v1beta/"},
+	};
+	struct url_base b;
+	char *why = NULL;
+
+	assert_int_equal(url_base_parse("https://h/gw", &b, &why), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		_cleanup_free_ char *plain = url_join(&b, paths[i][0]), *url = NULL;
+
+		assert_string_equal(plain + strlen("https://h/gw"), paths[i][0]);
+		strcpy(b.version, "v1");
+		url = url_join(&b, paths[i][0]);
+		assert_string_equal(url, paths[i][1]);
+		b.version[0] = 0;
+	}
+	url_base_clear(&b);
+}
+
 static void test_session(void **state)
 {
 	static const char *const urls[][2] = {
@@ -251,6 +277,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_base),
 		cmocka_unit_test(test_session),
+		cmocka_unit_test(test_version),
 		cmocka_unit_test(test_redirect),
 		cmocka_unit_test(test_resolve),
 		cmocka_unit_test(test_loopback),
