@@ -55,12 +55,16 @@ void answers_info(const struct gb_job *job, struct gb_info *i)
 
 	i->has_answers = o == GB_OUTPUT_HOME || o == GB_OUTPUT_INLINE ||
 			 o == GB_OUTPUT_THERE || o == GB_OUTPUT_KEPT;
-	i->has_retry = sent_from_here(job) && (i->has_answers || ended_with_nothing(job));
+	/* What may only be late is not offered to be bought again. */
+	bool sure = !whole_in_doubt(job);
+
+	i->has_retry = sure && sent_from_here(job) &&
+		       (i->has_answers || ended_with_nothing(job));
 	i->answers_pending = !a && !job->index_failed && can_be_made(job);
 	if (!a)
 		return;
 	i->has_answers = a->head.stamp.results_size >= 0;
-	i->has_retry = a->head.stamp.requests_size >= 0;
+	i->has_retry = sure && a->head.stamp.requests_size >= 0;
 	i->answers_there = true;
 	i->answers_size[GB_ANSWERS_TSV] = (int64_t)a->head.tsv_size;
 	i->answers_size[GB_ANSWERS_RETRY] = (int64_t)a->head.retry_size;

@@ -22,6 +22,7 @@
  *   remove.c   rmdir; cancel.c: the verb
  *   output.c   results: where they lie, opening them
  *   home.c     making them safe, bringing home, cache
+ *   whole.c    whether what was saved is all there is
  *   home_look.c  which of them a start finds, and those whose map is damaged
  *   answers.c  what came back, by request: the index, and files made of results
  *   advice.c   what is worth knowing and no error: warnings
@@ -499,6 +500,19 @@ void home_consider(struct gb_job *job);
 #define HOME_NEW "results.new" /* downloaded again, beside what is kept */
 /* unlocked: it is whole and durable, at home or in the cache. */
 int home_note_safe(struct gb_job *job, int64_t size, bool home);
+/* Start what is missing and there is room for; arg: the client. Unlocked. */
+void home_go_on(void *arg);
+/* whole.c; all about results that are saved. client.lock held: they have fewer lines than
+ * the API counts; and it is not yet sure that there are no more; and it is time to look. */
+bool whole_is_short(const struct gb_job *job);
+bool whole_in_doubt(const struct gb_job *job);
+bool whole_look_due(const struct gb_job *job);
+/* Unlocked, on a worker. Just sealed: how many lines they have; whole_judged when that is
+ * written down. -EAGAIN: those in the cache are not all, and were dropped. */
+int whole_judge(struct gb_job *job, struct gb_results *r, bool home);
+void whole_judged(struct gb_job *job);
+/* The same: ask the API for more of them. */
+int whole_look(struct gb_job *job);
 /* home_look.c, at start: which results are at home or whole in the cache. Negative: that
  * cannot be told now. */
 int home_look(struct gb_job *job);

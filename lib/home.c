@@ -98,7 +98,13 @@ static int seal(struct gb_job *job, struct gb_results *r, bool home)
 	int err = results_seal(r);
 
 	test_point("results-sealed");
-	return err ? err : home_note_safe(job, results_known_size(r), home);
+	if (!err)
+		err = whole_judge(job, r, home);
+	if (!err)
+		err = home_note_safe(job, results_known_size(r), home);
+	if (!err && home)
+		whole_judged(job);
+	return err;
 }
 
 /* A fetch that waited for it begins. Whoever waited for the seal looks again, also when
@@ -401,10 +407,10 @@ static int bring_home(struct gb_job *job)
 		return err;
 	test_point("fetch-begins");
 	client_lock(job->c);
-	bool home = job->local->rec.home;
+	bool home = job->local->rec.home, more = whole_is_short(job);
 	client_unlock(job->c);
-	if (!home)
-		err = download(job);
+	if (!home || more)
+		err = home ? whole_look(job) : download(job);
 	return err ? home_take_kept(job, err) : 0;
 }
 
@@ -490,7 +496,8 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 	enum gb_output o = job_output(job);
 	if (c->stopping)
 		err = -EINTR;
-	else if (job->local && job->local->rec.home)
+	else if (job->local && job->local->rec.home &&
+		 (c->o.offline || !whole_is_short(job)))
 		err = 0;
 	else if (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED)
 		err = -EBUSY;
@@ -515,6 +522,8 @@ bool home_can_fetch(const struct gb_job *job)
 {
 	enum gb_output o = job_output(job);
 
+	if (whole_is_short(job))
+		return true;
 	return o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE || o == GB_OUTPUT_KEPT ||
 	       (o == GB_OUTPUT_HOME && !(job->local && job->local->rec.home));
 }
@@ -526,7 +535,7 @@ bool home_missing(const struct gb_job *job)
 		     (c->o.fetch == GB_FETCH_OWN && job->local && job->local->rec.own);
 
 	return ((asked && !job->gone) || job->kept) && job->id && job->in_tree &&
-	       home_can_fetch(job);
+	       (whole_is_short(job) ? whole_look_due(job) : home_can_fetch(job));
 }
 
 bool home_safe(const struct gb_job *job)
@@ -562,6 +571,11 @@ static void home_next(struct gb_client *c)
 		if (err)
 			return;
 	}
+}
+
+void home_go_on(void *arg)
+{
+	home_next(arg);
 }
 
 void home_consider(struct gb_job *job)

@@ -22,6 +22,7 @@ static const struct field {
 	FIELD(STR, name),          FIELD(STR, display),      FIELD(STR, model),
 	FIELD(I64, made_s),        FIELD(I64, made_ns),      FIELD(INT, phase),
 	FIELD(BOOL, own),          FIELD(BOOL, background),  FIELD(STR, taint),
+	FIELD(I64, lines), FIELD(BOOL, cut), FIELD(INT, looks), FIELD(SINCE, doubted_since),
 	FIELD(BOOL, composed),     FIELD(BOOL, name_unchecked), FIELD(BOOL, warned),
 	FIELD(STR, origin),        FIELD(STR, key_print),    FIELD(STR, session),
 	FIELD(I64, sent_size),     FIELD(STR, sent_stamp),   FIELD(STR, mime),
@@ -42,7 +43,8 @@ static void *at(const struct record *r, const struct field *f)
 
 void record_init(struct record *r)
 {
-	*r = (struct record){.phase = PHASE_DRAFT, .requests = -1, .results_size = -1};
+	*r = (struct record){.phase = PHASE_DRAFT, .requests = -1, .results_size = -1,
+		.lines = -1};
 }
 
 void record_clear(struct record *r)

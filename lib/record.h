@@ -78,6 +78,10 @@ struct record {
 	bool cancel_asked;
 	int64_t results_size; /* of what has been at home; -1 */
 	bool home;       /* results.jsonl is complete beside this file */
+	int64_t lines;   /* of what is at home; -1: not counted */
+	bool cut;        /* the last of them is not whole */
+	int looks;       /* whether the API has more, since … */
+	int64_t doubted_since;
 	bool end_logged; /* the end stands in the history */
 	bool counted;    /* and so do the tokens */
 	bool end_due;    /* the caller wants to hear of the end, and has not taken it */

@@ -95,6 +95,10 @@ bool results_unsealed(struct gb_results *r); /* complete, and not sealed */
 int64_t results_known_size(struct gb_results *r); /* -1: not known; no request */
 void *results_arg(struct gb_results *r); /* of the config */
 
+/* Blocking, for a worker: ask the API how long the file is, whatever is local; a server
+ * that tells no length sends all of it. -ENODATA: it has it no more. */
+int results_look(struct gb_results *r, struct canceller *c, int64_t *ret);
+
 /* Download all that is missing; 0 at once when complete. Sealing is the caller's. */
 int results_fetch(struct gb_results *r, struct gb_waiter *w);
 

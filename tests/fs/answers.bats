@@ -4,7 +4,11 @@
 
 load helpers
 
-setup() { start_emulator; }
+# What is missing is soon known to be.
+setup() {
+	export BATCHFS_TEST_DOUBT_SECONDS=0.01
+	start_emulator
+}
 teardown() { stop_all; }
 
 # Lines of "KEY PROMPT" on stdin to a requests file.
@@ -95,6 +99,7 @@ sizes_are_true() { # DIRECTORY
 	succeeded a
 	# cat needs no patience: it waits until there is something.
 	cat "$MNT/a/answers.tsv" >"$HOME/first"
+	eventually test -e "$MNT/a/retry.jsonl"
 	kinds_are_right a
 	cmp "$HOME/first" "$MNT/a/answers.tsv"
 	sizes_are_true "$MNT/a"
@@ -194,6 +199,7 @@ sizes_are_true() { # DIRECTORY
 	same "1 failed
 3 answered
 4 missing" "$(cut -f 1,2 --output-delimiter=' ' "$MNT/a/answers.tsv")"
+	eventually test -e "$MNT/a/retry.jsonl"
 	same "1 4" "$(jq -r .key "$MNT/a/retry.jsonl" | xargs)"
 	mkdir "$MNT/b"
 	cp "$MNT/a/retry.jsonl" "$MNT/b/requests.jsonl"
@@ -218,12 +224,34 @@ sizes_are_true() { # DIRECTORY
 	cmp "$MNT/a/retry.jsonl" "$MNT/a/requests.jsonl"
 }
 
+@test "what may only be late is not offered to be bought again" {
+	export BATCHFS_TEST_DOUBT_SECONDS=3600
+	mount_jobs
+	asks >"$HOME/in.jsonl" <<-'END'
+		here hello
+		late [emu:missing]
+	END
+	send a "$HOME/in.jsonl"
+	succeeded a
+	results_home a
+	contains "$(cat "$MNT/a/answers.tsv")" "late	missing"
+	[ ! -e "$MNT/a/retry.jsonl" ]
+	contains "$(cat "$MNT/a/ctl")" fetch
+	echo fetch >"$MNT/a/ctl"
+	[ ! -e "$MNT/a/retry.jsonl" ]
+	export BATCHFS_TEST_DOUBT_SECONDS=0.01
+	remount_jobs
+	eventually test -e "$MNT/a/retry.jsonl"
+	same late "$(jq -r .key "$MNT/a/retry.jsonl")"
+}
+
 @test "cp, grep, tar and rsync take the whole directory" {
 	mount_jobs
 	all_kinds >"$HOME/in.jsonl"
 	send a "$HOME/in.jsonl"
 	succeeded a
 	cat "$MNT/a/answers.tsv" >/dev/null
+	eventually test -e "$MNT/a/retry.jsonl"
 	cp -r "$MNT/a/responses" "$HOME/copy"
 	diff -r "$MNT/a/responses" "$HOME/copy"
 	grep -rq 'hello' "$MNT/a/responses"

@@ -1,0 +1,23 @@
+/*
+ * How many lines a file of results has, and whether its last one is whole: what tells
+ * output that was cut off from all of it, beside the counts of the API.
+ */
+#ifndef GB_TALLY_H
+#define GB_TALLY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tally {
+	int64_t lines; /* that are not blank */
+	bool cut;      /* the last of them is no whole JSON value */
+};
+
+/* The first size bytes of fd. 0, or the errno of a read; -EIO: it is shorter. Blocks, on
+ * the disk only. */
+int tally_file(int fd, int64_t size, struct tally *ret);
+
+/* Whether a is less of the same output than b. */
+bool tally_less(const struct tally *a, const struct tally *b);
+
+#endif

@@ -1,0 +1,310 @@
+/* Results that end early in framing that fits: saved, in doubt, looked at again. */
+#include "gembatch.h"
+#include "httpd.h"
+#include "tally.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <sys/mman.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+enum { LINE = 101, LINES = 50, SIZE = LINE * LINES, CUT = 30 * LINE };
+
+static char top[] = "/tmp/test-whole-XXXXXX";
+static char content[SIZE + 1];
+static struct httpd server;
+static struct gb_client *client;
+static atomic_int served;  /* bytes that the server has of it */
+static atomic_bool ranges; /* it knows them; else it tells no length either */
+
+/* ---- the API --------------------------------------------------------------------- */
+
+#define JOB "{\"name\":\"batches/job\",\"metadata\":{\"displayName\":\"job\",\"state\":"      \
+	"\"BATCH_STATE_SUCCEEDED\",\"batchStats\":{\"requestCount\":\"50\","                 \
+	"\"successfulRequestCount\":\"48\",\"failedRequestCount\":\"2\"}},\"done\":true,"     \
+	"\"response\":{\"responsesFile\":\"files/out\"}}"
+
+static bool serve_part(int fd, const char *range, size_t size)
+{
+	size_t lo, hi = size;
+	char *end;
+
+	lo = strtoull(range, &end, 10);
+	if (*end == '-' && end[1] >= '0' && end[1] <= '9')
+		hi = strtoull(end + 1, NULL, 10) + 1;
+	if (hi > size)
+		hi = size;
+	return lo < size ? httpd_print(fd,
+				   "HTTP/1.1 206 X\r\nContent-Range: bytes %zu-%zu/%zu\r\n"
+				   "Content-Length: %zu\r\n\r\n", lo, hi - 1, size, hi - lo) &&
+				   httpd_send(fd, content + lo, hi - lo)
+			 : httpd_reply(fd, 416, "", "");
+}
+
+static bool serve(struct httpd *h, int fd, struct httpd_request *q)
+{
+	const char *range = strcasestr(q->head, "\r\nRange: bytes=");
+	size_t size = (size_t)atomic_load(&served);
+
+	if (!strstr(q->head, "files/out"))
+		return httpd_reply(fd, 200, "Content-Type: application/json\r\n",
+			strstr(q->head, "batches/job")	      ? JOB
+			: strstr(q->head, "/v1beta/batches?") ? "{\"operations\":[" JOB "]}"
+							      : "{}");
+	if (range && atomic_load(&ranges))
+		return serve_part(fd, range + 15, size);
+	httpd_print(fd, "HTTP/1.1 200 X\r\nConnection: close\r\n\r\n");
+	httpd_send(fd, content, size);
+	return false;
+}
+
+/* ---- set up ------------------------------------------------------------------------ */
+
+static void start(const char *doubt, size_t size, bool with_ranges)
+{
+	static int n;
+	char state_dir[64], cache_dir[64], *why = NULL;
+	struct gb_options o = {.key = "k", .fetch = GB_FETCH_ALL, .poll_s = 1000,
+		.source = server.base, .state_dir = state_dir, .cache_dir = cache_dir};
+
+	setenv("BATCHFS_TEST_DOUBT_SECONDS", doubt, 1);
+	atomic_store(&served, (int)size);
+	atomic_store(&ranges, with_ranges);
+	snprintf(state_dir, sizeof state_dir, "%s/state%d", top, ++n);
+	snprintf(cache_dir, sizeof cache_dir, "%s/cache%d", top, n);
+	assert_int_equal(gb_open(&o, &client, &why), 0);
+	free(why);
+}
+
+static int group_setup(void **state)
+{
+	for (int i = 0; i < LINES; i++) {
+		char *p = content + i * LINE;
+		int n = sprintf(p, "{\"key\":\"%05d\",\"response\":{\"candidates\":[{\"content\":"
+				   "{\"parts\":[{\"text\":\"%d\"}]}}]}}", i, i);
+
+		memset(p + n, ' ', LINE - n);
+		p[LINE - 1] = '\n';
+	}
+	httpd_start(&server, serve);
+	return mkdtemp(top) ? 0 : -1;
+}
+
+static int group_teardown(void **state)
+{
+	httpd_stop(&server);
+	return util_remove_tree(AT_FDCWD, top);
+}
+
+struct sync {
+	struct gb_waiter w;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool over;
+	int err;
+};
+
+static void sync_done(struct gb_waiter *w, int err)
+{
+	struct sync *s = CONTAINER_OF(w, struct sync, w);
+
+	pthread_mutex_lock(&s->lock);
+	s->over = true;
+	s->err = err;
+	pthread_cond_signal(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void sync_init(struct sync *s)
+{
+	*s = (struct sync){.w.done = sync_done};
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->cond, NULL);
+}
+
+static int sync_wait(struct sync *s, int err)
+{
+	if (err != -EINPROGRESS)
+		return err;
+	pthread_mutex_lock(&s->lock);
+	while (!s->over)
+		pthread_cond_wait(&s->cond, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	return s->err;
+}
+
+static struct gb_job *find_job(void)
+{
+	struct gb_job *job;
+	struct sync s;
+
+	sync_init(&s);
+	assert_int_equal(sync_wait(&s, gb_list_refresh(client, GB_LIST_ONCE, &s.w)), 0);
+	job = gb_job_by_name(client, "job");
+	assert_non_null(job);
+	return job;
+}
+
+static int fetch(struct gb_job *job)
+{
+	struct sync s;
+
+	sync_init(&s);
+	return sync_wait(&s, gb_fetch_home(job, &s.w));
+}
+
+static int64_t size_of(struct gb_job *job)
+{
+	struct gb_info i;
+
+	gb_job_info(job, &i);
+	return i.results_safe ? i.results_size : -1;
+}
+
+static void assert_all_there(struct gb_job *job, size_t size)
+{
+	struct gb_results *r;
+	char buf[SIZE + 1];
+	struct sync s;
+
+	sync_init(&s);
+	assert_int_equal(size_of(job), size);
+	assert_int_equal(gb_results_open(job, &r), 0);
+	assert_int_equal(gb_results_ready(r, 0, sizeof buf, &s.w), size);
+	assert_int_equal(gb_results_read(r, buf, size, 0), size);
+	assert_memory_equal(buf, content, size);
+	gb_results_close(r);
+}
+
+/* ---- tests -------------------------------------------------------------------------- */
+
+/* Saved short; a fetch looks again, and takes what has come. */
+static void fetch_takes_the_rest(size_t cut, bool with_ranges)
+{
+	struct gb_job *job;
+
+	start("3600", cut, with_ranges);
+	job = find_job();
+	assert_int_equal(fetch(job), 0);
+	assert_all_there(job, cut);
+	assert_true(gb_verbs(job) & GB_FETCH_VERB);
+	assert_int_equal(fetch(job), 0);
+	assert_all_there(job, cut);
+	atomic_store(&served, SIZE);
+	assert_int_equal(fetch(job), 0);
+	assert_all_there(job, SIZE);
+	assert_false(gb_verbs(job) & GB_FETCH_VERB);
+	gb_job_unref(job);
+	gb_close(client);
+}
+
+static void test_cut_at_a_line(void **state)
+{
+	fetch_takes_the_rest(CUT, true);
+	fetch_takes_the_rest(CUT, false);
+}
+
+static void test_cut_at_a_brace(void **state)
+{
+	size_t brace = CUT;
+
+	while (content[brace - 1] != '}')
+		brace++;
+	fetch_takes_the_rest(brace, false);
+	fetch_takes_the_rest(SIZE - LINE + brace - CUT, false);
+}
+
+/* Nobody asks: the rest is found all the same. */
+static void test_found_in_the_background(void **state)
+{
+	struct gb_job *job;
+
+	start("2", CUT, true);
+	job = find_job();
+	assert_int_equal(fetch(job), 0);
+	atomic_store(&served, SIZE);
+	for (int i = 0; i < 500 && size_of(job) != SIZE; i++)
+		usleep(20000);
+	assert_all_there(job, SIZE);
+	gb_job_unref(job);
+	gb_close(client);
+}
+
+/* The API has no more: after two looks it is left alone; a fetch still looks. */
+static void test_no_more_than_that(void **state)
+{
+	struct gb_job *job;
+	int asked;
+
+	start("0.3", CUT, true);
+	job = find_job();
+	assert_int_equal(fetch(job), 0);
+	asked = httpd_count(&server, "files/out");
+	for (int i = 0; i < 500 && httpd_count(&server, "files/out") < asked + 2; i++)
+		usleep(20000);
+	usleep(500000);
+	assert_int_equal(httpd_count(&server, "files/out"), asked + 2);
+	assert_int_equal(fetch(job), 0);
+	assert_int_equal(httpd_count(&server, "files/out"), asked + 3);
+	assert_all_there(job, CUT);
+	gb_job_unref(job);
+	gb_close(client);
+}
+
+/* What is longer and no better changes nothing. */
+static void test_longer_is_not_better(void **state)
+{
+	struct gb_job *job;
+	char kept = content[CUT];
+
+	start("3600", CUT, true);
+	job = find_job();
+	assert_int_equal(fetch(job), 0);
+	memset(content + CUT, ' ', 10);
+	atomic_store(&served, CUT + 10);
+	assert_int_equal(fetch(job), 0);
+	assert_all_there(job, CUT);
+	gb_job_unref(job);
+	gb_close(client);
+	content[CUT] = kept;
+}
+
+static void expect_tally(const char *text, int64_t lines, bool cut)
+{
+	struct tally t;
+	int fd = memfd_create("lines", MFD_CLOEXEC);
+
+	assert_int_equal(util_write_all(fd, text, strlen(text)), 0);
+	assert_int_equal(tally_file(fd, (int64_t)strlen(text), &t), 0);
+	assert_int_equal(t.lines, lines);
+	assert_int_equal(t.cut, cut);
+	close(fd);
+}
+
+static void test_tally(void **state)
+{
+	expect_tally("", 0, false);
+	expect_tally("\n \n", 0, false);
+	expect_tally("{}", 1, false);
+	expect_tally("\n{}\n\r\n{\"a\":{}}\r\n\n  ", 2, false);
+	expect_tally("{}\n{\"a\":{}", 2, true);
+	expect_tally("{}\n{\"a\":{}\n", 2, true);
+	expect_tally("{\n\"error\":{}\n}\n", 3, true);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tally),
+		cmocka_unit_test(test_cut_at_a_line),
+		cmocka_unit_test(test_cut_at_a_brace),
+		cmocka_unit_test(test_found_in_the_background),
+		cmocka_unit_test(test_no_more_than_that),
+		cmocka_unit_test(test_longer_is_not_better),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
