@@ -62,8 +62,7 @@ void advice_add(struct gb_job *job, const char *line)
 
 	if (old && strstr(old, line))
 		return;
-	if (old && *old)
-		warnings_add(&w, "%.*s", (int)strlen(old) - 1, old);
+	warnings_text(&w, old ? old : "");
 	warnings_add(&w, "%s", line);
 	advice_keep(job, &w);
 }

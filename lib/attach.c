@@ -33,6 +33,18 @@ static const char *name_fault(const char *name)
 	}
 }
 
+/* What is said of a name that is no file of the draft, but a path of a machine. */
+static const char *path_fault(const char *name)
+{
+	bool letter = (name[0] | 0x20) >= 'a' && (name[0] | 0x20) <= 'z';
+
+	if (strncasecmp(name, "file:", 5) == 0 || name[0] == '/' ||
+		(letter && name[1] == ':' && (name[2] == '\\' || name[2] == '/')))
+		return "it is a path of this or another machine: copy the file into this "
+		       "directory and name it so, as inputs/cat.png";
+	return NULL;
+}
+
 static int open_part(int dir, const char *name, int flags)
 {
 	int fd = openat(
@@ -262,9 +274,14 @@ static int check_name(struct check *k, struct attachment *a)
 	a->path = strdup(a->name);
 	if (!a->path)
 		return -ENOMEM;
-	if (!why) {
+	if (!why)
 		fd = attach_open(k->s->c->store, a->lid, a->path, &a->st);
-		why = fd < 0 ? "there is no such file in this directory" : NULL;
+	if (fd < 0) {
+		const char *path = path_fault(a->name);
+
+		why = path  ? path
+		      : why ? why
+			    : "there is no such file in this directory";
 	}
 	if (!why && a->st.st_size > ATTACH_FILE_MAX) {
 		fault(k, a->line, a->name,

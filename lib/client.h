@@ -422,6 +422,7 @@ struct task {
 	struct gb_job *from;     /* rename that submits: a reference, or NULL */
 	struct gb_file *file;    /* a reference, or NULL */
 	char *arg;
+	char *advice;            /* lines for `warnings` before those of the check, or NULL */
 	bool background;
 	bool queued;             /* sends what is QUEUED */
 	bool again;              /* resubmit: sends what is being settled */

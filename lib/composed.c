@@ -2,6 +2,7 @@
 #include "composed_private.h"
 #include "mime.h"
 #include "scan.h"
+#include "text_file.h"
 #include "util.h"
 
 #include <errno.h>
@@ -161,11 +162,6 @@ static int put_text_request(struct composed *c, const char *key, const char *tex
 
 /* ---- inputs/ ------------------------------------------------------------------------- */
 
-bool composed_text(const char *buf, size_t n)
-{
-	return !memchr(buf, '\0', n) && util_utf8_valid(buf, n);
-}
-
 /* What texts are called matters to the API only where it reads their structure. */
 static const char *text_type(const char *mime)
 {
@@ -186,16 +182,16 @@ static void complain_input(struct composed *c, const char *key, const char *what
 	composed_complain(c, path ? path : key, what);
 }
 
-static int add_attachment(struct composed *c, const char *key, int fd, bool small)
+static int add_attachment(
+	struct composed *c, const char *key, const char *mime, bool small, size_t n)
 {
 	_cleanup_free_ char *why = NULL;
-	char mime[MIME_SIZE];
-	int err = mime_of_fd(fd, mime);
+	const char *fault = small ? text_fault(c->text, n) : NULL;
+	int err;
 
-	if (err == -ENODATA)
-		return complain_input(c, key, empty), 0;
-	if (err)
-		return err;
+	if (small && (mime_is_text(mime) || !mime_is_media(mime)) && fault &&
+		text_head_fault(c->text, n) == fault)
+		return complain_input(c, key, fault), 0;
 	if (small && mime_is_text(mime))
 		return complain_input(c, key,
 			       "is text, but not UTF-8: convert it (iconv -t UTF-8)"), 0;
@@ -217,8 +213,21 @@ static int add_attachment(struct composed *c, const char *key, int fd, bool smal
 	return err ? err : put_tail(c);
 }
 
+static int add_text(struct composed *c, const char *key, size_t n)
+{
+	size_t bom = text_bom(c->text, n);
+
+	if (text_is_blank(c->text + bom, n - bom))
+		return complain_input(c, key, "has nothing but white space: write something "
+					      "into it or remove it"), 0;
+	return put_text_request(c, key, c->text + bom, n - bom);
+}
+
+/* The type is what libmagic says, as for files that request lines name; where it knows
+ * none that models see, text is text. */
 int composed_add(struct composed *c, const char *key, int fd)
 {
+	char mime[MIME_SIZE];
 	struct stat st;
 	ssize_t n = 0;
 
@@ -231,9 +240,13 @@ int composed_add(struct composed *c, const char *key, int fd)
 	bool small = st.st_size <= COMPOSED_TEXT_MAX;
 	if (small && (n = util_pread_max(fd, c->text, COMPOSED_TEXT_MAX)) < 0)
 		return (int)n;
-	if (!small || !composed_text(c->text, (size_t)n))
-		return add_attachment(c, key, fd, small);
-	return put_text_request(c, key, c->text, (size_t)n);
+	bool text = small && !text_fault(c->text, (size_t)n);
+	int err = mime_of_fd(fd, mime);
+	if (text && (err == -ELIBACC || (!err && (mime_is_text(mime) || !mime_is_media(mime)))))
+		return add_text(c, key, (size_t)n);
+	if (err == -ENODATA)
+		return complain_input(c, key, empty), 0;
+	return err ? err : add_attachment(c, key, mime, small, (size_t)n);
 }
 
 /* ---- inputs.txt ------------------------------------------------------------------------ */
@@ -245,14 +258,6 @@ struct reading {
 	size_t n;            /* of the line, in c->text */
 	bool too_long;
 };
-
-static bool is_blank(const char *text, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!strchr(" \t\r\f\v", text[i]) || !text[i])
-			return false;
-	return true;
-}
 
 static void complain_line(struct reading *r, const char *what)
 {
@@ -272,19 +277,20 @@ static int end_line(struct reading *r)
 	r->line++;
 	r->n = 0;
 	r->too_long = false;
-	if (r->line == 1 && n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-		text += 3, n -= 3;
+	if (r->line == 1)
+		text += text_bom(text, n), n -= text_bom(r->c->text, n);
 	if (n && text[n - 1] == '\r')
 		n--;
-	if (!long_one && is_blank(text, n))
+	if (!long_one && text_is_blank(text, n))
 		return 0;
 	r->last = r->line;
 	if (!r->width)
 		return 0;
 	if (long_one)
 		return complain_line(r, "is longer than 1 MiB"), 0;
-	if (!composed_text(text, n))
-		return complain_line(r, "is not UTF-8"), 0;
+	const char *fault = text_fault(text, n);
+	if (fault)
+		return complain_line(r, fault), 0;
 	snprintf(key, sizeof(key), "%0*llu", (int)r->width, (unsigned long long)r->line);
 	return put_text_request(r->c, key, text, n);
 }
@@ -407,9 +413,26 @@ bool composed_is_part(const char *name)
 	return is_one_of(name, parts);
 }
 
-bool composed_is_input(const char *name)
+/* What editors, downloads and other systems leave: never asked about, and no mistake. */
+bool composed_is_leftover(const char *name)
 {
-	static const char *const left[] = {"Thumbs.db", "desktop.ini", NULL};
+	static const char *const names[] = {"Thumbs.db", "ehthumbs.db", "desktop.ini",
+		"Icon\r", "__MACOSX", "$RECYCLE.BIN"};
+	static const char *const ends[] = {"~", ".orig", ".rej", ".swp", ".swo", ".swx",
+		".part", ".partial", ".crdownload", ".opdownload"};
+	size_t n = strlen(name);
 
-	return name[0] != '.' && !is_one_of(name, left);
+	if (name[0] == '.' || strncmp(name, "~$", 2) == 0 ||
+		(n > 2 && name[0] == '#' && name[n - 1] == '#'))
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcasecmp(names[i], name) == 0)
+			return true;
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		size_t m = strlen(ends[i]);
+
+		if (n > m && strcasecmp(name + n - m, ends[i]) == 0)
+			return true;
+	}
+	return false;
 }

@@ -65,8 +65,8 @@ char *composed_complaints(const struct composed *c);
 /* Whether a file of this name, in the job's directory itself, is a part of a composed
  * draft (inputs/ is not a file). */
 bool composed_is_part(const char *name);
-/* Whether a file or directory of this name below inputs/ is an input: not dot files and
- * what Windows leaves. */
-bool composed_is_input(const char *name);
+/* Whether a file or directory of this name is passed over, below inputs/ and beside the
+ * parts: dot files, and what editors, downloads and other systems leave. */
+bool composed_is_leftover(const char *name);
 
 #endif

@@ -5,6 +5,7 @@
 #include "composed_private.h"
 #include "placement.h"
 #include "schema.h"
+#include "text_file.h"
 #include "util.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 
 /* ---- text --------------------------------------------------------------------------- */
 
-/* A whole part, NUL-terminated. *ret NULL: not usable, which has been complained of. */
+/* A whole part without BOM, NUL-terminated. *ret NULL: not usable, which has been complained of. */
 static int read_part(struct composed *c, int fd, const char *name, char **ret)
 {
 	char *text = malloc(COMPOSED_TEXT_MAX + 2);
@@ -23,19 +24,24 @@ static int read_part(struct composed *c, int fd, const char *name, char **ret)
 		free(text);
 		return (int)n;
 	}
+	const char *fault = text_fault(text, (size_t)n);
+	size_t bom = text_bom(text, (size_t)n);
+
 	text[n] = '\0';
 	if (n > COMPOSED_TEXT_MAX)
 		composed_complain(c, name, "is longer than 1 MiB");
-	else if (!composed_text(text, (size_t)n))
-		composed_complain(c, name, "is not UTF-8 text");
+	else if (fault)
+		composed_complain(c, name, fault);
 	else
 		*ret = STEAL_PTR(text);
+	if (*ret && bom)
+		memmove(*ret, *ret + bom, (size_t)n - bom + 1);
 	free(text);
 	return 0;
 }
 
-/* The same as it is said to the model: without BOM and the newlines that echo and
- * editors put at the end. */
+/* The same as it is said to the model: without the newlines that echo and editors put at
+ * the end. */
 static int read_words(struct composed *c, int fd, const char *name, char **ret)
 {
 	char *text = NULL;
@@ -44,11 +50,9 @@ static int read_words(struct composed *c, int fd, const char *name, char **ret)
 
 	if (err || !text)
 		return err;
-	if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
-		memmove(text, text + 3, strlen(text + 3) + 1);
 	for (n = strlen(text); n && strchr("\r\n", text[n - 1]);)
 		text[--n] = '\0';
-	if (text[strspn(text, " \t\r\n")]) {
+	if (!text_is_blank(text, strlen(text))) {
 		*ret = text;
 		return 0;
 	}

@@ -27,7 +27,4 @@ struct composed {
 /* Fill in prompt, rest and has_system. */
 int composed_take_parts(struct composed *c, const struct composed_parts *parts);
 
-/* UTF-8 without NUL. */
-bool composed_text(const char *buf, size_t n);
-
 #endif

@@ -2,6 +2,7 @@
 #include "composed.h"
 #include "files.h"
 #include "submit.h"
+#include "warnings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@ static bool is_input(const struct gb_file *f)
 	if (f->is_dir || !f->parent)
 		return false;
 	for (; f->parent; f = f->parent)
-		if (!composed_is_input(f->name))
+		if (composed_is_leftover(f->name))
 			return false;
 	return true;
 }
@@ -78,6 +79,7 @@ struct gather {
 	size_t n, cap;
 	struct gb_file *prompt, *system, *schema, *defaults, *lines; /* references */
 	struct composed *c;
+	struct warnings passed;       /* what was passed over */
 	char **unknown, **incomplete; /* paths, the first of them */
 	size_t n_unknown, n_incomplete;
 };
@@ -127,13 +129,19 @@ static int take_part(struct gather *g, struct gb_file *f)
 	return 0;
 }
 
-/* A typing mistake, or rubbish that editors leave. */
+/* A typing mistake. */
 static bool is_unknown(const struct gb_file *f)
 {
-	size_t n = strlen(f->name);
+	return !composed_is_leftover(f->name) && strcmp(f->name, GB_REQUESTS) != 0;
+}
 
-	return f->name[0] != '.' && f->name[n - 1] != '~' &&
-	       strcmp(f->name, GB_REQUESTS) != 0;
+/* A name in a line of text. */
+static char *shown(char *path)
+{
+	for (char *p = path; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	return path;
 }
 
 /* Lock held. */
@@ -151,6 +159,9 @@ static int take_file(struct gather *g, struct gb_file *f)
 		err = add_input(g, f, path);
 	else if (!err && part)
 		err = take_part(g, f);
+	else if (!err && !input && f->parent)
+		warnings_add(&g->passed, "%s: passed over, as what editors, downloads and "
+					 "other systems leave", shown(path));
 	else if (!err && !input && !f->parent && is_unknown(f))
 		err = note(&g->unknown, &g->n_unknown, path);
 	return err;
@@ -195,6 +206,7 @@ static void gather_clear(struct gather *g)
 	gb_file_unref(g->defaults);
 	gb_file_unref(g->lines);
 	composed_free(g->c);
+	free(warnings_text_take(&g->passed));
 	free_names(g->unknown, g->n_unknown);
 	free_names(g->incomplete, g->n_incomplete);
 }
@@ -380,6 +392,8 @@ int gather_run(struct task *t)
 		drop_tmp(t->job);
 	else
 		err = announce(&g, t);
+	if (!err && g.passed.n)
+		t->advice = warnings_text_take(&g.passed);
 	if (err == -EFBIG)
 		local_error(t->job, err, "The requests made of this draft are too large.",
 			"At most 2 GB fit in one job: divide the inputs over several drafts.",

@@ -580,6 +580,14 @@ static size_t skip_bom(struct lines *l, const uint8_t *p, size_t n)
 	return i;
 }
 
+static void on_bad(struct lines *l)
+{
+	bool nul = l->tok.p < l->tok.end && !*l->tok.p;
+
+	bad(l, nul ? "a NUL byte (no text, or a crash left it so)" : l->tok.reason,
+		column_of(l, jtok_offset(&l->tok)));
+}
+
 static int run(struct lines *l)
 {
 	enum jtok_event e;
@@ -606,7 +614,7 @@ static int run(struct lines *l)
 			r = end_line(l, true);
 			break;
 		default:
-			bad(l, l->tok.reason, column_of(l, jtok_offset(&l->tok)));
+			on_bad(l);
 			break;
 		}
 	}
@@ -619,6 +627,8 @@ int lines_feed(struct lines *l, const void *buf, size_t n)
 
 	if (n == 0)
 		return 0;
+	for (size_t i = 0; l->n_head < sizeof l->head && i < n; i++)
+		l->head[l->n_head++] = ((const uint8_t *)buf)[i];
 	jtok_feed(&l->tok, buf, n);
 	if (l->bom < BOM_SEEN)
 		l->tok.p += skip_bom(l, buf, n);

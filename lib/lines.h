@@ -92,6 +92,7 @@ struct lines {
 	struct line line;
 	uint64_t line_start;
 	uint8_t bom, last_byte, member;
+	uint8_t head[4], n_head; /* the first bytes of the file */
 	unsigned seen;
 	uint8_t places[LINES_PLACES]; /* what the innermost bracket is, by depth */
 	struct lines_request requests[2];

@@ -29,6 +29,10 @@ static const struct {
 	{"application/ogg", "audio/ogg"},
 	{"video/x-msvideo", "video/avi"},
 	{"video/x-m4v", "video/mp4"},
+	/* Pictures that are text, and lists of files: read as text. */
+	{"audio/x-mpegurl", "text/plain"},
+	{"image/x-xpixmap", "text/plain"},
+	{"image/x-xbitmap", "text/plain"},
 };
 
 /* Lock held. */

@@ -23,6 +23,7 @@ static const char is_sdk[] =
 static const char is_made[] = "is made of prompt.txt and the inputs: leave it out";
 static const char no_line[] = "does not belong here: defaults.json holds members of a "
 			      "request, such as generationConfig";
+static const char is_job[] = "is that of the whole job: echo NAME > model";
 static const char misspelt[] = "is misspelt: write systemInstruction";
 static const char wants_top[] = "belongs beside generationConfig, not into it";
 
@@ -58,6 +59,7 @@ static const struct placement in_request[] = {
 	ROW("frequencyPenalty", MISPLACED, wants_config),
 	ROW("contents", UNWANTED, is_made),
 	ROW("request", UNWANTED, no_line), ROW("key", UNWANTED, no_line),
+	ROW("model", UNWANTED, is_job),
 };
 
 static const struct placement in_config[] = {

@@ -8,6 +8,7 @@
 #include "compose.h"
 #include "keyset.h"
 #include "lines.h"
+#include "text_file.h"
 #include "util.h"
 
 /* What on_line returns to end the reading. */
@@ -239,6 +240,8 @@ static void settle_sizes(struct scan *s)
 	struct scan_report *r = &s->report;
 
 	r->file_size = lines_offset(&s->lines);
+	memcpy(r->head, s->lines.head, sizeof r->head);
+	r->n_head = s->lines.n_head;
 	r->width = digits(r->last_line);
 	r->clean = !s->dirty && r->blank == 0 && r->requests > 0 &&
 		   !lines_have_bom(&s->lines);
@@ -338,10 +341,21 @@ static const struct {
 
 static const char *hint_for(const struct scan_report *r)
 {
+	if (r->n_bad && r->bad[0].line == 1 && text_head_fault((const char *)r->head, r->n_head))
+		return "";
 	for (size_t i = 0; r->n_bad && i < ARRAY_SIZE(hints); i++)
 		if (!r->bad[0].name && strcmp(hints[i].reason, r->bad[0].reason) == 0)
 			return hints[i].hint;
 	return "";
+}
+
+/* The whole file is of another kind. */
+static void put_head_fault(FILE *f, const struct scan_report *r)
+{
+	const char *what = text_head_fault((const char *)r->head, r->n_head);
+
+	if (what)
+		fprintf(f, "The file %s\n", what);
 }
 
 char *scan_report_text(const struct scan_report *r)
@@ -363,6 +377,8 @@ char *scan_report_text(const struct scan_report *r)
 	else if (r->requests == 0 && r->bad_total == 0)
 		fputs("there is no request in the file\n", f);
 	fputs(hint_for(r), f);
+	if (r->n_bad && r->bad[0].line == 1)
+		put_head_fault(f, r);
 	if (fclose(f) == 0)
 		return text;
 	free(text);

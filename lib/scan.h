@@ -68,6 +68,7 @@ struct scan_report {
 	/* Bad lines: how many, and the first of them in order. Where keys repeat in
 	 * more than SCAN_BAD_MAX lines the total rests on 64 bits of hash. */
 	uint64_t bad_total;
+	uint8_t head[4], n_head; /* the first bytes */
 	unsigned n_bad;
 	struct scan_bad bad[SCAN_BAD_MAX];
 };

@@ -155,6 +155,8 @@ static void advise(struct submission *s)
 	client_lock(s->c);
 	model = s->rec->model ? strdup(s->rec->model) : NULL;
 	client_unlock(s->c);
+	if (s->t->advice)
+		warnings_text(&w, s->t->advice);
 	warn_lines(&s->report, model, &w);
 	advice_keep(s->job, &w);
 }

@@ -41,6 +41,7 @@ static void task_free(struct task *t)
 	gb_job_unref(t->from);
 	gb_job_unref(t->job);
 	free(t->arg);
+	free(t->advice);
 	free(t);
 }
 

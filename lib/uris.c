@@ -39,11 +39,14 @@ struct walk {
 	const struct uris_new *(*find)(void *arg, const char *text);
 };
 
+/* "p:1.png" is a file as well as it may be a scheme, "C:\\a.png" and "file:///a.png" are
+ * paths of some machine: none of them is what the API could fetch. */
 bool uris_has_scheme(const char *text, size_t len)
 {
+	enum { SCHEME_MAX = 32 };
 	size_t i;
 
-	for (i = 0; i < len; i++) {
+	for (i = 0; i < len && i <= SCHEME_MAX; i++) {
 		char c = text[i], lower = (char)(c | 0x20);
 		bool letter = lower >= 'a' && lower <= 'z';
 		bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
@@ -51,7 +54,8 @@ bool uris_has_scheme(const char *text, size_t len)
 		if (!letter && (i == 0 || !other))
 			break;
 	}
-	return i > 0 && i < len && text[i] == ':';
+	return i > 0 && i <= SCHEME_MAX && len - i >= 3 && memcmp(text + i, "://", 3) == 0 &&
+	       !(i == 4 && strncasecmp(text, "file", 4) == 0);
 }
 
 /* ---- writing ------------------------------------------------------------------- */

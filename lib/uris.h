@@ -47,7 +47,8 @@ int uris_replace(int in, int out, const atomic_bool *cancel,
 	const struct uris_new *(*find)(void *arg, const char *text), void *arg,
 	off_t *ret_size);
 
-/* RFC 3986: begins with a letter, then letters, digits, "+", "-", ".", then a colon. */
+/* A URI that the API may fetch: a scheme (a letter, then letters, digits, "+", "-", ".", at
+ * most 32 of them), then "://"; not file://. */
 bool uris_has_scheme(const char *text, size_t len);
 
 #endif

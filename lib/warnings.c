@@ -37,6 +37,14 @@ void warnings_add(struct warnings *w, const char *fmt, ...)
 		free(line);
 }
 
+void warnings_text(struct warnings *w, const char *text)
+{
+	for (size_t n; *text; text += n + (text[n] == '\n')) {
+		n = strcspn(text, "\n");
+		warnings_add(w, "%.*s", (int)n, text);
+	}
+}
+
 char *warnings_text_take(struct warnings *w)
 {
 	char more[48];

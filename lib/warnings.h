@@ -24,6 +24,9 @@ struct warnings {
 void warnings_add(struct warnings *w, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Each line of a text. */
+void warnings_text(struct warnings *w, const char *text);
+
 /* All of them, each with a newline, malloc'ed; "" when there are none; NULL without
  * memory. w is empty again. */
 char *warnings_text_take(struct warnings *w);

@@ -82,8 +82,17 @@ uploads() { calls upload; }
 	done
 	grep -q '^line 8: a: this cannot be' "$MNT/a/error"
 	lacks "$error" 'line 1:'
-	# Mended, it goes.
-	ask k1 one.png >"$J"
+	{
+		ask k1 'file:///home/me/cat.png'
+		ask k2 'C:\\cat.png'
+		ask k3 'p:2.png'
+	} >"$HOME/in.jsonl"
+	same EBADMSG "$(errno_of_write "$J" "$(cat "$HOME/in.jsonl")"$'\n')"
+	same 2 "$(grep -c ': it is a path of this or another machine' "$MNT/a/error")"
+	contains "$(cat "$MNT/a/error")" 'line 3: p:2.png: there is no such file'
+	# Mended, it goes; what looks like a scheme may be a file's name.
+	mv "$MNT/a/one.png" "$MNT/a/p:1.png"
+	ask k1 p:1.png >"$J"
 	succeeded a
 }
 

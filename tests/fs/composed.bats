@@ -196,6 +196,18 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 	echo check >"$J/ctl"
 }
 
+@test "leftovers are passed over, and check says so; texts may have a BOM" {
+	echo x >"$I/x"
+	touch "$I/x~" "$I/#x#" "$I/x.orig" "$I/THUMBS.DB" "$I/film.part" "$I/~\$x.docx" "$J/prompt.txt.orig"
+	printf '\xef\xbb\xbfWhat is it?\n' >"$J/prompt.txt"
+	printf '\xef\xbb\xbf{"safetySettings": []}' >"$J/defaults.json"
+	echo check >"$J/ctl"
+	same '"x"' "$(asked .key)"
+	same '"What is it?"' "$(asked '.request.contents[0].parts[0].text')"
+	same 6 "$(grep -c '^inputs/.*: passed over' "$J/warnings")"
+	contains "$(cat "$J/warnings")" 'inputs/THUMBS.DB: passed over'
+}
+
 @test "what is wrong with an input is said once, and what it is" {
 	sh -c 'exec >"$1"; printf "\0\1\2"; kill -9 $$' - "$I/half" || true
 	refused "inputs/half: is incomplete"

@@ -130,7 +130,8 @@ static void test_bad_lines(void **state)
 	add_lines(&d, text);
 	free(text);
 	refused(&d, "inputs.txt, line 1: is longer than 1 MiB\n"
-		    "inputs.txt, line 2: is not UTF-8\n");
+		    "inputs.txt, line 2: is not UTF-8: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW "
+		    "makes it so where it comes from Windows\n");
 }
 
 static const char png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\10\2\0\0\0\x90wS\xde";
@@ -153,12 +154,53 @@ static void test_bad_inputs(void **state)
 	add(&d, "no", png, sizeof(png) - 1);
 	add(&d, "empty", "", 0);
 	add(&d, "zip", "\x1f\x8b\x08\0\0\0\0\0\0\3", 10);
+	add(&d, "bytes", "\x81\x92\xfe\0\1\2\3\4", 8);
 	add(&d, "bad\xff", "x", 1);
 	refused(&d, "inputs/no: is no text: say in prompt.txt what is asked of it\n"
 		    "inputs/empty: is empty: write something into it or remove it\n"
-		    "inputs/zip: application/gzip is nothing a model can be asked about: pictures, "
-		    "sound, video, PDF and text are\n"
+		    "inputs/zip: is packed with gzip: gunzip -c FILE > NEW unpacks it\n"
+		    "inputs/bytes: application/octet-stream is nothing a model can be asked about: "
+		    "pictures, sound, video, PDF and text are\n"
 		    "inputs/bad\xff: its name is not UTF-8: rename it\n");
+}
+
+/* What is no text is named with its cure; a BOM is no part of a text. */
+static void test_encodings(void **state)
+{
+	struct draft d = begin("\xef\xbb\xbfQ?", NULL, "\xef\xbb\xbf{\"type\":\"string\"}",
+		"\xef\xbb\xbf{}");
+
+	add(&d, "k", "\xef\xbb\xbfx", 4);
+	check(&d, "{\"key\":\"k\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		  "{\"text\":\"Q?\"},{\"text\":\"x\"}]}],\"generationConfig\":{\"responseSchema\""
+		  ":{\"type\":\"STRING\"},\"responseMimeType\":\"application/json\"}}}\n");
+	d = begin("\xff\xfeQ", NULL, "\x1f\x8b\x08", "{\"model\":\"x\"}");
+	add(&d, "u16", "\xff\xfe" "a\0b\0c\0", 8);
+	add(&d, "blank", " \n\t\r\n", 5);
+	add(&d, "bomblank", "\xef\xbb\xbf\n", 4);
+	refused(&d, "prompt.txt: is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > NEW makes it UTF-8\n"
+		    "defaults.json, line 1: \"model\" is that of the whole job: echo NAME > model\n"
+		    "schema.json: is packed with gzip: gunzip -c FILE > NEW unpacks it\n"
+		    "inputs/u16: is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > NEW makes it UTF-8\n"
+		    "inputs/blank: has nothing but white space: write something into it or "
+		    "remove it\n"
+		    "inputs/bomblank: has nothing but white space: write something into it or "
+		    "remove it\n");
+}
+
+/* As it would be referred to by name. */
+static void test_pdf_of_text(void **state)
+{
+	static const char pdf[] = "%PDF-1.4\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n";
+	struct draft d = begin("Q?", NULL, NULL, NULL);
+
+	add(&d, "a.pdf", pdf, sizeof pdf - 1);
+	add(&d, "a.m3u", "#EXTM3U\n", 8);
+	check(&d, "{\"key\":\"a.pdf\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		  "{\"text\":\"Q?\"},{\"file_data\":{\"file_uri\":\"inputs/a.pdf\","
+		  "\"mime_type\":\"application/pdf\"}}]}]}}\n"
+		  "{\"key\":\"a.m3u\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		  "{\"text\":\"Q?\"},{\"text\":\"#EXTM3U\\n\"}]}]}}\n");
 }
 
 static void test_many_complaints(void **state)
@@ -237,9 +279,16 @@ static void test_names(void **state)
 	assert_true(composed_is_part("prompt.txt"));
 	assert_false(composed_is_part("Prompt.txt"));
 	assert_false(composed_is_part("requests.jsonl"));
-	assert_true(composed_is_input("a"));
-	assert_false(composed_is_input(".DS_Store"));
-	assert_false(composed_is_input("Thumbs.db"));
+	static const char *const left[] = {".DS_Store", "Thumbs.db", "thumbs.DB", "Desktop.ini",
+		"a~", "#a#", "a.orig", "a.txt.SWP", ".a.swp", "film.mp4.part", "x.crdownload",
+		"~$a.docx", "Icon\r"};
+	static const char *const inputs[] = {"a", "~", "#a", "#", "##", "original", "part",
+		"a.party", "Icon", "a~b"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++)
+		assert_true(composed_is_leftover(left[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(inputs); i++)
+		assert_false(composed_is_leftover(inputs[i]));
 }
 
 int main(void)
@@ -251,6 +300,8 @@ int main(void)
 		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_attachment),
 		cmocka_unit_test(test_bad_inputs),
+		cmocka_unit_test(test_encodings),
+		cmocka_unit_test(test_pdf_of_text),
 		cmocka_unit_test(test_many_complaints),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_twice),

@@ -160,6 +160,30 @@ static void test_cut(void **state)
 	}
 }
 
+/* Said of the file as a whole, with what to do. */
+static void test_other_encodings(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+		const char *says;
+	} files[] = {
+		{"\xff\xfe{\0\"\0", 6, "\nThe file is UTF-16: iconv -f UTF-16 "},
+		{"{\0\"\0k\0", 6, "\nThe file is UTF-16: iconv -f UTF-16LE "},
+		{"\x1f\x8b\x08\0", 4, "\nThe file is packed with gzip: gunzip -c "},
+		{"{\"a\":\0}\n", 8, "line 1, column 6: a NUL byte"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		struct scan_report r;
+
+		scan_bytes(files[i].bytes, files[i].n, &r);
+		_cleanup_free_ char *text = scan_report_text(&r);
+		if (!strstr(text, files[i].says))
+			fail_msg("%s", text);
+	}
+}
+
 static void test_zero_bytes(void **state)
 {
 	static const char text[] = "{\"request\":{\"a\":\"x\0y\"}}\n\0\n";
@@ -188,10 +212,16 @@ static void test_loose_uris(void **state)
 		{"https://example.com/x", false},
 		{"\\u0068ttps://example.com/x", false},
 		{"gs://bucket/x", false},
-		{"a+b-c.9:x", false},
-		/* Only so much of it is kept, in one piece or in many. */
-		{LETTERS_60 "abc:x", false},
-		{LETTERS_60 "abcd:x", true},
+		{"a+b-c.9://x", false},
+		{"p:1.png", true},
+		{"C:\\\\a.png", true},
+		{"C:/a.png", true},
+		{"file:///a.png", true},
+		{"FILE://a/b", true},
+		/* A scheme is not longer, in one piece or in many. */
+		{LETTERS_20 "abcdefghijkl://x", false},
+		{LETTERS_20 "abcdefghijklm://x", true},
+		{LETTERS_60 "abc://x", true},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(uris); i++)
@@ -383,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_good_values),
 		cmocka_unit_test(test_no_request),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_other_encodings),
 		cmocka_unit_test(test_zero_bytes),
 		cmocka_unit_test(test_loose_uris),
 		cmocka_unit_test(test_warnings),
