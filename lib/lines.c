@@ -1,4 +1,4 @@
-#include "lines.h"
+#include "lines_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,22 +11,6 @@
 /* Small enough to stay in the processor's cache between pread and the look. */
 #define BUFFER_SIZE (256 * 1024)
 
-/* What the name just read announces. */
-enum member {
-	OTHER,
-	KEY,
-	REQUEST,
-	CONTENTS,
-	BORROWED, /* custom_id, id, or a member of metadata */
-	METADATA,
-	FILE_DATA,
-	FILE_URI,
-	CONFIG,
-	SYSTEM,
-	THINKING,
-	ROLE,
-};
-
 /* What has been seen on a line. */
 enum {
 	SEEN_KEY = 1 << KEY,
@@ -37,21 +21,6 @@ enum {
 	KEY_IS_STRING = 1 << 16,
 	REQUEST_IS_OBJECT = 1 << 17,
 };
-
-/* What a bracket at a depth below LINES_PLACES is. */
-enum {
-	NOWHERE,
-	IN_LINE,
-	IN_REQUEST,
-	IN_CONFIG,
-	IN_THINKING,
-	IN_CONTENTS,
-	IN_CONTENT,
-	IN_METADATA,
-};
-
-/* Of a borrowed key: 1 and 2 beside the request, from here on in metadata. */
-enum { RANK_METADATA = 3 };
 
 static const uint8_t bom[3] = {0xef, 0xbb, 0xbf};
 enum { BOM_SEEN = sizeof bom, NO_BOM };
@@ -67,20 +36,6 @@ void lines_init(struct lines *l, struct keyseed seed, lines_fn each, void *arg)
 	l->arg = arg;
 	l->line.number = 1;
 	l->places[1] = IN_LINE;
-}
-
-static void bad(struct lines *l, const char *reason, uint64_t column)
-{
-	if (l->line.reason)
-		return;
-	l->line.reason = reason;
-	l->line.column = column;
-}
-
-/* The column of the last byte read, or of the byte an error is about. */
-static uint64_t column_of(const struct lines *l, uint64_t offset)
-{
-	return offset - l->line_start + 1;
 }
 
 static void keep_part(struct lines *l)
@@ -106,182 +61,21 @@ static const char *whole_text(struct lines *l, size_t *ret_len)
 	return l->name;
 }
 
-static bool is(const char *text, size_t len, const char *word)
-{
-	return len == strlen(word) && memcmp(text, word, len) == 0;
-}
-
-/* ---- members of the request ---------------------------------------------------- */
-
-static uint8_t place_of(const struct lines *l)
-{
-	return l->tok.depth < LINES_PLACES ? l->places[l->tok.depth] : NOWHERE;
-}
-
-/* The request that the innermost object is or belongs to. */
-static struct lines_request *request_of(struct lines *l)
-{
-	static const uint8_t below[] = {[IN_CONFIG] = 1, [IN_THINKING] = 2,
-		[IN_CONTENTS] = 1, [IN_CONTENT] = 2, [IN_METADATA] = 0};
-
-	return &l->requests[l->tok.depth - below[place_of(l)] - 1];
-}
-
-static void refuse(
-	struct lines_request *r, const char *name, const char *what, uint64_t column)
-{
-	if (r->parts & 1u << PART_MISPLACED)
-		return;
-	r->parts |= 1u << PART_MISPLACED;
-	r->name = name;
-	r->what = what;
-	r->column = column;
-}
-
-/* Whether the number behind the name just read is more than 1, as far as is at hand. */
-static bool exceeds_one(const struct lines *l)
-{
-	const uint8_t *p = l->tok.p, *end = l->tok.end;
-
-	while (p < end && strchr(" \t:\"", *p) && *p)
-		p++;
-	if (end - p < 2 || p[0] < '1' || p[0] > '9')
-		return false;
-	return p[0] > '1' || (p[1] >= '0' && p[1] <= '9');
-}
-
-static void warn(struct lines *l, const struct placement *row)
-{
-	if (row->warning != WARN_CANDIDATES || exceeds_one(l))
-		request_of(l)->warned |= (uint16_t)(1u << row->warning);
-}
-
-/* Apart, as few names come here. */
-static __attribute__((noinline)) void on_known_name(
-	struct lines *l, const struct placement *row)
-{
-	struct lines_request *r = request_of(l);
-	uint64_t column = column_of(l, l->tok.quote);
-
-	if (row->part == PART_MISPLACED) {
-		refuse(r, row->name, row->what, column);
-		return;
-	}
-	if (row->part == PART_WARNED) {
-		warn(l, row);
-		return;
-	}
-	if (row->part == PART_THINKING) {
-		l->member = THINKING;
-		return;
-	}
-	r->parts |= 1u << row->part;
-	if (row->part == PART_CACHED) {
-		r->cached_column = column;
-		r->warned |= 1u << WARN_CACHED;
-	} else if (row->part == PART_CONFIG || row->part == PART_SYSTEM) {
-		l->member = row->part == PART_CONFIG ? CONFIG : SYSTEM;
-	}
-	l->row = row;
-	l->tok.want = l->member != OTHER;
-}
-
-static void on_request_name(
-	struct lines *l, uint8_t place, const char *text, size_t len)
-{
-	enum place in = place == IN_CONFIG     ? PLACE_CONFIG
-			: place == IN_THINKING ? PLACE_THINKING
-					       : PLACE_REQUEST;
-	const struct placement *row;
-
-	if (!placement_may_know(&l->filter, in, text, len))
-		return;
-	row = placement_find(in, text, len);
-	if (row && row->part != PART_UNWANTED)
-		on_known_name(l, row);
-}
-
-/* The value of generationConfig or systemInstruction is a string. */
-static void on_request_string(struct lines *l)
-{
-	refuse(request_of(l), l->row->name,
-		l->member == CONFIG ? placement_no_object : placement_string,
-		column_of(l, l->tok.quote));
-}
-
-/* The role of a turn. */
-static void on_role(struct lines *l, const char *text, size_t len)
-{
-	struct lines_request *r = request_of(l);
-
-	r->prefilled = is(text, len, "model");
-	if (!placement_is_role(text, len))
-		refuse(r, "role", placement_role, column_of(l, l->tok.quote));
-}
-
-/* The end of a request of which something may be wrong. */
-static void judge_request(struct lines *l, struct lines_request *r)
-{
-	const unsigned beside = 1u << PART_SYSTEM | 1u << PART_TOOLS;
-
-	if (r->parts & 1u << PART_CACHED && r->parts & beside)
-		refuse(r, "cachedContent", placement_beside, r->cached_column);
-	if (!(r->parts & 1u << PART_MISPLACED) || l->line.reason)
-		return;
-	l->line.name = r->name;
-	bad(l, r->what, r->column);
-}
-
 /* ---- events -------------------------------------------------------------------- */
 
 static enum member top_member(const char *text, size_t len)
 {
-	if (is(text, len, "key"))
+	if (lines_is(text, len, "key"))
 		return KEY;
-	if (is(text, len, "request"))
+	if (lines_is(text, len, "request"))
 		return REQUEST;
-	if (is(text, len, "contents"))
+	if (lines_is(text, len, "contents"))
 		return CONTENTS;
-	if (is(text, len, "metadata"))
+	if (lines_is(text, len, "metadata"))
 		return METADATA;
-	if (is(text, len, "custom_id") || is(text, len, "id"))
+	if (lines_is(text, len, "custom_id") || lines_is(text, len, "id"))
 		return BORROWED;
 	return OTHER;
-}
-
-/* What a member could be the key for, less wanted first; 0: it cannot. */
-static uint8_t rank_of(uint8_t place, const char *text, size_t len)
-{
-	static const char *const names[] = {"key", "custom_id", "id"};
-
-	for (uint8_t i = place == IN_LINE; i < ARRAY_SIZE(names); i++)
-		if (is(text, len, names[i]))
-			return place == IN_LINE ? i : i + RANK_METADATA;
-	return 0;
-}
-
-static void want_borrowed(struct lines *l, uint8_t rank)
-{
-	if (!rank || (l->borrowed.rank && rank > l->borrowed.rank))
-		return;
-	l->member = BORROWED;
-	l->rank = rank;
-	l->tok.want = true;
-	keyhash_init(&l->hash, l->seed);
-}
-
-/* A member that stands for the key if there is none. That of metadata ends later. */
-static void on_borrowed(struct lines *l)
-{
-	keyhash_add(&l->hash, l->tok.text, l->tok.len);
-	l->borrowed = (struct lines_borrowed){
-		.rank = l->rank,
-		.member_start = l->top_start,
-		.member_end = jtok_offset(&l->tok),
-		.key_start = l->tok.quote,
-		.key_end = jtok_offset(&l->tok),
-		.hash = keyhash_end(&l->hash),
-	};
 }
 
 static void on_top_name(struct lines *l, const char *text, size_t len)
@@ -293,11 +87,11 @@ static void on_top_name(struct lines *l, const char *text, size_t len)
 	l->top_start = l->tok.quote;
 	if (m == BORROWED) {
 		l->seen |= 1u << m;
-		want_borrowed(l, rank_of(IN_LINE, text, len));
+		lines_want_borrowed(l, IN_LINE, text, len);
 		return;
 	}
 	if (m != METADATA && l->seen & 1u << m)
-		bad(l, "the same member twice", column_of(l, l->tok.quote));
+		lines_bad(l, "the same member twice", lines_column(l, l->tok.quote));
 	l->seen |= 1u << m;
 	l->member = m;
 	if (m != KEY)
@@ -329,26 +123,27 @@ static void set_file_data(struct lines *l, bool is)
 /* What the name announces. */
 static void look_at_name(struct lines *l)
 {
-	uint8_t place = place_of(l);
+	uint8_t place = lines_place(l);
 	size_t len;
 	const char *text = whole_text(l, &len);
 
 	if (place == IN_LINE)
 		on_top_name(l, text, len);
-	else if (place == IN_CONTENT && is(text, len, "role"))
+	else if (place == IN_CONTENT && lines_is(text, len, "role"))
 		l->member = ROLE, l->tok.want = true;
-	else if (place == IN_REQUEST && is(text, len, "contents"))
+	else if (place == IN_REQUEST && lines_is(text, len, "contents"))
 		l->member = CONTENTS;
 	else if (place == IN_METADATA)
-		want_borrowed(l, rank_of(place, text, len));
-	if (place >= IN_LINE && place <= IN_THINKING && l->member == OTHER)
-		on_request_name(l, place, text, len);
+		lines_want_borrowed(l, place, text, len);
+	if (place >= IN_LINE && place <= IN_THINKING && l->member == OTHER &&
+		placement_may_know(&l->filter, lines_place_of(place), text, len))
+		lines_on_request_name(l, place, text, len);
 	if (l->member != OTHER)
 		return;
-	if (is(text, len, "file_data") || is(text, len, "fileData")) {
+	if (lines_is(text, len, "file_data") || lines_is(text, len, "fileData")) {
 		l->member = FILE_DATA;
 	} else if (in_file_data(l) &&
-		   (is(text, len, "file_uri") || is(text, len, "fileUri"))) {
+		   (lines_is(text, len, "file_uri") || lines_is(text, len, "fileUri"))) {
 		l->member = FILE_URI;
 		l->tok.want = true;
 	}
@@ -375,17 +170,17 @@ static void on_string(struct lines *l)
 		l->line.member_end = l->line.key_end = jtok_offset(&l->tok);
 		l->seen |= KEY_IS_STRING;
 	} else if (l->member == BORROWED) {
-		on_borrowed(l);
+		lines_on_borrowed(l);
 	} else if (l->member == ROLE) {
 		text = whole_text(l, &len);
-		on_role(l, text, len);
+		lines_on_role(l, text, len);
 	} else if (l->member == FILE_URI) {
 		text = whole_text(l, &len);
 		l->line.uris++;
 		l->line.loose_uris += !uris_has_scheme(text, len);
 	} else if (l->member == CONFIG || l->member == SYSTEM) {
 		l->name_len = 0;
-		on_request_string(l);
+		lines_on_request_string(l);
 	}
 	l->member = OTHER;
 }
@@ -413,7 +208,7 @@ static void set_place(struct lines *l)
 	else
 		l->places[depth] = IN_CONTENT;
 	if (l->places[depth] == IN_CONTENT)
-		request_of(l)->prefilled = false;
+		lines_request_of(l)->prefilled = false;
 }
 
 static void on_open(struct lines *l)
@@ -445,19 +240,6 @@ static void on_close(struct lines *l)
 	l->member = OTHER;
 }
 
-static void borrow_key(struct lines *l)
-{
-	const struct lines_borrowed *b = &l->borrowed;
-
-	l->line.borrowed = true;
-	l->line.warned |= 1u << WARN_BORROWED;
-	l->line.member_start = b->member_start;
-	l->line.member_end = b->member_end;
-	l->line.key_start = b->key_start;
-	l->line.key_end = b->key_end;
-	l->line.hash = b->hash;
-}
-
 /* Of a good line. */
 static enum line_kind kind_of(struct lines *l)
 {
@@ -473,7 +255,7 @@ static enum line_kind kind_of(struct lines *l)
 			l->line.warned |= 1u << WARN_ODD_KEY;
 		return LINE_NO_KEY;
 	}
-	borrow_key(l);
+	lines_borrow_key(l);
 	return LINE_KEYED;
 }
 
@@ -484,22 +266,22 @@ static enum line_kind judge(struct lines *l)
 	unsigned seen = l->seen;
 
 	if ((seen & SEEN_KEY) && !(seen & KEY_IS_STRING))
-		bad(l, "\"key\" is not a string", 0);
+		lines_bad(l, "\"key\" is not a string", 0);
 	if ((seen & SEEN_REQUEST) && !(seen & REQUEST_IS_OBJECT))
-		bad(l, "\"request\" is not an object", 0);
+		lines_bad(l, "\"request\" is not an object", 0);
 	if (!(seen & (SEEN_REQUEST | SEEN_CONTENTS)))
-		bad(l, "no request", 0);
+		lines_bad(l, "no request", 0);
 	if ((seen & (SEEN_REQUEST | SEEN_KEY)) == SEEN_KEY)
-		bad(l, "\"key\" beside \"contents\": put the rest into \"request\"", 0);
+		lines_bad(l, "\"key\" beside \"contents\": put the rest into \"request\"", 0);
 	if (!(seen & SEEN_REQUEST) && seen & (SEEN_BORROWED | SEEN_METADATA))
-		bad(l, seen & SEEN_METADATA ? "\"metadata\" beside \"contents\": put the rest "
+		lines_bad(l, seen & SEEN_METADATA ? "\"metadata\" beside \"contents\": put the rest "
 					      "into \"request\""
 					    : "\"id\" or \"custom_id\" beside \"contents\": put "
 					      "the rest into \"request\"",
 			0);
 	request = &l->requests[(seen & SEEN_REQUEST) != 0];
 	if (request->parts & (1u << PART_MISPLACED | 1u << PART_CACHED))
-		judge_request(l, request);
+		lines_judge_request(l, request);
 	return l->line.reason ? LINE_BAD : kind_of(l);
 }
 
@@ -515,10 +297,10 @@ static void classify(struct lines *l)
 		line->kind = LINE_BLANK;
 		return;
 	}
-	bad(l,
+	lines_bad(l,
 		line->lf ? "ends before the object does"
 			 : "ends in the middle of a line (cut short?)",
-		column_of(l, jtok_offset(&l->tok)) - line->lf);
+		lines_column(l, jtok_offset(&l->tok)) - line->lf);
 	line->kind = LINE_BAD;
 }
 
@@ -571,7 +353,7 @@ static size_t skip_bom(struct lines *l, const uint8_t *p, size_t n)
 	for (i = 0; i < n && l->bom < BOM_SEEN; i++) {
 		if (p[i] != bom[l->bom]) {
 			if (l->bom > 0)
-				bad(l, "not a JSON object", 1);
+				lines_bad(l, "not a JSON object", 1);
 			l->bom = NO_BOM;
 			break;
 		}
@@ -584,8 +366,8 @@ static void on_bad(struct lines *l)
 {
 	bool nul = l->tok.p < l->tok.end && !*l->tok.p;
 
-	bad(l, nul ? "a NUL byte (no text, or a crash left it so)" : l->tok.reason,
-		column_of(l, jtok_offset(&l->tok)));
+	lines_bad(l, nul ? "a NUL byte (no text, or a crash left it so)" : l->tok.reason,
+		lines_column(l, jtok_offset(&l->tok)));
 }
 
 static int run(struct lines *l)
@@ -640,7 +422,7 @@ int lines_feed(struct lines *l, const void *buf, size_t n)
 int lines_finish(struct lines *l)
 {
 	if (l->bom > 0 && l->bom < BOM_SEEN)
-		bad(l, "not a JSON object", 1);
+		lines_bad(l, "not a JSON object", 1);
 	if (jtok_offset(&l->tok) == l->line_start)
 		return 0;
 	return end_line(l, false);
