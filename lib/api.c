@@ -37,6 +37,7 @@ struct effort {
 };
 
 static const struct effort metadata = {TRIES, TRY_S, TOTAL_S, NULL, NULL};
+static const struct effort once = {1, TRY_S, TRY_S, NULL, NULL};
 
 static bool worth_repeating(const struct api_error *e)
 {
@@ -157,7 +158,8 @@ static char *page_path(const char *path, const char *token)
 }
 
 static int call_page(struct engine *e, const char *path, const char *token,
-	struct canceller *c, struct http_reply *reply, struct api_error *err)
+	const struct effort *how, struct canceller *c, struct http_reply *reply,
+	struct api_error *err)
 {
 	_cleanup_free_ char *full = page_path(path, token);
 	struct http_request r = get(full);
@@ -165,7 +167,7 @@ static int call_page(struct engine *e, const char *path, const char *token,
 	if (!full)
 		return err->err = -ENOMEM;
 	r.cap = PAGE_MAX;
-	return call(e, &r, &metadata, c, reply, err);
+	return call(e, &r, how, c, reply, err);
 }
 
 static int models_page(struct engine *e, struct canceller *c, FILE *out, char **token,
@@ -173,7 +175,8 @@ static int models_page(struct engine *e, struct canceller *c, FILE *out, char **
 {
 	struct http_reply reply;
 	char *next = NULL;
-	int r = call_page(e, "/v1beta/models?pageSize=1000", *token, c, &reply, err);
+	int r = call_page(
+		e, "/v1beta/models?pageSize=1000", *token, &metadata, c, &reply, err);
 
 	if (r < 0)
 		return r;
@@ -221,7 +224,8 @@ int api_list(struct engine *e, const char *token, struct canceller *c,
 	int r;
 
 	*err = (struct api_error){.retry = -1};
-	r = call_page(e, "/v1beta/batches?pageSize=100", token, c, &reply, err);
+	r = call_page(e, "/v1beta/batches?pageSize=100", token,
+		token ? &metadata : &once, c, &reply, err);
 	if (r < 0)
 		return r;
 	r = api_page_parse(reply.body, reply.body_len, token, ret);
@@ -275,20 +279,20 @@ static int fetch_end(struct engine *e, struct fetch *f, struct api_batch *ret,
 	return r;
 }
 
-static const struct effort *get_effort(bool lines, struct fetch *f, struct effort *how)
+static void get_effort(bool lines, int tries, struct fetch *f, struct effort *how)
 {
 	*how = (struct effort){
-		.tries = TRIES,
+		.tries = tries,
 		.try_s = lines ? FETCH_TRY_S : GET_TRY_S,
 		.total_s = lines ? 2 * FETCH_TRY_S : GET_TRY_S + 20,
 		.begin = fetch_begin,
 		.arg = f,
 	};
-	return how;
 }
 
-int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
-	struct api_batch *ret, int64_t *ret_lines, struct api_error *err)
+static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
+	struct canceller *c, struct api_batch *ret, int64_t *ret_lines,
+	struct api_error *err)
 {
 	struct fetch f = {.out_fd = out_fd};
 	struct effort how;
@@ -307,7 +311,8 @@ int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
 	r.stall = FETCH_STALL_S;
 	r.on_data = fetch_data;
 	r.arg = &f;
-	result = call(e, &r, get_effort(out_fd >= 0, &f, &how), c, &reply, err);
+	get_effort(out_fd >= 0, tries, &f, &how);
+	result = call(e, &r, &how, c, &reply, err);
 	if (result == 0) {
 		http_reply_clear(&reply);
 		result = fetch_end(e, &f, ret, ret_lines);
@@ -316,6 +321,18 @@ int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
 	}
 	inline_filter_free(f.filter);
 	return result < 0 ? err->err : 0;
+}
+
+int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
+	struct api_batch *ret, int64_t *ret_lines, struct api_error *err)
+{
+	return get_batch(e, id, out_fd, TRIES, c, ret, ret_lines, err);
+}
+
+int api_look(struct engine *e, const char *id, struct canceller *c,
+	struct api_batch *ret, struct api_error *err)
+{
+	return get_batch(e, id, -1, 1, c, ret, NULL, err);
 }
 
 /* ---- create  ---- */
@@ -539,7 +556,8 @@ static int files_page(struct engine *e, struct canceller *c, char **token,
 {
 	struct http_reply reply;
 	char *next = NULL;
-	int r = call_page(e, "/v1beta/files?pageSize=100", *token, c, &reply, err);
+	int r = call_page(
+		e, "/v1beta/files?pageSize=100", *token, &metadata, c, &reply, err);
 
 	if (r < 0)
 		return r;

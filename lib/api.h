@@ -93,7 +93,8 @@ int api_check_key(struct engine *e, double deadline, struct canceller *c,
 int api_models(
 	struct engine *e, struct canceller *c, char **ret, struct api_error *err);
 
-/* One page of the list, newest first, page size 100. token NULL: the first. */
+/* One page of the list, newest first, page size 100. token NULL: the first, which is
+ * tried once, as callers have pauses of their own; those after it up to four times. */
 int api_list(struct engine *e, const char *token, struct canceller *c,
 	struct api_batch_page *ret, struct api_error *err);
 
@@ -101,6 +102,9 @@ int api_list(struct engine *e, const char *token, struct canceller *c,
  * as result lines (lib/inline.h), and *ret_lines says how many. */
 int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
 	struct api_batch *ret, int64_t *ret_lines, struct api_error *err);
+/* The same without the lines, tried once, for callers with pauses of their own. */
+int api_look(struct engine *e, const char *id, struct canceller *c,
+	struct api_batch *ret, struct api_error *err);
 
 /* What a job is made of. Strings are borrowed. */
 struct create_args {

@@ -4,7 +4,8 @@
  *   client.c   open, close, recovery
  *   table.c    jobs by slot, name, id; names given; references; change notices
  *   learn.c    what replies of the API teach: new jobs, states, ends, lost jobs
- *   poll.c     the one poller: single flight, waiting for ends; list.c: its lists
+ *   poll.c     the one poller: single flight, waiting for ends; list.c: its lists;
+ *              ask.c: who asks it, and how long they wait
  *   local.c    jobs with something on disk: journal, error text
  *   draft.c    making, naming and describing drafts
  *   follow.c   the check of what is being written
@@ -205,8 +206,11 @@ struct gb_client {
 	bool want_list, want_whole, listed;
 	bool caught_up;          /* since the start; part of a list may be missing */
 	double listed_at, whole_at; /* util_now; 0: never */
-	double list_after;       /* util_now: no list before, after failures */
-	unsigned list_failures;
+	double list_after;       /* util_now: no look before, after failures */
+	unsigned list_failures;  /* of looks, in a row */
+	unsigned list_pages;     /* of the newest round of lists; 0: none yet */
+	uint32_t check_from;     /* slot: which missing jobs are asked for next */
+	double sweep_at;         /* ask.c: when a timer looks who has waited enough; 0 */
 	time_t offline_since;    /* 0: online */
 	int last_error;          /* of the newest call of the poller */
 
@@ -322,6 +326,8 @@ int learn_local_json(struct gb_job *job);
 
 /* client.lock held: w into a queue of job's. -EINPROGRESS; -ENOMEM: it waits not. */
 int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w);
+int queue_add_until(
+	struct gb_job *job, enum job_queue kind, struct gb_waiter *w, uint64_t until);
 /* The same: whether anybody is in it; all of them to another. */
 bool queue_waits(const struct gb_job *job, enum job_queue kind);
 void queue_take(struct gb_job *job, enum job_queue kind, struct gb_waitq *to);
@@ -330,6 +336,14 @@ void queue_take(struct gb_job *job, enum job_queue kind, struct gb_waitq *to);
 /* list.c: read the list until a page tells nothing new, or all of it; seq is of
  * learn_seq. Blocks. 0 or err's. */
 int list_read(struct gb_client *c, bool whole, uint64_t seq, struct api_error *err);
+
+/* ask.c: waiters for metadata. Until when (a waiter's `hi`); then, with the lock not held,
+ * see to it that they are answered. ask_wait: how long reads wait, in seconds. */
+uint64_t ask_until(double seconds);
+void ask_bound(struct gb_client *c, double seconds);
+double ask_wait(void);
+/* Lock held: no look is made in time for somebody who asks now: what is known must do. */
+bool ask_in_vain(const struct gb_client *c);
 
 int poll_start(struct gb_client *c);
 void poll_stop(struct gb_client *c);

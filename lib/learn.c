@@ -274,8 +274,7 @@ int learn_look(struct gb_job *job, struct canceller *cancel, struct api_error *e
 	struct gb_client *c = job->c;
 	uint64_t seq = learn_seq(c);
 	struct api_batch b;
-	int64_t lines;
-	int ret = api_get(c->engine, job->id, -1, cancel, &b, &lines, err);
+	int ret = api_look(c->engine, job->id, cancel, &b, err);
 
 	if (ret == 0) {
 		gb_job_unref(learn_batch(c, &b, seq, false));

@@ -32,6 +32,18 @@ out:
 	api_error_clear(&err);
 }
 
+/* Lock held: somebody wants to know of a job that no page has told yet. */
+static bool somebody_waits(const struct gb_client *c, uint64_t seq)
+{
+	double now = util_now();
+
+	for (const struct gb_job *job = c->watched; job; job = job->watch_next)
+		if (job->id && job->seq < seq && !job->solo &&
+			(job->wanted || (queue_waits(job, QUEUE_ENDERS) && job->next_look <= now)))
+			return true;
+	return false;
+}
+
 struct round {
 	struct gb_client *c;
 	uint64_t seq;
@@ -71,7 +83,10 @@ static bool take_page(struct round *r, const struct api_batch_page *p)
 			"the list of jobs does not end: not read on, and new ones are not shown");
 		return false;
 	}
-	return r->whole || r->news || p->n == 0;
+	client_lock(r->c);
+	bool waits = somebody_waits(r->c, r->seq);
+	client_unlock(r->c);
+	return r->whole || r->news || p->n == 0 || waits;
 }
 
 static bool wants_news(const struct gb_waiter *w, void *arg)
@@ -99,7 +114,7 @@ int list_read(struct gb_client *c, bool whole, uint64_t seq, struct api_error *e
 	struct canceller none = CANCELLER_INIT;
 	_cleanup_free_ char *token = NULL;
 
-	for (;;) {
+	for (unsigned pages = 1;; pages++) {
 		struct api_batch_page page;
 
 		if (api_list(c->engine, token, &none, &page, err))
@@ -112,7 +127,11 @@ int list_read(struct gb_client *c, bool whole, uint64_t seq, struct api_error *e
 		free(token);
 		token = STEAL_PTR(page.next);
 		api_batch_page_clear(&page);
-		if (!token || !more || loops)
-			return 0;
+		if (token && more && !loops)
+			continue;
+		client_lock(c);
+		c->list_pages = pages;
+		client_unlock(c);
+		return 0;
 	}
 }

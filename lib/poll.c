@@ -1,25 +1,26 @@
 /*
  * The one poller: a thread that makes every call that only asks.
  *
- * Requests to look meet here: reads of stale metadata, waits for an end, listings,
- * and own unfinished jobs. One job asked for costs one GET; several cost a list.
- * Between looks it sleeps; with nobody looking and no own job unfinished it sleeps
- * for good.
+ * Requests to look meet here (ask.c): reads of stale metadata, waits for an end, listings,
+ * and own unfinished jobs. Each is answered by whatever costs fewer calls: a GET for each
+ * job, or a round of lists, which then is read on until all of them are told and puts off
+ * the next look of all. Calls are tried once; after a failure none is made before the pause
+ * is over, whoever asks. Between looks it sleeps; with nobody looking and no own job
+ * unfinished it sleeps for good.
  */
 #include "client.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 #include <syslog.h>
 
 enum {
 	OWN_LOOK = 120,      /* seconds between lists for own unfinished jobs */
-	WHOLE_LOOK = 300,    /* seconds between whole lists */
 	OFFLINE_LOOK = 30,   /* seconds between tries while offline */
-	FIRST_WAIT = 10,     /* seconds the first listing waits at most */
-	LIST_WAIT = 2,       /* seconds mkdir waits for a list: the root is locked */
 	MAX_CHECKS = 20,     /* jobs missing from a whole list looked at in a round */
+	PAGE_SECONDS = 3,    /* between rounds of lists for those who wait, a page */
 };
 
 enum action { SLEEP, LIST, GET };
@@ -28,121 +29,11 @@ struct plan {
 	enum action action;
 	bool whole;
 	struct gb_job *job;
-	double until; /* util_now; 0: for good */
+	double until;     /* util_now; 0: for good */
+	unsigned due;     /* jobs that somebody wants to know of now */
+	unsigned awaited; /* whose ends are waited for, now or later */
+	bool awaited_due;
 };
-
-/* ---- what is asked for --------------------------------------------------------- */
-
-void poll_poke(struct gb_client *c)
-{
-	pthread_cond_signal(&c->poke);
-}
-
-void poll_watch(struct gb_job *job)
-{
-	if (job->watched)
-		return;
-	job->watched = true;
-	job->watch_next = job->c->watched;
-	job->c->watched = job;
-}
-
-static bool fresh(const struct gb_job *job)
-{
-	return job->learnt && util_now() - job->learnt < job->c->o.ttl_s;
-}
-
-static bool nothing_to_ask(const struct gb_job *job)
-{
-	const struct gb_client *c = job->c;
-
-	return c->o.offline || !job->id || job->closed || job->gone || fresh(job) ||
-	       (c->offline_since && c->list_after > util_now());
-}
-
-int gb_job_refresh(struct gb_job *job, struct gb_waiter *w)
-{
-	struct gb_client *c = job->c;
-	int err = 0;
-
-	client_lock(c);
-	if (c->stopping)
-		err = -EINTR;
-	else if (!nothing_to_ask(job) &&
-		 queue_add(job, QUEUE_REFRESHERS, w) == -EINPROGRESS) {
-		err = -EINPROGRESS;
-		job->wanted = true;
-		poll_watch(job);
-		poll_poke(c);
-	}
-	client_unlock(c);
-	return err;
-}
-
-int gb_job_wait(struct gb_job *job, struct gb_waiter *w)
-{
-	struct gb_client *c = job->c;
-	int err;
-
-	client_lock(c);
-	err = c->stopping ? -EINTR : job_wait_verdict(job);
-	bool first = !queue_waits(job, QUEUE_ENDERS);
-	if (err == -EINPROGRESS && (err = queue_add(job, QUEUE_ENDERS, w)) == -EINPROGRESS) {
-		/* The first who waits wants to know soon. */
-		if (first && !fresh(job))
-			job->next_look = 0;
-		poll_watch(job);
-		poll_poke(c);
-	}
-	client_unlock(c);
-	return err;
-}
-
-static bool over_due(const struct gb_waiter *w, void *arg)
-{
-	return w->hi <= *(uint64_t *)arg;
-}
-
-/* Who waits for a list waits so long and no longer; then memory must do. */
-static void list_deadline(void *arg)
-{
-	struct gb_client *c = arg;
-	uint64_t now = (uint64_t)(util_now() * 1000);
-	struct gb_waitq late;
-
-	waitq_init(&late);
-	waitq_move_if(&c->list_q, &late, over_due, &now);
-	waitq_call(&late, -ETIMEDOUT);
-}
-
-int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w)
-{
-	double limit = how == GB_LIST_FRESH ? LIST_WAIT : FIRST_WAIT;
-	int err = 0;
-
-	client_lock(c);
-	double age = util_now() - c->listed_at;
-	bool stale = !c->listed || (how == GB_LIST_FRESH && age >= c->o.ttl_s);
-	if (how == GB_LIST_NEWS && c->caught_up)
-		stale = false;
-	bool hopeless = c->o.offline || (c->offline_since && c->list_after > util_now());
-	if (c->stopping)
-		err = w ? -EINTR : 0;
-	else if (stale && hopeless)
-		err = w ? -EHOSTUNREACH : 0;
-	else if (stale) {
-		c->want_list = true;
-		c->want_whole |= !c->whole_at || util_now() - c->whole_at >= WHOLE_LOOK;
-		if (w)
-			err = waitq_add(&c->list_q, w, how,
-				(uint64_t)((util_now() + limit) * 1000));
-		poll_poke(c);
-	}
-	client_unlock(c);
-	if (err == -EINPROGRESS)
-		engine_timer(c->engine, limit + 0.01, list_deadline, c);
-	return err;
-}
 
 /* ---- planning ---------------------------------------------------------------------- */
 
@@ -190,24 +81,23 @@ static void sooner(double *until, double t)
 		*until = t;
 }
 
-/* What a person reads is asked for at once; what merely waits sits out failures. */
-static void consider(struct plan *p, struct gb_job *job, double now, unsigned *due)
+/* Lock held. Who reads and who waits sit out the pause after a failure alike. */
+static void consider(struct plan *p, struct gb_job *job, double now)
 {
-	double after = job->c->list_after;
-	double at = job->next_look > after ? job->next_look : after;
-	bool look = job->wanted;
+	bool read = job->wanted || job->solo, awaited = end_is_awaited(job);
+	double at = fmax(read ? 0 : job->next_look, job->c->list_after);
 
-	if (!job->id)
+	if (!job->id || (!read && !awaited))
 		return;
-	if (end_is_awaited(job)) {
-		look |= at <= now;
+	p->awaited += awaited;
+	if (at > now) {
 		sooner(&p->until, at);
+		return;
 	}
-	if (look || job->solo) {
-		++*due;
-		if (!p->job || job->solo)
-			p->job = job;
-	}
+	p->due++;
+	p->awaited_due |= awaited && job->next_look <= now;
+	if (!p->job || job->solo)
+		p->job = job;
 }
 
 /* A look at a finished inline job brings its whole output: the list tells its end
@@ -217,29 +107,37 @@ static bool told_by_list(const struct gb_job *job)
 	return job->local && job->local->rec.own && job->local->rec.is_inline;
 }
 
+/* Lock held. Those who wait come again: all of them count, also those who are not due
+ * just now, or each would come at a time of its own. */
+static bool gets_are_cheaper(const struct gb_client *c, const struct plan *p)
+{
+	unsigned pages = c->list_pages ? c->list_pages : 1;
+
+	return (p->awaited_due ? p->awaited : p->due) <= pages && !told_by_list(p->job);
+}
+
 /* Lock held. */
 static struct plan plan_next(struct gb_client *c)
 {
 	struct plan p = {.action = SLEEP};
 	double now = util_now();
 	bool own = false, held = c->list_after > now;
-	unsigned due = 0;
 
 	prune(c);
 	for (struct gb_job *job = c->watched; job; job = job->watch_next) {
 		own |= job_own_unfinished(job);
-		consider(&p, job, now, &due);
+		consider(&p, job, now);
 	}
 	double own_at = c->listed ? c->listed_at +
 				test_seconds("BATCHFS_TEST_OWN_SECONDS", OWN_LOOK)
 				  : now;
-	bool asked = c->want_list && (!held || waitq_count(&c->list_q));
+	bool asked = c->want_list && !held;
 	bool routine = !held && (c->offline_since || (own && own_at <= now));
 	if (c->o.offline)
 		return (struct plan){.action = SLEEP};
-	if (p.job && !asked && (p.job->solo || (due == 1 && !told_by_list(p.job)))) {
+	if (p.job && !asked && (p.job->solo || gets_are_cheaper(c, &p))) {
 		p.action = GET;
-	} else if (due || asked || routine) {
+	} else if (p.due || asked || routine) {
 		p.action = LIST;
 		p.whole = c->want_whole || !c->listed;
 	} else {
@@ -283,7 +181,8 @@ void client_called(struct gb_client *c, const struct api_error *err)
 		queue_go(c);
 }
 
-/* Answer who wanted fresh metadata. Without a network what is known must do. */
+/* Answer who wanted fresh metadata. Without an answer of the API what is known must do;
+ * but that it refuses the key is told. */
 static void refreshed(struct gb_job *job, int err)
 {
 	struct gb_waitq now;
@@ -294,19 +193,28 @@ static void refreshed(struct gb_job *job, int err)
 	job->next_look = util_now() + look_interval(job);
 	queue_take(job, QUEUE_REFRESHERS, &now);
 	client_unlock(job->c);
-	if (err == -EHOSTUNREACH || err == -ENOENT || err == -ECANCELED)
-		err = 0;
-	waitq_call(&now, err);
+	waitq_call(&now, err == -EACCES ? err : 0);
+}
+
+/* A look failed in a way that may pass before those who asked have waited long enough:
+ * they stay, and the next look is theirs. */
+static bool still_hoped(struct gb_client *c, int err)
+{
+	client_lock(c);
+	bool passes = err && err != -EACCES && err != -ENOENT && err != -ECANCELED;
+	bool hoped = passes && !ask_in_vain(c);
+	client_unlock(c);
+	return hoped;
 }
 
 static void look_failed(struct gb_client *c, const struct api_error *err)
 {
 	client_lock(c);
-	c->list_failures++;
-	c->list_after = util_now() +
-			(c->offline_since ? test_seconds("BATCHFS_TEST_OWN_SECONDS",
-						    OFFLINE_LOOK)
-					  : engine_backoff((int)c->list_failures, err->retry));
+	double pause = engine_backoff((int)++c->list_failures, err->retry);
+	/* A network may be back at any moment. */
+	if (c->offline_since)
+		pause = fmin(pause, test_seconds("BATCHFS_TEST_OWN_SECONDS", OFFLINE_LOOK));
+	c->list_after = util_now() + pause;
 	client_unlock(c);
 }
 
@@ -324,7 +232,10 @@ static int ask(struct gb_job *job)
 	struct canceller none = CANCELLER_INIT;
 	struct api_error err = {0};
 
-	switch (learn_look(job, &none, &err)) {
+	int looked = learn_look(job, &none, &err);
+
+	client_called(c, &err);
+	switch (looked) {
 	case 0:
 		look_worked(c);
 		break;
@@ -339,52 +250,67 @@ static int ask(struct gb_job *job)
 	default:
 		look_failed(c, &err);
 	}
-	client_called(c, &err);
 	/* 403 may mean that the job is another project's: its last word stands. */
 	int ret = err.status == 403 ? 0 : err.err;
 	api_error_clear(&err);
 	return ret;
 }
 
+/* Lock held. */
+static bool missed_by(const struct gb_job *job, uint64_t seq)
+{
+	return job->id && !job->gone && job->listed_seq < seq &&
+	       !(job->local && job->local->rec.own);
+}
+
 /* Jobs of others that a whole list did not have: ask for them, so that those the API
- * has dropped leave the tree. */
+ * has dropped leave the tree. A few each time, and the next time those behind them. */
 static void check_missing(struct gb_client *c, uint64_t seq)
 {
 	unsigned left = MAX_CHECKS;
+	bool failed = false;
 
-	for (uint32_t i = 0; left; i++) {
-		struct gb_job *job = gb_job_next(c, i);
+	client_lock(c);
+	uint32_t at = c->check_from, end = c->n_slots;
+	client_unlock(c);
+	for (uint32_t n = 0; left && !failed && n < end; n++, at++) {
+		struct gb_job *job = NULL;
 
-		if (!job)
-			break;
-		i = job->slot;
 		client_lock(c);
-		bool missing = job->id && !job->gone && job->listed_seq < seq &&
-			       !(job->local && job->local->rec.own);
+		at = at < c->n_slots ? at : 0;
+		if (missed_by(c->slots[at], seq))
+			job = gb_job_ref(c->slots[at]);
 		client_unlock(c);
-		if (missing) {
-			ask(job);
-			left--;
-		}
+		if (!job)
+			continue;
+		int err = ask(job);
+		failed = err && err != -ENOENT && err != -EACCES;
+		left--;
 		gb_job_unref(job);
 	}
+	client_lock(c);
+	c->check_from = at;
+	client_unlock(c);
 }
 
-/* After a list: who was told is answered, who was not is asked for alone. */
+/* Lock held: who was told by the list; or with err, all who asked for it. */
+static struct gb_job *told_by(struct gb_client *c, uint64_t seq, int err)
+{
+	struct gb_job *job = c->watched;
+
+	while (job && !(job->wanted && !job->solo && (err || job->seq >= seq)))
+		job = job->watch_next;
+	return job ? gb_job_ref(job) : NULL;
+}
+
+/* After a list: who was told is answered. */
 static void answer_listed(struct gb_client *c, uint64_t seq, int err)
 {
 	struct gb_job *job;
 
 	do {
 		client_lock(c);
-		for (job = c->watched; job; job = job->watch_next)
-			if (job->wanted && !job->solo && (err || job->seq >= seq))
-				break;
-		if (job)
-			gb_job_ref(job);
-		else
-			for (struct gb_job *j = c->watched; j; j = j->watch_next)
-				j->solo |= j->wanted && j->id;
+		job = told_by(c, seq, err);
 		client_unlock(c);
 		if (job)
 			refreshed(job, err);
@@ -392,14 +318,50 @@ static void answer_listed(struct gb_client *c, uint64_t seq, int err)
 	} while (job);
 }
 
-static void put_off_waited(struct gb_client *c)
+/* The round told all who wait, so none is asked for by itself, nor another round made,
+ * before the next is due. What it did not tell is in no list: that is asked for alone. */
+static void plan_after_list(struct gb_client *c, uint64_t seq)
 {
-	double now = util_now();
+	double now = util_now(), gap = fmin(c->o.poll_s, PAGE_SECONDS * c->list_pages);
+	unsigned awaited = 0;
 
 	client_lock(c);
 	for (struct gb_job *job = c->watched; job; job = job->watch_next)
-		if (job->next_look <= now)
-			job->next_look = now + look_interval(job);
+		awaited += end_is_awaited(job);
+	if (awaited <= c->list_pages)
+		gap = 0;
+	for (struct gb_job *job = c->watched; job; job = job->watch_next) {
+		bool due = job->wanted || (end_is_awaited(job) && job->next_look <= now);
+
+		if (job->id && due && job->seq < seq)
+			job->solo = true;
+		else if (job->seq >= seq)
+			job->next_look = now + fmax(look_interval(job), gap);
+	}
+	client_unlock(c);
+}
+
+static void list_worked(struct gb_client *c, uint64_t seq, bool whole)
+{
+	look_worked(c);
+	client_lock(c);
+	c->listed = c->caught_up = true;
+	c->listed_at = util_now();
+	/* Who asked meanwhile has his answer with the others. */
+	c->want_list = false;
+	if (whole)
+		c->whole_at = c->listed_at;
+	client_unlock(c);
+	if (whole)
+		check_missing(c, seq);
+}
+
+/* Lock not held. The next try is for those who wait, too. */
+static void want_again(struct gb_client *c, bool whole)
+{
+	client_lock(c);
+	c->want_list |= waitq_count(&c->list_q) > 0;
+	c->want_whole |= whole;
 	client_unlock(c);
 }
 
@@ -413,30 +375,27 @@ static void do_list(struct gb_client *c, bool whole)
 	client_unlock(c);
 	int ret = list_read(c, whole, seq, &err);
 	client_called(c, &err);
-	if (ret) {
+	if (ret)
 		look_failed(c, &err);
-	} else {
-		look_worked(c);
-		client_lock(c);
-		c->listed = c->caught_up = true;
-		c->listed_at = util_now();
-		/* Who asked meanwhile has his answer with the others. */
-		c->want_list = false;
-		if (whole)
-			c->whole_at = c->listed_at;
-		client_unlock(c);
-		if (whole)
-			check_missing(c, seq);
+	else
+		list_worked(c, seq, whole);
+	api_error_clear(&err);
+	if (still_hoped(c, ret)) {
+		want_again(c, whole);
+		return;
 	}
 	answer_listed(c, seq, ret);
-	put_off_waited(c);
+	if (!ret)
+		plan_after_list(c, seq);
 	waitq_wake(&c->list_q, ret == -ECANCELED ? -EINTR : ret);
-	api_error_clear(&err);
 }
 
 static void do_get(struct gb_job *job)
 {
-	refreshed(job, ask(job));
+	int err = ask(job);
+
+	if (!still_hoped(job->c, err))
+		refreshed(job, err);
 	gb_job_unref(job);
 }
 

@@ -190,12 +190,18 @@ struct gb_job *gb_job_ref(struct gb_job *job)
 /* All of a job's are made at once: few have any. */
 int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w)
 {
+	return queue_add_until(job, kind, w, 0);
+}
+
+int queue_add_until(
+	struct gb_job *job, enum job_queue kind, struct gb_waiter *w, uint64_t until)
+{
 	if (!job->queues) {
 		job->queues = calloc(JOB_QUEUES, sizeof(*job->queues));
 		for (int i = 0; job->queues && i < JOB_QUEUES; i++)
 			waitq_init(&job->queues[i]);
 	}
-	return job->queues ? waitq_add(&job->queues[kind], w, 0, 0) : -ENOMEM;
+	return job->queues ? waitq_add(&job->queues[kind], w, 0, until) : -ENOMEM;
 }
 
 bool queue_waits(const struct gb_job *job, enum job_queue kind)

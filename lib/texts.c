@@ -262,13 +262,15 @@ int gb_models(struct gb_client *c, struct gb_waiter *w, char **ret)
 	if (c->stopping)
 		err = -EINTR;
 	else if (w && stale && !c->o.offline) {
-		err = waitq_add(&c->models_q, w, 0, 0);
+		err = waitq_add(&c->models_q, w, 0, ask_until(ask_wait()));
 		ask = !c->models_asked;
 		c->models_asked = true;
 	} else {
 		*ret = strdup(c->models ? c->models : "");
 	}
 	client_unlock(c);
+	if (err == -EINPROGRESS)
+		ask_bound(c, ask_wait());
 	if (ask && work_add(c->work, WORK_SHORT, models_run, c))
 		waitq_wake(&c->models_q, -EINTR);
 	return err;

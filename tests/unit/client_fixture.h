@@ -31,7 +31,7 @@ static struct gb_client *open_client(void)
 	return c;
 }
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	static int n;
 
@@ -41,7 +41,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static inline int teardown(void **state)
 {
 	gb_close(*state);
 	return 0;

@@ -1,0 +1,254 @@
+/* The poller against a server that has many jobs, stalls, or refuses everything: what
+ * those who ask are told, and how many calls it costs. */
+#include "client.h"
+#include "client_fixture.h"
+#include "httpd.h"
+
+#include <errno.h>
+#include <time.h>
+
+enum { PAGE = 100 };
+
+#define RETRY_AT_ONCE                                                                  \
+	"{\"error\":{\"code\":503,\"message\":\"no\",\"details\":[{\"@type\":"           \
+	"\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"0s\"}]}}"
+
+static struct world {
+	struct httpd server;
+	atomic_int jobs;        /* that lists have */
+	atomic_bool stalls;     /* lists get no answer */
+	_Atomic(const char *) refusal; /* headers of a 503; NULL: all is well */
+	time_t now;
+} world;
+
+static void print_job(FILE *out, int n)
+{
+	time_t created = world.now - 10 - n;
+	char when[32];
+	struct tm tm;
+
+	strftime(when, sizeof(when), "%FT%TZ", gmtime_r(&created, &tm));
+	fprintf(out,
+		"{\"name\":\"batches/j%d\",\"metadata\":{\"displayName\":\"j%d\","
+		"\"createTime\":\"%s\",\"state\":\"BATCH_STATE_RUNNING\","
+		"\"inputConfig\":{\"fileName\":\"files/f\"}}}",
+		n, n, when);
+}
+
+static void print_page(FILE *out, int from)
+{
+	int end = from + PAGE < world.jobs ? from + PAGE : world.jobs;
+
+	fputs("{\"operations\":[", out);
+	for (int i = from; i < end; i++) {
+		fputs(i > from ? "," : "", out);
+		print_job(out, i);
+	}
+	fputs("]", out);
+	if (end < world.jobs)
+		fprintf(out, ",\"nextPageToken\":\"%d\"", end);
+	fputs("}", out);
+}
+
+static bool serve(struct httpd *h, int fd, struct httpd_request *r)
+{
+	const char *list = strstr(r->head, "/batches?"), *token = strstr(r->head, "pageToken=");
+	const char *get = strstr(r->head, "/batches/j"), *refusal = world.refusal;
+	_cleanup_free_ char *body = NULL;
+	size_t n;
+	FILE *out;
+
+	if (refusal && !strstr(r->head, "/models"))
+		return httpd_reply(fd, 503, refusal, *refusal ? "" : RETRY_AT_ONCE);
+	while (list && world.stalls)
+		usleep(5000);
+	out = open_memstream(&body, &n);
+	if (list)
+		print_page(out, token ? atoi(token + 10) : 0);
+	else if (get)
+		print_job(out, atoi(get + 10));
+	else
+		fputs("{\"models\":[{\"name\":\"models/m\"}]}", out);
+	fclose(out);
+	return httpd_reply(fd, 200, "Content-Type: application/json\r\n", body);
+}
+
+static int lists(void) { return httpd_count(&world.server, "GET /v1beta/batches?"); }
+static int gets(void) { return httpd_count(&world.server, "GET /v1beta/batches/"); }
+
+static struct gb_client *open_world(int jobs, int poll)
+{
+	struct gb_options o = {.state_dir = state_dir, .cache_dir = cache_dir, .key = "secret-key",
+		.poll_s = poll, .ttl_s = -1, .trash_days = 1};
+	static int n;
+	struct gb_client *c;
+	char *why = NULL;
+
+	memset(&world, 0, sizeof(world));
+	world.jobs = jobs;
+	world.now = time(NULL);
+	httpd_start(&world.server, serve);
+	o.source = world.server.base;
+	snprintf(state_dir, sizeof(state_dir), "%s/poll%d", top, ++n);
+	snprintf(cache_dir, sizeof(cache_dir), "%s/pollcache%d", top, n);
+	assert_int_equal(gb_open(&o, &c, &why), 0);
+	free(why);
+	return c;
+}
+
+static void close_world(struct gb_client *c)
+{
+	world.stalls = false;
+	gb_close(c);
+	httpd_stop(&world.server);
+}
+
+static int list_now(struct gb_client *c)
+{
+	struct waiter_sync s;
+
+	waiter_sync_init(&s);
+	int err = gb_list_refresh(c, GB_LIST_FRESH, &s.w);
+	return err == -EINPROGRESS ? waiter_sync_wait(&s) : err;
+}
+
+static int read_state(struct gb_client *c, const char *name)
+{
+	struct gb_job *job = gb_job_by_name(c, name);
+	struct waiter_sync s;
+
+	assert_non_null(job);
+	waiter_sync_init(&s);
+	int err = gb_job_refresh(job, &s.w);
+	if (err == -EINPROGRESS)
+		err = waiter_sync_wait(&s);
+	gb_job_unref(job);
+	return err;
+}
+
+static void over(struct gb_waiter *w, int err)
+{
+}
+
+/* Those that a list has not are asked for a few at a time, all of them in turn. */
+static void test_missing_all(void **state)
+{
+	struct gb_client *c = open_world(50, 30);
+	char head[64];
+
+	assert_int_equal(list_now(c), 0);
+	world.jobs = 0;
+	for (int i = 0; i < 3; i++) {
+		usleep(20000); /* a whole list is due again */
+		assert_int_equal(list_now(c), 0);
+	}
+	assert_int_equal(gets(), 60);
+	for (int i = 0; i < 50; i++) {
+		snprintf(head, sizeof(head), "GET /v1beta/batches/j%d HTTP", i);
+		assert_true(httpd_count(&world.server, head) > 0);
+	}
+	close_world(c);
+}
+
+/* A call that stalls keeps nobody from what is known. */
+static void test_stalled_list(void **state)
+{
+	struct gb_client *c = open_world(3, 30);
+	int before;
+
+	setenv("BATCHFS_TEST_READ_SECONDS", "0.3", 1);
+	assert_int_equal(list_now(c), 0);
+	before = lists();
+	world.stalls = true;
+	gb_list_refresh(c, GB_LIST_FRESH, NULL);
+	while (lists() == before)
+		usleep(1000);
+	assert_int_equal(read_state(c, "j1"), 0);
+	assert_int_equal(list_now(c), -ETIMEDOUT);
+	assert_int_equal(read_state(c, "j2"), 0);
+	close_world(c);
+	unsetenv("BATCHFS_TEST_READ_SECONDS");
+}
+
+/* "": in the body. */
+static const char *const refusals[] = {"X-None: 1\r\n", "Retry-After: 0\r\n",
+	"Retry-After: Thu, 01 Jan 2015 00:00:00 GMT\r\n", "Retry-After: -5\r\n", ""};
+
+/* Whatever the server says about when to come back. */
+static void test_storm(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		struct gb_client *c = open_world(3, 30);
+		struct gb_waiter w = {.done = over};
+		int before;
+
+		assert_int_equal(list_now(c), 0);
+		before = lists() + gets();
+		world.refusal = refusals[i];
+		struct gb_job *job = gb_job_by_name(c, "j0");
+		assert_int_equal(gb_job_wait(job, &w), -EINPROGRESS);
+		for (int n = 0; n < 20; n++)
+			assert_int_equal(read_state(c, "j1"), 0);
+		assert_true(list_now(c) < 0);
+			/* Pauses of 0.05, 0.1, 0.2, 0.4 … seconds at least. */
+		assert_in_range(lists() + gets() - before, 4, 8);
+		gb_waiter_drop(&w);
+		gb_job_unref(job);
+		close_world(c);
+	}
+}
+
+/* One round of lists a poll, and nothing beside. */
+static void test_many_wait(void **state)
+{
+	enum { JOBS = 1000, WAIT = 300, POLL = 1, SECONDS = 3 };
+	struct gb_client *c = open_world(JOBS, POLL);
+	static struct gb_waiter w[WAIT];
+	char name[16];
+
+	assert_int_equal(list_now(c), 0);
+	int before = lists();
+	for (int i = 0; i < WAIT; i++) {
+		w[i] = (struct gb_waiter){.done = over};
+		snprintf(name, sizeof(name), "j%d", i);
+		struct gb_job *job = gb_job_by_name(c, name);
+		assert_int_equal(gb_job_wait(job, &w[i]), -EINPROGRESS);
+		gb_job_unref(job);
+	}
+	sleep(SECONDS);
+	assert_in_range(lists() - before, JOBS / PAGE, (SECONDS / POLL + 2) * JOBS / PAGE);
+	assert_in_range(gets(), 0, 1); /* before the others came */
+	for (int i = 0; i < WAIT; i++)
+		gb_waiter_drop(&w[i]);
+	close_world(c);
+}
+
+/* One job is asked for alone. */
+static void test_one_waits(void **state)
+{
+	struct gb_client *c = open_world(3, 1);
+	struct gb_waiter w = {.done = over};
+
+	assert_int_equal(list_now(c), 0);
+	int before = lists();
+	struct gb_job *job = gb_job_by_name(c, "j2");
+	assert_int_equal(gb_job_wait(job, &w), -EINPROGRESS);
+	while (gets() < 2)
+		usleep(10000);
+	assert_int_equal(lists(), before);
+	gb_waiter_drop(&w);
+	gb_job_unref(job);
+	close_world(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_missing_all), cmocka_unit_test(test_stalled_list),
+		cmocka_unit_test(test_storm), cmocka_unit_test(test_many_wait),
+		cmocka_unit_test(test_one_waits)};
+
+	setenv("BATCHFS_TEST_BACKOFF_SECONDS", "0.1", 1);
+	setenv("BATCHFS_TEST_WHOLE_SECONDS", "0.01", 1);
+	return cmocka_run_group_tests(tests, make_top, remove_top);
+}
