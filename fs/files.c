@@ -69,7 +69,7 @@ static const struct vfile job_files[] = {
 	{"state", 2, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_state,
 		.refresh = gb_job_refresh},
 	{"stats", 3, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_stats,
-		.refresh = gb_job_refresh},
+		.refresh = gb_job_refresh_counts},
 	{"results.jsonl", 4, HOW_RESULTS, WRITE_NEVER, TIME_ENDED,
 		.present = has_results, .listed = lists_results},
 	{"error", 5, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_error,

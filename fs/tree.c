@@ -319,7 +319,7 @@ static int results_attr(const struct node *n, struct stat *st)
 		st->st_size = n->info.results_size;
 		return 0;
 	}
-	return n->info.output == GB_OUTPUT_THERE;
+	return n->info.output == GB_OUTPUT_THERE && !n->info.results_refused;
 }
 
 static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)

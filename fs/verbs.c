@@ -54,6 +54,12 @@ static int run_resubmit(
 	return gb_resubmit(job, w);
 }
 
+static int run_forget(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_forget(job, w);
+}
+
 static const struct verb verbs[] = {
 	{"submit", GB_SUBMIT, NULL, run_submit},
 	{"check", GB_CHECK, NULL, run_check},
@@ -61,6 +67,7 @@ static const struct verb verbs[] = {
 	{"fetch", GB_FETCH_VERB, NULL, run_fetch},
 	{"adopt", GB_ADOPT, "ID", run_adopt},
 	{"resubmit", GB_RESUBMIT, NULL, run_resubmit},
+	{"forget", GB_FORGET, NULL, run_forget},
 };
 
 void verbs_list(struct gb_job *job, FILE *out)

@@ -498,7 +498,7 @@ static int act(struct engine *e, enum http_method method, const char *id,
 	return ret;
 }
 
-/* What is gone already is deleted. */
+/* A file that is gone already is deleted. */
 static int gone_is_done(struct api_error *err)
 {
 	if (err->err == -ENOENT)
@@ -515,8 +515,7 @@ int api_cancel(
 int api_delete(
 	struct engine *e, const char *id, struct canceller *c, struct api_error *err)
 {
-	act(e, HTTP_DELETE, id, "batches/", "", c, err);
-	return gone_is_done(err);
+	return act(e, HTTP_DELETE, id, "batches/", "", c, err);
 }
 
 int api_file_delete(

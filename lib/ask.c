@@ -118,26 +118,30 @@ static bool fresh(const struct gb_job *job)
 	return job->learnt && util_now() - job->learnt < job->c->o.ttl_s;
 }
 
-static bool nothing_to_ask(const struct gb_job *job)
+/* alone: the job must be asked for by itself. */
+static bool nothing_to_ask(const struct gb_job *job, bool alone)
 {
 	const struct gb_client *c = job->c;
+	bool told = fresh(job) || !knowledge_look_due(&job->known, client_moment(c));
 
-	return !job->id || job->closed || job->gone || fresh(job) || ask_in_vain(c);
+	return !job->id || (told && !alone) || ask_in_vain(c);
 }
 
-int gb_job_refresh(struct gb_job *job, struct gb_waiter *w)
+static int ask_refresh(struct gb_job *job, bool counts, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 	int err = 0;
 
 	client_lock(c);
+	bool alone = counts && knowledge_counts_lag(&job->known);
 	if (c->stopping)
 		err = -EINTR;
-	else if (!nothing_to_ask(job) &&
+	else if (!nothing_to_ask(job, alone) &&
 		 queue_add_until(job, QUEUE_REFRESHERS, w, ask_until(ask_wait())) ==
 			 -EINPROGRESS) {
 		err = -EINPROGRESS;
 		job->wanted = true;
+		job->solo |= alone;
 		poll_watch(job);
 		poll_poke(c);
 	}
@@ -145,6 +149,16 @@ int gb_job_refresh(struct gb_job *job, struct gb_waiter *w)
 	if (err == -EINPROGRESS)
 		ask_bound(c, ask_wait());
 	return err;
+}
+
+int gb_job_refresh(struct gb_job *job, struct gb_waiter *w)
+{
+	return ask_refresh(job, false, w);
+}
+
+int gb_job_refresh_counts(struct gb_job *job, struct gb_waiter *w)
+{
+	return ask_refresh(job, true, w);
 }
 
 int gb_job_wait(struct gb_job *job, struct gb_waiter *w)

@@ -32,7 +32,7 @@ static int cancel_run(struct task *t)
 int gb_cancel(struct gb_job *job, struct gb_waiter *w)
 {
 	client_lock(job->c);
-	int err = !job->id || job->api_ended ? -EBUSY
+	int err = !job->id || knowledge_ended(&job->known) ? -EBUSY
 		  : job->c->o.offline	     ? -EHOSTUNREACH
 					     : 0;
 	client_unlock(job->c);

@@ -162,9 +162,9 @@ static void make_room(struct gb_client *c, const struct record *r)
 
 	if (!other || !other->local || other->local->rec.own)
 		return;
-	job_drop_twin(other);
 	/* Should it stay, the next start does this again. */
-	(void)store_job_aside(c->store, other->local->lid);
+	if (job_drop_twin(other) == 0)
+		(void)store_job_aside(c->store, other->local->lid);
 }
 
 static int load_opened(
@@ -388,6 +388,7 @@ int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
 	if (err)
 		goto fail;
 	store_fingerprint(c->store, c->key ? c->key : "", c->key_print);
+	learn_keys(c);
 	recover(c);
 	err = c->o.offline ? 0 : poll_start(c);
 	if (err)

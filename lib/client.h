@@ -3,7 +3,7 @@
  *
  *   client.c   open, close, recovery
  *   table.c    jobs by slot, name, id; names given; references; change notices
- *   learn.c    what replies of the API teach: new jobs, states, ends, lost jobs
+ *   learn.c    what replies of the API teach: new jobs, states, ends, missing jobs
  *   poll.c     the one poller: single flight, waiting for ends; list.c: its lists;
  *              ask.c: who asks it, and how long they wait
  *   local.c    jobs with something on disk: journal, error text
@@ -32,7 +32,7 @@
  *
  *   testpoint.c  where tests stop us
  *
- * and, knowing nothing of clients: record.c store.c names.c waiter.c work.c.
+ * and, knowing nothing of clients: knowledge.c record.c store.c names.c waiter.c work.c.
  *
  * Locks, in this order:
  *   local.disk   one per job with local data: its files and journal are written by
@@ -47,6 +47,7 @@
 #define GB_CLIENT_H
 
 #include "api.h"
+#include "knowledge.h"
 #include "numbered.h"
 #include "queue.h"
 #include "record.h"
@@ -95,6 +96,7 @@ struct local {
 	atomic_bool forgotten;   /* removed to the last file; set under client.lock */
 	bool end_told;           /* client.lock; gb_options.ended has been called */
 	enum removing removing;  /* client.lock */
+	bool other_key;          /* client.lock; rmdir was refused for it */
 	double uploaded_since;   /* for transfers; 0: none runs */
 	int64_t upload_size;
 	_Atomic int64_t uploaded;
@@ -148,21 +150,15 @@ struct gb_job {
 	uint8_t sealing;         /* enum sealing */
 	uint8_t seal_rested;     /* looks at a seal that rests */
 	bool in_tree : 1;
-	bool api_ended : 1;      /* by state or done */
-	bool closed : 1;         /* ended, and nothing more will be asked */
 	bool output_inline : 1;
 	bool has_api_error : 1;
 	bool wanted : 1;         /* poller: a refresh is asked for */
 	bool solo : 1;           /* poller: the list did not tell; ask for it alone */
 	bool watched : 1;        /* in the poller's list */
-	bool gone : 1;           /* 404 or 403 of its own */
-	bool denied : 1;         /* 401: the key is refused */
 	bool fetching : 1;       /* being brought home; never beside a seal */
 	bool checked : 1;        /* the output was read back whole by this process */
-	bool fetch_failed : 1;   /* tried again at the next look */
-	bool lost : 1;           /* output gone at the API, as far as this key tells */
 	bool kept : 1;           /* what was whole at home has no map that can be read */
-	bool holed : 1;          /* lost, and of what was at home a part is damaged */
+	bool unfit : 1;          /* … and is not whole any more */
 	bool no_length : 1;      /* the API does not tell how long the output is */
 	bool resized : 1;        /* it told another length before */
 	bool cached : 1;         /* all of the output is in the cache directory */
@@ -170,6 +166,8 @@ struct gb_job {
 	bool indexing : 1;       /* the index of answers is being made or loaded */
 	bool index_failed : 1;
 	struct gb_job *watch_next;
+	struct knowledge known;  /* what was said of it, and what follows (knowledge.h) */
+	char *refusal;           /* the API's words when it refused the output, or NULL */
 };
 
 struct gb_client {
@@ -206,6 +204,7 @@ struct gb_client {
 	bool want_list, want_whole, listed;
 	bool caught_up;          /* since the start; part of a list may be missing */
 	double listed_at, whole_at; /* util_now; 0: never */
+	uint64_t whole_seq;      /* of the newest whole list; 0: none */
 	double list_after;       /* util_now: no look before, after failures */
 	unsigned list_failures;  /* of looks, in a row */
 	unsigned list_pages;     /* of the newest round of lists; 0: none yet */
@@ -218,7 +217,7 @@ struct gb_client {
 
 	/* home.c */
 	unsigned fetches_running;
-	bool fetch_timer;        /* home_next is planned */
+	double fetch_at;         /* home_next is planned for then; 0: it is not */
 	bool rest_timer;         /* a look at seals that rest is */
 	bool disk_low;
 
@@ -256,8 +255,9 @@ int job_set_name(struct gb_job *job, const char *name, const char *tail);
 void job_forget_name(struct gb_job *job);
 struct gb_job *job_find_id(struct gb_client *c, const char *id);
 struct gb_job *job_find_name(struct gb_client *c, const char *name);
-/* A job met as somebody else's turned out to be ours: out of the table. */
-void job_drop_twin(struct gb_job *twin);
+/* A job met as somebody else's turned out to be ours: out of the table. -EEXIST: it is
+ * ours already, under another name, and stays. */
+int job_drop_twin(struct gb_job *twin);
 const char *client_intern(struct gb_client *c, const char *text);
 /* unlocked: its name, else its id, for logs; lives as long as the job. */
 const char *job_label(struct gb_job *job);
@@ -285,6 +285,12 @@ static inline bool phase_is_unanswered(enum phase p)
 	return p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN;
 }
 
+/* When something is learnt, or a conclusion is asked for. */
+static inline struct moment client_moment(const struct gb_client *c)
+{
+	return (struct moment){util_now(), engine_server_time(c->engine)};
+}
+
 /* Whether the job has not ended and is ours to look after. */
 static inline bool job_own_unfinished(const struct gb_job *job)
 {
@@ -292,12 +298,15 @@ static inline bool job_own_unfinished(const struct gb_job *job)
 		return false;
 	if (!job->id)
 		return job->local->rec.phase == PHASE_UNCERTAIN;
-	return !job->closed && !job->gone;
+	return knowledge_routine(&job->known, client_moment(job->c));
 }
 
 enum gb_output job_output(const struct gb_job *job);
 /* The same of the API alone, whatever is on the local disk. */
 enum gb_output job_output_there(const struct gb_job *job);
+
+/* Asking the API for the output may bring it: it is named, and its life is not over. */
+bool job_output_may_come(const struct gb_job *job);
 
 /* All of the output lay in the job's directory once. */
 static inline bool job_was_home(const struct gb_job *job)
@@ -312,17 +321,19 @@ static inline bool job_was_home(const struct gb_job *job)
  * when it is held back or not to be shown. */
 struct gb_job *learn_batch(
 	struct gb_client *c, const struct api_batch *b, uint64_t seq, bool listed);
-/* The API said 404 or 403 of a job itself. */
-void learn_gone(struct gb_job *job);
+/* The API said 404 of a job itself, with GET, cancel or DELETE. */
+void learn_missed(struct gb_job *job);
 /* Ask the API for a job and take what it tells, a 404 included. Blocks. 0 or err's. */
 int learn_look(struct gb_job *job, struct canceller *cancel, struct api_error *err);
 uint64_t learn_seq(struct gb_client *c);
 /* Lock held: there are so many jobs of others that no more are believed in. */
 bool learn_full(const struct gb_client *c);
-/* At start: what CACHE/known and job.json hold. */
+/* At start: what CACHE/known and job.json hold; once the key's fingerprint is known: which
+ * jobs it made. */
 int learn_names(struct gb_client *c);
 int learn_known(struct gb_client *c);
 int learn_local_json(struct gb_job *job);
+void learn_keys(struct gb_client *c);
 
 /* client.lock held: w into a queue of job's. -EINPROGRESS; -ENOMEM: it waits not. */
 int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w);
@@ -484,9 +495,11 @@ struct gb_job *settle_owner(struct gb_client *c, const char *file);
 bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b, bool listed);
 
 void remove_recover(struct gb_job *job);
+/* client.lock held: whether `forget` fits: rmdir cannot finish, or not with this key. */
+bool remove_may_forget(const struct gb_job *job);
 /* unlocked: empty the trash of what is too old, if that has not just been done. */
 void remove_expired(struct gb_client *c);
-/* unlocked: what job_drop_twin dropped: what is kept of it here goes, too, or it would
+/* unlocked: what job_drop_twin dropped, never one of ours: what is kept of it here goes, too, or it would
  * be met again at the next start. */
 void remove_twin(struct gb_job *twin);
 /* A submission that rmdir overtook has ended without a create: the rest of it. */

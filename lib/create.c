@@ -206,13 +206,17 @@ int submit_known(struct gb_job *job, const struct api_batch *b)
 	bool fresh = !job->id;
 	/* The table may have met it as somebody else's. */
 	struct gb_job *twin = fresh ? job_find_id(c, b->id) : NULL;
-	if (twin)
-		job_drop_twin(twin);
-	int err = job_set_id(job, b->id);
+	int err = twin ? job_drop_twin(twin) : 0;
+	if (!err)
+		err = job_set_id(job, b->id);
 	if (!err)
 		err = record_set(&r->id, b->id);
 	if (!err && fresh) {
 		job_set_phase(job, PHASE_SENT);
+		/* This key sees it, whichever the create was sent with. */
+		record_set(&r->origin, engine_origin(c->engine));
+		record_set(&r->key_print, c->key_print);
+		knowledge_made_with(&job->known, true);
 		record_set(&r->session, NULL);
 		record_set(&r->error, NULL);
 		r->err = 0;
@@ -223,10 +227,10 @@ int submit_known(struct gb_job *job, const struct api_batch *b)
 		poll_poke(c);
 	}
 	client_unlock(c);
-	if (twin)
-		remove_twin(twin);
 	if (err || !fresh)
 		return err;
+	if (twin)
+		remove_twin(twin);
 	/* Should this fail, the journal still says SUBMITTING, and the next start
 	 * finds the job by its input file. */
 	local_save(job);

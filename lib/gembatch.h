@@ -146,7 +146,8 @@ enum gb_output {
 	GB_OUTPUT_INLINE,  /* at the API inside the job; listed once at home */
 	GB_OUTPUT_THERE,   /* a file at the API */
 	GB_OUTPUT_HOME,    /* all of it on the local disk */
-	GB_OUTPUT_LOST,    /* gone at the API and not at home */
+	GB_OUTPUT_LOST,    /* not at home, and the API does not have it any more; or what
+	                      came home once is not whole, and was refused */
 	GB_OUTPUT_KEPT,    /* came home once, but its checksums are lost: fetched again, or
 	                      taken as it is where the API has it no more */
 	GB_OUTPUT_DAMAGED, /* the same, and what can be had of it is on the local disk */
@@ -180,6 +181,7 @@ struct gb_info {
 	bool results_safe;    /* all of it on the local disk, and nothing can undo that */
 	int64_t results_size; /* bytes, -1: not known yet */
 	bool results_unmeasured; /* and the API does not tell it before all is home */
+	bool results_refused; /* the API refused them: asked for again, see gb_job_error */
 	bool has_answers;  /* there are results that answers can be made of */
 	bool has_retry;    /* and requests, or the job ended with nothing to show */
 	bool answers_there;   /* their index is loaded: sizes and tree are known */
@@ -205,6 +207,10 @@ char *gb_job_json(struct gb_job *job);
  * ended, or offline. One call for all who ask. An API that answers badly is an
  * error (-EIO, -EACCES, …), one that cannot be reached is not. */
 int gb_job_refresh(struct gb_job *job, struct gb_waiter *w);
+
+/* The same for who wants counts: those that a list told of a job that has ended may be from
+ * before its end; then the job is asked for by itself, once. */
+int gb_job_refresh_counts(struct gb_job *job, struct gb_waiter *w);
 
 /* How new the list must be. */
 enum gb_list {
@@ -337,10 +343,14 @@ int gb_resubmit(struct gb_job *job, struct gb_waiter *w);
 /* Remove: a draft locally (0 at once), an ended job at the API, others by cancel
  * first. Answered when the first step is accepted, within 10 s. */
 int gb_remove(struct gb_job *job, struct gb_waiter *w);
+/* The same by a person's explicit word, where the key is not the one that made the job, or
+ * the API does not know it: what this key reaches is cancelled and deleted, the rest is
+ * dropped here alone. */
+int gb_forget(struct gb_job *job, struct gb_waiter *w);
 
 /* Which verbs fit now, as a set of bits in this order. */
 enum gb_verb { GB_SUBMIT = 1, GB_CHECK = 2, GB_CANCEL = 4, GB_FETCH_VERB = 8,
-	GB_ADOPT = 16, GB_RESUBMIT = 32 };
+	GB_ADOPT = 16, GB_RESUBMIT = 32, GB_FORGET = 64 };
 unsigned gb_verbs(struct gb_job *job);
 
 /* ---- results ------------------------------------------------------------------ */

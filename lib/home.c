@@ -9,6 +9,7 @@
  * Inline output has no bytes of its own at the API: it is composed into a file at once.
  */
 #include "client.h"
+#include "home.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +18,8 @@
 #include <syslog.h>
 
 enum {
-	AT_A_TIME = 2,      /* results brought home side by side */
-	TRY_AGAIN = 60,     /* seconds */
+	TRY_AGAIN = 60,     /* seconds, after an outage or a full disk */
+	REFUSED_PAUSE = 60, /* seconds, the first after a refusal */
 	REST = 1,           /* seconds between looks whether somebody reads */
 	RESTS_MAX = 120,    /* looks before a seal begins in spite of readers */
 	RIPE_MAX = 16,      /* seals that begin at one look */
@@ -26,9 +27,6 @@ enum {
 
 static const uint64_t floor_max = 256 << 20;
 
-static void home_next(struct gb_client *c);
-static bool start_fetching(struct gb_job *job);
-static int run_fetch(struct gb_job *job);
 
 /* ---- what becomes of it ------------------------------------------------------------ */
 
@@ -81,7 +79,7 @@ int home_note_safe(struct gb_job *job, int64_t size, bool home)
 	note_size(job, size);
 	job->cached = !home;
 	if (home) {
-		job->kept = false;
+		job->kept = job->unfit = false;
 		job->local->rec.home = true;
 		job->local->rec.results_size = size;
 	}
@@ -117,11 +115,11 @@ static void seal_over(struct gb_job *job, int err)
 	client_lock(job->c);
 	job->sealing = SEAL_NONE;
 	queue_take(job, QUEUE_SEALERS, &over);
-	bool start = queue_waits(job, QUEUE_HOMERS) && start_fetching(job);
+	bool start = queue_waits(job, QUEUE_HOMERS) && home_begin_fetch(job);
 	client_unlock(job->c);
 	waitq_call(&over, err == -EAGAIN ? 0 : err);
 	if (start)
-		run_fetch(job);
+		home_run_fetch(job);
 }
 
 static int seal_run(struct task *t)
@@ -255,14 +253,20 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 	return safe || whole ? err : gb_fetch_home(job, w);
 }
 
-/* Lock held. Of what was at home and is damaged only the rest is left. */
-static bool note_lost(struct gb_job *job, bool some)
+/* Lock held. Of what was at home and is damaged only the rest is left. Returns whether
+ * that is news. */
+static bool note_refused(struct gb_job *job, bool some, unsigned status, char *words_take)
 {
-	job->lost = true;
-	job->holed = some && !job->kept && job_was_home(job);
-	if (job->holed)
+	bool part = some && !job->kept && job_was_home(job);
+	bool news = part && !knowledge_has_part(&job->known);
+
+	knowledge_download_refused(&job->known, client_moment(job->c), status, part,
+		test_seconds("BATCHFS_TEST_REFUSED_SECONDS", REFUSED_PAUSE));
+	free(job->refusal);
+	job->refusal = words_take;
+	if (part)
 		job->local->rec.home = false;
-	return job->holed;
+	return news;
 }
 
 void home_event(void *arg, struct gb_results *r, enum results_event ev)
@@ -270,21 +274,27 @@ void home_event(void *arg, struct gb_results *r, enum results_event ev)
 	struct gb_job *job = arg;
 	int64_t size = results_known_size(r);
 	bool some = results_some(r), holed = false;
+	char *words = NULL;
+	unsigned status = ev == RESULTS_REFUSED ? results_refusal(r, &words) : 0;
 
 	client_lock(job->c);
 	if (ev == RESULTS_SIZED)
 		note_size(job, size);
 	else if (ev == RESULTS_FILLED)
 		plan_seal(job);
-	else if (ev == RESULTS_LOST)
-		holed = note_lost(job, some);
+	else if (ev == RESULTS_REFUSED)
+		holed = note_refused(job, some, status, words);
 	else
 		job->checked = false;
+	if (ev == RESULTS_SIZED || ev == RESULTS_FILLED)
+		knowledge_download_came(&job->known);
 	client_unlock(job->c);
-	if (ev == RESULTS_LOST && holed)
+	if (ev == RESULTS_REFUSED)
+		home_try_again(job->c);
+	if (holed)
 		client_log(job->c, LOG_WARNING,
 			"results of %s: a part of the copy here is damaged, and the API does not "
-			"have it any more", job_label(job));
+			"give it out (HTTP %u)", job_label(job), status);
 	if (ev == RESULTS_DAMAGED)
 		client_log(job->c, LOG_WARNING,
 			"results of %s: the copy here is damaged, what is missing is fetched again",
@@ -350,6 +360,13 @@ static int fetch_file(struct gb_job *job)
 	return err;
 }
 
+static void refused_inline(struct gb_job *job, const struct api_error *e)
+{
+	client_lock(job->c);
+	note_refused(job, false, (unsigned)e->status, e->text ? strdup(e->text) : NULL);
+	client_unlock(job->c);
+}
+
 static int compose_inline_output(struct gb_job *job, int dir)
 {
 	struct gb_client *c = job->c;
@@ -364,6 +381,8 @@ static int compose_inline_output(struct gb_job *job, int dir)
 			 : api_get(c->engine, job->id, fd, &none, &b, &lines, &e);
 
 	client_called(c, &e);
+	if (err == -ENOENT || err == -EACCES)
+		refused_inline(job, &e);
 	api_error_clear(&e);
 	if (err)
 		return err;
@@ -381,20 +400,15 @@ static int download(struct gb_job *job)
 {
 	client_lock(job->c);
 	enum gb_output o = job->kept ? job_output_there(job) : job_output(job);
+	bool comes = job_output_may_come(job);
+	bool is_inline = !job->output_file && o != GB_OUTPUT_HOME;
 	client_unlock(job->c);
-	switch (o) {
-	case GB_OUTPUT_LOST:
-		return -ENODATA;
-	case GB_OUTPUT_DAMAGED:
-		return -EIO;
-	case GB_OUTPUT_NONE:
-	case GB_OUTPUT_AWAITED:
+	if (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED)
 		return -EBUSY;
-	case GB_OUTPUT_INLINE:
-		break;
-	default:
+	if (!comes && o != GB_OUTPUT_HOME)
+		return o == GB_OUTPUT_DAMAGED ? -EIO : -ENODATA;
+	if (!is_inline)
 		return fetch_file(job);
-	}
 	_cleanup_close_ int dir = local_dir_open(job);
 	return dir < 0 ? dir : compose_inline_output(job, dir);
 }
@@ -414,26 +428,15 @@ static int bring_home(struct gb_job *job)
 	return err ? home_take_kept(job, err) : 0;
 }
 
-static void next_timer(void *arg)
+/* Lock held. A refusal has said itself when to try again. */
+static void note_outcome(struct gb_job *job, int err)
 {
-	struct gb_client *c = arg;
+	struct moment m = client_moment(job->c);
 
-	client_lock(c);
-	c->fetch_timer = false;
-	for (uint32_t i = 0; i < c->n_slots; i++)
-		c->slots[i]->fetch_failed = false;
-	client_unlock(c);
-	home_next(c);
-}
-
-static void try_again_later(struct gb_client *c)
-{
-	client_lock(c);
-	bool planned = c->fetch_timer;
-	c->fetch_timer = true;
-	client_unlock(c);
-	if (!planned)
-		engine_timer(c->engine, TRY_AGAIN, next_timer, c);
+	if (!err)
+		knowledge_download_came(&job->known);
+	else if (knowledge_fetch_due(&job->known, m))
+		knowledge_download_failed(&job->known, m, TRY_AGAIN);
 }
 
 static void fetch_over(struct gb_job *job, int err)
@@ -443,7 +446,7 @@ static void fetch_over(struct gb_job *job, int err)
 	waitq_init(&over);
 	client_lock(job->c);
 	job->fetching = false;
-	job->fetch_failed = err != 0;
+	note_outcome(job, err);
 	job->c->fetches_running--;
 	queue_take(job, QUEUE_HOMERS, &over);
 	client_unlock(job->c);
@@ -459,15 +462,15 @@ static int home_run(struct task *t)
 	if (err && err != -ECANCELED)
 		client_log(job->c, LOG_WARNING, "results of %s: %s", job_label(job),
 			strerror(-err));
-	if (err)
-		try_again_later(job->c);
 	fetch_over(job, err);
+	if (err)
+		home_try_again(job->c);
 	home_next(job->c);
 	return 0;
 }
 
 /* Lock held. Not while it is being sealed where it lies. */
-static bool start_fetching(struct gb_job *job)
+bool home_begin_fetch(struct gb_job *job)
 {
 	if (job->fetching || job->sealing)
 		return false;
@@ -476,8 +479,8 @@ static bool start_fetching(struct gb_job *job)
 	return true;
 }
 
-/* start_fetching said so. */
-static int run_fetch(struct gb_job *job)
+/* home_begin_fetch said so. */
+int home_run_fetch(struct gb_job *job)
 {
 	int err = task_start(job, WORK_LONG, home_run, false, false, NULL, NULL);
 
@@ -501,88 +504,17 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 		err = 0;
 	else if (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED)
 		err = -EBUSY;
-	else if (o == GB_OUTPUT_LOST)
-		err = -ENODATA;
-	else if (o == GB_OUTPUT_DAMAGED)
-		err = -EIO;
+	else if (!home_can_fetch(job))
+		err = o == GB_OUTPUT_DAMAGED ? -EIO : -ENODATA;
 	else if (c->o.offline && o != GB_OUTPUT_HOME && o != GB_OUTPUT_KEPT)
 		err = -EHOSTUNREACH;
 	else if ((err = queue_add(job, QUEUE_HOMERS, w)) == -EINPROGRESS &&
-		 !(start = start_fetching(job)))
+		 !(start = home_begin_fetch(job)))
 		seal = job->sealing == SEAL_RESTS && begin_seal(job);
 	client_unlock(c);
 	if (start)
-		run_fetch(job);
+		home_run_fetch(job);
 	if (seal)
 		run_seal(job);
 	return err;
-}
-
-bool home_can_fetch(const struct gb_job *job)
-{
-	enum gb_output o = job_output(job);
-
-	if (whole_is_short(job))
-		return true;
-	return o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE || o == GB_OUTPUT_KEPT ||
-	       (o == GB_OUTPUT_HOME && !(job->local && job->local->rec.home));
-}
-
-bool home_missing(const struct gb_job *job)
-{
-	const struct gb_client *c = job->c;
-	bool asked = c->o.fetch == GB_FETCH_ALL ||
-		     (c->o.fetch == GB_FETCH_OWN && job->local && job->local->rec.own);
-
-	return ((asked && !job->gone) || job->kept) && job->id && job->in_tree &&
-	       (whole_is_short(job) ? whole_look_due(job) : home_can_fetch(job));
-}
-
-bool home_safe(const struct gb_job *job)
-{
-	return job->cached || (job->local && job->local->rec.home);
-}
-
-/* Start what there is room for. */
-static void home_next(struct gb_client *c)
-{
-	for (;;) {
-		struct gb_job *next = NULL;
-
-		client_lock(c);
-		bool may = !c->stopping && !c->o.offline && !c->o.readonly &&
-			   !c->offline_since && c->fetches_running < AT_A_TIME;
-		for (uint32_t i = 0; may && !next && i < c->n_slots; i++) {
-			struct gb_job *job = c->slots[i];
-
-			if (!job->fetching && !job->sealing && !job->fetch_failed &&
-				home_missing(job))
-				next = job;
-		}
-		if (next) {
-			gb_job_ref(next);
-			start_fetching(next);
-		}
-		client_unlock(c);
-		if (!next)
-			return;
-		int err = run_fetch(next);
-		gb_job_unref(next);
-		if (err)
-			return;
-	}
-}
-
-void home_go_on(void *arg)
-{
-	home_next(arg);
-}
-
-void home_consider(struct gb_job *job)
-{
-	client_lock(job->c);
-	bool missing = home_missing(job);
-	client_unlock(job->c);
-	if (missing)
-		home_next(job->c);
 }

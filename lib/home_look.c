@@ -95,11 +95,14 @@ int home_may_replace(struct gb_job *job, struct gb_results *r)
 	return results_seal(r);
 }
 
-/* Whether what a download failed with means that there will never be one. */
+/* Whether what a download failed with means that it is better to go by what is here. */
 static bool is_hopeless(struct gb_job *job, int err)
 {
 	client_lock(job->c);
-	bool over = job->c->o.offline || (err == -EBUSY && (job->gone || job->closed));
+	bool missing = knowledge_final(&job->known) ||
+		       knowledge_standing(&job->known, client_moment(job->c)) >=
+			       STANDS_MISSING;
+	bool over = job->c->o.offline || (err == -EBUSY && missing);
 	client_unlock(job->c);
 	return over || err == -ENODATA || err == -ENOENT;
 }
@@ -129,7 +132,12 @@ int home_take_kept(struct gb_job *job, int err)
 	if (err && err != -EBADMSG)
 		return err;
 	drop_new(job, dir);
-	client_log(c, LOG_WARNING,
+	client_lock(c);
+	bool news = !job->unfit;
+	job->unfit = err != 0;
+	client_unlock(c);
+	if (news)
+		client_log(c, LOG_WARNING,
 		err ? "results of %s: the copy here is not whole, and cannot be fetched again: "
 		      "it stays in state_dir/jobs/%s"
 		    : "results of %s: cannot be fetched again: the copy here has the length it "
@@ -137,10 +145,6 @@ int home_take_kept(struct gb_job *job, int err)
 		job_label(job), job->local->lid);
 	if (!err)
 		return home_note_safe(job, size, true);
-	client_lock(c);
-	job->kept = false;
-	job->lost = true;
-	client_unlock(c);
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
 	return -ENODATA;
 }

@@ -90,19 +90,32 @@ char *info_mistake(struct gb_job *job)
 		     : NULL;
 }
 
+/* Lock held. */
+static bool is_refused(const struct gb_job *job)
+{
+	return knowledge_output(&job->known, client_moment(job->c)) == OUTPUT_REFUSED &&
+	       !home_safe(job);
+}
+
+static bool is_missing(const struct gb_job *job)
+{
+	return job->local && !knowledge_final(&job->known) &&
+	       knowledge_standing(&job->known, client_moment(job->c)) >= STANDS_MISSING;
+}
+
 static bool has_error(struct gb_job *job)
 {
 	char name[256];
 
 	return misnamed(job, name) || is_empty(job) || (job->local && job->local->rec.error) ||
 	       job->has_api_error || job_output(job) == GB_OUTPUT_LOST ||
-	       job_output(job) == GB_OUTPUT_DAMAGED ||
-	       (job->gone && job->local && !job->closed);
+	       job_output(job) == GB_OUTPUT_DAMAGED || is_refused(job) || is_missing(job) ||
+	       (job->local && job->local->other_key);
 }
 
 static time_t expiry(const struct gb_job *job)
 {
-	if (job->api_ended)
+	if (knowledge_ended(&job->known))
 		return job->ended_at.tv_sec ? job->ended_at.tv_sec + JOB_LIFE : 0;
 	return job->created.tv_sec ? job->created.tv_sec + JOB_LIFE : 0;
 }
@@ -137,13 +150,14 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.model = job->model ? job->model : "",
 		.submitted = true,
 		.sent = job->id != NULL,
-		.ended = job->closed,
+		.ended = knowledge_final(&job->known),
 		.has_error = has_error(job),
 		.has_warnings = advice_has(job),
 		.output = job_output(job),
 		.results_safe = home_safe(job),
 		.results_size = job->results_size,
 		.results_unmeasured = job->no_length && job->results_size < 0,
+		.results_refused = is_refused(job),
 		.created = job->created,
 		.ended_at = job->ended_at,
 		.updated = job->updated,
@@ -218,18 +232,40 @@ static char *damage_text(struct gb_job *job)
 		job->c->o.state_dir, job->local->lid);
 }
 
-char *gb_job_error(struct gb_job *job)
+static char *refused_text(unsigned status, double in, const char *words)
+{
+	char when[32];
+	time_t t = time(NULL) + (time_t)(in > 0 ? in : 0);
+	struct tm tm;
+
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+	return util_format(
+		"The results are not saved: the API does not give them out now (it answered "
+		"%u).\n"
+		"They are asked for again, the next time at %s; to do that now: echo fetch > "
+		"ctl. Mount with the key that made the job.\n%s%s",
+		status, when, words ? words : "", words ? "\n" : "");
+}
+
+/* What is wrong as far as the API is concerned; lock not held. */
+static char *remote_error(struct gb_job *job)
 {
 	client_lock(job->c);
-	const char *own = job->local ? job->local->rec.error : NULL;
-	char *text = own ? strdup(own) : NULL;
+	struct moment m = client_moment(job->c);
 	enum gb_output output = job_output(job);
-	bool gone = job->gone && job->local && !job->closed;
+	bool refused = is_refused(job), missing = is_missing(job);
+	bool other_key = job->local && job->local->other_key;
 	bool failed = job->has_api_error;
+	unsigned status = knowledge_refusal(&job->known);
+	double in = knowledge_fetch_at(&job->known) - m.now;
+	_cleanup_free_ char *words = job->refusal ? strdup(job->refusal) : NULL;
 	enum api_state state = job->state;
 	client_unlock(job->c);
-	if (text || (text = info_mistake(job)))
-		return text;
+	if (other_key)
+		return strdup(
+			"This job was made with another key: it is not removed with this one.\n"
+			"Mount with that key. To remove it all the same, whether or not it still "
+			"runs and costs: echo forget > ctl\n");
 	if (output == GB_OUTPUT_DAMAGED)
 		return damage_text(job);
 	if (output == GB_OUTPUT_LOST)
@@ -237,14 +273,33 @@ char *gb_job_error(struct gb_job *job)
 			"The API does not have the output any more, and it is not here.\n"
 			"If the key belongs to another project than the job, mount with the right "
 			"one; else the requests must be sent again.\n");
+	if (refused)
+		return refused_text(status, in, words);
 	if (failed)
 		return api_error_text(job, state);
-	if (gone)
+	if (missing)
 		return strdup(
 			"The API does not know this job (any more), or it belongs to another "
 			"key's project.\n"
-			"What is on this machine stays until rmdir.\n");
+			"What is on this machine stays until rmdir. If rmdir cannot finish: echo "
+			"forget > ctl\n");
 	return NULL;
+}
+
+char *gb_job_error(struct gb_job *job)
+{
+	client_lock(job->c);
+	const char *own = job->local ? job->local->rec.error : NULL;
+	_cleanup_free_ char *text = own ? strdup(own) : NULL;
+	client_unlock(job->c);
+	if (!text)
+		text = info_mistake(job);
+	char *more = remote_error(job);
+	if (!text || !more)
+		return more ? more : STEAL_PTR(text);
+	char *both = util_format("%s%s", text, more);
+	free(more);
+	return both;
 }
 
 /* ---- verbs ------------------------------------------------------------------------- */
@@ -258,13 +313,15 @@ unsigned gb_verbs(struct gb_job *job)
 	bool busy = job->local && job->local->task;
 	if (phase_is_draft(p) && !busy)
 		verbs |= GB_SUBMIT | GB_CHECK;
-	if (job->id && !job->api_ended && !job->gone)
+	if (job->id && !knowledge_ended(&job->known))
 		verbs |= GB_CANCEL;
 	if (home_can_fetch(job))
 		verbs |= GB_FETCH_VERB;
 	if (p == PHASE_UNCERTAIN ||
 		(p == PHASE_SUBMITTING && (!busy || job->local->rec.error)))
 		verbs |= GB_ADOPT | GB_RESUBMIT;
+	if (remove_may_forget(job))
+		verbs |= GB_FORGET;
 	client_unlock(job->c);
 	return verbs;
 }

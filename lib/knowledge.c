@@ -49,7 +49,7 @@ static void take_all(struct knowledge *k, const struct job_word *w, bool by_get)
 	k->final = false;
 	k->succeeded = w->succeeded;
 	k->pending = w->pending;
-	k->output = w->output;
+	k->output = w->output || w->presumed;
 	if (w->created)
 		k->created = seconds(w->created);
 	k->end = seconds(w->end);
@@ -96,16 +96,16 @@ void knowledge_made_with(struct knowledge *k, bool this_key)
 void knowledge_missed(struct knowledge *k, struct moment m)
 {
 	if (k->missed_at > 0 && k->misses && m.now > k->missed_at)
-		k->missed_span += seconds((int64_t)(m.now - k->missed_at));
+		k->missed_span += (float)(m.now - k->missed_at);
 	k->missed_at = m.now;
 	one_more(&k->misses);
 	k->look_again = m.now + growing(LOOK_PAUSE, k->misses);
 }
 
-void knowledge_recalled_misses(struct knowledge *k, unsigned misses, uint32_t span)
+void knowledge_recalled_misses(struct knowledge *k, unsigned misses, double span)
 {
 	k->misses = misses < UINT8_MAX ? (uint8_t)misses : UINT8_MAX;
-	k->missed_span = span;
+	k->missed_span = (float)span;
 }
 
 void knowledge_key_refused(struct knowledge *k, struct moment m)
@@ -114,14 +114,19 @@ void knowledge_key_refused(struct knowledge *k, struct moment m)
 	k->missed_at = m.now;
 }
 
+void knowledge_forgotten(struct knowledge *k)
+{
+	*k = (struct knowledge){0};
+}
+
 void knowledge_cancel_accepted(struct knowledge *k)
 {
 	k->cancelled = true;
 }
 
-void knowledge_insisted(struct knowledge *k)
+void knowledge_insisted(struct knowledge *k, bool yes)
 {
-	k->insisted = true;
+	k->insisted = yes;
 }
 
 /* Those that a person asked for in between do not make the pause longer. */
@@ -167,7 +172,7 @@ static bool key_counts(const struct knowledge *k)
 static bool proven(const struct knowledge *k)
 {
 	return key_counts(k) && k->misses >= MISSES_PROVE &&
-	       k->missed_span >= test_seconds("BATCHFS_TEST_GONE_SECONDS", PROOF_SPAN);
+	       (double)k->missed_span >= test_seconds("BATCHFS_TEST_GONE_SECONDS", PROOF_SPAN);
 }
 
 enum standing knowledge_standing(const struct knowledge *k, struct moment m)
@@ -191,6 +196,11 @@ bool knowledge_final(const struct knowledge *k)
 	return k->final;
 }
 
+bool knowledge_end_by_get(const struct knowledge *k)
+{
+	return k->by_get;
+}
+
 bool knowledge_denied(const struct knowledge *k, struct moment m)
 {
 	return k->denied && m.now - k->missed_at < DENIED_FOR;
@@ -210,6 +220,16 @@ bool knowledge_routine(const struct knowledge *k, struct moment m)
 bool knowledge_look_due(const struct knowledge *k, struct moment m)
 {
 	return !k->final && (newborn(k, m) || m.now >= k->look_again);
+}
+
+double knowledge_look_at(const struct knowledge *k)
+{
+	return k->look_again;
+}
+
+bool knowledge_is_strangers(const struct knowledge *k)
+{
+	return k->key == KEY_SEES;
 }
 
 bool knowledge_counts_lag(const struct knowledge *k)
@@ -261,7 +281,7 @@ enum removal_step knowledge_removal(const struct knowledge *k, struct moment m)
 		return REMOVE_LOOK;
 	if (proven(k) || (k->insisted && k->misses))
 		return REMOVE_DONE;
-	return k->ended ? REMOVE_DELETE : REMOVE_CANCEL;
+	return k->ended || (k->cancelled && k->misses) ? REMOVE_DELETE : REMOVE_CANCEL;
 }
 
 bool knowledge_is_deleted(const struct knowledge *k, struct moment m)
@@ -269,7 +289,12 @@ bool knowledge_is_deleted(const struct knowledge *k, struct moment m)
 	return k->insisted || proven(k) || (key_counts(k) && (k->ended || k->cancelled));
 }
 
-void knowledge_misses(const struct knowledge *k, unsigned *ret_misses, uint32_t *ret_span)
+bool knowledge_is_insisted(const struct knowledge *k)
+{
+	return k->insisted;
+}
+
+void knowledge_misses(const struct knowledge *k, unsigned *ret_misses, double *ret_span)
 {
 	*ret_misses = k->misses;
 	*ret_span = k->missed_span;

@@ -44,7 +44,7 @@ enum knowledge_key {
 struct knowledge {
 	double missed_at, look_again, fetch_again; /* CLOCK_BOOTTIME */
 	uint32_t created, end;  /* by the server's clock; 0: not told */
-	uint32_t missed_span;   /* seconds from the first miss of a row to its last */
+	float missed_span;      /* seconds from the first miss of a row to its last */
 	uint16_t status;        /* HTTP, of the newest refusal of output */
 	uint8_t misses;         /* in a row */
 	uint8_t refusals;       /* of output, in a row, each after its pause */
@@ -70,6 +70,7 @@ struct job_word {
 	bool listed;    /* an element of a list: it may leave things out, and lag */
 	bool ended, succeeded;
 	bool output;    /* it names output, or there is some inline */
+	bool presumed;  /* it leaves inline output out, so there may be some */
 	bool error;     /* it says why there is none */
 	bool pending;   /* some requests count as pending */
 	int64_t created, end; /* by the server's clock; 0: not told */
@@ -91,13 +92,16 @@ void knowledge_made_with(struct knowledge *k, bool this_key);
  * key's: 404, 403. */
 void knowledge_missed(struct knowledge *k, struct moment m);
 /* Misses of an earlier run, for knowledge_missed to go on counting. */
-void knowledge_recalled_misses(struct knowledge *k, unsigned misses, uint32_t span);
+void knowledge_recalled_misses(struct knowledge *k, unsigned misses, double span);
 /* 401, or a 403 about the key: it says nothing about the job. */
 void knowledge_key_refused(struct knowledge *k, struct moment m);
 
+/* It left the tree: nothing is known of it any more. */
+void knowledge_forgotten(struct knowledge *k);
+
 void knowledge_cancel_accepted(struct knowledge *k);
 /* A person says: remove it although this key may not be the one that made it. */
-void knowledge_insisted(struct knowledge *k);
+void knowledge_insisted(struct knowledge *k, bool yes);
 
 /* The API refused the output with this status. part_here: some of it is on the local
  * disk. pause: seconds until it is asked for again the first time; it doubles with every
@@ -124,14 +128,20 @@ enum standing knowledge_standing(const struct knowledge *k, struct moment m);
 bool knowledge_ended(const struct knowledge *k);
 /* The same, and nothing more will come of it: it is not asked for again. */
 bool knowledge_final(const struct knowledge *k);
+/* A GET has told the end. */
+bool knowledge_end_by_get(const struct knowledge *k);
 /* The newest look, some seconds ago at most, was denied: the key is refused. */
 bool knowledge_denied(const struct knowledge *k, struct moment m);
 /* Whether waiting for its end is of no use with this key. */
 bool knowledge_hopeless(const struct knowledge *k, struct moment m);
 /* A job of ours: whether it belongs into the routine look. */
 bool knowledge_routine(const struct knowledge *k, struct moment m);
-/* Whether a look at the job by itself may bring something now. */
+/* Whether a look at the job by itself may bring something now; and when, on
+ * CLOCK_BOOTTIME. */
 bool knowledge_look_due(const struct knowledge *k, struct moment m);
+double knowledge_look_at(const struct knowledge *k);
+/* This key has seen the job, and who made it is written down nowhere. */
+bool knowledge_is_strangers(const struct knowledge *k);
 /* Its counts are a list's from before the end: a GET would tell more. */
 bool knowledge_counts_lag(const struct knowledge *k);
 
@@ -162,7 +172,8 @@ enum removal_step {
 enum removal_step knowledge_removal(const struct knowledge *k, struct moment m);
 /* Whether a 404 to DELETE (after knowledge_missed) means that it is deleted. */
 bool knowledge_is_deleted(const struct knowledge *k, struct moment m);
+bool knowledge_is_insisted(const struct knowledge *k);
 /* For the record, so that proof can be gathered over restarts. */
-void knowledge_misses(const struct knowledge *k, unsigned *ret_misses, uint32_t *ret_span);
+void knowledge_misses(const struct knowledge *k, unsigned *ret_misses, double *ret_span);
 
 #endif

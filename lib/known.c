@@ -35,6 +35,7 @@ enum flag {
 	FLAG_EMBEDDING = 2,
 	FLAG_INPUT_CONFIG = 4,
 	FLAG_INLINE = 8,
+	FLAG_BY_GET = 16, /* the end was told by a GET: no list takes it back */
 };
 
 static unsigned flags_of(const struct api_batch *b)
@@ -44,12 +45,12 @@ static unsigned flags_of(const struct api_batch *b)
 	       (b->output_inline ? FLAG_INLINE : 0);
 }
 
-static char *summary_of(const struct api_batch *b)
+static char *summary_of(const struct api_batch *b, bool by_get)
 {
 	return util_format("%s\t%s\t%s\t%u\t%lld.%09ld\t%lld.%09ld\t%lld.%09ld\t%" PRId64
 			   "\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%s\t%d\t%s",
 		b->id, b->model ? b->model : "", b->state_text ? b->state_text : "",
-		flags_of(b), (long long)b->created.tv_sec, b->created.tv_nsec,
+		flags_of(b) | (by_get ? FLAG_BY_GET : 0), (long long)b->created.tv_sec, b->created.tv_nsec,
 		(long long)b->updated.tv_sec, b->updated.tv_nsec,
 		(long long)b->ended_at.tv_sec, b->ended_at.tv_nsec, b->requests,
 		b->succeeded, b->failed, b->pending, b->output_file ? b->output_file : "",
@@ -74,7 +75,7 @@ static struct timespec time_of(const char *text)
 }
 
 /* Points into text. Ids are checked again: they become names and URLs. */
-static bool summary_parse(char *text, struct api_batch *b)
+static bool summary_parse(char *text, struct api_batch *b, bool *ret_by_get)
 {
 	char *f[FIELDS];
 	unsigned flags;
@@ -85,6 +86,7 @@ static bool summary_parse(char *text, struct api_batch *b)
 			return false;
 	}
 	flags = (unsigned)strtoul(f[F_FLAGS], NULL, 10);
+	*ret_by_get = flags & FLAG_BY_GET;
 	*b = (struct api_batch){
 		.id = f[F_ID],
 		.model = or_null(f[F_MODEL]),
@@ -131,9 +133,10 @@ static int append(struct store *s, const char *summary, const char *json, int64_
 	return err;
 }
 
-int known_add(struct store *s, const struct api_batch *b, int64_t *ret_off)
+int known_add(
+	struct store *s, const struct api_batch *b, bool by_get, int64_t *ret_off)
 {
-	_cleanup_free_ char *summary = summary_of(b);
+	_cleanup_free_ char *summary = summary_of(b, by_get);
 
 	return summary ? append(s, summary, b->json ? b->json : "", ret_off) : -ENOMEM;
 }
@@ -233,8 +236,8 @@ static bool gone_parse(char *summary, struct api_batch *b)
 }
 
 int known_walk(struct store *s,
-	void (*fn)(void *arg, const struct api_batch *b, bool gone, int64_t off), void *arg,
-	int64_t *ret_size)
+	void (*fn)(void *arg, const struct api_batch *b, bool gone, bool by_get, int64_t off),
+	void *arg, int64_t *ret_size)
 {
 	_cleanup_free_ char *buf = malloc(HEAD_SIZE + SUMMARY_MAX + FIRST_READ);
 	int64_t off = 0;
@@ -249,11 +252,11 @@ int known_walk(struct store *s,
 	while (off < st.st_size &&
 		!(err = entry_read(s->known, off, st.st_size, buf, &h))) {
 		struct api_batch b;
-		bool gone = gone_parse(buf + HEAD_SIZE, &b);
+		bool gone = gone_parse(buf + HEAD_SIZE, &b), by_get = false;
 
-		if (!gone && !summary_parse(buf + HEAD_SIZE, &b))
+		if (!gone && !summary_parse(buf + HEAD_SIZE, &b, &by_get))
 			break;
-		fn(arg, &b, gone, off);
+		fn(arg, &b, gone, by_get, off);
 		off += length_of(&h);
 	}
 	if (err && err != -EBADMSG)

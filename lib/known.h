@@ -15,8 +15,9 @@
 #include "api.h"
 #include "store.h"
 
-/* Append b, with its JSON. *ret_off is what known_json takes. */
-int known_add(struct store *s, const struct api_batch *b, int64_t *ret_off);
+/* Append b, with its JSON; by_get: a GET told that it has ended. *ret_off is what known_json takes. */
+int known_add(
+	struct store *s, const struct api_batch *b, bool by_get, int64_t *ret_off);
 /* Append that the job has gone. */
 int known_add_gone(struct store *s, const char *id);
 
@@ -27,7 +28,8 @@ char *known_json(struct store *s, int64_t off);
  * call: id, display, model, states, times, counts, files, error_code; b->id alone, with
  * gone true, of a job that has gone. *ret_size: of the log. */
 int known_walk(struct store *s,
-	void (*fn)(void *arg, const struct api_batch *b, bool gone, int64_t off), void *arg,
+	void (*fn)(void *arg, const struct api_batch *b, bool gone, bool by_get, int64_t off),
+	void *arg,
 	int64_t *ret_size);
 
 /* Write the log anew with n entries of it, at offs, which become the new offsets. On

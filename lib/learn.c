@@ -10,8 +10,6 @@
 #include <string.h>
 #include <syslog.h>
 
-/* After this long an end without output or error is believed (interface: Freshness). */
-enum { GIVE_UP_AFTER = 3600 };
 /* A log of known jobs this large is looked through for what is old. */
 enum { KNOWN_TIDY = 1 << 20 };
 
@@ -61,17 +59,6 @@ static struct gb_job *meet(struct gb_client *c, const struct api_batch *b)
 	return job;
 }
 
-static bool end_is_final(struct gb_job *job)
-{
-	time_t end = job->ended_at.tv_sec ? job->ended_at.tv_sec : job->updated.tv_sec;
-
-	if (!job->api_ended)
-		return false;
-	if (job->output_file || job->output_inline || job->has_api_error)
-		return true;
-	return engine_server_time(job->c->engine) - end >= GIVE_UP_AFTER;
-}
-
 /* Lists leave out inlined responses: an ended job without an input file, or one that
  * we sent inline, is believed to have some until a look of its own tells. */
 static bool inline_presumed(
@@ -92,20 +79,35 @@ static void set_file(char **field, const char *value)
 		record_set(field, value);
 }
 
-/* Lock held. What changed, as enum gb_change. */
-static unsigned apply(struct gb_job *job, const struct api_batch *b, bool listed)
+static bool tells_error(const struct api_batch *b)
 {
-	const char *state = client_intern(job->c, b->state_text);
-	bool had_output = job->output_file || job->output_inline, had = job->in_tree;
-	bool was_error = job->has_api_error;
-	unsigned what = 0;
+	return b->state == API_STATE_FAILED || b->state == API_STATE_EXPIRED ||
+	       (b->error_code && b->state != API_STATE_CANCELLED &&
+		       b->state != API_STATE_SUCCEEDED);
+}
 
-	if (job->state_text != state || job->succeeded != b->succeeded ||
-		job->failed != b->failed || job->pending != b->pending ||
-		job->updated.tv_sec != b->updated.tv_sec)
-		what |= GB_CHANGED_META;
+static struct job_word word_of(const struct gb_job *job, const struct api_batch *b, bool listed)
+{
+	return (struct job_word){
+		.listed = listed,
+		.ended = b->ended,
+		.succeeded = b->state == API_STATE_SUCCEEDED,
+		.output = job->output_file || b->output_file || b->output_inline,
+		.presumed = inline_presumed(job, b, listed),
+		.error = tells_error(b),
+		.pending = b->pending > 0,
+		.created = b->created.tv_sec,
+		.end = b->ended_at.tv_sec ? b->ended_at.tv_sec
+		       : b->ended	  ? b->updated.tv_sec
+					  : 0,
+	};
+}
+
+/* Lock held. All that a reply says. */
+static void take_reply(struct gb_job *job, const struct api_batch *b, bool presumed)
+{
 	job->state = (uint8_t)b->state;
-	job->state_text = state;
+	job->state_text = client_intern(job->c, b->state_text);
 	if (b->model)
 		job->model = client_intern(job->c, api_model_name(b->model));
 	job->created = b->created;
@@ -117,23 +119,73 @@ static unsigned apply(struct gb_job *job, const struct api_batch *b, bool listed
 		job->failed = b->failed;
 		job->pending = b->pending;
 	}
-	job->api_ended = b->ended;
 	job->embedding = b->embedding;
 	set_file(&job->output_file, b->output_file);
-	job->output_inline = !job->output_file && inline_presumed(job, b, listed);
-	job->has_api_error = b->state == API_STATE_FAILED || b->state == API_STATE_EXPIRED ||
-			     (b->error_code && b->state != API_STATE_CANCELLED &&
-				     b->state != API_STATE_SUCCEEDED);
-	job->closed = end_is_final(job);
-	job->gone = job->denied = false;
-	if (had_output != (job->output_file || job->output_inline) ||
-		was_error != job->has_api_error)
+	job->output_inline = !job->output_file && presumed;
+	job->has_api_error = tells_error(b);
+}
+
+struct news {
+	unsigned what; /* enum gb_change */
+	bool keep;     /* the reply is what is to be remembered */
+};
+
+/* Lock held: what a reply changed, compared with before. */
+static unsigned changes(const struct gb_job *job, const struct gb_job *was)
+{
+	unsigned what = 0;
+
+	if (job->state_text != was->state_text || job->succeeded != was->succeeded ||
+		job->failed != was->failed || job->pending != was->pending ||
+		job->updated.tv_sec != was->updated.tv_sec)
+		what |= GB_CHANGED_META;
+	if (!!job->output_file != !!was->output_file ||
+		job->output_inline != was->output_inline ||
+		job->has_api_error != was->has_api_error ||
+		knowledge_final(&job->known) != knowledge_final(&was->known))
 		what |= GB_CHANGED_FILES;
-	if (!had && !(job->local && job->local->rec.removal)) {
-		job->in_tree = true;
-		what |= GB_CHANGED_TREE;
-	}
 	return what;
+}
+
+/* Lock held. recalled: as an earlier run wrote it down; by_get: that one had it so. */
+static struct news apply(struct gb_job *job, const struct api_batch *b, bool listed,
+	bool recalled, bool by_get)
+{
+	struct moment m = client_moment(job->c);
+	struct job_word w = word_of(job, b, listed);
+	struct gb_job was;
+	enum take take = TAKE_ALL;
+	struct news news;
+
+	memcpy(&was, job, sizeof(was));
+	if (recalled)
+		knowledge_recalled(&job->known, m, &w, by_get);
+	else
+		take = knowledge_saw(&job->known, m, &w);
+	if (take == TAKE_ALL)
+		take_reply(job, b, w.presumed);
+	else if (b->ended && !job->output_file && !job->output_inline)
+		set_file(&job->output_file, b->output_file);
+	news.what = changes(job, &was);
+	if (!job->in_tree && !(job->local && job->local->rec.removal)) {
+		job->in_tree = true;
+		news.what |= GB_CHANGED_TREE;
+	}
+	news.keep = take == TAKE_ALL &&
+		    (news.what || knowledge_end_by_get(&job->known) !=
+					  knowledge_end_by_get(&was.known));
+	return news;
+}
+
+/* The mark that job.json is what a GET said goes behind it. */
+static void mark_by_get(struct gb_job *job, bool by_get)
+{
+	client_lock(job->c);
+	bool news = job->local->rec.end_by_get != by_get;
+	job->local->rec.end_by_get = by_get;
+	client_unlock(job->c);
+	if (news)
+		local_save(job);
 }
 
 static void keep_json(struct gb_job *job, const struct api_batch *b)
@@ -142,11 +194,15 @@ static void keep_json(struct gb_job *job, const struct api_batch *b)
 
 	if (!b->json)
 		return;
+	client_lock(job->c);
+	bool by_get = knowledge_end_by_get(&job->known);
+	client_unlock(job->c);
 	if (job->local) {
 		local_keep_json(job, b->json);
+		mark_by_get(job, by_get);
 		return;
 	}
-	if (known_add(job->c->store, b, &off) == 0) {
+	if (known_add(job->c->store, b, by_get, &off) == 0) {
 		client_lock(job->c);
 		job->known_off = off;
 		client_unlock(job->c);
@@ -158,7 +214,7 @@ static void log_end(struct gb_job *job)
 	struct gb_client *c = job->c;
 
 	client_lock(c);
-	bool now = job->api_ended && job->local && job->local->rec.own &&
+	bool now = knowledge_ended(&job->known) && job->local && job->local->rec.own &&
 		   !job->local->rec.end_logged;
 	if (now) {
 		job->local->rec.end_logged = true;
@@ -204,7 +260,7 @@ struct gb_job *learn_batch(
 {
 	struct gb_job *owner = NULL;
 	bool is_new = false;
-	unsigned what = 0;
+	struct news news = {0};
 
 	client_lock(c);
 	struct gb_job *job = place(c, b, listed, &owner, &is_new);
@@ -217,9 +273,9 @@ struct gb_job *learn_batch(
 		if (seq >= job->seq) {
 			bool first = job->seq == 0;
 
-			what = apply(job, b, listed);
+			news = apply(job, b, listed, false, false);
 			if (first)
-				what |= GB_CHANGED_META | GB_CHANGED_FILES;
+				news.what |= GB_CHANGED_META | GB_CHANGED_FILES;
 			job->seq = seq;
 			job->learnt = util_now();
 		}
@@ -233,10 +289,11 @@ struct gb_job *learn_batch(
 		return NULL;
 	if (is_new)
 		name_given(job);
-	if (what) {
+	if (news.keep)
 		keep_json(job, b);
+	if (news.what) {
 		log_end(job);
-		job_changed(job, what);
+		job_changed(job, news.what);
 		if (b->ended)
 			remove_ended(job);
 	}
@@ -245,28 +302,38 @@ struct gb_job *learn_batch(
 	return job;
 }
 
-/* A job of another key's project looks the same as one that is gone: what is ours, or
- * has results at home, stays (interface: Freshness). */
-void learn_gone(struct gb_job *job)
+/* Lock held. Whether what is known of a missing job may be dropped: it is neither ours nor
+ * are its results at home, and a whole list was without it, too (interface: Freshness). */
+static bool may_leave(struct gb_job *job, bool *ret_ask)
+{
+	bool keep = (job->local && (job->local->rec.own || job->local->rec.removal)) ||
+		    job_was_home(job) || job_output(job) == GB_OUTPUT_HOME;
+	bool listed = job->listed_seq >= job->c->whole_seq;
+
+	*ret_ask = !keep && job->in_tree && listed;
+	return !keep && job->in_tree && !listed;
+}
+
+void learn_missed(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
+	bool ask;
 
 	client_lock(c);
-	job->gone = true;
-	bool keep = (job->local && job->local->rec.own) || job_was_home(job) ||
-		    job_output(job) == GB_OUTPUT_HOME;
-	bool removing = job->local && job->local->rec.removal;
-	bool leave = !keep && !removing && job->in_tree;
+	knowledge_missed(&job->known, client_moment(c));
+	bool leave = may_leave(job, &ask);
 	if (leave) {
 		job->in_tree = false;
 		job->seq = 0;
+		knowledge_forgotten(&job->known);
+	} else if (ask) {
+		c->want_list = c->want_whole = true;
+		poll_poke(c);
 	}
 	client_unlock(c);
 	if (leave)
 		known_add_gone(c->store, job->id);
-	job_changed(job, leave ? GB_CHANGED_TREE : 0);
-	if (removing)
-		remove_ended(job);
+	job_changed(job, leave ? GB_CHANGED_TREE : GB_CHANGED_FILES);
 }
 
 int learn_look(struct gb_job *job, struct canceller *cancel, struct api_error *err)
@@ -280,7 +347,12 @@ int learn_look(struct gb_job *job, struct canceller *cancel, struct api_error *e
 		gb_job_unref(learn_batch(c, &b, seq, false));
 		api_batch_clear(&b);
 	} else if (ret == -ENOENT) {
-		learn_gone(job);
+		learn_missed(job);
+	} else if (ret == -EACCES) {
+		client_lock(c);
+		knowledge_key_refused(&job->known, client_moment(c));
+		client_unlock(c);
+		job_changed(job, 0);
 	}
 	return ret;
 }
@@ -298,7 +370,8 @@ static void remember_name(void *arg, const char *id, const char *name)
 		job_set_name(job, name, tail_of(id));
 }
 
-static void remember_job(void *arg, const struct api_batch *b, bool gone, int64_t off)
+static void remember_job(
+	void *arg, const struct api_batch *b, bool gone, bool by_get, int64_t off)
 {
 	struct gb_client *c = arg;
 	struct gb_job *job = job_find_id(c, b->id);
@@ -307,10 +380,12 @@ static void remember_job(void *arg, const struct api_batch *b, bool gone, int64_
 		job = meet(c, b);
 	if (!job || job->local)
 		return;
-	if (gone)
+	if (gone) {
 		job->in_tree = false;
-	else
-		apply(job, b, true);
+		knowledge_forgotten(&job->known);
+	} else {
+		apply(job, b, true, true, by_get);
+	}
 	job->known_off = gone ? -1 : off;
 }
 
@@ -377,7 +452,25 @@ int learn_local_json(struct gb_job *job)
 	if (err || (err = api_batch_parse(text, n, &b)))
 		return err == -ENOMEM ? err : 0;
 	if (job->id && strcmp(b.id, job->id) == 0)
-		apply(job, &b, true);
+		apply(job, &b, true, true, job->local->rec.end_by_get);
 	api_batch_clear(&b);
 	return 0;
+}
+
+void learn_keys(struct gb_client *c)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+		const struct record *r = job->local ? &job->local->rec : NULL;
+
+		if (!r || !r->key_print || !r->id)
+			continue;
+		knowledge_made_with(&job->known, submit_same_key(job));
+		if (r->removal)
+			knowledge_recalled_misses(&job->known, (unsigned)r->missed,
+				(double)r->missed_span);
+		if (r->removal >= REMOVAL_CANCELLED)
+			knowledge_cancel_accepted(&job->known);
+		knowledge_insisted(&job->known, r->insisted);
+	}
 }

@@ -64,7 +64,7 @@ static bool take_page(struct round *r, const struct api_batch_page *p)
 
 		client_lock(r->c);
 		struct gb_job *old = job_find_id(r->c, b->id);
-		bool known = old && old->closed && old->in_tree;
+		bool known = old && knowledge_final(&old->known) && old->in_tree;
 		again += old && old->listed_seq == r->seq;
 		r->full = learn_full(r->c);
 		client_unlock(r->c);

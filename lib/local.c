@@ -71,6 +71,12 @@ static int describe_remote(struct gb_job *job, struct record *r)
 	if (record_set(&r->name, job->name ? job->name : "") ||
 		record_set(&r->model, job->model) || record_set(&r->id, job->id))
 		return -ENOMEM;
+	/* What this key has seen is its project's. */
+	if (knowledge_is_strangers(&job->known) &&
+		(record_set(&r->origin, engine_origin(job->c->engine)) ||
+			record_set(&r->key_print, job->c->key_print)))
+		return -ENOMEM;
+	r->end_by_get = knowledge_end_by_get(&job->known);
 	return 0;
 }
 

@@ -31,7 +31,7 @@ static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
 	cfg.checked = job->checked;
 	bool kept = job->kept;
 	cfg.was_whole = home && !kept && job_was_home(job);
-	file = job->output_file && !job->lost ? strdup(job->output_file) : NULL;
+	file = job_output_may_come(job) && job->output_file ? strdup(job->output_file) : NULL;
 	client_unlock(c);
 	cfg.file = file;
 	cfg.name = !home ? job->id + strlen("batches/") : kept ? HOME_NEW : HOME_RESULTS;
@@ -92,13 +92,16 @@ int gb_results_open(struct gb_job *job, struct gb_results **ret)
 
 	client_lock(c);
 	enum gb_output o = job_output(job);
+	bool lost = o == GB_OUTPUT_LOST && !home_can_fetch(job);
 	if (o != GB_OUTPUT_NONE)
 		job->handles++;
 	client_unlock(c);
 	int err = o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED ? -ENOENT
-		  : o == GB_OUTPUT_LOST				? -ENODATA
-		  : o == GB_OUTPUT_INLINE || o == GB_OUTPUT_KEPT	? -EINPROGRESS
-								: output_of(job, &r);
+		  : lost					? -ENODATA
+		  : o == GB_OUTPUT_INLINE || o == GB_OUTPUT_KEPT ||
+				o == GB_OUTPUT_LOST
+			  ? -EINPROGRESS
+			  : output_of(job, &r);
 	if (!err) {
 		results_reader(r, 1);
 		if (results_unsealed(r))

@@ -240,12 +240,7 @@ static int ask(struct gb_job *job)
 		look_worked(c);
 		break;
 	case -ENOENT:
-		break;
 	case -EACCES:
-		client_lock(c);
-		job->denied = true;
-		client_unlock(c);
-		job_changed(job, 0);
 		break;
 	default:
 		look_failed(c, &err);
@@ -259,7 +254,8 @@ static int ask(struct gb_job *job)
 /* Lock held. */
 static bool missed_by(const struct gb_job *job, uint64_t seq)
 {
-	return job->id && !job->gone && job->listed_seq < seq &&
+	return job->id && job->listed_seq < seq &&
+	       knowledge_standing(&job->known, client_moment(job->c)) < STANDS_MISSING &&
 	       !(job->local && job->local->rec.own);
 }
 
@@ -331,7 +327,9 @@ static void plan_after_list(struct gb_client *c, uint64_t seq)
 	if (awaited <= c->list_pages)
 		gap = 0;
 	for (struct gb_job *job = c->watched; job; job = job->watch_next) {
-		bool due = job->wanted || (end_is_awaited(job) && job->next_look <= now);
+		bool look = end_is_awaited(job) || job_own_unfinished(job);
+		bool due = job->wanted || (look && job->next_look <= now &&
+				knowledge_look_due(&job->known, client_moment(c)));
 
 		if (job->id && due && job->seq < seq)
 			job->solo = true;
@@ -349,8 +347,10 @@ static void list_worked(struct gb_client *c, uint64_t seq, bool whole)
 	c->listed_at = util_now();
 	/* Who asked meanwhile has his answer with the others. */
 	c->want_list = false;
-	if (whole)
+	if (whole) {
 		c->whole_at = c->listed_at;
+		c->whole_seq = seq;
+	}
 	client_unlock(c);
 	if (whole)
 		check_missing(c, seq);

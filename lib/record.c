@@ -34,6 +34,8 @@ static const struct field {
 	FIELD(BOOL, cancel_asked), FIELD(I64, results_size), FIELD(BOOL, home),
 	FIELD(BOOL, end_logged),   FIELD(BOOL, counted),    FIELD(INT, removal),
 	FIELD(BOOL, end_due),      FIELD(SINCE, removal_since), FIELD(INT, err),          FIELD(STR, error),
+	FIELD(BOOL, insisted),     FIELD(I64, missed),       FIELD(I64, missed_span),
+	FIELD(BOOL, end_by_get),
 };
 
 static void *at(const struct record *r, const struct field *f)

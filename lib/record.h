@@ -85,9 +85,12 @@ struct record {
 	bool end_logged; /* the end stands in the history */
 	bool counted;    /* and so do the tokens */
 	bool end_due;    /* the caller wants to hear of the end, and has not taken it */
+	bool end_by_get; /* job.json is what a GET said of the end */
 
 	int removal;     /* enum removal */
 	int64_t removal_since;
+	bool insisted;   /* a person wants it removed, whatever this key sees */
+	int64_t missed, missed_span; /* how often a removal was told 404, over what time */
 
 	int err;         /* errno of what stands in error */
 	char *error;     /* text of `error`, lines */

@@ -5,18 +5,25 @@
  *   REMOVAL_INTENDED   on disk before the first call
  *   cancel             if the job has not ended: deleting alone leaves it running
  *   REMOVAL_CANCELLED  wait until it has ended
- *   delete             404 counts as done
+ *   delete
  *   REMOVAL_DELETED    delete our uploads, move the local copies to the trash
  *
  * rmdir waits for the first step, but no longer than ANSWER_WITHIN; then the rest goes on
  * in the background. A refusal is rmdir's answer, or brings the directory back with the
  * error.
+ *
+ * Which step may be taken is for knowledge.c to say: only the key that made the job may
+ * remove it, and a job that the API does not know has not for that reason ended. Where
+ * such a job must be cancelled first, the cancel is sent again with growing pauses, until
+ * it is accepted or the job proven to be gone. `forget` is a person's word that neither
+ * matters: what this key reaches is cancelled and deleted, the rest is dropped here alone.
  */
 #include "attach.h"
 #include "client.h"
 #include "files.h"
 #include "known.h"
 #include "registry.h"
+#include "remove.h"
 
 #include <errno.h>
 #include <string.h>
@@ -37,15 +44,6 @@ static double look_again(void)
 	return test_seconds("BATCHFS_TEST_REMOVAL_SECONDS", LOOK_AGAIN);
 }
 
-static void set_removal(struct gb_job *job, enum removal stage)
-{
-	client_lock(job->c);
-	job->local->rec.removal = stage;
-	if (!job->local->rec.removal_since)
-		job->local->rec.removal_since = record_now();
-	client_unlock(job->c);
-}
-
 /* Out of the tree; its name is free again. */
 static void hide(struct gb_job *job)
 {
@@ -62,6 +60,8 @@ static void show(struct gb_job *job)
 	client_lock(job->c);
 	job->local->rec.removal = REMOVAL_NONE;
 	job->local->rec.removal_since = 0;
+	job->local->rec.insisted = false;
+	knowledge_insisted(&job->known, false);
 	if (!job->name)
 		job_set_name(job, job->local->rec.name,
 			job->id ? job->id + strlen("batches/") : job->local->lid);
@@ -72,8 +72,9 @@ static void show(struct gb_job *job)
 static void come_back(struct gb_job *job, const struct api_error *e)
 {
 	show(job);
-	local_error(job, e->err, "The API refused to delete this job.",
-		"It is still there; try rmdir again later.", e->text);
+	if (!job->local->other_key)
+		local_error(job, e->err, "The API refused to delete this job.",
+			"It is still there; try rmdir again later.", e->text);
 	local_save(job);
 	job_changed(job, GB_CHANGED_TREE | GB_CHANGED_FILES);
 }
@@ -87,8 +88,8 @@ static void delete_upload(struct gb_job *job)
 
 	client_lock(c);
 	struct record *r = &job->local->rec;
-	if (r->own && r->input_file &&
-		(job->api_ended || !job->id || r->removal == REMOVAL_DELETED))
+	if (r->own && r->input_file && submit_same_key(job) &&
+		(knowledge_ended(&job->known) || !job->id || r->removal == REMOVAL_DELETED))
 		file = strdup(r->input_file);
 	client_unlock(c);
 	if (!file || c->o.offline)
@@ -142,108 +143,44 @@ static int forget(struct gb_job *job)
 	return err;
 }
 
-static bool has_ended(struct gb_job *job)
+static bool waited_enough(struct gb_job *job)
 {
-	client_lock(job->c);
-	bool ended = job->api_ended || job->gone;
-	client_unlock(job->c);
-	return ended;
+	return record_span(job->local->rec.removal_since) > END_WAIT;
 }
 
-static bool must_cancel(struct gb_job *job)
+static int finish_removal(struct gb_job *job)
 {
-	return !has_ended(job) && job->local->rec.removal < REMOVAL_CANCELLED;
-}
-
-/* A cancel refused because the job has just ended is no refusal. */
-static int cancel_step(
-	struct gb_job *job, struct canceller *cancel, struct api_error *err)
-{
-	int ret = api_cancel(job->c->engine, job->id, cancel, err);
-
-	test_point("cancelled");
-	if (ret == -ENOENT) {
-		client_lock(job->c);
-		job->gone = true;
-		client_unlock(job->c);
-		return 0;
-	}
-	if (ret == -EINVAL && learn_look(job, cancel, err) == 0 && has_ended(job))
-		return 0;
-	if (ret)
-		return ret;
-	set_removal(job, REMOVAL_CANCELLED);
-	return local_save(job);
-}
-
-static int delete_step(
-	struct gb_job *job, struct canceller *cancel, struct api_error *err)
-{
-	int ret = api_delete(job->c->engine, job->id, cancel, err);
-
-	test_point("deleted");
-	if (ret)
-		return ret;
-	set_removal(job, REMOVAL_DELETED);
-	ret = local_save(job);
-	history_add(job, "deleted");
-	return ret;
-}
-
-static bool may_delete(struct gb_job *job)
-{
-	return has_ended(job) ||
-	       record_span(job->local->rec.removal_since) > END_WAIT;
-}
-
-static void look_at_end(struct gb_job *job)
-{
-	struct canceller none = CANCELLER_INIT;
-	struct api_error err = {0};
-
-	if (has_ended(job))
-		return;
-	learn_look(job, &none, &err);
-	client_called(job->c, &err);
-	api_error_clear(&err);
-}
-
-/* The steps after the first, behind. -EAGAIN: to be gone on with when it has ended. */
-static int remove_rest(struct gb_job *job, struct api_error *err)
-{
-	struct canceller none = CANCELLER_INIT;
-	int ret;
-
-	if (job->local->rec.removal == REMOVAL_CANCELLED) {
-		look_at_end(job);
-		if (!may_delete(job))
-			return -EAGAIN;
-	}
-	if (job->local->rec.removal < REMOVAL_DELETED && (ret = delete_step(job, &none, err)))
-		return ret;
 	delete_upload(job);
 	if (forget(job) == 0)
 		attach_release(job->c, job->local->lid, true);
 	return 0;
 }
 
-/* What another project does not have need not be gone: under another key than rmdir
- * was called with, the job must be seen before anything goes on. */
-static int seen(struct gb_job *job, struct api_error *err)
+/* What is left, in the background. -EAGAIN: to be gone on with when it has ended;
+ * -ENOENT: the API does not know it, which is no proof yet. */
+static int remove_rest(struct gb_job *job, struct api_error *err)
 {
 	struct canceller none = CANCELLER_INIT;
-	struct api_batch b;
-	int64_t lines;
+	enum removal_step step;
+	int ret;
 
-	client_lock(job->c);
-	bool same = submit_same_key(job);
-	client_unlock(job->c);
-	if (same || job->local->rec.removal == REMOVAL_DELETED)
-		return 0;
-	int ret = api_get(job->c->engine, job->id, -1, &none, &b, &lines, err);
-	if (!ret)
-		api_batch_clear(&b);
-	return ret;
+	if (job->local->rec.removal == REMOVAL_DELETED)
+		return finish_removal(job);
+	if ((ret = removal_choose(job, &none, err, &step)))
+		return ret;
+	if (step == REMOVE_CANCEL && job->local->rec.removal < REMOVAL_CANCELLED &&
+		(ret = removal_cancel(job, &none, err)))
+		return ret;
+	step = removal_next(job);
+	if (step == REMOVE_CANCEL) {
+		removal_look(job);
+		step = removal_next(job);
+		if (step == REMOVE_CANCEL && !waited_enough(job))
+			return -EAGAIN;
+	}
+	ret = step == REMOVE_DONE ? removal_note_deleted(job, "forgotten")
+				  : removal_delete(job, &none, err);
+	return ret ? ret : finish_removal(job);
 }
 
 static bool passes(const struct api_error *e)
@@ -289,11 +226,22 @@ static void removal_leave(struct gb_job *job, double delay)
 		remove_later(job, delay);
 }
 
+/* When a job that the API does not know is looked for again. */
+static double missing_delay(struct gb_job *job)
+{
+	client_lock(job->c);
+	double delay = knowledge_look_at(&job->known) - util_now();
+	client_unlock(job->c);
+	return test_seconds("BATCHFS_TEST_MISSING_SECONDS", delay > 1 ? delay : 1);
+}
+
 /* What came of a step: when to go on, as for removal_leave. */
 static double remove_judge(struct gb_job *job, int ret, const struct api_error *err)
 {
 	if (!ret)
 		return 0;
+	if (ret == -ENOENT && removal_next(job) != REMOVE_LOOK)
+		return missing_delay(job);
 	if (ret == -EAGAIN || ret == -ECANCELED)
 		return look_again();
 	if (passes(err))
@@ -305,14 +253,8 @@ static double remove_judge(struct gb_job *job, int ret, const struct api_error *
 /* One try of what is left. Returns when to try again, as for removal_leave. */
 static double remove_on(struct gb_job *job)
 {
-	struct canceller none = CANCELLER_INIT;
 	struct api_error err = {0};
-	int ret = seen(job, &err);
-
-	if (!ret && must_cancel(job))
-		ret = cancel_step(job, &none, &err);
-	if (!ret)
-		ret = remove_rest(job, &err);
+	int ret = remove_rest(job, &err);
 	double delay = ret ? remove_judge(job, ret, &err) : -1;
 	api_error_clear(&err);
 	return delay;
@@ -371,24 +313,20 @@ out:
 	gb_job_unref(job);
 }
 
-/* Jobs made elsewhere have no key in their record yet. */
-static void note_key(struct gb_job *job)
+static void insist(struct gb_job *job, bool yes)
 {
-	struct gb_client *c = job->c;
-
-	client_lock(c);
-	struct record *r = &job->local->rec;
-	if (!r->key_print) {
-		record_set(&r->origin, engine_origin(c->engine));
-		record_set(&r->key_print, c->key_print);
-	}
-	client_unlock(c);
+	client_lock(job->c);
+	knowledge_insisted(&job->known, yes);
+	if (job->local)
+		job->local->rec.insisted = yes;
+	client_unlock(job->c);
 }
 
 static void remove_undo(struct gb_job *job, int ret, const char *text)
 {
-	set_removal(job, REMOVAL_NONE);
+	removal_note(job, REMOVAL_NONE);
 	job->local->rec.removal_since = 0;
+	insist(job, false);
 	if (text)
 		local_error(job, ret, "The job was not deleted.",
 			"It is still there; try rmdir again.", text);
@@ -404,8 +342,7 @@ static int remove_run(struct task *t)
 	struct api_error err = {.retry = -1};
 
 	removal_take(job);
-	int ret = must_cancel(job) ? cancel_step(job, &t->cancel, &err)
-				   : delete_step(job, &t->cancel, &err);
+	int ret = removal_first(job, &t->cancel, &err);
 	client_called(job->c, &err);
 	test_point("removal-answered");
 	if (task_is_late(t)) {
@@ -443,8 +380,10 @@ static int remove_start(struct gb_job *job, struct gb_waiter *w)
 
 	if (err)
 		return err;
-	note_key(job);
+	if (removal_next(job) == REMOVE_OTHER_KEY)
+		return removal_other_key(job, &(struct api_error){0});
 	client_lock(job->c);
+	job->local->rec.insisted = knowledge_is_insisted(&job->known);
 	err = removal_begin(job);
 	client_unlock(job->c);
 	if (err)
@@ -514,6 +453,13 @@ void remove_unsent(struct gb_job *job)
 		attach_release(job->c, job->local->lid, true);
 }
 
+/* Lock held: with rmdir=ended. */
+static bool may_go(const struct gb_job *job)
+{
+	return knowledge_ended(&job->known) || knowledge_is_insisted(&job->known) ||
+	       knowledge_standing(&job->known, client_moment(job->c)) == STANDS_GONE;
+}
+
 int gb_remove(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
@@ -530,7 +476,7 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 		err = -ENOENT;
 	else if ((t && !queued) || phase_is_unanswered(p))
 		err = -EBUSY;
-	else if (!draft && c->o.keep_running && !job->api_ended && !job->gone)
+	else if (!draft && c->o.keep_running && !may_go(job))
 		err = -EBUSY;
 	else if (!draft && c->o.offline)
 		err = -EHOSTUNREACH;
@@ -550,6 +496,29 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 	if (draft)
 		return remove_draft(job);
 	return remove_start(job, w);
+}
+
+bool remove_may_forget(const struct gb_job *job)
+{
+	struct moment m = client_moment(job->c);
+
+	return job->id && job->local &&
+	       (knowledge_removal(&job->known, m) == REMOVE_OTHER_KEY ||
+		       knowledge_standing(&job->known, m) >= STANDS_MISSING);
+}
+
+int gb_forget(struct gb_job *job, struct gb_waiter *w)
+{
+	client_lock(job->c);
+	bool may = remove_may_forget(job);
+	client_unlock(job->c);
+	if (!may)
+		return -EBUSY;
+	insist(job, true);
+	int err = gb_remove(job, w);
+	if (err && err != -EINPROGRESS)
+		insist(job, false);
+	return err;
 }
 
 static int unsent_run(struct task *t)
@@ -573,7 +542,7 @@ void remove_recover(struct gb_job *job)
 
 void remove_twin(struct gb_job *twin)
 {
-	if (twin->local)
+	if (twin->local && !twin->local->rec.own)
 		forget(twin);
 	job_changed(twin, GB_CHANGED_TREE);
 }
@@ -592,7 +561,8 @@ void remove_ended(struct gb_job *job)
 
 	client_lock(c);
 	bool waits = job->local && job->local->rec.removal == REMOVAL_CANCELLED;
-	bool tidy = job->local && job->local->rec.own && job->api_ended &&
+	bool tidy = job->local && job->local->rec.own && knowledge_ended(&job->known) &&
+		    submit_same_key(job) &&
 		    (job->local->rec.input_file || holds) && !job->local->rec.removal &&
 		    !c->o.readonly;
 	client_unlock(c);

@@ -132,6 +132,7 @@ static void destroy(struct gb_results *r)
 	free(r->sums);
 	free(r->file);
 	free(r->name);
+	free(r->refused_words);
 	pthread_cond_destroy(&r->idle);
 	pthread_mutex_destroy(&r->lock);
 	pthread_mutex_destroy(&r->save_lock);
@@ -249,6 +250,8 @@ void results_reader(struct gb_results *r, int delta)
 	after_init(&a);
 	pthread_mutex_lock(&r->lock);
 	r->readers += (unsigned)delta;
+	if (delta > 0)
+		r->refused = false;
 	idle = r->readers == 0;
 	results_tell_damage(r, &a);
 	if (idle) {
@@ -270,7 +273,7 @@ static int fetchable(const struct gb_results *r)
 		return -EIO;
 	if (r->stopped)
 		return -EINTR;
-	if (!r->offline && r->file && !r->lost)
+	if (!r->offline && r->file && !r->refused)
 		return 0;
 	if (r->rotten)
 		return -EIO;
@@ -357,6 +360,7 @@ int results_fetch(struct gb_results *r, struct gb_waiter *w)
 	after_init(&a);
 	pthread_mutex_lock(&r->lock);
 	results_tell_damage(r, &a);
+	r->refused = false;
 	if (!results_is_complete(r)) {
 		r->fetching = fetchable(r) == 0;
 		err = ask(r, &r->fetchq, w, 0, 0, &a);
@@ -399,6 +403,15 @@ bool results_some(struct gb_results *r)
 	some = results_local_next(r, 0) != NO_END;
 	pthread_mutex_unlock(&r->lock);
 	return some;
+}
+
+unsigned results_refusal(struct gb_results *r, char **ret_words)
+{
+	pthread_mutex_lock(&r->lock);
+	unsigned status = r->refused_with;
+	*ret_words = r->refused_words ? strdup(r->refused_words) : NULL;
+	pthread_mutex_unlock(&r->lock);
+	return status;
 }
 
 bool results_final(struct gb_results *r)

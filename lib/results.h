@@ -44,8 +44,8 @@
 enum results_event {
 	RESULTS_SIZED,  /* the size became known */
 	RESULTS_FILLED, /* every byte is local: call results_seal on a worker */
-	RESULTS_LOST,   /* 404 at both paths, 410, or a 403 not about the key: the API has it
-			   no more */
+	RESULTS_REFUSED, /* 404 at both paths, 410, or a 403 not about the key: see
+			    results_refusal */
 	RESULTS_DAMAGED, /* what an earlier run left is not what it was */
 };
 
@@ -90,6 +90,10 @@ ssize_t results_read(struct gb_results *r, void *buf, size_t n, uint64_t off);
 int results_fd(struct gb_results *r); /* borrowed by readers, for as long as they are */
 bool results_complete(struct gb_results *r);
 bool results_some(struct gb_results *r); /* of the bytes are local */
+/* The status that a request was last refused with, and the words of the API into
+ * *ret_words: malloc'ed, or NULL. 0: none was. Until somebody opens it anew
+ * (results_reader) or fetches nothing more is asked for, and waiters get -ENODATA. */
+unsigned results_refusal(struct gb_results *r, char **ret_words);
 bool results_final(struct gb_results *r); /* complete, sealed, every block checked */
 bool results_unsealed(struct gb_results *r); /* complete, and not sealed */
 int64_t results_known_size(struct gb_results *r); /* -1: not known; no request */

@@ -237,7 +237,7 @@ void stream_plan(struct gb_results *r, struct after *a)
 	int more = 1;
 
 	while (more > 0 && r->n_streams < MAX_STREAMS) {
-		if (r->stopped || r->frozen || r->retrying || r->changed || r->lost)
+		if (r->stopped || r->frozen || r->retrying || r->changed || r->refused)
 			return;
 		more = plan_reader(r);
 		if (more == 0)

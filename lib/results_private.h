@@ -104,7 +104,10 @@ struct gb_results {
 	unsigned readers, pins; /* pins: uses of fd outside the lock */
 	int64_t size;           /* -1: not known */
 	int64_t doubted;        /* another one that was told last; -1 */
-	bool no_length, no_ranges, lost;
+	bool no_length, no_ranges;
+	bool refused;    /* the API does not give it out; until the next open or fetch */
+	unsigned refused_with; /* HTTP status */
+	char *refused_words;
 	bool other_path; /* the first path of the API answered 404 */
 	bool rotten;     /* a block from disk failed its checksum, or is gone */
 	bool damaged;    /* so did something, and nobody was told */

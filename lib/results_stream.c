@@ -201,7 +201,8 @@ static int end_beyond(struct stream *s, const struct http_reply *reply, struct a
 struct verdict {
 	int err;     /* 0: go on */
 	bool again;  /* trying again may help */
-	bool gone;   /* the API has it no more */
+	unsigned refused; /* status: the API does not give it out */
+	char *words; /* of the API, then; malloc'ed */
 	double hint; /* of Retry-After, -1 */
 };
 
@@ -226,10 +227,13 @@ static struct verdict judge_status(const struct http_reply *reply)
 	v = (struct verdict){.err = e.err < 0 ? e.err : -EIO, .hint = e.retry};
 	v.again = !e.hopeless && (reply->status == 408 || reply->status == 429 ||
 					 reply->status < 400 || reply->status >= 500);
-	v.gone = reply->status == 404 || reply->status == 410 ||
-		 (reply->status == 403 && !is_about_key(&e));
-	if (v.gone)
+	if (reply->status == 404 || reply->status == 410 ||
+		(reply->status == 403 && !is_about_key(&e)))
+		v.refused = (unsigned)reply->status;
+	if (v.refused) {
 		v.err = -ENODATA;
+		v.words = STEAL_PTR(e.text);
+	}
 	api_error_clear(&e);
 	return v;
 }
@@ -319,14 +323,18 @@ static void try_again(struct gb_results *r, const struct stream *s,
 }
 
 static void take_verdict(struct gb_results *r, const struct stream *s,
-	const struct verdict *v, struct after *a)
+	struct verdict *v, struct after *a)
 {
 	if (v->err == 0) {
 		if (s->progress)
 			r->tries = 0;
-	} else if (v->gone) {
-		r->lost = true;
-		a->events |= 1u << RESULTS_LOST;
+	} else if (v->refused) {
+		r->refused = true;
+		r->refused_with = v->refused;
+		r->other_path = false; /* the next try begins with the first */
+		free(r->refused_words);
+		r->refused_words = STEAL_PTR(v->words);
+		a->events |= 1u << RESULTS_REFUSED;
 		results_fail_all(r, r->rotten ? -EIO : -ENODATA, a);
 	} else if (v->err == -EINTR) {
 		results_fail_all(r, -EINTR, a);
@@ -364,6 +372,7 @@ void stream_on_done(void *arg, struct http_reply *reply)
 	stream_plan(r, &a);
 	pthread_mutex_unlock(&r->lock);
 	results_finish(r, &a);
+	free(v.words);
 	ranges_clear(&s->mine);
 	free(s);
 	results_put(r);

@@ -102,6 +102,14 @@ static bool is_ours(const struct look *l, const struct api_batch *b)
 	return l->file && b->input_file && strcmp(b->input_file, l->file) == 0;
 }
 
+/* One that an own job bears already was adopted for another draft: it is not taken away. */
+static int settle_take(struct look *l, const struct api_batch *b)
+{
+	int err = submit_known(l->job, b);
+
+	return err == -EEXIST ? -EAGAIN : err;
+}
+
 /* Its own resource tells its input file. One that the API does not give out now, or
  * never, must not keep us from looking at the others. */
 static int ask_it(struct look *l, const struct api_batch *b)
@@ -117,7 +125,7 @@ static int ask_it(struct look *l, const struct api_batch *b)
 		return -EAGAIN;
 	}
 	if (is_ours(l, &whole))
-		err = submit_known(l->job, &whole);
+		err = settle_take(l, &whole);
 	api_batch_clear(&whole);
 	return err;
 }
@@ -138,7 +146,7 @@ static bool is_known(struct look *l, const char *id)
 static int look_at(struct look *l, const struct api_batch *b)
 {
 	if (is_ours(l, b))
-		return submit_known(l->job, b);
+		return settle_take(l, b);
 	if (b->has_input_config || (b->created.tv_sec && b->created.tv_sec < l->since) ||
 		strcmp(b->display ? b->display : "", l->display) != 0 ||
 		is_known(l, b->id))

@@ -187,6 +187,39 @@ int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
 	return err;
 }
 
+/* Lock held: who else among ours the API's job b belongs to, or may; NULL: nobody. */
+static struct gb_job *whose(
+	struct gb_client *c, const struct api_batch *b, const struct gb_job *but)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+		const struct record *r = job->local ? &job->local->rec : NULL;
+
+		if (!r || !r->own || job == but)
+			continue;
+		if ((job->id && strcmp(job->id, b->id) == 0) ||
+			(r->input_file && b->input_file &&
+				strcmp(r->input_file, b->input_file) == 0))
+			return job;
+	}
+	return NULL;
+}
+
+static int refuse_adoption(struct gb_job *job, const struct gb_job *owner)
+{
+	client_lock(job->c);
+	_cleanup_free_ char *what = util_format(
+		"That job is not this draft's: its requests were sent for %s.",
+		owner->name ? owner->name : "a job that is being removed");
+	client_unlock(job->c);
+	local_error(job, -EBUSY, what,
+		"If another of the API's jobs is this draft's: echo adopt ID > ctl. To send it "
+		"(again): echo resubmit > ctl", NULL);
+	local_save(job);
+	job_changed(job, GB_CHANGED_FILES);
+	return -EBUSY;
+}
+
 static int adopt_run(struct task *t)
 {
 	struct gb_client *c = t->job->c;
@@ -199,8 +232,14 @@ static int adopt_run(struct task *t)
 	if (!ret) {
 		client_lock(c);
 		bool fits = unsettled(t->job) && !t->job->local->creating;
+		struct gb_job *owner = whose(c, &b, t->job);
 		client_unlock(c);
-		ret = fits ? submit_known(t->job, &b) : -EBUSY;
+		if (owner)
+			ret = refuse_adoption(t->job, owner);
+		else
+			ret = fits ? submit_known(t->job, &b) : -EBUSY;
+		if (ret == -EEXIST)
+			ret = -EBUSY;
 		api_batch_clear(&b);
 	}
 	api_error_clear(&err);
@@ -217,9 +256,6 @@ int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w)
 		return -EINVAL;
 	client_lock(job->c);
 	bool fits = unsettled(job);
-	const struct gb_job *other = job_find_id(job->c, full);
-	if (other && other->local && other->local->rec.own)
-		fits = false;
 	client_unlock(job->c);
 	struct task fill = {.arg = full};
 	return fits ? task_start(job, WORK_SHORT, adopt_run, false, true, &fill, w) : -EBUSY;

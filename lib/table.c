@@ -171,12 +171,15 @@ int job_set_name(struct gb_job *job, const char *name, const char *tail)
 	return strindex_add(&job->c->by_name, job->slot);
 }
 
-void job_drop_twin(struct gb_job *twin)
+int job_drop_twin(struct gb_job *twin)
 {
+	if (twin->local && twin->local->rec.own)
+		return -EEXIST;
 	strindex_remove(&twin->c->by_id, twin->slot);
 	retire(twin, &twin->id);
 	twin->in_tree = false;
 	job_forget_name(twin);
+	return 0;
 }
 
 /* ---- references ----------------------------------------------------------------- */
@@ -227,6 +230,7 @@ static void job_free(struct gb_job *job)
 	free_old_names(job);
 	free(job->id);
 	free(job->output_file);
+	free(job->refusal);
 	free(job);
 }
 
@@ -306,7 +310,7 @@ enum gb_output job_output(const struct gb_job *job)
 	if (job->local && job->local->rec.home)
 		return GB_OUTPUT_HOME;
 	if (job->kept)
-		return GB_OUTPUT_KEPT;
+		return job->unfit ? GB_OUTPUT_LOST : GB_OUTPUT_KEPT;
 	if (job->cached || (job->results && results_complete(job->results)))
 		return GB_OUTPUT_HOME;
 	return job_output_there(job);
@@ -314,15 +318,30 @@ enum gb_output job_output(const struct gb_job *job)
 
 enum gb_output job_output_there(const struct gb_job *job)
 {
-	if (job->lost)
-		return job->holed ? GB_OUTPUT_DAMAGED : GB_OUTPUT_LOST;
-	if (job->output_file)
-		return GB_OUTPUT_THERE;
-	if (job->output_inline)
-		return GB_OUTPUT_INLINE;
-	if (job->api_ended && job->state == API_STATE_SUCCEEDED && !job->closed)
+	bool part = knowledge_has_part(&job->known);
+
+	switch (knowledge_output(&job->known, client_moment(job->c))) {
+	case OUTPUT_NONE:
+		return GB_OUTPUT_NONE;
+	case OUTPUT_AWAITED:
 		return GB_OUTPUT_AWAITED;
-	return GB_OUTPUT_NONE;
+	case OUTPUT_OVER:
+		return part ? GB_OUTPUT_DAMAGED : GB_OUTPUT_LOST;
+	case OUTPUT_REFUSED:
+		if (part)
+			return GB_OUTPUT_DAMAGED;
+		break;
+	case OUTPUT_NAMED:
+		break;
+	}
+	return job->output_file ? GB_OUTPUT_THERE : GB_OUTPUT_INLINE;
+}
+
+bool job_output_may_come(const struct gb_job *job)
+{
+	enum output_known o = knowledge_output(&job->known, client_moment(job->c));
+
+	return o == OUTPUT_NAMED || o == OUTPUT_REFUSED;
 }
 
 int job_wait_verdict(struct gb_job *job)
@@ -335,13 +354,13 @@ int job_wait_verdict(struct gb_job *job)
 		return job->local->task ? -EINPROGRESS : 0;
 	if (p == PHASE_UNCERTAIN || job->c->o.offline)
 		return 0;
-	if (job->api_ended && job_output(job) != GB_OUTPUT_AWAITED)
+	if (knowledge_ended(&job->known) && job_output(job) != GB_OUTPUT_AWAITED)
 		return 0;
-	if (job->closed)
+	if (knowledge_final(&job->known))
 		return 0;
-	if (job->gone)
+	if (knowledge_hopeless(&job->known, client_moment(job->c)))
 		return -ENOENT;
-	if (job->denied)
+	if (knowledge_denied(&job->known, client_moment(job->c)))
 		return -EACCES;
 	return -EINPROGRESS;
 }
@@ -352,7 +371,7 @@ static bool take_end_to_tell(struct gb_job *job)
 	struct local *l = job->local;
 
 	if (!l || !l->rec.end_due || l->end_told || !job->c->o.ended || !job->in_tree ||
-		!job->api_ended || job_output(job) == GB_OUTPUT_AWAITED || home_missing(job))
+		!knowledge_ended(&job->known) || job_output(job) == GB_OUTPUT_AWAITED || home_missing(job))
 		return false;
 	l->end_told = true;
 	return true;

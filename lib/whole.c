@@ -47,7 +47,8 @@ bool whole_is_short(const struct gb_job *job)
 	const struct record *r = job->local ? &job->local->rec : NULL;
 	struct tally t;
 
-	if (!r || !r->home || r->lines < 0 || !job->output_file || job->lost)
+	if (!r || !r->home || r->lines < 0 || !job->output_file ||
+		!job_output_may_come(job))
 		return false;
 	t = (struct tally){r->lines, r->cut};
 	return is_less(job, &t);

@@ -29,7 +29,7 @@ struct met {
 	char last[64];
 };
 
-static void meet(void *arg, const struct api_batch *b, bool gone, int64_t off)
+static void meet(void *arg, const struct api_batch *b, bool gone, bool by_get, int64_t off)
 {
 	struct met *m = arg;
 	const char *texts[] = {b->id, b->display, b->model, b->state_text, b->output_file};
@@ -61,7 +61,7 @@ static void add(struct store *s, char *id)
 		.json = "{}\n"};
 	int64_t off;
 
-	check(known_add(s, &b, &off) == 0, "add");
+	check(known_add(s, &b, false, &off) == 0, "add");
 	char *json = known_json(s, off);
 	check(json && strcmp(json, b.json) == 0, "read back");
 	free(json);

@@ -288,7 +288,7 @@ static void test_verbs(void **state)
 		{404, NULL, ""});
 	assert_int_equal(api_cancel(f.engine, "batches/b1", NULL, &err), 0);
 	assert_string_equal(f.body, "{}");
-	assert_int_equal(api_delete(f.engine, "batches/b1", NULL, &err), 0);
+	assert_int_equal(api_delete(f.engine, "batches/b1", NULL, &err), -ENOENT);
 	assert_int_equal(api_file_delete(f.engine, "files/f1", NULL, &err), 0);
 	assert_int_equal(api_file_delete(f.engine, "files/f1", NULL, &err), -EACCES);
 	api_error_clear(&err);
@@ -499,7 +499,8 @@ static void emulate(const char *const *args, bool file_output)
 	}
 	assert_int_equal(api_cancel(e, id, NULL, &err), 0);
 	assert_int_equal(api_delete(e, id, NULL, &err), 0);
-	assert_int_equal(api_delete(e, id, NULL, &err), 0);
+	assert_int_equal(api_delete(e, id, NULL, &err), -ENOENT);
+	api_error_clear(&err);
 	assert_int_equal(api_get(e, id, -1, NULL, &b, NULL, &err), -ENOENT);
 	api_error_clear(&err);
 	engine_free(e);

@@ -132,7 +132,7 @@ static void fill_store(struct gb_client *c)
 		util_write_file(c->store->results, "tmp", line, strlen(line), false), 0);
 	assert_int_equal(results_publish(c->store->results, "tmp", "met"), 0);
 	assert_int_equal(store_name_add(c->store, met, "theirs"), 0);
-	assert_int_equal(known_add(c->store, &b, &off), 0);
+	assert_int_equal(known_add(c->store, &b, false, &off), 0);
 	const struct content content = {zeros, "text/plain", "https://example.com", "k", 1};
 	assert_int_equal(registry_add(c->registry, &content, &p, lid, "x"), 0);
 }

@@ -204,13 +204,13 @@ static void test_proof_over_restarts(void **state)
 {
 	struct knowledge k = in(RUNS);
 	unsigned misses;
-	uint32_t span;
+	double span;
 
 	observe(&k, MISSED, HOUR);
 	observe(&k, MISSED, 2 * HOUR);
 	knowledge_misses(&k, &misses, &span);
 	assert_int_equal(misses, 2);
-	assert_int_equal(span, HOUR);
+	assert_true(span == HOUR);
 	k = in(NOTHING);
 	knowledge_recalled_misses(&k, misses, span);
 	observe(&k, MISSED, 9 * HOUR); /* how long it was off does not count */
@@ -269,7 +269,7 @@ static void test_removal(void **state)
 	} cases[] = {
 		{KEY_MADE_IT, RUNS, false, false, false, REMOVE_CANCEL, false},
 		{KEY_MADE_IT, RUNS, true, false, false, REMOVE_CANCEL, false},
-		{KEY_MADE_IT, RUNS, true, true, false, REMOVE_CANCEL, true},
+		{KEY_MADE_IT, RUNS, true, true, false, REMOVE_DELETE, true},
 		{KEY_MADE_IT, ENDED_BY_GET, false, false, false, REMOVE_DELETE, true},
 		{KEY_MADE_IT, ENDED_BY_LIST, true, false, false, REMOVE_DELETE, true},
 		{KEY_SEES, ENDED_BY_GET, false, false, false, REMOVE_DELETE, true},
@@ -290,7 +290,7 @@ static void test_removal(void **state)
 		if (cases[i].cancelled)
 			observe(&k, CANCELLED, 2 * HOUR);
 		if (cases[i].insisted)
-			knowledge_insisted(&k);
+			knowledge_insisted(&k, true);
 		if (knowledge_removal(&k, at(2 * HOUR)) != cases[i].step ||
 			knowledge_is_deleted(&k, at(2 * HOUR)) != cases[i].deleted)
 			fail_msg("case %zu", i);

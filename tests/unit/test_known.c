@@ -18,7 +18,7 @@ struct t {
 	struct store s;
 	char dir[32];
 	/* What the last walk met. */
-	unsigned met, gone;
+	unsigned met, gone, by_get;
 	struct api_batch b; /* strings copied */
 	int64_t off, size;
 };
@@ -57,12 +57,14 @@ static char *copy(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
-static void meet(void *arg, const struct api_batch *b, bool gone, int64_t off)
+static void meet(
+	void *arg, const struct api_batch *b, bool gone, bool by_get, int64_t off)
 {
 	struct t *t = arg;
 
 	t->met++;
 	t->gone += gone;
+	t->by_get += by_get;
 	api_batch_clear(&t->b);
 	t->b = *b;
 	t->b.id = copy(b->id);
@@ -77,7 +79,7 @@ static void walk(struct t *t)
 {
 	struct stat st;
 
-	t->met = t->gone = 0;
+	t->met = t->gone = t->by_get = 0;
 	assert_int_equal(fstat(t->s.known, &st), 0);
 	int err = known_walk(&t->s, meet, t, &t->size);
 	assert_int_equal(err, st.st_size > t->size ? -EBADMSG : 0);
@@ -97,7 +99,7 @@ static void add(struct t *t, char *id, int64_t *off)
 {
 	struct api_batch b = sample(id);
 
-	assert_int_equal(known_add(&t->s, &b, off), 0);
+	assert_int_equal(known_add(&t->s, &b, false, off), 0);
 }
 
 static void test_what_is_told_is_known(void **state)
@@ -109,6 +111,7 @@ static void test_what_is_told_is_known(void **state)
 	add(t, b.id, &off);
 	walk(t);
 	assert_int_equal(t->met, 1);
+	assert_int_equal(t->by_get, 0);
 	assert_int_equal(t->off, off);
 	assert_string_equal(t->b.id, b.id);
 	assert_string_equal(t->b.display, b.display);
@@ -137,8 +140,9 @@ static void test_what_is_not_told(void **state)
 	struct t *t = *state;
 	int64_t off;
 
-	assert_int_equal(known_add(&t->s, &b, &off), 0);
+	assert_int_equal(known_add(&t->s, &b, true, &off), 0);
 	walk(t);
+	assert_int_equal(t->by_get, 1);
 	assert_string_equal(t->b.display, "");
 	assert_null(t->b.model);
 	assert_null(t->b.output_file);
