@@ -31,7 +31,8 @@ struct api_error {
 			   408, 409 and 499, well-formed or not */
 	bool from_api;  /* the reply is the API's own JSON about this status: only that
 			   says something about a job. A proxy's or portal's page, and
-			   other JSON, does not */
+			   other JSON, does not: err is then never -ENOENT or -EACCES,
+			   but -EHOSTUNREACH */
 };
 void api_error_clear(struct api_error *e);
 /* A line for logs and `error`: errno's meaning and the text's first line. malloc'ed */

@@ -305,6 +305,14 @@ static void read_reply(const struct http_reply *reply, struct api_error *e)
 	name_stranger(reply, e);
 }
 
+/* A 404 or 403 that the API has not said itself (a portal, a gateway) is no word about a job,
+ * a file or the key: the API could not be asked. */
+static void doubt_refusal(struct api_error *e)
+{
+	if (e->status > 400 && !e->from_api && (e->err == -ENOENT || e->err == -EACCES))
+		e->err = -EHOSTUNREACH;
+}
+
 void api_error_from_reply(const struct http_reply *reply, struct api_error *ret)
 {
 	struct api_error e = {
@@ -322,5 +330,6 @@ void api_error_from_reply(const struct http_reply *reply, struct api_error *ret)
 		e.retry = RETRY_MAX_S;
 	if (!e.text && reply->error[0])
 		e.text = clean(reply->error, strlen(reply->error));
+	doubt_refusal(&e);
 	*ret = e;
 }

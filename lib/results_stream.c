@@ -227,8 +227,10 @@ static struct verdict judge_status(const struct http_reply *reply)
 	v = (struct verdict){.err = e.err < 0 ? e.err : -EIO, .hint = e.retry};
 	v.again = !e.hopeless && (reply->status == 408 || reply->status == 429 ||
 					 reply->status < 400 || reply->status >= 500);
-	if (reply->status == 404 || reply->status == 410 ||
-		(reply->status == 403 && !is_about_key(&e)))
+	/* What something else says in the API's place passes. */
+	v.again |= v.err == -EHOSTUNREACH;
+	if (e.from_api && (reply->status == 404 || reply->status == 410 ||
+				  (reply->status == 403 && !is_about_key(&e))))
 		v.refused = (unsigned)reply->status;
 	if (v.refused) {
 		v.err = -ENODATA;

@@ -7,12 +7,24 @@
 static long refuse_with;
 static unsigned refuse_until;
 
+static bool by_a_page;
+
 static void refuse(struct engine *e, struct answer *a)
 {
+	static char text[160];
+
 	if (a->number > refuse_until)
 		return;
 	a->reply.status = refuse_with;
 	a->n = 0;
+	if (refuse_with < 300)
+		return;
+	snprintf(text, sizeof text,
+		by_a_page ? "<html>%ld</html>"
+			  : "{\"error\":{\"code\":%ld,\"message\":\"m\",\"details\":[]}}",
+		refuse_with);
+	a->reply.body = text;
+	a->reply.body_len = strlen(text);
 }
 
 static int read_refused(long status, unsigned times)
@@ -53,6 +65,39 @@ static void test_refusals(void **state)
 	assert_int_equal(read_refused(204, 99), -EIO);
 	assert_int_equal(read_refused(302, 99), -EIO);
 	assert_int_equal(read_refused(416, 99), -EIO);
+}
+
+/* What a portal says is no word about the output: the API could not be asked. */
+static void test_pages_are_no_refusals(void **state)
+{
+	by_a_page = true;
+	assert_int_equal(read_refused(404, 99), -EHOSTUNREACH);
+	assert_int_equal(lost, 0);
+	assert_int_equal(read_refused(403, 99), -EHOSTUNREACH);
+	assert_int_equal(lost, 0);
+	assert_int_equal(read_refused(403, 2), 0);
+	by_a_page = false;
+}
+
+/* Refused is refused until it is opened anew, or fetched; then both paths are tried. */
+static void test_a_refusal_lasts_until_the_next_open(void **state)
+{
+	struct gb_results *r = open_it();
+	char *words;
+
+	engine.hook = refuse;
+	refuse_with = 404;
+	refuse_until = 2;
+	assert_int_equal(read_at(r, 0, 10), -ENODATA);
+	assert_int_equal(results_refusal(r, &words), 404);
+	assert_string_equal(words, "m");
+	free(words);
+	assert_int_equal(read_at(r, 0, 10), -ENODATA);
+	assert_int_equal(engine.calls, 2);
+	results_reader(r, 1);
+	assert_true(read_at(r, 0, 10) > 0);
+	results_reader(r, -1);
+	close_it(r);
 }
 
 static void refuse_key(struct engine *e, struct answer *a)
@@ -226,7 +271,8 @@ static void test_the_last_reference_goes_with_everything_under_way(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_refusals),
+		T(test_refusals), T(test_pages_are_no_refusals),
+		T(test_a_refusal_lasts_until_the_next_open),
 		T(test_a_refused_key_loses_nothing),
 		T(test_what_is_here_outlives_the_api),
 		T(test_the_other_path),

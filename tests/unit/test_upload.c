@@ -435,7 +435,7 @@ static void test_refusals(void **state)
 {
 	static const int forever[] = {E404, E404, END};
 
-	check(forever, -ENOENT, 0, 1);
+	check(forever, -EHOSTUNREACH, 0, 1); /* a page, not the API */
 	check((int[]){GOOD, E400_FINAL, GOOD, E400_FINAL, GOOD, E400_FINAL, END},
 		-EINVAL, 3, 6);
 }
