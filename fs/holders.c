@@ -117,8 +117,21 @@ static enum sight look_at_table(struct walk *w, const char *path, struct shown *
 	return sight_worse(worst, end == SIGHT_GONE ? SIGHT_CLEAR : end);
 }
 
+/* Whether pid, which is ending, has given its table away: then it has closed all that was
+ * in it, or does so just now. Its status is kept from nobody. */
+static bool has_no_table(pid_t pid)
+{
+	const char *size;
+	char buf[8192];
+
+	if (proc_slurp_of(pid, "status", buf, sizeof buf) != SIGHT_CLEAR)
+		return false;
+	size = proc_field(buf, "FDSize");
+	return size && !atoi(size);
+}
+
 /* A table that is hidden may be so because its owner ends, for an instant before its files
- * are closed (*ret_leaving), or has ended and holds nothing. */
+ * are closed (*ret_leaving), or while they are, and then it holds nothing. */
 static enum sight why_hidden(pid_t pid, bool *ret_leaving)
 {
 	struct stat_line s;
@@ -126,7 +139,7 @@ static enum sight why_hidden(pid_t pid, bool *ret_leaving)
 
 	if (sight == SIGHT_GONE)
 		return SIGHT_GONE;
-	if (sight == SIGHT_CLEAR && (s.state == 'Z' || s.state == 'X'))
+	if (sight == SIGHT_CLEAR && s.flags & PF_EXITING && has_no_table(pid))
 		return SIGHT_GONE;
 	*ret_leaving = sight == SIGHT_DIM ||
 		       (sight == SIGHT_CLEAR && s.flags & PF_EXITING);
