@@ -10,6 +10,24 @@
 
 #include "base.h"
 
+/* ThreadSanitizer takes descriptors of one number for one, in whatever tables they are. */
+#ifdef __SANITIZE_THREAD__
+void AnnotateIgnoreReadsBegin(const char *file, int line);
+void AnnotateIgnoreReadsEnd(const char *file, int line);
+void AnnotateIgnoreWritesBegin(const char *file, int line);
+void AnnotateIgnoreWritesEnd(const char *file, int line);
+#define NUMBERS_OF_ITS_OWN(call)                                                       \
+	do {                                                                           \
+		AnnotateIgnoreReadsBegin(__FILE__, __LINE__);                          \
+		AnnotateIgnoreWritesBegin(__FILE__, __LINE__);                         \
+		call;                                                                  \
+		AnnotateIgnoreWritesEnd(__FILE__, __LINE__);                           \
+		AnnotateIgnoreReadsEnd(__FILE__, __LINE__);                            \
+	} while (0)
+#else
+#define NUMBERS_OF_ITS_OWN(call) call
+#endif
+
 #define THREADS 4 /* the first is for quick looks alone */
 #define LEAVE_S 2 /* for how long looks_stop waits for those that look just now */
 
@@ -79,7 +97,7 @@ static void *run_looker(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&s->lock);
-		l->work(l);
+		NUMBERS_OF_ITS_OWN(l->work(l));
 		pthread_mutex_lock(&s->lock);
 		STAILQ_INSERT_TAIL(&s->seen, l, link);
 		pthread_cond_signal(&s->news);
