@@ -153,7 +153,7 @@ static const char help[] =
 	"  api=v1beta|v1                 version of the API "
 	"[$GOOGLE_GENAI_API_VERSION, else v1beta]\n"
 	"  model=NAME                    of new jobs [$BATCHFS_MODEL, "
-	"gemini-2.5-flash]\n"
+	"gemini-flash-latest]\n"
 	"  account=NAME                  picks key file and state_dir [default]\n"
 	"  api_key_file=PATH             only source of the key, else "
 	"$GOOGLE_API_KEY,\n"

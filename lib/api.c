@@ -20,7 +20,7 @@
 #define CREATE_S 900.0
 #define MODEL_PAGES 20
 #define FILE_PAGES 20
-#define MODELS_MAX (1 << 20) /* bytes of names */
+#define MODELS_MAX 20000
 #define PAGE_MAX ((size_t)8 << 20)
 #define PATH_SIZE 256
 
@@ -170,8 +170,8 @@ static int call_page(struct engine *e, const char *path, const char *token,
 	return call(e, &r, how, c, reply, err);
 }
 
-static int models_page(struct engine *e, struct canceller *c, FILE *out, char **token,
-	struct api_error *err)
+static int models_page(struct engine *e, struct canceller *c, struct api_models *ret,
+	char **token, struct api_error *err)
 {
 	struct http_reply reply;
 	char *next = NULL;
@@ -180,7 +180,7 @@ static int models_page(struct engine *e, struct canceller *c, FILE *out, char **
 
 	if (r < 0)
 		return r;
-	r = api_models_parse(reply.body, reply.body_len, out, &next);
+	r = api_models_parse(reply.body, reply.body_len, ret, &next);
 	http_reply_clear(&reply);
 	if (r < 0)
 		return broken(err, r);
@@ -189,30 +189,55 @@ static int models_page(struct engine *e, struct canceller *c, FILE *out, char **
 	return 0;
 }
 
-int api_models(struct engine *e, struct canceller *c, char **ret, struct api_error *err)
+int api_models(struct engine *e, struct canceller *c, struct api_models *ret,
+	struct api_error *err)
 {
-	char *names = NULL, *token = NULL;
-	size_t size;
-	FILE *out = open_memstream(&names, &size);
+	struct api_models all = {0};
+	char *token = NULL;
 	int r = 0;
 
 	*err = (struct api_error){.retry = -1};
-	if (!out)
-		return err->err = -ENOMEM;
-	for (int i = 0; i < MODEL_PAGES && r == 0 && (i == 0 || token) &&
-			ftell(out) < MODELS_MAX;
+	for (int i = 0; i < MODEL_PAGES && r == 0 && (i == 0 || token) && all.n < MODELS_MAX;
 		i++)
-		r = models_page(e, c, out, &token, err);
+		r = models_page(e, c, &all, &token, err);
 	free(token);
-	if (fclose(out) != 0 && r == 0)
-		r = err->err = -ENOMEM;
-	if (r == 0 && size == 0)
+	if (r == 0 && all.n == 0)
 		r = broken(err, -EPROTO);
 	if (r < 0)
-		free(names);
+		api_models_clear(&all);
 	else
-		*ret = names;
+		*ret = all;
 	return r;
+}
+
+/* "models/M", or what another collection has. NULL: no name of a model. */
+static char *model_path(const char *model)
+{
+	const char *prefix = "models/";
+
+	if (util_id_valid(model, "tunedModels/") || util_id_valid(model, "models/"))
+		prefix = "";
+	else if (!util_id_valid(model, ""))
+		return NULL;
+	return util_format("/v1beta/%s%s", prefix, model);
+}
+
+int api_model_get(struct engine *e, const char *model, struct canceller *c,
+	unsigned *ret_methods, struct api_error *err)
+{
+	_cleanup_free_ char *path = model_path(model);
+	struct http_reply reply;
+	int r;
+
+	*err = (struct api_error){.retry = -1};
+	if (!path)
+		return invalid(err, "not the name of a model");
+	r = call_page(e, path, NULL, &metadata, c, &reply, err);
+	if (r < 0)
+		return r;
+	r = api_model_parse(reply.body, reply.body_len, ret_methods);
+	http_reply_clear(&reply);
+	return r < 0 ? broken(err, r) : 0;
 }
 
 /* ---- jobs  ---- */
@@ -337,16 +362,13 @@ int api_look(struct engine *e, const char *id, struct canceller *c,
 
 /* ---- create  ---- */
 
-static char *create_path(const char *model, bool embedding)
+static char *create_path(const struct create_args *a)
 {
-	const char *verb = embedding ? "asyncBatchEmbedContent" : "batchGenerateContent";
-	const char *prefix = "models/";
+	_cleanup_free_ char *model = model_path(a->model);
 
-	if (util_id_valid(model, "tunedModels/") || util_id_valid(model, "models/"))
-		prefix = "";
-	else if (!util_id_valid(model, ""))
-		return NULL;
-	return util_format("/v1beta/%s%s:%s", prefix, model, verb);
+	return model ? util_format("%s:%s", model,
+			       batch_method_name(a->embedding ? BATCH_EMBED : BATCH_GENERATE))
+		     : NULL;
 }
 
 /* text as JSON; NULL: it is no text, or no memory. */
@@ -437,7 +459,7 @@ static int send_create(struct engine *e, const char *path, const char *body, siz
 int api_create(struct engine *e, const struct create_args *a, struct canceller *c,
 	struct api_batch *ret, struct api_error *err)
 {
-	_cleanup_free_ char *path = create_path(a->model, a->embedding);
+	_cleanup_free_ char *path = create_path(a);
 	_cleanup_free_ char *members = create_members(a), *body = NULL;
 	size_t len = 0;
 

@@ -89,10 +89,31 @@ void api_batch_page_clear(struct api_batch_page *p);
 int api_check_key(struct engine *e, double deadline, struct canceller *c,
 	struct api_error *err);
 
-/* Names ("gemini-…", without models/) of all models with batchGenerateContent, one a
- * line, malloc'ed. None at all is no answer. */
-int api_models(
-	struct engine *e, struct canceller *c, char **ret, struct api_error *err);
+/* What a model can do in batches. */
+enum batch_method {
+	BATCH_GENERATE = 1, /* batchGenerateContent */
+	BATCH_EMBED = 2,    /* asyncBatchEmbedContent */
+};
+/* "batchGenerateContent", …; borrowed. */
+const char *batch_method_name(enum batch_method method);
+
+struct api_model {
+	char *name;       /* "gemini-…", without models/; another collection keeps its own */
+	unsigned methods; /* enum batch_method; 0: it runs no batches */
+};
+
+struct api_models {
+	struct api_model *list;
+	size_t n;
+};
+void api_models_clear(struct api_models *m);
+
+/* All models. None at all is no answer. */
+int api_models(struct engine *e, struct canceller *c, struct api_models *ret,
+	struct api_error *err);
+/* One, which need not be in the list. -ENOENT with err->from_api: there is none. */
+int api_model_get(struct engine *e, const char *model, struct canceller *c,
+	unsigned *ret_methods, struct api_error *err);
 
 /* One page of the list, newest first, page size 100. token NULL: the first, which is
  * tried once, as callers have pauses of their own; those after it up to four times. */

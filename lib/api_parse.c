@@ -323,22 +323,53 @@ void api_batch_page_clear(struct api_batch_page *p)
 
 /* ---- models  ---- */
 
-static bool runs_batches(const json_t *model)
+const char *batch_method_name(enum batch_method method)
 {
+	return method == BATCH_EMBED ? "asyncBatchEmbedContent" : "batchGenerateContent";
+}
+
+static unsigned batch_methods(const json_t *model)
+{
+	static const enum batch_method known[] = {BATCH_GENERATE, BATCH_EMBED};
 	json_t *methods = api_field(model, "supportedGenerationMethods"), *m;
+	unsigned found = 0;
 	size_t i;
 
 	json_array_foreach(methods, i, m)
 	{
 		const char *name = json_string_value(m);
 
-		if (name && strcmp(name, "batchGenerateContent") == 0)
-			return true;
+		for (size_t k = 0; name && k < ARRAY_SIZE(known); k++)
+			if (strcmp(name, batch_method_name(known[k])) == 0)
+				found |= known[k];
 	}
-	return false;
+	return found;
 }
 
-int api_models_parse(const char *text, size_t n, FILE *names, char **ret_next)
+void api_models_clear(struct api_models *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		free(m->list[i].name);
+	free(m->list);
+	*m = (struct api_models){0};
+}
+
+static int add_model(struct api_models *m, const char *name, unsigned methods)
+{
+	struct api_model *list = reallocarray(m->list, m->n + 1, sizeof(*list));
+	char *copy = strdup(name);
+
+	if (list)
+		m->list = list;
+	if (!list || !copy) {
+		free(copy);
+		return -ENOMEM;
+	}
+	list[m->n++] = (struct api_model){copy, methods};
+	return 0;
+}
+
+int api_models_parse(const char *text, size_t n, struct api_models *ret, char **ret_next)
 {
 	json_t *root = api_json(text, n), *m;
 	json_t *list = api_field(root, "models");
@@ -349,13 +380,24 @@ int api_models_parse(const char *text, size_t n, FILE *names, char **ret_next)
 	{
 		const char *name = api_field_text(m, "name");
 
-		if (name && util_id_valid(name, "models/") && runs_batches(m))
-			fprintf(names, "%s\n", name + strlen("models/"));
+		if (r == 0 && name && util_id_valid(name, "models/"))
+			r = add_model(ret, name + strlen("models/"), batch_methods(m));
 	}
 	if (r == 0)
 		*ret_next = api_next_token(root, NULL);
 	json_decref(root);
 	return r;
+}
+
+int api_model_parse(const char *text, size_t n, unsigned *ret_methods)
+{
+	json_t *root = api_json(text, n);
+	bool is_model = api_field_text(root, "name") != NULL;
+
+	if (is_model)
+		*ret_methods = batch_methods(root);
+	json_decref(root);
+	return is_model ? 0 : -EPROTO;
 }
 
 /* ---- files  ---- */

@@ -33,9 +33,12 @@ char *api_field_id(
 int api_page_parse(
 	const char *text, size_t n, const char *asked, struct api_batch_page *ret);
 
-/* Write the names (without "models/", one a line) of the batch models in one page of
- * models to `names`; *ret_next is the next token (malloc'ed) or NULL. */
-int api_models_parse(const char *text, size_t n, FILE *names, char **ret_next);
+/* Add the models of a page to ret, which stays valid also on failure; *ret_next is the
+ * token of the next page or NULL. */
+int api_models_parse(
+	const char *text, size_t n, struct api_models *ret, char **ret_next);
+/* The one of GET models/M. */
+int api_model_parse(const char *text, size_t n, unsigned *ret_methods);
 
 /* One page of the list of files: how many bytes were uploaded, and the next token
  * (malloc'ed) or NULL. asked is the token of the request. -EPROTO: no list. */

@@ -7,6 +7,7 @@
  * a job is not among them.
  */
 #include "client.h"
+#include "models.h"
 
 #include <errno.h>
 #include <math.h>
@@ -84,11 +85,11 @@ static void deadline_timer(void *arg)
 	client_lock(c);
 	c->sweep_at = 0;
 	waitq_move_if(&c->list_q, &lists, over_due, &s);
-	waitq_move_if(&c->models_q, &models, over_due, &s);
+	models_take_waiters(c->models, &models, over_due, &s);
 	for (struct gb_job *job = c->watched; job; job = job->watch_next)
 		if (job->queues)
 			waitq_move_if(&job->queues[QUEUE_REFRESHERS], &reads, over_due, &s);
-	int err = c->models ? 0 : -ETIMEDOUT;
+	int err = models_known(c->models) ? 0 : -ETIMEDOUT;
 	client_unlock(c);
 	waitq_call(&lists, -ETIMEDOUT);
 	waitq_call(&models, err);

@@ -395,7 +395,7 @@ static int no_room(struct submission *s, int64_t used, int64_t more)
 		"then, or delete files at the API, or split the job; then: echo submit "
 		"> ctl",
 		text);
-	s->told = true;
+	s->told = s->unfit = true;
 	return -EFBIG;
 }
 
@@ -458,7 +458,7 @@ static void tell_changed(struct submission *s, int r)
 	local_error(s->job, r, "A file that the requests name cannot be sent.",
 		"Nothing was bought. When it is as it should be: echo submit > ctl",
 		s->err.text);
-	s->told = true;
+	s->told = s->unfit = true;
 }
 
 int attach_upload(struct submission *s)

@@ -1,6 +1,7 @@
 #include "attach.h"
 #include "client.h"
 #include "follow.h"
+#include "models.h"
 #include "registry.h"
 
 #include <errno.h>
@@ -48,7 +49,7 @@ static void copy_options(struct gb_client *c, const struct gb_options *o)
 	c->o.cache_dir = copy(o->cache_dir);
 	c->o.holder = copy(o->holder);
 	c->o.webhook = copy(o->webhook);
-	c->o.model = copy(o->model ? o->model : "gemini-2.5-flash");
+	c->o.model = copy(o->model ? o->model : MODEL_DEFAULT);
 	if (!c->o.cache_max)
 		c->o.cache_max = (uint64_t)10 << 30;
 	if (!c->o.poll_s)
@@ -343,10 +344,10 @@ static struct gb_client *client_new(const struct gb_options *o)
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->poke, NULL);
 	waitq_init(&c->list_q);
-	waitq_init(&c->models_q);
 	table_init(c);
 	c->work = work_new();
 	c->follows = follows_new(c->work);
+	c->models = models_new(c);
 	return c;
 }
 
@@ -371,7 +372,7 @@ int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
 	int err;
 
 	*ret_why = NULL;
-	if (!c || !c->work || !c->follows)
+	if (!c || !c->work || !c->follows || !c->models)
 		return -ENOMEM;
 	if (!c->key && !c->o.offline) {
 		*ret_why = strdup("no API key");
@@ -451,7 +452,7 @@ void gb_shutdown(struct gb_client *c)
 	bool again = c->stopping;
 	c->stopping = true;
 	waitq_move(&c->list_q, &all);
-	waitq_move(&c->models_q, &all);
+	models_take_waiters(c->models, &all, NULL, NULL);
 	for (uint32_t i = 0; i < c->n_slots; i++)
 		collect_job(c->slots[i], &all);
 	client_unlock(c);
@@ -486,8 +487,8 @@ void gb_close(struct gb_client *c)
 	follows_free(c->follows);
 	work_free(c->work);
 	store_close(c->store);
-	free(c->models);
 	queue_free(&c->queue);
+	models_free(c->models);
 	free_options(c);
 	pthread_cond_destroy(&c->poke);
 	pthread_mutex_destroy(&c->lock);

@@ -63,6 +63,7 @@
 
 struct answers;
 struct follows;
+struct models;
 struct registry;
 struct task;
 
@@ -225,12 +226,7 @@ struct gb_client {
 	struct gb_answers *answers_open; /* those read last */
 	atomic_bool hurry;       /* what only reads local files gives up; any thread */
 
-	/* texts.c */
-	char *models;
-	time_t models_at;
-	struct gb_waitq models_q;
-	bool models_asked;
-	int models_err;
+	struct models *models;
 };
 
 void client_log(struct gb_client *c, int priority, const char *fmt, ...) _printf_(3, 4);

@@ -69,7 +69,7 @@ struct gb_options {
 	const char *state_dir;   /* both are made, mode 0700, where missing */
 	const char *cache_dir;
 	uint64_t cache_max;      /* bytes; 0: 10 GiB */
-	const char *model;       /* of new drafts; NULL: gemini-2.5-flash */
+	const char *model;       /* of new drafts; NULL: gemini-flash-latest */
 	enum gb_fetch fetch;     /* whose results are brought home when ended */
 	bool background;         /* gb_submit returns when the bytes are safe */
 	bool keep_running;       /* gb_remove refuses jobs that have not ended (EBUSY) */
@@ -417,9 +417,9 @@ void gb_transfers(struct gb_client *c, FILE *out);
 void gb_jobs_table(struct gb_client *c, FILE *out);
 /* Descriptor of the append-only ledger, borrowed, for pread. */
 int gb_history_fd(struct gb_client *c);
-/* Models that can run batches, one name a line, malloc'ed; asked at most once an
- * hour. When -EINPROGRESS was answered call again with w NULL, which takes what is
- * known (an empty text if nothing is). */
+/* Models that can run batches, a line each: name, tab, its method of the API; malloc'ed;
+ * asked at most once an hour. When -EINPROGRESS was answered call again with w NULL, which
+ * takes what is known (an empty text if nothing is). */
 int gb_models(struct gb_client *c, struct gb_waiter *w, char **ret);
 
 /* The state directory's disk, as statvfs. */

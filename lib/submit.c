@@ -8,6 +8,8 @@
  *            if it differs
  *   begin    UPLOADING (or, with the bytes durable, QUEUED: a background close returns)
  *   name     a name that no list has confirmed since mkdir is looked up (submit_name.c)
+ *   name     free, if no list could say so at mkdir (submit_name.c)
+ *   model    known to the API, and able to do it (submit_model.c)
  *   attach   the files that the requests name are uploaded (attach.h), each remembered
  *   upload   the session is journalled as soon as there is one
  *   intend   all of that is durable, then SUBMITTING: from here on there may be a job
@@ -456,7 +458,7 @@ static int give_up(struct submission *s, int err)
 	set_text(s->job, &s->rec->source, NULL);
 	if (!cancelled)
 		files_decided(s->t->file);
-	bool local_only = s->told || cancelled || p == PHASE_DRAFT || submission_durable(s);
+	bool local_only = s->unfit || cancelled || p == PHASE_DRAFT || submission_durable(s);
 	set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
 	local_save(s->job);
 	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
@@ -473,11 +475,13 @@ static const struct {
 	const char *name;
 	int (*run)(struct submission *s);
 } steps[] = {
-	{"check", step_check}, {"begin", step_begin}, {"name", submission_name},
-	{"attach", step_attach}, {"upload", step_upload}, {"intend", submission_intend}, {"create", submission_create},
+	{"check", step_check}, {"begin", step_begin},
+	{"name", submission_name}, {"model", submission_model},
+	{"attach", step_attach}, {"upload", step_upload},
+	{"intend", submission_intend}, {"create", submission_create},
 };
 
-enum { STEP_ATTACH = 3 };
+enum { STEP_ATTACH = 4 };
 
 /* The API refused the create since it has files no more that we thought it had: once
  * more, with new ones. */

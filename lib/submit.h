@@ -36,6 +36,7 @@ struct submission {
 	int sync_err;
 	bool told;          /* `error` is written already */
 	bool held;          /* its turn has not come: it stays queued (queue.h) */
+	bool unfit;         /* the check refused it: it stays a draft */
 	bool doubted;       /* the API did not have what we thought; tried anew */
 };
 
@@ -57,6 +58,8 @@ int submission_durable(struct submission *s);
 /* Before anything is sent (submit_name.c): is the name free, if nobody could say so when
  * the draft was made? -EEXIST; -EHOSTUNREACH: that cannot be looked up now. */
 int submission_name(struct submission *s);
+/* The same (submit_model.c): -EINVAL when the model will not do. */
+int submission_model(struct submission *s);
 int submission_refuse(struct submission *s, int err, const char *text);
 /* The last two steps, and what they share with the ones before. */
 int submission_intend(struct submission *s);

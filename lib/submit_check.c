@@ -39,7 +39,7 @@ int submission_refuse(struct submission *s, int err, const char *text)
 	else
 		local_error(s->job, err, "requests.jsonl cannot be sent as it is.",
 			"Nothing was sent. Mend these lines and write the file again:", text);
-	s->told = true;
+	s->told = s->unfit = true;
 	if (s->t->from)
 		files_reject(s->t->file, s->job);
 	return err;
@@ -140,7 +140,7 @@ static bool is_mixed(struct submission *s)
 static int refuse_mixed(struct submission *s)
 {
 	files_decided(s->t->file);
-	s->told = true;
+	s->told = s->unfit = true;
 	if (s->t->from)
 		files_reject(s->t->file, s->job);
 	return gather_refuse_mixed(s->job);

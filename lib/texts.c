@@ -7,8 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MODELS_TTL = 3600 };
-
 static void time_text(time_t t, char ret[32])
 {
 	struct tm tm;
@@ -226,52 +224,4 @@ void history_add_tokens(struct gb_job *job, const char *event, int64_t tokens)
 	client_unlock(c);
 	if (line)
 		store_append(c->store->history, line);
-}
-
-/* ---- models -------------------------------------------------------------------------------- */
-
-static void models_run(void *arg)
-{
-	struct gb_client *c = arg;
-	struct canceller none = CANCELLER_INIT;
-	struct api_error e = {.retry = -1};
-	char *text = NULL;
-	int err = api_models(c->engine, &none, &text, &e);
-
-	client_called(c, &e);
-	api_error_clear(&e);
-	client_lock(c);
-	c->models_asked = false;
-	c->models_err = err;
-	if (!err) {
-		free(c->models);
-		c->models = text;
-		c->models_at = time(NULL);
-	}
-	client_unlock(c);
-	waitq_wake(&c->models_q, err == -ECANCELED ? -EINTR : err);
-}
-
-int gb_models(struct gb_client *c, struct gb_waiter *w, char **ret)
-{
-	int err = 0;
-
-	client_lock(c);
-	bool stale = !c->models || time(NULL) - c->models_at > MODELS_TTL;
-	bool ask = false;
-	if (c->stopping)
-		err = -EINTR;
-	else if (w && stale && !c->o.offline) {
-		err = waitq_add(&c->models_q, w, 0, ask_until(ask_wait()));
-		ask = !c->models_asked;
-		c->models_asked = true;
-	} else {
-		*ret = strdup(c->models ? c->models : "");
-	}
-	client_unlock(c);
-	if (err == -EINPROGRESS)
-		ask_bound(c, ask_wait());
-	if (ask && work_add(c->work, WORK_SHORT, models_run, c))
-		waitq_wake(&c->models_q, -EINTR);
-	return err;
 }

@@ -1,5 +1,6 @@
 #include "answer.h"
 #include "knobs.h"
+#include "model_table.h"
 
 #include <ctype.h>
 
@@ -33,15 +34,27 @@ static int prompt_tokens(const struct prompt *p)
 	return tokens(p->text.len) + tokens(p->system.len) + 258 * p->n_files;
 }
 
+/* NULL unless the knob says a stage. */
+static json_t *model_status(void)
+{
+	_cleanup_free_ char *stage = knob_text_dup(K_model_stage);
+
+	return *stage ? json_pack("{ss ss ss}", "modelStage", stage, "message",
+				"This model will be shut down.", "retirementTime",
+				"2026-12-31T00:00:00Z")
+		      : NULL;
+}
+
 static json_t *respond_parts(const struct asking *a, const struct prompt *p,
 	json_t *parts, const char *finish, int out, int thoughts)
 {
 	json_t *candidate = json_pack("{s{so ss} ss si}", "content", "parts", parts,
 		"role", "model", "finishReason", finish, "index", 0);
 
-	return json_pack("{s{s[o] so ss so}}", "response", "candidates", candidate,
-		"usageMetadata", usage(p, prompt_tokens(p), out, thoughts),
-		"modelVersion", a->model, "responseId", response_id(a, p));
+	return json_pack("{s{s[o] so ss so so*}}", "response", "candidates", candidate,
+		"usageMetadata", usage(p, prompt_tokens(p), out, thoughts), "modelVersion",
+		model_version(a->model), "responseId", response_id(a, p), "modelStatus",
+		model_status());
 }
 
 static json_t *text_part(const char *text, size_t len)
@@ -151,7 +164,7 @@ static json_t *blocked(const struct asking *a, const struct prompt *p, int64_t n
 		"blockReason", "PROHIBITED_CONTENT", "usageMetadata",
 		json_pack("{si si}", "promptTokenCount", prompt_tokens(p),
 			"totalTokenCount", prompt_tokens(p)),
-		"modelVersion", a->model, "responseId", response_id(a, p));
+		"modelVersion", model_version(a->model), "responseId", response_id(a, p));
 }
 
 static json_t *max_tokens(const struct asking *a, const struct prompt *p, int64_t n)
@@ -166,7 +179,7 @@ static json_t *no_parts(const struct asking *a, const struct prompt *p, int64_t 
 
 	return json_pack("{s{s[o] so ss so}}", "response", "candidates", candidate,
 		"usageMetadata", usage(p, prompt_tokens(p), 0, 100), "modelVersion",
-		a->model, "responseId", response_id(a, p));
+		model_version(a->model), "responseId", response_id(a, p));
 }
 
 static json_t *safety(const struct asking *a, const struct prompt *p, int64_t n)
@@ -175,7 +188,7 @@ static json_t *safety(const struct asking *a, const struct prompt *p, int64_t n)
 
 	return json_pack("{s{s[o] so ss}}", "response", "candidates", candidate,
 		"usageMetadata", usage(p, prompt_tokens(p), 0, 0), "modelVersion",
-		a->model);
+		model_version(a->model));
 }
 
 static json_t *error_line(const struct asking *a, const struct prompt *p, int64_t n)
@@ -307,6 +320,10 @@ json_t *answer_builtin(const struct asking *a, json_t *request, const struct pro
 	json_t *schema = jget(config, "responseSchema");
 	int64_t n;
 
+	if (model_fails(a->model))
+		return json_pack("{s{si so}}", "error", "code", 5, "message",
+			json_sprintf("models/%s is not found for API version v1main.",
+				a->model));
 	if (!schema)
 		schema = jget(config, "responseJsonSchema");
 	for (size_t i = 0; i < ARRAY_LEN(specials); i++)

@@ -9,7 +9,7 @@ emulator=${1:-${EMULATOR:-$here/../../build/tests/emulator/gemini-emulator}}
 work=$(mktemp -d)
 pid= passed=0 failed=0
 key='x-goog-api-key: check'
-model=models/gemini-2.5-flash
+model=models/gemini-3.8-flash
 trap 'stop; rm -rf "$work"' EXIT
 
 start() { # [ARGUMENT...]
@@ -134,7 +134,7 @@ ok "and its output" is_code 404 "$url/v1beta/files/batch-${job#batches/}:downloa
 job=$(create "$in" | jq -r .name)
 ok "update" same '"new name" "7"' "$(post "/v1beta/$job:updateGenerateContentBatch?updateMask=displayName,priority" \
 	-X PATCH -d '{"displayName":"new name","priority":"7"}' | jq -c '.displayName, .priority' | xargs -d '\n')"
-cache=$(post /v1beta/cachedContents -d '{"model":"models/gemini-2.5-flash","contents":[{"parts":[{"text":"x"}]}]}' | jq -r .name)
+cache=$(post /v1beta/cachedContents -d '{"model":"models/gemini-3.8-flash","contents":[{"parts":[{"text":"x"}]}]}' | jq -r .name)
 ok "a cached content" is_code 200 "$url/v1beta/$cache"
 jq -cn --arg c "$cache" '{key: "here", request: {contents: [{parts: [{text: "x"}]}], cachedContent: $c}},
 	{key: "gone", request: {contents: [{parts: [{text: "x"}]}], cached_content: "cachedContents/gone"}},
@@ -389,7 +389,7 @@ ok "with output of some size" same 10 "$(download "$job" | jq -r .key | wc -l)"
 post "/emu/job/${job#batches/}" -d '{"stateText":"BATCH_STATE_PAUSED"}' >/dev/null
 ok "a state nobody knows" same BATCH_STATE_PAUSED "$(state "$job")"
 ok "calls are counted" same true "$(get /emu/stats | jq '.ops.create > 5')"
-ok "and logged" grep -q '^POST /v1beta/models/gemini-2.5-flash:batchGenerateContent 200 .* op=create key=[0-9a-f]' "$work/log"
+ok "and logged" grep -q '^POST /v1beta/models/gemini-3.8-flash:batchGenerateContent 200 .* op=create key=[0-9a-f]' "$work/log"
 
 # ---- restart, keys, TLS, commands
 
@@ -406,7 +406,7 @@ ok "another key of the project" same 200 "$(curl -sS -o /dev/null -w '%{http_cod
 ok "a key of another project" same 404 "$(curl -sS -o /dev/null -w '%{http_code}' -H 'x-goog-api-key: other' "$url/v1beta/$job")"
 ok "an unlisted key" same 400 "$(curl -sS -o /dev/null -w '%{http_code}' -H 'x-goog-api-key: none' "$url/v1beta/$job")"
 stop
-start --responder 'tr a-z A-Z; [ "$GEMINI_MODEL" = gemini-2.5-flash ]' --responder-jobs 4
+start --responder 'tr a-z A-Z; [ "$GEMINI_MODEL" = gemini-3.8-flash ]' --responder-jobs 4
 job=$(create "$(upload "$work/in.jsonl")" | jq -r .name)
 becomes SUCCEEDED "$job"
 ok "a command answers" same "PROMPT 1 PROMPT 2 PROMPT 3 PROMPT 4 PROMPT 5" \

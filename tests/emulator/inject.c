@@ -111,7 +111,7 @@ static struct job *make(json_t *body, int state, int64_t index, int64_t count)
 	struct job *j = job_new();
 
 	set_owner(j, body);
-	j->model = xstrdup(model ? model : "gemini-2.5-flash");
+	j->model = xstrdup(model ? model : "gemini-3.8-flash");
 	snprintf(j->input_file, sizeof(j->input_file), "%s",
 		input ? input : "abc123def456");
 	set_name(j, json_object_get(body, "displayName"), index, count);

@@ -116,7 +116,7 @@ char *knob_text_dup(enum knob k)
 	char *s;
 
 	pthread_mutex_lock(&lock);
-	s = xstrdup(values[k].text);
+	s = xstrdup(values[k].text ? values[k].text : "");
 	pthread_mutex_unlock(&lock);
 	return s;
 }

@@ -155,6 +155,9 @@
 	X(retry_delay, TEXT, "", "", "RetryInfo of 429 and 503, such as 0s or 34.5s")  \
 	X(quota_text, ENUM, "quota", "quota|exhausted|prepaid|retryinfo",              \
 		"text of 429")                                                         \
+	X(list_aliases, BOOL, "on", "", "models/…-latest are in the list of models")   \
+	X(model_stage, TEXT, "", "",                                                   \
+		"modelStatus.modelStage of answers: DEPRECATED, RETIRED, …")           \
 	X(bad_key, TEXT, "invalid", "",                                                \
 		"a key that is refused when no --key is given")                        \
 	X(key_refusal, ENUM, "invalid",                                                \

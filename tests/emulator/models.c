@@ -1,42 +1,6 @@
 #include "models.h"
-
-enum { GEN = 1, BATCH = 2, EMBED = 4, RETIRED = 8, IMAGEN = 16 };
-
-static const struct model {
-	const char *name, *version, *display, *description;
-	int in, out;
-	int can;
-	bool thinking;
-} models[] = {
-	{"gemini-2.5-flash", "001", "Gemini 2.5 Flash",
-		"Stable version of Gemini 2.5 Flash, our mid-size multimodal model "
-		"that "
-		"supports up to 1 million tokens",
-		1048576, 65536, GEN | BATCH, true},
-	{"gemini-2.5-pro", "2.5", "Gemini 2.5 Pro", "Stable release of Gemini 2.5 Pro",
-		1048576, 65536, GEN | BATCH, true},
-	{"gemini-2.5-flash-lite", "001", "Gemini 2.5 Flash-Lite",
-		"Stable version of Gemini 2.5 Flash-Lite", 1048576, 65536, GEN | BATCH,
-		true},
-	{"gemini-2.0-flash", "2.0", "Gemini 2.0 Flash", "Gemini 2.0 Flash", 1048576,
-		8192, GEN | BATCH, false},
-	{"gemini-3-pro-preview", "3-pro-preview-11-2025", "Gemini 3 Pro Preview",
-		"Gemini 3 Pro Preview", 1048576, 65536, GEN | BATCH, true},
-	{"gemini-3-flash-preview", "3-flash-preview-12-2025", "Gemini 3 Flash Preview",
-		"Gemini 3 Flash Preview", 1048576, 65536, GEN | BATCH, true},
-	{"gemini-2.5-flash-image", "2.0", "Nano Banana", "Gemini 2.5 Flash Image",
-		32768, 32768, GEN | BATCH, false},
-	{"gemini-3-pro-image-preview", "3.0", "Nano Banana Pro",
-		"Gemini 3 Pro Image Preview", 131072, 32768, GEN | BATCH, true},
-	{"gemma-3-27b-it", "001", "Gemma 3 27B", "", 131072, 8192, GEN, false},
-	{"gemini-embedding-001", "001", "Gemini Embedding 001",
-		"Obtain a distributed representation of a text.", 2048, 1, EMBED,
-		false},
-	{"imagen-4.0-generate-001", "001", "Imagen 4", "Vertex served Imagen 4.0 model",
-		480, 8192, IMAGEN, false},
-	{"gemini-1.5-flash", "001", "Gemini 1.5 Flash", "", 1000000, 8192, RETIRED,
-		false},
-};
+#include "knobs.h"
+#include "model_table.h"
 
 static json_t *methods(int can)
 {
@@ -81,24 +45,21 @@ static json_t *model_json(const struct model *m)
 	return j;
 }
 
-static const struct model *find(const char *name)
+/* Aliases can be left out of the list: some lists have them, some not. */
+static bool is_listed(const struct model *m)
 {
-	for (size_t i = 0; i < ARRAY_LEN(models); i++)
-		if (!strcmp(models[i].name, name))
-			return &models[i];
-	return NULL;
+	return !(m->can & UNLISTED) &&
+	       (knob_on(K_list_aliases) || strcmp(m->version, "latest") != 0);
 }
 
 bool model_check(struct request *rq, const char *name, enum model_use use)
 {
-	const struct model *m = find(name);
+	const struct model *m = model_find(name);
 
 	if (m && m->can & RETIRED) {
 		reply_error(rq, 404, NULL,
-			"This model models/%s is no longer available to new users. "
-			"Please "
-			"update your code to use a newer model for the latest features "
-			"and "
+			"This model models/%s is no longer available. Please update your "
+			"code to use a newer model for the latest features and "
 			"improvements.",
 			name);
 		return false;
@@ -124,25 +85,25 @@ void models_list(struct request *rq)
 
 	if (!req_query_int(rq, "pageSize", 50, &size))
 		return;
-	if (from > ARRAY_LEN(models) || (token && *token && !from)) {
+	if (from > model_count() || (token && *token && !from)) {
 		reply_error(rq, 400, NULL, "Invalid page token.");
 		return;
 	}
 	size = size <= 0 ? 50 : size > 1000 ? 1000 : size;
 	page = json_array();
-	for (i = from; i < ARRAY_LEN(models) && (int64_t)json_array_size(page) < size;
+	for (i = from; i < model_count() && (int64_t)json_array_size(page) < size;
 		i++)
-		if (!(models[i].can & RETIRED))
-			json_array_append_new(page, model_json(&models[i]));
+		if (is_listed(model_at(i)))
+			json_array_append_new(page, model_json(model_at(i)));
 	reply_json_take(rq, 200, json_pack("{so}", "models", page));
-	if (i < ARRAY_LEN(models) - 1)
+	if (i < model_count() - 1)
 		json_object_set_new(
 			rq->reply.json, "nextPageToken", json_sprintf("%zu", i));
 }
 
 void models_get(struct request *rq)
 {
-	const struct model *m = find(rq->arg);
+	const struct model *m = model_find(rq->arg);
 
 	if (m && !(m->can & RETIRED))
 		reply_json_take(rq, 200, model_json(m));

@@ -236,7 +236,7 @@ more_calls() { # OP COUNT
 		alive
 		no_more_faults
 	done
-	eventually grep -q gemini-2.5-flash "$MNT/.batchfs/models"
+	eventually grep -q gemini-3.8-flash "$MNT/.batchfs/models"
 }
 
 @test "at start" {

@@ -71,7 +71,7 @@ teardown() { stop_all; }
 		contains "$(cat "$B/history")" $word
 	done
 	contains "$(grep created "$B/history")" "$id"
-	contains "$(grep created "$B/history")" gemini-2.5-flash
+	contains "$(grep created "$B/history")" gemini-flash-latest
 	lacks "$(cat "$B/history")" "prompt 1"
 }
 
@@ -118,7 +118,7 @@ teardown() { stop_all; }
 }
 
 @test "models: names of models that can run batches" {
-	grep -q gemini-2.5-flash "$B/models"
+	grep -q ^gemini-3.8-flash.batchGenerateContent "$B/models"
 	run ! grep -qE 'imagen|gemma' "$B/models"
 }
 

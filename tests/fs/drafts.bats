@@ -68,17 +68,17 @@ mkdir_errno() { errno_of 'os.mkdir(a[0])' "$MNT/$1"; }
 
 @test "a draft outlives the mount with all it holds" {
 	draft a
-	echo gemini-2.5-pro >"$MNT/a/model"
+	echo gemini-4-carbon >"$MNT/a/model"
 	requests 3 >>"$MNT/a/requests.jsonl"
 	echo note >"$MNT/a/note.txt"
 	remount_jobs
 	state_is a DRAFT
-	same gemini-2.5-pro "$(cat "$MNT/a/model")"
+	same gemini-4-carbon "$(cat "$MNT/a/model")"
 	same note "$(cat "$MNT/a/note.txt")"
 	requests 3 | cmp - "$MNT/a/requests.jsonl"
 	echo submit >"$MNT/a/ctl"
 	same 1 "$(calls create)"
-	same models/gemini-2.5-pro "$(jq -r .metadata.model "$MNT/a/job.json")"
+	same models/gemini-4-carbon "$(jq -r .metadata.model "$MNT/a/job.json")"
 }
 
 @test "a draft outlives kill -9, what was synced in it, too" {

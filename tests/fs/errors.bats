@@ -42,7 +42,7 @@ goes_now() {
 @test "an unknown model: how to change it and where the names are" {
 	echo gemini-0.1-imaginary >"$MNT/a/model"
 	fails EINVAL gemini-0.1-imaginary model .batchfs/models
-	echo gemini-2.5-flash >"$MNT/a/model"
+	echo gemini-3.8-flash >"$MNT/a/model"
 	goes_now
 }
 
@@ -50,7 +50,7 @@ goes_now() {
 	same EINVAL "$(errno_of_write "$MNT/a/model" 'no such/model name?')"
 	same EINVAL "$(errno_of_write "$MNT/a/model" '../x')"
 	same EINVAL "$(errno_of_write "$MNT/a/model" "$(printf 'a\nb')")"
-	same gemini-2.5-flash "$(cat "$MNT/a/model")"
+	same gemini-flash-latest "$(cat "$MNT/a/model")"
 }
 
 @test "400: the API's own text, with its line numbers, is in error" {
@@ -142,4 +142,45 @@ goes_now() {
 	run cp "$IN" "$J"
 	eventually sh -c 'echo submit >"$1"' - "$MNT/a/ctl" || true
 	becomes 1 jobs_at_api
+}
+
+# ---- models ------------------------------------------------------------------------
+
+@test "a model that the API does not have: nothing is sent, near names are told" {
+	echo gemini-3.8-flsh >"$MNT/a/model"
+	fails EINVAL "no model gemini-3.8-flsh" "Names that would do: gemini-3.8-flash,"
+	same 0 "$(calls create)"
+	same 0 "$(files_at_api)"
+	echo gemini-3.8-flash >"$MNT/a/model"
+	echo submit >"$MNT/a/ctl"
+	succeeded a
+	run ! test -e "$MNT/a/error"
+}
+
+@test "a model that cannot do it, by mv: the bytes are kept" {
+	echo gemma-3-27b-it >"$MNT/a/model"
+	requests 2 >"$MNT/a/.tmp"
+	same EBADMSG "$(errno_of 'os.rename(a[0], a[1])' "$MNT/a/.tmp" "$MNT/a/requests.jsonl")"
+	contains "$(cat "$MNT/a/error")" "does not offer batchGenerateContent"
+	cmp "$MNT/a/.tmp" "$MNT/a/requests.jsonl.rejected"
+	same 0 "$(files_at_api)"
+}
+
+@test "a model that is in no list is asked for by itself; without a list it is tried" {
+	echo gemini-3.7-flash >"$MNT/a/model"
+	cp "$IN" "$J"
+	succeeded a
+	remount_jobs -o model=gemini-2.5-flash
+	fault "match=models&kind=status&status=503&count=100"
+	draft b
+	run ! cp "$IN" "$MNT/b/requests.jsonl"
+	contains "$(cat "$MNT/b/error")" "no longer available"
+	state_is b SUBMIT_FAILED
+}
+
+@test "models are asked for once, however many are sent" {
+	for j in b c d; do
+		submit_job $j
+	done
+	same 2 "$(calls models)" # the key's check is one
 }

@@ -59,7 +59,7 @@ schema() {
 	refuses 1 "$say" describe-pictures pictures
 	refuses 1 "$say" translate-folder pictures to Latin
 	refuses 1 "$say" extract-csv pictures schema.json
-	refuses 1 "$say" compare-models r.jsonl gemini-2.5-flash gemini-2.5-pro
+	refuses 1 "$say" compare-models r.jsonl gemini-3.8-flash gemini-4-carbon
 	refuses 1 "$say" split-large r.jsonl 2 results.jsonl
 	refuses 1 "$say" nightly r.jsonl answers
 	refuses 1 "$say" tokens-of-month
@@ -89,18 +89,18 @@ schema() {
 		refuses 1 " $from" describe-pictures $from
 		refuses 1 " $from" translate-folder $from to Latin
 		refuses 1 " $from" extract-csv $from schema.json
-		refuses 1 $from compare-models $from gemini-2.5-flash gemini-2.5-pro
+		refuses 1 $from compare-models $from gemini-3.8-flash gemini-4-carbon
 		refuses 1 $from split-large $from 2 results.jsonl
 	done
 	folder letters
 	refuses 1 "schema.jsn" extract-csv letters schema.jsn
 	same "" "$(ls "$MNT")"
 	# The second of two names is looked at before the first is bought.
-	mkdir "$MNT/c-gemini-2.5-pro"
+	mkdir "$MNT/c-gemini-4-carbon"
 	requests 2 >prompts.txt
-	refuses 1 "c-gemini-2.5-pro exists: rmdir it or give another name" \
-		compare-models prompts.txt gemini-2.5-flash gemini-2.5-pro c
-	same c-gemini-2.5-pro "$(ls "$MNT")"
+	refuses 1 "c-gemini-4-carbon exists: rmdir it or give another name" \
+		compare-models prompts.txt gemini-3.8-flash gemini-4-carbon c
+	same c-gemini-4-carbon "$(ls "$MNT")"
 }
 
 @test "a refused submission: why, and that the draft stays" {
@@ -110,7 +110,7 @@ schema() {
 	contains "$(cat err)" "the draft stays: mend it and echo submit >$MNT/holiday/ctl, or rmdir $MNT/holiday"
 	state_is holiday DRAFT
 	printf 'Why?\n' >prompts.txt
-	refuses 1 "nope is not found" compare-models prompts.txt nope gemini-2.5-pro m
+	refuses 1 "no model nope" compare-models prompts.txt nope gemini-4-carbon m
 	same 0 "$(jobs_at_api)"
 	{ requests 2; echo rubbish; } >bad.jsonl
 	refuses 1 "line 3" nightly bad.jsonl answers
@@ -265,10 +265,10 @@ schema() {
 
 @test "compare-models" {
 	printf 'Why is the sky blue?\nWhy is grass green?\n' >prompts.txt
-	"$EXAMPLES/compare-models" prompts.txt gemini-2.5-flash gemini-2.5-pro sky >out || [ $? = 1 ]
+	"$EXAMPLES/compare-models" prompts.txt gemini-3.8-flash gemini-4-carbon sky >out || [ $? = 1 ]
 	same 2 "$(calls create)"
-	same gemini-2.5-pro "$(cat "$MNT/sky-gemini-2.5-pro/model")"
-	same 2 "$(grep -c . "$MNT/sky-gemini-2.5-pro/answers.tsv")"
+	same gemini-4-carbon "$(cat "$MNT/sky-gemini-4-carbon/model")"
+	same 2 "$(grep -c . "$MNT/sky-gemini-4-carbon/answers.tsv")"
 }
 
 @test "split-large: as many jobs as it takes, none twice" {

@@ -125,7 +125,7 @@ make_foreign_job() {
 			range(1; $n + 1) | {
 				request: {contents: [{parts: [{text: "prompt \(.)"}]}]},
 				metadata: {key: "k\(.)"}}]}}}}' |
-		api POST /v1beta/models/gemini-2.5-flash:batchGenerateContent --data-binary @- |
+		api POST /v1beta/models/gemini-3.8-flash:batchGenerateContent --data-binary @- |
 		jq -r .name
 }
 
@@ -145,7 +145,7 @@ make_foreign_file_job() {
 		-H 'X-Goog-Upload-Offset: 0' --data-binary "@$file" | jq -r .file.name)
 	jq -cn --arg name "$name" --arg file "$upload" \
 		'{batch: {displayName: $name, inputConfig: {fileName: $file}}}' |
-		api POST /v1beta/models/gemini-2.5-flash:batchGenerateContent --data-binary @- |
+		api POST /v1beta/models/gemini-3.8-flash:batchGenerateContent --data-binary @- |
 		jq -r .name
 }
 

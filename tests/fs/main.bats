@@ -27,7 +27,7 @@ teardown() { stop_all; }
 	run -0 ls -A "$MNT"
 	same .batchfs "$output"
 	run -0 ls "$MNT/.batchfs"
-	same "README history jobs models status transfers" "$(LC_ALL=C sort <<<"$output" | xargs)"
+	same "README history jobs log models status transfers" "$(LC_ALL=C sort <<<"$output" | xargs)"
 }
 
 @test "the files of a draft" {
@@ -85,18 +85,18 @@ teardown() { stop_all; }
 
 @test "the model of a draft is what the job is made for" {
 	draft a
-	same gemini-2.5-flash "$(cat "$MNT/a/model")"
-	echo gemini-2.5-pro >"$MNT/a/model"
-	same gemini-2.5-pro "$(cat "$MNT/a/model")"
+	same gemini-flash-latest "$(cat "$MNT/a/model")"
+	echo gemini-4-carbon >"$MNT/a/model"
+	same gemini-4-carbon "$(cat "$MNT/a/model")"
 	requests 1 >"$MNT/a/requests.jsonl"
-	same models/gemini-2.5-pro "$(jq -r .metadata.model "$MNT/a/job.json")"
+	same models/gemini-4-carbon "$(jq -r .metadata.model "$MNT/a/job.json")"
 }
 
 @test "models/NAME is taken for a model, too" {
 	draft a
-	echo models/gemini-2.5-pro >"$MNT/a/model"
+	echo models/gemini-4-carbon >"$MNT/a/model"
 	requests 1 >"$MNT/a/requests.jsonl"
-	same models/gemini-2.5-pro "$(jq -r .metadata.model "$MNT/a/job.json")"
+	same models/gemini-4-carbon "$(jq -r .metadata.model "$MNT/a/job.json")"
 }
 
 @test "a job's uploads are deleted at the API when it has ended" {

@@ -447,14 +447,14 @@ start() {
 }
 
 @test "model= and BATCHFS_MODEL" {
-	BATCHFS_MODEL=gemini-2.5-pro mount_jobs
+	BATCHFS_MODEL=gemini-4-carbon mount_jobs
 	draft a
-	same gemini-2.5-pro "$(cat "$M/a/model")"
+	same gemini-4-carbon "$(cat "$M/a/model")"
 	unmount_jobs
-	BATCHFS_MODEL=gemini-2.5-pro mount_jobs -o model=gemini-2.5-flash-lite
+	BATCHFS_MODEL=gemini-4-carbon mount_jobs -o model=gemini-3.5-flash-lite
 	draft b
-	same gemini-2.5-flash-lite "$(cat "$M/b/model")"
-	same gemini-2.5-pro "$(cat "$M/a/model")"
+	same gemini-3.5-flash-lite "$(cat "$M/b/model")"
+	same gemini-4-carbon "$(cat "$M/a/model")"
 }
 
 @test "webhook= goes out with each new job" {

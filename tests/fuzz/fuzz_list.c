@@ -30,28 +30,23 @@ static void jobs(const char *text, size_t n)
 	api_batch_page_clear(&p);
 }
 
-static void check_names(const char *names)
+static void check_name(const char *name)
 {
-	for (const char *end; *names; names = end + 1) {
-		end = strchr(names, '\n');
-		check(end != NULL, "last line ends");
-		check(strspn(names, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				    "0123456789_.-") == (size_t)(end - names),
-			"name");
-	}
+	check(*name && !name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+					  "0123456789_.-")],
+		"name");
 }
 
 static void models(const char *text, size_t n)
 {
-	char *names = NULL, *next = NULL;
-	size_t size;
-	FILE *out = open_memstream(&names, &size);
-	int r = api_models_parse(text, n, out, &next);
+	struct api_models all = {0};
+	char *next = NULL;
+	int r = api_models_parse(text, n, &all, &next);
 
-	fclose(out);
 	check(r == 0 || r == -EPROTO, "error of models");
-	check_names(names);
-	free(names);
+	for (size_t i = 0; i < all.n; i++)
+		check_name(all.list[i].name);
+	api_models_clear(&all);
 	free(next);
 }
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { GoogleGenAI } from '@google/genai';
 
-export const MODEL = 'gemini-2.5-flash';
+export const MODEL = 'gemini-3.8-flash';
 
 // The documentation says v1beta throughout; SDKs from 3.0 on say v1 unless they are told.
 export function client(apiKey = process.env.GEMINI_API_KEY, apiVersion = 'v1beta') {

@@ -52,7 +52,7 @@ const emu = (path) => fetch(`${base}/emu/${path}`, { method: 'POST' });
 test('models: all of them, in pages', async () => {
   const all = await collect(ai.models.list({ config: { pageSize: 3 } }));
   const names = all.map((m) => m.name);
-  assert.ok(names.includes('models/gemini-2.5-flash'));
+  assert.ok(names.includes('models/gemini-3.8-flash'));
   assert.ok(all.length > 5);
   assert.equal(new Set(names).size, names.length);
 });
@@ -239,7 +239,7 @@ test('a request refers to a picture that is not there', async () => {
 
 test('embeddings', async () => {
   const job = await ai.batches.createEmbeddings({
-    model: 'gemini-embedding-001',
+    model: 'gemini-embedding-2',
     src: { inlinedRequests: { contents: ['a', 'b'].map((t) => ({ parts: [{ text: t }] })) } },
   });
   const done = await ended(ai, job);

@@ -355,17 +355,18 @@ static void test_models_end(void **state)
 {
 	struct fixture f;
 	struct api_error err;
-	char *names;
+	struct api_models all;
 
 	/* A server that never stops paging. */
 	BEGIN(f, {200, NULL,
 			 "{\"models\":[{\"name\":\"models/"
 			 "m\",\"supportedGenerationMethods\""
 			 ":[\"batchGenerateContent\"]}],\"nextPageToken\":\"again\"}"});
-	assert_int_equal(api_models(f.engine, NULL, &names, &err), 0);
-	assert_true(strncmp(names, "m\nm\n", 4) == 0);
+	assert_int_equal(api_models(f.engine, NULL, &all, &err), 0);
+	assert_int_equal(all.n, httpd_requests(&f.server));
+	assert_string_equal(all.list[1].name, "m");
 	assert_true(httpd_requests(&f.server) <= 20);
-	free(names);
+	api_models_clear(&all);
 	end(&f);
 }
 
@@ -470,7 +471,9 @@ static void emulate(const char *const *args, bool file_output)
 	struct api_error err;
 	struct api_batch b;
 	struct api_batch_page p;
-	char id[64], *names;
+	struct api_models all;
+	unsigned methods = 0;
+	char id[64];
 	int64_t lines = 0;
 	int fd = memfd_create("lines", MFD_CLOEXEC);
 
@@ -479,10 +482,15 @@ static void emulate(const char *const *args, bool file_output)
 	assert_true(emulator_start(&m, args));
 	e = engine_for(m.base);
 	assert_int_equal(api_check_key(e, 10, NULL, &err), 0);
-	assert_int_equal(api_models(e, NULL, &names, &err), 0);
-	assert_non_null(strstr(names, "gemini-2.5-flash\n"));
-	free(names);
-	struct create_args args_in = {.model = "gemini-2.5-flash", .display = "emulated",
+	assert_int_equal(api_models(e, NULL, &all, &err), 0);
+	assert_true(all.n > 5);
+	api_models_clear(&all);
+	assert_int_equal(api_model_get(e, "gemini-3.8-flash", NULL, &methods, &err), 0);
+	assert_int_equal(methods, BATCH_GENERATE);
+	assert_int_equal(api_model_get(e, "no-such-model", NULL, &methods, &err), -ENOENT);
+	assert_true(err.from_api);
+	api_error_clear(&err);
+	struct create_args args_in = {.model = "gemini-3.8-flash", .display = "emulated",
 		.inline_requests = request, .inline_len = strlen(request)};
 	if (api_create(e, &args_in, NULL, &b, &err) < 0)
 		fail_msg("%s", err.text);

@@ -34,7 +34,7 @@ static const char succeeded[] =
 	"{\"name\":\"batches/b1\",\"metadata\":{\"@type\":\"type.googleapis.com/"
 	"google.ai.generativelanguage.v1main.GenerateContentBatch\",\"model\":"
 	"\"models/"
-	"gemini-2.5-flash\",\"displayName\":\"haiku\",\"inputConfig\":{\"fileName\":"
+	"gemini-3.8-flash\",\"displayName\":\"haiku\",\"inputConfig\":{\"fileName\":"
 	"\"files/f1\"},\"output\":{\"responsesFile\":\"files/"
 	"batch-b1\"},\"createTime\":"
 	"\"2026-01-02T03:04:05.123456789Z\",\"endTime\":\"2026-01-02T03:05:05Z\","
@@ -52,7 +52,7 @@ static void test_succeeded(void **state)
 
 	assert_string_equal(b.id, "batches/b1");
 	assert_string_equal(b.display, "haiku");
-	assert_string_equal(b.model, "models/gemini-2.5-flash");
+	assert_string_equal(b.model, "models/gemini-3.8-flash");
 	assert_int_equal(b.state, API_STATE_SUCCEEDED);
 	assert_string_equal(b.state_text, "JOB_STATE_SUCCEEDED");
 	assert_true(b.ended);
@@ -276,16 +276,27 @@ static void test_models(void **state)
 		"\"models/"
 		"three\",\"supported_generation_methods\":[1,\"batchGenerateContent\"]"
 		"}],\"nextPageToken\":\"\"}";
-	char *names = NULL, *next = NULL;
-	size_t size;
-	FILE *out = open_memstream(&names, &size);
+	struct api_models all = {0};
+	char *next = NULL;
+	unsigned methods = 9;
 
-	assert_int_equal(api_models_parse(text, strlen(text), out, &next), 0);
-	assert_int_equal(api_models_parse("[]", 2, out, &next), -EPROTO);
-	fclose(out);
+	assert_int_equal(api_models_parse(text, strlen(text), &all, &next), 0);
+	assert_int_equal(api_models_parse("[]", 2, &all, &next), -EPROTO);
 	assert_null(next);
-	assert_string_equal(names, "one\nthree\n");
-	free(names);
+	assert_int_equal(all.n, 3);
+	assert_string_equal(all.list[0].name, "one");
+	assert_int_equal(all.list[0].methods, BATCH_GENERATE);
+	assert_string_equal(all.list[1].name, "two");
+	assert_int_equal(all.list[1].methods, 0);
+	assert_string_equal(all.list[2].name, "three");
+	assert_int_equal(all.list[2].methods, BATCH_GENERATE);
+	api_models_clear(&all);
+	static const char one[] = "{\"name\":\"models/e\",\"supportedGenerationMethods\":"
+				  "[\"asyncBatchEmbedContent\"]}";
+
+	assert_int_equal(api_model_parse(one, strlen(one), &methods), 0);
+	assert_int_equal(methods, BATCH_EMBED);
+	assert_int_equal(api_model_parse("{}", 2, &methods), -EPROTO);
 }
 
 static void test_file(void **state)

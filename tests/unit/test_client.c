@@ -41,14 +41,14 @@ static void test_draft_outlives_client(void **state)
 	assert_int_equal(gb_draft_create(*state, "haiku", true, &job), 0);
 	put(job, GB_REQUESTS, "{}\n");
 	put(job, "notes", "scratch");
-	assert_int_equal(gb_draft_set_model(job, "gemini-2.5-pro"), 0);
+	assert_int_equal(gb_draft_set_model(job, "gemini-4-carbon"), 0);
 	gb_job_unref(job);
 	reopen(state);
 	job = gb_job_by_name(*state, "haiku");
 	assert_non_null(job);
 	gb_job_info(job, &i);
 	assert_string_equal(i.state, "DRAFT");
-	assert_string_equal(i.model, "gemini-2.5-pro");
+	assert_string_equal(i.model, "gemini-4-carbon");
 	assert_true(i.draft && i.own && i.has_requests);
 	expect(job, GB_REQUESTS, "{}\n");
 	expect(job, "notes", "scratch");

@@ -536,7 +536,7 @@ static void emulate(const char *const *args)
 	if (upload_run(e, &u, NULL, &file, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(file.size, u.size);
-	struct create_args in = {"gemini-2.5-flash", "emulated", file.name};
+	struct create_args in = {"gemini-3.8-flash", "emulated", file.name};
 	if (api_create(e, &in, NULL, &b, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_string_equal(b.input_file, file.name);

@@ -294,7 +294,7 @@ static void test_id_valid(void **state)
 	assert_false(util_id_valid(longest, "models/"));
 	assert_true(util_id_valid("batches/abc123", "batches/"));
 	assert_true(util_id_valid("files/batch-abc", "files/"));
-	assert_true(util_id_valid("models/gemini-2.5-flash", "models/"));
+	assert_true(util_id_valid("models/gemini-3.8-flash", "models/"));
 	assert_false(util_id_valid("batches/", "batches/"));
 	assert_false(util_id_valid("files/abc", "batches/"));
 	assert_false(util_id_valid("batches/a/b", "batches/"));
