@@ -16,7 +16,9 @@
 /* The API takes up to a minute to put a big inline output together. */
 #define GET_TRY_S 80.0
 #define FETCH_TRY_S 900.0
-#define FETCH_STALL_S 90.0
+/* By itself the API gives up such a reply after 60 s, with 503 (py#2519). */
+#define FETCH_STALL_S 660.0
+#define GET_STALL_S 90.0
 #define CREATE_S 900.0
 #define MODEL_PAGES 20
 #define FILE_PAGES 20
@@ -315,6 +317,8 @@ static void get_effort(bool lines, int tries, struct fetch *f, struct effort *ho
 	};
 }
 
+static const char *const patient_headers[] = {"X-Server-Timeout: 600", NULL};
+
 static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
 	struct canceller *c, struct api_batch *ret, int64_t *ret_lines,
 	struct api_error *err)
@@ -331,9 +335,12 @@ static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
 		return invalid(err, "not the id of a job");
 	snprintf(path, sizeof path, "/v1beta/%s", id);
 	r = get(path);
-	if (out_fd >= 0)
+	r.stall = GET_STALL_S;
+	if (out_fd >= 0) {
 		f.start = lseek(out_fd, 0, SEEK_CUR);
-	r.stall = FETCH_STALL_S;
+		r.headers = patient_headers;
+		r.stall = FETCH_STALL_S;
+	}
 	r.on_data = fetch_data;
 	r.arg = &f;
 	get_effort(out_fd >= 0, tries, &f, &how);

@@ -367,6 +367,28 @@ static void refused_inline(struct gb_job *job, const struct api_error *e)
 	client_unlock(job->c);
 }
 
+static const char no_inline[] = "The API could not hand out this job's results now.";
+
+/* The server's words, and that nothing is lost. Once they have come they go. */
+static void tell_inline(struct gb_job *job, int err, const char *text)
+{
+	bool told, tell = err == -EIO || err == -ETIMEDOUT;
+
+	client_lock(job->c);
+	told = job->local->rec.error &&
+	       strncmp(job->local->rec.error, no_inline, strlen(no_inline)) == 0;
+	client_unlock(job->c);
+	if (tell)
+		local_error(job, err, no_inline,
+			"The job itself is fine, and its results are inside it at the API. Big ones "
+			"fail at times: ask again later (read results.jsonl, or: echo fetch > ctl).",
+			text);
+	else if (told && !err)
+		local_error(job, 0, NULL, NULL, NULL);
+	if (tell || (told && !err))
+		job_changed(job, GB_CHANGED_FILES);
+}
+
 static int compose_inline_output(struct gb_job *job, int dir)
 {
 	struct gb_client *c = job->c;
@@ -383,6 +405,7 @@ static int compose_inline_output(struct gb_job *job, int dir)
 	client_called(c, &e);
 	if (err == -ENOENT || err == -EACCES)
 		refused_inline(job, &e);
+	tell_inline(job, err, e.text);
 	api_error_clear(&e);
 	if (err)
 		return err;

@@ -20,6 +20,14 @@ static bool output_too_big(const char *id)
 	return limit && stat(path, &st) == 0 && st.st_size > limit;
 }
 
+/* Not waited for: what counts is what the client was ready to wait. */
+static bool takes_too_long(struct request *rq)
+{
+	const char *timeout = req_header(rq, "X-Server-Timeout");
+
+	return knob_num(K_inline_output_takes) > (timeout ? atof(timeout) : 60);
+}
+
 void batch_get(struct request *rq)
 {
 	json_t *op = NULL;
@@ -37,7 +45,7 @@ void batch_get(struct request *rq)
 		reply_not_found(rq);
 		return;
 	}
-	if (shows_inline && output_too_big(rq->arg)) {
+	if (shows_inline && (output_too_big(rq->arg) || takes_too_long(rq))) {
 		json_decref(op);
 		reply_error(rq, 503, NULL, "The service is currently unavailable.");
 		return;

@@ -79,6 +79,9 @@
 	X(echo_model, BOOL, "on", "", "model is echoed")                               \
 	X(inline_output_limit, NUM, "0", "",                                           \
 		"more bytes of inline output: 503 for ever")                           \
+	X(inline_output_takes, NUM, "0", "",                                           \
+		"seconds that inline output would take: 503 where X-Server-Timeout "   \
+		"(60 without) is less")                                                \
 	/* list */                                                                     \
 	X(page_default, NUM, "10", "", "jobs a page without pageSize; 0: empty list")  \
 	X(page_cap, NUM, "100", "", "largest page of jobs")                            \

@@ -13,6 +13,21 @@ many() {
 		{displayName: "job-", count: $n, state: $state, requests: 1, output: true, age: 100}')" >/dev/null
 }
 
+@test "inline output that takes the API minutes is asked for with patience; where it fails, error says so" {
+	make_foreign_job slow >/dev/null
+	sleep 0.3
+	mount_jobs -o fetch=own
+	becomes JOB_STATE_SUCCEEDED cat "$MNT/slow/state"
+	knob inline_output_takes=700
+	same EIO "$(errno_of 'os.read(os.open(a[0], os.O_RDONLY), 1)' "$MNT/slow/results.jsonl")"
+	eventually ls "$MNT/slow/error"
+	contains "$(cat "$MNT/slow/error")" "The job itself is fine"
+	contains "$(cat "$MNT/slow/error")" "currently unavailable"
+	knob inline_output_takes=100
+	same 3 "$(grep -c . "$MNT/slow/results.jsonl")"
+	run ! cat "$MNT/slow/error"
+}
+
 @test "a job made before the mount shows at the first look" {
 	make_foreign_job old
 	mount_jobs
