@@ -2,15 +2,21 @@
 #include "client.h"
 #include "client_fixture.h"
 
+#include <errno.h>
 #include <string.h>
 
-static void learn(struct gb_client *c, const char *text, uint64_t seq)
+static void learn_from(struct gb_client *c, const char *text, uint64_t seq, bool listed)
 {
 	struct api_batch b;
 
 	assert_int_equal(api_batch_parse(text, strlen(text), &b), 0);
-	gb_job_unref(learn_batch(c, &b, seq, false));
+	gb_job_unref(learn_batch(c, &b, seq, listed));
 	api_batch_clear(&b);
+}
+
+static void learn(struct gb_client *c, const char *text, uint64_t seq)
+{
+	learn_from(c, text, seq, false);
 }
 
 #define OPERATION(state, more)                                                         \
@@ -20,6 +26,35 @@ static void learn(struct gb_client *c, const char *text, uint64_t seq)
 #define SUCCEEDED                                                                      \
 	OPERATION("BATCH_STATE_SUCCEEDED",                                             \
 		",\"done\":true,\"response\":{\"responsesFile\":\"files/batch-j1\"}")
+
+#define COUNTED(state, stats, more)                                                    \
+	"{\"name\":\"batches/j1\",\"metadata\":{\"displayName\":\"a\",\"state\":\"" state      \
+	"\",\"createTime\":\"2026-01-02T03:04:05Z\",\"batchStats\":{" stats "}}" more "}"
+#define DONE ",\"done\":true,\"response\":{\"responsesFile\":\"files/batch-j1\"}"
+#define TRUE_COUNTS                                                                    \
+	COUNTED("BATCH_STATE_SUCCEEDED",                                               \
+		"\"requestCount\":\"6\",\"successfulRequestCount\":\"5\","                   \
+		"\"failedRequestCount\":\"1\"",                                              \
+		DONE)
+#define LAGGING                                                                        \
+	COUNTED("BATCH_STATE_SUCCEEDED",                                               \
+		"\"requestCount\":\"6\",\"pendingRequestCount\":\"6\"", ",\"done\":true")
+#define STILL_RUNNING                                                                  \
+	COUNTED("BATCH_STATE_RUNNING",                                                 \
+		"\"requestCount\":\"6\",\"pendingRequestCount\":\"6\"", "")
+
+static void expect_counts(struct gb_client *c, int64_t succeeded, int64_t pending)
+{
+	struct gb_job *job = gb_job_by_name(c, "a");
+	struct gb_info i;
+
+	assert_non_null(job);
+	gb_job_info(job, &i);
+	assert_string_equal(i.state, "JOB_STATE_SUCCEEDED");
+	assert_int_equal(i.succeeded, succeeded);
+	assert_int_equal(i.pending, pending);
+	gb_job_unref(job);
+}
 
 static void expect_state(struct gb_client *c, const char *state)
 {
@@ -51,9 +86,102 @@ static void test_a_slow_reply(void **state)
 	expect_state(*state, "JOB_STATE_SUCCEEDED");
 }
 
+static void test_a_list_undoes_no_end(void **state)
+{
+	struct gb_client *c = *state;
+
+	learn(c, TRUE_COUNTS, learn_seq(c));
+	learn_from(c, LAGGING, learn_seq(c), true);
+	expect_counts(c, 5, 0);
+	learn_from(c, STILL_RUNNING, learn_seq(c), true);
+	expect_counts(c, 5, 0);
+	struct gb_job *job = gb_job_by_name(c, "a");
+	assert_int_equal(job_output(job), GB_OUTPUT_THERE);
+	gb_job_unref(job);
+}
+
+static void test_the_end_of_a_list_is_an_end(void **state)
+{
+	struct gb_client *c = *state;
+
+	learn_from(c, LAGGING, learn_seq(c), true);
+	expect_counts(c, 0, 6);
+	learn_from(c, STILL_RUNNING, learn_seq(c), true);
+	expect_counts(c, 0, 6);
+	learn(c, TRUE_COUNTS, learn_seq(c));
+	expect_counts(c, 5, 0);
+}
+
+/* Of a job of others, and of one with a directory of its own. */
+static void over_a_restart(void **state, bool local)
+{
+	struct gb_client *c = *state;
+
+	learn_from(c, LAGGING, learn_seq(c), true);
+	struct gb_job *job = gb_job_by_name(c, "a");
+	if (local)
+		assert_int_equal(local_make(job), 0);
+	gb_job_unref(job);
+	learn(c, TRUE_COUNTS, learn_seq(c));
+	gb_close(c);
+	*state = c = open_client();
+	expect_counts(c, 5, 0);
+	learn_from(c, LAGGING, learn_seq(c), true);
+	expect_counts(c, 5, 0);
+}
+
+static void test_over_a_restart(void **state)
+{
+	over_a_restart(state, false);
+}
+
+static void test_over_a_restart_with_a_directory(void **state)
+{
+	over_a_restart(state, true);
+}
+
+/* A job that others made leaves once a whole list was without it, too; not by a 404. */
+static void test_missing(void **state)
+{
+	struct gb_client *c = *state;
+
+	learn_from(c, STILL_RUNNING, learn_seq(c), true);
+	struct gb_job *job = gb_job_by_name(c, "a");
+	c->whole_seq = learn_seq(c) - 1;
+	learn_missed(job);
+	expect_state(c, "JOB_STATE_RUNNING");
+	assert_true(c->want_whole);
+	c->whole_seq = learn_seq(c);
+	learn_missed(job);
+	gb_job_unref(job);
+	assert_null(gb_job_by_name(c, "a"));
+	learn_from(c, STILL_RUNNING, learn_seq(c), true);
+	expect_state(c, "JOB_STATE_RUNNING");
+}
+
+static void test_no_own_twin_is_dropped(void **state)
+{
+	struct gb_client *c = *state;
+
+	learn_from(c, STILL_RUNNING, learn_seq(c), true);
+	struct gb_job *job = gb_job_by_name(c, "a");
+	assert_int_equal(local_make(job), 0);
+	job->local->rec.own = true;
+	assert_int_equal(job_drop_twin(job), -EEXIST);
+	remove_twin(job);
+	expect_state(c, "JOB_STATE_RUNNING");
+	assert_false(job->local->forgotten);
+	job->local->rec.own = false;
+	assert_int_equal(job_drop_twin(job), 0);
+	gb_job_unref(job);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {CASE(test_in_order), CASE(test_a_slow_reply)};
+	const struct CMUnitTest tests[] = {CASE(test_in_order), CASE(test_a_slow_reply),
+		CASE(test_a_list_undoes_no_end), CASE(test_the_end_of_a_list_is_an_end),
+		CASE(test_over_a_restart), CASE(test_over_a_restart_with_a_directory),
+		CASE(test_missing), CASE(test_no_own_twin_is_dropped)};
 
 	return cmocka_run_group_tests(tests, make_top, remove_top);
 }
