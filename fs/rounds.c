@@ -437,7 +437,8 @@ static bool is_part_of(struct mount *m, struct gb_job *job, uint32_t slot, fuse_
 	return part;
 }
 
-bool rounds_parts_open(struct closes *c, struct gb_job *job)
+/* The first part of job that is open for writing; 0: none. */
+static fuse_ino_t open_part(struct closes *c, struct gb_job *job)
 {
 	struct gb_info info;
 	struct wfile *f;
@@ -453,7 +454,24 @@ bool rounds_parts_open(struct closes *c, struct gb_job *job)
 		closes_unref(c, f);
 		pthread_mutex_unlock(&c->lock);
 	}
-	return open;
+	return open ? ino : 0;
+}
+
+bool rounds_parts_open(struct closes *c, struct gb_job *job)
+{
+	return open_part(c, job) != 0;
+}
+
+/* Who waited in vain is told for what. */
+static void tell_busy(struct closes *c, fuse_ino_t ino)
+{
+	struct node node;
+
+	if (node_get(c->m, ino, &node))
+		return;
+	if (node.file)
+		gb_file_busy(node.file);
+	node_put(&node);
 }
 
 static bool is_open(struct closes *c, fuse_ino_t ino)
@@ -471,12 +489,16 @@ static bool is_open(struct closes *c, fuse_ino_t ino)
 /* How many have a file open FUSE knows exactly: /proc is not asked. */
 static void see_if_free(struct closes *c, struct ask *ask, double now)
 {
-	bool open = ask->parts ? rounds_parts_open(c, ask->job) : is_open(c, ask->ino);
+	fuse_ino_t open = ask->parts ? open_part(c, ask->job)
+			  : is_open(c, ask->ino) ? ask->ino
+						 : 0;
 
-	if (!open)
+	if (!open) {
 		finish(c, ask, 0);
-	else if (now >= ask->deadline)
+	} else if (now >= ask->deadline) {
+		tell_busy(c, open);
 		finish(c, ask, -EBUSY);
+	}
 }
 
 /* Whether another FLUSH of the same file waits, and has the time to decide. */

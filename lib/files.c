@@ -492,6 +492,30 @@ static void explain_part(struct gb_job *job, struct gb_file *f, const char *why)
 	job_changed(job, GB_CHANGED_FILES);
 }
 
+void gb_file_busy(struct gb_file *f)
+{
+	char path[FILE_PATH_MAX] = "a file";
+
+	client_lock(f->c);
+	struct gb_job *job = f->job && f->job->local &&
+				     phase_is_draft(job_phase(f->job)) && !f->job->local->task
+				     ? gb_job_ref(f->job)
+				     : NULL;
+	if (job)
+		files_path(f, path);
+	client_unlock(f->c);
+	if (!job)
+		return;
+	_cleanup_free_ char *what = util_format("%s is still open for writing.", path);
+	local_error(job, -EBUSY, what ? what : "A file is still open for writing.",
+		"Nothing was sent. When its writer has closed it: echo submit > ctl, or the same "
+		"mv again", NULL);
+	files_changed(job);
+	local_save(job);
+	job_changed(job, GB_CHANGED_FILES);
+	gb_job_unref(job);
+}
+
 void gb_file_explain_taint(struct gb_file *f)
 {
 	_cleanup_free_ char *why = NULL;

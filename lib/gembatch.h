@@ -312,6 +312,8 @@ void gb_file_taint(struct gb_file *f, const char *why);
 bool gb_file_tainted(struct gb_file *f);
 /* Say so again in `error`, if requests.jsonl was changed since and nothing stands there. */
 void gb_file_explain_taint(struct gb_file *f);
+/* Explain in `error` that f is still being written, so that nothing is sent of its draft. */
+void gb_file_busy(struct gb_file *f);
 /* Explain in `error` why a close did not submit (the draft stays a draft). */
 void gb_job_explain(struct gb_job *job, const char *why);
 

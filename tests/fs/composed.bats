@@ -329,6 +329,7 @@ ends() {
 	exec 7>"$I/x"
 	echo x >&7
 	same EBUSY "$(errno_of_ctl a submit)"
+	contains "$(cat "$J/error")" "inputs/x is still open for writing."
 	exec 7>&-
 	echo submit >"$J/ctl"
 	succeeded a

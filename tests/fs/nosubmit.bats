@@ -247,6 +247,7 @@ fd = os.open(sys.argv[1], os.O_RDWR); os.read(fd, 100); os.close(fd)' "$J"
 	exec 7>"$MNT/a/tmp"
 	cat "$IN" >&7
 	same EBUSY "$(errno_of 'os.rename(a[0], a[1])' "$MNT/a/tmp" "$J")"
+	contains "$(cat "$MNT/a/error")" "tmp is still open for writing."
 	bought_nothing a
 	exec 7>&-
 	mv "$MNT/a/tmp" "$J"
@@ -257,6 +258,7 @@ fd = os.open(sys.argv[1], os.O_RDWR); os.read(fd, 100); os.close(fd)' "$J"
 	exec 7>>"$J"
 	cat "$IN" >&7
 	same EBUSY "$(errno_of_ctl a submit)"
+	contains "$(cat "$MNT/a/error")" "requests.jsonl is still open for writing."
 	bought_nothing a
 	exec 7>&-
 	same OK "$(errno_of_ctl a submit)"
