@@ -85,6 +85,7 @@ struct local {
 	struct numbered numbers, top;
 	void *names;
 	uint32_t next_file;
+	uint32_t lookalikes;     /* client.lock; how many of those at the top are */
 	unsigned writers;        /* client.lock; changes under way of what is sent */
 	bool gathering;          /* client.lock; the task reads all that is sent */
 	atomic_uint touches;     /* raised when the next change must be journalled */
@@ -571,6 +572,8 @@ bool advice_has(const struct gb_job *job);
 
 /* ---- info.c -------------------------------------------------------------------------- */
 
+/* Whether a file of this name at the top was perhaps meant to be another. */
+bool info_is_lookalike(const char *name);
 /* Unlocked: what looks like a mistake in a draft's files, as `error` says it; the caller
  * frees. NULL: nothing. */
 char *info_mistake(struct gb_job *job);

@@ -23,6 +23,7 @@ struct gb_file {
 	uint32_t number;
 	atomic_uint refs;       /* the table's one included */
 	bool is_dir;
+	bool lookalike;         /* lock; at the top, named like what has another name */
 	bool composed;          /* requests.jsonl of a composed job: FILE_COMPOSED */
 	atomic_int fd;          /* opened under disk; closed when only the table refers */
 	/* Content counts its changes; what close decided is remembered by count. */

@@ -92,6 +92,8 @@ static int insert(struct gb_job *job, struct gb_file *parent, struct gb_file *f)
 		goto out;
 	if (tsearch(f, &l->names, cmp)) {
 		f->job = job;
+		f->lookalike = !parent && !f->is_dir && info_is_lookalike(f->name);
+		l->lookalikes += f->lookalike;
 		return 0;
 	}
 	numbered_remove(children_of(job, parent), f->number);
@@ -114,6 +116,8 @@ void files_unlink(struct gb_file *f)
 {
 	struct local *l = f->job->local;
 
+	l->lookalikes -= f->lookalike;
+	f->lookalike = false;
 	tdelete(f, &l->names, cmp);
 	numbered_remove(&l->numbers, f->number);
 	numbered_remove(children_of(f->job, f->parent), f->number);

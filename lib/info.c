@@ -47,6 +47,11 @@ static const char *meant_by(const char *name)
 	return NULL;
 }
 
+bool info_is_lookalike(const char *name)
+{
+	return !composed_is_part(name) && meant_by(name);
+}
+
 /* Lock held. A draft without requests.jsonl has a file that was perhaps meant to be
  * another; its name into ret. */
 static const char *misnamed(struct gb_job *job, char ret[256])
@@ -54,10 +59,11 @@ static const char *misnamed(struct gb_job *job, char ret[256])
 	const char *meant = NULL;
 	const struct gb_file *f;
 
-	if (!job->local || !phase_is_draft(job_phase(job)) || files_has(job, GB_REQUESTS))
+	if (!job->local || !job->local->lookalikes || !phase_is_draft(job_phase(job)) ||
+		files_has(job, GB_REQUESTS))
 		return NULL;
 	for (uint32_t n = 0; !meant && (f = files_next(job, NULL, n)); n = f->number + 1) {
-		meant = f->is_dir || composed_is_part(f->name) ? NULL : meant_by(f->name);
+		meant = f->lookalike ? meant_by(f->name) : NULL;
 		snprintf(ret, 256, "%s", f->name);
 	}
 	return meant;
