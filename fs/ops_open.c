@@ -227,6 +227,17 @@ static void open_answer(
 /* ---- users' files ------------------------------------------------------------------
  */
 
+/* Scratch that is read and written, by sqlite for one, may be mapped and shared, which
+ * takes pages of the kernel. Who only writes goes straight through, as does all that is
+ * sent. */
+static bool may_be_mapped(const struct node *n, const struct fuse_file_info *fi)
+{
+	char name[256];
+
+	return (fi->flags & O_ACCMODE) == O_RDWR && !gb_file_is_part(n->file) &&
+	       gb_file_name(n->file, name) && strcmp(name, GB_REQUESTS) != 0;
+}
+
 /* The handle of a file that may be opened so, or a negative errno. */
 static int open_file(fuse_req_t req, const struct node *n, struct fuse_file_info *fi,
 	struct handle **ret)
@@ -255,7 +266,7 @@ static int open_file(fuse_req_t req, const struct node *n, struct fuse_file_info
 	}
 	set_flags(fi, h);
 	/* What was sent can be kept while it is open, and mapped. */
-	if (node_is_fixed(n))
+	if (node_is_fixed(n) || may_be_mapped(n, fi))
 		fi->direct_io = 0;
 	*ret = h;
 	return 0;

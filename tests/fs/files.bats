@@ -231,6 +231,33 @@ tree() {
 	same "" "$(timeout "$PATIENCE" rsync -ai "$MNT/ended/" "$HOME/copy/ended/")"
 }
 
+@test "scratch can be mapped and shared, and the bytes are there for others" {
+	draft a
+	python3 - "$MNT/a/db" <<-'END'
+		import mmap, os, sys
+		f = open(sys.argv[1], "w+b")
+		f.truncate(8192)
+		m = mmap.mmap(f.fileno(), 8192, mmap.MAP_SHARED)
+		m[5000:5005] = b"hello"
+		m.flush()
+		assert open(sys.argv[1], "rb").read()[5000:5005] == b"hello"
+		with open(sys.argv[1], "r+b", buffering=0) as g:
+		    g.seek(100)
+		    g.write(b"there")
+		assert m[100:105] == b"there"
+		m[6000:6003] = b"end"
+		m.close()
+		f.close()
+		assert os.path.getsize(sys.argv[1]) == 8192
+		assert open(sys.argv[1], "rb").read()[6000:6003] == b"end"
+	END
+	printf X | dd of="$MNT/a/db" bs=1 seek=1 conv=notrunc status=none
+	same X "$(dd if="$MNT/a/db" bs=1 skip=1 count=1 status=none)"
+	cp "$MNT/a/db" "$HOME/db"
+	remount_jobs
+	cmp "$HOME/db" "$MNT/a/db"
+}
+
 @test "find, du, ls -lR, file, wc -l over everything" {
 	tree
 	timeout "$PATIENCE" find "$MNT" -type f -exec wc -l {} + >/dev/null
