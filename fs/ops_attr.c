@@ -169,6 +169,35 @@ static void end_size(struct park *p, int err)
 	fuse_reply_attr(p->req, &st, p->value < 0 && !node_is_settled(&n) ? 0 : BELIEF);
 }
 
+static void end_answers_size(struct park *p, int err)
+{
+	_cleanup_node_ struct node n = {};
+	struct stat st;
+
+	if (!err)
+		err = node_get(p->m, p->ino, &n);
+	if (!err)
+		err = node_attr(p->m, &n, &st);
+	if (err)
+		ops_err(p->req, err < 0 ? err : -EIO);
+	else
+		fuse_reply_attr(p->req, &st, BELIEF);
+}
+
+/* The size of a file made of answers, which is known once they are here: who asks for a
+ * name that is not listed yet waits for it, as who opens it does. */
+static void ask_answers_size(fuse_req_t req, const struct node *n)
+{
+	struct park *p = park_new(req, ops_call_answers, end_answers_size);
+
+	if (!p)
+		return;
+	p->ino = n->ino;
+	p->job = gb_job_ref(n->job);
+	p->again = true;
+	park_run(p, 0);
+}
+
 /* The size of results that nobody has asked for yet: one small request. */
 static void ask_size(fuse_req_t req, const struct node *n)
 {
@@ -198,6 +227,8 @@ static void reply_attr(fuse_req_t req, const struct node *n, bool may_ask)
 	err = node_attr(m, n, &st);
 	if (err < 0)
 		ops_err(req, err);
+	else if (err && may_ask && n->file_row->how == HOW_ANSWERS)
+		ask_answers_size(req, n);
 	else if (err && may_ask)
 		ask_size(req, n);
 	else

@@ -174,9 +174,15 @@ static void read_answers(fuse_req_t req, struct handle *h, size_t size, off_t of
 	park_read(park_new(req, call_answers, end_answers), h, size, off);
 }
 
+/* p->have: the end has come, and once was waited for what comes with it. */
 static int call_wait(struct park *p)
 {
-	return gb_job_wait(p->h->job, &p->w);
+	int err = p->have ? 0 : gb_job_wait(p->h->job, &p->w);
+
+	if (err || p->have)
+		return err;
+	p->have = 1;
+	return gb_job_settle(p->h->job, &p->w);
 }
 
 static void end_wait(struct park *p, int err)
@@ -210,6 +216,7 @@ static void read_wait(fuse_req_t req, struct handle *h, size_t size, off_t off)
 	p->h = h;
 	p->size = size;
 	p->off = off;
+	p->again = true;
 	park_run(p, 0);
 }
 

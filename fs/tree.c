@@ -311,7 +311,7 @@ static struct timespec directory_time(struct mount *m, const struct node *n)
 	}
 }
 
-/* 0, or 1 when the size takes a question to the API. */
+/* 0, or 1 when the size takes a question to the API; so does that of answers. */
 static int results_attr(const struct node *n, struct stat *st)
 {
 	st->st_blksize = BLOCK;
@@ -356,7 +356,7 @@ static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)
 	case HOW_ANSWERS:
 		st->st_blksize = BLOCK;
 		st->st_size = n->info.answers_size[row->answers];
-		return 0;
+		return !n->info.answers_there;
 	case HOW_WAIT:
 		return 0;
 	default:

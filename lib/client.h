@@ -23,6 +23,7 @@
  *   remove.c   rmdir; cancel.c: the verb
  *   output.c   results: where they lie, opening them
  *   home.c     making them safe, bringing home, cache
+ *   after_end.c  waiting a little until what came back is here as files
  *   whole.c    whether what was saved is all there is
  *   home_look.c  which of them a start finds, and those whose map is damaged
  *   answers.c  what came back, by request: the index, and files made of results
@@ -111,6 +112,7 @@ enum job_queue {
 	QUEUE_HOMERS,     /* its results at home */
 	QUEUE_INDEXERS,   /* the index of its answers */
 	QUEUE_SEALERS,    /* its results being safe */
+	QUEUE_SETTLERS,   /* what came back being here as files */
 	JOB_QUEUES
 };
 
@@ -167,6 +169,7 @@ struct gb_job {
 	bool embedding : 1;
 	bool indexing : 1;       /* the index of answers is being made or loaded */
 	bool index_failed : 1;
+	bool settle_timer : 1;   /* patience with that is being timed */
 	struct gb_job *watch_next;
 	struct knowledge known;  /* what was said of it, and what follows (knowledge.h) */
 	char *refusal;           /* the API's words when it refused the output, or NULL */
@@ -525,6 +528,8 @@ void home_consider(struct gb_job *job);
 #define HOME_NEW "results.new" /* downloaded again, beside what is kept */
 /* unlocked: it is whole and durable, at home or in the cache. */
 int home_note_safe(struct gb_job *job, int64_t size, bool home);
+/* after_end.c; client.lock held: who need wait no longer to `to`. */
+void after_end_look(struct gb_job *job, struct gb_waitq *to);
 /* Start what is missing and there is room for; arg: the client. Unlocked. */
 void home_go_on(void *arg);
 /* whole.c; all about results that are saved. client.lock held: they have fewer lines than

@@ -229,6 +229,9 @@ int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w);
  * drafts, failed and uncertain submissions, and offline; -EACCES or -ENOENT where
  * waiting is useless. */
 int gb_job_wait(struct gb_job *job, struct gb_waiter *w);
+/* After that: 0 once the results of an own job are saved and its answers can be listed, or
+ * some seconds have passed, or that will not come by itself. */
+int gb_job_settle(struct gb_job *job, struct gb_waiter *w);
 
 /* The caller acts on the end that gb_options.ended told of: 0, and no client tells of it
  * again; -EALREADY: it has been taken before; other: the journal could not be written.

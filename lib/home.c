@@ -475,6 +475,7 @@ static void fetch_over(struct gb_job *job, int err)
 	client_unlock(job->c);
 	output_rest(job);
 	waitq_call(&over, err == -ECANCELED ? -EINTR : err);
+	job_changed(job, 0);
 }
 
 static int home_run(struct task *t)

@@ -42,6 +42,19 @@ static int doubt_size(struct gb_results *r, int64_t size, struct after *a)
 	return r->have.n || r->summed.n || r->sealed ? stream_changed(r, a) : 0;
 }
 
+static bool is_inside(const struct gb_waiter *w, void *arg)
+{
+	return w->lo > 0;
+}
+
+/* The size was told wrong: who reads from its end, or from anywhere but the start, may
+ * have reckoned with it. */
+static void fail_inside(struct gb_results *r, struct after *a)
+{
+	a->err = -EIO;
+	waitq_move_if(&r->readq, &a->fail, is_inside, NULL);
+}
+
 int stream_learn_size(struct gb_results *r, int64_t size, struct after *a)
 {
 	int err = 0;
@@ -57,6 +70,8 @@ int stream_learn_size(struct gb_results *r, int64_t size, struct after *a)
 	r->doubted = -1;
 	if (r->size == size)
 		return 0;
+	if (r->size >= 0)
+		fail_inside(r, a);
 	r->size = size;
 	r->no_length = false;
 	r->dirty = true;

@@ -390,16 +390,19 @@ int gb_job_take_end(struct gb_job *job)
 void job_changed(struct gb_job *job, unsigned what)
 {
 	struct gb_client *c = job->c;
-	struct gb_waitq over;
+	struct gb_waitq over, settled;
 	int verdict = -EINPROGRESS;
 
 	waitq_init(&over);
+	waitq_init(&settled);
 	client_lock(c);
+	after_end_look(job, &settled);
 	if (job->queues && (verdict = job_wait_verdict(job)) != -EINPROGRESS)
 		queue_take(job, QUEUE_ENDERS, &over);
 	bool tell = take_end_to_tell(job);
 	client_unlock(c);
 	waitq_call(&over, verdict);
+	waitq_call(&settled, 0);
 	if (c->o.changed && what)
 		c->o.changed(c->o.arg, job->slot, what);
 	if (tell)

@@ -88,6 +88,7 @@ int tally_file(int fd, int64_t size, struct tally *ret)
 		take(&w, at, buf, (size_t)n);
 		at += n;
 	}
+	w.tally.open = !w.blank;
 	if (w.tally.lines > 0)
 		err = look_at_last(fd, w.last, size, &w.tally.cut);
 	if (!err)

@@ -11,6 +11,7 @@
 struct tally {
 	int64_t lines; /* that are not blank */
 	bool cut;      /* the last of them is no whole JSON value */
+	bool open;     /* … and no newline follows */
 };
 
 /* The first size bytes of fd. 0, or the errno of a read; -EIO: it is shorter. Blocks, on

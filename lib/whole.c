@@ -9,7 +9,8 @@
  * anew, beside what is here, which they replace only if they are better. After that what
  * is here is all; a `fetch` looks again nevertheless. The journal keeps lines and looks.
  *
- * More lines than were counted are fine, and where nothing was counted the last line must
+ * Where the last newline is missing it is asked at once: one byte less than all is whole
+ * by all other signs. More lines than were counted are fine, and where nothing was counted the last line must
  * do. Results in the cache are no more than a copy: of those that are short one look
  * decides.
  */
@@ -146,15 +147,17 @@ int whole_judge(struct gb_job *job, struct gb_results *r, bool home)
 
 	if (err)
 		return err;
-	if (home) {
-		keep_tally(job, &t);
-		return 0;
-	}
 	client_lock(job->c);
-	bool less = is_less(job, &t) && !job->c->o.offline;
+	bool ask = (is_less(job, &t) && !home) || t.open;
+	ask = ask && !job->c->o.offline && job->output_file;
 	client_unlock(job->c);
-	if (less && results_look(r, &none, &size) == 0 && size > results_known_size(r))
+	bool more = ask && results_look(r, &none, &size) == 0 &&
+		    size > results_known_size(r);
+	if (more && !home)
 		return drop_cached(job, r);
+	t.cut |= more;
+	if (home)
+		keep_tally(job, &t);
 	return 0;
 }
 

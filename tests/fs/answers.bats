@@ -224,6 +224,30 @@ sizes_are_true() { # DIRECTORY
 	cmp "$MNT/a/retry.jsonl" "$MNT/a/requests.jsonl"
 }
 
+@test "wait answers once the answers can be listed" {
+	export BATCHFS_TEST_PAUSE=fetch-begins=1
+	mount_jobs
+	asks >"$HOME/in.jsonl" <<<"here hello"
+	send a "$HOME/in.jsonl"
+	cat "$MNT/a/wait" >/dev/null
+	ls -l "$MNT/a" >"$HOME/list"
+	contains "$(cat "$HOME/list")" " answers.tsv"
+	contains "$(cat "$HOME/list")" " responses"
+	sizes_are_true "$MNT/a/responses"
+	same "$(wc -c <"$MNT/a/answers.tsv")" "$(awk '/answers.tsv/ {print $5}' "$HOME/list")"
+}
+
+@test "answers that are not there yet have no size of nought" {
+	export BATCHFS_TEST_PAUSE=fetch-begins=2 BATCHFS_TEST_SETTLED_SECONDS=0.1
+	mount_jobs
+	asks >"$HOME/in.jsonl" <<<"here hello"
+	send a "$HOME/in.jsonl"
+	cat "$MNT/a/wait" >/dev/null
+	size=$(stat -c %s "$MNT/a/answers.tsv")
+	same "$(wc -c <"$MNT/a/answers.tsv")" "$size"
+	[ "$size" -gt 0 ]
+}
+
 @test "what may only be late is not offered to be bought again" {
 	export BATCHFS_TEST_DOUBT_SECONDS=3600
 	mount_jobs

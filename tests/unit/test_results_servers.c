@@ -342,6 +342,29 @@ static void test_nothing_without_a_length_is_no_file(void **state)
 	close_it(r);
 }
 
+static void too_long_once(struct engine *e, struct answer *a)
+{
+	if (a->number == 1)
+		a->reply.range_total += 1000;
+}
+
+/* Who reckoned with the wrong length gets an error, not other bytes; then it is right. */
+static void test_a_length_told_wrong_once(void **state)
+{
+	struct gb_results *r = open_it();
+	int64_t size = 0;
+
+	engine.hook = too_long_once;
+	assert_int_equal(size_of(r, &size), 0);
+	assert_int_equal(size, BIG + 1000);
+	assert_int_equal(read_at(r, (uint64_t)size - 1500, 1000), -EIO);
+	assert_int_equal(size_of(r, &size), 0);
+	assert_int_equal(size, BIG);
+	assert_int_equal(read_at(r, (uint64_t)size - 500, 1000), 500);
+	assert_int_equal(read_on(r, 0, NULL), 0);
+	close_it(r);
+}
+
 /* ---- a file that changes ------------------------------------------------- */
 
 static void test_a_changed_length(void **state)
@@ -429,6 +452,7 @@ int main(void)
 		T(test_an_encoded_range),
 		T(test_an_empty_file),
 		T(test_nothing_without_a_length_is_no_file),
+		T(test_a_length_told_wrong_once),
 		T(test_a_changed_length),
 		T(test_a_length_that_keeps_changing),
 		T(test_bytes_that_changed),

@@ -18,6 +18,7 @@ static char content[SIZE + 1];
 static struct httpd server;
 static struct gb_client *client;
 static atomic_int served;  /* bytes that the server has of it */
+static atomic_bool bytes_once; /* so few only the first time */
 static atomic_bool ranges; /* it knows them; else it tells no length either */
 
 /* ---- the API --------------------------------------------------------------------- */
@@ -54,6 +55,8 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *q)
 			strstr(q->head, "batches/job")	      ? JOB
 			: strstr(q->head, "/v1beta/batches?") ? "{\"operations\":[" JOB "]}"
 							      : "{}");
+	if (atomic_exchange(&bytes_once, false))
+		atomic_store(&served, SIZE);
 	if (range && atomic_load(&ranges))
 		return serve_part(fd, range + 15, size);
 	httpd_print(fd, "HTTP/1.1 200 X\r\nConnection: close\r\n\r\n");
@@ -233,6 +236,31 @@ static void test_found_in_the_background(void **state)
 	gb_close(client);
 }
 
+/* All lines are there, and one byte is not. */
+static void test_the_last_newline(void **state)
+{
+	struct gb_job *job;
+
+	start("3600", SIZE - 1, true);
+	job = find_job();
+	atomic_store(&served, SIZE - 1);
+	assert_int_equal(fetch(job), 0);
+	assert_all_there(job, SIZE - 1);
+	assert_false(gb_verbs(job) & GB_FETCH_VERB);
+	gb_job_unref(job);
+	gb_close(client);
+	/* Found out while it is sealed. */
+	start("2", SIZE - 1, true);
+	atomic_store(&bytes_once, true);
+	job = find_job();
+	assert_int_equal(fetch(job), 0);
+	for (int i = 0; i < 500 && size_of(job) != SIZE; i++)
+		usleep(20000);
+	assert_all_there(job, SIZE);
+	gb_job_unref(job);
+	gb_close(client);
+}
+
 /* The API has no more: after two looks it is left alone; a fetch still looks. */
 static void test_no_more_than_that(void **state)
 {
@@ -302,6 +330,7 @@ int main(void)
 		cmocka_unit_test(test_cut_at_a_line),
 		cmocka_unit_test(test_cut_at_a_brace),
 		cmocka_unit_test(test_found_in_the_background),
+		cmocka_unit_test(test_the_last_newline),
 		cmocka_unit_test(test_no_more_than_that),
 		cmocka_unit_test(test_longer_is_not_better),
 	};
