@@ -411,6 +411,7 @@ another() { unmount_jobs && GEMINI_API_KEY=another-key mount_jobs; }
 # waits for that.
 read_and_hold() {
 	make_foreign_file_job far 5
+	export BATCHFS_TEST_SETTLED_SECONDS=0.1
 	BATCHFS_TEST_TRACE=$HOME/trace mount_held results-sealed=2,fetch-begins=4 -o fetch=read
 	succeeded far
 	cat "$MNT/far/results.jsonl" >"$HOME/truth"
@@ -469,6 +470,7 @@ read_and_hold() {
 sealed_flag() { od -An -tu4 -j12 -N4 "$XDG_CACHE_HOME"/batchfs/*/results/*.map | tr -d ' '; }
 
 @test "results are called home once they are safe, not before" {
+	export BATCHFS_TEST_SETTLED_SECONDS=0.1
 	BATCHFS_TEST_TRACE=$HOME/trace mount_held results-sealed=2
 	submit_job a 4
 	succeeded a
