@@ -41,8 +41,10 @@ int ops_entry(struct mount *m, const struct node *n, struct fuse_entry_param *re
 	err = node_attr(m, n, &st);
 	if (err < 0)
 		return err;
-	/* What a check composed goes with the next change, without the kernel. */
-	fleeting = n->kind == NODE_FILE && node_is_draft(n) && node_is_fixed(n);
+	/* What a check composed goes with the next change, without the kernel; and a name
+	 * that was moved by a rename which then failed, as the API refused the job, is not
+	 * gone for the kernel: mv looks at it once more and would see one file twice. */
+	fleeting = n->kind == NODE_FILE && node_is_draft(n) && !gb_file_is_part(n->file);
 	*ret = (struct fuse_entry_param){
 		.ino = n->ino,
 		.attr = st,

@@ -184,3 +184,14 @@ goes_now() {
 	done
 	same 2 "$(calls models)" # the key's check is one
 }
+
+@test "mv onto requests.jsonl that the API refuses: no word of files that are the same" {
+	knob validate=full
+	echo '{"key":"a","request":{"contents":[{"parts":[{"text":"x"}]}],"thinking":{}}}' >"$MNT/a/.tmp"
+	run ! mv "$MNT/a/.tmp" "$J"
+	lacks "$output" "same file"
+	[ ! -e "$MNT/a/.tmp" ]
+	state_is a SUBMIT_FAILED
+	contains "$(cat "$MNT/a/error")" thinking
+	same 0 "$(jobs_at_api)"
+}
