@@ -33,6 +33,19 @@ one_job() {
 	same 1 "$(calls create)"
 }
 
+@test "batchfs is stopped while a create is under way" {
+	knob create_delay=1
+	cp "$IN" "$J" &
+	local copy=$!
+	eventually sh -c '[ "$(curl -sS "$1/emu/stats" | jq ".ops.create // 0")" = 1 ]' - "$EMU_URL"
+	kill -STOP "$FS_PID"
+	sleep 1.5
+	kill -CONT "$FS_PID"
+	wait $copy
+	one_job
+	same 1 "$(calls create)"
+}
+
 @test "a create is answered with 500 after it was done" {
 	fault 'match=create&kind=status&status=500&after=1'
 	cp "$IN" "$J"

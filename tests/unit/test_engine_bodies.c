@@ -189,6 +189,54 @@ static bool early_reply_handler(struct httpd *h, int fd, struct httpd_request *r
 	return false;
 }
 
+/* A server that closes connections some time after a reply, up to 50 ms. */
+static bool closing_handler(struct httpd *h, int fd, struct httpd_request *r)
+{
+	httpd_body(fd, r, r->length);
+	httpd_reply(fd, 200, "", "{}");
+	usleep((useconds_t)(r->number * 7919 % 50 * 1000));
+	return false;
+}
+
+/* A create never meets a connection that is about to be closed, other calls may: each
+ * is sent once and answered, what is around it notwithstanding. */
+static void test_once_among_closing(void **state)
+{
+	struct fixture f;
+	struct http_reply p;
+
+	begin(&f, closing_handler);
+	for (int i = 0; i < 200; i++) {
+		struct http_request r = get("/v1beta/y");
+
+		assert_int_equal(run(&f, &r, &p), 0);
+		http_reply_clear(&p);
+		r = post("abc", 3);
+		assert_int_equal(run(&f, &r, &p), 0);
+		http_reply_clear(&p);
+	}
+	assert_int_equal(httpd_count(&f.server, "POST /v1beta/x "), 200);
+	end(&f);
+}
+
+/* localhost is ::1 first, where nobody listens. */
+static void test_dead_ipv6(void **state)
+{
+	struct fixture f;
+	struct http_request r = post("abc", 3);
+	struct http_reply p;
+	char base[64];
+
+	begin(&f, closing_handler);
+	engine_free(f.engine);
+	snprintf(base, sizeof base, "http://localhost:%d", f.server.port);
+	f.engine = engine_for(base);
+	assert_int_equal(run(&f, &r, &p), 0);
+	http_reply_clear(&p);
+	assert_int_equal(httpd_count(&f.server, "POST"), 1);
+	end(&f);
+}
+
 static void test_early_reply(void **state)
 {
 	struct fixture f;
@@ -422,6 +470,8 @@ int main(void)
 		cmocka_unit_test(test_sent_no_tls),
 		cmocka_unit_test(test_sent_dropped),
 		cmocka_unit_test(test_once_is_once),
+		cmocka_unit_test(test_once_among_closing),
+		cmocka_unit_test(test_dead_ipv6),
 		cmocka_unit_test(test_early_reply),
 		cmocka_unit_test(test_body_fd),
 		cmocka_unit_test(test_caps),
