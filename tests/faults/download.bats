@@ -135,3 +135,40 @@ survives() {
 	# The old ones are not lost.
 	compgen -G "$XDG_CACHE_HOME/batchfs/*/results/*.aside"
 }
+
+# Killed again and again while somebody reads here and there: what it gives is right.
+@test "thousands of preads over kills" {
+	mounted
+	cat >"$HOME/preads.py" <<-'P'
+		import os, random, sys, time
+		path, truth, stop = sys.argv[1], open(sys.argv[2], "rb").read(), sys.argv[3]
+		done, fd = 0, None
+		while not os.path.exists(stop):
+		    try:
+		        if fd is None:
+		            fd = os.open(path, os.O_RDONLY)
+		        at, n = random.randrange(len(truth) + 100), random.choice([1, 4096, 100000])
+		        got = os.pread(fd, n, at)
+		    except OSError:
+		        if fd is not None:
+		            os.close(fd)
+		        fd = None
+		        time.sleep(0.02)
+		        continue
+		    assert got == truth[at:at + n], (at, n, len(got))
+		    done += 1
+		print(done)
+	P
+	python3 "$HOME/preads.py" "$MNT/a/results.jsonl" "$HOME/a.truth" "$HOME/stop" >"$HOME/done" &
+	local reader=$!
+	for _ in 1 2 3 4; do
+		sleep 0.4
+		kill_batchfs
+		mounted
+	done
+	sleep 0.4
+	touch "$HOME/stop"
+	wait $reader
+	[ "$(cat "$HOME/done")" -gt 200 ]
+	cmp "$HOME/a.truth" "$MNT/a/results.jsonl"
+}

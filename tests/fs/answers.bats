@@ -373,3 +373,16 @@ sizes_are_true() { # DIRECTORY
 		same "$n: 3 3 11" "$n: $(wc -l <"$HOME/answers.tsv.$n") $(wc -l <"$HOME/results.jsonl.$n") $(wc -l <"$HOME/usage.$n")"
 	done
 }
+
+@test "random jobs, row by row against an independent reading" {
+	mount_jobs
+	local rows=$BATS_TEST_DIRNAME/rows.py
+	for seed in 1 2 3 4 5 6; do
+		python3 "$rows" make $seed 40 >"$HOME/$seed.jsonl"
+		send "r$seed" "$HOME/$seed.jsonl"
+	done
+	for seed in 1 2 3 4 5 6; do
+		succeeded "r$seed"
+		python3 "$rows" check "$MNT/r$seed"
+	done
+}
