@@ -95,8 +95,10 @@ void models_list(struct request *rq)
 		i++)
 		if (is_listed(model_at(i)))
 			json_array_append_new(page, model_json(model_at(i)));
+	while (i < model_count() && !is_listed(model_at(i)))
+		i++;
 	reply_json_take(rq, 200, json_pack("{so}", "models", page));
-	if (i < model_count() - 1)
+	if (i < model_count())
 		json_object_set_new(
 			rq->reply.json, "nextPageToken", json_sprintf("%zu", i));
 }

@@ -7,12 +7,14 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { GoogleGenAI } from '@google/genai';
+
+// Which of the installed SDKs; run tries each.
+const { GoogleGenAI } = await import(process.env.SDK_PACKAGE || '@google/genai');
 
 export const MODEL = 'gemini-3.8-flash';
 
-// The documentation says v1beta throughout; SDKs from 3.0 on say v1 unless they are told.
-export function client(apiKey = process.env.GEMINI_API_KEY, apiVersion = 'v1beta') {
+// Unless they are told, SDKs from 3.0 on say v1, those before v1beta.
+export function client(apiKey = process.env.GEMINI_API_KEY, apiVersion = undefined) {
   delete process.env.GOOGLE_API_KEY;
   return new GoogleGenAI({
     apiKey,
