@@ -519,7 +519,7 @@ void attach_tidy(struct gb_client *c)
 		/* Refused counts as done: it dies by itself within two days. What did
 		 * not work is tried again at the next end of a job, or the next start.
 		 */
-		go_on = r == 0 || (err.refused && err.status != 429);
+		go_on = r == 0 || (err.refused && err.from_api && err.status != 429);
 		test_point("attachment-deleted");
 		registry_deleted(c->registry, file, go_on);
 		api_error_clear(&err);

@@ -17,6 +17,8 @@ static int cancel_run(struct task *t)
 		return ret;
 	ret = api_cancel(job->c->engine, job->id, &t->cancel, &err);
 	client_called(job->c, &err);
+	if (ret == -ENOENT)
+		learn_missed(job);
 	client_lock(job->c);
 	job->learnt = 0;
 	job->next_look = 0;

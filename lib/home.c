@@ -405,6 +405,8 @@ static int compose_inline_output(struct gb_job *job, int dir)
 	client_called(c, &e);
 	if (err == -ENOENT || err == -EACCES)
 		refused_inline(job, &e);
+	if (err == -ENOENT)
+		learn_missed(job);
 	tell_inline(job, err, e.text);
 	api_error_clear(&e);
 	if (err)

@@ -213,7 +213,7 @@ bool knowledge_hopeless(const struct knowledge *k, struct moment m)
 
 bool knowledge_routine(const struct knowledge *k, struct moment m)
 {
-	return !k->final && !proven(k) &&
+	return !k->final &&
 	       (!k->misses || !k->created || m.server < (int64_t)k->created + JOB_LIFE);
 }
 

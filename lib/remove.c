@@ -97,7 +97,7 @@ static void delete_upload(struct gb_job *job)
 	int ret = api_file_delete(c->engine, file, &none, &err);
 	test_point("upload-deleted");
 	/* Refused counts as done: it dies by itself within two days. */
-	if (ret == 0 || err.refused) {
+	if (ret == 0 || (err.refused && err.from_api)) {
 		client_lock(c);
 		record_set(&r->input_file, NULL);
 		client_unlock(c);
@@ -185,7 +185,8 @@ static int remove_rest(struct gb_job *job, struct api_error *err)
 
 static bool passes(const struct api_error *e)
 {
-	return e->err == -ECANCELED || !e->refused || e->status == 429;
+	return e->err == -ECANCELED || e->err == -EHOSTUNREACH || !e->refused ||
+	       e->status == 429;
 }
 
 static void remove_timer(void *arg);
@@ -335,6 +336,13 @@ static void remove_undo(struct gb_job *job, int ret, const char *text)
 	job_changed(job, GB_CHANGED_FILES);
 }
 
+/* The cancel found no job. */
+static bool must_wait(struct gb_job *job)
+{
+	return job->local->rec.removal == REMOVAL_INTENDED &&
+	       removal_next(job) == REMOVE_CANCEL;
+}
+
 /* The first step, while rmdir waits; the intent is on disk. */
 static int remove_run(struct task *t)
 {
@@ -354,7 +362,7 @@ static int remove_run(struct task *t)
 	} else {
 		hide(job);
 		task_answer(t, 0);
-		removal_leave(job, 0);
+		removal_leave(job, must_wait(job) ? missing_delay(job) : 0);
 	}
 	api_error_clear(&err);
 	return ret;

@@ -36,6 +36,17 @@ static int look_on_data(void *arg, const void *buf, size_t n)
 	return 0;
 }
 
+static bool is_own_word(const struct http_reply *reply)
+{
+	struct api_error e = {0};
+
+	api_error_from_reply(reply, &e);
+	bool own = e.from_api;
+	api_error_clear(&e);
+	return own;
+}
+
+/* -ENODATA: it is not there; -EHOSTUNREACH: so says something else than the API. */
 static int look_once(struct gb_results *r, bool other, struct canceller *c, int64_t *ret)
 {
 	struct look l = {.size = -1};
@@ -53,7 +64,7 @@ static int look_once(struct gb_results *r, bool other, struct canceller *c, int6
 	if (l.told)
 		err = 0;
 	else if (err == 0 && (reply.status == 404 || reply.status == 410))
-		err = -ENODATA;
+		err = is_own_word(&reply) ? -ENODATA : -EHOSTUNREACH;
 	else if (err == 0 && (!l.whole || !reply.complete))
 		err = -EIO;
 	if (err == 0)
@@ -69,5 +80,5 @@ int results_look(struct gb_results *r, struct canceller *c, int64_t *ret)
 	if (!r->file)
 		return -ENODATA;
 	err = look_once(r, r->other_path, c, ret);
-	return err == -ENODATA ? look_once(r, !r->other_path, c, ret) : err;
+	return err == -ENODATA || err == -EHOSTUNREACH ? look_once(r, !r->other_path, c, ret) : err;
 }

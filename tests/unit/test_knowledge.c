@@ -223,7 +223,9 @@ static void test_routine(void **state)
 {
 	struct knowledge k = in(RUNS);
 
-	observe(&k, MISSED, HOUR);
+	for (int i = 0; i < 9; i++)
+		observe(&k, MISSED, (1 + i) * HOUR);
+	assert_int_equal(knowledge_standing(&k, at(47 * HOUR)), STANDS_GONE);
 	assert_true(knowledge_routine(&k, at(47 * HOUR)));
 	assert_false(knowledge_routine(&k, at(49 * HOUR)));
 	observe(&k, LIST_RUNS, 50 * HOUR);
