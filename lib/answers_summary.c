@@ -179,9 +179,10 @@ static void warn_of_unanswered(const struct build *b, struct warnings *w)
 	if (bad)
 		warnings_add(w,
 			"%" PRIu64 " of %" PRIu64 " requests have no answer (blocked %" PRIu64
-			", failed %" PRIu64 ", missing %" PRIu64 "): answers.tsv says why%s",
+			", failed %" PRIu64 ", missing %" PRIu64 ")%s%s",
 			bad, h->n_rows + absent, h->counts[ANSWER_BLOCKED],
 			h->counts[ANSWER_FAILED], missing,
+			bad > absent ? ": answers.tsv says why" : "",
 			h->retry_size ? "; those another try may answer: mkdir NEW && cp "
 					"retry.jsonl NEW/requests.jsonl"
 				      : "");

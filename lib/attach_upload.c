@@ -461,6 +461,33 @@ static void tell_changed(struct submission *s, int r)
 	s->told = s->unfit = true;
 }
 
+enum { JOB_LIFE = 48 * 3600, NEARLY = 3600 };
+
+/* A job that waits longer finds its file gone: said, as most do not. */
+static void warn_of_life(struct submission *s)
+{
+	const struct attachment *first = NULL;
+	char line[400];
+	time_t now = time(NULL);
+
+	for (size_t i = 0; i < s->attached->n; i++) {
+		const struct attachment *a = s->attached->items[i];
+
+		if (a->at.file && a->at.expires &&
+			(!first || a->at.expires < first->at.expires))
+			first = a;
+	}
+	if (!first || first->at.expires >= now + JOB_LIFE - NEARLY)
+		return;
+	snprintf(line, sizeof line,
+		"line %" PRIu64 ": the API deletes %.200s in %ld hours, and a job may wait for 48",
+		first->line, first->name, (long)((first->at.expires - now) / 3600));
+	for (char *p = line; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	advice_add(s->job, line);
+}
+
 int attach_upload(struct submission *s)
 {
 	int64_t more = 0;
@@ -483,6 +510,8 @@ int attach_upload(struct submission *s)
 		r = registry_sync(s->c->registry);
 	if (r)
 		tell_changed(s, r);
+	else
+		warn_of_life(s);
 	return r;
 }
 

@@ -179,9 +179,11 @@ ask_into() { bash -c 'cat >"$1"' - "$1" <<<"$(ask k1 one.png)"; }
 	ask k1 one.png >"$J"
 	draft b
 	picture 1 >"$MNT/b/one.png"
+	contains "$(cat "$MNT/a/warnings")" "line 1: the API deletes one.png in 3"
 	knob file_life=48
 	ask k1 one.png >"$MNT/b/requests.jsonl"
 	same 4 "$(uploads)"
+	[ ! -e "$MNT/b/warnings" ]
 }
 
 @test "lines that are sent again: our URIs that are gone are uploaded anew" {

@@ -282,6 +282,14 @@ static void missing_of_others(void **state)
 	}
 }
 
+static void missing_of_others_is_a_warning(void **state)
+{
+	made_asked = 3;
+	expect_warnings(NULL, SAYS("a", "x"),
+		"2 of 3 requests have no answer (blocked 0, failed 0, missing 2)\n");
+	made_asked = -1;
+}
+
 /* Samples alone are opened by no player. */
 static void samples_get_a_head(void **state)
 {
@@ -710,6 +718,7 @@ int main(void)
 		cmocka_unit_test(keys_by_other_names),
 		cmocka_unit_test(what_all_results_tell),
 		cmocka_unit_test(missing_of_others),
+		cmocka_unit_test(missing_of_others_is_a_warning),
 		cmocka_unit_test(samples_get_a_head),
 		cmocka_unit_test(failures_that_pass_are_tried_again),
 		cmocka_unit_test(retry_lines_have_their_keys),
