@@ -19,7 +19,7 @@
  *   create.c   intended → created: where money is spent
  *   submit_verbs.c  who may start that: verbs, recovery
  *   queue.c    background work whose turn at the API has not come
- *   settle.c   creates whose answer never came
+ *   settle.c   creates whose answer never came; settle_look.c: looking for their jobs
  *   remove.c   rmdir; cancel.c: the verb
  *   output.c   results: where they lie, opening them
  *   home.c     making them safe, bringing home, cache
@@ -92,10 +92,8 @@ struct local {
 	atomic_uint touches;     /* raised when the next change must be journalled */
 	struct task *task;       /* client.lock; the verb that owns the job now */
 	char *checked;           /* what `check` counted or complained of */
-	bool settling;           /* client.lock; a look for the lost create is planned */
 	bool creating;           /* client.lock; the create's answer may still come */
 	struct canceller *settler; /* client.lock; of a submission that looks for it */
-	unsigned looks;          /* client.lock; for the lost create since the start */
 	atomic_bool forgotten;   /* removed to the last file; set under client.lock */
 	bool end_told;           /* client.lock; gb_options.ended has been called */
 	enum removing removing;  /* client.lock */
@@ -175,6 +173,14 @@ struct gb_job {
 	char *refusal;           /* the API's words when it refused the output, or NULL */
 };
 
+/* settle_look.c: looks for lost creates; client.lock. */
+struct settling {
+	bool asked, running;
+	uint64_t begun, done;    /* how many looks */
+	unsigned failures;       /* in a row */
+	double after, timer_at;  /* util_now; no look before; one is planned, 0: none */
+};
+
 struct gb_client {
 	struct gb_options o;     /* strings are the client's copies */
 	char *key;
@@ -197,6 +203,7 @@ struct gb_client {
 	struct task *tasks;      /* all that are queued or run */
 	uint64_t task_serial;
 	uint32_t unsent;         /* submissions whose answer is missing */
+	struct settling settling;
 	struct queue queue;      /* queue.c: background work whose turn has not come */
 	unsigned removals;       /* that go on in the background just now */
 
@@ -482,8 +489,9 @@ bool submit_same_key(const struct gb_job *job);
 /* The API's job of a submission of ours: journal it. Unlocked. */
 int submit_known(struct gb_job *job, const struct api_batch *b);
 
-/* The answer of a create never came. Look once whether there is a job: 0 found and
- * journalled; -EAGAIN not (yet); other: could not look. Blocks. */
+/* settle_look.c: the answer of a create never came. Wait for a look, which others share:
+ * 0 the job was found and is journalled; -EAGAIN not (yet), or the look failed;
+ * -ECANCELED. */
 int settle_once(struct gb_job *job, struct canceller *cancel);
 /* Go on looking behind until the time is over, then SUBMIT_UNCERTAIN. */
 void settle_later(struct gb_job *job);

@@ -125,9 +125,10 @@ static int look_again_and_again(struct submission *s)
 {
 	int err = -EAGAIN;
 
-	for (double pause = 1; err; pause = pause < 8 ? 2 * pause : 8) {
+	/* Nobody waits for what is done in the background: it is found by looks for all. */
+	for (double pause = 1; err && !s->t->background; pause = pause < 8 ? 2 * pause : 8) {
 		err = settle_once(s->job, &s->t->cancel);
-		if (err && (s->t->background || job_phase(s->job) != PHASE_SUBMITTING))
+		if (err && job_phase(s->job) != PHASE_SUBMITTING)
 			break;
 		if (err && engine_sleep(s->c->engine,
 				   test_seconds("BATCHFS_TEST_LOOK_SECONDS", pause),
