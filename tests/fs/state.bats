@@ -16,7 +16,7 @@ teardown() { stop_all; }
 }
 
 @test "pending, running, succeeded" {
-	knob pending=1 running=1
+	knob pending=1 running=3
 	mount_jobs
 	submit_job a
 	state_is a JOB_STATE_PENDING
