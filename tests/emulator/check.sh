@@ -13,6 +13,7 @@ model=models/gemini-3.8-flash
 trap 'stop; rm -rf "$work"' EXIT
 
 start() { # [ARGUMENT...]
+	: >"$work/out" # of the one before, which had another address
 	"$emulator" --data "$work/data" --pending 0.05 --running 0.05 \
 		--set cancel_delay=0.01 --log "$work/log" "$@" >"$work/out" 2>>"$work/err" &
 	pid=$!
