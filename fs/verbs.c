@@ -10,6 +10,7 @@ struct verb {
 	const char *name;
 	enum gb_verb bit;
 	const char *argument; /* as the list shows it; NULL: takes none */
+	bool anytime; /* run also when it is not listed: nothing may be left to do */
 	int (*run)(struct mount *m, struct gb_job *job, const char *argument,
 		struct gb_waiter *w);
 };
@@ -61,13 +62,13 @@ static int run_forget(
 }
 
 static const struct verb verbs[] = {
-	{"submit", GB_SUBMIT, NULL, run_submit},
-	{"check", GB_CHECK, NULL, run_check},
-	{"cancel", GB_CANCEL, NULL, run_cancel},
-	{"fetch", GB_FETCH_VERB, NULL, run_fetch},
-	{"adopt", GB_ADOPT, "ID", run_adopt},
-	{"resubmit", GB_RESUBMIT, NULL, run_resubmit},
-	{"forget", GB_FORGET, NULL, run_forget},
+	{"submit", GB_SUBMIT, NULL, false, run_submit},
+	{"check", GB_CHECK, NULL, false, run_check},
+	{"cancel", GB_CANCEL, NULL, false, run_cancel},
+	{"fetch", GB_FETCH_VERB, NULL, true, run_fetch},
+	{"adopt", GB_ADOPT, "ID", false, run_adopt},
+	{"resubmit", GB_RESUBMIT, NULL, false, run_resubmit},
+	{"forget", GB_FORGET, NULL, false, run_forget},
 };
 
 void verbs_list(struct gb_job *job, FILE *out)
@@ -103,7 +104,7 @@ int verbs_store_ctl(
 		return -EINVAL;
 	if (!!*argument != !!verb->argument)
 		return -EINVAL;
-	if (!(gb_verbs(job) & verb->bit))
+	if (!verb->anytime && !(gb_verbs(job) & verb->bit))
 		return -EBUSY;
 	return verb->run(m, job, argument, w);
 }

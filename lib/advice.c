@@ -73,9 +73,21 @@ static size_t of_results(const struct gb_job *job)
 	return job->answers ? (size_t)job->answers->head.warnings_len : 0;
 }
 
+/* Lock held. An ended job of another client whose results are inside the job itself looks
+ * as if nothing had come: lists leave them out, and nobody fetches them unasked. */
+static bool results_inside(const struct gb_job *job)
+{
+	return job_output(job) == GB_OUTPUT_INLINE && !home_missing(job);
+}
+
+static const char how_to_save[] =
+	"The results are inside the job at the API and not on this disk. To save them: "
+	"echo fetch > ctl, or read results.jsonl, which is not listed until then.\n";
+
 bool advice_has(const struct gb_job *job)
 {
-	return (job->local && job->local->rec.warned) || of_results(job);
+	return (job->local && job->local->rec.warned) || of_results(job) ||
+	       results_inside(job);
 }
 
 char *gb_job_warnings(struct gb_job *job)
@@ -86,9 +98,10 @@ char *gb_job_warnings(struct gb_job *job)
 	client_lock(job->c);
 	size_t n = of_results(job);
 	const struct answers *a = job->answers;
-	if (text || n)
-		all = util_format("%s%.*s", text ? text : "", (int)n,
-			n ? a->blob + a->head.warnings_at : "");
+	const char *inside = results_inside(job) ? how_to_save : "";
+	if (text || n || *inside)
+		all = util_format("%s%.*s%s", text ? text : "", (int)n,
+			n ? a->blob + a->head.warnings_at : "", inside);
 	client_unlock(job->c);
 	return all;
 }

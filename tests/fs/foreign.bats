@@ -28,6 +28,18 @@ many() {
 	run ! cat "$MNT/slow/error"
 }
 
+@test "results that are inside the job: warnings says so, until they are saved" {
+	mount_jobs
+	make_foreign_job a
+	eventually test -d "$MNT/a"
+	ended a
+	contains "$(cat "$MNT/a/warnings")" "echo fetch > ctl"
+	[[ $(ls "$MNT/a") != *results.jsonl* ]]
+	same OK "$(errno_of_ctl a fetch)"
+	eventually test ! -e "$MNT/a/warnings"
+	contains "$(ls "$MNT/a")" results.jsonl
+}
+
 @test "a job made before the mount shows at the first look" {
 	make_foreign_job old
 	mount_jobs
