@@ -1,8 +1,10 @@
 #include "tally.h"
 
 #include "answer_text.h"
+#include "util.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,7 +44,7 @@ static void take(struct walk *w, int64_t at, const char *buf, size_t n)
 	}
 }
 
-static ssize_t read_some(int fd, int64_t at, int64_t end, char buf[CHUNK])
+static ssize_t read_some(int fd, int64_t at, int64_t end, char *buf)
 {
 	ssize_t n;
 
@@ -53,10 +55,9 @@ static ssize_t read_some(int fd, int64_t at, int64_t end, char buf[CHUNK])
 }
 
 /* Of the last line, which may be followed by blank ones. */
-static int look_at_last(int fd, int64_t at, int64_t size, bool *ret_cut)
+static int look_at_last(int fd, int64_t at, int64_t size, char *buf, bool *ret_cut)
 {
 	struct text_json json;
-	char buf[CHUNK];
 	bool more = true;
 
 	text_json_init(&json);
@@ -77,10 +78,10 @@ static int look_at_last(int fd, int64_t at, int64_t size, bool *ret_cut)
 int tally_file(int fd, int64_t size, struct tally *ret)
 {
 	struct walk w = {.blank = true};
-	char buf[CHUNK];
-	int err = 0;
+	_cleanup_free_ char *buf = malloc(CHUNK); /* the stacks of workers are small */
+	int err = buf ? 0 : -ENOMEM;
 
-	for (int64_t at = 0; at < size;) {
+	for (int64_t at = 0; !err && at < size;) {
 		ssize_t n = read_some(fd, at, size, buf);
 
 		if (n < 0)
@@ -90,7 +91,7 @@ int tally_file(int fd, int64_t size, struct tally *ret)
 	}
 	w.tally.open = !w.blank;
 	if (w.tally.lines > 0)
-		err = look_at_last(fd, w.last, size, &w.tally.cut);
+		err = look_at_last(fd, w.last, size, buf, &w.tally.cut);
 	if (!err)
 		*ret = w.tally;
 	return err;
