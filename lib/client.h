@@ -298,6 +298,12 @@ static inline struct moment client_moment(const struct gb_client *c)
 	return (struct moment){util_now(), engine_server_time(c->engine)};
 }
 
+static inline struct moment job_moment(const struct gb_job *job)
+{
+	return knowledge_needs_time(&job->known) ? client_moment(job->c)
+						 : (struct moment){0};
+}
+
 /* Whether the job has not ended and is ours to look after. */
 static inline bool job_own_unfinished(const struct gb_job *job)
 {
@@ -305,7 +311,7 @@ static inline bool job_own_unfinished(const struct gb_job *job)
 		return false;
 	if (!job->id)
 		return job->local->rec.phase == PHASE_UNCERTAIN;
-	return knowledge_routine(&job->known, client_moment(job->c));
+	return knowledge_routine(&job->known, job_moment(job));
 }
 
 enum gb_output job_output(const struct gb_job *job);
@@ -330,6 +336,8 @@ struct gb_job *learn_batch(
 	struct gb_client *c, const struct api_batch *b, uint64_t seq, bool listed);
 /* The API said 404 of a job itself, with GET, cancel or DELETE. */
 void learn_missed(struct gb_job *job);
+/* Lock held: it is ours, or its results are at home: it leaves the tree by rmdir alone. */
+bool learn_keeps(const struct gb_job *job);
 /* Ask the API for a job and take what it tells, a 404 included. Blocks. 0 or err's. */
 int learn_look(struct gb_job *job, struct canceller *cancel, struct api_error *err);
 uint64_t learn_seq(struct gb_client *c);

@@ -44,7 +44,7 @@ void home_next(struct gb_client *c)
 			struct gb_job *job = c->slots[i];
 
 			if (!job->fetching && !job->sealing && home_missing(job) &&
-				knowledge_fetch_due(&job->known, client_moment(c)))
+				knowledge_fetch_due(&job->known, job_moment(job)))
 				next = job;
 		}
 		if (next) {

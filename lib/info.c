@@ -99,14 +99,14 @@ char *info_mistake(struct gb_job *job)
 /* Lock held. */
 static bool is_refused(const struct gb_job *job)
 {
-	return knowledge_output(&job->known, client_moment(job->c)) == OUTPUT_REFUSED &&
+	return knowledge_output(&job->known, job_moment(job)) == OUTPUT_REFUSED &&
 	       !home_safe(job);
 }
 
 static bool is_missing(const struct gb_job *job)
 {
 	return job->local && !knowledge_final(&job->known) &&
-	       knowledge_standing(&job->known, client_moment(job->c)) >= STANDS_MISSING;
+	       knowledge_standing(&job->known, job_moment(job)) >= STANDS_MISSING;
 }
 
 static bool has_error(struct gb_job *job)

@@ -159,6 +159,11 @@ void knowledge_download_came(struct knowledge *k)
 
 /* ---- conclusions ------------------------------------------------------------------ */
 
+bool knowledge_needs_time(const struct knowledge *k)
+{
+	return k->misses || k->refused || k->denied || k->fetch_again > 0;
+}
+
 static bool newborn(const struct knowledge *k, struct moment m)
 {
 	return k->created && !k->ended && m.server - k->created < NEWBORN;

@@ -115,6 +115,10 @@ void knowledge_download_came(struct knowledge *k);
 
 /* ---- conclusions ------------------------------------------------------------------ */
 
+/* Whether any of them depends on the time: of most jobs none does, and a look at the clocks
+ * can be saved. */
+bool knowledge_needs_time(const struct knowledge *k);
+
 enum standing {
 	STANDS_UNKNOWN, /* no reply has spoken of it */
 	STANDS_RUNNING, /* it exists; the last word on its state stands */

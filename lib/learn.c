@@ -302,12 +302,17 @@ struct gb_job *learn_batch(
 	return job;
 }
 
-/* Lock held. Whether what is known of a missing job may be dropped: it is neither ours nor
- * are its results at home, and a whole list was without it, too (interface: Freshness). */
+bool learn_keeps(const struct gb_job *job)
+{
+	return (job->local && (job->local->rec.own || job->local->rec.removal)) ||
+	       job_was_home(job) || job_output(job) == GB_OUTPUT_HOME;
+}
+
+/* Lock held. Whether what is known of a missing job may be dropped: a whole list was
+ * without it, too (interface: Freshness). */
 static bool may_leave(struct gb_job *job, bool *ret_ask)
 {
-	bool keep = (job->local && (job->local->rec.own || job->local->rec.removal)) ||
-		    job_was_home(job) || job_output(job) == GB_OUTPUT_HOME;
+	bool keep = learn_keeps(job);
 	bool listed = job->listed_seq >= job->c->whole_seq;
 
 	*ret_ask = !keep && job->in_tree && listed;

@@ -254,9 +254,11 @@ static int ask(struct gb_job *job)
 /* Lock held. */
 static bool missed_by(const struct gb_job *job, uint64_t seq)
 {
-	return job->id && job->listed_seq < seq &&
-	       knowledge_standing(&job->known, client_moment(job->c)) < STANDS_MISSING &&
-	       !(job->local && job->local->rec.own);
+	bool own = job->local && job->local->rec.own;
+
+	return job->id && job->in_tree && job->listed_seq < seq && !own &&
+	       (knowledge_standing(&job->known, job_moment(job)) < STANDS_MISSING ||
+		       !learn_keeps(job));
 }
 
 /* Jobs of others that a whole list did not have: ask for them, so that those the API

@@ -80,5 +80,7 @@ int results_look(struct gb_results *r, struct canceller *c, int64_t *ret)
 	if (!r->file)
 		return -ENODATA;
 	err = look_once(r, r->other_path, c, ret);
-	return err == -ENODATA || err == -EHOSTUNREACH ? look_once(r, !r->other_path, c, ret) : err;
+	if (err == -ENODATA || err == -EHOSTUNREACH)
+		err = look_once(r, !r->other_path, c, ret);
+	return err;
 }

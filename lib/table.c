@@ -320,7 +320,7 @@ enum gb_output job_output_there(const struct gb_job *job)
 {
 	bool part = knowledge_has_part(&job->known);
 
-	switch (knowledge_output(&job->known, client_moment(job->c))) {
+	switch (knowledge_output(&job->known, job_moment(job))) {
 	case OUTPUT_NONE:
 		return GB_OUTPUT_NONE;
 	case OUTPUT_AWAITED:
@@ -339,7 +339,7 @@ enum gb_output job_output_there(const struct gb_job *job)
 
 bool job_output_may_come(const struct gb_job *job)
 {
-	enum output_known o = knowledge_output(&job->known, client_moment(job->c));
+	enum output_known o = knowledge_output(&job->known, job_moment(job));
 
 	return o == OUTPUT_NAMED || o == OUTPUT_REFUSED;
 }
@@ -358,9 +358,9 @@ int job_wait_verdict(struct gb_job *job)
 		return 0;
 	if (knowledge_final(&job->known))
 		return 0;
-	if (knowledge_hopeless(&job->known, client_moment(job->c)))
+	if (knowledge_hopeless(&job->known, job_moment(job)))
 		return -ENOENT;
-	if (knowledge_denied(&job->known, client_moment(job->c)))
+	if (knowledge_denied(&job->known, job_moment(job)))
 		return -EACCES;
 	return -EINPROGRESS;
 }
@@ -371,7 +371,8 @@ static bool take_end_to_tell(struct gb_job *job)
 	struct local *l = job->local;
 
 	if (!l || !l->rec.end_due || l->end_told || !job->c->o.ended || !job->in_tree ||
-		!knowledge_ended(&job->known) || job_output(job) == GB_OUTPUT_AWAITED || home_missing(job))
+		!knowledge_ended(&job->known) || home_missing(job) ||
+		job_output(job) == GB_OUTPUT_AWAITED)
 		return false;
 	l->end_told = true;
 	return true;

@@ -220,3 +220,26 @@ state_at_api() { api GET "/v1beta/$1" | jq -r .metadata.state; }
 	same 4 "$(value_of successful_request_count "$MNT/far/stats")"
 	same $((before + 1)) "$(calls get)"
 }
+
+@test "output that is refused when its six weeks are over is given up, and said to be lost" {
+	emu POST /emu/job -H 'content-type: application/json' -d '
+		{"displayName": "old", "state": "SUCCEEDED", "requests": 2, "output": true, "age": 3700000}' >/dev/null
+	fault 'match=download&kind=status&status=404&count=0'
+	mount_jobs -o fetch=all
+	eventually grep -q 'not have the output any more' "$MNT/old/error"
+	[ ! -e "$MNT/old/results.jsonl" ]
+	becomes 0 not_home
+	same EBUSY "$(errno_of_ctl old fetch)"
+}
+
+@test "output refused under another key: its six weeks go on, and the right key saves it" {
+	mount_jobs -o fetch=read
+	submit_job a 4
+	succeeded a
+	another
+	eventually grep -q 'answered 40[34]' "$MNT/a/error"
+	same 1 "$(not_home)"
+	again
+	becomes 0 not_home
+	same 4 "$(grep -c . "$MNT/a/results.jsonl")"
+}

@@ -20,6 +20,7 @@ static struct world {
 	struct httpd server;
 	atomic_int jobs;        /* that lists have */
 	atomic_bool stalls;     /* lists get no answer */
+	atomic_bool forgets;    /* what is not in lists is not there */
 	_Atomic(const char *) refusal; /* headers of a 503; NULL: all is well */
 	atomic_bool no_config;  /* lists do not tell input files */
 	time_t now;
@@ -68,6 +69,10 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *r)
 		return httpd_reply(fd, 503, refusal, *refusal ? "" : RETRY_AT_ONCE);
 	while (list && world.stalls)
 		usleep(5000);
+	if (get && world.forgets && atoi(get + 10) >= world.jobs)
+		return httpd_reply(fd, 404, "",
+			"{\"error\":{\"code\":404,\"message\":\"m\",\"status\":"
+			"\"NOT_FOUND\"}}");
 	out = open_memstream(&body, &n);
 	if (list)
 		print_page(out, token ? atoi(token + 10) : 0);

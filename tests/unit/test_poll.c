@@ -22,6 +22,40 @@ static void test_missing_all(void **state)
 	close_world(c);
 }
 
+/* Jobs of others that a whole list has not, and that are not there, leave the tree: once,
+ * and are not asked for again. */
+static void test_gone_leave(void **state)
+{
+	struct gb_client *c = open_world(30, 30);
+	struct gb_job *job;
+
+	assert_int_equal(list_now(c), 0);
+	world.jobs = 10;
+	world.forgets = true;
+	assert_int_equal(read_state(c, "j25"), 0);
+	for (int i = 0; i < 500 && (job = gb_job_by_name(c, "j25")); i++) {
+		gb_job_unref(job);
+		usleep(20000);
+		assert_int_equal(list_now(c), 0);
+	}
+	assert_null(gb_job_by_name(c, "j25"));
+	for (int i = 0; i < 2; i++) {
+		usleep(20000);
+		assert_int_equal(list_now(c), 0);
+	}
+	assert_null(gb_job_by_name(c, "j11"));
+	int before = gets();
+	for (int i = 0; i < 3; i++) {
+		usleep(20000);
+		assert_int_equal(list_now(c), 0);
+	}
+	assert_int_equal(gets(), before);
+	job = gb_job_by_name(c, "j9");
+	assert_non_null(job);
+	gb_job_unref(job);
+	close_world(c);
+}
+
 /* A call that stalls keeps nobody from what is known. */
 static void test_stalled_list(void **state)
 {
@@ -116,7 +150,8 @@ static void test_one_waits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_missing_all), cmocka_unit_test(test_stalled_list),
+		cmocka_unit_test(test_missing_all), cmocka_unit_test(test_gone_leave),
+		cmocka_unit_test(test_stalled_list),
 		cmocka_unit_test(test_storm), cmocka_unit_test(test_many_wait),
 		cmocka_unit_test(test_one_waits)};
 
