@@ -248,6 +248,9 @@ static enum line_kind kind_of(struct lines *l)
 	l->line.warned = r->warned | (uint16_t)(r->prefilled << WARN_PREFILLED);
 	if (!(l->seen & SEEN_REQUEST))
 		return LINE_BARE;
+	if (l->seen & SEEN_METADATA &&
+		(l->seen & SEEN_KEY || l->borrowed.rank < RANK_METADATA))
+		l->line.warned |= 1u << WARN_METADATA;
 	if (l->seen & SEEN_KEY)
 		return LINE_KEYED;
 	if (!l->borrowed.rank) {

@@ -41,6 +41,7 @@ enum line_warning {
 	WARN_PREFILLED,   /* the last turn is the model's */
 	WARN_BORROWED,    /* its key is that of custom_id, id or metadata */
 	WARN_ODD_KEY,     /* one of these is there, but no string that could be a key */
+	WARN_METADATA,    /* no warning: metadata of its own stays beside the key */
 	LINE_WARNINGS
 };
 

@@ -64,9 +64,10 @@ static int compose(struct submission *s, int in)
 	return err;
 }
 
+/* There the key goes into metadata, which must be the only one. */
 static bool goes_inline(const struct submission *s)
 {
-	return s->c->o.inline_max && s->report.send_size <= s->c->o.inline_max &&
+	return !s->report.warned[WARN_METADATA].n && s->c->o.inline_max && s->report.send_size <= s->c->o.inline_max &&
 	       !s->attached;
 }
 

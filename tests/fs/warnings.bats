@@ -49,3 +49,18 @@ ask() { jq -cn --arg k "$1" --arg t "$2" '{key: $k, request: {contents: [{parts:
 	rm "$MNT/l/defaults.json"
 	[ ! -e "$MNT/l/warnings" ]
 }
+
+@test "metadata of a line's own does not cover its key where requests go inline" {
+	unmount_jobs
+	mount_jobs -o inline_max=100000
+	mkdir "$MNT/j" "$MNT/k"
+	jq -cn '{key: "a", metadata: {key: "no", page: 1}, request: {contents: [{parts: [{text: "x"}]}]}}' \
+		>"$HOME/r"
+	knob outer_unknown=accept
+	cp "$HOME/r" "$MNT/j/requests.jsonl"
+	jq -cn '{metadata: {custom_id: "b", page: 1}, request: {contents: [{parts: [{text: "x"}]}]}}' \
+		>"$MNT/k/requests.jsonl"
+	cat "$MNT"/[jk]/wait
+	same "a" "$(cut -f1 "$MNT/j/answers.tsv")"
+	same "b" "$(cut -f1 "$MNT/k/answers.tsv")"
+}

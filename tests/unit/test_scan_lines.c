@@ -269,7 +269,8 @@ static void test_warnings(void **state)
 	static const struct scan_warned want[LINE_WARNINGS] = {
 		[WARN_PREFILLED] = {1, 1}, [WARN_SAMPLING] = {2, 2}, [WARN_CANDIDATES] = {1, 2},
 		[WARN_BUDGET] = {1, 2}, [WARN_BORROWED] = {1, 3}, [WARN_CACHED] = {1, 3},
-		[WARN_JSON_SCHEMA] = {1, 3}, [WARN_PENALTY] = {1, 3}, [WARN_ODD_KEY] = {1, 4}};
+		[WARN_JSON_SCHEMA] = {1, 3}, [WARN_PENALTY] = {1, 3}, [WARN_ODD_KEY] = {1, 4},
+		[WARN_METADATA] = {1, 4}};
 	struct scan_report r = scan_text(text);
 	struct warnings w = {0};
 
