@@ -21,6 +21,7 @@ enum {
 	METADATA_CUSTOM_ID,
 	METADATA_ID,
 	METADATA,
+	REQUEST_METADATA,
 	RESPONSE,
 	CANDIDATES,
 	CANDIDATE,
@@ -106,6 +107,13 @@ static const struct rule {
 	{FAILURE, "message", MESSAGE, STRING},
 	{FAILURE, "status", STATUS, STRING},
 	{REQUEST_LINE, "key", KEY, STRING},
+	/* As lines.h has it. */
+	{REQUEST_LINE, "custom_id", CUSTOM_ID, STRING},
+	{REQUEST_LINE, "id", ID, STRING},
+	{REQUEST_LINE, "metadata", REQUEST_METADATA, NOTHING},
+	{REQUEST_METADATA, "key", METADATA_KEY, STRING},
+	{REQUEST_METADATA, "custom_id", METADATA_CUSTOM_ID, STRING},
+	{REQUEST_METADATA, "id", METADATA_ID, STRING},
 	{REQUEST_LINE, "request", REQUEST, NOTHING},
 	{REQUEST_LINE, "generationConfig", CONFIG, NOTHING},
 	{REQUEST, "generationConfig", CONFIG, NOTHING},
@@ -266,9 +274,9 @@ static void begin_string(struct line_walk *w)
 		word_clear(word);
 	switch (w->member) {
 	case KEY ... METADATA_ID:
+		/* What is no string takes no other's place. */
 		keyhash_init(&w->hash, w->seed);
-		w->line.key_len = 0;
-		w->line.has_key = false;
+		w->key_begins = true;
 		break;
 	case PART_TEXT:
 	case MESSAGE:
@@ -285,8 +293,12 @@ static void begin_string(struct line_walk *w)
 static void key_piece(struct line_walk *w, const uint8_t *text, size_t n)
 {
 	struct answer_line *line = &w->line;
-	size_t room = sizeof line->key - line->key_len;
+	size_t room;
 
+	if (w->key_begins)
+		line->key_len = 0;
+	w->key_begins = false;
+	room = sizeof line->key - line->key_len;
 	keyhash_add(&w->hash, text, n);
 	if (n > room)
 		n = room;
@@ -329,6 +341,8 @@ static void end_string(struct line_walk *w)
 	string_piece(w);
 	switch (w->member) {
 	case KEY ... METADATA_ID:
+		if (w->key_begins)
+			w->line.key_len = 0;
 		w->line.hash = keyhash_end(&w->hash);
 		w->line.has_key = true;
 		w->line.key_rank = w->member - KEY;

@@ -110,6 +110,7 @@ struct line_walk {
 	uint8_t places[LINE_PLACES]; /* by depth */
 	uint8_t member;      /* what the name just read announces */
 	bool first_candidate;
+	bool key_begins;     /* nothing of the key at hand has come yet */
 	struct line_word name, scalar;
 	bool capturing;      /* scalar is being read */
 	bool after_damage;

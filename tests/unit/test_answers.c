@@ -202,10 +202,15 @@ static void keys_by_other_names(void **state)
 		WITH("\"metadata\":{\"key\":\"no\"},\"key\":\"k\",\"id\":\"no\"")
 		WITH("\"id\":\"no\",\"customId\":\"d\",\"metadata\":{\"key\":\"no\"}")
 		WITH("\"metadata\":{\"id\":\"no\",\"key\":\"e\",\"custom_id\":\"no\"}")
-		WITH("\"metadata\":{\"id\":7}"),
+		WITH("\"metadata\":{\"id\":7}") WITH("\"metadata\":{\"id\":\"f\"},\"id\":7"),
 		"m\tanswered\tx\nc\tanswered\tx\ni\tanswered\tx\nj\tanswered\tx\nk\tanswered\tx\n"
-		"d\tanswered\tx\ne\tanswered\tx\n\tanswered\tx\n",
+		"d\tanswered\tx\ne\tanswered\tx\n\tanswered\tx\nf\tanswered\tx\n",
 		NULL, NULL);
+	/* Requests that went inline are those of the file. */
+	expect("{\"custom_id\":\"b\",\"request\":{}}\n{\"request\":{},\"metadata\":{\"id\":\"a\"}}\n"
+	       "{\"id\":1,\"request\":{}}\n",
+		SAYS("a", "1") SAYS("b", "2") SAYS("3", "3"),
+		"b\tanswered\t2\na\tanswered\t1\n3\tanswered\t3\n", NULL, "");
 }
 
 static char *warnings_of(const struct made *m)
