@@ -50,7 +50,7 @@ static char *read_text(struct gb_job *job)
 	pthread_mutex_lock(&job->local->disk);
 	_cleanup_close_ int dir = local_dir_open(job);
 	if (dir >= 0)
-		util_read_file(dir, STORE_WARNINGS, ADVICE_MAX, &text, &n);
+		DROP(util_read_file(dir, STORE_WARNINGS, ADVICE_MAX, &text, &n));
 	pthread_mutex_unlock(&job->local->disk);
 	return text;
 }

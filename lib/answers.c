@@ -276,7 +276,7 @@ static void log_tokens(struct gb_job *job, const struct answers *a)
 	if (!now)
 		return;
 	history_add_tokens(job, "counted", a->head.tokens[TOKENS_TOTAL]);
-	local_save(job);
+	local_save_soon(job);
 }
 
 /* The results may have come home while an index of the requests alone was made. */

@@ -64,8 +64,12 @@ static void plan_sweep(struct gb_client *c, double at)
 	if (sooner)
 		c->sweep_at = at;
 	client_unlock(c);
-	if (sooner)
-		engine_timer(c->engine, at - util_now() + 0.01, deadline_timer, c);
+	if (!sooner ||
+		!engine_timer(c->engine, at - util_now() + 0.01, deadline_timer, c))
+		return;
+	client_lock(c);
+	c->sweep_at = 0;
+	client_unlock(c);
 }
 
 void ask_bound(struct gb_client *c, double seconds)

@@ -213,7 +213,9 @@ static int on_session(void *arg, const char *url)
 	struct content c = content_of(x->s, x->a);
 
 	if (x->a->st.st_size >= SESSION_WORTH)
-		registry_keep_session(x->s->c->registry, &c, *url ? url : NULL);
+		/* Without it a crash costs an upload from its beginning. */
+		DROP(registry_keep_session(
+			x->s->c->registry, &c, *url ? url : NULL));
 	return 0;
 }
 

@@ -165,7 +165,7 @@ static void make_room(struct gb_client *c, const struct record *r)
 		return;
 	/* Should it stay, the next start does this again. */
 	if (job_drop_twin(other) == 0)
-		(void)store_job_aside(c->store, other->local->lid);
+		DROP(store_job_aside(c->store, other->local->lid));
 }
 
 static int load_opened(
@@ -182,7 +182,7 @@ static int load_opened(
 
 		/* Should it stay, the next start does this again. */
 		if (empty == 1)
-			(void)util_remove_tree(c->store->jobs, lid);
+			DROP(util_remove_tree(c->store->jobs, lid));
 		return empty == 1 ? 0 : empty == 0 ? err : empty;
 	}
 	if (!err) {
@@ -395,7 +395,9 @@ int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
 	if (err)
 		goto fail;
 	if (!c->o.offline)
-		work_add(c->work, WORK_SHORT, start_behind, c);
+		err = work_add(c->work, WORK_SHORT, start_behind, c);
+	if (err)
+		goto fail;
 	*ret = c;
 	return 0;
 fail:

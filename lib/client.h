@@ -94,6 +94,7 @@ struct local {
 	char *checked;           /* what `check` counted or complained of */
 	bool creating;           /* client.lock; the create's answer may still come */
 	struct canceller *settler; /* client.lock; of a submission that looks for it */
+	bool save_planned;       /* client.lock; local_save_soon has a timer */
 	atomic_bool forgotten;   /* removed to the last file; set under client.lock */
 	bool end_told;           /* client.lock; gb_options.ended has been called */
 	enum removing removing;  /* client.lock */
@@ -256,15 +257,15 @@ static inline void client_unlock(struct gb_client *c)
 
 struct gb_job *job_new(struct gb_client *c);
 /* Give a job its id; -EEXIST when another bears it. */
-int job_set_id(struct gb_job *job, const char *id);
+_must_check_ int job_set_id(struct gb_job *job, const char *id);
 /* Give it a name that nobody has: name itself or name~tail. */
-int job_set_name(struct gb_job *job, const char *name, const char *tail);
+_must_check_ int job_set_name(struct gb_job *job, const char *name, const char *tail);
 void job_forget_name(struct gb_job *job);
 struct gb_job *job_find_id(struct gb_client *c, const char *id);
 struct gb_job *job_find_name(struct gb_client *c, const char *name);
 /* A job met as somebody else's turned out to be ours: out of the table. -EEXIST: it is
  * ours already, under another name, and stays. */
-int job_drop_twin(struct gb_job *twin);
+_must_check_ int job_drop_twin(struct gb_job *twin);
 const char *client_intern(struct gb_client *c, const char *text);
 /* unlocked: its name, else its id, for logs; lives as long as the job. */
 const char *job_label(struct gb_job *job);
@@ -345,14 +346,14 @@ uint64_t learn_seq(struct gb_client *c);
 bool learn_full(const struct gb_client *c);
 /* At start: what CACHE/known and job.json hold; once the key's fingerprint is known: which
  * jobs it made. */
-int learn_names(struct gb_client *c);
-int learn_known(struct gb_client *c);
-int learn_local_json(struct gb_job *job);
+_must_check_ int learn_names(struct gb_client *c);
+_must_check_ int learn_known(struct gb_client *c);
+_must_check_ int learn_local_json(struct gb_job *job);
 void learn_keys(struct gb_client *c);
 
 /* client.lock held: w into a queue of job's. -EINPROGRESS; -ENOMEM: it waits not. */
-int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w);
-int queue_add_until(
+_must_check_ int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w);
+_must_check_ int queue_add_until(
 	struct gb_job *job, enum job_queue kind, struct gb_waiter *w, uint64_t until);
 /* The same: whether anybody is in it; all of them to another. */
 bool queue_waits(const struct gb_job *job, enum job_queue kind);
@@ -387,20 +388,23 @@ void job_set_phase(struct gb_job *job, enum phase p);
 
 /* Give job a directory in the state directory (job->local). Takes local.disk and
  * client.lock itself. */
-int local_make(struct gb_job *job);
-int local_attach(struct gb_job *job, const char *lid, struct record *rec_take);
+_must_check_ int local_make(struct gb_job *job);
+_must_check_ int local_attach(struct gb_job *job, const char *lid, struct record *rec_take);
 void local_free(struct local *l);
 /* Its directory, and files/ in it: descriptors of the caller's, to be closed soon, or
  * negative errno. Nothing stays open for a job that rests: there may be 100,000. */
 int local_dir_open(struct gb_job *job);
 int local_files_dir_open(struct gb_job *job);
 /* Write the record as it is now. Unlocked; takes disk, then lock for the copy. */
-int local_save(struct gb_job *job);
-/* The same with local.disk held already. */
-int local_save_locked(struct gb_job *job);
+_must_check_ int local_save(struct gb_job *job);
+/* The same where nothing hangs on when: what cannot be written now, which the log says, is
+ * tried again until it is. */
+void local_save_soon(struct gb_job *job);
+/* local_save with local.disk held already. */
+_must_check_ int local_save_locked(struct gb_job *job);
 /* The same around a step that must not be taken if there is no room for the record,
  * nor the record stand if the step fails; its error, then. */
-int local_save_around(struct gb_job *job, int (*step)(void *arg), void *arg);
+_must_check_ int local_save_around(struct gb_job *job, int (*step)(void *arg), void *arg);
 /* Set `error`: a first line and a second (what to do), and the API's own text. Takes
  * client.lock; the caller saves. what NULL: no error. */
 void local_error(struct gb_job *job, int err, const char *what, const char *todo,
@@ -411,7 +415,7 @@ void local_keep_json(struct gb_job *job, const char *json);
 /* ---- files.c ------------------------------------------------------------------------ */
 
 /* At start, before there are other threads. */
-int files_load(struct gb_job *job);
+_must_check_ int files_load(struct gb_job *job);
 void files_free(struct local *l);
 /* All with client.lock held. A file of the top; of a directory (NULL: the top); by its
  * path ("inputs/a/b"). */
@@ -430,20 +434,20 @@ int files_add_composed(struct gb_job *job);
  * until the next change only. */
 void files_changed(struct gb_job *job);
 /* Unlocked: bytes and names of f durable. */
-int files_sync(struct gb_job *job, struct gb_file *f);
+_must_check_ int files_sync(struct gb_job *job, struct gb_file *f);
 /* The content of requests.jsonl has been decided: close does not submit it again
  * before it changes. */
 void files_decided(struct gb_file *f);
 bool files_is_decided(struct gb_file *f);
 /* Move file `name` of `from` to requests.jsonl of job, replacing (disk, and memory);
  * both directories durable. Unlocked. */
-int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job);
+_must_check_ int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job);
 /* Keep the bytes of f as requests.jsonl.rejected of job, too: a file of its own, as both
  * can be written to. f is held by its task. Unlocked. */
-int files_reject(struct gb_file *f, struct gb_job *job);
+_must_check_ int files_reject(struct gb_file *f, struct gb_job *job);
 /* A draft's files changed since its last submission: state DRAFT, no error, no
  * upload to take up. Unlocked. */
-int files_touch(struct gb_job *job);
+_must_check_ int files_touch(struct gb_job *job);
 
 /* ---- task.c ----------------------------------------------------------------------------- */
 
@@ -477,7 +481,7 @@ struct task {
  * dropping the last waiter sets the canceller while not intended. Unlocked. fill may
  * set members before it starts. Returns -EINPROGRESS, or an error; with w NULL it
  * runs behind: 0. */
-int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *t),
+_must_check_ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *t),
 	bool owns, bool give_up, const struct task *fill, struct gb_waiter *w);
 /* Answer the waiters now; the task goes on behind. */
 void task_answer(struct task *t, int err);
@@ -492,10 +496,14 @@ void task_disown(struct task *t);
 
 /* After a start: go on with what the journal says. */
 void submit_recover(struct gb_job *job);
+/* A rename to requests.jsonl whose intent is on disk, or that was taken on in the
+ * background, was to happen: let it. 0 when there is none; otherwise nothing of the job may
+ * be sent: what is called requests.jsonl is another file yet. */
+_must_check_ int submit_finish_rename(struct gb_job *job);
 /* client.lock held: whether what the API says with this key is about this job. */
 bool submit_same_key(const struct gb_job *job);
 /* The API's job of a submission of ours: journal it. Unlocked. */
-int submit_known(struct gb_job *job, const struct api_batch *b);
+_must_check_ int submit_known(struct gb_job *job, const struct api_batch *b);
 
 /* settle_look.c: the answer of a create never came. Wait for a look, which others share:
  * 0 the job was found and is journalled; -EAGAIN not (yet), or the look failed;
@@ -543,7 +551,7 @@ void home_consider(struct gb_job *job);
 #define HOME_RESULTS "results.jsonl"
 #define HOME_NEW "results.new" /* downloaded again, beside what is kept */
 /* unlocked: it is whole and durable, at home or in the cache. */
-int home_note_safe(struct gb_job *job, int64_t size, bool home);
+_must_check_ int home_note_safe(struct gb_job *job, int64_t size, bool home);
 /* after_end.c; client.lock held: who need wait no longer to `to`. */
 void after_end_look(struct gb_job *job, struct gb_waitq *to);
 /* Start what is missing and there is room for; arg: the client. Unlocked. */
@@ -561,8 +569,8 @@ void whole_judged(struct gb_job *job);
 int whole_look(struct gb_job *job);
 /* home_look.c, at start: which results are at home or whole in the cache. Negative: that
  * cannot be told now. */
-int home_look(struct gb_job *job);
-int home_look_cache(struct gb_client *c);
+_must_check_ int home_look(struct gb_job *job);
+_must_check_ int home_look_cache(struct gb_client *c);
 /* unlocked: whether r, downloaded anew beside what is kept, may take its place; -ENODATA:
  * it is another output than came home. On a worker. */
 int home_may_replace(struct gb_job *job, struct gb_results *r);

@@ -17,14 +17,18 @@ enum {
 static int note_intent(struct submission *s)
 {
 	struct record *r = s->rec;
-	int err = r->removal ? -ECANCELED : s->job->id ? -EBUSY : 0;
+	_cleanup_free_ char *input = s->input_file ? strdup(s->input_file) : NULL;
+	int err = r->removal ? -ECANCELED
+		  : s->job->id ? -EBUSY
+		  : s->input_file && !input ? -ENOMEM
+					    : 0;
 
-	if (!err && phase_is_unanswered(r->phase))
-		s->lost = (struct lost){r->phase, STEAL_PTR(r->input_file), r->is_inline};
-	if (!err)
-		err = record_set(&r->input_file, s->input_file);
+	/* From here on nothing fails: the input file is the lost job's only mark. */
 	if (err)
 		return err;
+	if (phase_is_unanswered(r->phase))
+		s->lost = (struct lost){r->phase, STEAL_PTR(r->input_file), r->is_inline};
+	record_take(&r->input_file, &input);
 	r->is_inline = s->is_inline;
 	r->intent_server = engine_server_time(s->c->engine);
 	r->intent_since = record_now();
@@ -154,7 +158,7 @@ static int settle(struct submission *s)
 		"Wait: batchfs looks for it for 10 minutes before it says more (see state). "
 		"To settle it yourself: echo adopt ID > ctl, or echo resubmit > ctl",
 		s->err.text);
-	local_save(s->job);
+	local_save_soon(s->job);
 	job_changed(s->job, GB_CHANGED_FILES);
 	s->told = true;
 	if (!look_again_and_again(s))
@@ -208,18 +212,20 @@ int submit_known(struct gb_job *job, const struct api_batch *b)
 	/* The table may have met it as somebody else's. */
 	struct gb_job *twin = fresh ? job_find_id(c, b->id) : NULL;
 	int err = twin ? job_drop_twin(twin) : 0;
+	/* This key sees it, whichever the create was sent with. */
+	if (!err && fresh)
+		err = record_set(&r->origin, engine_origin(c->engine));
+	if (!err && fresh)
+		err = record_set(&r->key_print, c->key_print);
 	if (!err)
 		err = job_set_id(job, b->id);
 	if (!err)
 		err = record_set(&r->id, b->id);
 	if (!err && fresh) {
 		job_set_phase(job, PHASE_SENT);
-		/* This key sees it, whichever the create was sent with. */
-		record_set(&r->origin, engine_origin(c->engine));
-		record_set(&r->key_print, c->key_print);
 		knowledge_made_with(&job->known, true);
-		record_set(&r->session, NULL);
-		record_set(&r->error, NULL);
+		record_unset(&r->session);
+		record_unset(&r->error);
 		r->err = 0;
 		r->sent_at = time(NULL); /* to be shown */
 		if (job->local->settler)
@@ -232,9 +238,9 @@ int submit_known(struct gb_job *job, const struct api_batch *b)
 		return err;
 	if (twin)
 		remove_twin(twin);
-	/* Should this fail, the journal still says SUBMITTING, and the next start
-	 * finds the job by its input file. */
-	local_save(job);
+	/* As long as this fails the journal says SUBMITTING, and a start finds the job by
+	 * its input file. */
+	local_save_soon(job);
 	history_add(job, "created");
 	gb_job_unref(learn_batch(c, b, seq, false));
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);

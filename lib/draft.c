@@ -96,6 +96,9 @@ int gb_draft_rename(struct gb_job *job, const char *name, bool listed)
 
 	if (err)
 		return err;
+	_cleanup_free_ char *copy = strdup(name), *shown = strdup(display);
+	if (!copy || !shown)
+		return -ENOMEM;
 	client_lock(c);
 	if (!job->in_tree)
 		err = -ENOENT;
@@ -104,8 +107,8 @@ int gb_draft_rename(struct gb_job *job, const char *name, bool listed)
 	else
 		err = job_set_name(job, name, NULL);
 	if (!err) {
-		record_set(&job->local->rec.name, name);
-		record_set(&job->local->rec.display, display);
+		record_take(&job->local->rec.name, &copy);
+		record_take(&job->local->rec.display, &shown);
 		job->local->rec.name_unchecked = !listed;
 	}
 	client_unlock(c);
@@ -158,5 +161,5 @@ void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime)
 	}
 	client_unlock(job->c);
 	if (draft)
-		local_save(job);
+		local_save_soon(job);
 }

@@ -32,6 +32,8 @@
 #ifndef GB_ENGINE_H
 #define GB_ENGINE_H
 
+#include "util.h"
+
 #include "gembatch.h"
 #include <stdatomic.h>
 
@@ -148,7 +150,7 @@ void engine_abort(struct engine *e, struct transfer *t);
 
 /* Call fn on the engine thread after delay seconds (0: as soon as possible), or when
  * the engine stops. -ECANCELED: stopping, fn is not called. */
-int engine_timer(struct engine *e, double delay, void (*fn)(void *arg), void *arg);
+_must_check_ int engine_timer(struct engine *e, double delay, void (*fn)(void *arg), void *arg);
 
 /*
  * Blocking calls, for worker threads only (never a FUSE thread).

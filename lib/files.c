@@ -290,15 +290,19 @@ int files_touch(struct gb_job *job)
 	if (composed) {
 		struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
 
-		if (f)
-			files_open(job, f);
+		/* Who reads it finds it by name, if not before it goes. */
+		int fd = f && f->refs > 2 ? files_open(job, f) : 0;
 		gb_file_unref(f);
+		if (fd < 0) {
+			pthread_mutex_unlock(&job->local->disk);
+			return fd;
+		}
 	}
 	client_lock(job->c);
 	if (stale) {
 		job_set_phase(job, PHASE_DRAFT);
-		record_set(&r->session, NULL);
-		record_set(&r->error, NULL);
+		record_unset(&r->session);
+		record_unset(&r->error);
 		r->err = 0;
 		r->warned = false;
 	}
@@ -393,18 +397,22 @@ static void note_truncated(struct gb_file *f, off_t size)
 static int set_taint(struct gb_file *f, const char *why)
 {
 	struct gb_job *job = NULL;
+	int err = 0;
 
 	f->tainted = why != NULL;
 	mark(f, why ? MARKED : WHOLE);
 	client_lock(f->c);
 	if (is_requests(f)) {
 		job = gb_job_ref(f->job);
-		record_set(&job->local->rec.taint, why);
+		err = record_set(&job->local->rec.taint, why);
 	}
 	client_unlock(f->c);
 	if (!job)
 		return 0;
-	int err = local_save(job);
+	if (why)
+		local_save_soon(job);
+	else if (!err)
+		err = local_save(job);
 	gb_job_unref(job);
 	return err;
 }
@@ -488,7 +496,7 @@ static void explain_part(struct gb_job *job, struct gb_file *f, const char *why)
 	local_error(job, -EBADMSG, what ? what : "A file is incomplete.",
 		"It cannot be sent like that: write it again or remove it.", text);
 	files_changed(job);
-	local_save(job);
+	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 }
 
@@ -511,7 +519,7 @@ void gb_file_busy(struct gb_file *f)
 		"Nothing was sent. When its writer has closed it: echo submit > ctl, or the same "
 		"mv again", NULL);
 	files_changed(job);
-	local_save(job);
+	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	gb_job_unref(job);
 }
@@ -562,7 +570,7 @@ void gb_job_explain(struct gb_job *job, const char *why)
 		"Nothing was sent. Write the file again, or, if it is whole: echo submit > ctl",
 		NULL);
 	files_changed(job); /* the next write makes the explanation void */
-	local_save(job);
+	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 }
 

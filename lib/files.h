@@ -8,6 +8,8 @@
 #ifndef GB_FILES_H
 #define GB_FILES_H
 
+#include "util.h"
+
 #include "client.h"
 #include "follow.h"
 
@@ -43,7 +45,7 @@ struct gb_file {
 struct gb_file *files_new(struct gb_job *job, const char *name);
 /* client.lock held: into job's table, with the reference. -ENOMEM, -ENOSPC (numbers
  * are used up). */
-int files_link(struct gb_job *job, struct gb_file *parent, struct gb_file *f);
+_must_check_ int files_link(struct gb_job *job, struct gb_file *parent, struct gb_file *f);
 /* client.lock held: out of its table; the table's reference goes to the caller. */
 void files_unlink(struct gb_file *f);
 /* client.lock held: another name or directory, in the same job or another: there all
@@ -65,9 +67,9 @@ struct follow *files_take_follow(struct gb_file *f);
 /* local.disk held, lock not: a descriptor of the directory, the caller closes. */
 int files_open_dir(struct gb_job *job, struct gb_file *dir);
 /* The same: the file itself, if it is not open yet. Its descriptor, borrowed. */
-int files_open(struct gb_job *job, struct gb_file *f);
+_must_check_ int files_open(struct gb_job *job, struct gb_file *f);
 /* The same of each file that somebody has open: they are found by name, if not before
  * the names go. */
-int files_hold(struct gb_job *job);
+_must_check_ int files_hold(struct gb_job *job);
 
 #endif

@@ -64,8 +64,9 @@ static void names_changed(struct gb_job *job, struct gb_file *dir, const char *n
 {
 	bool one_of_many;
 
-	if (files_is_sent(job, dir, name))
-		files_touch(job);
+	/* The change is made; what is void by it must not come back with a start. */
+	if (files_is_sent(job, dir, name) && files_touch(job))
+		local_save_soon(job);
 	client_lock(job->c);
 	one_of_many = dir && dir->children.things > 1;
 	client_unlock(job->c);
@@ -235,7 +236,7 @@ static int remove_name(
 	if (!err) {
 		if (!dir && strcmp(name, GB_REQUESTS) == 0) {
 			client_lock(c);
-			record_set(&job->local->rec.taint, NULL);
+			record_unset(&job->local->rec.taint);
 			client_unlock(c);
 		}
 		gb_file_unref(f); /* the table's */

@@ -407,7 +407,7 @@ int gather_run(struct task *t)
 			"Install libmagic's (on Debian: libmagic-mgc), then: echo submit > ctl",
 			NULL);
 	if (err && err != -ECANCELED) {
-		local_save(t->job);
+		local_save_soon(t->job);
 		job_changed(t->job, GB_CHANGED_META | GB_CHANGED_FILES);
 	}
 	gather_clear(&g);

@@ -118,6 +118,9 @@ void home_try_again(struct gb_client *c)
 	if (plan)
 		c->fetch_at = at;
 	client_unlock(c);
-	if (plan)
-		engine_timer(c->engine, at - util_now() + 0.01, next_timer, c);
+	if (!plan || !engine_timer(c->engine, at - util_now() + 0.01, next_timer, c))
+		return;
+	client_lock(c);
+	c->fetch_at = 0;
+	client_unlock(c);
 }

@@ -196,7 +196,7 @@ char *gb_job_json(struct gb_job *job)
 	pthread_mutex_lock(&job->local->disk);
 	_cleanup_close_ int dir = local_dir_open(job);
 	if (dir >= 0)
-		util_read_file(dir, "job.json", 16 << 20, &text, &n);
+		DROP(util_read_file(dir, "job.json", 16 << 20, &text, &n)); /* NULL */
 	pthread_mutex_unlock(&job->local->disk);
 	return text;
 }

@@ -76,7 +76,7 @@ static bool inline_presumed(
 static void set_file(char **field, const char *value)
 {
 	if (value && (!*field || strcmp(*field, value) != 0))
-		record_set(field, value);
+		DROP(record_set(field, value)); /* the next reply has it, too */
 }
 
 static bool tells_error(const struct api_batch *b)
@@ -185,7 +185,7 @@ static void mark_by_get(struct gb_job *job, bool by_get)
 	job->local->rec.end_by_get = by_get;
 	client_unlock(job->c);
 	if (news)
-		local_save(job);
+		local_save_soon(job);
 }
 
 static void keep_json(struct gb_job *job, const struct api_batch *b)
@@ -225,13 +225,17 @@ static void log_end(struct gb_job *job)
 	if (!now)
 		return;
 	history_add(job, cancelled ? "cancelled" : "ended");
-	local_save(job);
+	local_save_soon(job);
 	queue_go_later(c, true);
 }
 
 static void name_given(struct gb_job *job)
 {
-	store_name_add(job->c->store, job->id, job_label(job));
+	int err = store_name_add(job->c->store, job->id, job_label(job));
+
+	if (err)
+		client_log(job->c, LOG_WARNING, "%s: the name may be another after the next "
+			"start: %s", job_label(job), strerror(-err));
 }
 
 /* Lock held: the job b speaks of, made if need be. *ret_owner: a submission of ours
@@ -282,7 +286,7 @@ struct gb_job *learn_batch(
 	}
 	client_unlock(c);
 	if (owner) {
-		submit_known(owner, b);
+		DROP(submit_known(owner, b)); /* the next list has it, too */
 		return owner;
 	}
 	if (!job)
@@ -337,7 +341,7 @@ void learn_missed(struct gb_job *job)
 	}
 	client_unlock(c);
 	if (leave)
-		known_add_gone(c->store, job->id);
+		DROP(known_add_gone(c->store, job->id)); /* a start asks again */
 	job_changed(job, leave ? GB_CHANGED_TREE : GB_CHANGED_FILES);
 }
 
@@ -372,7 +376,7 @@ static void remember_name(void *arg, const char *id, const char *name)
 		return;
 	struct gb_job *job = job_new(c);
 	if (job && job_set_id(job, id) == 0)
-		job_set_name(job, name, tail_of(id));
+		DROP(job_set_name(job, name, tail_of(id))); /* it is named by a list */
 }
 
 static void remember_job(

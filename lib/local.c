@@ -5,6 +5,8 @@
 #include <string.h>
 #include <syslog.h>
 
+enum { SAVE_AGAIN = 30 /* seconds */ };
+
 int local_dir_open(struct gb_job *job)
 {
 	return store_job_open(job->c->store, job->local->lid);
@@ -149,6 +151,46 @@ int local_save(struct gb_job *job)
 	return err;
 }
 
+static void save_again(void *arg)
+{
+	struct gb_job *job = arg;
+
+	client_lock(job->c);
+	job->local->save_planned = false;
+	client_unlock(job->c);
+	local_save_soon(job);
+	gb_job_unref(job);
+}
+
+/* On the engine's thread: the disk is a worker's. */
+static void save_timer(void *arg)
+{
+	struct gb_job *job = arg;
+
+	if (work_add(job->c->work, WORK_SHORT, save_again, job))
+		gb_job_unref(job); /* the end: it was the last try */
+}
+
+void local_save_soon(struct gb_job *job)
+{
+	if (!local_save(job) || job->local->forgotten)
+		return;
+	client_lock(job->c);
+	bool planned = job->local->save_planned || job->c->stopping;
+	job->local->save_planned |= !job->c->stopping;
+	client_unlock(job->c);
+	if (planned)
+		return;
+	gb_job_ref(job);
+	if (engine_timer(job->c->engine,
+		    test_seconds("BATCHFS_TEST_SAVE_SECONDS", SAVE_AGAIN), save_timer, job)) {
+		client_lock(job->c);
+		job->local->save_planned = false;
+		client_unlock(job->c);
+		gb_job_unref(job);
+	}
+}
+
 static void drop_saved(struct gb_job *job, const char *tmp)
 {
 	_cleanup_close_ int dir = local_dir_open(job);
@@ -198,6 +240,7 @@ void local_keep_json(struct gb_job *job, const char *json)
 	pthread_mutex_lock(&job->local->disk);
 	_cleanup_close_ int dir = local_dir_open(job);
 	if (dir >= 0)
-		util_write_file(dir, "job.json", json, strlen(json), false);
+		/* Without it the API is asked again. */
+		DROP(util_write_file(dir, "job.json", json, strlen(json), false));
 	pthread_mutex_unlock(&job->local->disk);
 }

@@ -6,6 +6,7 @@
 enum {
 	PROBE_EVERY = 180, /* seconds between probes where the API names no time */
 	LOOK_AT_LEAST = 1, /* seconds between looks at the queue by timer */
+	RENAME_AGAIN = 60, /* seconds between tries of a rename that was begun */
 };
 
 void queue_free(struct queue *q)
@@ -88,7 +89,8 @@ static void look_timer(void *arg)
 	client_lock(c);
 	c->queue.timer_at = 0;
 	client_unlock(c);
-	work_add(c->work, WORK_SHORT, go_now, c);
+	/* Not at the end of the mount; without memory the next look at a list does it. */
+	DROP(work_add(c->work, WORK_SHORT, go_now, c));
 }
 
 /* A timer cannot be taken back: one that fires too soon looks in vain. */
@@ -102,8 +104,11 @@ static void plan_look(struct gb_client *c, double at)
 	if (sooner)
 		c->queue.timer_at = at;
 	client_unlock(c);
-	if (sooner)
-		engine_timer(c->engine, at - now, look_timer, c);
+	if (!sooner || !engine_timer(c->engine, at - now, look_timer, c))
+		return;
+	client_lock(c);
+	c->queue.timer_at = 0;
+	client_unlock(c);
 }
 
 /* ---- looks ------------------------------------------------------------------------------ */
@@ -114,6 +119,8 @@ static double send_one(struct gb_job *job)
 	struct task fill = {.background = true, .queued = true};
 	double at = 0;
 
+	if (submit_finish_rename(job))
+		return util_now() + RENAME_AGAIN;
 	client_lock(job->c);
 	bool ready = job_phase(job) == PHASE_QUEUED && !job->local->task &&
 		     !job->c->o.readonly && submit_same_key(job);
@@ -157,7 +164,7 @@ void queue_go_later(struct gb_client *c, bool freed)
 	for (struct gate *g = c->queue.gates; freed && g; g = g->next)
 		g->after = g->told;
 	client_unlock(c);
-	work_add(c->work, WORK_SHORT, go_now, c);
+	DROP(work_add(c->work, WORK_SHORT, go_now, c)); /* as above */
 }
 
 /* ---- ends ------------------------------------------------------------------------------- */

@@ -68,6 +68,18 @@ int record_set(char **field, const char *value)
 	return 0;
 }
 
+void record_unset(char **field)
+{
+	free(*field);
+	*field = NULL;
+}
+
+void record_take(char **field, char **value)
+{
+	free(*field);
+	*field = STEAL_PTR(*value);
+}
+
 static json_t *field_dump(const struct record *r, const struct field *f)
 {
 	void *p = at(r, f);

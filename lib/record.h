@@ -16,6 +16,8 @@
 #ifndef GB_RECORD_H
 #define GB_RECORD_H
 
+#include "util.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -104,11 +106,15 @@ int64_t record_now(void);
 double record_span(int64_t since);
 
 /* Replace a string field by a copy of value (NULL: none). -ENOMEM leaves it. */
-int record_set(char **field, const char *value);
+_must_check_ int record_set(char **field, const char *value);
+/* The same with none, which cannot fail. */
+void record_unset(char **field);
+/* The same with *value, malloc'ed, which it steals. */
+void record_take(char **field, char **value);
 
 /* The file's bytes, malloc'ed; NULL without memory. Pure, but for the clock. */
 char *record_dump(const struct record *r, size_t *ret_len);
 /* -EBADMSG: not whole, or not ours. Unknown members are passed over. */
-int record_parse(const char *text, size_t len, struct record *ret);
+_must_check_ int record_parse(const char *text, size_t len, struct record *ret);
 
 #endif

@@ -494,7 +494,9 @@ void registry_end(struct registry *r, const char *lid)
 	struct user *u = registry_find_user(r, lid);
 	if (u && u->held) {
 		registry_apply_end(u);
-		registry_append_take(r, json_pack("{ss ss}", "op", "end", "lid", lid));
+		/* What is not written down is held until it expires. */
+		DROP(registry_append_take(
+			r, json_pack("{ss ss}", "op", "end", "lid", lid)));
 	}
 	pthread_mutex_unlock(&r->lock);
 }
@@ -505,8 +507,9 @@ void registry_forget(struct registry *r, const char *lid)
 	struct user *u = registry_find_user(r, lid);
 	if (u) {
 		registry_apply_forget(r, u);
-		registry_append_take(
-			r, json_pack("{ss ss}", "op", "forget", "lid", lid));
+		/* A start forgets whom it does not find. */
+		DROP(registry_append_take(
+			r, json_pack("{ss ss}", "op", "forget", "lid", lid)));
 	}
 	pthread_mutex_unlock(&r->lock);
 }
@@ -542,7 +545,9 @@ char *registry_next_idle(struct registry *r, const char *origin, const char *key
 static void bury(struct registry *r, struct known *e)
 {
 	e->dead = true;
-	registry_append_take(r, json_pack("{ss ss}", "op", "gone", "file", e->file));
+	/* The API refuses it, should a start take it for alive, and then it is buried again. */
+	DROP(registry_append_take(
+		r, json_pack("{ss ss}", "op", "gone", "file", e->file)));
 	if (!e->refs)
 		registry_drop(r, e);
 }

@@ -23,6 +23,8 @@
 #ifndef GB_REGISTRY_H
 #define GB_REGISTRY_H
 
+#include "util.h"
+
 #include "store.h"
 
 #include <time.h>
@@ -53,15 +55,15 @@ bool registry_mime_valid(const char *mime);
 
 /* lid_known(arg, lid): 1: the job is still there; 0: it is not, and its references are
  * dropped; or why that cannot be told. *ret_damaged: something was moved to aside/. */
-int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
+_must_check_ int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
 	void *arg, struct registry **ret, bool *ret_damaged);
 void registry_close(struct registry *r);
 
 /* An upload has ended: this content is there, and lid (name: its copy) holds it. */
-int registry_add(struct registry *r, const struct content *c, const struct placed *p,
+_must_check_ int registry_add(struct registry *r, const struct content *c, const struct placed *p,
 	const char *lid, const char *name);
 /* Is the content there at least until `until`? Then lid holds it, too. -ENOENT: no. */
-int registry_take(struct registry *r, const struct content *c, time_t until,
+_must_check_ int registry_take(struct registry *r, const struct content *c, time_t until,
 	const char *lid, const char *name, struct placed *ret);
 
 /* A URI of ours: 0, and *ret_copies has "LID NAME" a line of where local copies may be
@@ -72,13 +74,13 @@ int registry_lookup(struct registry *r, const char *uri, const char *origin,
 	const char *key_print, char sha256[65], char **ret_mime, char **ret_copies,
 	time_t *ret_until);
 /* lid holds the entry of a URI of ours. -ENOENT: it is gone. */
-int registry_hold(
+_must_check_ int registry_hold(
 	struct registry *r, const char *uri, const char *lid, const char *name);
 
 /* The session an upload of this content was begun with, malloc'ed; NULL: none. url
  * NULL forgets it. */
 char *registry_session(struct registry *r, const struct content *c);
-int registry_keep_session(struct registry *r, const struct content *c, const char *url);
+_must_check_ int registry_keep_session(struct registry *r, const struct content *c, const char *url);
 
 /* The job has ended, or its local copies have gone: it holds nothing any more. */
 void registry_end(struct registry *r, const char *lid);
@@ -96,6 +98,6 @@ void registry_deleted(struct registry *r, const char *file, bool gone);
 unsigned registry_doubt(struct registry *r, const char *lid);
 
 /* What was appended is on disk. */
-int registry_sync(struct registry *r);
+_must_check_ int registry_sync(struct registry *r);
 
 #endif

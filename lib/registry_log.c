@@ -432,7 +432,7 @@ static int read_log(struct registry *r, int dir, bool *ret_stale, bool *ret_dama
 	/* Where there is no room to show a person what was bad, it is written over: the
 	 * lines that are good have been read. */
 	if (bad)
-		(void)set_aside(dir);
+		DROP(set_aside(dir));
 	return 0;
 }
 

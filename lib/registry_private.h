@@ -72,7 +72,7 @@ struct registry {
 bool registry_is_hex(const char *text, size_t n);
 struct known *registry_find_file(struct registry *r, const char *file);
 struct user *registry_find_user(struct registry *r, const char *lid);
-int registry_add_ref(
+_must_check_ int registry_add_ref(
 	struct registry *r, struct known *e, const char *lid, const char *name);
 void registry_drop_ref(struct ref *ref);
 void registry_drop(struct registry *r, struct known *e);
@@ -89,6 +89,6 @@ json_t *registry_up_json(const struct content *c, const struct placed *p);
 json_t *registry_ref_json(const char *file, const char *lid, const char *name);
 json_t *registry_session_json(const struct content *c, const char *url, time_t at);
 /* The lock is held, and what happened is in memory already. */
-int registry_append_take(struct registry *r, json_t *j);
+_must_check_ int registry_append_take(struct registry *r, json_t *j);
 
 #endif

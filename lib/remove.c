@@ -63,8 +63,9 @@ static void show(struct gb_job *job)
 	job->local->rec.insisted = false;
 	knowledge_insisted(&job->known, false);
 	if (!job->name)
-		job_set_name(job, job->local->rec.name,
-			job->id ? job->id + strlen("batches/") : job->local->lid);
+		/* Without memory it has its name again after a start. */
+		DROP(job_set_name(job, job->local->rec.name,
+			job->id ? job->id + strlen("batches/") : job->local->lid));
 	job->in_tree = true;
 	client_unlock(job->c);
 }
@@ -75,7 +76,7 @@ static void come_back(struct gb_job *job, const struct api_error *e)
 	if (!job->local->other_key)
 		local_error(job, e->err, "The API refused to delete this job.",
 			"It is still there; try rmdir again later.", e->text);
-	local_save(job);
+	local_save_soon(job);
 	job_changed(job, GB_CHANGED_TREE | GB_CHANGED_FILES);
 }
 
@@ -99,9 +100,9 @@ static void delete_upload(struct gb_job *job)
 	/* Refused counts as done: it dies by itself within two days. */
 	if (ret == 0 || (err.refused && err.from_api)) {
 		client_lock(c);
-		record_set(&r->input_file, NULL);
+		record_unset(&r->input_file);
 		client_unlock(c);
-		local_save(job);
+		local_save_soon(job);
 	}
 	api_error_clear(&err);
 }
@@ -125,7 +126,7 @@ static int forget(struct gb_job *job)
 	struct gb_client *c = job->c;
 
 	if (job->id)
-		known_add_gone(c->store, job->id);
+		DROP(known_add_gone(c->store, job->id)); /* a list has it or not */
 	pthread_mutex_lock(&job->local->disk);
 	test_point("local-remove");
 	int err = files_hold(job);
@@ -331,7 +332,7 @@ static void remove_undo(struct gb_job *job, int ret, const char *text)
 	if (text)
 		local_error(job, ret, "The job was not deleted.",
 			"It is still there; try rmdir again.", text);
-	local_save(job);
+	local_save_soon(job);
 	removal_leave(job, -1);
 	job_changed(job, GB_CHANGED_FILES);
 }
@@ -434,7 +435,8 @@ static int remove_draft(struct gb_job *job)
 	fill.arg = STEAL_PTR(job->local->rec.input_file);
 	client_unlock(job->c);
 	if ((fill.arg || holds) && !job->c->o.offline)
-		task_start(job, WORK_SHORT, stray_run, false, false, &fill, NULL);
+		/* What it would delete dies by itself. */
+		DROP(task_start(job, WORK_SHORT, stray_run, false, false, &fill, NULL));
 	free(fill.arg);
 	return 0;
 }
@@ -543,7 +545,8 @@ void remove_recover(struct gb_job *job)
 	bool unsent = !job->id;
 	client_unlock(job->c);
 	if (unsent)
-		task_start(job, WORK_SHORT, unsent_run, false, false, NULL, NULL);
+		/* Should it not begin, the next start does it. */
+		DROP(task_start(job, WORK_SHORT, unsent_run, false, false, NULL, NULL));
 	else if (!job->c->o.offline)
 		remove_later(job, 1);
 }
@@ -577,5 +580,6 @@ void remove_ended(struct gb_job *job)
 	if (waits)
 		remove_later(job, 0);
 	else if (tidy)
-		task_start(job, WORK_SHORT, uploads_run, false, false, NULL, NULL);
+		/* What it would delete dies by itself. */
+		DROP(task_start(job, WORK_SHORT, uploads_run, false, false, NULL, NULL));
 }

@@ -32,7 +32,7 @@ static void removal_note_missed(struct gb_job *job)
 	job->local->rec.missed = misses;
 	job->local->rec.missed_span = (int64_t)span;
 	client_unlock(job->c);
-	local_save(job);
+	local_save_soon(job);
 }
 
 /* A cancel refused because the job has just ended is no refusal. */
@@ -110,17 +110,19 @@ int removal_choose(struct gb_job *job, struct canceller *cancel, struct api_erro
 }
 
 /* Jobs made elsewhere have no key in their record yet: this one sees the job. */
-static void removal_note_key(struct gb_job *job)
+static int removal_note_key(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
+	int err = 0;
 
 	client_lock(c);
 	struct record *r = &job->local->rec;
-	if (!r->key_print) {
-		record_set(&r->origin, engine_origin(c->engine));
-		record_set(&r->key_print, c->key_print);
-	}
+	if (!r->key_print)
+		err = record_set(&r->origin, engine_origin(c->engine));
+	if (!err && !r->key_print)
+		err = record_set(&r->key_print, c->key_print);
 	client_unlock(c);
+	return err;
 }
 
 /* The first step at the API. That it does not know a job that must be cancelled is no
@@ -130,9 +132,8 @@ int removal_first(struct gb_job *job, struct canceller *cancel, struct api_error
 	enum removal_step step;
 	int ret = removal_choose(job, cancel, err, &step);
 
-	if (ret)
+	if (ret || (ret = removal_note_key(job)))
 		return ret;
-	removal_note_key(job);
 	ret = step == REMOVE_CANCEL   ? removal_cancel(job, cancel, err)
 	      : step == REMOVE_DELETE ? removal_delete(job, cancel, err)
 				      : 0;

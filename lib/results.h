@@ -38,6 +38,8 @@
 #ifndef GB_RESULTS_H
 #define GB_RESULTS_H
 
+#include "util.h"
+
 #include "engine.h"
 #include "waiter.h"
 
@@ -66,7 +68,7 @@ struct results_config {
 
 /* Look at what is local. -ENOENT: no file at the API and nothing local. Never
  * blocks on the network. One reference for the caller. */
-int results_new(const struct results_config *c, struct gb_results **ret);
+_must_check_ int results_new(const struct results_config *c, struct gb_results **ret);
 struct gb_results *results_ref(struct gb_results *r);
 /* The last one stops downloads, saves the map, closes. */
 void results_unref(struct gb_results *r);
@@ -109,12 +111,12 @@ int results_fetch(struct gb_results *r, struct gb_waiter *w);
 /* Blocking, for a worker: check what was not checked yet, and make the complete file
  * durable (fdatasync, map, fsync of the directory). -EAGAIN: it is not complete, or no
  * longer, because a block on disk was rotten: fetch again. 0 at once when sealed. */
-int results_seal(struct gb_results *r);
+_must_check_ int results_seal(struct gb_results *r);
 
 /* Blocking, for a worker: move data and map to dirfd (duplicated) under
  * name; copies where they are on different filesystems. Readers and downloads go on.
  * Durable if the file was sealed. 0 at once when it lives there. */
-int results_rehome(struct gb_results *r, int dirfd, const char *name);
+_must_check_ int results_rehome(struct gb_results *r, int dirfd, const char *name);
 
 /* Progress for `.batchfs/transfers`: false when nothing runs. rate: bytes a second
  * over the last seconds; total -1: unknown. */
@@ -126,22 +128,22 @@ bool results_progress(struct gb_results *r, struct results_progress *ret);
 
 /* Whether dirfd/name holds a complete, sealed copy, and its size: 1, 0, or a negative
  * errno as of results_mapped. Cheap: reads the map's head, not the data. */
-int results_sealed(int dirfd, const char *name, int64_t *ret_size);
+_must_check_ int results_sealed(int dirfd, const char *name, int64_t *ret_size);
 
 /* The same by all of the map: 1, and the size; 0: it is a map, of a part; or a negative
  * errno, for util_reading to tell: there is none that can be read, or none could. */
-int results_mapped(int dirfd, const char *name, int64_t *ret_size);
+_must_check_ int results_mapped(int dirfd, const char *name, int64_t *ret_size);
 
 /* Whether dirfd/name is what a whole output of that size looks like: 0, or -EBADMSG. And
  * the same with a map made of it, for one whose own was lost: what an earlier run did not
  * know to be whole does not become so. Blocking, for a worker. */
-int results_fits(int dirfd, const char *name, int64_t size);
-int results_adopt(int dirfd, const char *name, int64_t size);
+_must_check_ int results_fits(int dirfd, const char *name, int64_t size);
+_must_check_ int results_adopt(int dirfd, const char *name, int64_t size);
 
 /* Write an already complete file: used for inline output, composed by
  * api_get into a descriptor. Open a temporary, fill it, then publish it with a map.
  * Blocking, for a worker. */
-int results_publish(int dirfd, const char *tmp, const char *name);
+_must_check_ int results_publish(int dirfd, const char *tmp, const char *name);
 
 /* Keep a cache directory of such files below max bytes (of disk blocks): the least
  * recently used go first. claim() says whether one may go; after true nobody may make an

@@ -111,6 +111,6 @@ void settle_uncertain(struct gb_job *job, const char *candidates)
 		"If one of the API's jobs is it: echo adopt ID > ctl. To buy it (again): echo "
 		"resubmit > ctl",
 		ids);
-	local_save(job);
+	local_save_soon(job);
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 }

@@ -292,8 +292,11 @@ static void plan_look(struct gb_client *c, double at)
 	if (sooner)
 		c->settling.timer_at = at;
 	client_unlock(c);
-	if (sooner)
-		engine_timer(c->engine, at - util_now(), look_timer, c);
+	if (!sooner || !engine_timer(c->engine, at - util_now(), look_timer, c))
+		return;
+	client_lock(c);
+	c->settling.timer_at = 0;
+	client_unlock(c);
 }
 
 /* Lock held. Seconds until the youngest is looked for again; negative: there is none. */

@@ -49,7 +49,7 @@ struct store {
 
 /* Make or open all of it; take the lock. -EBUSY locked (*ret_why says by whom),
  * -EPERM not ours or open to others, -EPROTO newer version. */
-int store_open(const char *state_dir, const char *cache_dir, const char *holder,
+_must_check_ int store_open(const char *state_dir, const char *cache_dir, const char *holder,
 	struct store **ret, char **ret_why);
 void store_close(struct store *s);
 
@@ -60,26 +60,26 @@ void store_fingerprint(const struct store *s, const char *key, char ret[LID_SIZE
 int store_job_make(struct store *s, char ret_lid[LID_SIZE]);
 /* Open jobs/LID. */
 int store_job_open(struct store *s, const char *lid);
-int store_journal_save(int jobdir, const struct record *r);
-int store_journal_load(int jobdir, struct record *ret);
+_must_check_ int store_journal_save(int jobdir, const struct record *r);
+_must_check_ int store_journal_load(int jobdir, struct record *ret);
 /* Call fn for every LID; stops at the first error and returns it, one of the directory
  * itself too. */
-int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
+_must_check_ int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
 /* Into the trash, and away from there when days is 0: at no time is half a job in jobs/. */
-int store_job_remove(struct store *s, const char *lid, int trash_days);
+_must_check_ int store_job_remove(struct store *s, const char *lid, int trash_days);
 /* Whether jobs/LID is there: 1, 0, or why that cannot be told. */
 int store_job_exists(struct store *s, const char *lid);
 /* Out of the way, for a person to look at. */
-int store_job_aside(struct store *s, const char *lid);
+_must_check_ int store_job_aside(struct store *s, const char *lid);
 /* Empty the trash of what is older than days. */
 void store_trash_expire(struct store *s, int days);
 
 /* Append a line (newline added) to history. */
-int store_append(int fd, const char *line);
+_must_check_ int store_append(int fd, const char *line);
 /* Append to names; call fn for each of them. -EBADMSG: damaged lines were passed over;
  * other errors: not all could be read. */
-int store_name_add(struct store *s, const char *id, const char *name);
-int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),
+_must_check_ int store_name_add(struct store *s, const char *id, const char *name);
+_must_check_ int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),
 	void *arg);
 
 #endif

@@ -98,10 +98,10 @@ static void set_phase(struct gb_job *job, enum phase p)
 	client_unlock(job->c);
 }
 
-static void set_text(struct gb_job *job, char **field, const char *value)
+static void unset_text(struct gb_job *job, char **field)
 {
 	client_lock(job->c);
-	record_set(field, value);
+	record_unset(field);
 	client_unlock(job->c);
 }
 
@@ -138,7 +138,7 @@ static int step_start(struct submission *s)
 
 /* Lock held. An upload is taken up only by the very content it was begun with: the
  * name may have come to stand for another of the same size. */
-static void keep_session_of(struct submission *s, const struct stat *st)
+static int keep_session_of(struct submission *s, const struct stat *st)
 {
 	char stamp[128];
 
@@ -146,9 +146,9 @@ static void keep_session_of(struct submission *s, const struct stat *st)
 		(unsigned long long)st->st_ino, (long long)st->st_mtim.tv_sec,
 		st->st_mtim.tv_nsec, attach_stamp(s->attached), (long long)st->st_size);
 	if (!s->rec->sent_stamp || strcmp(s->rec->sent_stamp, stamp) != 0)
-		record_set(&s->rec->session, NULL);
-	record_set(&s->rec->sent_stamp, stamp);
+		record_unset(&s->rec->session);
 	s->rec->sent_size = s->size;
+	return record_set(&s->rec->sent_stamp, stamp);
 }
 
 /* The rename itself: on disk, and no start does it again. */
@@ -161,7 +161,7 @@ int submission_promote(struct submission *s)
 	test_point("promoted");
 	if (err || !s->rec->source)
 		return err;
-	set_text(s->job, &s->rec->source, NULL);
+	unset_text(s->job, &s->rec->source);
 	return local_save(s->job);
 }
 
@@ -194,14 +194,16 @@ static int enter_queue(struct submission *s)
 }
 
 /* Where the rename comes from, so that a start can do it again. */
-static void note_source(struct submission *s)
+static int note_source(struct submission *s)
 {
 	char path[FILE_PATH_MAX];
+	int err = 0;
 
 	client_lock(s->c);
-	if (s->t->file->job && !files_path(s->t->file, path))
-		record_set(&s->rec->source, path);
+	if (s->t->file->job && !(err = files_path(s->t->file, path)))
+		err = record_set(&s->rec->source, path);
 	client_unlock(s->c);
+	return err;
 }
 
 static int step_begin(struct submission *s)
@@ -212,23 +214,24 @@ static int step_begin(struct submission *s)
 	if (err)
 		return err;
 	client_lock(s->c);
-	record_set(&s->rec->origin, engine_origin(s->c->engine));
-	record_set(&s->rec->key_print, s->c->key_print);
-	if (!s->attached)
-		keep_session_of(s, &st);
+	err = record_set(&s->rec->origin, engine_origin(s->c->engine));
+	if (!err)
+		err = record_set(&s->rec->key_print, s->c->key_print);
+	if (!err && !s->attached)
+		err = keep_session_of(s, &st);
 	if (!s->t->again) {
-		record_set(&s->rec->error, NULL);
-		record_set(&s->rec->taint, NULL);
+		record_unset(&s->rec->error);
+		record_unset(&s->rec->taint);
 		s->rec->background = s->t->background;
 	}
 	/* What was asked for anew has its whole time. */
 	if (s->t->background && !s->t->queued)
 		s->rec->queued_since = record_now();
 	client_unlock(s->c);
-	if (s->t->again)
-		return 0;
-	if (s->t->from == s->job)
-		note_source(s);
+	if (err || s->t->again)
+		return err;
+	if (s->t->from == s->job && (err = note_source(s)))
+		return err;
 	if (!s->t->background)
 		return enter(s->job, PHASE_UPLOADING);
 	if ((err = submission_durable(s)) || (err = enter_queue(s)))
@@ -242,7 +245,7 @@ static int step_begin(struct submission *s)
 
 /* Queued work whose files went to other URIs since its requests were uploaded: those
  * are of no use any more. */
-static void drop_stale_upload(struct submission *s, const struct stat *st)
+static int drop_stale_upload(struct submission *s, const struct stat *st)
 {
 	struct canceller none = CANCELLER_INIT;
 	struct api_error err = {.retry = -1};
@@ -250,14 +253,15 @@ static void drop_stale_upload(struct submission *s, const struct stat *st)
 
 	client_lock(s->c);
 	before = s->rec->sent_stamp ? strdup(s->rec->sent_stamp) : NULL;
-	keep_session_of(s, st);
-	if (s->t->background && s->rec->input_file &&
+	int kept = keep_session_of(s, st);
+	if (!kept && s->t->background && s->rec->input_file &&
 		(!before || strcmp(before, s->rec->sent_stamp) != 0))
 		file = STEAL_PTR(s->rec->input_file);
 	client_unlock(s->c);
 	if (file)
 		api_file_delete(s->c->engine, file, &none, &err);
 	api_error_clear(&err);
+	return kept;
 }
 
 static int step_attach(struct submission *s)
@@ -276,16 +280,17 @@ static int step_attach(struct submission *s)
 	if ((err = attach_upload(s)) || (err = attach_write(s)) ||
 		(err = gb_file_stat(s->t->file, &st)))
 		return err;
-	drop_stale_upload(s, &st);
-	return 0;
+	return drop_stale_upload(s, &st);
 }
 
 static int on_session(void *arg, const char *url)
 {
 	struct submission *s = arg;
 
-	set_text(s->job, &s->rec->session, *url ? url : NULL);
-	return local_save(s->job);
+	client_lock(s->c);
+	int err = record_set(&s->rec->session, *url ? url : NULL);
+	client_unlock(s->c);
+	return err ? err : local_save(s->job);
 }
 
 static void on_progress(void *arg, int64_t n)
@@ -336,7 +341,7 @@ static int step_upload(struct submission *s)
 	s->job->local->uploaded_since = 0;
 	if (!err) {
 		client_lock(s->c);
-		record_set(&s->rec->session, NULL);
+		record_unset(&s->rec->session);
 		s->rec->upload_since = record_now();
 		s->rec->upload_until = file.expires.tv_sec;
 		s->input_file = STEAL_PTR(file.name);
@@ -361,7 +366,7 @@ static void drop_upload(struct submission *s)
 	if (!intended)
 		file = STEAL_PTR(s->input_file);
 	if (!phase_is_unanswered(s->rec->phase) && !s->job->id)
-		record_set(&s->rec->input_file, NULL);
+		record_unset(&s->rec->input_file);
 	client_unlock(s->c);
 	if (file && client_online(s->c))
 		api_file_delete(s->c->engine, file, &none, &err);
@@ -373,7 +378,8 @@ static void keep_upload(struct submission *s)
 {
 	client_lock(s->c);
 	if (s->input_file)
-		record_set(&s->rec->input_file, s->input_file);
+		/* Without memory it is uploaded once more. */
+		DROP(record_set(&s->rec->input_file, s->input_file));
 	client_unlock(s->c);
 }
 
@@ -453,14 +459,15 @@ static int give_up(struct submission *s, int err)
 	if (!cancelled && !s->told)
 		submit_tell(s->job, err, s->err.text);
 	if (s->t->from && !s->moved && !s->told)
-		files_reject(s->t->file, s->job);
+		/* Where that fails the file is still where mv took it from. */
+		DROP(files_reject(s->t->file, s->job));
 	drop_upload(s);
-	set_text(s->job, &s->rec->source, NULL);
+	unset_text(s->job, &s->rec->source);
 	if (!cancelled)
 		files_decided(s->t->file);
 	bool local_only = s->unfit || cancelled || p == PHASE_DRAFT || submission_durable(s);
 	set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
-	local_save(s->job);
+	local_save_soon(s->job);
 	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return cancelled ? -EINTR : err;
 }
@@ -556,7 +563,7 @@ static void leave(struct submission *s)
 
 static void submission_clear(struct submission *s)
 {
-	submission_durable(s);
+	DROP(submission_durable(s)); /* who needed it has asked */
 	util_closep(&s->fd);
 	util_closep(&s->plain);
 	attach_free(s->attached);
@@ -599,7 +606,7 @@ int submit_check_run(struct task *t)
 		local_error(t->job, 0, NULL, NULL, NULL);
 		t->job->requests = (int64_t)s.report.requests;
 	}
-	local_save(t->job);
+	local_save_soon(t->job);
 	submission_clear(&s);
 	return err == -ECANCELED ? -EINTR : err;
 }

@@ -3,6 +3,8 @@
 #ifndef GB_SUBMIT_H
 #define GB_SUBMIT_H
 
+#include "util.h"
+
 #include "client.h"
 #include "scan.h"
 
@@ -54,7 +56,7 @@ int submission_check(struct submission *s);
  * the first begins, the second waits, also after it was called already. Before that nothing
  * may be intended. */
 void submission_begin_durable(struct submission *s);
-int submission_durable(struct submission *s);
+_must_check_ int submission_durable(struct submission *s);
 /* Before anything is sent (submit_name.c): is the name free, if nobody could say so when
  * the draft was made? -EEXIST; -EHOSTUNREACH: that cannot be looked up now. */
 int submission_name(struct submission *s);
@@ -62,13 +64,13 @@ int submission_name(struct submission *s);
 int submission_model(struct submission *s);
 int submission_refuse(struct submission *s, int err, const char *text);
 /* The last two steps, and what they share with the ones before. */
-int submission_intend(struct submission *s);
+_must_check_ int submission_intend(struct submission *s);
 int submission_create(struct submission *s);
 /* The rename itself: on disk, and no start does it again. */
-int submission_promote(struct submission *s);
+_must_check_ int submission_promote(struct submission *s);
 /* The journal to disk. What comes from another directory is moved just before, as no
  * start could find it there; but not before there is room for the journal. */
-int submission_save(struct submission *s);
+_must_check_ int submission_save(struct submission *s);
 
 /* Whether what was taken on in the background may go on: 0, or -EAGAIN, and s->held. */
 int submission_turn(struct submission *s);

@@ -41,7 +41,8 @@ int submission_refuse(struct submission *s, int err, const char *text)
 			"Nothing was sent. Mend these lines and write the file again:", text);
 	s->told = s->unfit = true;
 	if (s->t->from)
-		files_reject(s->t->file, s->job);
+		/* Where that fails the file is still where mv took it from. */
+		DROP(files_reject(s->t->file, s->job));
 	return err;
 }
 
@@ -143,7 +144,8 @@ static int refuse_mixed(struct submission *s)
 	files_decided(s->t->file);
 	s->told = s->unfit = true;
 	if (s->t->from)
-		files_reject(s->t->file, s->job);
+		/* Where that fails the file is still where mv took it from. */
+		DROP(files_reject(s->t->file, s->job));
 	return gather_refuse_mixed(s->job);
 }
 

@@ -22,7 +22,8 @@ static int refuse_model(struct submission *s, const char *what_take, enum batch_
 	local_error(s->job, -EINVAL, what_take, todo, NULL);
 	s->told = true;
 	if (s->t->from && !s->moved)
-		files_reject(s->t->file, s->job);
+		/* Where that fails the file is still where mv took it from. */
+		DROP(files_reject(s->t->file, s->job));
 	return -EINVAL;
 }
 

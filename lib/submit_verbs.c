@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 
 /* ---- verbs ---------------------------------------------------------------------- */
 
@@ -36,7 +37,7 @@ static int no_requests(struct gb_job *job)
 		"Write requests.jsonl, one request a line; or copy files into inputs/ and say in "
 		"prompt.txt what is asked of them.", mistake);
 	files_changed(job);
-	local_save(job);
+	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return -EBADMSG;
 }
@@ -46,7 +47,7 @@ static int not_offline(struct gb_job *job)
 	if (!job->c->o.offline || job->c->o.background)
 		return 0;
 	submit_tell(job, -EHOSTUNREACH, "This mount was started with -o offline.\n");
-	local_save(job);
+	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return -EHOSTUNREACH;
 }
@@ -55,7 +56,7 @@ static int refuse_mixed(struct gb_job *job)
 {
 	int err = gather_refuse_mixed(job);
 
-	local_save(job);
+	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return err;
 }
@@ -164,8 +165,10 @@ int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 	struct gb_file *f = NULL;
-	int err = 0;
+	int err = job->local && !c->o.readonly ? submit_finish_rename(job) : 0;
 
+	if (err)
+		return err;
 	client_lock(c);
 	if (c->o.readonly)
 		err = -EROFS;
@@ -215,7 +218,7 @@ static int refuse_adoption(struct gb_job *job, const struct gb_job *owner)
 	local_error(job, -EBUSY, what,
 		"If another of the API's jobs is this draft's: echo adopt ID > ctl. To send it "
 		"(again): echo resubmit > ctl", NULL);
-	local_save(job);
+	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return -EBUSY;
 }
@@ -280,20 +283,31 @@ static void other_key(struct gb_job *job)
 		"Mount with that key again to send it, or remove it with rmdir.", NULL);
 }
 
-/* A rename whose intent is on disk, or that was taken on behind, was to happen: let
- * it. */
-static void finish_rename(struct gb_job *job)
+int submit_finish_rename(struct gb_job *job)
 {
 	struct record *r = &job->local->rec;
-	struct gb_file *f = r->source ? files_by_path(job, r->source) : NULL;
-	enum phase since = r->background ? PHASE_UPLOADING : PHASE_SUBMITTING;
 
-	if (!r->source)
-		return;
-	if (f && r->phase >= (int)since)
-		files_promote(job, f, job);
-	record_set(&r->source, NULL);
-	local_save(job);
+	client_lock(job->c);
+	enum phase since = r->background ? PHASE_UPLOADING : PHASE_SUBMITTING;
+	bool pending = r->source && !job->local->task && !job->c->o.readonly;
+	bool due = pending && r->phase >= (int)since;
+	struct gb_file *f = due ? files_by_path(job, r->source) : NULL;
+	if (f)
+		gb_file_ref(f);
+	client_unlock(job->c);
+	int err = f ? files_promote(job, f, job) : 0;
+	gb_file_unref(f);
+	if (err)
+		client_log(job->c, LOG_ERR,
+			"%s: the rename to requests.jsonl, which was begun, cannot be finished: %s",
+			job_label(job), strerror(-err));
+	if (err || !pending)
+		return err;
+	client_lock(job->c);
+	record_unset(&r->source);
+	client_unlock(job->c);
+	local_save_soon(job);
+	return 0;
 }
 
 /* The power went while the requests were on their way to the disk and to the API: those
@@ -318,7 +332,8 @@ void submit_recover(struct gb_job *job)
 	struct record *r = &job->local->rec;
 
 	find_cut_short(job);
-	finish_rename(job);
+	/* Should it fail: nothing is sent before it has been done. */
+	DROP(submit_finish_rename(job));
 	if (r->phase == PHASE_UPLOADING && r->background)
 		job_set_phase(job, PHASE_QUEUED);
 	else if (r->phase == PHASE_UPLOADING)

@@ -223,5 +223,5 @@ void history_add_tokens(struct gb_job *job, const char *event, int64_t tokens)
 		counted);
 	client_unlock(c);
 	if (line)
-		store_append(c->store->history, line);
+		DROP(store_append(c->store->history, line)); /* a text for people */
 }

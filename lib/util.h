@@ -38,6 +38,11 @@ static inline void util_fclosep(FILE **f)
 #define _cleanup_fclose_ __attribute__((cleanup(util_fclosep)))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 
+/* Of functions whose error must not be passed over: the compiler sees to it. Where that
+ * is right all the same, DROP says so, and a comment why. */
+#define _must_check_ __attribute__((warn_unused_result))
+#define DROP(call) ((void)!(call))
+
 /* Hand out a pointer or descriptor and disarm its cleanup. */
 #define STEAL_PTR(p)                                                                     \
 	({                                                                               \
@@ -81,7 +86,7 @@ uint32_t util_crc32c(uint32_t crc, const void *buf, size_t n);
 /* All of a regular file of at most max bytes, NUL-terminated, opened with
  * O_NOFOLLOW below dirfd. The caller frees; ret_len may be NULL. -EFBIG when
  * larger, -EINVAL when it is no regular file, -EAGAIN when it grew meanwhile. */
-int util_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *ret_len);
+_must_check_ int util_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *ret_len);
 
 /* What reading something of ours came to, from 0 or a negative errno. Damaged is only what
  * was read and is not what was written, or is no file at all: checksum, syntax, kind, size.
@@ -100,15 +105,15 @@ int util_read_error(int system_errno);
  * begins with UTIL_TMP_PREFIX and may be removed. */
 #define UTIL_TMP_PREFIX ".tmp-"
 #define UTIL_TMP_NAME_MAX (sizeof UTIL_TMP_PREFIX + 16)
-int util_write_file(int dirfd, const char *name, const void *buf, size_t n, bool sync);
+_must_check_ int util_write_file(int dirfd, const char *name, const void *buf, size_t n, bool sync);
 /* The same in two parts: all that needs room, under a name that is told in ret_tmp
  * (UTIL_TMP_NAME_MAX); and the rename. Without the second part unlink ret_tmp. */
-int util_write_begin(int dirfd, const void *buf, size_t n, bool sync, char *ret_tmp);
-int util_write_end(int dirfd, const char *tmp, const char *name, bool sync);
+_must_check_ int util_write_begin(int dirfd, const void *buf, size_t n, bool sync, char *ret_tmp);
+_must_check_ int util_write_end(int dirfd, const char *tmp, const char *name, bool sync);
 
 /* write(2) and pwrite(2) until everything is out. 0 or negative errno. */
-int util_write_all(int fd, const void *buf, size_t n);
-int util_pwrite_all(int fd, const void *buf, size_t n, off_t off);
+_must_check_ int util_write_all(int fd, const void *buf, size_t n);
+_must_check_ int util_pwrite_all(int fd, const void *buf, size_t n, off_t off);
 
 /* The first bytes of fd, at most max, by pread: how many, or a negative errno. */
 ssize_t util_pread_max(int fd, void *buf, size_t max);
@@ -129,7 +134,7 @@ int util_mkpath_open(const char *path);
 struct dirent *util_readdir(DIR *d, int *ret_err);
 
 /* fsync of a directory descriptor. */
-int util_sync_dir(int dirfd);
+_must_check_ int util_sync_dir(int dirfd);
 
 /* Remove name below dirfd, directories with all that is in them. 0 also when it
  * was not there. Does not follow links. */

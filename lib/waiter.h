@@ -9,6 +9,8 @@
 #ifndef GB_WAITER_H
 #define GB_WAITER_H
 
+#include "util.h"
+
 #include "gembatch.h"
 
 #include <pthread.h>

@@ -91,8 +91,9 @@ static void look_later(struct gb_job *job)
 	bool doubt = whole_in_doubt(job);
 	double pause = doubt ? next_look(&job->local->rec) : 0;
 	client_unlock(c);
+	/* Without it the next look at what is missing does it. */
 	if (doubt)
-		engine_timer(c->engine, pause > 0 ? pause : 0, home_go_on, c);
+		DROP(engine_timer(c->engine, pause > 0 ? pause : 0, home_go_on, c));
 }
 
 /* What was seen of saved results; another tally than before begins anew. */
@@ -236,7 +237,7 @@ static void looked(struct gb_job *job)
 		job->local->rec.looks++;
 	client_unlock(job->c);
 	if (due)
-		local_save(job);
+		local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	look_later(job);
 }

@@ -8,6 +8,8 @@
 #ifndef GB_WORK_H
 #define GB_WORK_H
 
+#include "util.h"
+
 struct work;
 
 enum work_lane { WORK_SHORT, WORK_LONG, WORK_LANES };
@@ -15,7 +17,7 @@ enum work_lane { WORK_SHORT, WORK_LONG, WORK_LANES };
 struct work *work_new(void);
 /* Queue fn(arg). -ECANCELED once work_stop has begun, and then fn is never called;
  * -ENOMEM. Any thread. */
-int work_add(struct work *w, enum work_lane lane, void (*fn)(void *arg), void *arg);
+_must_check_ int work_add(struct work *w, enum work_lane lane, void (*fn)(void *arg), void *arg);
 /* Refuse new work, run what is queued, wait until all is done. What runs must have
  * been told to hurry by other means (engine_stop). */
 void work_stop(struct work *w);

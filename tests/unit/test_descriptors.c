@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Those that are open, the one that looks left out. */
@@ -217,6 +218,74 @@ static void test_saved_results_stay_saved(void **state)
 	assert_int_equal(results_sealed(dir, HOME_RESULTS, &size), 1);
 }
 
+/* ---- what was begun is finished, now or later ------------------------------------------ */
+
+/* A rename whose intent is on disk, and which the disk refuses at the start: it is still to
+ * be done, and done at a later one. */
+static void test_a_rename_that_was_begun_is_not_forgotten(void **state)
+{
+	char buf[8] = "";
+	struct gb_job *job;
+	struct gb_file *f;
+
+	assert_int_equal(make_draft(*state, 1), 0);
+	assert_non_null(job = gb_job_by_name(*state, "draft1"));
+	assert_int_equal(gb_file_create(job, NULL, "next", true, &f), 0);
+	assert_int_equal(gb_file_write(f, "new", 3, 0), 0);
+	gb_file_unref(f);
+	assert_int_equal(gb_file_unlink(job, NULL, GB_REQUESTS), 0);
+	job->local->rec.phase = PHASE_QUEUED;
+	job->local->rec.background = true;
+	assert_int_equal(record_set(&job->local->rec.source, "next"), 0);
+	assert_int_equal(local_save(job), 0);
+	_cleanup_close_ int files = local_files_dir_open(job);
+	gb_job_unref(job);
+	gb_close(*state);
+	/* Whatever is in the way of the rename. */
+	assert_int_equal(mkdirat(files, GB_REQUESTS, 0700), 0);
+	*state = open_client();
+	job = gb_job_by_name(*state, "draft1");
+	assert_non_null(job->local->rec.source);
+	assert_int_not_equal(submit_finish_rename(job), 0);
+	gb_job_unref(job);
+	gb_close(*state);
+	assert_int_equal(unlinkat(files, GB_REQUESTS, AT_REMOVEDIR), 0);
+	*state = open_client();
+	job = gb_job_by_name(*state, "draft1");
+	assert_null(job->local->rec.source);
+	assert_non_null(f = gb_file_by_name(job, NULL, GB_REQUESTS));
+	assert_int_equal(pread(gb_file_fd(f), buf, sizeof(buf), 0), 3);
+	assert_string_equal(buf, "new");
+	gb_file_unref(f);
+	gb_job_unref(job);
+}
+
+/* A journal that cannot be written is written when it can be. */
+static void test_a_journal_is_written_later(void **state)
+{
+	struct gb_job *job;
+	struct record r;
+	int err = 0;
+
+	setenv("BATCHFS_TEST_SAVE_SECONDS", "0.05", 1);
+	assert_int_equal(make_draft(*state, 1), 0);
+	assert_non_null(job = gb_job_by_name(*state, "draft1"));
+	_cleanup_close_ int dir = local_dir_open(job);
+	allow(0);
+	local_error(job, -EIO, "why", "todo", NULL);
+	local_save_soon(job);
+	allow_all();
+	for (int i = 0; i < 600 && !err; i++) {
+		usleep(20000);
+		record_init(&r);
+		assert_int_equal(store_journal_load(dir, &r), 0);
+		err = r.error != NULL;
+		record_clear(&r);
+	}
+	assert_true(err);
+	gb_job_unref(job);
+}
+
 static void test_what_reading_came_to(void **state)
 {
 	assert_int_equal(util_reading(0), READ_WHOLE);
@@ -236,7 +305,10 @@ int main(void)
 		CASE(test_a_resting_job_holds_nothing),
 		CASE(test_an_open_file_outlives_its_draft),
 		CASE(test_a_start_needs_descriptors_or_fails),
-		CASE(test_saved_results_stay_saved), cmocka_unit_test(test_what_reading_came_to),
+		CASE(test_saved_results_stay_saved),
+		CASE(test_a_rename_that_was_begun_is_not_forgotten),
+		CASE(test_a_journal_is_written_later),
+		cmocka_unit_test(test_what_reading_came_to),
 	};
 
 	return cmocka_run_group_tests(tests, make_top, remove_top);

@@ -172,8 +172,8 @@ static void test_timers(void **state)
 
 	begin(&f, ok_handler);
 	for (int i = 0; i < 10; i++)
-		engine_timer(f.engine, 0.01 * (10 - i), count_timer, &fired);
-	engine_timer(f.engine, 0, count_timer, &fired);
+		assert_int_equal(engine_timer(f.engine, 0.01 * (10 - i), count_timer, &fired), 0);
+	assert_int_equal(engine_timer(f.engine, 0, count_timer, &fired), 0);
 	while (atomic_load(&fired) < 11)
 		usleep(1000);
 	end(&f);

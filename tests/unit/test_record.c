@@ -13,11 +13,11 @@ static char *sample(size_t *n)
 	struct record r;
 
 	record_init(&r);
-	record_set(&r.name, "haiku");
-	record_set(&r.display, "ha\niku \"x\"");
-	record_set(&r.id, "batches/abc");
-	record_set(&r.input_file, "files/xyz");
-	record_set(&r.error, "line one\nline two\n");
+	assert_int_equal(record_set(&r.name, "haiku"), 0);
+	assert_int_equal(record_set(&r.display, "ha\niku \"x\""), 0);
+	assert_int_equal(record_set(&r.id, "batches/abc"), 0);
+	assert_int_equal(record_set(&r.input_file, "files/xyz"), 0);
+	assert_int_equal(record_set(&r.error, "line one\nline two\n"), 0);
 	r.phase = PHASE_SENT;
 	r.own = true;
 	r.requests = 1234567890123;
@@ -146,7 +146,7 @@ static void test_spans_round_trip(void **state)
 	size_t n;
 
 	record_init(&r);
-	record_set(&r.name, "a");
+	assert_int_equal(record_set(&r.name, "a"), 0);
 	r.phase = PHASE_SUBMITTING;
 	r.intent_since = record_now() - 77;
 	_cleanup_free_ char *text = record_dump(&r, &n);
