@@ -33,7 +33,8 @@
  *
  *   testpoint.c  where tests stop us
  *
- * and, knowing nothing of clients: knowledge.c record.c store.c names.c waiter.c work.c.
+ * and, knowing nothing of clients: knowledge.c record.c store.c statelock.c names.c
+ * waiter.c work.c.
  *
  * Locks, in this order:
  *   local.disk   one per job with local data: its files and journal are written by

@@ -1,4 +1,5 @@
 #include "store.h"
+#include "statelock.h"
 #include "testpoint.h"
 
 #include <dirent.h>
@@ -6,7 +7,6 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,41 +59,6 @@ static int open_root(const char *path, int *ret, char **ret_why)
 	}
 	*ret = fd;
 	return 0;
-}
-
-/* The text of the lock tells who holds it: it is written after the lock is ours. */
-static int take_lock(struct store *s, const char *dir, const char *holder, char **ret_why)
-{
-	_cleanup_close_ int fd = openat(
-		s->state, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	_cleanup_free_ char *text = NULL;
-	char host[128] = "";
-	size_t n;
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	/* Who has just been unmounted may need a moment. */
-	for (int tries = 20; (err = flock(fd, LOCK_EX | LOCK_NB)) < 0 && tries; tries--)
-		usleep(100000);
-	if (err < 0) {
-		if (util_read_file(s->state, "lock", 4096, &text, &n) < 0 || n == 0)
-			text = strdup("another process\n");
-		if (text)
-			text[strcspn(text, "\n")] = '\0';
-		why(ret_why, "%s is in use by %s (unmount that, or choose another account= or "
-			"state_dir=)", dir, text ? text : "another process");
-		return -EBUSY;
-	}
-	gethostname(host, sizeof(host) - 1);
-	free(text);
-	text = util_format("%s pid %d %s\n", host, (int)getpid(), holder ? holder : "");
-	if (!text || ftruncate(fd, 0) < 0)
-		return -errno;
-	err = util_write_all(fd, text, strlen(text));
-	if (!err)
-		s->lock = steal_fd(&fd);
-	return err;
 }
 
 static int check_version(struct store *s, const char *dir, char **ret_why)
@@ -247,7 +212,8 @@ int store_open(const char *state_dir, const char *cache_dir, const char *holder,
 		.results = -1, .lock = -1, .names = -1, .history = -1, .known = -1};
 	if ((err = open_root(state_dir, &s->state, ret_why)) ||
 		(err = open_root(cache_dir, &s->cache, ret_why)) ||
-		(err = take_lock(s, state_dir, holder, ret_why)) ||
+		(err = statelock_take(
+			 s->state, state_dir, holder, &s->lock, ret_why)) ||
 		(err = check_version(s, state_dir, ret_why)) ||
 		(err = open_parts(s, state_dir, cache_dir, ret_why))) {
 		if (!*ret_why)
@@ -264,10 +230,11 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	int *fds[] = {&s->state, &s->jobs, &s->trash, &s->cache, &s->results, &s->names,
-		&s->history, &s->known, &s->lock};
+		&s->history, &s->known};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		util_closep(fds[i]);
+	statelock_release(s->lock);
 	free(s);
 }
 

@@ -558,4 +558,22 @@ start() {
 	GOOGLE_GENAI_API_VERSION=v9 mount_jobs
 	contains "$(cat "$FS_LOG")" "GOOGLE_GENAI_API_VERSION=v9 is not known here"
 	same 3 "$(grep -c 'GET /v1beta/models' "$log")"
+@test "with few descriptors jobs rest, results are saved, and the mount ends well" {
+	ulimit -n 64
+	mount_jobs
+	for i in $(seq 60); do
+		mkdir "$MNT/d$i"
+		requests 1 >"$MNT/d$i/notes"
+	done
+	submit_job a
+	succeeded a
+	eventually results_home a
+	unmount_jobs
+	mount_jobs
+	[ -s "$MNT/d60/notes" ]
+	[ -s "$MNT/a/results.jsonl" ]
+	# What has no descriptor is not mounted without what it could not read.
+	unmount_jobs
+	run -1 bash -c 'ulimit -n 14; exec timeout 60 "$0" -f "$1"' "$BATCHFS" "$MNT"
+	run ! compgen -G "$XDG_STATE_HOME/batchfs/*/aside"
 }

@@ -1,0 +1,162 @@
+/* Who may have a state directory, and what is said to who may not. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "statelock.h"
+
+static char top[] = "/tmp/gembatch-lock-XXXXXX";
+
+static int make_top(void **state)
+{
+	return mkdtemp(top) ? 0 : -1;
+}
+
+static int remove_top(void **state)
+{
+	return util_remove_tree(AT_FDCWD, top);
+}
+
+static int make_dir(void **state)
+{
+	static int n;
+	char name[16];
+	int dir = open(top, O_RDONLY | O_DIRECTORY), *ret = malloc(sizeof(int));
+
+	snprintf(name, sizeof(name), "d%d", ++n);
+	*ret = util_mkdir_open(dir, name);
+	close(dir);
+	*state = ret;
+	unsetenv("BATCHFS_TEST_REMOTE_STATE");
+	return *ret < 0;
+}
+
+static int close_dir(void **state)
+{
+	close(*(int *)*state);
+	free(*state);
+	return 0;
+}
+
+static void refused(int dir, int want, const char *words)
+{
+	char *why = NULL;
+	int fd = -1;
+
+	assert_int_equal(statelock_take(dir, "STATE", "/there", &fd, &why), want);
+	assert_non_null(why);
+	if (!strstr(why, words))
+		print_message("%s\n", why);
+	assert_non_null(strstr(why, words));
+	free(why);
+}
+
+static int taken(int dir, const char *holder)
+{
+	char *why = NULL;
+	int fd = -1;
+
+	assert_int_equal(statelock_take(dir, "STATE", holder, &fd, &why), 0);
+	assert_null(why);
+	return fd;
+}
+
+static void write_as(int dir, const char *text)
+{
+	assert_int_equal(util_write_file(dir, "lock", text, strlen(text), false), 0);
+}
+
+static void test_one_at_a_time(void **state)
+{
+	int dir = *(int *)*state, fd = taken(dir, "/proc");
+	char pid[32];
+
+	snprintf(pid, sizeof(pid), "pid %d /proc (unmount that", (int)getpid());
+	refused(dir, -EBUSY, pid);
+	statelock_release(fd);
+	statelock_release(taken(dir, "/proc"));
+}
+
+/* It lives, and where it was mounted nothing is: the mount lives on in another namespace. */
+static void test_a_mount_that_cannot_be_seen(void **state)
+{
+	int dir = *(int *)*state, fd = taken(dir, "/not/mounted here");
+	char kill_it[32];
+
+	snprintf(kill_it, sizeof(kill_it), "kill %d;", (int)getpid());
+	refused(dir, -EBUSY, "another mount namespace");
+	refused(dir, -EBUSY, kill_it);
+	refused(dir, -EBUSY, "/not/mounted here");
+	statelock_release(fd);
+}
+
+static void test_either_kind_of_lock_is_enough(void **state)
+{
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int dir = *(int *)*state, fd = openat(dir, "lock", O_RDWR | O_CREAT, 0600);
+
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	refused(dir, -EBUSY, "in use by");
+	assert_int_equal(flock(fd, LOCK_UN), 0);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &whole), 0);
+	refused(dir, -EBUSY, "in use by");
+	close(fd);
+	statelock_release(taken(dir, "/x"));
+}
+
+/* A crash leaves the text. On a local disk the kernel's word counts, on a network
+ * filesystem that of another machine does too. */
+static void test_the_text_of_another_host(void **state)
+{
+	int dir = *(int *)*state;
+	char host[64] = "", own[128];
+
+	setenv("BATCHFS_TEST_REMOTE_STATE", "0.01", 1);
+	write_as(dir, "elsewhere pid 7 /mnt\n");
+	refused(dir, -EBUSY, "pid 7 on elsewhere, /mnt");
+	refused(dir, -EBUSY, "rm STATE/lock");
+	gethostname(host, sizeof(host) - 1);
+	snprintf(own, sizeof(own), "%s pid 7 /mnt\n", host);
+	write_as(dir, own);
+	statelock_release(taken(dir, "/x"));
+	/* Its end has emptied it. */
+	struct stat st;
+	assert_int_equal(fstatat(dir, "lock", &st, 0), 0);
+	assert_int_equal(st.st_size, 0);
+	unsetenv("BATCHFS_TEST_REMOTE_STATE");
+	write_as(dir, "elsewhere pid 7 /mnt\n");
+	statelock_release(taken(dir, "/x"));
+}
+
+/* What is no lock of another's is not said to be one. */
+static void test_no_lock_is_not_another(void **state)
+{
+	int dir = *(int *)*state;
+
+	assert_int_equal(mkdirat(dir, "lock", 0700), 0);
+	refused(dir, -EISDIR, "cannot be locked");
+}
+
+#define HERE(fn) cmocka_unit_test_setup_teardown(fn, make_dir, close_dir)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		HERE(test_one_at_a_time),
+		HERE(test_a_mount_that_cannot_be_seen),
+		HERE(test_either_kind_of_lock_is_enough),
+		HERE(test_the_text_of_another_host),
+		HERE(test_no_lock_is_not_another),
+	};
+
+	return cmocka_run_group_tests(tests, make_top, remove_top);
+}
