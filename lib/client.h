@@ -96,7 +96,7 @@ struct local {
 	bool creating;           /* client.lock; the create's answer may still come */
 	struct canceller *settler; /* client.lock; of a submission that looks for it */
 	bool save_planned;       /* client.lock; local_save_soon has a timer */
-	atomic_bool forgotten;   /* removed to the last file; set under client.lock */
+	atomic_bool forgotten;   /* removed to the last file; set under both locks */
 	bool end_told;           /* client.lock; gb_options.ended has been called */
 	enum removing removing;  /* client.lock */
 	bool other_key;          /* client.lock; rmdir was refused for it */

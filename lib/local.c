@@ -130,7 +130,7 @@ static int save_end(struct gb_job *job, int err, const char *tmp)
 	if (!err)
 		err = dir < 0 ? dir : util_write_end(dir, tmp, "journal", true);
 	test_point("journal-written");
-	if (err && !job->local->forgotten)
+	if (err)
 		client_log(job->c, LOG_ERR, "journal of %s: %s", job_label(job),
 			strerror(-err));
 	return err;
@@ -140,6 +140,9 @@ int local_save_locked(struct gb_job *job)
 {
 	char tmp[UTIL_TMP_NAME_MAX];
 
+	/* Whoever removed it meanwhile has left nothing to be written. */
+	if (job->local->forgotten)
+		return 0;
 	return save_end(job, save_begin(job, tmp), tmp);
 }
 
@@ -173,7 +176,7 @@ static void save_timer(void *arg)
 
 void local_save_soon(struct gb_job *job)
 {
-	if (!local_save(job) || job->local->forgotten)
+	if (!local_save(job))
 		return;
 	client_lock(job->c);
 	bool planned = job->local->save_planned || job->c->stopping;

@@ -133,11 +133,11 @@ static int forget(struct gb_job *job)
 	if (!err)
 		err = store_job_remove(c->store, job->local->lid, c->o.trash_days);
 	test_point("local-removed");
-	pthread_mutex_unlock(&job->local->disk);
-	remove_expired(c);
 	client_lock(c);
 	job->local->forgotten = !err;
 	client_unlock(c);
+	pthread_mutex_unlock(&job->local->disk);
+	remove_expired(c);
 	if (err)
 		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));
 	answers_forget(job);

@@ -558,6 +558,8 @@ start() {
 	GOOGLE_GENAI_API_VERSION=v9 mount_jobs
 	contains "$(cat "$FS_LOG")" "GOOGLE_GENAI_API_VERSION=v9 is not known here"
 	same 3 "$(grep -c 'GET /v1beta/models' "$log")"
+}
+
 @test "with few descriptors jobs rest, results are saved, and the mount ends well" {
 	ulimit -n 64
 	mount_jobs

@@ -94,6 +94,8 @@ static void test_an_open_file_outlives_its_draft(void **state)
 	job = gb_job_by_name(*state, "draft1");
 	struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
 	assert_int_equal(gb_remove(job, &w), 0);
+	/* Who was about to write its journal need not any more. */
+	assert_int_equal(local_save(job), 0);
 	gb_job_unref(job);
 	assert_int_equal(pread(gb_file_fd(f), buf, 1, 0), 1);
 	gb_file_unref(f);
