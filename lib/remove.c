@@ -246,8 +246,9 @@ static double remove_judge(struct gb_job *job, int ret, const struct api_error *
 		return missing_delay(job);
 	if (ret == -EAGAIN || ret == -ECANCELED)
 		return look_again();
+	/* Later by what the API asks for, and not all of them at the same time. */
 	if (passes(err))
-		return 6 * look_again();
+		return 6 * look_again() + engine_backoff(3, err->retry);
 	come_back(job, err);
 	return -1;
 }
