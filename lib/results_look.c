@@ -47,6 +47,20 @@ static bool is_own_word(const struct http_reply *reply)
 }
 
 /* -ENODATA: it is not there; -EHOSTUNREACH: so says something else than the API. */
+/* A page that something else sent says nothing of the file. */
+static bool is_gone(const struct http_reply *reply)
+{
+	struct api_error e = {0};
+	bool gone;
+
+	if (reply->status != 404 && reply->status != 410)
+		return false;
+	api_error_from_reply(reply, &e);
+	gone = e.from_api;
+	api_error_clear(&e);
+	return gone;
+}
+
 static int look_once(struct gb_results *r, bool other, struct canceller *c, int64_t *ret)
 {
 	struct look l = {.size = -1};
@@ -63,7 +77,7 @@ static int look_once(struct gb_results *r, bool other, struct canceller *c, int6
 	err = engine_call(r->engine, &q, c, &reply);
 	if (l.told)
 		err = 0;
-	else if (err == 0 && (reply.status == 404 || reply.status == 410))
+	else if (err == 0 && is_gone(&reply))
 		err = is_own_word(&reply) ? -ENODATA : -EHOSTUNREACH;
 	else if (err == 0 && (!l.whole || !reply.complete))
 		err = -EIO;
