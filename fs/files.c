@@ -35,10 +35,12 @@ static bool has_results(const struct gb_info *info)
 	}
 }
 
-/* What would have to be streamed to be measured is not listed before it is home. */
+/* What would have to be streamed to be measured is not listed before it is home, nor is what
+ * was refused before anybody could tell its size; it can be opened by name. */
 static bool lists_results(const struct gb_info *info)
 {
-	return info->output != GB_OUTPUT_INLINE && !info->results_unmeasured;
+	return info->output != GB_OUTPUT_INLINE && !info->results_unmeasured &&
+	       !(info->results_refused && info->results_size < 0);
 }
 
 static bool has_answers(const struct gb_info *info)

@@ -229,7 +229,7 @@ state_at_api() { api GET "/v1beta/$1" | jq -r .metadata.state; }
 	eventually grep -q 'not have the output any more' "$MNT/old/error"
 	[ ! -e "$MNT/old/results.jsonl" ]
 	becomes 0 not_home
-	same EBUSY "$(errno_of_ctl old fetch)"
+	same ENODATA "$(errno_of_ctl old fetch)"
 }
 
 @test "output refused under another key: its six weeks go on, and the right key saves it" {
