@@ -331,7 +331,7 @@ static int check_uri(struct check *k, const char *uri, uint64_t line)
 	struct gb_client *c = k->s->c;
 	_cleanup_free_ char *copies = NULL, *mime = NULL;
 	char sha256[SHA256_HEX];
-	time_t until, now = time(NULL);
+	time_t until, now = engine_server_time(c->engine);
 	int err = registry_lookup(c->registry, uri, engine_origin(c->engine),
 		c->key_print, sha256, &mime, &copies, &until);
 

@@ -178,6 +178,11 @@ static int hold_uri(struct submission *s, struct attachment *a, struct api_error
 	return r;
 }
 
+static time_t good_until(struct submission *s)
+{
+	return engine_server_time(s->c->engine) + GOOD_LIFE;
+}
+
 /* Which content it is, and whether the API has it. */
 static int look_up(struct submission *s, struct attachment *a, struct api_error *err)
 {
@@ -192,7 +197,7 @@ static int look_up(struct submission *s, struct attachment *a, struct api_error 
 	if (r)
 		return r;
 	struct content c = content_of(s, a);
-	r = registry_take(s->c->registry, &c, time(NULL) + GOOD_LIFE,
+	r = registry_take(s->c->registry, &c, good_until(s),
 		s->job->local->lid, a->path, &p);
 	if (!r)
 		place(a, &p);
@@ -214,8 +219,8 @@ static int on_session(void *arg, const char *url)
 
 	if (x->a->st.st_size >= SESSION_WORTH)
 		/* Without it a crash costs an upload from its beginning. */
-		DROP(registry_keep_session(
-			x->s->c->registry, &c, *url ? url : NULL));
+		DROP(registry_keep_session(x->s->c->registry, &c, *url ? url : NULL,
+			engine_server_time(x->s->c->engine)));
 	return 0;
 }
 
@@ -240,7 +245,8 @@ static int run_upload(struct submission *s, struct attachment *a, int fd,
 		.on_session = on_session,
 		.on_progress = on_progress,
 		.arg = &x};
-	_cleanup_free_ char *session = registry_session(s->c->registry, &c);
+	_cleanup_free_ char *session = registry_session(
+		s->c->registry, &c, engine_server_time(s->c->engine));
 
 	snprintf(display, sizeof(display), "%.*s",
 		(int)util_utf8_cut(a->path, strlen(a->path), DISPLAY_MAX), a->path);
@@ -287,20 +293,16 @@ static int upload_whole(struct submission *s, struct attachment *a, int fd,
 	return because(err, -EIO, a, "the API got other bytes than were sent, twice");
 }
 
-/* The registry's times are those of this machine. */
-static time_t local_expiry(struct submission *s, const struct api_file *f)
+static time_t expiry(struct submission *s, const struct api_file *f)
 {
-	time_t now = time(NULL);
-
-	if (!f->expires.tv_sec)
-		return now + DEFAULT_LIFE;
-	return f->expires.tv_sec - engine_server_time(s->c->engine) + now;
+	return f->expires.tv_sec ? f->expires.tv_sec
+				 : engine_server_time(s->c->engine) + DEFAULT_LIFE;
 }
 
 static int remember(struct submission *s, struct attachment *a,
 	const struct api_file *f, struct api_error *err)
 {
-	struct placed p = {.expires = local_expiry(s, f)};
+	struct placed p = {.expires = expiry(s, f)};
 	struct content c = content_of(s, a);
 	int r = 0;
 
@@ -540,10 +542,15 @@ void attach_tidy(struct gb_client *c)
 	struct canceller none = CANCELLER_INIT;
 	char *file;
 	bool go_on = !c->o.offline && !c->o.readonly;
+	time_t now;
+
+	if (go_on && engine_server_clock(c->engine, &now))
+		registry_expire(c->registry, now);
 
 	while (go_on && client_online(c) &&
 		(file = registry_next_idle(
-			 c->registry, engine_origin(c->engine), c->key_print))) {
+			 c->registry, engine_origin(c->engine), c->key_print,
+			 engine_server_time(c->engine)))) {
 		struct api_error err = {.retry = -1};
 		int r = api_file_delete(c->engine, file, &none, &err);
 

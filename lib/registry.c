@@ -462,19 +462,18 @@ int registry_hold(
 	return err;
 }
 
-char *registry_session(struct registry *r, const struct content *c)
+char *registry_session(struct registry *r, const struct content *c, time_t now)
 {
 	pthread_mutex_lock(&r->lock);
 	struct session *s = *find_session(r, c);
-	char *url = s && s->at > time(NULL) - SESSION_LIFE ? strdup(s->url) : NULL;
+	char *url = s && s->at > now - SESSION_LIFE ? strdup(s->url) : NULL;
 	pthread_mutex_unlock(&r->lock);
 	return url;
 }
 
-int registry_keep_session(struct registry *r, const struct content *c, const char *url)
+int registry_keep_session(
+	struct registry *r, const struct content *c, const char *url, time_t now)
 {
-	time_t now = time(NULL);
-
 	pthread_mutex_lock(&r->lock);
 	bool void_already = !url && !*find_session(r, c);
 	int err = void_already ? 0 : registry_apply_session(r, c, url, now);
@@ -523,9 +522,9 @@ bool registry_holds(struct registry *r, const char *lid)
 	return holds;
 }
 
-char *registry_next_idle(struct registry *r, const char *origin, const char *key_print)
+char *registry_next_idle(
+	struct registry *r, const char *origin, const char *key_print, time_t now)
 {
-	time_t now = time(NULL);
 	char *file = NULL;
 
 	pthread_mutex_lock(&r->lock);

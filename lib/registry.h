@@ -15,7 +15,7 @@
  *
  * An entry that nobody holds is to be deleted at the API (registry_next_idle). Deleted
  * and expired ones are remembered as long as a local copy may be needed again, at most
- * 30 days.
+ * 30 days. All times are by the server's clock (registry_expire).
  *
  * Any thread; one lock of its own, held over appends to the log. Never call with
  * client.lock held.
@@ -79,8 +79,9 @@ _must_check_ int registry_hold(
 
 /* The session an upload of this content was begun with, malloc'ed; NULL: none. url
  * NULL forgets it. */
-char *registry_session(struct registry *r, const struct content *c);
-_must_check_ int registry_keep_session(struct registry *r, const struct content *c, const char *url);
+char *registry_session(struct registry *r, const struct content *c, time_t now);
+_must_check_ int registry_keep_session(
+	struct registry *r, const struct content *c, const char *url, time_t now);
 
 /* The job has ended, or its local copies have gone: it holds nothing any more. */
 void registry_end(struct registry *r, const char *lid);
@@ -90,7 +91,11 @@ bool registry_holds(struct registry *r, const char *lid);
 
 /* A file of this origin and key that nobody holds, malloc'ed; NULL: none. Nobody is
  * given it until registry_deleted says what became of it. */
-char *registry_next_idle(struct registry *r, const char *origin, const char *key_print);
+char *registry_next_idle(
+	struct registry *r, const char *origin, const char *key_print, time_t now);
+/* Forget what the API has dropped by itself. Not by a guess: now is a clock that the
+ * server has confirmed (engine_server_clock). */
+void registry_expire(struct registry *r, time_t now);
 /* gone: it is not at the API any more; else it is there, and may be given out again. */
 void registry_deleted(struct registry *r, const char *file, bool gone);
 /* The API says that it does not have what lid holds, whatever we believe: nothing of

@@ -330,6 +330,49 @@ int registry_append_take(struct registry *r, json_t *j)
 	return err;
 }
 
+/* ---- what is over ------------------------------------------------------------------ */
+
+static bool worth_keeping(const struct known *e, time_t now)
+{
+	if (!e->dead && e->expires > now)
+		return true;
+	return e->refs && e->expires > now - REMEMBERED;
+}
+
+static bool leave_out(struct registry *r, time_t now)
+{
+	bool any = false;
+
+	for (struct known *e = r->entries, *next; e; e = next) {
+		next = e->next;
+		if (e->busy || worth_keeping(e, now))
+			continue;
+		registry_drop(r, e);
+		any = true;
+	}
+	for (struct session **at = &r->sessions; *at;) {
+		if ((*at)->at > now - SESSION_LIFE) {
+			at = &(*at)->next;
+			continue;
+		}
+		registry_drop_session(at);
+		any = true;
+	}
+	return any;
+}
+
+void registry_expire(struct registry *r, time_t now)
+{
+	pthread_mutex_lock(&r->lock);
+	if (leave_out(r, now)) {
+		util_closep(&r->fd);
+		r->fd = -1;
+		/* On a full disk the next append tries again. */
+		open_log(r, true);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
 /* ---- open
  * ------------------------------------------------------------------------------------
  */
@@ -351,35 +394,6 @@ static int forget_unknown(struct registry *r,
 			*ret_any = true;
 		}
 	return 0;
-}
-
-static bool worth_keeping(const struct known *e, time_t now)
-{
-	if (!e->dead && e->expires > now)
-		return true;
-	return e->refs && e->expires > now - REMEMBERED;
-}
-
-static bool leave_out(struct registry *r, time_t now)
-{
-	bool any = false;
-
-	for (struct known *e = r->entries, *next; e; e = next) {
-		next = e->next;
-		if (worth_keeping(e, now))
-			continue;
-		registry_drop(r, e);
-		any = true;
-	}
-	for (struct session **at = &r->sessions; *at;) {
-		if ((*at)->at > now - SESSION_LIFE) {
-			at = &(*at)->next;
-			continue;
-		}
-		registry_drop_session(at);
-		any = true;
-	}
-	return any;
 }
 
 static size_t lines_needed(const struct registry *r)
@@ -455,7 +469,9 @@ int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
 		registry_close(r);
 		return err;
 	}
-	stale |= leave_out(r, time(NULL));
+	/* Deleted and needed by nobody. What has died by itself says a clock that can be
+	 * believed, later: registry_expire. */
+	stale |= leave_out(r, 0);
 	/* A full disk is in nobody's way yet: it is tried again with the first append.
 	 */
 	open_log(r, stale);

@@ -107,7 +107,7 @@ static const char *take(
 static const char *idle(struct fixture *f)
 {
 	static char file[64];
-	_cleanup_free_ char *got = registry_next_idle(f->r, ORIGIN, KEY);
+	_cleanup_free_ char *got = registry_next_idle(f->r, ORIGIN, KEY, in(0));
 
 	snprintf(file, sizeof file, "%s", got ? got : "");
 	return file;
@@ -164,8 +164,8 @@ static void test_holders(void **state)
 	assert_string_equal(idle(f), "files/one");
 	/* Not with another key. */
 	reopen(f);
-	assert_null(registry_next_idle(f->r, ORIGIN, "x"));
-	assert_null(registry_next_idle(f->r, "https://other", KEY));
+	assert_null(registry_next_idle(f->r, ORIGIN, "x", in(0)));
+	assert_null(registry_next_idle(f->r, "https://other", KEY, in(0)));
 }
 
 static void test_lookup(void **state)
@@ -238,9 +238,19 @@ static void test_lives(void **state)
 	assert_string_equal(take(f, &a, 0, LID1), "");
 	reopen(f);
 	assert_string_equal(take(f, &a, 0, LID1), "");
+	/* Time tells what a confirmed clock says, and no start by itself. */
 	assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/old", ORIGIN, KEY,
 				 sha, &mime, &copies, &until),
-		-ENOENT);
+		0);
+	free(copies);
+	free(mime);
+	registry_expire(f->r, in(0));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/old",
+					 ORIGIN, KEY, sha, &mime, &copies, &until),
+			-ENOENT);
+		reopen(f);
+	}
 }
 
 static void test_sessions(void **state)
@@ -248,22 +258,22 @@ static void test_sessions(void **state)
 	struct fixture *f = *state;
 	char *url;
 
-	assert_null(registry_session(f->r, &a));
-	assert_int_equal(registry_keep_session(f->r, &a, "https://h/u?id=1"), 0);
-	assert_int_equal(registry_keep_session(f->r, &a, "https://h/u?id=2"), 0);
-	assert_int_equal(registry_keep_session(f->r, &b, "https://h/u?id=3"), 0);
-	assert_int_equal(registry_keep_session(f->r, &b, NULL), 0);
+	assert_null(registry_session(f->r, &a, in(0)));
+	assert_int_equal(registry_keep_session(f->r, &a, "https://h/u?id=1", in(0)), 0);
+	assert_int_equal(registry_keep_session(f->r, &a, "https://h/u?id=2", in(0)), 0);
+	assert_int_equal(registry_keep_session(f->r, &b, "https://h/u?id=3", in(0)), 0);
+	assert_int_equal(registry_keep_session(f->r, &b, NULL, in(0)), 0);
 	reopen(f);
-	url = registry_session(f->r, &a);
+	url = registry_session(f->r, &a, in(0));
 	assert_string_equal(url, "https://h/u?id=2");
 	free(url);
-	assert_null(registry_session(f->r, &b));
-	assert_null(registry_session(f->r, &a_other_key));
+	assert_null(registry_session(f->r, &b, in(0)));
+	assert_null(registry_session(f->r, &a_other_key, in(0)));
 	/* An upload that has ended needs none. */
 	add(f, &a, "one", 48, LID1);
-	assert_null(registry_session(f->r, &a));
+	assert_null(registry_session(f->r, &a, in(0)));
 	reopen(f);
-	assert_null(registry_session(f->r, &a));
+	assert_null(registry_session(f->r, &a, in(0)));
 }
 
 static char *log_text(struct fixture *f, size_t *ret_len)
