@@ -262,7 +262,7 @@ static int load(struct gb_client *c, char **ret_why)
 		return cannot_read(&l, err, "%s/known", c->o.cache_dir);
 	if ((err = home_look_cache(c)))
 		return cannot_read(&l, err, "%s/results", c->o.cache_dir);
-	remove_expired(c);
+	trash_expire(c); /* what needs no clock: trash=0 */
 	return 0;
 }
 
@@ -356,6 +356,7 @@ static void start_behind(void *arg)
 	struct gb_client *c = arg;
 	struct gb_job *job;
 
+	trash_expire(c); /* the key's check has told the server's clock */
 	queue_go(c);
 	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
 		slot = job->slot + 1;

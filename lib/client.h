@@ -21,6 +21,7 @@
  *   queue.c    background work whose turn at the API has not come
  *   settle.c   creates whose answer never came; settle_look.c: looking for their jobs
  *   remove.c   rmdir; cancel.c: the verb
+ *   trash.c    what rmdir left, for some days
  *   output.c   results: where they lie, opening them
  *   home.c     making them safe, bringing home, cache
  *   after_end.c  waiting a little until what came back is here as files
@@ -227,7 +228,7 @@ struct gb_client {
 	time_t offline_since;    /* 0: online */
 	int last_error;          /* of the newest call of the poller */
 
-	double trash_look;       /* remove.c: what is too old is not looked for before */
+	double trash_look;       /* trash.c: what is too old is not looked for before */
 
 	/* home.c */
 	unsigned fetches_running;
@@ -522,8 +523,10 @@ bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b, bool lis
 void remove_recover(struct gb_job *job);
 /* client.lock held: whether `forget` fits: rmdir cannot finish, or not with this key. */
 bool remove_may_forget(const struct gb_job *job);
-/* unlocked: empty the trash of what is too old, if that has not just been done. */
-void remove_expired(struct gb_client *c);
+/* trash.c, unlocked: empty the trash of what is too old, if that has not just been done; the
+ * clock that it goes by, 0: none can be believed now. */
+void trash_expire(struct gb_client *c);
+time_t trash_clock(struct gb_client *c);
 /* unlocked: what job_drop_twin dropped, never one of ours: what is kept of it here goes, too, or it would
  * be met again at the next start. */
 void remove_twin(struct gb_job *twin);

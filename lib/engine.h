@@ -60,7 +60,8 @@ void engine_free(struct engine *e);
 
 /* scheme://host[:port] in lower case, default ports left out; borrowed. */
 const char *engine_origin(struct engine *e);
-/* The server's clock: known once two Date headers in a row agreed. */
+/* The server's clock: known once two Date headers in a row agreed, or the first and the wall
+ * clock. */
 bool engine_server_clock(struct engine *e, time_t *ret);
 /* The same, or as long as it is not known the wall clock. */
 time_t engine_server_time(struct engine *e);

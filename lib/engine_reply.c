@@ -97,7 +97,10 @@ static void on_date(struct transfer *t, const char *value)
 		return;
 	long long told = (long long)date - (long long)util_now();
 	long long before = atomic_exchange(&t->e->clock_told, told);
-	if (before != LLONG_MIN && llabs(told - before) <= ENGINE_DATES_AGREE)
+	/* The first is held against the wall clock: two that agree, too. */
+	if (before == LLONG_MIN)
+		before = (long long)time(NULL) - (long long)util_now();
+	if (llabs(told - before) <= ENGINE_DATES_AGREE)
 		atomic_store(&t->e->clock_offset, told);
 }
 

@@ -33,7 +33,6 @@ enum {
 	ANSWER_WITHIN = 2,  /* seconds: the kernel holds the lock of the root meanwhile */
 	LOOK_AGAIN = 5,
 	END_WAIT = 120,
-	TRASH_LOOK = 3600,  /* between looks for what is too old */
 	MAX_REMOVALS = 4,   /* at a time: a silent API must not take all workers */
 };
 
@@ -107,20 +106,6 @@ static void delete_upload(struct gb_job *job)
 	api_error_clear(&err);
 }
 
-/* There may be tens of thousands in the trash. */
-void remove_expired(struct gb_client *c)
-{
-	double now = util_now();
-
-	client_lock(c);
-	bool due = now >= c->trash_look;
-	if (due)
-		c->trash_look = now + test_seconds("BATCHFS_TEST_TRASH_SECONDS", TRASH_LOOK);
-	client_unlock(c);
-	if (due)
-		store_trash_expire(c->store, c->o.trash_days);
-}
-
 static int forget(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
@@ -131,13 +116,14 @@ static int forget(struct gb_job *job)
 	test_point("local-remove");
 	int err = files_hold(job);
 	if (!err)
-		err = store_job_remove(c->store, job->local->lid, c->o.trash_days);
+		err = store_job_remove(c->store, job->local->lid, c->o.trash_days,
+			trash_clock(c));
 	test_point("local-removed");
 	client_lock(c);
 	job->local->forgotten = !err;
 	client_unlock(c);
 	pthread_mutex_unlock(&job->local->disk);
-	remove_expired(c);
+	trash_expire(c);
 	if (err)
 		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));
 	answers_forget(job);

@@ -339,18 +339,27 @@ int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg
 	return walk_dir(s->state, "jobs", lid_entry, &w);
 }
 
-int store_job_remove(struct store *s, const char *lid, int trash_days)
+#define UNDATED "undated"
+
+static void trash_name(const char *lid, long long when, char ret[64])
+{
+	snprintf(ret, 64, "%lld-%s", when, lid);
+}
+
+int store_job_remove(struct store *s, const char *lid, int trash_days, time_t now)
 {
 	char name[64];
-	long long now = trash_days > 0 ? (long long)time(NULL) : 0;
 
-	snprintf(name, sizeof(name), "%lld-%s", now, lid);
+	if (trash_days > 0 && !now)
+		snprintf(name, sizeof(name), UNDATED "-%s", lid);
+	else
+		trash_name(lid, trash_days > 0 ? now : 0, name);
 	if (renameat(s->jobs, lid, s->trash, name) < 0)
 		return -errno;
 	test_point("trashed");
 	int err = util_sync_dir(s->jobs);
-	/* What a crash leaves of this is too old for any number of days. */
-	return now || err ? err : util_remove_tree(s->trash, name);
+	/* What a crash leaves of this (time 0) goes at the next look. */
+	return trash_days > 0 || err ? err : util_remove_tree(s->trash, name);
 }
 
 int store_job_exists(struct store *s, const char *lid)
@@ -371,24 +380,41 @@ int store_job_aside(struct store *s, const char *lid)
 
 struct expiry {
 	struct store *store;
-	time_t before;
+	int days;
+	time_t now;
 };
+
+enum { DAY = 86400 };
+
+/* The days of an entry begin now. */
+static void date_entry(struct expiry *x, const char *name)
+{
+	char dated[64];
+
+	trash_name(strchr(name, '-') + 1, x->now, dated);
+	renameat(x->store->trash, name, x->store->trash, dated);
+}
 
 static int expire_entry(void *arg, const char *name)
 {
 	struct expiry *x = arg;
+	bool undated = strncmp(name, UNDATED "-", strlen(UNDATED) + 1) == 0;
 	long long when;
 
-	if (sscanf(name, "%lld-", &when) == 1 && when < (long long)x->before) {
+	if (!undated && sscanf(name, "%lld-", &when) != 1)
+		return 0;
+	if (!x->days || (!undated && (!when || (x->now && when < x->now - x->days * DAY)))) {
 		util_remove_tree(x->store->trash, name);
 		test_point("trash-expired");
+	} else if (x->now && (undated || when > x->now + DAY)) {
+		date_entry(x, name);
 	}
 	return 0;
 }
 
-void store_trash_expire(struct store *s, int days)
+void store_trash_expire(struct store *s, int days, time_t now)
 {
-	struct expiry x = {s, time(NULL) - (time_t)days * 86400};
+	struct expiry x = {s, days, now};
 
 	walk_dir(s->state, "trash", expire_entry, &x);
 }

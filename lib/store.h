@@ -20,7 +20,8 @@
  *     results.new[.map]      the same again, where the map was damaged, until it is whole
  *     results.index          of answers (answers_index.h); made again when damaged
  *   STATE/attachments        which contents are at the API, and who needs them (registry.h)
- *   STATE/trash/DATE-LID/    removed jobs, for some days
+ *   STATE/trash/TIME-LID/    removed jobs, for some days; TIME is "undated" where no clock
+ *                            could be believed
  *   STATE/aside/             what could not be understood, moved out of the way
  *   CACHE/results/ID[.map|.index]   results of others as far as read
  *   CACHE/known              resources of other programs' jobs, for the next start
@@ -65,14 +66,17 @@ _must_check_ int store_journal_load(int jobdir, struct record *ret);
 /* Call fn for every LID; stops at the first error and returns it, one of the directory
  * itself too. */
 _must_check_ int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
-/* Into the trash, and away from there when days is 0: at no time is half a job in jobs/. */
-_must_check_ int store_job_remove(struct store *s, const char *lid, int trash_days);
+/* Into the trash, and away from there when days is 0: at no time is half a job in jobs/.
+ * now: Unix time by a clock that can be believed, 0: there is none. */
+_must_check_ int store_job_remove(
+	struct store *s, const char *lid, int trash_days, time_t now);
 /* Whether jobs/LID is there: 1, 0, or why that cannot be told. */
 int store_job_exists(struct store *s, const char *lid);
 /* Out of the way, for a person to look at. */
 _must_check_ int store_job_aside(struct store *s, const char *lid);
-/* Empty the trash of what is older than days. */
-void store_trash_expire(struct store *s, int days);
+/* Empty the trash of what is older than days. The days of what came without a clock, or by
+ * one that was ahead, begin at the first look with one; without one (now 0) nothing is old. */
+void store_trash_expire(struct store *s, int days, time_t now);
 
 /* Append a line (newline added) to history. */
 _must_check_ int store_append(int fd, const char *line);

@@ -223,6 +223,30 @@ in_trash() { find "$TRASH" -mindepth 1 -maxdepth 1 | grep -c .; }
 	becomes 0 in_trash
 }
 
+@test "a wall clock that is wrong empties no trash, and what it left is dated later" {
+	TRASH=$XDG_STATE_HOME/batchfs/default@127.0.0.1:$EMU_PORT/trash
+	export BATCHFS_TEST_TRASH_SECONDS=0.001 # an hour
+	step_clock 0
+	remount_jobs -o trash=3
+	mkdir "$MNT/a" "$MNT/b" "$MNT/c"
+	rmdir "$MNT/a"
+	becomes 1 in_trash
+	step_clock 4000000
+	rmdir "$MNT/b"
+	becomes 2 in_trash
+	remount_jobs -o trash=3
+	rmdir "$MNT/c"
+	becomes 3 in_trash
+	same 2 "$(find "$TRASH" -name 'undated-*' | wc -l)"
+	step_clock 0
+	remount_jobs -o trash=3
+	eventually eval '[ -z "$(find "$TRASH" -name "undated-*")" ]'
+	same 3 "$(in_trash)"
+	came_days_ago 4
+	remount_jobs -o trash=3
+	becomes 0 in_trash
+}
+
 @test "a name can be used again" {
 	submit_job a
 	ended a
