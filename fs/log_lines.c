@@ -45,7 +45,7 @@ void log_lines_add(const char *prefix, const char *text)
 	struct timespec now;
 	char *line;
 
-	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_REALTIME, &now); /* wall: shown */
 	line = stamped_line(prefix, text, now.tv_sec);
 	if (!line)
 		return;

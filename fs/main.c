@@ -494,7 +494,7 @@ static int run(struct mount *m, struct key *key, const char *mountpoint, int ver
 	if (err)
 		return err;
 	fuse_set_log_func(on_fuse_log);
-	clock_gettime(CLOCK_REALTIME, &m->started);
+	clock_gettime(CLOCK_REALTIME, &m->started); /* wall: shown */
 	m->ino_base = tree_new_base();
 	err = notify_new(&m->notify);
 	if (!err)

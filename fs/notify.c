@@ -35,7 +35,7 @@ int notify_new(struct notify **ret)
 		return -ENOMEM;
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_cond_init(&n->wake, NULL);
-	clock_gettime(CLOCK_REALTIME, &n->change);
+	clock_gettime(CLOCK_REALTIME, &n->change); /* wall: shown */
 	n->tree_change = n->change;
 	*ret = n;
 	return 0;
@@ -201,7 +201,7 @@ void notify_changed(struct notify *n, uint32_t slot, unsigned what)
 	bool told = take_told(n, slot);
 
 	pthread_mutex_lock(&n->lock);
-	clock_gettime(CLOCK_REALTIME, &n->change);
+	clock_gettime(CLOCK_REALTIME, &n->change); /* wall: shown */
 	if (what & GB_CHANGED_TREE)
 		n->tree_change = n->change;
 	if (n->live) {

@@ -294,7 +294,7 @@ static int set_times(const struct node *n, const struct stat *attr, int to_set)
 	if (n->kind != NODE_JOB || !node_is_draft(n) || times[1].tv_nsec == UTIME_OMIT)
 		return 0;
 	if (times[1].tv_nsec == UTIME_NOW)
-		clock_gettime(CLOCK_REALTIME, &times[1]);
+		clock_gettime(CLOCK_REALTIME, &times[1]); /* wall: shown */
 	gb_draft_set_times(n->job, &times[1]);
 	return 0;
 }

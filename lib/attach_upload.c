@@ -472,7 +472,7 @@ static void warn_of_life(struct submission *s)
 {
 	const struct attachment *first = NULL;
 	char line[400];
-	time_t now = time(NULL);
+	time_t now = engine_server_time(s->c->engine);
 
 	for (size_t i = 0; i < s->attached->n; i++) {
 		const struct attachment *a = s->attached->items[i];

@@ -315,7 +315,7 @@ static int check_key(struct gb_client *c, char **ret_why)
 		*ret_why = util_format("the API cannot be asked now (%s): starting offline, "
 				       "going online when it answers",
 			e.text ? e.text : strerror(-err));
-		c->offline_since = time(NULL);
+		c->offline_since = time(NULL); /* wall: shown */
 		c->last_error = err;
 	}
 	api_error_clear(&e);

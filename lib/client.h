@@ -225,7 +225,7 @@ struct gb_client {
 	unsigned list_pages;     /* of the newest round of lists; 0: none yet */
 	uint32_t check_from;     /* slot: which missing jobs are asked for next */
 	double sweep_at;         /* ask.c: when a timer looks who has waited enough; 0 */
-	time_t offline_since;    /* 0: online */
+	time_t offline_since;    /* wall clock, to be shown; 0: online */
 	int last_error;          /* of the newest call of the poller */
 
 	double trash_look;       /* trash.c: what is too old is not looked for before */

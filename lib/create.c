@@ -227,7 +227,7 @@ int submit_known(struct gb_job *job, const struct api_batch *b)
 		record_unset(&r->session);
 		record_unset(&r->error);
 		r->err = 0;
-		r->sent_at = time(NULL); /* to be shown */
+		r->sent_at = time(NULL); /* wall: shown */
 		if (job->local->settler)
 			canceller_set(c->engine, job->local->settler);
 		poll_watch(job);

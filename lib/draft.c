@@ -8,7 +8,7 @@ static void now_to(struct record *r)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
+	clock_gettime(CLOCK_REALTIME, &ts); /* wall: shown */
 	r->made_s = ts.tv_sec;
 	r->made_ns = ts.tv_nsec;
 }

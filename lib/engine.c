@@ -79,7 +79,7 @@ static void transfer_end(struct transfer *t)
 {
 	log_end(t);
 	if (t->reply.err == 0)
-		atomic_store(&t->e->answered, (long long)time(NULL)); /* to be shown */
+		atomic_store(&t->e->answered, (long long)time(NULL)); /* wall: shown */
 	if (t->done)
 		t->done(t->done_arg, &t->reply);
 	transfer_free(t);
@@ -414,7 +414,7 @@ time_t engine_server_time(struct engine *e)
 {
 	time_t now;
 
-	return engine_server_clock(e, &now) ? now : time(NULL);
+	return engine_server_clock(e, &now) ? now : time(NULL); /* wall: for want of it */
 }
 
 uint64_t engine_calls(struct engine *e)

@@ -99,7 +99,7 @@ static void on_date(struct transfer *t, const char *value)
 	long long before = atomic_exchange(&t->e->clock_told, told);
 	/* The first is held against the wall clock: two that agree, too. */
 	if (before == LLONG_MIN)
-		before = (long long)time(NULL) - (long long)util_now();
+		before = time(NULL) - (long long)util_now(); /* wall: a second opinion */
 	if (llabs(told - before) <= ENGINE_DATES_AGREE)
 		atomic_store(&t->e->clock_offset, told);
 }

@@ -145,6 +145,12 @@ static void local_info(struct gb_job *job, struct gb_info *i)
 		i->ended_at = (struct timespec){r->sent_at, 0};
 }
 
+/* Of a time on our clock, 0: none. */
+static time_t wall_time_of(double at)
+{
+	return at ? time(NULL) - (time_t)(util_now() - at) : 0; /* wall: shown */
+}
+
 void gb_job_info(struct gb_job *job, struct gb_info *ret)
 {
 	client_lock(job->c);
@@ -171,7 +177,7 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.succeeded = job->succeeded,
 		.failed = job->failed,
 		.pending = job->pending,
-		.learnt = job->learnt ? time(NULL) - (time_t)(util_now() - job->learnt) : 0,
+		.learnt = wall_time_of(job->learnt),
 		.expires = expiry(job),
 	};
 	answers_info(job, ret);
@@ -241,7 +247,7 @@ static char *damage_text(struct gb_job *job)
 static char *refused_text(unsigned status, double in, const char *words)
 {
 	char when[32];
-	time_t t = time(NULL) + (time_t)(in > 0 ? in : 0);
+	time_t t = time(NULL) + (time_t)(in > 0 ? in : 0); /* wall: shown */
 	struct tm tm;
 
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));

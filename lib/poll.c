@@ -170,7 +170,7 @@ void client_called(struct gb_client *c, const struct api_error *err)
 	was = c->offline_since != 0;
 	c->last_error = err->err;
 	if (down && !was)
-		c->offline_since = time(NULL);
+		c->offline_since = time(NULL); /* wall: shown */
 	else if (!down)
 		c->offline_since = 0;
 	client_unlock(c);

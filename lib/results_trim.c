@@ -62,7 +62,7 @@ static int add(struct entries *all, const char *name, size_t len, bool is_map,
 static bool is_being_written(const char *name, const struct stat *st)
 {
 	return strncmp(name, UTIL_TMP_PREFIX, sizeof UTIL_TMP_PREFIX - 1) == 0 &&
-	       time(NULL) - st->st_mtim.tv_sec < WRITTEN_SOON;
+	       time(NULL) - st->st_mtim.tv_sec < WRITTEN_SOON; /* wall: as the file's */
 }
 
 static int read_dir(int dirfd, struct entries *all)

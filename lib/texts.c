@@ -112,10 +112,10 @@ static void count_text(int64_t n, FILE *out)
 		fprintf(out, "\t%" PRId64, n);
 }
 
-static void job_row(const struct gb_info *i, FILE *out)
+/* now: by the server's clock, which says when jobs and results go. */
+static void job_row(const struct gb_info *i, time_t now, FILE *out)
 {
 	char created[32] = "-";
-	time_t now = time(NULL);
 
 	if (i->created.tv_sec)
 		time_text(i->created.tv_sec, created);
@@ -131,7 +131,7 @@ static void job_row(const struct gb_info *i, FILE *out)
 		fprintf(out, "\t%s", i->expires ? "0" : "-");
 	fprintf(out, "\t%s", home_text(i));
 	if (i->learnt)
-		fprintf(out, "\t%.0f\n", difftime(now, i->learnt));
+		fprintf(out, "\t%.0f\n", difftime(time(NULL), i->learnt)); /* wall: shown */
 	else
 		fprintf(out, "\t-\n");
 }
@@ -147,7 +147,7 @@ void gb_jobs_table(struct gb_client *c, FILE *out)
 
 		gb_job_info(job, &i);
 		slot = i.slot + 1;
-		job_row(&i, out);
+		job_row(&i, engine_server_time(c->engine), out);
 	}
 }
 
@@ -209,7 +209,7 @@ void history_add_tokens(struct gb_job *job, const char *event, int64_t tokens)
 	struct gb_client *c = job->c;
 	char when[32], counted[24] = "-";
 
-	time_text(time(NULL), when);
+	time_text(time(NULL), when); /* wall: shown */
 	if (tokens >= 0)
 		snprintf(counted, sizeof(counted), "%" PRId64, tokens);
 	client_lock(c);

@@ -14,7 +14,7 @@ enum {
 
 time_t trash_clock(struct gb_client *c)
 {
-	time_t wall = time(NULL), server; /* held against what the server says */
+	time_t wall = time(NULL), server; /* wall: held against the server's */
 
 	return engine_server_clock(c->engine, &server) &&
 			       llabs((long long)wall - server) < CLOCKS_AGREE
