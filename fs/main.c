@@ -201,6 +201,7 @@ static int open_client(struct mount *m, struct key *key, const char *mountpoint)
 		.poll_s = o->poll_s,
 		.ttl_s = o->ttl_s ? o->ttl_s : -1, /* 0 would mean the default */
 		.inline_max = o->inline_max,
+		.resubmit_hours = o->resubmit_hours,
 		.webhook = o->webhook,
 		.holder = mountpoint,
 		.log = on_log,

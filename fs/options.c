@@ -59,6 +59,7 @@ static const struct option_row rows[] = {
 	{"trash", NUMBER, AT(trash_days), 0, 36500},
 	{"poll", NUMBER, AT(poll_s), 1, 86400},
 	{"ttl", NUMBER, AT(ttl_s), 0, 86400},
+	{"resubmit", NUMBER, AT(resubmit_hours), 2, 10000},
 	{"inline_max", SIZE, AT(inline_max), 0, INLINE_MAX},
 	{"on_end", TEXT, AT(on_end)},
 	{"webhook", TEXT, AT(webhook)},
@@ -168,6 +169,7 @@ static const char help[] =
 	"[any]\n"
 	"  trash=DAYS                    how long removed jobs' copies stay [7]\n"
 	"  poll=SECONDS ttl=SECONDS      freshness [30, 5]\n"
+	"  resubmit=HOURS                send again what is uncertain for so long [never]\n"
 	"  on_end=COMMAND                run when a job has ended: COMMAND NAME STATE\n"
 	"  webhook=URL                   called by the API when a job has ended\n"
 	"  inline_max=BYTES              requests up to this size go inline [0]\n"

@@ -38,6 +38,7 @@ struct options {
 	int rmdir;  /* 0 any, 1 ended */
 	int trash_days;
 	int poll_s, ttl_s;
+	int resubmit_hours; /* 0: never */
 	uint64_t inline_max;
 	uint64_t max_read;
 	int max_threads, max_idle_threads;

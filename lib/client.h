@@ -98,6 +98,7 @@ struct local {
 	struct canceller *settler; /* client.lock; of a submission that looks for it */
 	bool save_planned;       /* client.lock; local_save_soon has a timer */
 	atomic_bool forgotten;   /* removed to the last file; set under both locks */
+	double resubmit_after;   /* client.lock; resubmit=: not before this */
 	bool end_told;           /* client.lock; gb_options.ended has been called */
 	enum removing removing;  /* client.lock */
 	bool other_key;          /* client.lock; rmdir was refused for it */
@@ -222,6 +223,7 @@ struct gb_client {
 	uint64_t whole_seq;      /* of the newest whole list; 0: none */
 	double list_after;       /* util_now: no look before, after failures */
 	unsigned list_failures;  /* of looks, in a row */
+	double lists_ok_since;   /* CLOCK_BOOTTIME: none has failed since; 0: the last did */
 	unsigned list_pages;     /* of the newest round of lists; 0: none yet */
 	uint32_t check_from;     /* slot: which missing jobs are asked for next */
 	double sweep_at;         /* ask.c: when a timer looks who has waited enough; 0 */
@@ -624,6 +626,9 @@ void answers_close(struct gb_client *c);
 
 /* An event for the ledger: created, ended, cancelled, deleted, counted (with tokens). */
 void history_add(struct gb_job *job, const char *event);
+
+/* resubmit.c, unlocked: a list has been read. */
+void resubmit_after_list(struct gb_client *c);
 void history_add_tokens(struct gb_job *job, const char *event, int64_t tokens);
 
 #endif

@@ -78,6 +78,7 @@ struct gb_options {
 	int trash_days;          /* how long removed jobs' local copies stay; 0: not */
 	int poll_s, ttl_s;       /* seconds; 0: 30 and 5; ttl_s -1: always stale */
 	const char *webhook;     /* URL that the API calls at the end of each new job */
+	int resubmit_hours;      /* send again what is uncertain for so long; 0: never */
 	uint64_t inline_max;     /* requests up to this size go inline; 0: never */
 	const char *holder;      /* what the lock says beside host and pid: mountpoint */
 

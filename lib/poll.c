@@ -211,6 +211,7 @@ static void look_failed(struct gb_client *c, const struct api_error *err)
 {
 	client_lock(c);
 	double pause = engine_backoff((int)++c->list_failures, err->retry);
+	c->lists_ok_since = 0;
 	/* A network may be back at any moment. */
 	if (c->offline_since)
 		pause = fmin(pause, test_seconds("BATCHFS_TEST_OWN_SECONDS", OFFLINE_LOOK));
@@ -347,6 +348,8 @@ static void list_worked(struct gb_client *c, uint64_t seq, bool whole)
 	client_lock(c);
 	c->listed = c->caught_up = true;
 	c->listed_at = util_now();
+	if (!c->lists_ok_since)
+		c->lists_ok_since = c->listed_at;
 	/* Who asked meanwhile has his answer with the others. */
 	c->want_list = false;
 	if (whole) {
@@ -356,6 +359,7 @@ static void list_worked(struct gb_client *c, uint64_t seq, bool whole)
 	client_unlock(c);
 	if (whole)
 		check_missing(c, seq);
+	resubmit_after_list(c);
 }
 
 /* Lock not held. The next try is for those who wait, too. */

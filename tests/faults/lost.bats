@@ -67,6 +67,16 @@ done_but() { # FAULT
 	alone
 }
 
+@test "resubmit=: what no list has shown for so long is sent again, once" {
+	BATCHFS_TEST_RESUBMIT_SECONDS=5 remount_jobs -o resubmit=2
+	fault 'match=create&kind=drop_before'
+	same EIO "$(cp_errno)"
+	eventually grep -q resubmitted "$MNT/.batchfs/history"
+	one_job
+	alone
+	same 2 "$(calls create)"
+}
+
 @test "while it is being settled it can be resubmitted" {
 	fault 'match=create&kind=drop_before'
 	same EIO "$(cp_errno)"
