@@ -454,7 +454,7 @@ static int send_create(struct engine *e, const char *path, const char *body, siz
 			return broken(err, -EPROTO);
 		/* Whatever of the two is gone, model or file, it is the request's
 		 * fault. */
-		if (err->err == -ENOENT)
+		if (err->status == 404)
 			err->err = -EINVAL;
 		return err->err;
 	}

@@ -184,7 +184,7 @@ static void test_create_proofs(void **state)
 	check_create(&(struct reply){500, NULL, ""}, -EIO, false);
 	check_create(&(struct reply){503, "Retry-After: 0\r\n", ""}, -EIO, false);
 	check_create(&(struct reply){400, NULL, "{}"}, -EINVAL, true);
-	check_create(&(struct reply){404, NULL, "<html>"}, -EHOSTUNREACH, true);
+	check_create(&(struct reply){404, NULL, "<html>"}, -EINVAL, true);
 	check_create(&(struct reply){404, NULL, OWN_404}, -EINVAL, true);
 	check_create(&(struct reply){413, NULL, ""}, -EFBIG, true);
 	check_create(&(struct reply){429, "Retry-After: 0\r\n", ""}, -EDQUOT, true);
