@@ -22,6 +22,7 @@
 #include "../../fs/proc.h"
 
 static int file;
+static int keeper; /* open for reading, so that no other file gets the inode's number */
 static struct stat st;
 
 static int make_file(void **state)
@@ -29,7 +30,8 @@ static int make_file(void **state)
 	char path[] = "/tmp/test_holders.XXXXXX";
 
 	file = mkstemp(path);
-	if (file < 0)
+	keeper = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0 || keeper < 0)
 		return -1;
 	unlink(path);
 	return fstat(file, &st);
@@ -39,6 +41,7 @@ static int close_file(void **state)
 {
 	if (file >= 0)
 		close(file);
+	close(keeper);
 	return 0;
 }
 
