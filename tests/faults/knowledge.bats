@@ -14,7 +14,7 @@ setup() {
 }
 teardown() { stop_all; }
 
-another() { unmount_jobs && GEMINI_API_KEY=another-key mount_jobs "$@"; }
+another() { unmount_jobs && GEMINI_API_KEY=another-key mount_jobs; }
 again() { unmount_jobs && mount_jobs "$@"; }
 not_home() { value_of results_not_home "$MNT/.batchfs/status"; }
 at_api() { emu GET '/emu/jobs?count=1' | jq .count; }

@@ -113,9 +113,9 @@ silent_rmdirs() { # CANCELS NAME...
 	remount_jobs
 	ls "$MNT"
 	fault 'match=cancel&kind=stall&seconds=600&count='"$cancels"
-	cd "$MNT"
+	cd "$MNT" || return
 	rmdir "$@"
-	cd -
+	cd - || return
 	same "" "$(ls "$MNT")"
 }
 
