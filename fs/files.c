@@ -48,6 +48,11 @@ static bool has_answers(const struct gb_info *info)
 	return info->has_answers;
 }
 
+static bool has_vectors(const struct gb_info *info)
+{
+	return info->has_vectors;
+}
+
 static bool has_retry(const struct gb_info *info)
 {
 	return info->has_retry;
@@ -95,6 +100,9 @@ static const struct vfile job_files[] = {
 	{"responses", 13, HOW_TREE, WRITE_NEVER, TIME_ENDED, .present = has_tree},
 	{"warnings", 14, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_warnings,
 		.present = has_warnings},
+	{"vectors.npy", 15, HOW_ANSWERS, WRITE_NEVER, TIME_ENDED,
+		.answers = GB_ANSWERS_VECTORS, .present = has_vectors,
+		.listed = lists_answers},
 };
 
 static const struct vfile meta_files[] = {

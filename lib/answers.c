@@ -58,6 +58,8 @@ void answers_info(const struct gb_job *job, struct gb_info *i)
 	/* What may only be late is not offered to be bought again. */
 	bool sure = !whole_in_doubt(job);
 
+	i->has_vectors = i->has_answers && job->embedding;
+
 	i->has_retry = sure && sent_from_here(job) &&
 		       (i->has_answers || ended_with_nothing(job));
 	i->answers_pending = !a && !job->index_failed && can_be_made(job);
@@ -66,9 +68,11 @@ void answers_info(const struct gb_job *job, struct gb_info *i)
 	i->has_answers = a->head.stamp.results_size >= 0;
 	i->has_retry = sure && a->head.stamp.requests_size >= 0;
 	i->answers_there = true;
+	i->has_vectors = i->has_answers && a->head.dims;
 	i->answers_size[GB_ANSWERS_TSV] = (int64_t)a->head.tsv_size;
 	i->answers_size[GB_ANSWERS_RETRY] = (int64_t)a->head.retry_size;
 	i->answers_size[GB_ANSWERS_USAGE] = (int64_t)a->usage_len;
+	i->answers_size[GB_ANSWERS_VECTORS] = (int64_t)answers_vectors_size(a);
 }
 
 /* ---- where it all lies ------------------------------------------------------------------ */
@@ -557,6 +561,8 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_
 					: -ENOENT;
 	case GB_ANSWERS_USAGE:
 		return read_usage(a->index, off, buf, n);
+	case GB_ANSWERS_VECTORS:
+		return a->results ? answers_read_vectors(a->index, &s, off, buf, n) : -ENOENT;
 	default:
 		return number < a->index->head.n_nodes
 			       ? answers_read_node(a->index, &s, number, off, buf, n)

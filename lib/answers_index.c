@@ -9,7 +9,7 @@
 
 #include "util.h"
 
-enum { FORMAT = 2 };
+enum { FORMAT = 3 };
 static const char magic[8] = "gbanswer";
 
 const char *const answers_status_names[ANSWER_STATUSES] = {
@@ -147,6 +147,7 @@ static bool row_fits(const struct answers *a, const struct answers_row *r,
 	       r->status < ANSWER_STATUSES && r->how < ANSWERS_HOWS &&
 	       in_blob(a, r->key_at, r->key_len) && r->key_len <= LINE_KEY_MAX &&
 	       in_blob(a, r->note_at, r->note_len) && (r->how != HOW_STRING || r->text.from) &&
+	       (r->how != HOW_VECTOR || r->text.from) &&
 	       r->tsv_end >= (before ? before->tsv_end : 0) &&
 	       r->retry_end >= (before ? before->retry_end : 0);
 }
@@ -172,7 +173,7 @@ static bool body_fits(const struct answers *a)
 	uint64_t tsv = 0, retry = 0;
 	const struct answers_head *h = &a->head;
 	bool good = a->nodes[0].kind == NODE_IS_DIR &&
-		    in_blob(a, h->models_at, h->models_len) &&
+		    h->vectors <= h->n_rows && in_blob(a, h->models_at, h->models_len) &&
 		    in_blob(a, h->warnings_at, h->warnings_len);
 
 	for (uint32_t i = 0; good && i < a->head.n_rows; i++) {

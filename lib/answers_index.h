@@ -47,6 +47,7 @@ enum answers_how {
 	HOW_STRING,  /* the string at text */
 	HOW_STRINGS, /* all text parts of the line */
 	HOW_RAW,     /* JSON at text */
+	HOW_VECTOR,  /* nothing more: at text are the numbers of an embedding */
 	ANSWERS_HOWS,
 };
 
@@ -109,6 +110,8 @@ struct answers_head {
 	int64_t absent;
 	/* In the blob: the lines of usage that name models, and what is worth a warning. */
 	uint64_t models_at, models_len, warnings_at, warnings_len;
+	/* Of vectors.npy: numbers a row, 0: there is no such file; rows. */
+	uint32_t dims, vectors;
 	struct keyseed seed; /* of the slots */
 	struct answers_stamp stamp;
 };
@@ -119,7 +122,8 @@ struct answers_places {
 	pthread_mutex_t lock;
 	unsigned next; /* to be overwritten */
 	struct answers_place {
-		uint32_t file; /* number of the node; 0: answers.tsv */
+		uint32_t file; /* number of the node; 0: answers.tsv; UINT32_MAX:
+			      * vectors.npy, whose pos counts floats */
 		struct text_place place;
 	} latest[16];
 };
@@ -198,6 +202,7 @@ struct answers_files {
 	bool error;                   /* KEY.error */
 	bool unnamed;                 /* the result has no key */
 	struct span parts;            /* KEY.json of parts that are no text; or empty */
+	uint32_t dims;                /* how many numbers an embedding has; 0: it is none */
 };
 struct answers_blob {
 	char *text;
@@ -226,9 +231,19 @@ ssize_t answers_read_retry(const struct answers *a, const struct answers_sources
 	uint64_t off, void *buf, size_t n);
 ssize_t answers_read_node(const struct answers *a, const struct answers_sources *s,
 	uint32_t node, uint64_t off, void *buf, size_t n);
+/* The same of vectors.npy; -ENOENT: there is none. */
+ssize_t answers_read_vectors(const struct answers *a, const struct answers_sources *s,
+	uint64_t off, void *buf, size_t n);
+uint64_t answers_vectors_size(const struct answers *a);
+#define ANSWERS_VECTORS_HEAD 128
+void answers_vectors_head(const struct answers *a, char ret[ANSWERS_VECTORS_HEAD]);
 /* The text of usage into ret; its length. */
 #define ANSWERS_USAGE_MAX 2560
 size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX]);
+
+/* The latest known place of a file (see answers_places) that is not after off; one more. */
+struct text_place answers_place_find(const struct answers *a, uint32_t file, uint64_t off);
+void answers_place_keep(const struct answers *a, uint32_t file, struct text_place place);
 
 /* The main text of a row to a sink: note, then what `how` says. */
 int answers_row_text(const struct answers *a, const struct answers_row *row,

@@ -67,7 +67,7 @@ int answers_row_text(const struct answers *a, const struct answers_row *row,
 /* ---- places ---------------------------------------------------------------------------- */
 
 /* The latest place of file that is not after off. */
-static struct text_place find_place(const struct answers *a, uint32_t file, uint64_t off)
+struct text_place answers_place_find(const struct answers *a, uint32_t file, uint64_t off)
 {
 	struct answers_places *p = a->places;
 	struct text_place best = {0};
@@ -83,7 +83,7 @@ static struct text_place find_place(const struct answers *a, uint32_t file, uint
 	return best;
 }
 
-static void keep_place(const struct answers *a, uint32_t file, struct text_place place)
+void answers_place_keep(const struct answers *a, uint32_t file, struct text_place place)
 {
 	struct answers_places *p = a->places;
 
@@ -144,7 +144,7 @@ static ssize_t read_rows(const struct answers *a, const struct answers_sources *
 	range.pos = i > 0 ? end_of(a, c, i - 1) : 0;
 	range.skip = off - range.pos;
 	if (c == TSV)
-		range.place = find_place(a, 0, off);
+		range.place = answers_place_find(a, 0, off);
 	for (; !err && i < a->head.n_rows; i++) {
 		uint64_t before = i > 0 ? end_of(a, c, i - 1) : 0;
 
@@ -152,7 +152,7 @@ static ssize_t read_rows(const struct answers *a, const struct answers_sources *
 			err = put(a, &a->rows[i], s, &to);
 	}
 	if (c == TSV)
-		keep_place(a, 0, range.place);
+		answers_place_keep(a, 0, range.place);
 	return got(&range, err);
 }
 
@@ -266,9 +266,9 @@ ssize_t answers_read_node(const struct answers *a, const struct answers_sources 
 	if (node->kind == NODE_IS_DATA || node->kind == NODE_IS_WAVE) {
 		err = node_data(node, s, off, &range, &to);
 	} else {
-		range.place = find_place(a, number, off);
+		range.place = answers_place_find(a, number, off);
 		err = node_text(a, node, s, &to);
-		keep_place(a, number, range.place);
+		answers_place_keep(a, number, range.place);
 	}
 	return got(&range, err);
 }

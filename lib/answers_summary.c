@@ -193,6 +193,30 @@ static void warn_of_unanswered(const struct build *b, struct warnings *w)
 			h->counts[ANSWER_TRUNCATED]);
 }
 
+/* ---- vectors.npy --------------------------------------------------------------------- */
+
+/* A row a request; where those are not known, a row a result. */
+static void settle_vectors(struct build *b, struct warnings *w)
+{
+	struct answers_head *h = &b->a->head;
+	uint32_t dims = 0, other = 0, n = 0;
+
+	for (uint32_t i = 0; i < h->n_rows; i++) {
+		uint32_t has = b->files[i].dims;
+
+		n += !b->in->requests || b->a->rows[i].request.to;
+		if (has && !dims)
+			dims = has;
+		else if (has && has != dims && !other)
+			other = has;
+	}
+	h->vectors = n;
+	h->dims = other ? 0 : dims;
+	if (other)
+		warnings_add(w, "the embeddings have different lengths (%" PRIu32 " and %" PRIu32
+				"): there is no vectors.npy", dims, other);
+}
+
 static int put_warnings(struct build *b)
 {
 	struct warnings w = {0};
@@ -203,6 +227,7 @@ static int put_warnings(struct build *b)
 	else if (b->in->results)
 		warn_of_unanswered(b, &w);
 	warn_of_models(b, &w);
+	settle_vectors(b, &w);
 	text = warnings_text_take(&w);
 	if (!text)
 		return -ENOMEM;

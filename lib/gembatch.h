@@ -159,6 +159,7 @@ enum gb_answers_file {
 	GB_ANSWERS_TSV,   /* a line a request: key, outcome, text or reason */
 	GB_ANSWERS_RETRY, /* the requests that another try may answer */
 	GB_ANSWERS_USAGE, /* `name value` lines: tokens and outcomes */
+	GB_ANSWERS_VECTORS, /* embeddings as numpy's NPY: float32, a row a request */
 	GB_ANSWERS_FILES,
 	GB_ANSWERS_NODE = GB_ANSWERS_FILES, /* of the tree */
 };
@@ -184,6 +185,7 @@ struct gb_info {
 	bool results_unmeasured; /* and the API does not tell it before all is home */
 	bool results_refused; /* the API refused them: asked for again, see gb_job_error */
 	bool has_answers;  /* there are results that answers can be made of */
+	bool has_vectors;  /* and they are embeddings of one length, as far as is known */
 	bool has_retry;    /* and requests, or the job ended with nothing to show */
 	bool answers_there;   /* their index is loaded: sizes and tree are known */
 	bool answers_pending; /* it is not, but takes nothing than the local disk */

@@ -413,7 +413,7 @@ static void embeddings(void **state)
 	expect(NULL,
 		"{\"response\":{\"tokenCount\":\"7\",\"embedding\":{\"values\":[0.5,-1e3]}},"
 		"\"key\":\"a\"}\n",
-		"a\tanswered\t{\"values\":[0.5,-1e3]}\n",
+		"a\tanswered\t2\n",
 		"a.json = {\"values\":[0.5,-1e3]}\n", NULL);
 	make(&m, NULL,
 		"{\"response\":{\"tokenCount\":\"7\",\"embedding\":{\"values\":[]}},\"key\":\"a\"}");
