@@ -28,15 +28,20 @@ static bool ends_well(char last)
 	return last == '}' || is_space(last);
 }
 
-/* Whether what a file begins with is no object: a page, or noise. */
+/* Whether what a file begins with is no object (a page, or noise), or one over several
+ * lines: an error of the API under a status that is none. */
 static bool begins_badly(struct stream *s, const char *buf, size_t n)
 {
-	if (s->base > 0 || s->begun)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!is_space(buf[i])) {
-			s->begun = true;
-			return buf[i] != '{';
+	static const char bom[] = "\xef\xbb\xbf";
+
+	for (size_t i = 0; i < n && s->base == 0 && s->begun < 2; i++)
+		if (s->pos + i < strlen(bom) && buf[i] == bom[s->pos + i]) {
+			continue;
+		} else if (!is_space(buf[i])) {
+			if (s->begun++ == 0 && buf[i] != '{')
+				return true;
+		} else if (s->begun == 1 && buf[i] == '\n') {
+			return true;
 		}
 	return false;
 }

@@ -60,7 +60,7 @@ struct stream {
 	bool headed;            /* the head was good */
 	bool measured;          /* … and told how many bytes come */
 	bool taught;            /* … and was the first to tell the size */
-	bool begun;             /* bytes other than white space have come */
+	int begun;              /* bytes other than white space that have come, up to 2 */
 	bool stopping;          /* broken off by us: its end means nothing */
 	bool progress;          /* brought bytes that were not there */
 	bool at_once;           /* its failure says what to do better: no pause */

@@ -205,9 +205,12 @@ int stream_on_head(void *arg, const struct http_reply *h)
 
 /* ---- the end of a transfer ----------------------------------------------- */
 
-/* 416: beyond the end. It tells the size, or makes no sense. */
+/* 416: beyond the end. It tells the size, or makes no sense. That there is nothing at all
+ * is believed of a whole reply alone. */
 static int end_beyond(struct stream *s, const struct http_reply *reply, struct after *a)
 {
+	if (s->ranged && reply->range_total == 0)
+		return distrust_ranges(s);
 	if (reply->range_total >= 0 && s->base >= (uint64_t)reply->range_total)
 		return stream_learn_size(s->r, reply->range_total, a);
 	return s->ranged ? distrust_ranges(s) : -EIO;

@@ -6,6 +6,7 @@
 #define MEDIUM (3 * MIB + 700)
 
 static char error_json[] = "{\"error\":{\"code\":503,\"message\":\"try again later\"}}\n";
+static char error_lines[] = "{\n  \"error\": {\n    \"code\": 503\n  }\n}\n";
 static char error_page[] = "<html><body>Sign in</body></html>\n";
 
 /* What is wrong with a reply. Members that are 0 leave it honest. */
@@ -29,6 +30,8 @@ static const struct lie lies[] = {
 	{"… and ends with the connection", .body = error_json, .n = 48, .break_off = -EIO},
 	{"… without a length", .body = error_json, .n = 48, .length = NONE},
 	{"… told to be the whole file", .status = 200, .body = error_json, .n = 48},
+	{"an error of several lines", .status = 200, .body = error_lines, .n = 38,
+		.length = 38},
 	{"… whole, without a length", .status = 200, .body = error_page, .n = 33,
 		.length = NONE},
 	{"a range longer than the length", .length = 48, .body = error_json, .n = 48},
@@ -282,6 +285,7 @@ static void test_white_space(void **state)
 	read_file("{\"key\":\"a\"}\n\n\n");
 	read_file("{\"key\":\"a\"}  ");
 	read_file("{\"key\":\"a\"}");
+	read_file("\xef\xbb\xbf{\"key\":\"a\"}\n");
 }
 
 static void test_no_object(void **state)

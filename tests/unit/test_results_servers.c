@@ -147,6 +147,27 @@ static void test_a_file_that_ends_in_a_line(void **state)
 	close_it(r);
 }
 
+static void nothing_in_ranges(struct engine *e, struct answer *a)
+{
+	if (!a->range[0])
+		return;
+	a->n = 0;
+	a->reply.status = 416;
+	a->reply.content_length = a->reply.range_total = 0;
+}
+
+/* That there is nothing is believed of a whole reply alone. */
+static void test_empty_by_ranges_alone(void **state)
+{
+	struct gb_results *r = open_it();
+	uint64_t end;
+
+	engine.hook = nothing_in_ranges;
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, BIG);
+	close_it(r);
+}
+
 static void break_at_3(struct engine *e, struct answer *a)
 {
 	if (a->number == 1) {
@@ -442,6 +463,7 @@ int main(void)
 		T(test_no_length_and_no_last_newline),
 		T(test_no_length_and_cut_in_a_line),
 		T(test_a_file_that_ends_in_a_line),
+		T(test_empty_by_ranges_alone),
 		T(test_a_broken_stream_goes_on_where_it_was),
 		T(test_bodies_that_end_early),
 		T(test_whole_bodies_that_break),
