@@ -179,9 +179,10 @@ void http_reply_clear(struct http_reply *reply);
 int engine_sleep(struct engine *e, double seconds, struct canceller *c);
 
 /* Put asterisks over the key wherever it is in n bytes: texts of the API are shown and
- * kept, and one may repeat what it was sent. Bodies in replies have been through this,
- * what on_data gets has not. Not for keys of less than 8 characters. */
-void engine_mask_key(struct engine *e, char *text, size_t n);
+ * kept, and one may repeat what it was sent, as it was or as JSON, URLs, HTML or base64
+ * write it. Bodies in replies have been through this, what on_data gets has not. Not for
+ * keys of less than 8 characters. Whether it was there. */
+bool engine_mask_key(struct engine *e, char *text, size_t n);
 
 /* The one source of pauses after failures. Seconds to wait after the nth failure in a row
  * (1, 2, …): 1, 2, 4 … 60, of which between half and all. hint, the server's Retry-After

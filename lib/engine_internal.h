@@ -112,6 +112,7 @@ struct transfer {
 	char location[2048];
 	char elsewhere[128]; /* of all legs, for reply.elsewhere */
 	bool head_done;
+	bool chunked; /* it has a Transfer-Encoding */
 	bool cut;     /* enough was read: ended by us, and that is no failure */
 	int fail;     /* a callback's reason to break off, negative errno */
 	size_t head_bytes, discarded, body_alloc;

@@ -8,8 +8,6 @@
 #include <strings.h>
 #include <syslog.h>
 
-#define KEY_MIN 8 /* what is shorter is no secret, and part of many words */
-
 void reply_init(struct http_reply *reply)
 {
 	*reply = (struct http_reply){
@@ -43,7 +41,7 @@ void reply_forget_head(struct transfer *t)
 	reply_init(&t->reply);
 	copy(t->reply.elsewhere, sizeof t->reply.elsewhere, t->elsewhere);
 	t->location[0] = 0;
-	t->head_done = t->cut = false;
+	t->head_done = t->cut = t->chunked = false;
 	t->head_bytes = t->discarded = t->body_alloc = 0;
 }
 
@@ -122,6 +120,8 @@ static void on_header_pair(struct transfer *t, const char *name, const char *val
 
 	if (strcasecmp(name, "Content-Length") == 0)
 		p->content_length = number(value);
+	else if (strcasecmp(name, "Transfer-Encoding") == 0)
+		t->chunked = true;
 	else if (strcasecmp(name, "Content-Range") == 0)
 		on_content_range(p, value);
 	else if (strcasecmp(name, "Content-Type") == 0)
@@ -181,7 +181,8 @@ static int end_of_head(struct transfer *t)
 		return 0;
 	}
 	t->head_done = true;
-	if (t->reply.encoded)
+	/* In chunks a Content-Length means nothing (RFC 9112, 6.3). */
+	if (t->reply.encoded || t->chunked)
 		t->reply.content_length = -1;
 	look_at_redirect(t);
 	if (t->next_url)
@@ -397,23 +398,13 @@ static bool about_trust(CURLcode code)
 	       code == CURLE_SSL_CACERT_BADFILE;
 }
 
-void engine_mask_key(struct engine *e, char *text, size_t n)
-{
-	const char *key = e->key_header ? strchr(e->key_header, ' ') + 1 : NULL;
-	size_t len = key ? strlen(key) : 0;
-	char *end = text + n;
-
-	if (len < KEY_MIN || !text)
-		return;
-	while ((text = memmem(text, (size_t)(end - text), key, len)))
-		memset(text, '*', len);
-}
-
 void reply_finish(struct transfer *t, CURLcode code)
 {
 	struct http_reply *p = &t->reply;
 
 	engine_mask_key(t->e, p->body, p->body_len);
+	engine_mask_key(t->e, p->elsewhere, strlen(p->elsewhere));
+	engine_mask_key(t->e, p->etag, strlen(p->etag));
 	p->sent = how_far(t);
 	if (t->cut && !t->fail)
 		code = CURLE_OK;

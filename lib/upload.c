@@ -68,6 +68,19 @@ static int break_then(struct run *run, enum step next)
 	}
 }
 
+/* What is kept on disk of a session's URL: nothing where the key is in it. */
+static int tell_session(const struct run *run, const char *url)
+{
+	_cleanup_free_ char *copy = strdup(url);
+	bool has_key;
+
+	if (!copy)
+		return -ENOMEM;
+	has_key = engine_mask_key(run->e, copy, strlen(copy));
+	explicit_bzero(copy, strlen(copy));
+	return run->u->on_session(run->u->arg, has_key ? "" : url);
+}
+
 static int set_session(struct run *run, const char *url)
 {
 	int r;
@@ -76,7 +89,7 @@ static int set_session(struct run *run, const char *url)
 	explicit_bzero(run->u->session, sizeof run->u->session);
 	snprintf(run->u->session, sizeof run->u->session, "%s", url);
 	run->offset = 0;
-	r = run->u->on_session ? run->u->on_session(run->u->arg, url) : 0;
+	r = run->u->on_session ? tell_session(run, url) : 0;
 	return r ? fail(run, r < 0 ? r : -ECANCELED, NULL) : 0;
 }
 

@@ -64,6 +64,27 @@ static void test_get(void **state)
 	end(&f);
 }
 
+static bool chunks_handler(struct httpd *h, int fd, struct httpd_request *r)
+{
+	return httpd_print(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+			       "Content-Length: 3\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+}
+
+/* The length of what comes in chunks is told by the chunks. */
+static void test_length_of_chunks(void **state)
+{
+	struct fixture f;
+	struct http_request r = get("/x");
+	struct http_reply p;
+
+	begin(&f, chunks_handler);
+	assert_int_equal(run(&f, &r, &p), 0);
+	assert_int_equal(p.body_len, 5);
+	assert_int_equal(p.content_length, -1);
+	http_reply_clear(&p);
+	end(&f);
+}
+
 /* Dates that two replies have right, one has wrong, and one has right again. */
 static bool date_handler(struct httpd *h, int fd, struct httpd_request *r)
 {
@@ -328,11 +349,70 @@ static void test_key_masked(void **state)
 	end(&f);
 }
 
+static const char *echo; /* what the server says */
+
+static bool echo_handler(struct httpd *h, int fd, struct httpd_request *r)
+{
+	return httpd_reply(fd, 403, "", echo);
+}
+
+/* However it is written: what is decoded later would be the key again. */
+static void test_key_masked_in_other_words(void **state)
+{
+	static const char *const ways[] = {
+		"<\\u0073ecret-key\\u002d0123456789>",
+		"<\\\\u0073ecret-key-0123456789>",
+		"<%73ecret%2Dkey%2d0123456789>",
+		"<%2573ecret-key-0123456789>",
+		"<s&#101;cret-key&#x2D;0123456789>",
+		"<secret-key-\n0123456789>",
+		"<secret-\\n key-0123456789>",
+		"<c2VjcmV0LWtleS0wMTIzNDU2Nzg5>",
+		"<OnNlY3JldC1rZXktMDEyMzQ1Njc4OQ==>",
+		"<ezpzZWNyZXQta2V5LTAxMjM0NTY3ODl9>",
+	};
+	struct fixture f;
+	struct http_request r = get("/x");
+	struct http_reply p;
+
+	begin(&f, echo_handler);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		echo = ways[i];
+		assert_int_equal(run(&f, &r, &p), 0);
+		/* Of base64 the edges hold bits of others, and may stay. */
+		if (!strstr(p.body, "********"))
+			fail_msg("%s", p.body);
+		assert_true(strspn(strchr(p.body, '*'), "*") + 8 >= strlen(echo));
+		http_reply_clear(&p);
+	}
+	end(&f);
+}
+
+static bool elsewhere_handler(struct httpd *h, int fd, struct httpd_request *r)
+{
+	return httpd_reply(fd, 302, "Location: https://" KEY ".example.com/\r\n", "");
+}
+
+static void test_key_masked_in_redirects(void **state)
+{
+	struct fixture f;
+	struct http_request r = get("/x");
+	struct http_reply p;
+
+	begin(&f, elsewhere_handler);
+	run(&f, &r, &p);
+	assert_non_null(strstr(p.elsewhere, ".example.com"));
+	assert_null(strstr(p.elsewhere, KEY));
+	http_reply_clear(&p);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new_refuses),
 		cmocka_unit_test(test_get),
+		cmocka_unit_test(test_length_of_chunks),
 		cmocka_unit_test(test_server_clock),
 		cmocka_unit_test(test_base_path),
 		cmocka_unit_test(test_bad_headers),
@@ -342,6 +422,8 @@ int main(void)
 		cmocka_unit_test(test_no_redirect_of_post),
 		cmocka_unit_test(test_proxies),
 		cmocka_unit_test(test_key_masked),
+		cmocka_unit_test(test_key_masked_in_other_words),
+		cmocka_unit_test(test_key_masked_in_redirects),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
