@@ -93,8 +93,7 @@ teardown() { stop_all; }
 	fault 'match=download&kind=drip&bytes=100&seconds=0.2&count=0'
 	cat "$MNT/a/results.jsonl" >/dev/null 3>&- &
 	local pid=$!
-	eventually grep -q . "$B/transfers"
-	contains "$(cat "$B/transfers")" a
+	eventually grep -q '^a	down	' "$B/transfers"
 	kill $pid
 	wait $pid || true
 }

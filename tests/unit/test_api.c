@@ -295,7 +295,9 @@ static void test_verbs(void **state)
 	assert_int_equal(api_cancel(f.engine, "batches/b1", NULL, &err), 0);
 	assert_string_equal(f.body, "{}");
 	assert_int_equal(api_delete(f.engine, "batches/b1", NULL, &err), -ENOENT);
+	api_error_clear(&err);
 	assert_int_equal(api_file_delete(f.engine, "files/f1", NULL, &err), 0);
+	api_error_clear(&err);
 	assert_int_equal(api_file_delete(f.engine, "files/f1", NULL, &err), -EACCES);
 	api_error_clear(&err);
 	assert_int_equal(api_cancel(f.engine, "batches/b1", NULL, &err), -ENOENT);
