@@ -107,6 +107,7 @@ static int create_once(struct submission *s)
 		.input_file = s->is_inline ? NULL : s->input_file,
 		.inline_requests = s->inline_text,
 		.inline_len = s->inline_len,
+		.embedding = s->rec->embedding,
 		.webhook = s->c->o.webhook};
 	struct canceller none = CANCELLER_INIT;
 	struct api_batch b = {0};

@@ -16,6 +16,7 @@ enum {
 	SEEN_KEY = 1 << KEY,
 	SEEN_REQUEST = 1 << REQUEST,
 	SEEN_CONTENTS = 1 << CONTENTS,
+	SEEN_CONTENT = 1 << CONTENT,
 	SEEN_BORROWED = 1 << BORROWED,
 	SEEN_METADATA = 1 << METADATA,
 	KEY_IS_STRING = 1 << 16,
@@ -71,6 +72,8 @@ static enum member top_member(const char *text, size_t len)
 		return REQUEST;
 	if (lines_is(text, len, "contents"))
 		return CONTENTS;
+	if (lines_is(text, len, "content"))
+		return CONTENT;
 	if (lines_is(text, len, "metadata"))
 		return METADATA;
 	if (lines_is(text, len, "custom_id") || lines_is(text, len, "id"))
@@ -94,6 +97,8 @@ static void on_top_name(struct lines *l, const char *text, size_t len)
 		lines_bad(l, "the same member twice", lines_column(l, l->tok.quote));
 	l->seen |= 1u << m;
 	l->member = m;
+	if (m == CONTENTS || m == CONTENT)
+		l->requests[0].asks |= m == CONTENTS ? ASKS_ANSWER : ASKS_EMBEDDING;
 	if (m != KEY)
 		return;
 	l->line.member_start = l->tok.quote;
@@ -132,7 +137,9 @@ static void look_at_name(struct lines *l)
 	else if (place == IN_CONTENT && lines_is(text, len, "role"))
 		l->member = ROLE, l->tok.want = true;
 	else if (place == IN_REQUEST && lines_is(text, len, "contents"))
-		l->member = CONTENTS;
+		l->member = CONTENTS, l->requests[1].asks |= ASKS_ANSWER;
+	else if (place == IN_REQUEST && lines_is(text, len, "content"))
+		l->member = CONTENT, l->requests[1].asks |= ASKS_EMBEDDING;
 	else if (place == IN_METADATA)
 		lines_want_borrowed(l, place, text, len);
 	if (place >= IN_LINE && place <= IN_THINKING && l->member == OTHER &&
@@ -217,6 +224,9 @@ static void on_open(struct lines *l)
 
 	set_file_data(l, l->member == FILE_DATA && jtok_in_object(&l->tok));
 	set_place(l);
+	if (l->member == CONTENT && !jtok_in_object(&l->tok))
+		lines_bad(l, "\"content\" is a list: for an embedding it is one object, and a "
+			     "list for an answer is called \"contents\"", lines_column(l, at));
 	if (l->tok.depth == 1)
 		l->line.start = at;
 	else if (l->member == REQUEST && jtok_in_object(&l->tok)) {
@@ -272,10 +282,14 @@ static enum line_kind judge(struct lines *l)
 		lines_bad(l, "\"key\" is not a string", 0);
 	if ((seen & SEEN_REQUEST) && !(seen & REQUEST_IS_OBJECT))
 		lines_bad(l, "\"request\" is not an object", 0);
-	if (!(seen & (SEEN_REQUEST | SEEN_CONTENTS)))
+	if (!(seen & (SEEN_REQUEST | SEEN_CONTENTS | SEEN_CONTENT)))
 		lines_bad(l, "no request", 0);
 	if ((seen & (SEEN_REQUEST | SEEN_KEY)) == SEEN_KEY)
-		lines_bad(l, "\"key\" beside \"contents\": put the rest into \"request\"", 0);
+		lines_bad(l,
+			seen & SEEN_CONTENT
+				? "\"key\" beside \"content\": put the rest into \"request\""
+				: "\"key\" beside \"contents\": put the rest into \"request\"",
+			0);
 	if (!(seen & SEEN_REQUEST) && seen & (SEEN_BORROWED | SEEN_METADATA))
 		lines_bad(l, seen & SEEN_METADATA ? "\"metadata\" beside \"contents\": put the rest "
 					      "into \"request\""
@@ -283,6 +297,10 @@ static enum line_kind judge(struct lines *l)
 					      "the rest into \"request\"",
 			0);
 	request = &l->requests[(seen & SEEN_REQUEST) != 0];
+	l->line.asks = request->asks;
+	if (request->asks == ASKS_BOTH)
+		lines_bad(l, "has both \"contents\" (for an answer) and \"content\" (for an "
+			     "embedding): keep one of them", 0);
 	if (request->parts & (1u << PART_MISPLACED | 1u << PART_CACHED))
 		lines_judge_request(l, request);
 	return l->line.reason ? LINE_BAD : kind_of(l);
@@ -327,6 +345,7 @@ static void begin_line(struct lines *l)
 	l->borrowed.rank = 0;
 	for (size_t i = 0; i < 2; i++) {
 		l->requests[i].parts = 0;
+		l->requests[i].asks = 0;
 		l->requests[i].warned = 0;
 		l->requests[i].prefilled = false;
 	}

@@ -6,7 +6,7 @@
  *     {"custom_id": STRING, "request": {...}}   LINE_KEYED, its key is borrowed: custom_id,
  *                                               id, or key, custom_id, id in "metadata"
  *     {"request": {...}, ...}                   LINE_NO_KEY, its number is its key
- *     {"contents": ..., ...}                    LINE_BARE, a request itself
+ *     {"contents": ..., ...}                    LINE_BARE, a request itself; or {"content": ...}
  *     white space                               LINE_BLANK
  *
  * and everything else is LINE_BAD with a reason, also where a member of the request is
@@ -42,6 +42,14 @@ enum line_kind {
 	LINE_BAD,
 };
 
+/* What a request asks for, by the member that it has. */
+enum line_asks {
+	ASKS_UNKNOWN,
+	ASKS_ANSWER,    /* contents */
+	ASKS_EMBEDDING, /* content */
+	ASKS_BOTH,
+};
+
 struct line {
 	enum line_kind kind;
 	uint64_t number;             /* from 1 */
@@ -51,6 +59,7 @@ struct line {
 	uint64_t key_start, key_end; /* KEYED: the string with its quotes */
 	bool borrowed;               /* KEYED: the member is another, to be replaced */
 	uint16_t warned;             /* bit w: enum line_warning */
+	uint8_t asks;                /* enum line_asks */
 	uint64_t request_start, request_end; /* KEYED, NO_KEY: the object */
 	struct keypair hash;                 /* KEYED: of the unescaped key */
 	unsigned uris, loose_uris; /* of files (uris.h); those without a scheme */
@@ -70,6 +79,7 @@ typedef int (*lines_fn)(void *arg, const struct line *line);
  * or in the value of "request". */
 struct lines_request {
 	uint8_t parts;          /* bit p: enum part; PART_MISPLACED: refused */
+	uint8_t asks;           /* enum line_asks, as bits */
 	bool prefilled;         /* the latest turn is the model's */
 	uint16_t warned;        /* bit w: enum line_warning */
 	const char *name, *what; /* refused: the first such member, and why */

@@ -13,6 +13,7 @@ enum member {
 	KEY,
 	REQUEST,
 	CONTENTS,
+	CONTENT,
 	BORROWED, /* custom_id, id, or a member of metadata */
 	METADATA,
 	FILE_DATA,

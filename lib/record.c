@@ -27,7 +27,7 @@ static const struct field {
 	FIELD(STR, origin),        FIELD(STR, key_print),    FIELD(STR, session),
 	FIELD(I64, sent_size),     FIELD(STR, sent_stamp),   FIELD(STR, mime),
 	FIELD(STR, input_file),    FIELD(STR, source),       FIELD(STR, stray),
-	FIELD(BOOL, is_inline),    FIELD(I64, requests),
+	FIELD(BOOL, is_inline),    FIELD(I64, requests),     FIELD(BOOL, embedding),
 	FIELD(I64, intent_server), FIELD(SINCE, intent_since), FIELD(SINCE, queued_since),
 	FIELD(SINCE, upload_since), FIELD(I64, upload_until),
 	FIELD(INT, tries),         FIELD(STR, id),           FIELD(I64, sent_at),

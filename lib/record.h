@@ -67,6 +67,7 @@ struct record {
 	char *input_file;/* "files/…" uploaded for this create */
 	char *stray;     /* earlier uploads of ours to delete, separated by blanks */
 	bool is_inline;
+	bool embedding;  /* they ask for embeddings: the create's method */
 	int64_t requests;/* that the check counted; -1 */
 	int64_t intent_server; /* when create was intended, Unix time of the server */
 	int64_t intent_since;

@@ -51,6 +51,28 @@ static void count_warnings(struct scan_report *r, const struct line *line)
 			r->warned[i].first = line->number;
 }
 
+/* A job is of one kind: it goes to one method of the API. */
+static bool is_of_other_kind(struct scan *s, const struct line *line)
+{
+	struct scan_report *r = &s->report;
+	struct scan_bad b = {.line = line->number, .other = r->asks_line};
+
+	if (!r->asks_line && line->asks) {
+		r->asks = line->asks;
+		r->asks_line = line->number;
+	}
+	if (!line->asks || line->asks == r->asks)
+		return false;
+	b.reason = line->asks == ASKS_EMBEDDING
+			   ? "a job is of one kind, and this asks for an embedding "
+			     "(\"content\"), unlike line"
+			   : "a job is of one kind, and this asks for an answer "
+			     "(\"contents\"), unlike line";
+	r->bad_total++;
+	add_bad(r, &b);
+	return true;
+}
+
 /* Every line of the first reading. */
 static int on_line(void *arg, const struct line *line)
 {
@@ -68,6 +90,8 @@ static int on_line(void *arg, const struct line *line)
 		count_bad(r, line);
 		return 0;
 	}
+	if (is_of_other_kind(s, line))
+		return 0;
 	r->requests++;
 	r->keyed += line->kind == LINE_KEYED;
 	r->no_key += line->kind == LINE_NO_KEY;
@@ -336,7 +360,8 @@ static const struct {
 		"lines.\n"},
 	{"no request",
 		"A request is {\"contents\": [{\"parts\": [{\"text\": \"…\"}]}]}; with a key: "
-		"{\"key\": \"…\", \"request\": {…}}.\n"},
+		"{\"key\": \"…\", \"request\": {…}}. For an embedding it is {\"content\": "
+		"{\"parts\": [{\"text\": \"…\"}]}}.\n"},
 };
 
 static const char *hint_for(const struct scan_report *r)

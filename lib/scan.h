@@ -16,6 +16,8 @@
  * and others take their numbers, it is read again to see which lines those are, by
  * 128 bits of hash. Memory: 8 bytes a key, twice that at most where keys repeat.
  *
+ * All requests ask for the same: answers, or embeddings. One of the other kind is bad.
+ *
  * A line without key takes that of custom_id, id or metadata (lines.h).
  *
  * Equal strings are equal keys however they are escaped. Not checked: what is in a
@@ -29,7 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "placement.h"
+#include "lines.h"
 
 #define SCAN_SEND_MAX UINT64_C(2147483648)
 #define SCAN_BAD_MAX 10
@@ -52,6 +54,8 @@ struct scan_report {
 	uint64_t last_line; /* number of the last that is not blank */
 	uint64_t requests;  /* good lines: keyed + no_key + bare */
 	uint64_t keyed, no_key, bare, blank;
+	enum line_asks asks; /* of the first line that tells, */
+	uint64_t asks_line;  /* which is this */
 	unsigned width; /* digits of a line-number key */
 	/* The file can be sent byte for byte: no BOM, no blank lines, no CR before LF,
 	 * every line keyed, LF at the very end. (Spaces around an object are left.) */

@@ -177,6 +177,7 @@ static int check_requests(struct submission *s)
 	drop_sent(s);
 	client_lock(s->c);
 	s->rec->requests = (int64_t)s->report.requests;
+	s->rec->embedding = s->report.asks == ASKS_EMBEDDING;
 	client_unlock(s->c);
 	s->is_inline = goes_inline(s);
 	if (s->is_inline)

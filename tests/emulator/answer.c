@@ -335,7 +335,17 @@ json_t *answer_builtin(const struct asking *a, json_t *request, const struct pro
 	return echo(a, request, p);
 }
 
-json_t *answer_embedding(json_t *request)
+bool answer_embeds_newly(const char *model)
+{
+	int form = knob_choice(K_embed_form);
+
+	if (form)
+		return form == 1;
+	return model && !strcmp(strncmp(model, "models/", 7) ? model : model + 7, "gemini-embedding-2");
+}
+
+/* All parts of the content make one vector. */
+json_t *answer_embedding(const struct asking *a, json_t *request)
 {
 	json_t *parts = jget(jget(request, "content"), "parts"), *part;
 	int64_t n = jint(request, "outputDimensionality", 8);
@@ -356,6 +366,9 @@ json_t *answer_embedding(json_t *request)
 		h = h * 6364136223846793005ULL + 1442695040888963407ULL;
 		json_array_append_new(values, json_real((double)(h >> 40) / (1 << 24)));
 	}
+	if (answer_embeds_newly(a->model))
+		return json_pack("{s{s{so} s{si}}}", "response", "embedding", "values", values,
+			"usageMetadata", "promptTokenCount", tokens(len));
 	return json_pack("{s{so s{so}}}", "response", "tokenCount",
 		json_sprintf("%d", tokens(len)), "embedding", "values", values);
 }

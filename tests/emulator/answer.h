@@ -9,6 +9,9 @@
 json_t *answer_text(const struct asking *a, const struct prompt *p, const char *text,
 	size_t len, const char *finish);
 json_t *answer_builtin(const struct asking *a, json_t *request, const struct prompt *p);
-json_t *answer_embedding(json_t *request);
+json_t *answer_embedding(const struct asking *a, json_t *request);
+/* Whether the model's embeddings come in the form of 2026: with usageMetadata, and inline
+ * below inlinedResponses. */
+bool answer_embeds_newly(const char *model);
 
 #endif

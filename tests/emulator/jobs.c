@@ -1,4 +1,5 @@
 #include "jobs.h"
+#include "answer.h"
 #include "keys.h"
 #include "knobs.h"
 #include "store.h"
@@ -311,7 +312,8 @@ static void put_outcome(const struct job *j, json_t *op)
 	if (!good || knob_choice(K_output_where) == 1 || j->error_code)
 		return;
 	r = json_pack("{ss}", "@type",
-		j->embed ? TYPE "EmbedContentBatchOutput"
+		j->embed ? answer_embeds_newly(j->model) ? TYPE "EmbedContentBatch"
+							 : TYPE "EmbedContentBatchOutput"
 			 : TYPE "GenerateContentBatchOutput");
 	if (output_visible(j) && !j->inline_output)
 		json_object_set_new(
@@ -375,7 +377,8 @@ void job_add_output(json_t *operation, const char *id)
 	json_t *response = json_object_get(operation, "response");
 	const char *type = json_string_value(json_object_get(m, "@type"));
 	bool embed = type && strstr(type, "Embed");
-	const char *name = embed ? "inlinedEmbedContentResponses" : "inlinedResponses";
+	bool old = embed && !answer_embeds_newly(jstr(m, "model"));
+	const char *name = old ? "inlinedEmbedContentResponses" : "inlinedResponses";
 	json_t *lines = read_lines(id);
 	_cleanup_json_ json_t *output = NULL;
 

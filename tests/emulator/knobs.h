@@ -114,6 +114,9 @@
 	X(inline_metadata, ENUM, "keep", "keep|drop", "metadata of inline results")    \
 	X(error_member, ENUM, "error", "error|status", "member of a failed line")      \
 	X(error_codes, ENUM, "grpc", "grpc|http", "code space of failed lines")        \
+	X(embed_form, ENUM, "model", "model|new|old",                                  \
+		"embeddings with usageMetadata, inline below inlinedResponses, or "    \
+		"with tokenCount, below inlinedEmbedContentResponses")                 \
 	X(last_newline, BOOL, "on", "", "output ends in a newline")                    \
 	X(thoughts, BOOL, "off", "", "answers carry thoughts and a signature")         \
 	/* download */                                                                 \

@@ -92,13 +92,28 @@ bool prompt_is_empty(json_t *content)
 	return true;
 }
 
+/* Of what is embedded each part must be something. */
+static const char *embed_fault(json_t *content)
+{
+	json_t *parts = jget(content, "parts");
+
+	if (!content)
+		return "* EmbedContentRequest.content: content is not specified\n";
+	for (size_t i = 0; i < list_size(parts); i++) {
+		json_t *part = list_at(parts, i);
+		const char *text = jstr(part, "text");
+
+		if (text ? !*text : !json_object_size(part))
+			return "* EmbedContentRequest.content contains an empty Part.\n";
+	}
+	return list_size(parts) ? NULL
+				: "* EmbedContentRequest.content contains an empty Part.\n";
+}
+
 const char *prompt_fault(json_t *request, bool embed)
 {
 	if (embed)
-		return jget(request, "content")
-			       ? NULL
-			       : "* EmbedContentRequest.content: content is not "
-				 "specified\n";
+		return embed_fault(jget(request, "content"));
 	if (jget(request, "cachedContent") &&
 		(jget(request, "systemInstruction") || jget(request, "tools") ||
 			jget(request, "toolConfig")))

@@ -121,7 +121,7 @@ json_t *respond(const struct asking *a, json_t *request)
 	if (r)
 		return r;
 	if (a->embed)
-		return answer_embedding(request);
+		return answer_embedding(a, request);
 	prompt_read(request, &p);
 	r = absent_file(a, &p);
 	if (!r)

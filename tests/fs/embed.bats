@@ -66,3 +66,53 @@ vectors_of_files() { # DIRECTORY DIMENSIONS
 a = numpy.load(sys.argv[1], mmap_mode="r")
 assert a.shape == (200, 300) and a.dtype == "float32", a' "$MNT/theirs/vectors.npy"
 }
+
+# texts KEY...: a line each with its text.
+texts() {
+	for key; do
+		jq -cn --arg k "$key" \
+			'{key: $k, request: {content: {parts: [{text: "text of \($k)"}]}}}'
+	done
+}
+
+@test "a job by lines, inline and by file; what is missing is NaN" {
+	local max
+	for max in 0 1000000; do
+		mount_jobs -o model=gemini-embedding-2,inline_max=$max
+		draft "job$max"
+		{ texts a b; jq -cn '{key: "gone", request: {content: {}}}'; texts c; } \
+			>"$MNT/job$max/requests.jsonl"
+		succeeded "job$max"
+		eventually test -s "$MNT/job$max/vectors.npy"
+		same 'a b gone c ' "$(cut -f 1 "$MNT/job$max/answers.tsv" | tr '\n' ' ')"
+		contains "$(cat "$MNT/job$max/answers.tsv")" $'a\tanswered\t8'
+		same '4 8' "$(all_vectors "$MNT/job$max/vectors.npy" | head -n 1)"
+		diff <(all_vectors "$MNT/job$max/vectors.npy" | sed 1d) \
+			<(vectors_of_files "$MNT/job$max" 8)
+		same 'nan nan nan nan nan nan nan nan' \
+			"$(all_vectors "$MNT/job$max/vectors.npy" | sed -n 4p)"
+		unmount_jobs
+	done
+	same 2 "$(calls create_embed)"
+	same 0 "$(calls create)"
+}
+
+@test "lines of the wrong kind name both cures" {
+	mount_jobs
+	draft a
+	run -1 cp <(texts a) "$MNT/a/requests.jsonl"
+	same EBADMSG "$(errno_of_ctl a submit)"
+	contains "$(cat "$MNT/a/error")" "gives answers" gemini-embedding "NAME > model" '"contents"'
+	echo gemini-embedding-2 >"$MNT/a/model"
+	echo submit >"$MNT/a/ctl"
+	succeeded a
+	draft b
+	echo gemini-embedding-2 >"$MNT/b/model"
+	run -1 cp <(requests 2) "$MNT/b/requests.jsonl"
+	same EBADMSG "$(errno_of_ctl b submit)"
+	contains "$(cat "$MNT/b/error")" "makes embeddings" "NAME > model" '"content"'
+	draft c
+	run -1 cp <(texts a; requests 1) "$MNT/c/requests.jsonl"
+	contains "$(cat "$MNT/c/error")" "line 2: a job is of one kind"
+	same 1 "$(calls create_embed)"
+}

@@ -62,7 +62,14 @@ static const struct {
 	{"{\"request\":{},\"a\":\xc3\xa9}", 19, "a value is expected"},
 	{"{}", 0, "no request"},
 	{"{\"key\":\"a\"}", 0, "no request"},
-	{"{\"content\":[]}", 0, "no request"},
+	{"{\"content\":[]}", 12,
+		"\"content\" is a list: for an embedding it is one object, and a list for an "
+		"answer is called \"contents\""},
+	{"{\"key\":\"a\",\"content\":{}}", 0,
+		"\"key\" beside \"content\": put the rest into \"request\""},
+	{"{\"request\":{\"content\":{},\"contents\":[]}}", 0,
+		"has both \"contents\" (for an answer) and \"content\" (for an embedding): keep "
+		"one of them"},
 	{"{\"a\":{\"request\":{}}}", 0, "no request"},
 	{"{\"key\":1,\"request\":{}}", 0, "\"key\" is not a string"},
 	{"{\"key\":null,\"request\":{}}", 0, "\"key\" is not a string"},
@@ -132,6 +139,36 @@ static void test_no_request(void **state)
 		assert_int_equal(r.bad_total, 0);
 		assert_false(r.clean);
 		assert_string_equal(text, "there is no request in the file\n");
+	}
+}
+
+/* By what its requests have; where they have neither it is the API's to judge. */
+static void test_kinds(void **state)
+{
+	static const struct {
+		const char *text;
+		enum line_asks asks;
+		uint64_t line, bad;
+	} files[] = {
+		{"{\"request\":{\"contents\":[]}}\n{\"contents\":[]}\n", ASKS_ANSWER, 1, 0},
+		{"{\"request\":{}}\n{\"key\":\"a\",\"request\":{\"content\":{\"contents\":1}}}\n"
+		 "{\"content\":{\"parts\":[]}}\n", ASKS_EMBEDDING, 2, 0},
+		{"{\"request\":{\"a\":{\"content\":{}}},\"content\":1}\n", ASKS_UNKNOWN, 0, 0},
+		{"{\"content\":{}}\n{\"content\":{}}\n{\"contents\":[]}\n{\"content\":{}}\n",
+			ASKS_EMBEDDING, 1, 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		struct scan_report r = scan_text(files[i].text);
+		_cleanup_free_ char *text = scan_report_text(&r);
+
+		assert_int_equal(r.asks, files[i].asks);
+		assert_int_equal(r.asks_line, files[i].line);
+		assert_int_equal(r.bad_total, files[i].bad);
+		if (r.bad_total)
+			assert_string_equal(text,
+				"line 3: a job is of one kind, and this asks for an answer "
+				"(\"contents\"), unlike line 1\n");
 	}
 }
 
@@ -413,6 +450,7 @@ int main(void)
 		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_good_values),
 		cmocka_unit_test(test_no_request),
+		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_other_encodings),
 		cmocka_unit_test(test_zero_bytes),
