@@ -130,7 +130,10 @@ static int put_head(struct composed *c, const char *key)
 	if (!err)
 		err = put_string(c, key, strlen(key));
 	if (!err)
-		err = put_text(c, "\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":[");
+		err = put_text(c, c->embedding
+					  ? "\",\"request\":{\"content\":{\"parts\":["
+					  : "\",\"request\":{\"contents\":[{\"role\":\"user\","
+					    "\"parts\":[");
 	if (!err && c->prompt) {
 		err = put_text_part(c, c->prompt, strlen(c->prompt));
 		if (!err)
@@ -141,7 +144,7 @@ static int put_head(struct composed *c, const char *key)
 
 static int put_tail(struct composed *c)
 {
-	int err = put_text(c, "]}]");
+	int err = put_text(c, c->embedding ? "]}" : "]}]");
 
 	if (!err)
 		err = put_text(c, c->rest);
@@ -195,6 +198,10 @@ static int add_attachment(
 	if (small && mime_is_text(mime))
 		return complain_input(c, key,
 			       "is text, but not UTF-8: convert it (iconv -t UTF-8)"), 0;
+	if (c->embedding)
+		return complain_input(c, key, mime_is_text(mime)
+				       ? "is longer than 1 MiB: cut it in pieces, a file each"
+				       : "is no text: embeddings are made of texts"), 0;
 	if (!mime_is_media(mime)) {
 		why = util_format("%s is nothing a model can be asked about: pictures, "
 				  "sound, video, PDF and text are", mime);
@@ -357,6 +364,7 @@ int composed_new(const struct composed_parts *parts, int out, struct composed **
 	if (!c)
 		return err;
 	c->out = out;
+	c->embedding = parts->embedding;
 	c->buf = malloc(BUFFER_SIZE);
 	c->text = malloc(COMPOSED_TEXT_MAX);
 	if (c->buf && c->text)

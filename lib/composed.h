@@ -20,6 +20,13 @@
  * at most COMPOSED_TEXT_MAX bytes. The URI is the draft's own name for the file: who
  * sends the line uploads it and puts in another.
  *
+ * For a model that makes embeddings:
+ *
+ *     {"key":"a.txt","request":{"content":{"parts":[{"text":…}]}, what defaults.json has}}
+ *
+ * one text each, as models make one vector of all parts; nothing is asked about it, so
+ * there is no prompt.txt, system.txt or schema.json.
+ *
  * What is wrong with the parts or an input is a complaint, one line each; the rest is
  * looked at all the same, so that all of it can be mended at once. Other failures
  * (reading, writing, memory) are returned and end it. Lines go to out as they are made:
@@ -37,6 +44,7 @@
 /* Descriptors, read by pread, or -1 for what the draft does not have. */
 struct composed_parts {
 	int prompt, system, schema, defaults;
+	bool embedding; /* what the model makes */
 };
 
 struct composed;

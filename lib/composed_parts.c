@@ -130,6 +130,42 @@ static void check_defaults(struct composed *c, const char *text, const json_t *d
 		complain_member(c, text, spelled(d, "cachedContent"), placement_beside);
 }
 
+/* What a request for an embedding may have beside its text. */
+static const struct {
+	const char *name, *must;
+	json_type type;
+} embed_members[] = {
+	{"taskType", "must be a string, such as \"RETRIEVAL_DOCUMENT\"", JSON_STRING},
+	{"title", "must be a string", JSON_STRING},
+	{"outputDimensionality", "must be a whole number above 0", JSON_INTEGER},
+};
+
+static void check_embed_member(
+	struct composed *c, const char *text, const char *name, const json_t *value)
+{
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(embed_members) &&
+		!placement_is(name, strlen(name), embed_members[i].name))
+		i++;
+	if (i == ARRAY_SIZE(embed_members))
+		complain_member(c, text, name,
+			"is no member of a request for an embedding, which are taskType, title "
+			"and outputDimensionality");
+	else if (json_typeof(value) != embed_members[i].type ||
+		 (json_is_integer(value) && json_integer_value(value) <= 0))
+		complain_member(c, text, name, embed_members[i].must);
+}
+
+static void check_embed_defaults(struct composed *c, const char *text, const json_t *d)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)d, name, value)
+		check_embed_member(c, text, name, value);
+}
+
 /* A JSON file; *ret NULL after a complaint. text is the caller's. */
 static int load_json(
 	struct composed *c, int fd, const char *name, char **ret_text, json_t **ret)
@@ -177,11 +213,12 @@ static int take_defaults(struct composed *c, int fd, json_t **ret)
 	json_t *d = NULL;
 	int err = fd < 0 ? 0 : load_json(c, fd, "defaults.json", &text, &d);
 
-	if (d) {
+	if (d && c->embedding) {
+		check_embed_defaults(c, text, d);
+	} else if (d) {
 		check_defaults(c, text, d);
 		err = check_default_schema(c, text, d);
-	}
-	else if (!err && !(d = json_object()))
+	} else if (!err && !(d = json_object()))
 		err = -ENOMEM;
 	if (err)
 		json_decref(d);
@@ -269,12 +306,39 @@ static int render(struct composed *c, const json_t *rest)
 	return c->rest ? 0 : -ENOMEM;
 }
 
+/* Of a model that is asked nothing about its texts. */
+static int take_embed_parts(struct composed *c, const struct composed_parts *parts)
+{
+	const struct {
+		const char *name;
+		int fd;
+	} unfit[] = {{"prompt.txt", parts->prompt}, {"system.txt", parts->system},
+		{"schema.json", parts->schema}};
+	json_t *rest = NULL;
+	int err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(unfit); i++)
+		if (unfit[i].fd >= 0)
+			composed_complain(c, unfit[i].name,
+				"is for answers, and the draft's model makes embeddings of the "
+				"texts as they are: remove it, or change the model (echo NAME > "
+				"model)");
+	err = take_defaults(c, parts->defaults, &rest);
+	if (!err)
+		err = render(c, rest);
+	json_decref(rest);
+	return err;
+}
+
 int composed_take_parts(struct composed *c, const struct composed_parts *parts)
 {
 	_cleanup_free_ char *system = NULL;
 	json_t *rest = NULL;
-	int err = read_words(c, parts->prompt, "prompt.txt", &c->prompt);
+	int err;
 
+	if (parts->embedding)
+		return take_embed_parts(c, parts);
+	err = read_words(c, parts->prompt, "prompt.txt", &c->prompt);
 	if (!err)
 		err = read_words(c, parts->system, "system.txt", &system);
 	c->has_system = system != NULL;

@@ -18,6 +18,7 @@ struct composed {
 	char *prompt;    /* NULL: none */
 	char *rest;      /* of a request, after contents: ,"name":value… */
 	bool has_system;
+	bool embedding;
 	unsigned no_prompt;
 	uint64_t requests, attachments;
 	char *complaints;

@@ -1,6 +1,7 @@
 #include "gather.h"
 #include "composed.h"
 #include "files.h"
+#include "models.h"
 #include "submit.h"
 #include "warnings.h"
 
@@ -79,6 +80,7 @@ struct gather {
 	size_t n, cap;
 	struct gb_file *prompt, *system, *schema, *defaults, *lines; /* references */
 	struct composed *c;
+	bool embedding;               /* the model makes embeddings */
 	struct warnings passed;       /* what was passed over */
 	char **unknown, **incomplete; /* paths, the first of them */
 	size_t n_unknown, n_incomplete;
@@ -243,7 +245,7 @@ static int fd_of(struct gb_file *f, int *ret)
 
 static int open_parts(struct gather *g, int out)
 {
-	struct composed_parts parts;
+	struct composed_parts parts = {.embedding = g->embedding};
 	int err = fd_of(g->prompt, &parts.prompt);
 
 	if (!err)
@@ -376,12 +378,28 @@ static void drop_tmp(struct gb_job *job)
 	pthread_mutex_unlock(&job->local->disk);
 }
 
+/* Where nobody can tell, answers are asked for: before anything is sent the model is looked
+ * at once more. */
+static int ask_model(struct gather *g, struct task *t)
+{
+	struct gb_client *c = g->job->c;
+	_cleanup_free_ char *model = NULL;
+
+	client_lock(c);
+	model = g->job->local->rec.model ? strdup(g->job->local->rec.model) : NULL;
+	client_unlock(c);
+	g->embedding = model && models_embeds(c->models, model, &t->cancel);
+	return t->cancel.set ? -ECANCELED : 0;
+}
+
 int gather_run(struct task *t)
 {
 	struct gather g = {.job = t->job};
 	_cleanup_close_ int out = make_tmp(t->job);
 	int err = out < 0 ? out : look(&g);
 
+	if (!err)
+		err = ask_model(&g, t);
 	if (!err)
 		err = compose_to(&g, t, out);
 	if (!err)

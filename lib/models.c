@@ -189,6 +189,16 @@ int models_methods(
 	return err;
 }
 
+bool models_embeds(struct models *m, const char *model, struct canceller *cancel)
+{
+	unsigned methods = 0;
+
+	if (!in_list(m, model, &methods) && !m->c->o.offline &&
+		models_methods(m, model, cancel, &methods) < 0)
+		return false;
+	return methods == BATCH_EMBED;
+}
+
 /* How many pairs of neighbouring letters two names share: versions and variants of a
  * family have most of them in common. */
 static unsigned likeness(const char *a, const char *b)

@@ -27,6 +27,9 @@ void models_take_waiters(struct models *m, struct gb_waitq *to,
  * most. 0; -ENOENT: the API says there is no such model; other: nobody can tell now. */
 int models_methods(
 	struct models *m, const char *model, struct canceller *cancel, unsigned *ret);
+/* Whether it makes embeddings and nothing else, as far as can be told. May block as
+ * models_methods; not where the list that is there, of whatever age, has it. */
+bool models_embeds(struct models *m, const char *model, struct canceller *cancel);
 /* Known models that have the method and a name like this one's, nearest first, as
  * "a, b, c"; malloc'ed, NULL: none is known. From memory. */
 char *models_like(struct models *m, const char *model, enum batch_method method);

@@ -116,3 +116,29 @@ texts() {
 	contains "$(cat "$MNT/c/error")" "line 2: a job is of one kind"
 	same 1 "$(calls create_embed)"
 }
+
+@test "a composed draft: a text a request, and no parts for answers" {
+	mount_jobs -o model=gemini-embedding-2
+	draft a
+	printf 'one\n\ntwo\n' >"$MNT/a/inputs.txt"
+	echo '{"outputDimensionality": 5, "taskType": "CLUSTERING"}' >"$MNT/a/defaults.json"
+	echo 'What is it?' >"$MNT/a/prompt.txt"
+	same EBADMSG "$(errno_of_ctl a check)"
+	contains "$(cat "$MNT/a/error")" prompt.txt "NAME > model"
+	rm "$MNT/a/prompt.txt"
+	echo check >"$MNT/a/ctl"
+	same one "$(jq -r 'select(.key == "1").request.content.parts[].text' "$MNT/a/requests.jsonl")"
+	# The same files are requests for answers, if another model is to have them.
+	echo gemini-3.8-flash >"$MNT/a/model"
+	rm "$MNT/a/defaults.json"
+	echo check >"$MNT/a/ctl"
+	same user "$(jq -r 'select(.key == "1").request.contents[0].role' "$MNT/a/requests.jsonl")"
+	echo gemini-embedding-2 >"$MNT/a/model"
+	echo '{"outputDimensionality": 5}' >"$MNT/a/defaults.json"
+	echo submit >"$MNT/a/ctl"
+	succeeded a
+	eventually test -s "$MNT/a/vectors.npy"
+	same '2 5' "$(all_vectors "$MNT/a/vectors.npy" | sed -n 1p)"
+	diff <(all_vectors "$MNT/a/vectors.npy" | sed 1d) <(vectors_of_files "$MNT/a" 5)
+	same 1 "$(calls create_embed)"
+}

@@ -29,12 +29,14 @@ struct draft {
 	int out;
 };
 
+static bool embeds;
+
 static struct draft begin(
 	const char *prompt, const char *system, const char *schema, const char *defaults)
 {
 	struct draft d = {.out = file_of("", 0)};
 	struct composed_parts p = {text_file(prompt), text_file(system), text_file(schema),
-		text_file(defaults)};
+		text_file(defaults), .embedding = embeds};
 
 	assert_int_equal(composed_new(&p, d.out, &d.c), 0);
 	util_closep(&p.prompt);
@@ -117,6 +119,43 @@ static void test_lines(void **state)
 	"{\"key\":\"" k "\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["    \
 	"{\"text\":\"" t "\"}]}]}}\n"
 	check(&d, LINE("01", "a") LINE("04", "b") LINE("10", "c"));
+}
+
+static void test_embedding(void **state)
+{
+	struct draft d;
+
+	embeds = true;
+	d = begin(NULL, NULL, NULL, "{\"task_type\":\"CLUSTERING\",\"outputDimensionality\":8}");
+	add(&d, "a.txt", "x\n", 2);
+	check(&d, "{\"key\":\"a.txt\",\"request\":{\"content\":{\"parts\":[{\"text\":\"x\\n\"}]},"
+		  "\"task_type\":\"CLUSTERING\",\"outputDimensionality\":8}}\n");
+	d = begin(NULL, NULL, NULL, NULL);
+	add_lines(&d, "a\nb\n");
+	check(&d, "{\"key\":\"1\",\"request\":{\"content\":{\"parts\":[{\"text\":\"a\"}]}}}\n"
+		  "{\"key\":\"2\",\"request\":{\"content\":{\"parts\":[{\"text\":\"b\"}]}}}\n");
+	embeds = false;
+}
+
+static void test_embedding_parts(void **state)
+{
+#define UNFIT                                                                            \
+	": is for answers, and the draft's model makes embeddings of the texts as they are: "  \
+	"remove it, or change the model (echo NAME > model)\n"
+	struct draft d;
+
+	embeds = true;
+	d = begin("Q?", "", "{}",
+		"{\"title\":1,\n\"outputDimensionality\":0,\n\"generationConfig\":{}}");
+	add(&d, "a.png", "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
+	refused(&d, "prompt.txt" UNFIT "system.txt" UNFIT "schema.json" UNFIT
+		    "defaults.json, line 1: \"title\" must be a string\n"
+		    "defaults.json, line 2: \"outputDimensionality\" must be a whole number "
+		    "above 0\n"
+		    "defaults.json, line 3: \"generationConfig\" is no member of a request for "
+		    "an embedding, which are taskType, title and outputDimensionality\n"
+		    "inputs/a.png: is no text: embeddings are made of texts\n");
+	embeds = false;
 }
 
 static void test_bad_lines(void **state)
@@ -297,6 +336,8 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_embedding),
+		cmocka_unit_test(test_embedding_parts),
 		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_attachment),
 		cmocka_unit_test(test_bad_inputs),
