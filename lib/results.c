@@ -184,7 +184,7 @@ int results_new(const struct results_config *c, struct gb_results **ret)
 	if (err >= 0)
 		err = disk_load(r);
 	if (err == 0 && c->checked && r->sealed && results_is_complete(r))
-		err = ranges_add(&r->have, 0, (uint64_t)r->size);
+		err = ranges_add(&r->have, 0, (uint64_t)r->size) < 0 ? -ENOMEM : 0;
 	if (err == 0 && !r->file && !results_is_complete(r) && r->summed.n == 0)
 		err = -ENOENT;
 	if (err < 0) {

@@ -399,6 +399,26 @@ static struct gb_results *seal_small(void)
 	return r;
 }
 
+/* More bytes than an int has numbers for, which cost nothing on the disk. */
+static void test_gigabytes_that_were_checked(void **state)
+{
+	enum { BLOCKS = 3000 };
+	struct results_map m = {.size = (int64_t)(BLOCKS * RESULTS_BLOCK), .sealed = true,
+		.file = FILE_ID};
+	_cleanup_close_ int fd = openat(dir_fd, "f", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct gb_results *r;
+
+	assert_int_equal(ftruncate(fd, m.size), 0);
+	m.sums = calloc(BLOCKS, sizeof *m.sums);
+	m.n_sums = BLOCKS;
+	assert_true(ranges_add(&m.blocks, 0, (uint64_t)m.size) > 0);
+	assert_int_equal(results_map_save(dir_fd, "f", &m, false), 0);
+	results_map_clear(&m);
+	r = open_checked();
+	assert_true(results_final(r));
+	results_unref(r);
+}
+
 /* The map says that all is there, and the file goes before it is opened. */
 static void test_data_goes_before_it_is_opened(void **state)
 {
@@ -480,6 +500,7 @@ int main(void)
 		T(test_adopt),
 		T(test_adopt_no_half_files),
 		T(test_trim),
+		T(test_gigabytes_that_were_checked),
 		T(test_data_goes_before_it_is_opened),
 		T(test_data_shrinks_before_it_is_opened),
 		T(test_data_shrinks_under_a_reader),
