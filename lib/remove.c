@@ -53,7 +53,8 @@ static void hide(struct gb_job *job)
 	job_changed(job, GB_CHANGED_TREE);
 }
 
-/* Into the tree again, under its name if nobody bears it now. */
+/* Into the tree again, under its name if nobody bears it now; the name that it gets is the
+ * one that it has after the next start, too. */
 static void show(struct gb_job *job)
 {
 	client_lock(job->c);
@@ -65,6 +66,9 @@ static void show(struct gb_job *job)
 		/* Without memory it has its name again after a start. */
 		DROP(job_set_name(job, job->local->rec.name,
 			job->id ? job->id + strlen("batches/") : job->local->lid));
+	if (job->name)
+		/* Without memory the next start may name it anew. */
+		DROP(record_set(&job->local->rec.name, job->name));
 	job->in_tree = true;
 	client_unlock(job->c);
 }

@@ -138,6 +138,17 @@ silent_rmdirs() { # CANCELS NAME...
 	same 1 "$(jobs_at_api)"
 }
 
+@test "a directory that comes back under another name leaves names alone, over a restart" {
+	fault 'match=delete&kind=status&status=400&count=0'
+	silent_rmdirs 5 a b c d e
+	mkdir "$MNT"/{a,b,c,d,e}
+	eventually sh -c 'test "$(ls "$1" | wc -l)" = 10' - "$MNT"
+	ls "$MNT" >"$HOME/before"
+	remount_jobs
+	ls "$MNT" | diff "$HOME/before" -
+	same DRAFT "$(sort -u "$MNT"/[abcde]/state)"
+}
+
 @test "rmdir=ended: a job that has not ended is EBUSY" {
 	unmount_jobs
 	mount_jobs -o rmdir=ended
