@@ -149,8 +149,12 @@ def write_parts(path, files):
 
 
 def answers(path):
-    """The files made of results."""
-    out = {n: read(path + "/" + n) for n in ("answers.tsv", "usage", "retry.jsonl")}
+    """The files made of results; retry.jsonl is None while it is not listed."""
+    out = {n: read(path + "/" + n) for n in ("answers.tsv", "usage")}
+    try:
+        out["retry.jsonl"] = read(path + "/retry.jsonl")
+    except FileNotFoundError:
+        out["retry.jsonl"] = None
     out["responses"] = below(path + "/responses", "")
     return out
 

@@ -20,6 +20,8 @@ ENDED = tuple("JOB_STATE_" + s for s in ("SUCCEEDED", "FAILED", "CANCELLED", "EX
 
 # What a call may fail with when the API or the network does.
 TROUBLE = {"EIO", "EDQUOT", "EHOSTUNREACH", "ETIMEDOUT"}
+# And where it is refused, or is about a job that this key does not find.
+REFUSED = {"EACCES", "ENOENT", "ENODATA", "EBUSY"}
 
 
 def is_sent(state):
@@ -188,6 +190,7 @@ class Job:
         self.state = "DRAFT"   # as last seen in the table
         self.unsure_at = None  # when an operation on it broke off: its task may still run
         self.names = set()     # under which it may have been sent
+        self.keys = set()      # with which
         self.tried = set()     # numbers of requests it may have been sent with
         self.allowed = 1       # creates; one more for each that was knowingly repeated
         self.ids = []          # of jobs at the API that came of it
@@ -241,12 +244,13 @@ class Job:
     def in_flux(self):
         return self.unsure or self.state in BUSY
 
-    def may_create(self, data=None):
-        """A call is made that may buy these bytes, or what there is."""
+    def may_create(self, key, data=None):
+        """A call is made that may buy these bytes, or what there is, with that key."""
         content = self.content(data)
         if content and content.asked is not None:
             self.tried.add(len(content.asked))
             self.names.add(self.name)
+            self.keys.add(key)
 
     def promise(self, when):
         self.promised = self.promised or when

@@ -8,10 +8,11 @@ import random
 import time
 
 import deeds
-from reference import BUSY, DRAFT, REQUESTS, TROUBLE, is_sent
+from reference import BUSY, DRAFT, REFUSED, REQUESTS, TROUBLE, is_sent
 from world import Broken, Child
 
 NAMES = ["a", "b b", "c%d", "ä"]
+READ_ONLY = ("EACCES", "EROFS", "EPERM")
 SCRATCH = ["scratch0", "scratch1", "scratch2"]
 
 OPTIONS = {
@@ -20,6 +21,12 @@ OPTIONS = {
     "trash": ["0", "7"],
     "inline_max": ["0", "0", "0", "100000"],
 }
+
+# How many descriptors the daemon has; None: as many as the walk.
+FILES = [None, None, None, 1024, 128, 64, 40]
+
+# How far ahead of the machine's clock the mount's may be.
+CLOCKS = [0, 0, 300, -300, 7200, -7200, 36000, -36000, 100000, -100000, 1000000, -1000000]
 
 # What is broken, and how. Every one passes by itself after a few calls.
 FAULTS = [
@@ -43,6 +50,10 @@ FAULTS = [
         dict(kind="drop_before"), dict(kind="status", status=503), dict(kind="cut", at=40),
         dict(kind="html", status=200), dict(kind="lying_range", text="label"),
         dict(kind="lying_range", text="full"), dict(kind="stall", seconds=1))],
+    *[dict(match="download", **f) for f in (
+        dict(kind="status", status=403), dict(kind="status", status=404),
+        dict(kind="html", status=403))],
+    *[dict(match=op, kind="status", status=s) for op in ("get", "cancel", "delete") for s in (403, 404)],
     *[dict(match=op, **f) for op in ("cancel", "delete", "file_delete") for f in (
         dict(kind="drop_before"), dict(kind="drop_after"), dict(kind="status", status=503),
         dict(kind="status", status=429))],
@@ -86,9 +97,14 @@ class Walk:
         self.known_ids = {}    # all that were ever seen at the API -> Job or None
         self.foreign = set()   # ids of jobs that others made
         self.trouble = False   # whether anything has been made to fail
+        self.refusals = False  # and whether that says 403 or 404
+        self.comebacks = False # and whether a removal may have been refused, or had another key
+        self.key = "test-key"  # that the mount has
+        self.files = None      # how many descriptors
         self.options = {}
         self.inline = False    # whether some may have gone inline: no file tells whose it is
         self.holder = None     # (Child, Job, bytes, pipe)
+        self.second = None     # another machine's Mount
         self.serial = 0
         self.rng = random.Random(seed)
         self.outcomes = []     # of this step's operations; ! where the daemon died
@@ -101,11 +117,30 @@ class Walk:
     def new_options(self):
         self.options = {k: self.rng.choice(v) for k, v in OPTIONS.items()}
         self.inline = self.inline or self.options["inline_max"] != "0"
+        self.files = self.rng.choice(FILES)
 
     def start(self, stop=None):
         line = ",".join("%s=%s" % o for o in self.options.items())
-        if not self.mount.start(line, stop):
+        if not self.mount.start(line, stop, self.key, self.files, self.refusals or self.scarce()):
+            if not stop:
+                self.unable()
             self.revive()
+
+    def unable(self):
+        """It says that it cannot start as things are."""
+        last = self.mount.log(3)
+        if self.scarce() and "open files" in last:
+            self.files = None
+        elif self.refusals:
+            self.emu.calm()
+            self.refusals = False
+        else:
+            raise Broken("batchfs did not start")
+        self.outcomes.append("unable")
+
+    def scarce(self):
+        """Whether descriptors may run out."""
+        return self.files is not None and self.files < 100
 
     def revive(self):
         """The daemon has died where it was told to: the next one makes good."""
@@ -132,6 +167,9 @@ class Walk:
         died = not self.mount.alive()
         if died:
             self.revive()
+        elif r.err in ("EMFILE", "ENFILE") and self.scarce():
+            r.broke = True
+            time.sleep(0.1)
         r.broke = r.broke or died
         self.outcomes.append(r.err + ("!" if died else ""))
         return r
@@ -140,9 +178,15 @@ class Walk:
         if r.err not in allowed and not r.broke:
             raise Broken("%s, expected %s" % (r.err, " or ".join(allowed)))
 
-    def errors(self, *more):
-        """What a call that needs the API may fail with now."""
-        return tuple(TROUBLE if self.trouble else ()) + more
+    def errors(self, *more, job=None):
+        """What a call that needs the API, about that job, may fail with now."""
+        refused = self.refusals or (job and job.keys - {self.key})
+        return tuple(TROUBLE if self.trouble else ()) + tuple(REFUSED if refused else ()) + more
+
+    def others(self, job):
+        """Whether a job is surely another key's."""
+        return job and job.keys and self.key not in job.keys and not job.in_flux() and \
+            not job.is_draft()
 
     def read_now(self, job, name):
         """Bytes of a local file, or None."""
@@ -187,7 +231,8 @@ class Walk:
         elif not r.broke:
             if good is False and not job.in_flux():
                 raise Broken("bad requests: %s" % r.err)
-            self.expect(r, *self.errors(*(("EBUSY", "EINTR") if job.in_flux() else ())))
+            self.expect(r, *self.errors(*(("EBUSY", "EINTR") if job.in_flux() else ()),
+                                        *(("EBUSY",) if self.scarce() else ())))
         if r.broke:
             job.unsure = True
 
@@ -211,12 +256,12 @@ class Walk:
                     raise Broken("%s is %s, and nobody made it" % (name, row["state"]))
         for id in jobs:
             if id not in self.known_ids:
-                self.known_ids[id] = self.attribute(id, jobs[id]["metadata"])
+                self.known_ids[id] = self.attribute(id, jobs[id]["metadata"], jobs[id]["project"])
         for job in self.jobs.values():
             self.check_job(job)
         return table, jobs
 
-    def attribute(self, id, meta):
+    def attribute(self, id, meta, project):
         if id in self.foreign:
             return None
         n = int(meta["batchStats"]["requestCount"])
@@ -231,6 +276,9 @@ class Walk:
             raise Broken("%s was bought %d times, %d allowed" % (job.name, len(job.ids), job.allowed))
         if job.unsent:
             raise Broken("%s was bought after rmdir" % job.name)
+        if project not in [self.emu.PROJECTS[key] for key in job.keys]:
+            raise Broken("%s was bought in the project %s, asked for with %s"
+                         % (job.name, project, sorted(job.keys)))
         return job
 
     def check_job(self, job):
@@ -286,6 +334,8 @@ class Walk:
     def close(self):
         if self.holder:
             self.holder[0].abandon()
+        if self.second:
+            self.second.kill()
 
     def operations(self):
         raise NotImplementedError

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import pickle
+import resource
 import select
 import signal
 import subprocess
@@ -104,9 +105,13 @@ class Child:
 class Emulator:
     # Jobs live for a blink.
     FAST = ["pending=0.1", "running=0.2", "cancel_delay=0.05"]
+    # Keys and the projects they are of.
+    PROJECTS = {"test-key": "right", "other-key": "other"}
 
     def __init__(self, program, directory):
         args = [program, "--data", directory + "/emulator", "--log", directory + "/requests.log"]
+        for key in self.PROJECTS.items():
+            args += ["--key", "%s=%s" % key]
         for knob in self.FAST:
             args += ["--set", knob]
         self.errors = open(directory + "/emulator.err", "w")
@@ -156,31 +161,55 @@ class Mount:
         "BATCHFS_TEST_QUEUE_SECONDS": "1",
         "BATCHFS_TEST_OWN_SECONDS": "1",
         "BATCHFS_TEST_DEADLINE_SECONDS": "3",
+        "BATCHFS_TEST_BACKOFF_SECONDS": "0.25",
+        "BATCHFS_TEST_REFUSED_SECONDS": "1",
+        "BATCHFS_TEST_REMOVAL_SECONDS": "1",
+        "BATCHFS_TEST_MISSING_SECONDS": "1",
+        "BATCHFS_TEST_DOUBT_SECONDS": "30",
     }
 
-    def __init__(self, program, directory, url):
-        self.program, self.directory = program, directory
+    def __init__(self, build, directory, url):
+        self.build, self.directory = build, directory
+        self.program = build + "/fs/batchfs"
         self.path = directory + "/jobs"
         self.log_path = directory + "/batchfs.log"
+        self.clock_path = directory + "/clock"
         os.mkdir(self.path)
-        san = "log_path=%s/sanitizer:print_stacktrace=1" % directory
+        self.step_clock(0)
+        san = "log_path=%s/sanitizer:print_stacktrace=1:verify_asan_link_order=0" % directory
         self.env = dict(
-            PATH=os.environ["PATH"], HOME=directory, GEMINI_API_KEY="test-key",
+            PATH=os.environ["PATH"], HOME=directory,
+            LD_PRELOAD=build + "/tests/clock/clock.so", BATCHFS_TEST_CLOCK=self.clock_path,
             GOOGLE_GEMINI_BASE_URL=url, ASAN_OPTIONS=san + ":detect_leaks=1",
             UBSAN_OPTIONS=san, TSAN_OPTIONS=san + ":second_deadlock_stack=1", **self.SHORT)
         self.process = None
 
-    def start(self, options, stop=None):
-        """Whether it came up; with stop (a crash point) it may not."""
-        env = dict(self.env, **({"BATCHFS_TEST_STOP": stop} if stop else {}))
+    def another(self):
+        """A second machine's: it shares nothing but the API."""
+        directory = self.directory + "/second"
+        os.mkdir(directory)
+        return Mount(self.build, directory, self.env["GOOGLE_GEMINI_BASE_URL"])
+
+    def step_clock(self, seconds):
+        """The wall clock is from now on so far ahead of the machine's (tests/clock)."""
+        with open(self.clock_path + ".new", "w") as f:
+            f.write("%d\n" % seconds)
+        os.rename(self.clock_path + ".new", self.clock_path)
+
+    def start(self, options, stop=None, key="test-key", files=None, may_fail=False):
+        """Whether it came up; with stop (a crash point) or may_fail it may not. files: how
+        many descriptors it has."""
+        env = dict(self.env, GEMINI_API_KEY=key, **({"BATCHFS_TEST_STOP": stop} if stop else {}))
         with open(self.log_path, "a") as log:
             self.process = subprocess.Popen(
                 [self.program, "-f", "-o", "ttl=1,poll=1," + options, self.path],
-                env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                preexec_fn=files and (lambda: resource.setrlimit(
+                    resource.RLIMIT_NOFILE, (files, files))))
         end = time.monotonic() + 60
         while not self.mounted():
             if not self.alive():
-                if stop:
+                if stop or may_fail:
                     return False
                 raise Broken("batchfs did not start: status %s" % self.process.returncode)
             if time.monotonic() > end:
