@@ -142,3 +142,16 @@ texts() {
 	diff <(all_vectors "$MNT/a/vectors.npy" | sed 1d) <(vectors_of_files "$MNT/a" 5)
 	same 1 "$(calls create_embed)"
 }
+
+@test "what waits for the API goes to the same method after a kill" {
+	mount_jobs -o model=gemini-embedding-2,submit=background
+	draft a
+	stop_emulator
+	cp <(texts a b) "$MNT/a/requests.jsonl"
+	kill_batchfs
+	start_emulator
+	mount_jobs -o submit=background
+	succeeded a
+	same 1 "$(calls create_embed)"
+	same 0 "$(calls create)"
+}
