@@ -36,29 +36,16 @@ static int look_on_data(void *arg, const void *buf, size_t n)
 	return 0;
 }
 
-static bool is_own_word(const struct http_reply *reply)
+/* -ENODATA: it is not there. A page that something else sent says nothing of the file:
+ * -EHOSTUNREACH, and there may be another path. */
+static int judge_missing(const struct http_reply *reply)
 {
 	struct api_error e = {0};
 
 	api_error_from_reply(reply, &e);
 	bool own = e.from_api;
 	api_error_clear(&e);
-	return own;
-}
-
-/* -ENODATA: it is not there; -EHOSTUNREACH: so says something else than the API. */
-/* A page that something else sent says nothing of the file. */
-static bool is_gone(const struct http_reply *reply)
-{
-	struct api_error e = {0};
-	bool gone;
-
-	if (reply->status != 404 && reply->status != 410)
-		return false;
-	api_error_from_reply(reply, &e);
-	gone = e.from_api;
-	api_error_clear(&e);
-	return gone;
+	return own ? -ENODATA : -EHOSTUNREACH;
 }
 
 static int look_once(struct gb_results *r, bool other, struct canceller *c, int64_t *ret)
@@ -77,8 +64,8 @@ static int look_once(struct gb_results *r, bool other, struct canceller *c, int6
 	err = engine_call(r->engine, &q, c, &reply);
 	if (l.told)
 		err = 0;
-	else if (err == 0 && is_gone(&reply))
-		err = is_own_word(&reply) ? -ENODATA : -EHOSTUNREACH;
+	else if (err == 0 && (reply.status == 404 || reply.status == 410))
+		err = judge_missing(&reply);
 	else if (err == 0 && (!l.whole || !reply.complete))
 		err = -EIO;
 	if (err == 0)

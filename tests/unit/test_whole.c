@@ -20,6 +20,7 @@ static struct gb_client *client;
 static const char *_Atomic serving;
 static atomic_int served;  /* bytes that the server has of it */
 static atomic_bool bytes_once; /* so few only the first time */
+static atomic_bool one_path;   /* "/download/" is not served */
 static atomic_bool ranges; /* it knows them; else it tells no length either */
 
 /* ---- the API --------------------------------------------------------------------- */
@@ -56,6 +57,8 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *q)
 			strstr(q->head, "batches/job")	      ? JOB
 			: strstr(q->head, "/v1beta/batches?") ? "{\"operations\":[" JOB "]}"
 							      : "{}");
+	if (atomic_load(&one_path) && strstr(q->head, "/download/"))
+		return httpd_reply(fd, 404, "", "<html>no such page</html>");
 	if (atomic_exchange(&bytes_once, false))
 		atomic_store(&served, SIZE);
 	if (range && atomic_load(&ranges))
@@ -224,6 +227,14 @@ static void test_cut_at_a_brace(void **state)
 	fetch_takes_the_rest(SIZE - LINE + brace - CUT, false);
 }
 
+/* A gateway has its own page for the path that it does not serve. */
+static void test_on_the_other_path(void **state)
+{
+	atomic_store(&one_path, true);
+	fetch_takes_the_rest(CUT, true);
+	atomic_store(&one_path, false);
+}
+
 /* Nobody asks: the rest is found all the same. */
 static void test_found_in_the_background(void **state)
 {
@@ -339,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_tally),
 		cmocka_unit_test(test_cut_at_a_line),
 		cmocka_unit_test(test_cut_at_a_brace),
+		cmocka_unit_test(test_on_the_other_path),
 		cmocka_unit_test(test_found_in_the_background),
 		cmocka_unit_test(test_the_last_newline),
 		cmocka_unit_test(test_no_more_than_that),
