@@ -174,6 +174,9 @@ struct gb_job {
 	bool settle_timer : 1;   /* patience with that is being timed */
 	struct gb_job *watch_next;
 	struct knowledge known;  /* what was said of it, and what follows (knowledge.h) */
+	unsigned gave_up_often;  /* readings of the output that failed in quick order … */
+	double gave_up_at;       /* … the last of them, and with what */
+	int gave_up;
 	char *refusal;           /* the API's words when it refused the output, or NULL */
 };
 
@@ -550,6 +553,8 @@ void output_rest(struct gb_job *job);
 void home_event(void *arg, struct gb_results *r, enum results_event ev);
 /* Unlocked: all of it is here, but not safe yet. */
 void home_note_whole(struct gb_job *job);
+/* A reader has opened r: who does so in a loop, and fails, costs no request each time. */
+void home_spare(struct gb_job *job, struct gb_results *r);
 /* At the end, when no thread is left: what rests is sealed by the next start. */
 void home_close(struct gb_client *c);
 /* unlocked: the job has ended: bring its results home if that is asked for. */

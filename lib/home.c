@@ -20,6 +20,9 @@
 enum {
 	TRY_AGAIN = 60,     /* seconds, after an outage or a full disk */
 	REFUSED_PAUSE = 60, /* seconds, the first after a refusal */
+	GIVE_UP_OFTEN = 4,  /* failures in quick order that cost nothing yet */
+	GIVE_UP_REST = 2,   /* seconds, then, until a reader costs requests again */
+	GIVE_UP_QUICK = 10, /* seconds between those in quick order */
 	REST = 1,           /* seconds between looks whether somebody reads */
 	RESTS_MAX = 120,    /* looks before a seal begins in spite of readers */
 	RIPE_MAX = 16,      /* seals that begin at one look */
@@ -269,6 +272,30 @@ static bool note_refused(struct gb_job *job, bool some, unsigned status, char *w
 	return news;
 }
 
+/* Who opens what failed again and again, at once, is no reason to ask each time. */
+static void note_gave_up(struct gb_job *job, int err)
+{
+	double now = util_now();
+
+	client_lock(job->c);
+	if (now - job->gave_up_at > GIVE_UP_QUICK)
+		job->gave_up_often = 0;
+	job->gave_up_often++;
+	job->gave_up_at = now;
+	job->gave_up = err;
+	client_unlock(job->c);
+}
+
+void home_spare(struct gb_job *job, struct gb_results *r)
+{
+	client_lock(job->c);
+	double until = job->gave_up_at + GIVE_UP_REST;
+	int err = job->gave_up_often >= GIVE_UP_OFTEN && util_now() < until ? job->gave_up : 0;
+	client_unlock(job->c);
+	if (err)
+		results_rest(r, err, until);
+}
+
 void home_event(void *arg, struct gb_results *r, enum results_event ev)
 {
 	struct gb_job *job = arg;
@@ -277,6 +304,10 @@ void home_event(void *arg, struct gb_results *r, enum results_event ev)
 	char *words = NULL;
 	unsigned status = ev == RESULTS_REFUSED ? results_refusal(r, &words) : 0;
 
+	if (ev == RESULTS_GAVE_UP) {
+		note_gave_up(job, results_gave_up(r));
+		return;
+	}
 	client_lock(job->c);
 	if (ev == RESULTS_SIZED)
 		note_size(job, size);

@@ -104,6 +104,7 @@ int gb_results_open(struct gb_job *job, struct gb_results **ret)
 			  : output_of(job, &r);
 	if (!err) {
 		results_reader(r, 1);
+		home_spare(job, r);
 		if (results_unsealed(r))
 			home_note_whole(job);
 		gb_job_ref(job);

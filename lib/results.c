@@ -30,7 +30,7 @@ static void tell(struct gb_results *r, unsigned events)
 	pthread_mutex_unlock(&r->lock);
 	if (!go)
 		return;
-	for (int ev = RESULTS_SIZED; ev <= RESULTS_DAMAGED; ev++)
+	for (int ev = RESULTS_SIZED; ev <= RESULTS_GAVE_UP; ev++)
 		if (events & 1u << ev)
 			r->event(r->arg, r, (enum results_event)ev);
 	pthread_mutex_lock(&r->lock);
@@ -273,6 +273,8 @@ static int fetchable(const struct gb_results *r)
 		return -EIO;
 	if (r->stopped)
 		return -EINTR;
+	if (r->rest_err && util_now() < r->rest_until)
+		return r->rest_err;
 	if (!r->offline && r->file && !r->refused)
 		return 0;
 	if (r->rotten)
@@ -361,6 +363,7 @@ int results_fetch(struct gb_results *r, struct gb_waiter *w)
 	pthread_mutex_lock(&r->lock);
 	results_tell_damage(r, &a);
 	r->refused = false;
+	r->rest_err = 0;
 	if (!results_is_complete(r)) {
 		r->fetching = fetchable(r) == 0;
 		err = ask(r, &r->fetchq, w, 0, 0, &a);
@@ -412,6 +415,24 @@ unsigned results_refusal(struct gb_results *r, char **ret_words)
 	*ret_words = r->refused_words ? strdup(r->refused_words) : NULL;
 	pthread_mutex_unlock(&r->lock);
 	return status;
+}
+
+int results_gave_up(struct gb_results *r)
+{
+	pthread_mutex_lock(&r->lock);
+	int err = r->gave_up;
+	pthread_mutex_unlock(&r->lock);
+	return err;
+}
+
+void results_rest(struct gb_results *r, int err, double until)
+{
+	pthread_mutex_lock(&r->lock);
+	if (r->n_streams == 0 && !r->fetching && !r->retrying) {
+		r->rest_err = err;
+		r->rest_until = until;
+	}
+	pthread_mutex_unlock(&r->lock);
 }
 
 bool results_final(struct gb_results *r)

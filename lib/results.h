@@ -49,6 +49,7 @@ enum results_event {
 	RESULTS_REFUSED, /* 404 at both paths, 410, or a 403 not about the key: see
 			    results_refusal */
 	RESULTS_DAMAGED, /* what an earlier run left is not what it was */
+	RESULTS_GAVE_UP, /* nothing is tried any more, refused or not: results_gave_up */
 };
 
 struct results_config {
@@ -96,6 +97,10 @@ bool results_some(struct gb_results *r); /* of the bytes are local */
  * *ret_words: malloc'ed, or NULL. 0: none was. Until somebody opens it anew
  * (results_reader) or fetches nothing more is asked for, and waiters get -ENODATA. */
 unsigned results_refusal(struct gb_results *r, char **ret_words);
+/* The errno that waiters got last. For until (util_now) they get it without a request, but
+ * what is under way goes on, and a fetch asks. */
+int results_gave_up(struct gb_results *r);
+void results_rest(struct gb_results *r, int err, double until);
 bool results_final(struct gb_results *r); /* complete, sealed, every block checked */
 bool results_unsealed(struct gb_results *r); /* complete, and not sealed */
 int64_t results_known_size(struct gb_results *r); /* -1: not known; no request */

@@ -108,6 +108,9 @@ struct gb_results {
 	bool refused;    /* the API does not give it out; until the next open or fetch */
 	unsigned refused_with; /* HTTP status */
 	char *refused_words;
+	int gave_up;     /* errno of the last time that nothing more was tried */
+	int rest_err;    /* the same, told without a request until rest_until */
+	double rest_until;
 	bool other_path; /* the first path of the API answered 404 */
 	bool rotten;     /* a block from disk failed its checksum, or is gone */
 	bool damaged;    /* so did something, and nobody was told */

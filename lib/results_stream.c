@@ -296,6 +296,8 @@ static bool is_orphan(const struct gb_waiter *w, void *arg)
 static void give_up(struct gb_results *r, int err, struct after *a)
 {
 	a->err = err;
+	a->events |= 1u << RESULTS_GAVE_UP;
+	r->gave_up = err;
 	r->tries = 0;
 	r->fetching = false;
 	waitq_move_if(&r->readq, &a->fail, is_orphan, r);
@@ -354,8 +356,9 @@ static void take_verdict(struct gb_results *r, const struct stream *s,
 		r->other_path = false; /* the next try begins with the first */
 		free(r->refused_words);
 		r->refused_words = STEAL_PTR(v->words);
-		a->events |= 1u << RESULTS_REFUSED;
-		results_fail_all(r, r->rotten ? -EIO : -ENODATA, a);
+		a->events |= 1u << RESULTS_REFUSED | 1u << RESULTS_GAVE_UP;
+		r->gave_up = r->rotten ? -EIO : -ENODATA;
+		results_fail_all(r, r->gave_up, a);
 	} else if (v->err == -EINTR) {
 		results_fail_all(r, -EINTR, a);
 	} else if (v->again) {

@@ -31,7 +31,7 @@ static char dir_path[] = "/tmp/test-results-XXXXXX";
 static int dir_fd = -1;
 static char *content; /* BIG bytes of lines */
 static struct engine engine;
-static unsigned sized, filled, lost, damaged;
+static unsigned sized, filled, lost, damaged, gave_up;
 
 /* Lines of 100 bytes that tell where they stand. */
 static inline void fill(char *p, size_t n)
@@ -77,7 +77,7 @@ static inline int setup(void **state)
 
 static inline void event(void *arg, struct gb_results *r, enum results_event ev)
 {
-	unsigned *counts[] = {&sized, &filled, &lost, &damaged};
+	unsigned *counts[] = {&sized, &filled, &lost, &damaged, &gave_up};
 
 	++*counts[ev];
 }

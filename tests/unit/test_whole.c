@@ -20,13 +20,15 @@ static struct gb_client *client;
 static const char *_Atomic serving;
 static atomic_int served;  /* bytes that the server has of it */
 static atomic_bool bytes_once; /* so few only the first time */
+static atomic_bool refusing;
 static atomic_bool one_path;   /* "/download/" is not served */
 static atomic_bool ranges; /* it knows them; else it tells no length either */
 
 /* ---- the API --------------------------------------------------------------------- */
 
 #define JOB "{\"name\":\"batches/job\",\"metadata\":{\"displayName\":\"job\",\"state\":"      \
-	"\"BATCH_STATE_SUCCEEDED\",\"batchStats\":{\"requestCount\":\"50\","                 \
+	"\"BATCH_STATE_SUCCEEDED\",\"endTime\":\"2990-01-01T00:00:00Z\","                 \
+	"\"batchStats\":{\"requestCount\":\"50\"," \
 	"\"successfulRequestCount\":\"48\",\"failedRequestCount\":\"2\"}},\"done\":true,"     \
 	"\"response\":{\"responsesFile\":\"files/out\"}}"
 
@@ -57,6 +59,9 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *q)
 			strstr(q->head, "batches/job")	      ? JOB
 			: strstr(q->head, "/v1beta/batches?") ? "{\"operations\":[" JOB "]}"
 							      : "{}");
+	if (atomic_load(&refusing))
+		return httpd_reply(fd, 404, "",
+			"{\"error\":{\"code\":404,\"status\":\"NOT_FOUND\"}}");
 	if (atomic_load(&one_path) && strstr(q->head, "/download/"))
 		return httpd_reply(fd, 404, "", "<html>no such page</html>");
 	if (atomic_exchange(&bytes_once, false))
@@ -235,6 +240,41 @@ static void test_on_the_other_path(void **state)
 	atomic_store(&one_path, false);
 }
 
+static int read_once(struct gb_job *job)
+{
+	struct gb_results *r;
+	struct sync s;
+	int err;
+
+	sync_init(&s);
+	err = gb_results_open(job, &r);
+	if (err < 0)
+		return err;
+	err = sync_wait(&s, (int)gb_results_ready(r, 0, 10, &s.w));
+	gb_results_close(r);
+	return err;
+}
+
+/* Who reads in a loop what the API does not give out. */
+static void test_refused_to_many(void **state)
+{
+	struct gb_job *job;
+	int asked;
+
+	atomic_store(&refusing, true);
+	start("3600", SIZE, true);
+	job = find_job();
+	asked = httpd_count(&server, "files/out");
+	for (int i = 0; i < 200; i++)
+		assert_true(read_once(job) < 0);
+	assert_true(httpd_count(&server, "files/out") - asked < 60);
+	atomic_store(&refusing, false);
+	assert_int_equal(fetch(job), 0);
+	assert_int_equal(read_once(job), 10);
+	gb_job_unref(job);
+	gb_close(client);
+}
+
 /* Nobody asks: the rest is found all the same. */
 static void test_found_in_the_background(void **state)
 {
@@ -351,6 +391,7 @@ int main(void)
 		cmocka_unit_test(test_cut_at_a_line),
 		cmocka_unit_test(test_cut_at_a_brace),
 		cmocka_unit_test(test_on_the_other_path),
+		cmocka_unit_test(test_refused_to_many),
 		cmocka_unit_test(test_found_in_the_background),
 		cmocka_unit_test(test_the_last_newline),
 		cmocka_unit_test(test_no_more_than_that),
