@@ -341,7 +341,9 @@ bool answer_embeds_newly(const char *model)
 
 	if (form)
 		return form == 1;
-	return model && !strcmp(strncmp(model, "models/", 7) ? model : model + 7, "gemini-embedding-2");
+	if (model && !strncmp(model, "models/", 7))
+		model += 7;
+	return model && !strcmp(model, "gemini-embedding-2");
 }
 
 /* All parts of the content make one vector. */

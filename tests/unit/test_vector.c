@@ -88,7 +88,8 @@ static void random_numbers_are_exact(void **state)
 		memcpy(&f, &bits, sizeof f);
 		if (!isfinite(f))
 			continue;
-		snprintf(text, sizeof text, i & 1 ? "%.*g" : "%.*e", (int)(x >> 20 & 15) + 1, (double)f);
+		snprintf(text, sizeof text, i & 1 ? "%.*g" : "%.*e",
+			(int)(x >> 20 & 15) + 1, (double)f);
 		is_exact(text);
 		/* The middle of two floats is what rounding is about. */
 		snprintf(text, sizeof text, "%.17g",
