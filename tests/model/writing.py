@@ -136,8 +136,9 @@ class Writing(Walk):
             self.expect(r, "ENOENT", *(READ_ONLY if name in self.extras else ()))
             return
         old = job.files.get(REQUESTS)
-        if old is None:
-            self.expect(r, "ENOENT")
+        if old is None: # of a composed one that was sent there is what was sent
+            composed = job.parts and (not job.is_draft() or job.in_flux())
+            self.expect(r, "ENOENT", *(READ_ONLY if composed else ()))
         elif not job.is_draft() and not job.in_flux():
             self.expect(r, *READ_ONLY)
         else:
