@@ -591,12 +591,26 @@ static int feed(struct line_walk *w, const void *buf, size_t n)
 	return err;
 }
 
+/* Where the first line begins: not with a BOM. */
+static uint64_t skip_bom(const struct text_source *source, uint64_t from, uint64_t to)
+{
+	static const char bom[] = "\xef\xbb\xbf";
+	uint64_t n = 0;
+	char c;
+
+	while (from == 0 && n < 3 && n < to && source->read(source->arg, n, &c, 1) == 1 &&
+		c == bom[n])
+		n++;
+	return n == 3 ? n : from;
+}
+
 int line_walk_run(struct line_walk *w, const struct text_source *source, uint64_t from,
 	uint64_t to, const atomic_bool *cancel)
 {
 	_cleanup_free_ uint8_t *buf = malloc(BUFFER_SIZE);
 	int err = buf ? 0 : -ENOMEM;
 
+	from = skip_bom(source, from, to);
 	w->tok.base = w->line_start = from;
 	w->first_candidate = true;
 	while (!err && from < to) {

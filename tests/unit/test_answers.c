@@ -94,6 +94,12 @@ static void damaged_lines_are_failures(void **state)
 		ASK("a", ""));
 }
 
+static void a_bom_is_no_damage(void **state)
+{
+	expect(ASK("a", ""), "\xef\xbb\xbf" SAYS("a", "1"), "a\tanswered\t1\n", "a.txt = 1\n",
+		"");
+}
+
 static void escapes_and_surrogates(void **state)
 {
 	expect(NULL,
@@ -714,6 +720,7 @@ int main(void)
 		cmocka_unit_test(without_requests_in_the_order_that_came),
 		cmocka_unit_test(missing_double_extra_and_keyless_lines),
 		cmocka_unit_test(damaged_lines_are_failures),
+		cmocka_unit_test(a_bom_is_no_damage),
 		cmocka_unit_test(escapes_and_surrogates),
 		cmocka_unit_test(thoughts_are_left_out),
 		cmocka_unit_test(only_the_first_candidate_counts),
