@@ -524,6 +524,8 @@ struct gb_job *settle_owner(struct gb_client *c, const char *file);
  * that a lost create made? listed: its own resource may name the file; else it has
  * none. */
 bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b, bool listed);
+/* Lock held: what b may be is not sent again by itself before `until`. */
+void settle_doubt(struct gb_client *c, const struct api_batch *b, double until);
 
 void remove_recover(struct gb_job *job);
 /* client.lock held: whether `forget` fits: rmdir cannot finish, or not with this key. */
@@ -634,6 +636,8 @@ void history_add(struct gb_job *job, const char *event);
 
 /* resubmit.c, unlocked: a list has been read. */
 void resubmit_after_list(struct gb_client *c);
+/* Lock held: a job that a list names and that may be one whose answer was lost. */
+void resubmit_saw(struct gb_client *c, const struct api_batch *b);
 void history_add_tokens(struct gb_job *job, const char *event, int64_t tokens);
 
 #endif

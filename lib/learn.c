@@ -268,6 +268,8 @@ struct gb_job *learn_batch(
 
 	client_lock(c);
 	struct gb_job *job = place(c, b, listed, &owner, &is_new);
+	if (listed && !owner && !(job && job->local && job->local->rec.own))
+		resubmit_saw(c, b);
 	if (owner)
 		gb_job_ref(owner);
 	if (job) {

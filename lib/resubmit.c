@@ -48,6 +48,12 @@ static struct gb_job *take_due(struct gb_client *c)
 	return due;
 }
 
+void resubmit_saw(struct gb_client *c, const struct api_batch *b)
+{
+	if (c->o.resubmit_hours)
+		settle_doubt(c, b, util_now() + patience(c));
+}
+
 void resubmit_after_list(struct gb_client *c)
 {
 	if (!c->o.resubmit_hours || c->o.readonly)

@@ -72,6 +72,22 @@ bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b, bool lis
 	return find_unsettled(c, may_be, &s) != NULL;
 }
 
+void settle_doubt(struct gb_client *c, const struct api_batch *b, double until)
+{
+	for (uint32_t i = 0; c->unsent && i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+
+		if (job_phase(job) != PHASE_UNCERTAIN)
+			continue;
+		const struct record *r = &job->local->rec;
+		bool may_be = r->is_inline || !b->has_input_config;
+
+		if (may_be && job->local->resubmit_after < until &&
+			fits_name_and_time(r, b->display, &b->created))
+			job->local->resubmit_after = until;
+	}
+}
+
 /* Lock held: whether looking is over. Both our own span and the server's clock must say so:
  * either alone may be told wrong. A server's clock that says otherwise for so much longer
  * was wrong when the create was intended. */

@@ -77,6 +77,23 @@ done_but() { # FAULT
 	same 2 "$(calls create)"
 }
 
+@test "resubmit=: what a list shows and nothing tells of is not bought over" {
+	knob list_input_config=off
+	BATCHFS_TEST_SETTLE_SECONDS=1 BATCHFS_TEST_RESUBMIT_SECONDS=3 remount_jobs -o resubmit=2
+	fault 'match=get&kind=status&status=503&count=0'
+	fault 'match=create&kind=drop_after'
+	same EIO "$(cp_errno)"
+	uncertain
+	for _ in 1 2 3 4 5 6 7 8; do
+		ls "$MNT" >/dev/null
+		sleep 0.7
+	done
+	same 1 "$(calls create)"
+	no_more_faults
+	one_job
+	same 1 "$(calls create)"
+}
+
 @test "while it is being settled it can be resubmitted" {
 	fault 'match=create&kind=drop_before'
 	same EIO "$(cp_errno)"
