@@ -137,12 +137,16 @@ static char *read_text(int state)
 
 /* ---- locks ------------------------------------------------------------------------- */
 
-static int lock_both(int fd)
+/* The file, and the directory itself, which nobody can remove and make anew as one may do
+ * with the file. Some filesystems have no locks of directories. */
+static int lock_all(int fd, int state)
 {
 	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
+	if (flock(state, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return -EAGAIN;
 	if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
 		return 0;
 	/* A kernel or filesystem that does not know them leaves the first alone. */
@@ -152,13 +156,13 @@ static int lock_both(int fd)
 }
 
 /* Who has just been unmounted may need a moment. */
-static int lock_patiently(int fd)
+static int lock_patiently(int fd, int state)
 {
-	int err = lock_both(fd);
+	int err = lock_all(fd, state);
 
 	for (int tries = 0; err == -EAGAIN && tries < TRIES; tries++) {
 		usleep(PAUSE_US);
-		err = lock_both(fd);
+		err = lock_all(fd, state);
 	}
 	return err;
 }
@@ -228,7 +232,7 @@ int statelock_take(
 		openat(state, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	_cleanup_free_ char *text = NULL;
 	char host[128];
-	int err = fd < 0 ? -errno : lock_patiently(fd);
+	int err = fd < 0 ? -errno : lock_patiently(fd, state);
 	bool remote = !err && is_remote(fd);
 
 	if (err == -EAGAIN) {

@@ -137,6 +137,20 @@ static void test_the_text_of_another_host(void **state)
 	statelock_release(taken(dir, "/x"));
 }
 
+/* Somebody removes the file while the directory is in use: there is another lock. */
+static void test_a_lock_that_was_removed(void **state)
+{
+	int dir = *(int *)*state;
+	_cleanup_close_ int other = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = taken(dir, "/there");
+
+	assert_int_equal(unlinkat(dir, "lock", 0), 0);
+	refused(other, -EBUSY, "in use");
+	statelock_release(fd);
+	assert_int_equal(flock(dir, LOCK_UN), 0); /* as the directory's close does */
+	statelock_release(taken(other, "/there"));
+}
+
 /* What is no lock of another's is not said to be one. */
 static void test_no_lock_is_not_another(void **state)
 {
@@ -155,6 +169,7 @@ int main(void)
 		HERE(test_a_mount_that_cannot_be_seen),
 		HERE(test_either_kind_of_lock_is_enough),
 		HERE(test_the_text_of_another_host),
+		HERE(test_a_lock_that_was_removed),
 		HERE(test_no_lock_is_not_another),
 	};
 
