@@ -22,7 +22,8 @@ static bool fits_name_and_time(
 	const struct record *r, const char *display, const struct timespec *created)
 {
 	return strcmp(r->display ? r->display : "", display ? display : "") == 0 &&
-	       created->tv_sec >= r->intent_server - SETTLE_CLOCK_SLACK;
+	       (!created->tv_sec ||
+		       created->tv_sec >= r->intent_server - SETTLE_CLOCK_SLACK);
 }
 
 /* Call fn for every submission whose answer is missing; the first job it accepts. */

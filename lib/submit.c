@@ -206,6 +206,18 @@ static int note_source(struct submission *s)
 	return err;
 }
 
+/* Lock held. An upload that was made with another key is no upload: files belong to the
+ * key's project. Not the mark of a lost job, which `again` looks for. */
+static void drop_another_keys_upload(struct submission *s)
+{
+	bool same = !s->rec->key_print || strcmp(s->rec->key_print, s->c->key_print) == 0;
+
+	if (same || s->t->again)
+		return;
+	record_unset(&s->rec->session);
+	record_unset(&s->rec->input_file);
+}
+
 static int step_begin(struct submission *s)
 {
 	struct stat st;
@@ -214,6 +226,7 @@ static int step_begin(struct submission *s)
 	if (err)
 		return err;
 	client_lock(s->c);
+	drop_another_keys_upload(s);
 	err = record_set(&s->rec->origin, engine_origin(s->c->engine));
 	if (!err)
 		err = record_set(&s->rec->key_print, s->c->key_print);
