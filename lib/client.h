@@ -15,11 +15,12 @@
  *   submit.c   draft → checked → uploaded, every step journalled first
  *   attach.c, attach_upload.c  files that requests name: found, uploaded, put in
  *   submit_check.c  its first step
- *   submit_name.c  its name, where no list could confirm it
+ *   submit_name.c  its name, where no list could confirm it; submit_model.c: its model
  *   create.c   intended → created: where money is spent
  *   submit_verbs.c  who may start that: verbs, recovery
  *   queue.c    background work whose turn at the API has not come
- *   settle.c   creates whose answer never came; settle_look.c: looking for their jobs
+ *   settle.c   creates whose answer never came; settle_look.c: looking for their jobs;
+ *              resubmit.c: what is sent again without a person
  *   remove.c   rmdir; cancel.c: the verb
  *   trash.c    what rmdir left, for some days
  *   output.c   results: where they lie, opening them
@@ -30,6 +31,7 @@
  *   answers.c  what came back, by request: the index, and files made of results
  *   advice.c   what is worth knowing and no error: warnings
  *   info.c     what a job shows: state, error, verbs that fit
+ *   models.c   the API's models, and what they can do
  *   texts.c    status, jobs table, transfers, history
  *
  *   testpoint.c  where tests stop us
