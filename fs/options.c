@@ -9,6 +9,7 @@
 #include "base.h"
 #include "gembatch.h"
 #include "log.h"
+#include "words.h"
 
 #define INLINE_MAX 20000000
 #define GIB (1ull << 30)
@@ -193,41 +194,13 @@ static enum options_verdict bad(const char *fmt, ...)
 	return OPTIONS_BAD;
 }
 
-/* Levenshtein distance of two short words; 99 when they are too long to care. */
-static unsigned distance(const char *a, const char *b)
-{
-	size_t n = strlen(b);
-	unsigned row[32];
-
-	if (n >= ARRAY_SIZE(row) || strlen(a) >= ARRAY_SIZE(row))
-		return 99;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i]; i++) {
-		unsigned diagonal = row[0];
-
-		row[0] = i + 1;
-		for (size_t j = 0; j < n; j++) {
-			unsigned best = diagonal + (a[i] != b[j]);
-
-			diagonal = row[j + 1];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (diagonal + 1 < best)
-				best = diagonal + 1;
-			row[j + 1] = best;
-		}
-	}
-	return row[n];
-}
-
 static enum options_verdict unknown(const char *name)
 {
 	const char *nearest = NULL;
 	unsigned best = 3;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		unsigned d = distance(name, rows[i].name);
+		unsigned d = words_distance(name, rows[i].name);
 
 		if (d < best) {
 			best = d;

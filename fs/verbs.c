@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "lastclose.h"
+#include "log.h"
 #include "tree.h"
+#include "words.h"
 
 struct verb {
 	const char *name;
@@ -93,6 +95,56 @@ static const struct verb *find(const char *name, size_t n)
 	return NULL;
 }
 
+static const char *nearest_verb(const char *word)
+{
+	const char *nearest = NULL;
+	unsigned best = 3;
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		unsigned d = words_distance(word, verbs[i].name);
+
+		if (d < best) {
+			best = d;
+			nearest = verbs[i].name;
+		}
+	}
+	return nearest;
+}
+
+/* Those that fit now, with commas between; malloc'ed. */
+static char *fitting_verbs(struct gb_job *job)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	verbs_list(job, out);
+	fclose(out);
+	for (char *p = text; p && (p = strchr(p, '\n')); p++)
+		*p = p[1] ? ',' : '\0';
+	return text;
+}
+
+#define WORD_SHOWN 40 /* bytes of a word that are put into the log */
+
+/* echo shows an errno alone; .batchfs/log has the words. */
+static int refuse_verb(struct gb_job *job, const char *text, size_t n, int err)
+{
+	_cleanup_free_ char *fit = fitting_verbs(job);
+	_cleanup_free_ char *word = strndup(text, n < WORD_SHOWN ? n : WORD_SHOWN);
+	const char *nearest = word && err == -EINVAL ? nearest_verb(word) : NULL;
+	struct gb_info info;
+
+	gb_job_info(job, &info);
+	log_line(LOG_WARNING, "%s: \"%s\" %s%s%s (%s; verbs that fit: %s)", info.name,
+		word ? word : "", err == -EBUSY ? "does not fit now" : "is no verb like this",
+		nearest ? ": did you mean " : "", nearest ? nearest : "", info.state,
+		fit && *fit ? fit : "none");
+	return err;
+}
+
 int verbs_store_ctl(
 	struct mount *m, struct gb_job *job, const char *text, struct gb_waiter *w)
 {
@@ -100,12 +152,10 @@ int verbs_store_ctl(
 	const char *argument = text + n + strspn(text + n, " \t");
 	const struct verb *verb = find(text, n);
 
-	if (!verb || strchr(text, '\n'))
-		return -EINVAL;
-	if (!!*argument != !!verb->argument)
-		return -EINVAL;
+	if (!verb || strchr(text, '\n') || !!*argument != !!verb->argument)
+		return refuse_verb(job, text, n, -EINVAL);
 	if (!verb->anytime && !(gb_verbs(job) & verb->bit))
-		return -EBUSY;
+		return refuse_verb(job, text, n, -EBUSY);
 	return verb->run(m, job, argument, w);
 }
 

@@ -29,6 +29,8 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 		same EINVAL "$(errno_of_ctl a "$v")"
 	done
 	state_is a DRAFT
+	grep -q 'a: "submitt" is no verb like this: did you mean submit (DRAFT; verbs that fit: submit,check)' \
+		"$MNT/.batchfs/log"
 }
 
 @test "a verb that does not fit the state is EBUSY" {
@@ -44,6 +46,7 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 		same EBUSY "$(errno_of_ctl a "$v")"
 	done
 	same 1 "$(calls create)"
+	grep -q 'a: "submit" does not fit now (JOB_STATE_SUCCEEDED; verbs that fit: ' "$MNT/.batchfs/log"
 }
 
 @test "with and without a newline, at any offset, one verb a write" {
