@@ -41,7 +41,7 @@ struct wfile {
 	/* The clerk's: */
 	double retry_at;   /* no walk before; 0: at once */
 	double patience;   /* until when what cannot be seen is waited for; 0: it is not */
-	unsigned unknowns; /* walks in a row that could not tell */
+	double unknown_since; /* when walks began to be unable to tell; 0: the last could */
 };
 
 enum ask_kind {

@@ -13,7 +13,9 @@
 #include "tree.h"
 
 #define PAUSE 0.0025 /* seconds between walks that wait for something */
-#define UNKNOWNS 3   /* walks that could not tell, before that is the answer */
+/* How long walks in a row could not tell, before that is the answer: programs that start
+ * or end, and setuid ones such as fusermount3, are gone by then. */
+#define UNKNOWN_FOR 0.2
 
 /* ---- answers ------------------------------------------------------------------------ */
 
@@ -35,7 +37,7 @@ static void forget_waiting(struct closes *c, struct wfile *f)
 	if (a->f == f)
 		return;
 	f->patience = f->retry_at = 0;
-	f->unknowns = 0;
+	f->unknown_since = 0;
 }
 
 /* Answer ask, whose request goes on and frees what it has borrowed. */
@@ -265,6 +267,17 @@ enum outcome {
 	OUT_DECIDED,
 };
 
+/* Under the lock: a walk could not tell, and the next one may. */
+static bool may_clear_up(struct wfile *f)
+{
+	double now = closes_now();
+
+	if (!f->unknown_since)
+		f->unknown_since = now;
+	f->retry_at = now + PAUSE;
+	return now - f->unknown_since < UNKNOWN_FOR;
+}
+
 /* What a walk that found `found` means for f, as it was at `generation`. Under the lock:
  * with OUT_DECIDED it is decided, and *ret_was as above. */
 static enum outcome outcome_of(struct closes *c, struct wfile *f, uint64_t generation,
@@ -274,7 +287,9 @@ static enum outcome outcome_of(struct closes *c, struct wfile *f, uint64_t gener
 		return OUT_HELD;
 	if (f->generation != generation)
 		return OUT_AGAIN; /* the next walk is for all who ask by then */
-	if (found == HOLDER_UNKNOWN && ++f->unknowns < UNKNOWNS)
+	if (found != HOLDER_UNKNOWN)
+		f->unknown_since = 0;
+	else if (may_clear_up(f))
 		return OUT_AGAIN;
 	if (found == HOLDER_FLYING || (found == HOLDER_NONE && unaccounted(c, f)))
 		return OUT_UNSEEN;
