@@ -371,6 +371,20 @@ static void check_uris(int fd, const struct scan_report *report)
 	close(out);
 }
 
+/* What jansson's side does not judge: which kind of request a line is (the unit tests
+ * have a table of that). */
+static bool has_embedding(const struct seen *seen)
+{
+	for (size_t i = 0; i < seen->n; i++) {
+		const struct line *line = &seen->lines[i];
+
+		if (line->asks & ASKS_EMBEDDING ||
+			(line->reason && strstr(line->reason, "\"content\"")))
+			return true;
+	}
+	return false;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static struct seen seen;
@@ -389,7 +403,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		return 0;
 	}
 	memset(verdicts, 0, seen.n * sizeof *verdicts);
-	known = compare_lines(&seen, (const char *)data, n, verdicts);
+	known = !has_embedding(&seen) &&
+		compare_lines(&seen, (const char *)data, n, verdicts);
 	check(scan_file(fd, NULL, &report) == 0, "scan");
 	check(report.lines == seen.n, "lines");
 	number_keys(&report, verdicts, seen.n);
