@@ -3,6 +3,7 @@
 #include "gembatch.h"
 #include "httpd.h"
 #include "util.h"
+#include "waiter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,41 +128,10 @@ static int group_teardown(void **state)
 
 /* ---- readers ----------------------------------------------------------------------- */
 
-struct sync {
-	struct gb_waiter w;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool over;
-	int err;
-};
-
-static void sync_done(struct gb_waiter *w, int err)
+/* What a call came to, with its waiter s. */
+static int end_of_call(struct waiter_sync *s, int err)
 {
-	struct sync *s = CONTAINER_OF(w, struct sync, w);
-
-	pthread_mutex_lock(&s->lock);
-	s->over = true;
-	s->err = err;
-	pthread_cond_signal(&s->cond);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static void sync_init(struct sync *s)
-{
-	*s = (struct sync){.w.done = sync_done};
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->cond, NULL);
-}
-
-static int sync_wait(struct sync *s, int err)
-{
-	if (err != -EINPROGRESS)
-		return err;
-	pthread_mutex_lock(&s->lock);
-	while (!s->over)
-		pthread_cond_wait(&s->cond, &s->lock);
-	pthread_mutex_unlock(&s->lock);
-	return s->err;
+	return err == -EINPROGRESS ? waiter_sync_wait(s) : err;
 }
 
 static struct gb_job *find_job(int i)
@@ -183,12 +153,12 @@ static int64_t read_results(struct gb_job *job, const char *want)
 	int err = gb_results_open(job, &r);
 
 	while (!err) {
-		struct sync s;
+		struct waiter_sync s;
 
-		sync_init(&s);
+		waiter_sync_init(&s);
 		n = gb_results_ready(r, off, piece, &s.w);
 		if (n == -EINPROGRESS) {
-			err = sync_wait(&s, (int)n);
+			err = end_of_call(&s, (int)n);
 			continue;
 		}
 		if (n > 0)
@@ -213,20 +183,20 @@ static int64_t count_answers(struct gb_job *job)
 	int err = -EINPROGRESS;
 
 	for (int i = 0; i < 100 && !a && (err == -EINPROGRESS || !err); i++) {
-		struct sync s;
+		struct waiter_sync s;
 
-		sync_init(&s);
+		waiter_sync_init(&s);
 		err = gb_answers_open(job, &s.w, &a);
 		if (err == -EINPROGRESS)
-			err = sync_wait(&s, err);
+			err = end_of_call(&s, err);
 	}
 	while (a && !err) {
-		struct sync s;
+		struct waiter_sync s;
 
-		sync_init(&s);
+		waiter_sync_init(&s);
 		n = gb_answers_read(a, GB_ANSWERS_TSV, 0, off, buf, sizeof buf, &s.w);
 		if (n == -EINPROGRESS) {
-			err = sync_wait(&s, (int)n);
+			err = end_of_call(&s, (int)n);
 			continue;
 		}
 		if (n <= 0)
@@ -270,10 +240,10 @@ static void test_eviction_under_readers(void **state)
 {
 	struct reader readers[READERS];
 	struct gb_job *job;
-	struct sync s;
+	struct waiter_sync s;
 
-	sync_init(&s);
-	assert_int_equal(sync_wait(&s, gb_list_refresh(client, GB_LIST_ONCE, &s.w)), 0);
+	waiter_sync_init(&s);
+	assert_int_equal(end_of_call(&s, gb_list_refresh(client, GB_LIST_ONCE, &s.w)), 0);
 	job = find_job(JOBS - 1);
 	assert_non_null(job);
 	gb_job_unref(job);

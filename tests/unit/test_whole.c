@@ -3,6 +3,7 @@
 #include "httpd.h"
 #include "tally.h"
 #include "util.h"
+#include "waiter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -114,50 +115,19 @@ static int group_teardown(void **state)
 	return util_remove_tree(AT_FDCWD, top);
 }
 
-struct sync {
-	struct gb_waiter w;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool over;
-	int err;
-};
-
-static void sync_done(struct gb_waiter *w, int err)
+/* What a call came to, with its waiter s. */
+static int end_of_call(struct waiter_sync *s, int err)
 {
-	struct sync *s = CONTAINER_OF(w, struct sync, w);
-
-	pthread_mutex_lock(&s->lock);
-	s->over = true;
-	s->err = err;
-	pthread_cond_signal(&s->cond);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static void sync_init(struct sync *s)
-{
-	*s = (struct sync){.w.done = sync_done};
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->cond, NULL);
-}
-
-static int sync_wait(struct sync *s, int err)
-{
-	if (err != -EINPROGRESS)
-		return err;
-	pthread_mutex_lock(&s->lock);
-	while (!s->over)
-		pthread_cond_wait(&s->cond, &s->lock);
-	pthread_mutex_unlock(&s->lock);
-	return s->err;
+	return err == -EINPROGRESS ? waiter_sync_wait(s) : err;
 }
 
 static struct gb_job *find_job(void)
 {
 	struct gb_job *job;
-	struct sync s;
+	struct waiter_sync s;
 
-	sync_init(&s);
-	assert_int_equal(sync_wait(&s, gb_list_refresh(client, GB_LIST_ONCE, &s.w)), 0);
+	waiter_sync_init(&s);
+	assert_int_equal(end_of_call(&s, gb_list_refresh(client, GB_LIST_ONCE, &s.w)), 0);
 	job = gb_job_by_name(client, "job");
 	assert_non_null(job);
 	return job;
@@ -165,10 +135,10 @@ static struct gb_job *find_job(void)
 
 static int fetch(struct gb_job *job)
 {
-	struct sync s;
+	struct waiter_sync s;
 
-	sync_init(&s);
-	return sync_wait(&s, gb_fetch_home(job, &s.w));
+	waiter_sync_init(&s);
+	return end_of_call(&s, gb_fetch_home(job, &s.w));
 }
 
 static int64_t size_of(struct gb_job *job)
@@ -183,9 +153,9 @@ static void assert_all_there(struct gb_job *job, size_t size)
 {
 	struct gb_results *r;
 	char buf[SIZE + 1];
-	struct sync s;
+	struct waiter_sync s;
 
-	sync_init(&s);
+	waiter_sync_init(&s);
 	assert_int_equal(size_of(job), size);
 	assert_int_equal(gb_results_open(job, &r), 0);
 	assert_int_equal(gb_results_ready(r, 0, sizeof buf, &s.w), size);
@@ -243,14 +213,14 @@ static void test_on_the_other_path(void **state)
 static int read_once(struct gb_job *job)
 {
 	struct gb_results *r;
-	struct sync s;
+	struct waiter_sync s;
 	int err;
 
-	sync_init(&s);
+	waiter_sync_init(&s);
 	err = gb_results_open(job, &r);
 	if (err < 0)
 		return err;
-	err = sync_wait(&s, (int)gb_results_ready(r, 0, 10, &s.w));
+	err = end_of_call(&s, (int)gb_results_ready(r, 0, 10, &s.w));
 	gb_results_close(r);
 	return err;
 }
