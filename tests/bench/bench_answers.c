@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "answers_index.h"
-#include "util.h"
+#include "answers/index.h"
+#include "base/util.h"
 
 static const char *const words = "The quick brown fox jumps over the lazy dog. ";
 

@@ -26,8 +26,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "results.h"
-#include "util.h"
+#include "results/results.h"
+#include "base/util.h"
 
 #define ROUNDS 5
 #define READ ((size_t)128 << 10)

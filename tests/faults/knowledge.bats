@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What is believed of a job at the API, and for how long (lib/knowledge.h): one answer that
+# What is believed of a job at the API, and for how long (lib/jobs/knowledge.h): one answer that
 # passes is no lasting fact, and only the API's own words say something about a job.
 
 load ../fs/helpers

@@ -193,7 +193,7 @@ refused() {
 	same 2 "$(value_of request_count "$MNT/a/stats")"
 }
 
-# ---- the check beside the writing (lib/follow.h) ---------------------------------------------
+# ---- the check beside the writing (lib/requests/validate_ahead.h) ---------------------------------------------
 
 # PROGRAM: f.write, f.seek of a file of 20 MiB of good lines, then close.
 write_twenty_mebibytes() {

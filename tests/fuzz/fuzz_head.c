@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine_internal.h"
+#include "http/http_private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

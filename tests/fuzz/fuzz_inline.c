@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inline.h"
-#include "jtok.h"
+#include "provider/gemini/inline_output.h"
+#include "base/json_tokens.h"
 
 #define FLAGS (JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL)
 

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "names.h"
-#include "util.h"
+#include "store/dir_names.h"
+#include "base/util.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

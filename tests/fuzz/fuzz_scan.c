@@ -11,12 +11,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "compose.h"
-#include "lines.h"
-#include "placement.h"
-#include "scan.h"
-#include "uris.h"
-#include "util.h"
+#include "requests/normalize.h"
+#include "requests/line_parser.h"
+#include "provider/gemini/request_members.h"
+#include "requests/validate.h"
+#include "provider/gemini/file_refs.h"
+#include "base/util.h"
 
 #define LINES_MAX 4096
 #define FLAGS (JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL)

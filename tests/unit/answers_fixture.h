@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "answers_index.h"
+#include "answers/index.h"
 
 struct memory {
 	const char *text;

@@ -3,7 +3,7 @@
 #ifndef API_WORLD_H
 #define API_WORLD_H
 
-#include "client.h"
+#include "jobs/client.h"
 #include "client_fixture.h"
 #include "httpd.h"
 

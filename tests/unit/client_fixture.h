@@ -4,7 +4,7 @@
 #define CLIENT_FIXTURE_H
 
 #include "gembatch.h"
-#include "util.h"
+#include "base/util.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

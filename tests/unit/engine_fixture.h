@@ -13,9 +13,9 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include "engine.h"
+#include "http/http.h"
 #include "httpd.h"
-#include "util.h"
+#include "base/util.h"
 
 #define KEY "secret-key-0123456789"
 

@@ -1,6 +1,6 @@
 #include "fake_engine.h"
-#include "api.h"
-#include "util.h"
+#include "provider/gemini/calls.h"
+#include "base/util.h"
 
 #include <errno.h>
 #include <string.h>

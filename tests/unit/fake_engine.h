@@ -9,7 +9,7 @@
 #ifndef FAKE_ENGINE_H
 #define FAKE_ENGINE_H
 
-#include "engine.h"
+#include "http/http.h"
 
 struct answer {
 	/* What was asked. */

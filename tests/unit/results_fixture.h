@@ -17,9 +17,9 @@
 #include <sys/stat.h>
 
 #include "fake_engine.h"
-#include "results.h"
-#include "results_map.h"
-#include "util.h"
+#include "results/results.h"
+#include "results/block_map.h"
+#include "base/util.h"
 
 #define MIB RESULTS_BLOCK
 #define KIB ((uint64_t)1024)

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "scan.h"
-#include "util.h"
+#include "requests/validate.h"
+#include "base/util.h"
 
 #define REQUEST "\"request\":{\"contents\":[]}"
 #define KEYED(key) "{\"key\":\"" key "\"," REQUEST "}"

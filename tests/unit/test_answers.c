@@ -8,7 +8,7 @@
 #include <fcntl.h>
 
 #include "answers_fixture.h"
-#include "util.h"
+#include "base/util.h"
 
 /* A request with key k, and what else is in it. */
 #define ASK(k, more) "{\"key\":\"" k "\",\"request\":{\"contents\":[]" more "}}\n"

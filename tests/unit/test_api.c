@@ -8,10 +8,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include "api.h"
+#include "provider/gemini/calls.h"
 #include "emulator.h"
 #include "httpd.h"
-#include "util.h"
+#include "base/util.h"
 
 #define KEY "secret-key-0123456789"
 #define JOB "{\"name\":\"batches/b1\",\"metadata\":{\"state\":\"BATCH_STATE_PENDING\"}}"

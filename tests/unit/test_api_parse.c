@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "api_parse.h"
-#include "util.h"
+#include "provider/gemini/parse.h"
+#include "base/util.h"
 
 static struct api_batch parse(const char *text)
 {

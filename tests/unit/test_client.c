@@ -1,6 +1,6 @@
 /* A client that is offline: drafts, files, and what the next start finds. */
 #include "client_fixture.h"
-#include "store.h"
+#include "store/state_dir.h"
 
 #include <errno.h>
 #include <string.h>

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "compose.h"
-#include "scan.h"
-#include "util.h"
+#include "requests/normalize.h"
+#include "requests/validate.h"
+#include "base/util.h"
 
 #define BOM "\xef\xbb\xbf"
 

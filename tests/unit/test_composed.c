@@ -1,5 +1,5 @@
-#include "composed.h"
-#include "util.h"
+#include "provider/gemini/make_requests.h"
+#include "base/util.h"
 
 #include <errno.h>
 #include <jansson.h>

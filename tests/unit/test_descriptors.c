@@ -1,8 +1,8 @@
 /* Descriptors: none for what rests, and what happens when there are none left. */
-#include "client.h"
+#include "jobs/client.h"
 #include "client_fixture.h"
-#include "known.h"
-#include "registry.h"
+#include "store/job_catalog.h"
+#include "store/uploads.h"
 
 #include <dirent.h>
 #include <errno.h>

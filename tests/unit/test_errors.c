@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "api.h"
-#include "errors.h"
-#include "util.h"
+#include "provider/gemini/calls.h"
+#include "provider/errors.h"
+#include "base/util.h"
 
 static const struct {
 	long status;

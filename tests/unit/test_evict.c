@@ -2,8 +2,8 @@
  * readers. Whatever is evicted under them, they get the right bytes. */
 #include "gembatch.h"
 #include "httpd.h"
-#include "util.h"
-#include "waiter.h"
+#include "base/util.h"
+#include "base/waiter.h"
 
 #include <errno.h>
 #include <fcntl.h>

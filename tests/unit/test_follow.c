@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "follow.h"
-#include "util.h"
+#include "requests/validate_ahead.h"
+#include "base/util.h"
 
 /* A file of a little more than n bytes of requests, written in order as a program does
  * it, behind which workers look. */

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "../../fs/proc.h"
+#include "../../fs/closing/proc.h"
 
 static int file;
 static int keeper; /* open for reading, so that no other file gets the inode's number */

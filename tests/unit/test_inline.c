@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "inline.h"
-#include "util.h"
+#include "provider/gemini/inline_output.h"
+#include "base/util.h"
 
 struct result {
 	int err;

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-#include "keyset.h"
-#include "util.h"
+#include "base/siphash_set.h"
+#include "base/util.h"
 
 static int by_value(const void *a, const void *b)
 {

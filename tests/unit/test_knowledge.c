@@ -1,5 +1,5 @@
 /* What follows from what was observed of a job: states by observations, and the time. */
-#include "knowledge.h"
+#include "jobs/knowledge.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "known.h"
-#include "util.h"
+#include "store/job_catalog.h"
+#include "base/util.h"
 
 struct t {
 	struct store s;

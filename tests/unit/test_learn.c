@@ -1,5 +1,5 @@
 /* What replies teach, whatever order they come in. */
-#include "client.h"
+#include "jobs/client.h"
 #include "client_fixture.h"
 
 #include <errno.h>

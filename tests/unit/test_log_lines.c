@@ -1,4 +1,4 @@
-#include "../../fs/log_lines.h"
+#include "../../fs/util/log_lines.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

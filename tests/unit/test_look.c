@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "../../fs/base.h"
-#include "../../fs/look.h"
+#include "../../fs/util/util.h"
+#include "../../fs/closing/look.h"
 
 static atomic_int turns;
 

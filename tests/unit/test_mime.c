@@ -1,5 +1,5 @@
-#include "mime.h"
-#include "util.h"
+#include "base/mime.h"
+#include "base/util.h"
 
 #include <errno.h>
 #include <pthread.h>

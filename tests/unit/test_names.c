@@ -1,5 +1,5 @@
-#include "names.h"
-#include "util.h"
+#include "store/dir_names.h"
+#include "base/util.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-#include "numbered.h"
+#include "base/sorted_array.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

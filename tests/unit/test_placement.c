@@ -1,7 +1,7 @@
 /* Members of a request in places where the API refuses them. */
 #include "scan_fixture.h"
 
-#include "placement.h"
+#include "provider/gemini/request_members.h"
 
 #define CONFIG_BELONGS "belongs into generationConfig: {\"generationConfig\": {…}}"
 #define BESIDE "belongs beside generationConfig, not into it"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ranges.h"
+#include "base/ranges.h"
 
 static void test_empty(void **state)
 {

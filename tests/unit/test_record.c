@@ -1,5 +1,5 @@
-#include "record.h"
-#include "util.h"
+#include "store/journal.h"
+#include "base/util.h"
 
 #include <errno.h>
 #include <setjmp.h>

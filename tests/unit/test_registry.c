@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "registry.h"
+#include "store/uploads.h"
 
 #define ORIGIN "https://h"
 #define KEY "0123456789abcdef"

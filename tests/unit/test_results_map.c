@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "results_map.h"
-#include "util.h"
+#include "results/block_map.h"
+#include "base/util.h"
 
 #define MIB RESULTS_BLOCK
 

@@ -9,9 +9,9 @@
 #include <fcntl.h>
 
 #include "httpd.h"
-#include "results.h"
-#include "results_map.h"
-#include "util.h"
+#include "results/results.h"
+#include "results/block_map.h"
+#include "base/util.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define SIZE ((size_t)(24 * MIB + 4321))

@@ -1,6 +1,6 @@
 /* The lines of a file, good and bad, however they are cut. */
 #include "scan_fixture.h"
-#include "warn_lines.h"
+#include "requests/warning_rules.h"
 
 static const struct {
 	const char *line;

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "schema.h"
-#include "util.h"
+#include "provider/gemini/json_schema.h"
+#include "base/util.h"
 
 static json_t *load(const char *name)
 {

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sha256.h"
-#include "util.h"
+#include "base/sha256.h"
+#include "base/util.h"
 
 /* The examples of FIPS 180-4's appendix and of NIST's test vectors. */
 static const struct {

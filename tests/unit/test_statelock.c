@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "statelock.h"
+#include "store/state_lock.h"
 
 static char top[] = "/tmp/gembatch-lock-XXXXXX";
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "strindex.h"
+#include "base/string_index.h"
 
 enum { MANY = 20000 };
 

@@ -10,8 +10,8 @@
 
 #include "emulator.h"
 #include "httpd.h"
-#include "upload.h"
-#include "util.h"
+#include "provider/gemini/upload.h"
+#include "base/util.h"
 
 #define KEY "secret-key-0123456789"
 #define FILE_JSON                                                                      \

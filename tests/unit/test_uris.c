@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "uris.h"
-#include "util.h"
+#include "provider/gemini/file_refs.h"
+#include "base/util.h"
 
 #define BOM "\xef\xbb\xbf"
 

@@ -9,8 +9,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "url.h"
-#include "util.h"
+#include "http/url.h"
+#include "base/util.h"
 
 static const struct {
 	const char *text;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "util.h"
+#include "base/util.h"
 
 static char dir_path[] = "/tmp/test-util-XXXXXX";
 static int dir_fd = -1;

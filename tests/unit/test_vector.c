@@ -9,8 +9,8 @@
 #include <math.h>
 
 #include "answers_fixture.h"
-#include "util.h"
-#include "vector.h"
+#include "base/util.h"
+#include "provider/gemini/result_vector.h"
 
 #define ASK(k) "{\"key\":\"" k "\",\"request\":{\"content\":{}}}\n"
 #define EMBED(k, values)                                                                 \

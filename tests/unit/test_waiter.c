@@ -1,4 +1,4 @@
-#include "waiter.h"
+#include "base/waiter.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,9 +1,9 @@
 /* Results that end early in framing that fits: saved, in doubt, looked at again. */
 #include "gembatch.h"
 #include "httpd.h"
-#include "tally.h"
-#include "util.h"
-#include "waiter.h"
+#include "archive/tally.h"
+#include "base/util.h"
+#include "base/waiter.h"
 
 #include <errno.h>
 #include <fcntl.h>

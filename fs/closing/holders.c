@@ -1,0 +1,403 @@
+/* The walk through /proc: who holds files for writing. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "util/util.h"
+#include "closing/proc.h"
+#include "closing/proc_private.h"
+
+struct walk {
+	struct proc_question *q;
+	size_t n;
+	bool by_links; /* of the process looked at: its links can be read */
+};
+
+/* What one process showed, apart from descriptors that answer a question. */
+struct shown {
+	enum sight sight; /* the worst of all its tables */
+	bool mail;        /* descriptors wait in one of its sockets (Linux 5.11 counts) */
+};
+
+static void answer(struct proc_question *q, enum proc_holder found)
+{
+	if (found > q->found)
+		q->found = found;
+}
+
+static void answer_all(const struct walk *w, enum proc_holder found)
+{
+	for (size_t i = 0; i < w->n; i++)
+		answer(&w->q[i], found);
+}
+
+static bool is_answered(const struct walk *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->q[i].found != HOLDER_SOME)
+			return false;
+	return true;
+}
+
+/* ---- descriptors ------------------------------------------------------------------ */
+
+/* Whether the link tells that a descriptor is no file of ours, nor a socket: most are not,
+ * and a link costs less than fdinfo. Below /dev there can be mounts, in /dev/shm. */
+static bool is_nothing(int dirfd, const char *name)
+{
+	char link[16] = "";
+	ssize_t n = readlinkat(dirfd, name, link, sizeof link - 1);
+
+	if (n < 1 || !strncmp(link, "socket:[", 8))
+		return false;
+	return link[0] != '/' || !strcmp(link, "/dev/null") ||
+	       !strncmp(link, "/dev/pts/", 9);
+}
+
+static enum sight look_at_descriptor(
+	struct walk *w, int dirfd, const char *name, struct shown *s)
+{
+	char path[300], info[1024];
+	const char *ino, *flags, *mail;
+	enum sight sight;
+
+	if (w->by_links && is_nothing(dirfd, name))
+		return SIGHT_CLEAR;
+	snprintf(path, sizeof path, "../fdinfo/%s", name);
+	sight = proc_slurp(dirfd, path, info, sizeof info);
+	if (sight != SIGHT_CLEAR)
+		return sight == SIGHT_GONE ? SIGHT_CLEAR : sight;
+	mail = proc_field(info, "scm_fds");
+	if (mail && strtoull(mail, NULL, 10))
+		s->mail = true;
+	ino = proc_field(info, "ino");
+	flags = proc_field(info, "flags");
+	if (!ino || !flags)
+		return SIGHT_DIM;
+	if ((strtoull(flags, NULL, 8) & O_ACCMODE) == O_RDONLY)
+		return SIGHT_CLEAR;
+	for (size_t i = 0; i < w->n; i++)
+		if (strtoull(ino, NULL, 10) == w->q[i].ino)
+			answer(&w->q[i], HOLDER_SOME);
+	return SIGHT_CLEAR;
+}
+
+/* The next entry whose name is a number; NULL at the end, and then what that means. */
+static const char *next_number(DIR *dir, enum sight *ret_end)
+{
+	struct dirent *entry;
+
+	do {
+		errno = 0;
+		entry = readdir(dir);
+	} while (entry && !isdigit((unsigned char)entry->d_name[0]));
+	if (!entry)
+		*ret_end = errno ? sight_of(errno) : SIGHT_CLEAR;
+	return entry ? entry->d_name : NULL;
+}
+
+/* A table of descriptors, /proc/PID/fd or /proc/PID/task/TID/fd. */
+static enum sight look_at_table(struct walk *w, const char *path, struct shown *s)
+{
+	DIR *dir = opendir(path);
+	enum sight worst = SIGHT_CLEAR, end;
+	const char *name;
+
+	if (!dir)
+		return sight_of(errno);
+	while ((name = next_number(dir, &end)))
+		worst = sight_worse(worst, look_at_descriptor(w, dirfd(dir), name, s));
+	closedir(dir);
+	/* What has gone while it was read has closed all of it. */
+	return sight_worse(worst, end == SIGHT_GONE ? SIGHT_CLEAR : end);
+}
+
+/* Whether pid, which is ending, has given its table away: then it has closed all that was
+ * in it, or does so just now. Its status is kept from nobody. */
+static bool has_no_table(pid_t pid)
+{
+	const char *size;
+	char buf[8192];
+
+	if (proc_slurp_of(pid, "status", buf, sizeof buf) != SIGHT_CLEAR)
+		return false;
+	size = proc_field(buf, "FDSize");
+	return size && !atoi(size);
+}
+
+/* A table that is hidden may be so because its owner ends, for an instant before its files
+ * are closed (*ret_leaving), or while they are, and then it holds nothing. */
+static enum sight why_hidden(pid_t pid, bool *ret_leaving)
+{
+	struct stat_line s;
+	enum sight sight = proc_stat(pid, &s);
+
+	if (sight == SIGHT_GONE)
+		return SIGHT_GONE;
+	if (sight == SIGHT_CLEAR && s.flags & PF_EXITING && has_no_table(pid))
+		return SIGHT_GONE;
+	*ret_leaving = sight == SIGHT_DIM ||
+		       (sight == SIGHT_CLEAR && s.flags & PF_EXITING);
+	return SIGHT_HIDDEN;
+}
+
+static void look_at_owner(
+	struct walk *w, const char *path, pid_t pid, struct shown *s, bool *ret_leaving)
+{
+	bool leaving = false;
+	enum sight sight = look_at_table(w, path, s);
+
+	if (sight == SIGHT_HIDDEN)
+		sight = why_hidden(pid, &leaving);
+	if (sight != SIGHT_GONE)
+		s->sight = sight_worse(s->sight, sight);
+	*ret_leaving |= leaving;
+}
+
+/* ---- threads ---------------------------------------------------------------------- */
+
+/* Whether a thread surely has the table of its process. */
+static bool shares_table(pid_t pid, pid_t tid)
+{
+	return !syscall(SYS_kcmp, pid, tid, KCMP_FILES, 0, 0);
+}
+
+/* unshare(CLONE_FILES) gives a thread descriptors that /proc/PID/fd does not show; and a
+ * process whose first thread has ended shows them in the others alone. */
+static void look_at_threads(
+	struct walk *w, pid_t pid, struct shown *s, bool *ret_leaving)
+{
+	char path[64];
+	const char *name;
+	enum sight end;
+	struct stat st;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	/* A directory has a link more for each directory in it: one thread has been seen. */
+	if (!stat(path, &st) && st.st_nlink <= 3)
+		return;
+	dir = opendir(path);
+	if (!dir) {
+		end = sight_of(errno);
+	} else {
+		while ((name = next_number(dir, &end))) {
+			pid_t tid = atoi(name);
+
+			if (tid == pid || shares_table(pid, tid))
+				continue;
+			snprintf(path, sizeof path, "/proc/%d/task/%d/fd", (int)pid,
+				(int)tid);
+			look_at_owner(w, path, tid, s, ret_leaving);
+		}
+		closedir(dir);
+	}
+	if (end != SIGHT_GONE)
+		s->sight = sight_worse(s->sight, end);
+}
+
+/* ---- who may have inherited it ----------------------------------------------------- */
+
+static bool is_closer(const struct proc_question *q, pid_t pid)
+{
+	for (size_t i = 0; i < q->closer_count; i++)
+		if (q->closers[i] == pid)
+			return true;
+	return false;
+}
+
+static bool is_opener(const struct proc_question *q, pid_t pid)
+{
+	for (size_t i = 0; i < PROC_ORIGINS; i++)
+		if (q->origins[i].process == pid)
+			return true;
+	return false;
+}
+
+static bool has_unknown_opener(const struct proc_question *q)
+{
+	for (size_t i = 0; i < PROC_ORIGINS; i++)
+		if (q->origins[i].unknown)
+			return true;
+	return false;
+}
+
+static bool is_kin(const struct proc_origin *o, pid_t pid)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(o->kin); i++)
+		if (o->kin[i] == pid)
+			return true;
+	return false;
+}
+
+/* Whether ancestor may have adopted pid, a descendant of an opener's. */
+static bool may_be_adopted(const struct proc_question *q, pid_t pid, pid_t ancestor)
+{
+	uint64_t cgroup = proc_cgroup(pid);
+
+	for (size_t i = 0; i < PROC_ORIGINS; i++) {
+		const struct proc_origin *o = &q->origins[i];
+
+		if (!o->process || (ancestor > 1 && !is_kin(o, ancestor)))
+			continue;
+		if (!cgroup || !o->cgroup || cgroup == o->cgroup)
+			return true;
+	}
+	return false;
+}
+
+/* Whether a process that is hidden may hold the file all the same. */
+static bool may_hold(const struct proc_question *q, pid_t pid)
+{
+	struct stat_line up;
+	pid_t ancestor = pid;
+	enum sight sight = proc_stat(pid, &up);
+
+	if (sight != SIGHT_CLEAR)
+		return sight != SIGHT_GONE;
+	if (up.flags & PF_KTHREAD)
+		return false;
+	if (is_closer(q, pid) || is_opener(q, pid))
+		return true;
+	if (up.start < q->since)
+		return false;
+	if (has_unknown_opener(q))
+		return true;
+	/* Up to the first that is older than the open file. */
+	for (int i = 0; i < 64 && ancestor > 1 && up.start >= q->since; i++) {
+		ancestor = up.parent;
+		if (ancestor && is_opener(q, ancestor))
+			return true;
+		if (ancestor > 1 && proc_stat(ancestor, &up) != SIGHT_CLEAR)
+			return true;
+	}
+	return may_be_adopted(q, pid, ancestor);
+}
+
+/* Whether a process may be handed the file in a socket: the closer, an opener, its
+ * parent, and whoever descends from that. Others' mail says nothing. */
+static bool may_receive(const struct proc_question *q, pid_t pid)
+{
+	struct stat_line s;
+
+	if (is_closer(q, pid) || has_unknown_opener(q))
+		return true;
+	for (int depth = 0; depth < 16 && pid > 1; depth++) {
+		for (size_t i = 0; i < PROC_ORIGINS; i++)
+			if (q->origins[i].process == pid || q->origins[i].kin[0] == pid)
+				return true;
+		switch (proc_stat(pid, &s)) {
+		case SIGHT_CLEAR:
+			pid = s.parent;
+			break;
+		case SIGHT_GONE:
+			return false;
+		default:
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- the walk --------------------------------------------------------------------- */
+
+static void conclude(const struct walk *w, pid_t pid, const struct shown *s)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		struct proc_question *q = &w->q[i];
+
+		if (q->found == HOLDER_SOME)
+			continue;
+		if (s->mail && may_receive(q, pid))
+			answer(q, HOLDER_FLYING);
+		if (s->sight == SIGHT_DIM ||
+			(s->sight == SIGHT_HIDDEN && may_hold(q, pid)))
+			answer(q, HOLDER_UNKNOWN);
+	}
+}
+
+/* A process that is exiting cannot be looked into for an instant, before its files
+ * are closed, which may tell that it was killed. It is waited for, but not for long,
+ * as it may hang in the close of another file: then nobody can tell. */
+static void ask(struct walk *w, pid_t pid)
+{
+	bool leaving = true;
+	struct shown s = {};
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+	for (int i = 0; i < 20 && leaving; i++) {
+		if (i)
+			usleep(1000);
+		leaving = false;
+		s = (struct shown){};
+		w->by_links = !proc_in_exec(pid);
+		look_at_owner(w, path, pid, &s, &leaving);
+		look_at_threads(w, pid, &s, &leaving);
+	}
+	conclude(w, pid, &s);
+}
+
+/* A shell that keeps the file open is found without the long way round. */
+static void ask_nearest(struct proc_question *q)
+{
+	struct proc_question one = *q;
+	struct walk w = {&one, 1, false};
+
+	for (size_t i = 0; i < q->closer_count && one.found != HOLDER_SOME; i++)
+		if (q->closers[i])
+			ask(&w, q->closers[i]);
+	for (size_t i = 0; i < PROC_ORIGINS && one.found != HOLDER_SOME; i++)
+		if (q->origins[i].process && !is_closer(q, q->origins[i].process))
+			ask(&w, q->origins[i].process);
+	if (one.found == HOLDER_SOME)
+		q->found = HOLDER_SOME;
+}
+
+/* Whether /proc numbers processes as getpid does. It may have been mounted anew. */
+static bool is_our_proc(void)
+{
+	char link[16] = "";
+
+	return readlink("/proc/self", link, sizeof link - 1) > 0 &&
+	       atoi(link) == getpid();
+}
+
+/* All processes but ourselves. False when it is not sure that those were all. */
+static bool ask_everybody(struct walk *w)
+{
+	bool saw_self = false, saw_init = false;
+	enum sight end = SIGHT_CLEAR;
+	DIR *dir = opendir("/proc");
+	const char *name = NULL;
+
+	while (dir && !is_answered(w) && (name = next_number(dir, &end))) {
+		pid_t pid = atoi(name);
+
+		saw_self |= pid == getpid();
+		saw_init |= pid == 1;
+		if (pid != getpid())
+			ask(w, pid);
+	}
+	if (dir)
+		closedir(dir);
+	return is_answered(w) ||
+	       (dir && saw_self && saw_init && end == SIGHT_CLEAR && is_our_proc());
+}
+
+void proc_find_holders(struct proc_question *q, size_t n)
+{
+	struct walk w = {q, n, false};
+
+	for (size_t i = 0; i < n; i++) {
+		q[i].found = HOLDER_NONE;
+		ask_nearest(&q[i]);
+	}
+	if (!is_answered(&w) && !ask_everybody(&w))
+		answer_all(&w, HOLDER_UNKNOWN);
+}

@@ -1,0 +1,307 @@
+/*
+ * Listings: OPENDIR, READDIR, READDIRPLUS, from memory.
+ *
+ * Offsets name what comes next and stay right while jobs and files come and go: in
+ * the root 2 + a job's slot + 1, elsewhere 2 + a file's number, so a listing never
+ * shows a thing twice nor skips one that was there all the time.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "virtual/virtual_files.h"
+#include "kernel/ops.h"
+#include "kernel/pending.h"
+
+#define FIRST 2 /* after . and .. */
+
+struct listing {
+	fuse_req_t req;
+	struct mount *m;
+	const struct node *dir;
+	bool plus;
+	char *buf;
+	size_t room, used;
+};
+
+/* ---- OPENDIR ------------------------------------------------------------------- */
+
+static int call_first_list(struct park *p)
+{
+	return gb_list_refresh(p->m->gb, GB_LIST_NEWS, &p->w);
+}
+
+static void end_opendir(struct park *p, int err)
+{
+	/* Without a list there still is what is known from before. */
+	if (err == -EINTR)
+		ops_err(p->req, err);
+	else
+		fuse_reply_open(p->req, &p->fi);
+}
+
+static int call_look(struct park *p)
+{
+	return gb_answers_look(p->job, &p->w);
+}
+
+static void end_open_responses(struct park *p, int err)
+{
+	if (err)
+		ops_err(p->req, err);
+	else
+		fuse_reply_open(p->req, &p->fi);
+}
+
+static struct park *park_open(fuse_req_t req, const struct node *dir)
+{
+	if (dir->kind == NODE_JOB && dir->info.answers_pending)
+		return park_new(req, call_look, end_opendir);
+	return park_new(req, ops_call_answers, end_open_responses);
+}
+
+/* A job's files of answers are listed once their index is there: a listing waits for
+ * it, which takes local work only. Whatever came of it, the rest is listed. Who opens
+ * responses/ itself, by name, waits until the answers are home. */
+static void open_other(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	_cleanup_node_ struct node dir = {};
+	struct park *p;
+
+	if (node_get(mount_of(req), ino, &dir) ||
+		!((dir.kind == NODE_JOB && dir.info.answers_pending) ||
+			(dir.kind == NODE_ANSWER && node_answers_awaited(&dir)))) {
+		fuse_reply_open(req, fi);
+		return;
+	}
+	p = park_open(req, &dir);
+	if (!p)
+		return;
+	p->fi = *fi;
+	p->job = gb_job_ref(dir.job);
+	p->again = dir.kind == NODE_ANSWER;
+	park_run(p, 0);
+}
+
+/* The first look after a start waits for the list, others start a refresh behind. */
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct park *p;
+
+	if (ino != FUSE_ROOT_ID) {
+		open_other(req, ino, fi);
+		return;
+	}
+	gb_list_refresh(mount_of(req)->gb, GB_LIST_FRESH, NULL);
+	p = park_new(req, call_first_list, end_opendir);
+	if (!p)
+		return;
+	p->fi = *fi;
+	park_run(p, 0);
+}
+
+/* ---- entries --------------------------------------------------------------------- */
+
+/* Append bytes of an entry that took n; false when it did not fit. */
+static bool fits(struct listing *l, size_t n)
+{
+	if (l->used + n > l->room)
+		return false;
+	l->used += n;
+	return true;
+}
+
+static bool add_plain(
+	struct listing *l, const char *name, fuse_ino_t ino, mode_t mode, off_t next)
+{
+	struct stat st = {.st_ino = ino, .st_mode = mode};
+
+	return fits(l, fuse_add_direntry(l->req, l->buf + l->used, l->room - l->used,
+			       name, &st, next));
+}
+
+/* An entry with attributes; without (which then are looked up when wanted) where the
+ * node has none or its size takes a question to the API. */
+static bool add_plus(struct listing *l, const char *name, const struct node *n,
+	mode_t mode, off_t next)
+{
+	struct fuse_entry_param entry;
+
+	if (!n || ops_entry(l->m, n, &entry) != 0)
+		entry = (struct fuse_entry_param){
+			.attr = {.st_ino = n ? n->ino : 0, .st_mode = mode}};
+	if (!entry.attr.st_ino)
+		entry.attr.st_ino = l->dir->ino;
+	return fits(l, fuse_add_direntry_plus(l->req, l->buf + l->used,
+			       l->room - l->used, name, &entry, next));
+}
+
+static bool add(struct listing *l, const char *name, const struct node *n, mode_t mode,
+	off_t next)
+{
+	if (l->plus)
+		return add_plus(l, name, n, mode, next);
+	return add_plain(l, name, n ? n->ino : l->dir->ino, mode, next);
+}
+
+static bool add_dots(struct listing *l, off_t off)
+{
+	static const char *const dots[] = {".", ".."};
+
+	for (; off < FIRST; off++)
+		if (!add(l, dots[off], NULL, S_IFDIR, off + 1))
+			return false;
+	return true;
+}
+
+static void list_root(struct listing *l, off_t off)
+{
+	struct node meta;
+	struct gb_job *job;
+	bool more = true;
+
+	if (off == FIRST) {
+		node_meta(l->m, &meta);
+		if (!add(l, ".batchfs", &meta, S_IFDIR, ++off))
+			return;
+	}
+	while (more && (job = gb_job_next(l->m->gb, off - FIRST - 1))) {
+		_cleanup_node_ struct node n = {};
+
+		node_job_take(l->m, job, &n);
+		off = (off_t)n.info.slot + FIRST + 2;
+		more = add(l, n.info.name, &n, S_IFDIR, off);
+	}
+}
+
+static bool add_tree(struct listing *l, const struct vfile *row)
+{
+	_cleanup_node_ struct node n = {};
+	struct gb_answer root;
+
+	if (!gb_answer_get(l->dir->job, 0, &root))
+		return true;
+	node_answer_take(l->m, gb_job_ref(l->dir->job), &root, &n);
+	return add(l, row->name, &n, S_IFDIR, row->number + 1 + FIRST);
+}
+
+static void list_answers(struct listing *l, off_t off)
+{
+	const struct node_answer *dir = &l->dir->answer;
+	bool more = true;
+
+	for (off_t i = off - FIRST; more && i < dir->count; i++) {
+		_cleanup_node_ struct node n = {};
+		struct gb_answer answer;
+
+		if (!gb_answer_get(l->dir->job, dir->first + (uint32_t)i, &answer))
+			return;
+		node_answer_take(l->m, gb_job_ref(l->dir->job), &answer, &n);
+		more = add(l, answer.name, &n, answer.dir ? S_IFDIR : S_IFREG,
+			i + 1 + FIRST);
+	}
+}
+
+/* The virtual files from number off - FIRST; false when no more fit. */
+static bool list_virtual(struct listing *l, bool in_job, off_t off)
+{
+	const struct node *dir = l->dir;
+	const struct vfile *row = vfile_next(in_job, off - FIRST);
+
+	for (; row; row = vfile_next(in_job, row->number + 1)) {
+		_cleanup_node_ struct node n = {};
+
+		if (!vfile_listed(row, &dir->info))
+			continue;
+		if (row->how == HOW_TREE) {
+			if (!add_tree(l, row))
+				return false;
+			continue;
+		}
+		node_virtual_take(l->m, in_job ? gb_job_ref(dir->job) : NULL, row, &n);
+		if (!add(l, row->name, &n, S_IFREG, row->number + 1 + FIRST))
+			return false;
+	}
+	return true;
+}
+
+static void list_files(struct listing *l, off_t off)
+{
+	uint32_t from = off - FIRST > NUMBER_FILES ? off - FIRST : NUMBER_FILES;
+	struct gb_file *file;
+	bool more = true;
+
+	while (more && (file = gb_file_next(l->dir->job, l->dir->file, from))) {
+		_cleanup_node_ struct node n = {};
+		char name[256];
+
+		node_file_take(l->m, gb_job_ref(l->dir->job), file, &n);
+		from = gb_file_number(file) + 1;
+		if (gb_file_name(file, name))
+			more = add(l, name, &n, n.kind == NODE_DIR ? S_IFDIR : S_IFREG,
+				(off_t)from + FIRST);
+	}
+}
+
+static void list(struct listing *l, off_t off)
+{
+	if (!add_dots(l, off))
+		return;
+	if (off < FIRST)
+		off = FIRST;
+	switch (l->dir->kind) {
+	case NODE_ROOT:
+		list_root(l, off);
+		break;
+	case NODE_META:
+		list_virtual(l, false, off);
+		break;
+	case NODE_DIR:
+		list_files(l, off);
+		break;
+	case NODE_ANSWER:
+		list_answers(l, off);
+		break;
+	default:
+		if (list_virtual(l, true, off))
+			list_files(l, off);
+	}
+}
+
+/* ---- READDIR, READDIRPLUS ----------------------------------------------------------
+ */
+
+static void readdir_any(
+	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
+{
+	_cleanup_node_ struct node dir = {};
+	_cleanup_free_ char *buf = NULL;
+	struct listing l;
+
+	if (!ops_node(req, ino, &dir))
+		return;
+	if (dir.kind != NODE_ROOT && dir.kind != NODE_META && !node_is_place(&dir) &&
+		!(dir.kind == NODE_ANSWER && dir.answer.dir)) {
+		ops_err(req, -ENOTDIR);
+		return;
+	}
+	buf = malloc(size);
+	if (!buf) {
+		ops_err(req, -ENOMEM);
+		return;
+	}
+	l = (struct listing){req, mount_of(req), &dir, plus, buf, size, 0};
+	list(&l, off);
+	fuse_reply_buf(req, buf, l.used);
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	readdir_any(req, ino, size, off, false);
+}
+
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	readdir_any(req, ino, size, off, true);
+}

@@ -1,0 +1,333 @@
+#include "kernel/pending.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "closing/proc.h"
+
+#define LOOK_AGAIN 0.1 /* seconds */
+
+/*
+ * Phases. While ARMING the thread in `call` owns the request: a done() that comes
+ * meanwhile only leaves its error there (FIRED) for that thread to find, and
+ * nobody drops the waiter, which may not be in its queue yet. HELD: whoever comes
+ * first, done() or the watcher, which owns it then in the same way (DROPPING). If its
+ * gb_waiter_drop says that done() is on its way, it waits on.
+ *
+ * Locks: a request's lock inside libfuse comes before the lot's (the interrupt
+ * callback runs under the former), so nothing of libfuse is called under the lot's.
+ */
+enum phase { ARMING, FIRED, HELD, DROPPING, ENDED };
+
+struct park_lot {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	pthread_t watcher;
+	bool stop; /* lock */
+	/* Those with a deadline or a reported signal; lock. */
+	TAILQ_HEAD(, park) watched;
+};
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+struct park *park_new(fuse_req_t req, int (*call)(struct park *p),
+	void (*end)(struct park *p, int err))
+{
+	struct park *p = calloc(1, sizeof *p);
+
+	if (!p) {
+		fuse_reply_err(req, ENOMEM);
+		return NULL;
+	}
+	p->m = mount_of(req);
+	p->req = req;
+	p->call = call;
+	p->end = end;
+	p->tid = fuse_req_ctx(req)->pid;
+	p->refs = 1;
+	return p;
+}
+
+static void unref(struct park *p)
+{
+	bool last;
+
+	pthread_mutex_lock(&p->m->lot->lock);
+	last = !--p->refs;
+	pthread_mutex_unlock(&p->m->lot->lock);
+	if (!last)
+		return;
+	if (p->file)
+		gb_file_unref(p->file);
+	if (p->results)
+		gb_results_close(p->results);
+	if (p->job)
+		gb_job_unref(p->job);
+	if (p->to)
+		gb_job_unref(p->to);
+	free(p->name);
+	free(p->new_name);
+	free(p->text);
+	free(p);
+}
+
+static void finish(struct park *p, int err)
+{
+	struct park_lot *lot = p->m->lot;
+
+	pthread_mutex_lock(&lot->lock);
+	p->phase = ENDED;
+	if (p->watched)
+		TAILQ_REMOVE(&lot->watched, p, watched_link);
+	p->watched = false;
+	pthread_mutex_unlock(&lot->lock);
+	/* Waits for an interrupt callback that runs just now. */
+	if (p->hooked)
+		fuse_req_interrupt_func(p->req, NULL, NULL);
+	p->end(p, err);
+	unref(p);
+}
+
+/* Under the lot's lock. */
+static void watch(struct park_lot *lot, struct park *p)
+{
+	if (!p->watched)
+		TAILQ_INSERT_TAIL(&lot->watched, p, watched_link);
+	p->watched = true;
+	pthread_cond_signal(&lot->wake);
+}
+
+static void on_interrupt(fuse_req_t req, void *arg)
+{
+	struct park *p = arg;
+	struct park_lot *lot = p->m->lot;
+
+	pthread_mutex_lock(&lot->lock);
+	p->interrupted = true;
+	if (p->phase != ENDED)
+		watch(lot, p);
+	pthread_mutex_unlock(&lot->lock);
+}
+
+/* Let go of a request that `call` has left with a waiter. Returns 0 when it waits
+ * now, 1 when done() has come meanwhile. */
+static int hold(struct park *p)
+{
+	struct park_lot *lot = p->m->lot;
+	bool fired;
+
+	if (!p->hooked) {
+		p->hooked = true;
+		fuse_req_interrupt_func(p->req, on_interrupt, p);
+	}
+	pthread_mutex_lock(&lot->lock);
+	fired = p->phase == FIRED;
+	if (!fired)
+		p->phase = HELD;
+	if (!fired && p->watched)
+		pthread_cond_signal(&lot->wake);
+	pthread_mutex_unlock(&lot->lock);
+	return fired;
+}
+
+static void on_done(struct gb_waiter *w, int err);
+
+/* After done(). */
+static bool wants_again(const struct park *p)
+{
+	return p->err == PARK_AGAIN || (!p->err && p->again);
+}
+
+static void arm(struct park *p)
+{
+	int err;
+
+	do {
+		pthread_mutex_lock(&p->m->lot->lock);
+		p->phase = ARMING;
+		pthread_mutex_unlock(&p->m->lot->lock);
+		p->w = (struct gb_waiter){.done = on_done};
+		err = p->call(p);
+		if (err == -EINPROGRESS) {
+			if (!hold(p))
+				return;
+			err = p->err;
+			if (wants_again(p))
+				continue;
+		}
+		break;
+	} while (true);
+	finish(p, err);
+}
+
+static void go_on(struct park *p)
+{
+	if (wants_again(p))
+		arm(p);
+	else
+		finish(p, p->err);
+}
+
+static void on_done(struct gb_waiter *w, int err)
+{
+	struct park *p = CONTAINER_OF(w, struct park, w);
+	struct park_lot *lot = p->m->lot;
+	bool owned;
+
+	pthread_mutex_lock(&lot->lock);
+	owned = p->phase == ARMING || p->phase == DROPPING;
+	p->phase = FIRED;
+	p->err = err;
+	pthread_mutex_unlock(&lot->lock);
+	if (!owned)
+		go_on(p);
+}
+
+void park_run(struct park *p, double seconds)
+{
+	struct park_lot *lot = p->m->lot;
+
+	if (seconds > 0) {
+		pthread_mutex_lock(&lot->lock);
+		p->deadline = now() + seconds;
+		watch(lot, p);
+		pthread_mutex_unlock(&lot->lock);
+	}
+	arm(p);
+}
+
+/* Why a request should be given up now: 0, -EINTR or -ETIMEDOUT. */
+static int judge(bool interrupted, pid_t tid, double deadline)
+{
+	if (interrupted && proc_interrupted(tid))
+		return -EINTR;
+	if (deadline && now() >= deadline)
+		return -ETIMEDOUT;
+	return 0;
+}
+
+/* Under the lot's lock, which is let go of meanwhile. */
+static void look_at(struct park_lot *lot, struct park *p)
+{
+	bool interrupted = p->interrupted;
+	double deadline = p->deadline;
+	bool dropped = false, fired;
+	int err;
+
+	if (p->phase != HELD)
+		return;
+	/* The reference keeps p; its req may be replied to and gone at any time. */
+	p->refs++;
+	p->phase = DROPPING;
+	pthread_mutex_unlock(&lot->lock);
+	err = judge(interrupted, p->tid, deadline);
+	if (err)
+		dropped = gb_waiter_drop(&p->w);
+	pthread_mutex_lock(&lot->lock);
+	fired = p->phase == FIRED;
+	if (!fired && !dropped)
+		p->phase = HELD;
+	pthread_mutex_unlock(&lot->lock);
+	if (dropped)
+		finish(p, err);
+	else if (fired)
+		go_on(p);
+	unref(p);
+	pthread_mutex_lock(&lot->lock);
+}
+
+/* Under the lot's lock. */
+static void look_at_all(struct park_lot *lot)
+{
+	size_t n = 0;
+	struct park *p;
+
+	TAILQ_FOREACH(p, &lot->watched, watched_link)
+	n++;
+	while (n-- && (p = TAILQ_FIRST(&lot->watched))) {
+		TAILQ_REMOVE(&lot->watched, p, watched_link);
+		TAILQ_INSERT_TAIL(&lot->watched, p, watched_link);
+		look_at(lot, p);
+	}
+}
+
+static void *run_watcher(void *arg)
+{
+	struct park_lot *lot = arg;
+
+	pthread_mutex_lock(&lot->lock);
+	while (!lot->stop) {
+		struct timespec until;
+
+		if (TAILQ_EMPTY(&lot->watched)) {
+			pthread_cond_wait(&lot->wake, &lot->lock);
+			continue;
+		}
+		look_at_all(lot);
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += LOOK_AGAIN * 1e9;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+		if (!lot->stop && !TAILQ_EMPTY(&lot->watched))
+			pthread_cond_timedwait(&lot->wake, &lot->lock, &until);
+	}
+	pthread_mutex_unlock(&lot->lock);
+	return NULL;
+}
+
+int park_lot_new(struct park_lot **ret)
+{
+	struct park_lot *lot = calloc(1, sizeof *lot);
+	pthread_condattr_t attr;
+	int err;
+
+	if (!lot)
+		return -ENOMEM;
+	pthread_mutex_init(&lot->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&lot->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	TAILQ_INIT(&lot->watched);
+	err = pthread_create(&lot->watcher, NULL, run_watcher, lot);
+	if (err) {
+		free(lot);
+		return -err;
+	}
+	*ret = lot;
+	return 0;
+}
+
+void park_lot_free(struct park_lot *lot)
+{
+	if (!lot)
+		return;
+	pthread_mutex_lock(&lot->lock);
+	lot->stop = true;
+	pthread_cond_signal(&lot->wake);
+	pthread_mutex_unlock(&lot->lock);
+	pthread_join(lot->watcher, NULL);
+	pthread_cond_destroy(&lot->wake);
+	pthread_mutex_destroy(&lot->lock);
+	free(lot);
+}
+
+void park_end_err(struct park *p, int err)
+{
+	fuse_reply_err(p->req, -err);
+}
+
+void park_fail(struct park *p, int err)
+{
+	fuse_reply_err(p->req, -err);
+	unref(p);
+}

@@ -1,0 +1,90 @@
+/*
+ * Requests that wait for gembatch: a struct each, and no thread.
+ *
+ * Life cycle: park_new, fill in the payload, park_run. From there on the lot owns
+ * it. `call` starts the operation with &p->w as its waiter and answers as gb_*
+ * functions do; `end` replies to the kernel, after which the struct and what its
+ * payload refers to are freed. With `again` a successful wake-up leads to another
+ * `call` instead, and PARK_AGAIN from a waker of our own always does. `call` and `end` are never run at the same time for one request;
+ * `end` runs exactly once, in the thread of park_run, one of gembatch's or the
+ * lot's. Neither may block.
+ *
+ * Interrupts. The kernel tells of any signal of the waiting thread, even one that
+ * interrupts nothing (a child's end, a resized window, Go's preemption), and does
+ * so once. A thread of the lot looks at what is really pending, again every 100 ms
+ * while the request waits, takes the waiter back when it is a signal that ought to
+ * interrupt, and ends the request with -EINTR. What others wait for goes on.
+ */
+#ifndef FS_PARK_H
+#define FS_PARK_H
+
+#include <errno.h>
+#include <sys/queue.h>
+
+#include "mount/mount.h"
+
+struct handle;
+struct ask;
+
+/* What a waker in fs/ passes to done() so that `call` is run again. */
+#define PARK_AGAIN (-ERESTART)
+
+struct park {
+	struct gb_waiter w;
+	struct mount *m;
+	fuse_req_t req;
+	pid_t tid; /* the thread that waits */
+	int (*call)(struct park *p);
+	void (*end)(struct park *p, int err);
+	bool again;
+
+	/* Payload: what call and end need; references and malloc'ed, freed at last. */
+	struct gb_job *job, *to;
+	struct gb_file *file;
+	char *name, *new_name;
+	struct handle *h; /* borrowed: the kernel holds it open */
+
+	char *text;
+	fuse_ino_t ino;
+	struct fuse_file_info fi;
+	off_t off;
+	size_t size, have;
+	int64_t value;
+	struct gb_results *results;
+	struct ask *ask; /* FLUSH: what is asked of the clerk */
+	bool checked;    /* RMDIR: refusals have been */
+
+	/* Private, under the lot's lock. */
+	TAILQ_ENTRY(park) watched_link;
+	double deadline;
+	unsigned refs;
+	int phase, err;
+	bool interrupted, watched, hooked;
+};
+
+struct park_lot;
+
+int park_lot_new(struct park_lot **ret);
+/* No request may be parked any more. */
+void park_lot_free(struct park_lot *lot);
+
+/* NULL after having replied -ENOMEM. */
+struct park *park_new(fuse_req_t req, int (*call)(struct park *p),
+	void (*end)(struct park *p, int err));
+
+/* Run it. seconds > 0: end it with -ETIMEDOUT if it takes longer. */
+void park_run(struct park *p, double seconds);
+
+/* In `end`: whether it did not go through at once. */
+static inline bool park_has_waited(const struct park *p)
+{
+	return p->hooked;
+}
+
+/* Instead of park_run: reply err (negative) and free p. */
+void park_fail(struct park *p, int err);
+
+/* An `end` that replies err and nothing else. */
+void park_end_err(struct park *p, int err);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * Inode numbers and what they stand for.
+ *
+ *   16 random bits of this mount, never 0 | 22 bits slot + 1 | 26 bits number
+ *
+ * The slot is the job's in gembatch's table; 0 stands for .batchfs. Number 0 is the
+ * directory itself, 1 to 254 are virtual files by their tables (virtual_files.h), 255 is
+ * the symlink that bears the job's ID, from 256 on they are gembatch's file
+ * numbers, and those from 2^25 on the nodes of responses/, which is the first of them.
+ * The root is 1, as FUSE wants it. Numbers are never used again, so there
+ * is nothing to count and forget has nothing to do; one whose job or file has gone
+ * is ESTALE, which makes the kernel look the name up again. The random bits let the
+ * scan of /proc (last_close.h) tell our files from those of other filesystems.
+ */
+#ifndef FS_TREE_H
+#define FS_TREE_H
+
+#include "mount/mount.h"
+
+#define NUMBER_LINK 255
+#define NUMBER_FILES 256
+#define NUMBER_ANSWERS (UINT32_C(1) << 25)
+
+enum node_kind {
+	NODE_ROOT,
+	NODE_META,
+	NODE_JOB,
+	NODE_LINK,
+	NODE_VIRTUAL,
+	NODE_FILE,
+	NODE_DIR, /* inputs/ and what is below it */
+	NODE_ANSWER,
+};
+
+/* responses/ or what is in it. */
+struct node_answer {
+	uint32_t number;
+	bool dir;
+	int64_t size;
+	uint32_t first, count; /* of a directory: its children */
+};
+
+/* What an inode number stands for, with references to its objects. */
+struct node {
+	enum node_kind kind;
+	fuse_ino_t ino;
+	struct gb_job *job;           /* but for the root and .batchfs */
+	struct gb_file *file;         /* NODE_FILE, NODE_DIR */
+	const struct vfile *file_row; /* NODE_VIRTUAL; job NULL: in .batchfs */
+	struct node_answer answer;    /* NODE_ANSWER */
+	struct gb_info info;          /* of job, taken by node_get */
+};
+
+uint64_t tree_new_base(void);
+
+fuse_ino_t tree_meta_ino(const struct mount *m, uint32_t number);
+fuse_ino_t tree_job_ino(const struct mount *m, uint32_t slot, uint32_t number);
+
+/* 0 or -ESTALE. node_put is due after 0 only; a node may be put twice. */
+int node_get(struct mount *m, fuse_ino_t ino, struct node *ret);
+void node_put(struct node *n);
+#define _cleanup_node_ __attribute__((cleanup(node_put)))
+
+/* A child by name into an empty *ret: 0 or -ENOENT, -ENOTDIR. From memory. */
+int node_child(
+	struct mount *m, const struct node *dir, const char *name, struct node *ret);
+
+/* Nodes from objects; each steals the reference it is given. */
+void node_job_take(struct mount *m, struct gb_job *job, struct node *ret);
+void node_file_take(
+	struct mount *m, struct gb_job *job, struct gb_file *file, struct node *ret);
+void node_virtual_take(
+	struct mount *m, struct gb_job *job, const struct vfile *row, struct node *ret);
+void node_answer_take(struct mount *m, struct gb_job *job,
+	const struct gb_answer *answer, struct node *ret);
+void node_link_take(struct mount *m, struct gb_job *job, struct node *ret);
+void node_meta(struct mount *m, struct node *ret);
+
+/* Whether requests.jsonl and model of the job can be written. */
+static inline bool node_is_draft(const struct node *n)
+{
+	return n->info.draft && !n->info.submitted;
+}
+
+/* A directory that users put files into: a job's, or below one's inputs/. */
+static inline bool node_is_place(const struct node *n)
+{
+	return n->kind == NODE_JOB || n->kind == NODE_DIR;
+}
+
+/* Of responses/: whether what is in it has to come home first. */
+static inline bool node_answers_awaited(const struct node *n)
+{
+	return n->info.has_answers && !n->info.answers_there;
+}
+
+/* Whether it is a file that was sent, and so changes no more. */
+bool node_is_fixed(const struct node *n);
+
+/* Whether its size is known, of results and what is made of them: then it never changes.
+ * True for everything else. */
+bool node_is_settled(const struct node *n);
+
+/* Attributes, from memory. 0; a negative errno; or 1: all but the size, which takes
+ * a question to the API (results of unknown size). */
+int node_attr(struct mount *m, const struct node *n, struct stat *ret);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * What one mount consists of. Made by main, borrowed by everybody; all but the
+ * session is set before the first request and does not change until the last.
+ */
+#ifndef FS_MOUNT_H
+#define FS_MOUNT_H
+
+#include <stdint.h>
+#include <time.h>
+
+#include "gembatch.h"
+#include "mount/options.h"
+
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+
+#include "util/util.h"
+
+struct closes;
+struct notify;
+struct on_end;
+struct park_lot;
+
+/* Seconds the kernel may believe what it was told. Short, since changes that are
+ * noticed are announced at once (notify.h) and this is only for the rest. */
+#define BELIEF 1.0
+
+struct mount {
+	const struct options *o;
+	struct gb_client *gb;
+	struct fuse_session *se;
+	struct park_lot *lot;
+	struct notify *notify;
+	struct on_end *on_end;
+	struct closes *closes;
+	struct handles *handles;
+	uint64_t ino_base; /* random high bits, see tree.h */
+	struct timespec started;
+};
+
+static inline struct mount *mount_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+#endif

@@ -1,0 +1,547 @@
+#include "mount/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <string.h>
+
+#include "util/util.h"
+#include "gembatch.h"
+#include "util/log.h"
+#include "util/words.h"
+
+#define INLINE_MAX 20000000
+#define GIB (1ull << 30)
+
+enum kind {
+	TEXT,   /* char *: anything but nothing */
+	NUMBER, /* int between lo and hi */
+	SIZE,   /* uint64_t between lo and hi; K, M, G, T at the end */
+	OCTAL,  /* mode_t */
+	CHOICE, /* int: which of the words */
+	FLAG,   /* bool, no value */
+	MOUNT,  /* passed on to FUSE, with or without a value */
+	SKIP,   /* mount(8)'s own, passed over */
+	REFUSE, /* libfuse knows it, and batchfs cannot take it: why says so */
+};
+
+struct option_row {
+	const char *name;
+	enum kind kind;
+	size_t where;
+	uint64_t lo, hi;
+	const char *const *words;
+	const char *why;
+};
+
+static const char *const api_words[] = {"v1beta", "v1", NULL};
+static const char *const fetch_words[] = {"own", "all", "read", NULL};
+static const char *const submit_words[] = {"close", "background", "ctl", NULL};
+static const char *const rmdir_words[] = {"any", "ended", NULL};
+
+static const char decides_cache[] =
+	"batchfs tells the kernel file by file what it may keep, and for how long";
+static const char high_level[] = "it belongs to a part of libfuse that batchfs does not use";
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct option_row rows[] = {
+	{"model", TEXT, AT(model)},
+	{"account", TEXT, AT(account)},
+	{"api_key_file", TEXT, AT(api_key_file)},
+	{"state_dir", TEXT, AT(state_dir)},
+	{"cache_dir", TEXT, AT(cache_dir)},
+	{"cache_max", SIZE, AT(cache_max), 1, INT64_MAX},
+	{"api", CHOICE, AT(api), .words = api_words},
+	{"fetch", CHOICE, AT(fetch), .words = fetch_words},
+	{"submit", CHOICE, AT(submit), .words = submit_words},
+	{"rmdir", CHOICE, AT(rmdir), .words = rmdir_words},
+	{"trash", NUMBER, AT(trash_days), 0, 36500},
+	{"poll", NUMBER, AT(poll_s), 1, 86400},
+	{"ttl", NUMBER, AT(ttl_s), 0, 86400},
+	{"resubmit", NUMBER, AT(resubmit_hours), 2, 10000},
+	{"inline_max", SIZE, AT(inline_max), 0, INLINE_MAX},
+	{"on_end", TEXT, AT(on_end)},
+	{"webhook", TEXT, AT(webhook)},
+	{"uid", NUMBER, AT(uid), 0, INT_MAX},
+	{"gid", NUMBER, AT(gid), 0, INT_MAX},
+	{"umask", OCTAL, AT(umask), 0, 0777},
+	{"offline", FLAG, AT(offline)},
+	{"nonempty", FLAG, AT(nonempty)},
+	{"debug", FLAG, AT(debug)},
+	{"ro", FLAG, AT(readonly)},
+	{"max_read", SIZE, AT(max_read), 4096, BLOCK},
+	{"max_threads", NUMBER, AT(max_threads), 1, 1000},
+	{"max_idle_threads", NUMBER, AT(max_idle_threads), 1, 1000},
+	{"clone_fd", FLAG, AT(clone_fd)},
+
+	{"allow_other", MOUNT},
+	{"allow_root", MOUNT},
+	{"auto_unmount", MOUNT},
+	{"fsname", MOUNT},
+	{"subtype", MOUNT},
+	{"context", MOUNT},
+	{"fscontext", MOUNT},
+	{"defcontext", MOUNT},
+	{"rootcontext", MOUNT},
+	{"rw", MOUNT},
+	{"suid", MOUNT},
+	{"nosuid", MOUNT},
+	{"dev", MOUNT},
+	{"nodev", MOUNT},
+	{"exec", MOUNT},
+	{"noexec", MOUNT},
+	{"sync", MOUNT},
+	{"async", MOUNT},
+	{"dirsync", MOUNT},
+	{"noatime", MOUNT},
+	{"nodiratime", MOUNT},
+
+	{"default_permissions", SKIP}, /* always on */
+	{"atime", SKIP},               /* there are none to keep */
+	{"diratime", SKIP},
+	{"relatime", SKIP},
+	{"norelatime", SKIP},
+	{"strictatime", SKIP},
+	{"nostrictatime", SKIP},
+	{"lazytime", SKIP},
+	{"nolazytime", SKIP},
+	{"defaults", SKIP},
+	{"auto", SKIP},
+	{"noauto", SKIP},
+	{"user", SKIP},
+	{"nouser", SKIP},
+	{"users", SKIP},
+	{"owner", SKIP},
+	{"group", SKIP},
+	{"nofail", SKIP},
+	{"_netdev", SKIP},
+	{"comment", SKIP},
+
+	{"kernel_cache", REFUSE, .why = decides_cache},
+	{"auto_cache", REFUSE, .why = decides_cache},
+	{"noauto_cache", REFUSE, .why = decides_cache},
+	{"direct_io", REFUSE, .why = decides_cache},
+	{"writeback_cache", REFUSE, .why = decides_cache},
+	{"entry_timeout", REFUSE, .why = decides_cache},
+	{"attr_timeout", REFUSE, .why = decides_cache},
+	{"ac_attr_timeout", REFUSE, .why = decides_cache},
+	{"negative_timeout", REFUSE, .why = decides_cache},
+	{"max_write", REFUSE, .why = decides_cache},
+	{"remember", REFUSE, .why = high_level},
+	{"noforget", REFUSE, .why = high_level},
+	{"hard_remove", REFUSE, .why = high_level},
+	{"use_ino", REFUSE, .why = high_level},
+	{"readdir_ino", REFUSE, .why = high_level},
+	{"intr", REFUSE, .why = high_level},
+	{"intr_signal", REFUSE, .why = high_level},
+	{"modules", REFUSE, .why = high_level},
+	{"blkdev", REFUSE, .why = "there is no device behind a batchfs"},
+};
+
+static const char help[] =
+	"usage: batchfs [-f] [-d] [-o OPTION[,...]]... [SOURCE] MOUNTPOINT\n"
+	"\n"
+	"Mounts the batch jobs of a Gemini API project. A job is a directory:\n"
+	"mkdir makes a draft, cp of requests.jsonl into it submits, wait blocks until\n"
+	"it has ended, results.jsonl has the answers, rmdir deletes it.\n"
+	"MOUNTPOINT/.batchfs/README says more; unmount: fusermount3 -u MOUNTPOINT\n"
+	"\n"
+	"  -f  stay in the foreground, log to stderr    -V  version\n"
+	"  -d  the same, with every request             -h  this help\n"
+	"\n"
+	"SOURCE  base URL of the API (none: $GOOGLE_GEMINI_BASE_URL or Google's)\n"
+	"  api=v1beta|v1                 version of the API "
+	"[$GOOGLE_GENAI_API_VERSION, else v1beta]\n"
+	"  model=NAME                    of new jobs [$BATCHFS_MODEL, "
+	"gemini-flash-latest]\n"
+	"  account=NAME                  picks key file and state_dir [default]\n"
+	"  api_key_file=PATH             only source of the key, else "
+	"$GOOGLE_API_KEY,\n"
+	"                                $GEMINI_API_KEY, "
+	"~/.config/batchfs/ACCOUNT.key\n"
+	"  state_dir=PATH cache_dir=PATH what must not be lost; what can be made "
+	"again\n"
+	"  cache_max=BYTES[K|M|G]        size of the cache [10G]\n"
+	"  fetch=own|all|read            whose results come home by themselves [own]\n"
+	"  submit=close|background|ctl   when a job is sent [close]\n"
+	"  rmdir=any|ended               may rmdir take a job that has not ended "
+	"[any]\n"
+	"  trash=DAYS                    how long removed jobs' copies stay [7]\n"
+	"  poll=SECONDS ttl=SECONDS      freshness [30, 5]\n"
+	"  resubmit=HOURS                send again what is uncertain for so long [never]\n"
+	"  on_end=COMMAND                run when a job has ended: COMMAND NAME STATE\n"
+	"  webhook=URL                   called by the API when a job has ended\n"
+	"  inline_max=BYTES              requests up to this size go inline [0]\n"
+	"  uid=N gid=N umask=OCTAL       owner and modes [you, 077]\n"
+	"  offline                       use what is on disk, call nothing\n"
+	"  ro, allow_other, max_read, ...  as mount(8) and mount.fuse3(8)\n";
+
+static void *field(struct options *o, const struct option_row *row)
+{
+	return (char *)o + row->where;
+}
+
+static enum options_verdict bad(const char *fmt, ...) _printf_(1, 2);
+static enum options_verdict bad(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_vline(LOG_ERR, fmt, ap);
+	va_end(ap);
+	return OPTIONS_BAD;
+}
+
+static enum options_verdict unknown(const char *name)
+{
+	const char *nearest = NULL;
+	unsigned best = 3;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		unsigned d = words_distance(name, rows[i].name);
+
+		if (d < best) {
+			best = d;
+			nearest = rows[i].name;
+		}
+	}
+	if (nearest)
+		return bad("unknown option %s (did you mean %s?)", name, nearest);
+	return bad("unknown option %s (batchfs -h lists them)", name);
+}
+
+static const struct option_row *find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (!strcmp(rows[i].name, name))
+			return &rows[i];
+	return NULL;
+}
+
+static bool parse_number(
+	const char *text, int base, uint64_t *ret, const char **ret_end)
+{
+	unsigned long long n;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	n = strtoull(text, &end, base);
+	if (errno)
+		return false;
+	*ret = n;
+	*ret_end = end;
+	return true;
+}
+
+static bool parse_size(const char *text, uint64_t *ret)
+{
+	static const char units[] = "KMGT";
+	const char *end, *unit;
+	uint64_t n;
+
+	if (!parse_number(text, 10, &n, &end))
+		return false;
+	if (*end) {
+		unit = strchr(units, toupper((unsigned char)*end));
+		if (!unit || end[1])
+			return false;
+		for (; unit >= units; unit--)
+			if (__builtin_mul_overflow(n, 1024, &n))
+				return false;
+	}
+	*ret = n;
+	return true;
+}
+
+static enum options_verdict set_number(
+	struct options *o, const struct option_row *row, const char *value)
+{
+	const char *end = "";
+	uint64_t n;
+	bool ok;
+
+	if (row->kind == SIZE)
+		ok = parse_size(value, &n);
+	else
+		ok = parse_number(value, row->kind == OCTAL ? 8 : 10, &n, &end);
+	if (!ok || *end)
+		return bad("%s=%s: not a number", row->name, value);
+	if (n < row->lo || n > row->hi)
+		return bad(row->kind == OCTAL ? "%s=%s: %#jo to %#jo"
+					      : "%s=%s: must be from %ju to %ju",
+			row->name, value, (uintmax_t)row->lo, (uintmax_t)row->hi);
+	if (row->kind == SIZE)
+		*(uint64_t *)field(o, row) = n;
+	else
+		*(unsigned *)field(o, row) = n; /* int, uid_t, gid_t and mode_t */
+	return OPTIONS_GO;
+}
+
+_Static_assert(sizeof(uid_t) == sizeof(int) && sizeof(mode_t) == sizeof(int),
+	"set_number stores them alike");
+
+static enum options_verdict set_choice(
+	struct options *o, const struct option_row *row, const char *value)
+{
+	char words[128] = "";
+
+	for (int i = 0; row->words[i]; i++) {
+		if (!strcmp(row->words[i], value)) {
+			*(int *)field(o, row) = i;
+			return OPTIONS_GO;
+		}
+		strcat(words, i ? ", " : "");
+		strcat(words, row->words[i]);
+	}
+	return bad("%s=%s: must be one of %s", row->name, value, words);
+}
+
+static enum options_verdict set_text(
+	struct options *o, const struct option_row *row, const char *value)
+{
+	char **text = field(o, row);
+	char *copy;
+
+	if (!*value)
+		return bad("%s= needs a value", row->name);
+	copy = strdup(value);
+	if (!copy)
+		return bad("out of memory");
+	free(*text);
+	*text = copy;
+	return OPTIONS_GO;
+}
+
+/* Keep word (name or name=value) for FUSE, commas escaped its way. */
+static enum options_verdict add_mount_word(struct options *o, const char *word)
+{
+	size_t had = o->mount_words ? strlen(o->mount_words) : 0;
+	char *to = realloc(o->mount_words, had + 2 * strlen(word) + 2);
+
+	if (!to)
+		return bad("out of memory");
+	o->mount_words = to;
+	to += had;
+	if (had)
+		*to++ = ',';
+	for (; *word; word++) {
+		if (*word == ',' || *word == '\\')
+			*to++ = '\\';
+		*to++ = *word;
+	}
+	*to = '\0';
+	return OPTIONS_GO;
+}
+
+static enum options_verdict set_option(struct options *o, char *word)
+{
+	_cleanup_free_ char *whole = strdup(word);
+	char *value = strchr(word, '=');
+	const struct option_row *row;
+
+	if (value)
+		*value++ = '\0';
+	if (!strncmp(word, "x-", 2) || !strncmp(word, "X-", 2))
+		return OPTIONS_GO;
+	if (!strcmp(word, "remount"))
+		return bad("a mounted batchfs cannot be remounted: unmount it first");
+	row = find(word);
+	if (!row)
+		return unknown(word);
+	switch (row->kind) {
+	case SKIP:
+		return OPTIONS_GO;
+	case MOUNT:
+		if (!strcmp(word, "rw"))
+			o->readonly = false;
+		return whole ? add_mount_word(o, whole) : bad("out of memory");
+	case REFUSE:
+		return bad("option %s cannot be taken: %s", word, row->why);
+	case FLAG:
+		if (value)
+			return bad("option %s takes no value", word);
+		*(bool *)field(o, row) = true;
+		return OPTIONS_GO;
+	default:
+		break;
+	}
+	if (!value)
+		return bad("option %s needs a value: %s=...", word, word);
+	if (row->kind == TEXT)
+		return set_text(o, row, value);
+	if (row->kind == CHOICE)
+		return set_choice(o, row, value);
+	return set_number(o, row, value);
+}
+
+/* Split list at commas in place; a backslash keeps the next character. */
+static enum options_verdict set_list(struct options *o, char *list)
+{
+	enum options_verdict verdict = OPTIONS_GO;
+	char *from = list, *to = list, *word = list;
+
+	for (;; from++) {
+		if (*from == ',' || !*from) {
+			bool last = !*from;
+
+			*to = '\0';
+			if (*word)
+				verdict = set_option(o, word);
+			if (last || verdict != OPTIONS_GO)
+				return verdict;
+			word = to = from + 1;
+			continue;
+		}
+		if (*from == '\\' && from[1])
+			from++;
+		*to++ = *from;
+	}
+}
+
+static enum options_verdict positional(struct options *o, int n, char **words)
+{
+	const char *source = n == 2 ? words[0] : "none";
+
+	if (n < 1)
+		return bad(
+			"where to? usage: batchfs [-o OPTION...] [SOURCE] MOUNTPOINT");
+	if (n > 2)
+		return bad("%s: one argument too many (batchfs [SOURCE] MOUNTPOINT)",
+			words[2]);
+	if (!*words[n - 1])
+		return bad("the mountpoint is an empty word");
+	if (!*source || !strcmp(source, "none"))
+		source = getenv("GOOGLE_GEMINI_BASE_URL");
+	if (!source || !*source)
+		source = "https://generativelanguage.googleapis.com";
+	o->source = strdup(source);
+	o->mountpoint = strdup(words[n - 1]);
+	return o->source && o->mountpoint ? OPTIONS_GO : bad("out of memory");
+}
+
+/* As Google's SDKs read it. Other programs may need a version that has no batches. */
+static int api_from_env(void)
+{
+	const char *name = "GOOGLE_GENAI_API_VERSION", *version = getenv(name);
+
+	if (!version || !*version || !strcmp(version, "beta"))
+		return 0;
+	for (int i = 0; api_words[i]; i++)
+		if (!strcmp(version, api_words[i]))
+			return i;
+	log_line(LOG_WARNING, "%s=%s is not known here: %s is used (-o api=...)", name,
+		version, api_words[0]);
+	return 0;
+}
+
+static enum options_verdict set_defaults(struct options *o)
+{
+	const char *model = getenv("BATCHFS_MODEL");
+
+	*o = (struct options){
+		.cache_max = 10 * GIB,
+		.api = api_from_env(),
+		.fetch = GB_FETCH_OWN,
+		.submit = SUBMIT_CLOSE,
+		.trash_days = 7,
+		.poll_s = 30,
+		.ttl_s = 5,
+		.uid = getuid(),
+		.gid = getgid(),
+		.umask = 077,
+		.max_read = BLOCK,
+		.max_threads = THREADS,
+		.max_idle_threads = IDLE_THREADS,
+	};
+	o->account = strdup("default");
+	if (model && *model)
+		o->model = strdup(model);
+	return o->account ? OPTIONS_GO : bad("out of memory");
+}
+
+static enum options_verdict check_webhook(const struct options *o)
+{
+	if (o->webhook && strncmp(o->webhook, "https://", 8) != 0)
+		return bad("webhook=%s: must be an https URL", o->webhook);
+	return OPTIONS_GO;
+}
+
+/* The account becomes part of file names. */
+static enum options_verdict check_account(const struct options *o)
+{
+	if (*o->account == '.' || strchr(o->account, '/') || strlen(o->account) > 100)
+		return bad("account=%s: must be a plain file name", o->account);
+	return OPTIONS_GO;
+}
+
+static enum options_verdict parse_words(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'}, {}};
+	enum options_verdict verdict;
+	int c;
+
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":fdVho:", longs, NULL)) != -1) {
+		switch (c) {
+		case 'f':
+			o->foreground = true;
+			break;
+		case 'd':
+			o->debug = true;
+			break;
+		case 'V':
+			puts("batchfs " BATCHFS_VERSION);
+			return OPTIONS_DONE;
+		case 'h':
+			fputs(help, stdout);
+			return OPTIONS_DONE;
+		case 'o':
+			verdict = set_list(o, optarg);
+			if (verdict != OPTIONS_GO)
+				return verdict;
+			break;
+		case ':':
+			return bad("-%c needs a value", optopt);
+		default:
+			if (optopt)
+				return bad("unknown option -%c (batchfs -h lists them)",
+					optopt);
+			return bad("unknown option %s (batchfs -h lists them)",
+				argv[optind - 1]);
+		}
+	}
+	return positional(o, argc - optind, argv + optind);
+}
+
+enum options_verdict options_parse(int argc, char **argv, struct options *ret)
+{
+	enum options_verdict verdict = set_defaults(ret);
+
+	if (verdict == OPTIONS_GO)
+		verdict = parse_words(argc, argv, ret);
+	if (verdict == OPTIONS_GO)
+		verdict = check_account(ret);
+	if (verdict == OPTIONS_GO)
+		verdict = check_webhook(ret);
+	ret->foreground |= ret->debug;
+	return verdict;
+}
+
+void options_free(struct options *o)
+{
+	free(o->source);
+	free(o->mountpoint);
+	free(o->model);
+	free(o->account);
+	free(o->webhook);
+	free(o->on_end);
+	free(o->api_key_file);
+	free(o->state_dir);
+	free(o->cache_dir);
+	free(o->mount_words);
+}

@@ -1,0 +1,595 @@
+/*
+ * batchfs: mounts the batch jobs of a Gemini API project.
+ *
+ * Without -f the process forks before it does anything that threads or the network
+ * have a part in. The child does everything and, when the mount can be used or has
+ * failed, sends its verdict, a byte, through a pipe; until then it shares stderr
+ * with the parent, which waits and exits accordingly.
+ *
+ * The way out is always the same, whether it began with fusermount3 -u, a signal or
+ * an aborted connection: every parked request is answered (gb_shutdown), the session
+ * loop ends, then gembatch writes down what it has to.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/vfs.h>
+
+#include "start/environment.h"
+#include "kernel/handle.h"
+#include "start/key.h"
+#include "closing/last_close.h"
+#include "util/log.h"
+#include "mount/mount.h"
+#include "kernel/notify.h"
+#include "start/on_end.h"
+#include "kernel/ops.h"
+#include "kernel/pending.h"
+#include "start/paths.h"
+#include "closing/proc.h"
+#include "start/resources.h"
+#include "kernel/tree.h"
+
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546 /* linux/magic.h of Linux 5.17 */
+#endif
+#define WAKE SIGUSR2 /* interrupts the main thread's wait for the end of the loop */
+
+/* ---- what libraries say ------------------------------------------------------------
+ */
+
+/* A text of several lines becomes one: syslog takes lines. */
+static void on_log(void *arg, int priority, const char *text)
+{
+	_cleanup_free_ char *line = strdup(text);
+
+	for (char *p = line; p && (p = strchr(p, '\n')); p++)
+		*p = p[1] ? ' ' : '\0';
+	log_line(priority, "%s", line ? line : text);
+}
+
+static void on_changed(void *arg, uint32_t slot, unsigned what)
+{
+	const struct mount *m = arg;
+
+	notify_changed(m->notify, slot, what);
+}
+
+static void on_ended(void *arg, struct gb_job *job)
+{
+	const struct mount *m = arg;
+
+	on_end_add(m->on_end, job);
+}
+
+static _printf_(2, 0) void on_fuse_log(
+	enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+
+	if (vasprintf(&text, fmt, ap) < 0) {
+		text = NULL;
+		return;
+	}
+	n = strlen(text);
+	if (n && text[n - 1] == '\n')
+		text[n - 1] = '\0';
+	log_line((int)level, "%s", text);
+}
+
+/* ---- preparing
+ * ------------------------------------------------------------------------ */
+
+/* A directory option as an absolute path; the default where none was given. */
+static char *directory(const char *given, const char *what,
+	char *(*by_default)(const char *account, const char *source),
+	const struct options *o)
+{
+	_cleanup_free_ char *cwd = NULL;
+	char *path;
+
+	if (given && *given == '/')
+		return strdup(given);
+	if (given) {
+		cwd = getcwd(NULL, 0);
+		return cwd ? format("%s/%s", cwd, given) : NULL;
+	}
+	path = by_default(o->account, o->source);
+	if (!path)
+		log_line(LOG_ERR, "no home directory: say where with -o %s=PATH", what);
+	return path;
+}
+
+static int set_directories(struct options *o, const char *mountpoint)
+{
+	char *state = directory(o->state_dir, "state_dir", paths_state_dir, o);
+	char *cache =
+		state ? directory(o->cache_dir, "cache_dir", paths_cache_dir, o) : NULL;
+
+	free(o->state_dir);
+	free(o->cache_dir);
+	o->state_dir = state;
+	o->cache_dir = cache;
+	if (!state || !cache)
+		return -ENOENT;
+	if (!paths_below(state, mountpoint) && !paths_below(cache, mountpoint))
+		return 0;
+	log_line(LOG_ERR, "%s must not be below the mountpoint %s",
+		paths_below(state, mountpoint) ? state : cache, mountpoint);
+	return -EINVAL;
+}
+
+/* gembatch looks closer. This catches words that were no source at all, and what may hold
+ * a password: SOURCE becomes part of directories' names and of messages, and a password
+ * with a '#' or '/' in it is not cut off for certain by anybody who takes URLs apart. */
+static int check_source(const struct options *o)
+{
+	bool url = !strncasecmp(o->source, "https://", 8) ||
+		   !strncasecmp(o->source, "http://", 7);
+
+	if (strpbrk(o->source, "@?#\\")) {
+		log_line(LOG_ERR, "SOURCE must be https://HOST[:PORT][/PATH], without a "
+				  "user, a password, a query or a fragment");
+		return -EINVAL;
+	}
+	if (!url) {
+		log_line(LOG_ERR, "SOURCE %s is not an http or https URL", o->source);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int find_key(const struct options *o, struct key *ret)
+{
+	int err = key_find(o, ret);
+
+	if (err != -ENOENT)
+		return err;
+	if (o->offline)
+		return 0;
+	log_line(LOG_ERR, "no API key: set GEMINI_API_KEY "
+			  "(https://aistudio.google.com/apikey), or "
+			  "try ./examples/quickstart, which needs none");
+	return err;
+}
+
+/* No core dump, no ptrace, no /proc/PID/environ for the user's other programs. */
+static void hide_memory(void)
+{
+	setrlimit(RLIMIT_CORE, &(struct rlimit){});
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* Asked before hide_memory, which hides our own /proc from ourselves, too. */
+static void check_proc(struct options *o)
+{
+	if (o->submit == SUBMIT_CTL || o->readonly || proc_usable())
+		return;
+	log_line(LOG_WARNING,
+		"/proc does not show who has files open: closing submits nothing "
+		"(submit=ctl), mv and ctl do");
+	o->submit = SUBMIT_CTL;
+}
+
+static int open_client(struct mount *m, struct key *key, const char *mountpoint)
+{
+	const struct options *o = m->o;
+	const struct gb_options go = {
+		.source = o->source,
+		.key = key->text,
+		.key_source = key->source,
+		.version = o->api ? "v1" : "v1beta",
+		.state_dir = o->state_dir,
+		.cache_dir = o->cache_dir,
+		.cache_max = o->cache_max,
+		.model = o->model,
+		.fetch = o->fetch,
+		.background = o->submit == SUBMIT_BACKGROUND,
+		.keep_running = o->rmdir,
+		.offline = o->offline,
+		.readonly = o->readonly,
+		.trash_days = o->trash_days,
+		.poll_s = o->poll_s,
+		.ttl_s = o->ttl_s ? o->ttl_s : -1, /* 0 would mean the default */
+		.inline_max = o->inline_max,
+		.resubmit_hours = o->resubmit_hours,
+		.webhook = o->webhook,
+		.holder = mountpoint,
+		.log = on_log,
+		.changed = on_changed,
+		.ended = o->on_end ? on_ended : NULL,
+		.arg = m,
+	};
+	_cleanup_free_ char *why = NULL;
+	int err = gb_open(&go, &m->gb, &why);
+
+	key_wipe(key);
+	if (err)
+		log_line(LOG_ERR, "%s", why ? why : strerror(-err));
+	else if (why)
+		log_line(LOG_WARNING, "%s", why);
+	return err;
+}
+
+/* ---- the session --------------------------------------------------------------------
+ */
+
+static int make_parts(struct mount *m)
+{
+	int err = closes_new(m, &m->closes);
+
+	if (!err)
+		err = handles_new(&m->handles);
+	if (!err)
+		err = park_lot_new(&m->lot);
+	if (err)
+		log_line(LOG_ERR, "%s", strerror(-err));
+	return err;
+}
+
+/* The words for libfuse, source and type first so that the user's may follow. */
+static char *mount_words(const struct options *o)
+{
+	char source[1024];
+	size_t n = 0;
+
+	for (const char *p = o->source; *p && n < sizeof source - 3; p++) {
+		if (*p == ',' || *p == '\\')
+			source[n++] = '\\';
+		source[n++] = *p;
+	}
+	source[n] = '\0';
+	return format("default_permissions,subtype=batchfs,max_read=%ju,fsname=%s%s%s%s",
+		(uintmax_t)o->max_read, source, o->readonly ? ",ro" : "",
+		o->mount_words ? "," : "", o->mount_words ? o->mount_words : "");
+}
+
+static int mount_session(struct mount *m, const char *mountpoint)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	_cleanup_free_ char *words = mount_words(m->o);
+	int err = -ENOMEM;
+
+	if (words && !fuse_opt_add_arg(&args, "batchfs") &&
+		!fuse_opt_add_arg(&args, "-o") && !fuse_opt_add_arg(&args, words) &&
+		(!m->o->debug || !fuse_opt_add_arg(&args, "-d"))) {
+		m->se = fuse_session_new(&args, &ops_table, sizeof ops_table, m);
+		err = m->se && !fuse_session_mount(m->se, mountpoint) ? 0 : -EIO;
+	}
+	fuse_opt_free_args(&args);
+	if (err)
+		log_line(LOG_ERR, "mounting on %s failed", mountpoint);
+	return err;
+}
+
+enum stage { STARTING, MOUNTING, SERVING, ENDED };
+
+struct signals {
+	struct mount *m;
+	pthread_t main, thread;
+	sigset_t set;
+	_Atomic(enum stage) stage;
+};
+
+static void on_wake(int sig)
+{
+}
+
+static void on_nothing(int sig)
+{
+}
+
+/* What would end the process by default and is no wish of the user's that it should. Past
+ * `ulimit -f` a write is to fail (EFBIG), not to kill. Handlers, as execve takes them
+ * back: what we start is as usual. */
+static void survive_signals(void)
+{
+	static const int harmless[] = {SIGXFSZ, SIGPIPE, SIGUSR1, SIGIO, SIGPROF,
+		SIGVTALRM, SIGSTKFLT, SIGPWR};
+	const struct sigaction nothing = {.sa_handler = on_nothing, .sa_flags = SA_RESTART};
+
+	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
+		sigaction(harmless[i], &nothing, NULL);
+}
+
+/* A signal before anything is mounted: what is on disk is always good enough to
+ * begin with again, so there is nothing to undo. */
+static void give_up_start(struct signals *s, int sig)
+{
+	if (atomic_load(&s->stage) == STARTING) {
+		log_line(LOG_ERR, "given up (SIG%s)", sigabbrev_np(sig));
+		_exit(1);
+	}
+	while (atomic_load(&s->stage) == MOUNTING)
+		usleep(1000);
+}
+
+static void *run_signals(void *arg)
+{
+	struct signals *s = arg;
+	int sig;
+
+	while (sigwait(&s->set, &sig))
+		;
+	give_up_start(s, sig);
+	if (atomic_load(&s->stage) == ENDED)
+		return NULL;
+	log_line(LOG_INFO, "SIG%s: unmounting", sigabbrev_np(sig));
+	gb_shutdown(s->m->gb);
+	fuse_session_exit(s->m->se);
+	/* The main thread may not be waiting yet when it is woken. */
+	while (atomic_load(&s->stage) != ENDED) {
+		pthread_kill(s->main, WAKE);
+		usleep(20000);
+	}
+	return NULL;
+}
+
+/* From here on in every thread, those of libraries included, signals wait for the
+ * thread that takes them. */
+static int start_signals(struct signals *s)
+{
+	static const int ending[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU, SIGALRM};
+	struct sigaction wake = {.sa_handler = on_wake};
+
+	sigemptyset(&s->set);
+	for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
+		sigaddset(&s->set, ending[i]);
+	pthread_sigmask(SIG_BLOCK, &s->set, NULL);
+	sigaction(WAKE, &wake, NULL);
+	s->main = pthread_self();
+	return -pthread_create(&s->thread, NULL, run_signals, s);
+}
+
+static void stop_signals(struct signals *s)
+{
+	atomic_store(&s->stage, ENDED);
+	pthread_kill(s->thread, SIGTERM);
+	pthread_join(s->thread, NULL);
+}
+
+static int run_loop(struct mount *m)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int err;
+
+	if (!config)
+		return -ENOMEM;
+	fuse_loop_cfg_set_max_threads(config, m->o->max_threads);
+	fuse_loop_cfg_set_idle_threads(config, m->o->max_idle_threads);
+	fuse_loop_cfg_set_clone_fd(config, m->o->clone_fd);
+	err = fuse_session_loop_mt(m->se, config);
+	fuse_loop_cfg_destroy(config);
+	return err;
+}
+
+/* Large buffers go back to the system when freed, and threads share their heaps: the
+ * process is to stay small, and the bytes of files pass through buffers that are
+ * kept. */
+static void keep_small(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	mallopt(M_ARENA_MAX, 2);
+}
+
+/* ---- one after the other
+ * ------------------------------------------------------------- */
+
+/* In the background: let go of the terminal and tell the parent. */
+static void detach(int verdict_fd)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	setsid();
+	log_to_syslog();
+	if (chdir("/"))
+		log_line(LOG_WARNING, "chdir /: %s", strerror(errno));
+	for (int fd = 0; fd <= 2 && null >= 0; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	if (write(verdict_fd, "0", 1) != 1)
+		log_line(LOG_WARNING, "nobody waits for the mount");
+	close(verdict_fd);
+}
+
+/* Mounted is not yet usable: the kernel and libfuse may still disagree, and that shows
+ * when the first request is answered, which only the session's loop does. So a thread
+ * asks like any program; the parent is told only if that works. */
+struct verdict {
+	const char *mountpoint;
+	int fd; /* to the parent; -1: in the foreground */
+	pthread_t thread;
+	bool started;
+};
+
+static void *run_verdict(void *arg)
+{
+	struct verdict *v = arg;
+	struct statfs fs;
+
+	if (!statfs(v->mountpoint, &fs) && fs.f_type == FUSE_SUPER_MAGIC)
+		detach(v->fd);
+	return NULL;
+}
+
+static int start_verdict(struct verdict *v)
+{
+	int err = v->fd < 0 ? 0 : -pthread_create(&v->thread, NULL, run_verdict, v);
+
+	v->started = v->fd >= 0 && !err;
+	return err;
+}
+
+/* After the unmount, which ends its request if nobody answered it. */
+static void stop_verdict(struct verdict *v)
+{
+	if (v->started)
+		pthread_join(v->thread, NULL);
+}
+
+static int serve(struct mount *m, struct signals *s, struct verdict *v)
+{
+	int err;
+
+	atomic_store(&s->stage, MOUNTING);
+	err = mount_session(m, v->mountpoint);
+	if (!err)
+		err = notify_start(m->notify, m);
+	if (!err)
+		err = start_verdict(v);
+	if (!err)
+		err = on_end_start(m->on_end);
+	/* Who waits for the end of this stage looks at it next. */
+	atomic_store(&s->stage, err ? ENDED : SERVING);
+	if (err)
+		return err;
+	err = run_loop(m);
+	if (err < 0)
+		log_line(LOG_ERR, "%s: the session ended: %s", v->mountpoint,
+			strerror(-err));
+	/* Again, if it began otherwise: answers what is parked. */
+	gb_shutdown(m->gb);
+	return err < 0 ? err : 0;
+}
+
+/* With a client: mount, serve, and take everything down again. */
+static int run_mount(
+	struct mount *m, struct signals *s, const char *mountpoint, int verdict_fd)
+{
+	struct verdict verdict = {.mountpoint = mountpoint, .fd = verdict_fd};
+	int err = make_parts(m);
+
+	if (!err)
+		err = serve(m, s, &verdict);
+	closes_stop(m->closes);
+	stop_signals(s);
+	notify_stop(m->notify);
+	if (m->se)
+		fuse_session_unmount(m->se);
+	stop_verdict(&verdict);
+	on_end_stop(m->on_end);
+	handles_free(m);
+	gb_close(m->gb);
+	park_lot_free(m->lot);
+	if (m->se)
+		fuse_session_destroy(m->se);
+	closes_free(m->closes);
+	return err;
+}
+
+static int run(struct mount *m, struct key *key, const char *mountpoint, int verdict_fd)
+{
+	struct signals s = {.m = m};
+	int err = start_signals(&s);
+
+	if (err)
+		return err;
+	fuse_set_log_func(on_fuse_log);
+	clock_gettime(CLOCK_REALTIME, &m->started); /* wall: shown */
+	m->ino_base = tree_new_base();
+	err = notify_new(&m->notify);
+	if (!err)
+		err = on_end_new(m->o->on_end, mountpoint, &m->on_end);
+	if (!err)
+		err = open_client(m, key, mountpoint);
+	if (!err)
+		err = run_mount(m, &s, mountpoint, verdict_fd);
+	else
+		stop_signals(&s);
+	on_end_free(m->on_end);
+	notify_free(m->notify);
+	return err;
+}
+
+/* The parent's part: wait for the verdict. The child has said what went wrong. */
+static int await_verdict(int fd)
+{
+	char verdict;
+	ssize_t n;
+
+	do
+		n = read(fd, &verdict, 1);
+	while (n < 0 && errno == EINTR);
+	return n == 1 ? 0 : 1;
+}
+
+/* Fork unless in the foreground: the child's end of the pipe, or -1; the parent
+ * does not return. */
+static int to_background(struct key *key)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	switch (fork()) {
+	case -1:
+		return -errno;
+	case 0:
+		close(ends[0]);
+		return ends[1];
+	default:
+		key_wipe(key);
+		close(ends[1]);
+		exit(await_verdict(ends[0]));
+	}
+}
+
+static int start(struct options *o)
+{
+	_cleanup_free_ char *mountpoint = NULL;
+	struct mount m = {.o = o};
+	struct key key = {};
+	int verdict_fd = -1;
+	int err = check_source(o);
+
+	resources_raise();
+	if (!err)
+		err = find_key(o, &key);
+	if (!err)
+		err = paths_check_mountpoint(o, &mountpoint);
+	if (!err)
+		err = set_directories(o, mountpoint);
+	if (err)
+		goto out;
+	check_proc(o);
+	if (!o->foreground) {
+		verdict_fd = to_background(&key);
+		if (verdict_fd < 0) {
+			err = verdict_fd;
+			log_line(
+				LOG_ERR, "going to the background: %s", strerror(-err));
+			goto out;
+		}
+	}
+	hide_memory();
+	keep_small();
+	err = run(&m, &key, mountpoint, verdict_fd);
+out:
+	key_wipe(&key);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	enum options_verdict verdict = options_parse(argc, argv, &o);
+	int err = 0;
+
+	survive_signals();
+	log_open(o.debug);
+	environment_clean();
+	if (verdict == OPTIONS_GO)
+		err = start(&o);
+	options_free(&o);
+	return verdict == OPTIONS_BAD || err ? 1 : 0;
+}

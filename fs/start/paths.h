@@ -1,0 +1,22 @@
+/*
+ * Where things are on the local disk: the XDG directories, the names that belong
+ * to an account, and whether a mountpoint will do. Called from main only.
+ */
+#ifndef FS_PATHS_H
+#define FS_PATHS_H
+
+#include "mount/options.h"
+
+/* All return malloc'ed absolute paths, or NULL when there is no home directory. */
+char *paths_key_file(const char *account);
+/* $XDG_STATE_HOME/batchfs/ACCOUNT@HOST[:PORT], likewise the cache. */
+char *paths_state_dir(const char *account, const char *source);
+char *paths_cache_dir(const char *account, const char *source);
+
+/* The absolute path of the mountpoint into *ret, or a negative errno after a line
+ * that says what is wrong with it. */
+int paths_check_mountpoint(const struct options *o, char **ret);
+/* Whether dir, which need not exist yet, lies in or below mountpoint (absolute). */
+bool paths_below(const char *dir, const char *mountpoint);
+
+#endif

@@ -1,0 +1,171 @@
+#include "virtual/ctl.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "closing/last_close.h"
+#include "util/log.h"
+#include "kernel/tree.h"
+#include "util/words.h"
+
+struct verb {
+	const char *name;
+	enum gb_verb bit;
+	const char *argument; /* as the list shows it; NULL: takes none */
+	bool anytime; /* run also when it is not listed: nothing may be left to do */
+	int (*run)(struct mount *m, struct gb_job *job, const char *argument,
+		struct gb_waiter *w);
+};
+
+static int run_submit(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	int err = closes_settle(m, job, NULL, GB_REQUESTS, w);
+
+	if (!err)
+		err = closes_settle_parts(m, job, w);
+	return err ? err : gb_submit(job, GB_BY_CTL, w);
+}
+
+static int run_check(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_check(job, w);
+}
+
+static int run_cancel(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_cancel(job, w);
+}
+
+static int run_fetch(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_fetch_home(job, w);
+}
+
+static int run_adopt(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_adopt(job, argument, w);
+}
+
+static int run_resubmit(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_resubmit(job, w);
+}
+
+static int run_forget(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_forget(job, w);
+}
+
+static const struct verb verbs[] = {
+	{"submit", GB_SUBMIT, NULL, false, run_submit},
+	{"check", GB_CHECK, NULL, false, run_check},
+	{"cancel", GB_CANCEL, NULL, false, run_cancel},
+	{"fetch", GB_FETCH_VERB, NULL, true, run_fetch},
+	{"adopt", GB_ADOPT, "ID", false, run_adopt},
+	{"resubmit", GB_RESUBMIT, NULL, false, run_resubmit},
+	{"forget", GB_FORGET, NULL, false, run_forget},
+};
+
+void verbs_list(struct gb_job *job, FILE *out)
+{
+	unsigned fit = gb_verbs(job);
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		if (!(fit & verbs[i].bit))
+			continue;
+		fputs(verbs[i].name, out);
+		if (verbs[i].argument)
+			fprintf(out, " %s", verbs[i].argument);
+		fputc('\n', out);
+	}
+}
+
+static const struct verb *find(const char *name, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strlen(verbs[i].name) == n && !memcmp(verbs[i].name, name, n))
+			return &verbs[i];
+	return NULL;
+}
+
+static const char *nearest_verb(const char *word)
+{
+	const char *nearest = NULL;
+	unsigned best = 3;
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		unsigned d = words_distance(word, verbs[i].name);
+
+		if (d < best) {
+			best = d;
+			nearest = verbs[i].name;
+		}
+	}
+	return nearest;
+}
+
+/* Those that fit now, with commas between; malloc'ed. */
+static char *fitting_verbs(struct gb_job *job)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	verbs_list(job, out);
+	fclose(out);
+	for (char *p = text; p && (p = strchr(p, '\n')); p++)
+		*p = p[1] ? ',' : '\0';
+	return text;
+}
+
+#define WORD_SHOWN 40 /* bytes of a word that are put into the log */
+
+/* echo shows an errno alone; .batchfs/log has the words. */
+static int refuse_verb(struct gb_job *job, const char *text, size_t n, int err)
+{
+	_cleanup_free_ char *fit = fitting_verbs(job);
+	_cleanup_free_ char *word = strndup(text, n < WORD_SHOWN ? n : WORD_SHOWN);
+	const char *nearest = word && err == -EINVAL ? nearest_verb(word) : NULL;
+	struct gb_info info;
+
+	gb_job_info(job, &info);
+	log_line(LOG_WARNING, "%s: \"%s\" %s%s%s (%s; verbs that fit: %s)", info.name,
+		word ? word : "", err == -EBUSY ? "does not fit now" : "is no verb like this",
+		nearest ? ": did you mean " : "", nearest ? nearest : "", info.state,
+		fit && *fit ? fit : "none");
+	return err;
+}
+
+int verbs_store_ctl(
+	struct mount *m, struct gb_job *job, const char *text, struct gb_waiter *w)
+{
+	size_t n = strcspn(text, " \t\n");
+	const char *argument = text + n + strspn(text + n, " \t");
+	const struct verb *verb = find(text, n);
+
+	if (!verb || strchr(text, '\n') || !!*argument != !!verb->argument)
+		return refuse_verb(job, text, n, -EINVAL);
+	if (!verb->anytime && !(gb_verbs(job) & verb->bit))
+		return refuse_verb(job, text, n, -EBUSY);
+	return verb->run(m, job, argument, w);
+}
+
+int verbs_store_model(
+	struct mount *m, struct gb_job *job, const char *text, struct gb_waiter *w)
+{
+	struct gb_info info;
+
+	gb_job_info(job, &info);
+	if (!info.draft || info.submitted)
+		return -EROFS;
+	return gb_draft_set_model(job, text);
+}

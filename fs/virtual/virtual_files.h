@@ -1,0 +1,73 @@
+/*
+ * The tables of virtual files: what a job's directory and .batchfs hold beside
+ * what users put there. To add a file is to add a row.
+ */
+#ifndef FS_FILES_H
+#define FS_FILES_H
+
+#include "mount/mount.h"
+
+enum vfile_how {
+	HOW_TEXT, /* one snapshot per open, made by text() */
+	HOW_WAIT, /* the snapshot is made by the first read, once the job has ended */
+	HOW_RESULTS, /* gb_results */
+	HOW_HISTORY, /* the ledger's descriptor */
+	HOW_LOG,     /* log_lines, as far as it has come when it is read */
+	HOW_MODELS,  /* a snapshot that may take a question to the API */
+	HOW_ANSWERS, /* gb_answers: made of the results as it is read */
+	HOW_TREE,    /* the directory of gb_answer nodes */
+};
+
+enum vfile_write { WRITE_NEVER, WRITE_DRAFT, WRITE_ALWAYS };
+
+/* Which of the job's times a file bears. */
+enum vfile_time { TIME_CREATED, TIME_UPDATED, TIME_ENDED, TIME_STARTED, TIME_NOW };
+
+struct park;
+
+struct vfile {
+	const char *name;
+	uint32_t number; /* of the inode, 1 to 254, never reused for another name */
+	enum vfile_how how;
+	enum vfile_write write;
+	enum vfile_time time;
+	bool unlisted;
+	enum gb_answers_file answers; /* HOW_ANSWERS */
+	/* Whether the file is there; NULL: always. */
+	bool (*present)(const struct gb_info *info);
+	/* Whether it is listed although present says so; NULL: yes. */
+	bool (*listed)(const struct gb_info *info);
+	/* HOW_TEXT: write the contents. -ENOENT: there is none any more. */
+	int (*text)(struct mount *m, struct gb_job *job, FILE *out);
+	/* HOW_TEXT: bring what text shows up to date, before an open. */
+	int (*refresh)(struct gb_job *job, struct gb_waiter *w);
+	/* The first open after a start waits for the first look at the list, as ls of the
+	 * root does; whether or not it came, what is known is shown. */
+	bool first_look;
+	/* One write of the user's, NUL-terminated and trimmed, as gb_* answer. */
+	int (*store)(struct mount *m, struct gb_job *job, const char *text,
+		struct gb_waiter *w);
+};
+
+/* By name or number, NULL when there is none; job: of a job's directory. */
+const struct vfile *vfile_by_name(bool job, const char *name);
+const struct vfile *vfile_by_number(bool job, uint32_t number);
+/* The first whose number is at least number. */
+const struct vfile *vfile_next(bool job, uint32_t number);
+
+static inline bool vfile_present(const struct vfile *v, const struct gb_info *info)
+{
+	return !v->present || v->present(info);
+}
+
+static inline bool vfile_listed(const struct vfile *v, const struct gb_info *info)
+{
+	return !v->unlisted && vfile_present(v, info) &&
+	       (!v->listed || v->listed(info));
+}
+
+/* The contents of a HOW_TEXT file, malloc'ed. */
+int vfile_text(struct mount *m, const struct vfile *v, struct gb_job *job, char **ret,
+	size_t *ret_len);
+
+#endif

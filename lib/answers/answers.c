@@ -1,0 +1,613 @@
+/*
+ * The answers of a job: when their index is made, where it is kept, and reading them.
+ *
+ * An index is made on a worker, by one task a job however many wait for it, once the
+ * results are at home (or whole in the cache), and read back from disk at later starts.
+ * A job that ended without output has one too, of its requests alone, for retry.jsonl.
+ *
+ * Bytes of results come through gb_results, which checks every block it has not seen;
+ * the object is kept open for the job that was read last, since thousands of small
+ * files may be read one after the other.
+ */
+#include "answers/index.h"
+#include "files/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+#define INDEX ".index"
+enum { EVICTED_MAX = 10 /* times that results may go before they are looked at */ };
+
+struct gb_answers {
+	atomic_uint refs;
+	struct gb_job *job;
+	struct answers *index;
+	struct gb_results *results; /* NULL: there are none */
+	int requests;               /* -1: there are none */
+};
+
+/* ---- what there can be ---------------------------------------------------------------- */
+
+static bool sent_from_here(const struct gb_job *job)
+{
+	return job->local && job->local->rec.own && job->local->rec.phase == PHASE_SENT;
+}
+
+/* Whoever cancelled a job does not want it again. */
+static bool ended_with_nothing(const struct gb_job *job)
+{
+	return job->id && knowledge_final(&job->known) && job->state != API_STATE_CANCELLED &&
+	       job_output(job) == GB_OUTPUT_NONE;
+}
+
+static bool can_be_made(const struct gb_job *job)
+{
+	return home_safe(job) || (sent_from_here(job) && ended_with_nothing(job));
+}
+
+void answers_info(const struct gb_job *job, struct gb_info *i)
+{
+	const struct answers *a = job->answers;
+	enum gb_output o = job_output(job);
+
+	i->has_answers = o == GB_OUTPUT_HOME || o == GB_OUTPUT_INLINE ||
+			 o == GB_OUTPUT_THERE || o == GB_OUTPUT_KEPT;
+	/* What may only be late is not offered to be bought again. */
+	bool sure = !whole_in_doubt(job);
+
+	i->has_vectors = i->has_answers && job->embedding;
+
+	i->has_retry = sure && sent_from_here(job) &&
+		       (i->has_answers || ended_with_nothing(job));
+	i->answers_pending = !a && !job->index_failed && can_be_made(job);
+	if (!a)
+		return;
+	i->has_answers = a->head.stamp.results_size >= 0;
+	i->has_retry = sure && a->head.stamp.requests_size >= 0;
+	i->answers_there = true;
+	i->has_vectors = i->has_answers && a->head.dims;
+	i->answers_size[GB_ANSWERS_TSV] = (int64_t)a->head.tsv_size;
+	i->answers_size[GB_ANSWERS_RETRY] = (int64_t)a->head.retry_size;
+	i->answers_size[GB_ANSWERS_USAGE] = (int64_t)a->usage_len;
+	i->answers_size[GB_ANSWERS_VECTORS] = (int64_t)answers_vectors_size(a);
+}
+
+/* ---- where it all lies ------------------------------------------------------------------ */
+
+/* Directory (the caller closes it) and name of the index of a job whose results are at home or
+ * that has none. */
+static int index_place(struct gb_job *job, char name[192])
+{
+	client_lock(job->c);
+	bool cached = job->cached && !(job->local && job->local->rec.home);
+	if (cached)
+		snprintf(name, 192, "%.140s" INDEX, job->id + strlen("batches/"));
+	else
+		snprintf(name, 192, "results" INDEX);
+	client_unlock(job->c);
+	return cached ? util_dup(job->c->store->results) : local_dir_open(job);
+}
+
+static int open_file(int dir, const char *name, struct stat *st)
+{
+	_cleanup_close_ int fd =
+		openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, st) < 0)
+		return -errno;
+	return S_ISREG(st->st_mode) ? steal_fd(&fd) : -EINVAL;
+}
+
+/* The requests as they were sent: a descriptor, or -ENOENT. A sent.jsonl of another size
+ * is of an earlier try. */
+static int open_requests(struct gb_job *job, struct stat *st)
+{
+	client_lock(job->c);
+	bool here = sent_from_here(job);
+	bool composed = here && job->local->rec.composed;
+	int64_t sent = here ? job->local->rec.sent_size : 0;
+	client_unlock(job->c);
+	if (!here)
+		return -ENOENT;
+	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int fd = dir < 0 ? dir : open_file(dir, STORE_SENT, st);
+	if (fd >= 0 && st->st_size == sent)
+		return steal_fd(&fd);
+	if (composed)
+		return dir < 0 ? dir : open_file(dir, FILE_COMPOSED, st);
+	_cleanup_close_ int files = local_files_dir_open(job);
+	return files < 0 ? files : open_file(files, GB_REQUESTS, st);
+}
+
+/* ---- sources ------------------------------------------------------------------------------ */
+
+struct source {
+	struct gb_results *results;
+	struct gb_waiter *w; /* NULL: a worker, which may wait */
+};
+
+/* A block that turned out to be rotten is fetched again. */
+static ssize_t wait_ready(struct gb_results *r, uint64_t off, size_t n)
+{
+	struct waiter_sync s;
+	ssize_t got;
+
+	do {
+		waiter_sync_init(&s);
+		got = results_ready(r, off, n, &s.w);
+		if (got == -EINPROGRESS)
+			got = waiter_sync_wait(&s);
+		else
+			return got;
+	} while (got == 0);
+	return got;
+}
+
+static ssize_t read_results(void *arg, uint64_t off, void *buf, size_t n)
+{
+	struct source *s = arg;
+	ssize_t ready = s->w ? results_ready(s->results, off, n, s->w)
+			     : wait_ready(s->results, off, n);
+
+	if (ready <= 0)
+		return ready;
+	return results_read(s->results, buf, (size_t)ready, off);
+}
+
+/* ---- making -------------------------------------------------------------------------------- */
+
+/* Of results that are here and whole, of the size that is known. -EAGAIN: they are not,
+ * nor is it thought so any more: the cache has lost them. */
+static int stamp_results(
+	struct gb_job *job, struct gb_results *r, struct answers_stamp *ret)
+{
+	int fd = results_fd(r);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fd < 0 ? fd : -errno;
+	if (!results_complete(r) || st.st_size != results_known_size(r)) {
+		client_lock(job->c);
+		bool cached = job->cached;
+		job->cached = job->checked = false;
+		client_unlock(job->c);
+		return cached ? -EAGAIN : -EIO;
+	}
+	ret->results_size = st.st_size;
+	ret->results_s = st.st_mtim.tv_sec;
+	ret->results_ns = st.st_mtim.tv_nsec;
+	return 0;
+}
+
+/* What is opened to make it; results NULL and requests -1 where there are none. */
+static int open_both(struct gb_job *job, struct gb_results **ret_results,
+	int *ret_requests, struct answers_stamp *ret)
+{
+	struct stat st;
+	int err = 0, fd;
+
+	*ret = (struct answers_stamp){.results_size = -1, .requests_size = -1};
+	client_lock(job->c);
+	bool home = home_safe(job);
+	if (!can_be_made(job))
+		err = -EAGAIN;
+	client_unlock(job->c);
+	if (!err && home)
+		err = gb_results_open(job, ret_results);
+	if (err)
+		return err;
+	if (home)
+		err = stamp_results(job, *ret_results, ret);
+	if (err)
+		return err;
+	fd = open_requests(job, &st);
+	if (fd < 0)
+		return fd == -ENOENT && home ? 0 : fd;
+	*ret_requests = fd;
+	ret->requests_size = st.st_size;
+	ret->requests_s = st.st_mtim.tv_sec;
+	ret->requests_ns = st.st_mtim.tv_nsec;
+	return 0;
+}
+
+static int build(struct gb_job *job, struct gb_results *results, int requests,
+	const struct answers_stamp *stamp, struct answers **ret)
+{
+	struct source source = {.results = results};
+	struct text_source from_results = {read_results, &source};
+	struct text_source from_requests = {text_source_fd, &requests};
+	struct answers_input in = {.results = results ? &from_results : NULL,
+		.requests = requests >= 0 ? &from_requests : NULL,
+		.stamp = *stamp,
+		.cancel = &job->c->hurry};
+
+	client_lock(job->c);
+	in.asked = job->requests;
+	in.model = job->model;
+	client_unlock(job->c);
+	return answers_build(&in, ret);
+}
+
+/* From disk, or made and put there. One that cannot be kept is used all the same. */
+static int load_or_build(struct gb_job *job, struct answers **ret)
+{
+	struct gb_results *results = NULL;
+	struct answers_stamp stamp;
+	_cleanup_close_ int requests = -1, dir = -1;
+	char name[192];
+	int err = open_both(job, &results, &requests, &stamp);
+
+	if (err)
+		goto out;
+	dir = index_place(job, name);
+	err = dir < 0 ? dir : answers_load(dir, name, &stamp, ret);
+	if (!err)
+		goto out;
+	err = build(job, results, requests, &stamp, ret);
+	if (err || dir < 0)
+		goto out;
+	test_point("index-save");
+	int saved = answers_save(*ret, dir, name);
+	test_point("index-saved");
+	struct answers *mapped;
+
+	if (saved)
+		client_log(job->c, LOG_WARNING, "the index of answers of %s: %s",
+			job_label(job), strerror(-saved));
+	else if (!answers_load(dir, name, &stamp, &mapped)) {
+		answers_unref(*ret);
+		*ret = mapped;
+	}
+out:
+	if (results)
+		gb_results_close(results);
+	return err;
+}
+
+/* The ledger learns the tokens of an own job, once. */
+static void log_tokens(struct gb_job *job, const struct answers *a)
+{
+	if (a->head.stamp.results_size < 0)
+		return;
+	client_lock(job->c);
+	bool now = sent_from_here(job) && !job->local->rec.counted;
+	if (now)
+		job->local->rec.counted = true;
+	client_unlock(job->c);
+	if (!now)
+		return;
+	history_add_tokens(job, "counted", a->head.tokens[TOKENS_TOTAL]);
+	local_save_soon(job);
+}
+
+/* The results may have come home while an index of the requests alone was made. */
+static bool take(struct gb_job *job, struct answers *a)
+{
+	struct answers *old = NULL;
+	char text[ANSWERS_USAGE_MAX];
+
+	a->usage_len = answers_usage(a, text);
+	client_lock(job->c);
+	bool fits = home_safe(job) == (a->head.stamp.results_size >= 0);
+	if (fits) {
+		old = job->answers;
+		job->answers = answers_ref(a);
+	}
+	client_unlock(job->c);
+	answers_unref(old);
+	return fits;
+}
+
+static int make_index(struct gb_job *job)
+{
+	struct answers *a = NULL;
+	bool taken = false;
+	int err = 0;
+
+	while (!err && !taken) {
+		err = load_or_build(job, &a);
+		taken = !err && take(job, a);
+		if (taken)
+			log_tokens(job, a);
+		if (!err)
+			answers_unref(a);
+	}
+	if (err && err != -ECANCELED && err != -EAGAIN)
+		client_log(job->c, LOG_WARNING, "answers of %s: %s", job_label(job),
+			strerror(-err));
+	return err;
+}
+
+/* Lock held: it has been made, or not. */
+static void index_over(struct gb_job *job, int err, struct gb_waitq *ret)
+{
+	job->indexing = false;
+	job->index_failed = err && err != -EAGAIN;
+	queue_take(job, QUEUE_INDEXERS, ret);
+}
+
+static int index_run(struct task *t)
+{
+	struct gb_job *job = t->job;
+	struct gb_waitq over;
+	int err = make_index(job);
+
+	waitq_init(&over);
+	client_lock(job->c);
+	index_over(job, err, &over);
+	client_unlock(job->c);
+	job_changed(job, GB_CHANGED_FILES);
+	/* Whoever is told that it went well asks again, and has it fetched. */
+	waitq_call(&over, err == -ECANCELED ? -EINTR : err == -EAGAIN ? 0 : err);
+	return err;
+}
+
+/* Lock held. 0: it is there. */
+static int wait_for_index(struct gb_job *job, struct gb_waiter *w, bool *ret_start)
+{
+	if (job->c->stopping)
+		return -EINTR;
+	if (job->answers)
+		return 0;
+	if (!can_be_made(job))
+		return -ENOENT;
+	int err = w ? queue_add(job, QUEUE_INDEXERS, w) : 0;
+	if (err == -ENOMEM)
+		return err;
+	*ret_start = !job->indexing;
+	job->indexing = true;
+	return err;
+}
+
+static int want(struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	struct gb_waitq over;
+	bool start = false;
+
+	client_lock(c);
+	int err = wait_for_index(job, w, &start);
+	client_unlock(c);
+	if (!start)
+		return err;
+	int started = task_start(job, WORK_SHORT, index_run, false, false, NULL, NULL);
+	if (!started)
+		return err;
+	waitq_init(&over);
+	client_lock(c);
+	index_over(job, started, &over);
+	client_unlock(c);
+	waitq_call(&over, started == -ECANCELED ? -EINTR : started);
+	return w ? err : started;
+}
+
+/* One of these results stays: it may be in use since the moment they were known to be
+ * here, and what is open must not change. */
+void answers_come_home(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool made = job->answers && job->answers->head.stamp.results_size >= 0;
+	client_unlock(job->c);
+	if (made)
+		return;
+	answers_forget(job);
+	want(job, NULL);
+}
+
+int gb_answers_look(struct gb_job *job, struct gb_waiter *w)
+{
+	int err = want(job, w);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+/* ---- open answers ------------------------------------------------------------------ */
+
+void gb_answers_close(struct gb_answers *a)
+{
+	if (!a || --a->refs)
+		return;
+	if (a->results)
+		gb_results_close(a->results);
+	util_closep(&a->requests);
+	answers_unref(a->index);
+	gb_job_unref(a->job);
+	free(a);
+}
+
+static int answers_make(struct gb_job *job, struct answers *index_take, struct gb_answers **ret)
+{
+	struct gb_answers *a = calloc(1, sizeof(*a));
+	struct stat st;
+	int err = 0;
+
+	if (!a) {
+		answers_unref(index_take);
+		return -ENOMEM;
+	}
+	*a = (struct gb_answers){.refs = 1, .job = gb_job_ref(job), .index = index_take,
+		.requests = -1};
+	if (index_take->head.stamp.results_size >= 0)
+		err = gb_results_open(job, &a->results);
+	if (!err && index_take->head.stamp.requests_size >= 0) {
+		int fd = open_requests(job, &st);
+
+		if (fd >= 0)
+			a->requests = fd;
+		else
+			err = fd;
+	}
+	if (err) {
+		gb_answers_close(a);
+		return err;
+	}
+	*ret = a;
+	return 0;
+}
+
+/* The one that was read last stays open. Steals a. */
+static void keep_open(struct gb_client *c, struct gb_answers *a)
+{
+	client_lock(c);
+	struct gb_answers *old = c->answers_open;
+	c->answers_open = a;
+	client_unlock(c);
+	gb_answers_close(old);
+}
+
+static int open_there(struct gb_job *job, struct gb_answers **ret)
+{
+	struct gb_client *c = job->c;
+	struct gb_answers *a = NULL;
+	struct answers *index = NULL;
+
+	client_lock(c);
+	if (c->answers_open && c->answers_open->index == job->answers && job->answers) {
+		a = c->answers_open;
+		a->refs++;
+	} else if (job->answers) {
+		index = answers_ref(job->answers);
+	}
+	client_unlock(c);
+	if (a) {
+		*ret = a;
+		return 0;
+	}
+	int err = index ? answers_make(job, index, &a) : -ENOENT;
+	if (err)
+		return err;
+	a->refs++;
+	keep_open(c, a);
+	*ret = a;
+	return 0;
+}
+
+/* 0: the index is there. -EAGAIN: the cache has just lost the results. */
+static int make_there(struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	bool there = job->answers, can = can_be_made(job);
+	enum gb_output o = job_output(job);
+	client_unlock(c);
+	if (!there && !can && (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED))
+		return -ENOENT;
+	int err = there || can ? 0 : home_make_whole(job, w);
+	if (!err && !there)
+		err = want(job, w);
+	return err == -ENOENT ? -EAGAIN : err;
+}
+
+int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers **ret)
+{
+	int err = -EAGAIN;
+
+	for (int i = 0; i < EVICTED_MAX && err == -EAGAIN; i++)
+		err = make_there(job, w);
+	return err ? err : open_there(job, ret);
+}
+
+void answers_forget(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	struct gb_answers *open = NULL;
+
+	client_lock(c);
+	struct answers *old = STEAL_PTR(job->answers);
+	job->index_failed = false;
+	if (c->answers_open && c->answers_open->job == job)
+		open = STEAL_PTR(c->answers_open);
+	client_unlock(c);
+	gb_answers_close(open);
+	answers_unref(old);
+}
+
+void answers_close(struct gb_client *c)
+{
+	keep_open(c, NULL);
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static ssize_t read_usage(const struct answers *a, uint64_t off, void *buf, size_t n)
+{
+	char text[ANSWERS_USAGE_MAX];
+	size_t len = answers_usage(a, text);
+
+	if (off >= len)
+		return 0;
+	if (n > len - off)
+		n = len - off;
+	memcpy(buf, text + off, n);
+	return (ssize_t)n;
+}
+
+ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_t number,
+	uint64_t off, void *buf, size_t n, struct gb_waiter *w)
+{
+	struct source source = {a->results, w};
+	struct answers_sources s = {
+		{read_results, &source}, {text_source_fd, &a->requests}};
+
+	switch (what) {
+	case GB_ANSWERS_TSV:
+		return a->results ? answers_read_tsv(a->index, &s, off, buf, n) : -ENOENT;
+	case GB_ANSWERS_RETRY:
+		return a->requests >= 0 ? answers_read_retry(a->index, &s, off, buf, n)
+					: -ENOENT;
+	case GB_ANSWERS_USAGE:
+		return read_usage(a->index, off, buf, n);
+	case GB_ANSWERS_VECTORS:
+		return a->results ? answers_read_vectors(a->index, &s, off, buf, n) : -ENOENT;
+	default:
+		return number < a->index->head.n_nodes
+			       ? answers_read_node(a->index, &s, number, off, buf, n)
+			       : -ESTALE;
+	}
+}
+
+/* ---- the tree -------------------------------------------------------------------------------- */
+
+static struct answers *index_ref(struct gb_job *job)
+{
+	client_lock(job->c);
+	struct answers *a = job->answers ? answers_ref(job->answers) : NULL;
+	client_unlock(job->c);
+	return a;
+}
+
+static void describe(const struct answers *a, uint32_t number, struct gb_answer *ret)
+{
+	const struct answers_node *n = &a->nodes[number];
+
+	*ret = (struct gb_answer){.number = number, .dir = n->kind == NODE_IS_DIR,
+		.size = (int64_t)n->size, .first = n->first, .count = n->count};
+	memcpy(ret->name, answers_name(a, n), n->name_len);
+}
+
+bool gb_answer_get(struct gb_job *job, uint32_t number, struct gb_answer *ret)
+{
+	struct answers *a = index_ref(job);
+	bool there = a && a->head.stamp.results_size >= 0 && number < a->head.n_nodes;
+
+	if (there)
+		describe(a, number, ret);
+	answers_unref(a);
+	return there;
+}
+
+bool gb_answer_child(
+	struct gb_job *job, uint32_t dir, const char *name, struct gb_answer *ret)
+{
+	struct answers *a = index_ref(job);
+	uint32_t number = a && dir < a->head.n_nodes ? answers_child(a, dir, name) : 0;
+
+	if (number)
+		describe(a, number, ret);
+	answers_unref(a);
+	return number;
+}

@@ -1,0 +1,286 @@
+#include "answers/index.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include "base/util.h"
+
+enum { FORMAT = 3 };
+static const char magic[8] = "gbanswer";
+
+const char *const answers_status_names[ANSWER_STATUSES] = {
+	[ANSWERED] = "answered",
+	[ANSWER_TRUNCATED] = "truncated",
+	[ANSWER_BLOCKED] = "blocked",
+	[ANSWER_FAILED] = "failed",
+	[ANSWER_MISSING] = "missing",
+};
+
+struct answers *answers_new(void)
+{
+	struct answers *a = calloc(1, sizeof *a);
+	struct answers_places *places = calloc(1, sizeof *places);
+
+	if (!a || !places) {
+		free(a);
+		free(places);
+		return NULL;
+	}
+	pthread_mutex_init(&places->lock, NULL);
+	a->places = places;
+	a->refs = 1;
+	return a;
+}
+
+struct answers *answers_ref(struct answers *a)
+{
+	a->refs++;
+	return a;
+}
+
+void answers_unref(struct answers *a)
+{
+	if (!a || --a->refs)
+		return;
+	if (a->map) {
+		munmap(a->map, a->map_len);
+	} else {
+		free(a->rows);
+		free(a->nodes);
+		free(a->slots);
+		free(a->blob);
+	}
+	pthread_mutex_destroy(&a->places->lock);
+	free(a->places);
+	free(a);
+}
+
+/* ---- on disk ------------------------------------------------------------------------
+ *
+ * Head, rows, nodes, slots, blob, one after the other, as they are in memory: an index
+ * is made anew where it does not fit. */
+
+enum { SECTIONS = 4 };
+
+static void sections(const struct answers *a, struct iovec ret[SECTIONS])
+{
+	ret[0] = (struct iovec){a->rows, a->head.n_rows * sizeof *a->rows};
+	ret[1] = (struct iovec){a->nodes, a->head.n_nodes * sizeof *a->nodes};
+	ret[2] = (struct iovec){a->slots, a->head.n_slots * sizeof *a->slots};
+	ret[3] = (struct iovec){a->blob, a->head.blob_len};
+}
+
+static uint32_t head_crc(const struct answers_head *h)
+{
+	return util_crc32c(0, &h->format, sizeof *h - offsetof(struct answers_head, format));
+}
+
+static int write_all(const struct answers *a, int fd)
+{
+	struct answers_head head = a->head;
+	struct iovec part[SECTIONS];
+	int err;
+
+	sections(a, part);
+	memcpy(head.magic, magic, sizeof magic);
+	head.format = FORMAT;
+	head.body_crc = 0;
+	for (size_t i = 0; i < SECTIONS; i++)
+		head.body_crc =
+			util_crc32c(head.body_crc, part[i].iov_base, part[i].iov_len);
+	head.crc = head_crc(&head);
+	err = util_write_all(fd, &head, sizeof head);
+	for (size_t i = 0; !err && i < SECTIONS; i++)
+		err = util_write_all(fd, part[i].iov_base, part[i].iov_len);
+	return err;
+}
+
+/* Not synced: what a crash leaves of it is found out by its checksum. */
+int answers_save(const struct answers *a, int dirfd, const char *name)
+{
+	char tmp[UTIL_TMP_NAME_MAX] = UTIL_TMP_PREFIX;
+	_cleanup_close_ int fd = -1;
+	int err;
+
+	util_random_hex(tmp + sizeof UTIL_TMP_PREFIX - 1, 8);
+	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	err = write_all(a, fd);
+	if (!err && renameat(dirfd, tmp, dirfd, name) < 0)
+		err = -errno;
+	if (err)
+		unlinkat(dirfd, tmp, 0);
+	return err;
+}
+
+static bool head_fits(const struct answers_head *h, uint64_t file_size)
+{
+	uint64_t size = sizeof *h + (uint64_t)h->n_rows * sizeof(struct answers_row) +
+			(uint64_t)h->n_nodes * sizeof(struct answers_node) +
+			(uint64_t)h->n_slots * sizeof(uint32_t);
+
+	return h->crc == head_crc(h) && memcmp(h->magic, magic, sizeof magic) == 0 &&
+	       h->format == FORMAT && size <= file_size && h->blob_len == file_size - size &&
+	       h->n_nodes >= 1 && h->n_nodes <= ANSWERS_NODES_MAX &&
+	       h->n_slots > h->n_nodes && (h->n_slots & (h->n_slots - 1)) == 0;
+}
+
+static bool span_fits(struct span at)
+{
+	return at.from <= at.to && at.to <= INT64_MAX;
+}
+
+static bool in_blob(const struct answers *a, uint64_t at, uint64_t len)
+{
+	return at <= a->head.blob_len && len <= a->head.blob_len - at;
+}
+
+static bool row_fits(const struct answers *a, const struct answers_row *r,
+	const struct answers_row *before)
+{
+	return span_fits(r->result) && span_fits(r->text) && span_fits(r->request) &&
+	       r->status < ANSWER_STATUSES && r->how < ANSWERS_HOWS &&
+	       in_blob(a, r->key_at, r->key_len) && r->key_len <= LINE_KEY_MAX &&
+	       in_blob(a, r->note_at, r->note_len) && (r->how != HOW_STRING || r->text.from) &&
+	       (r->how != HOW_VECTOR || r->text.from) &&
+	       r->tsv_end >= (before ? before->tsv_end : 0) &&
+	       r->retry_end >= (before ? before->retry_end : 0);
+}
+
+static bool node_fits(const struct answers *a, uint32_t i)
+{
+	const struct answers_node *n = &a->nodes[i];
+	bool dir = n->kind == NODE_IS_DIR;
+
+	return n->kind < NODE_KINDS && n->parent < a->head.n_nodes && span_fits(n->data) &&
+	       n->size <= INT64_MAX && in_blob(a, n->name_at, n->name_len + 1u) &&
+	       a->blob[n->name_at + n->name_len] == '\0' &&
+	       (i == 0) == (n->name_len == 0) && n->name_len < 256 &&
+	       (dir ? n->first <= a->head.n_nodes && n->count <= a->head.n_nodes - n->first
+		    : n->row < a->head.n_rows) &&
+	       ((n->kind != NODE_IS_DATA && n->kind != NODE_IS_WAVE) || n->data.from) &&
+	       (n->kind != NODE_IS_WAVE || n->size >= ANSWERS_WAVE_HEAD);
+}
+
+/* Against what a checksum does not tell: another program's idea of this file. */
+static bool body_fits(const struct answers *a)
+{
+	uint64_t tsv = 0, retry = 0;
+	const struct answers_head *h = &a->head;
+	bool good = a->nodes[0].kind == NODE_IS_DIR &&
+		    h->vectors <= h->n_rows && in_blob(a, h->models_at, h->models_len) &&
+		    in_blob(a, h->warnings_at, h->warnings_len);
+
+	for (uint32_t i = 0; good && i < a->head.n_rows; i++) {
+		good = row_fits(a, &a->rows[i], i ? &a->rows[i - 1] : NULL);
+		tsv = a->rows[i].tsv_end;
+		retry = a->rows[i].retry_end;
+	}
+	for (uint32_t i = 0; good && i < a->head.n_nodes; i++)
+		good = node_fits(a, i);
+	for (uint32_t i = 0; good && i < a->head.n_slots; i++)
+		good = a->slots[i] < a->head.n_nodes;
+	return good && a->head.tsv_size == tsv && a->head.retry_size == retry;
+}
+
+static void point_into(struct answers *a)
+{
+	char *p = (char *)a->map + sizeof a->head;
+
+	a->rows = (struct answers_row *)p;
+	p += a->head.n_rows * sizeof *a->rows;
+	a->nodes = (struct answers_node *)p;
+	p += a->head.n_nodes * sizeof *a->nodes;
+	a->slots = (uint32_t *)p;
+	a->blob = p + a->head.n_slots * sizeof *a->slots;
+}
+
+/* The map of the file is read once from end to end here. */
+static int take_map(struct answers *a)
+{
+	struct iovec part[SECTIONS];
+	uint32_t crc = 0;
+
+	memcpy(&a->head, a->map, sizeof a->head);
+	if (!head_fits(&a->head, a->map_len))
+		return -EBADMSG;
+	point_into(a);
+	sections(a, part);
+	for (size_t i = 0; i < SECTIONS; i++)
+		crc = util_crc32c(crc, part[i].iov_base, part[i].iov_len);
+	return crc == a->head.body_crc && body_fits(a) ? 0 : -EBADMSG;
+}
+
+static int map_file(int dirfd, const char *name, struct answers *a)
+{
+	_cleanup_close_ int fd = openat(
+		dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < sizeof a->head)
+		return -EBADMSG;
+	a->map_len = (size_t)st.st_size;
+	a->map = mmap(NULL, a->map_len, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (a->map == MAP_FAILED) {
+		a->map = NULL;
+		return -errno;
+	}
+	return 0;
+}
+
+int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
+	struct answers **ret)
+{
+	struct answers *a = answers_new();
+	int err = a ? map_file(dirfd, name, a) : -ENOMEM;
+
+	if (!err)
+		err = take_map(a);
+	if (!err && memcmp(&a->head.stamp, stamp, sizeof *stamp) != 0)
+		err = -ESTALE;
+	if (err) {
+		answers_unref(a);
+		return err;
+	}
+	*ret = a;
+	return 0;
+}
+
+/* ---- the tree ----------------------------------------------------------------------- */
+
+uint64_t answers_name_hash(
+	struct keyseed seed, uint32_t parent, const char *name, size_t len)
+{
+	struct keyhash h;
+
+	keyhash_init(&h, seed);
+	keyhash_add(&h, &parent, sizeof parent);
+	keyhash_add(&h, name, len);
+	return keyhash_end(&h).first;
+}
+
+uint32_t answers_child(const struct answers *a, uint32_t dir, const char *name)
+{
+	size_t len = strlen(name);
+	uint64_t at = answers_name_hash(a->head.seed, dir, name, len);
+
+	/* There is a free slot: one more than nodes at least. */
+	for (uint32_t i, tries = 0; tries < a->head.n_slots; tries++, at++) {
+		i = a->slots[at & (a->head.n_slots - 1)];
+		if (i == 0)
+			break;
+		const struct answers_node *n = &a->nodes[i];
+
+		if (n->parent == dir && n->name_len == len &&
+			memcmp(answers_name(a, n), name, len) == 0)
+			return i;
+	}
+	return 0;
+}

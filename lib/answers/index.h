@@ -1,0 +1,262 @@
+/* The index of a job's answers: for each request where its result is and what it is,
+ * and the tree of files that is made of them.
+ *
+ *     answers_build(&input, &a)              one pass over requests and results
+ *     answers_save(a, dirfd, name)           beside the results
+ *     answers_load(dirfd, name, &stamp, &a)  at a later start: -ENOENT, -ESTALE of
+ *                                            other results, -EBADMSG damaged
+ *     answers_read(a, what, …)               bytes of a file made of it
+ *     answers_ref, answers_unref
+ *
+ * It holds keys and names but no texts: some 150 bytes a request and twice its key.
+ * Loaded it is mapped, and every number in it has been checked. It does not change any
+ * more, but for the places that long texts were read up to, which have a lock: any number
+ * of threads may use it.
+ *
+ * Rows are requests in the order asked; what the results have beyond that (keys nobody
+ * asked for, keys twice, lines without any) follows in the order it came. Without the
+ * requests the rows are the results. A key is the same if 128 bits of hash and its
+ * first LINE_KEY_MAX bytes are.
+ *
+ * Nodes are the files and directories of responses/: node 0 is that directory, the
+ * children of each are consecutive, in the order of the rows. */
+#ifndef GB_ANSWERS_INDEX_H
+#define GB_ANSWERS_INDEX_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "provider/gemini/result_line.h"
+
+enum answers_status {
+	ANSWERED,
+	ANSWER_TRUNCATED,
+	ANSWER_BLOCKED,
+	ANSWER_FAILED,
+	ANSWER_MISSING,
+	ANSWER_STATUSES,
+};
+
+/* "answered", … */
+extern const char *const answers_status_names[ANSWER_STATUSES];
+
+/* What the third field of answers.tsv and the main file of a row consist of, after
+ * the note. */
+enum answers_how {
+	HOW_NOTHING,
+	HOW_STRING,  /* the string at text */
+	HOW_STRINGS, /* all text parts of the line */
+	HOW_RAW,     /* JSON at text */
+	HOW_VECTOR,  /* nothing more: at text are the numbers of an embedding */
+	ANSWERS_HOWS,
+};
+
+struct answers_row {
+	struct span result;  /* the line's object; empty: none */
+	struct span text;    /* see how */
+	struct span request; /* the line's object; empty: none is local */
+	uint64_t tsv_end;    /* offset in answers.tsv of what follows */
+	uint64_t retry_end;  /* the same in retry.jsonl */
+	uint64_t key_at, note_at; /* in the blob */
+	uint32_t key_len, note_len;
+	uint32_t line;       /* number of the request's, else of the result's */
+	uint8_t status, how;
+	bool bare;           /* the request is a bare one, */
+	bool unkeyed;        /* or has no key: it is given its own on the way out */
+};
+
+enum answers_kind {
+	NODE_IS_DIR,
+	NODE_IS_TEXT,
+	NODE_IS_PARTS,
+	NODE_IS_DATA,
+	NODE_IS_WAVE, /* data behind a header of its own */
+	NODE_KINDS
+};
+
+#define ANSWERS_WAVE_HEAD 44
+
+struct answers_node {
+	uint64_t size;
+	struct span data;    /* PARTS: the raw JSON; DATA: the string */
+	uint64_t name_at;    /* in the blob */
+	uint32_t parent;
+	uint32_t row;        /* of a file */
+	uint32_t first, count; /* of a directory: its children; WAVE: rate, channels */
+	uint16_t name_len;
+	uint8_t kind;
+	bool regular;        /* DATA: see struct line_data */
+	bool newline;        /* TEXT, PARTS: one is added */
+};
+
+/* Which results and requests an index is of; -1: none. */
+struct answers_stamp {
+	int64_t results_size, results_s, results_ns;
+	int64_t requests_size, requests_s, requests_ns;
+};
+
+struct answers_head {
+	uint32_t crc;        /* of the head after this */
+	uint32_t format;
+	char magic[8];
+	uint32_t body_crc;
+	uint32_t n_rows, n_nodes, n_slots;
+	uint64_t blob_len;
+	uint64_t tsv_size, retry_size;
+	int64_t tokens[TOKENS_N];
+	uint64_t counts[ANSWER_STATUSES];
+	/* Of a job whose requests are not local: how many the API counts beyond the rows;
+	 * -1: not known. */
+	int64_t absent;
+	/* In the blob: the lines of usage that name models, and what is worth a warning. */
+	uint64_t models_at, models_len, warnings_at, warnings_len;
+	/* Of vectors.npy: numbers a row, 0: there is no such file; rows. */
+	uint32_t dims, vectors;
+	struct keyseed seed; /* of the slots */
+	struct answers_stamp stamp;
+};
+
+/* Where the latest reads of texts ended, so that the next ones need not begin at the
+ * beginning: texts are megabytes at times, and reads some 100 KiB. */
+struct answers_places {
+	pthread_mutex_t lock;
+	unsigned next; /* to be overwritten */
+	struct answers_place {
+		uint32_t file; /* number of the node; 0: answers.tsv; UINT32_MAX:
+			      * vectors.npy, whose pos counts floats */
+		struct text_place place;
+	} latest[16];
+};
+
+struct answers {
+	atomic_uint refs;
+	struct answers_head head;
+	struct answers_row *rows;
+	struct answers_node *nodes;
+	uint32_t *slots; /* by hash of parent and name: a node; 0: free */
+	char *blob;
+	size_t usage_len; /* of the text of usage */
+	void *map;       /* all of it is in here; NULL: malloc'ed one by one */
+	size_t map_len;
+	struct answers_places *places;
+};
+
+/* Numbers of nodes end here: they are part of inode numbers. */
+#define ANSWERS_NODES_MAX ((UINT32_C(1) << 25) - 1)
+
+struct answers *answers_new(void);
+struct answers *answers_ref(struct answers *a);
+void answers_unref(struct answers *a);
+
+/* What an index is made of. */
+struct answers_input {
+	const struct text_source *results, *requests; /* NULL: none */
+	struct answers_stamp stamp;
+	const atomic_bool *cancel; /* may be NULL */
+	int64_t asked;             /* how many requests the API counts; -1: not known */
+	const char *model;         /* that was asked, without "models/"; NULL: not known */
+};
+
+/* 0; -EFBIG: more than an index can number; -ECANCELED; -ENOMEM; what a source
+ * answers. */
+int answers_build(const struct answers_input *in, struct answers **ret);
+
+int answers_save(const struct answers *a, int dirfd, const char *name);
+int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
+	struct answers **ret);
+
+/* ---- the tree --------------------------------------------------------------------- */
+
+/* The child of node dir, or 0. */
+uint32_t answers_child(const struct answers *a, uint32_t dir, const char *name);
+/* Where a name is sought first. */
+uint64_t answers_name_hash(
+	struct keyseed seed, uint32_t parent, const char *name, size_t len);
+
+static inline const char *answers_name(
+	const struct answers *a, const struct answers_node *n)
+{
+	return a->blob + n->name_at; /* NUL-terminated */
+}
+
+/* The extension of a file of this MIME type, without a dot. Static. */
+const char *answers_extension(const char *mime);
+
+/* index_names.c: all nodes of a whose rows are complete; media: parts with data, in
+ * the order of the results. -EFBIG, -ENOMEM. */
+struct answers_medium {
+	uint32_t row;
+	const char *extension;
+	struct span data;
+	uint64_t size;
+	bool regular;
+	uint32_t rate, channels; /* of raw samples; 0: it is something else */
+};
+/* From its MIME type: what is raw samples gets a header, so that players open it. */
+void answers_take_wave(const char *mime, struct answers_medium *m);
+/* Of a row, what its files are made of. */
+struct answers_files {
+	uint32_t media, n_media;      /* the first of its media, and how many */
+	uint64_t size;                /* of the main file without the newline */
+	bool has_main, newline, json; /* json: KEY.json, else KEY.txt */
+	bool error;                   /* KEY.error */
+	bool unnamed;                 /* the result has no key */
+	struct span parts;            /* KEY.json of parts that are no text; or empty */
+	uint32_t dims;                /* how many numbers an embedding has; 0: it is none */
+};
+struct answers_blob {
+	char *text;
+	uint64_t len, room;
+};
+int answers_blob_add(
+	struct answers_blob *b, const void *text, size_t n, uint64_t *ret_at);
+int answers_tree(struct answers *a, struct answers_blob *blob,
+	const struct answers_files *files, const struct answers_medium *media);
+/* The path of a node below responses/; false: it is longer than size. */
+bool answers_path(const struct answers *a, const char *blob, uint32_t node, char *ret,
+	size_t size);
+
+/* ---- contents ----------------------------------------------------------------------- */
+
+/* Where bytes come from; requests may have none. */
+struct answers_sources {
+	struct text_source results, requests;
+};
+
+/* Up to n bytes at off of answers.tsv, of retry.jsonl, of a file of the tree: how many,
+ * 0 at the end, or what a source answers. */
+ssize_t answers_read_tsv(const struct answers *a, const struct answers_sources *s,
+	uint64_t off, void *buf, size_t n);
+ssize_t answers_read_retry(const struct answers *a, const struct answers_sources *s,
+	uint64_t off, void *buf, size_t n);
+ssize_t answers_read_node(const struct answers *a, const struct answers_sources *s,
+	uint32_t node, uint64_t off, void *buf, size_t n);
+/* The same of vectors.npy; -ENOENT: there is none. */
+ssize_t answers_read_vectors(const struct answers *a, const struct answers_sources *s,
+	uint64_t off, void *buf, size_t n);
+uint64_t answers_vectors_size(const struct answers *a);
+#define ANSWERS_VECTORS_HEAD 128
+void answers_vectors_head(const struct answers *a, char ret[ANSWERS_VECTORS_HEAD]);
+/* The text of usage into ret; its length. */
+#define ANSWERS_USAGE_MAX 2560
+size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX]);
+
+/* The latest known place of a file (see answers_places) that is not after off; one more. */
+struct text_place answers_place_find(const struct answers *a, uint32_t file, uint64_t off);
+void answers_place_keep(const struct answers *a, uint32_t file, struct text_place place);
+
+/* The main text of a row to a sink: note, then what `how` says. */
+int answers_row_text(const struct answers *a, const struct answers_row *row,
+	const struct text_source *results, const struct text_sink *to);
+/* What is put around a request without a key of its own: before, and how much of the
+ * object follows, and after. */
+struct answers_wrap {
+	char before[64]; /* the key is a line's number */
+	size_t len;
+	struct span rest;
+	const char *after;
+};
+void answers_wrap(
+	const struct answers *a, const struct answers_row *row, struct answers_wrap *ret);
+
+#endif

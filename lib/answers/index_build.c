@@ -1,0 +1,420 @@
+/*
+ * Making an index: the requests are read first, for order, keys and what was wanted,
+ * then the results, which are matched to them by key; then sizes are added up and
+ * files get names (index_names.c).
+ */
+#include "answers/answers_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "requests/line_parser.h"
+#include "base/util.h"
+
+/* ---- memory ------------------------------------------------------------------------- */
+
+static int grow(void *array, size_t n, size_t each)
+{
+	void **at = array, *bigger = reallocarray(*at, n, each);
+
+	if (!bigger)
+		return -ENOMEM;
+	*at = bigger;
+	return 0;
+}
+
+static int new_row(struct build *b, uint32_t *ret)
+{
+	if (b->n == b->room) {
+		uint32_t room = b->room ? 2 * b->room : 256;
+
+		if (b->n >= ANSWERS_NODES_MAX)
+			return -EFBIG;
+		if (grow(&b->rows, room, sizeof *b->rows) ||
+			grow(&b->keys, room, sizeof *b->keys) ||
+			grow(&b->files, room, sizeof *b->files))
+			return -ENOMEM;
+		b->room = room;
+	}
+	memset(&b->rows[b->n], 0, sizeof *b->rows);
+	memset(&b->files[b->n], 0, sizeof *b->files);
+	b->rows[b->n].status = ANSWER_MISSING;
+	*ret = b->n++;
+	return 0;
+}
+
+int answers_blob_add(struct answers_blob *b, const void *text, size_t n, uint64_t *ret_at)
+{
+	if (b->room - b->len < n) {
+		uint64_t room = b->room ? b->room : 4096;
+
+		while (room - b->len < n)
+			room *= 2;
+		if (grow(&b->text, room, 1))
+			return -ENOMEM;
+		b->room = room;
+	}
+	if (n)
+		memcpy(b->text + b->len, text, n);
+	*ret_at = b->len;
+	b->len += n;
+	return 0;
+}
+
+static int set_key(struct build *b, uint32_t i, const char *key, size_t n)
+{
+	b->rows[i].key_len = (uint32_t)n;
+	return answers_blob_add(&b->blob, key, n, &b->rows[i].key_at);
+}
+
+int answers_note(struct build *b, uint32_t i, const char *text)
+{
+	struct answers_row *r = &b->rows[i];
+	size_t n = strlen(text);
+
+	r->note_len = (uint32_t)n;
+	for (uint32_t back = i; back-- > 0 && i - back <= 8;)
+		if (b->rows[back].note_len == n &&
+			memcmp(b->blob.text + b->rows[back].note_at, text, n) == 0) {
+			r->note_at = b->rows[back].note_at;
+			return 0;
+		}
+	return answers_blob_add(&b->blob, text, n, &r->note_at);
+}
+
+/* ---- requests ----------------------------------------------------------------------- */
+
+static bool is_json(const struct line_word *mime)
+{
+	return strcmp(mime->text, "application/json") == 0;
+}
+
+static int on_request(void *arg, const struct answer_line *line)
+{
+	struct build *b = arg;
+	uint32_t i;
+	int err = line->number > UINT32_MAX ? -EFBIG : new_row(b, &i);
+
+	if (err)
+		return err;
+	b->last_line = line->number;
+	b->rows[i].request = line->at;
+	b->rows[i].line = (uint32_t)line->number;
+	b->rows[i].bare = !line->has_request;
+	b->rows[i].unkeyed = !line->has_key;
+	b->files[i].json = is_json(&line->mime);
+	b->keys[i] = line->hash;
+	return set_key(b, i, line->key, line->has_key ? line->key_len : 0);
+}
+
+/* What has no key was sent with its number, as wide as the last one. */
+static int number_keys(struct build *b)
+{
+	char key[LINES_KEY_MAX];
+	unsigned width = (unsigned)lines_number_key(b->last_line, 0, key);
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct keyhash h;
+		size_t n;
+
+		if (!b->rows[i].unkeyed)
+			continue;
+		n = lines_number_key(b->rows[i].line, width, key);
+		keyhash_init(&h, b->seed);
+		keyhash_add(&h, key, n);
+		b->keys[i] = keyhash_end(&h);
+		if (set_key(b, i, key, n))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int hash_rows(struct build *b)
+{
+	b->n_slots = 16;
+	while (b->n_slots < 2 * (uint64_t)b->n)
+		b->n_slots *= 2;
+	b->slots = calloc(b->n_slots, sizeof *b->slots);
+	if (!b->slots)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < b->n; i++) {
+		uint64_t at = b->keys[i].first;
+
+		while (b->slots[at & (b->n_slots - 1)])
+			at++;
+		b->slots[at & (b->n_slots - 1)] = i + 1;
+	}
+	return 0;
+}
+
+static int read_requests(struct build *b)
+{
+	static const struct line_calls calls = {.line = on_request};
+	struct line_walk *w = malloc(sizeof *w);
+	int err = w ? 0 : -ENOMEM;
+
+	if (!err) {
+		line_walk_init(w, WALK_REQUESTS, b->seed, &calls, b);
+		err = line_walk_run(w, b->in->requests, 0,
+			(uint64_t)b->in->stamp.requests_size, b->in->cancel);
+	}
+	free(w);
+	if (!err)
+		err = number_keys(b);
+	return err ? err : hash_rows(b);
+}
+
+/* ---- which request it answers --------------------------------------------------------- */
+
+static bool same_key(const struct build *b, uint32_t i, const struct answer_line *line)
+{
+	const struct answers_row *r = &b->rows[i];
+
+	return b->keys[i].first == line->hash.first &&
+	       b->keys[i].second == line->hash.second && r->key_len == line->key_len &&
+	       memcmp(b->blob.text + r->key_at, line->key, line->key_len) == 0;
+}
+
+/* The first row of this key that has no result yet. */
+static bool find_row(const struct build *b, const struct answer_line *line, uint32_t *ret)
+{
+	uint32_t slot;
+
+	if (!b->slots || !line->has_key)
+		return false;
+	for (uint64_t at = line->hash.first;
+		(slot = b->slots[at & (b->n_slots - 1)]); at++)
+		if (b->rows[slot - 1].status == ANSWER_MISSING &&
+			same_key(b, slot - 1, line)) {
+			*ret = slot - 1;
+			return true;
+		}
+	return false;
+}
+
+static int row_of(struct build *b, const struct answer_line *line, uint32_t *ret)
+{
+	int err = line->number > UINT32_MAX ? -EFBIG : 0;
+
+	if (err || find_row(b, line, ret))
+		return err;
+	err = new_row(b, ret);
+	if (err)
+		return err;
+	b->rows[*ret].line = (uint32_t)line->number;
+	b->files[*ret].unnamed = !line->has_key;
+	return set_key(b, *ret, line->key, line->has_key ? line->key_len : 0);
+}
+
+/* ---- results ----------------------------------------------------------------------------- */
+
+static int on_part(void *arg, const struct line_part *p)
+{
+	struct build *b = arg;
+
+	if (!p->has_data)
+		return 0;
+	if (b->n_media == b->room_media) {
+		uint32_t room = b->room_media ? 2 * b->room_media : 64;
+
+		if (b->n_media >= ANSWERS_NODES_MAX)
+			return -EFBIG;
+		if (grow(&b->media, room, sizeof *b->media))
+			return -ENOMEM;
+		b->room_media = room;
+	}
+	b->media[b->n_media++] = (struct answers_medium){
+		.extension = answers_extension(p->mime.text),
+		.data = p->data.at,
+		.size = text_data_size(&p->data),
+		.regular = p->data.regular,
+	};
+	answers_take_wave(p->mime.text, &b->media[b->n_media - 1]);
+	return 0;
+}
+
+static void take_media(struct build *b, uint32_t i, const struct answer_line *line)
+{
+	if (line->damaged || b->rows[i].status > ANSWER_TRUNCATED)
+		b->n_media = b->line_media;
+	b->files[i].media = b->line_media;
+	b->files[i].n_media = b->n_media - b->line_media;
+	b->line_media = b->n_media;
+}
+
+/* Embeddings come without a total. */
+static void add_tokens(struct build *b, const struct answer_line *line)
+{
+	int64_t total = line->tokens[TOKENS_TOTAL];
+
+	if (!total)
+		total = line->tokens[TOKENS_PROMPT] + line->tokens[TOKENS_CANDIDATES] +
+			line->tokens[TOKENS_THOUGHTS];
+	for (size_t t = 0; t < TOKENS_N; t++)
+		b->a->head.tokens[t] += t == TOKENS_TOTAL ? total : line->tokens[t];
+}
+
+static int on_result(void *arg, const struct answer_line *line)
+{
+	struct build *b = arg;
+	uint32_t i;
+	int err = row_of(b, line, &i);
+
+	if (err)
+		return err;
+	b->rows[i].result = line->at;
+	add_tokens(b, line);
+	answers_summary_line(b, line);
+	err = answers_judge(b, i, line);
+	take_media(b, i, line);
+	return err;
+}
+
+static int read_results(struct build *b)
+{
+	static const struct line_calls calls = {.line = on_result, .part = on_part};
+	struct line_walk *w = malloc(sizeof *w);
+	int err = w ? 0 : -ENOMEM;
+
+	if (!err) {
+		line_walk_init(w, WALK_RESULTS, b->seed, &calls, b);
+		err = line_walk_run(w, b->in->results, 0,
+			(uint64_t)b->in->stamp.results_size, b->in->cancel);
+	}
+	free(w);
+	return err;
+}
+
+/* ---- adding up ----------------------------------------------------------------------------- */
+
+void answers_wrap(
+	const struct answers *a, const struct answers_row *row, struct answers_wrap *ret)
+{
+	*ret = (struct answers_wrap){.rest = row->request, .after = ""};
+	if (!row->unkeyed)
+		return;
+	ret->len = (size_t)snprintf(ret->before, sizeof ret->before,
+		row->bare ? "{\"key\":\"%.*s\",\"request\":" : "{\"key\":\"%.*s\",",
+		row->key_len < LINES_KEY_MAX ? (int)row->key_len : 0, a->blob + row->key_at);
+	if (row->bare)
+		ret->after = "}";
+	else
+		ret->rest.from++;
+}
+
+static uint64_t retry_size(const struct answers *a, const struct answers_row *row)
+{
+	struct answers_wrap w;
+
+	answers_wrap(a, row, &w);
+	return w.len + (w.rest.to - w.rest.from) + strlen(w.after) + 1;
+}
+
+/* What the tree needs. Until add_up tsv_end is the size of the text, retry_end whether
+ * to try again. */
+static int settle_rows(struct build *b)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < b->n; i++) {
+		if (b->rows[i].status == ANSWER_MISSING)
+			err = answers_missing(b, i);
+		if (!err && b->files[i].error)
+			b->files[i].size += b->rows[i].note_len;
+		b->a->head.counts[b->rows[i].status]++;
+	}
+	return err;
+}
+
+/* Of a picture alone the text column has the name of its file. */
+static int name_media(struct build *b)
+{
+	struct answers *a = b->a;
+	int err = 0;
+
+	for (uint32_t k = 1; !err && k < a->head.n_nodes; k++) {
+		const struct answers_node *n = &a->nodes[k];
+		struct answers_row *r = &a->rows[n->row];
+		char path[LINE_KEY_MAX];
+
+		if ((n->kind != NODE_IS_DATA && n->kind != NODE_IS_WAVE) ||
+			r->how != HOW_NOTHING || r->note_len)
+			continue;
+		if (answers_path(a, b->blob.text, k, path, sizeof path))
+			err = answers_note(b, n->row, path);
+	}
+	return err;
+}
+
+static void add_up(struct build *b)
+{
+	struct answers_head *h = &b->a->head;
+
+	b->a->blob = b->blob.text;
+	for (uint32_t i = 0; i < h->n_rows; i++) {
+		struct answers_row *r = &b->rows[i];
+		const char *key = b->blob.text + r->key_at;
+		const char *note = b->blob.text + r->note_at;
+
+		h->tsv_size += r->key_len + text_tsv_extra(key, r->key_len) + 1 +
+			       strlen(answers_status_names[r->status]) + 1 + r->tsv_end +
+			       r->note_len + text_tsv_extra(note, r->note_len) + 1;
+		r->tsv_end = h->tsv_size;
+		if (r->retry_end)
+			h->retry_size += retry_size(b->a, r);
+		r->retry_end = h->retry_size;
+	}
+	b->a->blob = NULL;
+}
+
+static int finish(struct build *b)
+{
+	int err = settle_rows(b);
+
+	b->a->rows = b->rows;
+	b->a->head.n_rows = b->n;
+	if (!err)
+		err = answers_tree(b->a, &b->blob, b->files, b->media);
+	if (!err)
+		err = name_media(b);
+	if (!err) {
+		add_up(b);
+		err = answers_summary(b);
+	}
+	b->rows = NULL;
+	b->a->blob = b->blob.text;
+	b->a->head.blob_len = b->blob.len;
+	b->blob.text = NULL;
+	return err;
+}
+
+int answers_build(const struct answers_input *in, struct answers **ret)
+{
+	struct build b = {.in = in, .a = answers_new(),
+		.seed = {util_random_u64(), util_random_u64()}};
+	uint64_t none;
+	int err = b.a ? 0 : -ENOMEM;
+
+	if (!err)
+		err = answers_blob_add(&b.blob, "", 1, &none);
+	if (!err) {
+		b.a->head.stamp = in->stamp;
+		b.a->head.seed = b.seed;
+	}
+	if (!err && in->requests)
+		err = read_requests(&b);
+	if (!err && in->results)
+		err = read_results(&b);
+	if (!err)
+		err = finish(&b);
+	if (!err)
+		*ret = STEAL_PTR(b.a);
+	answers_unref(b.a);
+	free(b.rows);
+	free(b.keys);
+	free(b.files);
+	free(b.slots);
+	free(b.media);
+	free(b.blob.text);
+	return err;
+}

@@ -1,0 +1,397 @@
+/*
+ * The names of what is made of answers. A key is a path below responses/: each part is
+ * encoded as dir_names.h has it, what is left of a key deeper than DEPTH_MAX is one name.
+ * All files of a row have the same base, which is marked with the line's number when
+ * it is too long or one of them is taken.
+ */
+#include "answers/index.h"
+#include "store/dir_names.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+	DEPTH_MAX = 64,
+	MARK_MAX = 24,                    /* "~LINE~TRY" */
+	SUFFIX_MAX = 24,                  /* ".N.EXTENSION" */
+	BASE_MAX = NAME_SIZE - 1 - MARK_MAX - SUFFIX_MAX,
+};
+
+static const struct {
+	const char *mime, *extension;
+} extensions[] = {
+	{"image/png", "png"},	  {"image/jpeg", "jpg"},   {"image/jpg", "jpg"},
+	{"image/webp", "webp"},	  {"image/gif", "gif"},	   {"image/bmp", "bmp"},
+	{"image/heic", "heic"},	  {"image/heif", "heif"},  {"image/svg+xml", "svg"},
+	{"image/tiff", "tiff"},	  {"audio/wav", "wav"},	   {"audio/x-wav", "wav"},
+	{"audio/mpeg", "mp3"},	  {"audio/mp3", "mp3"},	   {"audio/ogg", "ogg"},
+	{"audio/flac", "flac"},	  {"audio/aac", "aac"},	   {"audio/aiff", "aiff"},
+	{"audio/l16", "wav"},	  {"audio/pcm", "wav"},	   {"audio/mp4", "m4a"},
+	{"video/mp4", "mp4"},	  {"video/webm", "webm"},  {"video/quicktime", "mov"},
+	{"application/pdf", "pdf"},
+};
+
+const char *answers_extension(const char *mime)
+{
+	size_t n = strcspn(mime, "; ");
+
+	for (size_t i = 0; i < ARRAY_SIZE(extensions); i++)
+		if (strlen(extensions[i].mime) == n &&
+			strncasecmp(extensions[i].mime, mime, n) == 0)
+			return extensions[i].extension;
+	return "bin";
+}
+
+/* "audio/L16;codec=pcm;rate=24000": a parameter's number. */
+static uint32_t mime_number(const char *mime, const char *name, uint32_t otherwise)
+{
+	size_t n = strlen(name);
+	unsigned long value;
+
+	while ((mime = strchr(mime, ';'))) {
+		mime += strspn(mime, "; ");
+		if (strncasecmp(mime, name, n) != 0 || mime[n] != '=')
+			continue;
+		value = strtoul(mime + n + 1, NULL, 10);
+		return value && value <= 1000000 ? (uint32_t)value : otherwise;
+	}
+	return otherwise;
+}
+
+void answers_take_wave(const char *mime, struct answers_medium *m)
+{
+	size_t n = strcspn(mime, "; ");
+	bool raw = n == strlen("audio/L16") && (strncasecmp(mime, "audio/L16", n) == 0 ||
+						       strncasecmp(mime, "audio/pcm", n) == 0);
+
+	if (!raw)
+		return;
+	m->rate = mime_number(mime, "rate", 24000);
+	m->channels = mime_number(mime, "channels", 1);
+	if (m->channels > 32)
+		m->channels = 1;
+}
+
+/* While it grows: nodes in the order they were made, parents by that. */
+struct tree {
+	struct answers *a;
+	struct answers_blob *blob;
+	struct answers_node *nodes;
+	uint32_t n, room;
+	uint32_t *slots, n_slots;
+	/* The name at work: `name` has a base and whatever is put behind it. */
+	char encoded[NAME_PART_SIZE(LINE_KEY_MAX)];
+	char name[NAME_SIZE];
+};
+
+/* ---- a hash of nodes ----------------------------------------------------------------- */
+
+static void put_slot(const struct tree *t, uint32_t *slots, uint32_t n_slots, uint32_t i,
+	const struct answers_node *n)
+{
+	uint64_t at = answers_name_hash(t->a->head.seed, n->parent,
+		t->blob->text + n->name_at, n->name_len);
+
+	while (slots[at & (n_slots - 1)])
+		at++;
+	slots[at & (n_slots - 1)] = i;
+}
+
+static int more_slots(struct tree *t)
+{
+	uint32_t n = t->n_slots ? 2 * t->n_slots : 256;
+	uint32_t *slots = calloc(n, sizeof *slots);
+
+	if (!slots)
+		return -ENOMEM;
+	for (uint32_t i = 1; i < t->n; i++)
+		put_slot(t, slots, n, i, &t->nodes[i]);
+	free(t->slots);
+	t->slots = slots;
+	t->n_slots = n;
+	return 0;
+}
+
+static uint32_t find(const struct tree *t, uint32_t parent, size_t len)
+{
+	uint64_t at = answers_name_hash(t->a->head.seed, parent, t->name, len);
+	uint32_t i;
+
+	for (; (i = t->slots[at & (t->n_slots - 1)]); at++)
+		if (t->nodes[i].parent == parent && t->nodes[i].name_len == len &&
+			memcmp(t->blob->text + t->nodes[i].name_at, t->name, len) == 0)
+			return i;
+	return 0;
+}
+
+static int grow(struct tree *t)
+{
+	uint32_t room = t->room ? 2 * t->room : 128;
+	struct answers_node *bigger;
+
+	if (t->n < t->room)
+		return 0;
+	if (t->n >= ANSWERS_NODES_MAX)
+		return -EFBIG;
+	bigger = reallocarray(t->nodes, room, sizeof *bigger);
+	if (!bigger)
+		return -ENOMEM;
+	t->nodes = bigger;
+	t->room = room;
+	/* Never more than half full. */
+	return 2 * room > t->n_slots ? more_slots(t) : 0;
+}
+
+/* A node of t->name; *ret its number. */
+static int add(struct tree *t, struct answers_node n, size_t len, uint32_t *ret)
+{
+	int err = grow(t);
+
+	if (!err)
+		err = answers_blob_add(t->blob, t->name, len + 1, &n.name_at);
+	if (err)
+		return err;
+	n.name_len = (uint16_t)len;
+	t->nodes[t->n] = n;
+	if (t->n)
+		put_slot(t, t->slots, t->n_slots, t->n, &n);
+	*ret = t->n++;
+	return 0;
+}
+
+/* ---- directories ----------------------------------------------------------------------- */
+
+/* t->name from t->encoded, cut to max, marked from the first try on, or at once where
+ * it had to be cut. */
+static size_t mark(struct tree *t, size_t len, size_t max, uint32_t line, unsigned try)
+{
+	size_t keep = name_cut(t->encoded, len, max);
+
+	if (keep < len)
+		try++;
+	memcpy(t->name, t->encoded, keep);
+	t->name[keep] = '\0';
+	if (try == 1)
+		keep += (size_t)sprintf(t->name + keep, "~%u", line);
+	else if (try > 1)
+		keep += (size_t)sprintf(t->name + keep, "~%u~%u", line, try);
+	return keep;
+}
+
+static int enter(struct tree *t, uint32_t *dir, const char *part, size_t n, uint32_t line)
+{
+	size_t len = name_encode_part(part, n, t->encoded), full;
+
+	for (unsigned try = 0;; try++) {
+		uint32_t found;
+
+		full = mark(t, len, NAME_SIZE - 1 - MARK_MAX, line, try);
+		found = find(t, *dir, full);
+		if (!found)
+			break;
+		if (t->nodes[found].kind == NODE_IS_DIR) {
+			*dir = found;
+			return 0;
+		}
+	}
+	return add(t, (struct answers_node){.kind = NODE_IS_DIR, .parent = *dir}, full, dir);
+}
+
+/* ---- files of a row -------------------------------------------------------------------- */
+
+/* File k of a row: what it is, and its suffix; false: there is none. */
+static bool file_of(const struct answers_files *f, const struct answers_medium *media,
+	uint32_t k, struct answers_node *ret, char suffix[SUFFIX_MAX])
+{
+	if (k == 0) {
+		bool main = f->has_main || f->error;
+
+		*ret = (struct answers_node){.kind = NODE_IS_TEXT,
+			.size = f->size + (f->newline || f->error),
+			.newline = f->newline || f->error};
+		strcpy(suffix, f->error ? ".error" : f->json ? ".json" : ".txt");
+		return main;
+	}
+	if (k == 1) {
+		*ret = (struct answers_node){.kind = NODE_IS_PARTS, .data = f->parts,
+			.size = f->parts.to - f->parts.from + 1, .newline = true};
+		strcpy(suffix, ".json");
+		return f->parts.to && !(f->has_main && f->json);
+	}
+	const struct answers_medium *m = &media[f->media + k - 2];
+
+	*ret = (struct answers_node){.kind = NODE_IS_DATA, .data = m->data, .size = m->size,
+		.regular = m->regular};
+	if (m->rate) {
+		ret->kind = NODE_IS_WAVE;
+		ret->size += ANSWERS_WAVE_HEAD;
+		ret->first = m->rate;
+		ret->count = m->channels;
+	}
+	if (k == 2)
+		snprintf(suffix, SUFFIX_MAX, ".%s", m->extension);
+	else
+		snprintf(suffix, SUFFIX_MAX, ".%u.%s", k - 1, m->extension);
+	return true;
+}
+
+static bool is_free(struct tree *t, uint32_t dir, size_t base,
+	const struct answers_files *f, const struct answers_medium *media)
+{
+	char suffix[SUFFIX_MAX];
+	struct answers_node n;
+
+	for (uint32_t k = 0; k < 2 + f->n_media; k++) {
+		if (!file_of(f, media, k, &n, suffix))
+			continue;
+		strcpy(t->name + base, suffix);
+		if (find(t, dir, base + strlen(suffix)))
+			return false;
+	}
+	return true;
+}
+
+static int add_files(struct tree *t, uint32_t dir, size_t base, uint32_t row,
+	const struct answers_files *f, const struct answers_medium *media)
+{
+	char suffix[SUFFIX_MAX];
+	struct answers_node n;
+	uint32_t made;
+	int err = 0;
+
+	for (uint32_t k = 0; !err && k < 2 + f->n_media; k++) {
+		if (!file_of(f, media, k, &n, suffix))
+			continue;
+		n.parent = dir;
+		n.row = row;
+		strcpy(t->name + base, suffix);
+		err = add(t, n, base + strlen(suffix), &made);
+	}
+	return err;
+}
+
+static int place(struct tree *t, uint32_t row, const struct answers_files *f,
+	const struct answers_medium *media)
+{
+	const struct answers_row *r = &t->a->rows[row];
+	/* The blob grows and moves meanwhile. */
+	char key[LINE_KEY_MAX];
+	const char *part = key, *slash;
+	size_t left = r->key_len, len, base;
+	uint32_t dir = 0;
+	unsigned try = 0;
+
+	memcpy(key, t->blob->text + r->key_at, left);
+	for (int depth = 0; depth < DEPTH_MAX && (slash = memchr(part, '/', left)); depth++) {
+		int err = enter(t, &dir, part, (size_t)(slash - part), r->line);
+
+		if (err)
+			return err;
+		left -= (size_t)(slash - part) + 1;
+		part = slash + 1;
+	}
+	len = name_encode_part(part, left, t->encoded);
+	if (f->unnamed)
+		len = 0, try = 1;
+	do
+		base = mark(t, len, BASE_MAX, r->line, try++);
+	while (!is_free(t, dir, base, f, media));
+	return add_files(t, dir, base, row, f, media);
+}
+
+/* ---- the order of the children ----------------------------------------------------------- */
+
+/* Children of one directory come together: those of the first directory first, in the
+ * order they were made in. next[i]: where the next child of i goes. */
+static void group(struct tree *t, uint32_t *next, uint32_t *moved)
+{
+	uint32_t at = 1;
+
+	for (uint32_t i = 1; i < t->n; i++)
+		t->nodes[t->nodes[i].parent].count++;
+	for (uint32_t i = 0; i < t->n; i++) {
+		next[i] = at;
+		if (t->nodes[i].kind == NODE_IS_DIR) {
+			t->nodes[i].first = at;
+			at += t->nodes[i].count;
+		}
+	}
+	moved[0] = 0;
+	for (uint32_t i = 1; i < t->n; i++)
+		moved[i] = next[t->nodes[i].parent]++;
+}
+
+static int settle(struct tree *t)
+{
+	struct answers_head *h = &t->a->head;
+	uint32_t *moved = calloc(t->n, sizeof *moved);
+	int err = -ENOMEM;
+
+	h->n_nodes = t->n;
+	for (h->n_slots = 16; h->n_slots < 2 * t->n;)
+		h->n_slots *= 2;
+	free(t->slots);
+	t->slots = calloc(t->n, sizeof *t->slots); /* for now: next */
+	t->a->nodes = calloc(t->n, sizeof *t->a->nodes);
+	t->a->slots = calloc(h->n_slots, sizeof *t->a->slots);
+	if (!moved || !t->slots || !t->a->nodes || !t->a->slots)
+		goto out;
+	group(t, t->slots, moved);
+	for (uint32_t i = 0; i < t->n; i++) {
+		struct answers_node *n = &t->a->nodes[moved[i]];
+
+		*n = t->nodes[i];
+		n->parent = moved[n->parent];
+		if (i)
+			put_slot(t, t->a->slots, h->n_slots, moved[i], n);
+	}
+	err = 0;
+out:
+	free(moved);
+	return err;
+}
+
+bool answers_path(const struct answers *a, const char *blob, uint32_t node, char *ret,
+	size_t size)
+{
+	size_t at = size - 1;
+
+	ret[at] = '\0';
+	for (; node; node = a->nodes[node].parent) {
+		const struct answers_node *n = &a->nodes[node];
+		bool last = !ret[at];
+
+		if (at < n->name_len + 1u)
+			return false;
+		if (!last)
+			ret[--at] = '/';
+		at -= n->name_len;
+		memcpy(ret + at, blob + n->name_at, n->name_len);
+	}
+	memmove(ret, ret + at, size - at);
+	return true;
+}
+
+int answers_tree(struct answers *a, struct answers_blob *blob,
+	const struct answers_files *files, const struct answers_medium *media)
+{
+	struct tree *t = calloc(1, sizeof *t);
+	uint32_t root;
+	int err = -ENOMEM;
+
+	if (!t)
+		return err;
+	t->a = a;
+	t->blob = blob;
+	err = add(t, (struct answers_node){.kind = NODE_IS_DIR}, 0, &root);
+	for (uint32_t i = 0; !err && i < a->head.n_rows; i++)
+		err = place(t, i, &files[i], media);
+	if (!err)
+		err = settle(t);
+	free(t->nodes);
+	free(t->slots);
+	free(t);
+	return err;
+}

@@ -1,0 +1,238 @@
+/*
+ * What the result of a request is: answered, truncated, blocked or failed, and whether
+ * another try may answer it.
+ */
+#include "answers/answers_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "provider/errors.h"
+#include "base/util.h"
+#include "provider/gemini/result_vector.h"
+
+/* Whether a failure of this code may pass: a google.rpc.Code, or an HTTP status from
+ * 100 on; -1: nobody knows. */
+static bool passes(int64_t code)
+{
+	static const bool grpc[] = {[1] = true, [2] = true, [4] = true, [8] = true,
+		[10] = true, [13] = true, [14] = true, [15] = true};
+
+	if (code < 0)
+		return true;
+	if (code >= 100)
+		return code == 499 || errors_status_passes((long)code);
+	return code < (int64_t)ARRAY_SIZE(grpc) && grpc[code];
+}
+
+static int count_bytes(void *arg, const void *buf, size_t n)
+{
+	uint64_t *sums = arg;
+
+	sums[0] += n;
+	sums[1] += text_tsv_extra(buf, n);
+	return 0;
+}
+
+/* Of JSON as it stands, which may have backslashes: bytes, and more as TSV. */
+static int measure(struct build *b, struct span at, struct line_text *ret)
+{
+	uint64_t sums[2] = {0};
+	struct text_sink counter = {count_bytes, sums, NULL};
+	int err = text_raw(b->in->results, at, &counter);
+
+	*ret = (struct line_text){.at = at, .len = sums[0], .extra = sums[1]};
+	return err;
+}
+
+static void set_text(
+	struct build *b, uint32_t i, enum answers_how how, const struct line_text *text)
+{
+	b->rows[i].how = (uint8_t)how;
+	b->rows[i].text = text->at;
+	/* Until sizes are added up: what it is as a field. */
+	b->rows[i].tsv_end = text->len + text->extra;
+	b->files[i].size = text->len;
+}
+
+static void wants_retry(struct build *b, uint32_t i)
+{
+	b->rows[i].retry_end = b->rows[i].request.to > 0;
+}
+
+static int failed(struct build *b, uint32_t i, const struct answer_line *line)
+{
+	const char *name = line->status.len ? line->status.text
+			   : line->code >= 0 && line->code < 100
+				   ? errors_grpc_name((int)line->code)
+				   : "HTTP";
+	const char *colon = line->has_message && line->message.len ? ": " : "";
+	char note[LINE_WORD_MAX + 32];
+
+	b->rows[i].status = ANSWER_FAILED;
+	b->files[i].error = true;
+	if (line->has_message)
+		set_text(b, i, HOW_STRING, &line->message);
+	if (passes(line->code))
+		wants_retry(b, i);
+	if (line->code >= 0)
+		snprintf(note, sizeof note, "%s (%jd)%s", name, (intmax_t)line->code, colon);
+	else
+		snprintf(note, sizeof note, "%s%s",
+			line->status.len ? line->status.text : "no code", colon);
+	return answers_note(b, i, note);
+}
+
+static int failed_because(struct build *b, uint32_t i, const char *why)
+{
+	b->rows[i].status = ANSWER_FAILED;
+	b->files[i].error = true;
+	wants_retry(b, i);
+	return answers_note(b, i, why);
+}
+
+/* What a policy said: the same request is answered in the same way. */
+static bool is_policy(const char *finish)
+{
+	static const char *const policies[] = {"SAFETY", "RECITATION",
+		"PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "IMAGE_SAFETY",
+		"IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "MODEL_ARMOR"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++)
+		if (strcmp(policies[i], finish) == 0)
+			return true;
+	return false;
+}
+
+/* A picture was asked for and none was made. */
+static bool lacks_picture(const struct answer_line *line)
+{
+	return !line->media && (strcmp(line->finish.text, "NO_IMAGE") == 0 ||
+				       strcmp(line->finish.text, "IMAGE_OTHER") == 0);
+}
+
+static int no_answer(struct build *b, uint32_t i, const struct answer_line *line)
+{
+	const char *finish = line->finish.text;
+	bool cut = strcmp(finish, "MAX_TOKENS") == 0;
+	bool blocked = line->block.len || is_policy(finish);
+	const char *why = line->block.len	? line->block.text
+			  : line->finish.len	? finish
+			  : line->has_candidate ? "no content"
+						: "no candidates";
+	bool empty = !cut && !blocked && line->has_candidate && line->finish.len &&
+		     !lacks_picture(line);
+	char note[LINE_WORD_MAX + 32];
+
+	b->rows[i].status = cut	      ? ANSWER_TRUNCATED
+			    : blocked ? ANSWER_BLOCKED
+				      : ANSWER_FAILED;
+	b->files[i].error = true;
+	if (b->rows[i].status == ANSWER_FAILED)
+		wants_retry(b, i);
+	if (line->has_message && line->message.len)
+		set_text(b, i, HOW_STRING, &line->message);
+	snprintf(note, sizeof note, "%s%s%s", why, empty ? ", no content" : "",
+		line->has_message && line->message.len ? ": " : "");
+	return answers_note(b, i, note);
+}
+
+static int check_json(struct build *b, uint32_t i, bool *ret_valid)
+{
+	struct text_json json;
+	struct text_sink sink = {text_sink_json, &json, NULL};
+	int err;
+
+	text_json_init(&json);
+	err = answers_row_text(b->a, &b->rows[i], b->in->results, &sink);
+	*ret_valid = !err && text_json_valid(&json);
+	return err == -EBADMSG ? 0 : err;
+}
+
+static int text_answer(struct build *b, uint32_t i, const struct answer_line *line)
+{
+	struct answers_files *f = &b->files[i];
+	int err = 0;
+
+	set_text(b, i, line->texts > 1 ? HOW_STRINGS : HOW_STRING, &line->text);
+	f->has_main = true;
+	f->newline = !line->text.len || line->text.last != '\n';
+	if (!f->json)
+		return 0;
+	err = check_json(b, i, &f->json);
+	if (!f->json)
+		b->rows[i].status = ANSWER_TRUNCATED;
+	return err;
+}
+
+/* Text that says nothing is no answer: another try often has one. */
+static bool says_something(const struct answer_line *line)
+{
+	return !lacks_picture(line) && (line->text.len || line->media || line->others);
+}
+
+static int answer(struct build *b, uint32_t i, const struct answer_line *line)
+{
+	struct answers_files *f = &b->files[i];
+	bool cut = strcmp(line->finish.text, "MAX_TOKENS") == 0;
+	struct line_text raw;
+	int err = 0;
+
+	b->rows[i].status = cut ? ANSWER_TRUNCATED : ANSWERED;
+	if (line->texts && (line->text.len || !(line->media || line->others)))
+		err = text_answer(b, i, line);
+	else
+		f->json = false;
+	if (err || !line->others || !line->has_parts)
+		return err;
+	f->parts = line->parts;
+	if (f->has_main)
+		return 0;
+	err = measure(b, line->parts, &raw);
+	set_text(b, i, HOW_RAW, &raw);
+	return err;
+}
+
+/* Its file has the object as it came; a line of a table has no room for its numbers. */
+static int embedding(struct build *b, uint32_t i, const struct answer_line *line)
+{
+	struct answers_row *r = &b->rows[i];
+	char note[24];
+	uint64_t n = 0;
+	int err = vector_find(b->in->results, line->embedding, &r->text, &n);
+
+	if (err)
+		return err;
+	if (!n)
+		return failed_because(b, i, "an embedding without values");
+	if (n > UINT32_MAX)
+		return -EFBIG;
+	r->status = ANSWERED;
+	r->how = HOW_VECTOR;
+	b->files[i].parts = line->embedding;
+	b->files[i].dims = (uint32_t)n;
+	snprintf(note, sizeof note, "%ju", (uintmax_t)n);
+	return answers_note(b, i, note);
+}
+
+int answers_judge(struct build *b, uint32_t i, const struct answer_line *line)
+{
+	if (line->damaged)
+		return failed_because(b, i, "the line of results is damaged");
+	if (line->has_error && !line->has_candidate)
+		return failed(b, i, line);
+	if (!line->has_response)
+		return failed_because(b, i, "neither a response nor an error");
+	if (line->has_candidate && says_something(line))
+		return answer(b, i, line);
+	if (!line->has_candidate && line->has_embedding)
+		return embedding(b, i, line);
+	return no_answer(b, i, line);
+}
+
+int answers_missing(struct build *b, uint32_t i)
+{
+	b->files[i].error = true;
+	wants_retry(b, i);
+	return answers_note(b, i, "there is no result for this request");
+}

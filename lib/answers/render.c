@@ -1,0 +1,305 @@
+/* The bytes of what is made of answers, by ranges: between reads nothing is kept but
+ * where the latest of them ended. */
+#include "answers/index.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/util.h"
+
+/* ---- the text of a row ---------------------------------------------------------------- */
+
+struct strings {
+	const struct text_source *results;
+	const struct text_sink *to;
+};
+
+static int on_part(void *arg, const struct line_part *p)
+{
+	const struct strings *s = arg;
+
+	return p->has_text ? text_string(s->results, p->text.at, s->to) : 0;
+}
+
+static int on_line(void *arg, const struct answer_line *line)
+{
+	(void)arg;
+	(void)line;
+	return 0;
+}
+
+static int all_strings(const struct answers_row *row, const struct text_source *results,
+	const struct text_sink *to)
+{
+	static const struct line_calls calls = {.line = on_line, .part = on_part};
+	struct strings s = {results, to};
+	struct line_walk *w = malloc(sizeof *w);
+	int err = -ENOMEM;
+
+	if (w) {
+		line_walk_init(w, WALK_RESULTS, (struct keyseed){0}, &calls, &s);
+		err = line_walk_run(w, results, row->result.from, row->result.to, NULL);
+	}
+	free(w);
+	return err;
+}
+
+int answers_row_text(const struct answers *a, const struct answers_row *row,
+	const struct text_source *results, const struct text_sink *to)
+{
+	int err = row->note_len ? to->put(to->arg, a->blob + row->note_at, row->note_len) : 0;
+
+	if (err)
+		return err;
+	switch (row->how) {
+	case HOW_STRING:
+		return text_string(results, row->text, to);
+	case HOW_STRINGS:
+		return all_strings(row, results, to);
+	case HOW_RAW:
+		return text_raw(results, row->text, to);
+	default:
+		return 0;
+	}
+}
+
+/* ---- places ---------------------------------------------------------------------------- */
+
+/* The latest place of file that is not after off. */
+struct text_place answers_place_find(const struct answers *a, uint32_t file, uint64_t off)
+{
+	struct answers_places *p = a->places;
+	struct text_place best = {0};
+
+	pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; i < ARRAY_SIZE(p->latest); i++) {
+		const struct answers_place *one = &p->latest[i];
+
+		if (one->file == file && one->place.pos <= off && one->place.pos >= best.pos)
+			best = one->place;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return best;
+}
+
+void answers_place_keep(const struct answers *a, uint32_t file, struct text_place place)
+{
+	struct answers_places *p = a->places;
+
+	if (!place.at)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->latest[p->next++ % ARRAY_SIZE(p->latest)] = (struct answers_place){file, place};
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* ---- ranges ------------------------------------------------------------------------------ */
+
+/* What a read of a range that ended with err has got. A file that is shorter than it
+ * was measured has changed under us. */
+static ssize_t got(const struct text_range *r, int err)
+{
+	if (err < 0)
+		return err == -EBADMSG ? -EIO : err;
+	return (ssize_t)r->have;
+}
+
+enum column { TSV, RETRY };
+
+static uint64_t end_of(const struct answers *a, enum column c, uint32_t i)
+{
+	return c == TSV ? a->rows[i].tsv_end : a->rows[i].retry_end;
+}
+
+/* The first row that ends after off. */
+static uint32_t row_at(const struct answers *a, enum column c, uint64_t off)
+{
+	uint32_t low = 0, high = a->head.n_rows;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (end_of(a, c, middle) > off)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+typedef int (*row_fn)(const struct answers *a, const struct answers_row *row,
+	const struct answers_sources *s, const struct text_sink *to);
+
+static ssize_t read_rows(const struct answers *a, const struct answers_sources *s,
+	enum column c, row_fn put, uint64_t off, void *buf, size_t n)
+{
+	struct text_range range = {.buf = buf, .room = n};
+	struct text_sink to = text_to_range(&range);
+	uint32_t i = row_at(a, c, off);
+	int err = 0;
+
+	if (n == 0)
+		return 0;
+	range.pos = i > 0 ? end_of(a, c, i - 1) : 0;
+	range.skip = off - range.pos;
+	if (c == TSV)
+		range.place = answers_place_find(a, 0, off);
+	for (; !err && i < a->head.n_rows; i++) {
+		uint64_t before = i > 0 ? end_of(a, c, i - 1) : 0;
+
+		if (end_of(a, c, i) > before)
+			err = put(a, &a->rows[i], s, &to);
+	}
+	if (c == TSV)
+		answers_place_keep(a, 0, range.place);
+	return got(&range, err);
+}
+
+static int put_text(const struct text_sink *to, const char *text)
+{
+	return to->put(to->arg, text, strlen(text));
+}
+
+static int tsv_row(const struct answers *a, const struct answers_row *row,
+	const struct answers_sources *s, const struct text_sink *to)
+{
+	struct text_sink field = {text_sink_tsv, (void *)to, to->range};
+	int err = text_tsv(to, a->blob + row->key_at, row->key_len);
+
+	if (!err)
+		err = put_text(to, "\t");
+	if (!err)
+		err = put_text(to, answers_status_names[row->status]);
+	if (!err)
+		err = put_text(to, "\t");
+	if (!err)
+		err = answers_row_text(a, row, &s->results, &field);
+	return err ? err : put_text(to, "\n");
+}
+
+static int retry_row(const struct answers *a, const struct answers_row *row,
+	const struct answers_sources *s, const struct text_sink *to)
+{
+	struct answers_wrap w;
+	int err = 0;
+
+	answers_wrap(a, row, &w);
+	if (w.len)
+		err = to->put(to->arg, w.before, w.len);
+	if (!err)
+		err = text_raw(&s->requests, w.rest, to);
+	if (!err)
+		err = put_text(to, w.after);
+	return err ? err : put_text(to, "\n");
+}
+
+ssize_t answers_read_tsv(const struct answers *a, const struct answers_sources *s,
+	uint64_t off, void *buf, size_t n)
+{
+	return read_rows(a, s, TSV, tsv_row, off, buf, n);
+}
+
+ssize_t answers_read_retry(const struct answers *a, const struct answers_sources *s,
+	uint64_t off, void *buf, size_t n)
+{
+	return read_rows(a, s, RETRY, retry_row, off, buf, n);
+}
+
+/* ---- files of the tree --------------------------------------------------------------------- */
+
+static int node_text(const struct answers *a, const struct answers_node *node,
+	const struct answers_sources *s, const struct text_sink *to)
+{
+	int err = node->kind == NODE_IS_PARTS
+			  ? text_raw(&s->results, node->data, to)
+			  : answers_row_text(a, &a->rows[node->row], &s->results, to);
+
+	return !err && node->newline ? put_text(to, "\n") : err;
+}
+
+/* Sixteen bits a sample, the least byte first: that is how samples come. */
+static int wave_head(const struct answers_node *node, const struct text_sink *to)
+{
+	uint32_t bytes = (uint32_t)(node->size - ANSWERS_WAVE_HEAD);
+	uint32_t rate = node->first, channels = node->count;
+	const uint32_t numbers[11] = {
+		0, 36 + bytes, 0, 0, 16, 1 | channels << 16, rate,
+		rate * channels * 2, channels * 2 | 16u << 16, 0, bytes};
+	uint8_t head[ANSWERS_WAVE_HEAD];
+
+	for (size_t i = 0; i < ANSWERS_WAVE_HEAD; i++)
+		head[i] = (uint8_t)(numbers[i / 4] >> (8 * (i % 4)));
+	memcpy(head, "RIFF", 4);
+	memcpy(head + 8, "WAVEfmt ", 8);
+	memcpy(head + 36, "data", 4);
+	return to->put(to->arg, head, sizeof head);
+}
+
+static int node_data(const struct answers_node *node, const struct answers_sources *s,
+	uint64_t off, struct text_range *range, const struct text_sink *to)
+{
+	uint64_t head = node->kind == NODE_IS_WAVE ? ANSWERS_WAVE_HEAD : 0;
+	int err = 0;
+
+	if (off < head) {
+		err = wave_head(node, to);
+		off = head;
+	}
+	range->skip = 0;
+	return err ? err
+		   : text_data(&s->results, node->data, node->regular, off - head, to);
+}
+
+ssize_t answers_read_node(const struct answers *a, const struct answers_sources *s,
+	uint32_t number, uint64_t off, void *buf, size_t n)
+{
+	const struct answers_node *node = &a->nodes[number];
+	struct text_range range = {.skip = off, .buf = buf, .room = n};
+	struct text_sink to = text_to_range(&range);
+	int err;
+
+	if (node->kind == NODE_IS_DIR)
+		return -EISDIR;
+	if (off >= node->size || n == 0)
+		return 0;
+	if (node->kind == NODE_IS_DATA || node->kind == NODE_IS_WAVE) {
+		err = node_data(node, s, off, &range, &to);
+	} else {
+		range.place = answers_place_find(a, number, off);
+		err = node_text(a, node, s, &to);
+		answers_place_keep(a, number, range.place);
+	}
+	return got(&range, err);
+}
+
+/* ---- usage ----------------------------------------------------------------------------------- */
+
+size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX])
+{
+	static const char *const names[TOKENS_N] = {
+		[TOKENS_PROMPT] = "prompt_token_count",
+		[TOKENS_CANDIDATES] = "candidates_token_count",
+		[TOKENS_THOUGHTS] = "thoughts_token_count",
+		[TOKENS_CACHED] = "cached_content_token_count",
+		[TOKENS_TOTAL] = "total_token_count",
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < TOKENS_N; i++)
+		n += (size_t)sprintf(
+			ret + n, "%s %" PRId64 "\n", names[i], a->head.tokens[i]);
+	for (size_t i = 0; i < ANSWER_STATUSES; i++)
+		if (i != ANSWER_MISSING || a->head.absent >= 0)
+			n += (size_t)sprintf(ret + n, "%s %" PRIu64 "\n",
+				answers_status_names[i],
+				a->head.counts[i] + (i == ANSWER_MISSING
+								    ? (uint64_t)a->head.absent
+								    : 0));
+	if (a->head.models_len < ANSWERS_USAGE_MAX - n) {
+		memcpy(ret + n, a->blob + a->head.models_at, a->head.models_len);
+		n += a->head.models_len;
+		ret[n] = '\0';
+	}
+	return n;
+}

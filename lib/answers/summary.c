@@ -1,0 +1,252 @@
+/*
+ * What all results together tell: the models that answered, for usage, and what is worth
+ * a line in warnings.
+ */
+#include "answers/answers_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "requests/warnings.h"
+
+enum { REASON_MAX = 300 };
+
+static void copy_word(struct line_word *to, const struct line_word *from)
+{
+	memcpy(to, from, sizeof *to);
+}
+
+/* "MODEL_STAGE_RETIRED" as well as "RETIRED". */
+static bool is_ending(const struct line_word *stage)
+{
+	static const char *const endings[] = {"DEPRECATED", "RETIRED"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
+		size_t n = strlen(endings[i]);
+
+		if (stage->len >= n && strcmp(stage->text + stage->len - n, endings[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Names go into lines of text. */
+static bool is_name(const struct line_word *w)
+{
+	return w->len && strspn(w->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					 "0123456789._-/:@") == w->len;
+}
+
+void answers_summary_line(struct build *b, const struct answer_line *line)
+{
+	struct answers_models *m = &b->models;
+	unsigned i = 0;
+
+	if (is_ending(&line->stage) && is_name(&line->stage)) {
+		copy_word(&m->stage, &line->stage);
+		copy_word(&m->retires, &line->retires);
+		m->ending++;
+	}
+	if (!is_name(&line->version))
+		return;
+	while (i < m->n && strcmp(m->models[i].name.text, line->version.text) != 0)
+		i++;
+	if (i == MODELS_MAX) {
+		m->others++;
+		return;
+	}
+	if (i == m->n)
+		copy_word(&m->models[m->n++].name, &line->version);
+	m->models[i].n++;
+}
+
+/* ---- usage ------------------------------------------------------------------------- */
+
+static const char *bare_name(const char *name)
+{
+	return strncmp(name, "models/", 7) == 0 ? name + 7 : name;
+}
+
+static int put_models(struct build *b)
+{
+	const struct answers_models *m = &b->models;
+	char text[MODELS_MAX * (LINE_WORD_MAX + 40)];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < m->n; i++)
+		n += (size_t)snprintf(text + n, sizeof text - n,
+			"model_version %s %" PRIu64 "\n", bare_name(m->models[i].name.text),
+			m->models[i].n);
+	b->a->head.models_len = n;
+	return answers_blob_add(&b->blob, text, n, &b->a->head.models_at);
+}
+
+/* ---- warnings ---------------------------------------------------------------------- */
+
+static bool is_alias(const char *model)
+{
+	size_t n = strlen(model);
+
+	return n > 7 && strcmp(model + n - 7, "-latest") == 0;
+}
+
+/* gemini-x answers as gemini-x-001 or gemini-x-preview-09-2026, but not as gemini-x-lite. */
+static bool is_same_model(const char *asked, const char *version)
+{
+	size_t n = strlen(asked);
+	const char *rest = version + n;
+
+	if (strncmp(asked, version, n) != 0 || (*rest && *rest != '-'))
+		return false;
+	return !*rest || strspn(rest, "-0123456789") == strlen(rest) ||
+	       strncmp(rest, "-preview", 8) == 0 || strncmp(rest, "-exp", 4) == 0;
+}
+
+static void warn_of_models(const struct build *b, struct warnings *w)
+{
+	const struct answers_models *m = &b->models;
+	const char *asked = b->in->model ? bare_name(b->in->model) : "";
+
+	for (unsigned i = 0; *asked && !is_alias(asked) && i < m->n; i++) {
+		const char *version = bare_name(m->models[i].name.text);
+
+		if (!is_same_model(asked, version))
+			warnings_add(w,
+				"another model answered: %s, not %s (%" PRIu64
+				" requests); its price may be another",
+				version, asked, m->models[i].n);
+	}
+	if (m->ending)
+		warnings_add(w, "the model's stage is %s%s%.40s (%" PRIu64 " results say so): "
+				"take another for the next job (names: .batchfs/models)",
+			m->stage.text, is_name(&m->retires) ? ", it retires " : "",
+			is_name(&m->retires) ? m->retires.text : "", m->ending);
+}
+
+static bool same_note(const struct build *b, const struct answers_row *x,
+	const struct answers_row *y)
+{
+	const char *blob = b->blob.text;
+
+	return x->note_len == y->note_len && x->status == y->status &&
+	       memcmp(blob + x->note_at, blob + y->note_at, x->note_len) == 0;
+}
+
+/* All rows have no answer, for one reason. */
+static bool one_reason(const struct build *b)
+{
+	const struct answers_row *rows = b->a->rows;
+	uint32_t n = b->a->head.n_rows;
+
+	if (n == 0 || !b->in->results ||
+		(rows[0].status != ANSWER_FAILED && rows[0].status != ANSWER_BLOCKED))
+		return false;
+	for (uint32_t i = 1; i < n; i++)
+		if (!same_note(b, &rows[0], &rows[i]))
+			return false;
+	return true;
+}
+
+static void warn_of_reason(struct build *b, struct warnings *w)
+{
+	char text[REASON_MAX + 1];
+	struct text_range range = {.buf = text, .room = REASON_MAX};
+	struct text_sink to = text_to_range(&range);
+
+	b->a->blob = b->blob.text;
+	answers_row_text(b->a, &b->a->rows[0], b->in->results, &to);
+	b->a->blob = NULL;
+	range.have = util_utf8_cut(text, range.have, REASON_MAX - 4);
+	text[range.have] = '\0';
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = ' ';
+	warnings_add(w,
+		b->a->head.n_rows == 1 ? "the request has no answer: %s"
+				       : "every request has no answer for one reason: %s",
+		text);
+}
+
+static void warn_of_unanswered(const struct build *b, struct warnings *w)
+{
+	const struct answers_head *h = &b->a->head;
+	uint64_t absent = h->absent > 0 ? (uint64_t)h->absent : 0;
+	uint64_t missing = h->counts[ANSWER_MISSING] + absent;
+	uint64_t bad = h->counts[ANSWER_BLOCKED] + h->counts[ANSWER_FAILED] + missing;
+
+	if (bad)
+		warnings_add(w,
+			"%" PRIu64 " of %" PRIu64 " requests have no answer (blocked %" PRIu64
+			", failed %" PRIu64 ", missing %" PRIu64 ")%s%s",
+			bad, h->n_rows + absent, h->counts[ANSWER_BLOCKED],
+			h->counts[ANSWER_FAILED], missing,
+			bad > absent ? ": answers.tsv says why" : "",
+			h->retry_size ? "; those another try may answer: mkdir NEW && cp "
+					"retry.jsonl NEW/requests.jsonl"
+				      : "");
+	if (h->counts[ANSWER_TRUNCATED])
+		warnings_add(w,
+			"%" PRIu64 " answers are cut short: raise maxOutputTokens, which "
+			"thoughts count for, too",
+			h->counts[ANSWER_TRUNCATED]);
+}
+
+/* ---- vectors.npy --------------------------------------------------------------------- */
+
+/* A row a request; where those are not known, a row a result. */
+static void settle_vectors(struct build *b, struct warnings *w)
+{
+	struct answers_head *h = &b->a->head;
+	uint32_t dims = 0, other = 0, n = 0;
+
+	for (uint32_t i = 0; i < h->n_rows; i++) {
+		uint32_t has = b->files[i].dims;
+
+		n += !b->in->requests || b->a->rows[i].request.to;
+		if (has && !dims)
+			dims = has;
+		else if (has && has != dims && !other)
+			other = has;
+	}
+	h->vectors = n;
+	h->dims = other ? 0 : dims;
+	if (other)
+		warnings_add(w, "the embeddings have different lengths (%" PRIu32 " and %" PRIu32
+				"): there is no vectors.npy", dims, other);
+}
+
+static int put_warnings(struct build *b)
+{
+	struct warnings w = {0};
+	_cleanup_free_ char *text = NULL;
+
+	if (one_reason(b))
+		warn_of_reason(b, &w);
+	else if (b->in->results)
+		warn_of_unanswered(b, &w);
+	warn_of_models(b, &w);
+	settle_vectors(b, &w);
+	text = warnings_text_take(&w);
+	if (!text)
+		return -ENOMEM;
+	b->a->head.warnings_len = strlen(text);
+	return answers_blob_add(
+		&b->blob, text, strlen(text), &b->a->head.warnings_at);
+}
+
+int answers_summary(struct build *b)
+{
+	struct answers_head *h = &b->a->head;
+	int err;
+
+	if (b->in->requests || b->in->asked >= 0)
+		h->absent = b->in->requests || b->in->asked <= (int64_t)h->n_rows
+				    ? 0
+				    : b->in->asked - (int64_t)h->n_rows;
+	else
+		h->absent = -1;
+	err = put_models(b);
+	return err ? err : put_warnings(b);
+}

@@ -1,0 +1,64 @@
+/*
+ * Between the end of a job and what came back being here as files: who waited for the end
+ * reads them next, so it is told a little later. Not for ever: results may be large, or
+ * the API slow, and the end is the end.
+ */
+#include "jobs/client.h"
+
+#include <errno.h>
+
+enum { PATIENCE = 10 /* seconds */ };
+
+/* Lock held. Whether nothing more is about to come by itself. */
+static bool is_settled(const struct gb_job *job)
+{
+	const struct gb_client *c = job->c;
+	enum gb_output o = job_output(job);
+	bool comes = o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE || o == GB_OUTPUT_HOME;
+
+	if (!comes || !knowledge_ended(&job->known) || !job->local || !job->local->rec.own ||
+		c->o.fetch == GB_FETCH_READ || c->o.offline || c->o.readonly)
+		return true;
+	if (!home_safe(job))
+		return c->offline_since ||
+		       !knowledge_fetch_due(&job->known, client_moment(job->c));
+	return job->answers || job->index_failed;
+}
+
+static void patience_over(void *arg)
+{
+	struct gb_job *job = arg;
+	struct gb_waitq over;
+
+	waitq_init(&over);
+	client_lock(job->c);
+	job->settle_timer = false;
+	queue_take(job, QUEUE_SETTLERS, &over);
+	client_unlock(job->c);
+	waitq_call(&over, 0);
+	gb_job_unref(job);
+}
+
+int gb_job_settle(struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	int err = 0;
+
+	client_lock(c);
+	if (!c->stopping && !is_settled(job))
+		err = queue_add(job, QUEUE_SETTLERS, w);
+	bool start = err == -EINPROGRESS && !job->settle_timer;
+	job->settle_timer |= start;
+	client_unlock(c);
+	if (start && engine_timer(c->engine,
+			     test_seconds("BATCHFS_TEST_SETTLED_SECONDS", PATIENCE),
+			     patience_over, gb_job_ref(job)) < 0)
+		patience_over(job);
+	return err == -ENOMEM ? 0 : err;
+}
+
+void after_end_look(struct gb_job *job, struct gb_waitq *to)
+{
+	if (queue_waits(job, QUEUE_SETTLERS) && is_settled(job))
+		queue_take(job, QUEUE_SETTLERS, to);
+}

@@ -1,0 +1,263 @@
+/*
+ * Whether the results that were saved are all there is.
+ *
+ * A body that was cut at the end of a line, in framing that fits what was sent, cannot be
+ * told from a whole one by its bytes. What tells is how many lines there are: as many as
+ * the API counts as served or failed. With fewer, or where the last one is no whole JSON
+ * value, the results are saved and can be read, and are in doubt: the API is asked how
+ * long they are after a minute and again after an hour. If it has more they are downloaded
+ * anew, beside what is here, which they replace only if they are better. After that what
+ * is here is all; a `fetch` looks again nevertheless. The journal keeps lines and looks.
+ *
+ * Where the last newline is missing it is asked at once: one byte less than all is whole
+ * by all other signs. More lines than were counted are fine, and where nothing was counted the last line must
+ * do. Results in the cache are no more than a copy: of those that are short one look
+ * decides.
+ */
+#include "jobs/client.h"
+#include "results/block_map.h"
+#include "archive/tally.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+enum { LOOKS = 2, DOUBT = 3600 /* seconds over which they are */ };
+
+/* ---- what is known ----------------------------------------------------------------- */
+
+/* Lock held. How many lines the output should have; 0: nobody counted. */
+static int64_t told(const struct gb_job *job)
+{
+	int64_t sum = (job->succeeded > 0 ? job->succeeded : 0) +
+		      (job->failed > 0 ? job->failed : 0);
+
+	if (!sum && job->requests < 0 && job->state == API_STATE_SUCCEEDED && job->local)
+		return job->local->rec.requests;
+	return sum;
+}
+
+static bool is_less(const struct gb_job *job, const struct tally *t)
+{
+	return t->cut || t->lines < told(job);
+}
+
+bool whole_is_short(const struct gb_job *job)
+{
+	const struct record *r = job->local ? &job->local->rec : NULL;
+	struct tally t;
+
+	if (!r || !r->home || r->lines < 0 || !job->output_file ||
+		!job_output_may_come(job))
+		return false;
+	t = (struct tally){r->lines, r->cut};
+	return is_less(job, &t);
+}
+
+bool whole_in_doubt(const struct gb_job *job)
+{
+	return whole_is_short(job) && job->local->rec.looks < LOOKS;
+}
+
+static double next_look(const struct record *r)
+{
+	double all = test_seconds("BATCHFS_TEST_DOUBT_SECONDS", DOUBT);
+
+	return (r->looks ? all : all / 60) - record_span(r->doubted_since);
+}
+
+bool whole_look_due(const struct gb_job *job)
+{
+	return whole_in_doubt(job) && next_look(&job->local->rec) <= 0;
+}
+
+/* ---- judging what was saved ----------------------------------------------------------- */
+
+static int count_lines(struct gb_results *r, struct tally *ret)
+{
+	results_reader(r, 1);
+	int fd = results_fd(r);
+	int err = fd < 0 ? fd : tally_file(fd, results_known_size(r), ret);
+	results_reader(r, -1);
+	return err;
+}
+
+static void look_later(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	bool doubt = whole_in_doubt(job);
+	double pause = doubt ? next_look(&job->local->rec) : 0;
+	client_unlock(c);
+	/* Without it the next look at what is missing does it. */
+	if (doubt)
+		DROP(engine_timer(c->engine, pause > 0 ? pause : 0, home_go_on, c));
+}
+
+/* What was seen of saved results; another tally than before begins anew. */
+static void keep_tally(struct gb_job *job, const struct tally *t)
+{
+	struct record *r = &job->local->rec;
+
+	client_lock(job->c);
+	if (r->lines != t->lines || r->cut != t->cut) {
+		r->looks = 0;
+		r->doubted_since = record_now();
+	}
+	r->lines = t->lines;
+	r->cut = t->cut;
+	int64_t counted = told(job);
+	bool less = is_less(job, t);
+	client_unlock(job->c);
+	if (less)
+		client_log(job->c, LOG_WARNING,
+			"results of %s: %lld lines%s of %lld that the API counts: it is asked "
+			"again", job_label(job), (long long)t->lines,
+			t->cut ? ", the last one cut," : "", (long long)counted);
+}
+
+/* Of the cache: who opens it next begins anew. */
+static int drop_cached(struct gb_job *job, struct gb_results *r)
+{
+	struct gb_client *c = job->c;
+	_cleanup_free_ char *map =
+		util_format("%s" RESULTS_MAP_SUFFIX, job->id + strlen("batches/"));
+
+	if (!map)
+		return -ENOMEM;
+	pthread_mutex_lock(&c->cache_lock);
+	client_lock(c);
+	struct gb_results *old = job->results == r ? STEAL_PTR(job->results) : NULL;
+	job->cached = job->checked = false;
+	client_unlock(c);
+	unlinkat(c->store->results, map, 0);
+	unlinkat(c->store->results, job->id + strlen("batches/"), 0);
+	pthread_mutex_unlock(&c->cache_lock);
+	results_unref(old);
+	return -EAGAIN;
+}
+
+int whole_judge(struct gb_job *job, struct gb_results *r, bool home)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct tally t;
+	int64_t size;
+	int err = count_lines(r, &t);
+
+	if (err)
+		return err;
+	client_lock(job->c);
+	bool ask = (is_less(job, &t) && !home) || t.open;
+	ask = ask && !job->c->o.offline && job->output_file;
+	client_unlock(job->c);
+	bool more = ask && results_look(r, &none, &size) == 0 &&
+		    size > results_known_size(r);
+	if (more && !home)
+		return drop_cached(job, r);
+	t.cut |= more;
+	if (home)
+		keep_tally(job, &t);
+	return 0;
+}
+
+void whole_judged(struct gb_job *job)
+{
+	look_later(job);
+}
+
+/* ---- looking again ---------------------------------------------------------------------- */
+
+static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
+{
+	struct results_config cfg = {.engine = job->c->engine, .dirfd = dir, .name = HOME_NEW};
+	struct waiter_sync s;
+
+	client_lock(job->c);
+	_cleanup_free_ char *file = job->output_file ? strdup(job->output_file) : NULL;
+	client_unlock(job->c);
+	cfg.file = file;
+	int err = results_new(&cfg, ret);
+	if (err)
+		return err;
+	waiter_sync_init(&s);
+	err = results_fetch(*ret, &s.w);
+	if (err == -EINPROGRESS)
+		err = waiter_sync_wait(&s);
+	return err ? err : results_seal(*ret);
+}
+
+/* What is new takes the place of what was here. Who reads that may go on. */
+static int replace(struct gb_job *job, struct gb_results *r, int dir)
+{
+	int err = results_rehome(r, dir, HOME_RESULTS);
+
+	if (err)
+		return err;
+	client_lock(job->c);
+	struct gb_results *old = STEAL_PTR(job->results);
+	job->checked = false;
+	client_unlock(job->c);
+	results_unref(old);
+	answers_forget(job);
+	return home_note_safe(job, results_known_size(r), true);
+}
+
+static int fetch_better(struct gb_job *job)
+{
+	_cleanup_close_ int dir = local_dir_open(job);
+	const struct record *rec = &job->local->rec;
+	struct gb_results *r = NULL;
+	struct tally t;
+	int err = dir < 0 ? dir : fetch_beside(job, dir, &r);
+
+	if (!err)
+		err = count_lines(r, &t);
+	client_lock(job->c);
+	bool better = !err && tally_less(&(struct tally){rec->lines, rec->cut}, &t);
+	client_unlock(job->c);
+	if (better) {
+		keep_tally(job, &t);
+		err = replace(job, r, dir);
+	}
+	results_unref(r);
+	if (!better && dir >= 0) {
+		unlinkat(dir, HOME_NEW, 0);
+		unlinkat(dir, HOME_NEW RESULTS_MAP_SUFFIX, 0);
+	}
+	return err;
+}
+
+static void looked(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool due = whole_look_due(job);
+	if (due)
+		job->local->rec.looks++;
+	client_unlock(job->c);
+	if (due)
+		local_save_soon(job);
+	job_changed(job, GB_CHANGED_FILES);
+	look_later(job);
+}
+
+int whole_look(struct gb_job *job)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct gb_results *r = NULL;
+	int64_t size = -1;
+	int err = output_of(job, &r);
+
+	if (!err)
+		err = results_look(r, &none, &size);
+	if (!err && size > results_known_size(r))
+		err = fetch_better(job);
+	results_unref(r);
+	/* What it has no more it has no more of. */
+	if (err == -ENODATA)
+		err = 0;
+	if (!err)
+		looked(job);
+	return err;
+}

@@ -1,0 +1,170 @@
+/*
+ * Output: where that of a job lies, the one object that stands for it, and what readers
+ * ask of it.
+ *
+ * The output of an own job is kept in its directory in the state directory, from the
+ * first byte on; that of others in the cache directory, until it is asked home.
+ */
+#include "jobs/client.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- where ---------------------------------------------------------------------- */
+
+bool output_is_at_home(const struct gb_job *job)
+{
+	return job->local && (job->local->rec.own || job_was_home(job) ||
+				     (job->fetching && !job->cached));
+}
+
+/* In the cache directory with cache_lock held: nothing is evicted between looking at what
+ * is there and being known to be in use. */
+static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
+{
+	struct gb_client *c = job->c;
+	struct results_config cfg = {.engine = c->engine, .event = home_event, .arg = job};
+	_cleanup_free_ char *file = NULL;
+
+	client_lock(c);
+	cfg.offline = c->o.offline;
+	cfg.checked = job->checked;
+	bool kept = job->kept;
+	cfg.was_whole = home && !kept && job_was_home(job);
+	file = job_output_may_come(job) && job->output_file ? strdup(job->output_file) : NULL;
+	client_unlock(c);
+	cfg.file = file;
+	cfg.name = !home ? job->id + strlen("batches/") : kept ? HOME_NEW : HOME_RESULTS;
+	_cleanup_close_ int dir = home ? local_dir_open(job) : -1;
+	if (home && dir < 0)
+		return dir;
+	cfg.dirfd = home ? dir : c->store->results;
+	return results_new(&cfg, ret);
+}
+
+int output_of(struct gb_job *job, struct gb_results **ret)
+{
+	struct gb_client *c = job->c;
+	struct gb_results *made = NULL;
+	int err = 0;
+
+	client_lock(c);
+	if (!job->id)
+		err = -ENOENT;
+	else if (job->results)
+		*ret = results_ref(job->results);
+	bool home = output_is_at_home(job);
+	client_unlock(c);
+	if (err || *ret)
+		return err;
+	if (!home)
+		pthread_mutex_lock(&c->cache_lock);
+	err = results_make(job, home, &made);
+	client_lock(c);
+	if (!err && !job->results)
+		job->results = results_ref(made);
+	if (!err)
+		*ret = results_ref(job->results);
+	client_unlock(c);
+	if (!home)
+		pthread_mutex_unlock(&c->cache_lock);
+	results_unref(made);
+	return err;
+}
+
+void output_rest(struct gb_job *job)
+{
+	struct gb_results *idle = NULL;
+
+	client_lock(job->c);
+	if (!job->handles && !job->fetching && !job->sealing)
+		idle = STEAL_PTR(job->results);
+	if (idle)
+		job->checked = results_final(idle);
+	client_unlock(job->c);
+	results_unref(idle);
+}
+
+int gb_results_open(struct gb_job *job, struct gb_results **ret)
+{
+	struct gb_client *c = job->c;
+	struct gb_results *r = NULL;
+
+	client_lock(c);
+	enum gb_output o = job_output(job);
+	bool lost = o == GB_OUTPUT_LOST && !home_can_fetch(job);
+	if (o != GB_OUTPUT_NONE)
+		job->handles++;
+	client_unlock(c);
+	int err = o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED ? -ENOENT
+		  : lost					? -ENODATA
+		  : o == GB_OUTPUT_INLINE || o == GB_OUTPUT_KEPT ||
+				o == GB_OUTPUT_LOST
+			  ? -EINPROGRESS
+			  : output_of(job, &r);
+	if (!err) {
+		results_reader(r, 1);
+		home_spare(job, r);
+		if (results_unsealed(r))
+			home_note_whole(job);
+		gb_job_ref(job);
+		*ret = r;
+		return 0;
+	}
+	client_lock(c);
+	if (o != GB_OUTPUT_NONE)
+		job->handles--;
+	client_unlock(c);
+	return err;
+}
+
+void gb_results_close(struct gb_results *r)
+{
+	if (!r)
+		return;
+	struct gb_job *job = results_arg(r);
+
+	results_reader(r, -1);
+	client_lock(job->c);
+	job->handles--;
+	client_unlock(job->c);
+	results_unref(r);
+	output_rest(job);
+	gb_job_unref(job);
+}
+
+int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
+{
+	int err = results_size(r, w, ret);
+	struct gb_job *job = results_arg(r);
+
+	if (!err && *ret < 0) {
+		client_lock(job->c);
+		bool news = !job->no_length;
+		job->no_length = true;
+		client_unlock(job->c);
+		if (news)
+			job_changed(job, GB_CHANGED_FILES);
+	}
+	return err;
+}
+
+ssize_t gb_results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w)
+{
+	return results_ready(r, off, n, w);
+}
+
+ssize_t gb_results_read(struct gb_results *r, void *buf, size_t n, uint64_t off)
+{
+	return results_read(r, buf, n, off);
+}
+
+bool gb_results_final(struct gb_results *r)
+{
+	struct gb_job *job = results_arg(r);
+
+	client_lock(job->c);
+	bool told = job->results_size >= 0 && !job->resized;
+	client_unlock(job->c);
+	return told && results_final(r);
+}

@@ -1,0 +1,150 @@
+/*
+ * Which results a start finds at home and in the cache, and those that are kept.
+ *
+ * What came home whole, as its journal says, and has a map that cannot be read, has no
+ * checksums any more. It is kept as it is until it has been downloaded anew, beside it.
+ * Where the API has it no more, what is here is what there is: if it has the length that
+ * it had, and looks like an output, it is taken for what it was, with a new map.
+ */
+#include "jobs/client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+int home_look(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+	_cleanup_close_ int dir = local_dir_open(job);
+	int64_t size = r->results_size;
+	int found = dir < 0 ? dir : results_mapped(dir, HOME_RESULTS, &size);
+
+	if (found < 0 && util_reading(found) == READ_FAILED)
+		return found;
+	r->results_size = size;
+	r->home = found == 1;
+	job->kept = found < 0 && r->results_size > 0;
+	job->results_size = r->results_size;
+	if (job->kept)
+		client_log(job->c, LOG_WARNING,
+			"results of %s: the checksums of the copy here are damaged: it stays "
+			"until it has been fetched again", job_label(job));
+	return 0;
+}
+
+static int look_in_cache(struct gb_client *c, const char *name)
+{
+	char id[160];
+	int64_t size;
+
+	snprintf(id, sizeof(id), "batches/%.140s", name);
+	struct gb_job *job = util_id_valid(id, "batches/") ? job_find_id(c, id) : NULL;
+	if (!job || (job->local && job->local->rec.own))
+		return 0;
+	int found = results_sealed(c->store->results, name, &size);
+	if (found < 0 && util_reading(found) == READ_FAILED)
+		return found;
+	if (found == 1) {
+		job->cached = true;
+		job->results_size = size;
+	}
+	return 0;
+}
+
+int home_look_cache(struct gb_client *c)
+{
+	_cleanup_close_ int fd = util_dup(c->store->results);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int err = 0;
+
+	if (!d)
+		return fd < 0 ? fd : -errno;
+	fd = -1;
+	rewinddir(d);
+	while (!err && (e = util_readdir(d, &err)))
+		err = look_in_cache(c, e->d_name);
+	closedir(d);
+	return err;
+}
+
+/* ---- kept -------------------------------------------------------------------------- */
+
+static bool is_kept(struct gb_job *job, int64_t *ret_size)
+{
+	client_lock(job->c);
+	bool kept = job->kept;
+	*ret_size = job->local->rec.results_size;
+	client_unlock(job->c);
+	return kept;
+}
+
+int home_may_replace(struct gb_job *job, struct gb_results *r)
+{
+	int64_t size;
+
+	if (!is_kept(job, &size))
+		return 0;
+	_cleanup_close_ int dir = local_dir_open(job);
+	if (dir < 0)
+		return dir;
+	if (results_known_size(r) != size && results_fits(dir, HOME_RESULTS, size) == 0)
+		return -ENODATA;
+	return results_seal(r);
+}
+
+/* Whether what a download failed with means that it is better to go by what is here. */
+static bool is_hopeless(struct gb_job *job, int err)
+{
+	client_lock(job->c);
+	bool missing = knowledge_final(&job->known) ||
+		       knowledge_standing(&job->known, client_moment(job->c)) >=
+			       STANDS_MISSING;
+	bool over = job->c->o.offline || (err == -EBUSY && missing);
+	client_unlock(job->c);
+	return over || err == -ENODATA || err == -ENOENT;
+}
+
+/* What was downloaded of another is of no use, and in nobody's hands: who opens waits. */
+static void drop_new(struct gb_job *job, int dir)
+{
+	client_lock(job->c);
+	struct gb_results *r = STEAL_PTR(job->results);
+	client_unlock(job->c);
+	results_unref(r);
+	unlinkat(dir, HOME_NEW, 0);
+	unlinkat(dir, HOME_NEW ".map", 0);
+}
+
+int home_take_kept(struct gb_job *job, int err)
+{
+	struct gb_client *c = job->c;
+	int64_t size;
+
+	if (!is_kept(job, &size) || !is_hopeless(job, err))
+		return err;
+	_cleanup_close_ int dir = local_dir_open(job);
+	if (dir < 0)
+		return dir;
+	err = results_adopt(dir, HOME_RESULTS, size);
+	if (err && err != -EBADMSG)
+		return err;
+	drop_new(job, dir);
+	client_lock(c);
+	bool news = !job->unfit;
+	job->unfit = err != 0;
+	client_unlock(c);
+	if (news)
+		client_log(c, LOG_WARNING,
+		err ? "results of %s: the copy here is not whole, and cannot be fetched again: "
+		      "it stays in state_dir/jobs/%s"
+		    : "results of %s: cannot be fetched again: the copy here has the length it "
+		      "had, its checksums were made anew (jobs/%s)",
+		job_label(job), job->local->lid);
+	if (!err)
+		return home_note_safe(job, size, true);
+	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
+	return -ENODATA;
+}

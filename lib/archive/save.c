@@ -1,0 +1,577 @@
+/*
+ * Results: making them safe where they lie, and bringing them home.
+ *
+ * What a reader has made whole is sealed where it lies, by a task of its own, once nobody
+ * has read for a moment: readers and the disk writing that very file cost each other more
+ * than twice their time. Until that is over it stays there: whoever wants it home, or its
+ * answers, waits, and has the seal begin at once.
+ *
+ * Inline output has no bytes of its own at the API: it is composed into a file at once.
+ */
+#include "jobs/client.h"
+#include "archive/save.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <syslog.h>
+
+enum {
+	TRY_AGAIN = 60,     /* seconds, after an outage or a full disk */
+	REFUSED_PAUSE = 60, /* seconds, the first after a refusal */
+	GIVE_UP_OFTEN = 4,  /* failures in quick order that cost nothing yet */
+	GIVE_UP_REST = 2,   /* seconds, then, until a reader costs requests again */
+	GIVE_UP_QUICK = 10, /* seconds between those in quick order */
+	REST = 1,           /* seconds between looks whether somebody reads */
+	RESTS_MAX = 120,    /* looks before a seal begins in spite of readers */
+	RIPE_MAX = 16,      /* seals that begin at one look */
+};
+
+static const uint64_t floor_max = 256 << 20;
+
+
+/* ---- what becomes of it ------------------------------------------------------------ */
+
+/* Whether the cache may lose that: nobody has it open, nor opens it before release_name. */
+static bool claim_name(void *arg, const char *name)
+{
+	struct gb_client *c = arg;
+	char id[160];
+
+	snprintf(id, sizeof(id), "batches/%.140s", name);
+	pthread_mutex_lock(&c->cache_lock);
+	client_lock(c);
+	struct gb_job *job = job_find_id(c, id);
+	bool open = job && (job->results || job->handles);
+	if (job && !open)
+		job->cached = job->checked = false;
+	client_unlock(c);
+	if (open)
+		pthread_mutex_unlock(&c->cache_lock);
+	return !open;
+}
+
+static void release_name(void *arg)
+{
+	struct gb_client *c = arg;
+
+	pthread_mutex_unlock(&c->cache_lock);
+}
+
+static void trim_cache(struct gb_client *c)
+{
+	const struct results_trimmer t = {claim_name, release_name, c};
+
+	results_trim(c->store->results, c->o.cache_max, &t);
+}
+
+/* Lock held. Who was told another size may believe in it still. */
+static void note_size(struct gb_job *job, int64_t size)
+{
+	if (job->results_size >= 0 && job->results_size != size)
+		job->resized = true;
+	job->results_size = size;
+}
+
+int home_note_safe(struct gb_job *job, int64_t size, bool home)
+{
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	note_size(job, size);
+	job->cached = !home;
+	if (home) {
+		job->kept = job->unfit = false;
+		job->local->rec.home = true;
+		job->local->rec.results_size = size;
+	}
+	client_unlock(c);
+	test_point("home-noted");
+	int err = home ? local_save(job) : 0;
+	answers_come_home(job);
+	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
+	return err;
+}
+
+static int seal(struct gb_job *job, struct gb_results *r, bool home)
+{
+	int err = results_seal(r);
+
+	test_point("results-sealed");
+	if (!err)
+		err = whole_judge(job, r, home);
+	if (!err)
+		err = home_note_safe(job, results_known_size(r), home);
+	if (!err && home)
+		whole_judged(job);
+	return err;
+}
+
+/* A fetch that waited for it begins. Whoever waited for the seal looks again, also when
+ * a block on disk turned out to be rotten. */
+static void seal_over(struct gb_job *job, int err)
+{
+	struct gb_waitq over;
+
+	waitq_init(&over);
+	client_lock(job->c);
+	job->sealing = SEAL_NONE;
+	queue_take(job, QUEUE_SEALERS, &over);
+	bool start = queue_waits(job, QUEUE_HOMERS) && home_begin_fetch(job);
+	client_unlock(job->c);
+	waitq_call(&over, err == -EAGAIN ? 0 : err);
+	if (start)
+		home_run_fetch(job);
+}
+
+static int seal_run(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+	struct gb_results *r = NULL;
+	int err = output_of(t->job, &r);
+
+	client_lock(c);
+	bool home = output_is_at_home(t->job);
+	client_unlock(c);
+	if (!err && results_complete(r))
+		err = seal(t->job, r, home);
+	seal_over(t->job, err);
+	results_unref(r);
+	output_rest(t->job);
+	trim_cache(c);
+	home_next(c);
+	return err;
+}
+
+/* begin_seal said so. */
+static void run_seal(struct gb_job *job)
+{
+	int err = task_start(job, WORK_SHORT, seal_run, false, false, NULL, NULL);
+
+	if (err)
+		seal_over(job, err);
+}
+
+/* Lock held. Whether the caller is to call run_seal: none is under way. */
+static bool begin_seal(struct gb_job *job)
+{
+	bool begin = job->sealing != SEAL_RUNS;
+
+	job->sealing = SEAL_RUNS;
+	return begin;
+}
+
+static void rest_over(void *arg);
+
+/* Lock held. The timer's thread stops before the client goes. */
+static void rest_more(struct gb_client *c)
+{
+	if (!c->rest_timer && !c->stopping)
+		c->rest_timer = engine_timer(c->engine,
+					test_seconds("BATCHFS_TEST_REST_SECONDS", REST),
+					rest_over, c) == 0;
+}
+
+/* Take what nobody reads; ret has room for RIPE_MAX. Lock held. */
+static size_t take_ripe(struct gb_client *c, struct gb_job **ret)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+
+		if (job->sealing != SEAL_RESTS)
+			continue;
+		if (n == RIPE_MAX || (job->handles && ++job->seal_rested < RESTS_MAX)) {
+			rest_more(c);
+			continue;
+		}
+		begin_seal(job);
+		ret[n++] = gb_job_ref(job);
+	}
+	return n;
+}
+
+static void rest_over(void *arg)
+{
+	struct gb_client *c = arg;
+	struct gb_job *ripe[RIPE_MAX];
+
+	client_lock(c);
+	c->rest_timer = false;
+	size_t n = c->stopping ? 0 : take_ripe(c, ripe);
+	client_unlock(c);
+	while (n > 0) {
+		run_seal(ripe[--n]);
+		gb_job_unref(ripe[n]);
+	}
+}
+
+/* Lock held. */
+static void plan_seal(struct gb_job *job)
+{
+	if (job->sealing || job->fetching || job->c->stopping)
+		return;
+	job->sealing = SEAL_RESTS;
+	job->seal_rested = 0;
+	rest_more(job->c);
+}
+
+void home_note_whole(struct gb_job *job)
+{
+	client_lock(job->c);
+	plan_seal(job);
+	client_unlock(job->c);
+}
+
+void home_close(struct gb_client *c)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+
+		if (job->sealing != SEAL_RESTS)
+			continue;
+		job->sealing = SEAL_NONE;
+		output_rest(job);
+	}
+}
+
+int home_make_whole(struct gb_job *job, struct gb_waiter *w)
+{
+	bool start = false;
+	int err = 0;
+
+	client_lock(job->c);
+	bool safe = home_safe(job);
+	bool whole = job->sealing ||
+		     (!job->fetching && job_output(job) == GB_OUTPUT_HOME);
+	if (!safe && whole) {
+		err = queue_add(job, QUEUE_SEALERS, w);
+		start = err == -EINPROGRESS && begin_seal(job);
+	}
+	client_unlock(job->c);
+	if (start)
+		run_seal(job);
+	return safe || whole ? err : gb_fetch_home(job, w);
+}
+
+/* Lock held. Of what was at home and is damaged only the rest is left. Returns whether
+ * that is news. */
+static bool note_refused(struct gb_job *job, bool some, unsigned status, char *words_take)
+{
+	bool part = some && !job->kept && job_was_home(job);
+	bool news = part && !knowledge_has_part(&job->known);
+
+	knowledge_download_refused(&job->known, client_moment(job->c), status, part,
+		test_seconds("BATCHFS_TEST_REFUSED_SECONDS", REFUSED_PAUSE));
+	free(job->refusal);
+	job->refusal = words_take;
+	if (part)
+		job->local->rec.home = false;
+	return news;
+}
+
+/* Who opens what failed again and again, at once, is no reason to ask each time. */
+static void note_gave_up(struct gb_job *job, int err)
+{
+	double now = util_now();
+
+	client_lock(job->c);
+	if (now - job->gave_up_at > GIVE_UP_QUICK)
+		job->gave_up_often = 0;
+	job->gave_up_often++;
+	job->gave_up_at = now;
+	job->gave_up = err;
+	client_unlock(job->c);
+}
+
+void home_spare(struct gb_job *job, struct gb_results *r)
+{
+	client_lock(job->c);
+	double until = job->gave_up_at + GIVE_UP_REST;
+	int err = job->gave_up_often >= GIVE_UP_OFTEN && util_now() < until ? job->gave_up : 0;
+	client_unlock(job->c);
+	if (err)
+		results_rest(r, err, until);
+}
+
+void home_event(void *arg, struct gb_results *r, enum results_event ev)
+{
+	struct gb_job *job = arg;
+	int64_t size = results_known_size(r);
+	bool some = results_some(r), holed = false;
+	char *words = NULL;
+	unsigned status = ev == RESULTS_REFUSED ? results_refusal(r, &words) : 0;
+
+	if (ev == RESULTS_GAVE_UP) {
+		note_gave_up(job, results_gave_up(r));
+		return;
+	}
+	client_lock(job->c);
+	if (ev == RESULTS_SIZED)
+		note_size(job, size);
+	else if (ev == RESULTS_FILLED)
+		plan_seal(job);
+	else if (ev == RESULTS_REFUSED)
+		holed = note_refused(job, some, status, words);
+	else
+		job->checked = false;
+	if (ev == RESULTS_SIZED || ev == RESULTS_FILLED)
+		knowledge_download_came(&job->known);
+	client_unlock(job->c);
+	if (ev == RESULTS_REFUSED)
+		home_try_again(job->c);
+	if (holed)
+		client_log(job->c, LOG_WARNING,
+			"results of %s: a part of the copy here is damaged, and the API does not "
+			"give it out (HTTP %u)", job_label(job), status);
+	if (ev == RESULTS_DAMAGED)
+		client_log(job->c, LOG_WARNING,
+			"results of %s: the copy here is damaged, what is missing is fetched again",
+			job_label(job));
+	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
+}
+
+/* ---- bringing home ------------------------------------------------------------------- */
+
+/* On a worker. */
+static int fetch_blocking(struct gb_results *r)
+{
+	struct waiter_sync s;
+
+	waiter_sync_init(&s);
+	int err = results_fetch(r, &s.w);
+	return err == -EINPROGRESS ? waiter_sync_wait(&s) : err;
+}
+
+int gb_statvfs(struct gb_client *c, struct statvfs *ret)
+{
+	return fstatvfs(c->store->state, ret) < 0 ? -errno : 0;
+}
+
+/* Drafts must still find room when results have come home. */
+static int room_for(struct gb_client *c, int64_t size)
+{
+	struct statvfs vfs;
+
+	if (gb_statvfs(c, &vfs))
+		return 0;
+	uint64_t free = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	uint64_t least = (uint64_t)vfs.f_blocks * vfs.f_frsize / 20;
+	if (least > floor_max)
+		least = floor_max;
+	bool low = free < least + (size > 0 ? (uint64_t)size : 0);
+	client_lock(c);
+	c->disk_low = low;
+	client_unlock(c);
+	return low ? -ENOSPC : 0;
+}
+
+static int fetch_file(struct gb_job *job)
+{
+	struct gb_results *r = NULL;
+	int err = output_of(job, &r);
+
+	if (!err)
+		err = room_for(job->c, results_known_size(r));
+	if (!err)
+		err = fetch_blocking(r);
+	if (!err)
+		err = home_may_replace(job, r);
+	if (!err) {
+		/* What was read before lies in the cache; a no-op when it is here. */
+		_cleanup_close_ int dir = local_dir_open(job);
+
+		err = dir < 0 ? dir : results_rehome(r, dir, HOME_RESULTS);
+	}
+	if (!err)
+		err = seal(job, r, true);
+	results_unref(r);
+	return err;
+}
+
+static void refused_inline(struct gb_job *job, const struct api_error *e)
+{
+	client_lock(job->c);
+	note_refused(job, false, (unsigned)e->status, e->text ? strdup(e->text) : NULL);
+	client_unlock(job->c);
+}
+
+static const char no_inline[] = "The API could not hand out this job's results now.";
+
+/* The server's words, and that nothing is lost. Once they have come they go. */
+static void tell_inline(struct gb_job *job, int err, const char *text)
+{
+	bool told, tell = err == -EIO || err == -ETIMEDOUT;
+
+	client_lock(job->c);
+	told = job->local->rec.error &&
+	       strncmp(job->local->rec.error, no_inline, strlen(no_inline)) == 0;
+	client_unlock(job->c);
+	if (tell)
+		local_error(job, err, no_inline,
+			"The job itself is fine, and its results are inside it at the API. Big ones "
+			"fail at times: ask again later (read results.jsonl, or: echo fetch > ctl).",
+			text);
+	else if (told && !err)
+		local_error(job, 0, NULL, NULL, NULL);
+	if (tell || (told && !err))
+		job_changed(job, GB_CHANGED_FILES);
+}
+
+static int compose_inline_output(struct gb_job *job, int dir)
+{
+	struct gb_client *c = job->c;
+	struct canceller none = CANCELLER_INIT;
+	struct api_error e = {.retry = -1};
+	struct api_batch b;
+	uint64_t seq = learn_seq(c);
+	int64_t lines = 0, size;
+	_cleanup_close_ int fd = openat(dir, "results.tmp",
+		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int err = fd < 0 ? -errno
+			 : api_get(c->engine, job->id, fd, &none, &b, &lines, &e);
+
+	client_called(c, &e);
+	if (err == -ENOENT || err == -EACCES)
+		refused_inline(job, &e);
+	if (err == -ENOENT)
+		learn_missed(job);
+	tell_inline(job, err, e.text);
+	api_error_clear(&e);
+	if (err)
+		return err;
+	bool has = b.output_inline;
+	gb_job_unref(learn_batch(c, &b, seq, false));
+	api_batch_clear(&b);
+	if (!has)
+		return -ENOENT;
+	size = lseek(fd, 0, SEEK_END);
+	err = results_publish(dir, "results.tmp", HOME_RESULTS);
+	return err ? err : home_note_safe(job, size, true);
+}
+
+static int download(struct gb_job *job)
+{
+	client_lock(job->c);
+	enum gb_output o = job->kept ? job_output_there(job) : job_output(job);
+	bool comes = job_output_may_come(job);
+	bool is_inline = !job->output_file && o != GB_OUTPUT_HOME;
+	client_unlock(job->c);
+	if (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED)
+		return -EBUSY;
+	if (!comes && o != GB_OUTPUT_HOME)
+		return o == GB_OUTPUT_DAMAGED ? -EIO : -ENODATA;
+	if (!is_inline)
+		return fetch_file(job);
+	_cleanup_close_ int dir = local_dir_open(job);
+	return dir < 0 ? dir : compose_inline_output(job, dir);
+}
+
+static int bring_home(struct gb_job *job)
+{
+	int err = job->local ? 0 : local_make(job);
+
+	if (err)
+		return err;
+	test_point("fetch-begins");
+	client_lock(job->c);
+	bool home = job->local->rec.home, more = whole_is_short(job);
+	client_unlock(job->c);
+	if (!home || more)
+		err = home ? whole_look(job) : download(job);
+	return err ? home_take_kept(job, err) : 0;
+}
+
+/* Lock held. A refusal has said itself when to try again. */
+static void note_outcome(struct gb_job *job, int err)
+{
+	struct moment m = client_moment(job->c);
+
+	if (!err)
+		knowledge_download_came(&job->known);
+	else if (knowledge_fetch_due(&job->known, m))
+		knowledge_download_failed(&job->known, m, TRY_AGAIN);
+}
+
+static void fetch_over(struct gb_job *job, int err)
+{
+	struct gb_waitq over;
+
+	waitq_init(&over);
+	client_lock(job->c);
+	job->fetching = false;
+	note_outcome(job, err);
+	job->c->fetches_running--;
+	queue_take(job, QUEUE_HOMERS, &over);
+	client_unlock(job->c);
+	output_rest(job);
+	waitq_call(&over, err == -ECANCELED ? -EINTR : err);
+	job_changed(job, 0);
+}
+
+static int home_run(struct task *t)
+{
+	struct gb_job *job = t->job;
+	int err = bring_home(job);
+
+	if (err && err != -ECANCELED)
+		client_log(job->c, LOG_WARNING, "results of %s: %s", job_label(job),
+			strerror(-err));
+	fetch_over(job, err);
+	if (err)
+		home_try_again(job->c);
+	home_next(job->c);
+	return 0;
+}
+
+/* Lock held. Not while it is being sealed where it lies. */
+bool home_begin_fetch(struct gb_job *job)
+{
+	if (job->fetching || job->sealing)
+		return false;
+	job->fetching = true;
+	job->c->fetches_running++;
+	return true;
+}
+
+/* home_begin_fetch said so. */
+int home_run_fetch(struct gb_job *job)
+{
+	int err = task_start(job, WORK_LONG, home_run, false, false, NULL, NULL);
+
+	if (err)
+		fetch_over(job, err);
+	return err;
+}
+
+int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	bool start = false, seal = false;
+	int err = 0;
+
+	client_lock(c);
+	enum gb_output o = job_output(job);
+	if (c->stopping)
+		err = -EINTR;
+	else if (job->local && job->local->rec.home &&
+		 (c->o.offline || !whole_is_short(job)))
+		err = 0;
+	else if (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED)
+		err = -EBUSY;
+	else if (!home_can_fetch(job))
+		err = o == GB_OUTPUT_DAMAGED ? -EIO : -ENODATA;
+	else if (c->o.offline && o != GB_OUTPUT_HOME && o != GB_OUTPUT_KEPT)
+		err = -EHOSTUNREACH;
+	else if ((err = queue_add(job, QUEUE_HOMERS, w)) == -EINPROGRESS &&
+		 !(start = home_begin_fetch(job)))
+		seal = job->sealing == SEAL_RESTS && begin_seal(job);
+	client_unlock(c);
+	if (start)
+		home_run_fetch(job);
+	if (seal)
+		run_seal(job);
+	return err;
+}

@@ -1,0 +1,126 @@
+/* Which results are brought home by themselves, and when: at once, or, where the API refused
+ * them or could not be asked, after a pause that knowledge.c gives. */
+#include "jobs/client.h"
+#include "archive/save.h"
+
+enum {
+	AT_A_TIME = 2,      /* results brought home side by side */
+};
+
+bool home_can_fetch(const struct gb_job *job)
+{
+	enum gb_output o = job_output(job);
+
+	if (job->local && job->local->rec.home)
+		return whole_is_short(job);
+	return o == GB_OUTPUT_HOME || o == GB_OUTPUT_KEPT || job_output_may_come(job);
+}
+
+bool home_missing(const struct gb_job *job)
+{
+	const struct gb_client *c = job->c;
+	bool asked = c->o.fetch == GB_FETCH_ALL ||
+		     (c->o.fetch == GB_FETCH_OWN && job->local && job->local->rec.own);
+
+	return (asked || job->kept) && job->id && job->in_tree &&
+	       (whole_is_short(job) ? whole_look_due(job) : home_can_fetch(job));
+}
+
+bool home_safe(const struct gb_job *job)
+{
+	return job->cached || (job->local && job->local->rec.home);
+}
+
+/* Start what there is room for. */
+void home_next(struct gb_client *c)
+{
+	for (;;) {
+		struct gb_job *next = NULL;
+
+		client_lock(c);
+		bool may = !c->stopping && !c->o.offline && !c->o.readonly &&
+			   !c->offline_since && c->fetches_running < AT_A_TIME;
+		for (uint32_t i = 0; may && !next && i < c->n_slots; i++) {
+			struct gb_job *job = c->slots[i];
+
+			if (!job->fetching && !job->sealing && home_missing(job) &&
+				knowledge_fetch_due(&job->known, job_moment(job)))
+				next = job;
+		}
+		if (next) {
+			gb_job_ref(next);
+			home_begin_fetch(next);
+		}
+		client_unlock(c);
+		if (!next)
+			return;
+		int err = home_run_fetch(next);
+		gb_job_unref(next);
+		if (err)
+			return;
+	}
+}
+
+void home_go_on(void *arg)
+{
+	home_next(arg);
+}
+
+void home_consider(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool missing = home_missing(job);
+	client_unlock(job->c);
+	if (missing)
+		home_next(job->c);
+}
+
+/* ---- later ----------------------------------------------------------------------- */
+
+/* One that another, planned for sooner, took the place of does nothing. */
+static void next_timer(void *arg)
+{
+	struct gb_client *c = arg;
+
+	client_lock(c);
+	bool mine = c->fetch_at && util_now() >= c->fetch_at;
+	if (mine)
+		c->fetch_at = 0;
+	client_unlock(c);
+	if (!mine)
+		return;
+	home_next(c);
+	home_try_again(c);
+}
+
+/* Lock held. When the first of those that wait for their next try is due; 0: none. */
+static double next_due(struct gb_client *c)
+{
+	struct moment m = client_moment(c);
+	double at = 0;
+
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		const struct gb_job *job = c->slots[i];
+		double t = knowledge_fetch_at(&job->known);
+
+		if (!knowledge_fetch_due(&job->known, m) && (!at || t < at) &&
+			home_missing(job))
+			at = t;
+	}
+	return at;
+}
+
+void home_try_again(struct gb_client *c)
+{
+	client_lock(c);
+	double at = c->stopping ? 0 : next_due(c);
+	bool plan = at && (!c->fetch_at || at < c->fetch_at);
+	if (plan)
+		c->fetch_at = at;
+	client_unlock(c);
+	if (!plan || !engine_timer(c->engine, at - util_now() + 0.01, next_timer, c))
+		return;
+	client_lock(c);
+	c->fetch_at = 0;
+	client_unlock(c);
+}

@@ -1,0 +1,91 @@
+#include "base/sorted_array.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The index of the first slot whose number is at least number. */
+static uint32_t find(const struct numbered *n, uint32_t number)
+{
+	uint32_t lo = 0, hi = n->used;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (n->slots[mid].number < number)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static int make_room(struct numbered *n)
+{
+	uint32_t cap = n->cap ? 2 * n->cap : 4;
+	struct numbered_slot *slots;
+
+	if (n->used < n->cap)
+		return 0;
+	slots = realloc(n->slots, cap * sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	n->slots = slots;
+	n->cap = cap;
+	return 0;
+}
+
+int numbered_add(struct numbered *n, uint32_t number, void *thing)
+{
+	uint32_t i = find(n, number);
+
+	if (i == n->used || n->slots[i].number != number) {
+		if (make_room(n))
+			return -ENOMEM;
+		memmove(n->slots + i + 1, n->slots + i,
+			(n->used - i) * sizeof(*n->slots));
+		n->used++;
+	}
+	n->slots[i] = (struct numbered_slot){number, thing};
+	n->things++;
+	return 0;
+}
+
+static void close_holes(struct numbered *n)
+{
+	uint32_t to = 0;
+
+	for (uint32_t i = 0; i < n->used; i++)
+		if (n->slots[i].thing)
+			n->slots[to++] = n->slots[i];
+	n->used = to;
+}
+
+void numbered_remove(struct numbered *n, uint32_t number)
+{
+	uint32_t i = find(n, number);
+
+	if (i == n->used || n->slots[i].number != number || !n->slots[i].thing)
+		return;
+	n->slots[i].thing = NULL;
+	n->things--;
+	if (n->used >= 16 && n->things < n->used / 2)
+		close_holes(n);
+	else if (!n->things)
+		n->used = 0;
+}
+
+void *numbered_from(const struct numbered *n, uint32_t number)
+{
+	uint32_t i = find(n, number);
+
+	while (i < n->used && !n->slots[i].thing)
+		i++;
+	return i < n->used ? n->slots[i].thing : NULL;
+}
+
+void numbered_clear(struct numbered *n)
+{
+	free(n->slots);
+	*n = (struct numbered){0};
+}

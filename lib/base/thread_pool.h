@@ -1,0 +1,26 @@
+/*
+ * Worker threads for what blocks: the disk and the blocking calls of calls.h.
+ *
+ * Two lanes, so that a quick step never waits behind a long one: transfers and
+ * whole submissions go to WORK_LONG, single calls and disk work to WORK_SHORT.
+ * Threads are started when there is work and end when there is none for a while.
+ */
+#ifndef GB_WORK_H
+#define GB_WORK_H
+
+#include "base/util.h"
+
+struct work;
+
+enum work_lane { WORK_SHORT, WORK_LONG, WORK_LANES };
+
+struct work *work_new(void);
+/* Queue fn(arg). -ECANCELED once work_stop has begun, and then fn is never called;
+ * -ENOMEM. Any thread. */
+_must_check_ int work_add(struct work *w, enum work_lane lane, void (*fn)(void *arg), void *arg);
+/* Refuse new work, run what is queued, wait until all is done. What runs must have
+ * been told to hurry by other means (engine_stop). */
+void work_stop(struct work *w);
+void work_free(struct work *w);
+
+#endif

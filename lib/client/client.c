@@ -1,0 +1,500 @@
+#include "submit/attachments.h"
+#include "jobs/client.h"
+#include "requests/validate_ahead.h"
+#include "client/models.h"
+#include "store/uploads.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <syslog.h>
+
+enum {
+	KEY_CHECK = 8,        /* seconds the key's check may take at start */
+	FINISH_WITHIN = 5,    /* seconds a create in flight may take at the end */
+};
+
+void client_log(struct gb_client *c, int priority, const char *fmt, ...)
+{
+	_cleanup_free_ char *line = NULL;
+	va_list ap;
+
+	if (!c->o.log)
+		return;
+	va_start(ap, fmt);
+	if (vasprintf(&line, fmt, ap) < 0)
+		line = NULL;
+	va_end(ap);
+	if (line)
+		c->o.log(c->o.arg, priority, line);
+}
+
+/* ---- options -------------------------------------------------------------------- */
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+static void copy_options(struct gb_client *c, const struct gb_options *o)
+{
+	c->o = *o;
+	c->key = copy(o->key);
+	c->o.key = NULL;
+	c->o.source = copy(o->source);
+	c->o.version = o->version ? copy(o->version) : NULL;
+	c->o.key_source = copy(o->key_source);
+	c->o.state_dir = copy(o->state_dir);
+	c->o.cache_dir = copy(o->cache_dir);
+	c->o.holder = copy(o->holder);
+	c->o.webhook = copy(o->webhook);
+	c->o.model = copy(o->model ? o->model : MODEL_DEFAULT);
+	if (!c->o.cache_max)
+		c->o.cache_max = (uint64_t)10 << 30;
+	if (!c->o.poll_s)
+		c->o.poll_s = 30;
+	if (!c->o.ttl_s)
+		c->o.ttl_s = 5;
+}
+
+static void free_options(struct gb_client *c)
+{
+	const char *strings[] = {c->o.source, c->o.key_source, c->o.state_dir, c->o.version,
+		c->o.cache_dir, c->o.holder, c->o.model, c->o.webhook};
+
+	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
+		free((char *)strings[i]);
+	if (c->key)
+		explicit_bzero(c->key, strlen(c->key));
+	free(c->key);
+}
+
+/* ---- loading -------------------------------------------------------------------------- */
+
+struct loading {
+	struct gb_client *c;
+	char **why;
+};
+
+static int cannot_read(struct loading *l, int err, const char *fmt, ...) _printf_(3, 4);
+
+/* Why there is no mount: the first that could not be read. Returns err. */
+static int cannot_read(struct loading *l, int err, const char *fmt, ...)
+{
+	_cleanup_free_ char *path = NULL;
+	va_list ap;
+
+	if (*l->why)
+		return err;
+	va_start(ap, fmt);
+	if (vasprintf(&path, fmt, ap) < 0)
+		path = NULL;
+	va_end(ap);
+	*l->why = util_format("%s cannot be read: %s (nothing was changed; mount again when it "
+			      "can be)", path ? path : "the state directory", strerror(-err));
+	return err;
+}
+
+/* What of a job could not be read, for the one line that says so. */
+static const char *const journal_part = "journal";
+
+/* Lock not needed: there are no other threads yet. The journal was read well. */
+static int enlist(struct gb_client *c, const char *lid, struct record *r,
+	const char **ret_part)
+{
+	struct gb_job *job = job_new(c);
+	const char *tail = r->id ? r->id + strlen("batches/") : lid;
+	int err = job ? 0 : -ENOMEM;
+
+	*ret_part = journal_part;
+	if (!err && r->id)
+		err = job_set_id(job, r->id);
+	if (!err && !r->removal)
+		err = job_set_name(job, r->name[0] ? r->name : tail, tail);
+	if (!err)
+		err = local_attach(job, lid, r);
+	if (err)
+		return err;
+	job->model = client_intern(c, api_model_name(job->local->rec.model));
+	job->in_tree = job->local->rec.own || job->local->rec.phase == PHASE_REMOTE;
+	if ((*ret_part = "job.json", err = learn_local_json(job)) ||
+		(*ret_part = HOME_RESULTS ".map", err = home_look(job)) ||
+		(*ret_part = "files", err = files_load(job)))
+		return err;
+	return 0;
+}
+
+/* A directory without a journal is one that its maker did not finish, as long as nothing
+ * has been put into it: 1; 0; or why that cannot be told. */
+static int unfinished(int dir)
+{
+	_cleanup_close_ int fd = util_dup(dir);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int err = 0;
+	bool empty = true;
+
+	if (!d)
+		return fd < 0 ? fd : -errno;
+	fd = -1;
+	if (unlinkat(dir, "files", AT_REMOVEDIR) < 0 && errno != ENOENT)
+		err = errno == ENOTEMPTY || errno == ENOTDIR ? 0 : -errno;
+	while (!err && empty && (e = util_readdir(d, &err)))
+		empty = e->d_name[0] == '.';
+	closedir(d);
+	return err ? err : empty;
+}
+
+static void set_aside(struct gb_client *c, const char *lid, const char *part, int why)
+{
+	int err = store_job_aside(c->store, lid);
+
+	client_log(c, LOG_ERR, "%s of jobs/%s is damaged (%s): %s%s", part, lid,
+		strerror(-why), err ? "it cannot be moved to aside/: " : "moved to aside/",
+		err ? strerror(-err) : "");
+}
+
+/* A crash while a job met elsewhere turned out to be ours leaves two that bear its id:
+ * ours is the one that counts. */
+static void make_room(struct gb_client *c, const struct record *r)
+{
+	struct gb_job *other = r->own && r->id ? job_find_id(c, r->id) : NULL;
+
+	if (!other || !other->local || other->local->rec.own)
+		return;
+	/* Should it stay, the next start does this again. */
+	if (job_drop_twin(other) == 0)
+		DROP(store_job_aside(c->store, other->local->lid));
+}
+
+static int load_opened(
+	struct gb_client *c, const char *lid, int dir, const char **ret_part)
+{
+	struct record r;
+	int err;
+
+	record_init(&r);
+	*ret_part = journal_part;
+	err = store_journal_load(dir, &r);
+	if (err == -ENOENT) {
+		int empty = unfinished(dir);
+
+		/* Should it stay, the next start does this again. */
+		if (empty == 1)
+			DROP(util_remove_tree(c->store->jobs, lid));
+		return empty == 1 ? 0 : empty == 0 ? err : empty;
+	}
+	if (!err) {
+		make_room(c, &r);
+		err = enlist(c, lid, &r, ret_part);
+	}
+	record_clear(&r);
+	return err;
+}
+
+/* Aside goes only what is proven bad. A job that cannot be read now may be paid for: no
+ * mount without it, as it would look as if there were none. */
+static int load_job(void *arg, const char *lid)
+{
+	struct loading *l = arg;
+	const char *part = "it";
+	_cleanup_close_ int dir = store_job_open(l->c->store, lid);
+	int err = dir < 0 ? dir : 0;
+
+	test_point("load");
+	if (!err)
+		err = load_opened(l->c, lid, dir, &part);
+	switch (util_reading(err)) {
+	case READ_WHOLE:
+		return 0;
+	case READ_ABSENT:
+	case READ_DAMAGED:
+		if (dir >= 0)
+			set_aside(l->c, lid, part, err);
+		return 0; /* what is no directory is no job of ours */
+	case READ_FAILED:
+		break;
+	}
+	if (err == -EEXIST) { /* two have one id */
+		set_aside(l->c, lid, part, err);
+		return 0;
+	}
+	cannot_read(l, err, "%s/jobs/%s/%s", l->c->o.state_dir, lid, dir < 0 ? "" : part);
+	return err;
+}
+
+static int lid_known(void *arg, const char *lid)
+{
+	struct gb_client *c = arg;
+
+	return store_job_exists(c->store, lid);
+}
+
+static int load_registry(struct gb_client *c)
+{
+	bool damaged;
+	int err = registry_open(c->store, lid_known, c, &c->registry, &damaged);
+
+	if (!err && damaged)
+		client_log(c, LOG_WARNING,
+			"state_dir/attachments is damaged: moved to aside/, files will be "
+			"uploaded again");
+	return err;
+}
+
+static int load(struct gb_client *c, char **ret_why)
+{
+	struct loading l = {c, ret_why};
+	int err;
+
+	if (c->store->salt_lost)
+		client_log(c, LOG_WARNING,
+			"state_dir/salt is damaged: nothing can tell which key queued work was "
+			"meant for, so it is not sent; a copy of its requests.jsonl can be");
+	if ((err = load_registry(c)))
+		return cannot_read(&l, err, "%s/attachments", c->o.state_dir);
+	if ((err = store_jobs(c->store, load_job, &l)))
+		return cannot_read(&l, err, "%s/jobs", c->o.state_dir);
+	if ((err = learn_names(c)))
+		return cannot_read(&l, err, "%s/names", c->o.state_dir);
+	if ((err = learn_known(c)))
+		return cannot_read(&l, err, "%s/known", c->o.cache_dir);
+	if ((err = home_look_cache(c)))
+		return cannot_read(&l, err, "%s/results", c->o.cache_dir);
+	trash_expire(c); /* what needs no clock: trash=0 */
+	return 0;
+}
+
+static void recover(struct gb_client *c)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+
+		if (!job->local || c->o.readonly)
+			continue;
+		if (job->local->rec.removal)
+			remove_recover(job);
+		else
+			submit_recover(job);
+	}
+}
+
+/* ---- open ------------------------------------------------------------------------------- */
+
+/* What to do is a line of its own before the API's words: both stay, in one. */
+static void one_line(char *text)
+{
+	char *end = text ? strchr(text, '\n') : NULL;
+
+	if (!end)
+		return;
+	*end = ' ';
+	text[strcspn(text, "\n")] = '\0';
+}
+
+static int check_key(struct gb_client *c, char **ret_why)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_error e = {.retry = -1};
+	int err;
+
+	if (c->o.offline)
+		return 0;
+	err = api_check_key(c->engine, KEY_CHECK, &none, &e);
+	/* A network that wants a login refuses everybody; that says nothing of the key. */
+	if (err == -EACCES && !e.from_api)
+		err = -EIO;
+	if (err == -EACCES) {
+		free(*ret_why);
+		*ret_why = util_format("the API refused the key (from %s): %s",
+			c->o.key_source ? c->o.key_source : "the caller",
+			e.text ? e.text : "check it and its project");
+	} else if (err) {
+		free(*ret_why);
+		*ret_why = util_format("the API cannot be asked now (%s): starting offline, "
+				       "going online when it answers",
+			e.text ? e.text : strerror(-err));
+		c->offline_since = time(NULL); /* wall: shown */
+		c->last_error = err;
+	}
+	api_error_clear(&e);
+	one_line(*ret_why);
+	return err == -EACCES ? err : 0;
+}
+
+static int start_engine(struct gb_client *c, char **ret_why)
+{
+	struct engine_options eo = {.base = c->o.source, .key = c->key,
+		.version = c->o.version,
+		.user_agent = "batchfs/" GB_VERSION, .log = c->o.log, .arg = c->o.arg};
+	int err = engine_new(&eo, &c->engine, ret_why);
+
+	return err ? err : engine_start(c->engine);
+}
+
+static struct gb_client *client_new(const struct gb_options *o)
+{
+	struct gb_client *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	copy_options(c, o);
+	pthread_mutex_init(&c->cache_lock, NULL);
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->poke, NULL);
+	waitq_init(&c->list_q);
+	table_init(c);
+	c->work = work_new();
+	c->follows = follows_new(c->work);
+	c->models = models_new(c);
+	return c;
+}
+
+static void start_behind(void *arg)
+{
+	struct gb_client *c = arg;
+	struct gb_job *job;
+
+	trash_expire(c); /* the key's check has told the server's clock */
+	queue_go(c);
+	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+		slot = job->slot + 1;
+		home_consider(job);
+		remove_ended(job);
+		job_changed(job, 0); /* an end that nobody has been told of */
+	}
+	attach_tidy(c);
+}
+
+int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
+{
+	struct gb_client *c = client_new(o);
+	int err;
+
+	*ret_why = NULL;
+	if (!c || !c->work || !c->follows || !c->models)
+		return -ENOMEM;
+	if (!c->key && !c->o.offline) {
+		*ret_why = strdup("no API key");
+		err = -EACCES;
+		goto fail;
+	}
+	err = store_open(c->o.state_dir, c->o.cache_dir, c->o.holder, &c->store, ret_why);
+	if (!err)
+		err = start_engine(c, ret_why);
+	if (!err)
+		err = load(c, ret_why);
+	if (!err)
+		err = check_key(c, ret_why);
+	if (err)
+		goto fail;
+	store_fingerprint(c->store, c->key ? c->key : "", c->key_print);
+	learn_keys(c);
+	recover(c);
+	err = c->o.offline ? 0 : poll_start(c);
+	if (err)
+		goto fail;
+	if (!c->o.offline)
+		err = work_add(c->work, WORK_SHORT, start_behind, c);
+	if (err)
+		goto fail;
+	*ret = c;
+	return 0;
+fail:
+	if (!*ret_why)
+		*ret_why = strdup(strerror(-err));
+	gb_close(c);
+	return err;
+}
+
+/* ---- close --------------------------------------------------------------------------------- */
+
+/* Lock held. Everybody who waits for job. */
+static void collect_job(struct gb_job *job, struct gb_waitq *to)
+{
+	for (int i = 0; job->queues && i < JOB_QUEUES; i++)
+		waitq_move(&job->queues[i], to);
+}
+
+/* Lock held. Creates that have left get a moment for their answer. */
+static bool create_in_flight(struct gb_client *c)
+{
+	for (struct task *t = c->tasks; t; t = t->next)
+		if (t->owns && job_phase(t->job) == PHASE_SUBMITTING)
+			return true;
+	return false;
+}
+
+static void give_up_tasks(struct gb_client *c)
+{
+	client_lock(c);
+	c->stopping = true;
+	c->hurry = true;
+	for (struct task *t = c->tasks; t; t = t->next)
+		if (!t->intended)
+			canceller_set(c->engine, &t->cancel);
+	poll_poke(c);
+	client_unlock(c);
+	for (double until = util_now() + FINISH_WITHIN; util_now() < until;) {
+		client_lock(c);
+		bool flying = create_in_flight(c);
+		client_unlock(c);
+		if (!flying)
+			break;
+		usleep(20000);
+	}
+}
+
+void gb_shutdown(struct gb_client *c)
+{
+	struct gb_waitq all;
+
+	waitq_init(&all);
+	client_lock(c);
+	bool again = c->stopping;
+	c->stopping = true;
+	waitq_move(&c->list_q, &all);
+	models_take_waiters(c->models, &all, NULL, NULL);
+	for (uint32_t i = 0; i < c->n_slots; i++)
+		collect_job(c->slots[i], &all);
+	client_unlock(c);
+	waitq_call(&all, -EINTR);
+	if (again || !c->engine)
+		return;
+	give_up_tasks(c);
+	/* Downloads and calls end here, their waiters with them. */
+	engine_stop(c->engine);
+	client_lock(c);
+	for (struct task *t = c->tasks; t; t = t->next) {
+		t->answered = true;
+		waitq_move(&t->q, &all);
+	}
+	client_unlock(c);
+	waitq_call(&all, -EINTR);
+}
+
+void gb_close(struct gb_client *c)
+{
+	if (!c)
+		return;
+	gb_shutdown(c);
+	poll_stop(c);
+	if (c->work)
+		work_stop(c->work);
+	answers_close(c);
+	home_close(c);
+	table_free(c);
+	registry_close(c->registry);
+	engine_free(c->engine);
+	follows_free(c->follows);
+	work_free(c->work);
+	store_close(c->store);
+	queue_free(&c->queue);
+	models_free(c->models);
+	free_options(c);
+	pthread_cond_destroy(&c->poke);
+	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->cache_lock);
+	free(c);
+}

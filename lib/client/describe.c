@@ -1,0 +1,339 @@
+#include "provider/gemini/make_requests.h"
+#include "provider/errors.h"
+#include "files/files.h"
+#include "store/job_catalog.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+
+enum { JOB_LIFE = 48 * 3600 /* after this a job or an output is dropped by the API */ };
+
+static const char *const phase_names[PHASES] = {
+	[PHASE_REMOTE] = "JOB_STATE_UNSPECIFIED",
+	[PHASE_DRAFT] = "DRAFT",
+	[PHASE_FAILED] = "SUBMIT_FAILED",
+	[PHASE_UPLOADING] = "UPLOADING",
+	[PHASE_QUEUED] = "QUEUED",
+	[PHASE_SUBMITTING] = "SUBMITTING",
+	[PHASE_UNCERTAIN] = "SUBMIT_UNCERTAIN",
+	[PHASE_SENT] = "JOB_STATE_PENDING",
+};
+
+/* Lock held. What the API said last, else how far the submission is. */
+static const char *state_text(const struct gb_job *job)
+{
+	return job->state_text[0] ? job->state_text : phase_names[job_phase(job)];
+}
+
+/* Names people give to what has another, and all that ends like requests. */
+static const struct {
+	const char *pattern, *meant;
+} lookalikes[] = {
+	{"input.txt", "inputs.txt"}, {"inputs", "inputs.txt"}, {"questions.txt", "inputs.txt"},
+	{"prompts.txt", "inputs.txt"}, {"prompt", "prompt.txt"}, {"prompt.md", "prompt.txt"},
+	{"question.txt", "prompt.txt"}, {"system", "system.txt"}, {"system.md", "system.txt"},
+	{"system_instruction.txt", "system.txt"}, {"default.json", "defaults.json"},
+	{"config.json", "defaults.json"}, {"schemas.json", "schema.json"},
+	{"*.schema.json", "schema.json"}, {"*.jsonl", GB_REQUESTS}, {"*.ndjson", GB_REQUESTS},
+	{"*.json", GB_REQUESTS}, {"requests", GB_REQUESTS},
+};
+
+static const char *meant_by(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lookalikes); i++)
+		if (fnmatch(lookalikes[i].pattern, name, FNM_CASEFOLD | FNM_PERIOD) == 0)
+			return lookalikes[i].meant;
+	return NULL;
+}
+
+bool info_is_lookalike(const char *name)
+{
+	return !composed_is_part(name) && meant_by(name);
+}
+
+/* Lock held. A draft without requests.jsonl has a file that was perhaps meant to be
+ * another; its name into ret. */
+static const char *misnamed(struct gb_job *job, char ret[256])
+{
+	const char *meant = NULL;
+	const struct gb_file *f;
+
+	if (!job->local || !job->local->lookalikes || !phase_is_draft(job_phase(job)) ||
+		files_has(job, GB_REQUESTS))
+		return NULL;
+	for (uint32_t n = 0; !meant && (f = files_next(job, NULL, n)); n = f->number + 1) {
+		meant = f->lookalike ? meant_by(f->name) : NULL;
+		snprintf(ret, 256, "%s", f->name);
+	}
+	return meant;
+}
+
+/* Lock held: requests.jsonl is there, and nothing in it, nor does anybody write. */
+static bool is_empty(struct gb_job *job)
+{
+	const struct gb_file *f;
+
+	if (!job->local || !phase_is_draft(job_phase(job)) || job->local->task)
+		return false;
+	f = files_find(job, GB_REQUESTS);
+	return f && !f->composed && !f->length && f->refs == 1;
+}
+
+char *info_mistake(struct gb_job *job)
+{
+	char name[256];
+
+	client_lock(job->c);
+	const char *meant = misnamed(job, name);
+	bool empty = is_empty(job);
+	client_unlock(job->c);
+	if (empty)
+		return strdup("requests.jsonl is empty: nothing is sent.\n"
+			      "Write requests into it, one a line.\n");
+	return meant ? util_format("%s is scratch: nothing is sent.\n"
+				   "If it is meant to be %s: mv it there.\n", name, meant)
+		     : NULL;
+}
+
+/* Lock held. */
+static bool is_refused(const struct gb_job *job)
+{
+	return knowledge_output(&job->known, job_moment(job)) == OUTPUT_REFUSED &&
+	       !home_safe(job);
+}
+
+static bool is_missing(const struct gb_job *job)
+{
+	return job->local && !knowledge_final(&job->known) &&
+	       knowledge_standing(&job->known, job_moment(job)) >= STANDS_MISSING;
+}
+
+static bool has_error(struct gb_job *job)
+{
+	char name[256];
+
+	return misnamed(job, name) || is_empty(job) || (job->local && job->local->rec.error) ||
+	       job->has_api_error || job_output(job) == GB_OUTPUT_LOST ||
+	       job_output(job) == GB_OUTPUT_DAMAGED || is_refused(job) || is_missing(job) ||
+	       (job->local && job->local->other_key);
+}
+
+static time_t expiry(const struct gb_job *job)
+{
+	if (knowledge_ended(&job->known))
+		return job->ended_at.tv_sec ? job->ended_at.tv_sec + JOB_LIFE : 0;
+	return job->created.tv_sec ? job->created.tv_sec + JOB_LIFE : 0;
+}
+
+/* What only jobs with a directory of their own know. */
+static void local_info(struct gb_job *job, struct gb_info *i)
+{
+	const struct record *r = &job->local->rec;
+
+	i->own = r->own;
+	i->draft = phase_is_draft(r->phase) && !(job->local->task && job->local->task->intended);
+	i->submitted = !phase_is_draft(r->phase);
+	i->removing = r->removal != REMOVAL_NONE;
+	i->has_requests = files_has(job, GB_REQUESTS);
+	if (!job->created.tv_sec)
+		i->created = (struct timespec){r->made_s, r->made_ns};
+	if (i->requests < 0)
+		i->requests = r->requests;
+	/* The server's clock may be behind: results are newer than what they answer. */
+	if (i->ended_at.tv_sec && i->ended_at.tv_sec < r->sent_at)
+		i->ended_at = (struct timespec){r->sent_at, 0};
+}
+
+/* Of a time on our clock, 0: none. */
+static time_t wall_time_of(double at)
+{
+	return at ? time(NULL) - (time_t)(util_now() - at) : 0; /* wall: shown */
+}
+
+void gb_job_info(struct gb_job *job, struct gb_info *ret)
+{
+	client_lock(job->c);
+	*ret = (struct gb_info){
+		.slot = job->slot,
+		.name = job->name ? job->name : "",
+		.id = job->id,
+		.state = state_text(job),
+		.model = job->model ? job->model : "",
+		.submitted = true,
+		.sent = job->id != NULL,
+		.ended = knowledge_final(&job->known),
+		.has_error = has_error(job),
+		.has_warnings = advice_has(job),
+		.output = job_output(job),
+		.results_safe = home_safe(job),
+		.results_size = job->results_size,
+		.results_unmeasured = job->no_length && job->results_size < 0,
+		.results_refused = is_refused(job),
+		.created = job->created,
+		.ended_at = job->ended_at,
+		.updated = job->updated,
+		.requests = job->requests,
+		.succeeded = job->succeeded,
+		.failed = job->failed,
+		.pending = job->pending,
+		.learnt = wall_time_of(job->learnt),
+		.expires = expiry(job),
+	};
+	answers_info(job, ret);
+	if (job->local)
+		local_info(job, ret);
+	client_unlock(job->c);
+}
+
+char *gb_job_json(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	char *text = NULL;
+	size_t n;
+
+	client_lock(c);
+	int64_t off = job->known_off;
+	client_unlock(c);
+	if (off >= 0)
+		return known_json(c->store, off);
+	if (!job->local || !job->id)
+		return NULL;
+	pthread_mutex_lock(&job->local->disk);
+	_cleanup_close_ int dir = local_dir_open(job);
+	if (dir >= 0)
+		DROP(util_read_file(dir, "job.json", 16 << 20, &text, &n)); /* NULL */
+	pthread_mutex_unlock(&job->local->disk);
+	return text;
+}
+
+/* ---- error ------------------------------------------------------------------------ */
+
+static char *api_error_text(struct gb_job *job, enum api_state state)
+{
+	_cleanup_free_ char *json = gb_job_json(job);
+	struct api_batch b = {0};
+	char *text;
+
+	if (json)
+		api_batch_parse(json, strlen(json), &b);
+	if (state == API_STATE_EXPIRED)
+		text = util_format(
+			"The job ran out of its 48 hours before it was served (it may be "
+			"charged).\n"
+			"Send it again, in smaller parts if it is large: mkdir NEW && cp "
+			"retry.jsonl NEW/requests.jsonl\n%s%s",
+			b.error_text ? b.error_text : "", b.error_text ? "\n" : "");
+	else
+		text = util_format(
+			"The API gave the job up (%s).\n"
+			"Read its words. If the requests are to blame mend them; to send them "
+			"again: mkdir NEW && cp retry.jsonl NEW/requests.jsonl\n%s\n",
+			errors_grpc_name(b.error_code), b.error_text ? b.error_text : "");
+	api_batch_clear(&b);
+	return text;
+}
+
+static char *damage_text(struct gb_job *job)
+{
+	return util_format(
+		"A part of results.jsonl is damaged on this disk, and the API does not have the "
+		"output any more.\n"
+		"What is whole of it can be read (dd bs=1M conv=noerror); the file as it is: "
+		"%s/jobs/%s/results.jsonl\n",
+		job->c->o.state_dir, job->local->lid);
+}
+
+static char *refused_text(unsigned status, double in, const char *words)
+{
+	char when[32];
+	time_t t = time(NULL) + (time_t)(in > 0 ? in : 0); /* wall: shown */
+	struct tm tm;
+
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+	return util_format(
+		"The results are not saved: the API does not give them out now (it answered "
+		"%u).\n"
+		"They are asked for again, the next time at %s; to do that now: echo fetch > "
+		"ctl. Mount with the key that made the job.\n%s%s",
+		status, when, words ? words : "", words ? "\n" : "");
+}
+
+/* What is wrong as far as the API is concerned; lock not held. */
+static char *remote_error(struct gb_job *job)
+{
+	client_lock(job->c);
+	struct moment m = client_moment(job->c);
+	enum gb_output output = job_output(job);
+	bool refused = is_refused(job), missing = is_missing(job);
+	bool other_key = job->local && job->local->other_key;
+	bool failed = job->has_api_error;
+	unsigned status = knowledge_refusal(&job->known);
+	double in = knowledge_fetch_at(&job->known) - m.now;
+	_cleanup_free_ char *words = job->refusal ? strdup(job->refusal) : NULL;
+	enum api_state state = job->state;
+	client_unlock(job->c);
+	if (other_key)
+		return strdup(
+			"This job was made with another key: it is not removed with this one.\n"
+			"Mount with that key. To remove it all the same, whether or not it still "
+			"runs and costs: echo forget > ctl\n");
+	if (output == GB_OUTPUT_DAMAGED)
+		return damage_text(job);
+	if (output == GB_OUTPUT_LOST)
+		return strdup(
+			"The API does not have the output any more, and it is not here.\n"
+			"If the key belongs to another project than the job, mount with the right "
+			"one; else the requests must be sent again.\n");
+	if (refused)
+		return refused_text(status, in, words);
+	if (failed)
+		return api_error_text(job, state);
+	if (missing)
+		return strdup(
+			"The API does not know this job (any more), or it belongs to another "
+			"key's project.\n"
+			"What is on this machine stays until rmdir. If rmdir cannot finish: echo "
+			"forget > ctl\n");
+	return NULL;
+}
+
+char *gb_job_error(struct gb_job *job)
+{
+	client_lock(job->c);
+	const char *own = job->local ? job->local->rec.error : NULL;
+	_cleanup_free_ char *text = own ? strdup(own) : NULL;
+	client_unlock(job->c);
+	if (!text)
+		text = info_mistake(job);
+	char *more = remote_error(job);
+	if (!text || !more)
+		return more ? more : STEAL_PTR(text);
+	char *both = util_format("%s%s", text, more);
+	free(more);
+	return both;
+}
+
+/* ---- verbs ------------------------------------------------------------------------- */
+
+unsigned gb_verbs(struct gb_job *job)
+{
+	unsigned verbs = 0;
+
+	client_lock(job->c);
+	enum phase p = job_phase(job);
+	bool busy = job->local && job->local->task;
+	if (phase_is_draft(p) && !busy)
+		verbs |= GB_SUBMIT | GB_CHECK;
+	if (job->id && !knowledge_ended(&job->known))
+		verbs |= GB_CANCEL;
+	if (home_can_fetch(job))
+		verbs |= GB_FETCH_VERB;
+	if (p == PHASE_UNCERTAIN ||
+		(p == PHASE_SUBMITTING && (!busy || job->local->rec.error)))
+		verbs |= GB_ADOPT | GB_RESUBMIT;
+	if (remove_may_forget(job))
+		verbs |= GB_FORGET;
+	client_unlock(job->c);
+	return verbs;
+}

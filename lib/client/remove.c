@@ -1,0 +1,576 @@
+/*
+ * rmdir: a draft goes at once; a job at the API goes in steps, each journalled before
+ * the next, and taken up again at the next start:
+ *
+ *   REMOVAL_INTENDED   on disk before the first call
+ *   cancel             if the job has not ended: deleting alone leaves it running
+ *   REMOVAL_CANCELLED  wait until it has ended
+ *   delete
+ *   REMOVAL_DELETED    delete our uploads, move the local copies to the trash
+ *
+ * rmdir waits for the first step, but no longer than ANSWER_WITHIN; then the rest goes on
+ * in the background. A refusal is rmdir's answer, or brings the directory back with the
+ * error.
+ *
+ * Which step may be taken is for knowledge.c to say: only the key that made the job may
+ * remove it, and a job that the API does not know has not for that reason ended. Where
+ * such a job must be cancelled first, the cancel is sent again with growing pauses, until
+ * it is accepted or the job proven to be gone. `forget` is a person's word that neither
+ * matters: what this key reaches is cancelled and deleted, the rest is dropped here alone.
+ */
+#include "submit/attachments.h"
+#include "jobs/client.h"
+#include "files/files.h"
+#include "store/job_catalog.h"
+#include "store/uploads.h"
+#include "client/remove.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+enum {
+	ANSWER_WITHIN = 2,  /* seconds: the kernel holds the lock of the root meanwhile */
+	LOOK_AGAIN = 5,
+	END_WAIT = 120,
+	MAX_REMOVALS = 4,   /* at a time: a silent API must not take all workers */
+};
+
+#define TURN 0.5 /* seconds until another look whether there is room for a removal */
+
+static double look_again(void)
+{
+	return test_seconds("BATCHFS_TEST_REMOVAL_SECONDS", LOOK_AGAIN);
+}
+
+/* Out of the tree; its name is free again. */
+static void hide(struct gb_job *job)
+{
+	client_lock(job->c);
+	job->in_tree = false;
+	job_forget_name(job);
+	client_unlock(job->c);
+	job_changed(job, GB_CHANGED_TREE);
+}
+
+/* Into the tree again, under its name if nobody bears it now; the name that it gets is the
+ * one that it has after the next start, too. */
+static void show(struct gb_job *job)
+{
+	client_lock(job->c);
+	job->local->rec.removal = REMOVAL_NONE;
+	job->local->rec.removal_since = 0;
+	job->local->rec.insisted = false;
+	knowledge_insisted(&job->known, false);
+	if (!job->name)
+		/* Without memory it has its name again after a start. */
+		DROP(job_set_name(job, job->local->rec.name,
+			job->id ? job->id + strlen("batches/") : job->local->lid));
+	if (job->name)
+		/* Without memory the next start may name it anew. */
+		DROP(record_set(&job->local->rec.name, job->name));
+	job->in_tree = true;
+	client_unlock(job->c);
+}
+
+static void come_back(struct gb_job *job, const struct api_error *e)
+{
+	show(job);
+	if (!job->local->other_key)
+		local_error(job, e->err, "The API refused to delete this job.",
+			"It is still there; try rmdir again later.", e->text);
+	local_save_soon(job);
+	job_changed(job, GB_CHANGED_TREE | GB_CHANGED_FILES);
+}
+
+static void delete_upload(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {0};
+	_cleanup_free_ char *file = NULL;
+
+	client_lock(c);
+	struct record *r = &job->local->rec;
+	if (r->own && r->input_file && submit_same_key(job) &&
+		(knowledge_ended(&job->known) || !job->id || r->removal == REMOVAL_DELETED))
+		file = strdup(r->input_file);
+	client_unlock(c);
+	if (!file || c->o.offline)
+		return;
+	int ret = api_file_delete(c->engine, file, &none, &err);
+	test_point("upload-deleted");
+	/* Refused counts as done: it dies by itself within two days. */
+	if (ret == 0 || (err.refused && err.from_api)) {
+		client_lock(c);
+		record_unset(&r->input_file);
+		client_unlock(c);
+		local_save_soon(job);
+	}
+	api_error_clear(&err);
+}
+
+static int forget(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+
+	if (job->id)
+		DROP(known_add_gone(c->store, job->id)); /* a list has it or not */
+	pthread_mutex_lock(&job->local->disk);
+	test_point("local-remove");
+	int err = files_hold(job);
+	if (!err)
+		err = store_job_remove(c->store, job->local->lid, c->o.trash_days,
+			trash_clock(c));
+	test_point("local-removed");
+	client_lock(c);
+	job->local->forgotten = !err;
+	client_unlock(c);
+	pthread_mutex_unlock(&job->local->disk);
+	trash_expire(c);
+	if (err)
+		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));
+	answers_forget(job);
+	return err;
+}
+
+static bool waited_enough(struct gb_job *job)
+{
+	return record_span(job->local->rec.removal_since) > END_WAIT;
+}
+
+static int finish_removal(struct gb_job *job)
+{
+	delete_upload(job);
+	if (forget(job) == 0)
+		attach_release(job->c, job->local->lid, true);
+	return 0;
+}
+
+/* What is left, in the background. -EAGAIN: to be gone on with when it has ended;
+ * -ENOENT: the API does not know it, which is no proof yet. */
+static int remove_rest(struct gb_job *job, struct api_error *err)
+{
+	struct canceller none = CANCELLER_INIT;
+	enum removal_step step;
+	int ret;
+
+	if (job->local->rec.removal == REMOVAL_DELETED)
+		return finish_removal(job);
+	if ((ret = removal_choose(job, &none, err, &step)))
+		return ret;
+	if (step == REMOVE_CANCEL && job->local->rec.removal < REMOVAL_CANCELLED &&
+		(ret = removal_cancel(job, &none, err)))
+		return ret;
+	step = removal_next(job);
+	if (step == REMOVE_CANCEL) {
+		removal_look(job);
+		step = removal_next(job);
+		if (step == REMOVE_CANCEL && !waited_enough(job))
+			return -EAGAIN;
+	}
+	ret = step == REMOVE_DONE ? removal_note_deleted(job, "forgotten")
+				  : removal_delete(job, &none, err);
+	return ret ? ret : finish_removal(job);
+}
+
+static bool passes(const struct api_error *e)
+{
+	return e->err == -ECANCELED || e->err == -EHOSTUNREACH || !e->refused ||
+	       e->status == 429;
+}
+
+static void remove_timer(void *arg);
+
+/* Go on after so many seconds, or when who is on it is done. */
+static void remove_later(struct gb_job *job, double delay)
+{
+	client_lock(job->c);
+	enum removing was = job->local->removing;
+	job->local->removing = was >= REMOVING_RUNS ? REMOVING_AGAIN : REMOVING_PLANNED;
+	client_unlock(job->c);
+	if (was != REMOVING_IDLE)
+		return;
+	gb_job_ref(job);
+	if (engine_timer(job->c->engine, delay, remove_timer, job))
+		gb_job_unref(job);
+}
+
+/* The removal is the caller's until removal_leave. */
+static void removal_take(struct gb_job *job)
+{
+	client_lock(job->c);
+	job->local->removing = REMOVING_RUNS;
+	client_unlock(job->c);
+}
+
+/* delay: when to go on, in seconds; negative: not unless somebody asked meanwhile. */
+static void removal_leave(struct gb_job *job, double delay)
+{
+	client_lock(job->c);
+	if (job->local->removing == REMOVING_AGAIN)
+		delay = 0;
+	if (job->local->forgotten || !job->local->rec.removal)
+		delay = -1;
+	job->local->removing = REMOVING_IDLE;
+	client_unlock(job->c);
+	if (delay >= 0)
+		remove_later(job, delay);
+}
+
+/* When a job that the API does not know is looked for again. */
+static double missing_delay(struct gb_job *job)
+{
+	client_lock(job->c);
+	double delay = knowledge_look_at(&job->known) - util_now();
+	client_unlock(job->c);
+	return test_seconds("BATCHFS_TEST_MISSING_SECONDS", delay > 1 ? delay : 1);
+}
+
+/* What came of a step: when to go on, as for removal_leave. */
+static double remove_judge(struct gb_job *job, int ret, const struct api_error *err)
+{
+	if (!ret)
+		return 0;
+	if (ret == -ENOENT && removal_next(job) != REMOVE_LOOK)
+		return missing_delay(job);
+	if (ret == -EAGAIN || ret == -ECANCELED)
+		return look_again();
+	/* Later by what the API asks for, and not all of them at the same time. */
+	if (passes(err))
+		return 6 * look_again() + engine_backoff(3, err->retry);
+	come_back(job, err);
+	return -1;
+}
+
+/* One try of what is left. Returns when to try again, as for removal_leave. */
+static double remove_on(struct gb_job *job)
+{
+	struct api_error err = {0};
+	int ret = remove_rest(job, &err);
+	double delay = ret ? remove_judge(job, ret, &err) : -1;
+	api_error_clear(&err);
+	return delay;
+}
+
+static bool begin_removal(struct gb_client *c)
+{
+	client_lock(c);
+	bool room = c->removals < MAX_REMOVALS;
+	c->removals += room;
+	client_unlock(c);
+	return room;
+}
+
+static void end_removal(struct gb_client *c)
+{
+	client_lock(c);
+	c->removals--;
+	client_unlock(c);
+}
+
+static int remove_behind(struct task *t)
+{
+	removal_leave(t->job, remove_on(t->job));
+	end_removal(t->job->c);
+	return 0;
+}
+
+/* A timer that came too late for its plan does nothing. */
+static bool removal_is_due(struct gb_job *job)
+{
+	struct local *l = job->local;
+
+	client_lock(job->c);
+	bool planned = l->removing == REMOVING_PLANNED;
+	bool due = planned && l->rec.removal && !l->forgotten;
+	if (planned)
+		l->removing = due ? REMOVING_RUNS : REMOVING_IDLE;
+	client_unlock(job->c);
+	return due;
+}
+
+static void remove_timer(void *arg)
+{
+	struct gb_job *job = arg;
+
+	if (!removal_is_due(job))
+		goto out;
+	if (!begin_removal(job->c)) {
+		removal_leave(job, TURN);
+	} else if (task_start(job, WORK_SHORT, remove_behind, false, false, NULL, NULL)) {
+		end_removal(job->c);
+		removal_leave(job, -1);
+	}
+out:
+	gb_job_unref(job);
+}
+
+static void insist(struct gb_job *job, bool yes)
+{
+	client_lock(job->c);
+	knowledge_insisted(&job->known, yes);
+	if (job->local)
+		job->local->rec.insisted = yes;
+	client_unlock(job->c);
+}
+
+static void remove_undo(struct gb_job *job, int ret, const char *text)
+{
+	removal_note(job, REMOVAL_NONE);
+	job->local->rec.removal_since = 0;
+	insist(job, false);
+	if (text)
+		local_error(job, ret, "The job was not deleted.",
+			"It is still there; try rmdir again.", text);
+	local_save_soon(job);
+	removal_leave(job, -1);
+	job_changed(job, GB_CHANGED_FILES);
+}
+
+/* The cancel found no job. */
+static bool must_wait(struct gb_job *job)
+{
+	return job->local->rec.removal == REMOVAL_INTENDED &&
+	       removal_next(job) == REMOVE_CANCEL;
+}
+
+/* The first step, while rmdir waits; the intent is on disk. */
+static int remove_run(struct task *t)
+{
+	struct gb_job *job = t->job;
+	struct api_error err = {.retry = -1};
+
+	removal_take(job);
+	int ret = removal_first(job, &t->cancel, &err);
+	client_called(job->c, &err);
+	test_point("removal-answered");
+	if (task_is_late(t)) {
+		removal_leave(job, remove_judge(job, ret, &err));
+		ret = 0;
+	} else if (ret) {
+		ret = ret == -ECANCELED ? -EINTR : ret;
+		remove_undo(job, ret, err.text);
+	} else {
+		hide(job);
+		task_answer(t, 0);
+		removal_leave(job, must_wait(job) ? missing_delay(job) : 0);
+	}
+	api_error_clear(&err);
+	return ret;
+}
+
+/* Lock held: none is under way, and from here on this one is. */
+static int removal_begin(struct gb_job *job)
+{
+	struct local *l = job->local;
+
+	if (l->rec.removal || l->task)
+		return -EBUSY;
+	l->rec.removal = REMOVAL_INTENDED;
+	l->rec.removal_since = record_now();
+	return 0;
+}
+
+static int remove_start(struct gb_job *job, struct gb_waiter *w)
+{
+	double within = test_seconds("BATCHFS_TEST_ANSWER_SECONDS", ANSWER_WITHIN);
+	struct task fill = {.late = hide, .late_after = within};
+	int err = local_make(job);
+
+	if (err)
+		return err;
+	if (removal_next(job) == REMOVE_OTHER_KEY)
+		return removal_other_key(job, &(struct api_error){0});
+	client_lock(job->c);
+	job->local->rec.insisted = knowledge_is_insisted(&job->known);
+	err = removal_begin(job);
+	client_unlock(job->c);
+	if (err)
+		return err;
+	err = local_save(job);
+	test_point("removal-intended");
+	if (!err)
+		err = task_start(job, WORK_SHORT, remove_run, true, false, &fill, w);
+	if (err && err != -EINPROGRESS)
+		remove_undo(job, err, NULL);
+	return err;
+}
+
+static int stray_run(struct task *t)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {0};
+
+	if (t->arg)
+		api_file_delete(t->job->c->engine, t->arg, &none, &err);
+	api_error_clear(&err);
+	attach_tidy(t->job->c);
+	return 0;
+}
+
+/* It is out of the tree already, so nobody begins to send it. */
+static int remove_draft(struct gb_job *job)
+{
+	struct task fill = {0};
+	bool holds = registry_holds(job->c->registry, job->local->lid);
+	int err = forget(job);
+
+	if (err) {
+		show(job);
+		return err;
+	}
+	hide(job);
+	registry_forget(job->c->registry, job->local->lid);
+	client_lock(job->c);
+	fill.arg = STEAL_PTR(job->local->rec.input_file);
+	client_unlock(job->c);
+	if ((fill.arg || holds) && !job->c->o.offline)
+		/* What it would delete dies by itself. */
+		DROP(task_start(job, WORK_SHORT, stray_run, false, false, &fill, NULL));
+	free(fill.arg);
+	return 0;
+}
+
+/* Queued work that is being tried: now that the removal is noted no create is intended
+ * any more (submit.c looks under the same lock), and its task ends soon. */
+static int remove_queued(struct gb_job *job)
+{
+	int err = local_save(job);
+
+	if (err) {
+		show(job);
+		queue_go_later(job->c, true);
+		return err;
+	}
+	hide(job);
+	return 0;
+}
+
+void remove_unsent(struct gb_job *job)
+{
+	delete_upload(job);
+	if (forget(job) == 0)
+		attach_release(job->c, job->local->lid, true);
+}
+
+/* Lock held: with rmdir=ended. */
+static bool may_go(const struct gb_job *job)
+{
+	return knowledge_ended(&job->known) || knowledge_is_insisted(&job->known) ||
+	       knowledge_standing(&job->known, client_moment(job->c)) == STANDS_GONE;
+}
+
+int gb_remove(struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	int err = 0;
+
+	client_lock(c);
+	enum phase p = job_phase(job);
+	struct task *t = job->local ? job->local->task : NULL;
+	bool queued = t && t->background && p < PHASE_SUBMITTING;
+	bool draft = job->local && job->local->rec.own && p != PHASE_SENT;
+	if (c->o.readonly)
+		err = -EROFS;
+	else if (!job->in_tree)
+		err = -ENOENT;
+	else if ((t && !queued) || phase_is_unanswered(p))
+		err = -EBUSY;
+	else if (!draft && c->o.keep_running && !may_go(job))
+		err = -EBUSY;
+	else if (!draft && c->o.offline)
+		err = -EHOSTUNREACH;
+	if (!err && queued) {
+		job->local->rec.removal = REMOVAL_INTENDED;
+		job->local->rec.removal_since = record_now();
+		canceller_set(c->engine, &t->cancel);
+	}
+	if (!err && (queued || draft))
+		job->in_tree = false;
+	client_unlock(c);
+	test_point("removal-chosen");
+	if (err)
+		return err;
+	if (queued)
+		return remove_queued(job);
+	if (draft)
+		return remove_draft(job);
+	return remove_start(job, w);
+}
+
+bool remove_may_forget(const struct gb_job *job)
+{
+	struct moment m = client_moment(job->c);
+
+	return job->id && job->local &&
+	       (knowledge_removal(&job->known, m) == REMOVE_OTHER_KEY ||
+		       knowledge_standing(&job->known, m) >= STANDS_MISSING);
+}
+
+int gb_forget(struct gb_job *job, struct gb_waiter *w)
+{
+	client_lock(job->c);
+	bool may = remove_may_forget(job);
+	client_unlock(job->c);
+	if (!may)
+		return -EBUSY;
+	insist(job, true);
+	int err = gb_remove(job, w);
+	if (err && err != -EINPROGRESS)
+		insist(job, false);
+	return err;
+}
+
+static int unsent_run(struct task *t)
+{
+	remove_unsent(t->job);
+	return 0;
+}
+
+void remove_recover(struct gb_job *job)
+{
+	client_lock(job->c);
+	job->in_tree = false;
+	job_forget_name(job);
+	bool unsent = !job->id;
+	client_unlock(job->c);
+	if (unsent)
+		/* Should it not begin, the next start does it. */
+		DROP(task_start(job, WORK_SHORT, unsent_run, false, false, NULL, NULL));
+	else if (!job->c->o.offline)
+		remove_later(job, 1);
+}
+
+void remove_twin(struct gb_job *twin)
+{
+	if (twin->local && !twin->local->rec.own)
+		forget(twin);
+	job_changed(twin, GB_CHANGED_TREE);
+}
+
+static int uploads_run(struct task *t)
+{
+	delete_upload(t->job);
+	attach_release(t->job->c, t->job->local->lid, false);
+	return 0;
+}
+
+void remove_ended(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	bool holds = job->local && registry_holds(c->registry, job->local->lid);
+
+	client_lock(c);
+	bool waits = job->local && job->local->rec.removal == REMOVAL_CANCELLED;
+	bool tidy = job->local && job->local->rec.own && knowledge_ended(&job->known) &&
+		    submit_same_key(job) &&
+		    (job->local->rec.input_file || holds) && !job->local->rec.removal &&
+		    !c->o.readonly;
+	client_unlock(c);
+	if (waits)
+		remove_later(job, 0);
+	else if (tidy)
+		/* What it would delete dies by itself. */
+		DROP(task_start(job, WORK_SHORT, uploads_run, false, false, NULL, NULL));
+}

@@ -1,0 +1,151 @@
+/* What rmdir says to the API, step by step, and what the answers mean (remove.c). */
+#include "client/remove.h"
+
+#include <errno.h>
+
+void removal_note(struct gb_job *job, enum removal stage)
+{
+	client_lock(job->c);
+	job->local->rec.removal = stage;
+	if (!job->local->rec.removal_since)
+		job->local->rec.removal_since = record_now();
+	client_unlock(job->c);
+}
+
+enum removal_step removal_next(struct gb_job *job)
+{
+	client_lock(job->c);
+	enum removal_step step = knowledge_removal(&job->known, client_moment(job->c));
+	client_unlock(job->c);
+	return step;
+}
+
+/* The API does not know the job. That is counted over restarts. */
+static void removal_note_missed(struct gb_job *job)
+{
+	unsigned misses;
+	double span;
+
+	learn_missed(job);
+	client_lock(job->c);
+	knowledge_misses(&job->known, &misses, &span);
+	job->local->rec.missed = misses;
+	job->local->rec.missed_span = (int64_t)span;
+	client_unlock(job->c);
+	local_save_soon(job);
+}
+
+/* A cancel refused because the job has just ended is no refusal. */
+int removal_cancel(
+	struct gb_job *job, struct canceller *cancel, struct api_error *err)
+{
+	int ret = api_cancel(job->c->engine, job->id, cancel, err);
+
+	test_point("cancelled");
+	if (ret == -ENOENT)
+		removal_note_missed(job);
+	if (ret == -EINVAL && learn_look(job, cancel, err) == 0 &&
+		removal_next(job) == REMOVE_DELETE)
+		return 0;
+	if (ret)
+		return ret;
+	client_lock(job->c);
+	knowledge_cancel_accepted(&job->known);
+	client_unlock(job->c);
+	removal_note(job, REMOVAL_CANCELLED);
+	return local_save(job);
+}
+
+int removal_note_deleted(struct gb_job *job, const char *event)
+{
+	removal_note(job, REMOVAL_DELETED);
+	int err = local_save(job);
+
+	history_add(job, event);
+	return err;
+}
+
+int removal_delete(
+	struct gb_job *job, struct canceller *cancel, struct api_error *err)
+{
+	int ret = api_delete(job->c->engine, job->id, cancel, err);
+
+	test_point("deleted");
+	if (ret == -ENOENT) {
+		removal_note_missed(job);
+		client_lock(job->c);
+		if (knowledge_is_deleted(&job->known, client_moment(job->c)))
+			ret = 0;
+		client_unlock(job->c);
+	}
+	return ret ? ret : removal_note_deleted(job, "deleted");
+}
+
+int removal_other_key(struct gb_job *job, struct api_error *err)
+{
+	client_lock(job->c);
+	job->local->other_key = true;
+	client_unlock(job->c);
+	api_error_clear(err);
+	err->refused = true;
+	job_changed(job, GB_CHANGED_FILES);
+	return err->err = -EACCES;
+}
+
+/* Whether this key may take the next step, which it must have seen the job for if nobody
+ * knows who made it. 0, and the step. */
+int removal_choose(struct gb_job *job, struct canceller *cancel, struct api_error *err,
+	enum removal_step *ret)
+{
+	enum removal_step step = removal_next(job);
+	int look = step == REMOVE_LOOK ? learn_look(job, cancel, err) : 0;
+
+	if (look)
+		return look;
+	step = removal_next(job);
+	if (step == REMOVE_OTHER_KEY)
+		return removal_other_key(job, err);
+	*ret = step;
+	return 0;
+}
+
+/* Jobs made elsewhere have no key in their record yet: this one sees the job. */
+static int removal_note_key(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	int err = 0;
+
+	client_lock(c);
+	struct record *r = &job->local->rec;
+	if (!r->key_print)
+		err = record_set(&r->origin, engine_origin(c->engine));
+	if (!err && !r->key_print)
+		err = record_set(&r->key_print, c->key_print);
+	client_unlock(c);
+	return err;
+}
+
+/* The first step at the API. That it does not know a job that must be cancelled is no
+ * refusal: the rest goes on in the background until that is certain. */
+int removal_first(struct gb_job *job, struct canceller *cancel, struct api_error *err)
+{
+	enum removal_step step;
+	int ret = removal_choose(job, cancel, err, &step);
+
+	if (ret || (ret = removal_note_key(job)))
+		return ret;
+	ret = step == REMOVE_CANCEL   ? removal_cancel(job, cancel, err)
+	      : step == REMOVE_DELETE ? removal_delete(job, cancel, err)
+				      : 0;
+	return ret == -ENOENT ? 0 : ret;
+}
+
+void removal_look(struct gb_job *job)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {0};
+
+	learn_look(job, &none, &err);
+	client_called(job->c, &err);
+	api_error_clear(&err);
+}

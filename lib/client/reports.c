@@ -1,0 +1,227 @@
+#include "jobs/client.h"
+#include "provider/errors.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void time_text(time_t t, char ret[32])
+{
+	struct tm tm;
+
+	strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+}
+
+/* ---- status ------------------------------------------------------------------------- */
+
+struct sums {
+	unsigned jobs, drafts, unsent, uncertain, removing, not_home;
+	int64_t home, cache; /* bytes of results */
+};
+
+/* Lock held. */
+static void add_up(struct gb_client *c, struct sums *s)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		const struct gb_job *job = c->slots[i];
+		enum phase p = job_phase(job);
+
+		s->removing += job->local && job->local->rec.removal &&
+			       !job->local->forgotten;
+		if (job->results_size > 0 && job->local && job->local->rec.home)
+			s->home += job->results_size;
+		else if (job->results_size > 0 && job->cached)
+			s->cache += job->results_size;
+		if (!job->in_tree)
+			continue;
+		s->jobs++;
+		s->drafts += phase_is_draft(p);
+		s->unsent += p >= PHASE_UPLOADING && p <= PHASE_SUBMITTING;
+		s->uncertain += p == PHASE_UNCERTAIN;
+		s->not_home += home_missing(job);
+	}
+}
+
+static void status_not_home(struct gb_client *c, FILE *out)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		const struct gb_job *job = c->slots[i];
+		char when[32] = "unknown";
+
+		if (!home_missing(job))
+			continue;
+		if (job->ended_at.tv_sec)
+			time_text(job->ended_at.tv_sec + 48 * 3600, when);
+		fprintf(out, "not_home %s\t%s\n", when, job->name);
+	}
+}
+
+void gb_status(struct gb_client *c, FILE *out)
+{
+	struct sums s = {0};
+	char since[32] = "";
+	struct statvfs vfs;
+
+	client_lock(c);
+	add_up(c, &s);
+	if (c->offline_since)
+		time_text(c->offline_since, since);
+	fprintf(out, "endpoint %s\n", engine_origin(c->engine));
+	fprintf(out, "key_source %s\n", c->o.key_source ? c->o.key_source : "none");
+	if (c->o.offline)
+		fprintf(out, "online no (mounted offline)\n");
+	else if (c->offline_since)
+		fprintf(out, "online no, since %s (%s)\n", since, errors_meaning(c->last_error));
+	else
+		fprintf(out, "online yes\n");
+	fprintf(out, "state_dir %s\ncache_dir %s\n", c->o.state_dir, c->o.cache_dir);
+	fprintf(out, "api_calls %" PRIu64 "\n", engine_calls(c->engine));
+	fprintf(out, "jobs %u\ndrafts %u\nunsent %u\nuncertain %u\nremoving %u\n", s.jobs,
+		s.drafts, s.unsent, s.uncertain, s.removing);
+	fprintf(out, "results_not_home %u\n", s.not_home);
+	fprintf(out, "disk_results_home %" PRId64 "\ndisk_results_cached %" PRId64 "\n",
+		s.home, s.cache);
+	fprintf(out, "disk_low %s\n", c->disk_low ? "yes: results are not fetched" : "no");
+	status_not_home(c, out);
+	client_unlock(c);
+	if (gb_statvfs(c, &vfs) == 0)
+		fprintf(out, "disk_free %" PRIu64 "\n", (uint64_t)vfs.f_bavail * vfs.f_frsize);
+}
+
+/* ---- jobs ---------------------------------------------------------------------------- */
+
+static const char *home_text(const struct gb_info *i)
+{
+	static const char *const names[] = {
+		[GB_OUTPUT_NONE] = "-",       [GB_OUTPUT_AWAITED] = "awaited",
+		[GB_OUTPUT_INLINE] = "no",    [GB_OUTPUT_THERE] = "no",
+		[GB_OUTPUT_HOME] = "yes",     [GB_OUTPUT_LOST] = "lost",
+		[GB_OUTPUT_KEPT] = "no",      [GB_OUTPUT_DAMAGED] = "damaged",
+	};
+
+	return i->output == GB_OUTPUT_HOME && !i->results_safe ? "no" : names[i->output];
+}
+
+static void count_text(int64_t n, FILE *out)
+{
+	if (n < 0)
+		fprintf(out, "\t-");
+	else
+		fprintf(out, "\t%" PRId64, n);
+}
+
+/* now: by the server's clock, which says when jobs and results go. */
+static void job_row(const struct gb_info *i, time_t now, FILE *out)
+{
+	char created[32] = "-";
+
+	if (i->created.tv_sec)
+		time_text(i->created.tv_sec, created);
+	fprintf(out, "%s\t%s\t%s", i->name, i->state, i->model);
+	count_text(i->requests, out);
+	count_text(i->succeeded, out);
+	count_text(i->failed, out);
+	count_text(i->pending, out);
+	fprintf(out, "\t%s", created);
+	if (i->expires > now)
+		fprintf(out, "\t%.1f", difftime(i->expires, now) / 3600);
+	else
+		fprintf(out, "\t%s", i->expires ? "0" : "-");
+	fprintf(out, "\t%s", home_text(i));
+	if (i->learnt)
+		fprintf(out, "\t%.0f\n", difftime(time(NULL), i->learnt)); /* wall: shown */
+	else
+		fprintf(out, "\t-\n");
+}
+
+void gb_jobs_table(struct gb_client *c, FILE *out)
+{
+	struct gb_job *job;
+
+	fprintf(out, "name\tstate\tmodel\trequests\tsucceeded\tfailed\tpending\tcreated\t"
+		     "hours_left\tresults_home\tseconds_old\n");
+	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+		struct gb_info i;
+
+		gb_job_info(job, &i);
+		slot = i.slot + 1;
+		job_row(&i, engine_server_time(c->engine), out);
+	}
+}
+
+/* ---- transfers ------------------------------------------------------------------------ */
+
+static void transfer_line(FILE *out, const char *name, const char *way, int64_t have,
+	int64_t total, double rate)
+{
+	fprintf(out, "%s\t%s\t%" PRId64, name, way, have);
+	count_text(total, out);
+	fprintf(out, "\t%.0f", rate);
+	if (total >= have && rate > 0)
+		fprintf(out, "\t%.0f\n", (double)(total - have) / rate);
+	else
+		fprintf(out, "\t-\n");
+}
+
+void gb_transfers(struct gb_client *c, FILE *out)
+{
+	struct gb_job *job;
+
+	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+		struct results_progress p;
+		double since = 0;
+		int64_t sent = 0, size = 0;
+
+		slot = job->slot + 1;
+		client_lock(c);
+		struct gb_results *r = job->results ? results_ref(job->results) : NULL;
+		if (job->local && job->local->task) {
+			since = job->local->uploaded_since;
+			sent = job->local->uploaded;
+			size = job->local->upload_size;
+		}
+		client_unlock(c);
+		if (since > 0)
+			transfer_line(out, job_label(job), "up", sent, size,
+				(double)sent / (util_now() - since + 0.001));
+		if (r && results_progress(r, &p))
+			transfer_line(out, job_label(job), "down", p.have, p.total, p.rate);
+		results_unref(r);
+	}
+}
+
+/* ---- history ---------------------------------------------------------------------------- */
+
+int gb_history_fd(struct gb_client *c)
+{
+	return c->store->history;
+}
+
+void history_add(struct gb_job *job, const char *event)
+{
+	history_add_tokens(job, event, -1);
+}
+
+void history_add_tokens(struct gb_job *job, const char *event, int64_t tokens)
+{
+	struct gb_client *c = job->c;
+	char when[32], counted[24] = "-";
+
+	time_text(time(NULL), when); /* wall: shown */
+	if (tokens >= 0)
+		snprintf(counted, sizeof(counted), "%" PRId64, tokens);
+	client_lock(c);
+	const char *name = job->local && job->local->rec.name ? job->local->rec.name : job->name;
+	int64_t requests = job->requests;
+	if (requests <= 0 && job->local && job->local->rec.requests > 0)
+		requests = job->local->rec.requests;
+	_cleanup_free_ char *line = util_format("%s\t%u\t%s\t%s\t%s\t%s\t%" PRId64 "\t%s", when,
+		(unsigned)getuid(), event, job->id ? job->id : "-", name ? name : "-",
+		job->model ? job->model : "-", requests < 0 ? 0 : requests,
+		counted);
+	client_unlock(c);
+	if (line)
+		DROP(store_append(c->store->history, line)); /* a text for people */
+}

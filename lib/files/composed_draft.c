@@ -1,0 +1,433 @@
+#include "files/composed_draft.h"
+#include "provider/gemini/make_requests.h"
+#include "files/files.h"
+#include "client/models.h"
+#include "submit/submit.h"
+#include "requests/warnings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define TMP_NAME "composed.tmp"
+
+/* ---- kinds ------------------------------------------------------------------------- */
+
+/* Lock held: an input, by its name and those of the directories it is in. */
+static bool is_input(const struct gb_file *f)
+{
+	if (f->is_dir || !f->parent)
+		return false;
+	for (; f->parent; f = f->parent)
+		if (composed_is_leftover(f->name))
+			return false;
+	return true;
+}
+
+bool gather_has_inputs(struct gb_job *job)
+{
+	const struct gb_file *f;
+
+	for (uint32_t n = 0; (f = files_any(job, n)); n = f->number + 1)
+		if (is_input(f))
+			return true;
+	return false;
+}
+
+bool gather_has_parts(struct gb_job *job)
+{
+	const struct gb_file *f;
+
+	for (uint32_t n = 0; (f = files_next(job, NULL, n)); n = f->number + 1)
+		if (!f->is_dir && composed_is_part(f->name))
+			return true;
+	return false;
+}
+
+enum gather_kind gather_kind(struct gb_job *job)
+{
+	const struct gb_file *f = files_find(job, GB_REQUESTS);
+	bool parts = gather_has_parts(job);
+
+	if (f && !f->composed)
+		return parts ? GATHER_MIXED : GATHER_REQUESTS;
+	return parts || gather_has_inputs(job) ? GATHER_COMPOSED : GATHER_NOTHING;
+}
+
+int gather_refuse_mixed(struct gb_job *job)
+{
+	local_error(job, -EBADMSG,
+		"This draft has requests.jsonl and files that requests are made of: they do not "
+		"mix.",
+		"Nothing was sent. Mend inputs/*, inputs.txt, prompt.txt, system.txt, schema.json "
+		"and defaults.json (a requests.jsonl that was made of them only shows what is "
+		"sent); or remove them, or move requests.jsonl to a draft of its own.",
+		NULL);
+	files_changed(job);
+	return -EBADMSG;
+}
+
+/* ---- what there is ------------------------------------------------------------------- */
+
+struct input {
+	char *path; /* below inputs/ */
+	struct gb_file *f;
+};
+
+struct gather {
+	struct gb_job *job;
+	struct input *inputs;
+	size_t n, cap;
+	struct gb_file *prompt, *system, *schema, *defaults, *lines; /* references */
+	struct composed *c;
+	bool embedding;               /* the model makes embeddings */
+	struct warnings passed;       /* what was passed over */
+	char **unknown, **incomplete; /* paths, the first of them */
+	size_t n_unknown, n_incomplete;
+};
+
+enum { NAMED = 11 };
+
+static int note(char ***list, size_t *n, const char *path)
+{
+	if (*n >= NAMED)
+		return 0;
+	if (!*list && !(*list = calloc(NAMED, sizeof(**list))))
+		return -ENOMEM;
+	(*list)[*n] = strdup(path);
+	return (*list)[(*n)++] ? 0 : -ENOMEM;
+}
+
+static int add_input(struct gather *g, struct gb_file *f, const char *path)
+{
+	if (g->n == g->cap) {
+		size_t cap = g->cap ? 2 * g->cap : 64;
+		struct input *inputs = realloc(g->inputs, cap * sizeof(*inputs));
+
+		if (!inputs)
+			return -ENOMEM;
+		g->inputs = inputs;
+		g->cap = cap;
+	}
+	char *copy = strdup(path + strlen(FILE_INPUTS "/"));
+	if (!copy)
+		return -ENOMEM;
+	g->inputs[g->n++] = (struct input){copy, gb_file_ref(f)};
+	return 0;
+}
+
+static int take_part(struct gather *g, struct gb_file *f)
+{
+	const struct {
+		const char *name;
+		struct gb_file **to;
+	} parts[] = {{"prompt.txt", &g->prompt}, {"system.txt", &g->system},
+		{"schema.json", &g->schema}, {"defaults.json", &g->defaults},
+		{"inputs.txt", &g->lines}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (strcmp(f->name, parts[i].name) == 0)
+			*parts[i].to = gb_file_ref(f);
+	return 0;
+}
+
+/* A typing mistake. */
+static bool is_unknown(const struct gb_file *f)
+{
+	return !composed_is_leftover(f->name) && strcmp(f->name, GB_REQUESTS) != 0;
+}
+
+/* A name in a line of text. */
+static char *shown(char *path)
+{
+	for (char *p = path; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	return path;
+}
+
+/* Lock held. */
+static int take_file(struct gather *g, struct gb_file *f)
+{
+	char path[FILE_PATH_MAX];
+	bool input = is_input(f), part = !f->parent && composed_is_part(f->name);
+	int err = files_path(f, path);
+
+	if (err || f->is_dir)
+		return err;
+	if ((input || part) && f->tainted)
+		err = note(&g->incomplete, &g->n_incomplete, path);
+	if (!err && input && !f->tainted)
+		err = add_input(g, f, path);
+	else if (!err && part)
+		err = take_part(g, f);
+	else if (!err && !input && f->parent)
+		warnings_add(&g->passed, "%s: passed over, as what editors, downloads and "
+					 "other systems leave", shown(path));
+	else if (!err && !input && !f->parent && is_unknown(f))
+		err = note(&g->unknown, &g->n_unknown, path);
+	return err;
+}
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(((const struct input *)a)->path, ((const struct input *)b)->path);
+}
+
+static int look(struct gather *g)
+{
+	struct gb_file *f;
+	int err = 0;
+
+	client_lock(g->job->c);
+	for (uint32_t n = 0; !err && (f = files_any(g->job, n)); n = f->number + 1)
+		err = take_file(g, f);
+	client_unlock(g->job->c);
+	if (!err && g->n)
+		qsort(g->inputs, g->n, sizeof(*g->inputs), by_path);
+	return err;
+}
+
+static void free_names(char **list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(list[i]);
+	free(list);
+}
+
+static void gather_clear(struct gather *g)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		gb_file_unref(g->inputs[i].f);
+		free(g->inputs[i].path);
+	}
+	free(g->inputs);
+	gb_file_unref(g->prompt);
+	gb_file_unref(g->system);
+	gb_file_unref(g->schema);
+	gb_file_unref(g->defaults);
+	gb_file_unref(g->lines);
+	composed_free(g->c);
+	free(warnings_text_take(&g->passed));
+	free_names(g->unknown, g->n_unknown);
+	free_names(g->incomplete, g->n_incomplete);
+}
+
+/* ---- composing ----------------------------------------------------------------------- */
+
+/* The draft as a whole. */
+static void check_draft(struct gather *g)
+{
+	for (size_t i = 0; i < g->n_incomplete; i++)
+		composed_complain(g->c, g->incomplete[i],
+			"is incomplete, its writer was killed or failed: write it again or "
+			"remove it");
+	for (size_t i = 0; i < g->n_unknown; i++)
+		composed_complain(g->c, g->unknown[i],
+			strcmp(g->unknown[i], GB_REJECTED) == 0
+				? "was refused and is not sent: remove it, or move it to a "
+				  "draft of its own"
+				: "is not part of a composed draft: remove it, or move it below "
+				  "inputs/ if it is an input");
+	if (g->lines && g->n)
+		composed_complain(g->c, "inputs.txt",
+			"there are files below inputs/, too: keep one of them");
+	else if (!g->lines && !g->n && !g->n_incomplete)
+		composed_complain(g->c, "inputs/",
+			"is empty: copy the files into it that are asked about, one request each");
+}
+
+static int fd_of(struct gb_file *f, int *ret)
+{
+	*ret = f ? gb_file_fd(f) : -1;
+	return f && *ret < 0 ? *ret : 0;
+}
+
+static int open_parts(struct gather *g, int out)
+{
+	struct composed_parts parts = {.embedding = g->embedding};
+	int err = fd_of(g->prompt, &parts.prompt);
+
+	if (!err)
+		err = fd_of(g->system, &parts.system);
+	if (!err)
+		err = fd_of(g->schema, &parts.schema);
+	if (!err)
+		err = fd_of(g->defaults, &parts.defaults);
+	return err ? err : composed_new(&parts, out, &g->c);
+}
+
+/* One descriptor at a time: there may be more inputs than a process may open. */
+static int add_inputs(struct gather *g, const struct task *t)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < g->n; i++) {
+		struct gb_file *f = STEAL_PTR(g->inputs[i].f);
+		int fd = gb_file_fd(f);
+
+		err = t->cancel.set ? -ECANCELED
+		      : fd < 0	    ? fd
+				    : composed_add(g->c, g->inputs[i].path, fd);
+		gb_file_unref(f);
+	}
+	return err;
+}
+
+static int compose_to(struct gather *g, const struct task *t, int out)
+{
+	int fd, err = open_parts(g, out);
+
+	if (err)
+		return err;
+	check_draft(g);
+	if (g->lines) {
+		if (!(err = fd_of(g->lines, &fd)))
+			err = composed_add_lines(g->c, fd, &t->cancel.set);
+		if (!err && !composed_requests(g->c))
+			composed_complain(g->c, "inputs.txt", "has no line that is not blank");
+	} else {
+		err = add_inputs(g, t);
+	}
+	if (!err)
+		err = composed_end(g->c);
+	return err;
+}
+
+static int refuse(struct gather *g)
+{
+	_cleanup_free_ char *text = composed_complaints(g->c);
+
+	if (!text)
+		return 0;
+	local_error(g->job, -EBADMSG, "This draft cannot be sent as it is.",
+		"Nothing was sent. Mend what is named below, then: echo submit > ctl", text);
+	files_changed(g->job);
+	return -EBADMSG;
+}
+
+/* Bytes first, those of the inputs that are only referred to as well; then the name. */
+static int publish(struct gather *g, int out)
+{
+	struct gb_job *job = g->job;
+	int err = fsync(out) < 0 ? -errno : 0;
+
+	if (!err && composed_attachments(g->c) && syncfs(out) < 0)
+		err = -errno;
+	test_point("composed-written");
+	pthread_mutex_lock(&job->local->disk);
+	_cleanup_close_ int dir = local_dir_open(job);
+	if (!err)
+		err = dir < 0 ? dir
+			      : renameat(dir, TMP_NAME, dir, FILE_COMPOSED) < 0 ? -errno
+									       : util_sync_dir(dir);
+	pthread_mutex_unlock(&job->local->disk);
+	test_point("composed");
+	return err;
+}
+
+/* From here on the journal says that composed.jsonl is what the parts make. */
+static int announce(struct gather *g, struct task *t)
+{
+	struct gb_job *job = g->job;
+	struct gb_file *old;
+
+	client_lock(job->c);
+	old = files_find(job, GB_REQUESTS);
+	if (old && old->composed)
+		files_unlink(old);
+	else
+		old = NULL;
+	job->local->rec.composed = true;
+	job->local->rec.requests = (int64_t)composed_requests(g->c);
+	job->requests = job->local->rec.requests;
+	int err = files_add_composed(job);
+	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
+	if (f) {
+		t->file = gb_file_ref(f);
+		f->held = true;
+	}
+	client_unlock(job->c);
+	gb_file_unref(old);
+	files_changed(job);
+	if (!err)
+		err = local_save(job);
+	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+	return err;
+}
+
+static int make_tmp(struct gb_job *job)
+{
+	pthread_mutex_lock(&job->local->disk);
+	_cleanup_close_ int dir = local_dir_open(job);
+	int fd = dir < 0 ? dir
+			 : openat(dir, TMP_NAME,
+				   O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (dir >= 0 && fd < 0)
+		fd = -errno;
+	pthread_mutex_unlock(&job->local->disk);
+	return fd;
+}
+
+static void drop_tmp(struct gb_job *job)
+{
+	pthread_mutex_lock(&job->local->disk);
+	_cleanup_close_ int dir = local_dir_open(job);
+	if (dir >= 0)
+		unlinkat(dir, TMP_NAME, 0);
+	pthread_mutex_unlock(&job->local->disk);
+}
+
+/* Where nobody can tell, answers are asked for: before anything is sent the model is looked
+ * at once more. */
+static int ask_model(struct gather *g, struct task *t)
+{
+	struct gb_client *c = g->job->c;
+	_cleanup_free_ char *model = NULL;
+
+	client_lock(c);
+	model = g->job->local->rec.model ? strdup(g->job->local->rec.model) : NULL;
+	client_unlock(c);
+	g->embedding = model && models_embeds(c->models, model, &t->cancel);
+	return t->cancel.set ? -ECANCELED : 0;
+}
+
+int gather_run(struct task *t)
+{
+	struct gather g = {.job = t->job};
+	_cleanup_close_ int out = make_tmp(t->job);
+	int err = out < 0 ? out : look(&g);
+
+	if (!err)
+		err = ask_model(&g, t);
+	if (!err)
+		err = compose_to(&g, t, out);
+	if (!err)
+		err = refuse(&g);
+	if (!err)
+		err = publish(&g, out);
+	if (err)
+		drop_tmp(t->job);
+	else
+		err = announce(&g, t);
+	if (!err && g.passed.n)
+		t->advice = warnings_text_take(&g.passed);
+	if (err == -EFBIG)
+		local_error(t->job, err, "The requests made of this draft are too large.",
+			"At most 2 GB fit in one job: divide the inputs over several drafts.",
+			NULL);
+	else if (err == -ENOSPC)
+		submit_tell(t->job, err, NULL);
+	else if (err == -ELIBACC)
+		local_error(t->job, -EIO,
+			"The types of the inputs cannot be told: this machine has no magic "
+			"database.",
+			"Install libmagic's (on Debian: libmagic-mgc), then: echo submit > ctl",
+			NULL);
+	if (err && err != -ECANCELED) {
+		local_save_soon(t->job);
+		job_changed(t->job, GB_CHANGED_META | GB_CHANGED_FILES);
+	}
+	gather_clear(&g);
+	return err == -ELIBACC ? -EIO : err;
+}

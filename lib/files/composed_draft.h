@@ -1,0 +1,31 @@
+/* Composed drafts of a client: what kind a draft is, and its requests made of its parts
+ * (make_requests.h) into composed.jsonl, which from then on is its requests.jsonl. */
+#ifndef GB_GATHER_H
+#define GB_GATHER_H
+
+#include "jobs/client.h"
+
+enum gather_kind {
+	GATHER_NOTHING,  /* neither requests.jsonl nor parts */
+	GATHER_REQUESTS, /* requests.jsonl is complete in itself */
+	GATHER_COMPOSED,
+	GATHER_MIXED,    /* requests.jsonl and prompt.txt or another part */
+};
+
+/* client.lock held. What is below inputs/ beside requests.jsonl may be what its lines
+ * refer to: that alone makes no mixture. */
+enum gather_kind gather_kind(struct gb_job *job);
+
+/* client.lock held: whether there is an input below inputs/, or prompt.txt or the like. */
+bool gather_has_inputs(struct gb_job *job);
+bool gather_has_parts(struct gb_job *job);
+
+/* From the run() of a task that gathers (task.gathers), its draft composed: make
+ * composed.jsonl and put it into t->file. -EBADMSG: the draft's error says why;
+ * -ECANCELED; other. */
+int gather_run(struct task *t);
+
+/* The draft's error for a mixture; err is what is returned. */
+int gather_refuse_mixed(struct gb_job *job);
+
+#endif

@@ -1,0 +1,624 @@
+/*
+ * The contents of a job's files: written through one descriptor a file, which is
+ * opened when first needed and closed when nobody refers to the file.
+ *
+ * A file that is being written is not whole until its last writer has closed it well.
+ * Its mode on disk says so all the time (MARKED), so that a crash, a full disk and a
+ * rename cannot make one forget it.
+ */
+#include "files/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { WHOLE = 0600, MARKED = 0700 };
+
+/* ---- on disk ------------------------------------------------------------------------ */
+
+/* A directory below dir, which is closed; inputs/ is made when it is first needed. */
+static int descend(int dir_take, const char *name, bool make)
+{
+	int fd = util_dir_open(dir_take, name, make);
+
+	close(dir_take);
+	return fd;
+}
+
+int files_open_dir(struct gb_job *job, struct gb_file *dir)
+{
+	char path[FILE_PATH_MAX] = "", *at = path, *part;
+	int fd, err = 0;
+
+	client_lock(job->c);
+	if (dir)
+		err = dir->job == job ? files_path(dir, path) : -ENOENT;
+	client_unlock(job->c);
+	if (err)
+		return err;
+	fd = local_files_dir_open(job);
+	for (bool top = true; fd >= 0 && (part = strsep(&at, "/")); top = false)
+		if (*part)
+			fd = descend(fd, part, top);
+	return fd;
+}
+
+/* Disk held. Where it is: a descriptor, the caller closes, and the name there. */
+static int find_place(struct gb_file *f, char name[256])
+{
+	client_lock(f->c);
+	struct gb_job *job = f->job;
+	struct gb_file *parent = f->parent;
+	snprintf(name, 256, "%s", f->composed ? FILE_COMPOSED : f->name);
+	client_unlock(f->c);
+	if (!job)
+		return -ESTALE;
+	if (!f->composed)
+		return files_open_dir(job, parent);
+	return local_dir_open(job);
+}
+
+int files_open(struct gb_job *job, struct gb_file *f)
+{
+	char name[256];
+	int fd = f->fd;
+
+	if (fd >= 0)
+		return fd;
+	_cleanup_close_ int dir = find_place(f, name);
+	if (dir < 0)
+		return dir;
+	fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	f->fd = fd;
+	return fd;
+}
+
+/* Lock held: the first file from *number on, which moves past it. */
+static struct gb_file *next_held(struct gb_job *job, uint32_t *number)
+{
+	struct gb_file *f = files_any(job, *number);
+
+	while (f && (f->is_dir || f->refs < 2))
+		f = files_any(job, f->number + 1);
+	if (f)
+		*number = f->number + 1;
+	return f ? gb_file_ref(f) : NULL;
+}
+
+int files_hold(struct gb_job *job)
+{
+	struct gb_file *f;
+	uint32_t number = 0;
+	int err = 0;
+
+	do {
+		client_lock(job->c);
+		f = next_held(job, &number);
+		client_unlock(job->c);
+		err = f ? files_open(job, f) : 0;
+		gb_file_unref(f);
+	} while (f && err >= 0);
+	return err < 0 ? err : 0;
+}
+
+/* The job f belongs to, with its disk held; NULL when it has none. Ends with
+ * end_disk. */
+static struct gb_job *begin_disk(struct gb_file *f)
+{
+	client_lock(f->c);
+	struct gb_job *job = f->job ? gb_job_ref(f->job) : NULL;
+	client_unlock(f->c);
+	if (job)
+		pthread_mutex_lock(&job->local->disk);
+	return job;
+}
+
+static void end_disk(struct gb_job *job)
+{
+	pthread_mutex_unlock(&job->local->disk);
+	gb_job_unref(job);
+}
+
+/* ---- contents ----------------------------------------------------------------------- */
+
+static int file_fd(struct gb_file *f)
+{
+	int fd = f->fd;
+
+	if (fd >= 0)
+		return fd;
+	struct gb_job *job = begin_disk(f);
+	if (!job)
+		return f->fd >= 0 ? f->fd : -ESTALE;
+	fd = files_open(job, f);
+	end_disk(job);
+	return fd;
+}
+
+int gb_file_fd(struct gb_file *f)
+{
+	return file_fd(f);
+}
+
+/* inputs/ as long as it is not needed on disk. */
+static void imagine_dir(struct gb_job *job, struct stat *ret)
+{
+	*ret = (struct stat){.st_mode = S_IFDIR | WHOLE};
+	client_lock(job->c);
+	ret->st_mtim.tv_sec = job->local->rec.made_s;
+	ret->st_mtim.tv_nsec = job->local->rec.made_ns;
+	client_unlock(job->c);
+	ret->st_atim = ret->st_ctim = ret->st_mtim;
+}
+
+/* By name: a listing opens nothing. */
+static int stat_place(struct gb_job *job, struct gb_file *f, struct stat *ret)
+{
+	char name[256];
+	_cleanup_close_ int dir = find_place(f, name);
+
+	if (dir < 0)
+		return dir;
+	if (fstatat(dir, name, ret, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (errno != ENOENT || !f->is_dir || f->parent)
+		return -errno;
+	imagine_dir(job, ret);
+	return 0;
+}
+
+int gb_file_stat(struct gb_file *f, struct stat *ret)
+{
+	struct gb_job *job;
+	int fd = f->fd, err;
+
+	if (fd >= 0)
+		return fstat(fd, ret) < 0 ? -errno : 0;
+	job = begin_disk(f);
+	if (!job)
+		return f->fd >= 0 && fstat(f->fd, ret) == 0 ? 0 : -ESTALE;
+	err = stat_place(job, f, ret);
+	end_disk(job);
+	return err;
+}
+
+/* Lock held: whether f is, or is to be, part of what a job's submission consists of. */
+static bool is_sent(const struct gb_file *f)
+{
+	return f->job && files_is_sent(f->job, f->parent, f->name);
+}
+
+static bool is_requests(const struct gb_file *f)
+{
+	return f->job && !f->parent && strcmp(f->name, GB_REQUESTS) == 0;
+}
+
+/* Its content is to change: no task may begin to send it before end_change. What a job
+ * consists of that is being sent or was sent may not; nor may the source of a rename
+ * that submits, which its task holds, nor anything a task is making requests of. */
+static int begin_change(struct gb_file *f, struct gb_job **ret)
+{
+	int err = 0;
+
+	client_lock(f->c);
+	bool sent = is_sent(f);
+	if (f->is_dir)
+		err = -EISDIR;
+	else if (f->composed || (sent && !phase_is_draft(f->job->local->rec.phase)))
+		err = -EROFS;
+	else if (f->held || (sent && f->job->local->task && f->job->local->gathering))
+		err = -EBUSY;
+	*ret = !err && sent ? gb_job_ref(f->job) : NULL;
+	if (!err) {
+		f->writers++;
+		if (*ret)
+			(*ret)->local->writers++;
+	}
+	client_unlock(f->c);
+	return err;
+}
+
+/* Steals job: what begin_change returned. */
+static void end_change(struct gb_file *f, struct gb_job *job)
+{
+	client_lock(f->c);
+	f->writers--;
+	if (job)
+		job->local->writers--;
+	client_unlock(f->c);
+	gb_job_unref(job);
+}
+
+static int mark(struct gb_file *f, mode_t mode)
+{
+	int fd = file_fd(f);
+
+	if (fd < 0)
+		return fd;
+	if (f->marked == (mode == MARKED))
+		return 0;
+	if (fchmod(fd, mode) < 0)
+		return -errno;
+	f->marked = mode == MARKED;
+	return 0;
+}
+
+/* Once per submission: from the first change on the draft's old upload, error and
+ * SUBMIT_FAILED are void, and that is on disk before the change is. */
+static int before_change(struct gb_file *f, struct gb_job *job)
+{
+	int err = mark(f, MARKED);
+
+	if (err || !job || f->touched == job->local->touches)
+		return err;
+	unsigned now = job->local->touches;
+	err = files_touch(job);
+	if (!err)
+		f->touched = now;
+	return err;
+}
+
+/* Lock held: what the parts of a draft were composed to is no longer so. Whoever
+ * reads it may finish. */
+static struct gb_file *drop_composed(struct gb_job *job)
+{
+	struct gb_file *f = files_find(job, GB_REQUESTS);
+
+	if (!f || !f->composed)
+		return NULL;
+	job->requests = -1;
+	job->local->rec.requests = -1;
+	files_unlink(f);
+	return f;
+}
+
+int files_touch(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+	struct gb_file *old = NULL;
+
+	pthread_mutex_lock(&job->local->disk);
+	client_lock(job->c);
+	bool draft = phase_is_draft(r->phase);
+	bool composed = draft && r->composed;
+	bool stale = draft && (r->phase == PHASE_FAILED || r->session || r->error ||
+			       r->warned);
+	client_unlock(job->c);
+	if (composed) {
+		struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
+
+		/* Who reads it finds it by name, if not before it goes. */
+		int fd = f && f->refs > 2 ? files_open(job, f) : 0;
+		gb_file_unref(f);
+		if (fd < 0) {
+			pthread_mutex_unlock(&job->local->disk);
+			return fd;
+		}
+	}
+	client_lock(job->c);
+	if (stale) {
+		job_set_phase(job, PHASE_DRAFT);
+		record_unset(&r->session);
+		record_unset(&r->error);
+		r->err = 0;
+		r->warned = false;
+	}
+	if (composed) {
+		r->composed = false;
+		old = drop_composed(job);
+	}
+	bool checked = job->local->checked;
+	free(job->local->checked);
+	job->local->checked = NULL;
+	client_unlock(job->c);
+	int err = stale || composed ? local_save_locked(job) : 0;
+	if (composed && !err) {
+		test_point("composed-taken-back");
+		_cleanup_close_ int dir = local_dir_open(job);
+		if (dir >= 0)
+			unlinkat(dir, FILE_COMPOSED, 0);
+	}
+	pthread_mutex_unlock(&job->local->disk);
+	gb_file_unref(old);
+	if (stale || composed || checked)
+		job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+	return err;
+}
+
+/* Lock held: what may be requests, now or under another name. */
+static bool may_be_requests(const struct gb_file *f)
+{
+	return f->job && !f->parent && (is_requests(f) || !is_sent(f));
+}
+
+/* Bytes [off, end) were written, or for end = off may have been: on with the check
+ * beside the writing. */
+static void note_written(struct gb_file *f, off_t off, off_t end)
+{
+	struct follow *begun = NULL;
+
+	client_lock(f->c);
+	if (off <= f->in_order && end > f->in_order)
+		f->in_order = end;
+	if (end > f->length)
+		f->length = end;
+	bool begin = !f->follow && f->in_order >= FOLLOW_STEP && may_be_requests(f);
+	client_unlock(f->c);
+	if (begin)
+		begun = follow_begin(f->c->follows, f->fd);
+	client_lock(f->c);
+	if (!f->follow)
+		f->follow = STEAL_PTR(begun);
+	if (f->follow)
+		follow_wrote(f->follow, off, f->in_order);
+	client_unlock(f->c);
+	follow_end(begun);
+}
+
+struct follow *files_take_follow(struct gb_file *f)
+{
+	client_lock(f->c);
+	struct follow *taken = STEAL_PTR(f->follow);
+	client_unlock(f->c);
+	return taken;
+}
+
+int gb_file_write(struct gb_file *f, const void *buf, size_t n, off_t off)
+{
+	struct gb_job *job;
+	int err = begin_change(f, &job), fd;
+
+	if (err)
+		return err;
+	if (!(err = before_change(f, job)) && (err = fd = file_fd(f)) >= 0) {
+		f->changes++;
+		test_point("file-write");
+		err = util_pwrite_all(fd, buf, n, off);
+		note_written(f, off, err ? off : off + (off_t)n);
+	}
+	end_change(f, job);
+	return err;
+}
+
+/* All that was followed is another now, and what is in order no longer than size. */
+static void note_truncated(struct gb_file *f, off_t size)
+{
+	follow_end(files_take_follow(f));
+	client_lock(f->c);
+	if (f->in_order > size)
+		f->in_order = size;
+	f->length = size;
+	client_unlock(f->c);
+}
+
+static int set_taint(struct gb_file *f, const char *why)
+{
+	struct gb_job *job = NULL;
+	int err = 0;
+
+	f->tainted = why != NULL;
+	mark(f, why ? MARKED : WHOLE);
+	client_lock(f->c);
+	if (is_requests(f)) {
+		job = gb_job_ref(f->job);
+		err = record_set(&job->local->rec.taint, why);
+	}
+	client_unlock(f->c);
+	if (!job)
+		return 0;
+	if (why)
+		local_save_soon(job);
+	else if (!err)
+		err = local_save(job);
+	gb_job_unref(job);
+	return err;
+}
+
+int gb_file_truncate(struct gb_file *f, off_t size)
+{
+	struct gb_job *job;
+	int err = begin_change(f, &job), fd;
+
+	if (err)
+		return err;
+	if (!(err = before_change(f, job)) && (err = fd = file_fd(f)) >= 0) {
+		f->changes++;
+		note_truncated(f, size);
+		err = ftruncate(fd, size) < 0 ? -errno : 0;
+	}
+	end_change(f, job);
+	return !err && size == 0 && f->tainted ? set_taint(f, NULL) : err;
+}
+
+void gb_file_settle(struct gb_file *f)
+{
+	if (f->marked && !f->tainted)
+		mark(f, WHOLE);
+}
+
+static int set_times_at(struct gb_file *f, const struct timespec times[2])
+{
+	char name[256];
+	_cleanup_close_ int dir = find_place(f, name);
+
+	if (dir < 0)
+		return dir;
+	if (utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	return errno == ENOENT && f->is_dir ? 0 : -errno; /* inputs/ imagined */
+}
+
+int gb_file_set_times(struct gb_file *f, const struct timespec times[2])
+{
+	struct gb_job *job;
+	int fd = f->fd, err;
+
+	if (fd >= 0)
+		return futimens(fd, times) < 0 ? -errno : 0;
+	job = begin_disk(f);
+	if (!job)
+		return -ESTALE;
+	err = set_times_at(f, times);
+	end_disk(job);
+	return err;
+}
+
+void files_decided(struct gb_file *f)
+{
+	f->decided = f->changes;
+	f->touched = 0;
+}
+
+bool files_is_decided(struct gb_file *f)
+{
+	return f->decided == f->changes;
+}
+
+bool gb_file_tainted(struct gb_file *f)
+{
+	return f->tainted;
+}
+
+/* Of a part of a composed draft: `error` says so at once, `submit` will again. */
+static void explain_part(struct gb_job *job, struct gb_file *f, const char *why)
+{
+	char path[FILE_PATH_MAX] = "a file";
+
+	client_lock(job->c);
+	if (f->job)
+		files_path(f, path);
+	client_unlock(job->c);
+	_cleanup_free_ char *what = util_format("%s is incomplete.", path);
+	_cleanup_free_ char *text = util_format("%s\n", why);
+	local_error(job, -EBADMSG, what ? what : "A file is incomplete.",
+		"It cannot be sent like that: write it again or remove it.", text);
+	files_changed(job);
+	local_save_soon(job);
+	job_changed(job, GB_CHANGED_FILES);
+}
+
+void gb_file_busy(struct gb_file *f)
+{
+	char path[FILE_PATH_MAX] = "a file";
+
+	client_lock(f->c);
+	struct gb_job *job = f->job && f->job->local &&
+				     phase_is_draft(job_phase(f->job)) && !f->job->local->task
+				     ? gb_job_ref(f->job)
+				     : NULL;
+	if (job)
+		files_path(f, path);
+	client_unlock(f->c);
+	if (!job)
+		return;
+	_cleanup_free_ char *what = util_format("%s is still open for writing.", path);
+	local_error(job, -EBUSY, what ? what : "A file is still open for writing.",
+		"Nothing was sent. When its writer has closed it: echo submit > ctl, or the same "
+		"mv again", NULL);
+	files_changed(job);
+	local_save_soon(job);
+	job_changed(job, GB_CHANGED_FILES);
+	gb_job_unref(job);
+}
+
+void gb_file_explain_taint(struct gb_file *f)
+{
+	_cleanup_free_ char *why = NULL;
+	struct gb_job *job = NULL;
+
+	client_lock(f->c);
+	struct local *l = is_requests(f) ? f->job->local : NULL;
+	if (l && l->rec.taint && !l->rec.error) {
+		why = strdup(l->rec.taint);
+		job = gb_job_ref(f->job);
+	}
+	client_unlock(f->c);
+	if (why)
+		gb_job_explain(job, why);
+	gb_job_unref(job);
+}
+
+void gb_file_taint(struct gb_file *f, const char *why)
+{
+	set_taint(f, why);
+	client_lock(f->c);
+	struct gb_job *job = is_sent(f) ? gb_job_ref(f->job) : NULL;
+	bool requests = is_requests(f);
+	client_unlock(f->c);
+	if (job && requests)
+		gb_job_explain(job, why);
+	else if (job)
+		explain_part(job, f, why);
+	gb_job_unref(job);
+}
+
+void files_changed(struct gb_job *job)
+{
+	client_lock(job->c);
+	job->local->touches++;
+	client_unlock(job->c);
+}
+
+void gb_job_explain(struct gb_job *job, const char *why)
+{
+	if (!job->local)
+		return;
+	local_error(job, EINTR, why,
+		"Nothing was sent. Write the file again, or, if it is whole: echo submit > ctl",
+		NULL);
+	files_changed(job); /* the next write makes the explanation void */
+	local_save_soon(job);
+	job_changed(job, GB_CHANGED_FILES);
+}
+
+/* Its name, and those of the directories it is in. */
+static int sync_names(struct gb_job *job, struct gb_file *f)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&job->local->disk);
+	client_lock(job->c);
+	struct gb_file *dir = f->job == job ? f->parent : NULL;
+	client_unlock(job->c);
+	for (bool more = true; more && !err; dir = more ? dir->parent : NULL) {
+		_cleanup_close_ int fd = files_open_dir(job, dir);
+
+		err = fd < 0 ? fd : util_sync_dir(fd);
+		more = dir != NULL;
+	}
+	pthread_mutex_unlock(&job->local->disk);
+	return err;
+}
+
+int files_sync(struct gb_job *job, struct gb_file *f)
+{
+	int fd = f->is_dir ? 0 : file_fd(f);
+
+	if (fd < 0)
+		return fd;
+	if (!f->is_dir && fsync(fd) < 0)
+		return -errno;
+	return sync_names(job, f);
+}
+
+static int sync_run(struct task *t)
+{
+	return files_sync(t->job, t->file);
+}
+
+int gb_file_sync(struct gb_file *f, struct gb_waiter *w)
+{
+	struct task fill = {.file = f};
+
+	client_lock(f->c);
+	struct gb_job *job = f->job ? gb_job_ref(f->job) : NULL;
+	client_unlock(f->c);
+	if (!job)
+		return 0; /* has no name: nothing to make durable */
+	int err = task_start(job, WORK_SHORT, sync_run, false, false, &fill, w);
+	gb_job_unref(job);
+	return err;
+}

@@ -1,0 +1,165 @@
+#include "jobs/client.h"
+#include "store/dir_names.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void now_to(struct record *r)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts); /* wall: shown */
+	r->made_s = ts.tv_sec;
+	r->made_ns = ts.tv_nsec;
+}
+
+static int new_record(struct gb_client *c, const char *name, const char *display,
+	bool listed, struct record *r)
+{
+	record_init(r);
+	r->own = true;
+	r->name_unchecked = !listed;
+	now_to(r);
+	if (record_set(&r->name, name) || record_set(&r->display, display) ||
+		record_set(&r->model, c->o.model)) {
+		record_clear(r);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Lock held. Another job's display name may be this one without bearing it here. */
+static struct gb_job *enlist(
+	struct gb_client *c, const char *name, const char *lid, struct record *r, int *err)
+{
+	struct gb_job *job;
+
+	if (job_find_name(c, name)) {
+		*err = -EEXIST;
+		return NULL;
+	}
+	job = job_new(c);
+	*err = job ? job_set_name(job, name, NULL) : -ENOMEM;
+	if (!*err)
+		*err = local_attach(job, lid, r);
+	if (!*err)
+		*err = files_add_inputs(job);
+	if (*err)
+		return NULL;
+	job->model = client_intern(c, api_model_name(job->local->rec.model));
+	job->in_tree = true;
+	return gb_job_ref(job);
+}
+
+int gb_draft_create(
+	struct gb_client *c, const char *name, bool listed, struct gb_job **ret)
+{
+	char display[NAME_SIZE], lid[LID_SIZE];
+	struct record r;
+	int err = name_decode(name, display);
+
+	if (!err && c->o.readonly)
+		err = -EROFS;
+	if (!err)
+		err = new_record(c, name, display, listed, &r);
+	if (err)
+		return err;
+	client_lock(c);
+	err = job_find_name(c, name) ? -EEXIST : 0;
+	client_unlock(c);
+	_cleanup_close_ int dir = err ? -1 : store_job_make(c->store, lid);
+	test_point("draft-made");
+	if (!err)
+		err = dir < 0 ? dir : store_journal_save(dir, &r);
+	test_point("draft-written");
+	struct gb_job *job = NULL;
+	if (!err) {
+		client_lock(c);
+		job = enlist(c, name, lid, &r, &err);
+		client_unlock(c);
+	}
+	if (err && dir >= 0)
+		util_remove_tree(c->store->jobs, lid);
+	record_clear(&r);
+	if (err)
+		return err;
+	job_changed(job, GB_CHANGED_TREE);
+	*ret = job;
+	return 0;
+}
+
+int gb_draft_rename(struct gb_job *job, const char *name, bool listed)
+{
+	struct gb_client *c = job->c;
+	char display[NAME_SIZE];
+	int err = name_decode(name, display);
+
+	if (err)
+		return err;
+	_cleanup_free_ char *copy = strdup(name), *shown = strdup(display);
+	if (!copy || !shown)
+		return -ENOMEM;
+	client_lock(c);
+	if (!job->in_tree)
+		err = -ENOENT;
+	else if (!phase_is_draft(job_phase(job)) || job->local->task)
+		err = -EPERM;
+	else
+		err = job_set_name(job, name, NULL);
+	if (!err) {
+		record_take(&job->local->rec.name, &copy);
+		record_take(&job->local->rec.display, &shown);
+		job->local->rec.name_unchecked = !listed;
+	}
+	client_unlock(c);
+	if (err)
+		return err;
+	err = local_save(job);
+	job_changed(job, GB_CHANGED_TREE);
+	return err;
+}
+
+static bool model_valid(const char *model)
+{
+	char id[160];
+
+	if (strncmp(model, "models/", 7) == 0 || strncmp(model, "tunedModels/", 12) == 0)
+		model += strcspn(model, "/") + 1;
+	snprintf(id, sizeof(id), "models/%.140s", model);
+	return strlen(model) <= 128 && util_id_valid(id, "models/");
+}
+
+int gb_draft_set_model(struct gb_job *job, const char *model)
+{
+	struct gb_client *c = job->c;
+	int err = 0;
+
+	if (!model_valid(model))
+		return -EINVAL;
+	client_lock(c);
+	if (!phase_is_draft(job_phase(job)))
+		err = -EROFS;
+	else if (job->local->task)
+		err = -EBUSY;
+	else if (!(err = record_set(&job->local->rec.model, model)))
+		job->model = client_intern(c, api_model_name(model));
+	client_unlock(c);
+	if (err)
+		return err;
+	err = local_save(job);
+	job_changed(job, GB_CHANGED_META);
+	return err;
+}
+
+void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime)
+{
+	client_lock(job->c);
+	bool draft = phase_is_draft(job_phase(job));
+	if (draft) {
+		job->local->rec.made_s = mtime->tv_sec;
+		job->local->rec.made_ns = mtime->tv_nsec;
+	}
+	client_unlock(job->c);
+	if (draft)
+		local_save_soon(job);
+}

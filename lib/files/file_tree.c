@@ -1,0 +1,461 @@
+/*
+ * What is where: the tree of a job's files in memory, and as it is found at start.
+ */
+#include "provider/gemini/make_requests.h"
+#include "files/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <search.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- the tree -------------------------------------------------------------------- */
+
+static int cmp(const void *a, const void *b)
+{
+	const struct gb_file *x = a, *y = b;
+
+	if (x->parent != y->parent)
+		return x->parent < y->parent ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+struct gb_file *files_new(struct gb_job *job, const char *name)
+{
+	struct gb_file *f = calloc(1, sizeof(*f));
+	char *copy = strdup(name);
+
+	if (!f || !copy) {
+		free(f);
+		free(copy);
+		return NULL;
+	}
+	f->c = job->c;
+	f->name = copy;
+	f->refs = 1;
+	f->fd = -1;
+	return f;
+}
+
+static void file_free(struct gb_file *f)
+{
+	int fd = f->fd;
+
+	util_closep(&fd);
+	follow_end(f->follow);
+	numbered_clear(&f->children);
+	free(f->name);
+	free(f);
+}
+
+struct gb_file *gb_file_ref(struct gb_file *f)
+{
+	f->refs++;
+	return f;
+}
+
+/* Who is left with the table's reference alone has no use for its descriptor: a draft
+ * of a hundred thousand files would need as many. Others get theirs from the table,
+ * under the lock. */
+void gb_file_unref(struct gb_file *f)
+{
+	if (!f)
+		return;
+	_cleanup_close_ int fd = -1;
+	struct gb_client *c = f->c;
+
+	client_lock(c);
+	unsigned left = --f->refs;
+	if (left == 1 && f->job)
+		fd = atomic_exchange(&f->fd, -1);
+	client_unlock(c);
+	if (!left)
+		file_free(f);
+}
+
+static struct numbered *children_of(struct gb_job *job, struct gb_file *dir)
+{
+	return dir ? &dir->children : &job->local->top;
+}
+
+/* Into the tables, under the number it has. */
+static int insert(struct gb_job *job, struct gb_file *parent, struct gb_file *f)
+{
+	struct local *l = job->local;
+
+	f->parent = parent;
+	if (numbered_add(&l->numbers, f->number, f))
+		return -ENOMEM;
+	if (numbered_add(children_of(job, parent), f->number, f))
+		goto out;
+	if (tsearch(f, &l->names, cmp)) {
+		f->job = job;
+		f->lookalike = !parent && !f->is_dir && info_is_lookalike(f->name);
+		l->lookalikes += f->lookalike;
+		return 0;
+	}
+	numbered_remove(children_of(job, parent), f->number);
+out:
+	numbered_remove(&l->numbers, f->number);
+	return -ENOMEM;
+}
+
+int files_link(struct gb_job *job, struct gb_file *parent, struct gb_file *f)
+{
+	if (job->local->next_file > GB_FILE_NUMBER_MAX)
+		return -ENOSPC;
+	f->number = job->local->next_file;
+	int err = insert(job, parent, f);
+	job->local->next_file += !err;
+	return err;
+}
+
+void files_unlink(struct gb_file *f)
+{
+	struct local *l = f->job->local;
+
+	l->lookalikes -= f->lookalike;
+	f->lookalike = false;
+	tdelete(f, &l->names, cmp);
+	numbered_remove(&l->numbers, f->number);
+	numbered_remove(children_of(f->job, f->parent), f->number);
+	f->job = NULL;
+	f->parent = NULL;
+}
+
+/* All that is below dir, into job's tables. */
+static int move_children(struct gb_file *dir, struct gb_job *job)
+{
+	struct numbered old = dir->children;
+	int err = 0;
+
+	dir->children = (struct numbered){0};
+	for (uint32_t i = 0; i < old.used; i++) {
+		struct gb_file *f = old.slots[i].thing;
+		struct local *l = f ? f->job->local : NULL;
+
+		if (!f)
+			continue;
+		tdelete(f, &l->names, cmp);
+		numbered_remove(&l->numbers, f->number);
+		f->job = NULL;
+		err = files_link(job, dir, f);
+		if (!err && f->is_dir)
+			err = move_children(f, job);
+		if (err)
+			break;
+	}
+	numbered_clear(&old);
+	return err;
+}
+
+int files_move(struct gb_file *f, struct gb_job *to, struct gb_file *parent, char *name)
+{
+	struct gb_job *from = f->job;
+	struct gb_file *was = f->parent;
+	char *old = f->name;
+	int err;
+
+	files_unlink(f);
+	f->name = name;
+	err = from == to ? insert(to, parent, f) : files_link(to, parent, f);
+	if (!err) {
+		free(old);
+		return from != to && f->is_dir ? move_children(f, to) : 0;
+	}
+	f->name = old;
+	if (insert(from, was, f))
+		f->refs--; /* without a place, for want of a few bytes: only on disk */
+	return err;
+}
+
+static void keep(void *f)
+{
+}
+
+void files_free(struct local *l)
+{
+	tdestroy(l->names, keep);
+	for (uint32_t i = 0; i < l->numbers.used; i++) {
+		struct gb_file *f = l->numbers.slots[i].thing;
+
+		if (!f)
+			continue;
+		f->job = NULL;
+		f->parent = NULL;
+		if (!--f->refs)
+			file_free(f);
+	}
+	numbered_clear(&l->numbers);
+	numbered_clear(&l->top);
+}
+
+/* ---- finding ----------------------------------------------------------------------- */
+
+struct gb_file *files_find_in(struct gb_job *job, struct gb_file *dir, const char *name)
+{
+	const struct gb_file key = {.parent = dir, .name = (char *)name};
+	void *at = job->local ? tfind(&key, &job->local->names, cmp) : NULL;
+
+	return at ? *(struct gb_file **)at : NULL;
+}
+
+struct gb_file *files_find(struct gb_job *job, const char *name)
+{
+	return files_find_in(job, NULL, name);
+}
+
+bool files_has(struct gb_job *job, const char *name)
+{
+	return files_find(job, name) != NULL;
+}
+
+struct gb_file *files_by_path(struct gb_job *job, const char *path)
+{
+	struct gb_file *f = NULL;
+	char part[256];
+
+	for (;; path++) {
+		size_t n = strcspn(path, "/");
+
+		if (n == 0 || n >= sizeof(part))
+			return NULL;
+		memcpy(part, path, n);
+		part[n] = '\0';
+		f = files_find_in(job, f, part);
+		path += n;
+		if (!f || !*path)
+			return f;
+		if (!f->is_dir)
+			return NULL;
+	}
+}
+
+struct gb_file *files_next(struct gb_job *job, struct gb_file *dir, uint32_t number)
+{
+	return job->local ? numbered_from(children_of(job, dir), number) : NULL;
+}
+
+struct gb_file *files_any(struct gb_job *job, uint32_t number)
+{
+	return job->local ? numbered_from(&job->local->numbers, number) : NULL;
+}
+
+int files_path(const struct gb_file *f, char ret[FILE_PATH_MAX])
+{
+	char buf[FILE_PATH_MAX], *at = buf + sizeof(buf) - 1;
+
+	*at = '\0';
+	for (; f; f = f->parent) {
+		size_t n = strlen(f->name), slash = *at != '\0';
+
+		if (n + slash > (size_t)(at - buf))
+			return -ENAMETOOLONG;
+		if (slash)
+			*--at = '/';
+		at -= n;
+		memcpy(at, f->name, n);
+	}
+	memcpy(ret, at, (size_t)(buf + sizeof(buf) - at));
+	return 0;
+}
+
+bool files_visible(const struct gb_file *f)
+{
+	return !f->is_dir || f->parent || f->children.things ||
+	       phase_is_draft(job_phase(f->job));
+}
+
+bool files_is_sent(
+	const struct gb_job *job, const struct gb_file *parent, const char *name)
+{
+	return parent || strcmp(name, GB_REQUESTS) == 0 || composed_is_part(name);
+}
+
+static struct gb_file *shown_ref(struct gb_file *f)
+{
+	return f && files_visible(f) ? gb_file_ref(f) : NULL;
+}
+
+struct gb_file *gb_file_by_name(struct gb_job *job, struct gb_file *dir, const char *name)
+{
+	client_lock(job->c);
+	struct gb_file *f = shown_ref(files_find_in(job, dir, name));
+	client_unlock(job->c);
+	return f;
+}
+
+struct gb_file *gb_file_next(struct gb_job *job, struct gb_file *dir, uint32_t number)
+{
+	client_lock(job->c);
+	struct gb_file *f = files_next(job, dir, number);
+	while (f && !files_visible(f))
+		f = files_next(job, dir, f->number + 1);
+	f = shown_ref(f);
+	client_unlock(job->c);
+	return f;
+}
+
+struct gb_file *gb_file_by_number(struct gb_job *job, uint32_t number)
+{
+	client_lock(job->c);
+	struct gb_file *f = files_any(job, number);
+	f = f && f->number == number ? shown_ref(f) : NULL;
+	client_unlock(job->c);
+	return f;
+}
+
+uint32_t gb_file_number(const struct gb_file *f)
+{
+	return f->number;
+}
+
+bool gb_file_is_dir(const struct gb_file *f)
+{
+	return f->is_dir;
+}
+
+bool gb_file_is_fixed(struct gb_file *f)
+{
+	client_lock(f->c);
+	bool fixed = f->job && files_is_sent(f->job, f->parent, f->name) &&
+		     (f->composed || !phase_is_draft(job_phase(f->job)));
+	client_unlock(f->c);
+	return fixed;
+}
+
+bool gb_file_is_part(struct gb_file *f)
+{
+	client_lock(f->c);
+	bool part = f->job && files_is_sent(f->job, f->parent, f->name) &&
+		    strcmp(f->name, GB_REQUESTS) != 0;
+	client_unlock(f->c);
+	return part;
+}
+
+bool gb_file_name(struct gb_file *f, char *name)
+{
+	client_lock(f->c);
+	bool has = f->job != NULL;
+	if (has)
+		snprintf(name, 256, "%s", f->name);
+	client_unlock(f->c);
+	return has;
+}
+
+/* ---- at start, before there are other threads ---------------------------------------- */
+
+static struct gb_file *load_file(
+	struct gb_job *job, struct gb_file *parent, const char *name, const struct stat *st)
+{
+	struct gb_file *f = files_new(job, name);
+
+	if (!f || files_link(job, parent, f)) {
+		gb_file_unref(f);
+		return NULL;
+	}
+	f->is_dir = S_ISDIR(st->st_mode);
+	f->length = st->st_size;
+	f->marked = !f->is_dir && st->st_mode & S_IXUSR;
+	f->tainted = f->marked;
+	if (!parent && strcmp(name, GB_REQUESTS) == 0)
+		f->tainted = job->local->rec.taint != NULL;
+	return f;
+}
+
+static int load_dir(struct gb_job *job, struct gb_file *parent, int fd_take, unsigned depth);
+
+static int load_entry(struct gb_job *job, struct gb_file *parent, int fd, const char *name,
+	unsigned depth)
+{
+	struct gb_file *f;
+	struct stat st;
+
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return 0;
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return util_read_error(errno);
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return 0;
+	if (S_ISDIR(st.st_mode) && !parent && strcmp(name, FILE_INPUTS) != 0)
+		return 0;
+	f = load_file(job, parent, name, &st);
+	if (!f)
+		return -ENOMEM;
+	if (!f->is_dir || depth > FILE_PATH_MAX / 2)
+		return 0;
+	/* A link has been passed over above; nor one that has come since. */
+	fd = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? util_read_error(errno) : load_dir(job, f, fd, depth + 1);
+}
+
+static int load_dir(struct gb_job *job, struct gb_file *parent, int fd_take, unsigned depth)
+{
+	DIR *d = fdopendir(fd_take);
+	struct dirent *e;
+	int err = 0;
+
+	if (!d) {
+		err = -errno;
+		close(fd_take);
+		return err;
+	}
+	rewinddir(d);
+	while (!err && (e = util_readdir(d, &err)))
+		err = load_entry(job, parent, dirfd(d), e->d_name, depth);
+	closedir(d);
+	return err;
+}
+
+int files_add_inputs(struct gb_job *job)
+{
+	struct gb_file *f;
+	int err;
+
+	if (files_has(job, FILE_INPUTS))
+		return 0;
+	f = files_new(job, FILE_INPUTS);
+	if (!f)
+		return -ENOMEM;
+	f->is_dir = true;
+	err = files_link(job, NULL, f);
+	if (err)
+		file_free(f);
+	return err;
+}
+
+/* What `check` or a submission made of the parts is there as long as the journal says
+ * that it is still so. */
+int files_add_composed(struct gb_job *job)
+{
+	struct gb_file *f, *old = files_find(job, GB_REQUESTS);
+	int err;
+
+	if (old && old->composed)
+		return 0;
+	if (old)
+		return -EEXIST;
+	f = files_new(job, GB_REQUESTS);
+	if (!f)
+		return -ENOMEM;
+	f->composed = true;
+	err = files_link(job, NULL, f);
+	if (err)
+		file_free(f);
+	return err;
+}
+
+int files_load(struct gb_job *job)
+{
+	const struct record *r = &job->local->rec;
+	int fd = local_files_dir_open(job);
+	int err = fd < 0 ? fd : load_dir(job, NULL, fd, 0);
+
+	if (!err && r->own && phase_is_draft(r->phase))
+		err = files_add_inputs(job);
+	if (!err && r->composed)
+		err = files_add_composed(job);
+	return err;
+}

@@ -1,0 +1,75 @@
+/*
+ * Between contents.c (contents), file_tree.c (what is where) and naming.c (making,
+ * renaming, removing): what a file of a job is.
+ *
+ * A job's files are a tree: the top, and below its one directory inputs/ whatever the
+ * user makes. A file is found by (directory, name) and by its number. Top: NULL.
+ */
+#ifndef GB_FILES_H
+#define GB_FILES_H
+
+#include "base/util.h"
+
+#include "jobs/client.h"
+#include "requests/validate_ahead.h"
+
+#define FILE_PATH_MAX 1024 /* of the path below files/, its NUL included */
+#define FILE_INPUTS "inputs"
+#define FILE_COMPOSED "composed.jsonl"
+
+struct gb_file {
+	struct gb_client *c;
+	struct gb_job *job;     /* lock; whose table it is in. NULL: has no name */
+	struct gb_file *parent; /* lock; its directory, NULL: the top */
+	char *name;             /* lock */
+	uint32_t number;
+	atomic_uint refs;       /* the table's one included */
+	bool is_dir;
+	bool lookalike;         /* lock; at the top, named like what has another name */
+	bool composed;          /* requests.jsonl of a composed job: FILE_COMPOSED */
+	atomic_int fd;          /* opened under disk; closed when only the table refers */
+	/* Content counts its changes; what close decided is remembered by count. */
+	atomic_uint_fast64_t changes, decided;
+	atomic_bool tainted;    /* its writer was killed or failed */
+	atomic_bool marked;     /* the mode on disk says that it is not whole */
+	atomic_uint touched;    /* the draft's journal knew of a change then; disk */
+	off_t length;           /* lock; as far as it went through here */
+	off_t in_order;         /* lock; so much was written from the first byte on */
+	struct follow *follow;  /* lock; its check beside the writing */
+	bool held;              /* lock; a task sends it: it may not change */
+	unsigned writers;       /* lock; changes under way: it may not be sent */
+	struct numbered children; /* lock; of a directory */
+};
+
+/* A file without a place in a table; one reference. NULL without memory. */
+struct gb_file *files_new(struct gb_job *job, const char *name);
+/* client.lock held: into job's table, with the reference. -ENOMEM, -ENOSPC (numbers
+ * are used up). */
+_must_check_ int files_link(struct gb_job *job, struct gb_file *parent, struct gb_file *f);
+/* client.lock held: out of its table; the table's reference goes to the caller. */
+void files_unlink(struct gb_file *f);
+/* client.lock held: another name or directory, in the same job or another: there all
+ * that is in a directory gets numbers of its own. name is stolen, on success only. */
+int files_move(struct gb_file *f, struct gb_job *to, struct gb_file *parent, char *name);
+
+/* client.lock held: the path below files/. -ENAMETOOLONG. */
+int files_path(const struct gb_file *f, char ret[FILE_PATH_MAX]);
+/* client.lock held: whether it shows: inputs/ of a job sent without it does not. */
+bool files_visible(const struct gb_file *f);
+/* client.lock held: whether what is sent is made of it, or will be: requests.jsonl, or
+ * part of a composed draft. */
+bool files_is_sent(const struct gb_job *job, const struct gb_file *parent,
+	const char *name);
+
+/* Its check as far as it has come beside the writing, or NULL; the caller's now. */
+struct follow *files_take_follow(struct gb_file *f);
+
+/* local.disk held, lock not: a descriptor of the directory, the caller closes. */
+int files_open_dir(struct gb_job *job, struct gb_file *dir);
+/* The same: the file itself, if it is not open yet. Its descriptor, borrowed. */
+_must_check_ int files_open(struct gb_job *job, struct gb_file *f);
+/* The same of each file that somebody has open: they are found by name, if not before
+ * the names go. */
+_must_check_ int files_hold(struct gb_job *job);
+
+#endif

@@ -1,0 +1,199 @@
+/*
+ * The engine: one thread that owns a CURLM and runs every HTTP transfer.
+ *
+ * Other threads start and abort transfers; callbacks run on the engine thread,
+ * without locks held, must not block on the network and may start or abort
+ * transfers. A transfer's done() is called exactly once, last of its callbacks;
+ * after it the handle is gone.
+ *
+ * Where requests go. The engine is made for one base URL. Requests name a path,
+ * which is joined to the base, or (upload sessions) a URL of which only path and
+ * query are used, put onto the base's origin. So bytes and key can only go home.
+ * One function builds the headers of a request, from the origin it goes to: the
+ * key is sent to the base's origin only. Redirects are followed by the engine, for
+ * GET alone, at most 3, to https (from a plain base also to plain http on a loopback
+ * address); the key is left out wherever the origin differs. Plain http is spoken to
+ * loopback addresses only, never through a proxy, and the address connected to is
+ * checked.
+ * TLS is verified, 1.2 or newer; SSL_CERT_FILE and CURL_CA_BUNDLE are honoured.
+ *
+ * libcurl repeats a request by itself when a reused connection turns out dead: a
+ * request with once set gets a fresh connection, over HTTP/1.1, so that it leaves
+ * this machine at most once.
+ *
+ * A connection that breaks soon, before a byte of the request was sent, is tried again at
+ * once, up to three times: whatever the request, nothing has happened yet.
+ *
+ * For tests BATCHFS_TEST_DEADLINE_SECONDS, read once, shortens every deadline and stall
+ * that is longer; without it nothing changes.
+ *
+ * Facts of libcurl relied on: docs/api-facts.md, "libcurl".
+ */
+#ifndef GB_ENGINE_H
+#define GB_ENGINE_H
+
+#include "base/util.h"
+
+#include "gembatch.h"
+#include <stdatomic.h>
+
+struct engine;
+struct transfer;
+
+struct engine_options {
+	const char *base; /* scheme://host[:port][/path][/] */
+	const char *key;  /* copied; wiped in engine_free; may be NULL */
+	const char *version; /* segment of every path; NULL: v1beta */
+	const char *user_agent;
+	void (*log)(void *arg, int priority, const char *line);
+	void *arg;
+};
+
+/* -EINVAL base is no URL; -EACCES plain http to another machine. *ret_why as in
+ * gb_open. No thread yet: engine_start. */
+int engine_new(const struct engine_options *o, struct engine **ret, char **ret_why);
+int engine_start(struct engine *e);
+/* Abort everything (-ECANCELED), call the timers that are left, join the thread.
+ * New transfers and timers are refused, blocking calls end. Not from a callback. */
+void engine_stop(struct engine *e);
+void engine_free(struct engine *e);
+
+/* scheme://host[:port] in lower case, default ports left out; borrowed. */
+const char *engine_origin(struct engine *e);
+/* The server's clock: known once two Date headers in a row agreed, or the first and the wall
+ * clock. */
+bool engine_server_clock(struct engine *e, time_t *ret);
+/* The same, or as long as it is not known the wall clock. */
+time_t engine_server_time(struct engine *e);
+/* An upload session's URL comes without the path of the base, and Google's SDKs ask for
+ * it without. A plain gateway knows it below that path only. Whoever finds out says so. */
+enum session_way { SESSION_UNKNOWN, SESSION_BARE, SESSION_UNDER_PREFIX };
+/* SESSION_BARE where the base has no path. */
+enum session_way engine_session_way(struct engine *e);
+void engine_found_session_way(struct engine *e, enum session_way way);
+/* Counters for `status`: requests sent so far; the last time one was answered. */
+uint64_t engine_calls(struct engine *e);
+time_t engine_answered(struct engine *e); /* 0: never */
+
+enum http_method { HTTP_GET, HTTP_POST, HTTP_DELETE };
+
+/* How far a request got, when it failed. */
+enum http_sent {
+	HTTP_NOT_SENT,  /* no connection, or not wholly sent: the server did nothing */
+	HTTP_MAYBE_SENT /* all of it left: the server may have acted */
+};
+
+struct http_reply {
+	int err;       /* 0: a whole reply came (error bodies may be cut); else
+			  -EHOSTUNREACH (no route, DNS, TLS, refused), -ETIMEDOUT, -EIO
+			  (broken off, garbage), -EPROTO (larger than the cap), -ECANCELED
+			  (aborted) */
+	bool untrusted; /* -EHOSTUNREACH, since the server's certificate is not good or
+			   the proxy's variable is not: trying again is no use */
+	enum http_sent sent;
+	long status;   /* of the last response, 0: none */
+	char *body;    /* of a reply without on_data, or of any status other than
+			  2xx (then at most 64 KiB), NUL-terminated; NULL: none */
+	size_t body_len;
+	bool complete; /* the body came to its proper end, as far as its framing tells */
+	double retry_after;     /* seconds, -1: no such header */
+	int64_t content_length; /* -1: none, or the body is `encoded` */
+	/* Of Content-Range; -1: none or `*`. range_end: of the last byte, as told. */
+	int64_t range_start, range_end, range_total;
+	bool page;              /* Content-Type says HTML */
+	bool encoded;           /* Content-Encoding other than identity */
+	char etag[128];
+	char upload_url[1024], upload_status[16]; /* X-Goog-Upload-*; "" when absent */
+	int64_t upload_received, upload_granularity; /* -1: absent */
+	char elsewhere[128];    /* scheme://host[:port] that a redirect led or would lead to,
+				   if it is not the base's; "" */
+	char error[256];        /* why, when err; no path, user or password in it */
+};
+
+struct http_request {
+	enum http_method method;
+	const char *path;       /* "/v1beta/…?query", copied */
+	const char *session_url;/* instead of path: an upload session, a secret; copied */
+	const char *const *headers; /* "Name: value", NULL-terminated, copied; or NULL */
+	const char *accept_range;   /* "a-b" or "a-" of the Range header; or NULL; copied */
+	const void *body;       /* copied; sent with Content-Length */
+	size_t body_len;
+	int body_fd;            /* used when body_fd_len > 0: the body is so many bytes */
+	int64_t body_off, body_fd_len; /* of this file from body_off; kept open by the
+					  caller. Not both body and body_fd */
+	bool once;              /* not idempotent: see above */
+	bool no_key;            /* upload sessions need none */
+	bool under_prefix;      /* session_url: its path goes behind that of the base */
+	size_t cap;             /* of a body kept in memory; 0: 16 MiB */
+	double deadline;        /* seconds for the whole of it; 0: no limit, but broken
+				   off (-ETIMEDOUT) after `stall` seconds under 1 byte/s */
+	double stall;           /* seconds; 0: 60 */
+
+	/* All optional. on_head: the final response's head, before any of its body;
+	 * non-zero (negative errno) aborts. on_data: body of a 2xx, in pieces of up to
+	 * 256 KiB but never held back; the same.
+	 * on_sent: so many bytes of the body have gone so far. */
+	int (*on_head)(void *arg, const struct http_reply *head);
+	int (*on_data)(void *arg, const void *buf, size_t n);
+	void (*on_sent)(void *arg, int64_t n);
+	void (*done)(void *arg, struct http_reply *reply); /* frees nothing; body is
+							      freed afterwards */
+	void *arg;
+};
+
+/* Start a transfer. *ret (optional) stays valid until done() returns; whoever keeps
+ * it beyond the engine thread must order engine_abort against done() himself.
+ * -ECANCELED: stopping; then done() is not called. */
+int engine_submit(struct engine *e, const struct http_request *r, struct transfer **ret);
+
+/* Break a transfer off: done() follows with -ECANCELED. */
+void engine_abort(struct engine *e, struct transfer *t);
+
+/* Call fn on the engine thread after delay seconds (0: as soon as possible), or when
+ * the engine stops. -ECANCELED: stopping, fn is not called. */
+_must_check_ int engine_timer(struct engine *e, double delay, void (*fn)(void *arg), void *arg);
+
+/*
+ * Blocking calls, for worker threads only (never a FUSE thread).
+ *
+ * A canceller lets another thread end blocking calls early: -ECANCELED. One
+ * canceller may serve many calls, also of several threads at the same time; once set
+ * it stays set.
+ */
+struct canceller {
+	atomic_bool set;
+	struct call *calls; /* under a lock of the engine module */
+};
+
+#define CANCELLER_INIT {0}
+void canceller_set(struct engine *e, struct canceller *c);
+
+/* One try, no repetition. r->body is not copied. The caller frees reply with
+ * http_reply_clear. done and arg of r are not used for the end; the other callbacks are,
+ * on the engine thread. Returns reply->err. */
+int engine_call(struct engine *e, const struct http_request *r, struct canceller *c,
+	struct http_reply *reply);
+void http_reply_clear(struct http_reply *reply);
+
+/* Sleep, or be cancelled (-ECANCELED), or the engine stops (-ECANCELED). */
+int engine_sleep(struct engine *e, double seconds, struct canceller *c);
+
+/* Put asterisks over the key wherever it is in n bytes: texts of the API are shown and
+ * kept, and one may repeat what it was sent, as it was or as JSON, URLs, HTML or base64
+ * write it. Bodies in replies have been through this, what on_data gets has not. Not for
+ * keys of less than 8 characters. Whether it was there. */
+bool engine_mask_key(struct engine *e, char *text, size_t n);
+
+/* The one source of pauses after failures. Seconds to wait after the nth failure in a row
+ * (1, 2, …): 1, 2, 4 … 60, of which between half and all. hint, the server's Retry-After
+ * or RetryInfo (< 0: none), can only make that longer, by up to an hour and a tenth: a hint
+ * of 0 is no leave to ask without a pause. For tests BATCHFS_TEST_BACKOFF_SECONDS takes the
+ * place of the first second. */
+double engine_backoff(int n, double hint);
+
+/* Sleep so long: 0, -ECANCELED, or at once -EAGAIN if that is longer than somebody who
+ * waits for the outcome should (ENGINE_PATIENCE seconds); the failure then stands. */
+#define ENGINE_PATIENCE 61
+int engine_pause(struct engine *e, int n, double hint, struct canceller *c);
+
+#endif

@@ -1,0 +1,249 @@
+#include "jobs/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <syslog.h>
+
+enum { SAVE_AGAIN = 30 /* seconds */ };
+
+int local_dir_open(struct gb_job *job)
+{
+	return store_job_open(job->c->store, job->local->lid);
+}
+
+int local_files_dir_open(struct gb_job *job)
+{
+	_cleanup_close_ int dir = local_dir_open(job);
+
+	return dir < 0 ? dir : util_dir_open(dir, "files", true);
+}
+
+void job_set_phase(struct gb_job *job, enum phase p)
+{
+	struct record *r = &job->local->rec;
+
+	job->c->unsent -= phase_is_unanswered(r->phase);
+	job->c->unsent += phase_is_unanswered(p);
+	r->phase = p;
+}
+
+static struct local *local_new(const char *lid)
+{
+	struct local *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->next_file = 256;
+	l->touches = 1;
+	snprintf(l->lid, sizeof(l->lid), "%s", lid);
+	pthread_mutex_init(&l->disk, NULL);
+	record_init(&l->rec);
+	return l;
+}
+
+void local_free(struct local *l)
+{
+	if (!l)
+		return;
+	files_free(l);
+	record_clear(&l->rec);
+	pthread_mutex_destroy(&l->disk);
+	free(l->checked);
+	free(l);
+}
+
+int local_attach(struct gb_job *job, const char *lid, struct record *rec_take)
+{
+	struct local *l = local_new(lid);
+
+	if (!l)
+		return -ENOMEM;
+	l->rec = *rec_take;
+	job->c->unsent += phase_is_unanswered(l->rec.phase);
+	record_init(rec_take);
+	job->local = l;
+	return 0;
+}
+
+/* What a record of a job made elsewhere starts with. */
+static int describe_remote(struct gb_job *job, struct record *r)
+{
+	r->phase = PHASE_REMOTE;
+	if (record_set(&r->name, job->name ? job->name : "") ||
+		record_set(&r->model, job->model) || record_set(&r->id, job->id))
+		return -ENOMEM;
+	/* What this key has seen is its project's. */
+	if (knowledge_is_strangers(&job->known) &&
+		(record_set(&r->origin, engine_origin(job->c->engine)) ||
+			record_set(&r->key_print, job->c->key_print)))
+		return -ENOMEM;
+	r->end_by_get = knowledge_end_by_get(&job->known);
+	return 0;
+}
+
+int local_make(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	struct record rec;
+	char lid[LID_SIZE];
+	bool used = false;
+
+	if (job->local)
+		return 0;
+	_cleanup_close_ int dir = store_job_make(c->store, lid);
+	if (dir < 0)
+		return dir;
+	record_init(&rec);
+	client_lock(c);
+	int err = job->local ? 0 : describe_remote(job, &rec);
+	if (!err && !job->local) {
+		err = local_attach(job, lid, &rec);
+		used = !err;
+	}
+	client_unlock(c);
+	record_clear(&rec);
+	if (!used)
+		util_remove_tree(c->store->jobs, lid);
+	return err ? err : local_save(job);
+}
+
+static int save_begin(struct gb_job *job, char *ret_tmp)
+{
+	struct gb_client *c = job->c;
+	size_t n;
+
+	client_lock(c);
+	_cleanup_free_ char *text = record_dump(&job->local->rec, &n);
+	client_unlock(c);
+	if (!text)
+		return -ENOMEM;
+	_cleanup_close_ int dir = local_dir_open(job);
+	test_point("journal-write");
+	return dir < 0 ? dir : util_write_begin(dir, text, n, true, ret_tmp);
+}
+
+static int save_end(struct gb_job *job, int err, const char *tmp)
+{
+	_cleanup_close_ int dir = err ? -1 : local_dir_open(job);
+
+	if (!err)
+		err = dir < 0 ? dir : util_write_end(dir, tmp, "journal", true);
+	test_point("journal-written");
+	if (err)
+		client_log(job->c, LOG_ERR, "journal of %s: %s", job_label(job),
+			strerror(-err));
+	return err;
+}
+
+int local_save_locked(struct gb_job *job)
+{
+	char tmp[UTIL_TMP_NAME_MAX];
+
+	/* Whoever removed it meanwhile has left nothing to be written. */
+	if (job->local->forgotten)
+		return 0;
+	return save_end(job, save_begin(job, tmp), tmp);
+}
+
+int local_save(struct gb_job *job)
+{
+	pthread_mutex_lock(&job->local->disk);
+	int err = local_save_locked(job);
+	pthread_mutex_unlock(&job->local->disk);
+	return err;
+}
+
+static void save_again(void *arg)
+{
+	struct gb_job *job = arg;
+
+	client_lock(job->c);
+	job->local->save_planned = false;
+	client_unlock(job->c);
+	local_save_soon(job);
+	gb_job_unref(job);
+}
+
+/* On the engine's thread: the disk is a worker's. */
+static void save_timer(void *arg)
+{
+	struct gb_job *job = arg;
+
+	if (work_add(job->c->work, WORK_SHORT, save_again, job))
+		gb_job_unref(job); /* the end: it was the last try */
+}
+
+void local_save_soon(struct gb_job *job)
+{
+	if (!local_save(job))
+		return;
+	client_lock(job->c);
+	bool planned = job->local->save_planned || job->c->stopping;
+	job->local->save_planned |= !job->c->stopping;
+	client_unlock(job->c);
+	if (planned)
+		return;
+	gb_job_ref(job);
+	if (engine_timer(job->c->engine,
+		    test_seconds("BATCHFS_TEST_SAVE_SECONDS", SAVE_AGAIN), save_timer, job)) {
+		client_lock(job->c);
+		job->local->save_planned = false;
+		client_unlock(job->c);
+		gb_job_unref(job);
+	}
+}
+
+static void drop_saved(struct gb_job *job, const char *tmp)
+{
+	_cleanup_close_ int dir = local_dir_open(job);
+
+	if (dir >= 0)
+		unlinkat(dir, tmp, 0);
+}
+
+int local_save_around(struct gb_job *job, int (*step)(void *arg), void *arg)
+{
+	char tmp[UTIL_TMP_NAME_MAX];
+
+	pthread_mutex_lock(&job->local->disk);
+	int err = save_begin(job, tmp);
+	pthread_mutex_unlock(&job->local->disk);
+	int stepped = err ? err : step(arg);
+	pthread_mutex_lock(&job->local->disk);
+	if (!err && stepped)
+		drop_saved(job, tmp);
+	else
+		stepped = save_end(job, err, tmp);
+	pthread_mutex_unlock(&job->local->disk);
+	return stepped;
+}
+
+void local_error(struct gb_job *job, int err, const char *what, const char *todo,
+	const char *text)
+{
+	struct gb_client *c = job->c;
+	char *all = NULL;
+
+	if (what)
+		all = util_format("%s\n%s\n%s%s", what, todo ? todo : "", text ? text : "",
+			text && *text && text[strlen(text) - 1] != '\n' ? "\n" : "");
+	client_lock(c);
+	struct record *r = &job->local->rec;
+	free(r->error);
+	r->error = all;
+	r->err = what ? err : 0;
+	client_unlock(c);
+	if (what)
+		client_log(c, LOG_WARNING, "%s: %s", job_label(job), what);
+}
+
+void local_keep_json(struct gb_job *job, const char *json)
+{
+	pthread_mutex_lock(&job->local->disk);
+	_cleanup_close_ int dir = local_dir_open(job);
+	if (dir >= 0)
+		/* Without it the API is asked again. */
+		DROP(util_write_file(dir, "job.json", json, strlen(json), false));
+	pthread_mutex_unlock(&job->local->disk);
+}

@@ -1,0 +1,137 @@
+/*
+ * Reading the list of jobs, a page after the other, newest first: on until a page tells
+ * nothing new, or to the end. What the jobs are is observe.c's; the poller alone reads.
+ */
+#include "jobs/client.h"
+
+#include <string.h>
+#include <syslog.h>
+
+enum { MAX_EMPTY_PAGES = 100 };
+
+/* A listed job whose input file the list did not tell may be the one that a lost
+ * create made: its own resource tells. */
+static void ask_whose(struct gb_client *c, const struct api_batch *b)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {0};
+	struct api_batch whole;
+	uint64_t seq = learn_seq(c);
+	int64_t lines;
+
+	client_lock(c);
+	bool open = c->unsent && !b->has_input_config && settle_may_be_ours(c, b, true);
+	client_unlock(c);
+	if (!open || api_get(c->engine, b->id, -1, &none, &whole, &lines, &err))
+		goto out;
+	/* The job's own resource does not name a file either: then it has none, and
+	 * is not ours unless an inline submission is being settled. */
+	gb_job_unref(learn_batch(c, &whole, seq, false));
+	api_batch_clear(&whole);
+out:
+	api_error_clear(&err);
+}
+
+/* Lock held: somebody wants to know of a job that no page has told yet. */
+static bool somebody_waits(const struct gb_client *c, uint64_t seq)
+{
+	double now = util_now();
+
+	for (const struct gb_job *job = c->watched; job; job = job->watch_next)
+		if (job->id && job->seq < seq && !job->solo &&
+			(job->wanted || (queue_waits(job, QUEUE_ENDERS) && job->next_look <= now)))
+			return true;
+	return false;
+}
+
+struct round {
+	struct gb_client *c;
+	uint64_t seq;
+	bool whole;
+	bool news;
+	unsigned empty;
+	bool full;
+};
+
+/* Returns whether the next page may hold something we want to know. */
+static bool take_page(struct round *r, const struct api_batch_page *p)
+{
+	size_t again = 0;
+
+	r->news = false;
+	for (size_t i = 0; i < p->n; i++) {
+		const struct api_batch *b = &p->batches[i];
+
+		client_lock(r->c);
+		struct gb_job *old = job_find_id(r->c, b->id);
+		bool known = old && knowledge_final(&old->known) && old->in_tree;
+		again += old && old->listed_seq == r->seq;
+		r->full = learn_full(r->c);
+		client_unlock(r->c);
+		r->news |= !known;
+		struct gb_job *job = learn_batch(r->c, b, r->seq, true);
+		if (!job)
+			ask_whose(r->c, b);
+		gb_job_unref(job);
+	}
+	r->empty = p->n ? 0 : r->empty + 1;
+	/* A server that pages in circles. */
+	if ((p->n && again == p->n) || r->empty > MAX_EMPTY_PAGES)
+		return false;
+	if (r->full) {
+		client_log(r->c, LOG_WARNING,
+			"the list of jobs does not end: not read on, and new ones are not shown");
+		return false;
+	}
+	client_lock(r->c);
+	bool waits = somebody_waits(r->c, r->seq);
+	client_unlock(r->c);
+	return r->whole || r->news || p->n == 0 || waits;
+}
+
+static bool wants_news(const struct gb_waiter *w, void *arg)
+{
+	return w->lo == GB_LIST_NEWS;
+}
+
+/* Behind a page without news there is none, as far as a look at names goes: with many
+ * jobs known from disk nobody waits for the rest of the list. */
+static void catch_up(struct gb_client *c)
+{
+	struct gb_waitq now;
+
+	waitq_init(&now);
+	client_lock(c);
+	c->caught_up = true;
+	waitq_move_if(&c->list_q, &now, wants_news, NULL);
+	client_unlock(c);
+	waitq_call(&now, 0);
+}
+
+int list_read(struct gb_client *c, bool whole, uint64_t seq, struct api_error *err)
+{
+	struct round r = {.c = c, .seq = seq, .whole = whole};
+	struct canceller none = CANCELLER_INIT;
+	_cleanup_free_ char *token = NULL;
+
+	for (unsigned pages = 1;; pages++) {
+		struct api_batch_page page;
+
+		if (api_list(c->engine, token, &none, &page, err))
+			return err->err;
+		client_called(c, err);
+		bool more = take_page(&r, &page);
+		if (page.n && !r.news)
+			catch_up(c);
+		bool loops = token && page.next && strcmp(token, page.next) == 0;
+		free(token);
+		token = STEAL_PTR(page.next);
+		api_batch_page_clear(&page);
+		if (token && more && !loops)
+			continue;
+		client_lock(c);
+		c->list_pages = pages;
+		client_unlock(c);
+		return 0;
+	}
+}

@@ -1,0 +1,487 @@
+/*
+ * What replies of the API teach. A reply is applied only if its call began after the
+ * one that told what is known, so a slow reply never overwrites newer knowledge.
+ */
+#include "jobs/client.h"
+#include "store/job_catalog.h"
+#include "store/dir_names.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+/* A log of known jobs this large is looked through for what is old. */
+enum { KNOWN_TIDY = 1 << 20 };
+
+/* Bytes of memory for jobs that others made: some 110,000. A server that never comes to an
+ * end must not fill the memory. */
+#define MET_MAX ((size_t)46 << 20)
+
+uint64_t learn_seq(struct gb_client *c)
+{
+	client_lock(c);
+	uint64_t seq = ++c->seq;
+	client_unlock(c);
+	return seq;
+}
+
+static const char *tail_of(const char *id)
+{
+	return id + strlen("batches/");
+}
+
+bool learn_full(const struct gb_client *c)
+{
+	return c->met_bytes >= MET_MAX;
+}
+
+/* What a job costs, about: with its strings, cells of indexes, heads of allocations. */
+static size_t cost_of(const struct api_batch *b)
+{
+	size_t name = b->display ? strlen(b->display) : 0;
+
+	return sizeof(struct gb_job) + 96 + strlen(b->id) + (name < NAME_SIZE ? name : NAME_SIZE) +
+	       (b->output_file ? strlen(b->output_file) : 0);
+}
+
+/* Lock held. A job that this state directory has not met: it gets a name for good. */
+static struct gb_job *meet(struct gb_client *c, const struct api_batch *b)
+{
+	char name[NAME_SIZE];
+	struct gb_job *job = learn_full(c) ? NULL : job_new(c);
+
+	if (!job || job_set_id(job, b->id))
+		return NULL;
+	c->met_bytes += cost_of(b);
+	name_encode(b->display ? b->display : "", tail_of(b->id), name);
+	if (job_set_name(job, name, tail_of(b->id)))
+		return NULL;
+	return job;
+}
+
+/* Lists leave out inlined responses: an ended job without an input file, or one that
+ * we sent inline, is believed to have some until a look of its own tells. */
+static bool inline_presumed(
+	const struct gb_job *job, const struct api_batch *b, bool listed)
+{
+	if (b->output_inline)
+		return true;
+	if (!listed || b->output_file || b->state != API_STATE_SUCCEEDED)
+		return false;
+	if (job->local && job->local->rec.own)
+		return job->local->rec.is_inline;
+	return !b->has_input_config;
+}
+
+static void set_file(char **field, const char *value)
+{
+	if (value && (!*field || strcmp(*field, value) != 0))
+		DROP(record_set(field, value)); /* the next reply has it, too */
+}
+
+static bool tells_error(const struct api_batch *b)
+{
+	return b->state == API_STATE_FAILED || b->state == API_STATE_EXPIRED ||
+	       (b->error_code && b->state != API_STATE_CANCELLED &&
+		       b->state != API_STATE_SUCCEEDED);
+}
+
+static struct job_word word_of(const struct gb_job *job, const struct api_batch *b, bool listed)
+{
+	return (struct job_word){
+		.listed = listed,
+		.ended = b->ended,
+		.succeeded = b->state == API_STATE_SUCCEEDED,
+		.output = job->output_file || b->output_file || b->output_inline,
+		.presumed = inline_presumed(job, b, listed),
+		.error = tells_error(b),
+		.pending = b->pending > 0,
+		.created = b->created.tv_sec,
+		.end = b->ended_at.tv_sec ? b->ended_at.tv_sec
+		       : b->ended	  ? b->updated.tv_sec
+					  : 0,
+	};
+}
+
+/* Lock held. All that a reply says. */
+static void take_reply(struct gb_job *job, const struct api_batch *b, bool presumed)
+{
+	job->state = (uint8_t)b->state;
+	job->state_text = client_intern(job->c, b->state_text);
+	if (b->model)
+		job->model = client_intern(job->c, api_model_name(b->model));
+	job->created = b->created;
+	job->updated = b->updated;
+	job->ended_at = b->ended_at;
+	if (b->requests >= 0) {
+		job->requests = b->requests;
+		job->succeeded = b->succeeded;
+		job->failed = b->failed;
+		job->pending = b->pending;
+	}
+	job->embedding = b->embedding;
+	set_file(&job->output_file, b->output_file);
+	job->output_inline = !job->output_file && presumed;
+	job->has_api_error = tells_error(b);
+}
+
+struct news {
+	unsigned what; /* enum gb_change */
+	bool keep;     /* the reply is what is to be remembered */
+};
+
+/* Lock held: what a reply changed, compared with before. */
+static unsigned changes(const struct gb_job *job, const struct gb_job *was)
+{
+	unsigned what = 0;
+
+	if (job->state_text != was->state_text || job->succeeded != was->succeeded ||
+		job->failed != was->failed || job->pending != was->pending ||
+		job->updated.tv_sec != was->updated.tv_sec)
+		what |= GB_CHANGED_META;
+	if (!!job->output_file != !!was->output_file ||
+		job->output_inline != was->output_inline ||
+		job->has_api_error != was->has_api_error ||
+		knowledge_final(&job->known) != knowledge_final(&was->known))
+		what |= GB_CHANGED_FILES;
+	return what;
+}
+
+/* Lock held. recalled: as an earlier run wrote it down; by_get: that one had it so. */
+static struct news apply(struct gb_job *job, const struct api_batch *b, bool listed,
+	bool recalled, bool by_get)
+{
+	struct moment m = client_moment(job->c);
+	struct job_word w = word_of(job, b, listed);
+	struct gb_job was;
+	enum take take = TAKE_ALL;
+	struct news news;
+
+	memcpy(&was, job, sizeof(was));
+	if (recalled)
+		knowledge_recalled(&job->known, m, &w, by_get);
+	else
+		take = knowledge_saw(&job->known, m, &w);
+	if (take == TAKE_ALL)
+		take_reply(job, b, w.presumed);
+	else if (b->ended && !job->output_file && !job->output_inline)
+		set_file(&job->output_file, b->output_file);
+	news.what = changes(job, &was);
+	if (!job->in_tree && !(job->local && job->local->rec.removal)) {
+		job->in_tree = true;
+		news.what |= GB_CHANGED_TREE;
+	}
+	news.keep = take == TAKE_ALL &&
+		    (news.what || knowledge_end_by_get(&job->known) !=
+					  knowledge_end_by_get(&was.known));
+	return news;
+}
+
+/* The mark that job.json is what a GET said goes behind it. */
+static void mark_by_get(struct gb_job *job, bool by_get)
+{
+	client_lock(job->c);
+	bool news = job->local->rec.end_by_get != by_get;
+	job->local->rec.end_by_get = by_get;
+	client_unlock(job->c);
+	if (news)
+		local_save_soon(job);
+}
+
+static void keep_json(struct gb_job *job, const struct api_batch *b)
+{
+	int64_t off;
+
+	if (!b->json)
+		return;
+	client_lock(job->c);
+	bool by_get = knowledge_end_by_get(&job->known);
+	client_unlock(job->c);
+	if (job->local) {
+		local_keep_json(job, b->json);
+		mark_by_get(job, by_get);
+		return;
+	}
+	if (known_add(job->c->store, b, by_get, &off) == 0) {
+		client_lock(job->c);
+		job->known_off = off;
+		client_unlock(job->c);
+	}
+}
+
+static void log_end(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	bool now = knowledge_ended(&job->known) && job->local && job->local->rec.own &&
+		   !job->local->rec.end_logged;
+	if (now) {
+		job->local->rec.end_logged = true;
+		job->local->rec.end_due = c->o.ended != NULL;
+	}
+	bool cancelled = job->state == API_STATE_CANCELLED;
+	client_unlock(c);
+	if (!now)
+		return;
+	history_add(job, cancelled ? "cancelled" : "ended");
+	local_save_soon(job);
+	queue_go_later(c, true);
+}
+
+static void name_given(struct gb_job *job)
+{
+	int err = store_name_add(job->c->store, job->id, job_label(job));
+
+	if (err)
+		client_log(job->c, LOG_WARNING, "%s: the name may be another after the next "
+			"start: %s", job_label(job), strerror(-err));
+}
+
+/* Lock held: the job b speaks of, made if need be. *ret_owner: a submission of ours
+ * that has just been found by its input file. */
+static struct gb_job *place(struct gb_client *c, const struct api_batch *b, bool listed,
+	struct gb_job **ret_owner, bool *ret_new)
+{
+	struct gb_job *job = job_find_id(c, b->id);
+
+	if (job)
+		return job;
+	if (c->unsent) {
+		*ret_owner = b->input_file ? settle_owner(c, b->input_file) : NULL;
+		if (*ret_owner)
+			return NULL;
+		if (!b->has_input_config && settle_may_be_ours(c, b, listed))
+			return NULL;
+	}
+	job = meet(c, b);
+	*ret_new = job != NULL;
+	return job;
+}
+
+struct gb_job *learn_batch(
+	struct gb_client *c, const struct api_batch *b, uint64_t seq, bool listed)
+{
+	struct gb_job *owner = NULL;
+	bool is_new = false;
+	struct news news = {0};
+
+	client_lock(c);
+	struct gb_job *job = place(c, b, listed, &owner, &is_new);
+	if (listed && !owner && !(job && job->local && job->local->rec.own))
+		resubmit_saw(c, b);
+	if (owner)
+		gb_job_ref(owner);
+	if (job) {
+		gb_job_ref(job);
+		if (listed)
+			job->listed_seq = seq;
+		if (seq >= job->seq) {
+			bool first = job->seq == 0;
+
+			news = apply(job, b, listed, false, false);
+			if (first)
+				news.what |= GB_CHANGED_META | GB_CHANGED_FILES;
+			job->seq = seq;
+			job->learnt = util_now();
+		}
+	}
+	client_unlock(c);
+	if (owner) {
+		DROP(submit_known(owner, b)); /* the next list has it, too */
+		return owner;
+	}
+	if (!job)
+		return NULL;
+	if (is_new)
+		name_given(job);
+	if (news.keep)
+		keep_json(job, b);
+	if (news.what) {
+		log_end(job);
+		job_changed(job, news.what);
+		if (b->ended)
+			remove_ended(job);
+	}
+	if (b->ended)
+		home_consider(job);
+	return job;
+}
+
+bool learn_keeps(const struct gb_job *job)
+{
+	return (job->local && (job->local->rec.own || job->local->rec.removal)) ||
+	       job_was_home(job) || job_output(job) == GB_OUTPUT_HOME;
+}
+
+/* Lock held. Whether what is known of a missing job may be dropped: a whole list was
+ * without it, too (interface: Freshness). */
+static bool may_leave(struct gb_job *job, bool *ret_ask)
+{
+	bool keep = learn_keeps(job);
+	bool listed = job->listed_seq >= job->c->whole_seq;
+
+	*ret_ask = !keep && job->in_tree && listed;
+	return !keep && job->in_tree && !listed;
+}
+
+void learn_missed(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	bool ask;
+
+	client_lock(c);
+	knowledge_missed(&job->known, client_moment(c));
+	bool leave = may_leave(job, &ask);
+	if (leave) {
+		job->in_tree = false;
+		job->seq = 0;
+		knowledge_forgotten(&job->known);
+	} else if (ask) {
+		c->want_list = c->want_whole = true;
+		poll_poke(c);
+	}
+	client_unlock(c);
+	if (leave)
+		DROP(known_add_gone(c->store, job->id)); /* a start asks again */
+	job_changed(job, leave ? GB_CHANGED_TREE : GB_CHANGED_FILES);
+}
+
+int learn_look(struct gb_job *job, struct canceller *cancel, struct api_error *err)
+{
+	struct gb_client *c = job->c;
+	uint64_t seq = learn_seq(c);
+	struct api_batch b;
+	int ret = api_look(c->engine, job->id, cancel, &b, err);
+
+	if (ret == 0) {
+		gb_job_unref(learn_batch(c, &b, seq, false));
+		api_batch_clear(&b);
+	} else if (ret == -ENOENT) {
+		learn_missed(job);
+	} else if (ret == -EACCES) {
+		client_lock(c);
+		knowledge_key_refused(&job->known, client_moment(c));
+		client_unlock(c);
+		job_changed(job, 0);
+	}
+	return ret;
+}
+
+/* ---- at start, before there are other threads ------------------------------------- */
+
+static void remember_name(void *arg, const char *id, const char *name)
+{
+	struct gb_client *c = arg;
+
+	if (job_find_id(c, id) || job_find_name(c, name))
+		return;
+	struct gb_job *job = job_new(c);
+	if (job && job_set_id(job, id) == 0)
+		DROP(job_set_name(job, name, tail_of(id))); /* it is named by a list */
+}
+
+static void remember_job(
+	void *arg, const struct api_batch *b, bool gone, bool by_get, int64_t off)
+{
+	struct gb_client *c = arg;
+	struct gb_job *job = job_find_id(c, b->id);
+
+	if (!job && !gone)
+		job = meet(c, b);
+	if (!job || job->local)
+		return;
+	if (gone) {
+		job->in_tree = false;
+		knowledge_forgotten(&job->known);
+	} else {
+		apply(job, b, true, true, by_get);
+	}
+	job->known_off = gone ? -1 : off;
+}
+
+/* Each change of a job is an entry more: once most of them are old, without them. */
+static void tidy_known(struct gb_client *c, int64_t size)
+{
+	_cleanup_free_ int64_t *offs =
+		size < KNOWN_TIDY ? NULL : calloc(c->n_slots + 1, sizeof(*offs));
+	int64_t used = 0;
+	size_t n = 0;
+
+	for (uint32_t i = 0; offs && i < c->n_slots; i++) {
+		if (c->slots[i]->known_off < 0)
+			continue;
+		offs[n] = c->slots[i]->known_off;
+		used += known_length(c->store, offs[n++]);
+	}
+	if (!offs || used > size / 2 || known_compact(c->store, offs, n))
+		return;
+	for (uint32_t i = 0, at = 0; i < c->n_slots; i++)
+		if (c->slots[i]->known_off >= 0)
+			c->slots[i]->known_off = offs[at++];
+}
+
+/* Damage is said; what could not be read is the caller's to tell. */
+static int pass_damage(struct gb_client *c, const char *what, int err)
+{
+	if (util_reading(err) == READ_FAILED)
+		return err;
+	if (err)
+		client_log(c, LOG_WARNING, "%s is damaged: what it does not tell is asked for again",
+			what);
+	return 0;
+}
+
+int learn_names(struct gb_client *c)
+{
+	return pass_damage(
+		c, "state_dir/names", store_names(c->store, remember_name, c));
+}
+
+int learn_known(struct gb_client *c)
+{
+	int64_t size = 0;
+	int err = pass_damage(
+		c, "cache_dir/known", known_walk(c->store, remember_job, c, &size));
+
+	if (!err && !c->o.readonly)
+		tidy_known(c, size);
+	return err;
+}
+
+/* What is damaged, or not there, the API is asked for again. */
+int learn_local_json(struct gb_job *job)
+{
+	_cleanup_free_ char *text = NULL;
+	struct api_batch b;
+	size_t n;
+	_cleanup_close_ int dir = local_dir_open(job);
+	int err = dir < 0 ? dir : util_read_file(dir, "job.json", 16 << 20, &text, &n);
+
+	if (util_reading(err) == READ_FAILED)
+		return err;
+	if (err || (err = api_batch_parse(text, n, &b)))
+		return err == -ENOMEM ? err : 0;
+	if (job->id && strcmp(b.id, job->id) == 0)
+		apply(job, &b, true, true, job->local->rec.end_by_get);
+	api_batch_clear(&b);
+	return 0;
+}
+
+void learn_keys(struct gb_client *c)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+		const struct record *r = job->local ? &job->local->rec : NULL;
+
+		if (!r || !r->key_print || !r->id)
+			continue;
+		knowledge_made_with(&job->known, submit_same_key(job));
+		if (r->removal)
+			knowledge_recalled_misses(&job->known, (unsigned)r->missed,
+				(double)r->missed_span);
+		if (r->removal >= REMOVAL_CANCELLED)
+			knowledge_cancel_accepted(&job->known);
+		knowledge_insisted(&job->known, r->insisted);
+	}
+}

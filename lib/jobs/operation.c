@@ -1,0 +1,214 @@
+#include "files/files.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The last waiter has gone: nobody wants the outcome of what can still be given up.
+ * Under the waiters' lock, so only flags and the engine's canceller. */
+static void nobody_waits(struct gb_waitq *q)
+{
+	struct task *t = CONTAINER_OF(q, struct task, q);
+
+	if (!t->intended)
+		canceller_set(t->job->c->engine, &t->cancel);
+}
+
+void task_answer(struct task *t, int err)
+{
+	struct gb_client *c = t->job->c;
+
+	client_lock(c);
+	bool first = !t->answered;
+	t->answered = true;
+	client_unlock(c);
+	if (first)
+		waitq_wake(&t->q, err);
+}
+
+static void task_free(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+
+	client_lock(c);
+	if (t->prev) {
+		*t->prev = t->next;
+		if (t->next)
+			t->next->prev = t->prev;
+	}
+	client_unlock(c);
+	waitq_destroy(&t->q);
+	gb_file_unref(t->file);
+	gb_job_unref(t->from);
+	gb_job_unref(t->job);
+	free(t->arg);
+	free(t->advice);
+	free(t);
+}
+
+void task_disown(struct task *t)
+{
+	struct local *l = t->job->local;
+
+	if (!t->owns || !l || l->task != t)
+		return;
+	l->task = NULL;
+	l->gathering = false;
+	if (t->file)
+		t->file->held = false;
+}
+
+static void task_run(void *arg)
+{
+	struct task *t = arg;
+	struct gb_job *job = t->job;
+	struct gb_client *c = job->c;
+	int err = t->run(t);
+
+	client_lock(c);
+	task_disown(t);
+	client_unlock(c);
+	/* Those who wait for the job's end look again before the caller goes on. */
+	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+	task_answer(t, err);
+	task_free(t);
+}
+
+/* Lock held. What is chosen to be sent does not change from here on (contents.c). */
+static int own(struct task *t)
+{
+	struct local *l = t->job->local;
+
+	if (!l || l->task || (t->file && (t->file->held || t->file->writers)) ||
+		(t->gathers && l->writers))
+		return -EBUSY;
+	if (!t->job->in_tree)
+		return -ENOENT;
+	l->task = t;
+	l->gathering = t->gathers;
+	if (t->file)
+		t->file->held = true;
+	return 0;
+}
+
+static int claim(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+	int err = 0;
+
+	client_lock(c);
+	if (c->stopping)
+		err = -EINTR;
+	else if (t->owns)
+		err = own(t);
+	if (!err) {
+		t->serial = ++c->task_serial;
+		t->next = c->tasks;
+		t->prev = &c->tasks;
+		if (t->next)
+			t->next->prev = &t->next;
+		c->tasks = t;
+	}
+	client_unlock(c);
+	return err;
+}
+
+int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *t),
+	bool owns, bool give_up, const struct task *fill, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	struct task *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	if (fill)
+		*t = *fill;
+	t->job = gb_job_ref(job);
+	if (t->from)
+		gb_job_ref(t->from);
+	if (t->file)
+		gb_file_ref(t->file);
+	if (t->arg)
+		t->arg = strdup(t->arg);
+	t->run = run;
+	t->owns = owns;
+	waitq_init(&t->q);
+	int err = claim(t);
+	if (err) {
+		task_free(t);
+		return err;
+	}
+	if (w) {
+		if (give_up)
+			t->q.emptied = nobody_waits;
+		waitq_add(&t->q, w, 0, 0);
+	}
+	if (t->late)
+		task_deadline(t, t->late_after);
+	err = work_add(c->work, lane, task_run, t);
+	if (err) {
+		client_lock(c);
+		task_disown(t);
+		client_unlock(c);
+		bool held = !w || gb_waiter_drop(w);
+		task_free(t);
+		return held ? (err == -ECANCELED ? -EINTR : err) : -EINPROGRESS;
+	}
+	return w ? -EINPROGRESS : 0;
+}
+
+struct deadline {
+	struct gb_job *job;
+	uint64_t serial;
+};
+
+/* A task is known to live while it owns its job. */
+static void deadline_over(void *arg)
+{
+	struct deadline *d = arg;
+	struct gb_client *c = d->job->c;
+	void (*late)(struct gb_job *job) = NULL;
+	struct gb_waitq waiting;
+
+	waitq_init(&waiting);
+	client_lock(c);
+	struct task *t = d->job->local->task;
+	bool lives = t && t->serial == d->serial;
+	if (lives && t->late && !t->answered && !c->stopping) {
+		late = t->late;
+		t->answered = true;
+		waitq_move(&t->q, &waiting);
+	}
+	if (lives)
+		canceller_set(c->engine, &t->cancel);
+	client_unlock(c);
+	if (late)
+		late(d->job);
+	waitq_call(&waiting, 0);
+	gb_job_unref(d->job);
+	free(d);
+}
+
+bool task_is_late(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+
+	client_lock(c);
+	bool late = t->answered;
+	if (!late)
+		t->serial = 0; /* no deadline finds it */
+	client_unlock(c);
+	return late;
+}
+
+void task_deadline(struct task *t, double seconds)
+{
+	struct deadline *d = malloc(sizeof(*d));
+
+	if (!d)
+		return;
+	*d = (struct deadline){gb_job_ref(t->job), t->serial};
+	if (engine_timer(t->job->c->engine, seconds, deadline_over, d)) {
+		gb_job_unref(d->job);
+		free(d);
+	}
+}

@@ -1,0 +1,469 @@
+/*
+ * The one poller: a thread that makes every call that only asks.
+ *
+ * Requests to look meet here (ask.c): reads of stale metadata, waits for an end, listings,
+ * and own unfinished jobs. Each is answered by whatever costs fewer calls: a GET for each
+ * job, or a round of lists, which then is read on until all of them are told and puts off
+ * the next look of all. Calls are tried once; after a failure none is made before the pause
+ * is over, whoever asks. Between looks it sleeps; with nobody looking and no own job
+ * unfinished it sleeps for good.
+ */
+#include "jobs/client.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <syslog.h>
+
+enum {
+	OWN_LOOK = 120,      /* seconds between lists for own unfinished jobs */
+	OFFLINE_LOOK = 30,   /* seconds between tries while offline */
+	MAX_CHECKS = 20,     /* jobs missing from a whole list looked at in a round */
+	PAGE_SECONDS = 3,    /* between rounds of lists for those who wait, a page */
+};
+
+enum action { SLEEP, LIST, GET };
+
+struct plan {
+	enum action action;
+	bool whole;
+	struct gb_job *job;
+	double until;     /* util_now; 0: for good */
+	unsigned due;     /* jobs that somebody wants to know of now */
+	unsigned awaited; /* whose ends are waited for, now or later */
+	bool awaited_due;
+};
+
+/* ---- planning ---------------------------------------------------------------------- */
+
+static double look_interval(const struct gb_job *job)
+{
+	double age = difftime(engine_server_time(job->c->engine), job->created.tv_sec);
+	double max = job->c->o.poll_s;
+
+	if (!job->created.tv_sec || age < 0)
+		age = 0;
+	return age / 8 < 1 ? 1 : age / 8 > max ? max : age / 8;
+}
+
+/* Lock held. Somebody waits for its end, or will be told of it. */
+static bool end_is_awaited(const struct gb_job *job)
+{
+	return queue_waits(job, QUEUE_ENDERS) ||
+	       (job->c->o.ended && job_own_unfinished(job));
+}
+
+/* Lock held. Does the poller still have a reason to look at job? */
+static bool interesting(struct gb_job *job)
+{
+	return job->wanted || job->solo || end_is_awaited(job) ||
+	       queue_waits(job, QUEUE_REFRESHERS) || job_own_unfinished(job);
+}
+
+static void prune(struct gb_client *c)
+{
+	for (struct gb_job **at = &c->watched; *at;) {
+		struct gb_job *job = *at;
+
+		if (interesting(job)) {
+			at = &job->watch_next;
+		} else {
+			*at = job->watch_next;
+			job->watched = false;
+		}
+	}
+}
+
+static void sooner(double *until, double t)
+{
+	if (!*until || t < *until)
+		*until = t;
+}
+
+/* Lock held. Who reads and who waits sit out the pause after a failure alike. */
+static void consider(struct plan *p, struct gb_job *job, double now)
+{
+	bool read = job->wanted || job->solo, awaited = end_is_awaited(job);
+	double at = fmax(read ? 0 : job->next_look, job->c->list_after);
+
+	if (!job->id || (!read && !awaited))
+		return;
+	p->awaited += awaited;
+	if (at > now) {
+		sooner(&p->until, at);
+		return;
+	}
+	p->due++;
+	p->awaited_due |= awaited && job->next_look <= now;
+	if (!p->job || job->solo)
+		p->job = job;
+}
+
+/* A look at a finished inline job brings its whole output: the list tells its end
+ * for less. */
+static bool told_by_list(const struct gb_job *job)
+{
+	return job->local && job->local->rec.own && job->local->rec.is_inline;
+}
+
+/* Lock held. Those who wait come again: all of them count, also those who are not due
+ * just now, or each would come at a time of its own. */
+static bool gets_are_cheaper(const struct gb_client *c, const struct plan *p)
+{
+	unsigned pages = c->list_pages ? c->list_pages : 1;
+
+	return (p->awaited_due ? p->awaited : p->due) <= pages && !told_by_list(p->job);
+}
+
+/* Lock held. */
+static struct plan plan_next(struct gb_client *c)
+{
+	struct plan p = {.action = SLEEP};
+	double now = util_now();
+	bool own = false, held = c->list_after > now;
+
+	prune(c);
+	for (struct gb_job *job = c->watched; job; job = job->watch_next) {
+		own |= job_own_unfinished(job);
+		consider(&p, job, now);
+	}
+	double own_at = c->listed ? c->listed_at +
+				test_seconds("BATCHFS_TEST_OWN_SECONDS", OWN_LOOK)
+				  : now;
+	bool asked = c->want_list && !held;
+	bool routine = !held && (c->offline_since || (own && own_at <= now));
+	if (c->o.offline)
+		return (struct plan){.action = SLEEP};
+	if (p.job && !asked && (p.job->solo || gets_are_cheaper(c, &p))) {
+		p.action = GET;
+	} else if (p.due || asked || routine) {
+		p.action = LIST;
+		p.whole = c->want_whole || !c->listed;
+	} else {
+		if (held && (c->want_list || own || c->offline_since))
+			sooner(&p.until, c->list_after);
+		if (own)
+			sooner(&p.until, own_at > c->list_after ? own_at : c->list_after);
+	}
+	return p;
+}
+
+/* ---- calls ------------------------------------------------------------------------- */
+
+bool client_online(struct gb_client *c)
+{
+	client_lock(c);
+	bool online = !c->o.offline && !c->offline_since;
+	client_unlock(c);
+	return online;
+}
+
+void client_called(struct gb_client *c, const struct api_error *err)
+{
+	bool down = err->err == -EHOSTUNREACH || (err->err == -ETIMEDOUT && !err->status);
+	bool was;
+
+	if (err->err == -ECANCELED)
+		return;
+	client_lock(c);
+	was = c->offline_since != 0;
+	c->last_error = err->err;
+	if (down && !was)
+		c->offline_since = time(NULL); /* wall: shown */
+	else if (!down)
+		c->offline_since = 0;
+	client_unlock(c);
+	if (down != was)
+		client_log(c, LOG_WARNING, down ? "the API cannot be reached: %s" : "the API answers again%s",
+			down && err->text ? err->text : "");
+	if (was && !down)
+		queue_go(c);
+}
+
+/* Answer who wanted fresh metadata. Without an answer of the API what is known must do;
+ * but that it refuses the key is told. */
+static void refreshed(struct gb_job *job, int err)
+{
+	struct gb_waitq now;
+
+	waitq_init(&now);
+	client_lock(job->c);
+	job->wanted = job->solo = false;
+	job->next_look = util_now() + look_interval(job);
+	queue_take(job, QUEUE_REFRESHERS, &now);
+	client_unlock(job->c);
+	waitq_call(&now, err == -EACCES ? err : 0);
+}
+
+/* A look failed in a way that may pass before those who asked have waited long enough:
+ * they stay, and the next look is theirs. */
+static bool still_hoped(struct gb_client *c, int err)
+{
+	client_lock(c);
+	bool passes = err && err != -EACCES && err != -ENOENT && err != -ECANCELED;
+	bool hoped = passes && !ask_in_vain(c);
+	client_unlock(c);
+	return hoped;
+}
+
+static void look_failed(struct gb_client *c, const struct api_error *err)
+{
+	client_lock(c);
+	double pause = engine_backoff((int)++c->list_failures, err->retry);
+	c->lists_ok_since = 0;
+	/* A network may be back at any moment. */
+	if (c->offline_since)
+		pause = fmin(pause, test_seconds("BATCHFS_TEST_OWN_SECONDS", OFFLINE_LOOK));
+	c->list_after = util_now() + pause;
+	client_unlock(c);
+}
+
+static void look_worked(struct gb_client *c)
+{
+	client_lock(c);
+	c->list_failures = 0;
+	c->list_after = 0;
+	client_unlock(c);
+}
+
+static int ask(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {0};
+
+	int looked = learn_look(job, &none, &err);
+
+	client_called(c, &err);
+	switch (looked) {
+	case 0:
+		look_worked(c);
+		break;
+	case -ENOENT:
+	case -EACCES:
+		break;
+	default:
+		look_failed(c, &err);
+	}
+	/* 403 may mean that the job is another project's: its last word stands. */
+	int ret = err.status == 403 ? 0 : err.err;
+	api_error_clear(&err);
+	return ret;
+}
+
+/* Lock held. */
+static bool missed_by(const struct gb_job *job, uint64_t seq)
+{
+	bool own = job->local && job->local->rec.own;
+
+	return job->id && job->in_tree && job->listed_seq < seq && !own &&
+	       (knowledge_standing(&job->known, job_moment(job)) < STANDS_MISSING ||
+		       !learn_keeps(job));
+}
+
+/* Jobs of others that a whole list did not have: ask for them, so that those the API
+ * has dropped leave the tree. A few each time, and the next time those behind them. */
+static void check_missing(struct gb_client *c, uint64_t seq)
+{
+	unsigned left = MAX_CHECKS;
+	bool failed = false;
+
+	client_lock(c);
+	uint32_t at = c->check_from, end = c->n_slots;
+	client_unlock(c);
+	for (uint32_t n = 0; left && !failed && n < end; n++, at++) {
+		struct gb_job *job = NULL;
+
+		client_lock(c);
+		at = at < c->n_slots ? at : 0;
+		if (missed_by(c->slots[at], seq))
+			job = gb_job_ref(c->slots[at]);
+		client_unlock(c);
+		if (!job)
+			continue;
+		int err = ask(job);
+		failed = err && err != -ENOENT && err != -EACCES;
+		left--;
+		gb_job_unref(job);
+	}
+	client_lock(c);
+	c->check_from = at;
+	client_unlock(c);
+}
+
+/* Lock held: who was told by the list; or with err, all who asked for it. */
+static struct gb_job *told_by(struct gb_client *c, uint64_t seq, int err)
+{
+	struct gb_job *job = c->watched;
+
+	while (job && !(job->wanted && !job->solo && (err || job->seq >= seq)))
+		job = job->watch_next;
+	return job ? gb_job_ref(job) : NULL;
+}
+
+/* After a list: who was told is answered. */
+static void answer_listed(struct gb_client *c, uint64_t seq, int err)
+{
+	struct gb_job *job;
+
+	do {
+		client_lock(c);
+		job = told_by(c, seq, err);
+		client_unlock(c);
+		if (job)
+			refreshed(job, err);
+		gb_job_unref(job);
+	} while (job);
+}
+
+/* The round told all who wait, so none is asked for by itself, nor another round made,
+ * before the next is due. What it did not tell is in no list: that is asked for alone. */
+static void plan_after_list(struct gb_client *c, uint64_t seq)
+{
+	double now = util_now(), gap = fmin(c->o.poll_s, PAGE_SECONDS * c->list_pages);
+	unsigned awaited = 0;
+
+	client_lock(c);
+	for (struct gb_job *job = c->watched; job; job = job->watch_next)
+		awaited += end_is_awaited(job);
+	if (awaited <= c->list_pages)
+		gap = 0;
+	for (struct gb_job *job = c->watched; job; job = job->watch_next) {
+		bool look = end_is_awaited(job) || job_own_unfinished(job);
+		bool due = job->wanted || (look && job->next_look <= now &&
+				knowledge_look_due(&job->known, client_moment(c)));
+
+		if (job->id && due && job->seq < seq)
+			job->solo = true;
+		else if (job->seq >= seq)
+			job->next_look = now + fmax(look_interval(job), gap);
+	}
+	client_unlock(c);
+}
+
+static void list_worked(struct gb_client *c, uint64_t seq, bool whole)
+{
+	look_worked(c);
+	client_lock(c);
+	c->listed = c->caught_up = true;
+	c->listed_at = util_now();
+	if (!c->lists_ok_since)
+		c->lists_ok_since = c->listed_at;
+	/* Who asked meanwhile has his answer with the others. */
+	c->want_list = false;
+	if (whole) {
+		c->whole_at = c->listed_at;
+		c->whole_seq = seq;
+	}
+	client_unlock(c);
+	if (whole)
+		check_missing(c, seq);
+	resubmit_after_list(c);
+}
+
+/* Lock not held. The next try is for those who wait, too. */
+static void want_again(struct gb_client *c, bool whole)
+{
+	client_lock(c);
+	c->want_list |= waitq_count(&c->list_q) > 0;
+	c->want_whole |= whole;
+	client_unlock(c);
+}
+
+static void do_list(struct gb_client *c, bool whole)
+{
+	uint64_t seq = learn_seq(c);
+	struct api_error err = {0};
+
+	client_lock(c);
+	c->want_list = c->want_whole = false;
+	client_unlock(c);
+	int ret = list_read(c, whole, seq, &err);
+	client_called(c, &err);
+	if (ret)
+		look_failed(c, &err);
+	else
+		list_worked(c, seq, whole);
+	api_error_clear(&err);
+	if (still_hoped(c, ret)) {
+		want_again(c, whole);
+		return;
+	}
+	answer_listed(c, seq, ret);
+	if (!ret)
+		plan_after_list(c, seq);
+	waitq_wake(&c->list_q, ret == -ECANCELED ? -EINTR : ret);
+}
+
+static void do_get(struct gb_job *job)
+{
+	int err = ask(job);
+
+	if (!still_hoped(job->c, err))
+		refreshed(job, err);
+	gb_job_unref(job);
+}
+
+/* Lock held. */
+static void sleep_until(struct gb_client *c, double until)
+{
+	if (until > 0)
+		util_cond_wait_until(&c->poke, &c->lock, until);
+	else
+		pthread_cond_wait(&c->poke, &c->lock);
+}
+
+static void *poller(void *arg)
+{
+	struct gb_client *c = arg;
+
+	client_lock(c);
+	while (!c->stopping) {
+		struct plan p = plan_next(c);
+
+		if (p.action == SLEEP) {
+			sleep_until(c, p.until);
+			continue;
+		}
+		if (p.action == GET)
+			gb_job_ref(p.job);
+		client_unlock(c);
+		if (p.action == GET)
+			do_get(p.job);
+		else
+			do_list(c, p.whole);
+		client_lock(c);
+	}
+	client_unlock(c);
+	return NULL;
+}
+
+int poll_start(struct gb_client *c)
+{
+	sigset_t all, old;
+
+	client_lock(c);
+	for (uint32_t i = 0; i < c->n_slots; i++)
+		if (job_own_unfinished(c->slots[i]))
+			poll_watch(c->slots[i]);
+	client_unlock(c);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int err = pthread_create(&c->poller, NULL, poller, c);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	c->poller_runs = err == 0;
+	return -err;
+}
+
+/* c->stopping is set and the engine stopped: what the poller calls fails at once. */
+void poll_stop(struct gb_client *c)
+{
+	if (!c->poller_runs)
+		return;
+	client_lock(c);
+	poll_poke(c);
+	client_unlock(c);
+	pthread_join(c->poller, NULL);
+	c->poller_runs = false;
+}

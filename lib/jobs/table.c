@@ -1,0 +1,411 @@
+#include "answers/index.h"
+#include "jobs/client.h"
+#include "store/dir_names.h"
+
+#include <errno.h>
+#include <search.h>
+#include <string.h>
+
+/* ---- strings that never go ---------------------------------------------------- */
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+const char *client_intern(struct gb_client *c, const char *text)
+{
+	if (!text)
+		return NULL;
+	char **found = tfind(text, &c->interned, by_text);
+	if (found)
+		return *found;
+	char *copy = strdup(text);
+	if (!copy || !(found = tsearch(copy, &c->interned, by_text))) {
+		free(copy);
+		return "";
+	}
+	return *found;
+}
+
+/* ---- indexes ------------------------------------------------------------------- */
+
+static const char *name_of(void *arg, uint32_t slot)
+{
+	struct gb_client *c = arg;
+
+	return c->slots[slot]->name;
+}
+
+static const char *id_of(void *arg, uint32_t slot)
+{
+	struct gb_client *c = arg;
+
+	return c->slots[slot]->id;
+}
+
+void table_init(struct gb_client *c)
+{
+	strindex_init(&c->by_name, name_of, c);
+	strindex_init(&c->by_id, id_of, c);
+}
+
+static struct gb_job *find(struct gb_client *c, const struct strindex *ix, const char *text)
+{
+	uint32_t slot;
+
+	return strindex_find(ix, text, &slot) ? c->slots[slot] : NULL;
+}
+
+struct gb_job *job_find_name(struct gb_client *c, const char *name)
+{
+	return find(c, &c->by_name, name);
+}
+
+struct gb_job *job_find_id(struct gb_client *c, const char *id)
+{
+	return find(c, &c->by_id, id);
+}
+
+struct gb_job *job_new(struct gb_client *c)
+{
+	struct gb_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return NULL;
+	if (c->n_slots == c->cap_slots) {
+		uint32_t cap = c->cap_slots ? 2 * c->cap_slots : 64;
+		struct gb_job **slots = realloc(c->slots, cap * sizeof(*slots));
+
+		if (!slots) {
+			free(job);
+			return NULL;
+		}
+		c->slots = slots;
+		c->cap_slots = cap;
+	}
+	job->c = c;
+	job->refs = 1;
+	job->slot = c->n_slots;
+	job->requests = job->succeeded = job->failed = job->pending = -1;
+	job->results_size = job->known_off = -1;
+	job->state_text = "";
+	c->slots[c->n_slots++] = job;
+	return job;
+}
+
+int job_set_id(struct gb_job *job, const char *id)
+{
+	if (job->id)
+		return strcmp(job->id, id) == 0 ? 0 : -EEXIST;
+	if (job_find_id(job->c, id))
+		return -EEXIST;
+	job->id = strdup(id);
+	if (!job->id)
+		return -ENOMEM;
+	if (strindex_add(&job->c->by_id, job->slot)) {
+		free(job->id);
+		job->id = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Names that were handed out (gb_job_info) stay readable as long as the job. */
+struct old_name {
+	struct old_name *next;
+	char *name;
+};
+
+static void retire(struct gb_job *job, char **name)
+{
+	struct old_name *old = malloc(sizeof(*old));
+
+	if (old) {
+		*old = (struct old_name){job->old_names, *name};
+		job->old_names = old;
+	}
+	*name = NULL;
+}
+
+static void free_old_names(struct gb_job *job)
+{
+	struct old_name *old;
+
+	while ((old = job->old_names)) {
+		job->old_names = old->next;
+		free(old->name);
+		free(old);
+	}
+}
+
+void job_forget_name(struct gb_job *job)
+{
+	if (!job->name)
+		return;
+	strindex_remove(&job->c->by_name, job->slot);
+	retire(job, &job->name);
+}
+
+int job_set_name(struct gb_job *job, const char *name, const char *tail)
+{
+	char marked[NAME_SIZE];
+	const struct gb_job *other = job_find_name(job->c, name);
+
+	if (other == job)
+		return 0;
+	if (other) {
+		if (!tail)
+			return -EEXIST;
+		name_mark(name, tail, marked);
+		other = job_find_name(job->c, marked);
+		if (other)
+			return other == job ? 0 : -EEXIST;
+		name = marked;
+	}
+	char *copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	job_forget_name(job);
+	job->name = copy;
+	return strindex_add(&job->c->by_name, job->slot);
+}
+
+int job_drop_twin(struct gb_job *twin)
+{
+	if (twin->local && twin->local->rec.own)
+		return -EEXIST;
+	strindex_remove(&twin->c->by_id, twin->slot);
+	retire(twin, &twin->id);
+	twin->in_tree = false;
+	job_forget_name(twin);
+	return 0;
+}
+
+/* ---- references ----------------------------------------------------------------- */
+
+struct gb_job *gb_job_ref(struct gb_job *job)
+{
+	job->refs++;
+	return job;
+}
+
+/* All of a job's are made at once: few have any. */
+int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w)
+{
+	return queue_add_until(job, kind, w, 0);
+}
+
+int queue_add_until(
+	struct gb_job *job, enum job_queue kind, struct gb_waiter *w, uint64_t until)
+{
+	if (!job->queues) {
+		job->queues = calloc(JOB_QUEUES, sizeof(*job->queues));
+		for (int i = 0; job->queues && i < JOB_QUEUES; i++)
+			waitq_init(&job->queues[i]);
+	}
+	return job->queues ? waitq_add(&job->queues[kind], w, 0, until) : -ENOMEM;
+}
+
+bool queue_waits(const struct gb_job *job, enum job_queue kind)
+{
+	return job->queues && waitq_count(&job->queues[kind]) > 0;
+}
+
+void queue_take(struct gb_job *job, enum job_queue kind, struct gb_waitq *to)
+{
+	if (job->queues)
+		waitq_move(&job->queues[kind], to);
+}
+
+static void job_free(struct gb_job *job)
+{
+	for (int i = 0; job->queues && i < JOB_QUEUES; i++)
+		waitq_destroy(&job->queues[i]);
+	free(job->queues);
+	answers_unref(job->answers);
+	results_unref(job->results); /* lives in the local directory */
+	local_free(job->local);
+	free(job->name);
+	free_old_names(job);
+	free(job->id);
+	free(job->output_file);
+	free(job->refusal);
+	free(job);
+}
+
+void gb_job_unref(struct gb_job *job)
+{
+	if (job && --job->refs == 0)
+		job_free(job);
+}
+
+void table_free(struct gb_client *c)
+{
+	strindex_clear(&c->by_name);
+	strindex_clear(&c->by_id);
+	for (uint32_t i = 0; i < c->n_slots; i++)
+		gb_job_unref(c->slots[i]);
+	free(c->slots);
+	tdestroy(c->interned, free);
+}
+
+static struct gb_job *visible_ref(struct gb_job *job)
+{
+	return job && job->in_tree ? gb_job_ref(job) : NULL;
+}
+
+struct gb_job *gb_job_by_name(struct gb_client *c, const char *name)
+{
+	client_lock(c);
+	struct gb_job *job = visible_ref(job_find_name(c, name));
+	client_unlock(c);
+	return job;
+}
+
+struct gb_job *gb_job_by_id(struct gb_client *c, const char *id)
+{
+	char full[160];
+	struct gb_job *job = NULL;
+
+	if (snprintf(full, sizeof(full), "batches/%s", id) >= (int)sizeof(full))
+		return NULL;
+	client_lock(c);
+	job = visible_ref(job_find_id(c, full));
+	client_unlock(c);
+	return job;
+}
+
+struct gb_job *gb_job_by_slot(struct gb_client *c, uint32_t slot)
+{
+	client_lock(c);
+	struct gb_job *job = slot < c->n_slots ? visible_ref(c->slots[slot]) : NULL;
+	client_unlock(c);
+	return job;
+}
+
+struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot)
+{
+	struct gb_job *job = NULL;
+
+	client_lock(c);
+	for (; slot < c->n_slots && !job; slot++)
+		job = visible_ref(c->slots[slot]);
+	client_unlock(c);
+	return job;
+}
+
+const char *job_label(struct gb_job *job)
+{
+	client_lock(job->c);
+	const char *label = job->name ? job->name : job->id ? job->id : "a removed draft";
+	client_unlock(job->c);
+	return label;
+}
+
+/* ---- change notices ---------------------------------------------------------------- */
+
+enum gb_output job_output(const struct gb_job *job)
+{
+	if (job->local && job->local->rec.home)
+		return GB_OUTPUT_HOME;
+	if (job->kept)
+		return job->unfit ? GB_OUTPUT_LOST : GB_OUTPUT_KEPT;
+	if (job->cached || (job->results && results_complete(job->results)))
+		return GB_OUTPUT_HOME;
+	return job_output_there(job);
+}
+
+enum gb_output job_output_there(const struct gb_job *job)
+{
+	bool part = knowledge_has_part(&job->known);
+
+	switch (knowledge_output(&job->known, job_moment(job))) {
+	case OUTPUT_NONE:
+		return GB_OUTPUT_NONE;
+	case OUTPUT_AWAITED:
+		return GB_OUTPUT_AWAITED;
+	case OUTPUT_OVER:
+		return part ? GB_OUTPUT_DAMAGED : GB_OUTPUT_LOST;
+	case OUTPUT_REFUSED:
+		if (part)
+			return GB_OUTPUT_DAMAGED;
+		break;
+	case OUTPUT_NAMED:
+		break;
+	}
+	return job->output_file ? GB_OUTPUT_THERE : GB_OUTPUT_INLINE;
+}
+
+bool job_output_may_come(const struct gb_job *job)
+{
+	enum output_known o = knowledge_output(&job->known, job_moment(job));
+
+	return o == OUTPUT_NAMED || o == OUTPUT_REFUSED;
+}
+
+int job_wait_verdict(struct gb_job *job)
+{
+	enum phase p = job_phase(job);
+
+	if (!job->in_tree)
+		return -ENOENT;
+	if (phase_is_draft(p) && !(job->local->task && job->local->task->intended))
+		return job->local->task ? -EINPROGRESS : 0;
+	if (p == PHASE_UNCERTAIN || job->c->o.offline)
+		return 0;
+	if (knowledge_ended(&job->known) && job_output(job) != GB_OUTPUT_AWAITED)
+		return 0;
+	if (knowledge_final(&job->known))
+		return 0;
+	if (knowledge_hopeless(&job->known, job_moment(job)))
+		return -ENOENT;
+	if (knowledge_denied(&job->known, job_moment(job)))
+		return -EACCES;
+	return -EINPROGRESS;
+}
+
+/* Lock held. Whether gb_options.ended is to be called now. */
+static bool take_end_to_tell(struct gb_job *job)
+{
+	struct local *l = job->local;
+
+	if (!l || !l->rec.end_due || l->end_told || !job->c->o.ended || !job->in_tree ||
+		!knowledge_ended(&job->known) || home_missing(job) ||
+		job_output(job) == GB_OUTPUT_AWAITED)
+		return false;
+	l->end_told = true;
+	return true;
+}
+
+int gb_job_take_end(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool due = job->local && job->local->rec.end_due;
+	if (due)
+		job->local->rec.end_due = false;
+	client_unlock(job->c);
+	return due ? local_save(job) : -EALREADY;
+}
+
+void job_changed(struct gb_job *job, unsigned what)
+{
+	struct gb_client *c = job->c;
+	struct gb_waitq over, settled;
+	int verdict = -EINPROGRESS;
+
+	waitq_init(&over);
+	waitq_init(&settled);
+	client_lock(c);
+	after_end_look(job, &settled);
+	if (job->queues && (verdict = job_wait_verdict(job)) != -EINPROGRESS)
+		queue_take(job, QUEUE_ENDERS, &over);
+	bool tell = take_end_to_tell(job);
+	client_unlock(c);
+	waitq_call(&over, verdict);
+	waitq_call(&settled, 0);
+	if (c->o.changed && what)
+		c->o.changed(c->o.arg, job->slot, what);
+	if (tell)
+		c->o.ended(c->o.arg, job);
+}

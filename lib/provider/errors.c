@@ -1,0 +1,220 @@
+#include "provider/errors.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+/* First match wins; NULL and 0 match everything. reason is matched as a prefix,
+ * text anywhere. docs/api-facts.md, "Errors". */
+static const struct {
+	long first, last;
+	const char *reason, *text;
+	int err;
+} table[] = {
+	{200, 299, NULL, NULL, 0},
+	{100, 399, NULL, NULL, -EIO},
+	{400, 400, "API_KEY_", NULL, -EACCES},
+	{400, 400, NULL, "API key not valid", -EACCES},
+	{400, 400, NULL, "API key expired", -EACCES},
+	{400, 400, NULL, "payload size exceeds", -EFBIG},
+	{401, 401, NULL, NULL, -EACCES},
+	{402, 402, NULL, NULL, -EDQUOT},
+	{403, 403, NULL, NULL, -EACCES},
+	{404, 404, NULL, NULL, -ENOENT},
+	{407, 407, NULL, NULL, -EACCES},
+	{408, 408, NULL, NULL, -ETIMEDOUT},
+	{409, 409, NULL, NULL, -EBUSY},
+	{410, 410, NULL, NULL, -ENOENT},
+	{413, 413, NULL, NULL, -EFBIG},
+	{429, 429, NULL, NULL, -EDQUOT},
+	{499, 499, NULL, NULL, -EIO},
+	{400, 498, NULL, NULL, -EINVAL},
+	{0, 0, NULL, NULL, -EIO},
+};
+
+static const struct {
+	const char *name;
+	int err;
+} grpc[] = {
+	{"OK", 0},
+	{"CANCELLED", -ECANCELED},
+	{"UNKNOWN", -EIO},
+	{"INVALID_ARGUMENT", -EINVAL},
+	{"DEADLINE_EXCEEDED", -ETIMEDOUT},
+	{"NOT_FOUND", -ENOENT},
+	{"ALREADY_EXISTS", -EBUSY},
+	{"PERMISSION_DENIED", -EACCES},
+	{"RESOURCE_EXHAUSTED", -EDQUOT},
+	{"FAILED_PRECONDITION", -EINVAL},
+	{"ABORTED", -EBUSY},
+	{"OUT_OF_RANGE", -EINVAL},
+	{"UNIMPLEMENTED", -EIO},
+	{"INTERNAL", -EIO},
+	{"UNAVAILABLE", -EIO},
+	{"DATA_LOSS", -EIO},
+	{"UNAUTHENTICATED", -EACCES},
+};
+
+static const struct {
+	int err;
+	const char *text;
+} meanings[] = {
+	{-EBADMSG, "the requests are not right"},
+	{-EINVAL, "the API refused it"},
+	{-EACCES, "the API refused the key, or access with it"},
+	{-ENOENT, "the API does not have it"},
+	{-EDQUOT, "a quota or rate limit of the API is used up"},
+	{-EFBIG, "too large for the API"},
+	{-EBUSY, "the API says it does not fit now"},
+	{-EIO, "the API answered badly or broke off"},
+	{-EPROTO, "the API answered with something else"},
+	{-EHOSTUNREACH, "the API cannot be reached"},
+	{-ETIMEDOUT, "the API did not answer in time"},
+	{-ENOSPC, "the local disk is full"},
+	{-EINTR, "given up"},
+	{-ECANCELED, "given up"},
+	{-ENOMEM, "out of memory"},
+};
+
+#define NEW_KEY "make a new one at https://aistudio.google.com/apikey"
+#define RESTRICTED                                                                     \
+	"The key is restricted to callers that this program is none of: change that "  \
+	"at "                                                                          \
+	"https://console.cloud.google.com/apis/credentials, or " NEW_KEY "."
+
+/* First match wins; a NULL matches nothing. docs/api-facts.md, "Errors". */
+static const struct {
+	const char *reason, *text, *advice;
+} advices[] = {
+	{"API_KEY_INVALID", "API key not valid",
+		"The API does not know this key: see whether all of it was copied, "
+		"or " NEW_KEY "."},
+	{NULL, "API key expired", "The key has expired: " NEW_KEY "."},
+	{NULL, "reported as leaked",
+		"The key was found in public and is blocked: " NEW_KEY "."},
+	{"ACCESS_TOKEN_TYPE_UNSUPPORTED", NULL,
+		"This is not about OAuth: the key is an old unrestricted one, which "
+		"are "
+		"blocked by now, or a new one that was damaged when it was "
+		"copied: " NEW_KEY "."},
+	{"API_KEY_SERVICE_BLOCKED", NULL,
+		"The key's restrictions leave this API out: allow it the Generative "
+		"Language "
+		"API at https://console.cloud.google.com/apis/credentials, or " NEW_KEY
+		"."},
+	{"API_KEY_HTTP_REFERRER_BLOCKED", NULL, RESTRICTED},
+	{"API_KEY_IP_ADDRESS_BLOCKED", NULL, RESTRICTED},
+	{"API_KEY_ANDROID_APP_BLOCKED", NULL, RESTRICTED},
+	{"API_KEY_IOS_APP_BLOCKED", NULL, RESTRICTED},
+	{"CONSUMER_SUSPENDED", NULL,
+		"The project that the key belongs to is suspended: see its messages at "
+		"https://console.cloud.google.com, or use a key of another project."},
+	{"SERVICE_DISABLED", NULL,
+		"The Generative Language API is not enabled in the key's project: "
+		"enable it "
+		"at https://console.cloud.google.com/apis/library and wait some "
+		"minutes."},
+	{"OVERLOADED_CREDENTIALS", NULL,
+		"A second credential came with the key: something between here and the "
+		"API "
+		"(a gateway, SOURCE) adds one of its own."},
+};
+
+const char *errors_advice(const char *reason, const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(advices); i++) {
+		if (advices[i].reason && reason &&
+			strcmp(advices[i].reason, reason) == 0)
+			return advices[i].advice;
+		if (advices[i].text && text && strstr(text, advices[i].text))
+			return advices[i].advice;
+	}
+	return NULL;
+}
+
+int errors_from_http(long status, const char *reason, const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (table[i].first &&
+			(status < table[i].first || status > table[i].last))
+			continue;
+		if (table[i].reason &&
+			(!reason || strncmp(reason, table[i].reason,
+					    strlen(table[i].reason)) != 0))
+			continue;
+		if (table[i].text && (!text || !strstr(text, table[i].text)))
+			continue;
+		return table[i].err;
+	}
+	return -EIO;
+}
+
+int errors_from_grpc(int code)
+{
+	if (code < 0 || (size_t)code >= ARRAY_SIZE(grpc))
+		return -EIO;
+	return grpc[code].err;
+}
+
+const char *errors_grpc_name(int code)
+{
+	if (code < 0 || (size_t)code >= ARRAY_SIZE(grpc))
+		return "UNKNOWN";
+	return grpc[code].name;
+}
+
+bool errors_is_grpc_name(const char *name)
+{
+	for (size_t i = 1; name && i < ARRAY_SIZE(grpc); i++)
+		if (strcmp(grpc[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+const char *errors_meaning(int err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)
+		if (meanings[i].err == err)
+			return meanings[i].text;
+	return "it failed";
+}
+
+bool errors_status_passes(long status)
+{
+	return status == 408 || status == 429 || (status >= 500 && status != 501);
+}
+
+/* Blank out what the ordinary quota text contains too: its standard sentence, and
+ * addresses of pages about billing. */
+static void blank(char *text)
+{
+	static const char *const usual = "check your plan and billing details";
+	char *p;
+
+	while ((p = strstr(text, usual)))
+		memset(p, ' ', strlen(usual));
+	while ((p = strstr(text, "://")))
+		while (*p && !isspace((unsigned char)*p))
+			*p++ = ' ';
+}
+
+bool errors_hopeless(const char *text)
+{
+	static const char *const words[] = {"billing", "credit", "prepay", "payment",
+		"spending cap", "spend limit"};
+	_cleanup_free_ char *copy = text ? strdup(text) : NULL;
+
+	if (!copy)
+		return false;
+	for (char *p = copy; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	blank(copy);
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strstr(copy, words[i]))
+			return true;
+	return false;
+}

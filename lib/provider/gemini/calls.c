@@ -1,0 +1,635 @@
+#include "provider/gemini/calls.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "provider/gemini/parse.h"
+#include "provider/errors.h"
+#include "provider/gemini/inline_output.h"
+#include "http/url.h"
+#include "base/util.h"
+
+#define TRIES 4
+#define TRY_S 30.0
+#define TOTAL_S 90.0
+/* The API takes up to a minute to put a big inline output together. */
+#define GET_TRY_S 80.0
+#define FETCH_TRY_S 900.0
+/* By itself the API gives up such a reply after 60 s, with 503 (py#2519). */
+#define FETCH_STALL_S 660.0
+#define GET_STALL_S 90.0
+#define CREATE_S 900.0
+#define MODEL_PAGES 20
+#define FILE_PAGES 20
+#define MODELS_MAX 20000
+#define PAGE_MAX ((size_t)8 << 20)
+#define PATH_SIZE 256
+
+static const char *const json_headers[] = {"Content-Type: application/json", NULL};
+
+/* ---- one call, repeated where that helps  ---- */
+
+/* How long a call may take; begin is called before every try. */
+struct effort {
+	int tries;
+	double try_s, total_s;
+	int (*begin)(void *arg);
+	void *arg;
+};
+
+static const struct effort metadata = {TRIES, TRY_S, TOTAL_S, NULL, NULL};
+static const struct effort once = {1, TRY_S, TRY_S, NULL, NULL};
+
+static bool worth_repeating(const struct api_error *e)
+{
+	if (e->hopeless || e->err == -ECANCELED)
+		return false;
+	if (e->status >= 300)
+		return errors_status_passes(e->status);
+	return e->err == -EIO || e->err == -ETIMEDOUT;
+}
+
+/* A 2xx that cannot be understood, or is larger than it may be. What is known of who
+ * sent it stays. */
+static int broken(struct api_error *err, int r)
+{
+	char *text = STEAL_PTR(err->text);
+
+	api_error_clear(err);
+	err->err = r == -EPROTO ? -EIO : r;
+	err->status = 200;
+	err->sent = HTTP_MAYBE_SENT;
+	err->text = text ? text : strdup("the API's reply cannot be understood");
+	return err->err;
+}
+
+static int one_try(struct engine *e, const struct http_request *r, struct canceller *c,
+	struct http_reply *reply, struct api_error *err)
+{
+	api_error_clear(err);
+	engine_call(e, r, c, reply);
+	api_error_from_reply(reply, err);
+	return err->err;
+}
+
+static int begin_try(const struct effort *how, struct api_error *err)
+{
+	int r = how->begin ? how->begin(how->arg) : 0;
+
+	if (r < 0) {
+		api_error_clear(err);
+		err->err = r;
+	}
+	return r;
+}
+
+/* Call with an idempotent request. On failure reply is empty. */
+static int call(struct engine *e, const struct http_request *request,
+	const struct effort *how, struct canceller *c, struct http_reply *reply,
+	struct api_error *err)
+{
+	struct http_request r = *request;
+	double end = util_now() + how->total_s, pause;
+
+	for (int n = 1;; n++) {
+		if (begin_try(how, err) < 0)
+			return err->err;
+		r.deadline = fmin(how->try_s, fmax(end - util_now(), 1));
+		if (one_try(e, &r, c, reply, err) == 0)
+			return 0;
+		http_reply_clear(reply);
+		if (err->err == -EPROTO)
+			return broken(err, -EPROTO);
+		if (n == how->tries || !worth_repeating(err))
+			return err->err;
+		pause = engine_backoff(n, err->retry);
+		if (util_now() + pause >= end)
+			return err->err;
+		if (engine_sleep(e, pause, c) < 0)
+			return err->err = -ECANCELED;
+	}
+}
+
+/* Refused before anything was sent. */
+static int invalid(struct api_error *err, const char *why)
+{
+	api_error_clear(err);
+	err->err = -EINVAL;
+	err->sent = HTTP_NOT_SENT;
+	err->text = strdup(why);
+	return -EINVAL;
+}
+
+static struct http_request get(const char *path)
+{
+	return (struct http_request){.method = HTTP_GET, .path = path, .body_fd = -1};
+}
+
+/* ---- models  ---- */
+
+int api_check_key(
+	struct engine *e, double deadline, struct canceller *c, struct api_error *err)
+{
+	struct http_request r = get("/v1beta/models?pageSize=1");
+	struct effort how = {TRIES, deadline, deadline, NULL, NULL};
+	struct http_reply reply;
+	json_t *root;
+	int ret;
+
+	*err = (struct api_error){.retry = -1};
+	ret = call(e, &r, &how, c, &reply, err);
+	if (ret < 0)
+		return ret;
+	root = api_json(reply.body, reply.body_len);
+	if (!json_is_object(root))
+		ret = broken(err, -EPROTO);
+	json_decref(root);
+	http_reply_clear(&reply);
+	return ret;
+}
+
+/* A path with the page token, if any; malloc'ed. */
+static char *page_path(const char *path, const char *token)
+{
+	_cleanup_free_ char *escaped = token ? url_escape(token) : NULL;
+
+	if (!token)
+		return strdup(path);
+	return escaped ? util_format("%s&pageToken=%s", path, escaped) : NULL;
+}
+
+static int call_page(struct engine *e, const char *path, const char *token,
+	const struct effort *how, struct canceller *c, struct http_reply *reply,
+	struct api_error *err)
+{
+	_cleanup_free_ char *full = page_path(path, token);
+	struct http_request r = get(full);
+
+	if (!full)
+		return err->err = -ENOMEM;
+	r.cap = PAGE_MAX;
+	return call(e, &r, how, c, reply, err);
+}
+
+static int models_page(struct engine *e, struct canceller *c, struct api_models *ret,
+	char **token, struct api_error *err)
+{
+	struct http_reply reply;
+	char *next = NULL;
+	int r = call_page(
+		e, "/v1beta/models?pageSize=1000", *token, &metadata, c, &reply, err);
+
+	if (r < 0)
+		return r;
+	r = api_models_parse(reply.body, reply.body_len, ret, &next);
+	http_reply_clear(&reply);
+	if (r < 0)
+		return broken(err, r);
+	free(*token);
+	*token = next;
+	return 0;
+}
+
+int api_models(struct engine *e, struct canceller *c, struct api_models *ret,
+	struct api_error *err)
+{
+	struct api_models all = {0};
+	char *token = NULL;
+	int r = 0;
+
+	*err = (struct api_error){.retry = -1};
+	for (int i = 0; i < MODEL_PAGES && r == 0 && (i == 0 || token) && all.n < MODELS_MAX;
+		i++)
+		r = models_page(e, c, &all, &token, err);
+	free(token);
+	if (r == 0 && all.n == 0)
+		r = broken(err, -EPROTO);
+	if (r < 0)
+		api_models_clear(&all);
+	else
+		*ret = all;
+	return r;
+}
+
+/* "models/M", or what another collection has. NULL: no name of a model. */
+static char *model_path(const char *model)
+{
+	const char *prefix = "models/";
+
+	if (util_id_valid(model, "tunedModels/") || util_id_valid(model, "models/"))
+		prefix = "";
+	else if (!util_id_valid(model, ""))
+		return NULL;
+	return util_format("/v1beta/%s%s", prefix, model);
+}
+
+int api_model_get(struct engine *e, const char *model, struct canceller *c,
+	unsigned *ret_methods, struct api_error *err)
+{
+	_cleanup_free_ char *path = model_path(model);
+	struct http_reply reply;
+	int r;
+
+	*err = (struct api_error){.retry = -1};
+	if (!path)
+		return invalid(err, "not the name of a model");
+	r = call_page(e, path, NULL, &metadata, c, &reply, err);
+	if (r < 0)
+		return r;
+	r = api_model_parse(reply.body, reply.body_len, ret_methods);
+	http_reply_clear(&reply);
+	return r < 0 ? broken(err, r) : 0;
+}
+
+/* ---- jobs  ---- */
+
+int api_list(struct engine *e, const char *token, struct canceller *c,
+	struct api_batch_page *ret, struct api_error *err)
+{
+	struct http_reply reply;
+	int r;
+
+	*err = (struct api_error){.retry = -1};
+	r = call_page(e, "/v1beta/batches?pageSize=100", token,
+		token ? &metadata : &once, c, &reply, err);
+	if (r < 0)
+		return r;
+	r = api_page_parse(reply.body, reply.body_len, token, ret);
+	http_reply_clear(&reply);
+	return r < 0 ? broken(err, r) : 0;
+}
+
+/* The reply on its way through the filter, anew for every try. */
+struct fetch {
+	struct inline_filter *filter;
+	int out_fd;
+	off_t start; /* of the lines in out_fd */
+};
+
+static int fetch_begin(void *arg)
+{
+	struct fetch *f = arg;
+	bool lines = f->out_fd >= 0;
+
+	/* The filter of the last try has written lines that are void now. */
+	if (lines && f->filter &&
+		(lseek(f->out_fd, f->start, SEEK_SET) < 0 ||
+			ftruncate(f->out_fd, f->start) < 0))
+		return -errno;
+	inline_filter_free(f->filter);
+	f->filter = inline_filter_new(lines ? inline_sink_fd : NULL, &f->out_fd);
+	return f->filter ? 0 : -ENOMEM;
+}
+
+static int fetch_data(void *arg, const void *buf, size_t n)
+{
+	struct fetch *f = arg;
+
+	return inline_filter_feed(f->filter, buf, n);
+}
+
+static int fetch_end(struct engine *e, struct fetch *f, struct api_batch *ret,
+	int64_t *ret_lines)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+	uint64_t lines;
+	int r = inline_filter_finish(f->filter, &text, &n, &lines);
+
+	if (r < 0)
+		return r;
+	engine_mask_key(e, text, n);
+	r = api_batch_parse(text, n, ret);
+	if (r == 0 && ret_lines)
+		*ret_lines = (int64_t)lines;
+	return r;
+}
+
+static void get_effort(bool lines, int tries, struct fetch *f, struct effort *how)
+{
+	*how = (struct effort){
+		.tries = tries,
+		.try_s = lines ? FETCH_TRY_S : GET_TRY_S,
+		.total_s = lines ? 2 * FETCH_TRY_S : GET_TRY_S + 20,
+		.begin = fetch_begin,
+		.arg = f,
+	};
+}
+
+static const char *const patient_headers[] = {"X-Server-Timeout: 600", NULL};
+
+static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
+	struct canceller *c, struct api_batch *ret, int64_t *ret_lines,
+	struct api_error *err)
+{
+	struct fetch f = {.out_fd = out_fd};
+	struct effort how;
+	struct http_reply reply;
+	struct http_request r;
+	char path[PATH_SIZE];
+	int result;
+
+	*err = (struct api_error){.retry = -1};
+	if (!util_id_valid(id, "batches/"))
+		return invalid(err, "not the id of a job");
+	snprintf(path, sizeof path, "/v1beta/%s", id);
+	r = get(path);
+	r.stall = GET_STALL_S;
+	if (out_fd >= 0) {
+		f.start = lseek(out_fd, 0, SEEK_CUR);
+		r.headers = patient_headers;
+		r.stall = FETCH_STALL_S;
+	}
+	r.on_data = fetch_data;
+	r.arg = &f;
+	get_effort(out_fd >= 0, tries, &f, &how);
+	result = call(e, &r, &how, c, &reply, err);
+	if (result == 0) {
+		http_reply_clear(&reply);
+		result = fetch_end(e, &f, ret, ret_lines);
+		if (result < 0)
+			broken(err, result);
+	}
+	inline_filter_free(f.filter);
+	return result < 0 ? err->err : 0;
+}
+
+int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
+	struct api_batch *ret, int64_t *ret_lines, struct api_error *err)
+{
+	return get_batch(e, id, out_fd, TRIES, c, ret, ret_lines, err);
+}
+
+int api_look(struct engine *e, const char *id, struct canceller *c,
+	struct api_batch *ret, struct api_error *err)
+{
+	return get_batch(e, id, -1, 1, c, ret, NULL, err);
+}
+
+/* ---- create  ---- */
+
+static char *create_path(const struct create_args *a)
+{
+	_cleanup_free_ char *model = model_path(a->model);
+
+	return model ? util_format("%s:%s", model,
+			       batch_method_name(a->embedding ? BATCH_EMBED : BATCH_GENERATE))
+		     : NULL;
+}
+
+/* text as JSON; NULL: it is no text, or no memory. */
+static char *json_quoted(const char *text)
+{
+	json_t *s = json_string(text);
+	char *quoted = s ? json_dumps(s, JSON_ENCODE_ANY) : NULL;
+
+	json_decref(s);
+	return quoted;
+}
+
+/* Members that come before inputConfig, each with its comma; NULL as json_quoted. */
+static char *create_members(const struct create_args *a)
+{
+	bool named = a->display && *a->display;
+	_cleanup_free_ char *name = json_quoted(named ? a->display : "");
+	_cleanup_free_ char *hook = json_quoted(a->webhook ? a->webhook : "");
+
+	if (!name || !hook)
+		return NULL;
+	return util_format("%s%s%s%s%s%s", named ? "\"displayName\":" : "",
+		named ? name : "", named ? "," : "",
+		a->webhook ? "\"webhookConfig\":{\"uris\":[" : "", a->webhook ? hook : "",
+		a->webhook ? "]}," : "");
+}
+
+static char *inline_body(
+	const char *members, const char *requests, size_t n, size_t *ret_len)
+{
+	static const char close[] = "]}}}}";
+	char *head = util_format(
+		"{\"batch\":{%s\"inputConfig\":{\"requests\":{\"requests\":[", members);
+	size_t len = head ? strlen(head) : 0;
+	char *body = head ? realloc(head, len + n + sizeof close) : NULL;
+
+	if (!body) {
+		free(head);
+		return NULL;
+	}
+	memcpy(body + len, requests, n);
+	memcpy(body + len + n, close, sizeof close);
+	*ret_len = len + n + sizeof close - 1;
+	return body;
+}
+
+static char *file_body(const char *members, const char *file, size_t *ret_len)
+{
+	char *body = util_format(
+		"{\"batch\":{%s\"inputConfig\":{\"fileName\":\"%s\"}}}", members, file);
+
+	*ret_len = body ? strlen(body) : 0;
+	return body;
+}
+
+static int send_create(struct engine *e, const char *path, const char *body, size_t len,
+	struct canceller *c, struct api_batch *ret, struct api_error *err)
+{
+	struct http_request r = {
+		.method = HTTP_POST,
+		.path = path,
+		.headers = json_headers,
+		.body = body,
+		.body_len = len,
+		.body_fd = -1,
+		.once = true,
+		.deadline = CREATE_S,
+		.stall = CREATE_S,
+	};
+	struct http_reply reply;
+	int parsed;
+
+	if (one_try(e, &r, c, &reply, err) < 0) {
+		http_reply_clear(&reply);
+		if (err->err == -EPROTO)
+			return broken(err, -EPROTO);
+		/* Whatever of the two is gone, model or file, it is the request's
+		 * fault. */
+		if (err->status == 404)
+			err->err = -EINVAL;
+		return err->err;
+	}
+	parsed = api_batch_parse(reply.body, reply.body_len, ret);
+	http_reply_clear(&reply);
+	return parsed < 0 ? broken(err, parsed) : 0;
+}
+
+int api_create(struct engine *e, const struct create_args *a, struct canceller *c,
+	struct api_batch *ret, struct api_error *err)
+{
+	_cleanup_free_ char *path = create_path(a);
+	_cleanup_free_ char *members = create_members(a), *body = NULL;
+	size_t len = 0;
+
+	*err = (struct api_error){.retry = -1};
+	if (!path)
+		return invalid(err, "not the name of a model");
+	if (!members)
+		return invalid(err, "the display name is not UTF-8");
+	if (a->input_file && !util_id_valid(a->input_file, "files/"))
+		return invalid(err, "not the id of a file");
+	if (a->input_file)
+		body = file_body(members, a->input_file, &len);
+	else
+		body = inline_body(members, a->inline_requests, a->inline_len, &len);
+	if (!body)
+		return err->err = -ENOMEM;
+	return send_create(e, path, body, len, c, ret, err);
+}
+
+/* ---- verbs  ---- */
+
+/* Done is what the API itself has answered: an object, mostly {}, or nothing. A proxy's
+ * page is no proof that a job was cancelled. */
+static int check_done(const struct http_reply *reply, struct api_error *err)
+{
+	json_t *root = reply->body_len ? api_json(reply->body, reply->body_len) : NULL;
+	int ret = reply->body_len && !json_is_object(root) ? broken(err, -EPROTO) : 0;
+
+	json_decref(root);
+	return ret;
+}
+
+/* A call whose reply tells nothing more. */
+static int act(struct engine *e, enum http_method method, const char *id,
+	const char *prefix, const char *suffix, struct canceller *c,
+	struct api_error *err)
+{
+	bool post = method == HTTP_POST;
+	char path[PATH_SIZE];
+	struct http_request r = {
+		.method = method,
+		.path = path,
+		.headers = post ? json_headers : NULL,
+		.body = post ? "{}" : NULL,
+		.body_len = post ? 2 : 0,
+		.body_fd = -1,
+	};
+	struct http_reply reply;
+
+	*err = (struct api_error){.retry = -1};
+	if (!util_id_valid(id, prefix))
+		return invalid(err, "not an id");
+	snprintf(path, sizeof path, "/v1beta/%s%s", id, suffix);
+	if (call(e, &r, &metadata, c, &reply, err) < 0)
+		return err->err;
+	int ret = check_done(&reply, err);
+	http_reply_clear(&reply);
+	return ret;
+}
+
+/* A file that is gone already is deleted. */
+static int gone_is_done(struct api_error *err)
+{
+	if (err->err == -ENOENT)
+		api_error_clear(err);
+	return err->err;
+}
+
+int api_cancel(
+	struct engine *e, const char *id, struct canceller *c, struct api_error *err)
+{
+	return act(e, HTTP_POST, id, "batches/", ":cancel", c, err);
+}
+
+int api_delete(
+	struct engine *e, const char *id, struct canceller *c, struct api_error *err)
+{
+	return act(e, HTTP_DELETE, id, "batches/", "", c, err);
+}
+
+int api_file_delete(
+	struct engine *e, const char *file, struct canceller *c, struct api_error *err)
+{
+	act(e, HTTP_DELETE, file, "files/", "", c, err);
+	return gone_is_done(err);
+}
+
+/* ---- files  ---- */
+
+int api_file_get(struct engine *e, const char *file, struct canceller *c,
+	struct api_file *ret, struct api_error *err)
+{
+	struct http_request r;
+	struct http_reply reply;
+	char path[PATH_SIZE];
+	int parsed;
+
+	*err = (struct api_error){.retry = -1};
+	if (!util_id_valid(file, "files/"))
+		return invalid(err, "not the id of a file");
+	snprintf(path, sizeof path, "/v1beta/%s", file);
+	r = get(path);
+	r.deadline = TRY_S;
+	if (one_try(e, &r, c, &reply, err) < 0) {
+		http_reply_clear(&reply);
+		return err->err;
+	}
+	parsed = api_file_parse(reply.body, reply.body_len, ret);
+	http_reply_clear(&reply);
+	return parsed < 0 ? broken(err, parsed) : 0;
+}
+
+static int files_page(struct engine *e, struct canceller *c, char **token,
+	int64_t *ret_bytes, struct api_error *err)
+{
+	struct http_reply reply;
+	char *next = NULL;
+	int r = call_page(
+		e, "/v1beta/files?pageSize=100", *token, &metadata, c, &reply, err);
+
+	if (r < 0)
+		return r;
+	r = api_files_parse(reply.body, reply.body_len, *token, ret_bytes, &next);
+	http_reply_clear(&reply);
+	if (r < 0)
+		return broken(err, r);
+	free(*token);
+	*token = next;
+	return 0;
+}
+
+int api_files_used(struct engine *e, struct canceller *c, int64_t *ret, bool *ret_whole,
+	struct api_error *err)
+{
+	_cleanup_free_ char *token = NULL;
+	int64_t sum = 0;
+
+	*err = (struct api_error){.retry = -1};
+	for (int i = 0; i < FILE_PAGES && (i == 0 || token); i++) {
+		int64_t page = 0;
+		int r = files_page(e, c, &token, &page, err);
+
+		if (r < 0)
+			return r;
+		sum = page > INT64_MAX - sum ? INT64_MAX : sum + page;
+	}
+	*ret = sum;
+	*ret_whole = !token;
+	return 0;
+}
+
+int api_download_request(const char *file, bool other, char *path, size_t path_size,
+	const char *range, struct http_request *r)
+{
+	int n;
+
+	if (!util_id_valid(file, "files/"))
+		return -EINVAL;
+	n = snprintf(path, path_size, "%s/v1beta/%s:download?alt=media",
+		other ? "" : "/download", file);
+	if (n < 0 || (size_t)n >= path_size)
+		return -ENAMETOOLONG;
+	*r = get(path);
+	r->accept_range = range;
+	return 0;
+}

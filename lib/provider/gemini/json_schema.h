@@ -1,0 +1,28 @@
+/* From a JSON Schema, as pydantic and zod write it, to the Schema of the API, which is
+ * a part of OpenAPI's (docs/api-facts.md).
+ *
+ *   - A local $ref gives way to what it refers to; members beside it win. One that leads
+ *     to itself cannot be written out.
+ *   - "null" among types, or in anyOf or oneOf, becomes nullable; what is left of them
+ *     alone takes their place; oneOf becomes anyOf.
+ *   - A constant becomes an enum of one string, or the least and greatest integer;
+ *     exclusive bounds of integers become inclusive ones; allOf of one is that one.
+ *   - What says nothing of the value ($schema, $id, $comment …) and
+ *     additionalProperties: false are left out.
+ *   - Values are checked and completed as json_schema_values.h says.
+ *   - The API's own schemas come out as they went in, but for the case of types and the
+ *     order of properties.
+ *
+ * Whatever else the API has no field for, or refuses, is an error: it would not be
+ * enforced. Pure; any thread. */
+#ifndef GB_SCHEMA_H
+#define GB_SCHEMA_H
+
+#include <jansson.h>
+
+/* 0 and *ret, a new reference; -EBADMSG and *ret_why, malloc'ed, the place as a JSON
+ * pointer and what is wrong there: "#/properties/a/multipleOf: the API has no …";
+ * -ENOMEM. */
+int schema_convert(const json_t *in, json_t **ret, char **ret_why);
+
+#endif

@@ -1,0 +1,411 @@
+#include "requests/validate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "requests/normalize.h"
+#include "base/siphash_set.h"
+#include "requests/line_parser.h"
+#include "base/text_file.h"
+#include "base/util.h"
+
+/* What on_line returns to end the reading. */
+enum { TOO_BIG = 1 };
+
+struct scan {
+	struct lines lines;
+	struct keyset keys;
+	struct scan_report report;
+	uint64_t object_bytes; /* all objects, each with an LF */
+	bool dirty;            /* not clean, by a line */
+};
+
+static void add_bad(struct scan_report *r, const struct scan_bad *b)
+{
+	unsigned at;
+
+	if (r->n_bad == SCAN_BAD_MAX && r->bad[SCAN_BAD_MAX - 1].line < b->line)
+		return;
+	if (r->n_bad < SCAN_BAD_MAX)
+		r->n_bad++;
+	for (at = r->n_bad - 1; at > 0 && r->bad[at - 1].line > b->line; at--)
+		r->bad[at] = r->bad[at - 1];
+	r->bad[at] = *b;
+}
+
+static void count_bad(struct scan_report *r, const struct line *line)
+{
+	struct scan_bad b = {
+		line->number, line->column, line->reason, line->name, 0};
+
+	r->bad_total++;
+	add_bad(r, &b);
+}
+
+static void count_warnings(struct scan_report *r, const struct line *line)
+{
+	for (unsigned i = 0; i < LINE_WARNINGS; i++)
+		if (line->warned >> i & 1 && r->warned[i].n++ == 0)
+			r->warned[i].first = line->number;
+}
+
+/* A job is of one kind: it goes to one method of the API. */
+static bool is_of_other_kind(struct scan *s, const struct line *line)
+{
+	struct scan_report *r = &s->report;
+	struct scan_bad b = {.line = line->number, .other = r->asks_line};
+
+	if (!r->asks_line && line->asks) {
+		r->asks = line->asks;
+		r->asks_line = line->number;
+	}
+	if (!line->asks || line->asks == r->asks)
+		return false;
+	b.reason = line->asks == ASKS_EMBEDDING
+			   ? "a job is of one kind, and this asks for an embedding "
+			     "(\"content\"), unlike line"
+			   : "a job is of one kind, and this asks for an answer "
+			     "(\"contents\"), unlike line";
+	r->bad_total++;
+	add_bad(r, &b);
+	return true;
+}
+
+/* Every line of the first reading. */
+static int on_line(void *arg, const struct line *line)
+{
+	struct scan *s = arg;
+	struct scan_report *r = &s->report;
+
+	r->lines++;
+	if (line->kind == LINE_BLANK) {
+		r->blank++;
+		return 0;
+	}
+	r->last_line = line->number;
+	s->dirty |= line->cr || !line->lf || line->kind != LINE_KEYED || line->borrowed;
+	if (line->kind == LINE_BAD) {
+		count_bad(r, line);
+		return 0;
+	}
+	if (is_of_other_kind(s, line))
+		return 0;
+	r->requests++;
+	r->keyed += line->kind == LINE_KEYED;
+	r->no_key += line->kind == LINE_NO_KEY;
+	r->bare += line->kind == LINE_BARE;
+	r->uris += line->uris;
+	r->loose_uris += line->loose_uris;
+	if (line->warned)
+		count_warnings(r, line);
+	s->object_bytes += compose_object(line) + 1;
+	if (s->object_bytes > SCAN_SEND_MAX)
+		return TOO_BIG;
+	return line->kind == LINE_KEYED ? keyset_add(&s->keys, line->hash.first) : 0;
+}
+
+struct scan *scan_new(void)
+{
+	struct scan *s = calloc(1, sizeof *s);
+	struct keyseed seed = {util_random_u64(), util_random_u64()};
+
+	if (s)
+		lines_init(&s->lines, seed, on_line, s);
+	return s;
+}
+
+void scan_free(struct scan *s)
+{
+	if (!s)
+		return;
+	keyset_clear(&s->keys);
+	free(s);
+}
+
+int scan_feed(struct scan *s, const void *buf, size_t n)
+{
+	int r;
+
+	if (s->report.too_big)
+		return 0;
+	r = lines_feed(&s->lines, buf, n);
+	s->report.too_big = r == TOO_BIG;
+	return r < 0 ? r : 0;
+}
+
+bool scan_is_bad(const struct scan *s)
+{
+	return s->report.bad_total > 0 || s->report.too_big;
+}
+
+/* A later reading, to see which lines have the same key. */
+struct again {
+	struct scan *scan;
+	/* Beside each suspect: where it came first; line 0: not yet. */
+	struct first {
+		uint64_t line : 63, numbered : 1, second;
+	} * first;
+	uint64_t found, repeated;
+};
+
+static struct keypair hash_of(const struct scan *s, const struct line *line)
+{
+	char text[LINES_KEY_MAX];
+	struct keyhash h;
+
+	if (line->kind == LINE_KEYED)
+		return line->hash;
+	keyhash_init(&h, s->lines.seed);
+	keyhash_add(&h, text, lines_number_key(line->number, s->report.width, text));
+	return keyhash_end(&h);
+}
+
+static bool takes_number(const struct line *line)
+{
+	return line->kind == LINE_NO_KEY || line->kind == LINE_BARE;
+}
+
+/* The second reading where some lines have keys and others not. */
+static int on_unkeyed(void *arg, const struct line *line)
+{
+	struct scan *s = arg;
+
+	return takes_number(line) ? keyset_add(&s->keys, hash_of(s, line).first) : 0;
+}
+
+/* The line's key came before, on another line. */
+static void add_repeated(struct again *a, const struct line *line, struct first *first)
+{
+	struct scan_bad b = {.line = line->number, .other = first->line};
+
+	if (takes_number(line))
+		b.reason = "its number is the key of line";
+	else if (first->numbered)
+		b.reason = "its key is the number, and so the key, of line";
+	else
+		b.reason = "the same key as on line";
+	add_bad(&a->scan->report, &b);
+	a->found++;
+}
+
+/* The last reading: the suspects in order. Ends when enough are found. */
+static int on_suspect(void *arg, const struct line *line)
+{
+	struct again *a = arg;
+	struct first *first;
+	struct keypair hash;
+	ssize_t i;
+
+	if (line->kind != LINE_KEYED && !takes_number(line))
+		return 0;
+	hash = hash_of(a->scan, line);
+	i = keyset_find(&a->scan->keys, hash.first);
+	if (i < 0)
+		return 0;
+	first = &a->first[i];
+	if (first->line == 0)
+		*first = (struct first){line->number, takes_number(line), hash.second};
+	else if (first->second == hash.second)
+		add_repeated(a, line, first);
+	return a->found == SCAN_BAD_MAX;
+}
+
+static int read_again(
+	struct scan *s, int fd, const atomic_bool *cancel, lines_fn each, void *arg)
+{
+	struct lines *l = malloc(sizeof *l);
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	lines_init(l, s->lines.seed, each, arg);
+	r = lines_file(l, fd, cancel);
+	free(l);
+	return r;
+}
+
+static int find_repeated(struct scan *s, int fd, const atomic_bool *cancel)
+{
+	struct again a = {.scan = s};
+	int r = 0;
+
+	if (s->report.keyed > 0 && s->report.no_key + s->report.bare > 0)
+		r = read_again(s, fd, cancel, on_unkeyed, s);
+	if (r < 0)
+		return r;
+	a.repeated = keyset_reduce(&s->keys);
+	if (a.repeated == 0)
+		return 0;
+	a.first = calloc(s->keys.n, sizeof *a.first);
+	if (!a.first)
+		return -ENOMEM;
+	r = read_again(s, fd, cancel, on_suspect, &a);
+	free(a.first);
+	if (r < 0)
+		return r;
+	/* Ended early: there may be as many as the hashes say. */
+	s->report.bad_total += r > 0 ? a.repeated : a.found;
+	return 0;
+}
+
+static unsigned digits(uint64_t n)
+{
+	unsigned d = 1;
+
+	while (n /= 10)
+		d++;
+	return d;
+}
+
+static void settle_sizes(struct scan *s)
+{
+	struct scan_report *r = &s->report;
+
+	r->file_size = lines_offset(&s->lines);
+	memcpy(r->head, s->lines.head, sizeof r->head);
+	r->n_head = s->lines.n_head;
+	r->width = digits(r->last_line);
+	r->clean = !s->dirty && r->blank == 0 && r->requests > 0 &&
+		   !lines_have_bom(&s->lines);
+	r->send_size = s->object_bytes +
+		       r->no_key * compose_extra(LINE_NO_KEY, r->width) +
+		       r->bare * compose_extra(LINE_BARE, r->width);
+	if (r->clean)
+		r->send_size = r->file_size;
+	r->too_big |= r->send_size > SCAN_SEND_MAX;
+}
+
+/* After all lines have been seen. */
+static int settle(struct scan *s, int fd, const atomic_bool *cancel)
+{
+	struct scan_report *r = &s->report;
+	int err = 0;
+
+	settle_sizes(s);
+	if (!r->too_big)
+		err = find_repeated(s, fd, cancel);
+	r->clean = r->clean && r->bad_total == 0 && !r->too_big;
+	return err;
+}
+
+int scan_finish(
+	struct scan *s, int fd, const atomic_bool *cancel, struct scan_report *ret)
+{
+	int r = 0;
+
+	if (!s->report.too_big)
+		r = lines_finish(&s->lines);
+	s->report.too_big |= r == TOO_BIG;
+	if (r >= 0)
+		r = settle(s, fd, cancel);
+	if (r < 0)
+		return r;
+	*ret = s->report;
+	return 0;
+}
+
+int scan_file(int fd, const atomic_bool *cancel, struct scan_report *ret)
+{
+	struct scan *s = scan_new();
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	r = lines_file(&s->lines, fd, cancel);
+	s->report.too_big = r == TOO_BIG;
+	if (r >= 0)
+		r = settle(s, fd, cancel);
+	if (r == 0)
+		*ret = s->report;
+	scan_free(s);
+	return r;
+}
+
+int scan_report_status(const struct scan_report *r)
+{
+	if (r->bad_total > 0)
+		return -EBADMSG;
+	if (r->too_big)
+		return -EFBIG;
+	return r->requests > 0 ? 0 : -EBADMSG;
+}
+
+static void print_bad(FILE *f, const struct scan_bad *b)
+{
+	fprintf(f, "line %ju", (uintmax_t)b->line);
+	if (b->column)
+		fprintf(f, ", column %ju", (uintmax_t)b->column);
+	if (b->name)
+		fprintf(f, ": \"%s\" %s", b->name, b->reason);
+	else
+		fprintf(f, ": %s", b->reason);
+	if (b->other)
+		fprintf(f, " %ju", (uintmax_t)b->other);
+	fputc('\n', f);
+}
+
+/* What people mean who write such lines, by the reason of the first. */
+static const struct {
+	const char *reason, *hint;
+} hints[] = {
+	{"not a JSON object",
+		"A line is one request: {\"contents\": [{\"parts\": [{\"text\": \"…\"}]}]}, or "
+		"that behind \"request\" beside a \"key\". Of JSON over many lines jq -c . FILE "
+		"makes such lines, of an array jq -c '.[]' FILE; plain questions, one a line, go "
+		"into inputs.txt.\n"},
+	{"ends before the object does",
+		"A request is on one line. Of JSON over many lines jq -c . FILE makes such "
+		"lines.\n"},
+	{"no request",
+		"A request is {\"contents\": [{\"parts\": [{\"text\": \"…\"}]}]}; with a key: "
+		"{\"key\": \"…\", \"request\": {…}}. For an embedding it is {\"content\": "
+		"{\"parts\": [{\"text\": \"…\"}]}}.\n"},
+};
+
+static const char *hint_for(const struct scan_report *r)
+{
+	if (r->n_bad && r->bad[0].line == 1 && text_head_fault((const char *)r->head, r->n_head))
+		return "";
+	for (size_t i = 0; r->n_bad && i < ARRAY_SIZE(hints); i++)
+		if (!r->bad[0].name && strcmp(hints[i].reason, r->bad[0].reason) == 0)
+			return hints[i].hint;
+	return "";
+}
+
+/* The whole file is of another kind. */
+static void put_head_fault(FILE *f, const struct scan_report *r)
+{
+	const char *what = text_head_fault((const char *)r->head, r->n_head);
+
+	if (what)
+		fprintf(f, "The file %s\n", what);
+}
+
+char *scan_report_text(const struct scan_report *r)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return NULL;
+	for (unsigned i = 0; i < r->n_bad; i++)
+		print_bad(f, &r->bad[i]);
+	if (r->bad_total > r->n_bad)
+		fprintf(f, "and %ju more bad lines\n",
+			(uintmax_t)(r->bad_total - r->n_bad));
+	if (r->too_big)
+		fprintf(f, "more than %ju bytes would be sent: split the file\n",
+			(uintmax_t)SCAN_SEND_MAX);
+	else if (r->requests == 0 && r->bad_total == 0)
+		fputs("there is no request in the file\n", f);
+	fputs(hint_for(r), f);
+	if (r->n_bad && r->bad[0].line == 1)
+		put_head_fault(f, r);
+	if (fclose(f) == 0)
+		return text;
+	free(text);
+	return NULL;
+}

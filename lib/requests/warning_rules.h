@@ -1,0 +1,12 @@
+/* What the lines of a requests file have that the service takes and answers badly
+ * (docs/api-facts.md), as lines of `warnings`. Pure. */
+#ifndef GB_WARN_LINES_H
+#define GB_WARN_LINES_H
+
+#include "requests/validate.h"
+#include "requests/warnings.h"
+
+/* model: that will be asked, with or without "models/". */
+void warn_lines(const struct scan_report *r, const char *model, struct warnings *w);
+
+#endif

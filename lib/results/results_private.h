@@ -1,0 +1,236 @@
+/*
+ * The inside of struct gb_results, shared by results.c (the interface),
+ * plan.c (which transfers), transfer.c (what comes of them),
+ * transfer_body.c (their bytes),
+ * local_copy.c (the local copy) and seal_and_move.c (whole files: publish, move).
+ *
+ * Two sets of bytes are local. `have` may be read: downloaded by this process, or
+ * checked by it. `summed` are whole blocks with a checksum: they are in the map, and
+ * those not in `have` come from an earlier run and are checked before first use.
+ *
+ * Locks: save_lock, then lock. save_lock orders writes of the map and moves of the
+ * files; lock guards everything else. Work that must happen without locks (waiters,
+ * events, saving) is collected in a struct after and done by results_finish.
+ */
+#ifndef GB_RESULTS_PRIVATE_H
+#define GB_RESULTS_PRIVATE_H
+
+#include "results/results.h"
+#include "results/block_map.h"
+
+#include <pthread.h>
+
+#define MAX_STREAMS 4
+#define MAX_TRIES 5
+#define NO_END UINT64_MAX
+#define AHEAD ((uint64_t)8 << 20) /* how far a stream may always run ahead */
+#define NEAR ((uint64_t)2 << 20)  /* what a stream reaches soon */
+#define SKIP ((uint64_t)8 << 20)  /* a local run worth a new request behind it */
+#define RESULTS_UNSURE ((uint64_t)64 << 10) /* of a reply, until it has ended well */
+#define SAVE_EVERY ((uint64_t)64 << 20)
+#define MAX_OLD_FDS 4
+
+enum stream_kind {
+	STREAM_PROBE,   /* bytes=0-0, for the size */
+	STREAM_BOUNDED, /* a block or two for a reader who jumped */
+	STREAM_OPEN,    /* to the end, or up to what is local */
+};
+
+/* Of the bytes of a block as they came: all of them by this transfer, and written. */
+struct block_sum {
+	uint64_t hi; /* where the block ends */
+	uint32_t crc;
+	bool all, written;
+};
+
+/* A transfer. base, pos, sure, end, whole and kind change on the engine thread only, under
+ * the lock; that thread may read them without. */
+struct stream {
+	struct gb_results *r;
+	struct stream *next;
+	struct transfer *t;
+	enum stream_kind kind;
+	uint64_t base, pos;     /* where it began; the next byte to come */
+	uint64_t sure;          /* what came before it counts */
+	uint64_t end;           /* one past its last byte, NO_END: not known */
+	uint64_t first, reader; /* where following began, how far readers are */
+	bool ranged;            /* asked with Range */
+	bool other_path;        /* asked by the second path */
+	bool whole;             /* answered 200: all of the file, from 0 */
+	bool headed;            /* the head was good */
+	bool measured;          /* … and told how many bytes come */
+	bool taught;            /* … and was the first to tell the size */
+	int begun;              /* bytes other than white space that have come, up to 2 */
+	bool stopping;          /* broken off by us: its end means nothing */
+	bool progress;          /* brought bytes that were not there */
+	bool at_once;           /* its failure says what to do better: no pause */
+	int err;                /* why a callback refused it */
+	char last;              /* the newest byte */
+	/* Engine thread: CRC of the bytes from crc_base (a block's start) to pos; some
+	 * of them were there already and were not written. */
+	uint64_t crc_base;
+	uint32_t crc;
+	bool skipped;
+	struct block_sum sums[2]; /* of blocks that may not count yet */
+	unsigned next_sum;
+	struct ranges mine;       /* written by it */
+};
+
+struct gb_results {
+	atomic_uint refs;
+	pthread_mutex_t save_lock;
+	pthread_mutex_t lock;
+	pthread_cond_t idle; /* no stream is left, or no event is being told */
+
+	struct engine *engine;
+	char *file; /* "files/…" or NULL */
+	bool offline;
+	void (*event)(void *arg, struct gb_results *r, enum results_event ev);
+	void *arg;
+
+	/* Change under both locks. */
+	int dirfd;
+	char *name;
+
+	/* All below: lock. */
+	unsigned holds;   /* streams and timers that point here */
+	unsigned telling; /* events under way, and on which thread; of several */
+	pthread_t teller; /* tellers only the engine's can outlive the references */
+	bool freed;       /* the last reference has gone */
+	bool stopped;     /* nothing is started any more */
+	bool frozen;      /* the same, while the files move */
+	int fd, old_fds[MAX_OLD_FDS];
+	unsigned n_old_fds;
+	unsigned readers, pins; /* pins: uses of fd outside the lock */
+	int64_t size;           /* -1: not known */
+	int64_t doubted;        /* another one that was told last; -1 */
+	bool no_length, no_ranges;
+	bool refused;    /* the API does not give it out; until the next open or fetch */
+	unsigned refused_with; /* HTTP status */
+	char *refused_words;
+	int gave_up;     /* errno of the last time that nothing more was tried */
+	int rest_err;    /* the same, told without a request until rest_until */
+	double rest_until;
+	bool other_path; /* the first path of the API answered 404 */
+	bool rotten;     /* a block from disk failed its checksum, or is gone */
+	bool damaged;    /* so did something, and nobody was told */
+	bool disagreed;  /* a reply had other bytes than are here */
+	bool changed;    /* the API's file is another than it was */
+	bool renewed;    /* that has happened, and a new download began */
+	bool sealed, dirty;
+	bool filled; /* told that everything is local */
+	struct ranges have, summed;
+	uint32_t *sums;
+	size_t n_sums;
+	uint64_t unsaved; /* bytes since the map was written */
+
+	struct stream *streams;
+	unsigned n_streams;
+	bool fetching, retrying;
+	unsigned tries;
+	uint64_t ends[8]; /* where recent reads ended */
+	unsigned next_end;
+	uint64_t resume, resume_first; /* a stream was broken off there; NO_END: none */
+	struct gb_waitq readq, sizeq, fetchq;
+
+	double rate_since, rate; /* bytes a second */
+	uint64_t rate_bytes;
+};
+
+/* What is to be done once the lock is released. */
+struct after {
+	struct gb_waitq wake, fail;
+	int err;         /* of fail */
+	unsigned events; /* set of 1 << enum results_event */
+	bool save;
+};
+
+void after_init(struct after *a);
+void results_finish(struct gb_results *r, struct after *a);
+
+/* A hold keeps the memory; results_put takes the lock and may free r. */
+void results_put(struct gb_results *r);
+
+/* ---- with the lock held -------------------------------------------------- */
+
+/* The end of the local run that holds off (off itself: none); the first local byte
+ * at or after off, NO_END when there is none. */
+uint64_t results_local_end(const struct gb_results *r, uint64_t off);
+uint64_t results_local_next(const struct gb_results *r, uint64_t off);
+/* One past the last local byte. */
+uint64_t results_local_limit(const struct gb_results *r);
+bool results_is_complete(const struct gb_results *r);
+/* Where the block that holds off ends. */
+uint64_t results_block_end(const struct gb_results *r, uint64_t off);
+/* Waiters whose bytes are there now, or who are past the end. */
+void results_wake_ready(struct gb_results *r, struct after *a);
+/* Say once what turned out to be damaged. */
+void results_tell_damage(struct gb_results *r, struct after *a);
+/* Everybody. */
+void results_fail_all(struct gb_results *r, int err, struct after *a);
+
+/* plan.c: start what waiters, the fetch and the size need. */
+void stream_plan(struct gb_results *r, struct after *a);
+/* A reader got [off, end): streams he follows may go on; one that was broken off
+ * goes on when he comes near. */
+void stream_note_read(
+	struct gb_results *r, uint64_t off, uint64_t end, struct after *a);
+/* Break off those nobody follows, or all. */
+void stream_stop_unfollowed(struct gb_results *r);
+void stream_stop_all(struct gb_results *r);
+/* The stream that will bring the byte at lo soon, or NULL. */
+struct stream *stream_find_cover(const struct gb_results *r, uint64_t lo);
+bool stream_is_followed(const struct stream *s);
+/* After each piece: 0 to go on; -ECANCELED: s is stopping. */
+int stream_judge(struct stream *s);
+
+/* transfer.c: the file at the API is not the one we know. Returns -EIO. */
+int stream_changed(struct gb_results *r, struct after *a);
+/* A reply says how long the file is. 0, or what is wrong with that. */
+int stream_learn_size(struct gb_results *r, int64_t size, struct after *a);
+/* If everything is local, say so once. */
+void stream_check_complete(struct gb_results *r, struct after *a);
+/* transfer_body.c: the verdict on a 2xx. */
+int stream_end_body(struct stream *s, const struct http_reply *reply, struct after *a);
+
+/* local_copy.c */
+int disk_load(struct gb_results *r);
+/* The data file, opened when first needed. */
+int disk_fd(struct gb_results *r);
+/* What was thought to be there of [lo, hi) is not. */
+void disk_lose(struct gb_results *r, uint64_t lo, uint64_t hi);
+void disk_close(struct gb_results *r);
+/* Close it when nobody uses it; where the file has changed at the API, make room for a
+ * new download. */
+void disk_idle(struct gb_results *r);
+/* One past the last byte of the readable run from off, at most hi; checks blocks of
+ * an earlier run, for which it releases the lock a while. *ret_err: 0, or why the block
+ * that ends the run could not be looked at, which says nothing about it. */
+uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi, int *ret_err);
+/* The block that ends at hi is there: checksum it. crc: of its bytes as they came,
+ * NULL: not known; written: those bytes are the ones on disk. -ESTALE: they are not
+ * what is known; other errors mean it is not in the map. */
+int disk_sum_block(
+	struct gb_results *r, uint64_t hi, const uint32_t *crc, bool written);
+
+/* The map as it is now, malloc'ed. */
+int disk_format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_len);
+
+/* ---- without locks ------------------------------------------------------- */
+
+/* Open a regular file, never through a link. A descriptor or negative errno. */
+int disk_open(int dirfd, const char *name, int flags);
+/* CRC of bytes [lo, hi) of fd; -EBADMSG when it is shorter. */
+int disk_sum(int fd, uint64_t lo, uint64_t hi, uint32_t *ret);
+
+/* Callbacks of the engine; arg is the stream. */
+int stream_on_head(void *arg, const struct http_reply *h);
+int stream_on_data(void *arg, const void *buf, size_t n);
+void stream_on_done(void *arg, struct http_reply *reply);
+
+/* Write the map. sealed: and say that all is safe. */
+int disk_save(struct gb_results *r, bool sealed);
+/* The same if it has something new, and nobody else is at it. */
+void disk_save_lazily(struct gb_results *r);
+
+#endif

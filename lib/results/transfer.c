@@ -1,0 +1,402 @@
+/* Results: what comes of a transfer. Head, end, and trying again; its body is in
+ * transfer_body.c. */
+#include "results/results_private.h"
+#include "provider/gemini/calls.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- what the head tells ------------------------------------------------- */
+
+int stream_changed(struct gb_results *r, struct after *a)
+{
+	r->changed = true;
+	r->dirty = false;
+	stream_stop_all(r);
+	results_fail_all(r, -EIO, a);
+	return -EIO;
+}
+
+/* Everything is local: say so once. */
+void stream_check_complete(struct gb_results *r, struct after *a)
+{
+	if (r->filled || !results_is_complete(r))
+		return;
+	r->filled = true;
+	r->fetching = false;
+	a->events |= 1u << RESULTS_FILLED;
+	waitq_move(&r->fetchq, &a->wake);
+}
+
+/* Another size than is known, or less than is there. A page in place of the file, or one
+ * answer that is wrong, tells so once; a file that is another does it again. Of which
+ * there are no bytes yet it may be, but not that it became empty. */
+static int doubt_size(struct gb_results *r, int64_t size, struct after *a)
+{
+	bool again = r->doubted == size;
+
+	r->doubted = size;
+	if (!again || size == 0)
+		return -EIO;
+	return r->have.n || r->summed.n || r->sealed ? stream_changed(r, a) : 0;
+}
+
+static bool is_inside(const struct gb_waiter *w, void *arg)
+{
+	return w->lo > 0;
+}
+
+/* The size was told wrong: who reads from its end, or from anywhere but the start, may
+ * have reckoned with it. */
+static void fail_inside(struct gb_results *r, struct after *a)
+{
+	a->err = -EIO;
+	waitq_move_if(&r->readq, &a->fail, is_inside, NULL);
+}
+
+int stream_learn_size(struct gb_results *r, int64_t size, struct after *a)
+{
+	int err = 0;
+
+	if (size > RESULTS_MAX)
+		return -EFBIG;
+	if (r->size != size &&
+		(r->size >= 0 || ranges_limit(&r->have) > (uint64_t)size ||
+			ranges_limit(&r->summed) > (uint64_t)size))
+		err = doubt_size(r, size, a);
+	if (err)
+		return err;
+	r->doubted = -1;
+	if (r->size == size)
+		return 0;
+	if (r->size >= 0)
+		fail_inside(r, a);
+	r->size = size;
+	r->no_length = false;
+	r->dirty = true;
+	a->events |= 1u << RESULTS_SIZED;
+	waitq_move(&r->sizeq, &a->wake);
+	results_wake_ready(r, a);
+	if (results_is_complete(r) && size % RESULTS_BLOCK)
+		disk_sum_block(r, (uint64_t)size, NULL, false);
+	stream_check_complete(r, a);
+	return 0;
+}
+
+static void learn_no_length(struct gb_results *r, struct after *a)
+{
+	if (r->size < 0 && !r->no_length)
+		r->no_length = r->dirty = true;
+	waitq_move(&r->sizeq, &a->wake);
+}
+
+/* A server whose ranges cannot be used: ask for the whole, now. */
+static int distrust_ranges(struct stream *s)
+{
+	s->r->no_ranges = true;
+	s->at_once = true;
+	return -EIO;
+}
+
+/* What the head says of the bytes to come contradicts itself: none of them is taken. Who
+ * does so again and again is asked for the whole. */
+static int head_contradicts(struct stream *s)
+{
+	return s->r->tries >= 2 ? distrust_ranges(s) : -EIO;
+}
+
+static bool is_consistent(const struct http_reply *h)
+{
+	int64_t n = h->range_end - h->range_start + 1;
+
+	return n > 0 && (h->range_total < 0 || h->range_end < h->range_total) &&
+	       (h->content_length < 0 || h->content_length == n);
+}
+
+static int head_partial(struct stream *s, const struct http_reply *h, struct after *a)
+{
+	struct gb_results *r = s->r;
+	int err;
+
+	if (!s->ranged)
+		return -EIO;
+	if (h->range_total < 0 && s->kind == STREAM_PROBE && h->range_start == 0) {
+		learn_no_length(r, a);
+		return 0;
+	}
+	if (h->encoded || h->range_start < 0 || (uint64_t)h->range_start != s->base ||
+		(h->range_total < 0 && r->size < 0) ||
+		(h->range_total >= 0 && h->range_total <= h->range_start))
+		return distrust_ranges(s);
+	if (!is_consistent(h))
+		return head_contradicts(s);
+	if (s->end != NO_END && h->range_end >= (int64_t)s->end)
+		return distrust_ranges(s);
+	if (h->range_total >= 0) {
+		s->taught = r->size < 0;
+		err = stream_learn_size(r, h->range_total, a);
+		if (err < 0)
+			return err;
+	}
+	if (h->range_end >= r->size)
+		return head_contradicts(s);
+	s->end = (uint64_t)h->range_end + 1;
+	s->measured = h->content_length >= 0;
+	return 0;
+}
+
+/* 200: the body is the whole file, whatever was asked for. */
+static int head_whole(struct stream *s, const struct http_reply *h, struct after *a)
+{
+	struct gb_results *r = s->r;
+	int err;
+
+	if (s->ranged && (s->base > 0 || s->kind == STREAM_PROBE || h->encoded))
+		r->no_ranges = true;
+	for (struct stream *o = r->streams; o; o = o->next)
+		if (o != s && o->whole && !o->stopping)
+			s->stopping = true;
+	if (!h->encoded && h->content_length >= 0) {
+		s->measured = true;
+		s->taught = r->size < 0;
+		err = stream_learn_size(r, h->content_length, a);
+		if (err < 0)
+			return err;
+	} else {
+		learn_no_length(r, a);
+	}
+	s->whole = true;
+	s->base = s->pos = s->sure = s->first = s->reader = s->crc_base = 0;
+	s->end = r->size >= 0 ? (uint64_t)r->size : NO_END;
+	s->kind = STREAM_OPEN;
+	s->headed = true;
+	s->stopping |= !stream_is_followed(s) || disk_fd(r) < 0;
+	return s->stopping ? -ECANCELED : 0;
+}
+
+int stream_on_head(void *arg, const struct http_reply *h)
+{
+	struct stream *s = arg;
+	struct gb_results *r = s->r;
+	struct after a;
+	int err = 0;
+
+	after_init(&a);
+	pthread_mutex_lock(&r->lock);
+	if (s->stopping)
+		err = -ECANCELED;
+	else if (h->status / 100 == 2 && h->page)
+		err = -EIO;
+	else if (h->status == 206)
+		err = head_partial(s, h, &a);
+	else if (h->status == 200)
+		err = head_whole(s, h, &a);
+	else if (h->status / 100 == 2)
+		err = -EIO;
+	s->err = err;
+	s->headed = err == 0 && h->status / 100 == 2;
+	if (s->headed)
+		stream_plan(r, &a);
+	pthread_mutex_unlock(&r->lock);
+	results_finish(r, &a);
+	return err;
+}
+
+/* ---- the end of a transfer ----------------------------------------------- */
+
+/* 416: beyond the end. It tells the size, or makes no sense. That there is nothing at all
+ * is believed of a whole reply alone. */
+static int end_beyond(struct stream *s, const struct http_reply *reply, struct after *a)
+{
+	if (s->ranged && reply->range_total == 0)
+		return distrust_ranges(s);
+	if (reply->range_total >= 0 && s->base >= (uint64_t)reply->range_total)
+		return stream_learn_size(s->r, reply->range_total, a);
+	return s->ranged ? distrust_ranges(s) : -EIO;
+}
+
+struct verdict {
+	int err;     /* 0: go on */
+	bool again;  /* trying again may help */
+	unsigned refused; /* status: the API does not give it out */
+	char *words; /* of the API, then; malloc'ed */
+	double hint; /* of Retry-After, -1 */
+};
+
+/* 403 is how the API says "not there, or not yours", and what it says about keys. */
+static bool is_about_key(const struct api_error *e)
+{
+	static const char *const reasons[] = {"API_KEY", "SERVICE_", "CONSUMER_",
+		"BILLING", "USER_PROJECT", "ACCESS_"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (strncmp(e->reason, reasons[i], strlen(reasons[i])) == 0)
+			return true;
+	return false;
+}
+
+static struct verdict judge_status(const struct http_reply *reply)
+{
+	struct api_error e = {0};
+	struct verdict v;
+
+	api_error_from_reply(reply, &e);
+	v = (struct verdict){.err = e.err < 0 ? e.err : -EIO, .hint = e.retry};
+	v.again = !e.hopeless && (reply->status == 408 || reply->status == 429 ||
+					 reply->status < 400 || reply->status >= 500);
+	/* What something else says in the API's place passes. */
+	v.again |= v.err == -EHOSTUNREACH;
+	if (e.from_api && (reply->status == 404 || reply->status == 410 ||
+				  (reply->status == 403 && !is_about_key(&e))))
+		v.refused = (unsigned)reply->status;
+	if (v.refused) {
+		v.err = -ENODATA;
+		v.words = STEAL_PTR(e.text);
+	}
+	api_error_clear(&e);
+	return v;
+}
+
+/* There are two paths to an output, and not every endpoint serves both. */
+static int try_other_path(struct stream *s)
+{
+	s->r->other_path = true;
+	s->at_once = true;
+	return -EIO;
+}
+
+static struct verdict judge_end(
+	struct stream *s, const struct http_reply *reply, struct after *a)
+{
+	struct verdict v = {.hint = -1};
+
+	if (s->stopping)
+		return v;
+	if (s->err < 0 || (reply->err == 0 && reply->status / 100 == 2))
+		v.err = stream_end_body(s, reply, a);
+	else if (reply->err < 0)
+		v.err = reply->err == -ECANCELED ? -EINTR : reply->err;
+	else if (reply->status == 416)
+		v.err = end_beyond(s, reply, a);
+	else if (reply->status == 404 && !s->other_path)
+		v.err = try_other_path(s);
+	else
+		return judge_status(reply);
+	v.again = v.err == -EIO || v.err == -ETIMEDOUT || v.err == -EHOSTUNREACH;
+	return v;
+}
+
+static bool is_orphan(const struct gb_waiter *w, void *arg)
+{
+	return !stream_find_cover(arg, w->lo);
+}
+
+/* Those whom other streams serve may go on waiting. */
+static void give_up(struct gb_results *r, int err, struct after *a)
+{
+	a->err = err;
+	a->events |= 1u << RESULTS_GAVE_UP;
+	r->gave_up = err;
+	r->tries = 0;
+	r->fetching = false;
+	waitq_move_if(&r->readq, &a->fail, is_orphan, r);
+	waitq_move(&r->fetchq, &a->fail);
+	if (r->size < 0)
+		waitq_move(&r->sizeq, &a->fail);
+}
+
+static void on_timer(void *arg)
+{
+	struct gb_results *r = arg;
+	struct after a;
+
+	after_init(&a);
+	pthread_mutex_lock(&r->lock);
+	r->retrying = false;
+	stream_plan(r, &a);
+	pthread_mutex_unlock(&r->lock);
+	results_finish(r, &a);
+	results_put(r);
+}
+
+/* After a failure; a stream that brought something starts the count anew. */
+static void try_again(struct gb_results *r, const struct stream *s,
+	const struct verdict *v, struct after *a)
+{
+	int err;
+
+	r->tries = s->progress ? 1 : r->tries + 1;
+	double pause = engine_backoff((int)r->tries, v->hint);
+	/* Nobody who reads waits for an hour because the server says so. */
+	if (r->tries > MAX_TRIES || pause > ENGINE_PATIENCE) {
+		give_up(r, v->err, a);
+		return;
+	}
+	if (r->retrying || s->at_once)
+		return;
+	err = engine_timer(r->engine, pause, on_timer, r);
+	if (err < 0) {
+		results_fail_all(r, -EINTR, a);
+		return;
+	}
+	r->retrying = true;
+	r->holds++;
+}
+
+static void take_verdict(struct gb_results *r, const struct stream *s,
+	struct verdict *v, struct after *a)
+{
+	if (v->err == 0) {
+		if (s->progress)
+			r->tries = 0;
+	} else if (v->refused) {
+		r->refused = true;
+		r->refused_with = v->refused;
+		r->other_path = false; /* the next try begins with the first */
+		free(r->refused_words);
+		r->refused_words = STEAL_PTR(v->words);
+		a->events |= 1u << RESULTS_REFUSED | 1u << RESULTS_GAVE_UP;
+		r->gave_up = r->rotten ? -EIO : -ENODATA;
+		results_fail_all(r, r->gave_up, a);
+	} else if (v->err == -EINTR) {
+		results_fail_all(r, -EINTR, a);
+	} else if (v->again) {
+		try_again(r, s, v, a);
+	} else {
+		give_up(r, v->err, a);
+	}
+}
+
+static void unlink_stream(struct stream *s)
+{
+	struct stream **p = &s->r->streams;
+
+	while (*p != s)
+		p = &(*p)->next;
+	*p = s->next;
+	if (--s->r->n_streams == 0)
+		pthread_cond_broadcast(&s->r->idle);
+}
+
+void stream_on_done(void *arg, struct http_reply *reply)
+{
+	struct stream *s = arg;
+	struct gb_results *r = s->r;
+	struct after a;
+	struct verdict v;
+
+	after_init(&a);
+	pthread_mutex_lock(&r->lock);
+	v = judge_end(s, reply, &a);
+	unlink_stream(s);
+	if (!r->changed)
+		take_verdict(r, s, &v, &a);
+	stream_plan(r, &a);
+	pthread_mutex_unlock(&r->lock);
+	results_finish(r, &a);
+	free(v.words);
+	ranges_clear(&s->mine);
+	free(s);
+	results_put(r);
+}

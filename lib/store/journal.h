@@ -1,0 +1,121 @@
+/*
+ * The journal of one job: everything about it that must survive, as one small file
+ * that is replaced atomically (JSON on one line, its CRC-32C on the next). A step
+ * that costs money or cannot be repeated is written here before it is taken, and
+ * recovery reads nothing else.
+ *
+ * How long ago something was is no matter of the wall clock, which people and daemons set.
+ * The members called …_since are seconds on CLOCK_BOOTTIME (util_now), 0: not at all. The
+ * file says which boot they are of and when it was written: read within the same boot they
+ * stand as they are; after another they are moved so that the span goes on where it stood
+ * when the file was written. So a span grows by time that has passed, and never by more.
+ *
+ * A record is plain memory: who guards it says the owner (struct local). Strings
+ * are malloc'ed, NULL when absent.
+ */
+#ifndef GB_RECORD_H
+#define GB_RECORD_H
+
+#include "base/util.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How far the job's submission has come. The order is that of a life. */
+enum phase {
+	PHASE_REMOTE,     /* made elsewhere; here only because something is kept */
+	PHASE_DRAFT,
+	PHASE_FAILED,     /* SUBMIT_FAILED: there is no job; still a draft otherwise */
+	PHASE_UPLOADING,  /* checked and being sent; no job yet */
+	PHASE_QUEUED,     /* background: waits for the next try */
+	PHASE_SUBMITTING, /* create is intended: from here on there may be a job */
+	PHASE_UNCERTAIN,  /* nothing could tell whether there is a job */
+	PHASE_SENT,       /* the API knows the job: id is set */
+	PHASES
+};
+
+/* How far rmdir has come. */
+enum removal {
+	REMOVAL_NONE,
+	REMOVAL_INTENDED, /* asked for, no step accepted yet */
+	REMOVAL_CANCELLED,/* cancel accepted; waiting for the end */
+	REMOVAL_DELETED,  /* gone at the API; uploads and local copies are left */
+	REMOVALS
+};
+
+struct record {
+	char *name;      /* of the directory */
+	char *display;   /* display name sent */
+	char *model;
+	bool name_unchecked; /* no list has said that the name is free */
+	int64_t made_s, made_ns; /* mkdir, or what utimes said since */
+	int phase;       /* enum phase */
+	bool own;        /* made by this state directory */
+	bool background; /* submitted with submit=background */
+	bool composed;   /* requests.jsonl is composed.jsonl, made of the draft's parts */
+	bool warned;     /* there are warnings of the check beside this file */
+	char *taint;     /* why no close may submit requests.jsonl */
+
+	char *origin;    /* what queued work is meant for … */
+	char *key_print; /* … and a salted fingerprint of the key */
+	char *session;   /* upload session: a secret */
+	int64_t sent_size; /* bytes being sent */
+	char *sent_stamp;/* which content the session is for */
+	char *source;    /* path of the file that the intent makes requests.jsonl */
+	char *mime;
+	char *input_file;/* "files/…" uploaded for this create */
+	char *stray;     /* earlier uploads of ours to delete, separated by blanks */
+	bool is_inline;
+	bool embedding;  /* they ask for embeddings: the create's method */
+	int64_t requests;/* that the check counted; -1 */
+	int64_t intent_server; /* when create was intended, Unix time of the server */
+	int64_t intent_since;
+	int64_t queued_since;  /* a close or ctl asked for it */
+	int64_t upload_since;  /* input_file was complete … */
+	int64_t upload_until;  /* … and dies, Unix time of the server; 0: not told */
+	int tries;       /* creates answered with 429 */
+
+	char *id;        /* "batches/…" */
+	int64_t sent_at; /* local wall clock, to be shown: results are never older */
+	bool cancel_asked;
+	int64_t results_size; /* of what has been at home; -1 */
+	bool home;       /* results.jsonl is complete beside this file */
+	int64_t lines;   /* of what is at home; -1: not counted */
+	bool cut;        /* the last of them is not whole */
+	int looks;       /* whether the API has more, since … */
+	int64_t doubted_since;
+	bool end_logged; /* the end stands in the history */
+	bool counted;    /* and so do the tokens */
+	bool end_due;    /* the caller wants to hear of the end, and has not taken it */
+	bool end_by_get; /* job.json is what a GET said of the end */
+
+	int removal;     /* enum removal */
+	int64_t removal_since;
+	bool insisted;   /* a person wants it removed, whatever this key sees */
+	int64_t missed, missed_span; /* how often a removal was told 404, over what time */
+
+	int err;         /* errno of what stands in error */
+	char *error;     /* text of `error`, lines */
+};
+
+void record_init(struct record *r);
+void record_clear(struct record *r);
+
+/* For a member …_since: now; and how many seconds ago that was. */
+int64_t record_now(void);
+double record_span(int64_t since);
+
+/* Replace a string field by a copy of value (NULL: none). -ENOMEM leaves it. */
+_must_check_ int record_set(char **field, const char *value);
+/* The same with none, which cannot fail. */
+void record_unset(char **field);
+/* The same with *value, malloc'ed, which it steals. */
+void record_take(char **field, char **value);
+
+/* The file's bytes, malloc'ed; NULL without memory. Pure, but for the clock. */
+char *record_dump(const struct record *r, size_t *ret_len);
+/* -EBADMSG: not whole, or not ours. Unknown members are passed over. */
+_must_check_ int record_parse(const char *text, size_t len, struct record *ret);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * The state directory and the cache directory on disk.
+ *
+ *   STATE/version            format of all this
+ *   STATE/lock               flock'ed; "host pid mountpoint"
+ *   STATE/salt[.copy]        of the key's fingerprint; the copy with a checksum
+ *   STATE/names              "CRC ID NAME" a line: names once given; appended to
+ *   STATE/history            the ledger, TSV; appended to
+ *   STATE/jobs/LID/          a job with something local; LID: 16 hex digits
+ *     journal                its record
+ *     files/                 requests.jsonl, inputs/ and scratch, by name; mode 0700:
+ *                            not whole
+ *     composed.jsonl         requests.jsonl of a composed job
+ *     sent.jsonl             what is sent, where it differs from requests.jsonl: with
+ *                            keys, and the URIs of what was uploaded. Made by every
+ *                            check and submission, or removed where there is no
+ *                            difference, and kept from then on
+ *     job.json               the API's resource as last received
+ *     results.jsonl[.map]    results brought home
+ *     results.new[.map]      the same again, where the map was damaged, until it is whole
+ *     results.index          of answers (index.h); made again when damaged
+ *   STATE/attachments        which contents are at the API, and who needs them (uploads.h)
+ *   STATE/trash/TIME-LID/    removed jobs, for some days; TIME is "undated" where no clock
+ *                            could be believed
+ *   STATE/aside/             what could not be understood, moved out of the way
+ *   CACHE/results/ID[.map|.index]   results of others as far as read
+ *   CACHE/known              resources of other programs' jobs, for the next start
+ *
+ * Everything is 0700/0600 and opened relative to a descriptor, never through a link.
+ * Any thread; appends are serialised by the store's own lock.
+ */
+#ifndef GB_STORE_H
+#define GB_STORE_H
+
+#include "store/journal.h"
+#include "base/util.h"
+
+#define LID_SIZE 17
+#define STORE_SENT "sent.jsonl"
+#define STORE_WARNINGS "warnings"
+
+struct store {
+	int state, jobs, trash, cache, results; /* directory descriptors */
+	int lock, names, history;
+	int known;         /* CACHE/known, being appended to */
+	char salt[33];
+	bool salt_lost; /* both were damaged: fingerprints of earlier runs fit no key now */
+	bool readonly;
+};
+
+/* Make or open all of it; take the lock. -EBUSY locked (*ret_why says by whom),
+ * -EPERM not ours or open to others, -EPROTO newer version. */
+_must_check_ int store_open(const char *state_dir, const char *cache_dir, const char *holder,
+	struct store **ret, char **ret_why);
+void store_close(struct store *s);
+
+/* Salted fingerprint of a key, 16 hex digits: tells keys apart, tells nothing else. */
+void store_fingerprint(const struct store *s, const char *key, char ret[LID_SIZE]);
+
+/* Make jobs/LID with a new LID; its descriptor, or negative errno. */
+int store_job_make(struct store *s, char ret_lid[LID_SIZE]);
+/* Open jobs/LID. */
+int store_job_open(struct store *s, const char *lid);
+_must_check_ int store_journal_save(int jobdir, const struct record *r);
+_must_check_ int store_journal_load(int jobdir, struct record *ret);
+/* Call fn for every LID; stops at the first error and returns it, one of the directory
+ * itself too. */
+_must_check_ int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
+/* Into the trash, and away from there when days is 0: at no time is half a job in jobs/.
+ * now: Unix time by a clock that can be believed, 0: there is none. */
+_must_check_ int store_job_remove(
+	struct store *s, const char *lid, int trash_days, time_t now);
+/* Whether jobs/LID is there: 1, 0, or why that cannot be told. */
+int store_job_exists(struct store *s, const char *lid);
+/* Out of the way, for a person to look at. */
+_must_check_ int store_job_aside(struct store *s, const char *lid);
+/* Empty the trash of what is older than days. The days of what came without a clock, or by
+ * one that was ahead, begin at the first look with one; without one (now 0) nothing is old. */
+void store_trash_expire(struct store *s, int days, time_t now);
+
+/* Append a line (newline added) to history. */
+_must_check_ int store_append(int fd, const char *line);
+/* Append to names; call fn for each of them. -EBADMSG: damaged lines were passed over;
+ * other errors: not all could be read. */
+_must_check_ int store_name_add(struct store *s, const char *id, const char *name);
+_must_check_ int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),
+	void *arg);
+
+#endif

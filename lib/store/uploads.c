@@ -1,0 +1,587 @@
+#include "store/uploads_private.h"
+
+#include <errno.h>
+#include <search.h>
+#include <string.h>
+
+enum { MIME_MAX = 120, URI_MAX = 512 };
+
+/* ---- what is believed ------------------------------------------------------------ */
+
+bool registry_mime_valid(const char *mime)
+{
+	static const char chars[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789/+-._;= ";
+
+	return mime && strchr(mime, '/') && strlen(mime) <= MIME_MAX &&
+	       strspn(mime, chars) == strlen(mime);
+}
+
+bool registry_uri_valid(const char *uri, const char *file, const char *origin)
+{
+	size_t n = strlen(uri), f = file ? strlen(file) : 0, o = strlen(origin);
+	bool home = strncmp(uri, origin, o) == 0 && uri[o] == '/';
+
+	if (!file || !util_id_valid(file, "files/") || n > URI_MAX || n <= f ||
+		(!home && strncmp(uri, "https://", 8) != 0))
+		return false;
+	for (const char *p = uri; *p; p++)
+		if (*p <= ' ' || *p > '~' || strchr("\"\\<>^`{|}", *p))
+			return false;
+	return uri[n - f - 1] == '/' && strcmp(uri + n - f, file) == 0;
+}
+
+bool registry_is_hex(const char *text, size_t n)
+{
+	return text && strlen(text) == n && strspn(text, "0123456789abcdef") == n;
+}
+
+void placed_clear(struct placed *p)
+{
+	free(p->file);
+	free(p->uri);
+	free(p->mime);
+	*p = (struct placed){0};
+}
+
+/* ---- memory ------------------------------------------------------------------------
+ */
+
+static int by_content(const void *a, const void *b)
+{
+	const struct known *x = a, *y = b;
+	int r = strcmp(x->sha256, y->sha256);
+
+	if (!r)
+		r = strcmp(x->mime, y->mime);
+	if (!r)
+		r = strcmp(x->origin, y->origin);
+	return r ? r : strcmp(x->key_print, y->key_print);
+}
+
+static int by_file(const void *a, const void *b)
+{
+	return strcmp(((const struct known *)a)->file, ((const struct known *)b)->file);
+}
+
+static int by_lid(const void *a, const void *b)
+{
+	return strcmp(((const struct user *)a)->lid, ((const struct user *)b)->lid);
+}
+
+/* A few words that thousands of entries share. */
+static const char *intern(struct registry *r, const char *text)
+{
+	struct word *w = r->words;
+
+	while (w && strcmp(w->text, text) != 0)
+		w = w->next;
+	if (w)
+		return w->text;
+	w = malloc(sizeof(*w) + strlen(text) + 1);
+	if (!w)
+		return NULL;
+	strcpy(w->text, text);
+	w->next = r->words;
+	r->words = w;
+	return w->text;
+}
+
+static struct known *find_content(struct registry *r, const struct content *c)
+{
+	struct known key = {
+		.mime = c->mime, .origin = c->origin, .key_print = c->key_print};
+	struct known **found;
+
+	snprintf(key.sha256, sizeof(key.sha256), "%s", c->sha256);
+	found = tfind(&key, &r->by_content, by_content);
+	return found ? *found : NULL;
+}
+
+struct known *registry_find_file(struct registry *r, const char *file)
+{
+	struct known key = {.file = (char *)file};
+	struct known **found = tfind(&key, &r->by_file, by_file);
+
+	return found ? *found : NULL;
+}
+
+struct user *registry_find_user(struct registry *r, const char *lid)
+{
+	struct user key, **found;
+
+	snprintf(key.lid, sizeof(key.lid), "%s", lid);
+	found = tfind(&key, &r->by_lid, by_lid);
+	return found ? *found : NULL;
+}
+
+static struct user *make_user(struct registry *r, const char *lid)
+{
+	struct user *u = registry_find_user(r, lid);
+
+	if (u)
+		return u;
+	u = calloc(1, sizeof(*u));
+	if (!u)
+		return NULL;
+	snprintf(u->lid, sizeof(u->lid), "%s", lid);
+	if (tsearch(u, &r->by_lid, by_lid))
+		return u;
+	free(u);
+	return NULL;
+}
+
+static void set_held(struct ref *ref, bool held)
+{
+	ref->entry->held += held - ref->held;
+	ref->user->held += held - ref->held;
+	ref->held = held;
+}
+
+void registry_drop_ref(struct ref *ref)
+{
+	set_held(ref, false);
+	*ref->prev = ref->next;
+	if (ref->next)
+		ref->next->prev = ref->prev;
+	*ref->user_prev = ref->user_next;
+	if (ref->user_next)
+		ref->user_next->user_prev = ref->user_prev;
+	free(ref);
+}
+
+int registry_add_ref(
+	struct registry *r, struct known *e, const char *lid, const char *name)
+{
+	struct user *u = make_user(r, lid);
+	struct ref *ref = e->refs;
+
+	if (!u)
+		return -ENOMEM;
+	while (ref && (ref->user != u || strcmp(ref->name, name) != 0))
+		ref = ref->next;
+	if (!ref) {
+		ref = calloc(1, sizeof(*ref) + strlen(name) + 1);
+		if (!ref)
+			return -ENOMEM;
+		ref->entry = e;
+		ref->user = u;
+		ref->next = e->refs;
+		ref->prev = &e->refs;
+		ref->user_next = u->refs;
+		ref->user_prev = &u->refs;
+		strcpy(ref->name, name);
+		if (ref->next)
+			ref->next->prev = &ref->next;
+		if (ref->user_next)
+			ref->user_next->user_prev = &ref->user_next;
+		e->refs = u->refs = ref;
+	}
+	set_held(ref, true);
+	return 0;
+}
+
+void registry_drop(struct registry *r, struct known *e)
+{
+	struct known **newest = tfind(e, &r->by_content, by_content);
+
+	while (e->refs)
+		registry_drop_ref(e->refs);
+	if (newest && *newest == e)
+		tdelete(e, &r->by_content, by_content);
+	if (registry_find_file(r, e->file) == e)
+		tdelete(e, &r->by_file, by_file);
+	*e->prev = e->next;
+	if (e->next)
+		e->next->prev = e->prev;
+	free(e->file);
+	free(e->uri);
+	free(e);
+}
+
+/* Into list and trees; the newest of a content is the one that is found. */
+static int link_entry(struct registry *r, struct known *e)
+{
+	struct known **content = tsearch(e, &r->by_content, by_content);
+
+	if (!content)
+		return -ENOMEM;
+	if (!tsearch(e, &r->by_file, by_file)) {
+		if (*content == e)
+			tdelete(e, &r->by_content, by_content);
+		return -ENOMEM;
+	}
+	*content = e;
+	e->next = r->entries;
+	e->prev = &r->entries;
+	if (e->next)
+		e->next->prev = &e->next;
+	r->entries = e;
+	return 0;
+}
+
+static struct session **find_session(struct registry *r, const struct content *c)
+{
+	struct session **at = &r->sessions;
+
+	while (*at &&
+		(strcmp((*at)->sha256, c->sha256) != 0 || (*at)->size != c->size ||
+			strcmp((*at)->mime, c->mime) != 0 ||
+			strcmp((*at)->origin, c->origin) != 0 ||
+			strcmp((*at)->key_print, c->key_print) != 0))
+		at = &(*at)->next;
+	return at;
+}
+
+void registry_drop_session(struct session **at)
+{
+	struct session *s = *at;
+
+	if (!s)
+		return;
+	*at = s->next;
+	explicit_bzero(s->url, strlen(s->url));
+	free(s->url);
+	free(s);
+}
+
+/* ---- what happens, in memory --------------------------------------------------------
+ */
+
+int registry_apply_up(
+	struct registry *r, const struct content *c, const struct placed *p)
+{
+	struct known *old = registry_find_file(r, p->file), *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	if (old)
+		registry_drop(r, old);
+	registry_drop_session(find_session(r, c));
+	snprintf(e->sha256, sizeof(e->sha256), "%s", c->sha256);
+	e->mime = intern(r, c->mime);
+	e->api_mime = intern(r, p->mime);
+	e->origin = intern(r, c->origin);
+	e->key_print = intern(r, c->key_print);
+	e->file = strdup(p->file);
+	e->uri = strdup(p->uri);
+	e->size = c->size;
+	e->expires = p->expires;
+	if (e->mime && e->api_mime && e->origin && e->key_print && e->file && e->uri &&
+		link_entry(r, e) == 0)
+		return 0;
+	free(e->file);
+	free(e->uri);
+	free(e);
+	return -ENOMEM;
+}
+
+int registry_apply_session(
+	struct registry *r, const struct content *c, const char *url, time_t at)
+{
+	struct session *s;
+
+	registry_drop_session(find_session(r, c));
+	if (!url)
+		return 0;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	snprintf(s->sha256, sizeof(s->sha256), "%s", c->sha256);
+	s->mime = intern(r, c->mime);
+	s->origin = intern(r, c->origin);
+	s->key_print = intern(r, c->key_print);
+	s->size = c->size;
+	s->at = at;
+	s->url = strdup(url);
+	if (!s->mime || !s->origin || !s->key_print || !s->url) {
+		free(s->url);
+		free(s);
+		return -ENOMEM;
+	}
+	s->next = r->sessions;
+	r->sessions = s;
+	return 0;
+}
+
+void registry_apply_end(struct user *u)
+{
+	for (struct ref *ref = u->refs; ref; ref = ref->user_next)
+		set_held(ref, false);
+}
+
+void registry_apply_forget(struct registry *r, struct user *u)
+{
+	while (u->refs)
+		registry_drop_ref(u->refs);
+	tdelete(u, &r->by_lid, by_lid);
+	free(u);
+}
+
+void registry_close(struct registry *r)
+{
+	if (!r)
+		return;
+	while (r->entries)
+		registry_drop(r, r->entries);
+	while (r->sessions)
+		registry_drop_session(&r->sessions);
+	for (struct word *w = r->words, *next; w; w = next) {
+		next = w->next;
+		free(w);
+	}
+	tdestroy(r->by_lid, free);
+	util_closep(&r->fd);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
+/* ---- entries
+ * ------------------------------------------------------------------------------------
+ */
+
+/* Lock held: a reference, in memory and in the log. */
+static int hold(struct registry *r, struct known *e, const char *lid, const char *name)
+{
+	int err = registry_add_ref(r, e, lid, name);
+
+	return err ? err
+		   : registry_append_take(r, registry_ref_json(e->file, lid, name));
+}
+
+int registry_add(struct registry *r, const struct content *c, const struct placed *p,
+	const char *lid, const char *name)
+{
+	pthread_mutex_lock(&r->lock);
+	int err = registry_apply_up(r, c, p);
+	if (!err)
+		err = registry_append_take(r, registry_up_json(c, p));
+	if (!err)
+		err = hold(r, registry_find_file(r, p->file), lid, name);
+	pthread_mutex_unlock(&r->lock);
+	return err;
+}
+
+static int placed_copy(const struct known *e, struct placed *ret)
+{
+	struct placed p = {
+		strdup(e->file), strdup(e->uri), strdup(e->api_mime), e->expires};
+
+	if (!p.file || !p.uri || !p.mime) {
+		placed_clear(&p);
+		return -ENOMEM;
+	}
+	*ret = p;
+	return 0;
+}
+
+int registry_take(struct registry *r, const struct content *c, time_t until,
+	const char *lid, const char *name, struct placed *ret)
+{
+	struct placed p = {0};
+
+	pthread_mutex_lock(&r->lock);
+	struct known *e = find_content(r, c);
+	int err = e && !e->dead && !e->busy && e->expires >= until ? 0 : -ENOENT;
+	if (!err)
+		err = placed_copy(e, &p);
+	if (!err)
+		err = hold(r, e, lid, name);
+	pthread_mutex_unlock(&r->lock);
+	if (err)
+		placed_clear(&p);
+	else
+		*ret = p;
+	return err;
+}
+
+/* Lock held. */
+static struct known *find_uri(struct registry *r, const char *uri)
+{
+	const char *slash = strrchr(uri, '/');
+	char file[160];
+	struct known *e;
+
+	snprintf(file, sizeof(file), "files/%.140s", slash ? slash + 1 : "");
+	e = registry_find_file(r, file);
+	return e && strcmp(e->uri, uri) == 0 ? e : NULL;
+}
+
+static char *copies_of(const struct known *e)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	if (!f)
+		return NULL;
+	for (const struct ref *ref = e->refs; ref; ref = ref->next)
+		fprintf(f, "%s %s\n", ref->user->lid, ref->name);
+	if (fclose(f) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+int registry_lookup(struct registry *r, const char *uri, const char *origin,
+	const char *key_print, char sha256[65], char **ret_mime, char **ret_copies,
+	time_t *ret_until)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&r->lock);
+	struct known *e = find_uri(r, uri);
+	char *copies = e ? copies_of(e) : NULL, *mime = e ? strdup(e->mime) : NULL;
+	if (!e)
+		err = -ENOENT;
+	else if (!copies || !mime)
+		err = -ENOMEM;
+	if (!err) {
+		bool ours = strcmp(e->origin, origin) == 0 &&
+			    strcmp(e->key_print, key_print) == 0;
+
+		memcpy(sha256, e->sha256, sizeof(e->sha256));
+		*ret_until = ours && !e->dead && !e->busy ? e->expires : 0;
+		*ret_mime = STEAL_PTR(mime);
+		*ret_copies = STEAL_PTR(copies);
+	}
+	pthread_mutex_unlock(&r->lock);
+	free(mime);
+	free(copies);
+	return err;
+}
+
+int registry_hold(
+	struct registry *r, const char *uri, const char *lid, const char *name)
+{
+	pthread_mutex_lock(&r->lock);
+	struct known *e = find_uri(r, uri);
+	int err = e && !e->dead && !e->busy ? hold(r, e, lid, name) : -ENOENT;
+	pthread_mutex_unlock(&r->lock);
+	return err;
+}
+
+char *registry_session(struct registry *r, const struct content *c, time_t now)
+{
+	pthread_mutex_lock(&r->lock);
+	struct session *s = *find_session(r, c);
+	char *url = s && s->at > now - SESSION_LIFE ? strdup(s->url) : NULL;
+	pthread_mutex_unlock(&r->lock);
+	return url;
+}
+
+int registry_keep_session(
+	struct registry *r, const struct content *c, const char *url, time_t now)
+{
+	pthread_mutex_lock(&r->lock);
+	bool void_already = !url && !*find_session(r, c);
+	int err = void_already ? 0 : registry_apply_session(r, c, url, now);
+	if (!err && !void_already)
+		err = registry_append_take(r, registry_session_json(c, url, now));
+	pthread_mutex_unlock(&r->lock);
+	return err;
+}
+
+/* ---- ends
+ * ------------------------------------------------------------------------------------------
+ */
+
+void registry_end(struct registry *r, const char *lid)
+{
+	pthread_mutex_lock(&r->lock);
+	struct user *u = registry_find_user(r, lid);
+	if (u && u->held) {
+		registry_apply_end(u);
+		/* What is not written down is held until it expires. */
+		DROP(registry_append_take(
+			r, json_pack("{ss ss}", "op", "end", "lid", lid)));
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+void registry_forget(struct registry *r, const char *lid)
+{
+	pthread_mutex_lock(&r->lock);
+	struct user *u = registry_find_user(r, lid);
+	if (u) {
+		registry_apply_forget(r, u);
+		/* A start forgets whom it does not find. */
+		DROP(registry_append_take(
+			r, json_pack("{ss ss}", "op", "forget", "lid", lid)));
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool registry_holds(struct registry *r, const char *lid)
+{
+	pthread_mutex_lock(&r->lock);
+	struct user *u = registry_find_user(r, lid);
+	bool holds = u && u->held;
+	pthread_mutex_unlock(&r->lock);
+	return holds;
+}
+
+char *registry_next_idle(
+	struct registry *r, const char *origin, const char *key_print, time_t now)
+{
+	char *file = NULL;
+
+	pthread_mutex_lock(&r->lock);
+	struct known *e = r->entries;
+	while (e && (e->held || e->dead || e->busy || e->expires <= now ||
+			    strcmp(e->origin, origin) != 0 ||
+			    strcmp(e->key_print, key_print) != 0))
+		e = e->next;
+	file = e ? strdup(e->file) : NULL;
+	if (file)
+		e->busy = true;
+	pthread_mutex_unlock(&r->lock);
+	return file;
+}
+
+/* Lock held. */
+static void bury(struct registry *r, struct known *e)
+{
+	e->dead = true;
+	/* The API refuses it, should a start take it for alive, and then it is buried again. */
+	DROP(registry_append_take(
+		r, json_pack("{ss ss}", "op", "gone", "file", e->file)));
+	if (!e->refs)
+		registry_drop(r, e);
+}
+
+void registry_deleted(struct registry *r, const char *file, bool gone)
+{
+	pthread_mutex_lock(&r->lock);
+	struct known *e = registry_find_file(r, file);
+	if (e)
+		e->busy = false;
+	if (e && gone)
+		bury(r, e);
+	pthread_mutex_unlock(&r->lock);
+}
+
+unsigned registry_doubt(struct registry *r, const char *lid)
+{
+	unsigned n = 0;
+
+	pthread_mutex_lock(&r->lock);
+	struct user *u = registry_find_user(r, lid);
+	for (struct ref *ref = u ? u->refs : NULL; ref; ref = ref->user_next) {
+		if (!ref->held || ref->entry->dead)
+			continue;
+		bury(r, ref->entry);
+		n++;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return n;
+}
+
+int registry_sync(struct registry *r)
+{
+	pthread_mutex_lock(&r->lock);
+	_cleanup_close_ int fd = r->fd < 0 ? -1 : dup(r->fd);
+	pthread_mutex_unlock(&r->lock);
+	return fd >= 0 && fdatasync(fd) < 0 ? -errno : 0;
+}

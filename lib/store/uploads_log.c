@@ -1,0 +1,480 @@
+/* The registry's file: read, appended to, written anew. */
+#include "store/uploads_private.h"
+#include "base/test_point.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <search.h>
+#include <string.h>
+
+#define LOG_NAME "attachments"
+#define LOG_HEAD "batchfs attachments 1\n"
+
+enum { LINE_MAX_BYTES = 16 << 10 };
+
+/* ---- the log
+ * ---------------------------------------------------------------------------- */
+
+static json_t *content_json(const char *op, const struct content *c)
+{
+	return json_pack("{ss ss ss ss ss sI}", "op", op, "sha256", c->sha256, "mime",
+		c->mime, "origin", c->origin, "key", c->key_print, "size",
+		(json_int_t)c->size);
+}
+
+json_t *registry_up_json(const struct content *c, const struct placed *p)
+{
+	json_t *j = content_json("up", c);
+
+	if (j && json_object_update_new(j, json_pack("{ss ss ss sI}", "file", p->file,
+						   "uri", p->uri, "api_mime", p->mime,
+						   "expires", (json_int_t)p->expires)) <
+			 0) {
+		json_decref(j);
+		return NULL;
+	}
+	return j;
+}
+
+json_t *registry_ref_json(const char *file, const char *lid, const char *name)
+{
+	return json_pack(
+		"{ss ss ss ss}", "op", "ref", "file", file, "lid", lid, "name", name);
+}
+
+json_t *registry_session_json(const struct content *c, const char *url, time_t at)
+{
+	json_t *j = content_json("session", c);
+
+	if (j && url)
+		json_object_set_new(j, "url", json_string(url));
+	if (j)
+		json_object_set_new(j, "at", json_integer(at));
+	return j;
+}
+
+/* A line of the log, malloc'ed; the JSON is used up. */
+static char *line_take(json_t *j)
+{
+	_cleanup_free_ char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+
+	json_decref(j);
+	return text ? util_format("%08x %s\n", util_crc32c(0, text, strlen(text)), text)
+		    : NULL;
+}
+
+/* ---- reading it
+ * ------------------------------------------------------------------------ */
+
+static const char *text_of(json_t *j, const char *name)
+{
+	json_t *v = json_object_get(j, name);
+	const char *text = json_string_value(v);
+
+	return text && strlen(text) == json_string_length(v) ? text : NULL;
+}
+
+static bool content_of(json_t *j, struct content *c)
+{
+	*c = (struct content){text_of(j, "sha256"), text_of(j, "mime"),
+		text_of(j, "origin"), text_of(j, "key"),
+		json_integer_value(json_object_get(j, "size"))};
+	return registry_is_hex(c->sha256, 64) && registry_mime_valid(c->mime) &&
+	       c->origin && c->key_print && c->size >= 0;
+}
+
+static int load_up(struct registry *r, json_t *j)
+{
+	struct placed p = {(char *)text_of(j, "file"), (char *)text_of(j, "uri"),
+		(char *)text_of(j, "api_mime"),
+		json_integer_value(json_object_get(j, "expires"))};
+	struct content c;
+
+	if (!content_of(j, &c) || !p.uri ||
+		!registry_uri_valid(p.uri, p.file, c.origin) ||
+		!registry_mime_valid(p.mime))
+		return -EBADMSG;
+	return registry_apply_up(r, &c, &p);
+}
+
+static int load_ref(struct registry *r, json_t *j)
+{
+	const char *file = text_of(j, "file"), *lid = text_of(j, "lid"),
+		   *name = text_of(j, "name");
+	struct known *e = file ? registry_find_file(r, file) : NULL;
+
+	if (!file || !name || !registry_is_hex(lid, LID_SIZE - 1))
+		return -EBADMSG;
+	return e ? registry_add_ref(r, e, lid, name) : 0;
+}
+
+static int load_gone(struct registry *r, json_t *j)
+{
+	const char *file = text_of(j, "file");
+	struct known *e = file ? registry_find_file(r, file) : NULL;
+
+	if (e)
+		e->dead = true;
+	return file ? 0 : -EBADMSG;
+}
+
+static int load_end(struct registry *r, json_t *j)
+{
+	const char *lid = text_of(j, "lid");
+	struct user *u = lid ? registry_find_user(r, lid) : NULL;
+
+	if (u)
+		registry_apply_end(u);
+	return lid ? 0 : -EBADMSG;
+}
+
+static int load_forget(struct registry *r, json_t *j)
+{
+	const char *lid = text_of(j, "lid");
+	struct user *u = lid ? registry_find_user(r, lid) : NULL;
+
+	if (u)
+		registry_apply_forget(r, u);
+	return lid ? 0 : -EBADMSG;
+}
+
+static int load_session(struct registry *r, json_t *j)
+{
+	struct content c;
+	const char *url = text_of(j, "url");
+
+	if (!content_of(j, &c))
+		return -EBADMSG;
+	return registry_apply_session(r, &c, url && strlen(url) < 1024 ? url : NULL,
+		json_integer_value(json_object_get(j, "at")));
+}
+
+static int load_line(struct registry *r, const char *line, size_t n)
+{
+	static const struct {
+		const char *op;
+		int (*load)(struct registry *r, json_t *j);
+	} ops[] = {
+		{"up", load_up},
+		{"ref", load_ref},
+		{"gone", load_gone},
+		{"end", load_end},
+		{"forget", load_forget},
+		{"session", load_session},
+	};
+	unsigned crc;
+	json_t *j;
+	int err = -EBADMSG;
+
+	if (n < 10 || line[8] != ' ' || strspn(line, "0123456789abcdef") != 8 ||
+		sscanf(line, "%8x", &crc) != 1 ||
+		crc != util_crc32c(0, line + 9, n - 9))
+		return -EBADMSG;
+	j = json_loadb(line + 9, n - 9, 0, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
+		if (text_of(j, "op") && strcmp(text_of(j, "op"), ops[i].op) == 0)
+			err = ops[i].load(r, j);
+	json_decref(j);
+	return err;
+}
+
+/* How many lines there are; those that cannot be understood are counted, too. */
+static int load(struct registry *r, FILE *f, size_t *ret_lines, size_t *ret_bad)
+{
+	_cleanup_free_ char *line = malloc(LINE_MAX_BYTES);
+	bool middle = false;
+
+	*ret_lines = *ret_bad = 0;
+	if (!line)
+		return -ENOMEM;
+	errno = 0;
+	if (!fgets(line, LINE_MAX_BYTES, f) || strcmp(line, LOG_HEAD) != 0) {
+		if (ferror(f))
+			return util_read_error(errno);
+		*ret_bad = 1;
+		return 0;
+	}
+	while (fgets(line, LINE_MAX_BYTES, f)) {
+		size_t n = strlen(line);
+		bool whole = n && line[n - 1] == '\n';
+		int err = middle || !whole ? -EBADMSG
+			  : n == 1         ? 0
+					   : load_line(r, line, n - 1);
+
+		if (err == -ENOMEM)
+			return err;
+		middle = !whole;
+		*ret_lines += n > 1;
+		*ret_bad += err != 0;
+	}
+	return ferror(f) ? util_read_error(errno) : 0;
+}
+
+/* ---- writing it anew
+ * ---------------------------------------------------------------------- */
+
+static struct content content_in(const struct known *e)
+{
+	return (struct content){e->sha256, e->mime, e->origin, e->key_print, e->size};
+}
+
+static int dump_line(FILE *f, json_t *j_take)
+{
+	_cleanup_free_ char *line = line_take(j_take);
+
+	if (!line)
+		return -ENOMEM;
+	return fputs(line, f) < 0 ? -EIO : 0;
+}
+
+static int dump_entry(FILE *f, const struct known *e)
+{
+	struct content c = content_in(e);
+	struct placed p = {e->file, e->uri, (char *)e->api_mime, e->expires};
+	int err = dump_line(f, registry_up_json(&c, &p));
+
+	for (const struct ref *ref = e->refs; ref && !err; ref = ref->next)
+		err = dump_line(
+			f, registry_ref_json(e->file, ref->user->lid, ref->name));
+	if (!err && e->dead)
+		err = dump_line(f, json_pack("{ss ss}", "op", "gone", "file", e->file));
+	return err;
+}
+
+struct dump {
+	FILE *f;
+	int err;
+};
+
+static void dump_user(const void *node, VISIT which, void *arg)
+{
+	const struct user *u = *(const struct user *const *)node;
+	struct dump *d = arg;
+
+	if ((which == postorder || which == leaf) && u->refs && !u->held && !d->err)
+		d->err = dump_line(
+			d->f, json_pack("{ss ss}", "op", "end", "lid", u->lid));
+}
+
+static int dump(struct registry *r, FILE *f)
+{
+	struct dump d = {f, fputs(LOG_HEAD, f) < 0 ? -EIO : 0};
+
+	for (const struct known *e = r->entries; e && !d.err; e = e->next)
+		d.err = dump_entry(f, e);
+	/* A job's references are all held or none. */
+	twalk_r(r->by_lid, dump_user, &d);
+	for (const struct session *s = r->sessions; s && !d.err; s = s->next) {
+		struct content c = {
+			s->sha256, s->mime, s->origin, s->key_print, s->size};
+
+		d.err = dump_line(f, registry_session_json(&c, s->url, s->at));
+	}
+	if (!d.err && (fflush(f) != 0 || fsync(fileno(f)) < 0))
+		d.err = -errno;
+	return d.err;
+}
+
+static int rewrite(struct registry *r, int dir)
+{
+	static const char tmp[] = UTIL_TMP_PREFIX LOG_NAME;
+	int fd = openat(
+		dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	int err;
+
+	if (!f) {
+		err = -errno;
+		util_closep(&fd);
+		return err;
+	}
+	err = dump(r, f);
+	fclose(f);
+	test_point("registry-rewrite");
+	if (!err && renameat(dir, tmp, dir, LOG_NAME) < 0)
+		err = -errno;
+	test_point("registry-rewritten");
+	if (err)
+		unlinkat(dir, tmp, 0);
+	return err ? err : util_sync_dir(dir);
+}
+
+/* Written anew if stale, and open for appending. */
+static int open_log(struct registry *r, bool stale)
+{
+	int err = stale ? rewrite(r, r->dir) : 0;
+
+	if (err)
+		return err;
+	r->torn = false;
+	r->fd = openat(r->dir, LOG_NAME, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	return r->fd < 0 ? -errno : 0;
+}
+
+/* Lock held. What happened is in memory already. */
+int registry_append_take(struct registry *r, json_t *j)
+{
+	_cleanup_free_ char *line = line_take(j);
+	int err;
+
+	if (!line)
+		return -ENOMEM;
+	if (r->fd < 0)
+		return open_log(r, true);
+	err = r->torn ? util_write_all(r->fd, "\n", 1) : 0;
+	test_point("registry-append");
+	if (!err)
+		err = util_write_all(r->fd, line, strlen(line));
+	test_point("registry-appended");
+	r->torn = err != 0;
+	return err;
+}
+
+/* ---- what is over ------------------------------------------------------------------ */
+
+static bool worth_keeping(const struct known *e, time_t now)
+{
+	if (!e->dead && e->expires > now)
+		return true;
+	return e->refs && e->expires > now - REMEMBERED;
+}
+
+static bool leave_out(struct registry *r, time_t now)
+{
+	bool any = false;
+
+	for (struct known *e = r->entries, *next; e; e = next) {
+		next = e->next;
+		if (e->busy || worth_keeping(e, now))
+			continue;
+		registry_drop(r, e);
+		any = true;
+	}
+	for (struct session **at = &r->sessions; *at;) {
+		if ((*at)->at > now - SESSION_LIFE) {
+			at = &(*at)->next;
+			continue;
+		}
+		registry_drop_session(at);
+		any = true;
+	}
+	return any;
+}
+
+void registry_expire(struct registry *r, time_t now)
+{
+	pthread_mutex_lock(&r->lock);
+	if (leave_out(r, now)) {
+		util_closep(&r->fd);
+		r->fd = -1;
+		/* On a full disk the next append tries again. */
+		open_log(r, true);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- open
+ * ------------------------------------------------------------------------------------
+ */
+
+/* Of jobs that are no more. */
+static int forget_unknown(struct registry *r,
+	int (*lid_known)(void *arg, const char *lid), void *arg, bool *ret_any)
+{
+	for (struct known *e = r->entries; e; e = e->next)
+		for (struct ref *ref = e->refs, *next; ref; ref = next) {
+			int known = lid_known(arg, ref->user->lid);
+
+			next = ref->next;
+			if (known < 0)
+				return known;
+			if (known)
+				continue;
+			registry_drop_ref(ref);
+			*ret_any = true;
+		}
+	return 0;
+}
+
+static size_t lines_needed(const struct registry *r)
+{
+	size_t n = 0;
+
+	for (const struct known *e = r->entries; e; e = e->next) {
+		n += 1 + e->dead;
+		for (const struct ref *ref = e->refs; ref; ref = ref->next)
+			n++;
+	}
+	return n;
+}
+
+static int set_aside(int dir)
+{
+	_cleanup_close_ int aside = util_mkdir_open(dir, "aside");
+
+	if (aside < 0)
+		return aside;
+	return renameat(dir, LOG_NAME, aside, LOG_NAME) < 0 ? -errno : 0;
+}
+
+static int read_log(struct registry *r, int dir, bool *ret_stale, bool *ret_damaged)
+{
+	_cleanup_close_ int fd =
+		openat(dir, LOG_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	_cleanup_fclose_ FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	size_t lines = 0, bad = 0;
+	int err = f ? 0 : util_read_error(errno);
+
+	if (f) {
+		fd = -1;
+		err = load(r, f, &lines, &bad);
+	}
+	switch (util_reading(err)) {
+	case READ_WHOLE:
+		break;
+	case READ_ABSENT:
+		*ret_stale = true;
+		return 0;
+	case READ_DAMAGED:
+		bad = 1;
+		break;
+	case READ_FAILED:
+		return err;
+	}
+	*ret_damaged = bad > 0;
+	*ret_stale = bad || lines > 2 * lines_needed(r) + 100;
+	/* Where there is no room to show a person what was bad, it is written over: the
+	 * lines that are good have been read. */
+	if (bad)
+		DROP(set_aside(dir));
+	return 0;
+}
+
+int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
+	void *arg, struct registry **ret, bool *ret_damaged)
+{
+	struct registry *r = calloc(1, sizeof(*r));
+	bool stale = false;
+
+	*ret_damaged = false;
+	if (!r)
+		return -ENOMEM;
+	r->fd = -1;
+	r->dir = s->state;
+	pthread_mutex_init(&r->lock, NULL);
+	int err = read_log(r, s->state, &stale, ret_damaged);
+	if (!err)
+		err = forget_unknown(r, lid_known, arg, &stale);
+	if (err) {
+		registry_close(r);
+		return err;
+	}
+	/* Deleted and needed by nobody. What has died by itself says a clock that can be
+	 * believed, later: registry_expire. */
+	stale |= leave_out(r, 0);
+	/* A full disk is in nobody's way yet: it is tried again with the first append.
+	 */
+	open_log(r, stale);
+	*ret = r;
+	return 0;
+}

@@ -1,0 +1,43 @@
+/* Between attachments.c (which files they are) and attachments_upload.c (how they get there). */
+#ifndef GB_ATTACH_PRIVATE_H
+#define GB_ATTACH_PRIVATE_H
+
+#include "submit/attachments.h"
+#include "base/mime.h"
+#include "store/uploads.h"
+#include "base/sha256.h"
+#include "provider/gemini/file_refs.h"
+
+#include <sys/stat.h>
+
+#define ATTACH_FILE_MAX INT64_C(2147483648)
+
+enum { GOOD_LIFE = 40 * 3600 /* seconds an upload must live to be used again */ };
+
+struct attachment {
+	char *name;         /* as it stands on lines: a file of the draft, or our URI */
+	uint64_t line;      /* where it came first */
+	char lid[LID_SIZE]; /* whose local copy … */
+	char *path;     /* … below its files/; NULL: the URI lives, none is needed */
+	struct stat st; /* of the copy when it was checked */
+	char mime[MIME_SIZE];
+	char sha256[SHA256_HEX];
+	struct attachment *twin; /* has the same content, and is uploaded for both */
+	struct placed at;        /* file NULL: not there yet */
+	struct uris_new on_wire; /* texts of at */
+	int64_t sent;
+};
+
+struct attachments {
+	struct attachment **items;
+	size_t n, cap;
+	void *by_name; /* tsearch */
+};
+
+/* A regular file of a job: only below its files/, through no link. A descriptor, or
+ * -ENOENT; *ret is its stat. */
+int attach_open(struct store *s, const char *lid, const char *path, struct stat *ret);
+/* In hex. -ECANCELED, or the errno of reading. */
+int attach_hash(int fd, const atomic_bool *cancel, char ret[SHA256_HEX]);
+
+#endif

@@ -1,0 +1,575 @@
+#include "submit/attachments_private.h"
+#include "provider/gemini/upload.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <search.h>
+#include <signal.h>
+#include <string.h>
+#include <syslog.h>
+
+enum {
+	AT_ONCE = 4,             /* uploads */
+	SESSION_WORTH = 8 << 20, /* bytes from which on sessions outlive us */
+	DEFAULT_LIFE = 47 * 3600,
+	DISPLAY_MAX = 500,
+};
+
+/* ---- several at a time --------------------------------------------------------------
+ */
+
+/* Threads of its own, so that no lane of thread_pool.h waits for itself. */
+struct crew {
+	struct submission *s;
+	int (*each)(struct submission *s, struct attachment *a, struct api_error *err);
+	atomic_size_t next;
+	pthread_mutex_t lock;
+	int err;              /* lock; the first */
+	struct api_error why; /* lock; of that */
+};
+
+static bool failed(struct crew *crew)
+{
+	pthread_mutex_lock(&crew->lock);
+	bool yes = crew->err != 0;
+	pthread_mutex_unlock(&crew->lock);
+	return yes;
+}
+
+/* Takes over what err holds. */
+static void fail(struct crew *crew, int r, struct api_error *err)
+{
+	pthread_mutex_lock(&crew->lock);
+	if (!crew->err) {
+		crew->err = r;
+		crew->why = *err;
+		*err = (struct api_error){.retry = -1};
+	}
+	pthread_mutex_unlock(&crew->lock);
+}
+
+/* Work that is queued is not cancelled at the end of the client, but ends there. */
+static bool given_up(struct submission *s)
+{
+	client_lock(s->c);
+	bool stopping = s->c->stopping;
+	client_unlock(s->c);
+	return s->t->cancel.set || stopping;
+}
+
+static void *crew_work(void *arg)
+{
+	struct crew *crew = arg;
+	struct attachments *all = crew->s->attached;
+	size_t i;
+
+	while (!failed(crew) && (i = crew->next++) < all->n) {
+		struct api_error err = {.retry = -1};
+		int r = given_up(crew->s) ? -ECANCELED
+					  : crew->each(crew->s, all->items[i], &err);
+
+		if (r)
+			fail(crew, r, &err);
+		api_error_clear(&err);
+	}
+	return NULL;
+}
+
+static unsigned start_threads(struct crew *crew, pthread_t threads[AT_ONCE])
+{
+	unsigned n = 0;
+	pthread_attr_t attr;
+	sigset_t every, old;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 << 10);
+	sigfillset(&every);
+	pthread_sigmask(SIG_SETMASK, &every, &old);
+	while (n < AT_ONCE - 1 && n + 1 < crew->s->attached->n &&
+		pthread_create(&threads[n], &attr, crew_work, crew) == 0)
+		n++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return n;
+}
+
+/* each for all of them; the first error ends it. */
+static int for_all(struct submission *s,
+	int (*each)(struct submission *s, struct attachment *a, struct api_error *err))
+{
+	struct crew crew = {.s = s, .each = each, .lock = PTHREAD_MUTEX_INITIALIZER};
+	pthread_t threads[AT_ONCE];
+	unsigned n = start_threads(&crew, threads);
+
+	crew_work(&crew);
+	while (n > 0)
+		pthread_join(threads[--n], NULL);
+	if (crew.err) {
+		api_error_clear(&s->err);
+		s->err = crew.why;
+	}
+	return crew.err;
+}
+
+/* ---- one of them
+ * ------------------------------------------------------------------------ */
+
+static struct content content_of(const struct submission *s, const struct attachment *a)
+{
+	return (struct content){a->sha256, a->mime, engine_origin(s->c->engine),
+		s->c->key_print, a->st.st_size};
+}
+
+static void place(struct attachment *a, struct placed *p_take)
+{
+	placed_clear(&a->at);
+	a->at = *p_take;
+	*p_take = (struct placed){0};
+	a->on_wire = (struct uris_new){a->at.uri, a->at.mime};
+}
+
+/* name stays in front of what the API says. */
+static int because(
+	struct api_error *err, int r, const struct attachment *a, const char *text)
+{
+	char *all = util_format("%.300s: %s", a->name, text ? text : strerror(-r));
+
+	free(err->text);
+	err->text = all;
+	err->err = r;
+	return r;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static int open_copy(struct submission *s, struct attachment *a, struct api_error *err)
+{
+	struct stat st;
+	int fd = attach_open(s->c->store, a->lid, a->path, &st);
+
+	if (fd >= 0 && same_file(&st, &a->st))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return because(err, -EBADMSG, a, "it was changed while it was being sent");
+}
+
+/* Our own URI, which lives long enough. */
+static int hold_uri(struct submission *s, struct attachment *a, struct api_error *err)
+{
+	const char *slash = strrchr(a->name, '/');
+	struct placed p = {util_format("files%s", slash ? slash : ""), strdup(a->name),
+		strdup(a->mime), 0};
+	int r = registry_hold(s->c->registry, a->name, s->job->local->lid, "");
+
+	if (r == -ENOENT)
+		r = because(err, -EIO, a, "it has just been deleted at the API");
+	if (!r && (!p.file || !p.uri || !p.mime))
+		r = -ENOMEM;
+	if (!r)
+		place(a, &p);
+	placed_clear(&p);
+	return r;
+}
+
+static time_t good_until(struct submission *s)
+{
+	return engine_server_time(s->c->engine) + GOOD_LIFE;
+}
+
+/* Which content it is, and whether the API has it. */
+static int look_up(struct submission *s, struct attachment *a, struct api_error *err)
+{
+	struct placed p = {0};
+
+	if (!a->path)
+		return hold_uri(s, a, err);
+	_cleanup_close_ int fd = open_copy(s, a, err);
+	if (fd < 0)
+		return fd;
+	int r = attach_hash(fd, &s->t->cancel.set, a->sha256);
+	if (r)
+		return r;
+	struct content c = content_of(s, a);
+	r = registry_take(s->c->registry, &c, good_until(s),
+		s->job->local->lid, a->path, &p);
+	if (!r)
+		place(a, &p);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* ---- uploading
+ * ------------------------------------------------------------------------------ */
+
+struct sending {
+	struct submission *s;
+	struct attachment *a;
+};
+
+static int on_session(void *arg, const char *url)
+{
+	struct sending *x = arg;
+	struct content c = content_of(x->s, x->a);
+
+	if (x->a->st.st_size >= SESSION_WORTH)
+		/* Without it a crash costs an upload from its beginning. */
+		DROP(registry_keep_session(x->s->c->registry, &c, *url ? url : NULL,
+			engine_server_time(x->s->c->engine)));
+	return 0;
+}
+
+static void on_progress(void *arg, int64_t n)
+{
+	struct sending *x = arg;
+
+	x->s->job->local->uploaded += n - x->a->sent;
+	x->a->sent = n;
+}
+
+static int run_upload(struct submission *s, struct attachment *a, int fd,
+	struct api_file *ret, struct api_error *err)
+{
+	char display[DISPLAY_MAX + 1];
+	struct sending x = {s, a};
+	struct content c = content_of(s, a);
+	struct upload u = {.fd = fd,
+		.size = a->st.st_size,
+		.mime = a->mime,
+		.display = display,
+		.on_session = on_session,
+		.on_progress = on_progress,
+		.arg = &x};
+	_cleanup_free_ char *session = registry_session(
+		s->c->registry, &c, engine_server_time(s->c->engine));
+
+	snprintf(display, sizeof(display), "%.*s",
+		(int)util_utf8_cut(a->path, strlen(a->path), DISPLAY_MAX), a->path);
+	snprintf(u.session, sizeof(u.session), "%s", session ? session : "");
+	int r = upload_run(s->c->engine, &u, &s->t->cancel, ret, err);
+	explicit_bzero(u.session, sizeof(u.session));
+	if (session)
+		explicit_bzero(session, strlen(session));
+	client_called(s->c, err);
+	return r;
+}
+
+/* Did it get what we sent? Where it does not say, yes. */
+static bool arrived(const struct attachment *a, const struct api_file *f)
+{
+	return (!f->sha256[0] || strcmp(f->sha256, a->sha256) == 0) &&
+	       (f->size < 0 || f->size == a->st.st_size);
+}
+
+static void delete_file(struct submission *s, const char *file)
+{
+	struct api_error err = {.retry = -1};
+
+	api_file_delete(s->c->engine, file, &s->t->cancel, &err);
+	api_error_clear(&err);
+}
+
+static int upload_whole(struct submission *s, struct attachment *a, int fd,
+	struct api_file *ret, struct api_error *err)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		int r = run_upload(s, a, fd, ret, err);
+
+		if (r)
+			return because(err, r, a, err->text);
+		if (arrived(a, ret))
+			return 0;
+		client_log(s->c, LOG_WARNING,
+			"%s: the API got other bytes than were sent",
+			job_label(s->job));
+		delete_file(s, ret->name);
+		api_file_clear(ret);
+	}
+	return because(err, -EIO, a, "the API got other bytes than were sent, twice");
+}
+
+static time_t expiry(struct submission *s, const struct api_file *f)
+{
+	return f->expires.tv_sec ? f->expires.tv_sec
+				 : engine_server_time(s->c->engine) + DEFAULT_LIFE;
+}
+
+static int remember(struct submission *s, struct attachment *a,
+	const struct api_file *f, struct api_error *err)
+{
+	struct placed p = {.expires = expiry(s, f)};
+	struct content c = content_of(s, a);
+	int r = 0;
+
+	if (!f->uri ||
+		!registry_uri_valid(f->uri, f->name, engine_origin(s->c->engine)))
+		return because(err, -EIO, a, "the API gave its upload no usable URI");
+	p.file = strdup(f->name);
+	p.uri = strdup(f->uri);
+	p.mime = strdup(registry_mime_valid(f->mime) ? f->mime : a->mime);
+	if (!p.file || !p.uri || !p.mime)
+		r = -ENOMEM;
+	if (!r)
+		r = registry_add(s->c->registry, &c, &p, s->job->local->lid, a->path);
+	test_point("attached");
+	if (!r)
+		place(a, &p);
+	placed_clear(&p);
+	return r;
+}
+
+static int send(struct submission *s, struct attachment *a, struct api_error *err)
+{
+	struct api_file f = {0};
+
+	if (a->at.uri || a->twin)
+		return 0;
+	_cleanup_close_ int fd = open_copy(s, a, err);
+	if (fd < 0)
+		return fd;
+	int r = upload_whole(s, a, fd, &f, err);
+	if (!r)
+		r = remember(s, a, &f, err);
+	api_file_clear(&f);
+	if (!r) {
+		int again = open_copy(s, a, err);
+
+		r = again < 0 ? again : (close(again), 0);
+	}
+	return r;
+}
+
+/* ---- all of them
+ * ------------------------------------------------------------------------------- */
+
+static int by_content(const void *a, const void *b)
+{
+	const struct attachment *x = a, *y = b;
+	int r = strcmp(x->sha256, y->sha256);
+
+	return r ? r : strcmp(x->mime, y->mime);
+}
+
+static void keep_it(void *node)
+{
+}
+
+/* How many bytes have to be uploaded, each content once; -ENOMEM. */
+static int64_t plan(struct attachments *all)
+{
+	void *seen = NULL;
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < all->n && sum >= 0; i++) {
+		struct attachment *a = all->items[i], **first;
+
+		a->twin = NULL;
+		if (a->at.uri)
+			continue;
+		first = tsearch(a, &seen, by_content);
+		if (!first)
+			sum = -ENOMEM;
+		else if (*first != a)
+			a->twin = *first;
+		else
+			sum += a->st.st_size;
+	}
+	tdestroy(seen, keep_it);
+	return sum;
+}
+
+static int no_room(struct submission *s, int64_t used, int64_t more)
+{
+	_cleanup_free_ char *text = util_format(
+		"%" PRId64
+		" bytes are stored there, as far as its list of files tells; %" PRId64
+		" more are needed.\n",
+		used, more);
+
+	local_error(s->job, -EFBIG,
+		"The attached files do not fit into the 20 GB that a project may "
+		"store.",
+		"Nothing was sent. Wait until running jobs have ended, whose files are "
+		"deleted "
+		"then, or delete files at the API, or split the job; then: echo submit "
+		"> ctl",
+		text);
+	s->told = s->unfit = true;
+	return -EFBIG;
+}
+
+static int check_storage(struct submission *s, int64_t more)
+{
+	int64_t limit =
+		(int64_t)test_seconds("BATCHFS_TEST_STORAGE_BYTES", 21474836480.0);
+	struct api_error err = {.retry = -1};
+	int64_t used = 0;
+	bool whole;
+	int r;
+
+	if (more > limit)
+		return no_room(s, 0, more);
+	r = api_files_used(s->c->engine, &s->t->cancel, &used, &whole, &err);
+	client_called(s->c, &err);
+	api_error_clear(&err);
+	/* Only a help: the API itself says so at the latest. */
+	if (r)
+		return r == -ECANCELED ? r : 0;
+	return used > limit - more ? no_room(s, used, more) : 0;
+}
+
+/* The same content under another name, which has been uploaded now. */
+static int take_twins(struct submission *s)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < s->attached->n && !r; i++) {
+		struct attachment *a = s->attached->items[i];
+		struct content c = content_of(s, a);
+		struct placed p = {0};
+
+		if (!a->twin)
+			continue;
+		r = registry_take(
+			s->c->registry, &c, 0, s->job->local->lid, a->path, &p);
+		if (!r)
+			place(a, &p);
+	}
+	return r == -ENOENT ? -EIO : r;
+}
+
+static void show_progress(struct submission *s, int64_t total)
+{
+	struct local *l = s->job->local;
+
+	client_lock(s->c);
+	l->uploaded = 0;
+	l->upload_size = total;
+	l->uploaded_since = total ? util_now() : 0;
+	client_unlock(s->c);
+}
+
+/* What is wrong with a file here is the user's to mend, and nothing was tried. */
+static void tell_changed(struct submission *s, int r)
+{
+	if (r != -EBADMSG || s->told)
+		return;
+	local_error(s->job, r, "A file that the requests name cannot be sent.",
+		"Nothing was bought. When it is as it should be: echo submit > ctl",
+		s->err.text);
+	s->told = s->unfit = true;
+}
+
+enum { JOB_LIFE = 48 * 3600, NEARLY = 3600 };
+
+/* A job that waits longer finds its file gone: said, as most do not. */
+static void warn_of_life(struct submission *s)
+{
+	const struct attachment *first = NULL;
+	char line[400];
+	time_t now = engine_server_time(s->c->engine);
+
+	for (size_t i = 0; i < s->attached->n; i++) {
+		const struct attachment *a = s->attached->items[i];
+
+		if (a->at.file && a->at.expires &&
+			(!first || a->at.expires < first->at.expires))
+			first = a;
+	}
+	if (!first || first->at.expires >= now + JOB_LIFE - NEARLY)
+		return;
+	snprintf(line, sizeof line,
+		"line %" PRIu64 ": the API deletes %.200s in %ld hours, and a job may wait for 48",
+		first->line, first->name, (long)((first->at.expires - now) / 3600));
+	for (char *p = line; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	advice_add(s->job, line);
+}
+
+int attach_upload(struct submission *s)
+{
+	int64_t more = 0;
+	int r = for_all(s, look_up);
+
+	if (!r)
+		more = plan(s->attached);
+	if (more < 0)
+		r = (int)more;
+	if (!r && more)
+		r = check_storage(s, more);
+	if (!r && more) {
+		show_progress(s, more);
+		r = for_all(s, send);
+		show_progress(s, 0);
+	}
+	if (!r)
+		r = take_twins(s);
+	if (!r)
+		r = registry_sync(s->c->registry);
+	if (r)
+		tell_changed(s, r);
+	else
+		warn_of_life(s);
+	return r;
+}
+
+/* ---- ends
+ * --------------------------------------------------------------------------------------------
+ */
+
+bool attach_doubt(struct submission *s)
+{
+	bool named = false;
+
+	if (!s->attached || !s->err.refused || !s->err.text)
+		return false;
+	for (size_t i = 0; i < s->attached->n && !named; i++) {
+		const char *file = s->attached->items[i]->at.file;
+
+		named = file && strstr(s->err.text, file + strlen("files/"));
+	}
+	return named && registry_doubt(s->c->registry, s->job->local->lid) > 0;
+}
+
+void attach_tidy(struct gb_client *c)
+{
+	struct canceller none = CANCELLER_INIT;
+	char *file;
+	bool go_on = !c->o.offline && !c->o.readonly;
+	time_t now;
+
+	if (go_on && engine_server_clock(c->engine, &now))
+		registry_expire(c->registry, now);
+
+	while (go_on && client_online(c) &&
+		(file = registry_next_idle(
+			 c->registry, engine_origin(c->engine), c->key_print,
+			 engine_server_time(c->engine)))) {
+		struct api_error err = {.retry = -1};
+		int r = api_file_delete(c->engine, file, &none, &err);
+
+		/* Refused counts as done: it dies by itself within two days. What did
+		 * not work is tried again at the next end of a job, or the next start.
+		 */
+		go_on = r == 0 || (err.refused && err.from_api && err.status != 429);
+		test_point("attachment-deleted");
+		registry_deleted(c->registry, file, go_on);
+		api_error_clear(&err);
+		free(file);
+	}
+}
+
+void attach_release(struct gb_client *c, const char *lid, bool forget)
+{
+	if (forget)
+		registry_forget(c->registry, lid);
+	else
+		registry_end(c->registry, lid);
+	attach_tidy(c);
+}

@@ -1,0 +1,102 @@
+/*
+ * Names are what keeps two machines from buying the same: mkdir is EEXIST for one that
+ * any job of the project has. A draft that was made while no list could be had is looked
+ * up here, before anything is sent. Everybody else pays no call for it.
+ */
+#include "store/dir_names.h"
+#include "submit/submit.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Each of up to 100 jobs: a server whose list has no end says nothing about names. */
+enum { MAX_LIST_PAGES = 1000 };
+
+/* Ours, and what is being removed, is no other's: that its name is free is for the table
+ * to judge. */
+static bool is_anothers(struct gb_client *c, const char *id)
+{
+	client_lock(c);
+	const struct gb_job *job = job_find_id(c, id);
+	bool ours = job && job->local &&
+		    (job->local->rec.own || job->local->rec.removal);
+	client_unlock(c);
+	return !ours;
+}
+
+static bool has_name(const struct submission *s, const struct api_batch *b)
+{
+	char name[NAME_SIZE];
+
+	name_encode(b->display ? b->display : "", b->id + strlen("batches/"), name);
+	return strcmp(name, s->rec->name) == 0 && is_anothers(s->c, b->id);
+}
+
+static int name_taken(struct submission *s, const struct api_batch *b)
+{
+	api_error_clear(&s->err);
+	s->err.text = util_format("%s is called %s.\n", b->id, s->rec->name);
+	return -EEXIST;
+}
+
+static int look_at_names(struct submission *s, const struct api_batch_page *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (has_name(s, &p->batches[i]))
+			return name_taken(s, &p->batches[i]);
+	return 0;
+}
+
+/* What the key is refused for is no matter of the network. */
+static int list_failed(struct submission *s)
+{
+	int err = s->err.err == -EACCES || s->err.err == -ECANCELED ? s->err.err
+								    : -EHOSTUNREACH;
+	char *text = util_format("No list of jobs could be had since the directory was made, "
+				 "so its name may be in use.\n%s",
+		s->err.text ? s->err.text : "");
+
+	if (text) {
+		free(s->err.text);
+		s->err.text = text;
+	}
+	return err;
+}
+
+static int look_through_names(struct submission *s)
+{
+	_cleanup_free_ char *token = NULL;
+
+	for (int pages = 0; pages < MAX_LIST_PAGES; pages++) {
+		struct api_batch_page page;
+
+		if (api_list(s->c->engine, token, &s->t->cancel, &page, &s->err))
+			return list_failed(s);
+		int err = look_at_names(s, &page);
+		free(token);
+		token = STEAL_PTR(page.next);
+		api_batch_page_clear(&page);
+		if (err || !token)
+			return err;
+	}
+	return -EHOSTUNREACH;
+}
+
+int submission_name(struct submission *s)
+{
+	client_lock(s->c);
+	/* What is sent again had its name looked up the first time. */
+	bool look = s->rec->name_unchecked && !s->t->again;
+	client_unlock(s->c);
+	if (!look)
+		return 0;
+	int err = look_through_names(s);
+	client_called(s->c, &s->err);
+	if (err)
+		return err;
+	/* To the disk with the intent: a crash before that looks again. */
+	client_lock(s->c);
+	s->rec->name_unchecked = false;
+	client_unlock(s->c);
+	return 0;
+}

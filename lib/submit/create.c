@@ -1,0 +1,249 @@
+/*
+ * The last steps of a submission (submit.c): the durable intent, the create, and what
+ * its answer proves. Here money is spent.
+ */
+#include "submit/submit.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	CLOSE_TRIES = 4,            /* creates answered with 429, while a caller waits */
+	CLOSE_PATIENCE = 60,        /* seconds a caller waits for a lost answer */
+};
+
+/* Lock held: the new intent in memory, with what is known of the one it replaces. 0,
+ * or the job has been removed or found meanwhile. */
+static int note_intent(struct submission *s)
+{
+	struct record *r = s->rec;
+	_cleanup_free_ char *input = s->input_file ? strdup(s->input_file) : NULL;
+	int err = r->removal ? -ECANCELED
+		  : s->job->id ? -EBUSY
+		  : s->input_file && !input ? -ENOMEM
+					    : 0;
+
+	/* From here on nothing fails: the input file is the lost job's only mark. */
+	if (err)
+		return err;
+	if (phase_is_unanswered(r->phase))
+		s->lost = (struct lost){r->phase, STEAL_PTR(r->input_file), r->is_inline};
+	record_take(&r->input_file, &input);
+	r->is_inline = s->is_inline;
+	r->intent_server = engine_server_time(s->c->engine);
+	r->intent_since = record_now();
+	job_set_phase(s->job, PHASE_SUBMITTING);
+	s->job->local->creating = true;
+	return 0;
+}
+
+/* The intent is void: on disk before anything else is tried. An earlier one whose
+ * answer is missing stands again. */
+static int take_back(struct submission *s)
+{
+	struct record *r = s->rec;
+
+	client_lock(s->c);
+	s->job->local->creating = false;
+	s->t->intended = s->t->background;
+	if (s->lost.phase) {
+		free(r->input_file);
+		r->input_file = STEAL_PTR(s->lost.input_file);
+		r->is_inline = s->lost.is_inline;
+		job_set_phase(s->job, s->lost.phase);
+		s->lost.phase = 0;
+	} else {
+		job_set_phase(s->job, s->t->background ? PHASE_QUEUED : PHASE_UPLOADING);
+	}
+	client_unlock(s->c);
+	int err = local_save(s->job);
+	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
+	return err;
+}
+
+int submission_intend(struct submission *s)
+{
+	int err = submission_durable(s);
+
+	if (!err)
+		err = submission_turn(s);
+	if (err)
+		return err;
+	s->t->intended = true;
+	if (s->t->cancel.set && !s->t->background)
+		err = -ECANCELED;
+	if (!err) {
+		client_lock(s->c);
+		err = note_intent(s);
+		client_unlock(s->c);
+	}
+	if (err) {
+		s->t->intended = s->t->background;
+		return err;
+	}
+	if ((err = submission_save(s))) {
+		take_back(s);
+		return err;
+	}
+	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
+	test_point("intended");
+	if (!s->t->background)
+		files_decided(s->t->file);
+	err = submission_promote(s);
+	if (err && err != -ENOENT)
+		take_back(s);
+	return err == -ENOENT ? 0 : err;
+}
+
+static bool proves_nothing_made(const struct api_error *e)
+{
+	return e->sent == HTTP_NOT_SENT || e->refused;
+}
+
+static int create_once(struct submission *s)
+{
+	const struct create_args args = {.model = s->rec->model,
+		.display = s->rec->display,
+		.input_file = s->is_inline ? NULL : s->input_file,
+		.inline_requests = s->inline_text,
+		.inline_len = s->inline_len,
+		.embedding = s->rec->embedding,
+		.webhook = s->c->o.webhook};
+	struct canceller none = CANCELLER_INIT;
+	struct api_batch b = {0};
+
+	api_error_clear(&s->err);
+	test_point("before-create");
+	int err = api_create(s->c->engine, &args, &none, &b, &s->err);
+	test_point("after-create");
+	client_called(s->c, &s->err);
+	if (!err) {
+		err = submit_known(s->job, &b);
+		api_batch_clear(&b);
+		s->err.sent = HTTP_MAYBE_SENT; /* whatever became of it here */
+	}
+	return err;
+}
+
+/* Until it is found, here or by the poller, which cuts our pause short. */
+static int look_again_and_again(struct submission *s)
+{
+	int err = -EAGAIN;
+
+	/* Nobody waits for what is done in the background: it is found by looks for all. */
+	for (double pause = 1; err && !s->t->background; pause = pause < 8 ? 2 * pause : 8) {
+		err = settle_once(s->job, &s->t->cancel);
+		if (err && job_phase(s->job) != PHASE_SUBMITTING)
+			break;
+		if (err && engine_sleep(s->c->engine,
+				   test_seconds("BATCHFS_TEST_LOOK_SECONDS", pause),
+				   &s->t->cancel))
+			break;
+	}
+	client_lock(s->c);
+	s->job->local->settler = NULL;
+	bool sent = job_phase(s->job) == PHASE_SENT;
+	client_unlock(s->c);
+	return sent ? 0 : err;
+}
+
+/* The answer never came. The caller is told within a minute; looking goes on. */
+static int settle(struct submission *s)
+{
+	task_deadline(s->t, test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE));
+	client_lock(s->c);
+	s->job->local->creating = false;
+	s->job->local->settler = &s->t->cancel;
+	client_unlock(s->c);
+	local_error(s->job, -EIO, "The answer to the submission was lost: there may be a job or not.",
+		"Wait: batchfs looks for it for 10 minutes before it says more (see state). "
+		"To settle it yourself: echo adopt ID > ctl, or echo resubmit > ctl",
+		s->err.text);
+	local_save_soon(s->job);
+	job_changed(s->job, GB_CHANGED_FILES);
+	s->told = true;
+	if (!look_again_and_again(s))
+		return 0;
+	settle_later(s->job);
+	return -EIO;
+}
+
+/* Who waited has gone while the create was under way: no other is made for nobody. */
+static bool caller_left(struct submission *s)
+{
+	return !s->t->background && waitq_count(&s->t->q) == 0;
+}
+
+int submission_create(struct submission *s)
+{
+	for (int tries = 1;; tries++) {
+		int err = create_once(s);
+
+		if (!err)
+			return 0;
+		if (job_phase(s->job) == PHASE_SENT) /* a list was quicker */
+			return 0;
+		if (!proves_nothing_made(&s->err))
+			return settle(s);
+		int saved = take_back(s);
+		if (saved)
+			return saved;
+		if (s->err.status != 429 || s->err.hopeless || s->t->background ||
+			tries >= CLOSE_TRIES || caller_left(s))
+			return err;
+		int slept = engine_pause(
+			s->c->engine, tries + 2, s->err.retry, &s->t->cancel);
+		if (slept)
+			return slept == -EAGAIN ? err : -ECANCELED;
+		if ((err = submission_intend(s)))
+			return err;
+	}
+}
+
+/* ---- known -------------------------------------------------------------------- */
+
+int submit_known(struct gb_job *job, const struct api_batch *b)
+{
+	struct gb_client *c = job->c;
+	struct record *r = &job->local->rec;
+	uint64_t seq = learn_seq(c);
+
+	client_lock(c);
+	bool fresh = !job->id;
+	/* The table may have met it as somebody else's. */
+	struct gb_job *twin = fresh ? job_find_id(c, b->id) : NULL;
+	int err = twin ? job_drop_twin(twin) : 0;
+	/* This key sees it, whichever the create was sent with. */
+	if (!err && fresh)
+		err = record_set(&r->origin, engine_origin(c->engine));
+	if (!err && fresh)
+		err = record_set(&r->key_print, c->key_print);
+	if (!err)
+		err = job_set_id(job, b->id);
+	if (!err)
+		err = record_set(&r->id, b->id);
+	if (!err && fresh) {
+		job_set_phase(job, PHASE_SENT);
+		knowledge_made_with(&job->known, true);
+		record_unset(&r->session);
+		record_unset(&r->error);
+		r->err = 0;
+		r->sent_at = time(NULL); /* wall: shown */
+		if (job->local->settler)
+			canceller_set(c->engine, job->local->settler);
+		poll_watch(job);
+		poll_poke(c);
+	}
+	client_unlock(c);
+	if (err || !fresh)
+		return err;
+	if (twin)
+		remove_twin(twin);
+	/* As long as this fails the journal says SUBMITTING, and a start finds the job by
+	 * its input file. */
+	local_save_soon(job);
+	history_add(job, "created");
+	gb_job_unref(learn_batch(c, b, seq, false));
+	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+	return 0;
+}

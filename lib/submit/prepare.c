@@ -1,0 +1,199 @@
+/*
+ * The first step of a submission: the bytes are durable, good, and what is to be sent of
+ * them lies ready. Nothing leaves this machine.
+ */
+#include "submit/attachments.h"
+#include "jobs/client.h"
+#include "requests/normalize.h"
+#include "files/files.h"
+#include "files/composed_draft.h"
+#include "requests/validate.h"
+#include "submit/submit.h"
+#include "requests/warning_rules.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+int submission_refuse(struct submission *s, int err, const char *text)
+{
+	files_decided(s->t->file);
+	if (err == -EFBIG && s->report.too_big)
+		submit_tell(s->job, err, text);
+	else if (err == -EFBIG)
+		local_error(s->job, err, "A file that is asked about is too large.",
+			"Nothing was sent. Make it smaller, or cut it in pieces, then: "
+			"echo submit > ctl",
+			text);
+	else if (s->t->from)
+		local_error(s->job, err,
+			"The new requests.jsonl cannot be sent: it is kept as " GB_REJECTED ".",
+			"Nothing was sent or renamed. Mend these lines of it, then: mv " GB_REJECTED
+			" " GB_REQUESTS,
+			text);
+	else if (s->t->file->composed)
+		local_error(s->job, err, "This draft cannot be sent as it is.",
+			"Nothing was sent. Its requests.jsonl shows what was made of its "
+			"files: mend those, then: echo submit > ctl",
+			text);
+	else
+		local_error(s->job, err, "requests.jsonl cannot be sent as it is.",
+			"Nothing was sent. Mend these lines and write the file again:", text);
+	s->told = s->unfit = true;
+	if (s->t->from)
+		/* Where that fails the file is still where mv took it from. */
+		DROP(files_reject(s->t->file, s->job));
+	return err;
+}
+
+/* A copy of the requests as they go out, where that is not byte for byte. */
+static int compose(struct submission *s, int in)
+{
+	off_t size;
+	int err;
+	_cleanup_close_ int dir = local_dir_open(s->job);
+
+	if (dir < 0)
+		return dir;
+	s->fd = openat(dir, STORE_SENT,
+		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->fd < 0)
+		return -errno;
+	s->composed = true;
+	err = compose_file(in, s->fd, &s->report, &s->t->cancel.set, &size);
+	s->size = size;
+	return err;
+}
+
+/* There the key goes into metadata, which must be the only one. */
+static bool goes_inline(const struct submission *s)
+{
+	return !s->report.warned[WARN_METADATA].n && s->c->o.inline_max && s->report.send_size <= s->c->o.inline_max &&
+	       !s->attached;
+}
+
+/* The bytes are what a retry after a crash will send: they and their name. */
+static void *make_durable(void *arg)
+{
+	struct submission *s = arg;
+
+	s->sync_err = files_sync(s->t->from ? s->t->from : s->job, s->t->file);
+	return NULL;
+}
+
+/* The disk writes while the requests are checked and uploaded. A thread of its own: no
+ * lane of workers waits for itself. */
+void submission_begin_durable(struct submission *s)
+{
+	s->syncs = pthread_create(&s->syncing, NULL, make_durable, s) == 0;
+	if (!s->syncs)
+		make_durable(s);
+}
+
+int submission_durable(struct submission *s)
+{
+	if (s->syncs)
+		pthread_join(s->syncing, NULL);
+	s->syncs = false;
+	if (!s->sync_err && s->composed && fdatasync(s->fd) < 0)
+		s->sync_err = -errno;
+	s->composed = false;
+	return s->sync_err;
+}
+
+/* The one of an earlier try, which was of other bytes. */
+static void drop_sent(struct submission *s)
+{
+	_cleanup_close_ int dir = local_dir_open(s->job);
+
+	if (dir >= 0)
+		unlinkat(dir, STORE_SENT, 0);
+}
+
+static int look_through(struct submission *s, int in)
+{
+	_cleanup_free_ char *text = NULL;
+	int err = follow_finish(files_take_follow(s->t->file), in, &s->t->cancel.set,
+		&s->report);
+
+	if (err)
+		return err;
+	err = scan_report_status(&s->report);
+	if (err)
+		text = scan_report_text(&s->report);
+	else
+		err = attach_resolve(s, in, &text);
+	return text ? submission_refuse(s, err, text) : err;
+}
+
+/* Nothing that the user put there to be sent is passed over in silence. */
+static bool is_mixed(struct submission *s)
+{
+	bool mixed;
+
+	client_lock(s->c);
+	mixed = !s->t->file->composed && !s->t->again && !s->t->queued &&
+		(gather_has_parts(s->job) ||
+			(gather_has_inputs(s->job) && !s->report.loose_uris));
+	client_unlock(s->c);
+	return mixed;
+}
+
+static int refuse_mixed(struct submission *s)
+{
+	files_decided(s->t->file);
+	s->told = s->unfit = true;
+	if (s->t->from)
+		/* Where that fails the file is still where mv took it from. */
+		DROP(files_reject(s->t->file, s->job));
+	return gather_refuse_mixed(s->job);
+}
+
+/* Nobody waits for what is worth knowing, nor is anything refused for it. */
+static void advise(struct submission *s)
+{
+	_cleanup_free_ char *model = NULL;
+	struct warnings w = {0};
+
+	client_lock(s->c);
+	model = s->rec->model ? strdup(s->rec->model) : NULL;
+	client_unlock(s->c);
+	if (s->t->advice)
+		warnings_text(&w, s->t->advice);
+	warn_lines(&s->report, model, &w);
+	advice_keep(s->job, &w);
+}
+
+static int check_requests(struct submission *s)
+{
+	int in = gb_file_fd(s->t->file), err;
+
+	if (in < 0)
+		return in;
+	if ((err = look_through(s, in)))
+		return err;
+	if (is_mixed(s))
+		return refuse_mixed(s);
+	drop_sent(s);
+	client_lock(s->c);
+	s->rec->requests = (int64_t)s->report.requests;
+	s->rec->embedding = s->report.asks == ASKS_EMBEDDING;
+	client_unlock(s->c);
+	s->is_inline = goes_inline(s);
+	if (s->is_inline)
+		return compose_inline(in, &s->report, &s->inline_text, &s->inline_len);
+	if (!s->report.clean)
+		return compose(s, in);
+	s->fd = fcntl(in, F_DUPFD_CLOEXEC, 0);
+	s->size = (int64_t)s->report.file_size;
+	return s->fd < 0 ? -errno : 0;
+}
+
+int submission_check(struct submission *s)
+{
+	int err = check_requests(s);
+
+	if (!err)
+		advise(s);
+	return err;
+}

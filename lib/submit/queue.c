@@ -1,0 +1,232 @@
+#include "jobs/client.h"
+#include "submit/submit.h"
+
+#include <math.h>
+
+enum {
+	PROBE_EVERY = 180, /* seconds between probes where the API names no time */
+	LOOK_AT_LEAST = 1, /* seconds between looks at the queue by timer */
+	RENAME_AGAIN = 60, /* seconds between tries of a rename that was begun */
+};
+
+void queue_free(struct queue *q)
+{
+	struct gate *next;
+
+	for (struct gate *g = q->gates; g; g = next) {
+		next = g->next;
+		free(g);
+	}
+	q->gates = NULL;
+}
+
+/* ---- gates; client.lock held ------------------------------------------------------- */
+
+/* NULL: none has been needed yet, it is open. */
+static struct gate *gate_find(const struct gb_job *job)
+{
+	struct gate *g = job->c->queue.gates;
+
+	while (g && g->model != job->model)
+		g = g->next;
+	return g;
+}
+
+static struct gate *gate_make(const struct gb_job *job)
+{
+	struct queue *q = &job->c->queue;
+	struct gate *g = gate_find(job);
+
+	if (g || !(g = calloc(1, sizeof(*g))))
+		return g;
+	*g = (struct gate){.next = q->gates, .model = job->model};
+	return q->gates = g;
+}
+
+static bool gate_lets(const struct gate *g, const struct gb_job *job, double now)
+{
+	return !g || !g->refusals || g->probe == job || (!g->probe && now >= g->after);
+}
+
+bool queue_admits(struct gb_job *job)
+{
+	struct gate *g = gate_find(job);
+	bool lets = gate_lets(g, job, util_now());
+
+	if (lets && g && g->refusals)
+		g->probe = job;
+	return lets;
+}
+
+/* Those that were under way when the gate closed count as one refusal. */
+static void gate_close(struct gate *g, const struct gb_job *job, double hint)
+{
+	double now = util_now();
+	double most = test_seconds("BATCHFS_TEST_QUEUE_SECONDS", PROBE_EVERY);
+
+	if (!g->refusals || g->probe == job)
+		g->refusals++;
+	double own = engine_backoff((int)g->refusals, -1);
+	if (hint > 0)
+		g->told = fmax(g->told, now + engine_backoff((int)g->refusals, hint));
+	else
+		own = fmax(own, most);
+	g->after = fmax(fmax(g->after, g->told), now + own);
+}
+
+/* ---- when the next look is ------------------------------------------------------------ */
+
+static void go_now(void *arg)
+{
+	queue_go(arg);
+}
+
+/* On the engine's thread: the work is a worker's. */
+static void look_timer(void *arg)
+{
+	struct gb_client *c = arg;
+
+	client_lock(c);
+	c->queue.timer_at = 0;
+	client_unlock(c);
+	/* Not at the end of the mount; without memory the next look at a list does it. */
+	DROP(work_add(c->work, WORK_SHORT, go_now, c));
+}
+
+/* A timer cannot be taken back: one that fires too soon looks in vain. */
+static void plan_look(struct gb_client *c, double at)
+{
+	double now = util_now();
+
+	at = fmax(at, now + LOOK_AT_LEAST);
+	client_lock(c);
+	bool sooner = !c->queue.timer_at || at < c->queue.timer_at;
+	if (sooner)
+		c->queue.timer_at = at;
+	client_unlock(c);
+	if (!sooner || !engine_timer(c->engine, at - now, look_timer, c))
+		return;
+	client_lock(c);
+	c->queue.timer_at = 0;
+	client_unlock(c);
+}
+
+/* ---- looks ------------------------------------------------------------------------------ */
+
+/* Start job if it may be sent. Returns when to look at it again, 0: not by timer. */
+static double send_one(struct gb_job *job)
+{
+	struct task fill = {.background = true, .queued = true};
+	double at = 0;
+
+	if (submit_finish_rename(job))
+		return util_now() + RENAME_AGAIN;
+	client_lock(job->c);
+	bool ready = job_phase(job) == PHASE_QUEUED && !job->local->task &&
+		     !job->c->o.readonly && submit_same_key(job);
+	const struct gate *g = ready ? gate_find(job) : NULL;
+	bool admitted = ready && queue_admits(job);
+	if (admitted)
+		fill.file = files_find(job, GB_REQUESTS);
+	else if (g && !g->probe)
+		at = g->after;
+	if (fill.file)
+		gb_file_ref(fill.file);
+	client_unlock(job->c);
+	test_point("queued-chosen");
+	if (admitted && (!fill.file || task_start(job, WORK_LONG, submit_run, true, false,
+					       &fill, NULL)))
+		queue_wait(job);
+	gb_file_unref(fill.file);
+	return at;
+}
+
+void queue_go(struct gb_client *c)
+{
+	struct gb_job *job;
+	double next = 0;
+
+	if (!client_online(c))
+		return;
+	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+		slot = job->slot + 1;
+		double at = job_phase(job) == PHASE_QUEUED ? send_one(job) : 0;
+		if (at && (!next || at < next))
+			next = at;
+	}
+	if (next)
+		plan_look(c, next);
+}
+
+void queue_go_later(struct gb_client *c, bool freed)
+{
+	client_lock(c);
+	for (struct gate *g = c->queue.gates; freed && g; g = g->next)
+		g->after = g->told;
+	client_unlock(c);
+	DROP(work_add(c->work, WORK_SHORT, go_now, c)); /* as above */
+}
+
+/* ---- ends ------------------------------------------------------------------------------- */
+
+void queue_refused(struct gb_job *job, double hint, bool pause)
+{
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	struct gate *g = gate_make(job);
+	if (g && pause)
+		gate_close(g, job, hint);
+	if (g && g->probe == job)
+		g->probe = NULL;
+	double at = g ? g->after : 0;
+	client_unlock(c);
+	plan_look(c, at);
+}
+
+void queue_passed(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	struct gate *g = gate_find(job);
+	bool closed = g && g->refusals;
+	if (closed)
+		*g = (struct gate){.next = g->next, .model = g->model};
+	client_unlock(c);
+	if (closed)
+		queue_go_later(c, false);
+}
+
+/* Lock held. Whether it was the probe. */
+static bool give_way(struct gb_job *job)
+{
+	struct gate *g = gate_find(job);
+	bool was = g && g->probe == job;
+
+	if (was)
+		g->probe = NULL;
+	return was;
+}
+
+void queue_wait(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+	double pause = test_seconds("BATCHFS_TEST_QUEUE_SECONDS", PROBE_EVERY);
+
+	client_lock(c);
+	give_way(job);
+	const struct gate *g = gate_find(job);
+	double at = g && g->refusals ? g->after : util_now() + pause;
+	client_unlock(c);
+	plan_look(c, at);
+}
+
+void queue_left(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool was = give_way(job);
+	client_unlock(job->c);
+	if (was)
+		queue_go_later(job->c, false);
+}

@@ -1,0 +1,133 @@
+/*
+ * Creates whose answer never came: which of the API's jobs may be theirs.
+ *
+ * The job, if there is one, refers to the file that was uploaded for this create and
+ * for nothing else. So it is looked for by its input file, in the list and, where the
+ * list does not tell input files, in the resource of each candidate. Inline jobs have
+ * no input file: one counts as ours only if it is the single new job that fits by
+ * name, time and number of requests. reconcile_look.c does the looking.
+ */
+#include "submit/reconcile.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	LOOK_FOR = 600,        /* seconds; BATCHFS_TEST_SETTLE_SECONDS */
+	CONTRADICTED = 6,      /* times that */
+	LOOK_FOR_INLINE = 20,
+};
+
+static bool fits_name_and_time(
+	const struct record *r, const char *display, const struct timespec *created)
+{
+	return strcmp(r->display ? r->display : "", display ? display : "") == 0 &&
+	       (!created->tv_sec ||
+		       created->tv_sec >= r->intent_server - SETTLE_CLOCK_SLACK);
+}
+
+/* Call fn for every submission whose answer is missing; the first job it accepts. */
+static struct gb_job *find_unsettled(struct gb_client *c,
+	bool (*fn)(const struct record *r, const void *arg), const void *arg)
+{
+	for (uint32_t i = 0; c->unsent && i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+		enum phase p = job_phase(job);
+
+		if (phase_is_unanswered(p) && fn(&job->local->rec, arg))
+			return job;
+	}
+	return NULL;
+}
+
+static bool has_file(const struct record *r, const void *arg)
+{
+	return r->input_file && strcmp(r->input_file, arg) == 0;
+}
+
+struct gb_job *settle_owner(struct gb_client *c, const char *file)
+{
+	return find_unsettled(c, has_file, file);
+}
+
+struct stranger {
+	const struct api_batch *b;
+	bool listed;
+};
+
+/* An inline one that has become uncertain is a person's to settle: what fits is
+ * shown, so that it can be adopted. */
+static bool may_be(const struct record *r, const void *arg)
+{
+	const struct stranger *s = arg;
+
+	if (r->is_inline ? r->phase == PHASE_UNCERTAIN : !s->listed)
+		return false;
+	return fits_name_and_time(r, s->b->display, &s->b->created);
+}
+
+bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b, bool listed)
+{
+	struct stranger s = {b, listed};
+
+	return find_unsettled(c, may_be, &s) != NULL;
+}
+
+void settle_doubt(struct gb_client *c, const struct api_batch *b, double until)
+{
+	for (uint32_t i = 0; c->unsent && i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+
+		if (job_phase(job) != PHASE_UNCERTAIN)
+			continue;
+		const struct record *r = &job->local->rec;
+		bool may_be = r->is_inline || !b->has_input_config;
+
+		if (may_be && job->local->resubmit_after < until &&
+			fits_name_and_time(r, b->display, &b->created))
+			job->local->resubmit_after = until;
+	}
+}
+
+/* Lock held: whether looking is over. Both our own span and the server's clock must say so:
+ * either alone may be told wrong. A server's clock that says otherwise for so much longer
+ * was wrong when the create was intended. */
+bool settle_time_over(const struct record *r, struct engine *e)
+{
+	double usual = r->is_inline ? LOOK_FOR_INLINE : LOOK_FOR;
+	double most = test_seconds("BATCHFS_TEST_SETTLE_SECONDS", usual);
+	double span = record_span(r->intent_since);
+	time_t server;
+
+	if (span < most)
+		return false;
+	return !engine_server_clock(e, &server) || server >= r->intent_server + (int64_t)most ||
+	       span >= CONTRADICTED * most;
+}
+
+void settle_uncertain(struct gb_job *job, const char *candidates)
+{
+	struct gb_client *c = job->c;
+	_cleanup_free_ char *ids =
+		*candidates ? util_format("Candidates:\n%s", candidates) : NULL;
+
+	client_lock(c);
+	bool still = job_phase(job) == PHASE_SUBMITTING && !job->local->creating;
+	if (still) {
+		job_set_phase(job, PHASE_UNCERTAIN);
+		/* The poller goes on looking. */
+		poll_watch(job);
+		poll_poke(c);
+	}
+	client_unlock(c);
+	if (!still)
+		return;
+	local_error(job, -EIO,
+		"Nobody can tell whether the API made this job: its answer was lost and no "
+		"such job is listed.",
+		"If one of the API's jobs is it: echo adopt ID > ctl. To buy it (again): echo "
+		"resubmit > ctl",
+		ids);
+	local_save_soon(job);
+	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+}

@@ -1,0 +1,390 @@
+/*
+ * Looking for the jobs of creates whose answer never came (reconcile.c).
+ *
+ * However many are looked for, there is one look at a time, by one worker: a pass through
+ * the list, newest first, until all of it is older than the oldest intent. Each element is
+ * held against all of them, and a candidate whose input file the list does not tell is
+ * asked for once, for all. Who waits for a look (settle_once) waits for the first that
+ * begins after it was asked for. After one that failed there is a pause.
+ */
+#include "submit/reconcile.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+enum { MAX_PAGES = 50 };
+
+#define JOIN_LOOK 0.05 /* seconds between looks whether a look is over */
+
+/* One that is looked for. */
+struct seeker {
+	struct gb_job *job; /* a reference */
+	bool is_inline, same_key, over;
+	int64_t since, requests;
+	char *display;
+	unsigned candidates;
+	char *only;    /* inline: id of the only candidate so far */
+	char ids[512]; /* of candidates, for `error` */
+};
+
+struct pass {
+	struct gb_client *c;
+	struct seeker *all;
+	size_t n;
+	int64_t since;  /* of the oldest */
+	int broken;     /* what was found could not be kept: nothing is concluded */
+	struct api_error err;
+};
+
+/* ---- who is looked for -------------------------------------------------------------- */
+
+/* Lock held. */
+static bool is_sought(const struct gb_job *job)
+{
+	return job_phase(job) == PHASE_SUBMITTING && !job->local->creating;
+}
+
+/* Lock held. Taken before the list is: a job that a list names after its time was over
+ * was not there to be named before. */
+static void take_seeker(struct pass *p, struct gb_job *job)
+{
+	const struct record *r = &job->local->rec;
+	struct seeker *s = &p->all[p->n];
+
+	*s = (struct seeker){.job = job, .is_inline = r->is_inline, .requests = r->requests,
+		.same_key = submit_same_key(job), .over = settle_time_over(r, p->c->engine),
+		.since = r->intent_server - SETTLE_CLOCK_SLACK,
+		.display = strdup(r->display ? r->display : "")};
+	if (!s->display)
+		return;
+	gb_job_ref(job);
+	if (!p->n++ || s->since < p->since)
+		p->since = s->since;
+}
+
+static int take_seekers(struct pass *p)
+{
+	struct gb_client *c = p->c;
+
+	client_lock(c);
+	p->all = calloc(c->unsent + 1, sizeof(*p->all));
+	for (uint32_t i = 0; p->all && p->n < c->unsent && i < c->n_slots; i++)
+		if (is_sought(c->slots[i]))
+			take_seeker(p, c->slots[i]);
+	client_unlock(c);
+	return p->all ? 0 : -ENOMEM;
+}
+
+static void pass_clear(struct pass *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		gb_job_unref(p->all[i].job);
+		free(p->all[i].display);
+		free(p->all[i].only);
+	}
+	free(p->all);
+	api_error_clear(&p->err);
+}
+
+/* ---- one element of the list -------------------------------------------------------- */
+
+/* By its input file. */
+static bool give_to_owner(struct pass *p, const struct api_batch *b)
+{
+	struct gb_client *c = p->c;
+
+	if (!b->input_file)
+		return false;
+	client_lock(c);
+	struct gb_job *owner = settle_owner(c, b->input_file);
+	if (owner)
+		gb_job_ref(owner);
+	client_unlock(c);
+	if (!owner)
+		return false;
+	int err = submit_known(owner, b);
+	/* One that an own job bears already was adopted for another draft: it is not
+	 * taken away. */
+	if (err && err != -EEXIST)
+		p->broken = err;
+	gb_job_unref(owner);
+	return true;
+}
+
+static bool fits(const struct seeker *s, const struct api_batch *b)
+{
+	return strcmp(b->display ? b->display : "", s->display) == 0 &&
+	       (!b->created.tv_sec || b->created.tv_sec >= s->since);
+}
+
+static void note_candidate(struct seeker *s, const struct api_batch *b)
+{
+	size_t n = strlen(s->ids);
+
+	s->candidates++;
+	snprintf(s->ids + n, sizeof(s->ids) - n, "%s\n", b->id);
+	if (!s->only)
+		s->only = strdup(b->id);
+}
+
+static void note_for_files(struct pass *p, const struct api_batch *b)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->all[i].is_inline && fits(&p->all[i], b))
+			note_candidate(&p->all[i], b);
+}
+
+/* Ours already; or, for an inline one, met before: what may be ours is not met (observe.c). */
+static bool is_known(struct gb_client *c, const char *id, bool is_inline)
+{
+	client_lock(c);
+	const struct gb_job *job = job_find_id(c, id);
+	bool own = job && job->local && job->local->rec.own;
+	bool known = own || (job && is_inline && job->in_tree);
+	client_unlock(c);
+	return known;
+}
+
+/* Its own resource tells its input file. One that the API does not give out now, or
+ * never, must not keep us from looking at the others. */
+static int ask_for_files(struct pass *p, const struct api_batch *b)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_batch whole;
+
+	if (api_look(p->c->engine, b->id, &none, &whole, &p->err)) {
+		if (!p->err.status)
+			return p->err.err;
+		note_for_files(p, b);
+		return 0;
+	}
+	give_to_owner(p, &whole);
+	api_batch_clear(&whole);
+	return 0;
+}
+
+static int look_at_candidate(struct pass *p, const struct api_batch *b)
+{
+	bool file = false, known = is_known(p->c, b->id, true);
+
+	for (size_t i = 0; i < p->n; i++) {
+		struct seeker *s = &p->all[i];
+
+		if (!fits(s, b))
+			continue;
+		file |= !s->is_inline;
+		if (s->is_inline && !known && (b->requests == s->requests || b->requests < 0))
+			note_candidate(s, b);
+	}
+	return file && !is_known(p->c, b->id, false) ? ask_for_files(p, b) : 0;
+}
+
+static int look_at(struct pass *p, const struct api_batch *b)
+{
+	return give_to_owner(p, b) || b->has_input_config ? 0 : look_at_candidate(p, b);
+}
+
+/* ---- a pass ------------------------------------------------------------------------- */
+
+/* 0: go on; -ENOENT: all of it is too old, and what follows. */
+static int look_at_page(struct pass *p, const struct api_batch_page *page)
+{
+	bool old = page->n > 0;
+
+	for (size_t i = 0; i < page->n; i++) {
+		const struct api_batch *b = &page->batches[i];
+		int err = look_at(p, b);
+
+		if (err)
+			return err;
+		old &= b->created.tv_sec && b->created.tv_sec < p->since;
+	}
+	return old ? -ENOENT : 0;
+}
+
+static int look_through(struct pass *p)
+{
+	struct canceller none = CANCELLER_INIT;
+	_cleanup_free_ char *token = NULL;
+	int err = 0;
+
+	for (int pages = 0; !err && pages < MAX_PAGES; pages++) {
+		struct api_batch_page page;
+
+		if (api_list(p->c->engine, token, &none, &page, &p->err))
+			return p->err.err;
+		err = look_at_page(p, &page);
+		free(token);
+		token = STEAL_PTR(page.next);
+		api_batch_page_clear(&page);
+		if (!token)
+			break;
+	}
+	return err == -ENOENT ? 0 : err;
+}
+
+static int take_only_candidate(struct pass *p, struct seeker *s)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_batch whole;
+	int err;
+
+	if (is_known(p->c, s->only, false)) /* another of the same name was given it */
+		return -EEXIST;
+	err = api_look(p->c->engine, s->only, &none, &whole, &p->err);
+	if (err)
+		return err;
+	err = submit_known(s->job, &whole);
+	api_batch_clear(&whole);
+	return err;
+}
+
+/* Only a look that worked can say that nothing is there. */
+static void conclude(struct pass *p, struct seeker *s)
+{
+	bool one = s->is_inline && s->same_key && s->candidates == 1 && s->only;
+
+	if (!s->over || job_phase(s->job) != PHASE_SUBMITTING)
+		return;
+	if (!one || take_only_candidate(p, s) == -EEXIST)
+		settle_uncertain(s->job, s->ids);
+}
+
+static int pass_run(struct gb_client *c, double *ret_hint)
+{
+	struct pass p = {.c = c, .err = {.retry = -1}};
+	int err = take_seekers(&p);
+
+	*ret_hint = -1;
+	test_point("look");
+	if (!err && p.n) {
+		err = look_through(&p);
+		client_called(c, &p.err);
+		*ret_hint = p.err.retry;
+	}
+	for (size_t i = 0; !err && !p.broken && i < p.n; i++)
+		conclude(&p, &p.all[i]);
+	pass_clear(&p);
+	return err ? err : p.broken;
+}
+
+/* ---- one at a time ------------------------------------------------------------------ */
+
+static void start_look(struct gb_client *c);
+
+static void look_timer(void *arg)
+{
+	struct gb_client *c = arg;
+
+	client_lock(c);
+	c->settling.timer_at = 0;
+	c->settling.asked = true;
+	client_unlock(c);
+	start_look(c);
+}
+
+/* Unlocked. A timer that fires too soon costs a look that a later one does not make. */
+static void plan_look(struct gb_client *c, double at)
+{
+	client_lock(c);
+	bool sooner = !c->settling.timer_at || at < c->settling.timer_at;
+	if (sooner)
+		c->settling.timer_at = at;
+	client_unlock(c);
+	if (!sooner || !engine_timer(c->engine, at - util_now(), look_timer, c))
+		return;
+	client_lock(c);
+	c->settling.timer_at = 0;
+	client_unlock(c);
+}
+
+/* Lock held. Seconds until the youngest is looked for again; negative: there is none. */
+static double next_pause(const struct gb_client *c)
+{
+	double pause = -1;
+
+	for (uint32_t i = 0; c->unsent && i < c->n_slots; i++) {
+		const struct gb_job *job = c->slots[i];
+
+		if (!is_sought(job) || job->local->settler)
+			continue;
+		double age = record_span(job->local->rec.intent_since);
+		double own = fmin(fmax(age / 8, 1), 30);
+		pause = pause < 0 ? own : fmin(pause, own);
+	}
+	return pause;
+}
+
+static void look_run(void *arg)
+{
+	struct gb_client *c = arg;
+	struct settling *s = &c->settling;
+	double hint;
+
+	client_lock(c);
+	s->asked = false;
+	s->begun++;
+	client_unlock(c);
+	int err = pass_run(c, &hint);
+	client_lock(c);
+	s->done = s->begun;
+	s->running = false;
+	s->failures = err ? s->failures + 1 : 0;
+	s->after = err ? util_now() + engine_backoff((int)s->failures, hint) : 0;
+	double pause = c->stopping ? -1 : next_pause(c);
+	client_unlock(c);
+	if (pause >= 0)
+		plan_look(c, util_now() + pause);
+	start_look(c);
+}
+
+/* Unlocked. See to it that a look that was asked for is made. */
+static void start_look(struct gb_client *c)
+{
+	struct settling *s = &c->settling;
+
+	client_lock(c);
+	bool go = s->asked && !s->running && !c->stopping;
+	double after = s->after;
+	bool now = after <= util_now();
+	if (go && now)
+		s->running = true;
+	client_unlock(c);
+	if (!go)
+		return;
+	if (!now) {
+		plan_look(c, after);
+	} else if (work_add(c->work, WORK_SHORT, look_run, c)) {
+		client_lock(c);
+		s->running = false;
+		client_unlock(c);
+	}
+}
+
+int settle_once(struct gb_job *job, struct canceller *cancel)
+{
+	struct gb_client *c = job->c;
+	int err = 0;
+
+	client_lock(c);
+	uint64_t mine = c->settling.begun + 1;
+	c->settling.asked = true;
+	client_unlock(c);
+	start_look(c);
+	for (;;) {
+		client_lock(c);
+		bool over = c->settling.done >= mine || !is_sought(job);
+		bool sent = job_phase(job) == PHASE_SENT;
+		client_unlock(c);
+		if (over || err)
+			return sent ? 0 : err ? err : -EAGAIN;
+		err = engine_sleep(c->engine, JOIN_LOOK, cancel);
+	}
+}
+
+void settle_later(struct gb_job *job)
+{
+	if (!job->c->o.offline)
+		plan_look(job->c, util_now() + 1);
+}

@@ -1,0 +1,70 @@
+/*
+ * resubmit=HOURS: what nobody can tell about is sent again without a person, once no list
+ * has shown it for so long. That may buy twice, which the option's user has taken on: so
+ * only where lists have worked all the while, by the server's clock and by our own, and
+ * never less than two hours.
+ */
+#include "jobs/client.h"
+#include "submit/reconcile.h"
+
+#include <syslog.h>
+
+enum { AGAIN_AFTER = 3600 /* seconds after a try that changed nothing */ };
+
+static double patience(const struct gb_client *c)
+{
+	return test_seconds("BATCHFS_TEST_RESUBMIT_SECONDS", c->o.resubmit_hours * 3600.0);
+}
+
+/* Lock held. */
+static bool is_due(struct gb_job *job, double now, time_t server)
+{
+	struct gb_client *c = job->c;
+	const struct local *l = job->local;
+	double most = patience(c);
+
+	return l && l->rec.own && l->rec.phase == PHASE_UNCERTAIN && !l->rec.removal &&
+	       !l->task && now >= l->resubmit_after && submit_same_key(job) &&
+	       now - c->lists_ok_since >= most &&
+	       (double)(server - l->rec.intent_server) >= most;
+}
+
+/* One at a time: the next list finds the next. */
+static struct gb_job *take_due(struct gb_client *c)
+{
+	double now = util_now();
+	struct gb_job *due = NULL;
+	time_t server;
+
+	if (!engine_server_clock(c->engine, &server))
+		return NULL;
+	client_lock(c);
+	for (uint32_t i = 0; c->lists_ok_since > 0 && !due && i < c->n_slots; i++)
+		if (is_due(c->slots[i], now, server))
+			due = gb_job_ref(c->slots[i]);
+	if (due)
+		due->local->resubmit_after = now + AGAIN_AFTER;
+	client_unlock(c);
+	return due;
+}
+
+void resubmit_saw(struct gb_client *c, const struct api_batch *b)
+{
+	if (c->o.resubmit_hours)
+		settle_doubt(c, b, util_now() + patience(c));
+}
+
+void resubmit_after_list(struct gb_client *c)
+{
+	if (!c->o.resubmit_hours || c->o.readonly)
+		return;
+	struct gb_job *job = take_due(c);
+	if (!job)
+		return;
+	client_log(c, LOG_WARNING,
+		"%s: no list has shown it for %d hours: it is submitted again (resubmit=)",
+		job_label(job), c->o.resubmit_hours);
+	if (gb_resubmit(job, NULL) == 0)
+		history_add(job, "resubmitted");
+	gb_job_unref(job);
+}

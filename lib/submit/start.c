@@ -1,0 +1,345 @@
+/*
+ * What a person or a start can ask of a submission: submit, check, adopt, resubmit, and
+ * going on after a crash.
+ */
+#include "jobs/client.h"
+#include "files/composed_draft.h"
+#include "submit/submit.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+/* ---- verbs ---------------------------------------------------------------------- */
+
+/* Lock held. */
+static int may_submit(struct gb_job *job)
+{
+	if (job->c->o.readonly)
+		return -EROFS;
+	if (!job->local || !phase_is_draft(job->local->rec.phase) || job->local->task)
+		return -EBUSY;
+	return 0;
+}
+
+/* Lock held. */
+static int may_check(struct gb_job *job)
+{
+	return job->local && phase_is_draft(job->local->rec.phase) ? 0 : -EBUSY;
+}
+
+static int no_requests(struct gb_job *job)
+{
+	_cleanup_free_ char *mistake = info_mistake(job);
+
+	local_error(job, -EBADMSG, "There is nothing to send: this draft has no requests.",
+		"Write requests.jsonl, one request a line; or copy files into inputs/ and say in "
+		"prompt.txt what is asked of them.", mistake);
+	files_changed(job);
+	local_save_soon(job);
+	job_changed(job, GB_CHANGED_FILES);
+	return -EBADMSG;
+}
+
+static int not_offline(struct gb_job *job)
+{
+	if (!job->c->o.offline || job->c->o.background)
+		return 0;
+	submit_tell(job, -EHOSTUNREACH, "This mount was started with -o offline.\n");
+	local_save_soon(job);
+	job_changed(job, GB_CHANGED_FILES);
+	return -EHOSTUNREACH;
+}
+
+static int refuse_mixed(struct gb_job *job)
+{
+	int err = gather_refuse_mixed(job);
+
+	local_save_soon(job);
+	job_changed(job, GB_CHANGED_FILES);
+	return err;
+}
+
+/* By a close: only requests.jsonl, and only what has not been decided. */
+static bool worth_submitting(struct gb_file *f)
+{
+	struct stat st;
+
+	return f && !files_is_decided(f) && !gb_file_stat(f, &st) && st.st_size > 0 &&
+	       !gb_file_tainted(f);
+}
+
+/* The two ways that a draft can be gone through. */
+struct way {
+	int (*may)(struct gb_job *job); /* lock held */
+	int (*requests)(struct task *t);
+	int (*composed)(struct task *t);
+	bool sends;
+};
+
+static const struct way submitting = {may_submit, submit_run, submit_composed_run, true};
+static const struct way checking = {
+	may_check, submit_check_run, submit_check_composed_run, false};
+
+/* f is requests.jsonl, of job or to be moved to it; NULL: it is composed. Who reads the
+ * parts reads all of them: none may change meanwhile. */
+static int start(struct gb_job *job, const struct way *way, struct gb_file *f,
+	struct gb_job *from, struct gb_waiter *w)
+{
+	struct task fill = {.file = f, .from = from, .gathers = !f,
+		.background = way->sends && job->c->o.background};
+	int err = way->sends ? not_offline(job) : 0;
+
+	test_point("submit-chosen");
+	return err ? err
+		   : task_start(job, WORK_LONG, f ? way->requests : way->composed, true,
+			     true, &fill, w);
+}
+
+static int go(struct gb_job *job, const struct way *way, enum gb_by by,
+	struct gb_waiter *w)
+{
+	client_lock(job->c);
+	int err = way->may(job);
+	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
+	enum gather_kind kind =
+		err || by == GB_BY_CLOSE ? GATHER_REQUESTS : gather_kind(job);
+	if (f)
+		gb_file_ref(f);
+	client_unlock(job->c);
+	if (err)
+		return err;
+	if (by == GB_BY_CLOSE && !worth_submitting(f))
+		goto out;
+	if (kind == GATHER_MIXED)
+		err = refuse_mixed(job);
+	else if (kind == GATHER_NOTHING)
+		err = no_requests(job);
+	else
+		err = start(job, way, kind == GATHER_COMPOSED ? NULL : f, NULL, w);
+out:
+	gb_file_unref(f);
+	return err;
+}
+
+int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w)
+{
+	return go(job, &submitting, by, w);
+}
+
+int gb_check(struct gb_job *job, struct gb_waiter *w)
+{
+	return go(job, &checking, GB_BY_CTL, w);
+}
+
+int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
+	struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	int err = may_submit(job);
+	if (!err && from->local && from->local->task)
+		err = -EBUSY;
+	struct gb_file *f = err ? NULL : files_find_in(from, dir, name);
+	if (f)
+		gb_file_ref(f);
+	client_unlock(c);
+	if (!err)
+		err = f ? start(job, &submitting, f, from, w) : -ENOENT;
+	gb_file_unref(f);
+	return err;
+}
+
+/* Lock held. */
+static bool unsettled(struct gb_job *job)
+{
+	enum phase p = job_phase(job);
+
+	return p == PHASE_UNCERTAIN || (p == PHASE_SUBMITTING && !job->local->task) ||
+	       (p == PHASE_SUBMITTING && job->local->rec.error);
+}
+
+int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_client *c = job->c;
+	struct gb_file *f = NULL;
+	int err = job->local && !c->o.readonly ? submit_finish_rename(job) : 0;
+
+	if (err)
+		return err;
+	client_lock(c);
+	if (c->o.readonly)
+		err = -EROFS;
+	else if (c->o.offline)
+		err = -EHOSTUNREACH;
+	else if (!unsettled(job) || job->local->task)
+		err = -EBUSY;
+	else if (!(f = files_find(job, GB_REQUESTS)))
+		err = -ENOENT;
+	else
+		gb_file_ref(f);
+	client_unlock(c);
+	if (!err) {
+		struct task fill = {.file = f, .again = true};
+
+		err = task_start(job, WORK_LONG, submit_run, true, true, &fill, w);
+	}
+	gb_file_unref(f);
+	return err;
+}
+
+/* Lock held: who else among ours the API's job b belongs to, or may; NULL: nobody. */
+static struct gb_job *whose(
+	struct gb_client *c, const struct api_batch *b, const struct gb_job *but)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+		const struct record *r = job->local ? &job->local->rec : NULL;
+
+		if (!r || !r->own || job == but)
+			continue;
+		if ((job->id && strcmp(job->id, b->id) == 0) ||
+			(r->input_file && b->input_file &&
+				strcmp(r->input_file, b->input_file) == 0))
+			return job;
+	}
+	return NULL;
+}
+
+static int refuse_adoption(struct gb_job *job, const struct gb_job *owner)
+{
+	client_lock(job->c);
+	_cleanup_free_ char *what = util_format(
+		"That job is not this draft's: its requests were sent for %s.",
+		owner->name ? owner->name : "a job that is being removed");
+	client_unlock(job->c);
+	local_error(job, -EBUSY, what,
+		"If another of the API's jobs is this draft's: echo adopt ID > ctl. To send it "
+		"(again): echo resubmit > ctl", NULL);
+	local_save_soon(job);
+	job_changed(job, GB_CHANGED_FILES);
+	return -EBUSY;
+}
+
+static int adopt_run(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+	struct api_error err = {0};
+	struct api_batch b;
+	int64_t lines;
+	int ret = api_get(c->engine, t->arg, -1, &t->cancel, &b, &lines, &err);
+
+	client_called(c, &err);
+	if (!ret) {
+		client_lock(c);
+		bool fits = unsettled(t->job) && !t->job->local->creating;
+		struct gb_job *owner = whose(c, &b, t->job);
+		client_unlock(c);
+		if (owner)
+			ret = refuse_adoption(t->job, owner);
+		else
+			ret = fits ? submit_known(t->job, &b) : -EBUSY;
+		if (ret == -EEXIST)
+			ret = -EBUSY;
+		api_batch_clear(&b);
+	}
+	api_error_clear(&err);
+	return ret == -ECANCELED ? -EINTR : ret;
+}
+
+int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w)
+{
+	char full[160];
+	bool prefixed = strncmp(id, "batches/", 8) == 0;
+
+	snprintf(full, sizeof(full), "%s%.140s", prefixed ? "" : "batches/", id);
+	if (!util_id_valid(full, "batches/"))
+		return -EINVAL;
+	client_lock(job->c);
+	bool fits = unsettled(job);
+	client_unlock(job->c);
+	struct task fill = {.arg = full};
+	return fits ? task_start(job, WORK_SHORT, adopt_run, false, true, &fill, w) : -EBUSY;
+}
+
+static bool meant_for_us(const struct gb_client *c, const struct record *r)
+{
+	return (!r->origin || strcmp(r->origin, engine_origin(c->engine)) == 0) &&
+	       (!r->key_print || strcmp(r->key_print, c->key_print) == 0);
+}
+
+bool submit_same_key(const struct gb_job *job)
+{
+	return !job->local || meant_for_us(job->c, &job->local->rec);
+}
+
+/* ---- recovery --------------------------------------------------------- */
+
+static void other_key(struct gb_job *job)
+{
+	local_error(job, -EACCES, "This job was queued for another key or endpoint.",
+		"Mount with that key again to send it, or remove it with rmdir.", NULL);
+}
+
+int submit_finish_rename(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+
+	client_lock(job->c);
+	enum phase since = r->background ? PHASE_UPLOADING : PHASE_SUBMITTING;
+	bool pending = r->source && !job->local->task && !job->c->o.readonly;
+	bool due = pending && r->phase >= (int)since;
+	struct gb_file *f = due ? files_by_path(job, r->source) : NULL;
+	if (f)
+		gb_file_ref(f);
+	client_unlock(job->c);
+	int err = f ? files_promote(job, f, job) : 0;
+	gb_file_unref(f);
+	if (err)
+		client_log(job->c, LOG_ERR,
+			"%s: the rename to requests.jsonl, which was begun, cannot be finished: %s",
+			job_label(job), strerror(-err));
+	if (err || !pending)
+		return err;
+	client_lock(job->c);
+	record_unset(&r->source);
+	client_unlock(job->c);
+	local_save_soon(job);
+	return 0;
+}
+
+/* The power went while the requests were on their way to the disk and to the API: those
+ * that are here are fewer than were sent. */
+static void find_cut_short(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+	struct gb_file *f = r->source ? files_by_path(job, r->source)
+				      : files_find(job, GB_REQUESTS);
+	long long size;
+	struct stat st;
+
+	if (r->phase != PHASE_UPLOADING || !f || !r->sent_stamp ||
+		sscanf(r->sent_stamp, "%*s %*s %*s %*s %lld", &size) != 1 ||
+		gb_file_stat(f, &st) || st.st_size == size)
+		return;
+	gb_file_taint(f, "not submitted: the machine stopped before all of it was on disk");
+}
+
+void submit_recover(struct gb_job *job)
+{
+	struct record *r = &job->local->rec;
+
+	find_cut_short(job);
+	/* Should it fail: nothing is sent before it has been done. */
+	DROP(submit_finish_rename(job));
+	if (r->phase == PHASE_UPLOADING && r->background)
+		job_set_phase(job, PHASE_QUEUED);
+	else if (r->phase == PHASE_UPLOADING)
+		job_set_phase(job, PHASE_DRAFT);
+	else if (r->phase == PHASE_SUBMITTING)
+		settle_later(job);
+	if (r->phase == PHASE_QUEUED && !meant_for_us(job->c, r))
+		other_key(job);
+}

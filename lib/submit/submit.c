@@ -1,0 +1,639 @@
+/*
+ * From a draft to a job.
+ *
+ * A submission is a list of steps. What must be known after a crash is in the journal
+ * (journal.h, `phase`) before the step that makes it true is taken:
+ *
+ *   check    the bytes are good, and on their way to the disk; what is sent is composed
+ *            if it differs
+ *   begin    UPLOADING (or, with the bytes durable, QUEUED: a background close returns)
+ *   name     a name that no list has confirmed since mkdir is looked up (check_name.c)
+ *   name     free, if no list could say so at mkdir (check_name.c)
+ *   model    known to the API, and able to do it (check_model.c)
+ *   attach   the files that the requests name are uploaded (attachments.h), each remembered
+ *   upload   the session is journalled as soon as there is one
+ *   intend   all of that is durable, then SUBMITTING: from here on there may be a job
+ *   create   sent at most once per intent
+ *
+ * Before `intend` nothing costs money, and a crash leaves a draft. Between `intend`
+ * and the answer a crash leaves SUBMITTING, and reconcile.c finds out. An answer that
+ * proves that nothing was made (429, another 4xx, no connection) takes the intent
+ * back, in the journal, before anything else happens. There is no path on which a
+ * create is sent twice for one intent, and none from SUBMITTING to another create but
+ * through such a proof or a person who writes `resubmit`.
+ *
+ * Resubmitting changes nothing in the journal until the new intent takes the place of
+ * the old one: until then the lost job can be found, and then no other is made. Where
+ * the new create is refused the old intent stands again.
+ */
+#include "submit/attachments.h"
+#include "jobs/client.h"
+#include "provider/errors.h"
+#include "files/files.h"
+#include "files/composed_draft.h"
+#include "submit/submit.h"
+#include "provider/gemini/upload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+enum {
+	QUEUE_GIVE_UP = 24 * 3600,  /* seconds */
+	UPLOAD_GOOD = 40 * 3600,    /* an upload older than this is not sent any more … */
+	UPLOAD_LEFT = 8 * 3600,     /* … nor one that dies so soon, by the server's clock */
+};
+
+/* ---- what to tell -------------------------------------------------------------- */
+
+static const struct {
+	int err;
+	const char *what, *todo;
+} tales[] = {
+	{-EINVAL, "The API refused the job.",
+		"Read its words below, mend requests.jsonl or model (names: .batchfs/models; "
+		"change with: echo NAME > model), then: echo submit > ctl"},
+	{-EACCES, "The API refused the key.",
+		"Check the key and the project it belongs to, mount again, then: echo submit > ctl"},
+	{-EDQUOT, "The API's quota or rate limit is used up.",
+		"Wait until running jobs have ended (at most 100 at a time, and a number of "
+		"enqueued tokens per model), then: echo submit > ctl"},
+	{-EEXIST, "Another job of the project has this name: it may be this very job.",
+		"Nothing was sent. To submit it all the same give the directory another name "
+		"(mv), then: echo submit > ctl"},
+	{-EHOSTUNREACH, "The API cannot be reached.",
+		"Nothing was bought. When the network is back: echo submit > ctl"},
+	{-ETIMEDOUT, "The API did not answer in time.", "Try again: echo submit > ctl"},
+	{-ENOSPC, "The local disk is full.", "Make room in state_dir, then: echo submit > ctl"},
+	{-EFBIG, "The requests are too large.",
+		"At most 2 GB fit in one job: split them (split -l) over several"},
+	{-ENOENT, "The API knows no such model or file.",
+		"See .batchfs/models; change with: echo NAME > model, then: echo submit > ctl"},
+	{0, "The API failed.", "Nothing was bought. Try again: echo submit > ctl"},
+};
+
+static const char mend_parts[] =
+	"Read its words below (lines are those of requests.jsonl, which shows what was sent), "
+	"mend defaults.json, schema.json, prompt.txt, the inputs or model, then: "
+	"echo submit > ctl";
+
+void submit_tell(struct gb_job *job, int err, const char *text)
+{
+	size_t i = 0;
+
+	while (tales[i].err && tales[i].err != err)
+		i++;
+	client_lock(job->c);
+	bool parts = err == -EINVAL && job->local->rec.composed;
+	client_unlock(job->c);
+	local_error(job, err, tales[i].what, parts ? mend_parts : tales[i].todo, text);
+}
+
+static void set_phase(struct gb_job *job, enum phase p)
+{
+	client_lock(job->c);
+	job_set_phase(job, p);
+	client_unlock(job->c);
+}
+
+static void unset_text(struct gb_job *job, char **field)
+{
+	client_lock(job->c);
+	record_unset(field);
+	client_unlock(job->c);
+}
+
+/* Phase to disk, then to the world; when the disk refuses, back. */
+static int enter(struct gb_job *job, enum phase p)
+{
+	enum phase before = job_phase(job);
+
+	set_phase(job, p);
+	int err = local_save(job);
+	if (err)
+		set_phase(job, before);
+	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+	return err;
+}
+
+/* ---- start ----------------------------------------------------------------------- */
+
+/* Between the choice and this thread another task may have done it all. From here on
+ * the job is ours. */
+static int step_start(struct submission *s)
+{
+	client_lock(s->c);
+	enum phase p = job_phase(s->job);
+	bool fits = s->t->again	   ? phase_is_unanswered(p)
+		    : s->t->queued ? p == PHASE_QUEUED
+				   : phase_is_draft(p);
+	fits &= !s->job->id && !s->rec->removal;
+	client_unlock(s->c);
+	return fits ? 0 : -EBUSY;
+}
+
+/* ---- begin, attach, upload ------------------------------------------------------------------ */
+
+/* Lock held. An upload is taken up only by the very content it was begun with: the
+ * name may have come to stand for another of the same size. */
+static int keep_session_of(struct submission *s, const struct stat *st)
+{
+	char stamp[128];
+
+	snprintf(stamp, sizeof(stamp), "%lld %llu %lld.%09ld %08x %lld", (long long)s->size,
+		(unsigned long long)st->st_ino, (long long)st->st_mtim.tv_sec,
+		st->st_mtim.tv_nsec, attach_stamp(s->attached), (long long)st->st_size);
+	if (!s->rec->sent_stamp || strcmp(s->rec->sent_stamp, stamp) != 0)
+		record_unset(&s->rec->session);
+	s->rec->sent_size = s->size;
+	return record_set(&s->rec->sent_stamp, stamp);
+}
+
+/* The rename itself: on disk, and no start does it again. */
+int submission_promote(struct submission *s)
+{
+	if (!s->t->from || s->moved)
+		return 0;
+	int err = files_promote(s->t->from, s->t->file, s->job);
+	s->moved = !err;
+	test_point("promoted");
+	if (err || !s->rec->source)
+		return err;
+	unset_text(s->job, &s->rec->source);
+	return local_save(s->job);
+}
+
+static int promote_step(void *arg)
+{
+	return submission_promote(arg);
+}
+
+int submission_save(struct submission *s)
+{
+	bool from_elsewhere = s->t->from && s->t->from != s->job && !s->moved;
+
+	return from_elsewhere ? local_save_around(s->job, promote_step, s)
+			      : local_save(s->job);
+}
+
+/* Behind: from here on the bytes are safe and will be sent. */
+static int enter_queue(struct submission *s)
+{
+	enum phase before = job_phase(s->job);
+
+	set_phase(s->job, PHASE_QUEUED);
+	int err = submission_save(s);
+	if (err)
+		set_phase(s->job, before);
+	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
+	if (!err && (err = submission_promote(s)))
+		set_phase(s->job, PHASE_DRAFT);
+	return err;
+}
+
+/* Where the rename comes from, so that a start can do it again. */
+static int note_source(struct submission *s)
+{
+	char path[FILE_PATH_MAX];
+	int err = 0;
+
+	client_lock(s->c);
+	if (s->t->file->job && !(err = files_path(s->t->file, path)))
+		err = record_set(&s->rec->source, path);
+	client_unlock(s->c);
+	return err;
+}
+
+/* Lock held. An upload that was made with another key is no upload: files belong to the
+ * key's project. Not the mark of a lost job, which `again` looks for. */
+static void drop_another_keys_upload(struct submission *s)
+{
+	bool same = !s->rec->key_print || strcmp(s->rec->key_print, s->c->key_print) == 0;
+
+	if (same || s->t->again)
+		return;
+	record_unset(&s->rec->session);
+	record_unset(&s->rec->input_file);
+}
+
+static int step_begin(struct submission *s)
+{
+	struct stat st;
+	int err = gb_file_stat(s->t->file, &st);
+
+	if (err)
+		return err;
+	client_lock(s->c);
+	drop_another_keys_upload(s);
+	err = record_set(&s->rec->origin, engine_origin(s->c->engine));
+	if (!err)
+		err = record_set(&s->rec->key_print, s->c->key_print);
+	if (!err && !s->attached)
+		err = keep_session_of(s, &st);
+	if (!s->t->again) {
+		record_unset(&s->rec->error);
+		record_unset(&s->rec->taint);
+		s->rec->background = s->t->background;
+	}
+	/* What was asked for anew has its whole time. */
+	if (s->t->background && !s->t->queued)
+		s->rec->queued_since = record_now();
+	client_unlock(s->c);
+	if (err || s->t->again)
+		return err;
+	if (s->t->from == s->job && (err = note_source(s)))
+		return err;
+	if (!s->t->background)
+		return enter(s->job, PHASE_UPLOADING);
+	if ((err = submission_durable(s)) || (err = enter_queue(s)))
+		return err;
+	/* A background close returns here. */
+	s->t->intended = true;
+	files_decided(s->t->file);
+	task_answer(s->t, 0);
+	return client_online(s->c) ? submission_turn(s) : -EHOSTUNREACH;
+}
+
+/* Queued work whose files went to other URIs since its requests were uploaded: those
+ * are of no use any more. */
+static int drop_stale_upload(struct submission *s, const struct stat *st)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {.retry = -1};
+	_cleanup_free_ char *file = NULL, *before = NULL;
+
+	client_lock(s->c);
+	before = s->rec->sent_stamp ? strdup(s->rec->sent_stamp) : NULL;
+	int kept = keep_session_of(s, st);
+	if (!kept && s->t->background && s->rec->input_file &&
+		(!before || strcmp(before, s->rec->sent_stamp) != 0))
+		file = STEAL_PTR(s->rec->input_file);
+	client_unlock(s->c);
+	if (file)
+		api_file_delete(s->c->engine, file, &none, &err);
+	api_error_clear(&err);
+	return kept;
+}
+
+static int step_attach(struct submission *s)
+{
+	struct stat st;
+	int err;
+
+	if (!s->attached)
+		return 0;
+	if (s->t->background)
+		set_phase(s->job, PHASE_UPLOADING);
+	if (s->plain < 0)
+		s->plain = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	if (s->plain < 0)
+		return -errno;
+	if ((err = attach_upload(s)) || (err = attach_write(s)) ||
+		(err = gb_file_stat(s->t->file, &st)))
+		return err;
+	return drop_stale_upload(s, &st);
+}
+
+static int on_session(void *arg, const char *url)
+{
+	struct submission *s = arg;
+
+	client_lock(s->c);
+	int err = record_set(&s->rec->session, *url ? url : NULL);
+	client_unlock(s->c);
+	return err ? err : local_save(s->job);
+}
+
+static void on_progress(void *arg, int64_t n)
+{
+	struct submission *s = arg;
+
+	s->job->local->uploaded = n;
+}
+
+/* Whether the upload of an earlier try lives long enough: our span does not count the time
+ * between two boots, and the server's clock may be told wrong. */
+static bool upload_is_good(const struct submission *s)
+{
+	const struct record *r = s->rec;
+
+	return r->upload_since && record_span(r->upload_since) < UPLOAD_GOOD &&
+	       (!r->upload_until ||
+		       engine_server_time(s->c->engine) < r->upload_until - UPLOAD_LEFT);
+}
+
+/* A create that was answered with 429 made nothing of its upload. */
+static bool uploaded_already(struct submission *s)
+{
+	if (!s->t->background || !s->rec->input_file || !upload_is_good(s))
+		return false;
+	s->input_file = strdup(s->rec->input_file);
+	return s->input_file != NULL;
+}
+
+static int step_upload(struct submission *s)
+{
+	struct upload u = {.fd = s->fd, .size = s->size, .mime = "application/jsonl",
+		.display = s->rec->display, .on_session = on_session,
+		.on_progress = on_progress, .arg = s};
+	struct api_file file = {0};
+
+	if (s->is_inline || uploaded_already(s))
+		return 0;
+	if (s->t->background)
+		set_phase(s->job, PHASE_UPLOADING);
+	if (s->rec->session)
+		snprintf(u.session, sizeof(u.session), "%s", s->rec->session);
+	s->job->local->uploaded = 0;
+	s->job->local->upload_size = s->size;
+	s->job->local->uploaded_since = util_now();
+	int err = upload_run(s->c->engine, &u, &s->t->cancel, &file, &s->err);
+	client_called(s->c, &s->err);
+	s->job->local->uploaded_since = 0;
+	if (!err) {
+		client_lock(s->c);
+		record_unset(&s->rec->session);
+		s->rec->upload_since = record_now();
+		s->rec->upload_until = file.expires.tv_sec;
+		s->input_file = STEAL_PTR(file.name);
+		client_unlock(s->c);
+	}
+	api_file_clear(&file);
+	return err;
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+/* An upload that no job refers to. */
+static void drop_upload(struct submission *s)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct api_error err = {0};
+	_cleanup_free_ char *file = NULL;
+
+	client_lock(s->c);
+	bool intended = phase_is_unanswered(s->rec->phase) && s->rec->input_file &&
+			s->input_file && strcmp(s->rec->input_file, s->input_file) == 0;
+	if (!intended)
+		file = STEAL_PTR(s->input_file);
+	if (!phase_is_unanswered(s->rec->phase) && !s->job->id)
+		record_unset(&s->rec->input_file);
+	client_unlock(s->c);
+	if (file && client_online(s->c))
+		api_file_delete(s->c->engine, file, &none, &err);
+	api_error_clear(&err);
+}
+
+/* The next try takes the upload, or rmdir deletes it. */
+static void keep_upload(struct submission *s)
+{
+	client_lock(s->c);
+	if (s->input_file)
+		/* Without memory it is uploaded once more. */
+		DROP(record_set(&s->rec->input_file, s->input_file));
+	client_unlock(s->c);
+}
+
+int submission_turn(struct submission *s)
+{
+	if (!s->t->background)
+		return 0;
+	client_lock(s->c);
+	s->held = !queue_admits(s->job);
+	client_unlock(s->c);
+	return s->held ? -EAGAIN : 0;
+}
+
+static void tell_queued(struct submission *s, int err)
+{
+	local_error(s->job, err,
+		err == -EDQUOT ? "The API's quota or rate limit is used up: the job is queued here."
+			       : "The API cannot be reached: the job is queued here.",
+		"It is sent as soon as it may be; nothing needs to be done.", s->err.text);
+}
+
+static int stay_queued(struct submission *s, int err)
+{
+	double most = test_seconds("BATCHFS_TEST_GIVE_UP_SECONDS", QUEUE_GIVE_UP);
+
+	if (record_span(s->rec->queued_since) > most || s->err.hopeless) {
+		queue_refused(s->job, s->err.retry, false);
+		return err;
+	}
+	tell_queued(s, err);
+	client_lock(s->c);
+	s->rec->tries++;
+	client_unlock(s->c);
+	enter(s->job, PHASE_QUEUED);
+	if (err == -EHOSTUNREACH)
+		queue_wait(s->job);
+	else
+		queue_refused(s->job, s->err.retry, true);
+	return 0;
+}
+
+static int stay_held(struct submission *s)
+{
+	keep_upload(s);
+	tell_queued(s, -EDQUOT);
+	enter(s->job, PHASE_QUEUED);
+	queue_wait(s->job);
+	return 0;
+}
+
+static bool worth_queueing(const struct submission *s, int err)
+{
+	return s->t->background && (err == -EDQUOT || err == -EHOSTUNREACH ||
+					   err == -ETIMEDOUT || err == -EIO || err == -ECANCELED);
+}
+
+static int give_up(struct submission *s, int err)
+{
+	enum phase p = job_phase(s->job);
+	bool cancelled = err == -ECANCELED;
+
+	if (s->held)
+		return stay_held(s);
+	if (phase_is_unanswered(p) || p == PHASE_SENT) {
+		if (s->t->again)
+			drop_upload(s);
+		return cancelled ? -EINTR : err;
+	}
+	if (worth_queueing(s, err) && p != PHASE_DRAFT && p != PHASE_FAILED) {
+		keep_upload(s);
+		if (cancelled)
+			return enter(s->job, PHASE_QUEUED), -EINTR;
+		if (stay_queued(s, err) == 0)
+			return 0;
+	}
+	s->t->intended = false;
+	if (!cancelled && !s->told)
+		submit_tell(s->job, err, s->err.text);
+	if (s->t->from && !s->moved && !s->told)
+		/* Where that fails the file is still where mv took it from. */
+		DROP(files_reject(s->t->file, s->job));
+	drop_upload(s);
+	unset_text(s->job, &s->rec->source);
+	if (!cancelled)
+		files_decided(s->t->file);
+	bool local_only = s->unfit || cancelled || p == PHASE_DRAFT || submission_durable(s);
+	set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
+	local_save_soon(s->job);
+	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
+	return cancelled ? -EINTR : err;
+}
+
+static int step_check(struct submission *s)
+{
+	submission_begin_durable(s);
+	return submission_check(s);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct submission *s);
+} steps[] = {
+	{"check", step_check}, {"begin", step_begin},
+	{"name", submission_name}, {"model", submission_model},
+	{"attach", step_attach}, {"upload", step_upload},
+	{"intend", submission_intend}, {"create", submission_create},
+};
+
+enum { STEP_ATTACH = 4 };
+
+/* The API refused the create since it has files no more that we thought it had: once
+ * more, with new ones. */
+static bool try_anew(struct submission *s)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (s->doubted || job_phase(s->job) == PHASE_SENT || !attach_doubt(s))
+		return false;
+	s->doubted = true;
+	client_log(s->c, LOG_WARNING, "%s: uploading its files again: %s", job_label(s->job),
+		s->err.text);
+	drop_upload(s);
+	int err = attach_resolve(s, s->plain, &text);
+	if (text)
+		submission_refuse(s, err, text);
+	if (!err)
+		api_error_clear(&s->err);
+	return !err;
+}
+
+static void step_point(const char *when, const char *name)
+{
+	char point[32];
+
+	snprintf(point, sizeof(point), "%s-%s", when, name);
+	test_point(point);
+}
+
+/* What mv must never see: it would try again or copy. */
+static int for_rename(int err)
+{
+	switch (err) {
+	case -EINVAL:
+	case -EOPNOTSUPP:
+	case -ENOSYS:
+	case -EXDEV:
+	case -EEXIST:
+		return -EBADMSG;
+	default:
+		return err;
+	}
+}
+
+/* What the queue learns of it: an answer that is missing is a failure of the API. */
+static void tell_queue(struct submission *s)
+{
+	enum phase p = job_phase(s->job);
+
+	if (p == PHASE_SENT)
+		queue_passed(s->job);
+	else if (phase_is_unanswered(p) && s->t->background)
+		queue_refused(s->job, s->err.retry, true);
+	else
+		queue_left(s->job);
+}
+
+/* The job is free from here on, unless rmdir has overtaken us: then the rest of that
+ * is ours. */
+static void leave(struct submission *s)
+{
+	client_lock(s->c);
+	s->job->local->creating = false;
+	bool removed = s->rec->removal && !s->job->id;
+	if (!removed)
+		task_disown(s->t);
+	client_unlock(s->c);
+	tell_queue(s);
+	if (removed)
+		remove_unsent(s->job);
+}
+
+static void submission_clear(struct submission *s)
+{
+	DROP(submission_durable(s)); /* who needed it has asked */
+	util_closep(&s->fd);
+	util_closep(&s->plain);
+	attach_free(s->attached);
+	free(s->inline_text);
+	free(s->input_file);
+	free(s->lost.input_file);
+	api_error_clear(&s->err);
+}
+
+int submit_run(struct task *t)
+{
+	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
+		.rec = &t->job->local->rec, .fd = -1, .plain = -1, .err = {.retry = -1}};
+	int err = step_start(&s);
+	bool ours = !err;
+
+	for (size_t i = 0; !err && i < ARRAY_SIZE(steps); i++) {
+		step_point("before", steps[i].name);
+		err = t->cancel.set && !t->intended ? -ECANCELED : steps[i].run(&s);
+		step_point("after", steps[i].name);
+		if (err && steps[i].run == submission_create && try_anew(&s)) {
+			err = 0;
+			i = STEP_ATTACH - 1;
+		}
+	}
+	if (err && ours)
+		err = give_up(&s, err);
+	leave(&s);
+	submission_clear(&s);
+	return t->from ? for_rename(err) : err;
+}
+
+int submit_check_run(struct task *t)
+{
+	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
+		.rec = &t->job->local->rec, .fd = -1, .plain = -1};
+	int err = submission_check(&s);
+
+	if (!err) {
+		local_error(t->job, 0, NULL, NULL, NULL);
+		t->job->requests = (int64_t)s.report.requests;
+	}
+	local_save_soon(t->job);
+	submission_clear(&s);
+	return err == -ECANCELED ? -EINTR : err;
+}
+
+int submit_composed_run(struct task *t)
+{
+	int err = gather_run(t);
+
+	return err == -ECANCELED ? -EINTR : err ? err : submit_run(t);
+}
+
+int submit_check_composed_run(struct task *t)
+{
+	int err = gather_run(t);
+
+	return err == -ECANCELED ? -EINTR : err ? err : submit_check_run(t);
+}
