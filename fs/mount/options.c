@@ -164,7 +164,7 @@ static const char help[] =
 	"  state_dir=PATH cache_dir=PATH what must not be lost; what can be made "
 	"again\n"
 	"  cache_max=BYTES[K|M|G]        size of the cache [10G]\n"
-	"  fetch=own|all|read            whose results come home by themselves [own]\n"
+	"  fetch=own|all|read            whose results are saved at their end [own]\n"
 	"  submit=close|background|ctl   when a job is sent [close]\n"
 	"  rmdir=any|ended               may rmdir take a job that has not ended "
 	"[any]\n"

@@ -17,7 +17,7 @@ static void time_text(time_t t, char ret[32])
 /* ---- status ------------------------------------------------------------------------- */
 
 struct sums {
-	unsigned jobs, drafts, unsent, uncertain, removing, not_home;
+	unsigned jobs, drafts, unsent, uncertain, removing, not_saved;
 	int64_t home, cache; /* bytes of results */
 };
 
@@ -40,11 +40,11 @@ static void add_up(struct gb_client *c, struct sums *s)
 		s->drafts += phase_is_draft(p);
 		s->unsent += p >= PHASE_UPLOADING && p <= PHASE_SUBMITTING;
 		s->uncertain += p == PHASE_UNCERTAIN;
-		s->not_home += home_missing(job);
+		s->not_saved += home_missing(job);
 	}
 }
 
-static void status_not_home(struct gb_client *c, FILE *out)
+static void status_not_saved(struct gb_client *c, FILE *out)
 {
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		const struct gb_job *job = c->slots[i];
@@ -54,7 +54,7 @@ static void status_not_home(struct gb_client *c, FILE *out)
 			continue;
 		if (job->ended_at.tv_sec)
 			time_text(job->ended_at.tv_sec + 48 * 3600, when);
-		fprintf(out, "not_home %s\t%s\n", when, job->name);
+		fprintf(out, "not_saved %s\t%s\n", when, job->name);
 	}
 }
 
@@ -80,11 +80,11 @@ void gb_status(struct gb_client *c, FILE *out)
 	fprintf(out, "api_calls %" PRIu64 "\n", engine_calls(c->engine));
 	fprintf(out, "jobs %u\ndrafts %u\nunsent %u\nuncertain %u\nremoving %u\n", s.jobs,
 		s.drafts, s.unsent, s.uncertain, s.removing);
-	fprintf(out, "results_not_home %u\n", s.not_home);
-	fprintf(out, "disk_results_home %" PRId64 "\ndisk_results_cached %" PRId64 "\n",
+	fprintf(out, "results_not_saved %u\n", s.not_saved);
+	fprintf(out, "disk_results_saved %" PRId64 "\ndisk_results_cached %" PRId64 "\n",
 		s.home, s.cache);
 	fprintf(out, "disk_low %s\n", c->disk_low ? "yes: results are not fetched" : "no");
-	status_not_home(c, out);
+	status_not_saved(c, out);
 	client_unlock(c);
 	if (gb_statvfs(c, &vfs) == 0)
 		fprintf(out, "disk_free %" PRIu64 "\n", (uint64_t)vfs.f_bavail * vfs.f_frsize);
@@ -92,7 +92,7 @@ void gb_status(struct gb_client *c, FILE *out)
 
 /* ---- jobs ---------------------------------------------------------------------------- */
 
-static const char *home_text(const struct gb_info *i)
+static const char *saved_text(const struct gb_info *i)
 {
 	static const char *const names[] = {
 		[GB_OUTPUT_NONE] = "-",       [GB_OUTPUT_AWAITED] = "awaited",
@@ -129,7 +129,7 @@ static void job_row(const struct gb_info *i, time_t now, FILE *out)
 		fprintf(out, "\t%.1f", difftime(i->expires, now) / 3600);
 	else
 		fprintf(out, "\t%s", i->expires ? "0" : "-");
-	fprintf(out, "\t%s", home_text(i));
+	fprintf(out, "\t%s", saved_text(i));
 	if (i->learnt)
 		fprintf(out, "\t%.0f\n", difftime(time(NULL), i->learnt)); /* wall: shown */
 	else
@@ -141,7 +141,7 @@ void gb_jobs_table(struct gb_client *c, FILE *out)
 	struct gb_job *job;
 
 	fprintf(out, "name\tstate\tmodel\trequests\tsucceeded\tfailed\tpending\tcreated\t"
-		     "hours_left\tresults_home\tseconds_old\n");
+		     "hours_left\tresults_saved\tseconds_old\n");
 	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
 		struct gb_info i;
 

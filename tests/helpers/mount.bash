@@ -318,11 +318,11 @@ succeeded() { # JOB
 }
 
 # All of a job's results are on the local disk, as .batchfs/jobs tells.
-results_home() { # JOB
+results_saved() { # JOB
 	awk -F '\t' -v n="$1" '
-		NR == 1 { for (i = 1; i <= NF; i++) if ($i ~ /home/) c = i }
+		NR == 1 { for (i = 1; i <= NF; i++) if ($i == "results_saved") c = i }
 		$1 == n { found = $c }
-		END { exit found !~ /^(yes|home)/ }' "$MNT/.batchfs/jobs"
+		END { exit found != "yes" }' "$MNT/.batchfs/jobs"
 }
 
 # What .batchfs/status says of the API.

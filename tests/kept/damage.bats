@@ -21,7 +21,7 @@ setup() {
 	for j in far own; do
 		cp "$MNT/$j/results.jsonl" "$HOME/$j.results"
 		cp "$MNT/$j/answers.tsv" "$HOME/$j.answers"
-		eventually results_home "$j"
+		eventually results_saved "$j"
 	done
 	cp "$MNT/.batchfs/history" "$HOME/history"
 	unmount_jobs
@@ -96,7 +96,7 @@ own_made_again() {
 	becomes "$(cat "$HOME/own.answers")" cat "$MNT/own/answers.tsv"
 	own_is_whole
 	said 'results of own.*checksums.* anew'
-	eventually results_home own
+	eventually results_saved own
 	remount_jobs -o fetch=read
 	own_is_whole
 	if grep 'results of own' "$FS_LOG"; then return 1; fi
@@ -202,7 +202,7 @@ wide_at_home() {
 	done >"$HOME/wide.jsonl"
 	mkdir "$MNT/wide" && cp "$HOME/wide.jsonl" "$MNT/wide/requests.jsonl"
 	succeeded wide
-	eventually results_home wide
+	eventually results_saved wide
 	cp "$MNT/wide/results.jsonl" "$HOME/wide.results"
 	unmount_jobs
 	WIDE=$(find "$STATE/jobs" -name results.jsonl -size +2M)
@@ -231,7 +231,7 @@ wide_reads() { # BLOCKS
 		grep -qF "$WIDE" "$MNT/wide/error" || return
 		same "$(stat -c %s "$HOME/wide.results")" "$(stat -c %s "$MNT/wide/results.jsonl")" ||
 			return
-		! results_home wide || return
+		! results_saved wide || return
 		said 'results of wide.*damaged' || return
 		remount_jobs -o fetch=own
 	done
@@ -256,7 +256,7 @@ wide_reads() { # BLOCKS
 	mount_jobs -o inline_max=100000
 	submit_job tiny 3
 	succeeded tiny
-	eventually results_home tiny
+	eventually results_saved tiny
 	cp "$MNT/tiny/results.jsonl" "$HOME/tiny.results"
 	unmount_jobs
 	local map

@@ -150,7 +150,7 @@ made() { emu GET '/emu/jobs?count=1' | jq .count; }
 	remount_jobs -o "state_dir=$SMALL/state,cache_dir=$HOME/cache"
 	for n in "$MNT"/d*; do
 		state_is "${n##*/}" JOB_STATE_SUCCEEDED
-		eventually results_home "${n##*/}"
+		eventually results_saved "${n##*/}"
 		cmp "$HOME/r" "$n/requests.jsonl"
 		same 60 "$(grep -c . "$n/results.jsonl")"
 	done

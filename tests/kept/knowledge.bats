@@ -16,7 +16,7 @@ teardown() { stop_all; }
 
 another() { unmount_jobs && GEMINI_API_KEY=another-key mount_jobs; }
 again() { unmount_jobs && mount_jobs "$@"; }
-not_home() { value_of results_not_home "$MNT/.batchfs/status"; }
+not_saved() { value_of results_not_saved "$MNT/.batchfs/status"; }
 at_api() { emu GET '/emu/jobs?count=1' | jq .count; }
 state_at_api() { api GET "/v1beta/$1" | jq -r .metadata.state; }
 
@@ -29,15 +29,15 @@ state_at_api() { api GET "/v1beta/$1" | jq -r .metadata.state; }
 	succeeded a
 	eventually grep -q 'answered 403' "$MNT/a/error"
 	grep -q 'It may not exist' "$MNT/a/error"
-	same 1 "$(not_home)"
+	same 1 "$(not_saved)"
 	local before
 	before=$(calls download)
 	same ENODATA "$(errno_of_ctl a fetch)"
 	[ "$(calls download)" -gt "$before" ]
 	same ENODATA "$(errno_of 'os.read(os.open(a[0], os.O_RDONLY), 10)' "$MNT/a/results.jsonl")"
-	same 1 "$(not_home)"
+	same 1 "$(not_saved)"
 	no_more_faults
-	becomes 0 not_home
+	becomes 0 not_saved
 	[ ! -e "$MNT/a/error" ]
 	same 4 "$(grep -c . "$MNT/a/results.jsonl")"
 }
@@ -56,7 +56,7 @@ state_at_api() { api GET "/v1beta/$1" | jq -r .metadata.state; }
 	succeeded b
 	same ENODATA "$(errno_of 'os.read(os.open(a[0], os.O_RDONLY), 10)' "$MNT/b/results.jsonl")"
 	same OK "$(errno_of_ctl b fetch)"
-	results_home b
+	results_saved b
 }
 
 # ---- jobs that are not found ----------------------------------------------------------------
@@ -129,7 +129,7 @@ state_at_api() { api GET "/v1beta/$1" | jq -r .metadata.state; }
 	mount_jobs
 	submit_job a 4
 	succeeded a
-	eventually results_home a
+	eventually results_saved a
 	same EBUSY "$(errno_of_ctl a forget)"
 	lacks "$(cat "$MNT/a/ctl")" forget
 	another
@@ -228,7 +228,7 @@ state_at_api() { api GET "/v1beta/$1" | jq -r .metadata.state; }
 	mount_jobs -o fetch=all
 	eventually grep -q 'not have the output any more' "$MNT/old/error"
 	[ ! -e "$MNT/old/results.jsonl" ]
-	becomes 0 not_home
+	becomes 0 not_saved
 	same ENODATA "$(errno_of_ctl old fetch)"
 }
 
@@ -238,8 +238,8 @@ state_at_api() { api GET "/v1beta/$1" | jq -r .metadata.state; }
 	succeeded a
 	another
 	eventually grep -q 'answered 40[34]' "$MNT/a/error"
-	same 1 "$(not_home)"
+	same 1 "$(not_saved)"
 	again
-	becomes 0 not_home
+	becomes 0 not_saved
 	same 4 "$(grep -c . "$MNT/a/results.jsonl")"
 }

@@ -138,7 +138,7 @@ lazy_job() { # NAME LINES
 @test "mmap of results" {
 	submit_job a 500
 	succeeded a
-	eventually results_home a
+	eventually results_saved a
 	python3 - "$MNT/a/results.jsonl" "$HOME/got" <<-'P'
 		import mmap, sys
 		with open(sys.argv[1], "rb") as f:
@@ -152,7 +152,7 @@ lazy_job() { # NAME LINES
 	submit_job a 50
 	succeeded a
 	cat "$MNT/a/results.jsonl" >"$HOME/got"
-	eventually results_home a
+	eventually results_saved a
 	unmount_jobs
 	stop_emulator
 	unset GEMINI_API_KEY
@@ -166,7 +166,7 @@ lazy_job() { # NAME LINES
 @test "after the API has forgotten the job" {
 	submit_job a 5
 	succeeded a
-	eventually results_home a
+	eventually results_saved a
 	cat "$MNT/a/results.jsonl" >"$HOME/got"
 	api DELETE "/v1beta/$(cat "$MNT/a/id")"
 	remount_jobs
@@ -186,7 +186,7 @@ lazy_job() { # NAME LINES
 @test "the cache is emptied by hand: what was brought home stays" {
 	submit_job a 5
 	succeeded a
-	eventually results_home a
+	eventually results_saved a
 	cat "$MNT/a/results.jsonl" >"$HOME/got"
 	unmount_jobs
 	rm -rf "$XDG_CACHE_HOME/batchfs"
@@ -201,7 +201,7 @@ lazy_job() { # NAME LINES
 	unmount_jobs
 	sleep 1.5
 	mount_jobs
-	eventually results_home a
+	eventually results_saved a
 	stop_emulator
 	same 5 "$(grep -c . "$MNT/a/results.jsonl")"
 }
@@ -213,7 +213,7 @@ lazy_job() { # NAME LINES
 	sleep 1
 	same 0 "$(calls download)"
 	remount_jobs -o fetch=all
-	eventually results_home f
+	eventually results_saved f
 }
 
 @test "a download that is cut goes on where it broke off" {

@@ -69,7 +69,7 @@ teardown() { stop_all; }
 @test "a first step that the API refuses: the error, and nothing is lost" {
 	submit_job a
 	ended a
-	eventually results_home a
+	eventually results_saved a
 	fault 'match=delete&kind=status&status=403&count=0'
 	same EACCES "$(errno_of 'os.rmdir(a[0])' "$MNT/a")"
 	state_is a JOB_STATE_SUCCEEDED
@@ -181,7 +181,7 @@ silent_rmdirs() { # CANCELS NAME...
 	submit_job a
 	ended a
 	cp "$MNT/a/results.jsonl" "$HOME/results"
-	eventually results_home a
+	eventually results_saved a
 	rmdir "$MNT/a"
 	eventually grep -rqF '"k1"' "$state/trash"
 	find "$state/trash" -type f -exec cmp -s {} "$HOME/results" \; -print | grep -q .
@@ -302,7 +302,7 @@ in_trash() { find "$TRASH" -mindepth 1 -maxdepth 1 | grep -c .; }
 @test "a job sent from here and deleted elsewhere stays until rmdir" {
 	submit_job a
 	ended a
-	eventually results_home a
+	eventually results_saved a
 	api DELETE "/v1beta/$(cat "$MNT/a/id")"
 	remount_jobs
 	ls "$MNT"

@@ -396,6 +396,6 @@ say() {
 	requests 3 >"$MNT/a/requests.jsonl"
 	fault 'match=download&kind=html&status=200&count=1'
 	timeout 60 cat "$MNT/a/wait" >/dev/null
-	eventually results_home a
+	eventually results_saved a
 	same 3 "$(jq -r .key "$MNT/a/results.jsonl" | wc -l)"
 }

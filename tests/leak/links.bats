@@ -19,7 +19,7 @@ teardown() { stop_all_and_helpers; }
 	ended a
 	eventually test -d "$MNT/other"
 	ended other
-	eventually results_home other
+	eventually results_saved other
 	rmdir "$MNT/a"
 	unmount_jobs
 	[ "$(find "$XDG_STATE_HOME" "$XDG_CACHE_HOME" -type f | wc -l)" -gt 8 ]
@@ -35,10 +35,10 @@ teardown() { stop_all_and_helpers; }
 	echo scratch >"$MNT/d/scratch"
 	requests 2 >"$HOME/in"
 	ended a
-	eventually results_home a
+	eventually results_saved a
 	eventually test -d "$MNT/other"
 	ended other
-	eventually results_home other
+	eventually results_saved other
 	# One of everything that is kept: what is composed and what of it is sent, uploads
 	# that are remembered, what is in the trash.
 	draft c
@@ -46,7 +46,7 @@ teardown() { stop_all_and_helpers; }
 	echo 'What is it?' >"$MNT/c/prompt.txt"
 	echo submit >"$MNT/c/ctl"
 	ended c
-	eventually results_home c
+	eventually results_saved c
 	submit_job gone
 	ended gone
 	rmdir "$MNT/gone"
@@ -127,7 +127,7 @@ teardown() { stop_all_and_helpers; }
 	submit_job a
 	draft d
 	ended a
-	eventually results_home a
+	eventually results_saved a
 	unmount_jobs
 	mkdir "$master" "$HOME/elsewhere"
 	cp -a "$XDG_STATE_HOME" "$master/state"

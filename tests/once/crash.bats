@@ -10,7 +10,7 @@ load ../helpers/crash
 
 trace_submission() { # WAY OPTIONS
 	mount_jobs -o "$2" && "$1" && eventually has_id && succeeded "$NAME" &&
-		eventually results_home "$NAME"
+		eventually results_saved "$NAME"
 }
 
 # A run with nothing in its way names the points; then one run for each.
@@ -61,7 +61,7 @@ every_point_composed() { # OPTIONS
 }
 trace_composed() { # OPTIONS
 	mount_jobs -o "$1" && by_parts && eventually has_id && succeeded "$NAME" &&
-		eventually results_home "$NAME"
+		eventually results_saved "$NAME"
 }
 
 @test "killed at every point of a submission of a composed draft" {

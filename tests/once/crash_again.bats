@@ -100,7 +100,7 @@ dead_or_gone() { dead || gone; }
 
 made() { # STATE
 	mount_jobs && by_files && case $1 in
-	ended) succeeded "$NAME" && eventually results_home "$NAME" ;;
+	ended) succeeded "$NAME" && eventually results_saved "$NAME" ;;
 	esac
 	unmount_jobs
 }

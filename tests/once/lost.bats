@@ -276,7 +276,7 @@ done_but() { # FAULT
 	id=$(make_foreign_file_job a 4)
 	eventually sh -c 'ls "$1" | grep -q "^a~"' - "$MNT"
 	twin=$(ls "$MNT" | grep '^a~')
-	eventually results_home "$twin"
+	eventually results_saved "$twin"
 	echo note >"$MNT/$twin/note"
 	echo "adopt ${id#batches/}" >"$MNT/a/ctl"
 	one_job

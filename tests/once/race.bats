@@ -317,7 +317,7 @@ another() { unmount_jobs && GEMINI_API_KEY=another-key mount_jobs; }
 	mount_jobs
 	submit_job a 4
 	succeeded a
-	eventually results_home a
+	eventually results_saved a
 	knob pending=1000
 	submit_job b 4
 	another
@@ -452,7 +452,7 @@ read_and_hold() {
 	cat <&6 >/dev/null
 	same 5 "$(timeout "$PATIENCE" grep -c "	answered	" "$MNT/far/answers.tsv")"
 	timeout "$PATIENCE" sh -c 'echo fetch >"$0"' "$MNT/more/ctl"
-	results_home more
+	results_saved more
 	exec 5<&- 6<&-
 	cmp "$HOME/truth" "$MNT/far/results.jsonl"
 }
@@ -475,8 +475,8 @@ sealed_flag() { od -An -tu4 -j12 -N4 "$XDG_CACHE_HOME"/batchfs/*/results/*.map |
 	submit_job a 4
 	succeeded a
 	eventually grep -q results-sealed "$HOME/trace"
-	run ! results_home a
-	eventually results_home a
+	run ! results_saved a
+	eventually results_saved a
 	kill_batchfs
 	mount_jobs -o offline
 	same 4 "$(grep -c . "$MNT/a/results.jsonl")"

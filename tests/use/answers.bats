@@ -257,7 +257,7 @@ sizes_are_true() { # DIRECTORY
 	END
 	send a "$HOME/in.jsonl"
 	succeeded a
-	results_home a
+	results_saved a
 	contains "$(cat "$MNT/a/answers.tsv")" "late	missing"
 	[ ! -e "$MNT/a/retry.jsonl" ]
 	contains "$(cat "$MNT/a/ctl")" fetch

@@ -94,7 +94,7 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 	ended a
 	same 0 "$(calls download)"
 	same OK "$(errno_of_ctl a fetch)"
-	results_home a
+	results_saved a
 	same OK "$(errno_of_ctl a fetch)" # which has nothing left to do
 	stop_emulator
 	same 3 "$(grep -c . "$MNT/a/results.jsonl")"
@@ -107,7 +107,7 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 	eventually test -d "$MNT/far"
 	succeeded far
 	cat "$MNT/far/results.jsonl" >"$HOME/got"
-	eventually results_home far
+	eventually results_saved far
 	local before
 	before=$(calls download)
 	contains "$(cat "$MNT/far/ctl")" fetch

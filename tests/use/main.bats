@@ -108,7 +108,7 @@ teardown() { stop_all; }
 @test "results come home by themselves and are served without the API" {
 	submit_job a
 	ended a
-	eventually results_home a
+	eventually results_saved a
 	cat "$MNT/a/results.jsonl" >"$HOME/first"
 	stop_emulator
 	cmp "$HOME/first" "$MNT/a/results.jsonl"

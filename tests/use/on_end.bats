@@ -38,7 +38,7 @@ JOB_STATE_SUCCEEDED" "$(lines)"
 	mount_jobs
 	submit_job old
 	succeeded old
-	eventually results_home old
+	eventually results_saved old
 	knob running=2
 	submit_job b
 	remount_jobs -o offline

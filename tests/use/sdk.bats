@@ -28,7 +28,7 @@ sdk() { node "$TOOL" "$@" 3>&-; }
 @test "a job made in the mount is seen, read and deleted by the SDK" {
 	submit_job from-mount 4
 	succeeded from-mount
-	eventually results_home from-mount
+	eventually results_saved from-mount
 	local id
 	id=$(cat "$MNT/from-mount/id")
 	contains "$(sdk list)" "$id"

@@ -569,7 +569,7 @@ start() {
 	done
 	submit_job a
 	succeeded a
-	eventually results_home a
+	eventually results_saved a
 	unmount_jobs
 	mount_jobs
 	[ -s "$MNT/d60/notes" ]

@@ -240,7 +240,7 @@ pending_request_count 0" "$(cat "$MNT/${k%=*}-${k#*=}/stats")"
 	mount_jobs
 	submit_job a
 	succeeded a
-	eventually results_home a
+	eventually results_saved a
 	local before
 	before=$(calls get)
 	for _ in 1 2 3; do
@@ -274,5 +274,5 @@ pending_request_count 0" "$(cat "$MNT/${k%=*}-${k#*=}/stats")"
 	id=$(cat "$MNT/own/id")
 	emu POST "/emu/job/${id#batches/}" -d '{"state": "SUCCEEDED"}' >/dev/null
 	eventually state_is own JOB_STATE_SUCCEEDED
-	eventually results_home own
+	eventually results_saved own
 }
