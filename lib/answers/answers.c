@@ -39,7 +39,8 @@ static bool sent_from_here(const struct gb_job *job)
 /* Whoever cancelled a job does not want it again. */
 static bool ended_with_nothing(const struct gb_job *job)
 {
-	return job->id && knowledge_final(&job->known) && job->state != API_STATE_CANCELLED &&
+	return job->id && knowledge_final(&job->known) &&
+	       job->state != REMOTE_STATE_CANCELLED &&
 	       job_output(job) == GB_OUTPUT_NONE;
 }
 

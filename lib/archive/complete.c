@@ -33,7 +33,8 @@ static int64_t told(const struct gb_job *job)
 	int64_t sum = (job->succeeded > 0 ? job->succeeded : 0) +
 		      (job->failed > 0 ? job->failed : 0);
 
-	if (!sum && job->requests < 0 && job->state == API_STATE_SUCCEEDED && job->local)
+	if (!sum && job->requests < 0 && job->state == REMOTE_STATE_SUCCEEDED &&
+		job->local)
 		return job->local->rec.requests;
 	return sum;
 }

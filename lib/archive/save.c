@@ -391,7 +391,7 @@ static int fetch_file(struct gb_job *job)
 	return err;
 }
 
-static void refused_inline(struct gb_job *job, const struct api_error *e)
+static void refused_inline(struct gb_job *job, const struct provider_error *e)
 {
 	client_lock(job->c);
 	note_refused(job, false, (unsigned)e->status, e->text ? strdup(e->text) : NULL);
@@ -424,14 +424,14 @@ static int compose_inline_output(struct gb_job *job, int dir)
 {
 	struct gb_client *c = job->c;
 	struct canceller none = CANCELLER_INIT;
-	struct api_error e = {.retry = -1};
-	struct api_batch b;
+	struct provider_error e = {.retry = -1};
+	struct remote_batch b;
 	uint64_t seq = learn_seq(c);
 	int64_t lines = 0, size;
 	_cleanup_close_ int fd = openat(dir, "results.tmp",
 		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int err = fd < 0 ? -errno
-			 : api_get(c->engine, job->id, fd, &none, &b, &lines, &e);
+			 : gemini_get(c->engine, job->id, fd, &none, &b, &lines, &e);
 
 	client_called(c, &e);
 	if (err == -ENOENT || err == -EACCES)
@@ -439,12 +439,12 @@ static int compose_inline_output(struct gb_job *job, int dir)
 	if (err == -ENOENT)
 		learn_missed(job);
 	tell_inline(job, err, e.text);
-	api_error_clear(&e);
+	provider_error_clear(&e);
 	if (err)
 		return err;
 	bool has = b.output_inline;
 	gb_job_unref(learn_batch(c, &b, seq, false));
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 	if (!has)
 		return -ENOENT;
 	size = lseek(fd, 0, SEEK_END);

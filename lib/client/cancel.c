@@ -6,7 +6,7 @@
 static int cancel_run(struct task *t)
 {
 	struct gb_job *job = t->job;
-	struct api_error err = {.retry = -1};
+	struct provider_error err = {.retry = -1};
 	int ret;
 
 	client_lock(job->c);
@@ -15,7 +15,7 @@ static int cancel_run(struct task *t)
 	client_unlock(job->c);
 	if (job->local && (ret = local_save(job)))
 		return ret;
-	ret = api_cancel(job->c->engine, job->id, &t->cancel, &err);
+	ret = gemini_cancel(job->c->engine, job->id, &t->cancel, &err);
 	client_called(job->c, &err);
 	if (ret == -ENOENT)
 		learn_missed(job);
@@ -27,7 +27,7 @@ static int cancel_run(struct task *t)
 	if (ret && job->local && err.text)
 		local_error(job, ret, "The API did not cancel the job.", "See its words:",
 			err.text);
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	return ret == -ECANCELED ? -EINTR : ret;
 }
 

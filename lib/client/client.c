@@ -116,7 +116,7 @@ static int enlist(struct gb_client *c, const char *lid, struct record *r,
 		err = local_attach(job, lid, r);
 	if (err)
 		return err;
-	job->model = client_intern(c, api_model_name(job->local->rec.model));
+	job->model = client_intern(c, gemini_model_name(job->local->rec.model));
 	job->in_tree = job->local->rec.own || job->local->rec.phase == PHASE_REMOTE;
 	if ((*ret_part = "job.json", err = learn_local_json(job)) ||
 		(*ret_part = HOME_RESULTS ".map", err = home_look(job)) ||
@@ -296,12 +296,12 @@ static void one_line(char *text)
 static int check_key(struct gb_client *c, char **ret_why)
 {
 	struct canceller none = CANCELLER_INIT;
-	struct api_error e = {.retry = -1};
+	struct provider_error e = {.retry = -1};
 	int err;
 
 	if (c->o.offline)
 		return 0;
-	err = api_check_key(c->engine, KEY_CHECK, &none, &e);
+	err = gemini_check_key(c->engine, KEY_CHECK, &none, &e);
 	/* A network that wants a login refuses everybody; that says nothing of the key. */
 	if (err == -EACCES && !e.from_api)
 		err = -EIO;
@@ -318,7 +318,7 @@ static int check_key(struct gb_client *c, char **ret_why)
 		c->offline_since = time(NULL); /* wall: shown */
 		c->last_error = err;
 	}
-	api_error_clear(&e);
+	provider_error_clear(&e);
 	one_line(*ret_why);
 	return err == -EACCES ? err : 0;
 }

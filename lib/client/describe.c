@@ -209,15 +209,15 @@ char *gb_job_json(struct gb_job *job)
 
 /* ---- error ------------------------------------------------------------------------ */
 
-static char *api_error_text(struct gb_job *job, enum api_state state)
+static char *error_of_api(struct gb_job *job, enum remote_state state)
 {
 	_cleanup_free_ char *json = gb_job_json(job);
-	struct api_batch b = {0};
+	struct remote_batch b = {0};
 	char *text;
 
 	if (json)
-		api_batch_parse(json, strlen(json), &b);
-	if (state == API_STATE_EXPIRED)
+		gemini_batch_parse(json, strlen(json), &b);
+	if (state == REMOTE_STATE_EXPIRED)
 		text = util_format(
 			"The job ran out of its 48 hours before it was served (it may be "
 			"charged).\n"
@@ -230,7 +230,7 @@ static char *api_error_text(struct gb_job *job, enum api_state state)
 			"Read its words. If the requests are to blame mend them; to send them "
 			"again: mkdir NEW && cp retry.jsonl NEW/requests.jsonl\n%s\n",
 			errors_grpc_name(b.error_code), b.error_text ? b.error_text : "");
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 	return text;
 }
 
@@ -271,7 +271,7 @@ static char *remote_error(struct gb_job *job)
 	unsigned status = knowledge_refusal(&job->known);
 	double in = knowledge_fetch_at(&job->known) - m.now;
 	_cleanup_free_ char *words = job->refusal ? strdup(job->refusal) : NULL;
-	enum api_state state = job->state;
+	enum remote_state state = job->state;
 	client_unlock(job->c);
 	if (other_key)
 		return strdup(
@@ -288,7 +288,7 @@ static char *remote_error(struct gb_job *job)
 	if (refused)
 		return refused_text(status, in, words);
 	if (failed)
-		return api_error_text(job, state);
+		return error_of_api(job, state);
 	if (missing)
 		return strdup(
 			"The API does not know this job (any more), or it belongs to another "

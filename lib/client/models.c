@@ -14,7 +14,7 @@ enum {
 struct models {
 	struct gb_client *c;
 	/* All below: client.lock. */
-	struct api_models list;
+	struct remote_models list;
 	double good_until, ask_after; /* CLOCK_BOOTTIME */
 	struct gb_waitq waiting;
 	bool asked;
@@ -35,7 +35,7 @@ void models_free(struct models *m)
 {
 	if (!m)
 		return;
-	api_models_clear(&m->list);
+	remote_models_clear(&m->list);
 	waitq_destroy(&m->waiting);
 	free(m);
 }
@@ -58,25 +58,25 @@ void models_take_waiters(struct models *m, struct gb_waitq *to,
 static int read_models(struct models *m, struct canceller *cancel)
 {
 	struct gb_client *c = m->c;
-	struct api_error e = {.retry = -1};
-	struct api_models list = {0};
-	int err = api_models(c->engine, cancel, &list, &e);
+	struct provider_error e = {.retry = -1};
+	struct remote_models list = {0};
+	int err = gemini_models(c->engine, cancel, &list, &e);
 
 	client_called(c, &e);
-	api_error_clear(&e);
+	provider_error_clear(&e);
 	client_lock(c);
 	double now = util_now();
 	if (err) {
 		m->ask_after = now + LIST_AGAIN;
 	} else {
-		struct api_models old = m->list;
+		struct remote_models old = m->list;
 
 		m->list = list;
 		list = old;
 		m->good_until = now + LIST_GOOD;
 	}
 	client_unlock(c);
-	api_models_clear(&list);
+	remote_models_clear(&list);
 	return err;
 }
 
@@ -110,7 +110,7 @@ static char *models_text(const struct models *m)
 	if (!out)
 		return NULL;
 	for (size_t i = 0; i < m->list.n; i++) {
-		const struct api_model *one = &m->list.list[i];
+		const struct remote_model *one = &m->list.list[i];
 
 		if (one->methods)
 			fprintf(out, "%s\t%s\n", one->name,
@@ -151,7 +151,7 @@ int gb_models(struct gb_client *c, struct gb_waiter *w, char **ret)
 /* Whether the list has the model; then what it can do. */
 static bool in_list(struct models *m, const char *model, unsigned *ret)
 {
-	const char *name = api_model_name(model);
+	const char *name = gemini_model_name(model);
 	bool found = false;
 
 	client_lock(m->c);
@@ -176,16 +176,16 @@ static int have_list(struct models *m, struct canceller *cancel)
 int models_methods(
 	struct models *m, const char *model, struct canceller *cancel, unsigned *ret)
 {
-	struct api_error e = {.retry = -1};
+	struct provider_error e = {.retry = -1};
 	int err = have_list(m, cancel);
 
 	if (err || in_list(m, model, ret))
 		return err;
-	err = api_model_get(m->c->engine, model, cancel, ret, &e);
+	err = gemini_model_get(m->c->engine, model, cancel, ret, &e);
 	/* A page that something in between sent says nothing about models. */
 	if (err == -ENOENT && !e.from_api)
 		err = -EIO;
-	api_error_clear(&e);
+	provider_error_clear(&e);
 	return err;
 }
 
@@ -215,14 +215,15 @@ static unsigned likeness(const char *a, const char *b)
 }
 
 /* Lock held. The next best that is not in taken. */
-static const struct api_model *most_alike(const struct models *m, const char *name,
-	enum batch_method method, const struct api_model *const *taken, size_t n_taken)
+static const struct remote_model *most_alike(const struct models *m, const char *name,
+	enum batch_method method, const struct remote_model *const *taken,
+	size_t n_taken)
 {
-	const struct api_model *best = NULL;
+	const struct remote_model *best = NULL;
 	unsigned most = 0;
 
 	for (size_t i = 0; i < m->list.n; i++) {
-		const struct api_model *one = &m->list.list[i];
+		const struct remote_model *one = &m->list.list[i];
 		unsigned like = likeness(name, one->name) + 1;
 		bool had = !(one->methods & method);
 
@@ -238,8 +239,8 @@ static const struct api_model *most_alike(const struct models *m, const char *na
 
 char *models_like(struct models *m, const char *model, enum batch_method method)
 {
-	const struct api_model *taken[NEAREST];
-	const char *name = api_model_name(model);
+	const struct remote_model *taken[NEAREST];
+	const char *name = gemini_model_name(model);
 	char *text = NULL;
 	size_t n = 0;
 

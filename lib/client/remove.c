@@ -73,7 +73,7 @@ static void show(struct gb_job *job)
 	client_unlock(job->c);
 }
 
-static void come_back(struct gb_job *job, const struct api_error *e)
+static void come_back(struct gb_job *job, const struct provider_error *e)
 {
 	show(job);
 	if (!job->local->other_key)
@@ -87,7 +87,7 @@ static void delete_upload(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 	struct canceller none = CANCELLER_INIT;
-	struct api_error err = {0};
+	struct provider_error err = {0};
 	_cleanup_free_ char *file = NULL;
 
 	client_lock(c);
@@ -98,7 +98,7 @@ static void delete_upload(struct gb_job *job)
 	client_unlock(c);
 	if (!file || c->o.offline)
 		return;
-	int ret = api_file_delete(c->engine, file, &none, &err);
+	int ret = gemini_file_delete(c->engine, file, &none, &err);
 	test_point("upload-deleted");
 	/* Refused counts as done: it dies by itself within two days. */
 	if (ret == 0 || (err.refused && err.from_api)) {
@@ -107,7 +107,7 @@ static void delete_upload(struct gb_job *job)
 		client_unlock(c);
 		local_save_soon(job);
 	}
-	api_error_clear(&err);
+	provider_error_clear(&err);
 }
 
 static int forget(struct gb_job *job)
@@ -149,7 +149,7 @@ static int finish_removal(struct gb_job *job)
 
 /* What is left, in the background. -EAGAIN: to be gone on with when it has ended;
  * -ENOENT: the API does not know it, which is no proof yet. */
-static int remove_rest(struct gb_job *job, struct api_error *err)
+static int remove_rest(struct gb_job *job, struct provider_error *err)
 {
 	struct canceller none = CANCELLER_INIT;
 	enum removal_step step;
@@ -174,7 +174,7 @@ static int remove_rest(struct gb_job *job, struct api_error *err)
 	return ret ? ret : finish_removal(job);
 }
 
-static bool passes(const struct api_error *e)
+static bool passes(const struct provider_error *e)
 {
 	return e->err == -ECANCELED || e->err == -EHOSTUNREACH || !e->refused ||
 	       e->status == 429;
@@ -228,7 +228,8 @@ static double missing_delay(struct gb_job *job)
 }
 
 /* What came of a step: when to go on, as for removal_leave. */
-static double remove_judge(struct gb_job *job, int ret, const struct api_error *err)
+static double remove_judge(
+	struct gb_job *job, int ret, const struct provider_error *err)
 {
 	if (!ret)
 		return 0;
@@ -246,10 +247,10 @@ static double remove_judge(struct gb_job *job, int ret, const struct api_error *
 /* One try of what is left. Returns when to try again, as for removal_leave. */
 static double remove_on(struct gb_job *job)
 {
-	struct api_error err = {0};
+	struct provider_error err = {0};
 	int ret = remove_rest(job, &err);
 	double delay = ret ? remove_judge(job, ret, &err) : -1;
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	return delay;
 }
 
@@ -339,7 +340,7 @@ static bool must_wait(struct gb_job *job)
 static int remove_run(struct task *t)
 {
 	struct gb_job *job = t->job;
-	struct api_error err = {.retry = -1};
+	struct provider_error err = {.retry = -1};
 
 	removal_take(job);
 	int ret = removal_first(job, &t->cancel, &err);
@@ -356,7 +357,7 @@ static int remove_run(struct task *t)
 		task_answer(t, 0);
 		removal_leave(job, must_wait(job) ? missing_delay(job) : 0);
 	}
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	return ret;
 }
 
@@ -381,7 +382,7 @@ static int remove_start(struct gb_job *job, struct gb_waiter *w)
 	if (err)
 		return err;
 	if (removal_next(job) == REMOVE_OTHER_KEY)
-		return removal_other_key(job, &(struct api_error){0});
+		return removal_other_key(job, &(struct provider_error){0});
 	client_lock(job->c);
 	job->local->rec.insisted = knowledge_is_insisted(&job->known);
 	err = removal_begin(job);
@@ -400,11 +401,11 @@ static int remove_start(struct gb_job *job, struct gb_waiter *w)
 static int stray_run(struct task *t)
 {
 	struct canceller none = CANCELLER_INIT;
-	struct api_error err = {0};
+	struct provider_error err = {0};
 
 	if (t->arg)
-		api_file_delete(t->job->c->engine, t->arg, &none, &err);
-	api_error_clear(&err);
+		gemini_file_delete(t->job->c->engine, t->arg, &none, &err);
+	provider_error_clear(&err);
 	attach_tidy(t->job->c);
 	return 0;
 }

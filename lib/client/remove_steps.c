@@ -37,9 +37,9 @@ static void removal_note_missed(struct gb_job *job)
 
 /* A cancel refused because the job has just ended is no refusal. */
 int removal_cancel(
-	struct gb_job *job, struct canceller *cancel, struct api_error *err)
+	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
-	int ret = api_cancel(job->c->engine, job->id, cancel, err);
+	int ret = gemini_cancel(job->c->engine, job->id, cancel, err);
 
 	test_point("cancelled");
 	if (ret == -ENOENT)
@@ -66,9 +66,9 @@ int removal_note_deleted(struct gb_job *job, const char *event)
 }
 
 int removal_delete(
-	struct gb_job *job, struct canceller *cancel, struct api_error *err)
+	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
-	int ret = api_delete(job->c->engine, job->id, cancel, err);
+	int ret = gemini_delete(job->c->engine, job->id, cancel, err);
 
 	test_point("deleted");
 	if (ret == -ENOENT) {
@@ -81,12 +81,12 @@ int removal_delete(
 	return ret ? ret : removal_note_deleted(job, "deleted");
 }
 
-int removal_other_key(struct gb_job *job, struct api_error *err)
+int removal_other_key(struct gb_job *job, struct provider_error *err)
 {
 	client_lock(job->c);
 	job->local->other_key = true;
 	client_unlock(job->c);
-	api_error_clear(err);
+	provider_error_clear(err);
 	err->refused = true;
 	job_changed(job, GB_CHANGED_FILES);
 	return err->err = -EACCES;
@@ -94,8 +94,8 @@ int removal_other_key(struct gb_job *job, struct api_error *err)
 
 /* Whether this key may take the next step, which it must have seen the job for if nobody
  * knows who made it. 0, and the step. */
-int removal_choose(struct gb_job *job, struct canceller *cancel, struct api_error *err,
-	enum removal_step *ret)
+int removal_choose(struct gb_job *job, struct canceller *cancel,
+	struct provider_error *err, enum removal_step *ret)
 {
 	enum removal_step step = removal_next(job);
 	int look = step == REMOVE_LOOK ? learn_look(job, cancel, err) : 0;
@@ -127,7 +127,8 @@ static int removal_note_key(struct gb_job *job)
 
 /* The first step at the API. That it does not know a job that must be cancelled is no
  * refusal: the rest goes on in the background until that is certain. */
-int removal_first(struct gb_job *job, struct canceller *cancel, struct api_error *err)
+int removal_first(
+	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
 	enum removal_step step;
 	int ret = removal_choose(job, cancel, err, &step);
@@ -143,9 +144,9 @@ int removal_first(struct gb_job *job, struct canceller *cancel, struct api_error
 void removal_look(struct gb_job *job)
 {
 	struct canceller none = CANCELLER_INIT;
-	struct api_error err = {0};
+	struct provider_error err = {0};
 
 	learn_look(job, &none, &err);
 	client_called(job->c, &err);
-	api_error_clear(&err);
+	provider_error_clear(&err);
 }

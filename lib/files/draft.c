@@ -46,7 +46,7 @@ static struct gb_job *enlist(
 		*err = files_add_inputs(job);
 	if (*err)
 		return NULL;
-	job->model = client_intern(c, api_model_name(job->local->rec.model));
+	job->model = client_intern(c, gemini_model_name(job->local->rec.model));
 	job->in_tree = true;
 	return gb_job_ref(job);
 }
@@ -142,7 +142,7 @@ int gb_draft_set_model(struct gb_job *job, const char *model)
 	else if (job->local->task)
 		err = -EBUSY;
 	else if (!(err = record_set(&job->local->rec.model, model)))
-		job->model = client_intern(c, api_model_name(model));
+		job->model = client_intern(c, gemini_model_name(model));
 	client_unlock(c);
 	if (err)
 		return err;

@@ -154,7 +154,7 @@ struct gb_job {
 	struct gb_waitq *queues; /* JOB_QUEUES of them, made when one is first needed */
 	struct answers *answers; /* the index of what came back, once it is loaded */
 	unsigned handles;        /* gb_results_open without close */
-	uint8_t state;           /* enum api_state */
+	uint8_t state;           /* enum remote_state */
 	uint8_t sealing;         /* enum sealing */
 	uint8_t seal_rested;     /* looks at a seal that rests */
 	bool in_tree : 1;
@@ -343,13 +343,14 @@ static inline bool job_was_home(const struct gb_job *job)
  * from a list, which leaves things out. Returns the job, a new reference, or NULL
  * when it is held back or not to be shown. */
 struct gb_job *learn_batch(
-	struct gb_client *c, const struct api_batch *b, uint64_t seq, bool listed);
+	struct gb_client *c, const struct remote_batch *b, uint64_t seq, bool listed);
 /* The API said 404 of a job itself, with GET, cancel or DELETE. */
 void learn_missed(struct gb_job *job);
 /* Lock held: it is ours, or its results are at home: it leaves the tree by rmdir alone. */
 bool learn_keeps(const struct gb_job *job);
 /* Ask the API for a job and take what it tells, a 404 included. Blocks. 0 or err's. */
-int learn_look(struct gb_job *job, struct canceller *cancel, struct api_error *err);
+int learn_look(
+	struct gb_job *job, struct canceller *cancel, struct provider_error *err);
 uint64_t learn_seq(struct gb_client *c);
 /* Lock held: there are so many jobs of others that no more are believed in. */
 bool learn_full(const struct gb_client *c);
@@ -371,7 +372,8 @@ void queue_take(struct gb_job *job, enum job_queue kind, struct gb_waitq *to);
 /* ---- poller.c ---------------------------------------------------------------------- */
 /* list.c: read the list until a page tells nothing new, or all of it; seq is of
  * learn_seq. Blocks. 0 or err's. */
-int list_read(struct gb_client *c, bool whole, uint64_t seq, struct api_error *err);
+int list_read(
+	struct gb_client *c, bool whole, uint64_t seq, struct provider_error *err);
 
 /* ask.c: waiters for metadata. Until when (a waiter's `hi`); then, with the lock not held,
  * see to it that they are answered. ask_wait: how long reads wait, in seconds. */
@@ -388,7 +390,7 @@ void poll_poke(struct gb_client *c);
 void poll_watch(struct gb_job *job);
 /* unlocked: whether calls can be made now; what a call ended with. */
 bool client_online(struct gb_client *c);
-void client_called(struct gb_client *c, const struct api_error *err);
+void client_called(struct gb_client *c, const struct provider_error *err);
 
 /* client.lock held: change the phase of a job with local data. */
 void job_set_phase(struct gb_job *job, enum phase p);
@@ -512,7 +514,7 @@ _must_check_ int submit_finish_rename(struct gb_job *job);
 /* client.lock held: whether what the API says with this key is about this job. */
 bool submit_same_key(const struct gb_job *job);
 /* The API's job of a submission of ours: journal it. Unlocked. */
-_must_check_ int submit_known(struct gb_job *job, const struct api_batch *b);
+_must_check_ int submit_known(struct gb_job *job, const struct remote_batch *b);
 
 /* reconcile_look.c: the answer of a create never came. Wait for a look, which others share:
  * 0 the job was found and is journalled; -EAGAIN not (yet), or the look failed;
@@ -525,9 +527,9 @@ struct gb_job *settle_owner(struct gb_client *c, const char *file);
 /* client.lock held: may this job, of which we do not know the input file, be the one
  * that a lost create made? listed: its own resource may name the file; else it has
  * none. */
-bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b, bool listed);
+bool settle_may_be_ours(struct gb_client *c, const struct remote_batch *b, bool listed);
 /* Lock held: what b may be is not sent again by itself before `until`. */
-void settle_doubt(struct gb_client *c, const struct api_batch *b, double until);
+void settle_doubt(struct gb_client *c, const struct remote_batch *b, double until);
 
 void remove_recover(struct gb_job *job);
 /* client.lock held: whether `forget` fits: rmdir cannot finish, or not with this key. */
@@ -639,7 +641,7 @@ void history_add(struct gb_job *job, const char *event);
 /* resubmit.c, unlocked: a list has been read. */
 void resubmit_after_list(struct gb_client *c);
 /* Lock held: a job that a list names and that may be one whose answer was lost. */
-void resubmit_saw(struct gb_client *c, const struct api_batch *b);
+void resubmit_saw(struct gb_client *c, const struct remote_batch *b);
 void history_add_tokens(struct gb_job *job, const char *event, int64_t tokens);
 
 #endif

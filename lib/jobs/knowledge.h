@@ -14,7 +14,7 @@
  *   - Missing is never ended.
  *   - Output that is refused is asked for again, with growing pauses, until its life is
  *     over by the server's clock.
- *   - Only the API's own JSON is an observation (api_error.from_api): a page that
+ *   - Only the API's own JSON is an observation (provider_error.from_api): a page that
  *     something else sent is an outage, and does not come here.
  *
  * Pure: no locks, no I/O, no clocks. Whoever owns a struct knowledge guards it (a job's:

@@ -11,25 +11,25 @@ enum { MAX_EMPTY_PAGES = 100 };
 
 /* A listed job whose input file the list did not tell may be the one that a lost
  * create made: its own resource tells. */
-static void ask_whose(struct gb_client *c, const struct api_batch *b)
+static void ask_whose(struct gb_client *c, const struct remote_batch *b)
 {
 	struct canceller none = CANCELLER_INIT;
-	struct api_error err = {0};
-	struct api_batch whole;
+	struct provider_error err = {0};
+	struct remote_batch whole;
 	uint64_t seq = learn_seq(c);
 	int64_t lines;
 
 	client_lock(c);
 	bool open = c->unsent && !b->has_input_config && settle_may_be_ours(c, b, true);
 	client_unlock(c);
-	if (!open || api_get(c->engine, b->id, -1, &none, &whole, &lines, &err))
+	if (!open || gemini_get(c->engine, b->id, -1, &none, &whole, &lines, &err))
 		goto out;
 	/* The job's own resource does not name a file either: then it has none, and
 	 * is not ours unless an inline submission is being settled. */
 	gb_job_unref(learn_batch(c, &whole, seq, false));
-	api_batch_clear(&whole);
+	remote_batch_clear(&whole);
 out:
-	api_error_clear(&err);
+	provider_error_clear(&err);
 }
 
 /* Lock held: somebody wants to know of a job that no page has told yet. */
@@ -54,13 +54,13 @@ struct round {
 };
 
 /* Returns whether the next page may hold something we want to know. */
-static bool take_page(struct round *r, const struct api_batch_page *p)
+static bool take_page(struct round *r, const struct remote_page *p)
 {
 	size_t again = 0;
 
 	r->news = false;
 	for (size_t i = 0; i < p->n; i++) {
-		const struct api_batch *b = &p->batches[i];
+		const struct remote_batch *b = &p->batches[i];
 
 		client_lock(r->c);
 		struct gb_job *old = job_find_id(r->c, b->id);
@@ -108,16 +108,16 @@ static void catch_up(struct gb_client *c)
 	waitq_call(&now, 0);
 }
 
-int list_read(struct gb_client *c, bool whole, uint64_t seq, struct api_error *err)
+int list_read(struct gb_client *c, bool whole, uint64_t seq, struct provider_error *err)
 {
 	struct round r = {.c = c, .seq = seq, .whole = whole};
 	struct canceller none = CANCELLER_INIT;
 	_cleanup_free_ char *token = NULL;
 
 	for (unsigned pages = 1;; pages++) {
-		struct api_batch_page page;
+		struct remote_page page;
 
-		if (api_list(c->engine, token, &none, &page, err))
+		if (gemini_list(c->engine, token, &none, &page, err))
 			return err->err;
 		client_called(c, err);
 		bool more = take_page(&r, &page);
@@ -126,7 +126,7 @@ int list_read(struct gb_client *c, bool whole, uint64_t seq, struct api_error *e
 		bool loops = token && page.next && strcmp(token, page.next) == 0;
 		free(token);
 		token = STEAL_PTR(page.next);
-		api_batch_page_clear(&page);
+		remote_page_clear(&page);
 		if (token && more && !loops)
 			continue;
 		client_lock(c);

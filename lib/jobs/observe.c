@@ -36,7 +36,7 @@ bool learn_full(const struct gb_client *c)
 }
 
 /* What a job costs, about: with its strings, cells of indexes, heads of allocations. */
-static size_t cost_of(const struct api_batch *b)
+static size_t cost_of(const struct remote_batch *b)
 {
 	size_t name = b->display ? strlen(b->display) : 0;
 
@@ -45,7 +45,7 @@ static size_t cost_of(const struct api_batch *b)
 }
 
 /* Lock held. A job that this state directory has not met: it gets a name for good. */
-static struct gb_job *meet(struct gb_client *c, const struct api_batch *b)
+static struct gb_job *meet(struct gb_client *c, const struct remote_batch *b)
 {
 	char name[NAME_SIZE];
 	struct gb_job *job = learn_full(c) ? NULL : job_new(c);
@@ -62,11 +62,11 @@ static struct gb_job *meet(struct gb_client *c, const struct api_batch *b)
 /* Lists leave out inlined responses: an ended job without an input file, or one that
  * we sent inline, is believed to have some until a look of its own tells. */
 static bool inline_presumed(
-	const struct gb_job *job, const struct api_batch *b, bool listed)
+	const struct gb_job *job, const struct remote_batch *b, bool listed)
 {
 	if (b->output_inline)
 		return true;
-	if (!listed || b->output_file || b->state != API_STATE_SUCCEEDED)
+	if (!listed || b->output_file || b->state != REMOTE_STATE_SUCCEEDED)
 		return false;
 	if (job->local && job->local->rec.own)
 		return job->local->rec.is_inline;
@@ -79,37 +79,38 @@ static void set_file(char **field, const char *value)
 		DROP(record_set(field, value)); /* the next reply has it, too */
 }
 
-static bool tells_error(const struct api_batch *b)
+static bool tells_error(const struct remote_batch *b)
 {
-	return b->state == API_STATE_FAILED || b->state == API_STATE_EXPIRED ||
-	       (b->error_code && b->state != API_STATE_CANCELLED &&
-		       b->state != API_STATE_SUCCEEDED);
+	return b->state == REMOTE_STATE_FAILED || b->state == REMOTE_STATE_EXPIRED ||
+	       (b->error_code && b->state != REMOTE_STATE_CANCELLED &&
+		       b->state != REMOTE_STATE_SUCCEEDED);
 }
 
-static struct job_word word_of(const struct gb_job *job, const struct api_batch *b, bool listed)
+static struct job_word word_of(
+	const struct gb_job *job, const struct remote_batch *b, bool listed)
 {
 	return (struct job_word){
 		.listed = listed,
 		.ended = b->ended,
-		.succeeded = b->state == API_STATE_SUCCEEDED,
+		.succeeded = b->state == REMOTE_STATE_SUCCEEDED,
 		.output = job->output_file || b->output_file || b->output_inline,
 		.presumed = inline_presumed(job, b, listed),
 		.error = tells_error(b),
 		.pending = b->pending > 0,
 		.created = b->created.tv_sec,
 		.end = b->ended_at.tv_sec ? b->ended_at.tv_sec
-		       : b->ended	  ? b->updated.tv_sec
+		       : b->ended         ? b->updated.tv_sec
 					  : 0,
 	};
 }
 
 /* Lock held. All that a reply says. */
-static void take_reply(struct gb_job *job, const struct api_batch *b, bool presumed)
+static void take_reply(struct gb_job *job, const struct remote_batch *b, bool presumed)
 {
 	job->state = (uint8_t)b->state;
 	job->state_text = client_intern(job->c, b->state_text);
 	if (b->model)
-		job->model = client_intern(job->c, api_model_name(b->model));
+		job->model = client_intern(job->c, gemini_model_name(b->model));
 	job->created = b->created;
 	job->updated = b->updated;
 	job->ended_at = b->ended_at;
@@ -148,7 +149,7 @@ static unsigned changes(const struct gb_job *job, const struct gb_job *was)
 }
 
 /* Lock held. recalled: as an earlier run wrote it down; by_get: that one had it so. */
-static struct news apply(struct gb_job *job, const struct api_batch *b, bool listed,
+static struct news apply(struct gb_job *job, const struct remote_batch *b, bool listed,
 	bool recalled, bool by_get)
 {
 	struct moment m = client_moment(job->c);
@@ -188,7 +189,7 @@ static void mark_by_get(struct gb_job *job, bool by_get)
 		local_save_soon(job);
 }
 
-static void keep_json(struct gb_job *job, const struct api_batch *b)
+static void keep_json(struct gb_job *job, const struct remote_batch *b)
 {
 	int64_t off;
 
@@ -220,7 +221,7 @@ static void log_end(struct gb_job *job)
 		job->local->rec.end_logged = true;
 		job->local->rec.end_due = c->o.ended != NULL;
 	}
-	bool cancelled = job->state == API_STATE_CANCELLED;
+	bool cancelled = job->state == REMOTE_STATE_CANCELLED;
 	client_unlock(c);
 	if (!now)
 		return;
@@ -240,8 +241,8 @@ static void name_given(struct gb_job *job)
 
 /* Lock held: the job b speaks of, made if need be. *ret_owner: a submission of ours
  * that has just been found by its input file. */
-static struct gb_job *place(struct gb_client *c, const struct api_batch *b, bool listed,
-	struct gb_job **ret_owner, bool *ret_new)
+static struct gb_job *place(struct gb_client *c, const struct remote_batch *b,
+	bool listed, struct gb_job **ret_owner, bool *ret_new)
 {
 	struct gb_job *job = job_find_id(c, b->id);
 
@@ -260,7 +261,7 @@ static struct gb_job *place(struct gb_client *c, const struct api_batch *b, bool
 }
 
 struct gb_job *learn_batch(
-	struct gb_client *c, const struct api_batch *b, uint64_t seq, bool listed)
+	struct gb_client *c, const struct remote_batch *b, uint64_t seq, bool listed)
 {
 	struct gb_job *owner = NULL;
 	bool is_new = false;
@@ -347,16 +348,16 @@ void learn_missed(struct gb_job *job)
 	job_changed(job, leave ? GB_CHANGED_TREE : GB_CHANGED_FILES);
 }
 
-int learn_look(struct gb_job *job, struct canceller *cancel, struct api_error *err)
+int learn_look(struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
 	struct gb_client *c = job->c;
 	uint64_t seq = learn_seq(c);
-	struct api_batch b;
-	int ret = api_look(c->engine, job->id, cancel, &b, err);
+	struct remote_batch b;
+	int ret = gemini_look(c->engine, job->id, cancel, &b, err);
 
 	if (ret == 0) {
 		gb_job_unref(learn_batch(c, &b, seq, false));
-		api_batch_clear(&b);
+		remote_batch_clear(&b);
 	} else if (ret == -ENOENT) {
 		learn_missed(job);
 	} else if (ret == -EACCES) {
@@ -382,7 +383,7 @@ static void remember_name(void *arg, const char *id, const char *name)
 }
 
 static void remember_job(
-	void *arg, const struct api_batch *b, bool gone, bool by_get, int64_t off)
+	void *arg, const struct remote_batch *b, bool gone, bool by_get, int64_t off)
 {
 	struct gb_client *c = arg;
 	struct gb_job *job = job_find_id(c, b->id);
@@ -453,18 +454,18 @@ int learn_known(struct gb_client *c)
 int learn_local_json(struct gb_job *job)
 {
 	_cleanup_free_ char *text = NULL;
-	struct api_batch b;
+	struct remote_batch b;
 	size_t n;
 	_cleanup_close_ int dir = local_dir_open(job);
 	int err = dir < 0 ? dir : util_read_file(dir, "job.json", 16 << 20, &text, &n);
 
 	if (util_reading(err) == READ_FAILED)
 		return err;
-	if (err || (err = api_batch_parse(text, n, &b)))
+	if (err || (err = gemini_batch_parse(text, n, &b)))
 		return err == -ENOMEM ? err : 0;
 	if (job->id && strcmp(b.id, job->id) == 0)
 		apply(job, &b, true, true, job->local->rec.end_by_get);
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 	return 0;
 }
 

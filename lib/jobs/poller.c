@@ -159,7 +159,7 @@ bool client_online(struct gb_client *c)
 	return online;
 }
 
-void client_called(struct gb_client *c, const struct api_error *err)
+void client_called(struct gb_client *c, const struct provider_error *err)
 {
 	bool down = err->err == -EHOSTUNREACH || (err->err == -ETIMEDOUT && !err->status);
 	bool was;
@@ -207,7 +207,7 @@ static bool still_hoped(struct gb_client *c, int err)
 	return hoped;
 }
 
-static void look_failed(struct gb_client *c, const struct api_error *err)
+static void look_failed(struct gb_client *c, const struct provider_error *err)
 {
 	client_lock(c);
 	double pause = engine_backoff((int)++c->list_failures, err->retry);
@@ -231,7 +231,7 @@ static int ask(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 	struct canceller none = CANCELLER_INIT;
-	struct api_error err = {0};
+	struct provider_error err = {0};
 
 	int looked = learn_look(job, &none, &err);
 
@@ -248,7 +248,7 @@ static int ask(struct gb_job *job)
 	}
 	/* 403 may mean that the job is another project's: its last word stands. */
 	int ret = err.status == 403 ? 0 : err.err;
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	return ret;
 }
 
@@ -374,7 +374,7 @@ static void want_again(struct gb_client *c, bool whole)
 static void do_list(struct gb_client *c, bool whole)
 {
 	uint64_t seq = learn_seq(c);
-	struct api_error err = {0};
+	struct provider_error err = {0};
 
 	client_lock(c);
 	c->want_list = c->want_whole = false;
@@ -385,7 +385,7 @@ static void do_list(struct gb_client *c, bool whole)
 		look_failed(c, &err);
 	else
 		list_worked(c, seq, whole);
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	if (still_hoped(c, ret)) {
 		want_again(c, whole);
 		return;

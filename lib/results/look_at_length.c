@@ -40,11 +40,11 @@ static int look_on_data(void *arg, const void *buf, size_t n)
  * -EHOSTUNREACH, and there may be another path. */
 static int judge_missing(const struct http_reply *reply)
 {
-	struct api_error e = {0};
+	struct provider_error e = {0};
 
-	api_error_from_reply(reply, &e);
+	gemini_error_from_reply(reply, &e);
 	bool own = e.from_api;
-	api_error_clear(&e);
+	provider_error_clear(&e);
 	return own ? -ENODATA : -EHOSTUNREACH;
 }
 
@@ -54,7 +54,7 @@ static int look_once(struct gb_results *r, bool other, struct canceller *c, int6
 	struct http_reply reply;
 	struct http_request q;
 	char path[512];
-	int err = api_download_request(r->file, other, path, sizeof path, "0-0", &q);
+	int err = gemini_download_request(r->file, other, path, sizeof path, "0-0", &q);
 
 	if (err < 0)
 		return err;

@@ -46,7 +46,7 @@ static int submit(struct stream *s)
 
 	submit_range(s, range, sizeof range);
 	s->other_path = r->other_path;
-	err = api_download_request(r->file, s->other_path, path, sizeof path,
+	err = gemini_download_request(r->file, s->other_path, path, sizeof path,
 		s->ranged ? range : NULL, &q);
 	if (err < 0)
 		return err;

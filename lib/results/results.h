@@ -146,7 +146,7 @@ _must_check_ int results_fits(int dirfd, const char *name, int64_t size);
 _must_check_ int results_adopt(int dirfd, const char *name, int64_t size);
 
 /* Write an already complete file: used for inline output, composed by
- * api_get into a descriptor. Open a temporary, fill it, then publish it with a map.
+ * gemini_get into a descriptor. Open a temporary, fill it, then publish it with a map.
  * Blocking, for a worker. */
 _must_check_ int results_publish(int dirfd, const char *tmp, const char *name);
 

@@ -225,7 +225,7 @@ struct verdict {
 };
 
 /* 403 is how the API says "not there, or not yours", and what it says about keys. */
-static bool is_about_key(const struct api_error *e)
+static bool is_about_key(const struct provider_error *e)
 {
 	static const char *const reasons[] = {"API_KEY", "SERVICE_", "CONSUMER_",
 		"BILLING", "USER_PROJECT", "ACCESS_"};
@@ -238,10 +238,10 @@ static bool is_about_key(const struct api_error *e)
 
 static struct verdict judge_status(const struct http_reply *reply)
 {
-	struct api_error e = {0};
+	struct provider_error e = {0};
 	struct verdict v;
 
-	api_error_from_reply(reply, &e);
+	gemini_error_from_reply(reply, &e);
 	v = (struct verdict){.err = e.err < 0 ? e.err : -EIO, .hint = e.retry};
 	v.again = !e.hopeless && (reply->status == 408 || reply->status == 429 ||
 					 reply->status < 400 || reply->status >= 500);
@@ -254,7 +254,7 @@ static struct verdict judge_status(const struct http_reply *reply)
 		v.err = -ENODATA;
 		v.words = STEAL_PTR(e.text);
 	}
-	api_error_clear(&e);
+	provider_error_clear(&e);
 	return v;
 }
 

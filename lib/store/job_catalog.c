@@ -38,14 +38,14 @@ enum flag {
 	FLAG_BY_GET = 16, /* the end was told by a GET: no list takes it back */
 };
 
-static unsigned flags_of(const struct api_batch *b)
+static unsigned flags_of(const struct remote_batch *b)
 {
 	return (b->ended ? FLAG_ENDED : 0) | (b->embedding ? FLAG_EMBEDDING : 0) |
 	       (b->has_input_config ? FLAG_INPUT_CONFIG : 0) |
 	       (b->output_inline ? FLAG_INLINE : 0);
 }
 
-static char *summary_of(const struct api_batch *b, bool by_get)
+static char *summary_of(const struct remote_batch *b, bool by_get)
 {
 	return util_format("%s\t%s\t%s\t%u\t%lld.%09ld\t%lld.%09ld\t%lld.%09ld\t%" PRId64
 			   "\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%s\t%d\t%s",
@@ -75,7 +75,7 @@ static struct timespec time_of(const char *text)
 }
 
 /* Points into text. Ids are checked again: they become names and URLs. */
-static bool summary_parse(char *text, struct api_batch *b, bool *ret_by_get)
+static bool summary_parse(char *text, struct remote_batch *b, bool *ret_by_get)
 {
 	char *f[FIELDS];
 	unsigned flags;
@@ -87,11 +87,11 @@ static bool summary_parse(char *text, struct api_batch *b, bool *ret_by_get)
 	}
 	flags = (unsigned)strtoul(f[F_FLAGS], NULL, 10);
 	*ret_by_get = flags & FLAG_BY_GET;
-	*b = (struct api_batch){
+	*b = (struct remote_batch){
 		.id = f[F_ID],
 		.model = or_null(f[F_MODEL]),
 		.state_text = f[F_STATE],
-		.state = api_state_of(f[F_STATE]),
+		.state = gemini_state_of(f[F_STATE]),
 		.ended = flags & FLAG_ENDED,
 		.embedding = flags & FLAG_EMBEDDING,
 		.has_input_config = flags & FLAG_INPUT_CONFIG,
@@ -134,7 +134,7 @@ static int append(struct store *s, const char *summary, const char *json, int64_
 }
 
 int known_add(
-	struct store *s, const struct api_batch *b, bool by_get, int64_t *ret_off)
+	struct store *s, const struct remote_batch *b, bool by_get, int64_t *ret_off)
 {
 	_cleanup_free_ char *summary = summary_of(b, by_get);
 
@@ -225,18 +225,19 @@ static int entry_read(int fd, int64_t off, int64_t size, char *buf, struct head 
 		       : -EBADMSG;
 }
 
-static bool gone_parse(char *summary, struct api_batch *b)
+static bool gone_parse(char *summary, struct remote_batch *b)
 {
 	size_t n = strlen(gone_word);
 
 	if (strncmp(summary, gone_word, n) != 0 || summary[n] != '\t')
 		return false;
-	*b = (struct api_batch){.id = summary + n + 1};
+	*b = (struct remote_batch){.id = summary + n + 1};
 	return util_id_valid(b->id, "batches/");
 }
 
 int known_walk(struct store *s,
-	void (*fn)(void *arg, const struct api_batch *b, bool gone, bool by_get, int64_t off),
+	void (*fn)(void *arg, const struct remote_batch *b, bool gone, bool by_get,
+		int64_t off),
 	void *arg, int64_t *ret_size)
 {
 	_cleanup_free_ char *buf = malloc(HEAD_SIZE + SUMMARY_MAX + FIRST_READ);
@@ -251,7 +252,7 @@ int known_walk(struct store *s,
 	int err = 0;
 	while (off < st.st_size &&
 		!(err = entry_read(s->known, off, st.st_size, buf, &h))) {
-		struct api_batch b;
+		struct remote_batch b;
 		bool gone = gone_parse(buf + HEAD_SIZE, &b), by_get = false;
 
 		if (!gone && !summary_parse(buf + HEAD_SIZE, &b, &by_get))

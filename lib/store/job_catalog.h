@@ -19,7 +19,7 @@
 
 /* Append b, with its JSON; by_get: a GET told that it has ended. *ret_off is what known_json takes. */
 _must_check_ int known_add(
-	struct store *s, const struct api_batch *b, bool by_get, int64_t *ret_off);
+	struct store *s, const struct remote_batch *b, bool by_get, int64_t *ret_off);
 /* Append that the job has gone. */
 _must_check_ int known_add_gone(struct store *s, const char *id);
 
@@ -30,9 +30,9 @@ char *known_json(struct store *s, int64_t off);
  * call: id, display, model, states, times, counts, files, error_code; b->id alone, with
  * gone true, of a job that has gone. *ret_size: of the log. */
 _must_check_ int known_walk(struct store *s,
-	void (*fn)(void *arg, const struct api_batch *b, bool gone, bool by_get, int64_t off),
-	void *arg,
-	int64_t *ret_size);
+	void (*fn)(void *arg, const struct remote_batch *b, bool gone, bool by_get,
+		int64_t off),
+	void *arg, int64_t *ret_size);
 
 /* Write the log anew with n entries of it, at offs, which become the new offsets. On
  * failure the old log and offs stand. */

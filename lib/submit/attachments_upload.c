@@ -22,11 +22,12 @@ enum {
 /* Threads of its own, so that no lane of thread_pool.h waits for itself. */
 struct crew {
 	struct submission *s;
-	int (*each)(struct submission *s, struct attachment *a, struct api_error *err);
+	int (*each)(
+		struct submission *s, struct attachment *a, struct provider_error *err);
 	atomic_size_t next;
 	pthread_mutex_t lock;
 	int err;              /* lock; the first */
-	struct api_error why; /* lock; of that */
+	struct provider_error why; /* lock; of that */
 };
 
 static bool failed(struct crew *crew)
@@ -38,13 +39,13 @@ static bool failed(struct crew *crew)
 }
 
 /* Takes over what err holds. */
-static void fail(struct crew *crew, int r, struct api_error *err)
+static void fail(struct crew *crew, int r, struct provider_error *err)
 {
 	pthread_mutex_lock(&crew->lock);
 	if (!crew->err) {
 		crew->err = r;
 		crew->why = *err;
-		*err = (struct api_error){.retry = -1};
+		*err = (struct provider_error){.retry = -1};
 	}
 	pthread_mutex_unlock(&crew->lock);
 }
@@ -65,13 +66,13 @@ static void *crew_work(void *arg)
 	size_t i;
 
 	while (!failed(crew) && (i = crew->next++) < all->n) {
-		struct api_error err = {.retry = -1};
+		struct provider_error err = {.retry = -1};
 		int r = given_up(crew->s) ? -ECANCELED
 					  : crew->each(crew->s, all->items[i], &err);
 
 		if (r)
 			fail(crew, r, &err);
-		api_error_clear(&err);
+		provider_error_clear(&err);
 	}
 	return NULL;
 }
@@ -95,8 +96,9 @@ static unsigned start_threads(struct crew *crew, pthread_t threads[AT_ONCE])
 }
 
 /* each for all of them; the first error ends it. */
-static int for_all(struct submission *s,
-	int (*each)(struct submission *s, struct attachment *a, struct api_error *err))
+static int for_all(
+	struct submission *s, int (*each)(struct submission *s, struct attachment *a,
+				      struct provider_error *err))
 {
 	struct crew crew = {.s = s, .each = each, .lock = PTHREAD_MUTEX_INITIALIZER};
 	pthread_t threads[AT_ONCE];
@@ -106,7 +108,7 @@ static int for_all(struct submission *s,
 	while (n > 0)
 		pthread_join(threads[--n], NULL);
 	if (crew.err) {
-		api_error_clear(&s->err);
+		provider_error_clear(&s->err);
 		s->err = crew.why;
 	}
 	return crew.err;
@@ -131,7 +133,7 @@ static void place(struct attachment *a, struct placed *p_take)
 
 /* name stays in front of what the API says. */
 static int because(
-	struct api_error *err, int r, const struct attachment *a, const char *text)
+	struct provider_error *err, int r, const struct attachment *a, const char *text)
 {
 	char *all = util_format("%.300s: %s", a->name, text ? text : strerror(-r));
 
@@ -148,7 +150,8 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-static int open_copy(struct submission *s, struct attachment *a, struct api_error *err)
+static int open_copy(
+	struct submission *s, struct attachment *a, struct provider_error *err)
 {
 	struct stat st;
 	int fd = attach_open(s->c->store, a->lid, a->path, &st);
@@ -161,7 +164,8 @@ static int open_copy(struct submission *s, struct attachment *a, struct api_erro
 }
 
 /* Our own URI, which lives long enough. */
-static int hold_uri(struct submission *s, struct attachment *a, struct api_error *err)
+static int hold_uri(
+	struct submission *s, struct attachment *a, struct provider_error *err)
 {
 	const char *slash = strrchr(a->name, '/');
 	struct placed p = {util_format("files%s", slash ? slash : ""), strdup(a->name),
@@ -184,7 +188,8 @@ static time_t good_until(struct submission *s)
 }
 
 /* Which content it is, and whether the API has it. */
-static int look_up(struct submission *s, struct attachment *a, struct api_error *err)
+static int look_up(
+	struct submission *s, struct attachment *a, struct provider_error *err)
 {
 	struct placed p = {0};
 
@@ -233,7 +238,7 @@ static void on_progress(void *arg, int64_t n)
 }
 
 static int run_upload(struct submission *s, struct attachment *a, int fd,
-	struct api_file *ret, struct api_error *err)
+	struct remote_file *ret, struct provider_error *err)
 {
 	char display[DISPLAY_MAX + 1];
 	struct sending x = {s, a};
@@ -260,7 +265,7 @@ static int run_upload(struct submission *s, struct attachment *a, int fd,
 }
 
 /* Did it get what we sent? Where it does not say, yes. */
-static bool arrived(const struct attachment *a, const struct api_file *f)
+static bool arrived(const struct attachment *a, const struct remote_file *f)
 {
 	return (!f->sha256[0] || strcmp(f->sha256, a->sha256) == 0) &&
 	       (f->size < 0 || f->size == a->st.st_size);
@@ -268,14 +273,14 @@ static bool arrived(const struct attachment *a, const struct api_file *f)
 
 static void delete_file(struct submission *s, const char *file)
 {
-	struct api_error err = {.retry = -1};
+	struct provider_error err = {.retry = -1};
 
-	api_file_delete(s->c->engine, file, &s->t->cancel, &err);
-	api_error_clear(&err);
+	gemini_file_delete(s->c->engine, file, &s->t->cancel, &err);
+	provider_error_clear(&err);
 }
 
 static int upload_whole(struct submission *s, struct attachment *a, int fd,
-	struct api_file *ret, struct api_error *err)
+	struct remote_file *ret, struct provider_error *err)
 {
 	for (int tries = 0; tries < 2; tries++) {
 		int r = run_upload(s, a, fd, ret, err);
@@ -288,19 +293,19 @@ static int upload_whole(struct submission *s, struct attachment *a, int fd,
 			"%s: the API got other bytes than were sent",
 			job_label(s->job));
 		delete_file(s, ret->name);
-		api_file_clear(ret);
+		remote_file_clear(ret);
 	}
 	return because(err, -EIO, a, "the API got other bytes than were sent, twice");
 }
 
-static time_t expiry(struct submission *s, const struct api_file *f)
+static time_t expiry(struct submission *s, const struct remote_file *f)
 {
 	return f->expires.tv_sec ? f->expires.tv_sec
 				 : engine_server_time(s->c->engine) + DEFAULT_LIFE;
 }
 
 static int remember(struct submission *s, struct attachment *a,
-	const struct api_file *f, struct api_error *err)
+	const struct remote_file *f, struct provider_error *err)
 {
 	struct placed p = {.expires = expiry(s, f)};
 	struct content c = content_of(s, a);
@@ -323,9 +328,9 @@ static int remember(struct submission *s, struct attachment *a,
 	return r;
 }
 
-static int send(struct submission *s, struct attachment *a, struct api_error *err)
+static int send(struct submission *s, struct attachment *a, struct provider_error *err)
 {
-	struct api_file f = {0};
+	struct remote_file f = {0};
 
 	if (a->at.uri || a->twin)
 		return 0;
@@ -335,7 +340,7 @@ static int send(struct submission *s, struct attachment *a, struct api_error *er
 	int r = upload_whole(s, a, fd, &f, err);
 	if (!r)
 		r = remember(s, a, &f, err);
-	api_file_clear(&f);
+	remote_file_clear(&f);
 	if (!r) {
 		int again = open_copy(s, a, err);
 
@@ -407,16 +412,16 @@ static int check_storage(struct submission *s, int64_t more)
 {
 	int64_t limit =
 		(int64_t)test_seconds("BATCHFS_TEST_STORAGE_BYTES", 21474836480.0);
-	struct api_error err = {.retry = -1};
+	struct provider_error err = {.retry = -1};
 	int64_t used = 0;
 	bool whole;
 	int r;
 
 	if (more > limit)
 		return no_room(s, 0, more);
-	r = api_files_used(s->c->engine, &s->t->cancel, &used, &whole, &err);
+	r = gemini_files_used(s->c->engine, &s->t->cancel, &used, &whole, &err);
 	client_called(s->c, &err);
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	/* Only a help: the API itself says so at the latest. */
 	if (r)
 		return r == -ECANCELED ? r : 0;
@@ -551,8 +556,8 @@ void attach_tidy(struct gb_client *c)
 		(file = registry_next_idle(
 			 c->registry, engine_origin(c->engine), c->key_print,
 			 engine_server_time(c->engine)))) {
-		struct api_error err = {.retry = -1};
-		int r = api_file_delete(c->engine, file, &none, &err);
+		struct provider_error err = {.retry = -1};
+		int r = gemini_file_delete(c->engine, file, &none, &err);
 
 		/* Refused counts as done: it dies by itself within two days. What did
 		 * not work is tried again at the next end of a job, or the next start.
@@ -560,7 +565,7 @@ void attach_tidy(struct gb_client *c)
 		go_on = r == 0 || (err.refused && err.from_api && err.status != 429);
 		test_point("attachment-deleted");
 		registry_deleted(c->registry, file, go_on);
-		api_error_clear(&err);
+		provider_error_clear(&err);
 		free(file);
 	}
 }

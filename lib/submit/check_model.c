@@ -39,7 +39,7 @@ static char *names_like(struct submission *s, enum batch_method needs)
 static struct refusal other_model(struct submission *s, enum batch_method needs, bool known)
 {
 	_cleanup_free_ char *names = names_like(s, needs);
-	const char *model = api_model_name(s->rec->model);
+	const char *model = gemini_model_name(s->rec->model);
 
 	return (struct refusal){-EINVAL,
 		known ? util_format("The model %s does not offer %s, which this job needs.", model,
@@ -54,7 +54,7 @@ static struct refusal other_model(struct submission *s, enum batch_method needs,
 static struct refusal other_kind(struct submission *s, enum batch_method needs)
 {
 	_cleanup_free_ char *names = names_like(s, needs);
-	const char *model = api_model_name(s->rec->model);
+	const char *model = gemini_model_name(s->rec->model);
 	const char *lines = s->t->file->composed
 				    ? "or, if that is the model you want, let the requests be "
 				      "made anew: echo submit > ctl"

@@ -24,7 +24,7 @@ static bool is_anothers(struct gb_client *c, const char *id)
 	return !ours;
 }
 
-static bool has_name(const struct submission *s, const struct api_batch *b)
+static bool has_name(const struct submission *s, const struct remote_batch *b)
 {
 	char name[NAME_SIZE];
 
@@ -32,14 +32,14 @@ static bool has_name(const struct submission *s, const struct api_batch *b)
 	return strcmp(name, s->rec->name) == 0 && is_anothers(s->c, b->id);
 }
 
-static int name_taken(struct submission *s, const struct api_batch *b)
+static int name_taken(struct submission *s, const struct remote_batch *b)
 {
-	api_error_clear(&s->err);
+	provider_error_clear(&s->err);
 	s->err.text = util_format("%s is called %s.\n", b->id, s->rec->name);
 	return -EEXIST;
 }
 
-static int look_at_names(struct submission *s, const struct api_batch_page *p)
+static int look_at_names(struct submission *s, const struct remote_page *p)
 {
 	for (size_t i = 0; i < p->n; i++)
 		if (has_name(s, &p->batches[i]))
@@ -68,14 +68,14 @@ static int look_through_names(struct submission *s)
 	_cleanup_free_ char *token = NULL;
 
 	for (int pages = 0; pages < MAX_LIST_PAGES; pages++) {
-		struct api_batch_page page;
+		struct remote_page page;
 
-		if (api_list(s->c->engine, token, &s->t->cancel, &page, &s->err))
+		if (gemini_list(s->c->engine, token, &s->t->cancel, &page, &s->err))
 			return list_failed(s);
 		int err = look_at_names(s, &page);
 		free(token);
 		token = STEAL_PTR(page.next);
-		api_batch_page_clear(&page);
+		remote_page_clear(&page);
 		if (err || !token)
 			return err;
 	}

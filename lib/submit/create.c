@@ -95,7 +95,7 @@ int submission_intend(struct submission *s)
 	return err == -ENOENT ? 0 : err;
 }
 
-static bool proves_nothing_made(const struct api_error *e)
+static bool proves_nothing_made(const struct provider_error *e)
 {
 	return e->sent == HTTP_NOT_SENT || e->refused;
 }
@@ -110,16 +110,16 @@ static int create_once(struct submission *s)
 		.embedding = s->rec->embedding,
 		.webhook = s->c->o.webhook};
 	struct canceller none = CANCELLER_INIT;
-	struct api_batch b = {0};
+	struct remote_batch b = {0};
 
-	api_error_clear(&s->err);
+	provider_error_clear(&s->err);
 	test_point("before-create");
-	int err = api_create(s->c->engine, &args, &none, &b, &s->err);
+	int err = gemini_create(s->c->engine, &args, &none, &b, &s->err);
 	test_point("after-create");
 	client_called(s->c, &s->err);
 	if (!err) {
 		err = submit_known(s->job, &b);
-		api_batch_clear(&b);
+		remote_batch_clear(&b);
 		s->err.sent = HTTP_MAYBE_SENT; /* whatever became of it here */
 	}
 	return err;
@@ -202,7 +202,7 @@ int submission_create(struct submission *s)
 
 /* ---- known -------------------------------------------------------------------- */
 
-int submit_known(struct gb_job *job, const struct api_batch *b)
+int submit_known(struct gb_job *job, const struct remote_batch *b)
 {
 	struct gb_client *c = job->c;
 	struct record *r = &job->local->rec;

@@ -51,7 +51,7 @@ struct gb_job *settle_owner(struct gb_client *c, const char *file)
 }
 
 struct stranger {
-	const struct api_batch *b;
+	const struct remote_batch *b;
 	bool listed;
 };
 
@@ -66,14 +66,14 @@ static bool may_be(const struct record *r, const void *arg)
 	return fits_name_and_time(r, s->b->display, &s->b->created);
 }
 
-bool settle_may_be_ours(struct gb_client *c, const struct api_batch *b, bool listed)
+bool settle_may_be_ours(struct gb_client *c, const struct remote_batch *b, bool listed)
 {
 	struct stranger s = {b, listed};
 
 	return find_unsettled(c, may_be, &s) != NULL;
 }
 
-void settle_doubt(struct gb_client *c, const struct api_batch *b, double until)
+void settle_doubt(struct gb_client *c, const struct remote_batch *b, double until)
 {
 	for (uint32_t i = 0; c->unsent && i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];

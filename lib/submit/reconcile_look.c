@@ -34,7 +34,7 @@ struct pass {
 	size_t n;
 	int64_t since;  /* of the oldest */
 	int broken;     /* what was found could not be kept: nothing is concluded */
-	struct api_error err;
+	struct provider_error err;
 };
 
 /* ---- who is looked for -------------------------------------------------------------- */
@@ -84,13 +84,13 @@ static void pass_clear(struct pass *p)
 		free(p->all[i].only);
 	}
 	free(p->all);
-	api_error_clear(&p->err);
+	provider_error_clear(&p->err);
 }
 
 /* ---- one element of the list -------------------------------------------------------- */
 
 /* By its input file. */
-static bool give_to_owner(struct pass *p, const struct api_batch *b)
+static bool give_to_owner(struct pass *p, const struct remote_batch *b)
 {
 	struct gb_client *c = p->c;
 
@@ -112,13 +112,13 @@ static bool give_to_owner(struct pass *p, const struct api_batch *b)
 	return true;
 }
 
-static bool fits(const struct seeker *s, const struct api_batch *b)
+static bool fits(const struct seeker *s, const struct remote_batch *b)
 {
 	return strcmp(b->display ? b->display : "", s->display) == 0 &&
 	       (!b->created.tv_sec || b->created.tv_sec >= s->since);
 }
 
-static void note_candidate(struct seeker *s, const struct api_batch *b)
+static void note_candidate(struct seeker *s, const struct remote_batch *b)
 {
 	size_t n = strlen(s->ids);
 
@@ -128,7 +128,7 @@ static void note_candidate(struct seeker *s, const struct api_batch *b)
 		s->only = strdup(b->id);
 }
 
-static void note_for_files(struct pass *p, const struct api_batch *b)
+static void note_for_files(struct pass *p, const struct remote_batch *b)
 {
 	for (size_t i = 0; i < p->n; i++)
 		if (!p->all[i].is_inline && fits(&p->all[i], b))
@@ -148,23 +148,23 @@ static bool is_known(struct gb_client *c, const char *id, bool is_inline)
 
 /* Its own resource tells its input file. One that the API does not give out now, or
  * never, must not keep us from looking at the others. */
-static int ask_for_files(struct pass *p, const struct api_batch *b)
+static int ask_for_files(struct pass *p, const struct remote_batch *b)
 {
 	struct canceller none = CANCELLER_INIT;
-	struct api_batch whole;
+	struct remote_batch whole;
 
-	if (api_look(p->c->engine, b->id, &none, &whole, &p->err)) {
+	if (gemini_look(p->c->engine, b->id, &none, &whole, &p->err)) {
 		if (!p->err.status)
 			return p->err.err;
 		note_for_files(p, b);
 		return 0;
 	}
 	give_to_owner(p, &whole);
-	api_batch_clear(&whole);
+	remote_batch_clear(&whole);
 	return 0;
 }
 
-static int look_at_candidate(struct pass *p, const struct api_batch *b)
+static int look_at_candidate(struct pass *p, const struct remote_batch *b)
 {
 	bool file = false, known = is_known(p->c, b->id, true);
 
@@ -180,7 +180,7 @@ static int look_at_candidate(struct pass *p, const struct api_batch *b)
 	return file && !is_known(p->c, b->id, false) ? ask_for_files(p, b) : 0;
 }
 
-static int look_at(struct pass *p, const struct api_batch *b)
+static int look_at(struct pass *p, const struct remote_batch *b)
 {
 	return give_to_owner(p, b) || b->has_input_config ? 0 : look_at_candidate(p, b);
 }
@@ -188,12 +188,12 @@ static int look_at(struct pass *p, const struct api_batch *b)
 /* ---- a pass ------------------------------------------------------------------------- */
 
 /* 0: go on; -ENOENT: all of it is too old, and what follows. */
-static int look_at_page(struct pass *p, const struct api_batch_page *page)
+static int look_at_page(struct pass *p, const struct remote_page *page)
 {
 	bool old = page->n > 0;
 
 	for (size_t i = 0; i < page->n; i++) {
-		const struct api_batch *b = &page->batches[i];
+		const struct remote_batch *b = &page->batches[i];
 		int err = look_at(p, b);
 
 		if (err)
@@ -210,14 +210,14 @@ static int look_through(struct pass *p)
 	int err = 0;
 
 	for (int pages = 0; !err && pages < MAX_PAGES; pages++) {
-		struct api_batch_page page;
+		struct remote_page page;
 
-		if (api_list(p->c->engine, token, &none, &page, &p->err))
+		if (gemini_list(p->c->engine, token, &none, &page, &p->err))
 			return p->err.err;
 		err = look_at_page(p, &page);
 		free(token);
 		token = STEAL_PTR(page.next);
-		api_batch_page_clear(&page);
+		remote_page_clear(&page);
 		if (!token)
 			break;
 	}
@@ -227,16 +227,16 @@ static int look_through(struct pass *p)
 static int take_only_candidate(struct pass *p, struct seeker *s)
 {
 	struct canceller none = CANCELLER_INIT;
-	struct api_batch whole;
+	struct remote_batch whole;
 	int err;
 
 	if (is_known(p->c, s->only, false)) /* another of the same name was given it */
 		return -EEXIST;
-	err = api_look(p->c->engine, s->only, &none, &whole, &p->err);
+	err = gemini_look(p->c->engine, s->only, &none, &whole, &p->err);
 	if (err)
 		return err;
 	err = submit_known(s->job, &whole);
-	api_batch_clear(&whole);
+	remote_batch_clear(&whole);
 	return err;
 }
 

@@ -48,7 +48,7 @@ static struct gb_job *take_due(struct gb_client *c)
 	return due;
 }
 
-void resubmit_saw(struct gb_client *c, const struct api_batch *b)
+void resubmit_saw(struct gb_client *c, const struct remote_batch *b)
 {
 	if (c->o.resubmit_hours)
 		settle_doubt(c, b, util_now() + patience(c));

@@ -192,7 +192,7 @@ int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
 
 /* Lock held: who else among ours the API's job b belongs to, or may; NULL: nobody. */
 static struct gb_job *whose(
-	struct gb_client *c, const struct api_batch *b, const struct gb_job *but)
+	struct gb_client *c, const struct remote_batch *b, const struct gb_job *but)
 {
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];
@@ -226,10 +226,10 @@ static int refuse_adoption(struct gb_job *job, const struct gb_job *owner)
 static int adopt_run(struct task *t)
 {
 	struct gb_client *c = t->job->c;
-	struct api_error err = {0};
-	struct api_batch b;
+	struct provider_error err = {0};
+	struct remote_batch b;
 	int64_t lines;
-	int ret = api_get(c->engine, t->arg, -1, &t->cancel, &b, &lines, &err);
+	int ret = gemini_get(c->engine, t->arg, -1, &t->cancel, &b, &lines, &err);
 
 	client_called(c, &err);
 	if (!ret) {
@@ -243,9 +243,9 @@ static int adopt_run(struct task *t)
 			ret = fits ? submit_known(t->job, &b) : -EBUSY;
 		if (ret == -EEXIST)
 			ret = -EBUSY;
-		api_batch_clear(&b);
+		remote_batch_clear(&b);
 	}
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	return ret == -ECANCELED ? -EINTR : ret;
 }
 

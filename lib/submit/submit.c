@@ -261,7 +261,7 @@ static int step_begin(struct submission *s)
 static int drop_stale_upload(struct submission *s, const struct stat *st)
 {
 	struct canceller none = CANCELLER_INIT;
-	struct api_error err = {.retry = -1};
+	struct provider_error err = {.retry = -1};
 	_cleanup_free_ char *file = NULL, *before = NULL;
 
 	client_lock(s->c);
@@ -272,8 +272,8 @@ static int drop_stale_upload(struct submission *s, const struct stat *st)
 		file = STEAL_PTR(s->rec->input_file);
 	client_unlock(s->c);
 	if (file)
-		api_file_delete(s->c->engine, file, &none, &err);
-	api_error_clear(&err);
+		gemini_file_delete(s->c->engine, file, &none, &err);
+	provider_error_clear(&err);
 	return kept;
 }
 
@@ -338,7 +338,7 @@ static int step_upload(struct submission *s)
 	struct upload u = {.fd = s->fd, .size = s->size, .mime = "application/jsonl",
 		.display = s->rec->display, .on_session = on_session,
 		.on_progress = on_progress, .arg = s};
-	struct api_file file = {0};
+	struct remote_file file = {0};
 
 	if (s->is_inline || uploaded_already(s))
 		return 0;
@@ -360,7 +360,7 @@ static int step_upload(struct submission *s)
 		s->input_file = STEAL_PTR(file.name);
 		client_unlock(s->c);
 	}
-	api_file_clear(&file);
+	remote_file_clear(&file);
 	return err;
 }
 
@@ -370,7 +370,7 @@ static int step_upload(struct submission *s)
 static void drop_upload(struct submission *s)
 {
 	struct canceller none = CANCELLER_INIT;
-	struct api_error err = {0};
+	struct provider_error err = {0};
 	_cleanup_free_ char *file = NULL;
 
 	client_lock(s->c);
@@ -382,8 +382,8 @@ static void drop_upload(struct submission *s)
 		record_unset(&s->rec->input_file);
 	client_unlock(s->c);
 	if (file && client_online(s->c))
-		api_file_delete(s->c->engine, file, &none, &err);
-	api_error_clear(&err);
+		gemini_file_delete(s->c->engine, file, &none, &err);
+	provider_error_clear(&err);
 }
 
 /* The next try takes the upload, or rmdir deletes it. */
@@ -519,7 +519,7 @@ static bool try_anew(struct submission *s)
 	if (text)
 		submission_refuse(s, err, text);
 	if (!err)
-		api_error_clear(&s->err);
+		provider_error_clear(&s->err);
 	return !err;
 }
 
@@ -583,7 +583,7 @@ static void submission_clear(struct submission *s)
 	free(s->inline_text);
 	free(s->input_file);
 	free(s->lost.input_file);
-	api_error_clear(&s->err);
+	provider_error_clear(&s->err);
 }
 
 int submit_run(struct task *t)

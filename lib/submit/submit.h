@@ -31,7 +31,7 @@ struct submission {
 	struct lost lost;   /* resubmit: what the new intent took the place of */
 	char *inline_text;
 	size_t inline_len;
-	struct api_error err;
+	struct provider_error err;
 	pthread_t syncing;  /* while syncs: makes the requests durable */
 	bool syncs;
 	bool composed;      /* fd is a copy that is not durable yet */

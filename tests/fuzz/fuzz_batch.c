@@ -27,7 +27,7 @@ static void check_count(int64_t n)
 	check(n >= -1, "count");
 }
 
-static void check_batch(const struct api_batch *b)
+static void check_batch(const struct remote_batch *b)
 {
 	check(util_id_valid(b->id, "batches/"), "id");
 	check(!b->input_file || util_id_valid(b->input_file, "files/"), "input");
@@ -51,20 +51,20 @@ static void check_batch(const struct api_batch *b)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct api_batch b, again;
-	int r = api_batch_parse((const char *)data, n, &b);
+	struct remote_batch b, again;
+	int r = gemini_batch_parse((const char *)data, n, &b);
 
 	check(r == 0 || r == -EPROTO, "error");
 	if (r < 0)
 		return 0;
 	check_batch(&b);
-	check(api_batch_parse(b.json, strlen(b.json), &again) == 0, "its own text");
+	check(gemini_batch_parse(b.json, strlen(b.json), &again) == 0, "its own text");
 	check(strcmp(b.id, again.id) == 0 && b.state == again.state &&
 			b.ended == again.ended && b.requests == again.requests &&
 			b.output_inline == again.output_inline &&
 			strcmp(b.json, again.json) == 0,
 		"the same again");
-	api_batch_clear(&b);
-	api_batch_clear(&again);
+	remote_batch_clear(&b);
+	remote_batch_clear(&again);
 	return 0;
 }

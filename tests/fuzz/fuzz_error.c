@@ -30,7 +30,7 @@ static void check_text(const char *text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct http_reply reply = {.retry_after = -1};
-	struct api_error e;
+	struct provider_error e;
 	char *line;
 
 	if (n < 2)
@@ -39,16 +39,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	/* As from the engine: NUL-terminated. */
 	reply.body = strndup((const char *)data + 2, n - 2);
 	reply.body_len = strlen(reply.body);
-	api_error_from_reply(&reply, &e);
+	gemini_error_from_reply(&reply, &e);
 	check(e.err < 0, "an error is an error");
 	check(!e.refused || (e.status >= 400 && e.status < 500), "refused");
 	check(e.retry >= -1 && e.retry <= 86400, "retry");
 	if (e.text)
 		check_text(e.text);
-	line = api_error_line(&e);
+	line = provider_error_line(&e);
 	check(line && *line && !strchr(line, '\n'), "one line");
 	free(line);
-	api_error_clear(&e);
+	provider_error_clear(&e);
 	free(reply.body);
 	return 0;
 }

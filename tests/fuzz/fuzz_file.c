@@ -18,8 +18,8 @@ static void check(bool good, const char *what)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct api_file f;
-	int r = api_file_parse((const char *)data, n, &f);
+	struct remote_file f;
+	int r = gemini_file_parse((const char *)data, n, &f);
 
 	check(r == 0 || r == -EPROTO, "error");
 	if (r < 0)
@@ -28,6 +28,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	check(f.size >= -1, "size");
 	check(!(f.active && f.failed), "state");
 	check(!f.uri || util_utf8_valid(f.uri, strlen(f.uri)), "uri");
-	api_file_clear(&f);
+	remote_file_clear(&f);
 	return 0;
 }

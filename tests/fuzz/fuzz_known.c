@@ -29,7 +29,8 @@ struct met {
 	char last[64];
 };
 
-static void meet(void *arg, const struct api_batch *b, bool gone, bool by_get, int64_t off)
+static void meet(
+	void *arg, const struct remote_batch *b, bool gone, bool by_get, int64_t off)
 {
 	struct met *m = arg;
 	const char *texts[] = {b->id, b->display, b->model, b->state_text, b->output_file};
@@ -57,7 +58,9 @@ static struct met walk(struct store *s)
 
 static void add(struct store *s, char *id)
 {
-	struct api_batch b = {.id = id, .display = "a\tname", .state_text = "JOB_STATE_RUNNING",
+	struct remote_batch b = {.id = id,
+		.display = "a\tname",
+		.state_text = "JOB_STATE_RUNNING",
 		.json = "{}\n"};
 	int64_t off;
 

@@ -18,8 +18,8 @@ static void check(bool good, const char *what)
 
 static void jobs(const char *text, size_t n)
 {
-	struct api_batch_page p;
-	int r = api_page_parse(text, n, "asked", &p);
+	struct remote_page p;
+	int r = gemini_page_parse(text, n, "asked", &p);
 
 	check(r == 0 || r == -EPROTO, "error of jobs");
 	if (r < 0)
@@ -27,7 +27,7 @@ static void jobs(const char *text, size_t n)
 	for (size_t i = 0; i < p.n; i++)
 		check(util_id_valid(p.batches[i].id, "batches/"), "id");
 	check(!p.next || (*p.next && strcmp(p.next, "asked") != 0), "token");
-	api_batch_page_clear(&p);
+	remote_page_clear(&p);
 }
 
 static void check_name(const char *name)
@@ -39,14 +39,14 @@ static void check_name(const char *name)
 
 static void models(const char *text, size_t n)
 {
-	struct api_models all = {0};
+	struct remote_models all = {0};
 	char *next = NULL;
-	int r = api_models_parse(text, n, &all, &next);
+	int r = gemini_models_parse(text, n, &all, &next);
 
 	check(r == 0 || r == -EPROTO, "error of models");
 	for (size_t i = 0; i < all.n; i++)
 		check_name(all.list[i].name);
-	api_models_clear(&all);
+	remote_models_clear(&all);
 	free(next);
 }
 

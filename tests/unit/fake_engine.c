@@ -118,7 +118,7 @@ double engine_backoff(int n, double hint)
 	return hint > n ? hint : n;
 }
 
-int api_download_request(const char *file, bool other, char *path, size_t path_size,
+int gemini_download_request(const char *file, bool other, char *path, size_t path_size,
 	const char *range, struct http_request *r)
 {
 	snprintf(path, path_size, "%s/v1beta/%s:download?alt=media",

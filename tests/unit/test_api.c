@@ -83,38 +83,38 @@ static void end(struct fixture *f)
 static void test_create_bodies(void **state)
 {
 	struct fixture f;
-	struct api_batch b;
-	struct api_error err;
+	struct remote_batch b;
+	struct provider_error err;
 
 	BEGIN(f, {200, NULL, JOB});
 	struct create_args by_file = {.model = "models/m-1",
 		.display = "a \"b\"\n\xc3\xa4", .input_file = "files/f"};
-	assert_int_equal(api_create(f.engine, &by_file, NULL, &b, &err), 0);
+	assert_int_equal(gemini_create(f.engine, &by_file, NULL, &b, &err), 0);
 	assert_string_equal(f.body,
 		"{\"batch\":{\"displayName\":\"a \\\"b\\\"\\n\xc3\xa4\","
 		"\"inputConfig\":{\"fileName\":\"files/f\"}}}");
 	assert_string_equal(b.id, "batches/b1");
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 	assert_int_equal(
 		httpd_count(&f.server,
 			"POST /v1beta/models/m-1:batchGenerateContent HTTP/1.1"),
 		1);
 	struct create_args inlined = {.model = "tunedModels/t", .display = "",
 		.inline_requests = "{\"x\":1},{}", .inline_len = 10};
-	assert_int_equal(api_create(f.engine, &inlined, NULL, &b, &err), 0);
+	assert_int_equal(gemini_create(f.engine, &inlined, NULL, &b, &err), 0);
 	assert_string_equal(f.body,
 		"{\"batch\":{\"inputConfig\":{\"requests\":{\"requests\""
 		":[{\"x\":1},{}]}}}}");
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 	assert_int_equal(
 		httpd_count(&f.server, "POST /v1beta/tunedModels/t:batchGenerate"), 1);
 	struct create_args embeds = {.model = "e", .input_file = "files/f",
 		.embedding = true, .webhook = "https://h/\"x\""};
-	assert_int_equal(api_create(f.engine, &embeds, NULL, &b, &err), 0);
+	assert_int_equal(gemini_create(f.engine, &embeds, NULL, &b, &err), 0);
 	assert_string_equal(f.body,
 		"{\"batch\":{\"webhookConfig\":{\"uris\":[\"https://h/\\\"x\\\"\"]},"
 		"\"inputConfig\":{\"fileName\":\"files/f\"}}}");
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 	assert_int_equal(
 		httpd_count(&f.server, "POST /v1beta/models/e:asyncBatchEmbedContent"), 1);
 	assert_int_equal(httpd_count(&f.server, "Content-Type: application/json"), 3);
@@ -128,8 +128,8 @@ static void test_create_bodies(void **state)
 static void test_create_invalid(void **state)
 {
 	struct fixture f;
-	struct api_batch b;
-	struct api_error err;
+	struct remote_batch b;
+	struct provider_error err;
 	static const char *const bad[][3] = {
 		{"../m", "d", "files/f"},
 		{"m/x", "d", "files/f"},
@@ -143,9 +143,10 @@ static void test_create_invalid(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct create_args args = {.model = bad[i][0], .display = bad[i][1],
 			.input_file = bad[i][2]};
-		assert_int_equal(api_create(f.engine, &args, NULL, &b, &err), -EINVAL);
+		assert_int_equal(
+			gemini_create(f.engine, &args, NULL, &b, &err), -EINVAL);
 		assert_int_equal(err.sent, HTTP_NOT_SENT);
-		api_error_clear(&err);
+		provider_error_clear(&err);
 	}
 	assert_int_equal(httpd_requests(&f.server), 0);
 	end(&f);
@@ -155,18 +156,19 @@ static void test_create_invalid(void **state)
 static void check_create(const struct reply *reply, int result, bool proves)
 {
 	struct fixture f;
-	struct api_batch b;
-	struct api_error err;
+	struct remote_batch b;
+	struct provider_error err;
 	int r;
 
 	begin(&f, reply, 1);
-	r = api_create(f.engine, &(struct create_args){"m", "d", "files/f"}, NULL, &b, &err);
+	r = gemini_create(
+		f.engine, &(struct create_args){"m", "d", "files/f"}, NULL, &b, &err);
 	if (r != result || httpd_requests(&f.server) != 1 ||
 		(err.sent == HTTP_NOT_SENT || err.refused) != proves)
 		fail_msg("status %d: %d, %d requests, sent %d, refused %d",
 			reply->status, r, httpd_requests(&f.server), err.sent,
 			err.refused);
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	end(&f);
 }
 
@@ -195,17 +197,17 @@ static void test_create_proofs(void **state)
 static void check_get(const struct reply *replies, int n, int result, int requests)
 {
 	struct fixture f;
-	struct api_batch b;
-	struct api_error err;
+	struct remote_batch b;
+	struct provider_error err;
 	int r;
 
 	begin(&f, replies, n);
-	r = api_get(f.engine, "batches/b1", -1, NULL, &b, NULL, &err);
+	r = gemini_get(f.engine, "batches/b1", -1, NULL, &b, NULL, &err);
 	if (r != result || httpd_requests(&f.server) != requests)
 		fail_msg("%d, %d requests", r, httpd_requests(&f.server));
 	if (r == 0)
-		api_batch_clear(&b);
-	api_error_clear(&err);
+		remote_batch_clear(&b);
+	provider_error_clear(&err);
 	end(&f);
 }
 
@@ -254,31 +256,31 @@ static void test_cancelled_in_pause(void **state)
 {
 	struct fixture f;
 	struct canceller c = CANCELLER_INIT;
-	struct api_batch b;
-	struct api_error err;
+	struct remote_batch b;
+	struct provider_error err;
 	void *args[] = {&f, &c};
 	pthread_t thread;
 
 	BEGIN(f, {503, "Retry-After: 50\r\n", ""});
 	pthread_create(&thread, NULL, cancel_soon, args);
 	assert_int_equal(
-		api_get(f.engine, "batches/b1", -1, &c, &b, NULL, &err), -ECANCELED);
+		gemini_get(f.engine, "batches/b1", -1, &c, &b, NULL, &err), -ECANCELED);
 	pthread_join(thread, NULL);
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	end(&f);
 }
 
 static void test_check_key(void **state)
 {
 	struct fixture f;
-	struct api_error err;
+	struct provider_error err;
 
 	BEGIN(f, {400, NULL,
 			 "{\"error\":{\"code\":400,\"message\":\"API key not "
 			 "valid.\"}}"});
-	assert_int_equal(api_check_key(f.engine, 10, NULL, &err), -EACCES);
+	assert_int_equal(gemini_check_key(f.engine, 10, NULL, &err), -EACCES);
 	assert_non_null(strstr(err.text, "\nAPI key not valid."));
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	assert_int_equal(httpd_count(&f.server, "GET /v1beta/models?pageSize=1 "), 1);
 	end(&f);
 }
@@ -288,25 +290,26 @@ static void test_check_key(void **state)
 static void test_verbs(void **state)
 {
 	struct fixture f;
-	struct api_error err;
+	struct provider_error err;
 
 	BEGIN(f, {200, NULL, "{}"}, {404, NULL, OWN_404}, {404, NULL, OWN_404},
 		{403, NULL, OWN_403}, {404, NULL, OWN_404});
-	assert_int_equal(api_cancel(f.engine, "batches/b1", NULL, &err), 0);
+	assert_int_equal(gemini_cancel(f.engine, "batches/b1", NULL, &err), 0);
 	assert_string_equal(f.body, "{}");
-	assert_int_equal(api_delete(f.engine, "batches/b1", NULL, &err), -ENOENT);
-	api_error_clear(&err);
-	assert_int_equal(api_file_delete(f.engine, "files/f1", NULL, &err), 0);
-	api_error_clear(&err);
-	assert_int_equal(api_file_delete(f.engine, "files/f1", NULL, &err), -EACCES);
-	api_error_clear(&err);
-	assert_int_equal(api_cancel(f.engine, "batches/b1", NULL, &err), -ENOENT);
-	api_error_clear(&err);
+	assert_int_equal(gemini_delete(f.engine, "batches/b1", NULL, &err), -ENOENT);
+	provider_error_clear(&err);
+	assert_int_equal(gemini_file_delete(f.engine, "files/f1", NULL, &err), 0);
+	provider_error_clear(&err);
+	assert_int_equal(gemini_file_delete(f.engine, "files/f1", NULL, &err), -EACCES);
+	provider_error_clear(&err);
+	assert_int_equal(gemini_cancel(f.engine, "batches/b1", NULL, &err), -ENOENT);
+	provider_error_clear(&err);
 	assert_int_equal(httpd_count(&f.server, "POST /v1beta/batches/b1:cancel "), 2);
 	assert_int_equal(httpd_count(&f.server, "DELETE /v1beta/batches/b1 "), 1);
 	assert_int_equal(httpd_count(&f.server, "DELETE /v1beta/files/f1 "), 2);
-	assert_int_equal(api_delete(f.engine, "batches/../files", NULL, &err), -EINVAL);
-	api_error_clear(&err);
+	assert_int_equal(
+		gemini_delete(f.engine, "batches/../files", NULL, &err), -EINVAL);
+	provider_error_clear(&err);
 	assert_int_equal(httpd_requests(&f.server), 5);
 	end(&f);
 }
@@ -315,36 +318,36 @@ static void test_verbs(void **state)
 static void test_verbs_answered_by_a_page(void **state)
 {
 	struct fixture f;
-	struct api_error err;
+	struct provider_error err;
 
 	BEGIN(f, {200, NULL, "<html>Log in</html>"}, {200, NULL, "[]"}, {200, NULL, "{"},
 		{200, NULL, ""});
-	assert_int_equal(api_cancel(f.engine, "batches/b1", NULL, &err), -EIO);
-	api_error_clear(&err);
-	assert_int_equal(api_delete(f.engine, "batches/b1", NULL, &err), -EIO);
-	api_error_clear(&err);
-	assert_int_equal(api_file_delete(f.engine, "files/f1", NULL, &err), -EIO);
-	api_error_clear(&err);
-	assert_int_equal(api_delete(f.engine, "batches/b1", NULL, &err), 0);
+	assert_int_equal(gemini_cancel(f.engine, "batches/b1", NULL, &err), -EIO);
+	provider_error_clear(&err);
+	assert_int_equal(gemini_delete(f.engine, "batches/b1", NULL, &err), -EIO);
+	provider_error_clear(&err);
+	assert_int_equal(gemini_file_delete(f.engine, "files/f1", NULL, &err), -EIO);
+	provider_error_clear(&err);
+	assert_int_equal(gemini_delete(f.engine, "batches/b1", NULL, &err), 0);
 	end(&f);
 }
 
 static void test_list_token(void **state)
 {
 	struct fixture f;
-	struct api_batch_page p;
-	struct api_error err;
+	struct remote_page p;
+	struct provider_error err;
 
 	BEGIN(f, {200, NULL,
 			 "{\"operations\":[" JOB "],\"nextPageToken\":\"a/b&c=d\"}"});
-	assert_int_equal(api_list(f.engine, NULL, NULL, &p, &err), 0);
+	assert_int_equal(gemini_list(f.engine, NULL, NULL, &p, &err), 0);
 	assert_int_equal(p.n, 1);
 	assert_string_equal(p.next, "a/b&c=d");
-	api_batch_page_clear(&p);
+	remote_page_clear(&p);
 	/* The same token again: no end to it, so that is the end. */
-	assert_int_equal(api_list(f.engine, "a/b&c=d", NULL, &p, &err), 0);
+	assert_int_equal(gemini_list(f.engine, "a/b&c=d", NULL, &p, &err), 0);
 	assert_null(p.next);
-	api_batch_page_clear(&p);
+	remote_page_clear(&p);
 	assert_int_equal(
 		httpd_count(&f.server,
 			"GET /v1beta/batches?pageSize=100&pageToken=a%2Fb%26c%3Dd "
@@ -356,19 +359,19 @@ static void test_list_token(void **state)
 static void test_models_end(void **state)
 {
 	struct fixture f;
-	struct api_error err;
-	struct api_models all;
+	struct provider_error err;
+	struct remote_models all;
 
 	/* A server that never stops paging. */
 	BEGIN(f, {200, NULL,
 			 "{\"models\":[{\"name\":\"models/"
 			 "m\",\"supportedGenerationMethods\""
 			 ":[\"batchGenerateContent\"]}],\"nextPageToken\":\"again\"}"});
-	assert_int_equal(api_models(f.engine, NULL, &all, &err), 0);
+	assert_int_equal(gemini_models(f.engine, NULL, &all, &err), 0);
 	assert_int_equal(all.n, httpd_requests(&f.server));
 	assert_string_equal(all.list[1].name, "m");
 	assert_true(httpd_requests(&f.server) <= 20);
-	api_models_clear(&all);
+	remote_models_clear(&all);
 	end(&f);
 }
 
@@ -377,21 +380,24 @@ static void test_download_request(void **state)
 	char path[256], tiny[20];
 	struct http_request r;
 
-	assert_int_equal(
-		api_download_request("files/batch-x1", false, path, sizeof path, "0-", &r), 0);
+	assert_int_equal(gemini_download_request(
+				 "files/batch-x1", false, path, sizeof path, "0-", &r),
+		0);
 	assert_string_equal(path, "/download/v1beta/files/batch-x1:download?alt=media");
 	assert_string_equal(r.accept_range, "0-");
-	assert_int_equal(
-		api_download_request("files/batch-x1", true, path, sizeof path, NULL, &r), 0);
+	assert_int_equal(gemini_download_request(
+				 "files/batch-x1", true, path, sizeof path, NULL, &r),
+		0);
 	assert_string_equal(path, "/v1beta/files/batch-x1:download?alt=media");
-	assert_int_equal(
-		api_download_request("files/batch-x1", false, path, sizeof path, "0-", &r), 0);
+	assert_int_equal(gemini_download_request(
+				 "files/batch-x1", false, path, sizeof path, "0-", &r),
+		0);
 	assert_int_equal(r.method, HTTP_GET);
-	assert_int_equal(
-		api_download_request("files/../x", false, path, sizeof path, NULL, &r),
+	assert_int_equal(gemini_download_request(
+				 "files/../x", false, path, sizeof path, NULL, &r),
 		-EINVAL);
-	assert_int_equal(
-		api_download_request("files/batch-x1", false, tiny, sizeof tiny, NULL, &r),
+	assert_int_equal(gemini_download_request(
+				 "files/batch-x1", false, tiny, sizeof tiny, NULL, &r),
 		-ENAMETOOLONG);
 }
 
@@ -418,47 +424,48 @@ static void check_lines(int fd, const char *want)
 static void test_inline(void **state)
 {
 	struct fixture f;
-	struct api_batch b;
-	struct api_error err;
+	struct remote_batch b;
+	struct provider_error err;
 	int64_t lines = 0;
 	int fd = memfd_create("lines", MFD_CLOEXEC);
 
 	/* The first try breaks off within the list: its lines must not stay. */
 	BEGIN(f, {-1, NULL, INLINE}, {200, NULL, INLINE});
 	assert_int_equal(
-		api_get(f.engine, "batches/b1", fd, NULL, &b, &lines, &err), 0);
+		gemini_get(f.engine, "batches/b1", fd, NULL, &b, &lines, &err), 0);
 	assert_int_equal(lines, 2);
 	check_lines(fd, LINES);
 	assert_true(b.output_inline);
 	assert_null(strstr(b.json, "\"x\""));
-	assert_int_equal(b.state, API_STATE_SUCCEEDED);
-	api_batch_clear(&b);
-	assert_int_equal(api_get(f.engine, "batches/b1", -1, NULL, &b, NULL, &err), 0);
+	assert_int_equal(b.state, REMOTE_STATE_SUCCEEDED);
+	remote_batch_clear(&b);
+	assert_int_equal(
+		gemini_get(f.engine, "batches/b1", -1, NULL, &b, NULL, &err), 0);
 	assert_true(b.output_inline);
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 	close(fd);
 	/* A descriptor that takes nothing. */
 	fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
-	assert_int_equal(
-		api_get(f.engine, "batches/b1", fd, NULL, &b, &lines, &err), -ENOSPC);
-	api_error_clear(&err);
+	assert_int_equal(gemini_get(f.engine, "batches/b1", fd, NULL, &b, &lines, &err),
+		-ENOSPC);
+	provider_error_clear(&err);
 	close(fd);
 	end(&f);
 }
 
 /* ---- against the emulator  ---- */
 
-static struct api_batch await_end(struct engine *e, const char *id)
+static struct remote_batch await_end(struct engine *e, const char *id)
 {
 	for (;;) {
-		struct api_batch b;
-		struct api_error err;
+		struct remote_batch b;
+		struct provider_error err;
 
-		if (api_get(e, id, -1, NULL, &b, NULL, &err) < 0)
+		if (gemini_get(e, id, -1, NULL, &b, NULL, &err) < 0)
 			fail_msg("%s", err.text);
 		if (b.ended)
 			return b;
-		api_batch_clear(&b);
+		remote_batch_clear(&b);
 		usleep(20000);
 	}
 }
@@ -470,10 +477,10 @@ static void emulate(const char *const *args, bool file_output)
 		"\"hi\"}]}]},\"metadata\":{\"key\":\"k1\"}}";
 	struct emulator m;
 	struct engine *e;
-	struct api_error err;
-	struct api_batch b;
-	struct api_batch_page p;
-	struct api_models all;
+	struct provider_error err;
+	struct remote_batch b;
+	struct remote_page p;
+	struct remote_models all;
 	unsigned methods = 0;
 	char id[64];
 	int64_t lines = 0;
@@ -483,42 +490,44 @@ static void emulate(const char *const *args, bool file_output)
 		skip();
 	assert_true(emulator_start(&m, args));
 	e = engine_for(m.base);
-	assert_int_equal(api_check_key(e, 10, NULL, &err), 0);
-	assert_int_equal(api_models(e, NULL, &all, &err), 0);
+	assert_int_equal(gemini_check_key(e, 10, NULL, &err), 0);
+	assert_int_equal(gemini_models(e, NULL, &all, &err), 0);
 	assert_true(all.n > 5);
-	api_models_clear(&all);
-	assert_int_equal(api_model_get(e, "gemini-3.8-flash", NULL, &methods, &err), 0);
+	remote_models_clear(&all);
+	assert_int_equal(
+		gemini_model_get(e, "gemini-3.8-flash", NULL, &methods, &err), 0);
 	assert_int_equal(methods, BATCH_GENERATE);
-	assert_int_equal(api_model_get(e, "no-such-model", NULL, &methods, &err), -ENOENT);
+	assert_int_equal(
+		gemini_model_get(e, "no-such-model", NULL, &methods, &err), -ENOENT);
 	assert_true(err.from_api);
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	struct create_args args_in = {.model = "gemini-3.8-flash", .display = "emulated",
 		.inline_requests = request, .inline_len = strlen(request)};
-	if (api_create(e, &args_in, NULL, &b, &err) < 0)
+	if (gemini_create(e, &args_in, NULL, &b, &err) < 0)
 		fail_msg("%s", err.text);
 	snprintf(id, sizeof id, "%s", b.id);
-	api_batch_clear(&b);
-	assert_int_equal(api_list(e, NULL, NULL, &p, &err), 0);
+	remote_batch_clear(&b);
+	assert_int_equal(gemini_list(e, NULL, NULL, &p, &err), 0);
 	assert_int_equal(p.n, 1);
 	assert_string_equal(p.batches[0].id, id);
 	assert_string_equal(p.batches[0].display, "emulated");
-	api_batch_page_clear(&p);
+	remote_page_clear(&p);
 	b = await_end(e, id);
-	assert_int_equal(b.state, API_STATE_SUCCEEDED);
+	assert_int_equal(b.state, REMOTE_STATE_SUCCEEDED);
 	assert_int_equal(b.output_inline, !file_output);
 	assert_int_equal(b.output_file != NULL, file_output);
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 	if (!file_output) {
-		assert_int_equal(api_get(e, id, fd, NULL, &b, &lines, &err), 0);
+		assert_int_equal(gemini_get(e, id, fd, NULL, &b, &lines, &err), 0);
 		assert_int_equal(lines, 1);
-		api_batch_clear(&b);
+		remote_batch_clear(&b);
 	}
-	assert_int_equal(api_cancel(e, id, NULL, &err), 0);
-	assert_int_equal(api_delete(e, id, NULL, &err), 0);
-	assert_int_equal(api_delete(e, id, NULL, &err), -ENOENT);
-	api_error_clear(&err);
-	assert_int_equal(api_get(e, id, -1, NULL, &b, NULL, &err), -ENOENT);
-	api_error_clear(&err);
+	assert_int_equal(gemini_cancel(e, id, NULL, &err), 0);
+	assert_int_equal(gemini_delete(e, id, NULL, &err), 0);
+	assert_int_equal(gemini_delete(e, id, NULL, &err), -ENOENT);
+	provider_error_clear(&err);
+	assert_int_equal(gemini_get(e, id, -1, NULL, &b, NULL, &err), -ENOENT);
+	provider_error_clear(&err);
 	engine_free(e);
 	emulator_stop(&m);
 	close(fd);
@@ -551,19 +560,20 @@ static void test_emulator_errors(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
 		struct emulator m;
 		struct engine *e;
-		struct api_error err;
-		struct api_batch b;
+		struct provider_error err;
+		struct remote_batch b;
 		char set[64];
 
 		snprintf(set, sizeof set, "error_shape=%s", shapes[i]);
 		assert_true(emulator_start(&m, (const char *[]){"--set", set, NULL}));
 		e = engine_for(m.base);
 		/* The last two are no words of the API's own. */
-		assert_int_equal(api_get(e, "batches/none", -1, NULL, &b, NULL, &err),
+		assert_int_equal(
+			gemini_get(e, "batches/none", -1, NULL, &b, NULL, &err),
 			i < 2 ? -ENOENT : -EHOSTUNREACH);
 		assert_non_null(err.text);
 		assert_null(strchr(err.text, '<'));
-		api_error_clear(&err);
+		provider_error_clear(&err);
 		engine_free(e);
 		emulator_stop(&m);
 	}
@@ -581,8 +591,8 @@ static void test_emulator_oddities(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		struct emulator m;
 		struct engine *e;
-		struct api_error err;
-		struct api_batch_page p;
+		struct provider_error err;
+		struct remote_page p;
 		char fault[128];
 		int r;
 
@@ -590,15 +600,15 @@ static void test_emulator_oddities(void **state)
 		assert_true(
 			emulator_start(&m, (const char *[]){"--fault", fault, NULL}));
 		e = engine_for(m.base);
-		r = api_list(e, NULL, NULL, &p, &err);
+		r = gemini_list(e, NULL, NULL, &p, &err);
 		if (r == 0) {
 			assert_int_equal(p.n, 0);
-			api_batch_page_clear(&p);
+			remote_page_clear(&p);
 		} else {
 			assert_true(r == -EIO);
 			assert_non_null(err.text);
 		}
-		api_error_clear(&err);
+		provider_error_clear(&err);
 		engine_free(e);
 		emulator_stop(&m);
 	}

@@ -10,10 +10,10 @@
 #include "provider/gemini/parse.h"
 #include "base/util.h"
 
-static struct api_batch parse(const char *text)
+static struct remote_batch parse(const char *text)
 {
-	struct api_batch b;
-	int r = api_batch_parse(text, strlen(text), &b);
+	struct remote_batch b;
+	int r = gemini_batch_parse(text, strlen(text), &b);
 
 	if (r < 0)
 		fail_msg("%d: %s", r, text);
@@ -22,11 +22,11 @@ static struct api_batch parse(const char *text)
 
 static int parse_error(const char *text)
 {
-	struct api_batch b;
-	int r = api_batch_parse(text, strlen(text), &b);
+	struct remote_batch b;
+	int r = gemini_batch_parse(text, strlen(text), &b);
 
 	if (r == 0)
-		api_batch_clear(&b);
+		remote_batch_clear(&b);
 	return r;
 }
 
@@ -48,12 +48,12 @@ static const char succeeded[] =
 
 static void test_succeeded(void **state)
 {
-	struct api_batch b = parse(succeeded);
+	struct remote_batch b = parse(succeeded);
 
 	assert_string_equal(b.id, "batches/b1");
 	assert_string_equal(b.display, "haiku");
 	assert_string_equal(b.model, "models/gemini-3.8-flash");
-	assert_int_equal(b.state, API_STATE_SUCCEEDED);
+	assert_int_equal(b.state, REMOTE_STATE_SUCCEEDED);
 	assert_string_equal(b.state_text, "JOB_STATE_SUCCEEDED");
 	assert_true(b.ended);
 	assert_false(b.embedding);
@@ -73,13 +73,13 @@ static void test_succeeded(void **state)
 	assert_null(b.error_text);
 	assert_string_equal(b.json + strlen(b.json) - 2, "}\n");
 	assert_non_null(strstr(b.json, "\n  \"name\": \"batches/b1\",\n"));
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 }
 
 static void test_variants(void **state)
 {
 	/* snake_case, counts as numbers, the batch itself instead of an Operation */
-	struct api_batch b =
+	struct remote_batch b =
 		parse("{\"name\":\"batches/"
 		      "x\",\"display_name\":\"d\",\"input_config\":{\"file_name\":"
 		      "\"files/in\"},\"output\":{\"responses_file\":\"files/"
@@ -97,8 +97,8 @@ static void test_variants(void **state)
 	assert_int_equal(b.failed, -1);
 	assert_int_equal(b.succeeded, 0);
 	assert_int_equal(b.created.tv_sec, 1767323045);
-	assert_int_equal(b.state, API_STATE_RUNNING);
-	api_batch_clear(&b);
+	assert_int_equal(b.state, REMOTE_STATE_RUNNING);
+	remote_batch_clear(&b);
 
 	b = parse("{\"name\":\"batches/"
 		  "x\",\"metadata\":{\"@type\":\"a.EmbedContentBatch\","
@@ -106,81 +106,82 @@ static void test_variants(void **state)
 	assert_true(b.embedding);
 	assert_string_equal(b.display, "");
 	assert_int_equal(b.requests, -1);
-	assert_int_equal(b.state, API_STATE_NONE);
+	assert_int_equal(b.state, REMOTE_STATE_NONE);
 	assert_string_equal(b.state_text, "JOB_STATE_UNSPECIFIED");
 	assert_false(b.ended);
 	assert_null(b.model);
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 }
 
 #define JOB(members, rest) "{\"name\":\"batches/x\",\"metadata\":{" members "}" rest "}"
 
 static const struct {
 	const char *json;
-	enum api_state state;
+	enum remote_state state;
 	const char *text;
 	bool ended;
 } states[] = {
-	{JOB("\"state\":\"BATCH_STATE_PENDING\"", ""), API_STATE_PENDING,
+	{JOB("\"state\":\"BATCH_STATE_PENDING\"", ""), REMOTE_STATE_PENDING,
 		"JOB_STATE_PENDING", false},
-	{JOB("\"state\":\"PENDING\"", ""), API_STATE_PENDING, "JOB_STATE_PENDING",
+	{JOB("\"state\":\"PENDING\"", ""), REMOTE_STATE_PENDING, "JOB_STATE_PENDING",
 		false},
-	{JOB("\"state\":\"BATCH_STATE_EXPIRED\"", ""), API_STATE_EXPIRED,
+	{JOB("\"state\":\"BATCH_STATE_EXPIRED\"", ""), REMOTE_STATE_EXPIRED,
 		"JOB_STATE_EXPIRED", true},
 	{JOB("\"state\":\"BATCH_STATE_CANCELLED\"", ",\"error\":{\"code\":13}"),
-		API_STATE_CANCELLED, "JOB_STATE_CANCELLED", true},
-	{JOB("\"state\":\"JOB_STATE_QUEUED\"", ""), API_STATE_OTHER, "JOB_STATE_QUEUED",
-		false},
-	{JOB("\"state\":\"JOB_STATE_PARTIALLY_SUCCEEDED\"", ""), API_STATE_OTHER,
+		REMOTE_STATE_CANCELLED, "JOB_STATE_CANCELLED", true},
+	{JOB("\"state\":\"JOB_STATE_QUEUED\"", ""), REMOTE_STATE_OTHER,
+		"JOB_STATE_QUEUED", false},
+	{JOB("\"state\":\"JOB_STATE_PARTIALLY_SUCCEEDED\"", ""), REMOTE_STATE_OTHER,
 		"JOB_STATE_PARTIALLY_SUCCEEDED", true},
-	{JOB("\"state\":\"BATCH_STATE_ODD\"", ""), API_STATE_OTHER, "BATCH_STATE_ODD",
-		false},
-	{JOB("\"state\":\"BATCH_STATE_ODD\"", ",\"done\":true"), API_STATE_OTHER,
+	{JOB("\"state\":\"BATCH_STATE_ODD\"", ""), REMOTE_STATE_OTHER,
+		"BATCH_STATE_ODD", false},
+	{JOB("\"state\":\"BATCH_STATE_ODD\"", ",\"done\":true"), REMOTE_STATE_OTHER,
 		"BATCH_STATE_ODD", true},
-	{JOB("\"state\":\"two\\nlines\"", ""), API_STATE_NONE, "JOB_STATE_UNSPECIFIED",
-		false},
-	{JOB("\"state\":7", ""), API_STATE_NONE, "JOB_STATE_UNSPECIFIED", false},
-	{JOB("", ",\"done\":true"), API_STATE_SUCCEEDED, "JOB_STATE_SUCCEEDED", true},
+	{JOB("\"state\":\"two\\nlines\"", ""), REMOTE_STATE_NONE,
+		"JOB_STATE_UNSPECIFIED", false},
+	{JOB("\"state\":7", ""), REMOTE_STATE_NONE, "JOB_STATE_UNSPECIFIED", false},
+	{JOB("", ",\"done\":true"), REMOTE_STATE_SUCCEEDED, "JOB_STATE_SUCCEEDED",
+		true},
 	{JOB("", ",\"done\":true,\"error\":{\"code\":3,\"message\":\"m\"}"),
-		API_STATE_FAILED, "JOB_STATE_FAILED", true},
-	{JOB("", ",\"done\":true,\"error\":{\"code\":1}"), API_STATE_CANCELLED,
+		REMOTE_STATE_FAILED, "JOB_STATE_FAILED", true},
+	{JOB("", ",\"done\":true,\"error\":{\"code\":1}"), REMOTE_STATE_CANCELLED,
 		"JOB_STATE_CANCELLED", true},
 	{JOB("\"state\":\"BATCH_STATE_RUNNING\"", ",\"done\":true"),
-		API_STATE_SUCCEEDED, "JOB_STATE_SUCCEEDED", true},
+		REMOTE_STATE_SUCCEEDED, "JOB_STATE_SUCCEEDED", true},
 	{JOB("\"state\":\"BATCH_STATE_RUNNING\"", ",\"done\":\"true\""),
-		API_STATE_RUNNING, "JOB_STATE_RUNNING", false},
+		REMOTE_STATE_RUNNING, "JOB_STATE_RUNNING", false},
 };
 
 static void test_states(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
-		struct api_batch b = parse(states[i].json);
+		struct remote_batch b = parse(states[i].json);
 
 		if (b.state != states[i].state || b.ended != states[i].ended ||
 			strcmp(b.state_text, states[i].text) != 0)
 			fail_msg("%s: %d %s %d", states[i].json, b.state, b.state_text,
 				b.ended);
-		api_batch_clear(&b);
+		remote_batch_clear(&b);
 	}
 }
 
 static void test_errors(void **state)
 {
-	struct api_batch b =
+	struct remote_batch b =
 		parse(JOB("", ",\"error\":{\"code\":8,\"message\":\"m\"}"));
 
 	assert_int_equal(b.error_code, 8);
 	assert_string_equal(b.error_text, "m");
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 	b = parse(JOB("\"error\":{\"message\":\"m\"}", ""));
 	assert_int_equal(b.error_code, 2);
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 	b = parse(JOB("", ",\"error\":{}"));
 	assert_int_equal(b.error_code, 0);
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 	b = parse(JOB("", ",\"error\":{\"code\":-5}"));
 	assert_int_equal(b.error_code, 2);
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 }
 
 static void test_inlined(void **state)
@@ -200,12 +201,12 @@ static void test_inlined(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		struct api_batch b = parse(texts[i]);
+		struct remote_batch b = parse(texts[i]);
 
 		assert_true(b.output_inline);
 		assert_null(strstr(b.json, "SECRET"));
 		assert_null(b.output_file);
-		api_batch_clear(&b);
+		remote_batch_clear(&b);
 	}
 }
 
@@ -225,16 +226,17 @@ static void test_refused(void **state)
 
 static void test_bad_ids_are_left_out(void **state)
 {
-	struct api_batch b = parse(JOB("\"model\":\"models/../../x\",\"inputConfig\":{"
-				       "\"fileName\":\"files/a/b\"},\"output\":{"
-				       "\"responsesFile\":\"/etc/passwd\"}",
-		""));
+	struct remote_batch b =
+		parse(JOB("\"model\":\"models/../../x\",\"inputConfig\":{"
+			  "\"fileName\":\"files/a/b\"},\"output\":{"
+			  "\"responsesFile\":\"/etc/passwd\"}",
+			""));
 
 	assert_null(b.model);
 	assert_null(b.input_file);
 	assert_true(b.has_input_config);
 	assert_null(b.output_file);
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 }
 
 static void test_page(void **state)
@@ -243,24 +245,25 @@ static void test_page(void **state)
 		"{\"operations\":[{\"name\":\"batches/a\"},7,null,{\"name\":\"x\"},"
 		"{\"name\":\"batches/b\",\"metadata\":{\"displayName\":\"two\"}}],"
 		"\"nextPageToken\":\"t/2\"}";
-	struct api_batch_page p;
+	struct remote_page p;
 
-	assert_int_equal(api_page_parse(text, strlen(text), NULL, &p), 0);
+	assert_int_equal(gemini_page_parse(text, strlen(text), NULL, &p), 0);
 	assert_int_equal(p.n, 2);
 	assert_int_equal(p.skipped, 3);
 	assert_string_equal(p.batches[1].display, "two");
 	assert_string_equal(p.next, "t/2");
-	api_batch_page_clear(&p);
-	assert_int_equal(api_page_parse(text, strlen(text), "t/2", &p), 0);
+	remote_page_clear(&p);
+	assert_int_equal(gemini_page_parse(text, strlen(text), "t/2", &p), 0);
 	assert_null(p.next);
-	api_batch_page_clear(&p);
-	assert_int_equal(api_page_parse("{}", 2, NULL, &p), 0);
+	remote_page_clear(&p);
+	assert_int_equal(gemini_page_parse("{}", 2, NULL, &p), 0);
 	assert_int_equal(p.n, 0);
 	assert_null(p.next);
-	api_batch_page_clear(&p);
-	assert_int_equal(api_page_parse("[]", 2, NULL, &p), -EPROTO);
-	assert_int_equal(api_page_parse("{\"operations\":{}}", 17, NULL, &p), -EPROTO);
-	assert_int_equal(api_page_parse("<html>", 6, NULL, &p), -EPROTO);
+	remote_page_clear(&p);
+	assert_int_equal(gemini_page_parse("[]", 2, NULL, &p), -EPROTO);
+	assert_int_equal(
+		gemini_page_parse("{\"operations\":{}}", 17, NULL, &p), -EPROTO);
+	assert_int_equal(gemini_page_parse("<html>", 6, NULL, &p), -EPROTO);
 }
 
 static void test_models(void **state)
@@ -276,12 +279,12 @@ static void test_models(void **state)
 		"\"models/"
 		"three\",\"supported_generation_methods\":[1,\"batchGenerateContent\"]"
 		"}],\"nextPageToken\":\"\"}";
-	struct api_models all = {0};
+	struct remote_models all = {0};
 	char *next = NULL;
 	unsigned methods = 9;
 
-	assert_int_equal(api_models_parse(text, strlen(text), &all, &next), 0);
-	assert_int_equal(api_models_parse("[]", 2, &all, &next), -EPROTO);
+	assert_int_equal(gemini_models_parse(text, strlen(text), &all, &next), 0);
+	assert_int_equal(gemini_models_parse("[]", 2, &all, &next), -EPROTO);
 	assert_null(next);
 	assert_int_equal(all.n, 3);
 	assert_string_equal(all.list[0].name, "one");
@@ -290,13 +293,13 @@ static void test_models(void **state)
 	assert_int_equal(all.list[1].methods, 0);
 	assert_string_equal(all.list[2].name, "three");
 	assert_int_equal(all.list[2].methods, BATCH_GENERATE);
-	api_models_clear(&all);
+	remote_models_clear(&all);
 	static const char one[] = "{\"name\":\"models/e\",\"supportedGenerationMethods\":"
 				  "[\"asyncBatchEmbedContent\"]}";
 
-	assert_int_equal(api_model_parse(one, strlen(one), &methods), 0);
+	assert_int_equal(gemini_model_parse(one, strlen(one), &methods), 0);
 	assert_int_equal(methods, BATCH_EMBED);
-	assert_int_equal(api_model_parse("{}", 2, &methods), -EPROTO);
+	assert_int_equal(gemini_model_parse("{}", 2, &methods), -EPROTO);
 }
 
 static void test_file(void **state)
@@ -306,32 +309,32 @@ static void test_file(void **state)
 		"\"sizeBytes\":\"1234\",\"expirationTime\":\"2026-01-02T03:04:05Z\","
 		"\"uri\":"
 		"\"https://example.com/v1beta/files/abc\",\"state\":\"ACTIVE\"}}";
-	struct api_file f;
+	struct remote_file f;
 
-	assert_int_equal(api_file_parse(text, strlen(text), &f), 0);
+	assert_int_equal(gemini_file_parse(text, strlen(text), &f), 0);
 	assert_string_equal(f.name, "files/abc");
 	assert_string_equal(f.mime, "application/jsonl");
 	assert_int_equal(f.size, 1234);
 	assert_int_equal(f.expires.tv_sec, 1767323045);
 	assert_true(f.active);
-	api_file_clear(&f);
+	remote_file_clear(&f);
 	assert_int_equal(
-		api_file_parse(
+		gemini_file_parse(
 			"{\"name\":\"files/a\",\"state\":\"PROCESSING\"}", 39, &f),
 		0);
 	assert_false(f.active);
 	assert_false(f.failed);
 	assert_int_equal(f.size, -1);
-	api_file_clear(&f);
-	assert_int_equal(
-		api_file_parse("{\"name\":\"files/a\",\"state\":\"FAILED\"}", 35, &f),
+	remote_file_clear(&f);
+	assert_int_equal(gemini_file_parse(
+				 "{\"name\":\"files/a\",\"state\":\"FAILED\"}", 35, &f),
 		0);
 	assert_true(f.failed);
-	api_file_clear(&f);
-	assert_int_equal(api_file_parse("{}", 2, &f), -EPROTO);
-	assert_int_equal(api_file_parse(NULL, 0, &f), -EPROTO);
+	remote_file_clear(&f);
+	assert_int_equal(gemini_file_parse("{}", 2, &f), -EPROTO);
+	assert_int_equal(gemini_file_parse(NULL, 0, &f), -EPROTO);
 	assert_int_equal(
-		api_file_parse("{\"file\":{\"name\":\"f\"}}", 21, &f), -EPROTO);
+		gemini_file_parse("{\"file\":{\"name\":\"f\"}}", 21, &f), -EPROTO);
 }
 
 /* Base64 of the hex text as the service sends it, or of the digest itself. */
@@ -361,11 +364,11 @@ static void test_file_digest(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(digests); i++) {
 		_cleanup_free_ char *text = util_format(
 			"{\"name\":\"files/a\",\"sha256Hash\":\"%s\"}", digests[i].base64);
-		struct api_file f;
+		struct remote_file f;
 
-		assert_int_equal(api_file_parse(text, strlen(text), &f), 0);
+		assert_int_equal(gemini_file_parse(text, strlen(text), &f), 0);
 		assert_string_equal(f.sha256, digests[i].hex);
-		api_file_clear(&f);
+		remote_file_clear(&f);
 	}
 }
 
@@ -378,15 +381,17 @@ static void test_files(void **state)
 	int64_t bytes = -1;
 	char *next = NULL;
 
-	assert_int_equal(api_files_parse(text, strlen(text), NULL, &bytes, &next), 0);
+	assert_int_equal(
+		gemini_files_parse(text, strlen(text), NULL, &bytes, &next), 0);
 	assert_int_equal(bytes, 120);
 	assert_string_equal(next, "t");
 	free(next);
-	assert_int_equal(api_files_parse("{}", 2, NULL, &bytes, &next), 0);
+	assert_int_equal(gemini_files_parse("{}", 2, NULL, &bytes, &next), 0);
 	assert_int_equal(bytes, 0);
 	assert_null(next);
-	assert_int_equal(api_files_parse("{\"files\":1}", 11, NULL, &bytes, &next), -EPROTO);
-	assert_int_equal(api_files_parse("[]", 2, NULL, &bytes, &next), -EPROTO);
+	assert_int_equal(
+		gemini_files_parse("{\"files\":1}", 11, NULL, &bytes, &next), -EPROTO);
+	assert_int_equal(gemini_files_parse("[]", 2, NULL, &bytes, &next), -EPROTO);
 }
 
 static void test_deep(void **state)
@@ -410,7 +415,7 @@ static json_t *parse_nested(size_t n)
 		len += (size_t)sprintf(text + len, "{\"a\":");
 	text[len++] = '1';
 	memset(text + len, '}', n);
-	return api_json(text, len + n);
+	return gemini_json(text, len + n);
 }
 
 static void test_depth(void **state)

@@ -112,8 +112,13 @@ static void fill_store(struct gb_client *c)
 	static const char line[] = "{\"key\":\"a\",\"response\":{}}\n";
 	static char zeros[65], uri[] = "https://example.com/v1/files/f1";
 	struct record r;
-	struct api_batch b = {.id = (char *)met, .display = (char *)"", .created = {1, 0},
-		.requests = -1, .succeeded = -1, .failed = -1, .pending = -1};
+	struct remote_batch b = {.id = (char *)met,
+		.display = (char *)"",
+		.created = {1, 0},
+		.requests = -1,
+		.succeeded = -1,
+		.failed = -1,
+		.pending = -1};
 	struct placed p = {(char *)"files/f1", uri, (char *)"text/plain", time(NULL) + 9999};
 	char lid[LID_SIZE];
 	int64_t off;

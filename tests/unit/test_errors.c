@@ -98,15 +98,15 @@ static void test_hopeless(void **state)
 
 /* ---- whole replies  ---- */
 
-static struct api_error of(long status, const char *body)
+static struct provider_error of(long status, const char *body)
 {
 	struct http_reply reply = {.status = status,
 		.body = (char *)body,
 		.body_len = body ? strlen(body) : 0,
 		.retry_after = -1};
-	struct api_error e;
+	struct provider_error e;
 
-	api_error_from_reply(&reply, &e);
+	gemini_error_from_reply(&reply, &e);
 	return e;
 }
 
@@ -120,7 +120,7 @@ static const char bad_key[] =
 
 static void test_bodies(void **state)
 {
-	struct api_error e = of(400, bad_key);
+	struct provider_error e = of(400, bad_key);
 	char *line;
 
 	assert_int_equal(e.err, -EACCES);
@@ -128,10 +128,10 @@ static void test_bodies(void **state)
 	assert_non_null(
 		strstr(e.text, "\nAPI key not valid. Please pass a valid API key."));
 	assert_true(e.refused);
-	line = api_error_line(&e);
+	line = provider_error_line(&e);
 	assert_non_null(strstr(line, "aistudio"));
 	free(line);
-	api_error_clear(&e);
+	provider_error_clear(&e);
 
 	e = of(429, "[{\"error\":{\"message\":\"slow\\ndown\",\"status\":"
 		    "\"RESOURCE_EXHAUSTED\",\"details\":[{\"@type\":"
@@ -141,35 +141,35 @@ static void test_bodies(void **state)
 	assert_true(e.retry == 34.5);
 	assert_false(e.hopeless);
 	assert_true(e.refused);
-	line = api_error_line(&e);
+	line = provider_error_line(&e);
 	assert_non_null(strstr(line, "slow"));
 	assert_null(strchr(line, '\n'));
 	free(line);
-	api_error_clear(&e);
+	provider_error_clear(&e);
 
 	e = of(404, "<!DOCTYPE html><html><head><title>Error 404 (Not Found)!!1</title>"
 		    "<style>body { color: red }</style></head>\n<body><p>That&#39;s an "
 		    "<b>error</b> &amp; all.</body></html>");
 	assert_string_equal(e.text, "Error 404 (Not Found)!!1 That's an error & all.");
-	api_error_clear(&e);
+	provider_error_clear(&e);
 
 	e = of(503, "plain words\x01\xff\n");
 	assert_string_equal(e.text, "plain words ?");
 	assert_false(e.refused);
-	api_error_clear(&e);
+	provider_error_clear(&e);
 
 	e = of(400, "{\"error\":\"invalid_grant\",\"error_description\":\"no\"}");
 	assert_string_equal(e.text, "no");
-	api_error_clear(&e);
+	provider_error_clear(&e);
 	e = of(502, NULL);
 	assert_null(e.text);
-	line = api_error_line(&e);
+	line = provider_error_line(&e);
 	assert_non_null(strstr(line, "502"));
 	free(line);
-	api_error_clear(&e);
+	provider_error_clear(&e);
 	e = of(400, "{\"error\":{\"message\":7,\"status\":[],\"details\":{}}}");
 	assert_int_equal(e.err, -EINVAL);
-	api_error_clear(&e);
+	provider_error_clear(&e);
 }
 
 /* Only these say something about a job. */
@@ -211,11 +211,11 @@ static void test_from_api(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct api_error e = of(cases[i].status, cases[i].body);
+		struct provider_error e = of(cases[i].status, cases[i].body);
 
 		if (e.from_api != cases[i].own)
 			fail_msg("%s", cases[i].body);
-		api_error_clear(&e);
+		provider_error_clear(&e);
 	}
 }
 
@@ -251,7 +251,7 @@ static void test_advice(void **state)
 			"\"details\":[{\"@type\":\"type.googleapis.com/"
 			"google.rpc.ErrorInfo\",\"reason\":\"%s\"}]}}",
 			cases[i].status, cases[i].message, cases[i].reason);
-		struct api_error e = of(cases[i].status, body);
+		struct provider_error e = of(cases[i].status, body);
 		const char *words = e.text ? strchr(e.text, '\n') : NULL;
 
 		assert_int_equal(e.err, -EACCES);
@@ -260,7 +260,7 @@ static void test_advice(void **state)
 		assert_string_equal(words + 1, cases[i].message);
 		if (!strstr(e.text, cases[i].advice))
 			fail_msg("%s", e.text);
-		api_error_clear(&e);
+		provider_error_clear(&e);
 	}
 }
 
@@ -291,15 +291,15 @@ static void test_strangers(void **state)
 			.body_len = strlen(cases[i].body),
 			.sent = HTTP_MAYBE_SENT,
 			.retry_after = -1};
-		struct api_error e;
+		struct provider_error e;
 
 		strcpy(reply.elsewhere, cases[i].elsewhere);
-		api_error_from_reply(&reply, &e);
+		gemini_error_from_reply(&reply, &e);
 		assert_int_equal(e.err, cases[i].err);
 		assert_false(e.from_api);
 		if (!e.text || !strstr(e.text, cases[i].part))
 			fail_msg("%ld: %s", cases[i].status, e.text);
-		api_error_clear(&e);
+		provider_error_clear(&e);
 	}
 }
 
@@ -313,34 +313,34 @@ static void test_proofs(void **state)
 		{200, false}, {302, false}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct api_error e = of(cases[i].status, "");
+		struct provider_error e = of(cases[i].status, "");
 
 		if (e.refused != cases[i].refused)
 			fail_msg("%ld", cases[i].status);
-		api_error_clear(&e);
+		provider_error_clear(&e);
 	}
 }
 
 static void test_broken_off(void **state)
 {
 	struct http_reply reply = {.err = -EIO, .error = "gone", .retry_after = -1};
-	struct api_error e;
+	struct provider_error e;
 
-	api_error_from_reply(&reply, &e);
+	gemini_error_from_reply(&reply, &e);
 	assert_int_equal(e.err, -EIO);
 	assert_string_equal(e.text, "gone");
 	assert_false(e.refused);
-	api_error_clear(&e);
+	provider_error_clear(&e);
 	/* A status is a status, even when its body broke off. */
 	reply.status = 400;
-	api_error_from_reply(&reply, &e);
+	gemini_error_from_reply(&reply, &e);
 	assert_int_equal(e.err, -EINVAL);
 	assert_true(e.refused);
-	api_error_clear(&e);
+	provider_error_clear(&e);
 	reply.status = 200;
-	api_error_from_reply(&reply, &e);
+	gemini_error_from_reply(&reply, &e);
 	assert_int_equal(e.err, -EIO);
-	api_error_clear(&e);
+	provider_error_clear(&e);
 }
 
 int main(void)

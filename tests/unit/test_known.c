@@ -19,7 +19,7 @@ struct t {
 	char dir[32];
 	/* What the last walk met. */
 	unsigned met, gone, by_get;
-	struct api_batch b; /* strings copied */
+	struct remote_batch b; /* strings copied */
 	int64_t off, size;
 };
 
@@ -44,7 +44,7 @@ static int teardown(void **state)
 {
 	struct t *t = *state;
 
-	api_batch_clear(&t->b);
+	remote_batch_clear(&t->b);
 	util_remove_tree(AT_FDCWD, t->dir);
 	close(t->s.known);
 	close(t->s.cache);
@@ -58,14 +58,14 @@ static char *copy(const char *text)
 }
 
 static void meet(
-	void *arg, const struct api_batch *b, bool gone, bool by_get, int64_t off)
+	void *arg, const struct remote_batch *b, bool gone, bool by_get, int64_t off)
 {
 	struct t *t = arg;
 
 	t->met++;
 	t->gone += gone;
 	t->by_get += by_get;
-	api_batch_clear(&t->b);
+	remote_batch_clear(&t->b);
 	t->b = *b;
 	t->b.id = copy(b->id);
 	t->b.display = copy(b->display);
@@ -85,26 +85,35 @@ static void walk(struct t *t)
 	assert_int_equal(err, st.st_size > t->size ? -EBADMSG : 0);
 }
 
-static struct api_batch sample(char *id)
+static struct remote_batch sample(char *id)
 {
-	return (struct api_batch){.id = id, .display = "a\tname\nof its own \xc3\xa4",
-		.model = "models/m", .state = API_STATE_RUNNING,
-		.state_text = "JOB_STATE_RUNNING", .created = {1764000000, 123456789},
-		.updated = {1764000001, 5}, .requests = 9000000000, .succeeded = 1,
-		.failed = 2, .pending = 3, .has_input_config = true,
-		.output_file = "files/out", .error_code = 13, .json = "{\n  \"a\": 1\n}\n"};
+	return (struct remote_batch){.id = id,
+		.display = "a\tname\nof its own \xc3\xa4",
+		.model = "models/m",
+		.state = REMOTE_STATE_RUNNING,
+		.state_text = "JOB_STATE_RUNNING",
+		.created = {1764000000, 123456789},
+		.updated = {1764000001, 5},
+		.requests = 9000000000,
+		.succeeded = 1,
+		.failed = 2,
+		.pending = 3,
+		.has_input_config = true,
+		.output_file = "files/out",
+		.error_code = 13,
+		.json = "{\n  \"a\": 1\n}\n"};
 }
 
 static void add(struct t *t, char *id, int64_t *off)
 {
-	struct api_batch b = sample(id);
+	struct remote_batch b = sample(id);
 
 	assert_int_equal(known_add(&t->s, &b, false, off), 0);
 }
 
 static void test_what_is_told_is_known(void **state)
 {
-	struct api_batch b = sample("batches/a");
+	struct remote_batch b = sample("batches/a");
 	struct t *t = *state;
 	int64_t off;
 
@@ -136,7 +145,7 @@ static void test_what_is_told_is_known(void **state)
 
 static void test_what_is_not_told(void **state)
 {
-	struct api_batch b = {.id = "batches/a", .requests = -1};
+	struct remote_batch b = {.id = "batches/a", .requests = -1};
 	struct t *t = *state;
 	int64_t off;
 
@@ -147,7 +156,7 @@ static void test_what_is_not_told(void **state)
 	assert_null(t->b.model);
 	assert_null(t->b.output_file);
 	assert_int_equal(t->b.requests, -1);
-	assert_int_equal(t->b.state, API_STATE_OTHER);
+	assert_int_equal(t->b.state, REMOTE_STATE_OTHER);
 }
 
 static void test_gone(void **state)

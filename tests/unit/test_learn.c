@@ -7,11 +7,11 @@
 
 static void learn_from(struct gb_client *c, const char *text, uint64_t seq, bool listed)
 {
-	struct api_batch b;
+	struct remote_batch b;
 
-	assert_int_equal(api_batch_parse(text, strlen(text), &b), 0);
+	assert_int_equal(gemini_batch_parse(text, strlen(text), &b), 0);
 	gb_job_unref(learn_batch(c, &b, seq, listed));
-	api_batch_clear(&b);
+	remote_batch_clear(&b);
 }
 
 static void learn(struct gb_client *c, const char *text, uint64_t seq)

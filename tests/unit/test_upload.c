@@ -263,9 +263,9 @@ static void end(struct service *s)
 	free(s->data);
 }
 
-static int run(struct service *s, const char *session, struct api_error *err)
+static int run(struct service *s, const char *session, struct provider_error *err)
 {
-	struct api_file file = {0};
+	struct remote_file file = {0};
 	struct upload u = {
 		.fd = payload(s->size),
 		.size = s->size,
@@ -286,7 +286,7 @@ static int run(struct service *s, const char *session, struct api_error *err)
 			if (s->data[i] != (char)('a' + i * 7 % 26))
 				fail_msg("byte %lld is wrong", (long long)i);
 	}
-	api_file_clear(&file);
+	remote_file_clear(&file);
 	close(u.fd);
 	return r;
 }
@@ -295,7 +295,7 @@ static int run(struct service *s, const char *session, struct api_error *err)
 static void check(const int *script, int result, int sessions, int requests)
 {
 	struct service s;
-	struct api_error err;
+	struct provider_error err;
 	int r;
 
 	begin(&s, script, 300000);
@@ -315,7 +315,7 @@ static void check(const int *script, int result, int sessions, int requests)
 	assert_int_equal(httpd_count(&s.server, KEY),
 		httpd_count(&s.server, "Upload-Command: start") +
 			httpd_count(&s.server, "GET /"));
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	end(&s);
 }
 
@@ -324,7 +324,7 @@ static void check_gateway(const char *sessions_below, int result, int sessions, 
 	int second)
 {
 	struct service s;
-	struct api_error err;
+	struct provider_error err;
 	char base[128];
 
 	begin(&s, (int[]){END}, 1000);
@@ -335,13 +335,13 @@ static void check_gateway(const char *sessions_below, int result, int sessions, 
 	assert_int_equal(run(&s, "", &err), result);
 	if (result)
 		assert_non_null(strstr(err.text, "SOURCE has a path"));
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	assert_int_equal(s.sessions, sessions);
 	assert_int_equal(httpd_requests(&s.server), first);
 	if (!result) {
 		assert_int_equal(run(&s, "", &err), 0);
 		assert_int_equal(httpd_requests(&s.server), first + second);
-		api_error_clear(&err);
+		provider_error_clear(&err);
 	}
 	end(&s);
 }
@@ -389,7 +389,7 @@ static void test_mime_fallback(void **state)
 {
 	static const int script[] = {GOOD, MIME, END};
 	struct service s;
-	struct api_error err;
+	struct provider_error err;
 
 	begin(&s, script, 1000);
 	assert_int_equal(run(&s, "", &err), 0);
@@ -405,20 +405,20 @@ static void test_mime_of_media(void **state)
 {
 	static const int refused[] = {GOOD, MIME, END}, nameless[] = {GOOD, NAMELESS, NAMELESS, END};
 	struct service s;
-	struct api_error err;
+	struct provider_error err;
 
 	begin(&s, refused, 1000);
 	s.sent_as = "image/png";
 	assert_int_equal(run(&s, "", &err), -EINVAL);
 	assert_int_equal(s.sessions, 1);
 	assert_string_equal(s.mime, "image/png");
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	end(&s);
 	begin(&s, nameless, 1000);
 	s.sent_as = "image/png";
 	assert_int_equal(run(&s, "", &err), 0);
 	assert_string_equal(s.mime, "image/png");
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	end(&s);
 }
 
@@ -449,7 +449,7 @@ static void test_resume(void **state)
 {
 	static const int script[] = {END};
 	struct service s;
-	struct api_error err;
+	struct provider_error err;
 
 	begin(&s, script, 5000);
 	s.sessions = 1;
@@ -470,7 +470,7 @@ static void test_empty(void **state)
 {
 	static const int script[] = {END};
 	struct service s;
-	struct api_error err;
+	struct provider_error err;
 
 	begin(&s, script, 0);
 	assert_int_equal(run(&s, "", &err), 0);
@@ -499,7 +499,7 @@ static void test_cancel(void **state)
 {
 	static const int script[] = {END};
 	struct service s;
-	struct api_error err;
+	struct provider_error err;
 	pthread_t thread;
 
 	begin(&s, script, 100);
@@ -507,7 +507,7 @@ static void test_cancel(void **state)
 	pthread_create(&thread, NULL, cancel_soon, &s);
 	assert_int_equal(run(&s, "", &err), -ECANCELED);
 	pthread_join(thread, NULL);
-	api_error_clear(&err);
+	provider_error_clear(&err);
 	end(&s);
 }
 
@@ -520,9 +520,9 @@ static void emulate(const char *const *args)
 		"\"hello\"}]}]}}\n";
 	struct emulator m;
 	struct engine *e;
-	struct api_file file = {0};
-	struct api_batch b;
-	struct api_error err;
+	struct remote_file file = {0};
+	struct remote_batch b;
+	struct provider_error err;
 	int fd = memfd_create("lines", MFD_CLOEXEC);
 	struct upload u = {
 		.fd = fd, .mime = "application/jsonl", .display = "emulated"};
@@ -537,11 +537,11 @@ static void emulate(const char *const *args)
 		fail_msg("%s", err.text);
 	assert_int_equal(file.size, u.size);
 	struct create_args in = {"gemini-3.8-flash", "emulated", file.name};
-	if (api_create(e, &in, NULL, &b, &err) < 0)
+	if (gemini_create(e, &in, NULL, &b, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_string_equal(b.input_file, file.name);
-	api_batch_clear(&b);
-	api_file_clear(&file);
+	remote_batch_clear(&b);
+	remote_file_clear(&file);
 	engine_free(e);
 	emulator_stop(&m);
 	close(fd);

@@ -41,7 +41,7 @@ struct effort {
 static const struct effort metadata = {TRIES, TRY_S, TOTAL_S, NULL, NULL};
 static const struct effort once = {1, TRY_S, TRY_S, NULL, NULL};
 
-static bool worth_repeating(const struct api_error *e)
+static bool worth_repeating(const struct provider_error *e)
 {
 	if (e->hopeless || e->err == -ECANCELED)
 		return false;
@@ -52,11 +52,11 @@ static bool worth_repeating(const struct api_error *e)
 
 /* A 2xx that cannot be understood, or is larger than it may be. What is known of who
  * sent it stays. */
-static int broken(struct api_error *err, int r)
+static int broken(struct provider_error *err, int r)
 {
 	char *text = STEAL_PTR(err->text);
 
-	api_error_clear(err);
+	provider_error_clear(err);
 	err->err = r == -EPROTO ? -EIO : r;
 	err->status = 200;
 	err->sent = HTTP_MAYBE_SENT;
@@ -65,20 +65,20 @@ static int broken(struct api_error *err, int r)
 }
 
 static int one_try(struct engine *e, const struct http_request *r, struct canceller *c,
-	struct http_reply *reply, struct api_error *err)
+	struct http_reply *reply, struct provider_error *err)
 {
-	api_error_clear(err);
+	provider_error_clear(err);
 	engine_call(e, r, c, reply);
-	api_error_from_reply(reply, err);
+	gemini_error_from_reply(reply, err);
 	return err->err;
 }
 
-static int begin_try(const struct effort *how, struct api_error *err)
+static int begin_try(const struct effort *how, struct provider_error *err)
 {
 	int r = how->begin ? how->begin(how->arg) : 0;
 
 	if (r < 0) {
-		api_error_clear(err);
+		provider_error_clear(err);
 		err->err = r;
 	}
 	return r;
@@ -87,7 +87,7 @@ static int begin_try(const struct effort *how, struct api_error *err)
 /* Call with an idempotent request. On failure reply is empty. */
 static int call(struct engine *e, const struct http_request *request,
 	const struct effort *how, struct canceller *c, struct http_reply *reply,
-	struct api_error *err)
+	struct provider_error *err)
 {
 	struct http_request r = *request;
 	double end = util_now() + how->total_s, pause;
@@ -112,9 +112,9 @@ static int call(struct engine *e, const struct http_request *request,
 }
 
 /* Refused before anything was sent. */
-static int invalid(struct api_error *err, const char *why)
+static int invalid(struct provider_error *err, const char *why)
 {
-	api_error_clear(err);
+	provider_error_clear(err);
 	err->err = -EINVAL;
 	err->sent = HTTP_NOT_SENT;
 	err->text = strdup(why);
@@ -128,8 +128,8 @@ static struct http_request get(const char *path)
 
 /* ---- models  ---- */
 
-int api_check_key(
-	struct engine *e, double deadline, struct canceller *c, struct api_error *err)
+int gemini_check_key(struct engine *e, double deadline, struct canceller *c,
+	struct provider_error *err)
 {
 	struct http_request r = get("/v1beta/models?pageSize=1");
 	struct effort how = {TRIES, deadline, deadline, NULL, NULL};
@@ -137,11 +137,11 @@ int api_check_key(
 	json_t *root;
 	int ret;
 
-	*err = (struct api_error){.retry = -1};
+	*err = (struct provider_error){.retry = -1};
 	ret = call(e, &r, &how, c, &reply, err);
 	if (ret < 0)
 		return ret;
-	root = api_json(reply.body, reply.body_len);
+	root = gemini_json(reply.body, reply.body_len);
 	if (!json_is_object(root))
 		ret = broken(err, -EPROTO);
 	json_decref(root);
@@ -161,7 +161,7 @@ static char *page_path(const char *path, const char *token)
 
 static int call_page(struct engine *e, const char *path, const char *token,
 	const struct effort *how, struct canceller *c, struct http_reply *reply,
-	struct api_error *err)
+	struct provider_error *err)
 {
 	_cleanup_free_ char *full = page_path(path, token);
 	struct http_request r = get(full);
@@ -172,8 +172,8 @@ static int call_page(struct engine *e, const char *path, const char *token,
 	return call(e, &r, how, c, reply, err);
 }
 
-static int models_page(struct engine *e, struct canceller *c, struct api_models *ret,
-	char **token, struct api_error *err)
+static int models_page(struct engine *e, struct canceller *c, struct remote_models *ret,
+	char **token, struct provider_error *err)
 {
 	struct http_reply reply;
 	char *next = NULL;
@@ -182,7 +182,7 @@ static int models_page(struct engine *e, struct canceller *c, struct api_models 
 
 	if (r < 0)
 		return r;
-	r = api_models_parse(reply.body, reply.body_len, ret, &next);
+	r = gemini_models_parse(reply.body, reply.body_len, ret, &next);
 	http_reply_clear(&reply);
 	if (r < 0)
 		return broken(err, r);
@@ -191,14 +191,14 @@ static int models_page(struct engine *e, struct canceller *c, struct api_models 
 	return 0;
 }
 
-int api_models(struct engine *e, struct canceller *c, struct api_models *ret,
-	struct api_error *err)
+int gemini_models(struct engine *e, struct canceller *c, struct remote_models *ret,
+	struct provider_error *err)
 {
-	struct api_models all = {0};
+	struct remote_models all = {0};
 	char *token = NULL;
 	int r = 0;
 
-	*err = (struct api_error){.retry = -1};
+	*err = (struct provider_error){.retry = -1};
 	for (int i = 0; i < MODEL_PAGES && r == 0 && (i == 0 || token) && all.n < MODELS_MAX;
 		i++)
 		r = models_page(e, c, &all, &token, err);
@@ -206,7 +206,7 @@ int api_models(struct engine *e, struct canceller *c, struct api_models *ret,
 	if (r == 0 && all.n == 0)
 		r = broken(err, -EPROTO);
 	if (r < 0)
-		api_models_clear(&all);
+		remote_models_clear(&all);
 	else
 		*ret = all;
 	return r;
@@ -224,38 +224,38 @@ static char *model_path(const char *model)
 	return util_format("/v1beta/%s%s", prefix, model);
 }
 
-int api_model_get(struct engine *e, const char *model, struct canceller *c,
-	unsigned *ret_methods, struct api_error *err)
+int gemini_model_get(struct engine *e, const char *model, struct canceller *c,
+	unsigned *ret_methods, struct provider_error *err)
 {
 	_cleanup_free_ char *path = model_path(model);
 	struct http_reply reply;
 	int r;
 
-	*err = (struct api_error){.retry = -1};
+	*err = (struct provider_error){.retry = -1};
 	if (!path)
 		return invalid(err, "not the name of a model");
 	r = call_page(e, path, NULL, &metadata, c, &reply, err);
 	if (r < 0)
 		return r;
-	r = api_model_parse(reply.body, reply.body_len, ret_methods);
+	r = gemini_model_parse(reply.body, reply.body_len, ret_methods);
 	http_reply_clear(&reply);
 	return r < 0 ? broken(err, r) : 0;
 }
 
 /* ---- jobs  ---- */
 
-int api_list(struct engine *e, const char *token, struct canceller *c,
-	struct api_batch_page *ret, struct api_error *err)
+int gemini_list(struct engine *e, const char *token, struct canceller *c,
+	struct remote_page *ret, struct provider_error *err)
 {
 	struct http_reply reply;
 	int r;
 
-	*err = (struct api_error){.retry = -1};
+	*err = (struct provider_error){.retry = -1};
 	r = call_page(e, "/v1beta/batches?pageSize=100", token,
 		token ? &metadata : &once, c, &reply, err);
 	if (r < 0)
 		return r;
-	r = api_page_parse(reply.body, reply.body_len, token, ret);
+	r = gemini_page_parse(reply.body, reply.body_len, token, ret);
 	http_reply_clear(&reply);
 	return r < 0 ? broken(err, r) : 0;
 }
@@ -289,8 +289,8 @@ static int fetch_data(void *arg, const void *buf, size_t n)
 	return inline_filter_feed(f->filter, buf, n);
 }
 
-static int fetch_end(struct engine *e, struct fetch *f, struct api_batch *ret,
-	int64_t *ret_lines)
+static int fetch_end(
+	struct engine *e, struct fetch *f, struct remote_batch *ret, int64_t *ret_lines)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t n;
@@ -300,7 +300,7 @@ static int fetch_end(struct engine *e, struct fetch *f, struct api_batch *ret,
 	if (r < 0)
 		return r;
 	engine_mask_key(e, text, n);
-	r = api_batch_parse(text, n, ret);
+	r = gemini_batch_parse(text, n, ret);
 	if (r == 0 && ret_lines)
 		*ret_lines = (int64_t)lines;
 	return r;
@@ -320,8 +320,8 @@ static void get_effort(bool lines, int tries, struct fetch *f, struct effort *ho
 static const char *const patient_headers[] = {"X-Server-Timeout: 600", NULL};
 
 static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
-	struct canceller *c, struct api_batch *ret, int64_t *ret_lines,
-	struct api_error *err)
+	struct canceller *c, struct remote_batch *ret, int64_t *ret_lines,
+	struct provider_error *err)
 {
 	struct fetch f = {.out_fd = out_fd};
 	struct effort how;
@@ -330,7 +330,7 @@ static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
 	char path[PATH_SIZE];
 	int result;
 
-	*err = (struct api_error){.retry = -1};
+	*err = (struct provider_error){.retry = -1};
 	if (!util_id_valid(id, "batches/"))
 		return invalid(err, "not the id of a job");
 	snprintf(path, sizeof path, "/v1beta/%s", id);
@@ -355,14 +355,14 @@ static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
 	return result < 0 ? err->err : 0;
 }
 
-int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
-	struct api_batch *ret, int64_t *ret_lines, struct api_error *err)
+int gemini_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
+	struct remote_batch *ret, int64_t *ret_lines, struct provider_error *err)
 {
 	return get_batch(e, id, out_fd, TRIES, c, ret, ret_lines, err);
 }
 
-int api_look(struct engine *e, const char *id, struct canceller *c,
-	struct api_batch *ret, struct api_error *err)
+int gemini_look(struct engine *e, const char *id, struct canceller *c,
+	struct remote_batch *ret, struct provider_error *err)
 {
 	return get_batch(e, id, -1, 1, c, ret, NULL, err);
 }
@@ -432,7 +432,7 @@ static char *file_body(const char *members, const char *file, size_t *ret_len)
 }
 
 static int send_create(struct engine *e, const char *path, const char *body, size_t len,
-	struct canceller *c, struct api_batch *ret, struct api_error *err)
+	struct canceller *c, struct remote_batch *ret, struct provider_error *err)
 {
 	struct http_request r = {
 		.method = HTTP_POST,
@@ -458,19 +458,19 @@ static int send_create(struct engine *e, const char *path, const char *body, siz
 			err->err = -EINVAL;
 		return err->err;
 	}
-	parsed = api_batch_parse(reply.body, reply.body_len, ret);
+	parsed = gemini_batch_parse(reply.body, reply.body_len, ret);
 	http_reply_clear(&reply);
 	return parsed < 0 ? broken(err, parsed) : 0;
 }
 
-int api_create(struct engine *e, const struct create_args *a, struct canceller *c,
-	struct api_batch *ret, struct api_error *err)
+int gemini_create(struct engine *e, const struct create_args *a, struct canceller *c,
+	struct remote_batch *ret, struct provider_error *err)
 {
 	_cleanup_free_ char *path = create_path(a);
 	_cleanup_free_ char *members = create_members(a), *body = NULL;
 	size_t len = 0;
 
-	*err = (struct api_error){.retry = -1};
+	*err = (struct provider_error){.retry = -1};
 	if (!path)
 		return invalid(err, "not the name of a model");
 	if (!members)
@@ -490,9 +490,10 @@ int api_create(struct engine *e, const struct create_args *a, struct canceller *
 
 /* Done is what the API itself has answered: an object, mostly {}, or nothing. A proxy's
  * page is no proof that a job was cancelled. */
-static int check_done(const struct http_reply *reply, struct api_error *err)
+static int check_done(const struct http_reply *reply, struct provider_error *err)
 {
-	json_t *root = reply->body_len ? api_json(reply->body, reply->body_len) : NULL;
+	json_t *root =
+		reply->body_len ? gemini_json(reply->body, reply->body_len) : NULL;
 	int ret = reply->body_len && !json_is_object(root) ? broken(err, -EPROTO) : 0;
 
 	json_decref(root);
@@ -502,7 +503,7 @@ static int check_done(const struct http_reply *reply, struct api_error *err)
 /* A call whose reply tells nothing more. */
 static int act(struct engine *e, enum http_method method, const char *id,
 	const char *prefix, const char *suffix, struct canceller *c,
-	struct api_error *err)
+	struct provider_error *err)
 {
 	bool post = method == HTTP_POST;
 	char path[PATH_SIZE];
@@ -516,7 +517,7 @@ static int act(struct engine *e, enum http_method method, const char *id,
 	};
 	struct http_reply reply;
 
-	*err = (struct api_error){.retry = -1};
+	*err = (struct provider_error){.retry = -1};
 	if (!util_id_valid(id, prefix))
 		return invalid(err, "not an id");
 	snprintf(path, sizeof path, "/v1beta/%s%s", id, suffix);
@@ -528,27 +529,27 @@ static int act(struct engine *e, enum http_method method, const char *id,
 }
 
 /* A file that is gone already is deleted. */
-static int gone_is_done(struct api_error *err)
+static int gone_is_done(struct provider_error *err)
 {
 	if (err->err == -ENOENT)
-		api_error_clear(err);
+		provider_error_clear(err);
 	return err->err;
 }
 
-int api_cancel(
-	struct engine *e, const char *id, struct canceller *c, struct api_error *err)
+int gemini_cancel(struct engine *e, const char *id, struct canceller *c,
+	struct provider_error *err)
 {
 	return act(e, HTTP_POST, id, "batches/", ":cancel", c, err);
 }
 
-int api_delete(
-	struct engine *e, const char *id, struct canceller *c, struct api_error *err)
+int gemini_delete(struct engine *e, const char *id, struct canceller *c,
+	struct provider_error *err)
 {
 	return act(e, HTTP_DELETE, id, "batches/", "", c, err);
 }
 
-int api_file_delete(
-	struct engine *e, const char *file, struct canceller *c, struct api_error *err)
+int gemini_file_delete(struct engine *e, const char *file, struct canceller *c,
+	struct provider_error *err)
 {
 	act(e, HTTP_DELETE, file, "files/", "", c, err);
 	return gone_is_done(err);
@@ -556,15 +557,15 @@ int api_file_delete(
 
 /* ---- files  ---- */
 
-int api_file_get(struct engine *e, const char *file, struct canceller *c,
-	struct api_file *ret, struct api_error *err)
+int gemini_file_get(struct engine *e, const char *file, struct canceller *c,
+	struct remote_file *ret, struct provider_error *err)
 {
 	struct http_request r;
 	struct http_reply reply;
 	char path[PATH_SIZE];
 	int parsed;
 
-	*err = (struct api_error){.retry = -1};
+	*err = (struct provider_error){.retry = -1};
 	if (!util_id_valid(file, "files/"))
 		return invalid(err, "not the id of a file");
 	snprintf(path, sizeof path, "/v1beta/%s", file);
@@ -574,13 +575,13 @@ int api_file_get(struct engine *e, const char *file, struct canceller *c,
 		http_reply_clear(&reply);
 		return err->err;
 	}
-	parsed = api_file_parse(reply.body, reply.body_len, ret);
+	parsed = gemini_file_parse(reply.body, reply.body_len, ret);
 	http_reply_clear(&reply);
 	return parsed < 0 ? broken(err, parsed) : 0;
 }
 
 static int files_page(struct engine *e, struct canceller *c, char **token,
-	int64_t *ret_bytes, struct api_error *err)
+	int64_t *ret_bytes, struct provider_error *err)
 {
 	struct http_reply reply;
 	char *next = NULL;
@@ -589,7 +590,7 @@ static int files_page(struct engine *e, struct canceller *c, char **token,
 
 	if (r < 0)
 		return r;
-	r = api_files_parse(reply.body, reply.body_len, *token, ret_bytes, &next);
+	r = gemini_files_parse(reply.body, reply.body_len, *token, ret_bytes, &next);
 	http_reply_clear(&reply);
 	if (r < 0)
 		return broken(err, r);
@@ -598,13 +599,13 @@ static int files_page(struct engine *e, struct canceller *c, char **token,
 	return 0;
 }
 
-int api_files_used(struct engine *e, struct canceller *c, int64_t *ret, bool *ret_whole,
-	struct api_error *err)
+int gemini_files_used(struct engine *e, struct canceller *c, int64_t *ret,
+	bool *ret_whole, struct provider_error *err)
 {
 	_cleanup_free_ char *token = NULL;
 	int64_t sum = 0;
 
-	*err = (struct api_error){.retry = -1};
+	*err = (struct provider_error){.retry = -1};
 	for (int i = 0; i < FILE_PAGES && (i == 0 || token); i++) {
 		int64_t page = 0;
 		int r = files_page(e, c, &token, &page, err);
@@ -618,7 +619,7 @@ int api_files_used(struct engine *e, struct canceller *c, int64_t *ret, bool *re
 	return 0;
 }
 
-int api_download_request(const char *file, bool other, char *path, size_t path_size,
+int gemini_download_request(const char *file, bool other, char *path, size_t path_size,
 	const char *range, struct http_request *r)
 {
 	int n;

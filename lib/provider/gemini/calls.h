@@ -8,7 +8,7 @@
  * 4 tries and within their deadline; create never repeats anything.
  *
  * Errors: negative errno by the one table in errors.c; the API's own text, or
- * libcurl's, goes into struct api_error, which every function takes.
+ * libcurl's, goes into struct provider_error, which every function takes.
  */
 #ifndef GB_API_H
 #define GB_API_H
@@ -16,8 +16,8 @@
 #include "http/http.h"
 
 /* What went wrong, in full. Every function overwrites it, also on success: clear what
- * an earlier call has left with api_error_clear. */
-struct api_error {
+ * an earlier call has left with provider_error_clear. */
+struct provider_error {
 	int err;        /* negative errno */
 	long status;    /* HTTP, 0: no reply */
 	enum http_sent sent;
@@ -34,29 +34,33 @@ struct api_error {
 			   other JSON, does not: err is then never -ENOENT or -EACCES,
 			   but -EHOSTUNREACH */
 };
-void api_error_clear(struct api_error *e);
+void provider_error_clear(struct provider_error *e);
 /* A line for logs and `error`: errno's meaning and the text's first line. malloc'ed */
-char *api_error_line(const struct api_error *e);
+char *provider_error_line(const struct provider_error *e);
 
 /* A model as people write it: without "models/"; other collections keep theirs. NULL
  * for NULL; points into model. */
-const char *api_model_name(const char *model);
+const char *gemini_model_name(const char *model);
 
 /* Wire states, whatever the spelling. */
-enum api_state {
-	API_STATE_NONE, /* absent */
-	API_STATE_PENDING, API_STATE_RUNNING, API_STATE_SUCCEEDED, API_STATE_FAILED,
-	API_STATE_CANCELLED, API_STATE_EXPIRED,
-	API_STATE_OTHER /* see state_text */
+enum remote_state {
+	REMOTE_STATE_NONE, /* absent */
+	REMOTE_STATE_PENDING,
+	REMOTE_STATE_RUNNING,
+	REMOTE_STATE_SUCCEEDED,
+	REMOTE_STATE_FAILED,
+	REMOTE_STATE_CANCELLED,
+	REMOTE_STATE_EXPIRED,
+	REMOTE_STATE_OTHER /* see state_text */
 };
 
 /* A batch job as the API describes it. All strings are malloc'ed or NULL, and
- * checked: valid UTF-8, ids by pattern. Free with api_batch_clear. */
-struct api_batch {
+ * checked: valid UTF-8, ids by pattern. Free with remote_batch_clear. */
+struct remote_batch {
 	char *id;          /* "batches/…" */
 	char *display;     /* "" when absent */
 	char *model;       /* "models/…" */
-	enum api_state state;
+	enum remote_state state;
 	char *state_text;  /* as shown: "JOB_STATE_PENDING"; an unknown one as it came */
 	bool ended;        /* by state or done */
 	bool embedding;    /* made by asyncBatchEmbedContent */
@@ -72,22 +76,22 @@ struct api_batch {
 	char *json;        /* the resource, indented by 2, newline at the end, without
 			      inlined responses */
 };
-void api_batch_clear(struct api_batch *b);
+void remote_batch_clear(struct remote_batch *b);
 /* Which state a text that is shown stands for. */
-enum api_state api_state_of(const char *shown);
+enum remote_state gemini_state_of(const char *shown);
 /* From an Operation's JSON (text, n bytes). -EPROTO: it is none. Pure. */
-int api_batch_parse(const char *text, size_t n, struct api_batch *ret);
+int gemini_batch_parse(const char *text, size_t n, struct remote_batch *ret);
 
-struct api_batch_page {
-	struct api_batch *batches; /* those that parsed; others are left out */
+struct remote_page {
+	struct remote_batch *batches; /* those that parsed; others are left out */
 	size_t n, skipped;
 	char *next; /* page token, NULL at the end */
 };
-void api_batch_page_clear(struct api_batch_page *p);
+void remote_page_clear(struct remote_page *p);
 
 /* GET /v1beta/models?pageSize=1: whether the key is good. At most deadline seconds. */
-int api_check_key(struct engine *e, double deadline, struct canceller *c,
-	struct api_error *err);
+int gemini_check_key(struct engine *e, double deadline, struct canceller *c,
+	struct provider_error *err);
 
 /* What a model can do in batches. */
 enum batch_method {
@@ -97,36 +101,36 @@ enum batch_method {
 /* "batchGenerateContent", …; borrowed. */
 const char *batch_method_name(enum batch_method method);
 
-struct api_model {
+struct remote_model {
 	char *name;       /* "gemini-…", without models/; another collection keeps its own */
 	unsigned methods; /* enum batch_method; 0: it runs no batches */
 };
 
-struct api_models {
-	struct api_model *list;
+struct remote_models {
+	struct remote_model *list;
 	size_t n;
 };
-void api_models_clear(struct api_models *m);
+void remote_models_clear(struct remote_models *m);
 
 /* All models. None at all is no answer. */
-int api_models(struct engine *e, struct canceller *c, struct api_models *ret,
-	struct api_error *err);
+int gemini_models(struct engine *e, struct canceller *c, struct remote_models *ret,
+	struct provider_error *err);
 /* One, which need not be in the list. -ENOENT with err->from_api: there is none. */
-int api_model_get(struct engine *e, const char *model, struct canceller *c,
-	unsigned *ret_methods, struct api_error *err);
+int gemini_model_get(struct engine *e, const char *model, struct canceller *c,
+	unsigned *ret_methods, struct provider_error *err);
 
 /* One page of the list, newest first, page size 100. token NULL: the first, which is
  * tried once, as callers have pauses of their own; those after it up to four times. */
-int api_list(struct engine *e, const char *token, struct canceller *c,
-	struct api_batch_page *ret, struct api_error *err);
+int gemini_list(struct engine *e, const char *token, struct canceller *c,
+	struct remote_page *ret, struct provider_error *err);
 
 /* One job. Inlined responses are not kept; with out_fd >= 0 they are written there
  * as result lines (lib/provider/gemini/inline_output.h), and *ret_lines says how many. */
-int api_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
-	struct api_batch *ret, int64_t *ret_lines, struct api_error *err);
+int gemini_get(struct engine *e, const char *id, int out_fd, struct canceller *c,
+	struct remote_batch *ret, int64_t *ret_lines, struct provider_error *err);
 /* The same without the lines, tried once, for callers with pauses of their own. */
-int api_look(struct engine *e, const char *id, struct canceller *c,
-	struct api_batch *ret, struct api_error *err);
+int gemini_look(struct engine *e, const char *id, struct canceller *c,
+	struct remote_batch *ret, struct provider_error *err);
 
 /* What a job is made of. Strings are borrowed. */
 struct create_args {
@@ -143,18 +147,18 @@ struct create_args {
 /* Create a job. Sent at most once. 0: ret is the new job. Otherwise err says what is
  * proven: err->sent HTTP_NOT_SENT or err->refused: no job was made; anything else: nobody
  * knows. The deadline is 15 minutes while the connection lives. */
-int api_create(struct engine *e, const struct create_args *a, struct canceller *c,
-	struct api_batch *ret, struct api_error *err);
+int gemini_create(struct engine *e, const struct create_args *a, struct canceller *c,
+	struct remote_batch *ret, struct provider_error *err);
 
-int api_cancel(
-	struct engine *e, const char *id, struct canceller *c, struct api_error *err);
+int gemini_cancel(struct engine *e, const char *id, struct canceller *c,
+	struct provider_error *err);
 /* -ENOENT counts as done: 0. */
-int api_delete(
-	struct engine *e, const char *id, struct canceller *c, struct api_error *err);
-int api_file_delete(
-	struct engine *e, const char *file, struct canceller *c, struct api_error *err);
+int gemini_delete(struct engine *e, const char *id, struct canceller *c,
+	struct provider_error *err);
+int gemini_file_delete(struct engine *e, const char *file, struct canceller *c,
+	struct provider_error *err);
 
-struct api_file {
+struct remote_file {
 	char *name; /* "files/…" */
 	char *uri, *mime;
 	int64_t size; /* -1: not told */
@@ -162,24 +166,25 @@ struct api_file {
 	struct timespec expires;
 	bool active, failed; /* state ACTIVE (or none), FAILED */
 };
-void api_file_clear(struct api_file *f);
-int api_file_parse(const char *text, size_t n, struct api_file *ret);
+void remote_file_clear(struct remote_file *f);
+int gemini_file_parse(const char *text, size_t n, struct remote_file *ret);
 /* 400 for long ids is normal for outputs: -EINVAL. One try. */
-int api_file_get(struct engine *e, const char *file, struct canceller *c,
-	struct api_file *ret, struct api_error *err);
+int gemini_file_get(struct engine *e, const char *file, struct canceller *c,
+	struct remote_file *ret, struct provider_error *err);
 
 /* Bytes of all files that were uploaded to the project, as far as *ret_whole says: at
  * most 20 pages of 100 are read. Output files do not count. */
-int api_files_used(struct engine *e, struct canceller *c, int64_t *ret, bool *ret_whole,
-	struct api_error *err);
+int gemini_files_used(struct engine *e, struct canceller *c, int64_t *ret,
+	bool *ret_whole, struct provider_error *err);
 
 /* Fill in a request (all of *r: set callbacks after) for the bytes of an output file;
  * range as in Range ("0-", …) or NULL. There are two paths to it; other picks the
  * second. path is a buffer of at least 256 bytes that lives as long as r. */
-int api_download_request(const char *file, bool other, char *path, size_t path_size,
+int gemini_download_request(const char *file, bool other, char *path, size_t path_size,
 	const char *range, struct http_request *r);
 
 /* What a reply or failure means, for callers that talk to the engine themselves. */
-void api_error_from_reply(const struct http_reply *reply, struct api_error *ret);
+void gemini_error_from_reply(
+	const struct http_reply *reply, struct provider_error *ret);
 
 #endif

@@ -14,13 +14,13 @@
 #define PAGE_TEXT_MAX 400
 #define RETRY_MAX_S 86400.0
 
-void api_error_clear(struct api_error *e)
+void provider_error_clear(struct provider_error *e)
 {
 	free(e->text);
-	*e = (struct api_error){.retry = -1};
+	*e = (struct provider_error){.retry = -1};
 }
 
-char *api_error_line(const struct api_error *e)
+char *provider_error_line(const struct provider_error *e)
 {
 	const char *meaning = errors_meaning(e->err);
 	size_t n = e->text ? strcspn(e->text, "\n") : 0;
@@ -151,14 +151,14 @@ static double duration(const json_t *v)
 	double d;
 
 	if (json_is_object(v))
-		return (double)api_field_count(v, "seconds", -1);
+		return (double)gemini_field_count(v, "seconds", -1);
 	if (!text || !isdigit((unsigned char)*text))
 		return -1;
 	d = strtod(text, &end);
 	return strcmp(end, "s") == 0 && d >= 0 && d < 1e9 ? d : -1;
 }
 
-static void keep_reason(struct api_error *e, const char *reason)
+static void keep_reason(struct provider_error *e, const char *reason)
 {
 	if (reason && strlen(reason) < sizeof e->reason &&
 		strspn(reason, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
@@ -166,7 +166,7 @@ static void keep_reason(struct api_error *e, const char *reason)
 		strcpy(e->reason, reason);
 }
 
-static void from_details(const json_t *details, struct api_error *e)
+static void from_details(const json_t *details, struct provider_error *e)
 {
 	json_t *d;
 	size_t i;
@@ -174,9 +174,9 @@ static void from_details(const json_t *details, struct api_error *e)
 	json_array_foreach(details, i, d)
 	{
 		if (is_type(d, "google.rpc.ErrorInfo"))
-			keep_reason(e, api_field_text(d, "reason"));
+			keep_reason(e, gemini_field_text(d, "reason"));
 		if (is_type(d, "google.rpc.RetryInfo") && e->retry < 0)
-			e->retry = duration(api_field(d, "retryDelay"));
+			e->retry = duration(gemini_field(d, "retryDelay"));
 	}
 }
 
@@ -194,10 +194,10 @@ static bool is_own(const json_t *error, long status)
 	       json_is_array(json_object_get(error, "errors"));
 }
 
-static bool from_json(const json_t *root, struct api_error *e)
+static bool from_json(const json_t *root, struct provider_error *e)
 {
 	const json_t *obj = json_is_array(root) ? json_array_get(root, 0) : root;
-	const json_t *error = api_field(obj, "error");
+	const json_t *error = gemini_field(obj, "error");
 	const char *text = NULL;
 
 	e->from_api = is_own(error, e->status);
@@ -205,20 +205,20 @@ static bool from_json(const json_t *root, struct api_error *e)
 		obj = error;
 	else
 		text = json_string_value(error);
-	if (!text || api_field_text(obj, "error_description"))
-		text = api_field_text(obj, "error_description");
+	if (!text || gemini_field_text(obj, "error_description"))
+		text = gemini_field_text(obj, "error_description");
 	if (!text)
-		text = api_field_text(obj, "message");
-	keep_reason(e, api_field_text(obj, "status"));
-	from_details(api_field(obj, "details"), e);
+		text = gemini_field_text(obj, "message");
+	keep_reason(e, gemini_field_text(obj, "status"));
+	from_details(gemini_field(obj, "details"), e);
 	if (text)
 		e->text = clean(text, strlen(text));
 	return e->text || e->reason[0];
 }
 
-void api_error_parse(const char *body, size_t n, struct api_error *e)
+void gemini_error_parse(const char *body, size_t n, struct provider_error *e)
 {
-	json_t *root = api_json(body, n);
+	json_t *root = gemini_json(body, n);
 	bool known = root && from_json(root, e);
 
 	json_decref(root);
@@ -236,7 +236,7 @@ static bool proves_refusal(long status)
 /* ---- who answered  ---- */
 
 /* In front of what is there already. */
-static void put_before(struct api_error *e, const char *line)
+static void put_before(struct provider_error *e, const char *line)
 {
 	char *text = util_format(
 		"%s%s%s", line, e->text ? "\n" : "", e->text ? e->text : "");
@@ -256,7 +256,7 @@ static bool is_page(const struct http_reply *reply)
 }
 
 /* Networks that want a login, and wrong addresses, answer with redirects and pages. */
-static void name_stranger(const struct http_reply *reply, struct api_error *e)
+static void name_stranger(const struct http_reply *reply, struct provider_error *e)
 {
 	_cleanup_free_ char *line = NULL;
 
@@ -280,7 +280,7 @@ static void name_stranger(const struct http_reply *reply, struct api_error *e)
 		put_before(e, line);
 }
 
-static void give_advice(struct api_error *e)
+static void give_advice(struct provider_error *e)
 {
 	const char *advice = errors_advice(e->reason, e->text);
 
@@ -289,13 +289,13 @@ static void give_advice(struct api_error *e)
 }
 
 /* A reply that came, by its status and body. */
-static void read_reply(const struct http_reply *reply, struct api_error *e)
+static void read_reply(const struct http_reply *reply, struct provider_error *e)
 {
 	bool stranger = reply->err == 0 && e->status < 300 && is_page(reply);
 
 	if (e->status < 300 && !stranger)
 		return;
-	api_error_parse(reply->body, reply->body_len, e);
+	gemini_error_parse(reply->body, reply->body_len, e);
 	if (stranger)
 		e->err = -EPROTO;
 	else if (e->err != -ECANCELED)
@@ -307,15 +307,15 @@ static void read_reply(const struct http_reply *reply, struct api_error *e)
 
 /* A 404 or 403 that the API has not said itself (a portal, a gateway) is no word about a job,
  * a file or the key: the API could not be asked. */
-static void doubt_refusal(struct api_error *e)
+static void doubt_refusal(struct provider_error *e)
 {
 	if (e->status > 400 && !e->from_api && (e->err == -ENOENT || e->err == -EACCES))
 		e->err = -EHOSTUNREACH;
 }
 
-void api_error_from_reply(const struct http_reply *reply, struct api_error *ret)
+void gemini_error_from_reply(const struct http_reply *reply, struct provider_error *ret)
 {
-	struct api_error e = {
+	struct provider_error e = {
 		.err = reply->err,
 		.status = reply->status,
 		.sent = reply->sent,

@@ -51,7 +51,7 @@ static bool affordable(const char *text, size_t n)
 	return cost <= API_JSON_COST;
 }
 
-json_t *api_json(const char *text, size_t n)
+json_t *gemini_json(const char *text, size_t n)
 {
 	json_error_t e;
 
@@ -79,7 +79,7 @@ static bool to_snake(const char *name, char *ret, size_t size)
 	return changed;
 }
 
-json_t *api_field(const json_t *obj, const char *name)
+json_t *gemini_field(const json_t *obj, const char *name)
 {
 	char snake[64];
 	json_t *v = json_object_get(obj, name);
@@ -89,16 +89,16 @@ json_t *api_field(const json_t *obj, const char *name)
 	return json_is_null(v) ? NULL : v;
 }
 
-const char *api_field_text(const json_t *obj, const char *name)
+const char *gemini_field_text(const json_t *obj, const char *name)
 {
-	const char *s = json_string_value(api_field(obj, name));
+	const char *s = json_string_value(gemini_field(obj, name));
 
 	return s && *s ? s : NULL;
 }
 
-int64_t api_field_count(const json_t *obj, const char *name, int64_t absent)
+int64_t gemini_field_count(const json_t *obj, const char *name, int64_t absent)
 {
-	json_t *v = api_field(obj, name);
+	json_t *v = gemini_field(obj, name);
 	const char *text = json_string_value(v);
 	long long n = -1;
 	char *end;
@@ -119,9 +119,9 @@ int64_t api_field_count(const json_t *obj, const char *name, int64_t absent)
 	return n < 0 ? -1 : n;
 }
 
-struct timespec api_field_time(const json_t *obj, const char *name)
+struct timespec gemini_field_time(const json_t *obj, const char *name)
 {
-	const char *text = api_field_text(obj, name);
+	const char *text = gemini_field_text(obj, name);
 	struct timespec ts;
 
 	if (!text || !util_parse_time(text, &ts))
@@ -129,13 +129,13 @@ struct timespec api_field_time(const json_t *obj, const char *name)
 	return ts;
 }
 
-char *api_field_id(
+char *gemini_field_id(
 	const json_t *obj, const char *name, const char *prefix, const char *other)
 {
-	const char *text = api_field_text(obj, name);
+	const char *text = gemini_field_text(obj, name);
 
 	/* Not what stands before a NUL, as with other texts. */
-	if (!text || strlen(text) != json_string_length(api_field(obj, name)))
+	if (!text || strlen(text) != json_string_length(gemini_field(obj, name)))
 		return NULL;
 	if (!util_id_valid(text, prefix) && !(other && util_id_valid(text, other)))
 		return NULL;

@@ -20,21 +20,21 @@ static char *dup_or_null(const char *text)
 
 static const struct state {
 	const char *name;
-	enum api_state state;
+	enum remote_state state;
 	bool ended;
 } states[] = {
-	{"UNSPECIFIED", API_STATE_NONE, false},
-	{"PENDING", API_STATE_PENDING, false},
-	{"RUNNING", API_STATE_RUNNING, false},
-	{"SUCCEEDED", API_STATE_SUCCEEDED, true},
-	{"FAILED", API_STATE_FAILED, true},
-	{"CANCELLED", API_STATE_CANCELLED, true},
-	{"EXPIRED", API_STATE_EXPIRED, true},
-	{"QUEUED", API_STATE_OTHER, false},
-	{"CANCELLING", API_STATE_OTHER, false},
-	{"PAUSED", API_STATE_OTHER, false},
-	{"UPDATING", API_STATE_OTHER, false},
-	{"PARTIALLY_SUCCEEDED", API_STATE_OTHER, true},
+	{"UNSPECIFIED", REMOTE_STATE_NONE, false},
+	{"PENDING", REMOTE_STATE_PENDING, false},
+	{"RUNNING", REMOTE_STATE_RUNNING, false},
+	{"SUCCEEDED", REMOTE_STATE_SUCCEEDED, true},
+	{"FAILED", REMOTE_STATE_FAILED, true},
+	{"CANCELLED", REMOTE_STATE_CANCELLED, true},
+	{"EXPIRED", REMOTE_STATE_EXPIRED, true},
+	{"QUEUED", REMOTE_STATE_OTHER, false},
+	{"CANCELLING", REMOTE_STATE_OTHER, false},
+	{"PAUSED", REMOTE_STATE_OTHER, false},
+	{"UPDATING", REMOTE_STATE_OTHER, false},
+	{"PARTIALLY_SUCCEEDED", REMOTE_STATE_OTHER, true},
 };
 
 static const struct state *state_named(const char *name)
@@ -45,8 +45,8 @@ static const struct state *state_named(const char *name)
 	return NULL;
 }
 
-/* None of those that are API_STATE_OTHER. */
-static const struct state *state_known(enum api_state state)
+/* None of those that are REMOTE_STATE_OTHER. */
+static const struct state *state_known(enum remote_state state)
 {
 	size_t i = 0;
 
@@ -69,11 +69,11 @@ static const struct state *state_of(const char *text)
 	return NULL;
 }
 
-enum api_state api_state_of(const char *shown)
+enum remote_state gemini_state_of(const char *shown)
 {
 	const struct state *s = state_of(shown);
 
-	return s ? s->state : API_STATE_OTHER;
+	return s ? s->state : REMOTE_STATE_OTHER;
 }
 
 static bool state_text_sane(const char *text)
@@ -87,23 +87,24 @@ static bool state_text_sane(const char *text)
 }
 
 /* What the outcome says of a job that is done, whatever its state claims. */
-static const struct state *state_by_outcome(const struct api_batch *b)
+static const struct state *state_by_outcome(const struct remote_batch *b)
 {
 	if (b->error_code == 1)
-		return state_known(API_STATE_CANCELLED);
-	return state_known(b->error_code ? API_STATE_FAILED : API_STATE_SUCCEEDED);
+		return state_known(REMOTE_STATE_CANCELLED);
+	return state_known(
+		b->error_code ? REMOTE_STATE_FAILED : REMOTE_STATE_SUCCEEDED);
 }
 
-static void parse_state(const json_t *meta, bool done, struct api_batch *b)
+static void parse_state(const json_t *meta, bool done, struct remote_batch *b)
 {
-	const char *text = api_field_text(meta, "state");
+	const char *text = gemini_field_text(meta, "state");
 	const struct state *s;
 
 	if (text && !state_text_sane(text))
 		text = NULL;
-	s = text ? state_of(text) : state_known(API_STATE_NONE);
+	s = text ? state_of(text) : state_known(REMOTE_STATE_NONE);
 	if (!s) {
-		b->state = API_STATE_OTHER;
+		b->state = REMOTE_STATE_OTHER;
 		b->state_text = strdup(text);
 		b->ended = done;
 		return;
@@ -150,30 +151,30 @@ static bool strip_inlined(json_t *obj, int depth)
 	return found;
 }
 
-static void parse_counts(const json_t *meta, struct api_batch *b)
+static void parse_counts(const json_t *meta, struct remote_batch *b)
 {
-	json_t *stats = api_field(meta, "batchStats");
+	json_t *stats = gemini_field(meta, "batchStats");
 
 	b->requests = b->succeeded = b->failed = b->pending = -1;
 	if (!json_is_object(stats))
 		return;
-	b->requests = api_field_count(stats, "requestCount", 0);
-	b->succeeded = api_field_count(stats, "successfulRequestCount", 0);
-	b->failed = api_field_count(stats, "failedRequestCount", 0);
-	b->pending = api_field_count(stats, "pendingRequestCount", 0);
+	b->requests = gemini_field_count(stats, "requestCount", 0);
+	b->succeeded = gemini_field_count(stats, "successfulRequestCount", 0);
+	b->failed = gemini_field_count(stats, "failedRequestCount", 0);
+	b->pending = gemini_field_count(stats, "pendingRequestCount", 0);
 }
 
-static void parse_outcome(const json_t *op, const json_t *meta, struct api_batch *b)
+static void parse_outcome(const json_t *op, const json_t *meta, struct remote_batch *b)
 {
-	json_t *e = api_field(op, "error");
+	json_t *e = gemini_field(op, "error");
 	int64_t code;
 
 	if (!e)
-		e = api_field(meta, "error");
+		e = gemini_field(meta, "error");
 	if (!json_is_object(e))
 		return;
-	code = api_field_count(e, "code", 0);
-	b->error_text = dup_or_null(api_field_text(e, "message"));
+	code = gemini_field_count(e, "code", 0);
+	b->error_text = dup_or_null(gemini_field_text(e, "message"));
 	b->error_code = code > 0 && code < 1000 ? (int)code : 0;
 	if (b->error_code == 0 && (code != 0 || b->error_text))
 		b->error_code = 2; /* UNKNOWN */
@@ -181,11 +182,12 @@ static void parse_outcome(const json_t *op, const json_t *meta, struct api_batch
 
 static char *output_file(const json_t *op, const json_t *meta)
 {
-	const json_t *places[] = {api_field(meta, "output"), api_field(op, "response"),
-		api_field(op, "output"), meta};
+	const json_t *places[] = {gemini_field(meta, "output"),
+		gemini_field(op, "response"), gemini_field(op, "output"), meta};
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		char *file = api_field_id(places[i], "responsesFile", "files/", NULL);
+		char *file =
+			gemini_field_id(places[i], "responsesFile", "files/", NULL);
 
 		if (file)
 			return file;
@@ -209,55 +211,55 @@ static char *dump(const json_t *op)
 	return line;
 }
 
-static int batch_from_json(json_t *op, struct api_batch *ret)
+static int batch_from_json(json_t *op, struct remote_batch *ret)
 {
-	struct api_batch b = {0};
-	json_t *meta = api_field(op, "metadata"), *input;
+	struct remote_batch b = {0};
+	json_t *meta = gemini_field(op, "metadata"), *input;
 
 	if (!json_is_object(op))
 		return -EPROTO;
 	if (!json_is_object(meta))
 		meta = op;
-	b.id = api_field_id(op, "name", "batches/", NULL);
+	b.id = gemini_field_id(op, "name", "batches/", NULL);
 	if (!b.id)
-		b.id = api_field_id(meta, "name", "batches/", NULL);
+		b.id = gemini_field_id(meta, "name", "batches/", NULL);
 	if (!b.id)
 		return -EPROTO;
 	b.output_inline = strip_inlined(op, STRIP_DEPTH);
-	input = api_field(meta, "inputConfig");
+	input = gemini_field(meta, "inputConfig");
 	b.has_input_config = json_is_object(input);
-	b.input_file = api_field_id(input, "fileName", "files/", NULL);
+	b.input_file = gemini_field_id(input, "fileName", "files/", NULL);
 	b.output_file = output_file(op, meta);
-	b.model = api_field_id(meta, "model", "models/", "tunedModels/");
-	b.display = dup_or_null(api_field_text(meta, "displayName"));
+	b.model = gemini_field_id(meta, "model", "models/", "tunedModels/");
+	b.display = dup_or_null(gemini_field_text(meta, "displayName"));
 	if (!b.display)
 		b.display = strdup("");
 	b.embedding = is_embedding(meta);
-	b.created = api_field_time(meta, "createTime");
-	b.updated = api_field_time(meta, "updateTime");
-	b.ended_at = api_field_time(meta, "endTime");
+	b.created = gemini_field_time(meta, "createTime");
+	b.updated = gemini_field_time(meta, "updateTime");
+	b.ended_at = gemini_field_time(meta, "endTime");
 	parse_counts(meta, &b);
 	parse_outcome(op, meta, &b);
-	parse_state(meta, json_is_true(api_field(op, "done")), &b);
+	parse_state(meta, json_is_true(gemini_field(op, "done")), &b);
 	b.json = dump(op);
 	if (!b.json || !b.display || !b.state_text) {
-		api_batch_clear(&b);
+		remote_batch_clear(&b);
 		return -ENOMEM;
 	}
 	*ret = b;
 	return 0;
 }
 
-int api_batch_parse(const char *text, size_t n, struct api_batch *ret)
+int gemini_batch_parse(const char *text, size_t n, struct remote_batch *ret)
 {
-	json_t *op = api_json(text, n);
+	json_t *op = gemini_json(text, n);
 	int r = op ? batch_from_json(op, ret) : -EPROTO;
 
 	json_decref(op);
 	return r;
 }
 
-void api_batch_clear(struct api_batch *b)
+void remote_batch_clear(struct remote_batch *b)
 {
 	free(b->id);
 	free(b->display);
@@ -267,14 +269,14 @@ void api_batch_clear(struct api_batch *b)
 	free(b->output_file);
 	free(b->error_text);
 	free(b->json);
-	*b = (struct api_batch){0};
+	*b = (struct remote_batch){0};
 }
 
 /* ---- pages  ---- */
 
-char *api_next_token(const json_t *page, const char *asked)
+char *gemini_next_token(const json_t *page, const char *asked)
 {
-	const char *next = api_field_text(page, "nextPageToken");
+	const char *next = gemini_field_text(page, "nextPageToken");
 
 	/* The token that was asked for again would never end. */
 	if (!next || strlen(next) > TOKEN_MAX || (asked && strcmp(next, asked) == 0))
@@ -282,11 +284,12 @@ char *api_next_token(const json_t *page, const char *asked)
 	return strdup(next);
 }
 
-int api_page_parse(
-	const char *text, size_t n, const char *asked, struct api_batch_page *ret)
+int gemini_page_parse(
+	const char *text, size_t n, const char *asked, struct remote_page *ret)
 {
-	struct api_batch_page page = {0};
-	json_t *root = api_json(text, n), *list = api_field(root, "operations"), *op;
+	struct remote_page page = {0};
+	json_t *root = gemini_json(text, n), *list = gemini_field(root, "operations"),
+	       *op;
 	size_t i, count = json_array_size(list);
 	int r = -EPROTO;
 
@@ -304,7 +307,7 @@ int api_page_parse(
 		else
 			page.skipped++;
 	}
-	page.next = api_next_token(root, asked);
+	page.next = gemini_next_token(root, asked);
 	*ret = page;
 	r = 0;
 out:
@@ -312,13 +315,13 @@ out:
 	return r;
 }
 
-void api_batch_page_clear(struct api_batch_page *p)
+void remote_page_clear(struct remote_page *p)
 {
 	for (size_t i = 0; i < p->n; i++)
-		api_batch_clear(&p->batches[i]);
+		remote_batch_clear(&p->batches[i]);
 	free(p->batches);
 	free(p->next);
-	*p = (struct api_batch_page){0};
+	*p = (struct remote_page){0};
 }
 
 /* ---- models  ---- */
@@ -331,7 +334,7 @@ const char *batch_method_name(enum batch_method method)
 static unsigned batch_methods(const json_t *model)
 {
 	static const enum batch_method known[] = {BATCH_GENERATE, BATCH_EMBED};
-	json_t *methods = api_field(model, "supportedGenerationMethods"), *m;
+	json_t *methods = gemini_field(model, "supportedGenerationMethods"), *m;
 	unsigned found = 0;
 	size_t i;
 
@@ -346,17 +349,17 @@ static unsigned batch_methods(const json_t *model)
 	return found;
 }
 
-void api_models_clear(struct api_models *m)
+void remote_models_clear(struct remote_models *m)
 {
 	for (size_t i = 0; i < m->n; i++)
 		free(m->list[i].name);
 	free(m->list);
-	*m = (struct api_models){0};
+	*m = (struct remote_models){0};
 }
 
-static int add_model(struct api_models *m, const char *name, unsigned methods)
+static int add_model(struct remote_models *m, const char *name, unsigned methods)
 {
-	struct api_model *list = reallocarray(m->list, m->n + 1, sizeof(*list));
+	struct remote_model *list = reallocarray(m->list, m->n + 1, sizeof(*list));
 	char *copy = strdup(name);
 
 	if (list)
@@ -365,34 +368,35 @@ static int add_model(struct api_models *m, const char *name, unsigned methods)
 		free(copy);
 		return -ENOMEM;
 	}
-	list[m->n++] = (struct api_model){copy, methods};
+	list[m->n++] = (struct remote_model){copy, methods};
 	return 0;
 }
 
-int api_models_parse(const char *text, size_t n, struct api_models *ret, char **ret_next)
+int gemini_models_parse(
+	const char *text, size_t n, struct remote_models *ret, char **ret_next)
 {
-	json_t *root = api_json(text, n), *m;
-	json_t *list = api_field(root, "models");
+	json_t *root = gemini_json(text, n), *m;
+	json_t *list = gemini_field(root, "models");
 	size_t i;
 	int r = json_is_object(root) ? 0 : -EPROTO;
 
 	json_array_foreach(list, i, m)
 	{
-		const char *name = api_field_text(m, "name");
+		const char *name = gemini_field_text(m, "name");
 
 		if (r == 0 && name && util_id_valid(name, "models/"))
 			r = add_model(ret, name + strlen("models/"), batch_methods(m));
 	}
 	if (r == 0)
-		*ret_next = api_next_token(root, NULL);
+		*ret_next = gemini_next_token(root, NULL);
 	json_decref(root);
 	return r;
 }
 
-int api_model_parse(const char *text, size_t n, unsigned *ret_methods)
+int gemini_model_parse(const char *text, size_t n, unsigned *ret_methods)
 {
-	json_t *root = api_json(text, n);
-	bool is_model = api_field_text(root, "name") != NULL;
+	json_t *root = gemini_json(text, n);
+	bool is_model = gemini_field_text(root, "name") != NULL;
 
 	if (is_model)
 		*ret_methods = batch_methods(root);
@@ -435,7 +439,7 @@ static size_t base64_decode(const char *text, uint8_t *ret, size_t size)
 /* Base64 of the digest, or of its hexadecimal text. */
 static void sha256_from_json(const json_t *obj, char ret[65])
 {
-	const char *text = api_field_text(obj, "sha256Hash");
+	const char *text = gemini_field_text(obj, "sha256Hash");
 	uint8_t bytes[64];
 	size_t n = text ? base64_decode(text, bytes, sizeof bytes) : 0;
 
@@ -451,29 +455,29 @@ static void sha256_from_json(const json_t *obj, char ret[65])
 		snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
 }
 
-static void file_from_json(const json_t *obj, struct api_file *f)
+static void file_from_json(const json_t *obj, struct remote_file *f)
 {
-	const char *state = api_field_text(obj, "state");
+	const char *state = gemini_field_text(obj, "state");
 
-	f->uri = dup_or_null(api_field_text(obj, "uri"));
-	f->mime = dup_or_null(api_field_text(obj, "mimeType"));
-	f->size = api_field_count(obj, "sizeBytes", -1);
+	f->uri = dup_or_null(gemini_field_text(obj, "uri"));
+	f->mime = dup_or_null(gemini_field_text(obj, "mimeType"));
+	f->size = gemini_field_count(obj, "sizeBytes", -1);
 	sha256_from_json(obj, f->sha256);
-	f->expires = api_field_time(obj, "expirationTime");
+	f->expires = gemini_field_time(obj, "expirationTime");
 	f->failed = state && strcmp(state, "FAILED") == 0;
 	f->active = !state || strcmp(state, "PROCESSING") != 0;
 	f->active &= !f->failed;
 }
 
-int api_file_parse(const char *text, size_t n, struct api_file *ret)
+int gemini_file_parse(const char *text, size_t n, struct remote_file *ret)
 {
-	struct api_file f = {0};
-	json_t *root = api_json(text, n), *obj = api_field(root, "file");
+	struct remote_file f = {0};
+	json_t *root = gemini_json(text, n), *obj = gemini_field(root, "file");
 	int r = -EPROTO;
 
 	if (!json_is_object(obj))
 		obj = root;
-	f.name = api_field_id(obj, "name", "files/", NULL);
+	f.name = gemini_field_id(obj, "name", "files/", NULL);
 	if (f.name) {
 		file_from_json(obj, &f);
 		*ret = f;
@@ -483,18 +487,18 @@ int api_file_parse(const char *text, size_t n, struct api_file *ret)
 	return r;
 }
 
-int api_files_parse(
-	const char *text, size_t n, const char *asked, int64_t *ret_bytes, char **ret_next)
+int gemini_files_parse(const char *text, size_t n, const char *asked,
+	int64_t *ret_bytes, char **ret_next)
 {
-	json_t *root = api_json(text, n), *list = api_field(root, "files"), *f;
+	json_t *root = gemini_json(text, n), *list = gemini_field(root, "files"), *f;
 	int64_t sum = 0;
 	size_t i;
 	int r = json_is_object(root) && (!list || json_is_array(list)) ? 0 : -EPROTO;
 
 	json_array_foreach(list, i, f)
 	{
-		const char *source = api_field_text(f, "source");
-		int64_t size = api_field_count(f, "sizeBytes", 0);
+		const char *source = gemini_field_text(f, "source");
+		int64_t size = gemini_field_count(f, "sizeBytes", 0);
 		bool output = source && strcmp(source, "GENERATED") == 0;
 
 		if (!output && size > 0 && size < INT64_MAX / 1024 - sum)
@@ -502,21 +506,21 @@ int api_files_parse(
 	}
 	if (r == 0) {
 		*ret_bytes = sum;
-		*ret_next = api_next_token(root, asked);
+		*ret_next = gemini_next_token(root, asked);
 	}
 	json_decref(root);
 	return r;
 }
 
-void api_file_clear(struct api_file *f)
+void remote_file_clear(struct remote_file *f)
 {
 	free(f->name);
 	free(f->uri);
 	free(f->mime);
-	*f = (struct api_file){0};
+	*f = (struct remote_file){0};
 }
 
-const char *api_model_name(const char *model)
+const char *gemini_model_name(const char *model)
 {
 	static const char prefix[] = "models/";
 	size_t n = sizeof(prefix) - 1;

@@ -15,41 +15,41 @@
 #define API_PAGE_JOBS 1000 /* a hundred are asked for */
 
 /* A JSON object or array within the limits above; NULL: none. */
-json_t *api_json(const char *text, size_t n);
+json_t *gemini_json(const char *text, size_t n);
 
 /* Member `name` (lowerCamel), or the same in snake_case; NULL also for null. */
-json_t *api_field(const json_t *obj, const char *name);
+json_t *gemini_field(const json_t *obj, const char *name);
 /* Its text, borrowed, cut at a NUL; NULL when it is no string or empty. */
-const char *api_field_text(const json_t *obj, const char *name);
+const char *gemini_field_text(const json_t *obj, const char *name);
 /* A count as number or string; absent when it is missing, -1 when it is none. */
-int64_t api_field_count(const json_t *obj, const char *name, int64_t absent);
+int64_t gemini_field_count(const json_t *obj, const char *name, int64_t absent);
 /* A time; {0} when there is none. */
-struct timespec api_field_time(const json_t *obj, const char *name);
+struct timespec gemini_field_time(const json_t *obj, const char *name);
 /* An id with one of the prefixes, malloc'ed; NULL when it is none. other may be NULL. */
-char *api_field_id(
+char *gemini_field_id(
 	const json_t *obj, const char *name, const char *prefix, const char *other);
 
 /* The list of jobs; -EPROTO when it is none. asked is the token of the request. */
-int api_page_parse(
-	const char *text, size_t n, const char *asked, struct api_batch_page *ret);
+int gemini_page_parse(
+	const char *text, size_t n, const char *asked, struct remote_page *ret);
 
 /* Add the models of a page to ret, which stays valid also on failure; *ret_next is the
  * token of the next page or NULL. */
-int api_models_parse(
-	const char *text, size_t n, struct api_models *ret, char **ret_next);
+int gemini_models_parse(
+	const char *text, size_t n, struct remote_models *ret, char **ret_next);
 /* The one of GET models/M. */
-int api_model_parse(const char *text, size_t n, unsigned *ret_methods);
+int gemini_model_parse(const char *text, size_t n, unsigned *ret_methods);
 
 /* One page of the list of files: how many bytes were uploaded, and the next token
  * (malloc'ed) or NULL. asked is the token of the request. -EPROTO: no list. */
-int api_files_parse(const char *text, size_t n, const char *asked, int64_t *ret_bytes,
-	char **ret_next);
+int gemini_files_parse(const char *text, size_t n, const char *asked,
+	int64_t *ret_bytes, char **ret_next);
 
 /* A page token, malloc'ed; NULL: none, or unusable. */
-char *api_next_token(const json_t *page, const char *asked);
+char *gemini_next_token(const json_t *page, const char *asked);
 
 /* Fill reason, text, retry, from_api of *e from an error's body of any form; e->status
  * is set before. */
-void api_error_parse(const char *body, size_t n, struct api_error *e);
+void gemini_error_parse(const char *body, size_t n, struct provider_error *e);
 
 #endif

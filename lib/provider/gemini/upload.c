@@ -30,8 +30,8 @@ struct run {
 	struct engine *e;
 	struct upload *u;
 	struct canceller *c;
-	struct api_file *file;
-	struct api_error *err;
+	struct remote_file *file;
+	struct provider_error *err;
 	const char *mime;
 	int64_t offset; /* of the piece to send */
 	int64_t best;   /* most bytes the server ever said to have */
@@ -45,7 +45,7 @@ struct run {
 
 static int fail(struct run *run, int err, const char *text)
 {
-	api_error_clear(run->err);
+	provider_error_clear(run->err);
 	run->err->err = err;
 	run->err->text = text ? strdup(text) : NULL;
 	return err;
@@ -104,7 +104,7 @@ static int start_anew(struct run *run)
 	return break_then(run, STEP_START);
 }
 
-static bool about_mime(const struct api_error *e)
+static bool about_mime(const struct provider_error *e)
 {
 	return e->status >= 400 && e->status < 500 && e->text &&
 	       strcasestr(e->text, "mime");
@@ -131,7 +131,7 @@ static int refused(struct run *run, bool anew)
 }
 
 /* Try again later? Of err, which is set. */
-static bool passes(const struct api_error *e)
+static bool passes(const struct provider_error *e)
 {
 	if (e->hopeless || e->untrusted || e->err == -ECANCELED)
 		return false;
@@ -143,8 +143,8 @@ static bool passes(const struct api_error *e)
 static int call(struct run *run, struct http_request *r, struct http_reply *reply)
 {
 	engine_call(run->e, r, run->c, reply);
-	api_error_clear(run->err);
-	api_error_from_reply(reply, run->err);
+	provider_error_clear(run->err);
+	gemini_error_from_reply(reply, run->err);
 	return run->err->err;
 }
 
@@ -223,7 +223,7 @@ static bool take_file(struct run *run, const struct http_reply *reply)
 {
 	if (!run->have_file)
 		run->have_file =
-			api_file_parse(reply->body, reply->body_len, run->file) == 0;
+			gemini_file_parse(reply->body, reply->body_len, run->file) == 0;
 	return run->have_file;
 }
 
@@ -422,7 +422,7 @@ static int await_active(struct run *run)
 	int failures = 0;
 
 	while (name && !run->file->active && !run->file->failed) {
-		struct api_file now;
+		struct remote_file now;
 
 		if (util_now() > end)
 			return fail(run, -ETIMEDOUT,
@@ -430,9 +430,9 @@ static int await_active(struct run *run)
 		if (engine_sleep(run->e, pause, run->c) < 0)
 			return fail(run, -ECANCELED, NULL);
 		pause = pause < POLL_LAST_S ? 2 * pause : POLL_LAST_S;
-		api_error_clear(run->err);
-		if (api_file_get(run->e, name, run->c, &now, run->err) == 0) {
-			api_file_clear(run->file);
+		provider_error_clear(run->err);
+		if (gemini_file_get(run->e, name, run->c, &now, run->err) == 0) {
+			remote_file_clear(run->file);
 			*run->file = now;
 			failures = 0;
 		} else if (!passes(run->err) ||
@@ -445,19 +445,19 @@ static int await_active(struct run *run)
 	if (run->file->failed)
 		return fail(
 			run, -EINVAL, "the API could not process the uploaded file");
-	api_error_clear(run->err);
+	provider_error_clear(run->err);
 	return 0;
 }
 
 int upload_run(struct engine *e, struct upload *u, struct canceller *c,
-	struct api_file *ret, struct api_error *err)
+	struct remote_file *ret, struct provider_error *err)
 {
 	static int (*const steps[])(struct run * run) = {
 		[STEP_START] = step_start,
 		[STEP_QUERY] = step_query,
 		[STEP_SEND] = step_send,
 	};
-	struct api_file file = {0};
+	struct remote_file file = {0};
 	struct run run = {.e = e,
 		.u = u,
 		.c = c,
@@ -467,7 +467,7 @@ int upload_run(struct engine *e, struct upload *u, struct canceller *c,
 		.under_prefix = engine_session_way(e) == SESSION_UNDER_PREFIX};
 	int step = u->session[0] ? STEP_QUERY : STEP_START, r;
 
-	*err = (struct api_error){.retry = -1};
+	*err = (struct provider_error){.retry = -1};
 	while (step >= 0 && step != STEP_DONE)
 		step = steps[step](&run);
 	if (step == STEP_DONE && u->on_progress)
@@ -475,7 +475,7 @@ int upload_run(struct engine *e, struct upload *u, struct canceller *c,
 			u->arg, u->size); /* the last answer may have been lost */
 	r = step < 0 ? step : await_active(&run);
 	if (r < 0)
-		api_file_clear(&file);
+		remote_file_clear(&file);
 	else
 		*ret = file;
 	return r;

@@ -33,6 +33,6 @@ struct upload {
 /* Blocks. 0: *ret is the file, ACTIVE. -ECANCELED, -EINVAL … as calls.h. Gives up
  * after 6 breaks without progress. */
 int upload_run(struct engine *e, struct upload *u, struct canceller *c,
-	struct api_file *ret, struct api_error *err);
+	struct remote_file *ret, struct provider_error *err);
 
 #endif
