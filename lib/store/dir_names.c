@@ -12,6 +12,11 @@ static bool is_escape(const char *s)
 	       isxdigit((unsigned char)s[2]);
 }
 
+static int hex(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
+}
+
 /* Bytes of the character at s if it must be escaped at position pos, else 0. */
 static size_t forbidden(const char *s, size_t pos)
 {
@@ -75,16 +80,38 @@ void name_encode(const char *display, const char *tail, char ret[NAME_SIZE])
 		cut_and_mark(out, n, tail, ret);
 }
 
+/* The two digits behind a '%', n bytes of text in all, at the beginning of a name or not:
+ * would they be read back as a byte that had to be escaped? */
+static bool reads_back(const char *digits, size_t n, bool first)
+{
+	char three[4] = "%";
+	unsigned byte;
+
+	if (n < 2)
+		return false;
+	memcpy(three + 1, digits, 2);
+	if (!is_escape(three))
+		return false;
+	byte = (unsigned)(hex(digits[0]) << 4 | hex(digits[1]));
+	if (byte == '%')
+		return reads_back(digits + 2, n - 2, first);
+	if (byte == 0xc2)
+		return n >= 5 && digits[2] == '%' && (digits[3] == '8' || digits[3] == '9') &&
+		       isxdigit((unsigned char)digits[4]);
+	return byte < 0x20 || byte == 0x7f || byte == '/' || (byte == '.' && first);
+}
+
 size_t name_encode_part(const char *part, size_t n, char *ret)
 {
-	char next[4] = "";
+	char next[3] = "";
 	size_t len = 0, bad;
 
 	for (size_t i = 0; i < n; i += bad ? bad : 1) {
-		/* What is looked at: up to three bytes, and a NUL. */
+		/* What is looked at: up to two bytes, and a NUL. */
 		memset(next, 0, sizeof next);
-		memcpy(next, part + i, n - i < 3 ? n - i : 3);
-		bad = forbidden(next, i);
+		memcpy(next, part + i, n - i < 2 ? n - i : 2);
+		bad = part[i] == '%' ? reads_back(part + i + 1, n - i - 1, i == 0)
+				     : forbidden(next, i);
 		for (size_t k = 0; k < bad; k++)
 			len += (size_t)sprintf(ret + len, "%%%02X", (unsigned char)next[k]);
 		if (!bad)
@@ -101,11 +128,6 @@ void name_mark(const char *name, const char *tail, char ret[NAME_SIZE])
 	size_t n = strlen(name);
 
 	cut_and_mark(name, n, tail, ret);
-}
-
-static int hex(char c)
-{
-	return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
 }
 
 int name_decode(const char *name, char ret[NAME_SIZE])

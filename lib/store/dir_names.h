@@ -20,9 +20,10 @@ void name_encode(const char *display, const char *tail, char ret[NAME_SIZE]);
 /* The same name marked as one of several: "NAME~tail". */
 void name_mark(const char *name, const char *tail, char ret[NAME_SIZE]);
 
-/* One part of a path, n bytes of valid UTF-8 of any kind, as name_encode writes names;
- * an empty one becomes "%". Any length: ret has NAME_PART_SIZE(n) bytes. Returns the
- * length. */
+/* One part of a path, n bytes of valid UTF-8 of any kind, as name_encode writes names,
+ * but that a '%' becomes %25 only where it begins what would be an escape: "a%20.jpg"
+ * stays. Different parts have different names, but that an empty one is "%", too. Any
+ * length: ret has NAME_PART_SIZE(n) bytes. Returns the length. */
 #define NAME_PART_SIZE(n) (3 * (n) + 2)
 size_t name_encode_part(const char *part, size_t n, char *ret);
 

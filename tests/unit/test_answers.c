@@ -548,7 +548,7 @@ static void odd_keys(void **state)
 		NULL,
 		"%2E..txt = 1\n%2E./\n%2E./%2E./\n%2E./%2E./etc/\n"
 		"%2E./%2E./etc/passwd.txt = 2\na/\na/%/\na/%/b.txt = 3\n%.txt = 4\n"
-		"x%00y%0A%C2%85%2541.txt = 5\n%2Ehid.txt = 6\n%/\n%/%.txt = 7\n"
+		"x%00y%0A%C2%85%41.txt = 5\n%2Ehid.txt = 6\n%/\n%/%.txt = 7\n"
 		"100% sure.txt = 8\n",
 		NULL);
 }

@@ -114,6 +114,34 @@ static void test_mark(void **state)
 	assert_string_equal(name + 251, "~id2");
 }
 
+static void check_part(const char *part, size_t n, const char *want)
+{
+	char name[NAME_PART_SIZE(64)];
+
+	assert_int_equal(name_encode_part(part, n, name), strlen(want));
+	assert_string_equal(name, want);
+}
+
+/* A percent sign is escaped only where it would be read back as something else. */
+static void test_parts(void **state)
+{
+#define PART(part, want) check_part(part, sizeof part - 1, want)
+	PART("a?b #1%20.jpg", "a?b #1%20.jpg");
+	PART("100%", "100%");
+	PART("%41%4", "%41%4");
+	PART("a\nb", "a%0Ab");
+	PART("a%0Ab", "a%250Ab");
+	PART("a%250Ab", "a%25250Ab");
+	PART("a%2520b", "a%2520b");
+	PART("a%2Fb%7f", "a%252Fb%257f");
+	PART("%2Ea%2E", "%252Ea%2E");
+	PART("%c2%85", "%25c2%85");
+	PART("%C2%A0%C2", "%C2%A0%C2");
+	PART("\xc2\x85%25", "%C2%85%25");
+	PART("\xc2", "\xc2");
+	PART("", "%");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -122,6 +150,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_decode),
 		cmocka_unit_test(test_mark),
+		cmocka_unit_test(test_parts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
