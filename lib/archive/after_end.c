@@ -25,17 +25,25 @@ static bool is_settled(const struct gb_job *job)
 	return job->answers || job->index_failed;
 }
 
-static void patience_over(void *arg)
+static void let_settlers_go(struct gb_job *job)
 {
-	struct gb_job *job = arg;
 	struct gb_waitq over;
 
 	waitq_init(&over);
 	client_lock(job->c);
-	job->settle_timer = false;
 	queue_take(job, QUEUE_SETTLERS, &over);
 	client_unlock(job->c);
 	waitq_call(&over, 0);
+}
+
+static void patience_over(void *arg)
+{
+	struct gb_job *job = arg;
+
+	client_lock(job->c);
+	job->settle_timer = false;
+	client_unlock(job->c);
+	let_settlers_go(job);
 	gb_job_unref(job);
 }
 
@@ -47,6 +55,8 @@ int gb_job_settle(struct gb_job *job, struct gb_waiter *w)
 	client_lock(c);
 	if (!c->stopping && !is_settled(job))
 		err = queue_add(job, QUEUE_SETTLERS, w);
+	/* Results that were saved before this mount: nobody may have asked for answers. */
+	bool index = err == -EINPROGRESS && home_safe(job);
 	bool start = err == -EINPROGRESS && !job->settle_timer;
 	job->settle_timer |= start;
 	client_unlock(c);
@@ -54,6 +64,8 @@ int gb_job_settle(struct gb_job *job, struct gb_waiter *w)
 			     test_seconds("BATCHFS_TEST_SETTLED_SECONDS", PATIENCE),
 			     patience_over, gb_job_ref(job)) < 0)
 		patience_over(job);
+	if (index && gb_answers_look(job, NULL) < 0)
+		let_settlers_go(job);
 	return err == -ENOMEM ? 0 : err;
 }
 
