@@ -224,17 +224,36 @@ static int load_job(void *arg, const char *lid)
 	return err;
 }
 
+/* Whose copies are here or in the trash. What refers to one job comes in a row. */
+struct known_lids {
+	struct gb_client *c;
+	char lid[LID_SIZE];
+	int known;
+};
+
+static int is_that_lid(void *arg, const char *lid)
+{
+	return strcmp(arg, lid) == 0;
+}
+
 static int lid_known(void *arg, const char *lid)
 {
-	struct gb_client *c = arg;
+	struct known_lids *k = arg;
 
-	return store_job_exists(c->store, lid);
+	if (strcmp(k->lid, lid) == 0)
+		return k->known;
+	snprintf(k->lid, sizeof(k->lid), "%s", lid);
+	k->known = store_job_exists(k->c->store, lid);
+	if (k->known == 0)
+		k->known = store_trashed(k->c->store, is_that_lid, k->lid);
+	return k->known;
 }
 
 static int load_registry(struct gb_client *c)
 {
+	struct known_lids k = {.c = c};
 	bool damaged;
-	int err = registry_open(c->store, lid_known, c, &c->registry, &damaged);
+	int err = registry_open(c->store, lid_known, &k, &c->registry, &damaged);
 
 	if (!err && damaged)
 		client_log(c, LOG_WARNING,

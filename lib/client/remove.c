@@ -143,7 +143,7 @@ static int finish_removal(struct gb_job *job)
 {
 	delete_upload(job);
 	if (forget(job) == 0)
-		attach_release(job->c, job->local->lid, true);
+		attach_release(job->c, job->local->lid, !job->c->o.trash_days);
 	return 0;
 }
 
@@ -422,7 +422,10 @@ static int remove_draft(struct gb_job *job)
 		return err;
 	}
 	hide(job);
-	registry_forget(job->c->registry, job->local->lid);
+	if (job->c->o.trash_days)
+		registry_end(job->c->registry, job->local->lid);
+	else
+		registry_forget(job->c->registry, job->local->lid);
 	client_lock(job->c);
 	fill.arg = STEAL_PTR(job->local->rec.input_file);
 	client_unlock(job->c);
@@ -452,7 +455,7 @@ void remove_unsent(struct gb_job *job)
 {
 	delete_upload(job);
 	if (forget(job) == 0)
-		attach_release(job->c, job->local->lid, true);
+		attach_release(job->c, job->local->lid, !job->c->o.trash_days);
 }
 
 /* Lock held: with rmdir=ended. */

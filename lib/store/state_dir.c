@@ -300,7 +300,7 @@ int store_journal_load(int jobdir, struct record *ret)
 	return err ? err : record_parse(text, n, ret);
 }
 
-static int walk_dir(int parent, const char *name,
+int store_walk(int parent, const char *name,
 	int (*fn)(void *arg, const char *entry), void *arg)
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -336,24 +336,14 @@ int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg
 {
 	struct lid_walk w = {fn, arg};
 
-	return walk_dir(s->state, "jobs", lid_entry, &w);
-}
-
-#define UNDATED "undated"
-
-static void trash_name(const char *lid, long long when, char ret[64])
-{
-	snprintf(ret, 64, "%lld-%s", when, lid);
+	return store_walk(s->state, "jobs", lid_entry, &w);
 }
 
 int store_job_remove(struct store *s, const char *lid, int trash_days, time_t now)
 {
-	char name[64];
+	char name[STORE_TRASH_NAME];
 
-	if (trash_days > 0 && !now)
-		snprintf(name, sizeof(name), UNDATED "-%s", lid);
-	else
-		trash_name(lid, trash_days > 0 ? now : 0, name);
+	store_trash_name(lid, trash_days > 0 ? now : 0, trash_days > 0 && !now, name);
 	if (renameat(s->jobs, lid, s->trash, name) < 0)
 		return -errno;
 	test_point("trashed");
@@ -376,47 +366,6 @@ int store_job_aside(struct store *s, const char *lid)
 	if (aside < 0)
 		return aside;
 	return renameat(s->jobs, lid, aside, lid) < 0 ? -errno : 0;
-}
-
-struct expiry {
-	struct store *store;
-	int days;
-	time_t now;
-};
-
-enum { DAY = 86400 };
-
-/* The days of an entry begin now. */
-static void date_entry(struct expiry *x, const char *name)
-{
-	char dated[64];
-
-	trash_name(strchr(name, '-') + 1, x->now, dated);
-	renameat(x->store->trash, name, x->store->trash, dated);
-}
-
-static int expire_entry(void *arg, const char *name)
-{
-	struct expiry *x = arg;
-	bool undated = strncmp(name, UNDATED "-", strlen(UNDATED) + 1) == 0;
-	long long when;
-
-	if (!undated && sscanf(name, "%lld-", &when) != 1)
-		return 0;
-	if (!x->days || (!undated && (!when || (x->now && when < x->now - x->days * DAY)))) {
-		util_remove_tree(x->store->trash, name);
-		test_point("trash-expired");
-	} else if (x->now && (undated || when > x->now + DAY)) {
-		date_entry(x, name);
-	}
-	return 0;
-}
-
-void store_trash_expire(struct store *s, int days, time_t now)
-{
-	struct expiry x = {s, days, now};
-
-	walk_dir(s->state, "trash", expire_entry, &x);
 }
 
 /* ---- logs -------------------------------------------------------------------- */

@@ -78,6 +78,17 @@ _must_check_ int store_job_aside(struct store *s, const char *lid);
  * one that was ahead, begin at the first look with one; without one (now 0) nothing is old. */
 void store_trash_expire(struct store *s, int days, time_t now);
 
+/* jobs/LID, or what the trash has of it; a descriptor, or negative errno. */
+int store_copy_open(struct store *s, const char *lid);
+/* Call fn for the LID of everything in the trash; stops at what is not 0, and returns it. */
+int store_trashed(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
+/* The name of an entry of the trash; undated: there was no clock. */
+enum { STORE_TRASH_NAME = 64 };
+void store_trash_name(const char *lid, long long when, bool undated, char ret[STORE_TRASH_NAME]);
+/* Call fn for every name in a directory that does not begin with a dot; stops at what is not
+ * 0, and returns it, an error of the directory itself too. */
+int store_walk(int parent, const char *name, int (*fn)(void *arg, const char *entry), void *arg);
+
 /* Append a line (newline added) to history. */
 _must_check_ int store_append(int fd, const char *line);
 /* Append to names; call fn for each of them. -EBADMSG: damaged lines were passed over;

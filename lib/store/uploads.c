@@ -48,18 +48,6 @@ void placed_clear(struct placed *p)
 /* ---- memory ------------------------------------------------------------------------
  */
 
-static int by_content(const void *a, const void *b)
-{
-	const struct known *x = a, *y = b;
-	int r = strcmp(x->sha256, y->sha256);
-
-	if (!r)
-		r = strcmp(x->mime, y->mime);
-	if (!r)
-		r = strcmp(x->origin, y->origin);
-	return r ? r : strcmp(x->key_print, y->key_print);
-}
-
 static int by_file(const void *a, const void *b)
 {
 	return strcmp(((const struct known *)a)->file, ((const struct known *)b)->file);
@@ -86,17 +74,6 @@ static const char *intern(struct registry *r, const char *text)
 	w->next = r->words;
 	r->words = w;
 	return w->text;
-}
-
-static struct known *find_content(struct registry *r, const struct content *c)
-{
-	struct known key = {
-		.mime = c->mime, .origin = c->origin, .key_print = c->key_print};
-	struct known **found;
-
-	snprintf(key.sha256, sizeof(key.sha256), "%s", c->sha256);
-	found = tfind(&key, &r->by_content, by_content);
-	return found ? *found : NULL;
 }
 
 struct known *registry_find_file(struct registry *r, const char *file)
@@ -151,8 +128,8 @@ void registry_drop_ref(struct ref *ref)
 	free(ref);
 }
 
-int registry_add_ref(
-	struct registry *r, struct known *e, const char *lid, const char *name)
+int registry_add_ref(struct registry *r, struct known *e, const char *lid, const char *name,
+	bool held)
 {
 	struct user *u = make_user(r, lid);
 	struct ref *ref = e->refs;
@@ -178,18 +155,16 @@ int registry_add_ref(
 			ref->user_next->user_prev = &ref->user_next;
 		e->refs = u->refs = ref;
 	}
-	set_held(ref, true);
+	if (held)
+		set_held(ref, true);
 	return 0;
 }
 
 void registry_drop(struct registry *r, struct known *e)
 {
-	struct known **newest = tfind(e, &r->by_content, by_content);
-
 	while (e->refs)
 		registry_drop_ref(e->refs);
-	if (newest && *newest == e)
-		tdelete(e, &r->by_content, by_content);
+	registry_leave_body(r, e);
 	if (registry_find_file(r, e->file) == e)
 		tdelete(e, &r->by_file, by_file);
 	*e->prev = e->next;
@@ -200,19 +175,15 @@ void registry_drop(struct registry *r, struct known *e)
 	free(e);
 }
 
-/* Into list and trees; the newest of a content is the one that is found. */
+/* Into list and trees. */
 static int link_entry(struct registry *r, struct known *e)
 {
-	struct known **content = tsearch(e, &r->by_content, by_content);
-
-	if (!content)
+	if (registry_join_body(r, e))
 		return -ENOMEM;
 	if (!tsearch(e, &r->by_file, by_file)) {
-		if (*content == e)
-			tdelete(e, &r->by_content, by_content);
+		registry_leave_body(r, e);
 		return -ENOMEM;
 	}
-	*content = e;
 	e->next = r->entries;
 	e->prev = &r->entries;
 	if (e->next)
@@ -344,7 +315,7 @@ void registry_close(struct registry *r)
 /* Lock held: a reference, in memory and in the log. */
 static int hold(struct registry *r, struct known *e, const char *lid, const char *name)
 {
-	int err = registry_add_ref(r, e, lid, name);
+	int err = registry_add_ref(r, e, lid, name, true);
 
 	return err ? err
 		   : registry_append_take(r, registry_ref_json(e->file, lid, name));
@@ -382,8 +353,8 @@ int registry_take(struct registry *r, const struct content *c, time_t until,
 	struct placed p = {0};
 
 	pthread_mutex_lock(&r->lock);
-	struct known *e = find_content(r, c);
-	int err = e && !e->dead && !e->busy && e->expires >= until ? 0 : -ENOENT;
+	struct known *e = registry_find_content(r, c);
+	int err = e && e->expires >= until ? 0 : -ENOENT;
 	if (!err)
 		err = placed_copy(e, &p);
 	if (!err)
@@ -408,22 +379,6 @@ static struct known *find_uri(struct registry *r, const char *uri)
 	return e && strcmp(e->uri, uri) == 0 ? e : NULL;
 }
 
-static char *copies_of(const struct known *e)
-{
-	char *text = NULL;
-	size_t n;
-	FILE *f = open_memstream(&text, &n);
-
-	if (!f)
-		return NULL;
-	for (const struct ref *ref = e->refs; ref; ref = ref->next)
-		fprintf(f, "%s %s\n", ref->user->lid, ref->name);
-	if (fclose(f) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
 int registry_lookup(struct registry *r, const char *uri, const char *origin,
 	const char *key_print, char sha256[65], char **ret_mime, char **ret_copies,
 	time_t *ret_until)
@@ -432,7 +387,7 @@ int registry_lookup(struct registry *r, const char *uri, const char *origin,
 
 	pthread_mutex_lock(&r->lock);
 	struct known *e = find_uri(r, uri);
-	char *copies = e ? copies_of(e) : NULL, *mime = e ? strdup(e->mime) : NULL;
+	char *copies = e ? registry_copies(e) : NULL, *mime = e ? strdup(e->mime) : NULL;
 	if (!e)
 		err = -ENOENT;
 	else if (!copies || !mime)
@@ -547,7 +502,7 @@ static void bury(struct registry *r, struct known *e)
 	/* The API refuses it, should a start take it for alive, and then it is buried again. */
 	DROP(registry_append_take(
 		r, json_pack("{ss ss}", "op", "gone", "file", e->file)));
-	if (!e->refs)
+	if (!registry_is_used(e))
 		registry_drop(r, e);
 }
 

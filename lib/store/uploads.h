@@ -10,12 +10,12 @@
  * a key: file, URI, size, expiry reference  a local job (LID) whose lines use it, and
  * the name of the local copy below its files/. It holds the entry until the job has
  * ended (registry_end); afterwards it only tells where the copy is (until
- * registry_forget) session    an upload that was begun, so that the next start can go
+ * registry_forget), also when that is in the trash. session    an upload that was begun, so that the next start can go
  * on with it
  *
  * An entry that nobody holds is to be deleted at the API (registry_next_idle). Deleted
- * and expired ones are remembered as long as a local copy may be needed again, at most
- * 30 days. All times are by the server's clock (registry_expire).
+ * and expired ones are remembered as long as a local copy of their content may be needed
+ * again, at most 30 days. Any of them leads to all copies of its content. All times are by the server's clock (registry_expire).
  *
  * Any thread; one lock of its own, held over appends to the log. Never call with
  * client.lock held.
@@ -59,15 +59,16 @@ _must_check_ int registry_open(struct store *s, int (*lid_known)(void *arg, cons
 	void *arg, struct registry **ret, bool *ret_damaged);
 void registry_close(struct registry *r);
 
-/* An upload has ended: this content is there, and lid (name: its copy) holds it. */
+/* An upload has ended: this content is there, and lid holds it. name: its copy of it below
+ * files/, "" where it has none. */
 _must_check_ int registry_add(struct registry *r, const struct content *c, const struct placed *p,
 	const char *lid, const char *name);
 /* Is the content there at least until `until`? Then lid holds it, too. -ENOENT: no. */
 _must_check_ int registry_take(struct registry *r, const struct content *c, time_t until,
 	const char *lid, const char *name, struct placed *ret);
 
-/* A URI of ours: 0, and *ret_copies has "LID NAME" a line of where local copies may be
- * (malloc'ed, "" for none), sha256 its content, *ret_mime (malloc'ed) the MIME type it
+/* A URI of ours: 0, and *ret_copies has "LID NAME" a line of where local copies of its
+ * content may be, whichever upload they are known by (malloc'ed, "" for none), sha256 its content, *ret_mime (malloc'ed) the MIME type it
  * was uploaded as. *ret_until: how long it lives for this origin and key; 0: not at
  * all. -ENOENT: not ours. */
 int registry_lookup(struct registry *r, const char *uri, const char *origin,

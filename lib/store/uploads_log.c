@@ -105,7 +105,7 @@ static int load_ref(struct registry *r, json_t *j)
 
 	if (!file || !name || !registry_is_hex(lid, LID_SIZE - 1))
 		return -EBADMSG;
-	return e ? registry_add_ref(r, e, lid, name) : 0;
+	return e ? registry_add_ref(r, e, lid, name, true) : 0;
 }
 
 static int load_gone(struct registry *r, json_t *j)
@@ -336,7 +336,7 @@ static bool worth_keeping(const struct known *e, time_t now)
 {
 	if (!e->dead && e->expires > now)
 		return true;
-	return e->refs && e->expires > now - REMEMBERED;
+	return registry_is_used(e) && e->expires > now - REMEMBERED;
 }
 
 static bool leave_out(struct registry *r, time_t now)
@@ -347,6 +347,7 @@ static bool leave_out(struct registry *r, time_t now)
 		next = e->next;
 		if (e->busy || worth_keeping(e, now))
 			continue;
+		registry_hand_on(r, e);
 		registry_drop(r, e);
 		any = true;
 	}

@@ -13,6 +13,7 @@ enum {
 };
 
 struct user;
+struct body;
 
 /* A job's need of an entry: in two lists. */
 struct ref {
@@ -32,6 +33,8 @@ struct user {
 
 struct known {
 	struct known *next, **prev;
+	struct body *body; /* all entries of this content, in a list */
+	struct known *same_next, **same_prev;
 	char sha256[65];
 	const char *mime, *api_mime, *origin, *key_print; /* interned */
 	char *file, *uri;
@@ -65,15 +68,16 @@ struct registry {
 	struct known *entries;
 	struct session *sessions;
 	struct word *words;
-	void *by_content, *by_file, *by_lid; /* tsearch; by_content: the newest */
+	void *by_sha256, *by_file, *by_lid; /* tsearch */
 };
 
 /* uploads.c; the lock is held, or nobody else there yet. */
 bool registry_is_hex(const char *text, size_t n);
 struct known *registry_find_file(struct registry *r, const char *file);
 struct user *registry_find_user(struct registry *r, const char *lid);
-_must_check_ int registry_add_ref(
-	struct registry *r, struct known *e, const char *lid, const char *name);
+/* held false: only where a copy is; one that is held stays so. */
+_must_check_ int registry_add_ref(struct registry *r, struct known *e, const char *lid,
+	const char *name, bool held);
 void registry_drop_ref(struct ref *ref);
 void registry_drop(struct registry *r, struct known *e);
 void registry_drop_session(struct session **at);
@@ -83,6 +87,18 @@ int registry_apply_session(
 	struct registry *r, const struct content *c, const char *url, time_t at);
 void registry_apply_end(struct user *u);
 void registry_apply_forget(struct registry *r, struct user *u);
+
+/* uploads_copies.c; the same. Into and out of the list of its content. */
+_must_check_ int registry_join_body(struct registry *r, struct known *e);
+void registry_leave_body(struct registry *r, struct known *e);
+/* What can be given out, the one that lives longest; NULL. */
+struct known *registry_find_content(struct registry *r, const struct content *c);
+/* Whether a job refers to this content, by whichever upload of it. */
+bool registry_is_used(const struct known *e);
+/* "LID NAME" a line: where the content may lie, malloc'ed. */
+char *registry_copies(const struct known *e);
+/* e is going to be dropped: another upload of its content remembers its copies. */
+void registry_hand_on(struct registry *r, struct known *e);
 
 /* uploads_log.c */
 json_t *registry_up_json(const struct content *c, const struct placed *p);

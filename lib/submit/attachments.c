@@ -58,7 +58,7 @@ static int open_part(int dir, const char *name, int flags)
 static int open_parent(struct store *s, const char *lid, const char *path, bool sync,
 	const char **ret_name)
 {
-	_cleanup_close_ int dir = store_job_open(s, lid);
+	_cleanup_close_ int dir = store_copy_open(s, lid);
 	int fd = dir < 0 ? dir : open_part(dir, "files", O_DIRECTORY), err = 0;
 	const char *slash;
 
@@ -349,8 +349,8 @@ static int check_uri(struct check *k, const char *uri, uint64_t line)
 		return err;
 	if (until <= now)
 		fault(k, line, uri,
-			"the API has this upload no more, and no job here has its "
-			"file");
+			"the API has this upload no more, and neither a job here nor "
+			"the trash has its file");
 	k->only_large &= until > now;
 	return 0;
 }

@@ -182,6 +182,12 @@ static int hold_uri(
 	return r;
 }
 
+/* The name of the job's own copy; "" where the content lies in another job's directory. */
+static const char *own_copy(const struct submission *s, const struct attachment *a)
+{
+	return strcmp(a->lid, s->job->local->lid) == 0 ? a->path : "";
+}
+
 static time_t good_until(struct submission *s)
 {
 	return engine_server_time(s->c->engine) + GOOD_LIFE;
@@ -203,7 +209,7 @@ static int look_up(
 		return r;
 	struct content c = content_of(s, a);
 	r = registry_take(s->c->registry, &c, good_until(s),
-		s->job->local->lid, a->path, &p);
+		s->job->local->lid, own_copy(s, a), &p);
 	if (!r)
 		place(a, &p);
 	return r == -ENOENT ? 0 : r;
@@ -320,7 +326,8 @@ static int remember(struct submission *s, struct attachment *a,
 	if (!p.file || !p.uri || !p.mime)
 		r = -ENOMEM;
 	if (!r)
-		r = registry_add(s->c->registry, &c, &p, s->job->local->lid, a->path);
+		r = registry_add(
+			s->c->registry, &c, &p, s->job->local->lid, own_copy(s, a));
 	test_point("attached");
 	if (!r)
 		place(a, &p);
@@ -441,7 +448,7 @@ static int take_twins(struct submission *s)
 		if (!a->twin)
 			continue;
 		r = registry_take(
-			s->c->registry, &c, 0, s->job->local->lid, a->path, &p);
+			s->c->registry, &c, 0, s->job->local->lid, own_copy(s, a), &p);
 		if (!r)
 			place(a, &p);
 	}

@@ -74,15 +74,21 @@ static time_t in(double hours)
 	return time(NULL) + (time_t)(hours * HOUR);
 }
 
-static void add(struct fixture *f, const struct content *c, const char *id,
-	double hours, const char *lid)
+static void add_copy(struct fixture *f, const struct content *c, const char *id,
+	double hours, const char *lid, const char *copy)
 {
 	char file[64], uri[128];
 	struct placed p = {file, uri, "image/png", in(hours)};
 
 	snprintf(file, sizeof file, "files/%s", id);
 	snprintf(uri, sizeof uri, ORIGIN "/v1beta/files/%s", id);
-	assert_int_equal(registry_add(f->r, c, &p, lid, "inputs/cat 1.png"), 0);
+	assert_int_equal(registry_add(f->r, c, &p, lid, copy), 0);
+}
+
+static void add(struct fixture *f, const struct content *c, const char *id,
+	double hours, const char *lid)
+{
+	add_copy(f, c, id, hours, lid, "inputs/cat 1.png");
 }
 
 /* The file that is taken for c, "" for none. */
@@ -409,6 +415,66 @@ static void test_valid(void **state)
 	assert_false(registry_mime_valid(NULL));
 }
 
+static void at_end(struct fixture *f, const char *lid, const char *file)
+{
+	registry_end(f->r, lid);
+	assert_string_equal(idle(f), file);
+	registry_deleted(f->r, file, true);
+}
+
+/* Where the content behind an upload's URI lies; malloc'ed, NULL: it is not ours. */
+static char *copies_by(struct fixture *f, const char *id)
+{
+	_cleanup_free_ char *uri = util_format(ORIGIN "/v1beta/files/%s", id);
+	char sha[65], *mime, *copies;
+	time_t until;
+
+	if (registry_lookup(f->r, uri, ORIGIN, KEY, sha, &mime, &copies, &until))
+		return NULL;
+	free(mime);
+	return copies;
+}
+
+/* A retry of a retry: the second upload is known by a job that has no file of its own. */
+static void test_chain(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, &a, "one", 48, LID1);
+	at_end(f, LID1, "files/one");
+	add_copy(f, &a, "two", 48, LID2, "");
+	at_end(f, LID2, "files/two");
+	for (int again = 0; again < 2; again++) {
+		_cleanup_free_ char *copies = copies_by(f, "two");
+
+		assert_string_equal(copies, LID1 " inputs/cat 1.png\n");
+		reopen(f);
+	}
+	/* The job in the middle is removed: its lines may have been copied. */
+	registry_forget(f->r, LID2);
+	reopen(f);
+	_cleanup_free_ char *copies = copies_by(f, "two");
+	assert_string_equal(copies, LID1 " inputs/cat 1.png\n");
+}
+
+/* The first upload is forgotten by its age; the directory has the file all the same. */
+static void test_chain_outlives_its_first(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, &a, "one", -24 * 31, LID1);
+	add_copy(f, &a, "two", 48, LID2, "");
+	registry_end(f->r, LID1);
+	registry_expire(f->r, in(0));
+	for (int again = 0; again < 2; again++) {
+		_cleanup_free_ char *copies = copies_by(f, "two");
+
+		assert_null(copies_by(f, "one"));
+		assert_string_equal(copies, LID1 " inputs/cat 1.png\n");
+		reopen(f);
+	}
+}
+
 /* Thousands of entries, references and ends: the log is written anew, and stays small.
  */
 static void test_many(void **state)
@@ -448,6 +514,8 @@ int main(void)
 		TEST(test_holders),
 		TEST(test_lookup),
 		TEST(test_lives),
+		TEST(test_chain),
+		TEST(test_chain_outlives_its_first),
 		TEST(test_sessions),
 		TEST(test_damage),
 		TEST(test_cut),

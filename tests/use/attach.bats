@@ -431,3 +431,21 @@ ask_into() { bash -c 'cat >"$1"' - "$1" <<<"$(ask k1 one.png)"; }
 	got_file b k2 "$MNT/a/two.png"
 	becomes 0 files_at_api
 }
+
+@test "a retry of a retry, of files that are in the trash by now" {
+	picture 1 >"$MNT/a/one.png"
+	ask k1 one.png >"$J"
+	cp "$MNT/a/one.png" "$HOME/one.png"
+	succeeded a
+	becomes 0 files_at_api
+	for job in b c d; do
+		cp "$(find "$XDG_STATE_HOME" -name sent.jsonl -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)" "$HOME/again.jsonl"
+		draft "$job"
+		cp "$HOME/again.jsonl" "$MNT/$job/requests.jsonl"
+		succeeded "$job"
+		got_file "$job" k1 "$HOME/one.png"
+		becomes 0 files_at_api
+		[ "$job" != b ] || rmdir "$MNT/a" # the one directory that has the file
+		[ "$job" != c ] || remount_jobs
+	done
+}

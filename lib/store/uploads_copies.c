@@ -1,0 +1,130 @@
+/* All uploads of one content: which of them can be given out, and where on this disk the
+ * content lies. A retry is uploaded anew, so a chain of retries is many entries and one
+ * directory that has the files. */
+#include "store/uploads_private.h"
+
+#include <errno.h>
+#include <search.h>
+#include <string.h>
+
+/* Of one SHA-256. */
+struct body {
+	char sha256[65];
+	struct known *entries; /* the newest first */
+};
+
+static int by_sha256(const void *a, const void *b)
+{
+	return strcmp(((const struct body *)a)->sha256, ((const struct body *)b)->sha256);
+}
+
+static struct body *find_body(struct registry *r, const char *sha256)
+{
+	struct body key, **found;
+
+	snprintf(key.sha256, sizeof(key.sha256), "%s", sha256);
+	found = tfind(&key, &r->by_sha256, by_sha256);
+	return found ? *found : NULL;
+}
+
+static struct body *make_body(struct registry *r, const char *sha256)
+{
+	struct body *b = find_body(r, sha256);
+
+	if (b)
+		return b;
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return NULL;
+	snprintf(b->sha256, sizeof(b->sha256), "%s", sha256);
+	if (tsearch(b, &r->by_sha256, by_sha256))
+		return b;
+	free(b);
+	return NULL;
+}
+
+int registry_join_body(struct registry *r, struct known *e)
+{
+	struct body *b = make_body(r, e->sha256);
+
+	if (!b)
+		return -ENOMEM;
+	e->body = b;
+	e->same_next = b->entries;
+	e->same_prev = &b->entries;
+	if (e->same_next)
+		e->same_next->same_prev = &e->same_next;
+	b->entries = e;
+	return 0;
+}
+
+void registry_leave_body(struct registry *r, struct known *e)
+{
+	struct body *b = e->body;
+
+	*e->same_prev = e->same_next;
+	if (e->same_next)
+		e->same_next->same_prev = e->same_prev;
+	e->body = NULL;
+	if (b->entries)
+		return;
+	tdelete(b, &r->by_sha256, by_sha256);
+	free(b);
+}
+
+struct known *registry_find_content(struct registry *r, const struct content *c)
+{
+	struct body *b = find_body(r, c->sha256);
+	struct known *best = NULL;
+
+	for (struct known *e = b ? b->entries : NULL; e; e = e->same_next)
+		if (!e->dead && !e->busy && (!best || e->expires > best->expires) &&
+			strcmp(e->mime, c->mime) == 0 && strcmp(e->origin, c->origin) == 0 &&
+			strcmp(e->key_print, c->key_print) == 0)
+			best = e;
+	return best;
+}
+
+bool registry_is_used(const struct known *e)
+{
+	const struct known *same = e->body->entries;
+
+	while (same && !same->refs)
+		same = same->same_next;
+	return same != NULL;
+}
+
+static void put_copies(FILE *f, const struct known *e)
+{
+	for (const struct ref *ref = e->refs; ref; ref = ref->next)
+		if (*ref->name)
+			fprintf(f, "%s %s\n", ref->user->lid, ref->name);
+}
+
+char *registry_copies(const struct known *e)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	if (!f)
+		return NULL;
+	put_copies(f, e);
+	for (const struct known *same = e->body->entries; same; same = same->same_next)
+		if (same != e)
+			put_copies(f, same);
+	if (fclose(f) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+void registry_hand_on(struct registry *r, struct known *e)
+{
+	struct known *heir = e->body->entries == e ? e->same_next : e->body->entries;
+
+	for (struct ref *ref = e->refs; ref && heir; ref = ref->next)
+		if (*ref->name)
+			/* Without memory it costs a copy that is not found. */
+			DROP(registry_add_ref(r, heir, ref->user->lid, ref->name, false));
+}
