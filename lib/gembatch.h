@@ -80,6 +80,7 @@ struct gb_options {
 	const char *webhook;     /* URL that the API calls at the end of each new job */
 	int resubmit_hours;      /* send again what is uncertain for so long; 0: never */
 	uint64_t inline_max;     /* requests up to this size go inline; 0: never */
+	const char *prices;      /* path of the user's prices.tsv, which may not be there; or NULL */
 	const char *holder;      /* what the lock says beside host and pid: mountpoint */
 
 	/* Both may be called from any thread, without locks held; they must not

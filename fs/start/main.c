@@ -183,6 +183,7 @@ static void check_proc(struct options *o)
 static int open_client(struct mount *m, struct key *key, const char *mountpoint)
 {
 	const struct options *o = m->o;
+	_cleanup_free_ char *prices = paths_prices();
 	const struct gb_options go = {
 		.source = o->source,
 		.key = key->text,
@@ -203,6 +204,7 @@ static int open_client(struct mount *m, struct key *key, const char *mountpoint)
 		.inline_max = o->inline_max,
 		.resubmit_hours = o->resubmit_hours,
 		.webhook = o->webhook,
+		.prices = prices,
 		.holder = mountpoint,
 		.log = on_log,
 		.changed = on_changed,

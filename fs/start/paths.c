@@ -45,6 +45,11 @@ char *paths_key_file(const char *account)
 	return name ? xdg("XDG_CONFIG_HOME", ".config", name) : NULL;
 }
 
+char *paths_prices(void)
+{
+	return xdg("XDG_CONFIG_HOME", ".config", "prices.tsv");
+}
+
 /* ACCOUNT@HOST[:PORT] of a URL; the path is left out. There is no user in it. */
 static char *account_at(const char *account, const char *source)
 {

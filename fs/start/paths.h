@@ -9,6 +9,7 @@
 
 /* All return malloc'ed absolute paths, or NULL when there is no home directory. */
 char *paths_key_file(const char *account);
+char *paths_prices(void);
 /* $XDG_STATE_HOME/batchfs/ACCOUNT@HOST[:PORT], likewise the cache. */
 char *paths_state_dir(const char *account, const char *source);
 char *paths_cache_dir(const char *account, const char *source);

@@ -9,7 +9,7 @@
  * the object is kept open for the job that was read last, since thousands of small
  * files may be read one after the other.
  */
-#include "answers/index.h"
+#include "answers/answers_private.h"
 #include "files/files.h"
 
 #include <errno.h>
@@ -280,7 +280,7 @@ static void log_tokens(struct gb_job *job, const struct answers *a)
 	client_unlock(job->c);
 	if (!now)
 		return;
-	history_add_tokens(job, "counted", a->head.tokens[TOKENS_TOTAL]);
+	answers_count(job, a);
 	local_save_soon(job);
 }
 
@@ -290,6 +290,7 @@ static bool take(struct gb_job *job, struct answers *a)
 	struct answers *old = NULL;
 	char text[ANSWERS_USAGE_MAX];
 
+	answers_price(job, a);
 	a->usage_len = answers_usage(a, text);
 	client_lock(job->c);
 	bool fits = home_safe(job) == (a->head.stamp.results_size >= 0);

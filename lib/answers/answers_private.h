@@ -52,4 +52,11 @@ int answers_missing(struct build *b, uint32_t i);
 void answers_summary_line(struct build *b, const struct answer_line *line);
 int answers_summary(struct build *b);
 
+struct gb_job;
+
+/* cost.c, unlocked: a->cost, of the tokens and what prices.tsv says now. */
+void answers_price(struct gb_job *job, struct answers *a);
+/* A line of the ledger. */
+void answers_count(struct gb_job *job, const struct answers *a);
+
 #endif

@@ -27,6 +27,7 @@
 #include <stdatomic.h>
 
 #include "provider/gemini/result_line.h"
+#include "store/prices.h"
 
 enum answers_status {
 	ANSWERED,
@@ -135,6 +136,7 @@ struct answers {
 	struct answers_node *nodes;
 	uint32_t *slots; /* by hash of parent and name: a node; 0: free */
 	char *blob;
+	char cost[PRICES_TEXT]; /* "": not known. As prices.tsv was when this was loaded */
 	size_t usage_len; /* of the text of usage */
 	void *map;       /* all of it is in here; NULL: malloc'ed one by one */
 	size_t map_len;

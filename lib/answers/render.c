@@ -289,6 +289,8 @@ size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX])
 	for (size_t i = 0; i < TOKENS_N; i++)
 		n += (size_t)sprintf(
 			ret + n, "%s %" PRId64 "\n", names[i], a->head.tokens[i]);
+	if (a->cost[0])
+		n += (size_t)sprintf(ret + n, "cost %s\n", a->cost);
 	for (size_t i = 0; i < ANSWER_STATUSES; i++)
 		if (i != ANSWER_MISSING || a->head.absent >= 0)
 			n += (size_t)sprintf(ret + n, "%s %" PRIu64 "\n",

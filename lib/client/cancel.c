@@ -19,6 +19,8 @@ static int cancel_run(struct task *t)
 	client_called(job->c, &err);
 	if (ret == -ENOENT)
 		learn_missed(job);
+	if (!ret)
+		history_add(job, "cancel-asked");
 	client_lock(job->c);
 	job->learnt = 0;
 	job->next_look = 0;

@@ -48,6 +48,7 @@ static void copy_options(struct gb_client *c, const struct gb_options *o)
 	c->o.state_dir = copy(o->state_dir);
 	c->o.cache_dir = copy(o->cache_dir);
 	c->o.holder = copy(o->holder);
+	c->o.prices = copy(o->prices);
 	c->o.webhook = copy(o->webhook);
 	c->o.model = copy(o->model ? o->model : MODEL_DEFAULT);
 	if (!c->o.cache_max)
@@ -61,7 +62,7 @@ static void copy_options(struct gb_client *c, const struct gb_options *o)
 static void free_options(struct gb_client *c)
 {
 	const char *strings[] = {c->o.source, c->o.key_source, c->o.state_dir, c->o.version,
-		c->o.cache_dir, c->o.holder, c->o.model, c->o.webhook};
+		c->o.cache_dir, c->o.holder, c->o.model, c->o.webhook, c->o.prices};
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free((char *)strings[i]);

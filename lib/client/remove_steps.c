@@ -53,7 +53,9 @@ int removal_cancel(
 	knowledge_cancel_accepted(&job->known);
 	client_unlock(job->c);
 	removal_note(job, REMOVAL_CANCELLED);
-	return local_save(job);
+	ret = local_save(job);
+	history_add(job, "cancel-asked");
+	return ret;
 }
 
 int removal_note_deleted(struct gb_job *job, const char *event)

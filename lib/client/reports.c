@@ -191,37 +191,3 @@ void gb_transfers(struct gb_client *c, FILE *out)
 		results_unref(r);
 	}
 }
-
-/* ---- history ---------------------------------------------------------------------------- */
-
-int gb_history_fd(struct gb_client *c)
-{
-	return c->store->history;
-}
-
-void history_add(struct gb_job *job, const char *event)
-{
-	history_add_tokens(job, event, -1);
-}
-
-void history_add_tokens(struct gb_job *job, const char *event, int64_t tokens)
-{
-	struct gb_client *c = job->c;
-	char when[32], counted[24] = "-";
-
-	time_text(time(NULL), when); /* wall: shown */
-	if (tokens >= 0)
-		snprintf(counted, sizeof(counted), "%" PRId64, tokens);
-	client_lock(c);
-	const char *name = job->local && job->local->rec.name ? job->local->rec.name : job->name;
-	int64_t requests = job->requests;
-	if (requests <= 0 && job->local && job->local->rec.requests > 0)
-		requests = job->local->rec.requests;
-	_cleanup_free_ char *line = util_format("%s\t%u\t%s\t%s\t%s\t%s\t%" PRId64 "\t%s", when,
-		(unsigned)getuid(), event, job->id ? job->id : "-", name ? name : "-",
-		job->model ? job->model : "-", requests < 0 ? 0 : requests,
-		counted);
-	client_unlock(c);
-	if (line)
-		DROP(store_append(c->store->history, line)); /* a text for people */
-}

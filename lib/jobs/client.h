@@ -635,13 +635,15 @@ void answers_forget(struct gb_job *job);
 /* The client is being closed. */
 void answers_close(struct gb_client *c);
 
-/* An event for the ledger: created, ended, cancelled, deleted, counted (with tokens). */
+/* history.c, unlocked: an event for the ledger: created, cancel-asked, ended, cancelled,
+ * deleted … */
 void history_add(struct gb_job *job, const char *event);
+struct ledger_tokens;
+void history_add_counted(struct gb_job *job, const struct ledger_tokens *tokens);
 
 /* resubmit.c, unlocked: a list has been read. */
 void resubmit_after_list(struct gb_client *c);
 /* Lock held: a job that a list names and that may be one whose answer was lost. */
 void resubmit_saw(struct gb_client *c, const struct remote_batch *b);
-void history_add_tokens(struct gb_job *job, const char *event, int64_t tokens);
 
 #endif

@@ -1,4 +1,5 @@
 #include "store/state_dir.h"
+#include "store/ledger.h"
 #include "store/state_lock.h"
 #include "base/test_point.h"
 
@@ -170,6 +171,12 @@ static int open_dir(int parent, const char *name, int *ret)
 	return *ret < 0 ? *ret : 0;
 }
 
+static int open_ledger(int dir, const char *name, int *ret)
+{
+	*ret = ledger_open(dir);
+	return *ret < 0 ? *ret : 0;
+}
+
 static int open_parts(
 	struct store *s, const char *state_dir, const char *cache_dir, char **ret_why)
 {
@@ -184,7 +191,7 @@ static int open_parts(
 		{open_dir, state_dir, s->state, "trash", &s->trash},
 		{open_dir, cache_dir, s->cache, "results", &s->results},
 		{open_lines, state_dir, s->state, "names", &s->names},
-		{open_lines, state_dir, s->state, "history", &s->history},
+		{open_ledger, state_dir, s->state, "history", &s->history},
 		{open_log, cache_dir, s->cache, "known", &s->known},
 	};
 	int err = load_salt(s);

@@ -5,7 +5,7 @@
  *   STATE/lock               flock'ed; "host pid mountpoint"
  *   STATE/salt[.copy]        of the key's fingerprint; the copy with a checksum
  *   STATE/names              "CRC ID NAME" a line: names once given; appended to
- *   STATE/history            the ledger, TSV; appended to
+ *   STATE/history            the ledger (ledger.h)
  *   STATE/jobs/LID/          a job with something local; LID: 16 hex digits
  *     journal                its record
  *     files/                 requests.jsonl, inputs/ and scratch, by name; mode 0700:

@@ -313,15 +313,23 @@ sizes_are_true() { # DIRECTORY
 	eventually [ ! -e "$MNT/a" ]
 }
 
-@test "the ledger learns the tokens, once" {
+@test "the ledger learns the tokens, in and out, and what they cost, once" {
+	mkdir -p "$XDG_CONFIG_HOME/batchfs"
+	printf 'model\tin\tout\ngemini-flash-latest\t1000000\t2000000\n' >"$XDG_CONFIG_HOME/batchfs/prices.tsv"
 	mount_jobs
 	submit_job a 3
 	succeeded a
 	cat "$MNT/a/usage" >"$HOME/usage"
 	counted() { [ "$(grep -c "	counted	" "$MNT/.batchfs/history")" = 1 ]; }
 	eventually counted
-	same "$(value_of total_token_count "$HOME/usage")" \
-		"$(awk -F '\t' '$3 == "counted" { print $8 }' "$MNT/.batchfs/history")"
+	same "$(awk '{ v[$1] = $2 } END {
+		in_ = v["prompt_token_count"]
+		out = v["candidates_token_count"] + v["thoughts_token_count"]
+		print in_, out, v["cached_content_token_count"], (in_ + 2 * out) ".00", v["total_token_count"]
+	}' "$HOME/usage")" \
+		"$(awk -F '\t' '$3 == "counted" { print $8, $9, $10, $11, $12 }' "$MNT/.batchfs/history")"
+	same "$(value_of cost "$HOME/usage")" "$(awk -F '\t' '$3 == "counted" { print $11 }' "$MNT/.batchfs/history")"
+	same "$(stat -c %s "$MNT/a/usage")" "$(wc -c <"$HOME/usage")"
 	remount_jobs
 	cat "$MNT/a/usage" >/dev/null
 	counted

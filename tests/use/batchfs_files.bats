@@ -67,9 +67,11 @@ teardown() { stop_all; }
 	ended b
 	remount_jobs
 	cat "$B/history"
-	for word in created ended cancelled deleted; do
-		contains "$(cat "$B/history")" $word
+	for word in created ended cancel-asked cancelled deleted; do
+		contains "$(cat "$B/history")" "	$word	"
 	done
+	same time "$(head -n 1 "$B/history" | cut -f 1)"
+	same 12 "$(awk -F '\t' '{ print NF }' "$B/history" | sort -u)"
 	contains "$(grep created "$B/history")" "$id"
 	contains "$(grep created "$B/history")" gemini-flash-latest
 	lacks "$(cat "$B/history")" "prompt 1"

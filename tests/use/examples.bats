@@ -281,12 +281,16 @@ schema() {
 	cmp results.jsonl again.jsonl
 }
 
-@test "tokens-of-month" {
+@test "tokens-of-month: in and out, and a month without any says so" {
 	submit_job a 3
 	succeeded a
 	eventually test -e "$MNT/a/usage"
-	total=$(value_of total_token_count "$MNT/a/usage")
-	[ "$total" -gt 0 ]
-	eventually sh -c '[ "$("$1" | cut -f 2)" = "$2" ]' - "$EXAMPLES/tokens-of-month" "$total"
-	same "" "$("$EXAMPLES/tokens-of-month" 1999-01)"
+	in=$(value_of prompt_token_count "$MNT/a/usage")
+	[ "$in" -gt 0 ]
+	eventually sh -c '[ "$("$1" | awk -F "\t" "NR == 2 { print \$2 }")" = "$2" ]' - "$EXAMPLES/tokens-of-month" "$in"
+	same "model tokens_in tokens_out cost" "$("$EXAMPLES/tokens-of-month" | head -n 1 | tr '\t' ' ')"
+	run --separate-stderr "$EXAMPLES/tokens-of-month" 1999-01
+	same "0 " "$status $output"
+	contains "$stderr" "no job was counted in 1999-01"
+	refuses 2 "usage: tokens-of-month" tokens-of-month last
 }

@@ -1,0 +1,49 @@
+/* What is written into the ledger (ledger.h), and when. */
+#include "jobs/client.h"
+#include "store/ledger.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+int gb_history_fd(struct gb_client *c)
+{
+	return c->store->history;
+}
+
+static void now_text(char ret[32])
+{
+	time_t now = time(NULL); /* wall: shown */
+	struct tm tm;
+
+	strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+}
+
+static void add_line(struct gb_job *job, const char *event, const struct ledger_tokens *t)
+{
+	struct gb_client *c = job->c;
+	_cleanup_free_ char *tokens = ledger_fields(t);
+	char when[32];
+
+	now_text(when);
+	client_lock(c);
+	const char *name = job->local && job->local->rec.name ? job->local->rec.name : job->name;
+	int64_t requests = job->requests;
+	if (requests <= 0 && job->local && job->local->rec.requests > 0)
+		requests = job->local->rec.requests;
+	_cleanup_free_ char *line = util_format("%s\t%u\t%s\t%s\t%s\t%s\t%" PRId64 "\t%s", when,
+		(unsigned)getuid(), event, job->id ? job->id : "-", name ? name : "-",
+		job->model ? job->model : "-", requests < 0 ? 0 : requests, tokens);
+	client_unlock(c);
+	if (tokens && line)
+		DROP(store_append(c->store->history, line)); /* a text for people */
+}
+
+void history_add(struct gb_job *job, const char *event)
+{
+	add_line(job, event, &LEDGER_NO_TOKENS);
+}
+
+void history_add_counted(struct gb_job *job, const struct ledger_tokens *tokens)
+{
+	add_line(job, "counted", tokens);
+}
