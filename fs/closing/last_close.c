@@ -77,7 +77,7 @@
 #include <time.h>
 
 #include "closing/last_close_private.h"
-#include "kernel/tree.h"
+#include "mount/ino.h"
 
 /* How long a look may take, and a RELEASE that is on its way; tests want it shorter. */
 static double seconds_of(const char *name, double usual)
@@ -448,7 +448,7 @@ int closes_settle(struct mount *m, struct gb_job *job, struct gb_file *dir,
 	if (!file)
 		return 0; /* whoever submits it will say so */
 	gb_job_info(job, &info);
-	ino = tree_job_ino(m, info.slot, gb_file_number(file));
+	ino = ino_of_job(m, info.slot, gb_file_number(file));
 	gb_file_unref(file);
 	pthread_mutex_lock(&c->lock);
 	f = closes_find(c, ino);

@@ -9,8 +9,7 @@
 #include <string.h>
 
 #include "closing/last_close_private.h"
-#include "kernel/pending.h"
-#include "kernel/tree.h"
+#include "mount/ino.h"
 
 #define PAUSE 0.0025 /* seconds between walks that wait for something */
 /* How long walks in a row could not tell, before that is the answer: programs that start
@@ -444,9 +443,9 @@ static bool is_part_of(struct mount *m, struct gb_job *job, uint32_t slot, fuse_
 	struct gb_file *file;
 	bool part;
 
-	if (ino < tree_job_ino(m, slot, NUMBER_FILES) || ino >= tree_job_ino(m, slot + 1, 0))
+	if (ino < ino_of_job(m, slot, NUMBER_FILES) || ino >= ino_of_job(m, slot + 1, 0))
 		return false;
-	file = gb_file_by_number(job, ino - tree_job_ino(m, slot, 0));
+	file = gb_file_by_number(job, ino - ino_of_job(m, slot, 0));
 	part = file && gb_file_is_part(file);
 	gb_file_unref(file);
 	return part;
@@ -461,7 +460,7 @@ static fuse_ino_t open_part(struct closes *c, struct gb_job *job)
 	bool open = false;
 
 	gb_job_info(job, &info);
-	ino = tree_job_ino(c->m, info.slot, 0);
+	ino = ino_of_job(c->m, info.slot, 0);
 	while (!open && (f = closes_next(c, ino))) {
 		ino = f->ino;
 		open = is_part_of(c->m, job, info.slot, ino);
@@ -480,13 +479,15 @@ bool rounds_parts_open(struct closes *c, struct gb_job *job)
 /* Who waited in vain is told for what. */
 static void tell_busy(struct closes *c, fuse_ino_t ino)
 {
-	struct node node;
+	struct ino_parts at;
+	struct gb_job *job =
+		ino_split(c->m, ino, &at) && !at.meta ? gb_job_by_slot(c->m->gb, at.slot) : NULL;
+	struct gb_file *file = job ? gb_file_by_number(job, at.number) : NULL;
 
-	if (node_get(c->m, ino, &node))
-		return;
-	if (node.file)
-		gb_file_busy(node.file);
-	node_put(&node);
+	if (file)
+		gb_file_busy(file);
+	gb_file_unref(file);
+	gb_job_unref(job);
 }
 
 static bool is_open(struct closes *c, fuse_ino_t ino)

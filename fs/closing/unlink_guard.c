@@ -5,7 +5,6 @@
 
 #include "closing/last_close.h"
 #include "closing/look.h"
-#include "kernel/pending.h"
 #include "closing/proc.h"
 
 enum { REMEMBERED = 64, SECONDS = 60 };

@@ -111,16 +111,16 @@ void notify_job_now(struct mount *m, uint32_t slot)
 	struct gb_file *file;
 	struct gb_job *job;
 
-	notify_now(m, tree_job_ino(m, slot, 0));
+	notify_now(m, ino_of_job(m, slot, 0));
 	for (row = vfile_next(true, 1); row; row = vfile_next(true, row->number + 1))
 		if (is_announced(row))
-			notify_now(m, tree_job_ino(m, slot, row->number));
+			notify_now(m, ino_of_job(m, slot, row->number));
 	job = gb_job_by_slot(m->gb, slot);
 	if (!job)
 		return;
 	file = gb_file_by_name(job, NULL, GB_REQUESTS);
 	if (file) {
-		notify_now(m, tree_job_ino(m, slot, gb_file_number(file)));
+		notify_now(m, ino_of_job(m, slot, gb_file_number(file)));
 		gb_file_unref(file);
 	}
 	gb_job_unref(job);

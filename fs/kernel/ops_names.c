@@ -121,7 +121,7 @@ static int call_remove(struct park *p)
 	gb_job_info(p->job, &info);
 	if (!p->checked)
 		err = refusals_check(
-			p->m, p->tid, tree_job_ino(p->m, info.slot, 0), &p->w);
+			p->m, p->tid, ino_of_job(p->m, info.slot, 0), &p->w);
 	p->checked = true;
 	return err ? err : gb_remove(p->job, &p->w);
 }
@@ -130,7 +130,7 @@ static int call_remove(struct park *p)
 static void note_refusal(fuse_req_t req, const struct node *dir)
 {
 	refusals_note(mount_of(req), fuse_req_ctx(req)->pid,
-		dir->job ? tree_job_ino(mount_of(req), dir->info.slot, 0) : dir->ino);
+		dir->job ? ino_of_job(mount_of(req), dir->info.slot, 0) : dir->ino);
 }
 
 static void rmdir_inside(fuse_req_t req, const struct node *dir, const char *name)

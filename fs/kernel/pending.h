@@ -26,9 +26,6 @@
 struct handle;
 struct ask;
 
-/* What a waker in fs/ passes to done() so that `call` is run again. */
-#define PARK_AGAIN (-ERESTART)
-
 struct park {
 	struct gb_waiter w;
 	struct mount *m;

@@ -2,39 +2,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "virtual/virtual_files.h"
 #include "util/log_lines.h"
 #include "kernel/notify.h"
-
-#define NUMBER_BITS 26
-#define SLOT_BITS 22
-
-_Static_assert(NUMBER_ANSWERS + GB_ANSWER_NUMBERS <= 1u << NUMBER_BITS,
-	"every node of responses/ has an inode number");
-#define MASK(bits) ((1u << (bits)) - 1)
-
-uint64_t tree_new_base(void)
-{
-	uint16_t bits;
-
-	do
-		if (getrandom(&bits, sizeof bits, 0) != sizeof bits)
-			bits = getpid();
-	while (!bits);
-	return (uint64_t)bits << (SLOT_BITS + NUMBER_BITS);
-}
-
-fuse_ino_t tree_meta_ino(const struct mount *m, uint32_t number)
-{
-	return m->ino_base | number;
-}
-
-fuse_ino_t tree_job_ino(const struct mount *m, uint32_t slot, uint32_t number)
-{
-	return m->ino_base | (uint64_t)(slot + 1) << NUMBER_BITS | number;
-}
 
 void node_put(struct node *n)
 {
@@ -56,14 +27,14 @@ void node_job_take(struct mount *m, struct gb_job *job, struct node *ret)
 {
 	*ret = (struct node){.kind = NODE_JOB};
 	set_job_take(m, job, ret);
-	ret->ino = tree_job_ino(m, ret->info.slot, 0);
+	ret->ino = ino_of_job(m, ret->info.slot, 0);
 }
 
 void node_link_take(struct mount *m, struct gb_job *job, struct node *ret)
 {
 	*ret = (struct node){.kind = NODE_LINK};
 	set_job_take(m, job, ret);
-	ret->ino = tree_job_ino(m, ret->info.slot, NUMBER_LINK);
+	ret->ino = ino_of_job(m, ret->info.slot, NUMBER_LINK);
 }
 
 void node_file_take(
@@ -72,7 +43,7 @@ void node_file_take(
 	*ret = (struct node){.kind = gb_file_is_dir(file) ? NODE_DIR : NODE_FILE,
 		.file = file};
 	set_job_take(m, job, ret);
-	ret->ino = tree_job_ino(m, ret->info.slot, gb_file_number(file));
+	ret->ino = ino_of_job(m, ret->info.slot, gb_file_number(file));
 }
 
 void node_virtual_take(
@@ -81,9 +52,9 @@ void node_virtual_take(
 	*ret = (struct node){.kind = NODE_VIRTUAL, .file_row = row};
 	if (job) {
 		set_job_take(m, job, ret);
-		ret->ino = tree_job_ino(m, ret->info.slot, row->number);
+		ret->ino = ino_of_job(m, ret->info.slot, row->number);
 	} else {
-		ret->ino = tree_meta_ino(m, row->number);
+		ret->ino = ino_of_meta(m, row->number);
 	}
 }
 
@@ -94,12 +65,12 @@ void node_answer_take(struct mount *m, struct gb_job *job,
 		.answer = {answer->number, answer->dir, answer->size, answer->first,
 			answer->count}};
 	set_job_take(m, job, ret);
-	ret->ino = tree_job_ino(m, ret->info.slot, NUMBER_ANSWERS + answer->number);
+	ret->ino = ino_of_job(m, ret->info.slot, NUMBER_ANSWERS + answer->number);
 }
 
 void node_meta(struct mount *m, struct node *ret)
 {
-	*ret = (struct node){.kind = NODE_META, .ino = tree_meta_ino(m, 0)};
+	*ret = (struct node){.kind = NODE_META, .ino = ino_of_meta(m, 0)};
 }
 
 static int get_meta(struct mount *m, uint32_t number, struct node *ret)
@@ -171,19 +142,18 @@ stale:
 
 int node_get(struct mount *m, fuse_ino_t ino, struct node *ret)
 {
-	uint32_t number = ino & MASK(NUMBER_BITS);
-	uint32_t slot = ino >> NUMBER_BITS & MASK(SLOT_BITS);
+	struct ino_parts at;
 	struct gb_job *job;
 
 	*ret = (struct node){.kind = NODE_ROOT, .ino = FUSE_ROOT_ID};
 	if (ino == FUSE_ROOT_ID)
 		return 0;
-	if ((ino ^ m->ino_base) >> (SLOT_BITS + NUMBER_BITS))
+	if (!ino_split(m, ino, &at))
 		return -ESTALE;
-	if (!slot)
-		return get_meta(m, number, ret);
-	job = gb_job_by_slot(m->gb, slot - 1);
-	return job ? get_in_job(m, job, number, ret) : -ESTALE;
+	if (at.meta)
+		return get_meta(m, at.number, ret);
+	job = gb_job_by_slot(m->gb, at.slot);
+	return job ? get_in_job(m, job, at.number, ret) : -ESTALE;
 }
 
 static int root_child(struct mount *m, const char *name, struct node *ret)

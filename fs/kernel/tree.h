@@ -1,25 +1,11 @@
 /*
- * Inode numbers and what they stand for.
- *
- *   16 random bits of this mount, never 0 | 22 bits slot + 1 | 26 bits number
- *
- * The slot is the job's in gembatch's table; 0 stands for .batchfs. Number 0 is the
- * directory itself, 1 to 254 are virtual files by their tables (virtual_files.h), 255 is
- * the symlink that bears the job's ID, from 256 on they are gembatch's file
- * numbers, and those from 2^25 on the nodes of responses/, which is the first of them.
- * The root is 1, as FUSE wants it. Numbers are never used again, so there
- * is nothing to count and forget has nothing to do; one whose job or file has gone
- * is ESTALE, which makes the kernel look the name up again. The random bits let the
- * scan of /proc (last_close.h) tell our files from those of other filesystems.
+ * What an inode number (mount/ino.h) stands for, as the kernel asks for it: a job, a file, a
+ * virtual file, an answer; its children and attributes. All from memory.
  */
 #ifndef FS_TREE_H
 #define FS_TREE_H
 
-#include "mount/mount.h"
-
-#define NUMBER_LINK 255
-#define NUMBER_FILES 256
-#define NUMBER_ANSWERS (UINT32_C(1) << 25)
+#include "mount/ino.h"
 
 enum node_kind {
 	NODE_ROOT,
@@ -50,11 +36,6 @@ struct node {
 	struct node_answer answer;    /* NODE_ANSWER */
 	struct gb_info info;          /* of job, taken by node_get */
 };
-
-uint64_t tree_new_base(void);
-
-fuse_ino_t tree_meta_ino(const struct mount *m, uint32_t number);
-fuse_ino_t tree_job_ino(const struct mount *m, uint32_t slot, uint32_t number);
 
 /* 0 or -ESTALE. node_put is due after 0 only; a node may be put twice. */
 int node_get(struct mount *m, fuse_ino_t ino, struct node *ret);

@@ -5,6 +5,7 @@
 #ifndef FS_MOUNT_H
 #define FS_MOUNT_H
 
+#include <errno.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -24,6 +25,10 @@ struct park_lot;
 /* Seconds the kernel may believe what it was told. Short, since changes that are
  * noticed are announced at once (notify.h) and this is only for the rest. */
 #define BELIEF 1.0
+
+/* What a waker of our own passes to done() of a waiter, so that the request that waits is
+ * tried once more (kernel/pending.h). */
+#define PARK_AGAIN (-ERESTART)
 
 struct mount {
 	const struct options *o;

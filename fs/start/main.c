@@ -28,6 +28,7 @@
 #include "start/key.h"
 #include "closing/last_close.h"
 #include "util/log.h"
+#include "mount/ino.h"
 #include "mount/mount.h"
 #include "kernel/notify.h"
 #include "start/on_end.h"
@@ -498,7 +499,7 @@ static int run(struct mount *m, struct key *key, const char *mountpoint, int ver
 		return err;
 	fuse_set_log_func(on_fuse_log);
 	clock_gettime(CLOCK_REALTIME, &m->started); /* wall: shown */
-	m->ino_base = tree_new_base();
+	m->ino_base = ino_new_base();
 	err = notify_new(&m->notify);
 	if (!err)
 		err = on_end_new(m->o->on_end, mountpoint, &m->on_end);

@@ -5,7 +5,6 @@
 
 #include "closing/last_close.h"
 #include "util/log.h"
-#include "kernel/tree.h"
 #include "util/words.h"
 
 struct verb {

@@ -15,6 +15,7 @@
  * decides.
  */
 #include "jobs/client.h"
+#include "jobs/hooks.h"
 #include "results/block_map.h"
 #include "archive/tally.h"
 
@@ -201,7 +202,7 @@ static int replace(struct gb_job *job, struct gb_results *r, int dir)
 	job->checked = false;
 	client_unlock(job->c);
 	results_unref(old);
-	answers_forget(job);
+	job->c->hooks->results_dropped(job);
 	return home_note_safe(job, results_known_size(r), true);
 }
 

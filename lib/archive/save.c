@@ -9,6 +9,7 @@
  * Inline output has no bytes of its own at the API: it is composed into a file at once.
  */
 #include "jobs/client.h"
+#include "jobs/hooks.h"
 #include "archive/save.h"
 
 #include <errno.h>
@@ -89,7 +90,7 @@ int home_note_safe(struct gb_job *job, int64_t size, bool home)
 	client_unlock(c);
 	test_point("home-noted");
 	int err = home ? local_save(job) : 0;
-	answers_come_home(job);
+	job->c->hooks->results_saved(job);
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
 	return err;
 }

@@ -540,3 +540,10 @@ bool util_id_valid(const char *id, const char *prefix)
 			return false;
 	return n > 0 && id[n] == '\0';
 }
+
+void util_time_text(time_t t, char ret[32])
+{
+	struct tm tm;
+
+	strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+}

@@ -156,4 +156,7 @@ bool util_utf8_valid(const void *buf, size_t n);
  * of a URL or a file name. */
 bool util_id_valid(const char *id, const char *prefix);
 
+/* As 2026-01-31T23:59:59Z. */
+void util_time_text(time_t t, char ret[32]);
+
 #endif

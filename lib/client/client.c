@@ -1,7 +1,11 @@
 #include "submit/attachments.h"
+#include "submit/queue.h"
+#include "answers/index.h"
+#include "files/files.h"
 #include "jobs/client.h"
+#include "jobs/hooks.h"
 #include "requests/validate_ahead.h"
-#include "client/models.h"
+#include "jobs/models.h"
 #include "store/uploads.h"
 
 #include <errno.h>
@@ -14,21 +18,6 @@ enum {
 	KEY_CHECK = 8,        /* seconds the key's check may take at start */
 	FINISH_WITHIN = 5,    /* seconds a create in flight may take at the end */
 };
-
-void client_log(struct gb_client *c, int priority, const char *fmt, ...)
-{
-	_cleanup_free_ char *line = NULL;
-	va_list ap;
-
-	if (!c->o.log)
-		return;
-	va_start(ap, fmt);
-	if (vasprintf(&line, fmt, ap) < 0)
-		line = NULL;
-	va_end(ap);
-	if (line)
-		c->o.log(c->o.arg, priority, line);
-}
 
 /* ---- options -------------------------------------------------------------------- */
 
@@ -300,6 +289,42 @@ static void recover(struct gb_client *c)
 	}
 }
 
+/* ---- what is done where the rooms below say that something happened ------------------------ */
+
+static void job_ended(struct gb_job *job, bool news)
+{
+	if (news)
+		remove_ended(job);
+	home_consider(job);
+}
+
+static void room_freed(struct gb_client *c)
+{
+	queue_go_later(c, true);
+}
+
+static const struct job_hooks hooks = {
+	.owner_of = settle_owner,
+	.may_be_ours = settle_may_be_ours,
+	.seen_in_list = resubmit_saw,
+	.duplicate = remove_twin,
+	.room_freed = room_freed,
+	.ended = job_ended,
+	.listed = resubmit_after_list,
+	.online = queue_go,
+	.results_saved = answers_come_home,
+	.results_dropped = answers_forget,
+	.freed = remove_unsent,
+	.results_awaited = home_missing,
+	.take_settled = after_end_look,
+	.file_ref = gb_file_ref,
+	.file_unref = gb_file_unref,
+	.file_claim = files_claim,
+	.file_let_go = files_let_go,
+	.files_free = files_free,
+	.answers_unref = answers_unref,
+};
+
 /* ---- open ------------------------------------------------------------------------------- */
 
 /* What to do is a line of its own before the API's words: both stay, in one. */
@@ -359,6 +384,7 @@ static struct gb_client *client_new(const struct gb_options *o)
 
 	if (!c)
 		return NULL;
+	c->hooks = &hooks;
 	copy_options(c, o);
 	pthread_mutex_init(&c->cache_lock, NULL);
 	pthread_mutex_init(&c->lock, NULL);
@@ -367,6 +393,7 @@ static struct gb_client *client_new(const struct gb_options *o)
 	table_init(c);
 	c->work = work_new();
 	c->follows = follows_new(c->work);
+	c->queue = queue_new();
 	c->models = models_new(c);
 	return c;
 }
@@ -393,7 +420,7 @@ int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
 	int err;
 
 	*ret_why = NULL;
-	if (!c || !c->work || !c->follows || !c->models)
+	if (!c || !c->work || !c->follows || !c->queue || !c->models)
 		return -ENOMEM;
 	if (!c->key && !c->o.offline) {
 		*ret_why = strdup("no API key");
@@ -510,7 +537,7 @@ void gb_close(struct gb_client *c)
 	follows_free(c->follows);
 	work_free(c->work);
 	store_close(c->store);
-	queue_free(&c->queue);
+	queue_free(c->queue);
 	models_free(c->models);
 	free_options(c);
 	pthread_cond_destroy(&c->poke);

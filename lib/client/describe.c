@@ -4,7 +4,6 @@
 #include "store/job_catalog.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <string.h>
 
 enum { JOB_LIFE = 48 * 3600 /* after this a job or an output is dropped by the API */ };
@@ -26,76 +25,6 @@ static const char *state_text(const struct gb_job *job)
 	return job->state_text[0] ? job->state_text : phase_names[job_phase(job)];
 }
 
-/* Names people give to what has another, and all that ends like requests. */
-static const struct {
-	const char *pattern, *meant;
-} lookalikes[] = {
-	{"input.txt", "inputs.txt"}, {"inputs", "inputs.txt"}, {"questions.txt", "inputs.txt"},
-	{"prompts.txt", "inputs.txt"}, {"prompt", "prompt.txt"}, {"prompt.md", "prompt.txt"},
-	{"question.txt", "prompt.txt"}, {"system", "system.txt"}, {"system.md", "system.txt"},
-	{"system_instruction.txt", "system.txt"}, {"default.json", "defaults.json"},
-	{"config.json", "defaults.json"}, {"schemas.json", "schema.json"},
-	{"*.schema.json", "schema.json"}, {"*.jsonl", GB_REQUESTS}, {"*.ndjson", GB_REQUESTS},
-	{"*.json", GB_REQUESTS}, {"requests", GB_REQUESTS},
-};
-
-static const char *meant_by(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(lookalikes); i++)
-		if (fnmatch(lookalikes[i].pattern, name, FNM_CASEFOLD | FNM_PERIOD) == 0)
-			return lookalikes[i].meant;
-	return NULL;
-}
-
-bool info_is_lookalike(const char *name)
-{
-	return !composed_is_part(name) && meant_by(name);
-}
-
-/* Lock held. A draft without requests.jsonl has a file that was perhaps meant to be
- * another; its name into ret. */
-static const char *misnamed(struct gb_job *job, char ret[256])
-{
-	const char *meant = NULL;
-	const struct gb_file *f;
-
-	if (!job->local || !job->local->lookalikes || !phase_is_draft(job_phase(job)) ||
-		files_has(job, GB_REQUESTS))
-		return NULL;
-	for (uint32_t n = 0; !meant && (f = files_next(job, NULL, n)); n = f->number + 1) {
-		meant = f->lookalike ? meant_by(f->name) : NULL;
-		snprintf(ret, 256, "%s", f->name);
-	}
-	return meant;
-}
-
-/* Lock held: requests.jsonl is there, and nothing in it, nor does anybody write. */
-static bool is_empty(struct gb_job *job)
-{
-	const struct gb_file *f;
-
-	if (!job->local || !phase_is_draft(job_phase(job)) || job->local->task)
-		return false;
-	f = files_find(job, GB_REQUESTS);
-	return f && !f->composed && !f->length && f->refs == 1;
-}
-
-char *info_mistake(struct gb_job *job)
-{
-	char name[256];
-
-	client_lock(job->c);
-	const char *meant = misnamed(job, name);
-	bool empty = is_empty(job);
-	client_unlock(job->c);
-	if (empty)
-		return strdup("requests.jsonl is empty: nothing is sent.\n"
-			      "Write requests into it, one a line.\n");
-	return meant ? util_format("%s is scratch: nothing is sent.\n"
-				   "If it is meant to be %s: mv it there.\n", name, meant)
-		     : NULL;
-}
-
 /* Lock held. */
 static bool is_refused(const struct gb_job *job)
 {
@@ -111,9 +40,7 @@ static bool is_missing(const struct gb_job *job)
 
 static bool has_error(struct gb_job *job)
 {
-	char name[256];
-
-	return misnamed(job, name) || is_empty(job) || (job->local && job->local->rec.error) ||
+	return files_has_mistake(job) || (job->local && job->local->rec.error) ||
 	       job->has_api_error || job_output(job) == GB_OUTPUT_LOST ||
 	       job_output(job) == GB_OUTPUT_DAMAGED || is_refused(job) || is_missing(job) ||
 	       (job->local && job->local->other_key);
@@ -305,7 +232,7 @@ char *gb_job_error(struct gb_job *job)
 	_cleanup_free_ char *text = own ? strdup(own) : NULL;
 	client_unlock(job->c);
 	if (!text)
-		text = info_mistake(job);
+		text = files_mistake(job);
 	char *more = remote_error(job);
 	if (!text || !more)
 		return more ? more : STEAL_PTR(text);

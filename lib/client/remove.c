@@ -20,6 +20,7 @@
  */
 #include "submit/attachments.h"
 #include "jobs/client.h"
+#include "submit/queue.h"
 #include "files/files.h"
 #include "store/job_catalog.h"
 #include "store/uploads.h"

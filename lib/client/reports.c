@@ -7,13 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static void time_text(time_t t, char ret[32])
-{
-	struct tm tm;
-
-	strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-}
-
 /* ---- status ------------------------------------------------------------------------- */
 
 struct sums {
@@ -53,7 +46,7 @@ static void status_not_saved(struct gb_client *c, FILE *out)
 		if (!home_missing(job))
 			continue;
 		if (job->ended_at.tv_sec)
-			time_text(job->ended_at.tv_sec + 48 * 3600, when);
+			util_time_text(job->ended_at.tv_sec + 48 * 3600, when);
 		fprintf(out, "not_saved %s\t%s\n", when, job->name);
 	}
 }
@@ -67,7 +60,7 @@ void gb_status(struct gb_client *c, FILE *out)
 	client_lock(c);
 	add_up(c, &s);
 	if (c->offline_since)
-		time_text(c->offline_since, since);
+		util_time_text(c->offline_since, since);
 	fprintf(out, "endpoint %s\n", engine_origin(c->engine));
 	fprintf(out, "key_source %s\n", c->o.key_source ? c->o.key_source : "none");
 	if (c->o.offline)
@@ -118,7 +111,7 @@ static void job_row(const struct gb_info *i, time_t now, FILE *out)
 	char created[32] = "-";
 
 	if (i->created.tv_sec)
-		time_text(i->created.tv_sec, created);
+		util_time_text(i->created.tv_sec, created);
 	fprintf(out, "%s\t%s\t%s", i->name, i->state, i->model);
 	count_text(i->requests, out);
 	count_text(i->succeeded, out);

@@ -1,8 +1,7 @@
 #include "files/composed_draft.h"
 #include "provider/gemini/make_requests.h"
 #include "files/files.h"
-#include "client/models.h"
-#include "submit/submit.h"
+#include "jobs/models.h"
 #include "requests/warnings.h"
 
 #include <errno.h>

@@ -622,3 +622,15 @@ int gb_file_sync(struct gb_file *f, struct gb_waiter *w)
 	gb_job_unref(job);
 	return err;
 }
+
+bool files_claim(struct gb_file *f)
+{
+	if (f->held || f->writers)
+		return false;
+	return f->held = true;
+}
+
+void files_let_go(struct gb_file *f)
+{
+	f->held = false;
+}

@@ -92,7 +92,7 @@ static int insert(struct gb_job *job, struct gb_file *parent, struct gb_file *f)
 		goto out;
 	if (tsearch(f, &l->names, cmp)) {
 		f->job = job;
-		f->lookalike = !parent && !f->is_dir && info_is_lookalike(f->name);
+		f->lookalike = !parent && !f->is_dir && files_lookalike(f->name);
 		l->lookalikes += f->lookalike;
 		return 0;
 	}

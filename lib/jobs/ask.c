@@ -7,7 +7,7 @@
  * a job is not among them.
  */
 #include "jobs/client.h"
-#include "client/models.h"
+#include "jobs/models.h"
 
 #include <errno.h>
 #include <math.h>

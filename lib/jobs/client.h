@@ -54,7 +54,6 @@
 #include "provider/gemini/calls.h"
 #include "jobs/knowledge.h"
 #include "base/sorted_array.h"
-#include "submit/queue.h"
 #include "store/journal.h"
 #include "results/results.h"
 #include "store/state_dir.h"
@@ -68,7 +67,9 @@
 
 struct answers;
 struct follows;
+struct job_hooks;
 struct models;
+struct queue;
 struct registry;
 struct task;
 
@@ -191,6 +192,7 @@ struct settling {
 };
 
 struct gb_client {
+	const struct job_hooks *hooks; /* hooks.h; set once */
 	struct gb_options o;     /* strings are the client's copies */
 	char *key;
 	char key_print[LID_SIZE];
@@ -213,7 +215,7 @@ struct gb_client {
 	uint64_t task_serial;
 	uint32_t unsent;         /* submissions whose answer is missing */
 	struct settling settling;
-	struct queue queue;      /* queue.c: background work whose turn has not come */
+	struct queue *queue;     /* queue.c: background work whose turn has not come */
 	unsigned removals;       /* that go on in the background just now */
 
 	/* poller.c */
@@ -401,7 +403,7 @@ void job_set_phase(struct gb_job *job, enum phase p);
  * client.lock itself. */
 _must_check_ int local_make(struct gb_job *job);
 _must_check_ int local_attach(struct gb_job *job, const char *lid, struct record *rec_take);
-void local_free(struct local *l);
+void local_free(struct gb_client *c, struct local *l);
 /* Its directory, and files/ in it: descriptors of the caller's, to be closed soon, or
  * negative errno. Nothing stays open for a job that rests: there may be 100,000. */
 int local_dir_open(struct gb_job *job);
@@ -450,6 +452,9 @@ _must_check_ int files_sync(struct gb_job *job, struct gb_file *f);
  * before it changes. */
 void files_decided(struct gb_file *f);
 bool files_is_decided(struct gb_file *f);
+/* client.lock held: a task takes f; false: it is taken, or somebody writes. */
+bool files_claim(struct gb_file *f);
+void files_let_go(struct gb_file *f);
 /* Move file `name` of `from` to requests.jsonl of job, replacing (disk, and memory);
  * both directories durable. Unlocked. */
 _must_check_ int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job);
@@ -613,16 +618,22 @@ struct warnings;
 void advice_keep(struct gb_job *job, struct warnings *w);
 /* Unlocked: a line more, of a submission on its way. */
 void advice_add(struct gb_job *job, const char *line);
+/* Unlocked: what was kept; the caller frees. NULL: nothing. */
+char *advice_text(struct gb_job *job);
 /* client.lock held: whether there is anything. */
 bool advice_has(const struct gb_job *job);
 
 /* ---- describe.c -------------------------------------------------------------------------- */
 
 /* Whether a file of this name at the top was perhaps meant to be another. */
-bool info_is_lookalike(const char *name);
+bool files_lookalike(const char *name);
 /* Unlocked: what looks like a mistake in a draft's files, as `error` says it; the caller
  * frees. NULL: nothing. */
-char *info_mistake(struct gb_job *job);
+char *files_mistake(struct gb_job *job);
+/* Lock held: whether there is something. */
+bool files_has_mistake(struct gb_job *job);
+/* Write `error` for a failure err with the API's own text (or NULL). */
+void submit_tell(struct gb_job *job, int err, const char *text);
 
 /* ---- answers.c (unlocked, but for answers_info) ------------------------------------------- */
 

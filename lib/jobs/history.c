@@ -10,21 +10,13 @@ int gb_history_fd(struct gb_client *c)
 	return c->store->history;
 }
 
-static void now_text(char ret[32])
-{
-	time_t now = time(NULL); /* wall: shown */
-	struct tm tm;
-
-	strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
-}
-
 static void add_line(struct gb_job *job, const char *event, const struct ledger_tokens *t)
 {
 	struct gb_client *c = job->c;
 	_cleanup_free_ char *tokens = ledger_fields(t);
 	char when[32];
 
-	now_text(when);
+	util_time_text(time(NULL), when); /* wall: shown */
 	client_lock(c);
 	const char *name = job->local && job->local->rec.name ? job->local->rec.name : job->name;
 	int64_t requests = job->requests;

@@ -1,4 +1,5 @@
 #include "jobs/client.h"
+#include "jobs/hooks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,11 +43,11 @@ static struct local *local_new(const char *lid)
 	return l;
 }
 
-void local_free(struct local *l)
+void local_free(struct gb_client *c, struct local *l)
 {
 	if (!l)
 		return;
-	files_free(l);
+	c->hooks->files_free(l);
 	record_clear(&l->rec);
 	pthread_mutex_destroy(&l->disk);
 	free(l->checked);

@@ -3,6 +3,7 @@
  * nothing new, or to the end. What the jobs are is observe.c's; the poller alone reads.
  */
 #include "jobs/client.h"
+#include "jobs/hooks.h"
 
 #include <string.h>
 #include <syslog.h>
@@ -20,7 +21,7 @@ static void ask_whose(struct gb_client *c, const struct remote_batch *b)
 	int64_t lines;
 
 	client_lock(c);
-	bool open = c->unsent && !b->has_input_config && settle_may_be_ours(c, b, true);
+	bool open = c->unsent && !b->has_input_config && c->hooks->may_be_ours(c, b, true);
 	client_unlock(c);
 	if (!open || gemini_get(c->engine, b->id, -1, &none, &whole, &lines, &err))
 		goto out;

@@ -3,6 +3,7 @@
  * one that told what is known, so a slow reply never overwrites newer knowledge.
  */
 #include "jobs/client.h"
+#include "jobs/hooks.h"
 #include "store/job_catalog.h"
 #include "store/dir_names.h"
 
@@ -227,7 +228,7 @@ static void log_end(struct gb_job *job)
 		return;
 	history_add(job, cancelled ? "cancelled" : "ended");
 	local_save_soon(job);
-	queue_go_later(c, true);
+	c->hooks->room_freed(c);
 }
 
 static void name_given(struct gb_job *job)
@@ -249,10 +250,10 @@ static struct gb_job *place(struct gb_client *c, const struct remote_batch *b,
 	if (job)
 		return job;
 	if (c->unsent) {
-		*ret_owner = b->input_file ? settle_owner(c, b->input_file) : NULL;
+		*ret_owner = b->input_file ? c->hooks->owner_of(c, b->input_file) : NULL;
 		if (*ret_owner)
 			return NULL;
-		if (!b->has_input_config && settle_may_be_ours(c, b, listed))
+		if (!b->has_input_config && c->hooks->may_be_ours(c, b, listed))
 			return NULL;
 	}
 	job = meet(c, b);
@@ -270,7 +271,7 @@ struct gb_job *learn_batch(
 	client_lock(c);
 	struct gb_job *job = place(c, b, listed, &owner, &is_new);
 	if (listed && !owner && !(job && job->local && job->local->rec.own))
-		resubmit_saw(c, b);
+		c->hooks->seen_in_list(c, b);
 	if (owner)
 		gb_job_ref(owner);
 	if (job) {
@@ -301,11 +302,9 @@ struct gb_job *learn_batch(
 	if (news.what) {
 		log_end(job);
 		job_changed(job, news.what);
-		if (b->ended)
-			remove_ended(job);
 	}
 	if (b->ended)
-		home_consider(job);
+		c->hooks->ended(job, news.what);
 	return job;
 }
 

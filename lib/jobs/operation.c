@@ -1,4 +1,5 @@
-#include "files/files.h"
+#include "jobs/client.h"
+#include "jobs/hooks.h"
 
 #include <errno.h>
 #include <string.h>
@@ -37,7 +38,8 @@ static void task_free(struct task *t)
 	}
 	client_unlock(c);
 	waitq_destroy(&t->q);
-	gb_file_unref(t->file);
+	if (t->file)
+		c->hooks->file_unref(t->file);
 	gb_job_unref(t->from);
 	gb_job_unref(t->job);
 	free(t->arg);
@@ -54,7 +56,7 @@ void task_disown(struct task *t)
 	l->task = NULL;
 	l->gathering = false;
 	if (t->file)
-		t->file->held = false;
+		t->job->c->hooks->file_let_go(t->file);
 }
 
 static void task_run(void *arg)
@@ -78,15 +80,14 @@ static int own(struct task *t)
 {
 	struct local *l = t->job->local;
 
-	if (!l || l->task || (t->file && (t->file->held || t->file->writers)) ||
-		(t->gathers && l->writers))
+	if (!l || l->task || (t->gathers && l->writers))
 		return -EBUSY;
 	if (!t->job->in_tree)
 		return -ENOENT;
+	if (t->file && !t->job->c->hooks->file_claim(t->file))
+		return -EBUSY;
 	l->task = t;
 	l->gathering = t->gathers;
-	if (t->file)
-		t->file->held = true;
 	return 0;
 }
 
@@ -126,7 +127,7 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 	if (t->from)
 		gb_job_ref(t->from);
 	if (t->file)
-		gb_file_ref(t->file);
+		c->hooks->file_ref(t->file);
 	if (t->arg)
 		t->arg = strdup(t->arg);
 	t->run = run;

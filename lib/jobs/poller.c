@@ -9,6 +9,7 @@
  * unfinished it sleeps for good.
  */
 #include "jobs/client.h"
+#include "jobs/hooks.h"
 
 #include <errno.h>
 #include <math.h>
@@ -178,7 +179,7 @@ void client_called(struct gb_client *c, const struct provider_error *err)
 		client_log(c, LOG_WARNING, down ? "the API cannot be reached: %s" : "the API answers again%s",
 			down && err->text ? err->text : "");
 	if (was && !down)
-		queue_go(c);
+		c->hooks->online(c);
 }
 
 /* Answer who wanted fresh metadata. Without an answer of the API what is known must do;
@@ -359,7 +360,7 @@ static void list_worked(struct gb_client *c, uint64_t seq, bool whole)
 	client_unlock(c);
 	if (whole)
 		check_missing(c, seq);
-	resubmit_after_list(c);
+	c->hooks->listed(c);
 }
 
 /* Lock not held. The next try is for those who wait, too. */

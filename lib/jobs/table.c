@@ -1,5 +1,5 @@
-#include "answers/index.h"
 #include "jobs/client.h"
+#include "jobs/hooks.h"
 #include "store/dir_names.h"
 
 #include <errno.h>
@@ -223,9 +223,9 @@ static void job_free(struct gb_job *job)
 	for (int i = 0; job->queues && i < JOB_QUEUES; i++)
 		waitq_destroy(&job->queues[i]);
 	free(job->queues);
-	answers_unref(job->answers);
+	job->c->hooks->answers_unref(job->answers);
 	results_unref(job->results); /* lives in the local directory */
-	local_free(job->local);
+	local_free(job->c, job->local);
 	free(job->name);
 	free_old_names(job);
 	free(job->id);
@@ -371,7 +371,7 @@ static bool take_end_to_tell(struct gb_job *job)
 	struct local *l = job->local;
 
 	if (!l || !l->rec.end_due || l->end_told || !job->c->o.ended || !job->in_tree ||
-		!knowledge_ended(&job->known) || home_missing(job) ||
+		!knowledge_ended(&job->known) || job->c->hooks->results_awaited(job) ||
 		job_output(job) == GB_OUTPUT_AWAITED)
 		return false;
 	l->end_told = true;
@@ -397,7 +397,7 @@ void job_changed(struct gb_job *job, unsigned what)
 	waitq_init(&over);
 	waitq_init(&settled);
 	client_lock(c);
-	after_end_look(job, &settled);
+	c->hooks->take_settled(job, &settled);
 	if (job->queues && (verdict = job_wait_verdict(job)) != -EINPROGRESS)
 		queue_take(job, QUEUE_ENDERS, &over);
 	bool tell = take_end_to_tell(job);

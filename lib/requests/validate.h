@@ -33,7 +33,6 @@
 
 #include "requests/line_parser.h"
 
-#define SCAN_SEND_MAX UINT64_C(2147483648)
 #define SCAN_BAD_MAX 10
 
 struct scan_bad {

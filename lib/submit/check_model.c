@@ -5,7 +5,7 @@
  * API itself decides.
  */
 #include "files/files.h"
-#include "client/models.h"
+#include "jobs/models.h"
 #include "submit/submit.h"
 
 #include <errno.h>

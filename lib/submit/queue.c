@@ -1,4 +1,5 @@
 #include "jobs/client.h"
+#include "submit/queue.h"
 #include "submit/submit.h"
 
 #include <math.h>
@@ -9,15 +10,36 @@ enum {
 	RENAME_AGAIN = 60, /* seconds between tries of a rename that was begun */
 };
 
+struct gate {
+	struct gate *next;
+	const char *model;          /* interned; NULL: none */
+	unsigned refusals;          /* in a row; 0: open */
+	double after;               /* util_now: no probe before */
+	double told;                /* the same by the API's word, which stands */
+	const struct gb_job *probe; /* the one that is being tried; compared only */
+};
+
+struct queue {
+	struct gate *gates;         /* client.lock, all */
+	double timer_at;            /* 0: no look is planned */
+};
+
+struct queue *queue_new(void)
+{
+	return calloc(1, sizeof(struct queue));
+}
+
 void queue_free(struct queue *q)
 {
 	struct gate *next;
 
+	if (!q)
+		return;
 	for (struct gate *g = q->gates; g; g = next) {
 		next = g->next;
 		free(g);
 	}
-	q->gates = NULL;
+	free(q);
 }
 
 /* ---- gates; client.lock held ------------------------------------------------------- */
@@ -25,7 +47,7 @@ void queue_free(struct queue *q)
 /* NULL: none has been needed yet, it is open. */
 static struct gate *gate_find(const struct gb_job *job)
 {
-	struct gate *g = job->c->queue.gates;
+	struct gate *g = job->c->queue->gates;
 
 	while (g && g->model != job->model)
 		g = g->next;
@@ -34,7 +56,7 @@ static struct gate *gate_find(const struct gb_job *job)
 
 static struct gate *gate_make(const struct gb_job *job)
 {
-	struct queue *q = &job->c->queue;
+	struct queue *q = job->c->queue;
 	struct gate *g = gate_find(job);
 
 	if (g || !(g = calloc(1, sizeof(*g))))
@@ -87,7 +109,7 @@ static void look_timer(void *arg)
 	struct gb_client *c = arg;
 
 	client_lock(c);
-	c->queue.timer_at = 0;
+	c->queue->timer_at = 0;
 	client_unlock(c);
 	/* Not at the end of the mount; without memory the next look at a list does it. */
 	DROP(work_add(c->work, WORK_SHORT, go_now, c));
@@ -100,14 +122,14 @@ static void plan_look(struct gb_client *c, double at)
 
 	at = fmax(at, now + LOOK_AT_LEAST);
 	client_lock(c);
-	bool sooner = !c->queue.timer_at || at < c->queue.timer_at;
+	bool sooner = !c->queue->timer_at || at < c->queue->timer_at;
 	if (sooner)
-		c->queue.timer_at = at;
+		c->queue->timer_at = at;
 	client_unlock(c);
 	if (!sooner || !engine_timer(c->engine, at - now, look_timer, c))
 		return;
 	client_lock(c);
-	c->queue.timer_at = 0;
+	c->queue->timer_at = 0;
 	client_unlock(c);
 }
 
@@ -161,7 +183,7 @@ void queue_go(struct gb_client *c)
 void queue_go_later(struct gb_client *c, bool freed)
 {
 	client_lock(c);
-	for (struct gate *g = c->queue.gates; freed && g; g = g->next)
+	for (struct gate *g = c->queue->gates; freed && g; g = g->next)
 		g->after = g->told;
 	client_unlock(c);
 	DROP(work_add(c->work, WORK_SHORT, go_now, c)); /* as above */

@@ -23,20 +23,8 @@
 struct gb_client;
 struct gb_job;
 
-struct gate {
-	struct gate *next;
-	const char *model;          /* interned; NULL: none */
-	unsigned refusals;          /* in a row; 0: open */
-	double after;               /* util_now: no probe before */
-	double told;                /* the same by the API's word, which stands */
-	const struct gb_job *probe; /* the one that is being tried; compared only */
-};
-
-struct queue {
-	struct gate *gates;         /* client.lock, all */
-	double timer_at;            /* 0: no look is planned */
-};
-
+/* NULL without memory. */
+struct queue *queue_new(void);
 void queue_free(struct queue *q);
 
 /* Start what may be sent now, if it is meant for this origin and key. */

@@ -31,7 +31,7 @@ static int may_check(struct gb_job *job)
 
 static int no_requests(struct gb_job *job)
 {
-	_cleanup_free_ char *mistake = info_mistake(job);
+	_cleanup_free_ char *mistake = files_mistake(job);
 
 	local_error(job, -EBADMSG, "There is nothing to send: this draft has no requests.",
 		"Write requests.jsonl, one request a line; or copy files into inputs/ and say in "
@@ -264,17 +264,6 @@ int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w)
 	return fits ? task_start(job, WORK_SHORT, adopt_run, false, true, &fill, w) : -EBUSY;
 }
 
-static bool meant_for_us(const struct gb_client *c, const struct record *r)
-{
-	return (!r->origin || strcmp(r->origin, engine_origin(c->engine)) == 0) &&
-	       (!r->key_print || strcmp(r->key_print, c->key_print) == 0);
-}
-
-bool submit_same_key(const struct gb_job *job)
-{
-	return !job->local || meant_for_us(job->c, &job->local->rec);
-}
-
 /* ---- recovery --------------------------------------------------------- */
 
 static void other_key(struct gb_job *job)
@@ -340,6 +329,6 @@ void submit_recover(struct gb_job *job)
 		job_set_phase(job, PHASE_DRAFT);
 	else if (r->phase == PHASE_SUBMITTING)
 		settle_later(job);
-	if (r->phase == PHASE_QUEUED && !meant_for_us(job->c, r))
+	if (r->phase == PHASE_QUEUED && !submit_same_key(job))
 		other_key(job);
 }

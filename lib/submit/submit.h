@@ -75,7 +75,4 @@ _must_check_ int submission_save(struct submission *s);
 /* Whether what was taken on in the background may go on: 0, or -EAGAIN, and s->held. */
 int submission_turn(struct submission *s);
 
-/* Write `error` for a failure err with the API's own text (or NULL). */
-void submit_tell(struct gb_job *job, int err, const char *text);
-
 #endif

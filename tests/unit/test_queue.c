@@ -1,5 +1,6 @@
 /* Background work whose turn has not come: one is tried after a refusal, others wait. */
 #include "jobs/client.h"
+#include "submit/queue.h"
 #include "client_fixture.h"
 
 static struct gb_job *draft(struct gb_client *c, const char *name, const char *model)

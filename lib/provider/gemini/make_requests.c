@@ -1,7 +1,7 @@
 #include "provider/gemini/make_requests.h"
 #include "provider/gemini/make_requests_private.h"
 #include "base/mime.h"
-#include "requests/validate.h"
+#include "provider/gemini/request_members.h"
 #include "base/text_file.h"
 #include "base/util.h"
 

@@ -83,4 +83,7 @@ const struct placement *placement_find(enum place place, const char *name, size_
 /* Whether the name, in either spelling, is that one in lowerCamel. */
 bool placement_is(const char *name, size_t len, const char *camel);
 
+/* Bytes of requests in one job. */
+#define SCAN_SEND_MAX UINT64_C(2147483648)
+
 #endif

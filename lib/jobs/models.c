@@ -1,4 +1,4 @@
-#include "client/models.h"
+#include "jobs/models.h"
 
 #include "jobs/client.h"
 

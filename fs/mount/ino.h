@@ -1,0 +1,42 @@
+/*
+ * Inode numbers.
+ *
+ *   16 random bits of this mount, never 0 | 22 bits slot + 1 | 26 bits number
+ *
+ * The slot is the job's in gembatch's table; 0 stands for .batchfs. Number 0 is the
+ * directory itself, 1 to 254 are virtual files by their tables (virtual_files.h), 255 is
+ * the symlink that bears the job's ID, from 256 on they are gembatch's file
+ * numbers, and those from 2^25 on the nodes of responses/, which is the first of them.
+ * The root is 1, as FUSE wants it. Numbers are never used again, so there
+ * is nothing to count and forget has nothing to do; one whose job or file has gone
+ * is ESTALE, which makes the kernel look the name up again. The random bits let the
+ * scan of /proc (last_close.h) tell our files from those of other filesystems.
+ *
+ * No state, any thread.
+ */
+#ifndef FS_INO_H
+#define FS_INO_H
+
+#include "mount/mount.h"
+
+#define NUMBER_LINK 255
+#define NUMBER_FILES 256
+#define NUMBER_ANSWERS (UINT32_C(1) << 25)
+
+/* The random bits, for mount.ino_base. */
+uint64_t ino_new_base(void);
+
+/* Of .batchfs and what is in it; of a job and what is in it. */
+fuse_ino_t ino_of_meta(const struct mount *m, uint32_t number);
+fuse_ino_t ino_of_job(const struct mount *m, uint32_t slot, uint32_t number);
+
+struct ino_parts {
+	bool meta;     /* .batchfs */
+	uint32_t slot; /* if not */
+	uint32_t number;
+};
+
+/* What an inode number of this mount, but the root's, is made of; false: it is none. */
+bool ino_split(const struct mount *m, fuse_ino_t ino, struct ino_parts *ret);
+
+#endif

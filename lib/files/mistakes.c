@@ -1,0 +1,83 @@
+/* What in a draft looks as if it was meant to be another file. */
+#include "files/files.h"
+#include "provider/gemini/make_requests.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+/* Names people give to what has another, and all that ends like requests. */
+static const struct {
+	const char *pattern, *meant;
+} lookalikes[] = {
+	{"input.txt", "inputs.txt"}, {"inputs", "inputs.txt"}, {"questions.txt", "inputs.txt"},
+	{"prompts.txt", "inputs.txt"}, {"prompt", "prompt.txt"}, {"prompt.md", "prompt.txt"},
+	{"question.txt", "prompt.txt"}, {"system", "system.txt"}, {"system.md", "system.txt"},
+	{"system_instruction.txt", "system.txt"}, {"default.json", "defaults.json"},
+	{"config.json", "defaults.json"}, {"schemas.json", "schema.json"},
+	{"*.schema.json", "schema.json"}, {"*.jsonl", GB_REQUESTS}, {"*.ndjson", GB_REQUESTS},
+	{"*.json", GB_REQUESTS}, {"requests", GB_REQUESTS},
+};
+
+static const char *meant_by(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lookalikes); i++)
+		if (fnmatch(lookalikes[i].pattern, name, FNM_CASEFOLD | FNM_PERIOD) == 0)
+			return lookalikes[i].meant;
+	return NULL;
+}
+
+bool files_lookalike(const char *name)
+{
+	return !composed_is_part(name) && meant_by(name);
+}
+
+/* Lock held. A draft without requests.jsonl has a file that was perhaps meant to be
+ * another; its name into ret. */
+static const char *misnamed(struct gb_job *job, char ret[256])
+{
+	const char *meant = NULL;
+	const struct gb_file *f;
+
+	if (!job->local || !job->local->lookalikes || !phase_is_draft(job_phase(job)) ||
+		files_has(job, GB_REQUESTS))
+		return NULL;
+	for (uint32_t n = 0; !meant && (f = files_next(job, NULL, n)); n = f->number + 1) {
+		meant = f->lookalike ? meant_by(f->name) : NULL;
+		snprintf(ret, 256, "%s", f->name);
+	}
+	return meant;
+}
+
+/* Lock held: requests.jsonl is there, and nothing in it, nor does anybody write. */
+static bool is_empty(struct gb_job *job)
+{
+	const struct gb_file *f;
+
+	if (!job->local || !phase_is_draft(job_phase(job)) || job->local->task)
+		return false;
+	f = files_find(job, GB_REQUESTS);
+	return f && !f->composed && !f->length && f->refs == 1;
+}
+
+char *files_mistake(struct gb_job *job)
+{
+	char name[256];
+
+	client_lock(job->c);
+	const char *meant = misnamed(job, name);
+	bool empty = is_empty(job);
+	client_unlock(job->c);
+	if (empty)
+		return strdup("requests.jsonl is empty: nothing is sent.\n"
+			      "Write requests into it, one a line.\n");
+	return meant ? util_format("%s is scratch: nothing is sent.\n"
+				   "If it is meant to be %s: mv it there.\n", name, meant)
+		     : NULL;
+}
+
+bool files_has_mistake(struct gb_job *job)
+{
+	char name[256];
+
+	return misnamed(job, name) || is_empty(job);
+}

@@ -1,0 +1,64 @@
+/* The half of `warnings` that the check and a submission said: a file beside the journal,
+ * whose record says that it is there. */
+#include "jobs/client.h"
+#include "requests/warnings.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { ADVICE_MAX = 64 << 10 };
+
+/* A warning that cannot be kept is no reason to fail: it is in the log at most. */
+static bool write_text(struct gb_job *job, const char *text)
+{
+	bool kept = false;
+
+	pthread_mutex_lock(&job->local->disk);
+	_cleanup_close_ int dir = local_dir_open(job);
+	if (dir >= 0 && *text)
+		kept = util_write_file(dir, STORE_WARNINGS, text, strlen(text), false) == 0;
+	else if (dir >= 0)
+		unlinkat(dir, STORE_WARNINGS, 0);
+	pthread_mutex_unlock(&job->local->disk);
+	return kept;
+}
+
+void advice_keep(struct gb_job *job, struct warnings *w)
+{
+	_cleanup_free_ char *text = warnings_text_take(w);
+	bool kept = write_text(job, text ? text : "");
+
+	client_lock(job->c);
+	job->local->rec.warned = kept;
+	client_unlock(job->c);
+}
+
+char *advice_text(struct gb_job *job)
+{
+	char *text = NULL;
+	size_t n;
+
+	client_lock(job->c);
+	bool warned = job->local && job->local->rec.warned;
+	client_unlock(job->c);
+	if (!warned)
+		return NULL;
+	pthread_mutex_lock(&job->local->disk);
+	_cleanup_close_ int dir = local_dir_open(job);
+	if (dir >= 0)
+		DROP(util_read_file(dir, STORE_WARNINGS, ADVICE_MAX, &text, &n));
+	pthread_mutex_unlock(&job->local->disk);
+	return text;
+}
+
+void advice_add(struct gb_job *job, const char *line)
+{
+	_cleanup_free_ char *old = advice_text(job);
+	struct warnings w = {0};
+
+	if (old && strstr(old, line))
+		return;
+	warnings_text(&w, old ? old : "");
+	warnings_add(&w, "%s", line);
+	advice_keep(job, &w);
+}

@@ -1,0 +1,49 @@
+/* A submission of ours gets the id of its job, whoever learns it first. */
+#include "jobs/client.h"
+#include "jobs/hooks.h"
+
+int submit_known(struct gb_job *job, const struct remote_batch *b)
+{
+	struct gb_client *c = job->c;
+	struct record *r = &job->local->rec;
+	uint64_t seq = learn_seq(c);
+
+	client_lock(c);
+	bool fresh = !job->id;
+	/* The table may have met it as somebody else's. */
+	struct gb_job *twin = fresh ? job_find_id(c, b->id) : NULL;
+	int err = twin ? job_drop_twin(twin) : 0;
+	/* This key sees it, whichever the create was sent with. */
+	if (!err && fresh)
+		err = record_set(&r->origin, engine_origin(c->engine));
+	if (!err && fresh)
+		err = record_set(&r->key_print, c->key_print);
+	if (!err)
+		err = job_set_id(job, b->id);
+	if (!err)
+		err = record_set(&r->id, b->id);
+	if (!err && fresh) {
+		job_set_phase(job, PHASE_SENT);
+		knowledge_made_with(&job->known, true);
+		record_unset(&r->session);
+		record_unset(&r->error);
+		r->err = 0;
+		r->sent_at = time(NULL); /* wall: shown */
+		if (job->local->settler)
+			canceller_set(c->engine, job->local->settler);
+		poll_watch(job);
+		poll_poke(c);
+	}
+	client_unlock(c);
+	if (err || !fresh)
+		return err;
+	if (twin)
+		c->hooks->duplicate(twin);
+	/* As long as this fails the journal says SUBMITTING, and a start finds the job by
+	 * its input file. */
+	local_save_soon(job);
+	history_add(job, "created");
+	gb_job_unref(learn_batch(c, b, seq, false));
+	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+	return 0;
+}
