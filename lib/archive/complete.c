@@ -173,7 +173,8 @@ void whole_judged(struct gb_job *job)
 
 static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
 {
-	struct results_config cfg = {.engine = job->c->engine, .dirfd = dir, .name = HOME_NEW};
+	struct results_config cfg = {
+		.api = &job->c->api, .dirfd = dir, .name = HOME_NEW};
 	struct waiter_sync s;
 
 	client_lock(job->c);

@@ -23,7 +23,7 @@ bool output_is_at_home(const struct gb_job *job)
 static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
 {
 	struct gb_client *c = job->c;
-	struct results_config cfg = {.engine = c->engine, .event = home_event, .arg = job};
+	struct results_config cfg = {.api = &c->api, .event = home_event, .arg = job};
 	_cleanup_free_ char *file = NULL;
 
 	client_lock(c);

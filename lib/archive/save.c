@@ -432,7 +432,8 @@ static int compose_inline_output(struct gb_job *job, int dir)
 	_cleanup_close_ int fd = openat(dir, "results.tmp",
 		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int err = fd < 0 ? -errno
-			 : gemini_get(c->engine, job->id, fd, &none, &b, &lines, &e);
+			 : provider_inline_output(
+				   &c->api, job->id, fd, &none, &b, &lines, &e);
 
 	client_called(c, &e);
 	if (err == -ENOENT || err == -EACCES)

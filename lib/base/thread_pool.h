@@ -1,5 +1,5 @@
 /*
- * Worker threads for what blocks: the disk and the blocking calls of calls.h.
+ * Worker threads for what blocks: the disk and the blocking calls of an API.
  *
  * Two lanes, so that a quick step never waits behind a long one: transfers and
  * whole submissions go to WORK_LONG, single calls and disk work to WORK_SHORT.

@@ -15,7 +15,7 @@ static int cancel_run(struct task *t)
 	client_unlock(job->c);
 	if (job->local && (ret = local_save(job)))
 		return ret;
-	ret = gemini_cancel(job->c->engine, job->id, &t->cancel, &err);
+	ret = provider_cancel(&job->c->api, job->id, &t->cancel, &err);
 	client_called(job->c, &err);
 	if (ret == -ENOENT)
 		learn_missed(job);

@@ -6,6 +6,7 @@
 #include "jobs/hooks.h"
 #include "requests/validate_ahead.h"
 #include "jobs/models.h"
+#include "client/open_with.h"
 #include "store/uploads.h"
 
 #include <errno.h>
@@ -106,7 +107,8 @@ static int enlist(struct gb_client *c, const char *lid, struct record *r,
 		err = local_attach(job, lid, r);
 	if (err)
 		return err;
-	job->model = client_intern(c, gemini_model_name(job->local->rec.model));
+	job->model =
+		client_intern(c, provider_model_name(&c->api, job->local->rec.model));
 	job->in_tree = job->local->rec.own || job->local->rec.phase == PHASE_REMOTE;
 	if ((*ret_part = "job.json", err = learn_local_json(job)) ||
 		(*ret_part = HOME_RESULTS ".map", err = home_look(job)) ||
@@ -346,7 +348,7 @@ static int check_key(struct gb_client *c, char **ret_why)
 
 	if (c->o.offline)
 		return 0;
-	err = gemini_check_key(c->engine, KEY_CHECK, &none, &e);
+	err = provider_check_key(&c->api, KEY_CHECK, &none, &e);
 	/* A network that wants a login refuses everybody; that says nothing of the key. */
 	if (err == -EACCES && !e.from_api)
 		err = -EIO;
@@ -375,16 +377,19 @@ static int start_engine(struct gb_client *c, char **ret_why)
 		.user_agent = "batchfs/" GB_VERSION, .log = c->o.log, .arg = c->o.arg};
 	int err = engine_new(&eo, &c->engine, ret_why);
 
+	c->api.engine = c->engine;
 	return err ? err : engine_start(c->engine);
 }
 
-static struct gb_client *client_new(const struct gb_options *o)
+static struct gb_client *client_new(
+	const struct gb_options *o, const struct provider *p, void *arg)
 {
 	struct gb_client *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
 	c->hooks = &hooks;
+	c->api = (struct provider_conn){.provider = p, .arg = arg};
 	copy_options(c, o);
 	pthread_mutex_init(&c->cache_lock, NULL);
 	pthread_mutex_init(&c->lock, NULL);
@@ -416,7 +421,13 @@ static void start_behind(void *arg)
 
 int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
 {
-	struct gb_client *c = client_new(o);
+	return client_open_with(o, provider_default(), NULL, ret, ret_why);
+}
+
+int client_open_with(const struct gb_options *o, const struct provider *p, void *arg,
+	struct gb_client **ret, char **ret_why)
+{
+	struct gb_client *c = client_new(o, p, arg);
 	int err;
 
 	*ret_why = NULL;

@@ -143,7 +143,7 @@ static char *error_of_api(struct gb_job *job, enum remote_state state)
 	char *text;
 
 	if (json)
-		gemini_batch_parse(json, strlen(json), &b);
+		job->c->api.provider->parse(json, strlen(json), &b);
 	if (state == REMOTE_STATE_EXPIRED)
 		text = util_format(
 			"The job ran out of its 48 hours before it was served (it may be "

@@ -99,7 +99,7 @@ static void delete_upload(struct gb_job *job)
 	client_unlock(c);
 	if (!file || c->o.offline)
 		return;
-	int ret = gemini_file_delete(c->engine, file, &none, &err);
+	int ret = provider_file_remove(&c->api, file, &none, &err);
 	test_point("upload-deleted");
 	/* Refused counts as done: it dies by itself within two days. */
 	if (ret == 0 || (err.refused && err.from_api)) {
@@ -405,7 +405,7 @@ static int stray_run(struct task *t)
 	struct provider_error err = {0};
 
 	if (t->arg)
-		gemini_file_delete(t->job->c->engine, t->arg, &none, &err);
+		provider_file_remove(&t->job->c->api, t->arg, &none, &err);
 	provider_error_clear(&err);
 	attach_tidy(t->job->c);
 	return 0;

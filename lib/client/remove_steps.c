@@ -39,7 +39,7 @@ static void removal_note_missed(struct gb_job *job)
 int removal_cancel(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
-	int ret = gemini_cancel(job->c->engine, job->id, cancel, err);
+	int ret = provider_cancel(&job->c->api, job->id, cancel, err);
 
 	test_point("cancelled");
 	if (ret == -ENOENT)
@@ -70,7 +70,7 @@ int removal_note_deleted(struct gb_job *job, const char *event)
 int removal_delete(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
-	int ret = gemini_delete(job->c->engine, job->id, cancel, err);
+	int ret = provider_remove(&job->c->api, job->id, cancel, err);
 
 	test_point("deleted");
 	if (ret == -ENOENT) {

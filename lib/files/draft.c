@@ -46,7 +46,8 @@ static struct gb_job *enlist(
 		*err = files_add_inputs(job);
 	if (*err)
 		return NULL;
-	job->model = client_intern(c, gemini_model_name(job->local->rec.model));
+	job->model =
+		client_intern(c, provider_model_name(&c->api, job->local->rec.model));
 	job->in_tree = true;
 	return gb_job_ref(job);
 }
@@ -142,7 +143,7 @@ int gb_draft_set_model(struct gb_job *job, const char *model)
 	else if (job->local->task)
 		err = -EBUSY;
 	else if (!(err = record_set(&job->local->rec.model, model)))
-		job->model = client_intern(c, gemini_model_name(model));
+		job->model = client_intern(c, provider_model_name(&c->api, model));
 	client_unlock(c);
 	if (err)
 		return err;

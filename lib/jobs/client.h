@@ -51,7 +51,7 @@
 #ifndef GB_CLIENT_H
 #define GB_CLIENT_H
 
-#include "provider/gemini/calls.h"
+#include "provider/provider.h"
 #include "jobs/knowledge.h"
 #include "base/sorted_array.h"
 #include "store/journal.h"
@@ -199,6 +199,7 @@ struct gb_client {
 	struct store *store;
 	struct registry *registry;
 	struct engine *engine;
+	struct provider_conn api; /* calls of the API; by engine */
 	struct work *work;
 	struct follows *follows;
 

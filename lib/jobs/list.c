@@ -18,12 +18,11 @@ static void ask_whose(struct gb_client *c, const struct remote_batch *b)
 	struct provider_error err = {0};
 	struct remote_batch whole;
 	uint64_t seq = learn_seq(c);
-	int64_t lines;
 
 	client_lock(c);
 	bool open = c->unsent && !b->has_input_config && c->hooks->may_be_ours(c, b, true);
 	client_unlock(c);
-	if (!open || gemini_get(c->engine, b->id, -1, &none, &whole, &lines, &err))
+	if (!open || provider_get(&c->api, b->id, &none, &whole, &err))
 		goto out;
 	/* The job's own resource does not name a file either: then it has none, and
 	 * is not ours unless an inline submission is being settled. */
@@ -118,7 +117,7 @@ int list_read(struct gb_client *c, bool whole, uint64_t seq, struct provider_err
 	for (unsigned pages = 1;; pages++) {
 		struct remote_page page;
 
-		if (gemini_list(c->engine, token, &none, &page, err))
+		if (provider_list(&c->api, token, &none, &page, err))
 			return err->err;
 		client_called(c, err);
 		bool more = take_page(&r, &page);

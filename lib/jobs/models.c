@@ -60,7 +60,7 @@ static int read_models(struct models *m, struct canceller *cancel)
 	struct gb_client *c = m->c;
 	struct provider_error e = {.retry = -1};
 	struct remote_models list = {0};
-	int err = gemini_models(c->engine, cancel, &list, &e);
+	int err = provider_models(&c->api, cancel, &list, &e);
 
 	client_called(c, &e);
 	provider_error_clear(&e);
@@ -114,9 +114,9 @@ static char *models_text(const struct models *m)
 
 		if (one->methods)
 			fprintf(out, "%s\t%s\n", one->name,
-				batch_method_name(one->methods & BATCH_GENERATE
-							  ? BATCH_GENERATE
-							  : BATCH_EMBED));
+				m->c->api.provider->method_name(
+					one->methods & BATCH_GENERATE ? BATCH_GENERATE
+								      : BATCH_EMBED));
 	}
 	fclose(out);
 	return text;
@@ -151,7 +151,7 @@ int gb_models(struct gb_client *c, struct gb_waiter *w, char **ret)
 /* Whether the list has the model; then what it can do. */
 static bool in_list(struct models *m, const char *model, unsigned *ret)
 {
-	const char *name = gemini_model_name(model);
+	const char *name = provider_model_name(&m->c->api, model);
 	bool found = false;
 
 	client_lock(m->c);
@@ -181,7 +181,7 @@ int models_methods(
 
 	if (err || in_list(m, model, ret))
 		return err;
-	err = gemini_model_get(m->c->engine, model, cancel, ret, &e);
+	err = provider_model_get(&m->c->api, model, cancel, ret, &e);
 	/* A page that something in between sent says nothing about models. */
 	if (err == -ENOENT && !e.from_api)
 		err = -EIO;
@@ -240,7 +240,7 @@ static const struct remote_model *most_alike(const struct models *m, const char 
 char *models_like(struct models *m, const char *model, enum batch_method method)
 {
 	const struct remote_model *taken[NEAREST];
-	const char *name = gemini_model_name(model);
+	const char *name = provider_model_name(&m->c->api, model);
 	char *text = NULL;
 	size_t n = 0;
 

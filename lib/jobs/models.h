@@ -8,7 +8,7 @@
 #ifndef GB_MODELS_H
 #define GB_MODELS_H
 
-#include "provider/gemini/calls.h"
+#include "provider/provider.h"
 #include "base/waiter.h"
 
 #define MODEL_DEFAULT "gemini-flash-latest"

@@ -111,7 +111,8 @@ static void take_reply(struct gb_job *job, const struct remote_batch *b, bool pr
 	job->state = (uint8_t)b->state;
 	job->state_text = client_intern(job->c, b->state_text);
 	if (b->model)
-		job->model = client_intern(job->c, gemini_model_name(b->model));
+		job->model = client_intern(
+			job->c, provider_model_name(&job->c->api, b->model));
 	job->created = b->created;
 	job->updated = b->updated;
 	job->ended_at = b->ended_at;
@@ -352,7 +353,7 @@ int learn_look(struct gb_job *job, struct canceller *cancel, struct provider_err
 	struct gb_client *c = job->c;
 	uint64_t seq = learn_seq(c);
 	struct remote_batch b;
-	int ret = gemini_look(c->engine, job->id, cancel, &b, err);
+	int ret = provider_look(&c->api, job->id, cancel, &b, err);
 
 	if (ret == 0) {
 		gb_job_unref(learn_batch(c, &b, seq, false));
@@ -460,7 +461,7 @@ int learn_local_json(struct gb_job *job)
 
 	if (util_reading(err) == READ_FAILED)
 		return err;
-	if (err || (err = gemini_batch_parse(text, n, &b)))
+	if (err || (err = job->c->api.provider->parse(text, n, &b)))
 		return err == -ENOMEM ? err : 0;
 	if (job->id && strcmp(b.id, job->id) == 0)
 		apply(job, &b, true, true, job->local->rec.end_by_get);

@@ -1,87 +1,19 @@
 /* Results: how long the API says the file is now, without a local copy. */
 #include "results/results_private.h"
-#include "provider/gemini/calls.h"
 
 #include <errno.h>
 
-struct look {
-	int64_t size; /* -1: it is the end of the body that tells */
-	int64_t came;
-	bool told, whole;
-};
-
-static int look_on_head(void *arg, const struct http_reply *h)
-{
-	struct look *l = arg;
-
-	if (h->status / 100 == 2 && h->page)
-		return -EIO;
-	if (h->status == 206 && (h->range_start != 0 || h->range_total < 0 || h->encoded))
-		return -EIO;
-	if (h->status == 206)
-		l->size = h->range_total;
-	else if (h->status == 200 && !h->encoded)
-		l->size = h->content_length;
-	l->told = l->size >= 0;
-	l->whole = h->status == 200;
-	/* The rest of a body whose length is told is of no use. */
-	return l->told && l->whole ? -ECANCELED : 0;
-}
-
-static int look_on_data(void *arg, const void *buf, size_t n)
-{
-	struct look *l = arg;
-
-	l->came += (int64_t)n;
-	return 0;
-}
-
-/* -ENODATA: it is not there. A page that something else sent says nothing of the file:
- * -EHOSTUNREACH, and there may be another path. */
-static int judge_missing(const struct http_reply *reply)
-{
-	struct provider_error e = {0};
-
-	gemini_error_from_reply(reply, &e);
-	bool own = e.from_api;
-	provider_error_clear(&e);
-	return own ? -ENODATA : -EHOSTUNREACH;
-}
-
-static int look_once(struct gb_results *r, bool other, struct canceller *c, int64_t *ret)
-{
-	struct look l = {.size = -1};
-	struct http_reply reply;
-	struct http_request q;
-	char path[512];
-	int err = gemini_download_request(r->file, other, path, sizeof path, "0-0", &q);
-
-	if (err < 0)
-		return err;
-	q.on_head = look_on_head;
-	q.on_data = look_on_data;
-	q.arg = &l;
-	err = engine_call(r->engine, &q, c, &reply);
-	if (l.told)
-		err = 0;
-	else if (err == 0 && (reply.status == 404 || reply.status == 410))
-		err = judge_missing(&reply);
-	else if (err == 0 && (!l.whole || !reply.complete))
-		err = -EIO;
-	if (err == 0)
-		*ret = l.told ? l.size : l.came;
-	http_reply_clear(&reply);
-	return err;
-}
-
 int results_look(struct gb_results *r, struct canceller *c, int64_t *ret)
 {
-	int err;
+	const struct provider *p = r->api->provider;
+	int err = -ENODATA;
 
 	if (!r->file)
 		return -ENODATA;
-	err = look_once(r, r->other_path, c, ret);
-	if (err == -ENODATA || err == -EHOSTUNREACH)
-		err = look_once(r, !r->other_path, c, ret);
+	for (unsigned i = 0; i < p->ways; i++) {
+		err = p->output_size(r->api, r->file, (r->way + i) % p->ways, c, ret);
+		if (err != -ENODATA && err != -EHOSTUNREACH)
+			return err;
+	}
 	return err;
 }

@@ -1,6 +1,5 @@
 /* Results: which transfers to start, for whom, and when to break them off. */
 #include "results/results_private.h"
-#include "provider/gemini/calls.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -40,21 +39,19 @@ static void submit_range(const struct stream *s, char *text, size_t size)
 static int submit(struct stream *s)
 {
 	struct gb_results *r = s->r;
-	struct http_request q = {.body_fd = -1};
-	char path[512], range[48];
+	char range[48];
+	struct download d = {.file = r->file,
+		.way = r->way,
+		.range = s->ranged ? range : NULL,
+		.on_head = stream_on_head,
+		.on_data = stream_on_data,
+		.done = stream_on_done,
+		.arg = s};
 	int err;
 
 	submit_range(s, range, sizeof range);
-	s->other_path = r->other_path;
-	err = gemini_download_request(r->file, s->other_path, path, sizeof path,
-		s->ranged ? range : NULL, &q);
-	if (err < 0)
-		return err;
-	q.on_head = stream_on_head;
-	q.on_data = stream_on_data;
-	q.done = stream_on_done;
-	q.arg = s;
-	err = engine_submit(r->engine, &q, &s->t);
+	s->way = r->way;
+	err = r->api->provider->download(r->api, &d, &s->t);
 	return err == -ECANCELED ? -EINTR : err;
 }
 
@@ -283,7 +280,7 @@ static void stop(struct stream *s)
 	if (s->stopping)
 		return;
 	s->stopping = true;
-	engine_abort(s->r->engine, s->t);
+	s->r->api->provider->download_abort(s->r->api, s->t);
 }
 
 void stream_stop_all(struct gb_results *r)

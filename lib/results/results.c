@@ -157,7 +157,7 @@ static struct gb_results *create(const struct results_config *c)
 	r->resume = NO_END;
 	for (size_t i = 0; i < ARRAY_SIZE(r->ends); i++)
 		r->ends[i] = NO_END;
-	r->engine = c->engine;
+	r->api = c->api;
 	r->offline = c->offline;
 	r->rotten = c->was_whole;
 	r->event = c->event;

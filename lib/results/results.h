@@ -40,7 +40,7 @@
 
 #include "base/util.h"
 
-#include "http/http.h"
+#include "provider/provider.h"
 #include "base/waiter.h"
 
 enum results_event {
@@ -53,7 +53,7 @@ enum results_event {
 };
 
 struct results_config {
-	struct engine *engine;
+	struct provider_conn *api; /* lives as long as the object */
 	int dirfd;        /* where the data file lives; duplicated */
 	const char *name; /* of the data file; copied */
 	const char *file; /* "files/…" at the API; NULL: only what is local; copied */
@@ -146,7 +146,7 @@ _must_check_ int results_fits(int dirfd, const char *name, int64_t size);
 _must_check_ int results_adopt(int dirfd, const char *name, int64_t size);
 
 /* Write an already complete file: used for inline output, composed by
- * gemini_get into a descriptor. Open a temporary, fill it, then publish it with a map.
+ * provider_inline_output into a descriptor. Open a temporary, fill it, then publish it with a map.
  * Blocking, for a worker. */
 _must_check_ int results_publish(int dirfd, const char *tmp, const char *name);
 

@@ -55,7 +55,7 @@ struct stream {
 	uint64_t end;           /* one past its last byte, NO_END: not known */
 	uint64_t first, reader; /* where following began, how far readers are */
 	bool ranged;            /* asked with Range */
-	bool other_path;        /* asked by the second path */
+	unsigned way;           /* by which it was asked (struct download) */
 	bool whole;             /* answered 200: all of the file, from 0 */
 	bool headed;            /* the head was good */
 	bool measured;          /* … and told how many bytes come */
@@ -82,7 +82,7 @@ struct gb_results {
 	pthread_mutex_t lock;
 	pthread_cond_t idle; /* no stream is left, or no event is being told */
 
-	struct engine *engine;
+	struct provider_conn *api;
 	char *file; /* "files/…" or NULL */
 	bool offline;
 	void (*event)(void *arg, struct gb_results *r, enum results_event ev);
@@ -111,7 +111,7 @@ struct gb_results {
 	int gave_up;     /* errno of the last time that nothing more was tried */
 	int rest_err;    /* the same, told without a request until rest_until */
 	double rest_until;
-	bool other_path; /* the first path of the API answered 404 */
+	unsigned way;    /* that the next is asked by */
 	bool rotten;     /* a block from disk failed its checksum, or is gone */
 	bool damaged;    /* so did something, and nobody was told */
 	bool disagreed;  /* a reply had other bytes than are here */

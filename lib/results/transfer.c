@@ -1,7 +1,6 @@
 /* Results: what comes of a transfer. Head, end, and trying again; its body is in
  * transfer_body.c. */
 #include "results/results_private.h"
-#include "provider/gemini/calls.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -216,60 +215,26 @@ static int end_beyond(struct stream *s, const struct http_reply *reply, struct a
 	return s->ranged ? distrust_ranges(s) : -EIO;
 }
 
-struct verdict {
-	int err;     /* 0: go on */
-	bool again;  /* trying again may help */
-	unsigned refused; /* status: the API does not give it out */
-	char *words; /* of the API, then; malloc'ed */
-	double hint; /* of Retry-After, -1 */
-};
-
-/* 403 is how the API says "not there, or not yours", and what it says about keys. */
-static bool is_about_key(const struct provider_error *e)
+/* A status that says no. */
+static struct download_verdict judge_refusal(
+	struct stream *s, const struct http_reply *reply)
 {
-	static const char *const reasons[] = {"API_KEY", "SERVICE_", "CONSUMER_",
-		"BILLING", "USER_PROJECT", "ACCESS_"};
+	struct gb_results *r = s->r;
+	struct download_verdict v = r->api->provider->judge_download(reply, s->way);
 
-	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
-		if (strncmp(e->reason, reasons[i], strlen(reasons[i])) == 0)
-			return true;
-	return false;
-}
-
-static struct verdict judge_status(const struct http_reply *reply)
-{
-	struct provider_error e = {0};
-	struct verdict v;
-
-	gemini_error_from_reply(reply, &e);
-	v = (struct verdict){.err = e.err < 0 ? e.err : -EIO, .hint = e.retry};
-	v.again = !e.hopeless && (reply->status == 408 || reply->status == 429 ||
-					 reply->status < 400 || reply->status >= 500);
-	/* What something else says in the API's place passes. */
-	v.again |= v.err == -EHOSTUNREACH;
-	if (e.from_api && (reply->status == 404 || reply->status == 410 ||
-				  (reply->status == 403 && !is_about_key(&e))))
-		v.refused = (unsigned)reply->status;
-	if (v.refused) {
-		v.err = -ENODATA;
-		v.words = STEAL_PTR(e.text);
+	if (v.other_way) {
+		r->way = s->way + 1;
+		s->at_once = true;
+		v.err = -EIO;
+		v.again = true;
 	}
-	provider_error_clear(&e);
 	return v;
 }
 
-/* There are two paths to an output, and not every endpoint serves both. */
-static int try_other_path(struct stream *s)
-{
-	s->r->other_path = true;
-	s->at_once = true;
-	return -EIO;
-}
-
-static struct verdict judge_end(
+static struct download_verdict judge_end(
 	struct stream *s, const struct http_reply *reply, struct after *a)
 {
-	struct verdict v = {.hint = -1};
+	struct download_verdict v = {.hint = -1};
 
 	if (s->stopping)
 		return v;
@@ -279,10 +244,8 @@ static struct verdict judge_end(
 		v.err = reply->err == -ECANCELED ? -EINTR : reply->err;
 	else if (reply->status == 416)
 		v.err = end_beyond(s, reply, a);
-	else if (reply->status == 404 && !s->other_path)
-		v.err = try_other_path(s);
 	else
-		return judge_status(reply);
+		return judge_refusal(s, reply);
 	v.again = v.err == -EIO || v.err == -ETIMEDOUT || v.err == -EHOSTUNREACH;
 	return v;
 }
@@ -322,7 +285,7 @@ static void on_timer(void *arg)
 
 /* After a failure; a stream that brought something starts the count anew. */
 static void try_again(struct gb_results *r, const struct stream *s,
-	const struct verdict *v, struct after *a)
+	const struct download_verdict *v, struct after *a)
 {
 	int err;
 
@@ -335,7 +298,7 @@ static void try_again(struct gb_results *r, const struct stream *s,
 	}
 	if (r->retrying || s->at_once)
 		return;
-	err = engine_timer(r->engine, pause, on_timer, r);
+	err = engine_timer(r->api->engine, pause, on_timer, r);
 	if (err < 0) {
 		results_fail_all(r, -EINTR, a);
 		return;
@@ -345,7 +308,7 @@ static void try_again(struct gb_results *r, const struct stream *s,
 }
 
 static void take_verdict(struct gb_results *r, const struct stream *s,
-	struct verdict *v, struct after *a)
+	struct download_verdict *v, struct after *a)
 {
 	if (v->err == 0) {
 		if (s->progress)
@@ -353,7 +316,7 @@ static void take_verdict(struct gb_results *r, const struct stream *s,
 	} else if (v->refused) {
 		r->refused = true;
 		r->refused_with = v->refused;
-		r->other_path = false; /* the next try begins with the first */
+		r->way = 0; /* the next try begins with the first */
 		free(r->refused_words);
 		r->refused_words = STEAL_PTR(v->words);
 		a->events |= 1u << RESULTS_REFUSED | 1u << RESULTS_GAVE_UP;
@@ -384,7 +347,7 @@ void stream_on_done(void *arg, struct http_reply *reply)
 	struct stream *s = arg;
 	struct gb_results *r = s->r;
 	struct after a;
-	struct verdict v;
+	struct download_verdict v;
 
 	after_init(&a);
 	pthread_mutex_lock(&r->lock);

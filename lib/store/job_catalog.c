@@ -91,7 +91,7 @@ static bool summary_parse(char *text, struct remote_batch *b, bool *ret_by_get)
 		.id = f[F_ID],
 		.model = or_null(f[F_MODEL]),
 		.state_text = f[F_STATE],
-		.state = gemini_state_of(f[F_STATE]),
+		.state = remote_state_of(f[F_STATE]),
 		.ended = flags & FLAG_ENDED,
 		.embedding = flags & FLAG_EMBEDDING,
 		.has_input_config = flags & FLAG_INPUT_CONFIG,

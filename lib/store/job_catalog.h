@@ -14,7 +14,7 @@
 
 #include "base/util.h"
 
-#include "provider/gemini/calls.h"
+#include "provider/provider.h"
 #include "store/state_dir.h"
 
 /* Append b, with its JSON; by_get: a GET told that it has ended. *ret_off is what known_json takes. */

@@ -1,5 +1,4 @@
 #include "submit/attachments_private.h"
-#include "provider/gemini/upload.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -262,7 +261,7 @@ static int run_upload(struct submission *s, struct attachment *a, int fd,
 	snprintf(display, sizeof(display), "%.*s",
 		(int)util_utf8_cut(a->path, strlen(a->path), DISPLAY_MAX), a->path);
 	snprintf(u.session, sizeof(u.session), "%s", session ? session : "");
-	int r = upload_run(s->c->engine, &u, &s->t->cancel, ret, err);
+	int r = provider_upload(&s->c->api, &u, &s->t->cancel, ret, err);
 	explicit_bzero(u.session, sizeof(u.session));
 	if (session)
 		explicit_bzero(session, strlen(session));
@@ -281,7 +280,7 @@ static void delete_file(struct submission *s, const char *file)
 {
 	struct provider_error err = {.retry = -1};
 
-	gemini_file_delete(s->c->engine, file, &s->t->cancel, &err);
+	provider_file_remove(&s->c->api, file, &s->t->cancel, &err);
 	provider_error_clear(&err);
 }
 
@@ -426,7 +425,7 @@ static int check_storage(struct submission *s, int64_t more)
 
 	if (more > limit)
 		return no_room(s, 0, more);
-	r = gemini_files_used(s->c->engine, &s->t->cancel, &used, &whole, &err);
+	r = provider_files_used(&s->c->api, &s->t->cancel, &used, &whole, &err);
 	client_called(s->c, &err);
 	provider_error_clear(&err);
 	/* Only a help: the API itself says so at the latest. */
@@ -564,7 +563,7 @@ void attach_tidy(struct gb_client *c)
 			 c->registry, engine_origin(c->engine), c->key_print,
 			 engine_server_time(c->engine)))) {
 		struct provider_error err = {.retry = -1};
-		int r = gemini_file_delete(c->engine, file, &none, &err);
+		int r = provider_file_remove(&c->api, file, &none, &err);
 
 		/* Refused counts as done: it dies by itself within two days. What did
 		 * not work is tried again at the next end of a job, or the next start.

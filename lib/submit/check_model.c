@@ -39,13 +39,15 @@ static char *names_like(struct submission *s, enum batch_method needs)
 static struct refusal other_model(struct submission *s, enum batch_method needs, bool known)
 {
 	_cleanup_free_ char *names = names_like(s, needs);
-	const char *model = gemini_model_name(s->rec->model);
+	const char *model = provider_model_name(&s->c->api, s->rec->model);
 
 	return (struct refusal){-EINVAL,
-		known ? util_format("The model %s does not offer %s, which this job needs.", model,
-				batch_method_name(needs))
+		known ? util_format(
+				"The model %s does not offer %s, which this job needs.",
+				model, s->c->api.provider->method_name(needs))
 		      : util_format("The API has no model %s.", model),
-		util_format("Nothing was sent. %sAll names are in .batchfs/models; change it with: "
+		util_format("Nothing was sent. %sAll names are in .batchfs/models; "
+			    "change it with: "
 			    "echo NAME > model, then: echo submit > ctl",
 			names ? names : "")};
 }
@@ -54,7 +56,7 @@ static struct refusal other_model(struct submission *s, enum batch_method needs,
 static struct refusal other_kind(struct submission *s, enum batch_method needs)
 {
 	_cleanup_free_ char *names = names_like(s, needs);
-	const char *model = gemini_model_name(s->rec->model);
+	const char *model = provider_model_name(&s->c->api, s->rec->model);
 	const char *lines = s->t->file->composed
 				    ? "or, if that is the model you want, let the requests be "
 				      "made anew: echo submit > ctl"

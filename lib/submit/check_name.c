@@ -70,7 +70,7 @@ static int look_through_names(struct submission *s)
 	for (int pages = 0; pages < MAX_LIST_PAGES; pages++) {
 		struct remote_page page;
 
-		if (gemini_list(s->c->engine, token, &s->t->cancel, &page, &s->err))
+		if (provider_list(&s->c->api, token, &s->t->cancel, &page, &s->err))
 			return list_failed(s);
 		int err = look_at_names(s, &page);
 		free(token);

@@ -95,11 +95,6 @@ int submission_intend(struct submission *s)
 	return err == -ENOENT ? 0 : err;
 }
 
-static bool proves_nothing_made(const struct provider_error *e)
-{
-	return e->sent == HTTP_NOT_SENT || e->refused;
-}
-
 static int create_once(struct submission *s)
 {
 	const struct create_args args = {.model = s->rec->model,
@@ -114,13 +109,12 @@ static int create_once(struct submission *s)
 
 	provider_error_clear(&s->err);
 	test_point("before-create");
-	int err = gemini_create(s->c->engine, &args, &none, &b, &s->err);
+	int err = provider_create(&s->c->api, &args, &none, &b, &s->err);
 	test_point("after-create");
 	client_called(s->c, &s->err);
 	if (!err) {
 		err = submit_known(s->job, &b);
 		remote_batch_clear(&b);
-		s->err.sent = HTTP_MAYBE_SENT; /* whatever became of it here */
 	}
 	return err;
 }
@@ -183,7 +177,7 @@ int submission_create(struct submission *s)
 			return 0;
 		if (job_phase(s->job) == PHASE_SENT) /* a list was quicker */
 			return 0;
-		if (!proves_nothing_made(&s->err))
+		if (provider_create_verdict(&s->err) != CREATE_NOT_MADE)
 			return settle(s);
 		int saved = take_back(s);
 		if (saved)

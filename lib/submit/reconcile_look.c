@@ -153,7 +153,7 @@ static int ask_for_files(struct pass *p, const struct remote_batch *b)
 	struct canceller none = CANCELLER_INIT;
 	struct remote_batch whole;
 
-	if (gemini_look(p->c->engine, b->id, &none, &whole, &p->err)) {
+	if (provider_look(&p->c->api, b->id, &none, &whole, &p->err)) {
 		if (!p->err.status)
 			return p->err.err;
 		note_for_files(p, b);
@@ -212,7 +212,7 @@ static int look_through(struct pass *p)
 	for (int pages = 0; !err && pages < MAX_PAGES; pages++) {
 		struct remote_page page;
 
-		if (gemini_list(p->c->engine, token, &none, &page, &p->err))
+		if (provider_list(&p->c->api, token, &none, &page, &p->err))
 			return p->err.err;
 		err = look_at_page(p, &page);
 		free(token);
@@ -232,7 +232,7 @@ static int take_only_candidate(struct pass *p, struct seeker *s)
 
 	if (is_known(p->c, s->only, false)) /* another of the same name was given it */
 		return -EEXIST;
-	err = gemini_look(p->c->engine, s->only, &none, &whole, &p->err);
+	err = provider_look(&p->c->api, s->only, &none, &whole, &p->err);
 	if (err)
 		return err;
 	err = submit_known(s->job, &whole);

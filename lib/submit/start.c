@@ -228,8 +228,7 @@ static int adopt_run(struct task *t)
 	struct gb_client *c = t->job->c;
 	struct provider_error err = {0};
 	struct remote_batch b;
-	int64_t lines;
-	int ret = gemini_get(c->engine, t->arg, -1, &t->cancel, &b, &lines, &err);
+	int ret = provider_get(&c->api, t->arg, &t->cancel, &b, &err);
 
 	client_called(c, &err);
 	if (!ret) {

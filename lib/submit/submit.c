@@ -34,7 +34,6 @@
 #include "files/composed_draft.h"
 #include "jobs/hooks.h"
 #include "submit/submit.h"
-#include "provider/gemini/upload.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -229,7 +228,7 @@ static int drop_stale_upload(struct submission *s, const struct stat *st)
 		file = STEAL_PTR(s->rec->input_file);
 	client_unlock(s->c);
 	if (file)
-		gemini_file_delete(s->c->engine, file, &none, &err);
+		provider_file_remove(&s->c->api, file, &none, &err);
 	provider_error_clear(&err);
 	return kept;
 }
@@ -292,9 +291,12 @@ static bool uploaded_already(struct submission *s)
 
 static int step_upload(struct submission *s)
 {
-	struct upload u = {.fd = s->fd, .size = s->size, .mime = "application/jsonl",
-		.display = s->rec->display, .on_session = on_session,
-		.on_progress = on_progress, .arg = s};
+	struct upload u = {.fd = s->fd,
+		.size = s->size,
+		.display = s->rec->display,
+		.on_session = on_session,
+		.on_progress = on_progress,
+		.arg = s};
 	struct remote_file file = {0};
 
 	if (s->is_inline || uploaded_already(s))
@@ -306,7 +308,7 @@ static int step_upload(struct submission *s)
 	s->job->local->uploaded = 0;
 	s->job->local->upload_size = s->size;
 	s->job->local->uploaded_since = util_now();
-	int err = upload_run(s->c->engine, &u, &s->t->cancel, &file, &s->err);
+	int err = provider_upload(&s->c->api, &u, &s->t->cancel, &file, &s->err);
 	client_called(s->c, &s->err);
 	s->job->local->uploaded_since = 0;
 	if (!err) {
@@ -339,7 +341,7 @@ static void drop_upload(struct submission *s)
 		record_unset(&s->rec->input_file);
 	client_unlock(s->c);
 	if (file && client_online(s->c))
-		gemini_file_delete(s->c->engine, file, &none, &err);
+		provider_file_remove(&s->c->api, file, &none, &err);
 	provider_error_clear(&err);
 }
 

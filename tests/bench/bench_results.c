@@ -39,6 +39,7 @@ static off_t size = (off_t)1 << 30;
 static char dir[4096], url[128];
 static int dir_fd, port;
 static struct engine *engine;
+static struct provider_conn api;
 static char *buf;
 
 static void die(const char *what)
@@ -186,7 +187,7 @@ static void forget(void)
 static struct gb_results *open_it(void)
 {
 	struct results_config c = {
-		.engine = engine, .dirfd = dir_fd, .name = "f", .file = "files/batch-x"};
+		.api = &api, .dirfd = dir_fd, .name = "f", .file = "files/batch-x"};
 	struct gb_results *r;
 
 	if (results_new(&c, &r) < 0)
@@ -331,6 +332,7 @@ int main(int argc, char **argv)
 		engine_start(engine) < 0)
 		die("start");
 	run_curl(); /* the server has its file */
+	api = (struct provider_conn){provider_default(), engine, NULL};
 	calls = engine_calls(engine);
 	for (unsigned i = 0; i < ROUNDS; i++)
 		round_of(i);

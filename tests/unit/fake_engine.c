@@ -1,5 +1,5 @@
 #include "fake_engine.h"
-#include "provider/gemini/calls.h"
+#include "provider/gemini/gemini.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -118,14 +118,33 @@ double engine_backoff(int n, double hint)
 	return hint > n ? hint : n;
 }
 
-int gemini_download_request(const char *file, bool other, char *path, size_t path_size,
-	const char *range, struct http_request *r)
+static int download(
+	struct provider_conn *p, const struct download *d, struct transfer **ret)
 {
-	snprintf(path, path_size, "%s/v1beta/%s:download?alt=media",
-		other ? "" : "/download", file);
-	*r = (struct http_request){.path = path, .accept_range = range, .body_fd = -1};
-	return 0;
+	struct http_request q = {.path = d->way ? "/second" : "/download",
+		.accept_range = d->range,
+		.body_fd = -1,
+		.on_head = d->on_head,
+		.on_data = d->on_data,
+		.done = d->done,
+		.arg = d->arg};
+
+	return engine_submit(p->engine, &q, ret);
 }
+
+static void download_abort(struct provider_conn *p, struct transfer *t)
+{
+	engine_abort(p->engine, t);
+}
+
+const struct provider fake_files = {
+	.name = "files",
+	.can = CAN_RANGE,
+	.ways = 2,
+	.download = download,
+	.download_abort = download_abort,
+	.judge_download = gemini_judge_download,
+};
 
 static void end(struct transfer *t, int err)
 {

@@ -9,7 +9,7 @@
 #ifndef FAKE_ENGINE_H
 #define FAKE_ENGINE_H
 
-#include "http/http.h"
+#include "provider/provider.h"
 
 struct answer {
 	/* What was asked. */
@@ -39,6 +39,9 @@ struct engine {
 	struct transfer *first, **last;
 	struct timer *timers;
 };
+
+/* A provider with downloads alone, of that file. */
+extern const struct provider fake_files;
 
 void fake_init(struct engine *e, const char *data, size_t size);
 /* Let something happen: a head, a piece of a body, an end; round robin. With nothing

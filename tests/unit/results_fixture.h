@@ -31,6 +31,7 @@ static char dir_path[] = "/tmp/test-results-XXXXXX";
 static int dir_fd = -1;
 static char *content; /* BIG bytes of lines */
 static struct engine engine;
+static struct provider_conn api = {.provider = &fake_files, .engine = &engine};
 static unsigned sized, filled, lost, damaged, gave_up;
 
 /* Lines of 100 bytes that tell where they stand. */
@@ -84,7 +85,7 @@ static inline void event(void *arg, struct gb_results *r, enum results_event ev)
 
 static inline struct gb_results *open_as(const char *file, bool offline)
 {
-	struct results_config c = {.engine = &engine,
+	struct results_config c = {.api = &api,
 		.dirfd = dir_fd,
 		.name = "f",
 		.file = file,

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "provider/gemini/calls.h"
+#include "provider/gemini/gemini.h"
 #include "provider/errors.h"
 #include "base/util.h"
 

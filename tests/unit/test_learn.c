@@ -9,7 +9,7 @@ static void learn_from(struct gb_client *c, const char *text, uint64_t seq, bool
 {
 	struct remote_batch b;
 
-	assert_int_equal(gemini_batch_parse(text, strlen(text), &b), 0);
+	assert_int_equal(provider_default()->parse(text, strlen(text), &b), 0);
 	gb_job_unref(learn_batch(c, &b, seq, listed));
 	remote_batch_clear(&b);
 }

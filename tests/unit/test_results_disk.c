@@ -121,7 +121,7 @@ static void test_another_name_of_a_whole_file(void **state)
 
 static void test_nothing_at_all(void **state)
 {
-	struct results_config c = {.engine = &engine, .dirfd = dir_fd, .name = "f"};
+	struct results_config c = {.api = &api, .dirfd = dir_fd, .name = "f"};
 	struct gb_results *r;
 
 	assert_int_equal(results_new(&c, &r), -ENOENT);
@@ -374,7 +374,7 @@ static void test_trim(void **state)
 
 static struct gb_results *open_checked(void)
 {
-	struct results_config c = {.engine = &engine,
+	struct results_config c = {.api = &api,
 		.dirfd = dir_fd,
 		.name = "f",
 		.file = FILE_ID,

@@ -21,6 +21,7 @@ static int dir_fd = -1;
 static char *content;
 static struct httpd server;
 static struct engine *engine;
+static struct provider_conn api;
 static atomic_uint filled;
 static atomic_bool unreliable, rangeless, lengthless;
 
@@ -117,6 +118,7 @@ static int setup(void **state)
 	o.base = server.base;
 	if (engine_new(&o, &engine, &why) < 0 || engine_start(engine) < 0)
 		return -1;
+	api = (struct provider_conn){provider_default(), engine, NULL};
 	atomic_store(&filled, 0);
 	atomic_store(&unreliable, false);
 	atomic_store(&rangeless, false);
@@ -142,7 +144,7 @@ static void event(void *arg, struct gb_results *r, enum results_event ev)
 
 static struct gb_results *open_it(void)
 {
-	struct results_config c = {.engine = engine,
+	struct results_config c = {.api = &api,
 		.dirfd = dir_fd,
 		.name = "f",
 		.file = "files/batch-abc",

@@ -10,6 +10,7 @@
 
 #include "emulator.h"
 #include "httpd.h"
+#include "provider/gemini/calls.h"
 #include "provider/gemini/upload.h"
 #include "base/util.h"
 

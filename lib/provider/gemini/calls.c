@@ -374,7 +374,8 @@ static char *create_path(const struct create_args *a)
 	_cleanup_free_ char *model = model_path(a->model);
 
 	return model ? util_format("%s:%s", model,
-			       batch_method_name(a->embedding ? BATCH_EMBED : BATCH_GENERATE))
+			       gemini_method_name(
+				       a->embedding ? BATCH_EMBED : BATCH_GENERATE))
 		     : NULL;
 }
 

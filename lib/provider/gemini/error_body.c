@@ -1,4 +1,5 @@
 /* Errors of the API, of front ends before it, and of the way to it, as one struct. */
+#include "provider/gemini/gemini.h"
 #include "provider/gemini/parse.h"
 
 #include <ctype.h>
@@ -13,23 +14,6 @@
 #define TEXT_MAX ((size_t)16 << 10)
 #define PAGE_TEXT_MAX 400
 #define RETRY_MAX_S 86400.0
-
-void provider_error_clear(struct provider_error *e)
-{
-	free(e->text);
-	*e = (struct provider_error){.retry = -1};
-}
-
-char *provider_error_line(const struct provider_error *e)
-{
-	const char *meaning = errors_meaning(e->err);
-	size_t n = e->text ? strcspn(e->text, "\n") : 0;
-
-	if (n == 0)
-		return e->status ? util_format("%s (HTTP %ld)", meaning, e->status)
-				 : strdup(meaning);
-	return util_format("%s: %.*s", meaning, (int)n, e->text);
-}
 
 /* ---- text  ---- */
 
@@ -332,4 +316,47 @@ void gemini_error_from_reply(const struct http_reply *reply, struct provider_err
 		e.text = clean(reply->error, strlen(reply->error));
 	doubt_refusal(&e);
 	*ret = e;
+}
+
+/* ---- downloads  ---- */
+
+/* 403 is how the API says "not there, or not yours", and what it says about keys. */
+static bool is_about_key(const struct provider_error *e)
+{
+	static const char *const reasons[] = {"API_KEY", "SERVICE_", "CONSUMER_",
+		"BILLING", "USER_PROJECT", "ACCESS_"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (strncmp(e->reason, reasons[i], strlen(reasons[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Not every endpoint serves an output by the first of its two paths. */
+struct download_verdict gemini_judge_download(
+	const struct http_reply *reply, unsigned way)
+{
+	struct provider_error e = {0};
+	struct download_verdict v = {.err = -EIO, .hint = -1};
+
+	if (reply->status == 404 && way == 0) {
+		v.other_way = true;
+		return v;
+	}
+	gemini_error_from_reply(reply, &e);
+	v.err = e.err < 0 ? e.err : -EIO;
+	v.hint = e.retry;
+	v.again = !e.hopeless && (reply->status == 408 || reply->status == 429 ||
+					 reply->status < 400 || reply->status >= 500);
+	/* What something else says in the API's place passes. */
+	v.again |= v.err == -EHOSTUNREACH;
+	if (e.from_api && (reply->status == 404 || reply->status == 410 ||
+				  (reply->status == 403 && !is_about_key(&e))))
+		v.refused = (unsigned)reply->status;
+	if (v.refused) {
+		v.err = -ENODATA;
+		v.words = STEAL_PTR(e.text);
+	}
+	provider_error_clear(&e);
+	return v;
 }

@@ -69,13 +69,6 @@ static const struct state *state_of(const char *text)
 	return NULL;
 }
 
-enum remote_state gemini_state_of(const char *shown)
-{
-	const struct state *s = state_of(shown);
-
-	return s ? s->state : REMOTE_STATE_OTHER;
-}
-
 static bool state_text_sane(const char *text)
 {
 	size_t n = strlen(text);
@@ -259,19 +252,6 @@ int gemini_batch_parse(const char *text, size_t n, struct remote_batch *ret)
 	return r;
 }
 
-void remote_batch_clear(struct remote_batch *b)
-{
-	free(b->id);
-	free(b->display);
-	free(b->model);
-	free(b->state_text);
-	free(b->input_file);
-	free(b->output_file);
-	free(b->error_text);
-	free(b->json);
-	*b = (struct remote_batch){0};
-}
-
 /* ---- pages  ---- */
 
 char *gemini_next_token(const json_t *page, const char *asked)
@@ -315,18 +295,9 @@ out:
 	return r;
 }
 
-void remote_page_clear(struct remote_page *p)
-{
-	for (size_t i = 0; i < p->n; i++)
-		remote_batch_clear(&p->batches[i]);
-	free(p->batches);
-	free(p->next);
-	*p = (struct remote_page){0};
-}
-
 /* ---- models  ---- */
 
-const char *batch_method_name(enum batch_method method)
+const char *gemini_method_name(enum batch_method method)
 {
 	return method == BATCH_EMBED ? "asyncBatchEmbedContent" : "batchGenerateContent";
 }
@@ -343,18 +314,10 @@ static unsigned batch_methods(const json_t *model)
 		const char *name = json_string_value(m);
 
 		for (size_t k = 0; name && k < ARRAY_SIZE(known); k++)
-			if (strcmp(name, batch_method_name(known[k])) == 0)
+			if (strcmp(name, gemini_method_name(known[k])) == 0)
 				found |= known[k];
 	}
 	return found;
-}
-
-void remote_models_clear(struct remote_models *m)
-{
-	for (size_t i = 0; i < m->n; i++)
-		free(m->list[i].name);
-	free(m->list);
-	*m = (struct remote_models){0};
 }
 
 static int add_model(struct remote_models *m, const char *name, unsigned methods)
@@ -510,14 +473,6 @@ int gemini_files_parse(const char *text, size_t n, const char *asked,
 	}
 	json_decref(root);
 	return r;
-}
-
-void remote_file_clear(struct remote_file *f)
-{
-	free(f->name);
-	free(f->uri);
-	free(f->mime);
-	*f = (struct remote_file){0};
 }
 
 const char *gemini_model_name(const char *model)

@@ -1,5 +1,5 @@
 /*
- * From the wire's JSON to the structures of calls.h. Pure: text in, structures out.
+ * From the wire's JSON to the structures of provider.h. Pure: text in, structures out.
  * What is accepted beside the documented form: docs/api-facts.md, "Forms".
  */
 #ifndef GB_API_PARSE_H
@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "provider/gemini/calls.h"
+#include "provider/gemini/gemini.h"
 
 #define API_TEXT_MAX ((size_t)16 << 20)
 #define API_JSON_COST ((size_t)20 << 20) /* bytes that its values take in memory */

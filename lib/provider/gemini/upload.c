@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "provider/gemini/calls.h"
 #include "provider/gemini/parse.h"
 #include "provider/errors.h"
 #include "base/mime.h"

@@ -1,0 +1,27 @@
+/*
+ * The Gemini API as a provider: the table, and the parts of it that are pure. Nothing above
+ * this room includes any other header of it.
+ */
+#ifndef GB_GEMINI_H
+#define GB_GEMINI_H
+
+#include "provider/provider.h"
+
+extern const struct provider provider_gemini;
+
+/* What a reply or failure means. Pure. */
+void gemini_error_from_reply(
+	const struct http_reply *reply, struct provider_error *ret);
+struct download_verdict gemini_judge_download(
+	const struct http_reply *reply, unsigned way);
+
+/* From an Operation's JSON (text, n bytes). -EPROTO: it is none. Pure. */
+int gemini_batch_parse(const char *text, size_t n, struct remote_batch *ret);
+int gemini_file_parse(const char *text, size_t n, struct remote_file *ret);
+
+/* Without "models/"; other collections keep theirs. */
+const char *gemini_model_name(const char *model);
+/* "batchGenerateContent", … */
+const char *gemini_method_name(enum batch_method method);
+
+#endif
