@@ -112,7 +112,7 @@ teardown() { stop_all; }
 	mkdir "$MNT/worse"
 	run ! cp "$BATS_TEST_TMPDIR/bad" "$MNT/worse/requests.jsonl"
 	eventually grep -q ': worse: ' "$log"
-	kill %1
+	kill $!
 	same 1 "$(grep -c ': bad: ' "$log")"
 	cp -r "$B" "$BATS_TEST_TMPDIR/copy"
 	grep -q ': worse: ' "$BATS_TEST_TMPDIR/copy/log"
