@@ -1,5 +1,5 @@
-# Shared by lost.bats and refused.bats: one draft a, its requests, and what may have
-# become of it.
+# Shared by lost.bats, undecided.bats and refused.bats: one draft a, its requests, and
+# what may have become of it.
 
 # Looking ends after so many seconds, and a close waits one.
 export BATCHFS_TEST_SETTLE_SECONDS=3 BATCHFS_TEST_CLOSE_SECONDS=1

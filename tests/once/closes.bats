@@ -306,7 +306,7 @@ let_go() {
 		uid=$1
 		as "$3" -f -o "state_dir=$2/state,cache_dir=$2/cache" jobs 2>log &
 		i=0
-		until mountpoint -q jobs || [ $i = 300 ]; do i=$((i + 1)); sleep 0.1; done
+		until grep -qs " $2/jobs " /proc/self/mounts || [ $i = 300 ]; do i=$((i + 1)); sleep 0.1; done
 		as sh -ec 'mkdir jobs/a
 			cp "$1" jobs/a/requests.jsonl
 			cat jobs/a/state
