@@ -2,6 +2,7 @@
 #include "submit/queue.h"
 #include "submit/submit.h"
 
+#include <errno.h>
 #include <math.h>
 
 enum {
@@ -16,6 +17,8 @@ struct gate {
 	unsigned refusals;          /* in a row; 0: open */
 	double after;               /* util_now: no probe before */
 	double told;                /* the same by the API's word, which stands */
+	int err;                    /* of the newest refusal, negative errno */
+	bool spoken;                /* and it was the API's word, no broken connection */
 	const struct gb_job *probe; /* the one that is being tried; compared only */
 };
 
@@ -80,8 +83,16 @@ bool queue_admits(struct gb_job *job)
 	return lets;
 }
 
-/* Those that were under way when the gate closed count as one refusal. */
-static void gate_close(struct gate *g, const struct gb_job *job, double hint)
+int queue_reason(const struct gb_job *job)
+{
+	const struct gate *g = gate_find(job);
+
+	return g && g->refusals ? g->err : -EAGAIN;
+}
+
+/* Those that were under way when the gate closed count as one refusal. A refusal that names
+ * no time is about a quota that will not pass within seconds; a broken line may. */
+static void gate_close(struct gate *g, const struct gb_job *job, const struct provider_error *why)
 {
 	double now = util_now();
 	double most = test_seconds("BATCHFS_TEST_QUEUE_SECONDS", PROBE_EVERY);
@@ -89,9 +100,11 @@ static void gate_close(struct gate *g, const struct gb_job *job, double hint)
 	if (!g->refusals || g->probe == job)
 		g->refusals++;
 	double own = engine_backoff((int)g->refusals, -1);
-	if (hint > 0)
-		g->told = fmax(g->told, now + engine_backoff((int)g->refusals, hint));
-	else
+	g->err = why->err;
+	g->spoken = why->status && why->err != -EHOSTUNREACH;
+	if (why->retry > 0)
+		g->told = fmax(g->told, now + engine_backoff((int)g->refusals, why->retry));
+	else if (g->spoken)
 		own = fmax(own, most);
 	g->after = fmax(fmax(g->after, g->told), now + own);
 }
@@ -189,16 +202,26 @@ void queue_go_later(struct gb_client *c, bool freed)
 	DROP(work_add(c->work, WORK_SHORT, go_now, c)); /* as above */
 }
 
+void queue_online(struct gb_client *c)
+{
+	client_lock(c);
+	for (struct gate *g = c->queue->gates; g; g = g->next)
+		if (!g->spoken)
+			g->after = g->told;
+	client_unlock(c);
+	queue_go(c);
+}
+
 /* ---- ends ------------------------------------------------------------------------------- */
 
-void queue_refused(struct gb_job *job, double hint, bool pause)
+void queue_refused(struct gb_job *job, const struct provider_error *why, bool pause)
 {
 	struct gb_client *c = job->c;
 
 	client_lock(c);
 	struct gate *g = gate_make(job);
 	if (g && pause)
-		gate_close(g, job, hint);
+		gate_close(g, job, why);
 	if (g && g->probe == job)
 		g->probe = NULL;
 	double at = g ? g->after : 0;

@@ -367,9 +367,12 @@ int submission_turn(struct submission *s)
 
 static void tell_queued(struct submission *s, int err)
 {
-	local_error(s->job, err,
-		err == -EDQUOT ? "The API's quota or rate limit is used up: the job is queued here."
-			       : "The API cannot be reached: the job is queued here.",
+	const char *why = err == -EDQUOT ? "The API's quota or rate limit is used up"
+			  : err == -EIO	 ? "The API fails, or the line to it breaks"
+					 : "The API cannot be reached";
+	_cleanup_free_ char *line = util_format("%s: the job is queued here.", why);
+
+	local_error(s->job, err, line ? line : why,
 		"It is sent as soon as it may be; nothing needs to be done.", s->err.text);
 }
 
@@ -378,7 +381,7 @@ static int stay_queued(struct submission *s, int err)
 	double most = test_seconds("BATCHFS_TEST_GIVE_UP_SECONDS", QUEUE_GIVE_UP);
 
 	if (record_span(s->rec->queued_since) > most || s->err.hopeless) {
-		queue_refused(s->job, s->err.retry, false);
+		queue_refused(s->job, &s->err, false);
 		return err;
 	}
 	tell_queued(s, err);
@@ -386,17 +389,17 @@ static int stay_queued(struct submission *s, int err)
 	s->rec->tries++;
 	client_unlock(s->c);
 	enter(s->job, PHASE_QUEUED);
-	if (err == -EHOSTUNREACH)
-		queue_wait(s->job);
-	else
-		queue_refused(s->job, s->err.retry, true);
+	queue_refused(s->job, &s->err, true);
 	return 0;
 }
 
 static int stay_held(struct submission *s)
 {
 	keep_upload(s);
-	tell_queued(s, -EDQUOT);
+	client_lock(s->c);
+	int err = queue_reason(s->job);
+	client_unlock(s->c);
+	tell_queued(s, err);
 	enter(s->job, PHASE_QUEUED);
 	queue_wait(s->job);
 	return 0;
@@ -513,7 +516,7 @@ static void tell_queue(struct submission *s)
 	if (p == PHASE_SENT)
 		queue_passed(s->job);
 	else if (phase_is_unanswered(p) && s->t->background)
-		queue_refused(s->job, s->err.retry, true);
+		queue_refused(s->job, &s->err, true);
 	else
 		queue_left(s->job);
 }

@@ -251,3 +251,42 @@ accepted() {
 	same "" "$(cat "$WITNESS_LOG")"
 	contains "$(cat "$FS_LOG")" "cannot be reached"
 }
+
+# push NAME: what a person does until there is a job; true when there is one.
+push() {
+	case $(cat "$MNT/$1/state") in
+	DRAFT | SUBMIT_FAILED) echo submit >"$MNT/$1/ctl" || true ;;
+	SUBMIT_UNCERTAIN) echo resubmit >"$MNT/$1/ctl" || true ;;
+	JOB_STATE_*) return ;;
+	esac
+	return 1
+}
+
+@test "a line that breaks at any byte of TLS: each job is bought once, none twice" {
+	need python3
+	make_cert good DNS:localhost,IP:127.0.0.1
+	start_tls good
+	export SSL_CERT_FILE=$C/ca.pem CURL_CA_BUNDLE=$C/ca.pem
+	export BATCHFS_TEST_BACKOFF_SECONDS=0.02
+	# What was cut on its way to the server was sent as far as we can know.
+	export BATCHFS_TEST_SETTLE_SECONDS=3 BATCHFS_TEST_CLOSE_SECONDS=1
+	export BATCHFS_TEST_OWN_SECONDS=1
+	python3 "$BATS_TEST_DIRNAME/../helpers/cutter.py" "${EMU_URL##*:}" "${CUTS:-160}" \
+		>"$C/cutter" 2>&1 3>&- </dev/null &
+	PIDS="${PIDS:-} $!"
+	eventually grep -qE '^[0-9]+$' "$C/cutter"
+	mount_jobs -o submit=background "https://localhost:$(head -n 1 "$C/cutter")"
+	requests 2 >"$HOME/in"
+	local n names
+	names=$(seq -w "${JOBS:-20}")
+	for n in $names; do
+		mkdir "$MNT/$n"
+		cp "$HOME/in" "$MNT/$n/requests.jsonl"
+	done
+	for n in $names; do
+		eventually push "$n"
+	done
+	same "$names" "$(emu GET '/v1beta/batches?pageSize=1000' -H "x-goog-api-key: $KEY" |
+		jq -r '.operations[].metadata.displayName' | sort)"
+	lacks "$(cat "$FS_LOG")" quota
+}
