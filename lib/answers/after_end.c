@@ -3,7 +3,8 @@
  * reads them next, so it is told a little later. Not for ever: results may be large, or
  * the API slow, and the end is the end.
  */
-#include "jobs/client.h"
+#include "answers/answers.h"
+#include "archive/save.h"
 
 #include <errno.h>
 

@@ -10,6 +10,10 @@
  * files may be read one after the other.
  */
 #include "answers/answers_private.h"
+#include "answers/answers.h"
+#include "archive/complete.h"
+#include "archive/save.h"
+#include "jobs/operation.h"
 #include "files/files.h"
 
 #include <errno.h>
@@ -17,6 +21,26 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <syslog.h>
+
+struct answers_cache {
+	struct gb_answers *open; /* client.lock; those read last */
+	atomic_bool hurry;       /* what only reads local files gives up; any thread */
+};
+
+struct answers_cache *answers_cache_new(void)
+{
+	return calloc(1, sizeof(struct answers_cache));
+}
+
+void answers_cache_free(struct answers_cache *a)
+{
+	free(a);
+}
+
+void answers_hurry(struct gb_client *c)
+{
+	c->answers->hurry = true;
+}
 
 #define INDEX ".index"
 enum { EVICTED_MAX = 10 /* times that results may go before they are looked at */ };
@@ -223,7 +247,7 @@ static int build(struct gb_job *job, struct gb_results *results, int requests,
 	struct answers_input in = {.results = results ? &from_results : NULL,
 		.requests = requests >= 0 ? &from_requests : NULL,
 		.stamp = *stamp,
-		.cancel = &job->c->hurry};
+		.cancel = &job->c->answers->hurry};
 
 	client_lock(job->c);
 	in.asked = job->requests;
@@ -454,8 +478,8 @@ static int answers_make(struct gb_job *job, struct answers *index_take, struct g
 static void keep_open(struct gb_client *c, struct gb_answers *a)
 {
 	client_lock(c);
-	struct gb_answers *old = c->answers_open;
-	c->answers_open = a;
+	struct gb_answers *old = c->answers->open;
+	c->answers->open = a;
 	client_unlock(c);
 	gb_answers_close(old);
 }
@@ -467,8 +491,8 @@ static int open_there(struct gb_job *job, struct gb_answers **ret)
 	struct answers *index = NULL;
 
 	client_lock(c);
-	if (c->answers_open && c->answers_open->index == job->answers && job->answers) {
-		a = c->answers_open;
+	if (c->answers->open && c->answers->open->index == job->answers && job->answers) {
+		a = c->answers->open;
 		a->refs++;
 	} else if (job->answers) {
 		index = answers_ref(job->answers);
@@ -521,8 +545,8 @@ void answers_forget(struct gb_job *job)
 	client_lock(c);
 	struct answers *old = STEAL_PTR(job->answers);
 	job->index_failed = false;
-	if (c->answers_open && c->answers_open->job == job)
-		open = STEAL_PTR(c->answers_open);
+	if (c->answers->open && c->answers->open->job == job)
+		open = STEAL_PTR(c->answers->open);
 	client_unlock(c);
 	gb_answers_close(open);
 	answers_unref(old);

@@ -4,6 +4,7 @@
 #define GB_ANSWERS_PRIVATE_H
 
 #include "answers/index.h"
+#include "jobs/job.h"
 
 enum { MODELS_MAX = 16 };
 

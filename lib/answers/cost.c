@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "answers/answers_private.h"
-#include "jobs/client.h"
+#include "jobs/history.h"
 #include "store/ledger.h"
 #include "store/prices.h"
 

@@ -14,7 +14,9 @@
  * do. Results in the cache are no more than a copy: of those that are short one look
  * decides.
  */
-#include "jobs/client.h"
+#include "archive/complete.h"
+#include "archive/open.h"
+#include "archive/save.h"
 #include "jobs/hooks.h"
 #include "results/block_map.h"
 #include "archive/tally.h"

@@ -5,7 +5,8 @@
  * The output of an own job is kept in its directory in the state directory, from the
  * first byte on; that of others in the cache directory, until it is asked home.
  */
-#include "jobs/client.h"
+#include "archive/open.h"
+#include "archive/save.h"
 
 #include <errno.h>
 #include <string.h>

@@ -6,7 +6,8 @@
  * Where the API has it no more, what is here is what there is: if it has the length that
  * it had, and looks like an output, it is taken for what it was, with a new map.
  */
-#include "jobs/client.h"
+#include "archive/recover.h"
+#include "archive/save.h"
 
 #include <dirent.h>
 #include <errno.h>

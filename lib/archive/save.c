@@ -8,9 +8,13 @@
  *
  * Inline output has no bytes of its own at the API: it is composed into a file at once.
  */
-#include "jobs/client.h"
+#include "archive/complete.h"
+#include "archive/open.h"
+#include "archive/recover.h"
+#include "jobs/observe.h"
+#include "jobs/operation.h"
 #include "jobs/hooks.h"
-#include "archive/save.h"
+#include "archive/save_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -168,8 +172,8 @@ static void rest_over(void *arg);
 /* Lock held. The timer's thread stops before the client goes. */
 static void rest_more(struct gb_client *c)
 {
-	if (!c->rest_timer && !c->stopping)
-		c->rest_timer = engine_timer(c->engine,
+	if (!c->saver->rest_timer && !c->stopping)
+		c->saver->rest_timer = engine_timer(c->engine,
 					test_seconds("BATCHFS_TEST_REST_SECONDS", REST),
 					rest_over, c) == 0;
 }
@@ -200,7 +204,7 @@ static void rest_over(void *arg)
 	struct gb_job *ripe[RIPE_MAX];
 
 	client_lock(c);
-	c->rest_timer = false;
+	c->saver->rest_timer = false;
 	size_t n = c->stopping ? 0 : take_ripe(c, ripe);
 	client_unlock(c);
 	while (n > 0) {
@@ -364,7 +368,7 @@ static int room_for(struct gb_client *c, int64_t size)
 		least = floor_max;
 	bool low = free < least + (size > 0 ? (uint64_t)size : 0);
 	client_lock(c);
-	c->disk_low = low;
+	c->saver->disk_low = low;
 	client_unlock(c);
 	return low ? -ENOSPC : 0;
 }
@@ -505,7 +509,7 @@ static void fetch_over(struct gb_job *job, int err)
 	client_lock(job->c);
 	job->fetching = false;
 	note_outcome(job, err);
-	job->c->fetches_running--;
+	job->c->saver->fetches_running--;
 	queue_take(job, QUEUE_HOMERS, &over);
 	client_unlock(job->c);
 	output_rest(job);
@@ -534,7 +538,7 @@ bool home_begin_fetch(struct gb_job *job)
 	if (job->fetching || job->sealing)
 		return false;
 	job->fetching = true;
-	job->c->fetches_running++;
+	job->c->saver->fetches_running++;
 	return true;
 }
 
@@ -576,4 +580,19 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 	if (seal)
 		run_seal(job);
 	return err;
+}
+
+struct saver *saver_new(void)
+{
+	return calloc(1, sizeof(struct saver));
+}
+
+void saver_free(struct saver *s)
+{
+	free(s);
+}
+
+bool saver_disk_low(const struct gb_client *c)
+{
+	return c->saver->disk_low;
 }

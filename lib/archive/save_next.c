@@ -1,7 +1,7 @@
 /* Which results are brought home by themselves, and when: at once, or, where the API refused
  * them or could not be asked, after a pause that knowledge.c gives. */
-#include "jobs/client.h"
-#include "archive/save.h"
+#include "archive/complete.h"
+#include "archive/save_private.h"
 
 enum {
 	AT_A_TIME = 2,      /* results brought home side by side */
@@ -39,7 +39,7 @@ void home_next(struct gb_client *c)
 
 		client_lock(c);
 		bool may = !c->stopping && !c->o.offline && !c->o.readonly &&
-			   !c->offline_since && c->fetches_running < AT_A_TIME;
+			   !c->offline_since && c->saver->fetches_running < AT_A_TIME;
 		for (uint32_t i = 0; may && !next && i < c->n_slots; i++) {
 			struct gb_job *job = c->slots[i];
 
@@ -83,9 +83,9 @@ static void next_timer(void *arg)
 	struct gb_client *c = arg;
 
 	client_lock(c);
-	bool mine = c->fetch_at && util_now() >= c->fetch_at;
+	bool mine = c->saver->fetch_at && util_now() >= c->saver->fetch_at;
 	if (mine)
-		c->fetch_at = 0;
+		c->saver->fetch_at = 0;
 	client_unlock(c);
 	if (!mine)
 		return;
@@ -114,13 +114,13 @@ void home_try_again(struct gb_client *c)
 {
 	client_lock(c);
 	double at = c->stopping ? 0 : next_due(c);
-	bool plan = at && (!c->fetch_at || at < c->fetch_at);
+	bool plan = at && (!c->saver->fetch_at || at < c->saver->fetch_at);
 	if (plan)
-		c->fetch_at = at;
+		c->saver->fetch_at = at;
 	client_unlock(c);
 	if (!plan || !engine_timer(c->engine, at - util_now() + 0.01, next_timer, c))
 		return;
 	client_lock(c);
-	c->fetch_at = 0;
+	c->saver->fetch_at = 0;
 	client_unlock(c);
 }

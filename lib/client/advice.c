@@ -1,7 +1,9 @@
 /* `warnings` of a job: what the check met (jobs/advice.c), and what results tell, which lies
  * in the index of answers. */
 #include "answers/index.h"
-#include "jobs/client.h"
+#include "archive/save.h"
+#include "client/advice.h"
+#include "jobs/advice.h"
 
 /* Lock held. */
 static size_t of_results(const struct gb_job *job)

@@ -1,5 +1,8 @@
 /* The verb `cancel`. What rmdir does before it deletes is remove.c's. */
-#include "jobs/client.h"
+#include "jobs/history.h"
+#include "jobs/observe.h"
+#include "jobs/operation.h"
+#include "jobs/poller.h"
 
 #include <errno.h>
 
@@ -23,7 +26,7 @@ static int cancel_run(struct task *t)
 		history_add(job, "cancel-asked");
 	client_lock(job->c);
 	job->learnt = 0;
-	job->next_look = 0;
+	poller_look_soon(job);
 	poll_poke(job->c);
 	client_unlock(job->c);
 	if (ret && job->local && err.text)

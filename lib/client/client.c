@@ -1,8 +1,18 @@
+#include "client/providers.h"
 #include "submit/attachments.h"
 #include "submit/queue.h"
 #include "answers/index.h"
 #include "files/files.h"
-#include "jobs/client.h"
+#include "answers/answers.h"
+#include "archive/recover.h"
+#include "archive/save.h"
+#include "client/remove.h"
+#include "client/trash.h"
+#include "jobs/observe.h"
+#include "jobs/poller.h"
+#include "submit/reconcile.h"
+#include "submit/resubmit.h"
+#include "submit/submit.h"
 #include "jobs/hooks.h"
 #include "requests/validate_ahead.h"
 #include "jobs/models.h"
@@ -393,12 +403,15 @@ static struct gb_client *client_new(
 	copy_options(c, o);
 	pthread_mutex_init(&c->cache_lock, NULL);
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->poke, NULL);
-	waitq_init(&c->list_q);
 	table_init(c);
 	c->work = work_new();
 	c->follows = follows_new(c->work);
+	c->poller = poller_new();
 	c->queue = queue_new();
+	c->saver = saver_new();
+	c->answers = answers_cache_new();
+	c->settling = settling_new();
+	c->removals = removals_new();
 	c->models = models_new(c);
 	return c;
 }
@@ -419,6 +432,12 @@ static void start_behind(void *arg)
 	attach_tidy(c);
 }
 
+static bool is_whole(const struct gb_client *c)
+{
+	return c->work && c->follows && c->models && c->poller && c->queue && c->saver &&
+	       c->answers && c->settling && c->removals;
+}
+
 int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
 {
 	return client_open_with(o, provider_default(), NULL, ret, ret_why);
@@ -431,7 +450,7 @@ int client_open_with(const struct gb_options *o, const struct provider *p, void 
 	int err;
 
 	*ret_why = NULL;
-	if (!c || !c->work || !c->follows || !c->queue || !c->models)
+	if (!c || !is_whole(c))
 		return -ENOMEM;
 	if (!c->key && !c->o.offline) {
 		*ret_why = strdup("no API key");
@@ -488,7 +507,7 @@ static void give_up_tasks(struct gb_client *c)
 {
 	client_lock(c);
 	c->stopping = true;
-	c->hurry = true;
+	answers_hurry(c);
 	for (struct task *t = c->tasks; t; t = t->next)
 		if (!t->intended)
 			canceller_set(c->engine, &t->cancel);
@@ -512,7 +531,7 @@ void gb_shutdown(struct gb_client *c)
 	client_lock(c);
 	bool again = c->stopping;
 	c->stopping = true;
-	waitq_move(&c->list_q, &all);
+	poller_take_waiters(c, &all);
 	models_take_waiters(c->models, &all, NULL, NULL);
 	for (uint32_t i = 0; i < c->n_slots; i++)
 		collect_job(c->slots[i], &all);
@@ -549,9 +568,13 @@ void gb_close(struct gb_client *c)
 	work_free(c->work);
 	store_close(c->store);
 	queue_free(c->queue);
+	removals_free(c->removals);
+	settling_free(c->settling);
+	answers_cache_free(c->answers);
+	saver_free(c->saver);
+	poller_free(c->poller);
 	models_free(c->models);
 	free_options(c);
-	pthread_cond_destroy(&c->poke);
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->cache_lock);
 	free(c);

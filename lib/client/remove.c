@@ -19,7 +19,9 @@
  * matters: what this key reaches is cancelled and deleted, the rest is dropped here alone.
  */
 #include "submit/attachments.h"
-#include "jobs/client.h"
+#include "answers/answers.h"
+#include "client/trash.h"
+#include "jobs/operation.h"
 #include "submit/queue.h"
 #include "files/files.h"
 #include "store/job_catalog.h"
@@ -29,6 +31,20 @@
 #include <errno.h>
 #include <string.h>
 #include <syslog.h>
+
+struct removals {
+	unsigned running; /* client.lock; that go on in the background just now */
+};
+
+struct removals *removals_new(void)
+{
+	return calloc(1, sizeof(struct removals));
+}
+
+void removals_free(struct removals *r)
+{
+	free(r);
+}
 
 enum {
 	ANSWER_WITHIN = 2,  /* seconds: the kernel holds the lock of the root meanwhile */
@@ -258,8 +274,8 @@ static double remove_on(struct gb_job *job)
 static bool begin_removal(struct gb_client *c)
 {
 	client_lock(c);
-	bool room = c->removals < MAX_REMOVALS;
-	c->removals += room;
+	bool room = c->removals->running < MAX_REMOVALS;
+	c->removals->running += room;
 	client_unlock(c);
 	return room;
 }
@@ -267,7 +283,7 @@ static bool begin_removal(struct gb_client *c)
 static void end_removal(struct gb_client *c)
 {
 	client_lock(c);
-	c->removals--;
+	c->removals->running--;
 	client_unlock(c);
 }
 

@@ -6,7 +6,7 @@
 #ifndef GB_REMOVE_H
 #define GB_REMOVE_H
 
-#include "jobs/client.h"
+#include "jobs/job.h"
 
 /* In memory: how far it is, and since when. */
 void removal_note(struct gb_job *job, enum removal stage);
@@ -29,5 +29,24 @@ int removal_first(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err);
 /* Whether it has ended by now. */
 void removal_look(struct gb_job *job);
+
+/* ---- remove.c, for the rest of the client -------------------------------------------- */
+
+/* Its state. NULL without memory. */
+struct removals *removals_new(void);
+void removals_free(struct removals *r);
+
+/* At a start, of a job whose removal was begun. */
+void remove_recover(struct gb_job *job);
+/* client.lock held: whether `forget` fits: rmdir cannot finish, or not with this key. */
+bool remove_may_forget(const struct gb_job *job);
+/* unlocked: what job_drop_twin dropped, never one of ours: what is kept of it here goes, too, or it would
+ * be met again at the next start. */
+void remove_twin(struct gb_job *twin);
+/* A submission that rmdir overtook has ended without a create: the rest of it. */
+void remove_unsent(struct gb_job *job);
+/* unlocked: the job has ended or gone: go on with rmdir if it waits for that, and
+ * delete our uploads. */
+void remove_ended(struct gb_job *job);
 
 #endif

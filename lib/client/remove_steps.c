@@ -1,5 +1,7 @@
 /* What rmdir says to the API, step by step, and what the answers mean (remove.c). */
 #include "client/remove.h"
+#include "jobs/history.h"
+#include "jobs/observe.h"
 
 #include <errno.h>
 

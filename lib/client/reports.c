@@ -1,4 +1,4 @@
-#include "jobs/client.h"
+#include "archive/save.h"
 #include "provider/errors.h"
 
 #include <errno.h>
@@ -76,7 +76,7 @@ void gb_status(struct gb_client *c, FILE *out)
 	fprintf(out, "results_not_saved %u\n", s.not_saved);
 	fprintf(out, "disk_results_saved %" PRId64 "\ndisk_results_cached %" PRId64 "\n",
 		s.home, s.cache);
-	fprintf(out, "disk_low %s\n", c->disk_low ? "yes: results are not fetched" : "no");
+	fprintf(out, "disk_low %s\n", saver_disk_low(c) ? "yes: results are not fetched" : "no");
 	status_not_saved(c, out);
 	client_unlock(c);
 	if (gb_statvfs(c, &vfs) == 0)

@@ -5,7 +5,7 @@
  * empty no trash, nor must a server's that is wrong: time passes here only as long as
  * both agree. Without a server nothing is thrown away; what came meanwhile is dated later.
  */
-#include "jobs/client.h"
+#include "client/trash.h"
 
 enum {
 	CLOCKS_AGREE = 3600, /* seconds they may differ by */

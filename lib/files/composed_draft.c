@@ -1,4 +1,6 @@
 #include "files/composed_draft.h"
+#include "jobs/messages.h"
+#include "jobs/operation.h"
 #include "provider/gemini/make_requests.h"
 #include "files/files.h"
 #include "jobs/models.h"

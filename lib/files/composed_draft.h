@@ -3,7 +3,7 @@
 #ifndef GB_GATHER_H
 #define GB_GATHER_H
 
-#include "jobs/client.h"
+#include "jobs/operation.h"
 
 enum gather_kind {
 	GATHER_NOTHING,  /* neither requests.jsonl nor parts */

@@ -7,6 +7,7 @@
  * rename cannot make one forget it.
  */
 #include "files/files.h"
+#include "jobs/operation.h"
 
 #include <errno.h>
 #include <fcntl.h>

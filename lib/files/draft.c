@@ -1,4 +1,4 @@
-#include "jobs/client.h"
+#include "files/files.h"
 #include "store/dir_names.h"
 
 #include <errno.h>

@@ -10,7 +10,7 @@
 
 #include "base/util.h"
 
-#include "jobs/client.h"
+#include "jobs/job.h"
 #include "requests/validate_ahead.h"
 
 #define FILE_PATH_MAX 1024 /* of the path below files/, its NUL included */
@@ -71,5 +71,53 @@ _must_check_ int files_open(struct gb_job *job, struct gb_file *f);
 /* The same of each file that somebody has open: they are found by name, if not before
  * the names go. */
 _must_check_ int files_hold(struct gb_job *job);
+
+/* ---- for the rooms above ---------------------------------------------------------- */
+
+/* At start, before there are other threads. */
+_must_check_ int files_load(struct gb_job *job);
+void files_free(struct local *l);
+/* All with client.lock held. A file of the top; of a directory (NULL: the top); by its
+ * path ("inputs/a/b"). */
+struct gb_file *files_find(struct gb_job *job, const char *name);
+struct gb_file *files_find_in(struct gb_job *job, struct gb_file *dir, const char *name);
+struct gb_file *files_by_path(struct gb_job *job, const char *path);
+bool files_has(struct gb_job *job, const char *name);
+/* The first of a directory, or of all, whose number is at least number. */
+struct gb_file *files_next(struct gb_job *job, struct gb_file *dir, uint32_t number);
+struct gb_file *files_any(struct gb_job *job, uint32_t number);
+/* The directory inputs/, if there is none yet. */
+int files_add_inputs(struct gb_job *job);
+/* requests.jsonl that shows what the parts were composed to. */
+int files_add_composed(struct gb_job *job);
+/* Unlocked: what is known of the draft as it is (an error, what was composed) holds
+ * until the next change only. */
+void files_changed(struct gb_job *job);
+/* Unlocked: bytes and names of f durable. */
+_must_check_ int files_sync(struct gb_job *job, struct gb_file *f);
+/* The content of requests.jsonl has been decided: close does not submit it again
+ * before it changes. */
+void files_decided(struct gb_file *f);
+bool files_is_decided(struct gb_file *f);
+/* client.lock held: a task takes f; false: it is taken, or somebody writes. */
+bool files_claim(struct gb_file *f);
+void files_let_go(struct gb_file *f);
+/* Move file `name` of `from` to requests.jsonl of job, replacing (disk, and memory);
+ * both directories durable. Unlocked. */
+_must_check_ int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job);
+/* Keep the bytes of f as requests.jsonl.rejected of job, too: a file of its own, as both
+ * can be written to. f is held by its task. Unlocked. */
+_must_check_ int files_reject(struct gb_file *f, struct gb_job *job);
+/* A draft's files changed since its last submission: state DRAFT, no error, no
+ * upload to take up. Unlocked. */
+_must_check_ int files_touch(struct gb_job *job);
+
+/* Whether a file of this name at the top was perhaps meant to be another. */
+bool files_lookalike(const char *name);
+/* Unlocked: what looks like a mistake in a draft's files, as `error` says it; the caller
+ * frees. NULL: nothing. */
+char *files_mistake(struct gb_job *job);
+/* Lock held: whether there is something. */
+bool files_has_mistake(struct gb_job *job);
 
 #endif

@@ -1,6 +1,6 @@
 /* The half of `warnings` that the check and a submission said: a file beside the journal,
  * whose record says that it is there. */
-#include "jobs/client.h"
+#include "jobs/advice.h"
 #include "requests/warnings.h"
 
 #include <string.h>

@@ -6,7 +6,7 @@
  * known, whatever the poller is waiting for meanwhile (ask_bound). Who waits for the end of
  * a job is not among them.
  */
-#include "jobs/client.h"
+#include "jobs/poller_private.h"
 #include "jobs/models.h"
 
 #include <errno.h>
@@ -31,9 +31,9 @@ uint64_t ask_until(double seconds)
 
 bool ask_in_vain(const struct gb_client *c)
 {
-	double left = c->list_after - util_now();
+	double left = c->poller->list_after - util_now();
 
-	return c->o.offline || (left > 0 && (c->offline_since || c->list_failures >= STORM ||
+	return c->o.offline || (left > 0 && (c->offline_since || c->poller->list_failures >= STORM ||
 						    left > ask_wait()));
 }
 
@@ -60,15 +60,15 @@ static void deadline_timer(void *arg);
 static void plan_sweep(struct gb_client *c, double at)
 {
 	client_lock(c);
-	bool sooner = !c->sweep_at || at < c->sweep_at;
+	bool sooner = !c->poller->sweep_at || at < c->poller->sweep_at;
 	if (sooner)
-		c->sweep_at = at;
+		c->poller->sweep_at = at;
 	client_unlock(c);
 	if (!sooner ||
 		!engine_timer(c->engine, at - util_now() + 0.01, deadline_timer, c))
 		return;
 	client_lock(c);
-	c->sweep_at = 0;
+	c->poller->sweep_at = 0;
 	client_unlock(c);
 }
 
@@ -87,10 +87,10 @@ static void deadline_timer(void *arg)
 	waitq_init(&models);
 	waitq_init(&reads);
 	client_lock(c);
-	c->sweep_at = 0;
-	waitq_move_if(&c->list_q, &lists, over_due, &s);
+	c->poller->sweep_at = 0;
+	waitq_move_if(&c->poller->list_q, &lists, over_due, &s);
 	models_take_waiters(c->models, &models, over_due, &s);
-	for (struct gb_job *job = c->watched; job; job = job->watch_next)
+	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next)
 		if (job->queues)
 			waitq_move_if(&job->queues[QUEUE_REFRESHERS], &reads, over_due, &s);
 	int err = models_known(c->models) ? 0 : -ETIMEDOUT;
@@ -106,7 +106,7 @@ static void deadline_timer(void *arg)
 
 void poll_poke(struct gb_client *c)
 {
-	pthread_cond_signal(&c->poke);
+	pthread_cond_signal(&c->poller->poke);
 }
 
 void poll_watch(struct gb_job *job)
@@ -114,8 +114,8 @@ void poll_watch(struct gb_job *job)
 	if (job->watched)
 		return;
 	job->watched = true;
-	job->watch_next = job->c->watched;
-	job->c->watched = job;
+	job->watch_next = job->c->poller->watched;
+	job->c->poller->watched = job;
 }
 
 static bool fresh(const struct gb_job *job)
@@ -191,10 +191,10 @@ int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w)
 	int err = 0;
 
 	client_lock(c);
-	double age = util_now() - c->listed_at;
+	double age = util_now() - c->poller->listed_at;
 	double whole = test_seconds("BATCHFS_TEST_WHOLE_SECONDS", WHOLE_LOOK);
-	bool stale = !c->listed || (how == GB_LIST_FRESH && age >= c->o.ttl_s);
-	if (how == GB_LIST_NEWS && c->caught_up)
+	bool stale = !c->poller->listed || (how == GB_LIST_FRESH && age >= c->o.ttl_s);
+	if (how == GB_LIST_NEWS && c->poller->caught_up)
 		stale = false;
 	bool hopeless = ask_in_vain(c);
 	if (c->stopping)
@@ -202,11 +202,11 @@ int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w)
 	else if (stale && hopeless)
 		err = w ? -EHOSTUNREACH : 0;
 	else if (stale) {
-		c->want_list = true;
-		c->want_whole |= !c->whole_at || 
-				 util_now() - c->whole_at >= whole;
+		c->poller->want_list = true;
+		c->poller->want_whole |= !c->poller->whole_at || 
+				 util_now() - c->poller->whole_at >= whole;
 		if (w)
-			err = waitq_add(&c->list_q, w, how, ask_until(limit));
+			err = waitq_add(&c->poller->list_q, w, how, ask_until(limit));
 		poll_poke(c);
 	}
 	client_unlock(c);

@@ -1,5 +1,8 @@
 /* A submission of ours gets the id of its job, whoever learns it first. */
-#include "jobs/client.h"
+#include "jobs/bind.h"
+#include "jobs/history.h"
+#include "jobs/observe.h"
+#include "jobs/poller.h"
 #include "jobs/hooks.h"
 
 int submit_known(struct gb_job *job, const struct remote_batch *b)

@@ -1,5 +1,5 @@
 /* What is written into the ledger (ledger.h), and when. */
-#include "jobs/client.h"
+#include "jobs/history.h"
 #include "store/ledger.h"
 
 #include <inttypes.h>

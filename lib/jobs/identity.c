@@ -1,5 +1,5 @@
 /* Whose a job is: the origin and the key that it was made with, against those of today. */
-#include "jobs/client.h"
+#include "jobs/job.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "jobs/client.h"
+#include "jobs/job.h"
 #include "jobs/hooks.h"
 
 #include <errno.h>

@@ -2,7 +2,8 @@
  * Reading the list of jobs, a page after the other, newest first: on until a page tells
  * nothing new, or to the end. What the jobs are is observe.c's; the poller alone reads.
  */
-#include "jobs/client.h"
+#include "jobs/poller_private.h"
+#include "jobs/observe.h"
 #include "jobs/hooks.h"
 
 #include <string.h>
@@ -37,7 +38,7 @@ static bool somebody_waits(const struct gb_client *c, uint64_t seq)
 {
 	double now = util_now();
 
-	for (const struct gb_job *job = c->watched; job; job = job->watch_next)
+	for (const struct gb_job *job = c->poller->watched; job; job = job->watch_next)
 		if (job->id && job->seq < seq && !job->solo &&
 			(job->wanted || (queue_waits(job, QUEUE_ENDERS) && job->next_look <= now)))
 			return true;
@@ -102,8 +103,8 @@ static void catch_up(struct gb_client *c)
 
 	waitq_init(&now);
 	client_lock(c);
-	c->caught_up = true;
-	waitq_move_if(&c->list_q, &now, wants_news, NULL);
+	c->poller->caught_up = true;
+	waitq_move_if(&c->poller->list_q, &now, wants_news, NULL);
 	client_unlock(c);
 	waitq_call(&now, 0);
 }
@@ -130,7 +131,7 @@ int list_read(struct gb_client *c, bool whole, uint64_t seq, struct provider_err
 		if (token && more && !loops)
 			continue;
 		client_lock(c);
-		c->list_pages = pages;
+		c->poller->list_pages = pages;
 		client_unlock(c);
 		return 0;
 	}

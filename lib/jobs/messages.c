@@ -1,5 +1,5 @@
 /* What `error` says of a submission that failed: what happened, what to do. */
-#include "jobs/client.h"
+#include "jobs/messages.h"
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 #include "jobs/models.h"
 
-#include "jobs/client.h"
+#include "jobs/poller.h"
 
 #include <errno.h>
 #include <string.h>

@@ -2,7 +2,10 @@
  * What replies of the API teach. A reply is applied only if its call began after the
  * one that told what is known, so a slow reply never overwrites newer knowledge.
  */
-#include "jobs/client.h"
+#include "jobs/bind.h"
+#include "jobs/history.h"
+#include "jobs/observe.h"
+#include "jobs/poller.h"
 #include "jobs/hooks.h"
 #include "store/job_catalog.h"
 #include "store/dir_names.h"
@@ -320,7 +323,7 @@ bool learn_keeps(const struct gb_job *job)
 static bool may_leave(struct gb_job *job, bool *ret_ask)
 {
 	bool keep = learn_keeps(job);
-	bool listed = job->listed_seq >= job->c->whole_seq;
+	bool listed = job->listed_seq >= poller_whole_seq(job->c);
 
 	*ret_ask = !keep && job->in_tree && listed;
 	return !keep && job->in_tree && !listed;
@@ -339,8 +342,7 @@ void learn_missed(struct gb_job *job)
 		job->seq = 0;
 		knowledge_forgotten(&job->known);
 	} else if (ask) {
-		c->want_list = c->want_whole = true;
-		poll_poke(c);
+		poller_want_whole(c);
 	}
 	client_unlock(c);
 	if (leave)

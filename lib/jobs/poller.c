@@ -8,7 +8,8 @@
  * is over, whoever asks. Between looks it sleeps; with nobody looking and no own job
  * unfinished it sleeps for good.
  */
-#include "jobs/client.h"
+#include "jobs/poller_private.h"
+#include "jobs/observe.h"
 #include "jobs/hooks.h"
 
 #include <errno.h>
@@ -64,7 +65,7 @@ static bool interesting(struct gb_job *job)
 
 static void prune(struct gb_client *c)
 {
-	for (struct gb_job **at = &c->watched; *at;) {
+	for (struct gb_job **at = &c->poller->watched; *at;) {
 		struct gb_job *job = *at;
 
 		if (interesting(job)) {
@@ -86,7 +87,7 @@ static void sooner(double *until, double t)
 static void consider(struct plan *p, struct gb_job *job, double now)
 {
 	bool read = job->wanted || job->solo, awaited = end_is_awaited(job);
-	double at = fmax(read ? 0 : job->next_look, job->c->list_after);
+	double at = fmax(read ? 0 : job->next_look, job->c->poller->list_after);
 
 	if (!job->id || (!read && !awaited))
 		return;
@@ -112,7 +113,7 @@ static bool told_by_list(const struct gb_job *job)
  * just now, or each would come at a time of its own. */
 static bool gets_are_cheaper(const struct gb_client *c, const struct plan *p)
 {
-	unsigned pages = c->list_pages ? c->list_pages : 1;
+	unsigned pages = c->poller->list_pages ? c->poller->list_pages : 1;
 
 	return (p->awaited_due ? p->awaited : p->due) <= pages && !told_by_list(p->job);
 }
@@ -122,17 +123,17 @@ static struct plan plan_next(struct gb_client *c)
 {
 	struct plan p = {.action = SLEEP};
 	double now = util_now();
-	bool own = false, held = c->list_after > now;
+	bool own = false, held = c->poller->list_after > now;
 
 	prune(c);
-	for (struct gb_job *job = c->watched; job; job = job->watch_next) {
+	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next) {
 		own |= job_own_unfinished(job);
 		consider(&p, job, now);
 	}
-	double own_at = c->listed ? c->listed_at +
+	double own_at = c->poller->listed ? c->poller->listed_at +
 				test_seconds("BATCHFS_TEST_OWN_SECONDS", OWN_LOOK)
 				  : now;
-	bool asked = c->want_list && !held;
+	bool asked = c->poller->want_list && !held;
 	bool routine = !held && (c->offline_since || (own && own_at <= now));
 	if (c->o.offline)
 		return (struct plan){.action = SLEEP};
@@ -140,12 +141,12 @@ static struct plan plan_next(struct gb_client *c)
 		p.action = GET;
 	} else if (p.due || asked || routine) {
 		p.action = LIST;
-		p.whole = c->want_whole || !c->listed;
+		p.whole = c->poller->want_whole || !c->poller->listed;
 	} else {
-		if (held && (c->want_list || own || c->offline_since))
-			sooner(&p.until, c->list_after);
+		if (held && (c->poller->want_list || own || c->offline_since))
+			sooner(&p.until, c->poller->list_after);
 		if (own)
-			sooner(&p.until, own_at > c->list_after ? own_at : c->list_after);
+			sooner(&p.until, own_at > c->poller->list_after ? own_at : c->poller->list_after);
 	}
 	return p;
 }
@@ -211,20 +212,20 @@ static bool still_hoped(struct gb_client *c, int err)
 static void look_failed(struct gb_client *c, const struct provider_error *err)
 {
 	client_lock(c);
-	double pause = engine_backoff((int)++c->list_failures, err->retry);
-	c->lists_ok_since = 0;
+	double pause = engine_backoff((int)++c->poller->list_failures, err->retry);
+	c->poller->lists_ok_since = 0;
 	/* A network may be back at any moment. */
 	if (c->offline_since)
 		pause = fmin(pause, test_seconds("BATCHFS_TEST_OWN_SECONDS", OFFLINE_LOOK));
-	c->list_after = util_now() + pause;
+	c->poller->list_after = util_now() + pause;
 	client_unlock(c);
 }
 
 static void look_worked(struct gb_client *c)
 {
 	client_lock(c);
-	c->list_failures = 0;
-	c->list_after = 0;
+	c->poller->list_failures = 0;
+	c->poller->list_after = 0;
 	client_unlock(c);
 }
 
@@ -271,7 +272,7 @@ static void check_missing(struct gb_client *c, uint64_t seq)
 	bool failed = false;
 
 	client_lock(c);
-	uint32_t at = c->check_from, end = c->n_slots;
+	uint32_t at = c->poller->check_from, end = c->n_slots;
 	client_unlock(c);
 	for (uint32_t n = 0; left && !failed && n < end; n++, at++) {
 		struct gb_job *job = NULL;
@@ -289,14 +290,14 @@ static void check_missing(struct gb_client *c, uint64_t seq)
 		gb_job_unref(job);
 	}
 	client_lock(c);
-	c->check_from = at;
+	c->poller->check_from = at;
 	client_unlock(c);
 }
 
 /* Lock held: who was told by the list; or with err, all who asked for it. */
 static struct gb_job *told_by(struct gb_client *c, uint64_t seq, int err)
 {
-	struct gb_job *job = c->watched;
+	struct gb_job *job = c->poller->watched;
 
 	while (job && !(job->wanted && !job->solo && (err || job->seq >= seq)))
 		job = job->watch_next;
@@ -322,15 +323,15 @@ static void answer_listed(struct gb_client *c, uint64_t seq, int err)
  * before the next is due. What it did not tell is in no list: that is asked for alone. */
 static void plan_after_list(struct gb_client *c, uint64_t seq)
 {
-	double now = util_now(), gap = fmin(c->o.poll_s, PAGE_SECONDS * c->list_pages);
+	double now = util_now(), gap = fmin(c->o.poll_s, PAGE_SECONDS * c->poller->list_pages);
 	unsigned awaited = 0;
 
 	client_lock(c);
-	for (struct gb_job *job = c->watched; job; job = job->watch_next)
+	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next)
 		awaited += end_is_awaited(job);
-	if (awaited <= c->list_pages)
+	if (awaited <= c->poller->list_pages)
 		gap = 0;
-	for (struct gb_job *job = c->watched; job; job = job->watch_next) {
+	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next) {
 		bool look = end_is_awaited(job) || job_own_unfinished(job);
 		bool due = job->wanted || (look && job->next_look <= now &&
 				knowledge_look_due(&job->known, client_moment(c)));
@@ -347,15 +348,15 @@ static void list_worked(struct gb_client *c, uint64_t seq, bool whole)
 {
 	look_worked(c);
 	client_lock(c);
-	c->listed = c->caught_up = true;
-	c->listed_at = util_now();
-	if (!c->lists_ok_since)
-		c->lists_ok_since = c->listed_at;
+	c->poller->listed = c->poller->caught_up = true;
+	c->poller->listed_at = util_now();
+	if (!c->poller->lists_ok_since)
+		c->poller->lists_ok_since = c->poller->listed_at;
 	/* Who asked meanwhile has his answer with the others. */
-	c->want_list = false;
+	c->poller->want_list = false;
 	if (whole) {
-		c->whole_at = c->listed_at;
-		c->whole_seq = seq;
+		c->poller->whole_at = c->poller->listed_at;
+		c->poller->whole_seq = seq;
 	}
 	client_unlock(c);
 	if (whole)
@@ -367,8 +368,8 @@ static void list_worked(struct gb_client *c, uint64_t seq, bool whole)
 static void want_again(struct gb_client *c, bool whole)
 {
 	client_lock(c);
-	c->want_list |= waitq_count(&c->list_q) > 0;
-	c->want_whole |= whole;
+	c->poller->want_list |= waitq_count(&c->poller->list_q) > 0;
+	c->poller->want_whole |= whole;
 	client_unlock(c);
 }
 
@@ -378,7 +379,7 @@ static void do_list(struct gb_client *c, bool whole)
 	struct provider_error err = {0};
 
 	client_lock(c);
-	c->want_list = c->want_whole = false;
+	c->poller->want_list = c->poller->want_whole = false;
 	client_unlock(c);
 	int ret = list_read(c, whole, seq, &err);
 	client_called(c, &err);
@@ -394,7 +395,7 @@ static void do_list(struct gb_client *c, bool whole)
 	answer_listed(c, seq, ret);
 	if (!ret)
 		plan_after_list(c, seq);
-	waitq_wake(&c->list_q, ret == -ECANCELED ? -EINTR : ret);
+	waitq_wake(&c->poller->list_q, ret == -ECANCELED ? -EINTR : ret);
 }
 
 static void do_get(struct gb_job *job)
@@ -410,9 +411,9 @@ static void do_get(struct gb_job *job)
 static void sleep_until(struct gb_client *c, double until)
 {
 	if (until > 0)
-		util_cond_wait_until(&c->poke, &c->lock, until);
+		util_cond_wait_until(&c->poller->poke, &c->lock, until);
 	else
-		pthread_cond_wait(&c->poke, &c->lock);
+		pthread_cond_wait(&c->poller->poke, &c->lock);
 }
 
 static void *poller(void *arg)
@@ -440,6 +441,51 @@ static void *poller(void *arg)
 	return NULL;
 }
 
+struct poller *poller_new(void)
+{
+	struct poller *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	pthread_cond_init(&p->poke, NULL);
+	waitq_init(&p->list_q);
+	return p;
+}
+
+void poller_free(struct poller *p)
+{
+	if (!p)
+		return;
+	pthread_cond_destroy(&p->poke);
+	free(p);
+}
+
+void poller_take_waiters(struct gb_client *c, struct gb_waitq *to)
+{
+	waitq_move(&c->poller->list_q, to);
+}
+
+void poller_want_whole(struct gb_client *c)
+{
+	c->poller->want_list = c->poller->want_whole = true;
+	poll_poke(c);
+}
+
+uint64_t poller_whole_seq(const struct gb_client *c)
+{
+	return c->poller->whole_seq;
+}
+
+double poller_lists_ok_since(const struct gb_client *c)
+{
+	return c->poller->lists_ok_since;
+}
+
+void poller_look_soon(struct gb_job *job)
+{
+	job->next_look = 0;
+}
+
 int poll_start(struct gb_client *c)
 {
 	sigset_t all, old;
@@ -451,20 +497,20 @@ int poll_start(struct gb_client *c)
 	client_unlock(c);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int err = pthread_create(&c->poller, NULL, poller, c);
+	int err = pthread_create(&c->poller->thread, NULL, poller, c);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	c->poller_runs = err == 0;
+	c->poller->runs = err == 0;
 	return -err;
 }
 
 /* c->stopping is set and the engine stopped: what the poller calls fails at once. */
 void poll_stop(struct gb_client *c)
 {
-	if (!c->poller_runs)
+	if (!c->poller->runs)
 		return;
 	client_lock(c);
 	poll_poke(c);
 	client_unlock(c);
-	pthread_join(c->poller, NULL);
-	c->poller_runs = false;
+	pthread_join(c->poller->thread, NULL);
+	c->poller->runs = false;
 }

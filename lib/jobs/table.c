@@ -1,4 +1,5 @@
-#include "jobs/client.h"
+#include "jobs/operation.h"
+#include "jobs/job.h"
 #include "jobs/hooks.h"
 #include "store/dir_names.h"
 

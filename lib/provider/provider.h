@@ -293,9 +293,6 @@ struct provider {
 	const char *(*method_name)(enum batch_method method);
 };
 
-/* The provider of a client that names no other. */
-const struct provider *provider_default(void);
-
 /* ---- calls ----------------------------------------------------------------------------- */
 
 static inline int provider_check_key(struct provider_conn *p, double deadline,

@@ -1,4 +1,5 @@
 #include "submit/attachments_private.h"
+#include "submit/submit.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,6 @@
 #include "submit/attachments_private.h"
+#include "jobs/advice.h"
+#include "submit/submit.h"
 
 #include <errno.h>
 #include <inttypes.h>

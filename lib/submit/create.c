@@ -3,6 +3,9 @@
  * its answer proves. Here money is spent.
  */
 #include "submit/submit.h"
+#include "files/files.h"
+#include "jobs/bind.h"
+#include "submit/reconcile.h"
 
 #include <errno.h>
 #include <string.h>

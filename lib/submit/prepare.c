@@ -3,7 +3,8 @@
  * them lies ready. Nothing leaves this machine.
  */
 #include "submit/attachments.h"
-#include "jobs/client.h"
+#include "jobs/advice.h"
+#include "jobs/messages.h"
 #include "requests/normalize.h"
 #include "files/files.h"
 #include "files/composed_draft.h"

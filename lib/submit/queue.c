@@ -1,4 +1,4 @@
-#include "jobs/client.h"
+#include "files/files.h"
 #include "submit/queue.h"
 #include "submit/submit.h"
 

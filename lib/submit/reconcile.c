@@ -8,6 +8,7 @@
  * name, time and number of requests. reconcile_look.c does the looking.
  */
 #include "submit/reconcile.h"
+#include "jobs/poller.h"
 
 #include <errno.h>
 #include <string.h>

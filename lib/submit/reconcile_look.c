@@ -8,10 +8,29 @@
  * begins after it was asked for. After one that failed there is a pause.
  */
 #include "submit/reconcile.h"
+#include "jobs/bind.h"
 
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+
+/* All under client.lock. */
+struct settling {
+	bool asked, running;
+	uint64_t begun, done;    /* how many looks */
+	unsigned failures;       /* in a row */
+	double after, timer_at;  /* util_now; no look before; one is planned, 0: none */
+};
+
+struct settling *settling_new(void)
+{
+	return calloc(1, sizeof(struct settling));
+}
+
+void settling_free(struct settling *s)
+{
+	free(s);
+}
 
 enum { MAX_PAGES = 50 };
 
@@ -278,8 +297,8 @@ static void look_timer(void *arg)
 	struct gb_client *c = arg;
 
 	client_lock(c);
-	c->settling.timer_at = 0;
-	c->settling.asked = true;
+	c->settling->timer_at = 0;
+	c->settling->asked = true;
 	client_unlock(c);
 	start_look(c);
 }
@@ -288,14 +307,14 @@ static void look_timer(void *arg)
 static void plan_look(struct gb_client *c, double at)
 {
 	client_lock(c);
-	bool sooner = !c->settling.timer_at || at < c->settling.timer_at;
+	bool sooner = !c->settling->timer_at || at < c->settling->timer_at;
 	if (sooner)
-		c->settling.timer_at = at;
+		c->settling->timer_at = at;
 	client_unlock(c);
 	if (!sooner || !engine_timer(c->engine, at - util_now(), look_timer, c))
 		return;
 	client_lock(c);
-	c->settling.timer_at = 0;
+	c->settling->timer_at = 0;
 	client_unlock(c);
 }
 
@@ -319,7 +338,7 @@ static double next_pause(const struct gb_client *c)
 static void look_run(void *arg)
 {
 	struct gb_client *c = arg;
-	struct settling *s = &c->settling;
+	struct settling *s = c->settling;
 	double hint;
 
 	client_lock(c);
@@ -342,7 +361,7 @@ static void look_run(void *arg)
 /* Unlocked. See to it that a look that was asked for is made. */
 static void start_look(struct gb_client *c)
 {
-	struct settling *s = &c->settling;
+	struct settling *s = c->settling;
 
 	client_lock(c);
 	bool go = s->asked && !s->running && !c->stopping;
@@ -368,13 +387,13 @@ int settle_once(struct gb_job *job, struct canceller *cancel)
 	int err = 0;
 
 	client_lock(c);
-	uint64_t mine = c->settling.begun + 1;
-	c->settling.asked = true;
+	uint64_t mine = c->settling->begun + 1;
+	c->settling->asked = true;
 	client_unlock(c);
 	start_look(c);
 	for (;;) {
 		client_lock(c);
-		bool over = c->settling.done >= mine || !is_sought(job);
+		bool over = c->settling->done >= mine || !is_sought(job);
 		bool sent = job_phase(job) == PHASE_SENT;
 		client_unlock(c);
 		if (over || err)

@@ -4,7 +4,9 @@
  * only where lists have worked all the while, by the server's clock and by our own, and
  * never less than two hours.
  */
-#include "jobs/client.h"
+#include "jobs/history.h"
+#include "jobs/poller.h"
+#include "submit/resubmit.h"
 #include "submit/reconcile.h"
 
 #include <syslog.h>
@@ -25,7 +27,7 @@ static bool is_due(struct gb_job *job, double now, time_t server)
 
 	return l && l->rec.own && l->rec.phase == PHASE_UNCERTAIN && !l->rec.removal &&
 	       !l->task && now >= l->resubmit_after && submit_same_key(job) &&
-	       now - c->lists_ok_since >= most &&
+	       now - poller_lists_ok_since(c) >= most &&
 	       (double)(server - l->rec.intent_server) >= most;
 }
 
@@ -39,7 +41,7 @@ static struct gb_job *take_due(struct gb_client *c)
 	if (!engine_server_clock(c->engine, &server))
 		return NULL;
 	client_lock(c);
-	for (uint32_t i = 0; c->lists_ok_since > 0 && !due && i < c->n_slots; i++)
+	for (uint32_t i = 0; poller_lists_ok_since(c) > 0 && !due && i < c->n_slots; i++)
 		if (is_due(c->slots[i], now, server))
 			due = gb_job_ref(c->slots[i]);
 	if (due)

@@ -2,7 +2,10 @@
  * What a person or a start can ask of a submission: submit, check, adopt, resubmit, and
  * going on after a crash.
  */
-#include "jobs/client.h"
+#include "files/files.h"
+#include "jobs/bind.h"
+#include "jobs/messages.h"
+#include "submit/reconcile.h"
 #include "files/composed_draft.h"
 #include "submit/submit.h"
 

@@ -27,7 +27,7 @@
  * the new create is refused the old intent stands again.
  */
 #include "submit/attachments.h"
-#include "jobs/client.h"
+#include "jobs/messages.h"
 #include "submit/queue.h"
 #include "provider/errors.h"
 #include "files/files.h"

@@ -5,7 +5,8 @@
 
 #include "base/util.h"
 
-#include "jobs/client.h"
+#include "jobs/job.h"
+#include "jobs/operation.h"
 #include "requests/validate.h"
 
 /* An intent whose answer is missing. */
@@ -74,5 +75,14 @@ _must_check_ int submission_save(struct submission *s);
 
 /* Whether what was taken on in the background may go on: 0, or -EAGAIN, and s->held. */
 int submission_turn(struct submission *s);
+
+/* ---- start.c ---------------------------------------------------------------------- */
+
+/* After a start: go on with what the journal says. */
+void submit_recover(struct gb_job *job);
+/* A rename to requests.jsonl whose intent is on disk, or that was taken on in the
+ * background, was to happen: let it. 0 when there is none; otherwise nothing of the job may
+ * be sent: what is called requests.jsonl is another file yet. */
+_must_check_ int submit_finish_rename(struct gb_job *job);
 
 #endif

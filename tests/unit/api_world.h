@@ -3,7 +3,7 @@
 #ifndef API_WORLD_H
 #define API_WORLD_H
 
-#include "jobs/client.h"
+#include "jobs/job.h"
 #include "client_fixture.h"
 #include "httpd.h"
 

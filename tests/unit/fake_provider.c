@@ -1,3 +1,4 @@
+#include "client/providers.h"
 #include "fake_provider.h"
 
 #include <errno.h>

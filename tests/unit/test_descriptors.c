@@ -1,5 +1,7 @@
 /* Descriptors: none for what rests, and what happens when there are none left. */
-#include "jobs/client.h"
+#include "archive/save.h"
+#include "files/files.h"
+#include "submit/submit.h"
 #include "client_fixture.h"
 #include "store/job_catalog.h"
 #include "store/uploads.h"

@@ -1,5 +1,8 @@
 /* What replies teach, whatever order they come in. */
-#include "jobs/client.h"
+#include "client/providers.h"
+#include "client/remove.h"
+#include "jobs/poller_private.h"
+#include "jobs/observe.h"
 #include "client_fixture.h"
 
 #include <errno.h>
@@ -147,11 +150,11 @@ static void test_missing(void **state)
 
 	learn_from(c, STILL_RUNNING, learn_seq(c), true);
 	struct gb_job *job = gb_job_by_name(c, "a");
-	c->whole_seq = learn_seq(c) - 1;
+	c->poller->whole_seq = learn_seq(c) - 1;
 	learn_missed(job);
 	expect_state(c, "JOB_STATE_RUNNING");
-	assert_true(c->want_whole);
-	c->whole_seq = learn_seq(c);
+	assert_true(c->poller->want_whole);
+	c->poller->whole_seq = learn_seq(c);
 	learn_missed(job);
 	gb_job_unref(job);
 	assert_null(gb_job_by_name(c, "a"));

@@ -1,5 +1,5 @@
 /* Background work whose turn has not come: one is tried after a refusal, others wait. */
-#include "jobs/client.h"
+#include "jobs/job.h"
 #include "submit/queue.h"
 #include "client_fixture.h"
 

@@ -1,5 +1,6 @@
 /* Creates whose answer never came: one look serves all of them. */
 #include "api_world.h"
+#include "submit/reconcile.h"
 
 enum { LOST = 60 };
 

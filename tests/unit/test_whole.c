@@ -1,5 +1,6 @@
 /* Results that end early in framing that fits: saved, in doubt, looked at again. */
 #include "gembatch.h"
+#include "jobs/job.h"
 #include "httpd.h"
 #include "archive/tally.h"
 #include "base/util.h"

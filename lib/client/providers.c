@@ -1,5 +1,4 @@
-/* The providers that there are. */
-#include "provider/provider.h"
+#include "client/providers.h"
 
 #include "provider/gemini/gemini.h"
 

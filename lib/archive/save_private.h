@@ -1,0 +1,15 @@
+/* What save.c and save_next.c share: what is going on with the results of a client. */
+#ifndef GB_SAVE_PRIVATE_H
+#define GB_SAVE_PRIVATE_H
+
+#include "archive/save.h"
+
+/* All under client.lock. */
+struct saver {
+	unsigned fetches_running;
+	double fetch_at; /* home_next is planned for then; 0: it is not */
+	bool rest_timer; /* a look at seals that rest is planned */
+	bool disk_low;
+};
+
+#endif

@@ -1,0 +1,12 @@
+/*
+ * `warnings` of a job: what was said before the submission, and what the results tell.
+ */
+#ifndef GB_CLIENT_ADVICE_H
+#define GB_CLIENT_ADVICE_H
+
+#include "jobs/job.h"
+
+/* client.lock held: whether there is anything. */
+bool advice_has(const struct gb_job *job);
+
+#endif

@@ -1,0 +1,12 @@
+/*
+ * What `error` says of a submission that failed: what happened, what to do.
+ */
+#ifndef GB_MESSAGES_H
+#define GB_MESSAGES_H
+
+#include "jobs/job.h"
+
+/* Write `error` for a failure err with the API's own text (or NULL). */
+void submit_tell(struct gb_job *job, int err, const char *text);
+
+#endif
