@@ -257,8 +257,8 @@ void closes_last(struct mount *m, struct close_handle *h, struct gb_job *job,
 	open = h->file->handles == 1 && h->file->pending;
 	pthread_mutex_unlock(&c->lock);
 	if (open && is_requests_of_draft(job, file) && !gb_file_tainted(file))
-		gb_job_explain(job, "not submitted: requests.jsonl was let go of where "
-				    "no close could be seen");
+		gb_job_explain(job, "not submitted: requests.jsonl was closed where "
+				    "batchfs could not see it");
 }
 
 bool closes_release(struct mount *m, struct close_handle *h)

@@ -253,9 +253,9 @@ static void await_unseen(struct closes *c, struct wfile *f, unsigned walk)
 	}
 	sum_up(c, f, walk, &x);
 	if (x.last)
-		gb_job_explain(x.last->job,
-			"not submitted yet: requests.jsonl is still held where nobody can be "
-			"seen to hold it");
+		gb_job_explain(
+			x.last->job, "not submitted yet: requests.jsonl is still open, "
+				     "but the process that has it open cannot be seen");
 	finish_others(c, f, walk, NULL);
 }
 
@@ -537,8 +537,9 @@ static void give_up(struct closes *c, struct ask *ask, double now)
 	decides = decides && take_pending(ask->f);
 	pthread_mutex_unlock(&c->lock);
 	if (decides)
-		verdict = refuse(ask, "not submitted: /proc did not tell in time whether "
-				      "somebody may still write to requests.jsonl");
+		verdict = refuse(
+			ask, "not submitted: /proc did not show in time whether "
+			     "another process can still write to requests.jsonl");
 	finish(c, ask, verdict);
 }
 

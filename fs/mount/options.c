@@ -41,7 +41,7 @@ static const char *const submit_words[] = {"close", "background", "ctl", NULL};
 static const char *const rmdir_words[] = {"any", "ended", NULL};
 
 static const char decides_cache[] =
-	"batchfs tells the kernel file by file what it may keep, and for how long";
+	"batchfs decides file by file what the kernel may cache, and for how long";
 static const char high_level[] = "it belongs to a part of libfuse that batchfs does not use";
 
 #define AT(field) offsetof(struct options, field)
@@ -137,7 +137,7 @@ static const struct option_row rows[] = {
 	{"intr", REFUSE, .why = high_level},
 	{"intr_signal", REFUSE, .why = high_level},
 	{"modules", REFUSE, .why = high_level},
-	{"blkdev", REFUSE, .why = "there is no device behind a batchfs"},
+	{"blkdev", REFUSE, .why = "batchfs has no device"},
 };
 
 static const char help[] =
@@ -360,7 +360,7 @@ static enum options_verdict set_option(struct options *o, char *word)
 			o->readonly = false;
 		return whole ? add_mount_word(o, whole) : bad("out of memory");
 	case REFUSE:
-		return bad("option %s cannot be taken: %s", word, row->why);
+		return bad("option %s is not supported: %s", word, row->why);
 	case FLAG:
 		if (value)
 			return bad("option %s takes no value", word);
@@ -407,13 +407,14 @@ static enum options_verdict positional(struct options *o, int n, char **words)
 	const char *source = n == 2 ? words[0] : "none";
 
 	if (n < 1)
-		return bad(
-			"where to? usage: batchfs [-o OPTION...] [SOURCE] MOUNTPOINT");
+		return bad("the mountpoint is missing; usage: batchfs [-o OPTION...] "
+			   "[SOURCE] MOUNTPOINT");
 	if (n > 2)
-		return bad("%s: one argument too many (batchfs [SOURCE] MOUNTPOINT)",
+		return bad("%s: one argument too many; usage: batchfs [-o OPTION...] "
+			   "[SOURCE] MOUNTPOINT",
 			words[2]);
 	if (!*words[n - 1])
-		return bad("the mountpoint is an empty word");
+		return bad("the mountpoint is an empty string");
 	if (!*source || !strcmp(source, "none"))
 		source = getenv("GOOGLE_GEMINI_BASE_URL");
 	if (!source || !*source)
@@ -433,8 +434,10 @@ static int api_from_env(void)
 	for (int i = 0; api_words[i]; i++)
 		if (!strcmp(version, api_words[i]))
 			return i;
-	log_line(LOG_WARNING, "%s=%s is not known here: %s is used (-o api=...)", name,
-		version, api_words[0]);
+	log_line(LOG_WARNING,
+		"%s=%s is not a version that batchfs knows; %s is used instead (to "
+		"choose one: -o api=...)",
+		name, version, api_words[0]);
 	return 0;
 }
 

@@ -30,8 +30,9 @@ static const char loader[] = "LD_";
 static void ignore(const char *name)
 {
 	if (getenv(name))
-		log_line(LOG_WARNING, "%s is ignored: no library is told by it to write "
-				      "or load anything where the key is",
+		log_line(LOG_WARNING,
+			"%s is ignored: it could make a library load code or write "
+			"files in the process that holds the key",
 			name);
 	unsetenv(name);
 }

@@ -58,7 +58,7 @@ static int check_file(int fd, const char *path)
 	if (!S_ISREG(st.st_mode))
 		return refuse(path, "is not a regular file");
 	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return refuse(path, "belongs to somebody else");
+		return refuse(path, "belongs to another user");
 	if (st.st_mode & 077)
 		return refuse(path, "can be read by others: chmod 600 it");
 	if (st.st_size >= KEY_MAX)
@@ -70,10 +70,10 @@ static int check_file(int fd, const char *path)
 static int check_encoding(const char *buf, size_t n, const char *path)
 {
 	if (n >= 3 && memcmp(buf, "\xef\xbb\xbf", 3) == 0)
-		return refuse(path,
-			"begins with a byte order mark (BOM), which is "
-			"invisible and no part of the key: save it without, "
-			"or: sed -i '1s/^\\xef\\xbb\\xbf//' FILE");
+		return refuse(
+			path, "begins with a byte order mark (BOM), which is invisible "
+			      "and not part of the key: save it without one, or: sed "
+			      "-i '1s/^\\xef\\xbb\\xbf//' FILE");
 	if (n >= 2 &&
 		(memcmp(buf, "\xff\xfe", 2) == 0 || memcmp(buf, "\xfe\xff", 2) == 0))
 		return refuse(path, "is UTF-16, not plain text: "

@@ -106,7 +106,8 @@ static char *directory(const char *given, const char *what,
 	}
 	path = by_default(o->account, o->source);
 	if (!path)
-		log_line(LOG_ERR, "no home directory: say where with -o %s=PATH", what);
+		log_line(LOG_ERR, "no home directory: give a directory with -o %s=PATH",
+			what);
 	return path;
 }
 
@@ -175,9 +176,9 @@ static void check_proc(struct options *o)
 {
 	if (o->submit == SUBMIT_CTL || o->readonly || proc_usable())
 		return;
-	log_line(LOG_WARNING,
-		"/proc does not show who has files open: closing submits nothing "
-		"(submit=ctl), mv and ctl do");
+	log_line(LOG_WARNING, "/proc does not show which processes have files open. "
+			      "Closing requests.jsonl will not submit it (as with "
+			      "submit=ctl); mv and ctl still do");
 	o->submit = SUBMIT_CTL;
 }
 
@@ -309,7 +310,8 @@ static void survive_signals(void)
 static void give_up_start(struct signals *s, int sig)
 {
 	if (atomic_load(&s->stage) == STARTING) {
-		log_line(LOG_ERR, "given up (SIG%s)", sigabbrev_np(sig));
+		log_line(LOG_ERR, "stopped before it was mounted (SIG%s)",
+			sigabbrev_np(sig));
 		_exit(1);
 	}
 	while (atomic_load(&s->stage) == MOUNTING)
@@ -401,7 +403,8 @@ static void detach(int verdict_fd)
 	if (null > 2)
 		close(null);
 	if (write(verdict_fd, "0", 1) != 1)
-		log_line(LOG_WARNING, "nobody waits for the mount");
+		log_line(LOG_WARNING, "the process that started this one has ended; "
+				      "mounted all the same");
 	close(verdict_fd);
 }
 
@@ -569,8 +572,8 @@ static int start(struct options *o)
 		verdict_fd = to_background(&key);
 		if (verdict_fd < 0) {
 			err = verdict_fd;
-			log_line(
-				LOG_ERR, "going to the background: %s", strerror(-err));
+			log_line(LOG_ERR, "cannot go to the background: %s",
+				strerror(-err));
 			goto out;
 		}
 	}

@@ -98,7 +98,8 @@ static int explain_unreachable(const char *path, int err)
 		return no(-err, "%s does not exist: mkdir it first", path);
 	case ENOTCONN:
 		return no(-err,
-			"%s is a dead mount, its program is gone: fusermount3 -u %s",
+			"%s is a dead mount: the program behind it has ended. Unmount "
+			"it first: fusermount3 -u %s",
 			path, path);
 	default:
 		return no(-err, "%s: %s", path, strerror(err));
@@ -157,13 +158,15 @@ int paths_check_mountpoint(const struct options *o, char **ret)
 	if (is_batchfs(path) && statvfs(path, &vfs) < 0)
 		return explain_unreachable(path, errno);
 	if (is_batchfs(path))
-		return no(-EBUSY, "%s already is a batchfs (fusermount3 -u %s)", path,
-			path);
+		return no(-EBUSY,
+			"%s is already a batchfs mount (to unmount it: fusermount3 -u "
+			"%s)",
+			path, path);
 	if (!o->nonempty && !is_empty(path))
 		return no(-ENOTEMPTY,
-			"%s is not empty, its files would be hidden: move them away, they may "
-			"have been written while nothing was mounted (-o nonempty mounts all "
-			"the same)",
+			"%s is not empty, and a mount would hide its files. Move them "
+			"away; they may have been written while nothing was mounted "
+			"(-o nonempty mounts anyway)",
 			path);
 	*ret = STEAL_PTR(path);
 	return 0;

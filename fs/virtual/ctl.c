@@ -138,7 +138,8 @@ static int refuse_verb(struct gb_job *job, const char *text, size_t n, int err)
 
 	gb_job_info(job, &info);
 	log_line(LOG_WARNING, "%s: \"%s\" %s%s%s (%s; verbs that fit: %s)", info.name,
-		word ? word : "", err == -EBUSY ? "does not fit now" : "is no verb like this",
+		word ? word : "",
+		err == -EBUSY ? "is not possible now" : "is not a verb",
 		nearest ? ": did you mean " : "", nearest ? nearest : "", info.state,
 		fit && *fit ? fit : "none");
 	return err;

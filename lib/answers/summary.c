@@ -115,12 +115,13 @@ static void warn_of_models(const struct build *b, struct warnings *w)
 		if (!is_same_model(asked, version))
 			warnings_add(w,
 				"another model answered: %s, not %s (%" PRIu64
-				" requests); its price may be another",
+				" requests); its price may differ",
 				version, asked, m->models[i].n);
 	}
 	if (m->ending)
-		warnings_add(w, "the model's stage is %s%s%.40s (%" PRIu64 " results say so): "
-				"take another for the next job (names: .batchfs/models)",
+		warnings_add(w,
+			"the model's stage is %s%s%.40s (%" PRIu64 " results say so): "
+			"choose another model for the next job (names: .batchfs/models)",
 			m->stage.text, is_name(&m->retires) ? ", it retires " : "",
 			is_name(&m->retires) ? m->retires.text : "", m->ending);
 }
@@ -164,8 +165,9 @@ static void warn_of_reason(struct build *b, struct warnings *w)
 		if ((unsigned char)*p < ' ')
 			*p = ' ';
 	warnings_add(w,
-		b->a->head.n_rows == 1 ? "the request has no answer: %s"
-				       : "every request has no answer for one reason: %s",
+		b->a->head.n_rows == 1
+			? "the request has no answer: %s"
+			: "no request has an answer, all for the same reason: %s",
 		text);
 }
 
@@ -178,18 +180,19 @@ static void warn_of_unanswered(const struct build *b, struct warnings *w)
 
 	if (bad)
 		warnings_add(w,
-			"%" PRIu64 " of %" PRIu64 " requests have no answer (blocked %" PRIu64
-			", failed %" PRIu64 ", missing %" PRIu64 ")%s%s",
+			"%" PRIu64 " of %" PRIu64
+			" requests have no answer (blocked %" PRIu64 ", failed %" PRIu64
+			", missing %" PRIu64 ")%s%s",
 			bad, h->n_rows + absent, h->counts[ANSWER_BLOCKED],
 			h->counts[ANSWER_FAILED], missing,
 			bad > absent ? ": answers.tsv says why" : "",
-			h->retry_size ? "; those another try may answer: mkdir NEW && cp "
-					"retry.jsonl NEW/requests.jsonl"
+			h->retry_size ? "; to ask again where that may help: mkdir NEW "
+					"&& cp retry.jsonl NEW/requests.jsonl"
 				      : "");
 	if (h->counts[ANSWER_TRUNCATED])
 		warnings_add(w,
-			"%" PRIu64 " answers are cut short: raise maxOutputTokens, which "
-			"thoughts count for, too",
+			"%" PRIu64 " answers are cut short: raise maxOutputTokens "
+				   "(thoughts count towards it)",
 			h->counts[ANSWER_TRUNCATED]);
 }
 

@@ -117,8 +117,9 @@ static void keep_tally(struct gb_job *job, const struct tally *t)
 	client_unlock(job->c);
 	if (less)
 		client_log(job->c, LOG_WARNING,
-			"results of %s: %lld lines%s of %lld that the API counts: it is asked "
-			"again", job_label(job), (long long)t->lines,
+			"results of %s: there are %lld lines%s of the %lld that the "
+			"API counts; the API will be asked again",
+			job_label(job), (long long)t->lines,
 			t->cut ? ", the last one cut," : "", (long long)counted);
 }
 

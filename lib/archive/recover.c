@@ -30,8 +30,9 @@ int home_look(struct gb_job *job)
 	job->results_size = r->results_size;
 	if (job->kept)
 		client_log(job->c, LOG_WARNING,
-			"results of %s: the checksums of the copy here are damaged: it stays "
-			"until it has been fetched again", job_label(job));
+			"results of %s: the checksums of the saved copy are damaged; "
+			"the copy is kept until the results have been fetched again",
+			job_label(job));
 	return 0;
 }
 
@@ -139,11 +140,13 @@ int home_take_kept(struct gb_job *job, int err)
 	client_unlock(c);
 	if (news)
 		client_log(c, LOG_WARNING,
-		err ? "results of %s: the copy here is not whole, and cannot be fetched again: "
-		      "it stays in state_dir/jobs/%s"
-		    : "results of %s: cannot be fetched again: the copy here has the length it "
-		      "had, its checksums were made anew (jobs/%s)",
-		job_label(job), job->local->lid);
+			err ? "results of %s: the saved copy is incomplete, and the "
+			      "results cannot be fetched again; the copy is kept in "
+			      "state_dir/jobs/%s"
+			    : "results of %s: they cannot be fetched again; the saved "
+			      "copy has its full length, and its checksums were "
+			      "computed anew (jobs/%s)",
+			job_label(job), job->local->lid);
 	if (!err)
 		return home_note_safe(job, size, true);
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);

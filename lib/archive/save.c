@@ -329,11 +329,13 @@ void home_event(void *arg, struct gb_results *r, enum results_event ev)
 		home_try_again(job->c);
 	if (holed)
 		client_log(job->c, LOG_WARNING,
-			"results of %s: a part of the copy here is damaged, and the API does not "
-			"give it out (HTTP %u)", job_label(job), status);
+			"results of %s: a part of the saved copy is damaged, and the "
+			"API does not send it again (HTTP %u)",
+			job_label(job), status);
 	if (ev == RESULTS_DAMAGED)
 		client_log(job->c, LOG_WARNING,
-			"results of %s: the copy here is damaged, what is missing is fetched again",
+			"results of %s: the saved copy is damaged; the damaged part is "
+			"fetched again",
 			job_label(job));
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
 }
@@ -403,7 +405,7 @@ static void refused_inline(struct gb_job *job, const struct provider_error *e)
 	client_unlock(job->c);
 }
 
-static const char no_inline[] = "The API could not hand out this job's results now.";
+static const char no_inline[] = "The API could not send this job's results.";
 
 /* The server's words, and that nothing is lost. Once they have come they go. */
 static void tell_inline(struct gb_job *job, int err, const char *text)
@@ -416,8 +418,9 @@ static void tell_inline(struct gb_job *job, int err, const char *text)
 	client_unlock(job->c);
 	if (tell)
 		local_error(job, err, no_inline,
-			"The job itself is fine, and its results are inside it at the API. Big ones "
-			"fail at times: ask again later (read results.jsonl, or: echo fetch > ctl).",
+			"The job itself is fine, and its results are stored inside it "
+			"at the API. Requests for large ones fail at times. Try again "
+			"later: read results.jsonl, or: echo fetch > ctl",
 			text);
 	else if (told && !err)
 		local_error(job, 0, NULL, NULL, NULL);

@@ -229,7 +229,7 @@ static unsigned hex_code(const uint8_t *p)
 static enum jtok_event hex_digit(struct jtok *j, uint8_t c)
 {
 	if (!hex[c])
-		return bad(j, j->p - 1, "\\u wants four hex digits");
+		return bad(j, j->p - 1, "\\u needs four hex digits");
 	j->code = j->code << 4 | (hex[c] & 15);
 	return ++j->digits == 4 ? unicode_escape(j) : JTOK_MORE;
 }

@@ -9,13 +9,19 @@ static const struct {
 	size_t n;
 	const char *what;
 } heads[] = {
-	{"\xff\xfe\0\0", 4, "is UTF-32: iconv -f UTF-32 -t UTF-8 FILE > NEW makes it UTF-8"},
-	{"\xff\xfe", 2, "is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > NEW makes it UTF-8"},
-	{"\xfe\xff", 2, "is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > NEW makes it UTF-8"},
-	{"\x1f\x8b", 2, "is packed with gzip: gunzip -c FILE > NEW unpacks it"},
-	{"\x28\xb5\x2f\xfd", 4, "is packed with zstd: zstd -dc FILE > NEW unpacks it"},
-	{"BZh", 3, "is packed with bzip2: bunzip2 -c FILE > NEW unpacks it"},
-	{"\xfd" "7zXZ", 5, "is packed with xz: xz -dc FILE > NEW unpacks it"},
+	{"\xff\xfe\0\0", 4,
+		"is UTF-32: iconv -f UTF-32 -t UTF-8 FILE > NEW makes it UTF-8"},
+	{"\xff\xfe", 2,
+		"is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > NEW makes it UTF-8"},
+	{"\xfe\xff", 2,
+		"is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > NEW makes it UTF-8"},
+	{"\x1f\x8b", 2, "is compressed with gzip: gunzip -c FILE > NEW unpacks it"},
+	{"\x28\xb5\x2f\xfd", 4,
+		"is compressed with zstd: zstd -dc FILE > NEW unpacks it"},
+	{"BZh", 3, "is compressed with bzip2: bunzip2 -c FILE > NEW unpacks it"},
+	{"\xfd"
+	 "7zXZ",
+		5, "is compressed with xz: xz -dc FILE > NEW unpacks it"},
 };
 
 static bool is_printable(char c)
@@ -54,9 +60,9 @@ const char *text_fault(const char *buf, size_t n)
 	if (what)
 		return what;
 	if (memchr(buf, '\0', n))
-		return "has a NUL byte: it is no text, or a crash left it so";
-	return "is not UTF-8: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW makes it so where it "
-	       "comes from Windows";
+		return "has a NUL byte: it is not text, or a crash damaged it";
+	return "is not UTF-8: if it comes from Windows, iconv -f WINDOWS-1252 -t UTF-8 "
+	       "FILE > NEW makes it UTF-8";
 }
 
 size_t text_bom(const char *buf, size_t n)

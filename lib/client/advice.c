@@ -19,8 +19,9 @@ static bool results_inside(const struct gb_job *job)
 }
 
 static const char how_to_save[] =
-	"The results are inside the job at the API and not on this disk. To save them: "
-	"echo fetch > ctl, or read results.jsonl, which is not listed until then.\n";
+	"The results are stored inside the job at the API and are not on this disk "
+	"yet. To save them: echo fetch > ctl, or read results.jsonl, which is not "
+	"listed until then.\n";
 
 bool advice_has(const struct gb_job *job)
 {

@@ -30,8 +30,8 @@ static int cancel_run(struct task *t)
 	poll_poke(job->c);
 	client_unlock(job->c);
 	if (ret && job->local && err.text)
-		local_error(job, ret, "The API did not cancel the job.", "See its words:",
-			err.text);
+		local_error(job, ret, "The API did not cancel the job.",
+			"See its message:", err.text);
 	provider_error_clear(&err);
 	return ret == -ECANCELED ? -EINTR : ret;
 }

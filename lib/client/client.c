@@ -92,8 +92,9 @@ static int cannot_read(struct loading *l, int err, const char *fmt, ...)
 	if (vasprintf(&path, fmt, ap) < 0)
 		path = NULL;
 	va_end(ap);
-	*l->why = util_format("%s cannot be read: %s (nothing was changed; mount again when it "
-			      "can be)", path ? path : "the state directory", strerror(-err));
+	*l->why = util_format("%s cannot be read: %s (nothing was changed; mount again "
+			      "when it can be read)",
+		path ? path : "the state directory", strerror(-err));
 	return err;
 }
 
@@ -271,8 +272,9 @@ static int load(struct gb_client *c, char **ret_why)
 
 	if (c->store->salt_lost)
 		client_log(c, LOG_WARNING,
-			"state_dir/salt is damaged: nothing can tell which key queued work was "
-			"meant for, so it is not sent; a copy of its requests.jsonl can be");
+			"state_dir/salt is damaged, so it is unknown which key queued "
+			"jobs were meant for. They are not sent; to send one, copy its "
+			"requests.jsonl to a new job");
 	if ((err = load_registry(c)))
 		return cannot_read(&l, err, "%s/attachments", c->o.state_dir);
 	if ((err = store_jobs(c->store, load_job, &l)))
@@ -369,8 +371,8 @@ static int check_key(struct gb_client *c, char **ret_why)
 			e.text ? e.text : "check it and its project");
 	} else if (err) {
 		free(*ret_why);
-		*ret_why = util_format("the API cannot be asked now (%s): starting offline, "
-				       "going online when it answers",
+		*ret_why = util_format("the API cannot be used now (%s): starting "
+				       "offline, going online when it answers",
 			e.text ? e.text : strerror(-err));
 		c->offline_since = time(NULL); /* wall: shown */
 		c->last_error = err;

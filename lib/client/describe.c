@@ -150,29 +150,30 @@ static char *error_of_api(struct gb_job *job, enum remote_state state)
 	if (json)
 		job->c->api.provider->parse(json, strlen(json), &b);
 	if (state == REMOTE_STATE_EXPIRED)
-		text = util_format(
-			"The job ran out of its 48 hours before it was served (it may be "
-			"charged).\n"
-			"Send it again, in smaller parts if it is large: mkdir NEW && cp "
-			"retry.jsonl NEW/requests.jsonl\n%s%s",
+		text = util_format("The job expired: it was not finished within 48 "
+				   "hours. You may still be charged.\n"
+				   "To send it again, in smaller parts if it is large: "
+				   "mkdir NEW && cp retry.jsonl NEW/requests.jsonl\n"
+				   "%s%s",
 			b.error_text ? b.error_text : "", b.error_text ? "\n" : "");
 	else
-		text = util_format(
-			"The API gave the job up (%s).\n"
-			"Read its words. If the requests are to blame mend them; to send them "
-			"again: mkdir NEW && cp retry.jsonl NEW/requests.jsonl\n%s\n",
-			errors_grpc_name(b.error_code), b.error_text ? b.error_text : "");
+		text = util_format("The job failed at the API (%s).\n"
+				   "See its message below. Fix the requests if they "
+				   "caused it; to send them again: mkdir NEW && cp "
+				   "retry.jsonl NEW/requests.jsonl\n"
+				   "%s\n",
+			errors_grpc_name(b.error_code),
+			b.error_text ? b.error_text : "");
 	remote_batch_clear(&b);
 	return text;
 }
 
 static char *damage_text(struct gb_job *job)
 {
-	return util_format(
-		"A part of results.jsonl is damaged on this disk, and the API does not have the "
-		"output any more.\n"
-		"What is whole of it can be read (dd bs=1M conv=noerror); the file as it is: "
-		"%s/jobs/%s/results.jsonl\n",
+	return util_format("A part of results.jsonl is damaged on this disk, and the "
+			   "API does not have the output any more.\n"
+			   "The undamaged parts can be read (dd bs=1M conv=noerror). "
+			   "The damaged file itself is %s/jobs/%s/results.jsonl\n",
 		job->c->o.state_dir, job->local->lid);
 }
 
@@ -184,10 +185,11 @@ static char *refused_text(unsigned status, double in, const char *words)
 
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
 	return util_format(
-		"The results are not saved: the API does not give them out now (it answered "
+		"The results are not saved: the API refused to send them (it answered "
 		"%u).\n"
-		"They are asked for again, the next time at %s; to do that now: echo fetch > "
-		"ctl. Mount with the key that made the job.\n%s%s",
+		"batchfs asks for them again, next at %s; to ask now: echo fetch > "
+		"ctl. If another key made the job, mount with that key.\n"
+		"%s%s",
 		status, when, words ? words : "", words ? "\n" : "");
 }
 
@@ -206,27 +208,27 @@ static char *remote_error(struct gb_job *job)
 	enum remote_state state = job->state;
 	client_unlock(job->c);
 	if (other_key)
-		return strdup(
-			"This job was made with another key: it is not removed with this one.\n"
-			"Mount with that key. To remove it all the same, whether or not it still "
-			"runs and costs: echo forget > ctl\n");
+		return strdup("This job was made with another key, so it cannot be "
+			      "removed with this one.\n"
+			      "Mount with that key. To remove it anyway, even if it "
+			      "still runs and costs money: echo forget > ctl\n");
 	if (output == GB_OUTPUT_DAMAGED)
 		return damage_text(job);
 	if (output == GB_OUTPUT_LOST)
-		return strdup(
-			"The API does not have the output any more, and it is not here.\n"
-			"If the key belongs to another project than the job, mount with the right "
-			"one; else the requests must be sent again.\n");
+		return strdup("The API does not have the output any more, and it is "
+			      "not saved here.\n"
+			      "If the job belongs to another project, mount with that "
+			      "project's key. Otherwise the requests must be sent (and "
+			      "paid for) again.\n");
 	if (refused)
 		return refused_text(status, in, words);
 	if (failed)
 		return error_of_api(job, state);
 	if (missing)
-		return strdup(
-			"The API does not know this job (any more), or it belongs to another "
-			"key's project.\n"
-			"What is on this machine stays until rmdir. If rmdir cannot finish: echo "
-			"forget > ctl\n");
+		return strdup("The API does not know this job (any more), or it "
+			      "belongs to another key's project.\n"
+			      "The copies on this machine stay until rmdir. If rmdir "
+			      "cannot finish: echo forget > ctl\n");
 	return NULL;
 }
 

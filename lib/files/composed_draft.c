@@ -58,11 +58,12 @@ enum gather_kind gather_kind(struct gb_job *job)
 int gather_refuse_mixed(struct gb_job *job)
 {
 	local_error(job, -EBADMSG,
-		"This draft has requests.jsonl and files that requests are made of: they do not "
-		"mix.",
-		"Nothing was sent. Mend inputs/*, inputs.txt, prompt.txt, system.txt, schema.json "
-		"and defaults.json (a requests.jsonl that was made of them only shows what is "
-		"sent); or remove them, or move requests.jsonl to a draft of its own.",
+		"This draft has both requests.jsonl and files that requests are made "
+		"from. Only one of the two can be sent.",
+		"Nothing was sent. To change the requests, edit inputs/*, inputs.txt, "
+		"prompt.txt, system.txt, schema.json and defaults.json (a "
+		"requests.jsonl that was made from them only shows what is sent). Or "
+		"remove them, or move requests.jsonl to a draft of its own.",
 		NULL);
 	files_changed(job);
 	return -EBADMSG;
@@ -163,8 +164,10 @@ static int take_file(struct gather *g, struct gb_file *f)
 	else if (!err && part)
 		err = take_part(g, f);
 	else if (!err && !input && f->parent)
-		warnings_add(&g->passed, "%s: passed over, as what editors, downloads and "
-					 "other systems leave", shown(path));
+		warnings_add(&g->passed,
+			"%s: ignored, because editors, downloads or other systems "
+			"leave such files behind",
+			shown(path));
 	else if (!err && !input && !f->parent && is_unknown(f))
 		err = note(&g->unknown, &g->n_unknown, path);
 	return err;
@@ -221,8 +224,8 @@ static void check_draft(struct gather *g)
 {
 	for (size_t i = 0; i < g->n_incomplete; i++)
 		composed_complain(g->c, g->incomplete[i],
-			"is incomplete, its writer was killed or failed: write it again or "
-			"remove it");
+			"is incomplete because its writer was killed or failed: write "
+			"it again or remove it");
 	for (size_t i = 0; i < g->n_unknown; i++)
 		composed_complain(g->c, g->unknown[i],
 			strcmp(g->unknown[i], GB_REJECTED) == 0
@@ -232,10 +235,10 @@ static void check_draft(struct gather *g)
 				  "inputs/ if it is an input");
 	if (g->lines && g->n)
 		composed_complain(g->c, "inputs.txt",
-			"there are files below inputs/, too: keep one of them");
+			"there are files in inputs/ too: keep only one of the two");
 	else if (!g->lines && !g->n && !g->n_incomplete)
 		composed_complain(g->c, "inputs/",
-			"is empty: copy the files into it that are asked about, one request each");
+			"is empty: copy files into it; each becomes a request");
 }
 
 static int fd_of(struct gb_file *f, int *ret)
@@ -286,7 +289,7 @@ static int compose_to(struct gather *g, const struct task *t, int out)
 		if (!(err = fd_of(g->lines, &fd)))
 			err = composed_add_lines(g->c, fd, &t->cancel.set);
 		if (!err && !composed_requests(g->c))
-			composed_complain(g->c, "inputs.txt", "has no line that is not blank");
+			composed_complain(g->c, "inputs.txt", "has only blank lines");
 	} else {
 		err = add_inputs(g, t);
 	}
@@ -302,7 +305,8 @@ static int refuse(struct gather *g)
 	if (!text)
 		return 0;
 	local_error(g->job, -EBADMSG, "This draft cannot be sent as it is.",
-		"Nothing was sent. Mend what is named below, then: echo submit > ctl", text);
+		"Nothing was sent. Fix what is named below, then: echo submit > ctl",
+		text);
 	files_changed(g->job);
 	return -EBADMSG;
 }
@@ -414,16 +418,19 @@ int gather_run(struct task *t)
 	if (!err && g.passed.n)
 		t->advice = warnings_text_take(&g.passed);
 	if (err == -EFBIG)
-		local_error(t->job, err, "The requests made of this draft are too large.",
-			"At most 2 GB fit in one job: divide the inputs over several drafts.",
+		local_error(t->job, err,
+			"The requests made from this draft are too large.",
+			"At most 2 GB fit in one job: split the inputs into several "
+			"drafts.",
 			NULL);
 	else if (err == -ENOSPC)
 		submit_tell(t->job, err, NULL);
 	else if (err == -ELIBACC)
 		local_error(t->job, -EIO,
-			"The types of the inputs cannot be told: this machine has no magic "
-			"database.",
-			"Install libmagic's (on Debian: libmagic-mgc), then: echo submit > ctl",
+			"The types of the inputs cannot be determined: this machine "
+			"does not have libmagic's database.",
+			"Nothing was sent. Install the database (on Debian: "
+			"libmagic-mgc), then: echo submit > ctl",
 			NULL);
 	if (err && err != -ECANCELED) {
 		local_save_soon(t->job);

@@ -495,7 +495,7 @@ static void explain_part(struct gb_job *job, struct gb_file *f, const char *why)
 	_cleanup_free_ char *what = util_format("%s is incomplete.", path);
 	_cleanup_free_ char *text = util_format("%s\n", why);
 	local_error(job, -EBADMSG, what ? what : "A file is incomplete.",
-		"It cannot be sent like that: write it again or remove it.", text);
+		"Nothing was sent. Write the file again or remove it.", text);
 	files_changed(job);
 	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
@@ -568,7 +568,8 @@ void gb_job_explain(struct gb_job *job, const char *why)
 	if (!job->local)
 		return;
 	local_error(job, EINTR, why,
-		"Nothing was sent. Write the file again, or, if it is whole: echo submit > ctl",
+		"Nothing was sent. Write the file again, or, if it is complete: echo "
+		"submit > ctl",
 		NULL);
 	files_changed(job); /* the next write makes the explanation void */
 	local_save_soon(job);

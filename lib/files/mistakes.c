@@ -69,7 +69,7 @@ char *files_mistake(struct gb_job *job)
 	client_unlock(job->c);
 	if (empty)
 		return strdup("requests.jsonl is empty: nothing is sent.\n"
-			      "Write requests into it, one a line.\n");
+			      "Write requests into it, one per line.\n");
 	return meant ? util_format("%s is scratch: nothing is sent.\n"
 				   "If it is meant to be %s: mv it there.\n", name, meant)
 		     : NULL;

@@ -146,7 +146,7 @@ static const char *tls_hint(const char *text)
 
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
 		if (strstr(text, plain[i]))
-			return "; what answers there speaks no TLS: " LOGIN;
+			return "; the server there does not speak TLS: " LOGIN;
 	return "";
 }
 
@@ -168,11 +168,11 @@ static bool explain_connect(struct transfer *t)
 		return false;
 	if (status == 407)
 		words_say(t,
-			"the proxy %s refuses the user or password in %s (HTTP 407)",
+			"the proxy %s refused the user or password in %s (HTTP 407)",
 			at, t->e->proxy.variable);
 	else
-		words_say(t, "the proxy %s gives no way to the API (HTTP %ld)%s%s", at,
-			status, status / 100 == 3 || status == 511 ? "; " : "",
+		words_say(t, "the proxy %s does not connect to the API (HTTP %ld)%s%s",
+			at, status, status / 100 == 3 || status == 511 ? "; " : "",
 			status / 100 == 3 || status == 511 ? LOGIN : "");
 	return true;
 }
@@ -203,11 +203,9 @@ void words_give_up(struct transfer *t, int err)
 	t->reply.untrusted = err == -EHOSTUNREACH && t->e->proxy.bad;
 	if (t->reply.untrusted)
 		words_say(t,
-			"%s is no [http://][USER:PASSWORD@]HOST[:PORT]; characters "
-			"like "
-			"# / ? @ %% or a blank in a password are written %%23 %%2F "
-			"%%3F "
-			"%%40 %%25 %%20",
+			"%s must be [http://][USER:PASSWORD@]HOST[:PORT]; write "
+			"characters like # / ? @ %% or a space in a password as %%23 "
+			"%%2F %%3F %%40 %%25 %%20",
 			t->e->proxy.variable);
 	else
 		words_say(t, "%s", strerror(-err));

@@ -474,14 +474,15 @@ static int take_options(struct engine *e, const struct engine_options *o, char *
 	if (o->version) {
 		if (!util_id_valid(o->version, "") ||
 			strlen(o->version) >= sizeof e->base.version) {
-			*why = strdup("no version of the API");
+			*why = strdup("this is not a version of the API");
 			return -EINVAL;
 		}
 		strcpy(e->base.version, o->version);
 	}
 	if (o->key && *o->key) {
 		if (!key_sane(o->key)) {
-			*why = strdup("the API key holds blanks or odd characters");
+			*why = strdup(
+				"the API key has spaces or control characters in it");
 			return -EINVAL;
 		}
 		e->key_header = util_format("x-goog-api-key: %s", o->key);

@@ -170,7 +170,8 @@ static void look_at_redirect(struct transfer *t)
 	if (url && url_redirect(&t->e->base, url, &t->next_home))
 		t->next_url = STEAL_PTR(url);
 	else
-		engine_log(t->e, LOG_WARNING, "a redirect of the API is not followed");
+		engine_log(t->e, LOG_WARNING,
+			"the API answered with a redirect, which is not followed");
 }
 
 /* 0, or the reason to break off. */

@@ -132,7 +132,7 @@ static int check_base(CURLU *u, bool *ret_plain, const char **ret_why)
 	*ret_why = "the base URL must not have a user, a query or a fragment";
 	if (has_any(u, unwanted, ARRAY_SIZE(unwanted)))
 		return -EINVAL;
-	*ret_why = "plain http is spoken to loopback addresses only, use https";
+	*ret_why = "plain http is allowed for loopback addresses only: use https";
 	if (plain && !url_loopback_host(host))
 		return -EACCES;
 	*ret_plain = plain;

@@ -81,7 +81,8 @@ static bool take_page(struct round *r, const struct remote_page *p)
 		return false;
 	if (r->full) {
 		client_log(r->c, LOG_WARNING,
-			"the list of jobs does not end: not read on, and new ones are not shown");
+			"the API's list of jobs does not end: the rest is not read, "
+			"and new jobs may not be shown");
 		return false;
 	}
 	client_lock(r->c);

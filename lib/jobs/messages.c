@@ -8,31 +8,39 @@ static const struct {
 	const char *what, *todo;
 } tales[] = {
 	{-EINVAL, "The API refused the job.",
-		"Read its words below, mend requests.jsonl or model (names: .batchfs/models; "
-		"change with: echo NAME > model), then: echo submit > ctl"},
+		"See the API's message below. Fix requests.jsonl or the model (names: "
+		".batchfs/models; to change it: echo NAME > model), then: echo submit "
+		"> ctl"},
 	{-EACCES, "The API refused the key.",
-		"Check the key and the project it belongs to, mount again, then: echo submit > ctl"},
+		"No job was created. Check the key and the project it belongs to, "
+		"mount again, then: echo submit > ctl"},
 	{-EDQUOT, "The API's quota or rate limit is used up.",
-		"Wait until running jobs have ended (at most 100 at a time, and a number of "
-		"enqueued tokens per model), then: echo submit > ctl"},
-	{-EEXIST, "Another job of the project has this name: it may be this very job.",
-		"Nothing was sent. To submit it all the same give the directory another name "
+		"No job was created. Wait until running jobs have ended (the API "
+		"allows 100 at a time, and a number of enqueued tokens per model), "
+		"then: echo submit > ctl"},
+	{-EEXIST,
+		"Another job of the project has this name. It may have the same "
+		"requests.",
+		"Nothing was sent. To submit this one anyway, rename the directory "
 		"(mv), then: echo submit > ctl"},
 	{-EHOSTUNREACH, "The API cannot be reached.",
-		"Nothing was bought. When the network is back: echo submit > ctl"},
+		"No job was created. When the network is back: echo submit > ctl"},
 	{-ETIMEDOUT, "The API did not answer in time.", "Try again: echo submit > ctl"},
-	{-ENOSPC, "The local disk is full.", "Make room in state_dir, then: echo submit > ctl"},
+	{-ENOSPC, "The local disk is full.",
+		"Make room in state_dir, then: echo submit > ctl"},
 	{-EFBIG, "The requests are too large.",
-		"At most 2 GB fit in one job: split them (split -l) over several"},
+		"No job was created. At most 2 GB fit in one job: split them (split "
+		"-l) into several"},
 	{-ENOENT, "The API knows no such model or file.",
-		"See .batchfs/models; change with: echo NAME > model, then: echo submit > ctl"},
-	{0, "The API failed.", "Nothing was bought. Try again: echo submit > ctl"},
+		"No job was created. Model names are in .batchfs/models; to change the "
+		"model: echo NAME > model, then: echo submit > ctl"},
+	{0, "The API failed.", "No job was created. Try again: echo submit > ctl"},
 };
 
 static const char mend_parts[] =
-	"Read its words below (lines are those of requests.jsonl, which shows what was sent), "
-	"mend defaults.json, schema.json, prompt.txt, the inputs or model, then: "
-	"echo submit > ctl";
+	"See the API's message below (its lines are those of requests.jsonl, which "
+	"shows what was sent). Fix defaults.json, schema.json, prompt.txt, the inputs "
+	"or the model, then: echo submit > ctl";
 
 void submit_tell(struct gb_job *job, int err, const char *text)
 {

@@ -240,8 +240,10 @@ static void name_given(struct gb_job *job)
 	int err = store_name_add(job->c->store, job->id, job_label(job));
 
 	if (err)
-		client_log(job->c, LOG_WARNING, "%s: the name may be another after the next "
-			"start: %s", job_label(job), strerror(-err));
+		client_log(job->c, LOG_WARNING,
+			"%s: the directory may have another name after the next start: "
+			"%s",
+			job_label(job), strerror(-err));
 }
 
 /* Lock held: the job b speaks of, made if need be. *ret_owner: a submission of ours
@@ -430,7 +432,8 @@ static int pass_damage(struct gb_client *c, const char *what, int err)
 	if (util_reading(err) == READ_FAILED)
 		return err;
 	if (err)
-		client_log(c, LOG_WARNING, "%s is damaged: what it does not tell is asked for again",
+		client_log(c, LOG_WARNING,
+			"%s is damaged: what is missing in it is asked for again",
 			what);
 	return 0;
 }

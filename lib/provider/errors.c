@@ -63,15 +63,15 @@ static const struct {
 	int err;
 	const char *text;
 } meanings[] = {
-	{-EBADMSG, "the requests are not right"},
+	{-EBADMSG, "the requests are not valid"},
 	{-EINVAL, "the API refused it"},
 	{-EACCES, "the API refused the key, or access with it"},
 	{-ENOENT, "the API does not have it"},
 	{-EDQUOT, "a quota or rate limit of the API is used up"},
 	{-EFBIG, "too large for the API"},
-	{-EBUSY, "the API says it does not fit now"},
-	{-EIO, "the API answered badly or broke off"},
-	{-EPROTO, "the API answered with something else"},
+	{-EBUSY, "the API cannot do this now"},
+	{-EIO, "the API failed, or its reply was cut off"},
+	{-EPROTO, "the API's reply could not be understood"},
 	{-EHOSTUNREACH, "the API cannot be reached"},
 	{-ETIMEDOUT, "the API did not answer in time"},
 	{-ENOSPC, "the local disk is full"},
@@ -82,7 +82,7 @@ static const struct {
 
 #define NEW_KEY "make a new one at https://aistudio.google.com/apikey"
 #define RESTRICTED                                                                     \
-	"The key is restricted to callers that this program is none of: change that "  \
+	"The key is restricted to other programs or addresses: change that "           \
 	"at "                                                                          \
 	"https://console.cloud.google.com/apis/credentials, or " NEW_KEY "."
 
@@ -91,21 +91,19 @@ static const struct {
 	const char *reason, *text, *advice;
 } advices[] = {
 	{"API_KEY_INVALID", "API key not valid",
-		"The API does not know this key: see whether all of it was copied, "
+		"The API does not know this key: check that all of it was copied, "
 		"or " NEW_KEY "."},
 	{NULL, "API key expired", "The key has expired: " NEW_KEY "."},
 	{NULL, "reported as leaked",
-		"The key was found in public and is blocked: " NEW_KEY "."},
+		"The key was found in public and has been blocked: " NEW_KEY "."},
 	{"ACCESS_TOKEN_TYPE_UNSUPPORTED", NULL,
-		"This is not about OAuth: the key is an old unrestricted one, which "
-		"are "
-		"blocked by now, or a new one that was damaged when it was "
-		"copied: " NEW_KEY "."},
-	{"API_KEY_SERVICE_BLOCKED", NULL,
-		"The key's restrictions leave this API out: allow it the Generative "
-		"Language "
-		"API at https://console.cloud.google.com/apis/credentials, or " NEW_KEY
+		"This is not about OAuth: the key is an old unrestricted one, and "
+		"those are blocked now, or it was damaged when it was copied: " NEW_KEY
 		"."},
+	{"API_KEY_SERVICE_BLOCKED", NULL,
+		"The key's restrictions exclude this API: allow the Generative Language "
+		"API for it at https://console.cloud.google.com/apis/credentials, "
+		"or " NEW_KEY "."},
 	{"API_KEY_HTTP_REFERRER_BLOCKED", NULL, RESTRICTED},
 	{"API_KEY_IP_ADDRESS_BLOCKED", NULL, RESTRICTED},
 	{"API_KEY_ANDROID_APP_BLOCKED", NULL, RESTRICTED},
@@ -115,13 +113,11 @@ static const struct {
 		"https://console.cloud.google.com, or use a key of another project."},
 	{"SERVICE_DISABLED", NULL,
 		"The Generative Language API is not enabled in the key's project: "
-		"enable it "
-		"at https://console.cloud.google.com/apis/library and wait some "
-		"minutes."},
+		"enable it at https://console.cloud.google.com/apis/library and wait a "
+		"few minutes."},
 	{"OVERLOADED_CREDENTIALS", NULL,
-		"A second credential came with the key: something between here and the "
-		"API "
-		"(a gateway, SOURCE) adds one of its own."},
+		"The API received a second credential beside the key: something "
+		"between here and the API (a gateway, SOURCE) adds one of its own."},
 };
 
 const char *errors_advice(const char *reason, const char *text)

@@ -388,7 +388,8 @@ static void on_bad(struct lines *l)
 {
 	bool nul = l->tok.p < l->tok.end && !*l->tok.p;
 
-	lines_bad(l, nul ? "a NUL byte (no text, or a crash left it so)" : l->tok.reason,
+	lines_bad(l,
+		nul ? "a NUL byte (not text, or damaged by a crash)" : l->tok.reason,
 		lines_column(l, jtok_offset(&l->tok)));
 }
 

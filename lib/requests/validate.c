@@ -64,10 +64,10 @@ static bool is_of_other_kind(struct scan *s, const struct line *line)
 	if (!line->asks || line->asks == r->asks)
 		return false;
 	b.reason = line->asks == ASKS_EMBEDDING
-			   ? "a job is of one kind, and this asks for an embedding "
-			     "(\"content\"), unlike line"
-			   : "a job is of one kind, and this asks for an answer "
-			     "(\"contents\"), unlike line";
+			   ? "a job has one kind of request, and this one asks for an "
+			     "embedding (\"content\"), unlike line"
+			   : "a job has one kind of request, and this one asks for an "
+			     "answer (\"contents\"), unlike line";
 	r->bad_total++;
 	add_bad(r, &b);
 	return true;
@@ -181,9 +181,9 @@ static void add_repeated(struct again *a, const struct line *line, struct first 
 	struct scan_bad b = {.line = line->number, .other = first->line};
 
 	if (takes_number(line))
-		b.reason = "its number is the key of line";
+		b.reason = "its key is its line number, which is also the key of line";
 	else if (first->numbered)
-		b.reason = "its key is the number, and so the key, of line";
+		b.reason = "its key equals the line number that is the key of line";
 	else
 		b.reason = "the same key as on line";
 	add_bad(&a->scan->report, &b);
@@ -351,17 +351,19 @@ static const struct {
 	const char *reason, *hint;
 } hints[] = {
 	{"not a JSON object",
-		"A line is one request: {\"contents\": [{\"parts\": [{\"text\": \"…\"}]}]}, or "
-		"that behind \"request\" beside a \"key\". Of JSON over many lines jq -c . FILE "
-		"makes such lines, of an array jq -c '.[]' FILE; plain questions, one a line, go "
-		"into inputs.txt.\n"},
+		"A line is one request: {\"contents\": [{\"parts\": [{\"text\": "
+		"\"…\"}]}]}, or {\"key\": \"…\", \"request\": {…}} with that inside. "
+		"If a request takes many lines, jq -c . FILE puts each on one; for an "
+		"array: jq -c '.[]' FILE. Plain questions, one per line, go into "
+		"inputs.txt.\n"},
 	{"ends before the object does",
-		"A request is on one line. Of JSON over many lines jq -c . FILE makes such "
-		"lines.\n"},
-	{"no request",
-		"A request is {\"contents\": [{\"parts\": [{\"text\": \"…\"}]}]}; with a key: "
-		"{\"key\": \"…\", \"request\": {…}}. For an embedding it is {\"content\": "
-		"{\"parts\": [{\"text\": \"…\"}]}}.\n"},
+		"A request must be on one line. If it takes many lines, jq -c . FILE "
+		"puts each request on one.\n"},
+	{"no request", "A request is {\"contents\": [{\"parts\": [{\"text\": "
+		       "\"…\"}]}]}; with a key: "
+		       "{\"key\": \"…\", \"request\": {…}}. For an embedding it is "
+		       "{\"content\": "
+		       "{\"parts\": [{\"text\": \"…\"}]}}.\n"},
 };
 
 static const char *hint_for(const struct scan_report *r)

@@ -43,27 +43,31 @@ static const struct {
 	bool (*about)(const char *model);
 	const char *text;
 } tales[] = {
-	{WARN_BORROWED, is_any, "there is no \"key\": that of custom_id, id or metadata is sent as "
-				"the key"},
+	{WARN_BORROWED, is_any,
+		"there is no \"key\": the value of custom_id, id or metadata is sent "
+		"as the key"},
 	{WARN_ODD_KEY, is_any,
-		"custom_id, id or metadata has no string that could be the key: the line's "
-		"number is the key"},
+		"custom_id, id or metadata has no string that could be the key: the "
+		"line number is the key"},
 	{WARN_JSON_SCHEMA, spoils_json_schema,
-		"responseJsonSchema is known for useless answers in batches: use responseSchema"},
+		"responseJsonSchema is known to give useless answers in batches: use "
+		"responseSchema"},
 	{WARN_BUDGET, refuses_budget,
-		"thinkingBudget is refused by this model, request by request: use thinkingLevel"},
+		"this model refuses every request with thinkingBudget: use "
+		"thinkingLevel"},
 	{WARN_BUDGET, dislikes_budget,
 		"thinkingBudget is for older models: use thinkingLevel"},
 	{WARN_CANDIDATES, is_any,
-		"candidateCount above 1 is refused or ignored by models of today, and only the "
-		"first candidate is shown here"},
+		"candidateCount above 1 is refused or ignored by current models, and "
+		"only the first candidate is shown here"},
 	{WARN_SAMPLING, is_new,
-		"temperature, topP and topK are ignored by models of today"},
-	{WARN_PENALTY, is_neon, "presencePenalty and frequencyPenalty are refused or ignored by "
-				"this model"},
+		"temperature, topP and topK are ignored by current models"},
+	{WARN_PENALTY, is_neon,
+		"presencePenalty and frequencyPenalty are refused or ignored by "
+		"this model"},
 	{WARN_CACHED, is_neon, "cachedContent is refused or ignored by this model"},
 	{WARN_PREFILLED, is_new,
-		"the last turn is the model's: models of today refuse or ignore it"},
+		"the last turn is the model's: current models refuse or ignore it"},
 };
 
 void warn_lines(const struct scan_report *r, const char *model, struct warnings *w)

@@ -107,23 +107,26 @@ static char *say_busy(const char *dir, const char *text, int fd)
 
 	own_host(host);
 	if (!holder_parse(text, &h))
-		return util_format("%s is in use by another process (unmount that, or %s)",
-			dir, other);
+		return util_format(
+			"%s is in use by another process (unmount it, or %s)", dir,
+			other);
 	if (strcmp(h.host, host) != 0)
-		return util_format("%s is in use by pid %d on %s, %s (unmount that there, or "
-				   "%s)", dir, h.pid, h.host, h.path, other);
+		return util_format(
+			"%s is in use by pid %d on %s, %s (unmount it there, or %s)",
+			dir, h.pid, h.host, h.path, other);
 	int pid = pid_of_locker(fd);
 	if (!pid)
-		return util_format("%s is in use by %s pid %d %s, a process that cannot be seen "
-				   "from here: in another container, perhaps (unmount that there, "
-				   "or %s)", dir, h.host, h.pid, h.path, other);
+		return util_format("%s is in use by %s pid %d %s, a process that "
+				   "cannot be seen from here, perhaps in another "
+				   "container (unmount it there, or %s)",
+			dir, h.host, h.pid, h.path, other);
 	if (*h.path && !is_mounted(h.path))
 		return util_format("%s is in use by %s pid %d, which is alive, while nothing is "
 				   "mounted on %s as seen from here: another mount namespace (a "
 				   "container, unshare) may hold that mount (to end it: kill %d; "
 				   "or %s)", dir, h.host, pid, h.path, pid, other);
-	return util_format("%s is in use by %s pid %d %s (unmount that, or %s)", dir, h.host,
-		pid, h.path, other);
+	return util_format("%s is in use by %s pid %d %s (unmount it, or %s)", dir,
+		h.host, pid, h.path, other);
 }
 
 static char *read_text(int state)
@@ -196,10 +199,11 @@ static int believe_text(int state, const char *dir, char **ret_why)
 	own_host(host);
 	if (!text || !holder_parse(text, &h) || strcmp(h.host, host) == 0)
 		return 0;
-	*ret_why = util_format(
-		"%s is on a network filesystem, where locks need not be seen by all, and is in "
-		"use by pid %d on %s, %s (unmount that there; if it runs no more: rm %s/lock)",
-		dir, h.pid, h.host, h.path, dir);
+	*ret_why =
+		util_format("%s is on a network filesystem, where other machines may "
+			    "not see locks, and is in use by pid %d on %s, %s (unmount "
+			    "it there; if it does not run any more: rm %s/lock)",
+			dir, h.pid, h.host, h.path, dir);
 	return -EBUSY;
 }
 

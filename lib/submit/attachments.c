@@ -26,8 +26,8 @@ static const char *name_fault(const char *name)
 
 		if (n == 0 || (n == 1 && part[0] == '.') ||
 			(n == 2 && part[0] == '.' && part[1] == '.'))
-			return "it must be the name of a file of this directory, as "
-			       "inputs/cat.png";
+			return "it must be the name of a file in this directory, such "
+			       "as inputs/cat.png";
 		if (!part[n])
 			return NULL;
 		part += n + 1;
@@ -41,8 +41,8 @@ static const char *path_fault(const char *name)
 
 	if (strncasecmp(name, "file:", 5) == 0 || name[0] == '/' ||
 		(letter && name[1] == ':' && (name[2] == '\\' || name[2] == '/')))
-		return "it is a path of this or another machine: copy the file into this "
-		       "directory and name it so, as inputs/cat.png";
+		return "it is a path on this or another machine: copy the file into "
+		       "this directory and use its name here, such as inputs/cat.png";
 	return NULL;
 }
 
@@ -230,12 +230,14 @@ static const char *copy_fault(int fd, const struct stat *st, char mime[MIME_SIZE
 
 	/* contents.c marks so what its writer has not finished. */
 	if (st->st_mode & S_IXUSR)
-		return "it is not whole: its writer was killed, failed or is not done";
+		return "it is incomplete: its writer was killed, failed or has not "
+		       "finished";
 	if (st->st_size == 0)
 		return "it is empty";
 	err = mime_of_fd(fd, mime);
 	if (err)
-		return err == -ELIBACC ? "libmagic has no database to tell its type by"
+		return err == -ELIBACC ? "its type cannot be determined, because "
+					 "libmagic's database is missing"
 				       : "it cannot be read";
 	if (!mime_is_media(mime) || !registry_mime_valid(mime)) {
 		snprintf(text, sizeof(text),
@@ -350,8 +352,8 @@ static int check_uri(struct check *k, const char *uri, uint64_t line)
 		return err;
 	if (until <= now)
 		fault(k, line, uri,
-			"the API has this upload no more, and neither a job here nor "
-			"the trash has its file");
+			"the API does not have this upload any more, and neither a job "
+			"here nor the trash has the file");
 	k->only_large &= until > now;
 	return 0;
 }

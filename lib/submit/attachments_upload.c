@@ -400,17 +400,16 @@ static int no_room(struct submission *s, int64_t used, int64_t more)
 {
 	_cleanup_free_ char *text = util_format(
 		"%" PRId64
-		" bytes are stored there, as far as its list of files tells; %" PRId64
+		" bytes are stored there according to its list of files; %" PRId64
 		" more are needed.\n",
 		used, more);
 
 	local_error(s->job, -EFBIG,
 		"The attached files do not fit into the 20 GB that a project may "
 		"store.",
-		"Nothing was sent. Wait until running jobs have ended, whose files are "
-		"deleted "
-		"then, or delete files at the API, or split the job; then: echo submit "
-		"> ctl",
+		"No job was created. Wait until running jobs have ended (their files "
+		"are deleted then), delete files at the API, or split the job. Then: "
+		"echo submit > ctl",
 		text);
 	s->told = s->unfit = true;
 	return -EFBIG;
@@ -473,7 +472,7 @@ static void tell_changed(struct submission *s, int r)
 	if (r != -EBADMSG || s->told)
 		return;
 	local_error(s->job, r, "A file that the requests name cannot be sent.",
-		"Nothing was bought. When it is as it should be: echo submit > ctl",
+		"No job was created. When the file is fixed: echo submit > ctl",
 		s->err.text);
 	s->told = s->unfit = true;
 }
@@ -497,7 +496,8 @@ static void warn_of_life(struct submission *s)
 	if (!first || first->at.expires >= now + JOB_LIFE - NEARLY)
 		return;
 	snprintf(line, sizeof line,
-		"line %" PRIu64 ": the API deletes %.200s in %ld hours, and a job may wait for 48",
+		"line %" PRIu64
+		": the API deletes %.200s in %ld hours, but a job may wait for 48",
 		first->line, first->name, (long)((first->at.expires - now) / 3600));
 	for (char *p = line; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)

@@ -57,14 +57,14 @@ static struct refusal other_kind(struct submission *s, enum batch_method needs)
 {
 	_cleanup_free_ char *names = names_like(s, needs);
 	const char *model = provider_model_name(&s->c->api, s->rec->model);
-	const char *lines = s->t->file->composed
-				    ? "or, if that is the model you want, let the requests be "
-				      "made anew: echo submit > ctl"
-			    : needs == BATCH_EMBED
-				    ? "or write lines with \"contents\", a list, in place of "
-				      "\"content\""
-				    : "or write lines with \"content\", one object, in place of "
-				      "\"contents\"";
+	const char *lines =
+		s->t->file->composed ? "or, if that is the model you want, have the "
+				       "requests made again: echo submit > ctl"
+		: needs == BATCH_EMBED
+			? "or write lines with \"contents\", a list, in place of "
+			  "\"content\""
+			: "or write lines with \"content\", one object, in place of "
+			  "\"contents\"";
 
 	return (struct refusal){-EBADMSG,
 		util_format(needs == BATCH_EMBED

@@ -52,8 +52,9 @@ static int list_failed(struct submission *s)
 {
 	int err = s->err.err == -EACCES || s->err.err == -ECANCELED ? s->err.err
 								    : -EHOSTUNREACH;
-	char *text = util_format("No list of jobs could be had since the directory was made, "
-				 "so its name may be in use.\n%s",
+	char *text = util_format("The API's list of jobs could not be read since the "
+				 "directory was made, so its name may be in use.\n"
+				 "%s",
 		s->err.text ? s->err.text : "");
 
 	if (text) {

@@ -152,9 +152,11 @@ static int settle(struct submission *s)
 	s->job->local->creating = false;
 	s->job->local->settler = &s->t->cancel;
 	client_unlock(s->c);
-	local_error(s->job, -EIO, "The answer to the submission was lost: there may be a job or not.",
-		"Wait: batchfs looks for it for 10 minutes before it says more (see state). "
-		"To settle it yourself: echo adopt ID > ctl, or echo resubmit > ctl",
+	local_error(s->job, -EIO,
+		"The API's reply to the submission was lost: the job may exist or not.",
+		"Wait: batchfs looks for the job for 10 minutes and sends nothing "
+		"meanwhile (see state). If you know that it exists: echo adopt ID > "
+		"ctl. To submit again (and possibly pay twice): echo resubmit > ctl",
 		s->err.text);
 	local_save_soon(s->job);
 	job_changed(s->job, GB_CHANGED_FILES);

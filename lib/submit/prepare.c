@@ -22,24 +22,26 @@ int submission_refuse(struct submission *s, int err, const char *text)
 	if (err == -EFBIG && s->report.too_big)
 		submit_tell(s->job, err, text);
 	else if (err == -EFBIG)
-		local_error(s->job, err, "A file that is asked about is too large.",
-			"Nothing was sent. Make it smaller, or cut it in pieces, then: "
+		local_error(s->job, err, "One of the files to be sent is too large.",
+			"Nothing was sent. Make the file smaller, or split it, then: "
 			"echo submit > ctl",
 			text);
 	else if (s->t->from)
 		local_error(s->job, err,
-			"The new requests.jsonl cannot be sent: it is kept as " GB_REJECTED ".",
-			"Nothing was sent or renamed. Mend these lines of it, then: mv " GB_REJECTED
-			" " GB_REQUESTS,
+			"The new requests.jsonl cannot be sent. It was saved "
+			"as " GB_REJECTED ".",
+			"Nothing was sent or renamed. Fix these lines in it, then: "
+			"mv " GB_REJECTED " " GB_REQUESTS,
 			text);
 	else if (s->t->file->composed)
 		local_error(s->job, err, "This draft cannot be sent as it is.",
-			"Nothing was sent. Its requests.jsonl shows what was made of its "
-			"files: mend those, then: echo submit > ctl",
+			"Nothing was sent. requests.jsonl shows what was made from the "
+			"files of this draft. Fix those files, then: echo submit > ctl",
 			text);
 	else
 		local_error(s->job, err, "requests.jsonl cannot be sent as it is.",
-			"Nothing was sent. Mend these lines and write the file again:", text);
+			"Nothing was sent. Fix these lines and write the file again:",
+			text);
 	s->told = s->unfit = true;
 	if (s->t->from)
 		/* Where that fails the file is still where mv took it from. */

@@ -124,10 +124,10 @@ void settle_uncertain(struct gb_job *job, const char *candidates)
 	if (!still)
 		return;
 	local_error(job, -EIO,
-		"Nobody can tell whether the API made this job: its answer was lost and no "
-		"such job is listed.",
-		"If one of the API's jobs is it: echo adopt ID > ctl. To buy it (again): echo "
-		"resubmit > ctl",
+		"It is unknown whether this job was created: the API's reply was lost, "
+		"and no matching job is listed.",
+		"If one of the API's jobs is this one: echo adopt ID > ctl. To submit "
+		"again (and possibly pay twice): echo resubmit > ctl",
 		ids);
 	local_save_soon(job);
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);

@@ -64,7 +64,8 @@ void resubmit_after_list(struct gb_client *c)
 	if (!job)
 		return;
 	client_log(c, LOG_WARNING,
-		"%s: no list has shown it for %d hours: it is submitted again (resubmit=)",
+		"%s: no list has shown the job for %d hours, so it is submitted again "
+		"(resubmit=)",
 		job_label(job), c->o.resubmit_hours);
 	if (gb_resubmit(job, NULL) == 0)
 		history_add(job, "resubmitted");

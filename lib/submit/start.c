@@ -36,9 +36,11 @@ static int no_requests(struct gb_job *job)
 {
 	_cleanup_free_ char *mistake = files_mistake(job);
 
-	local_error(job, -EBADMSG, "There is nothing to send: this draft has no requests.",
-		"Write requests.jsonl, one request a line; or copy files into inputs/ and say in "
-		"prompt.txt what is asked of them.", mistake);
+	local_error(job, -EBADMSG,
+		"There is nothing to send: this draft has no requests.",
+		"Write requests.jsonl, one request per line; or copy files into "
+		"inputs/ and write into prompt.txt what to ask about them.",
+		mistake);
 	files_changed(job);
 	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
@@ -215,12 +217,13 @@ static int refuse_adoption(struct gb_job *job, const struct gb_job *owner)
 {
 	client_lock(job->c);
 	_cleanup_free_ char *what = util_format(
-		"That job is not this draft's: its requests were sent for %s.",
+		"That job belongs to another directory: its requests were sent for %s.",
 		owner->name ? owner->name : "a job that is being removed");
 	client_unlock(job->c);
 	local_error(job, -EBUSY, what,
-		"If another of the API's jobs is this draft's: echo adopt ID > ctl. To send it "
-		"(again): echo resubmit > ctl", NULL);
+		"If another job at the API is this one: echo adopt ID > ctl. To submit "
+		"again (and possibly pay twice): echo resubmit > ctl",
+		NULL);
 	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return -EBUSY;
@@ -290,7 +293,8 @@ int submit_finish_rename(struct gb_job *job)
 	gb_file_unref(f);
 	if (err)
 		client_log(job->c, LOG_ERR,
-			"%s: the rename to requests.jsonl, which was begun, cannot be finished: %s",
+			"%s: the rename to requests.jsonl was started and cannot be "
+			"finished: %s",
 			job_label(job), strerror(-err));
 	if (err || !pending)
 		return err;
@@ -315,7 +319,8 @@ static void find_cut_short(struct gb_job *job)
 		sscanf(r->sent_stamp, "%*s %*s %*s %*s %lld", &size) != 1 ||
 		gb_file_stat(f, &st) || st.st_size == size)
 		return;
-	gb_file_taint(f, "not submitted: the machine stopped before all of it was on disk");
+	gb_file_taint(f,
+		"not submitted: the machine stopped before the whole file was on disk");
 }
 
 void submit_recover(struct gb_job *job)

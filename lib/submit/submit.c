@@ -368,12 +368,14 @@ int submission_turn(struct submission *s)
 static void tell_queued(struct submission *s, int err)
 {
 	const char *why = err == -EDQUOT ? "The API's quota or rate limit is used up"
-			  : err == -EIO	 ? "The API fails, or the line to it breaks"
-					 : "The API cannot be reached";
+			  : err == -EIO
+				  ? "The API fails, or the connection to it breaks"
+				  : "The API cannot be reached";
 	_cleanup_free_ char *line = util_format("%s: the job is queued here.", why);
 
 	local_error(s->job, err, line ? line : why,
-		"It is sent as soon as it may be; nothing needs to be done.", s->err.text);
+		"It is submitted as soon as possible; you need not do anything.",
+		s->err.text);
 }
 
 static int stay_queued(struct submission *s, int err)

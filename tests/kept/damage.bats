@@ -271,7 +271,7 @@ wide_reads() { # BLOCKS
 	api DELETE "/v1beta/$(ids_of tiny)" >/dev/null
 	mount_jobs -o fetch=read
 	cmp "$HOME/tiny.results" "$MNT/tiny/results.jsonl"
-	said 'results of tiny.*checksums were made anew'
+	said 'results of tiny.*checksums were computed anew'
 }
 
 @test "the API's words on a job of ours name another output" {

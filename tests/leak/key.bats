@@ -322,7 +322,7 @@ not_in_proc() { # PID
 		mount_jobs https://generativelanguage.example
 		unset https_proxy
 		eventually grep -q '^CONNECT generativelanguage.example:443 ' "$HEARD"
-		eventually grep -qF 'cannot be asked' "$FS_LOG"
+		eventually grep -qF 'cannot be used' "$FS_LOG"
 		no_key "$HEARD" "$FS_LOG" "$HOME"
 		run ! grep -qi x-goog "$HEARD"
 		unmount_jobs

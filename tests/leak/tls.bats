@@ -62,7 +62,7 @@ start_tls() {
 refused() { # PART OF THE REASON...
 	local part
 	mount_jobs "$URL"
-	eventually grep -qF 'cannot be asked' "$FS_LOG"
+	eventually grep -qF 'cannot be used' "$FS_LOG"
 	for part; do
 		grep -qiE "$part" "$FS_LOG" || {
 			cat "$FS_LOG"
@@ -209,12 +209,12 @@ accepted() {
 		"${lax[@]}" timeout -s INT 20 "$BATCHFS" -f "https://localhost:$port" "$MNT" \
 			>"$C/fs.log" 2>&1 3>&- </dev/null &
 		FS_PIDS="${FS_PIDS:-} $!"
-		eventually grep -q 'cannot be asked' "$C/fs.log"
+		eventually grep -q 'cannot be used' "$C/fs.log"
 		# s_server's page is no answer of the API: but it comes after the handshake.
 		if [ $version = 1_1 ]; then
-			grep -qE 'cannot be asked.*(protocol|version|TLS|SSL)' "$C/fs.log"
+			grep -qE 'cannot be used.*(protocol|version|TLS|SSL)' "$C/fs.log"
 		else
-			grep -qE 'cannot be asked.*web page' "$C/fs.log"
+			grep -qE 'cannot be used.*web page' "$C/fs.log"
 		fi
 		kill "$!"
 	done
@@ -229,7 +229,7 @@ accepted() {
 	export CURL_CA_BUNDLE=$C/ca.pem
 	fault "match=list&kind=redirect&count=1&location=$WITNESS/plain"
 	ls "$MNT"
-	eventually grep -q 'redirect of the API is not followed' "$FS_LOG"
+	eventually grep -q 'redirect, which is not followed' "$FS_LOG"
 	same "" "$(cat "$WITNESS_LOG")"
 	start_witness --tls "$C/good.pem" "$C/good.key"
 	fault "match=list&kind=redirect&count=1&location=$WITNESS/tls"

@@ -45,7 +45,7 @@ power_cut() {
 	# What a file system leaves of bytes that were not written yet.
 	truncate -s -1 "$XDG_STATE_HOME"/batchfs/*/jobs/*/files/requests.jsonl
 	mount_jobs || return
-	same DRAFT "$(state)" && grep -q 'before all of it was on disk' "$MNT/$NAME/error" &&
+	same DRAFT "$(state)" && grep -q 'before the whole file was on disk' "$MNT/$NAME/error" &&
 		same 0 "$(bought)" || return
 	cp "$IN" "$MNT/$NAME/requests.jsonl" && [ ! -e "$MNT/$NAME/error" ] &&
 		same 1 "$(bought)"

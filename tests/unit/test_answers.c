@@ -248,21 +248,21 @@ static void what_all_results_tell(void **state)
 	expect_warnings(NULL, VERSION("gemini-3.8-flash-preview-09-2026", ""), "");
 	expect_warnings(NULL, VERSION("gemini-3.8-flash-lite", "") VERSION("gemini-3.8-flash-lite", ""),
 		"another model answered: gemini-3.8-flash-lite, not gemini-3.8-flash (2 "
-		"requests); its price may be another\n");
+		"requests); its price may differ\n");
 	expect_warnings(NULL,
 		VERSION("gemini-3.8-flash", ",\"modelStatus\":{\"modelStage\":\"DEPRECATED\","
 					     "\"retirementTime\":\"2027-01-02T00:00:00Z\"}"),
 		"the model's stage is DEPRECATED, it retires 2027-01-02T00:00:00Z (1 results say "
-		"so): take another for the next job (names: .batchfs/models)\n");
+		"so): choose another model for the next job (names: .batchfs/models)\n");
 	expect_warnings(NULL,
 		"{\"key\":\"a\",\"error\":{\"code\":5,\"message\":\"gone\\nfor good\"}}\n"
 		"{\"key\":\"b\",\"error\":{\"code\":5,\"message\":\"gone\"}}\n",
-		"every request has no answer for one reason: NOT_FOUND (5): gone for good\n");
+		"no request has an answer, all for the same reason: NOT_FOUND (5): gone for good\n");
 	expect_warnings(ASK("a", "") ASK("b", "") ASK("c", ""),
 		SAYS("a", "x") FAILS("b", "13"),
-		"2 of 3 requests have no answer (blocked 0, failed 1, missing 1): answers.tsv "
-		"says why; those another try may answer: mkdir NEW && cp retry.jsonl "
-		"NEW/requests.jsonl\n");
+		"2 of 3 requests have no answer (blocked 0, failed 1, missing 1): "
+		"answers.tsv says why; to ask again where that may help: mkdir NEW && "
+		"cp retry.jsonl NEW/requests.jsonl\n");
 	make(&m, NULL, VERSION("m-1", "") VERSION("m-2", "") VERSION("m-1", "") VERSION("a b", ""));
 	answers_usage(m.a, text);
 	assert_non_null(strstr(text, "\nmodel_version m-1 2\nmodel_version m-2 1\n"));

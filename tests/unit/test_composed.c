@@ -140,7 +140,8 @@ static void test_embedding(void **state)
 static void test_embedding_parts(void **state)
 {
 #define UNFIT                                                                            \
-	": is for answers, and the draft's model makes embeddings of the texts as they are: "  \
+	": is for answers only, but the draft's model makes embeddings of the texts as they " \
+	"are: "                                                                                 \
 	"remove it, or change the model (echo NAME > model)\n"
 	struct draft d;
 
@@ -150,11 +151,12 @@ static void test_embedding_parts(void **state)
 	add(&d, "a.png", "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
 	refused(&d, "prompt.txt" UNFIT "system.txt" UNFIT "schema.json" UNFIT
 		    "defaults.json, line 1: \"title\" must be a string\n"
-		    "defaults.json, line 2: \"outputDimensionality\" must be a whole number "
-		    "above 0\n"
-		    "defaults.json, line 3: \"generationConfig\" is no member of a request for "
-		    "an embedding, which are taskType, title and outputDimensionality\n"
-		    "inputs/a.png: is no text: embeddings are made of texts\n");
+		    "defaults.json, line 2: \"outputDimensionality\" must be a whole "
+		    "number above 0\n"
+		    "defaults.json, line 3: \"generationConfig\" is not a member of an "
+		    "embedding request (those are taskType, title and "
+		    "outputDimensionality)\n"
+		    "inputs/a.png: is not text: embeddings are made from text only\n");
 	embeds = false;
 }
 
@@ -169,8 +171,8 @@ static void test_bad_lines(void **state)
 	add_lines(&d, text);
 	free(text);
 	refused(&d, "inputs.txt, line 1: is longer than 1 MiB\n"
-		    "inputs.txt, line 2: is not UTF-8: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW "
-		    "makes it so where it comes from Windows\n");
+		    "inputs.txt, line 2: is not UTF-8: if it comes from Windows, iconv "
+		    "-f WINDOWS-1252 -t UTF-8 FILE > NEW makes it UTF-8\n");
 }
 
 static const char png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\10\2\0\0\0\x90wS\xde";
@@ -195,12 +197,13 @@ static void test_bad_inputs(void **state)
 	add(&d, "zip", "\x1f\x8b\x08\0\0\0\0\0\0\3", 10);
 	add(&d, "bytes", "\x81\x92\xfe\0\1\2\3\4", 8);
 	add(&d, "bad\xff", "x", 1);
-	refused(&d, "inputs/no: is no text: say in prompt.txt what is asked of it\n"
-		    "inputs/empty: is empty: write something into it or remove it\n"
-		    "inputs/zip: is packed with gzip: gunzip -c FILE > NEW unpacks it\n"
-		    "inputs/bytes: application/octet-stream is nothing a model can be asked about: "
-		    "pictures, sound, video, PDF and text are\n"
-		    "inputs/bad\xff: its name is not UTF-8: rename it\n");
+	refused(&d,
+		"inputs/no: is not text: write into prompt.txt what to ask about it\n"
+		"inputs/empty: is empty: write something into it or remove it\n"
+		"inputs/zip: is compressed with gzip: gunzip -c FILE > NEW unpacks it\n"
+		"inputs/bytes: application/octet-stream cannot be sent to a model: only "
+		"pictures, sound, video, PDF and text can\n"
+		"inputs/bad\xff: its name is not UTF-8: rename it\n");
 }
 
 /* What is no text is named with its cure; a BOM is no part of a text. */
@@ -217,14 +220,18 @@ static void test_encodings(void **state)
 	add(&d, "u16", "\xff\xfe" "a\0b\0c\0", 8);
 	add(&d, "blank", " \n\t\r\n", 5);
 	add(&d, "bomblank", "\xef\xbb\xbf\n", 4);
-	refused(&d, "prompt.txt: is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > NEW makes it UTF-8\n"
-		    "defaults.json, line 1: \"model\" is that of the whole job: echo NAME > model\n"
-		    "schema.json: is packed with gzip: gunzip -c FILE > NEW unpacks it\n"
-		    "inputs/u16: is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > NEW makes it UTF-8\n"
-		    "inputs/blank: has nothing but white space: write something into it or "
-		    "remove it\n"
-		    "inputs/bomblank: has nothing but white space: write something into it or "
-		    "remove it\n");
+	refused(&d, "prompt.txt: is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > NEW makes "
+		    "it UTF-8\n"
+		    "defaults.json, line 1: \"model\" is set for the whole job: echo "
+		    "NAME > model\n"
+		    "schema.json: is compressed with gzip: gunzip -c FILE > NEW "
+		    "unpacks it\n"
+		    "inputs/u16: is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > NEW makes "
+		    "it UTF-8\n"
+		    "inputs/blank: has nothing but white space: write something into "
+		    "it or remove it\n"
+		    "inputs/bomblank: has nothing but white space: write something "
+		    "into it or remove it\n");
 }
 
 /* As it would be referred to by name. */
@@ -291,8 +298,10 @@ static void test_twice(void **state)
 		"{\"system_instruction\":{\"parts\":[{\"text\":\"t\"}]},\n"
 		"\"generationConfig\":{\"response_schema\":{\"type\":\"string\"}}}");
 
-	refused(&d, "system.txt: defaults.json has a systemInstruction, too: keep one of them\n"
-		    "schema.json: defaults.json has a response schema, too: keep one of them\n");
+	refused(&d, "system.txt: defaults.json has a systemInstruction too: keep only "
+		    "one of the two\n"
+		    "schema.json: defaults.json has a response schema too: keep only "
+		    "one of the two\n");
 }
 
 /* The API looks at it in the same way. */
@@ -308,8 +317,10 @@ static void test_default_schema(void **state)
 		  ":{\"type\":\"STRING\",\"description\":\"format: uuid\"}}}}\n");
 	d = begin("Q?", NULL, NULL,
 		"{\"generationConfig\":{\n\"responseSchema\":{\"type\":\"object\"}}}");
-	refused(&d, "defaults.json, line 2: \"responseSchema\" cannot be used: #: the API takes "
-		    "no object without properties: name them, or ask for a list of objects with "
+	refused(&d, "defaults.json, line 2: \"responseSchema\" cannot be used: #: the "
+		    "API does not accept "
+		    "an object without properties: name them, or ask for a list of "
+		    "objects with "
 		    "a name and a value\n");
 }
 

@@ -165,7 +165,7 @@ static void test_words(void **state)
 	}
 	httpd_stop(&proxy);
 	says(value, "connect", at);
-	says("foo://alice:s3cr3t@h", "https_proxy is no", "%23");
+	says("foo://alice:s3cr3t@h", "https_proxy must be", "%23");
 }
 
 int main(void)

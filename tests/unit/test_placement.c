@@ -3,8 +3,8 @@
 
 #include "provider/gemini/request_members.h"
 
-#define CONFIG_BELONGS "belongs into generationConfig: {\"generationConfig\": {…}}"
-#define BESIDE "belongs beside generationConfig, not into it"
+#define CONFIG_BELONGS "belongs in generationConfig: {\"generationConfig\": {…}}"
+#define BESIDE "belongs beside generationConfig, not in it"
 
 /* What is wrong with a request, and where, from 1, the fault is; 0: nothing. */
 static const struct {
@@ -14,50 +14,55 @@ static const struct {
 } requests[] = {
 	{"{\"contents\":[]}", 0, NULL, NULL},
 	{"{\"contents\":[],\"temperature\":1}", 16, "temperature", CONFIG_BELONGS},
-	{"{\"thinking_config\":{},\"contents\":[]}", 2, "thinkingConfig", CONFIG_BELONGS},
+	{"{\"thinking_config\":{},\"contents\":[]}", 2, "thinkingConfig",
+		CONFIG_BELONGS},
 	{"{\"contents\":[],\"top_k\":1,\"topP\":1}", 16, "topK", CONFIG_BELONGS},
 	{"{\"contents\":[],\"t\\u006fpK\":1}", 16, "topK", CONFIG_BELONGS},
 	{"{\"contents\":[],\"config\":{}}", 16, "config",
-		"is how Google's SDK says it, not the API: put its members into "
+		"is the SDK's name for it, not the API's: put its members into "
 		"generationConfig, or beside it"},
 	{"{\"contents\":[],\"system_instructions\":{}}", 16, "systemInstructions",
 		"is misspelt: write systemInstruction"},
-	{"{\"contents\":[],\"systemInstruction\":\"Be brief.\"}", 36, "systemInstruction",
-		placement_string},
+	{"{\"contents\":[],\"systemInstruction\":\"Be brief.\"}", 36,
+		"systemInstruction", placement_string},
 	{"{\"contents\":[],\"system_instruction\":\"\\u0041 \\n b\"}", 37,
 		"systemInstruction", placement_string},
 	{"{\"contents\":[],\"generationConfig\":\"x\"}", 35, "generationConfig",
 		placement_no_object},
 	{"{\"contents\":[],\"generationConfig\":{\"cachedContent\":\"a\"}}", 36,
 		"cachedContent", BESIDE},
-	{"{\"contents\":[],\"generation_config\":{\"topK\":1,\"safety_settings\":[]}}", 46,
-		"safetySettings", BESIDE},
+	{"{\"contents\":[],\"generation_config\":{\"topK\":1,\"safety_settings\":[]}}",
+		46, "safetySettings", BESIDE},
 	{"{\"contents\":[],\"cachedContent\":\"a\",\"tools\":[]}", 16, "cachedContent",
 		placement_beside},
-	{"{\"toolConfig\":{},\"contents\":[],\"cached_content\":\"a\"}", 32, "cachedContent",
-		placement_beside},
+	{"{\"toolConfig\":{},\"contents\":[],\"cached_content\":\"a\"}", 32,
+		"cachedContent", placement_beside},
 	{"{\"systemInstruction\":{},\"cachedContent\":\"a\",\"contents\":[]}", 25,
 		"cachedContent", placement_beside},
-	{"{\"contents\":[{\"role\":\"user\"},{\"parts\":[],\"role\":\"system\"}]}", 49, "role",
-		placement_role},
+	{"{\"contents\":[{\"role\":\"user\"},{\"parts\":[],\"role\":\"system\"}]}", 49,
+		"role", placement_role},
 	{"{\"contents\":[{\"role\":\"assis\\u0074ant\"}]}", 22, "role", placement_role},
 	/* Right, or not for us to judge. */
-	{"{\"contents\":[{\"role\":\"\"},{\"role\":\"us\\u0065r\"},{\"role\":\"model\"},{\"role\":"
-	 "\"function\",\"parts\":[{\"role\":\"x\"}]}],\"systemInstruction\":{\"role\":\"system\"}}",
+	{"{\"contents\":[{\"role\":\"\"},{\"role\":\"us\\u0065r\"},{\"role\":\"model\"}"
+	 ",{\"role\":"
+	 "\"function\",\"parts\":[{\"role\":\"x\"}]}],\"systemInstruction\":{\"role\":"
+	 "\"system\"}}",
 		0, NULL, NULL},
-	{"{\"contents\":[],\"cachedContent\":\"a\",\"generationConfig\":{\"tool\":1}}", 0, NULL,
-		NULL},
-	{"{\"contents\":[{\"temperature\":1,\"generationConfig\":{\"tools\":1}}]}", 0, NULL,
-		NULL},
+	{"{\"contents\":[],\"cachedContent\":\"a\",\"generationConfig\":{\"tool\":1}}",
+		0, NULL, NULL},
+	{"{\"contents\":[{\"temperature\":1,\"generationConfig\":{\"tools\":1}}]}", 0,
+		NULL, NULL},
 	{"{\"contents\":[],\"generationConfig\":{\"temperature\":1,\"responseSchema\":{"
 	 "\"properties\":{\"tools\":{},\"config\":{}}},\"a\":{\"tools\":1}}}",
 		0, NULL, NULL},
-	{"{\"contents\":[],\"systemInstruction\":{\"parts\":[{\"text\":\"a\"}]},\"tools\":[{"
+	{"{\"contents\":[],\"systemInstruction\":{\"parts\":[{\"text\":\"a\"}]},"
+	 "\"tools\":[{"
 	 "\"functionDeclarations\":[{\"temperature\":1}]}],\"toolConfig\":{}}",
 		0, NULL, NULL},
 	{"{\"contents\":[],\"generationConfig\":[{\"tools\":1}]}", 0, NULL, NULL},
-	{"{\"contents\":[],\"Temperature\":1,\"top__k\":1,\"topk\":1,\"_topK\":1,\"topK_\":1}", 0,
-		NULL, NULL},
+	{"{\"contents\":[],\"Temperature\":1,\"top__k\":1,\"topk\":1,\"_topK\":1,"
+	 "\"topK_\":1}",
+		0, NULL, NULL},
 	{"{\"contents\":[],\"other\":{\"temperature\":1}}", 0, NULL, NULL},
 };
 

@@ -107,14 +107,15 @@ static void test_number_keys(void **state)
 	assert_int_equal(r.bad_total, 1);
 	assert_int_equal(r.bad[0].line, 2);
 	assert_int_equal(r.bad[0].other, 1);
-	assert_string_equal(
-		r.bad[0].reason, "its key is the number, and so the key, of line");
+	assert_string_equal(r.bad[0].reason,
+		"its key equals the line number that is the key of line");
 
 	r = scan_text(KEYED("3") "\n\n" BARE "\n");
 	assert_int_equal(r.bad_total, 1);
 	assert_int_equal(r.bad[0].line, 3);
 	assert_int_equal(r.bad[0].other, 1);
-	assert_string_equal(r.bad[0].reason, "its number is the key of line");
+	assert_string_equal(r.bad[0].reason,
+		"its key is its line number, which is also the key of line");
 
 	/* Another width, a line that has a key, a line that is blank, no line. */
 	r = scan_text(KEYED("01") "\n" NO_KEY "\n");

@@ -41,8 +41,8 @@ static const struct {
 	{"{\"request\":{},\"a\":1.5.5}", 22, "malformed number"},
 	{"{\"request\":{},\"a\":0x1}", 20, "malformed number"},
 	{"{\"request\":{},\"a\":\"\\x\"}", 21, "unknown escape"},
-	{"{\"request\":{},\"a\":\"\\u12g4\"}", 24, "\\u wants four hex digits"},
-	{"{\"request\":{},\"a\":\"\\u12\"}", 24, "\\u wants four hex digits"},
+	{"{\"request\":{},\"a\":\"\\u12g4\"}", 24, "\\u needs four hex digits"},
+	{"{\"request\":{},\"a\":\"\\u12\"}", 24, "\\u needs four hex digits"},
 	{"{\"request\":{},\"a\":\"\\ud800\"}", 26, "half of a surrogate pair"},
 	{"{\"request\":{},\"a\":\"\\udc00\"}", 25, "half of a surrogate pair"},
 	{"{\"request\":{},\"a\":\"\\ud800x\"}", 26, "half of a surrogate pair"},
@@ -63,12 +63,14 @@ static const struct {
 	{"{}", 0, "no request"},
 	{"{\"key\":\"a\"}", 0, "no request"},
 	{"{\"content\":[]}", 12,
-		"\"content\" is a list: for an embedding it is one object, and a list for an "
+		"\"content\" is a list: for an embedding it is one object, and a list "
+		"for an "
 		"answer is called \"contents\""},
 	{"{\"key\":\"a\",\"content\":{}}", 0,
 		"\"key\" beside \"content\": put the rest into \"request\""},
 	{"{\"request\":{\"content\":{},\"contents\":[]}}", 0,
-		"has both \"contents\" (for an answer) and \"content\" (for an embedding): keep "
+		"has both \"contents\" (for an answer) and \"content\" (for an "
+		"embedding): keep "
 		"one of them"},
 	{"{\"a\":{\"request\":{}}}", 0, "no request"},
 	{"{\"key\":1,\"request\":{}}", 0, "\"key\" is not a string"},
@@ -167,8 +169,8 @@ static void test_kinds(void **state)
 		assert_int_equal(r.bad_total, files[i].bad);
 		if (r.bad_total)
 			assert_string_equal(text,
-				"line 3: a job is of one kind, and this asks for an answer "
-				"(\"contents\"), unlike line 1\n");
+				"line 3: a job has one kind of request, and this one "
+				"asks for an answer (\"contents\"), unlike line 1\n");
 	}
 }
 
@@ -207,7 +209,7 @@ static void test_other_encodings(void **state)
 	} files[] = {
 		{"\xff\xfe{\0\"\0", 6, "\nThe file is UTF-16: iconv -f UTF-16 "},
 		{"{\0\"\0k\0", 6, "\nThe file is UTF-16: iconv -f UTF-16LE "},
-		{"\x1f\x8b\x08\0", 4, "\nThe file is packed with gzip: gunzip -c "},
+		{"\x1f\x8b\x08\0", 4, "\nThe file is compressed with gzip: gunzip -c "},
 		{"{\"a\":\0}\n", 8, "line 1, column 6: a NUL byte"},
 	};
 
@@ -322,13 +324,14 @@ static void test_warnings(void **state)
 	warn_lines(&r, "models/gemini-2.5-flash", &w);
 	_cleanup_free_ char *all = warnings_text_take(&w);
 	assert_string_equal(all,
-		"line 3: there is no \"key\": that of custom_id, id or metadata is sent as the key\n"
-		"line 4: custom_id, id or metadata has no string that could be the key: the line's "
-		"number is the key\n"
-		"line 3: responseJsonSchema is known for useless answers in batches: use "
-		"responseSchema\n"
-		"line 2: candidateCount above 1 is refused or ignored by models of today, and only "
-		"the first candidate is shown here\n");
+		"line 3: there is no \"key\": the value of custom_id, id or metadata "
+		"is sent as the key\n"
+		"line 4: custom_id, id or metadata has no string that could be the "
+		"key: the line number is the key\n"
+		"line 3: responseJsonSchema is known to give useless answers in "
+		"batches: use responseSchema\n"
+		"line 2: candidateCount above 1 is refused or ignored by current "
+		"models, and only the first candidate is shown here\n");
 }
 
 static void test_many_warnings(void **state)

@@ -80,7 +80,7 @@ static void test_one_at_a_time(void **state)
 	int dir = *(int *)*state, fd = taken(dir, "/proc");
 	char pid[32];
 
-	snprintf(pid, sizeof(pid), "pid %d /proc (unmount that", (int)getpid());
+	snprintf(pid, sizeof(pid), "pid %d /proc (unmount it", (int)getpid());
 	refused(dir, -EBUSY, pid);
 	statelock_release(fd);
 	statelock_release(taken(dir, "/proc"));

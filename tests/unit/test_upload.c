@@ -335,7 +335,7 @@ static void check_gateway(const char *sessions_below, int result, int sessions, 
 	s.engine = engine_for(base);
 	assert_int_equal(run(&s, "", &err), result);
 	if (result)
-		assert_non_null(strstr(err.text, "SOURCE has a path"));
+		assert_non_null(strstr(err.text, "The gateway at SOURCE"));
 	provider_error_clear(&err);
 	assert_int_equal(s.sessions, sessions);
 	assert_int_equal(httpd_requests(&s.server), first);

@@ -88,7 +88,7 @@ uploads() { calls upload; }
 		ask k3 'p:2.png'
 	} >"$HOME/in.jsonl"
 	same EBADMSG "$(errno_of_write "$J" "$(cat "$HOME/in.jsonl")"$'\n')"
-	same 2 "$(grep -c ': it is a path of this or another machine' "$MNT/a/error")"
+	same 2 "$(grep -c ': it is a path on this or another machine' "$MNT/a/error")"
 	contains "$(cat "$MNT/a/error")" 'line 3: p:2.png: there is no such file'
 	# Mended, it goes; what looks like a scheme may be a file's name.
 	mv "$MNT/a/one.png" "$MNT/a/p:1.png"
@@ -211,7 +211,7 @@ ask_into() { bash -c 'cat >"$1"' - "$1" <<<"$(ask k1 one.png)"; }
 	bought=$(calls create)
 	same 2 "$bought"
 	contains "$(cat "$MNT/c/error")" 'line 1: '
-	contains "$(cat "$MNT/c/error")" 'the API has this upload no more'
+	contains "$(cat "$MNT/c/error")" 'the API does not have this upload any more'
 	lacks "$(cat "$MNT/c/error")" 'line 2: '
 }
 
@@ -382,7 +382,7 @@ ask_into() { bash -c 'cat >"$1"' - "$1" <<<"$(ask k1 one.png)"; }
 	picture 3 >&4
 	sed -i s:inputs/deep\":inputs/three.png\": "$HOME/in.jsonl"
 	same EBADMSG "$(errno_of_write "$J" "$(cat "$HOME/in.jsonl")"$'\n')"
-	contains "$(cat "$MNT/a/error")" 'line 3: inputs/three.png: it is not whole'
+	contains "$(cat "$MNT/a/error")" 'line 3: inputs/three.png: it is incomplete'
 	exec 4>&-
 	echo submit >"$MNT/a/ctl"
 	succeeded a

@@ -66,8 +66,8 @@ refused() {
 		{ good 1; echo '{"contents":[],'"$json"'}'; } >"$HOME/f"
 		refused "$HOME/f" "line 2, column 16" "$want"
 	done <<-'END'
-		"config": {}|"config" is how Google's SDK says it
-		"thinking_config": {}|"thinkingConfig" belongs into generationConfig
+		"config": {}|"config" is the SDK's name
+		"thinking_config": {}|"thinkingConfig" belongs in generationConfig
 		"system_instructions": {}|write systemInstruction
 	END
 	echo '{"contents":[],"systemInstruction":"Be brief."}' >"$HOME/f"

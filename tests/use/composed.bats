@@ -144,8 +144,8 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 	echo x >"$J/prompt.txt"
 	requests 2 >"$HOME/r"
 	same EBADMSG "$(errno_of_write "$J/requests.jsonl" "$(cat "$HOME/r")")"
-	contains "$(cat "$J/error")" "do not mix"
-	refused "do not mix"
+	contains "$(cat "$J/error")" "Only one of the two"
+	refused "Only one of the two"
 	rm "$J/requests.jsonl"
 	cp "$HOME/r" "$J/tmp"
 	run ! mv "$J/tmp" "$J/requests.jsonl"
@@ -153,7 +153,7 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 	rm "$J/prompt.txt"
 	echo x >"$I/x"
 	same EBADMSG "$(errno_of_write "$J/requests.jsonl" "$(cat "$HOME/r")")"
-	contains "$(cat "$J/error")" "do not mix"
+	contains "$(cat "$J/error")" "Only one of the two"
 	same 0 "$(calls create)"
 	rm "$I/x"
 	echo submit >"$J/ctl"
@@ -189,8 +189,8 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 	echo '{not json' >"$J/schema.json"
 	printf '{\n "temperature": 1\n}' >"$J/defaults.json"
 	refused "inputs/empty: is empty" "inputs/rubbish: application/octet-stream" \
-		"inputs/latin1: is text, but not UTF-8" "inputs/p.pdf: is no text: say in prompt.txt" "schema.json: is no JSON" \
-		'defaults.json, line 2: "temperature" belongs into generationConfig'
+		"inputs/latin1: is text, but not UTF-8" "inputs/p.pdf: is not text: write into prompt.txt" "schema.json: is not JSON" \
+		'defaults.json, line 2: "temperature" belongs in generationConfig'
 	rm "$I"/{empty,rubbish,latin1} "$J"/{schema,defaults}.json
 	echo 'What is it?' >"$J/prompt.txt"
 	echo check >"$J/ctl"
@@ -204,8 +204,8 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 	echo check >"$J/ctl"
 	same '"x"' "$(asked .key)"
 	same '"What is it?"' "$(asked '.request.contents[0].parts[0].text')"
-	same 6 "$(grep -c '^inputs/.*: passed over' "$J/warnings")"
-	contains "$(cat "$J/warnings")" 'inputs/THUMBS.DB: passed over'
+	same 6 "$(grep -c '^inputs/.*: ignored' "$J/warnings")"
+	contains "$(cat "$J/warnings")" 'inputs/THUMBS.DB: ignored'
 }
 
 @test "what is wrong with an input is said once, and what it is" {
@@ -219,7 +219,7 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 	truncate -s 2200000000 "$I/film"
 	printf '\0\0\0\x18ftypmp42\0\0\0\0mp42isom' | dd of="$I/film" conv=notrunc status=none
 	same EFBIG "$(errno_of_ctl a submit)"
-	contains "$(cat "$J/error")" "A file that is asked about is too large."
+	contains "$(cat "$J/error")" "One of the files to be sent is too large."
 	contains "$(cat "$J/error")" "inputs/film: it is larger than the 2 GB"
 	rm "$I/film"
 	echo submit >"$J/ctl"
@@ -233,12 +233,12 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 		echo "$json" >"$J/defaults.json"
 		refused "$want"
 	done <<-'END'
-		[1]|is no JSON object
-		{"config": {}}|"config" is how Google's SDK says it
-		{"contents": []}|"contents" is made of
-		{"thinking_config": {}}|"thinking_config" belongs into generationConfig
+		[1]|is not a JSON object
+		{"config": {}}|"config" is the SDK's name
+		{"contents": []}|"contents" is made from
+		{"thinking_config": {}}|"thinking_config" belongs in generationConfig
 		{"generationConfig": {"cachedContent": "x"}}|"cachedContent" belongs beside
-		{"generationConfig": 1}|"generationConfig" is no object
+		{"generationConfig": 1}|"generationConfig" is not an object
 		{"systemInstruction": "x"}|"systemInstruction" is a string
 		{"cachedContent": "x", "tools": []}|"cachedContent" cannot be used together
 	END
@@ -412,7 +412,7 @@ ends() {
 	echo '{"generationConfig": {"temprature": 0}}' >"$J/defaults.json"
 	same EINVAL "$(errno_of_ctl a submit)"
 	contains "$(cat "$J/error")" defaults.json temprature
-	run -1 grep -q 'mend requests.jsonl' "$J/error"
+	run -1 grep -q 'Fix requests.jsonl' "$J/error"
 	echo '{"generationConfig": {"temperature": 0}}' >"$J/defaults.json"
 	echo submit >"$J/ctl"
 	succeeded a

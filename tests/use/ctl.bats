@@ -29,7 +29,7 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 		same EINVAL "$(errno_of_ctl a "$v")"
 	done
 	state_is a DRAFT
-	grep -q 'a: "submitt" is no verb like this: did you mean submit (DRAFT; verbs that fit: submit,check)' \
+	grep -q 'a: "submitt" is not a verb: did you mean submit (DRAFT; verbs that fit: submit,check)' \
 		"$MNT/.batchfs/log"
 }
 
@@ -46,7 +46,7 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 		same EBUSY "$(errno_of_ctl a "$v")"
 	done
 	same 1 "$(calls create)"
-	grep -q 'a: "submit" does not fit now (JOB_STATE_SUCCEEDED; verbs that fit: ' "$MNT/.batchfs/log"
+	grep -q 'a: "submit" is not possible now (JOB_STATE_SUCCEEDED; verbs that fit: ' "$MNT/.batchfs/log"
 }
 
 @test "with and without a newline, at any offset, one verb a write" {

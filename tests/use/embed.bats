@@ -113,7 +113,7 @@ texts() {
 	contains "$(cat "$MNT/b/error")" "makes embeddings" "NAME > model" '"content"'
 	draft c
 	run -1 cp <(texts a; requests 1) "$MNT/c/requests.jsonl"
-	contains "$(cat "$MNT/c/error")" "line 2: a job is of one kind"
+	contains "$(cat "$MNT/c/error")" "line 2: a job has one kind of request"
 	same 1 "$(calls create_embed)"
 }
 

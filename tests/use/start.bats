@@ -72,7 +72,7 @@ start() {
 @test "what mount.fuse3(8) names is taken, or refused by name" {
 	local word
 	for word in kernel_cache auto_cache direct_io entry_timeout=1 remember=1 modules=x blkdev; do
-		refuses "option ${word%=*} cannot be taken" -- -o "$word" "$M"
+		refuses "option ${word%=*} is not supported" -- -o "$word" "$M"
 	done
 	refuses max_read -- -o max_read=100 "$M"
 	refuses "must be an https URL" -- -o webhook=http://127.0.0.1/ "$M"
@@ -556,7 +556,7 @@ start() {
 	GOOGLE_GENAI_API_VERSION=beta mount_jobs
 	unmount_jobs
 	GOOGLE_GENAI_API_VERSION=v9 mount_jobs
-	contains "$(cat "$FS_LOG")" "GOOGLE_GENAI_API_VERSION=v9 is not known here"
+	contains "$(cat "$FS_LOG")" "GOOGLE_GENAI_API_VERSION=v9 is not a version"
 	same 3 "$(grep -c 'GET /v1beta/models' "$log")"
 }
 

@@ -248,7 +248,7 @@ static void name_stranger(const struct http_reply *reply, struct provider_error 
 		return;
 	if (reply->elsewhere[0])
 		line = util_format(
-			"A redirect to %s answers in place of the API: this "
+			"A redirect to %s came instead of the API's reply: this "
 			"network may want you to log in (open a web page in a "
 			"browser), or SOURCE is not the API's address.",
 			reply->elsewhere);
@@ -256,10 +256,9 @@ static void name_stranger(const struct http_reply *reply, struct provider_error 
 		line = strdup("This network wants you to log in: open a web page in a "
 			      "browser.");
 	else if (e->status < 300 && is_page(reply))
-		line = strdup(
-			"A web page answers in place of the API: this network may "
-			"want you to log in (open a web page in a browser), or "
-			"SOURCE is not the API's address.");
+		line = strdup("A web page came instead of the API's reply: this "
+			      "network may want you to log in (open a web page in a "
+			      "browser), or SOURCE is not the API's address.");
 	if (line)
 		put_before(e, line);
 }

@@ -86,10 +86,12 @@ static int follow(struct convert *c, const struct place *at, const json_t *in,
 	for (unsigned i = 0; i < c->n_refs; i++)
 		if (c->refs[i] == target)
 			return fail(c, at, "$ref",
-				"it leads back to itself, and the API takes no such schema");
+				"it refers to itself, and the API does not accept "
+				"recursive schemas");
 	if (target == c->root)
 		return fail(c, at, "$ref",
-			"it leads back to itself, and the API takes no such schema");
+			"it refers to itself, and the API does not accept recursive "
+			"schemas");
 	if (c->n_refs == DEPTH_MAX)
 		return fail(c, at, "$ref", "references are nested too deeply");
 	c->refs[c->n_refs++] = target;
@@ -166,7 +168,7 @@ static int do_type_list(const struct member *m)
 	json_array_foreach((json_t *)m->value, i, one)
 		nulls += is_null_type(one);
 	if (n == nulls)
-		return refuse(m, "there is no type but null");
+		return refuse(m, "its only type is null");
 	if (nulls)
 		err = set(m->out, "nullable", json_true());
 	json_array_foreach((json_t *)m->value, i, one) {
@@ -209,7 +211,7 @@ static int do_enum(const struct member *m)
 		if (json_is_null(one))
 			err = set(m->out, "nullable", json_true());
 		else if (!json_is_string(one))
-			err = refuse(m, "the API takes strings only");
+			err = refuse(m, "the API accepts strings only");
 		else if (json_array_append(list, one))
 			err = -ENOMEM;
 	}
@@ -232,7 +234,8 @@ static int do_const(const struct member *m)
 		return err ? err : default_type(m, "STRING");
 	}
 	if (!json_is_integer(m->value))
-		return refuse(m, "the API has constants for strings and integers only");
+		return refuse(
+			m, "the API supports constants for strings and integers only");
 	err = set(m->out, "minimum", json_incref((json_t *)m->value));
 	if (!err)
 		err = set(m->out, "maximum", json_incref((json_t *)m->value));
@@ -332,8 +335,9 @@ static int do_additional(const struct member *m)
 {
 	return json_is_false(m->value)
 		       ? 0
-		       : refuse(m, "the API has named properties only: name them, or ask "
-				   "for a list of objects with a name and a value");
+		       : refuse(m, "the API supports named properties only: name them, "
+				   "or ask for a list of objects with a name and a "
+				   "value");
 }
 
 /* ---- schemas in schemas ---------------------------------------------------------------- */

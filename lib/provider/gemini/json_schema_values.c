@@ -101,7 +101,7 @@ static int infer_type(json_t *out, struct schema_fault *f)
 				       json_string(typed[i].infers))
 				       ? -ENOMEM
 				       : 0;
-	return fail(f, "", "it says no type, and the API wants one");
+	return fail(f, "", "it has no type, and the API requires one");
 }
 
 /* Of {"type": ["string", "integer"], "minLength": 1} the length is the string's. */
@@ -111,7 +111,8 @@ static int hand_down(json_t *out, struct schema_fault *f)
 	size_t i;
 
 	if (json_object_get(out, "enum"))
-		return fail(f, "enum", "the API has it for strings only: write one type");
+		return fail(f, "enum",
+			"the API supports it for strings only: write one type");
 	for (size_t k = 0; k < ARRAY_SIZE(typed); k++) {
 		value = json_object_get(out, typed[k].name);
 		json_array_foreach(list, i, one)
@@ -184,12 +185,11 @@ static int check_enum(const json_t *out, unsigned type, struct schema_fault *f)
 	if (!list)
 		return 0;
 	if (type != STRING)
-		return fail(f, "enum", "the API has it for strings only");
+		return fail(f, "enum", "the API supports it for strings only");
 	if (!json_array_size(list))
 		return fail(f, "enum", "there is nothing to choose from");
-	json_array_foreach(list, i, one)
-		if (!json_string_length(one))
-			return fail_at(f, "enum", i, "the API takes no empty string");
+	json_array_foreach(list, i, one) if (!json_string_length(one)) return fail_at(
+		f, "enum", i, "the API does not accept an empty string");
 	return 0;
 }
 
@@ -254,8 +254,8 @@ static int settle_object(json_t *out, struct schema_fault *f)
 
 	if (!json_object_size(properties))
 		return fail(f, properties ? "properties" : "",
-			"the API takes no object without properties: name them, or ask for a "
-			"list of objects with a name and a value");
+			"the API does not accept an object without properties: name "
+			"them, or ask for a list of objects with a name and a value");
 	err = check_names(out, "required", f);
 	if (!err)
 		err = check_names(out, "propertyOrdering", f);
@@ -282,7 +282,8 @@ int schema_settle(json_t *out, bool listed, struct schema_fault *f)
 	if (!err)
 		err = move_format(out, type);
 	if (!err && type == ARRAY && !json_object_get(out, "items"))
-		err = fail(f, "", "the API takes no list without items: say what they are");
+		err = fail(f, "",
+			"the API does not accept a list without items: describe them");
 	if (!err && type == OBJECT && !choice)
 		err = settle_object(out, f);
 	return err;

@@ -199,20 +199,26 @@ static int add_attachment(
 		return complain_input(c, key,
 			       "is text, but not UTF-8: convert it (iconv -t UTF-8)"), 0;
 	if (c->embedding)
-		return complain_input(c, key, mime_is_text(mime)
-				       ? "is longer than 1 MiB: cut it in pieces, a file each"
-				       : "is no text: embeddings are made of texts"), 0;
+		return complain_input(c, key,
+			       mime_is_text(mime) ? "is longer than 1 MiB: split it "
+						    "into several files"
+						  : "is not text: embeddings are made "
+						    "from text only"),
+		       0;
 	if (!mime_is_media(mime)) {
-		why = util_format("%s is nothing a model can be asked about: pictures, "
-				  "sound, video, PDF and text are", mime);
+		why = util_format("%s cannot be sent to a model: only pictures, sound, "
+				  "video, PDF and text can",
+			mime);
 		complain_input(c, key, why ? why : "is of a type that cannot be sent");
 		return 0;
 	}
 	if (!c->prompt && !c->has_system && !c->no_prompt++)
 		complain_input(c, key,
-			mime_is_text(mime) ? "is longer than 1 MiB, so it is sent as a file: "
-					     "say in prompt.txt what is asked of it"
-					   : "is no text: say in prompt.txt what is asked of it");
+			mime_is_text(mime)
+				? "is longer than 1 MiB, so it is sent as a file: "
+				  "write into prompt.txt what to ask about it"
+				: "is not text: write into prompt.txt what to ask "
+				  "about it");
 	err = put_head(c, key);
 	if (!err)
 		err = put_file_part(c, key, mime_is_text(mime) ? text_type(mime) : mime);

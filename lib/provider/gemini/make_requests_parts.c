@@ -150,8 +150,8 @@ static void check_embed_member(
 		i++;
 	if (i == ARRAY_SIZE(embed_members))
 		complain_member(c, text, name,
-			"is no member of a request for an embedding, which are taskType, title "
-			"and outputDimensionality");
+			"is not a member of an embedding request (those are taskType, "
+			"title and outputDimensionality)");
 	else if (json_typeof(value) != embed_members[i].type ||
 		 (json_is_integer(value) && json_integer_value(value) <= 0))
 		complain_member(c, text, name, embed_members[i].must);
@@ -178,10 +178,10 @@ static int load_json(
 	*ret = json_loads(*ret_text, JSON_REJECT_DUPLICATES, &e);
 	if (!*ret) {
 		_cleanup_free_ char *what =
-			util_format("is no JSON: %s, line %d", e.text, e.line);
-		composed_complain(c, name, what ? what : "is no JSON");
+			util_format("is not JSON: %s, line %d", e.text, e.line);
+		composed_complain(c, name, what ? what : "is not JSON");
 	} else if (!json_is_object(*ret)) {
-		composed_complain(c, name, "is no JSON object: it must be {…}");
+		composed_complain(c, name, "is not a JSON object: it must be {…}");
 		json_decref(*ret);
 		*ret = NULL;
 	}
@@ -235,7 +235,8 @@ static int add_system(struct composed *c, json_t *rest, const char *system)
 		return 0;
 	if (member(rest, "systemInstruction")) {
 		composed_complain(c, "system.txt",
-			"defaults.json has a systemInstruction, too: keep one of them");
+			"defaults.json has a systemInstruction too: keep only one of "
+			"the two");
 		return 0;
 	}
 	json_t *o = json_pack("{s:[{s:s}]}", "parts", "text", system);
@@ -263,7 +264,8 @@ static int set_schema(struct composed *c, json_t *rest, json_t *schema)
 
 	if (member(config, "responseSchema") || member(config, "responseJsonSchema"))
 		composed_complain(c, "schema.json",
-			"defaults.json has a response schema, too: keep one of them");
+			"defaults.json has a response schema too: keep only one of the "
+			"two");
 	else if (type && (!json_is_string(type) ||
 				 strcmp(json_string_value(type), "application/json") != 0))
 		composed_complain(c, "schema.json",
@@ -320,9 +322,9 @@ static int take_embed_parts(struct composed *c, const struct composed_parts *par
 	for (size_t i = 0; i < ARRAY_SIZE(unfit); i++)
 		if (unfit[i].fd >= 0)
 			composed_complain(c, unfit[i].name,
-				"is for answers, and the draft's model makes embeddings of the "
-				"texts as they are: remove it, or change the model (echo NAME > "
-				"model)");
+				"is for answers only, but the draft's model makes "
+				"embeddings of the texts as they are: remove it, or "
+				"change the model (echo NAME > model)");
 	err = take_defaults(c, parts->defaults, &rest);
 	if (!err)
 		err = render(c, rest);

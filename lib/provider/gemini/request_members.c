@@ -5,27 +5,26 @@
 
 #include "base/util.h"
 
-const char placement_no_object[] = "is no object: write {…}";
+const char placement_no_object[] = "is not an object: write {…}";
 const char placement_string[] =
 	"is a string: write {\"parts\": [{\"text\": \"…\"}]}";
 const char placement_beside[] =
 	"cannot be used together with a system instruction, tools or toolConfig: put "
 	"those into the cache";
 
-const char placement_role[] = "must be user or model: what a system says goes into "
+const char placement_role[] = "must be user or model: a system instruction goes into "
 			      "systemInstruction, beside contents";
 
 static const char wants_config[] =
-	"belongs into generationConfig: {\"generationConfig\": {…}}";
-static const char is_sdk[] =
-	"is how Google's SDK says it, not the API: put its members into "
-	"generationConfig, or beside it";
-static const char is_made[] = "is made of prompt.txt and the inputs: leave it out";
+	"belongs in generationConfig: {\"generationConfig\": {…}}";
+static const char is_sdk[] = "is the SDK's name for it, not the API's: put its members "
+			     "into generationConfig, or beside it";
+static const char is_made[] = "is made from prompt.txt and the inputs: leave it out";
 static const char no_line[] = "does not belong here: defaults.json holds members of a "
 			      "request, such as generationConfig";
-static const char is_job[] = "is that of the whole job: echo NAME > model";
+static const char is_job[] = "is set for the whole job: echo NAME > model";
 static const char misspelt[] = "is misspelt: write systemInstruction";
-static const char wants_top[] = "belongs beside generationConfig, not into it";
+static const char wants_top[] = "belongs beside generationConfig, not in it";
 
 #define ROW(name, part, what) {name, sizeof name - 1, PART_##part, what, 0}
 #define WARN(name, kind) {name, sizeof name - 1, PART_WARNED, NULL, WARN_##kind}

@@ -169,7 +169,8 @@ static int started(struct run *run, const struct http_reply *reply)
 	int r;
 
 	if (!reply->upload_url[0]) {
-		fail(run, -EIO, "the API started an upload without saying where");
+		fail(run, -EIO,
+			"the API started an upload but did not say where to send it");
 		return break_then(run, STEP_START);
 	}
 	r = set_session(run, reply->upload_url);
@@ -247,7 +248,7 @@ static int go_on(struct run *run, int64_t received)
 	if (received < 0)
 		received = 0;
 	if (received > run->u->size) {
-		fail(run, -EIO, "the API has more of the upload than there is");
+		fail(run, -EIO, "the API reports more uploaded bytes than there are");
 		return refused(run, true);
 	}
 	if (received > run->best) {
@@ -280,12 +281,11 @@ static int look_elsewhere(struct run *run)
 		return STEP_QUERY;
 	}
 	fail(run, -EIO,
-		"The upload was begun, and the place that the API named for its bytes "
-		"answers "
-		"neither with the path of SOURCE before it nor without.\n"
-		"SOURCE has a path: what stands there must pass /upload/ on, or SOURCE "
-		"must "
-		"be given without it.");
+		"The upload was started, but the address that the API gave for its "
+		"bytes does not answer, neither below the path of SOURCE nor without "
+		"it.\n"
+		"The gateway at SOURCE must pass on /upload/, or SOURCE must be given "
+		"without its path.");
 	if (run->restarts++ > 0)
 		return run->err->err;
 	return start_anew(run);
@@ -359,7 +359,7 @@ static void on_sent(void *arg, int64_t n)
 /* A 2xx without the file: the server wants more, or it got lost. */
 static int sent_without_file(struct run *run, const struct http_reply *reply)
 {
-	fail(run, -EIO, "the API took the upload but named no file");
+	fail(run, -EIO, "the API accepted the upload but named no file");
 	return break_then(run, STEP_QUERY);
 }
 
