@@ -369,8 +369,8 @@ unsigned gb_verbs(struct gb_job *job);
  * is no waiter): it is inline in the job, or kept: gb_fetch_home first. */
 int gb_results_open(struct gb_job *job, struct gb_results **ret);
 void gb_results_close(struct gb_results *r);
-/* Size in bytes into *ret. One small request the first time, unless a read has
- * told already. 0 with *ret -1: the API tells no length. */
+/* Size in bytes into *ret. Two small requests the first time, which must agree, unless a
+ * read has told already. 0 with *ret -1: the API tells no length. */
 int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 /* How many bytes at off, up to n, gb_results_read gives now: > 0; 0: off
  * is at or past the end; -EINPROGRESS: asked for, done() is called when it is worth

@@ -119,7 +119,7 @@ static void forget(struct gb_results *r)
 	ranges_clear(&r->summed);
 	r->size = r->doubted = -1;
 	r->resume = NO_END;
-	r->no_length = r->no_ranges = r->rotten = false;
+	r->proven = r->no_length = r->no_ranges = r->rotten = false;
 	r->sealed = r->dirty = r->filled = false;
 	r->tries = 0;
 }
@@ -141,6 +141,7 @@ void disk_idle(struct gb_results *r)
 static void take_map(struct gb_results *r, struct results_map *m)
 {
 	r->size = m->size;
+	r->proven = m->size >= 0;
 	r->sealed = m->sealed;
 	r->no_length = m->no_length;
 	r->summed = m->blocks;
@@ -187,7 +188,7 @@ int disk_load(struct gb_results *r)
 
 int disk_format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_len)
 {
-	struct results_map m = {.size = r->size,
+	struct results_map m = {.size = r->proven ? r->size : -1,
 		.sealed = sealed,
 		.no_length = r->no_length,
 		.blocks = r->summed,

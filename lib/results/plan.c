@@ -6,9 +6,28 @@
 
 /* ---- starting ------------------------------------------------------------ */
 
+/* Whether what s was asked for proves the size, soon. */
+static bool will_prove(const struct stream *s)
+{
+	const struct gb_results *r = s->r;
+
+	if (!s->headed)
+		return true;
+	return s->kind != STREAM_PROBE && s->end == (uint64_t)r->size &&
+	       s->end - s->sure <= NEAR;
+}
+
+/* lo waits to know whether it is past the end. */
+static bool is_past(const struct gb_results *r, uint64_t lo)
+{
+	return r->size >= 0 && !r->proven && lo >= (uint64_t)r->size;
+}
+
 /* Whether lo need not be asked for: s will bring it, soon. */
 static bool covers(const struct stream *s, uint64_t lo)
 {
+	if (is_past(s->r, lo) && !s->stopping && will_prove(s))
+		return true;
 	if (s->stopping || (s->kind == STREAM_PROBE && !s->whole))
 		return false;
 	if (s->whole)
@@ -27,9 +46,7 @@ struct stream *stream_find_cover(const struct gb_results *r, uint64_t lo)
 
 static void submit_range(const struct stream *s, char *text, size_t size)
 {
-	if (s->kind == STREAM_PROBE)
-		snprintf(text, size, "0-0");
-	else if (s->end == NO_END)
+	if (s->end == NO_END)
 		snprintf(text, size, "%llu-", (unsigned long long)s->base);
 	else
 		snprintf(text, size, "%llu-%llu", (unsigned long long)s->base,
@@ -151,8 +168,20 @@ static bool is_sequential(const struct gb_results *r, uint64_t lo)
 	return false;
 }
 
+/* A second reply that tells the size. What is short is asked for instead: it fits, or not. */
+static int start_proof(struct gb_results *r)
+{
+	uint64_t size = (uint64_t)r->size, lo = results_local_end(r, 0);
+
+	if (lo < size && size - lo <= RESULTS_UNSURE)
+		return start_open(r, lo);
+	return start(r, STREAM_PROBE, size ? size - 1 : 0, size ? size : 1);
+}
+
 static int start_for(struct gb_results *r, uint64_t lo, uint64_t hi)
 {
+	if (is_past(r, lo))
+		return start_proof(r);
 	if (!is_sequential(r, lo))
 		return start_bounded(r, lo, hi);
 	if (lo < RESULTS_BLOCK && results_local_end(r, 0) == 0)
@@ -216,16 +245,23 @@ static int plan_fetch(struct gb_results *r)
 	return err < 0 ? err : 1;
 }
 
+/* All that a fetch knows of is here, and nobody knows yet whether that is all. */
+static bool fetch_needs_proof(const struct gb_results *r)
+{
+	return r->fetching && is_past(r, results_local_end(r, 0));
+}
+
 static int plan_size(struct gb_results *r)
 {
 	int err;
 
-	if (r->size >= 0 || r->no_length || waitq_count(&r->sizeq) == 0)
+	if (r->proven || (r->size < 0 && r->no_length) ||
+		(waitq_count(&r->sizeq) == 0 && !fetch_needs_proof(r)))
 		return 0;
 	for (struct stream *s = r->streams; s; s = s->next)
-		if (!s->stopping && !s->headed)
+		if (!s->stopping && will_prove(s))
 			return 0;
-	err = start(r, STREAM_PROBE, 0, 1);
+	err = r->size < 0 ? start(r, STREAM_PROBE, 0, 1) : start_proof(r);
 	return err < 0 ? err : 1;
 }
 

@@ -54,7 +54,7 @@ static bool is_ready(const struct gb_waiter *w, void *arg)
 	const struct gb_results *r = arg;
 
 	return ranges_end(&r->have, w->lo) > w->lo ||
-	       (r->size >= 0 && w->lo >= (uint64_t)r->size);
+	       (r->proven && w->lo >= (uint64_t)r->size);
 }
 
 void results_wake_ready(struct gb_results *r, struct after *a)
@@ -107,7 +107,7 @@ uint64_t results_local_limit(const struct gb_results *r)
 
 bool results_is_complete(const struct gb_results *r)
 {
-	return r->size >= 0 && !r->changed &&
+	return r->proven && !r->changed &&
 	       results_local_end(r, 0) >= (uint64_t)r->size;
 }
 
@@ -303,10 +303,15 @@ int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
 	pthread_mutex_lock(&r->lock);
 	if (r->changed)
 		err = -EIO;
-	else if (r->size >= 0 || r->no_length)
+	else if (r->proven || (r->size < 0 && r->no_length))
 		*ret = r->size;
 	else
 		err = ask(r, &r->sizeq, w, 0, 0, &a);
+	/* What cannot be asked now is as good as it gets. */
+	if (err < 0 && err != -EINPROGRESS && err != -EIO && r->size >= 0) {
+		*ret = r->size;
+		err = 0;
+	}
 	pthread_mutex_unlock(&r->lock);
 	results_finish(r, &a);
 	return err;
@@ -323,7 +328,7 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 	if (n == 0 || off > (uint64_t)RESULTS_MAX)
 		return 0;
 	if (r->size >= 0 && off >= (uint64_t)r->size)
-		return 0;
+		return r->proven ? 0 : ask(r, &r->readq, w, off, hi, a);
 	if (r->size >= 0 && hi > (uint64_t)r->size)
 		hi = (uint64_t)r->size;
 	/* A promise is one about the file that is open. */
@@ -461,7 +466,7 @@ int64_t results_known_size(struct gb_results *r)
 	int64_t size;
 
 	pthread_mutex_lock(&r->lock);
-	size = r->size;
+	size = r->proven ? r->size : -1;
 	pthread_mutex_unlock(&r->lock);
 	return size;
 }

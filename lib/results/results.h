@@ -22,6 +22,9 @@
  *   - results_fetch downloads everything that is missing, whoever reads, and also
  *     when its waiters have gone.
  *
+ * A size that one reply tells is for planning. It is proven, told to others and an end for
+ * readers once a second reply agrees, or a body that came as its head promised fits it.
+ *
  * Nothing is believed: Content-Range must be what was asked, the total must agree with
  * what is known, a body that does not begin as a line does, ends short or inside a line
  * (the last one) is broken. After a broken transfer the rest is asked for again, with
@@ -44,7 +47,7 @@
 #include "base/waiter.h"
 
 enum results_event {
-	RESULTS_SIZED,  /* the size became known */
+	RESULTS_SIZED,  /* the size was proven, or turned out to be wrong */
 	RESULTS_FILLED, /* every byte is local: call results_seal on a worker */
 	RESULTS_REFUSED, /* 404 at both paths, 410, or a 403 not about the key: see
 			    results_refusal */
@@ -84,7 +87,8 @@ void results_stop(struct gb_results *r);
 void results_reader(struct gb_results *r, int delta);
 
 /* As gb_results_size, gb_results_ready, gb_results_final. Order for the size:
- * known; running or first GET (`Range: bytes=0-0`) asked once however many ask. */
+ * proven; running GETs; `Range: bytes=0-0`, then the last byte of which that told, or all
+ * of what is small; asked once however many ask. */
 int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 ssize_t results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
 /* n bytes at off that results_ready said are there, as long as it is a reader's: n, or
@@ -103,7 +107,7 @@ int results_gave_up(struct gb_results *r);
 void results_rest(struct gb_results *r, int err, double until);
 bool results_final(struct gb_results *r); /* complete, sealed, every block checked */
 bool results_unsealed(struct gb_results *r); /* complete, and not sealed */
-int64_t results_known_size(struct gb_results *r); /* -1: not known; no request */
+int64_t results_known_size(struct gb_results *r); /* -1: not proven; no request */
 void *results_arg(struct gb_results *r); /* of the config */
 
 /* Blocking, for a worker: ask the API how long the file is, whatever is local; a server

@@ -103,6 +103,7 @@ struct gb_results {
 	unsigned n_old_fds;
 	unsigned readers, pins; /* pins: uses of fd outside the lock */
 	int64_t size;           /* -1: not known */
+	bool proven;            /* … and may be told, and be an end: see results.h */
 	int64_t doubted;        /* another one that was told last; -1 */
 	bool no_length, no_ranges;
 	bool refused;    /* the API does not give it out; until the next open or fetch */
@@ -190,6 +191,8 @@ int stream_changed(struct gb_results *r, struct after *a);
 int stream_learn_size(struct gb_results *r, int64_t size, struct after *a);
 /* If everything is local, say so once. */
 void stream_check_complete(struct gb_results *r, struct after *a);
+/* The size is what it was said to be: two replies agree, or the body fits. */
+void stream_prove_size(struct gb_results *r, struct after *a);
 /* transfer_body.c: the verdict on a 2xx. */
 int stream_end_body(struct stream *s, const struct http_reply *reply, struct after *a);
 

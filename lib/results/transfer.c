@@ -54,12 +54,26 @@ static void fail_inside(struct gb_results *r, struct after *a)
 	waitq_move_if(&r->readq, &a->fail, is_inside, NULL);
 }
 
+void stream_prove_size(struct gb_results *r, struct after *a)
+{
+	if (r->proven)
+		return;
+	r->proven = r->dirty = true;
+	a->events |= 1u << RESULTS_SIZED;
+	waitq_move(&r->sizeq, &a->wake);
+	results_wake_ready(r, a);
+	if (results_is_complete(r) && r->size % RESULTS_BLOCK)
+		disk_sum_block(r, (uint64_t)r->size, NULL, false);
+	stream_check_complete(r, a);
+}
+
 int stream_learn_size(struct gb_results *r, int64_t size, struct after *a)
 {
+	bool again = r->size == size || r->doubted == size;
 	int err = 0;
 
 	if (size > RESULTS_MAX)
-		return -EFBIG;
+		return -EIO;
 	if (r->size != size &&
 		(r->size >= 0 || ranges_limit(&r->have) > (uint64_t)size ||
 			ranges_limit(&r->summed) > (uint64_t)size))
@@ -67,19 +81,14 @@ int stream_learn_size(struct gb_results *r, int64_t size, struct after *a)
 	if (err)
 		return err;
 	r->doubted = -1;
-	if (r->size == size)
-		return 0;
-	if (r->size >= 0)
-		fail_inside(r, a);
-	r->size = size;
-	r->no_length = false;
-	r->dirty = true;
-	a->events |= 1u << RESULTS_SIZED;
-	waitq_move(&r->sizeq, &a->wake);
-	results_wake_ready(r, a);
-	if (results_is_complete(r) && size % RESULTS_BLOCK)
-		disk_sum_block(r, (uint64_t)size, NULL, false);
-	stream_check_complete(r, a);
+	if (r->size != size) {
+		if (r->proven)
+			fail_inside(r, a);
+		r->size = size;
+		r->proven = r->no_length = false;
+	}
+	if (again)
+		stream_prove_size(r, a);
 	return 0;
 }
 
@@ -265,7 +274,7 @@ static void give_up(struct gb_results *r, int err, struct after *a)
 	r->fetching = false;
 	waitq_move_if(&r->readq, &a->fail, is_orphan, r);
 	waitq_move(&r->fetchq, &a->fail);
-	if (r->size < 0)
+	if (!r->proven)
 		waitq_move(&r->sizeq, &a->fail);
 }
 

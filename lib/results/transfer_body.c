@@ -53,6 +53,7 @@ static void unlearn_size(struct gb_results *r, struct after *a)
 	if (r->sealed || r->size < 0)
 		return;
 	r->size = -1;
+	r->proven = false;
 	r->dirty = true;
 	a->events |= 1u << RESULTS_SIZED;
 }
@@ -73,7 +74,7 @@ static int drop_reply(struct stream *s, struct after *a)
 		r->filled = false;
 		r->dirty = true;
 	}
-	if (s->taught)
+	if (s->taught && !r->proven)
 		unlearn_size(r, a);
 	s->progress = false;
 	return -EIO;
@@ -196,6 +197,8 @@ static int settle(struct stream *s, uint64_t upto, struct after *a)
 		if (block)
 			err = end_block(s, end, a);
 	}
+	if (err == 0 && r->size > 0 && s->sure == (uint64_t)r->size)
+		stream_prove_size(r, a);
 	results_wake_ready(r, a);
 	return err;
 }

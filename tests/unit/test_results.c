@@ -33,7 +33,8 @@ static void test_first_bytes_are_given_at_once(void **state)
 	assert_int_equal(engine.aborted, 1);
 }
 
-static void test_size_is_one_small_request(void **state)
+/* One that tells it, and one that agrees. */
+static void test_size_is_two_small_requests(void **state)
 {
 	struct gb_results *r = open_it();
 	struct asker a = ASKER, b = ASKER;
@@ -45,18 +46,36 @@ static void test_size_is_one_small_request(void **state)
 	assert_int_equal(a.calls + b.calls, 2);
 	assert_int_equal(results_size(r, &a.w, &size), 0);
 	assert_int_equal(size, BIG);
-	assert_int_equal(engine.calls, 1);
+	assert_int_equal(engine.calls, 2);
 	assert_string_equal(engine.ranges[0], "0-0");
+	assert_string_equal(engine.ranges[1], "50332424-50332424");
+	assert_int_equal(sized, 1);
 	close_it(r);
 	/* It is remembered. */
 	r = open_it();
 	assert_int_equal(size_of(r, &size), 0);
 	assert_int_equal(size, BIG);
-	assert_int_equal(engine.calls, 1);
+	assert_int_equal(engine.calls, 2);
 	close_it(r);
 }
 
-static void test_size_waits_for_a_running_stream(void **state)
+/* Of what is small the second brings all: nobody who reads it asks again. */
+static void test_size_of_a_small_file(void **state)
+{
+	struct gb_results *r = open_it();
+	uint64_t end;
+	int64_t size;
+
+	engine.size = 26700;
+	assert_int_equal(size_of(r, &size), 0);
+	assert_int_equal(size, 26700);
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, 26700);
+	assert_int_equal(engine.calls, 2);
+	close_it(r);
+}
+
+static void test_size_of_what_is_being_read(void **state)
 {
 	struct gb_results *r = open_it();
 	struct asker a = ASKER, b = ASKER;
@@ -64,14 +83,30 @@ static void test_size_waits_for_a_running_stream(void **state)
 
 	assert_int_equal(results_ready(r, 0, 10, &a.w), -EINPROGRESS);
 	assert_int_equal(results_size(r, &b.w, &size), -EINPROGRESS);
-	fake_step(&engine);
-	assert_int_equal(b.calls, 1);
+	assert_int_equal(engine.calls, 1);
+	while (b.calls == 0)
+		assert_true(fake_step(&engine));
 	assert_int_equal(results_size(r, &b.w, &size), 0);
 	assert_int_equal(size, BIG);
+	assert_int_equal(engine.calls, 2);
+	close_it(r);
+}
+
+/* The body tells, where its end is near. */
+static void test_size_of_what_is_nearly_here(void **state)
+{
+	struct gb_results *r = open_it();
+	struct asker a = ASKER, b = ASKER;
+	int64_t size;
+
+	engine.size = 1048500;
+	assert_int_equal(results_ready(r, 0, 10, &a.w), -EINPROGRESS);
+	assert_int_equal(results_size(r, &b.w, &size), -EINPROGRESS);
+	fake_run(&engine);
+	assert_int_equal(b.calls, 1);
+	assert_int_equal(results_size(r, &b.w, &size), 0);
+	assert_int_equal(size, 1048500);
 	assert_int_equal(engine.calls, 1);
-	fake_step(&engine);
-	fake_step(&engine);
-	assert_int_equal(a.calls, 1);
 	close_it(r);
 }
 
@@ -98,8 +133,8 @@ static void test_tail(void **state)
 
 	assert_int_equal(size_of(r, &size), 0);
 	assert_int_equal(read_at(r, (uint64_t)size - 100, 200), 100);
-	assert_int_equal(engine.calls, 2);
-	assert_string_equal(engine.ranges[1], "50331648-50332424");
+	assert_int_equal(engine.calls, 3);
+	assert_string_equal(engine.ranges[2], "50331648-50332424");
 	close_it(r);
 }
 
@@ -390,8 +425,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_reading_through_is_one_request),
 		T(test_first_bytes_are_given_at_once),
-		T(test_size_is_one_small_request),
-		T(test_size_waits_for_a_running_stream),
+		T(test_size_is_two_small_requests), T(test_size_of_a_small_file),
+		T(test_size_of_what_is_being_read), T(test_size_of_what_is_nearly_here),
 		T(test_a_jump_fetches_its_block),
 		T(test_tail),
 		T(test_a_read_past_the_end_of_unknown_size),

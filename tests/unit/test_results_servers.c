@@ -11,7 +11,6 @@ static void test_ignored_range(void **state)
 	engine.no_range = true;
 	assert_int_equal(read_at(r, 30 * MIB, 100), 100);
 	assert_int_equal(engine.calls, 1);
-	assert_int_equal(results_known_size(r), BIG);
 	/* Not broken off however far it is ahead, and another jump needs no request. */
 	fake_settle(&engine);
 	assert_int_equal(engine.calls, 1);
@@ -47,8 +46,8 @@ static void test_size_of_a_server_without_ranges(void **state)
 	assert_int_equal(size_of(r, &size), 0);
 	assert_int_equal(size, BIG);
 	fake_settle(&engine);
-	assert_int_equal(engine.calls, 1);
-	assert_int_equal(engine.aborted, 1);
+	assert_int_equal(engine.calls, 2);
+	assert_int_equal(engine.aborted, 2);
 	results_unref(r);
 }
 
@@ -363,19 +362,77 @@ static void test_nothing_without_a_length_is_no_file(void **state)
 	close_it(r);
 }
 
-static void too_long_once(struct engine *e, struct answer *a)
+static unsigned wrong_until; /* number of the request */
+static int64_t wrong_by;
+
+/* Every reply is one piece with itself. */
+static void tell_wrong_length(struct engine *e, struct answer *a)
 {
-	if (a->number == 1)
-		a->reply.range_total += 1000;
+	int64_t total = (int64_t)e->size + wrong_by;
+
+	if (a->number > wrong_until || !a->range[0])
+		return;
+	a->reply.range_total = total;
+	if (a->reply.status == 206 && a->reply.range_end < total)
+		return;
+	a->reply.status = (int64_t)a->lo < total ? 206 : 416;
+	a->reply.range_start = (int64_t)a->lo;
+	a->reply.range_end = total - 1;
+	a->n = (size_t)(total - (int64_t)a->lo);
+	a->reply.content_length = (int64_t)a->n;
+	if (wrong_by > 0)
+		a->n = 0;
 }
 
-/* Who reckoned with the wrong length gets an error, not other bytes; then it is right. */
+/* It is told to nobody. */
 static void test_a_length_told_wrong_once(void **state)
+{
+	static const int64_t by[] = {1000, -1000, 5 * (int64_t)MIB, -5 * (int64_t)MIB, -BIG + 100};
+
+	for (size_t i = 0; i < ARRAY_SIZE(by); i++) {
+		struct gb_results *r;
+		int64_t size = 0;
+
+		setup(NULL);
+		r = open_it();
+		engine.hook = tell_wrong_length;
+		wrong_until = 1;
+		wrong_by = by[i];
+		assert_int_equal(size_of(r, &size), 0);
+		assert_int_equal(size, BIG);
+		assert_int_equal(sized, 1);
+		assert_int_equal(read_at(r, (uint64_t)size - 500, 1000), 500);
+		assert_int_equal(read_on(r, 0, NULL), 0);
+		close_it(r);
+	}
+}
+
+/* Nor is it the end for anybody. */
+static void test_an_end_told_wrong_once(void **state)
+{
+	for (int past = 0; past < 2; past++) {
+		struct gb_results *r;
+
+		setup(NULL);
+		r = open_it();
+		engine.hook = tell_wrong_length;
+		wrong_until = 1;
+		wrong_by = -5 * (int64_t)MIB;
+		assert_int_equal(read_at(r, past ? BIG + 1000 : BIG - MIB, 100), past ? 0 : 100);
+		close_it(r);
+	}
+}
+
+/* Who reckoned with a length that was told twice gets an error, not other bytes; then it
+ * is right. */
+static void test_a_length_told_wrong_twice(void **state)
 {
 	struct gb_results *r = open_it();
 	int64_t size = 0;
 
-	engine.hook = too_long_once;
+	engine.hook = tell_wrong_length;
+	wrong_until = 2;
+	wrong_by = 1000;
 	assert_int_equal(size_of(r, &size), 0);
 	assert_int_equal(size, BIG + 1000);
 	assert_int_equal(read_at(r, (uint64_t)size - 1500, 1000), -EIO);
@@ -475,6 +532,8 @@ int main(void)
 		T(test_an_empty_file),
 		T(test_nothing_without_a_length_is_no_file),
 		T(test_a_length_told_wrong_once),
+		T(test_an_end_told_wrong_once),
+		T(test_a_length_told_wrong_twice),
 		T(test_a_changed_length),
 		T(test_a_length_that_keeps_changing),
 		T(test_bytes_that_changed),
