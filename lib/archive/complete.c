@@ -153,6 +153,10 @@ int whole_judge(struct gb_job *job, struct gb_results *r, bool home)
 
 	if (err)
 		return err;
+	if (results_odd(r))
+		client_log(job->c, LOG_WARNING,
+			"results of %s begin or end as no lines of JSON do, and the API sends "
+			"them so each time: they are kept as they are", job_label(job));
 	client_lock(job->c);
 	bool ask = (is_less(job, &t) && !home) || t.open;
 	ask = ask && !job->c->o.offline && job->output_file;

@@ -120,7 +120,7 @@ static void forget(struct gb_results *r)
 	r->size = r->doubted = -1;
 	r->resume = NO_END;
 	r->proven = r->no_length = r->no_ranges = r->rotten = false;
-	r->sealed = r->dirty = r->filled = false;
+	r->sealed = r->dirty = r->filled = r->given = false;
 	r->tries = 0;
 }
 
@@ -148,6 +148,7 @@ static void take_map(struct gb_results *r, struct results_map *m)
 	r->sums = m->sums;
 	r->n_sums = m->n_sums;
 	r->filled = results_is_complete(r);
+	r->given = r->summed.n > 0;
 	m->blocks = (struct ranges){0};
 	m->sums = NULL;
 }

@@ -81,6 +81,8 @@ static int start(
 
 	if (kind != STREAM_PROBE && err < 0)
 		return err;
+	if (r->piece && kind != STREAM_PROBE && end - base > r->piece)
+		end = base + r->piece;
 	s = malloc(sizeof *s);
 	if (!s)
 		return -ENOMEM;
@@ -237,7 +239,8 @@ static int plan_fetch(struct gb_results *r)
 	for (s = r->streams; s; s = s->next)
 		if (!s->stopping && s->kind == STREAM_OPEN)
 			return 0;
-	while ((s = stream_find_cover(r, hole)) && s->end != NO_END)
+	while ((r->size < 0 || hole < (uint64_t)r->size) &&
+		(s = stream_find_cover(r, hole)) && s->end != NO_END)
 		hole = results_local_end(r, s->end);
 	if (s || (r->size >= 0 && hole >= (uint64_t)r->size))
 		return 0;

@@ -342,6 +342,7 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 		return err;
 	if (end == off)
 		return ask(r, &r->readq, w, off, hi, a);
+	r->given = true;
 	stream_note_read(r, off, end, a);
 	return (ssize_t)(end - off);
 }
@@ -449,6 +450,17 @@ bool results_final(struct gb_results *r)
 		ranges_end(&r->have, 0) >= (uint64_t)r->size;
 	pthread_mutex_unlock(&r->lock);
 	return final;
+}
+
+bool results_odd(struct gb_results *r)
+{
+	bool odd;
+
+	pthread_mutex_lock(&r->lock);
+	odd = results_is_complete(r) && (r->odd_begin.told >= ODD_TIMES ||
+						r->odd_end.told >= ODD_TIMES);
+	pthread_mutex_unlock(&r->lock);
+	return odd;
 }
 
 bool results_unsealed(struct gb_results *r)

@@ -27,8 +27,10 @@
  *
  * Nothing is believed: Content-Range must be what was asked, the total must agree with
  * what is known, a body that does not begin as a line does, ends short or inside a line
- * (the last one) is broken. After a broken transfer the rest is asked for again, with
- * backoff, up to 5 times without progress; then waiters get the error. A file whose size,
+ * (the last one) is broken; what is no page and no error of the API, and is sent so five
+ * times, is what there is (results_odd). After a broken transfer the rest is asked for
+ * again, with backoff, up to 5 times without progress, and less of it at a time where
+ * connections end early; then waiters get the error. A file whose size,
  * told twice, or bytes turn out to be others than before is -EIO until the last reader has
  * gone; then what was local is put aside (NAME.aside) and, once, downloaded anew.
  *
@@ -106,6 +108,8 @@ unsigned results_refusal(struct gb_results *r, char **ret_words);
 int results_gave_up(struct gb_results *r);
 void results_rest(struct gb_results *r, int err, double until);
 bool results_final(struct gb_results *r); /* complete, sealed, every block checked */
+/* It begins or ends as no file of lines should, and the API kept to it. */
+bool results_odd(struct gb_results *r);
 bool results_unsealed(struct gb_results *r); /* complete, and not sealed */
 int64_t results_known_size(struct gb_results *r); /* -1: not proven; no request */
 void *results_arg(struct gb_results *r); /* of the config */

@@ -15,8 +15,9 @@
 #ifndef GB_RESULTS_PRIVATE_H
 #define GB_RESULTS_PRIVATE_H
 
-#include "results/results.h"
+#include "provider/output_shape.h"
 #include "results/block_map.h"
+#include "results/results.h"
 
 #include <pthread.h>
 
@@ -27,6 +28,9 @@
 #define NEAR ((uint64_t)2 << 20)  /* what a stream reaches soon */
 #define SKIP ((uint64_t)8 << 20)  /* a local run worth a new request behind it */
 #define RESULTS_UNSURE ((uint64_t)64 << 10) /* of a reply, until it has ended well */
+#define ODD_TIMES 5 /* as often odd bytes must be told; no more than MAX_TRIES */
+#define PIECE_MIN ((uint64_t)512)
+#define PIECES_GOOD 8 /* before more is asked for at once */
 #define SAVE_EVERY ((uint64_t)64 << 20)
 #define MAX_OLD_FDS 4
 
@@ -34,6 +38,14 @@ enum stream_kind {
 	STREAM_PROBE,   /* bytes=0-0, for the size */
 	STREAM_BOUNDED, /* a block or two for a reader who jumped */
 	STREAM_OPEN,    /* to the end, or up to what is local */
+};
+
+/* What a file begins or ends with that no file of lines should: as the API sent it last,
+ * and how often. */
+struct odd {
+	int64_t size;
+	uint32_t crc;
+	unsigned told;
 };
 
 /* Of the bytes of a block as they came: all of them by this transfer, and written. */
@@ -60,7 +72,8 @@ struct stream {
 	bool headed;            /* the head was good */
 	bool measured;          /* … and told how many bytes come */
 	bool taught;            /* … and was the first to tell the size */
-	int begun;              /* bytes other than white space that have come, up to 2 */
+	struct http_reply *late; /* a head that the first bytes decide about */
+	bool cut_short;         /* it ended before its bytes had come, by no fault of theirs */
 	bool stopping;          /* broken off by us: its end means nothing */
 	bool progress;          /* brought bytes that were not there */
 	bool at_once;           /* its failure says what to do better: no pause */
@@ -106,6 +119,10 @@ struct gb_results {
 	bool proven;            /* … and may be told, and be an end: see results.h */
 	int64_t doubted;        /* another one that was told last; -1 */
 	bool no_length, no_ranges;
+	struct odd odd_begin, odd_end, empty;
+	uint64_t piece;         /* no more is asked for at once; 0: no limit */
+	unsigned good_pieces;   /* in a row */
+	bool given;      /* somebody was told that bytes are there */
 	bool refused;    /* the API does not give it out; until the next open or fetch */
 	unsigned refused_with; /* HTTP status */
 	char *refused_words;
@@ -193,6 +210,9 @@ int stream_learn_size(struct gb_results *r, int64_t size, struct after *a);
 void stream_check_complete(struct gb_results *r, struct after *a);
 /* The size is what it was said to be: two replies agree, or the body fits. */
 void stream_prove_size(struct gb_results *r, struct after *a);
+/* Whether the same odd thing, this one too, has come so often that it is what there is.
+ * Whether it is all is asked again once it is saved, as of all whose last line is cut. */
+bool stream_is_told(struct odd *o, int64_t size, uint32_t crc, unsigned times);
 /* transfer_body.c: the verdict on a 2xx. */
 int stream_end_body(struct stream *s, const struct http_reply *reply, struct after *a);
 
@@ -228,6 +248,8 @@ int disk_sum(int fd, uint64_t lo, uint64_t hi, uint32_t *ret);
 
 /* Callbacks of the engine; arg is the stream. */
 int stream_on_head(void *arg, const struct http_reply *h);
+/* The first bytes of a body whose head was put off are here. */
+int stream_take_late_head(struct stream *s, const char *buf, size_t n);
 int stream_on_data(void *arg, const void *buf, size_t n);
 void stream_on_done(void *arg, struct http_reply *reply);
 

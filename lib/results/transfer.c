@@ -30,7 +30,7 @@ void stream_check_complete(struct gb_results *r, struct after *a)
 
 /* Another size than is known, or less than is there. A page in place of the file, or one
  * answer that is wrong, tells so once; a file that is another does it again. Of which
- * there are no bytes yet it may be, but not that it became empty. */
+ * nobody had a byte yet it may be, but not that it became empty. */
 static int doubt_size(struct gb_results *r, int64_t size, struct after *a)
 {
 	bool again = r->doubted == size;
@@ -38,7 +38,13 @@ static int doubt_size(struct gb_results *r, int64_t size, struct after *a)
 	r->doubted = size;
 	if (!again || size == 0)
 		return -EIO;
-	return r->have.n || r->summed.n || r->sealed ? stream_changed(r, a) : 0;
+	if (r->given || r->sealed)
+		return stream_changed(r, a);
+	/* What came with the wrong length is not mixed with what comes with the right one. */
+	stream_stop_all(r);
+	ranges_clear(&r->have);
+	ranges_clear(&r->summed);
+	return 0;
 }
 
 static bool is_inside(const struct gb_waiter *w, void *arg)
@@ -52,6 +58,13 @@ static void fail_inside(struct gb_results *r, struct after *a)
 {
 	a->err = -EIO;
 	waitq_move_if(&r->readq, &a->fail, is_inside, NULL);
+}
+
+bool stream_is_told(struct odd *o, int64_t size, uint32_t crc, unsigned times)
+{
+	if (o->size != size || o->crc != crc)
+		*o = (struct odd){.size = size, .crc = crc};
+	return ++o->told >= times;
 }
 
 void stream_prove_size(struct gb_results *r, struct after *a)
@@ -74,7 +87,11 @@ int stream_learn_size(struct gb_results *r, int64_t size, struct after *a)
 
 	if (size > RESULTS_MAX)
 		return -EIO;
-	if (r->size != size &&
+	if (size == 0 && r->size < 0) {
+		again = stream_is_told(&r->empty, 0, 0, ODD_TIMES);
+		err = again ? 0 : -EIO;
+	}
+	if (err == 0 && r->size != size &&
 		(r->size >= 0 || ranges_limit(&r->have) > (uint64_t)size ||
 			ranges_limit(&r->summed) > (uint64_t)size))
 		err = doubt_size(r, size, a);
@@ -183,32 +200,66 @@ static int head_whole(struct stream *s, const struct http_reply *h, struct after
 	return s->stopping ? -ECANCELED : 0;
 }
 
-int stream_on_head(void *arg, const struct http_reply *h)
+/* Lock held. */
+static int take_head(struct stream *s, const struct http_reply *h, struct after *a)
 {
-	struct stream *s = arg;
+	int err = -EIO;
+
+	if (s->stopping)
+		err = -ECANCELED;
+	else if (h->status == 206)
+		err = head_partial(s, h, a);
+	else if (h->status == 200)
+		err = head_whole(s, h, a);
+	s->err = err;
+	s->headed = err == 0;
+	if (s->headed)
+		stream_plan(s->r, a);
+	return err;
+}
+
+static int take_head_now(struct stream *s, const struct http_reply *h)
+{
 	struct gb_results *r = s->r;
 	struct after a;
-	int err = 0;
+	int err;
 
 	after_init(&a);
 	pthread_mutex_lock(&r->lock);
-	if (s->stopping)
-		err = -ECANCELED;
-	else if (h->status / 100 == 2 && h->page)
-		err = -EIO;
-	else if (h->status == 206)
-		err = head_partial(s, h, &a);
-	else if (h->status == 200)
-		err = head_whole(s, h, &a);
-	else if (h->status / 100 == 2)
-		err = -EIO;
-	s->err = err;
-	s->headed = err == 0 && h->status / 100 == 2;
-	if (s->headed)
-		stream_plan(r, &a);
+	err = take_head(s, h, &a);
 	pthread_mutex_unlock(&r->lock);
 	results_finish(r, &a);
 	return err;
+}
+
+/* A page in place of the file comes whole, and nothing that its head tells is true of the
+ * file. But a label may be wrong: the first bytes decide. */
+static int put_head_off(struct stream *s, const struct http_reply *h)
+{
+	s->late = malloc(sizeof *h);
+	if (!s->late)
+		return -ENOMEM;
+	*s->late = *h;
+	s->late->body = NULL;
+	return 0;
+}
+
+int stream_take_late_head(struct stream *s, const char *buf, size_t n)
+{
+	struct http_reply *h = STEAL_PTR(s->late);
+	int err = shape_of_beginning(buf, n) == SHAPE_LINES ? take_head_now(s, h) : -EIO;
+
+	free(h);
+	return err;
+}
+
+int stream_on_head(void *arg, const struct http_reply *h)
+{
+	struct stream *s = arg;
+
+	if (h->status / 100 != 2)
+		return 0;
+	return h->status == 200 && h->page ? put_head_off(s, h) : take_head_now(s, h);
 }
 
 /* ---- the end of a transfer ----------------------------------------------- */
@@ -236,6 +287,9 @@ static struct download_verdict judge_refusal(
 		s->at_once = true;
 		v.err = -EIO;
 		v.again = true;
+	} else if (reply->status == 404 && !v.refused) {
+		/* The ways are tried in turn, whoever said that one is not there. */
+		r->way = 0;
 	}
 	return v;
 }
@@ -245,6 +299,7 @@ static struct download_verdict judge_end(
 {
 	struct download_verdict v = {.hint = -1};
 
+	s->cut_short = reply->err < 0 && s->err == 0;
 	if (s->stopping)
 		return v;
 	if (s->err < 0 || (reply->err == 0 && reply->status / 100 == 2))
@@ -292,6 +347,26 @@ static void on_timer(void *arg)
 	results_put(r);
 }
 
+/* Connections that end early and bring nothing are asked for less at a time, until it
+ * fits; and where that goes well, for more. Nothing is cut out of what comes whole: there
+ * ranges are tried again. */
+static void fit_piece(struct gb_results *r, const struct stream *s, bool failed)
+{
+	uint64_t came = s->pos - s->base, least;
+
+	if (failed && s->cut_short && s->whole)
+		r->no_ranges = false;
+	if (failed && s->cut_short && !s->progress && !s->whole && came > 0 && r->tries >= 2) {
+		least = r->piece && r->piece < came ? r->piece / 2 : came / 2;
+		r->piece = least > PIECE_MIN ? least : PIECE_MIN;
+		r->good_pieces = 0;
+	}
+	if (failed || !r->piece || !s->progress || ++r->good_pieces < PIECES_GOOD)
+		return;
+	r->good_pieces = 0;
+	r->piece = r->piece > RESULTS_UNSURE ? 0 : r->piece * 2;
+}
+
 /* After a failure; a stream that brought something starts the count anew. */
 static void try_again(struct gb_results *r, const struct stream *s,
 	const struct download_verdict *v, struct after *a)
@@ -299,6 +374,7 @@ static void try_again(struct gb_results *r, const struct stream *s,
 	int err;
 
 	r->tries = s->progress ? 1 : r->tries + 1;
+	fit_piece(r, s, true);
 	double pause = engine_backoff((int)r->tries, v->hint);
 	/* Nobody who reads waits for an hour because the server says so. */
 	if (r->tries > MAX_TRIES || pause > ENGINE_PATIENCE) {
@@ -322,6 +398,7 @@ static void take_verdict(struct gb_results *r, const struct stream *s,
 	if (v->err == 0) {
 		if (s->progress)
 			r->tries = 0;
+		fit_piece(r, s, false);
 	} else if (v->refused) {
 		r->refused = true;
 		r->refused_with = v->refused;
@@ -369,6 +446,7 @@ void stream_on_done(void *arg, struct http_reply *reply)
 	results_finish(r, &a);
 	free(v.words);
 	ranges_clear(&s->mine);
+	free(s->late);
 	free(s);
 	results_put(r);
 }

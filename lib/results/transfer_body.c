@@ -14,37 +14,7 @@
 
 #include <errno.h>
 #include <string.h>
-
-/* ---- what a file of lines looks like --------------------------------------- */
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* Lines of JSON objects end so; a body cut inside a line hardly ever does. */
-static bool ends_well(char last)
-{
-	return last == '}' || is_space(last);
-}
-
-/* Whether what a file begins with is no object (a page, or noise), or one over several
- * lines: an error of the API under a status that is none. */
-static bool begins_badly(struct stream *s, const char *buf, size_t n)
-{
-	static const char bom[] = "\xef\xbb\xbf";
-
-	for (size_t i = 0; i < n && s->base == 0 && s->begun < 2; i++)
-		if (s->pos + i < strlen(bom) && buf[i] == bom[s->pos + i]) {
-			continue;
-		} else if (!is_space(buf[i])) {
-			if (s->begun++ == 0 && buf[i] != '{')
-				return true;
-		} else if (s->begun == 1 && buf[i] == '\n') {
-			return true;
-		}
-	return false;
-}
+#include <unistd.h>
 
 /* ---- taking back ------------------------------------------------------------- */
 
@@ -174,11 +144,40 @@ static int64_t add_mine(struct stream *s, uint64_t lo, uint64_t hi)
 	return total;
 }
 
+/* The first bytes of the file, of which all before upto are on disk, before any of them
+ * counts. 0, or the reply is none. */
+static int judge_beginning(struct stream *s, uint64_t upto, struct after *a)
+{
+	struct gb_results *r = s->r;
+	char buf[4096];
+	size_t want = upto < sizeof buf ? (size_t)upto : sizeof buf;
+	ssize_t n;
+
+	do
+		n = pread(r->fd, buf, want, 0);
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)want)
+		return n < 0 ? -errno : -EIO;
+	switch (shape_of_beginning(buf, want)) {
+	case SHAPE_FOREIGN:
+		return drop_reply(s, a);
+	case SHAPE_UNTOLD:
+		return memchr(buf, 0, want) || want == sizeof buf ? drop_reply(s, a) : 0;
+	case SHAPE_ODD:
+		if (shape_has_members(buf, want) &&
+			stream_is_told(&r->odd_begin, r->size, util_crc32c(0, buf, want), ODD_TIMES))
+			return 0;
+		return drop_reply(s, a);
+	default:
+		return 0;
+	}
+}
+
 /* All bytes before upto count. */
 static int settle(struct stream *s, uint64_t upto, struct after *a)
 {
 	struct gb_results *r = s->r;
-	int err = 0;
+	int err = s->sure == 0 && upto > 0 ? judge_beginning(s, upto, a) : 0;
 
 	while (err == 0 && s->sure < upto) {
 		uint64_t end = results_block_end(r, s->sure);
@@ -251,9 +250,11 @@ static int judge_piece(struct stream *s, const char *buf, size_t n, struct after
 
 	if (s->stopping)
 		return -ECANCELED;
-	if (s->pos > end || end - s->pos < n || begins_badly(s, buf, n))
+	if (s->pos > end || end - s->pos < n ||
+		(s->pos == 0 && shape_of_beginning(buf, n) == SHAPE_FOREIGN))
 		return drop_reply(s, a);
-	if (r->size >= 0 && s->pos + n == (uint64_t)r->size && !ends_well(buf[n - 1]))
+	if (r->size >= 0 && s->pos + n == (uint64_t)r->size && !shape_ends_well(buf[n - 1]) &&
+		!stream_is_told(&r->odd_end, r->size, util_crc32c(s->crc, buf, n), ODD_TIMES))
 		return spoil(s, a);
 	return 0;
 }
@@ -295,8 +296,10 @@ int stream_on_data(void *arg, const void *buf, size_t n)
 	const char *p = buf;
 	int err = 0;
 
+	if (s->late)
+		err = stream_take_late_head(s, buf, n);
 	if (s->kind == STREAM_PROBE)
-		return 0;
+		n = 0;
 	while (n > 0 && err == 0) {
 		uint64_t room = RESULTS_BLOCK - s->pos % RESULTS_BLOCK;
 		size_t piece = n < room ? n : (size_t)room;
@@ -312,17 +315,19 @@ int stream_on_data(void *arg, const void *buf, size_t n)
 
 /* ---- the end ----------------------------------------------------------------------- */
 
-/* A whole body without a length has ended: that is the length, if it looks whole. */
+/* A whole body without a length has ended: that is the length, if it looks whole. The
+ * last newline is all that shows that no byte is missing. */
 static int end_unmeasured(struct stream *s, struct after *a)
 {
 	struct gb_results *r = s->r;
-	int err;
+	unsigned times = s->last == '\n' ? 1 : shape_ends_well(s->last) ? 2 : ODD_TIMES;
 
-	if (s->pos == 0 || !ends_well(s->last))
+	if (s->pos == 0 ||
+		(times > 1 && !stream_is_told(&r->odd_end, (int64_t)s->pos, s->crc, times)))
 		return -EIO;
 	if (s->pos % RESULTS_BLOCK)
 		keep_sum(s);
-	err = stream_learn_size(r, (int64_t)s->pos, a);
+	int err = stream_learn_size(r, (int64_t)s->pos, a);
 	if (err == 0)
 		err = settle(s, s->pos, a);
 	if (err == 0)
@@ -334,6 +339,7 @@ int stream_end_body(struct stream *s, const struct http_reply *reply, struct aft
 {
 	if (s->err < 0)
 		return s->err;
+	s->cut_short |= !reply->complete || s->pos < s->end;
 	if (!s->headed || !reply->complete)
 		return -EIO;
 	if (s->kind == STREAM_PROBE)

@@ -165,6 +165,27 @@ static void test_the_other_path(void **state)
 	close_it(r);
 }
 
+static void one_path_and_pages(struct engine *e, struct answer *a)
+{
+	if (a->number > 1 && !a->other)
+		return;
+	a->reply.status = 404;
+	a->reply.body = "<html></html>";
+	a->reply.body_len = 13;
+	a->n = 0;
+}
+
+/* That a path is not there is not believed of a page for ever. */
+static void test_a_page_at_the_only_path(void **state)
+{
+	struct gb_results *r = open_it();
+
+	engine.hook = one_path_and_pages;
+	assert_int_equal(read_at(r, 0, 10), 10);
+	assert_int_equal(engine.calls, 3);
+	close_it(r);
+}
+
 static void test_one_failure_does_not_hurt_others(void **state)
 {
 	struct gb_results *r = open_it();
@@ -276,6 +297,7 @@ int main(void)
 		T(test_a_refused_key_loses_nothing),
 		T(test_what_is_here_outlives_the_api),
 		T(test_the_other_path),
+		T(test_a_page_at_the_only_path),
 		T(test_one_failure_does_not_hurt_others),
 		T(test_a_full_disk),
 		T(test_stop_answers_everybody),

@@ -47,7 +47,12 @@ static const struct lie lies[] = {
 	{"half, without a length", .less = SMALL / 2, .length = NONE},
 	{"nothing", .n = NONE},
 	{"nothing, without a length", .n = NONE, .length = NONE},
-	{"a page by its type", .page = true},
+	{"a page by its type", .status = 200, .body = error_page, .n = 33, .length = 33,
+		.page = true},
+	{"… whose length is that of the file", .status = 200, .body = error_page, .n = 33,
+		.page = true},
+	{"an error in one line, whole", .status = 200, .body = error_json, .n = 48,
+		.length = 48},
 	{"packed", .encoded = true, .length = 300, .n = 300},
 	{"an honest part", .end = SMALL / 2 - 1, .less = SMALL / 2, .length = SMALL / 2,
 		.harmless = true},
@@ -183,7 +188,7 @@ static void test_told_in_the_middle(void **state)
 		{.body = error_json, .n = 48, .length = NONE},
 		{.body = error_json, .n = 48, .length = 48},
 		{.less = 1, .length = NONE},
-		{.page = true},
+		{.status = 200, .body = error_page, .n = 33, .length = 33, .page = true},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(middle); i++) {
@@ -288,6 +293,173 @@ static void test_white_space(void **state)
 	read_file("\xef\xbb\xbf{\"key\":\"a\"}\n");
 }
 
+/* ---- what no file of lines should begin or end with ---------------------------- */
+
+enum way { RANGES, NO_RANGES, NO_LENGTH, WAYS };
+
+static void serve(const char *text, size_t n, enum way way)
+{
+	setup(NULL);
+	engine.data = text;
+	engine.size = n;
+	engine.no_range = way != RANGES;
+	engine.no_length = way == NO_LENGTH;
+}
+
+#define ODD(text) {text, sizeof text - 1}
+static const struct {
+	const char *text;
+	size_t n;
+} odd[] = {
+	ODD("{\"key\":\"a\"}\0"),
+	ODD("{\"key\":\"a\"}\n\0\0\0"),
+	ODD("{\"key\":\"a\"},"),
+	ODD("{\"key\":\"a\"}]"),
+	ODD("{\"key\":\"a\"}\n{\"key\":\"b"),
+	ODD("[{\"key\":\"a\"},\n{\"key\":\"b\"}]\n"),
+	ODD("{\n\"key\":\"a\"\n}\n"),
+	ODD(",{\"key\":\"a\"}\n"),
+};
+
+/* Paid for is paid for: what the API says again and again is what there is. */
+static void test_odd_ends_told_again_and_again(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(odd) * WAYS; i++) {
+		struct gb_results *r;
+		uint64_t end;
+
+		print_message("# %s\n", odd[i / WAYS].text);
+		serve(odd[i / WAYS].text, odd[i / WAYS].n, i % WAYS);
+		r = open_it();
+		assert_int_equal(read_on(r, 0, &end), 0);
+		assert_int_equal(end, engine.size);
+		assert_int_equal(engine.calls, 5);
+		assert_true(results_odd(r));
+		assert_sealed(r, engine.size);
+		close_it(r);
+	}
+}
+
+static unsigned odd_until;
+
+static void end_oddly(struct engine *e, struct answer *a)
+{
+	if (a->number > odd_until || a->lo >= 26650)
+		return;
+	a->n = 26650 - a->lo;
+	a->reply.content_length = e->no_length ? -1 : (int64_t)a->n;
+	a->reply.range_total = a->reply.status == 206 ? 26650 : -1;
+	a->reply.range_end = a->reply.status == 206 ? 26649 : -1;
+}
+
+/* … and not what it said by mistake. */
+static void test_odd_ends_told_by_mistake(void **state)
+{
+	for (unsigned i = 0; i < 4 * WAYS; i++) {
+		struct gb_results *r;
+		uint64_t end;
+
+		serve(content, SMALL, i % WAYS);
+		engine.hook = end_oddly;
+		odd_until = 1 + i / WAYS;
+		r = open_it();
+		assert_int_equal(read_on(r, 0, &end), 0);
+		assert_int_equal(end, SMALL);
+		assert_false(results_odd(r));
+		assert_sealed(r, SMALL);
+		close_it(r);
+	}
+}
+
+/* ---- labels ------------------------------------------------------------------------ */
+
+static void label_as_page(struct engine *e, struct answer *a)
+{
+	a->reply.page = true;
+}
+
+/* The body decides. */
+static void test_true_results_by_the_name_of_a_page(void **state)
+{
+	for (enum way way = 0; way < WAYS; way++) {
+		struct gb_results *r;
+		uint64_t end;
+
+		serve(content, SMALL, way);
+		engine.hook = label_as_page;
+		r = open_it();
+		assert_int_equal(read_on(r, 0, &end), 0);
+		assert_int_equal(end, SMALL);
+		assert_int_equal(engine.calls, 1);
+		assert_sealed(r, SMALL);
+		close_it(r);
+	}
+}
+
+/* ---- connections that end early, always ----------------------------------------------- */
+
+static size_t cut_after;
+static int cut_with;
+
+static void cut_always(struct engine *e, struct answer *a)
+{
+	if (a->n <= cut_after)
+		return;
+	a->n = cut_after;
+	a->break_off = cut_with;
+	if (!cut_with)
+		a->reply.content_length = -1;
+}
+
+/* Less is asked for until it fits. */
+static void test_connections_that_always_end_early(void **state)
+{
+	static const struct {
+		size_t cut, size;
+		int with;
+	} rows[] = {{60 * KIB, MEDIUM, -EIO}, {10 * KIB, MEDIUM, -ETIMEDOUT},
+		{1500, SMALL, -EIO}, {600, SMALL, -EIO}, {60 * KIB, MEDIUM, 0},
+		{10 * KIB, SMALL, 0}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows) * 2; i++) {
+		struct gb_results *r;
+		uint64_t end = 0;
+
+		setup(NULL);
+		engine.size = rows[i / 2].size;
+		content[MEDIUM - 1] = '\n';
+		engine.hook = cut_always;
+		cut_after = rows[i / 2].cut;
+		cut_with = rows[i / 2].with;
+		r = open_it();
+		assert_int_equal(i % 2 ? fetch(r) : read_on(r, 0, &end), 0);
+		assert_true(i % 2 || end == engine.size);
+		assert_sealed(r, engine.size);
+		close_it(r);
+	}
+	fill(content, BIG);
+}
+
+/* Distrust passes too: a server whose ranges were wrong once, and whose whole bodies end
+ * early. */
+static void lie_once_then_cut(struct engine *e, struct answer *a)
+{
+	if (a->number == 1)
+		a->reply.range_start++;
+	else if (!a->range[0])
+		a->n /= 2, a->break_off = -EIO;
+}
+
+static void test_ranges_are_tried_again(void **state)
+{
+	struct gb_results *r = open_it();
+
+	engine.hook = lie_once_then_cut;
+	assert_int_equal(read_on(r, 0, NULL), 0);
+	assert_sealed(r, BIG);
+	close_it(r);
+}
+
 static void test_no_object(void **state)
 {
 	struct gb_results *r;
@@ -311,6 +483,11 @@ int main(void)
 		T(test_an_error_after_good_bytes),
 		T(test_one_reply_with_other_bytes),
 		T(test_white_space),
+		T(test_odd_ends_told_again_and_again),
+		T(test_odd_ends_told_by_mistake),
+		T(test_true_results_by_the_name_of_a_page),
+		T(test_connections_that_always_end_early),
+		T(test_ranges_are_tried_again),
 		T(test_no_object),
 	};
 

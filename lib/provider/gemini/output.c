@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "provider/gemini/calls.h"
+#include "provider/output_shape.h"
 
 int gemini_download(struct engine *e, const struct download *d, struct transfer **ret)
 {
@@ -27,14 +28,13 @@ struct look {
 	int64_t size; /* -1: it is the end of the body that tells */
 	int64_t came;
 	bool told, whole;
+	bool page; /* says the head; the first bytes decide */
 };
 
 static int look_on_head(void *arg, const struct http_reply *h)
 {
 	struct look *l = arg;
 
-	if (h->status / 100 == 2 && h->page)
-		return -EIO;
 	if (h->status == 206 &&
 		(h->range_start != 0 || h->range_total < 0 || h->encoded))
 		return -EIO;
@@ -42,8 +42,9 @@ static int look_on_head(void *arg, const struct http_reply *h)
 		l->size = h->range_total;
 	else if (h->status == 200 && !h->encoded)
 		l->size = h->content_length;
-	l->told = l->size >= 0;
 	l->whole = h->status == 200;
+	l->page = l->whole && h->page;
+	l->told = l->size >= 0 && !l->page;
 	/* The rest of a body whose length is told is of no use. */
 	return l->told && l->whole ? -ECANCELED : 0;
 }
@@ -52,8 +53,11 @@ static int look_on_data(void *arg, const void *buf, size_t n)
 {
 	struct look *l = arg;
 
+	if (l->page && l->came == 0 && shape_of_beginning(buf, n) != SHAPE_LINES)
+		return -EIO;
+	l->told = l->size >= 0;
 	l->came += (int64_t)n;
-	return 0;
+	return l->told && l->whole ? -ECANCELED : 0;
 }
 
 /* -ENODATA: it is not there. A page that something else sent says nothing of the file:
