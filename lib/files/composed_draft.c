@@ -61,7 +61,7 @@ int gather_refuse_mixed(struct gb_job *job)
 		"This draft has both requests.jsonl and files that requests are made "
 		"from. Only one of the two can be sent.",
 		"Nothing was sent. To change the requests, edit inputs/*, inputs.txt, "
-		"prompt.txt, system.txt, schema.json and defaults.json (a "
+		"inputs.csv, prompt.txt, system.txt, schema.json and defaults.json (a "
 		"requests.jsonl that was made from them only shows what is sent). Or "
 		"remove them, or move requests.jsonl to a draft of its own.",
 		NULL);
@@ -76,11 +76,17 @@ struct input {
 	struct gb_file *f;
 };
 
+/* What stands in place of files below inputs/. */
+enum { LINES, CSV, TSV, LISTS };
+
+static const char *const list_names[LISTS] = {"inputs.txt", "inputs.csv", "inputs.tsv"};
+
 struct gather {
 	struct gb_job *job;
 	struct input *inputs;
 	size_t n, cap;
-	struct gb_file *prompt, *system, *schema, *defaults, *lines; /* references */
+	struct gb_file *prompt, *system, *schema, *defaults; /* references */
+	struct gb_file *lists[LISTS];
 	struct composed *c;
 	bool embedding;               /* the model makes embeddings */
 	struct warnings passed;       /* what was passed over */
@@ -125,7 +131,8 @@ static int take_part(struct gather *g, struct gb_file *f)
 		struct gb_file **to;
 	} parts[] = {{"prompt.txt", &g->prompt}, {"system.txt", &g->system},
 		{"schema.json", &g->schema}, {"defaults.json", &g->defaults},
-		{"inputs.txt", &g->lines}};
+		{list_names[LINES], &g->lists[LINES]}, {list_names[CSV], &g->lists[CSV]},
+		{list_names[TSV], &g->lists[TSV]}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		if (strcmp(f->name, parts[i].name) == 0)
@@ -210,7 +217,8 @@ static void gather_clear(struct gather *g)
 	gb_file_unref(g->system);
 	gb_file_unref(g->schema);
 	gb_file_unref(g->defaults);
-	gb_file_unref(g->lines);
+	for (size_t i = 0; i < LISTS; i++)
+		gb_file_unref(g->lists[i]);
 	composed_free(g->c);
 	free(warnings_text_take(&g->passed));
 	free_names(g->unknown, g->n_unknown);
@@ -218,6 +226,16 @@ static void gather_clear(struct gather *g)
 }
 
 /* ---- composing ----------------------------------------------------------------------- */
+
+/* The first of the lists that is there; LISTS: none. */
+static int the_list(const struct gather *g)
+{
+	int i = 0;
+
+	while (i < LISTS && !g->lists[i])
+		i++;
+	return i;
+}
 
 /* The draft as a whole. */
 static void check_draft(struct gather *g)
@@ -233,12 +251,17 @@ static void check_draft(struct gather *g)
 				  "draft of its own"
 				: "is not part of a composed draft: remove it, or move it below "
 				  "inputs/ if it is an input");
-	if (g->lines && g->n)
+	int list = the_list(g);
+	if (list == LINES && g->n)
 		composed_complain(g->c, "inputs.txt",
 			"there are files in inputs/ too: keep only one of the two");
-	else if (!g->lines && !g->n && !g->n_incomplete)
+	else if (list == LISTS && !g->n && !g->n_incomplete)
 		composed_complain(g->c, "inputs/",
 			"is empty: copy files into it; each becomes a request");
+	for (int i = list + 1; i < LISTS; i++)
+		if (g->lists[i])
+			composed_complain(g->c, list_names[i],
+				"is there beside another list of inputs: keep only one of them");
 }
 
 static int fd_of(struct gb_file *f, int *ret)
@@ -278,21 +301,60 @@ static int add_inputs(struct gather *g, const struct task *t)
 	return err;
 }
 
+static int add_lines(struct gather *g, const struct task *t)
+{
+	int fd, err = fd_of(g->lists[LINES], &fd);
+
+	if (!err)
+		err = composed_add_lines(g->c, fd, &t->cancel.set);
+	if (!err && !composed_requests(g->c))
+		composed_complain(g->c, "inputs.txt", "has only blank lines");
+	return err;
+}
+
+static int open_input(void *arg, size_t i)
+{
+	struct gather *g = arg;
+
+	return files_reopen(g->inputs[i].f);
+}
+
+static void remark(void *arg, const char *text)
+{
+	struct gather *g = arg;
+	_cleanup_free_ char *copy = strdup(text);
+
+	if (copy)
+		warnings_add(&g->passed, "%s", shown(copy));
+}
+
+static int add_table(struct gather *g, const struct task *t, int list)
+{
+	struct composed_table table = {.name = list_names[list], .cancel = &t->cancel.set,
+		.inputs = calloc(g->n + 1, sizeof *table.inputs), .n_inputs = g->n,
+		.open = open_input, .remark = remark, .arg = g};
+	int err = table.inputs ? fd_of(g->lists[list], &table.fd) : -ENOMEM;
+
+	for (size_t i = 0; !err && i < g->n; i++)
+		table.inputs[i].path = g->inputs[i].path;
+	if (!err)
+		err = composed_add_table(g->c, &table);
+	for (size_t i = 0; table.inputs && i < g->n; i++)
+		free(table.inputs[i].type);
+	free(table.inputs);
+	return err;
+}
+
 static int compose_to(struct gather *g, const struct task *t, int out)
 {
-	int fd, err = open_parts(g, out);
+	int err = open_parts(g, out), list = the_list(g);
 
 	if (err)
 		return err;
 	check_draft(g);
-	if (g->lines) {
-		if (!(err = fd_of(g->lines, &fd)))
-			err = composed_add_lines(g->c, fd, &t->cancel.set);
-		if (!err && !composed_requests(g->c))
-			composed_complain(g->c, "inputs.txt", "has only blank lines");
-	} else {
-		err = add_inputs(g, t);
-	}
+	err = list == LINES   ? add_lines(g, t)
+	      : list == LISTS ? add_inputs(g, t)
+			      : add_table(g, t, list);
 	if (!err)
 		err = composed_end(g->c);
 	return err;

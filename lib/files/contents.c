@@ -123,6 +123,21 @@ static void end_disk(struct gb_job *job)
 	gb_job_unref(job);
 }
 
+int files_reopen(struct gb_file *f)
+{
+	struct gb_job *job = begin_disk(f);
+	char name[256];
+
+	if (!job)
+		return -ESTALE;
+	_cleanup_close_ int dir = find_place(f, name);
+	int fd = dir < 0 ? dir : openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir >= 0 && fd < 0)
+		fd = -errno;
+	end_disk(job);
+	return fd;
+}
+
 /* ---- contents ----------------------------------------------------------------------- */
 
 static int file_fd(struct gb_file *f)

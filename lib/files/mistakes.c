@@ -12,6 +12,7 @@ static const struct {
 	{"input.txt", "inputs.txt"}, {"inputs", "inputs.txt"}, {"questions.txt", "inputs.txt"},
 	{"prompts.txt", "inputs.txt"}, {"prompt", "prompt.txt"}, {"prompt.md", "prompt.txt"},
 	{"question.txt", "prompt.txt"}, {"system", "system.txt"}, {"system.md", "system.txt"},
+	{"*.csv", "inputs.csv"}, {"*.tsv", "inputs.tsv"},
 	{"system_instruction.txt", "system.txt"}, {"default.json", "defaults.json"},
 	{"config.json", "defaults.json"}, {"schemas.json", "schema.json"},
 	{"*.schema.json", "schema.json"}, {"*.jsonl", GB_REQUESTS}, {"*.ndjson", GB_REQUESTS},

@@ -46,7 +46,7 @@ static int flush(struct composed *c)
 	return err ? err : c->written > SCAN_SEND_MAX ? -EFBIG : 0;
 }
 
-static int put(struct composed *c, const char *text, size_t n)
+int composed_put(struct composed *c, const char *text, size_t n)
 {
 	while (n > 0) {
 		size_t part = BUFFER_SIZE - c->n < n ? BUFFER_SIZE - c->n : n;
@@ -62,94 +62,141 @@ static int put(struct composed *c, const char *text, size_t n)
 	return 0;
 }
 
-static int put_text(struct composed *c, const char *text)
+int composed_put_text(struct composed *c, const char *text)
 {
-	return put(c, text, strlen(text));
+	return composed_put(c, text, strlen(text));
 }
 
-static int put_escape(struct composed *c, unsigned char byte)
+static size_t escape(unsigned char byte, char ret[8])
 {
 	static const char letters[] = "\bb\ff\nn\rr\tt\"\"\\\\";
-	char text[8];
 
 	for (const char *p = letters; *p; p += 2)
-		if ((unsigned char)*p == byte) {
-			snprintf(text, sizeof(text), "\\%c", p[1]);
-			return put_text(c, text);
-		}
-	snprintf(text, sizeof(text), "\\u%04x", byte);
-	return put_text(c, text);
+		if ((unsigned char)*p == byte)
+			return (size_t)snprintf(ret, 8, "\\%c", p[1]);
+	return (size_t)snprintf(ret, 8, "\\u%04x", byte);
+}
+
+static bool needs_escape(unsigned char byte)
+{
+	return byte < 0x20 || byte == '"' || byte == '\\';
+}
+
+/* How many bytes from text on need none, eight at a time. A borrow can only hit bytes
+ * behind one that needs it. */
+static size_t plain_run(const char *text, size_t n)
+{
+	const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+	size_t i = 0;
+
+	for (uint64_t w, quote, slash; i + 8 <= n; i += 8) {
+		memcpy(&w, text + i, 8);
+		quote = w ^ ones * '"';
+		slash = w ^ ones * '\\';
+		if ((((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) |
+			    ((slash - ones) & ~slash)) & tops)
+			break;
+	}
+	while (i < n && !needs_escape((unsigned char)text[i]))
+		i++;
+	return i;
+}
+
+size_t composed_escape(const char *text, size_t n, char *ret)
+{
+	char one[8];
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t add = 1;
+
+		if (needs_escape((unsigned char)text[i]))
+			add = escape((unsigned char)text[i], one);
+		else
+			one[0] = text[i];
+		memcpy(ret + len, one, add);
+		len += add;
+	}
+	return len;
 }
 
 /* The inside of a JSON string; text is valid UTF-8. */
-static int put_string(struct composed *c, const char *text, size_t n)
+int composed_put_string(struct composed *c, const char *text, size_t n)
 {
-	size_t from = 0;
+	char one[8];
 	int err = 0;
 
-	for (size_t i = 0; i < n && !err; i++) {
-		unsigned char byte = (unsigned char)text[i];
+	while (!err && n) {
+		size_t run = plain_run(text, n);
 
-		if (byte >= 0x20 && byte != '"' && byte != '\\')
-			continue;
-		err = put(c, text + from, i - from);
-		if (!err)
-			err = put_escape(c, byte);
-		from = i + 1;
+		err = run ? composed_put(c, text, run) : 0;
+		if (!err && run < n) {
+			err = composed_put(c, one, escape((unsigned char)text[run], one));
+			run++;
+		}
+		text += run;
+		n -= run;
 	}
-	return err ? err : put(c, text + from, n - from);
+	return err;
 }
 
 static int put_text_part(struct composed *c, const char *text, size_t n)
 {
-	int err = put_text(c, "{\"text\":\"");
+	int err = composed_put_text(c, "{\"text\":\"");
 
 	if (!err)
-		err = put_string(c, text, n);
-	return err ? err : put_text(c, "\"}");
+		err = composed_put_string(c, text, n);
+	return err ? err : composed_put_text(c, "\"}");
 }
 
-static int put_file_part(struct composed *c, const char *key, const char *mime)
+int composed_put_file(struct composed *c, const char *key, const char *mime)
 {
-	int err = put_text(c, "{\"file_data\":{\"file_uri\":\"inputs/");
+	int err = composed_put_text(c, "{\"file_data\":{\"file_uri\":\"inputs/");
+
+	c->attachments++;
+	if (!err)
+		err = composed_put_string(c, key, strlen(key));
+	if (!err)
+		err = composed_put_text(c, "\",\"mime_type\":\"");
+	if (!err)
+		err = composed_put_string(c, mime, strlen(mime));
+	return err ? err : composed_put_text(c, "\"}}");
+}
+
+int composed_put_head(struct composed *c, const char *key, size_t n)
+{
+	int err = composed_put_text(c, "{\"key\":\"");
 
 	if (!err)
-		err = put_string(c, key, strlen(key));
-	if (!err)
-		err = put_text(c, "\",\"mime_type\":\"");
-	if (!err)
-		err = put_string(c, mime, strlen(mime));
-	return err ? err : put_text(c, "\"}}");
+		err = composed_put_string(c, key, n);
+	return err ? err
+		   : composed_put_text(c, c->embedding
+					? "\",\"request\":{\"content\":{\"parts\":["
+					: "\",\"request\":{\"contents\":[{\"role\":\"user\","
+					  "\"parts\":[");
 }
 
 /* What comes before an input's own part. */
 static int put_head(struct composed *c, const char *key)
 {
-	int err = put_text(c, "{\"key\":\"");
+	int err = composed_put_head(c, key, strlen(key));
 
-	if (!err)
-		err = put_string(c, key, strlen(key));
-	if (!err)
-		err = put_text(c, c->embedding
-					  ? "\",\"request\":{\"content\":{\"parts\":["
-					  : "\",\"request\":{\"contents\":[{\"role\":\"user\","
-					    "\"parts\":[");
 	if (!err && c->prompt) {
 		err = put_text_part(c, c->prompt, strlen(c->prompt));
 		if (!err)
-			err = put_text(c, ",");
+			err = composed_put_text(c, ",");
 	}
 	return err;
 }
 
-static int put_tail(struct composed *c)
+int composed_put_tail(struct composed *c)
 {
-	int err = put_text(c, c->embedding ? "]}" : "]}]");
+	int err = composed_put_text(c, c->embedding ? "]}" : "]}]");
 
 	if (!err)
-		err = put_text(c, c->rest);
+		err = composed_put_text(c, c->rest);
 	if (!err)
-		err = put_text(c, "}}\n");
+		err = composed_put_text(c, "}}\n");
 	c->requests++;
 	return err;
 }
@@ -160,7 +207,7 @@ static int put_text_request(struct composed *c, const char *key, const char *tex
 
 	if (!err)
 		err = put_text_part(c, text, n);
-	return err ? err : put_tail(c);
+	return err ? err : composed_put_tail(c);
 }
 
 /* ---- inputs/ ------------------------------------------------------------------------- */
@@ -185,33 +232,96 @@ static void complain_input(struct composed *c, const char *key, const char *what
 	composed_complain(c, path ? path : key, what);
 }
 
-static int add_attachment(
+/* Whether the input cannot be sent as a file, which is complained of; its type, and the n
+ * bytes of it that are in memory if it is small. */
+static bool is_no_attachment(
 	struct composed *c, const char *key, const char *mime, bool small, size_t n)
 {
-	_cleanup_free_ char *why = NULL;
 	const char *fault = small ? text_fault(c->text, n) : NULL;
-	int err;
+	_cleanup_free_ char *why = NULL;
 
 	if (small && (mime_is_text(mime) || !mime_is_media(mime)) && fault &&
 		text_head_fault(c->text, n) == fault)
-		return complain_input(c, key, fault), 0;
+		return complain_input(c, key, fault), true;
 	if (small && mime_is_text(mime))
 		return complain_input(c, key,
-			       "is text, but not UTF-8: convert it (iconv -t UTF-8)"), 0;
+			       "is text, but not UTF-8: convert it (iconv -t UTF-8)"), true;
 	if (c->embedding)
 		return complain_input(c, key,
 			       mime_is_text(mime) ? "is longer than 1 MiB: split it "
 						    "into several files"
 						  : "is not text: embeddings are made "
 						    "from text only"),
-		       0;
-	if (!mime_is_media(mime)) {
-		why = util_format("%s cannot be sent to a model: only pictures, sound, "
-				  "video, PDF and text can",
-			mime);
-		complain_input(c, key, why ? why : "is of a type that cannot be sent");
-		return 0;
-	}
+		       true;
+	if (mime_is_media(mime))
+		return false;
+	why = util_format("%s cannot be sent to a model: only pictures, sound, video, PDF "
+			  "and text can", mime);
+	complain_input(c, key, why ? why : "is of a type that cannot be sent");
+	return true;
+}
+
+/* The text that is in memory, without a byte order mark. */
+static void take_text(struct composed *c, const char *key, struct composed_look *ret)
+{
+	size_t bom = text_bom(c->text, ret->n);
+
+	ret->kind = COMPOSED_TEXT;
+	ret->text = c->text + bom;
+	ret->n -= bom;
+	if (!text_is_blank(ret->text, ret->n))
+		return;
+	ret->kind = COMPOSED_BAD;
+	complain_input(c, key, "has nothing but white space: write something into it or "
+			       "remove it");
+}
+
+/* The type is what libmagic says, as for files that request lines name; where it knows
+ * none that models see, text is text. */
+static int look_at_file(
+	struct composed *c, const char *key, int fd, off_t size, struct composed_look *ret)
+{
+	bool small = size <= COMPOSED_TEXT_MAX;
+	ssize_t n = small ? util_pread_max(fd, c->text, COMPOSED_TEXT_MAX) : 0;
+
+	if (n < 0)
+		return (int)n;
+	bool text = small && !text_fault(c->text, (size_t)n);
+	int err = mime_of_fd(fd, ret->mime);
+	ret->n = (size_t)n;
+	if (text && (err == -ELIBACC ||
+			    (!err && (mime_is_text(ret->mime) || !mime_is_media(ret->mime)))))
+		return take_text(c, key, ret), 0;
+	if (err == -ENODATA)
+		return complain_input(c, key, empty), 0;
+	if (!err && !is_no_attachment(c, key, ret->mime, small, (size_t)n))
+		ret->kind = COMPOSED_FILE;
+	return err;
+}
+
+int composed_look(struct composed *c, const char *key, int fd, struct composed_look *ret)
+{
+	struct stat st;
+
+	ret->kind = COMPOSED_BAD;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!util_utf8_valid(key, strlen(key)))
+		return complain_input(c, key, "its name is not UTF-8: rename it"), 0;
+	if (st.st_size == 0)
+		return complain_input(c, key, empty), 0;
+	return look_at_file(c, key, fd, st.st_size, ret);
+}
+
+const char *composed_file_type(const char *mime)
+{
+	return mime_is_text(mime) ? text_type(mime) : mime;
+}
+
+static int add_attachment(struct composed *c, const char *key, const char *mime)
+{
+	int err;
+
 	if (!c->prompt && !c->has_system && !c->no_prompt++)
 		complain_input(c, key,
 			mime_is_text(mime)
@@ -221,45 +331,20 @@ static int add_attachment(
 				  "about it");
 	err = put_head(c, key);
 	if (!err)
-		err = put_file_part(c, key, mime_is_text(mime) ? text_type(mime) : mime);
-	c->attachments++;
-	return err ? err : put_tail(c);
+		err = composed_put_file(c, key, composed_file_type(mime));
+	return err ? err : composed_put_tail(c);
 }
 
-static int add_text(struct composed *c, const char *key, size_t n)
-{
-	size_t bom = text_bom(c->text, n);
-
-	if (text_is_blank(c->text + bom, n - bom))
-		return complain_input(c, key, "has nothing but white space: write something "
-					      "into it or remove it"), 0;
-	return put_text_request(c, key, c->text + bom, n - bom);
-}
-
-/* The type is what libmagic says, as for files that request lines name; where it knows
- * none that models see, text is text. */
 int composed_add(struct composed *c, const char *key, int fd)
 {
-	char mime[MIME_SIZE];
-	struct stat st;
-	ssize_t n = 0;
+	struct composed_look look;
+	int err = composed_look(c, key, fd, &look);
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!util_utf8_valid(key, strlen(key)))
-		return complain_input(c, key, "its name is not UTF-8: rename it"), 0;
-	if (st.st_size == 0)
-		return complain_input(c, key, empty), 0;
-	bool small = st.st_size <= COMPOSED_TEXT_MAX;
-	if (small && (n = util_pread_max(fd, c->text, COMPOSED_TEXT_MAX)) < 0)
-		return (int)n;
-	bool text = small && !text_fault(c->text, (size_t)n);
-	int err = mime_of_fd(fd, mime);
-	if (text && (err == -ELIBACC || (!err && (mime_is_text(mime) || !mime_is_media(mime)))))
-		return add_text(c, key, (size_t)n);
-	if (err == -ENODATA)
-		return complain_input(c, key, empty), 0;
-	return err ? err : add_attachment(c, key, mime, small, (size_t)n);
+	if (err || look.kind == COMPOSED_BAD)
+		return err;
+	return look.kind == COMPOSED_TEXT
+		       ? put_text_request(c, key, look.text, look.n)
+		       : add_attachment(c, key, look.mime);
 }
 
 /* ---- inputs.txt ------------------------------------------------------------------------ */
@@ -421,8 +506,8 @@ static bool is_one_of(const char *name, const char *const *names)
 
 bool composed_is_part(const char *name)
 {
-	static const char *const parts[] = {"inputs.txt", "prompt.txt", "system.txt",
-		"schema.json", "defaults.json", NULL};
+	static const char *const parts[] = {"inputs.txt", "inputs.csv", "inputs.tsv",
+		"prompt.txt", "system.txt", "schema.json", "defaults.json", NULL};
 
 	return is_one_of(name, parts);
 }

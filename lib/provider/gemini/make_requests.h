@@ -4,7 +4,8 @@
  *
  *     composed_new(&parts, out, &c)      prompt.txt, system.txt, schema.json, defaults
  *     composed_add(c, "a/cat.png", fd)   for each file below inputs/, in order; or
- *     composed_add_lines(c, fd, cancel)  inputs.txt
+ *     composed_add_lines(c, fd, cancel)  inputs.txt; or
+ *     composed_add_table(c, &table)      inputs.csv, inputs.tsv
  *     composed_end(c)
  *     composed_complaints(c)             what the user has to mend, or NULL
  *     composed_free(c)
@@ -19,6 +20,9 @@
  * (on one line) or {"text":…} as second part where the input is text: UTF-8 without NUL,
  * at most COMPOSED_TEXT_MAX bytes. The URI is the draft's own name for the file: who
  * sends the line uploads it and puts in another.
+ *
+ * A row of a table is one text of "name: value" lines, or what prompt.txt makes of it
+ * (make_requests_table.c), and file parts for the cells that name files.
  *
  * For a model that makes embeddings:
  *
@@ -36,6 +40,7 @@
 #define GB_COMPOSED_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -58,6 +63,38 @@ void composed_free(struct composed *c);
 int composed_add(struct composed *c, const char *key, int fd);
 /* cancel may be NULL; -ECANCELED. */
 int composed_add_lines(struct composed *c, int fd, const atomic_bool *cancel);
+
+/* ---- tables -------------------------------------------------------------------------- */
+
+enum composed_kind { COMPOSED_UNKNOWN, COMPOSED_TEXT, COMPOSED_FILE, COMPOSED_BAD };
+
+/* A file that cells may name. The caller has them; zero but for the path. */
+struct composed_input {
+	char *path;              /* below inputs/ */
+	enum composed_kind kind; /* COMPOSED_UNKNOWN: no cell names it */
+	char *type;              /* COMPOSED_FILE: malloc'ed */
+};
+
+struct composed_table {
+	const char *name; /* inputs.csv or inputs.tsv */
+	int fd;
+	const atomic_bool *cancel; /* may be NULL; -ECANCELED */
+	/* Sorted by path. */
+	struct composed_input *inputs;
+	size_t n_inputs;
+	/* A descriptor that the callee closes, or a negative errno. */
+	int (*open)(void *arg, size_t input);
+	/* A line about what is no fault. */
+	void (*remark)(void *arg, const char *text);
+	void *arg;
+};
+
+/* A request for each row that is not blank. As composed_add. */
+int composed_add_table(struct composed *c, const struct composed_table *table);
+
+/* The names of what answers have by schema.json, a NUL behind each, malloc'ed; NULL: it is
+ * no schema of objects. -ENOMEM, errno of reading. */
+int composed_properties(int schema, char **ret, size_t *ret_len);
 
 /* A complaint of the caller's own: "NAME: what is wrong". */
 void composed_complain(struct composed *c, const char *name, const char *what);

@@ -356,3 +356,44 @@ int composed_take_parts(struct composed *c, const struct composed_parts *parts)
 	json_decref(rest);
 	return err;
 }
+
+/* The names of an object's members, each with its NUL. */
+static int list_members(const json_t *object, char **ret, size_t *ret_len)
+{
+	const char *name;
+	json_t *value;
+	size_t len = 0, at = 0;
+
+	json_object_foreach((json_t *)object, name, value)
+		len += strlen(name) + 1;
+	if (!len)
+		return 0;
+	*ret = malloc(len);
+	if (!*ret)
+		return -ENOMEM;
+	json_object_foreach((json_t *)object, name, value) {
+		memcpy(*ret + at, name, strlen(name) + 1);
+		at += strlen(name) + 1;
+	}
+	*ret_len = len;
+	return 0;
+}
+
+int composed_properties(int fd, char **ret, size_t *ret_len)
+{
+	struct composed quiet = {0};
+	_cleanup_free_ char *text = NULL, *why = NULL;
+	json_t *in = NULL, *schema = NULL;
+	int err = load_json(&quiet, fd, "schema.json", &text, &in);
+
+	*ret = NULL;
+	*ret_len = 0;
+	if (!err && in)
+		err = schema_convert(in, &schema, &why);
+	if (!err && schema)
+		err = list_members(json_object_get(schema, "properties"), ret, ret_len);
+	json_decref(in);
+	json_decref(schema);
+	free(quiet.complaints);
+	return err == -EBADMSG ? 0 : err;
+}

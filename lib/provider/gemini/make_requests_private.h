@@ -1,8 +1,11 @@
-/* Between make_requests.c (the lines) and make_requests_parts.c (what is the same in all). */
+/* Between make_requests.c (the lines), make_requests_table.c (lines of the rows of a table)
+ * and make_requests_parts.c (what is the same in all). */
 #ifndef GB_COMPOSED_PRIVATE_H
 #define GB_COMPOSED_PRIVATE_H
 
 #include "provider/gemini/make_requests.h"
+
+#include "base/mime.h"
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -27,5 +30,27 @@ struct composed {
 
 /* Fill in prompt, rest and has_system. */
 int composed_take_parts(struct composed *c, const struct composed_parts *parts);
+
+/* A piece of a line; of a JSON string (text is valid UTF-8); a file part. -EFBIG. */
+int composed_put(struct composed *c, const char *text, size_t n);
+int composed_put_text(struct composed *c, const char *text);
+int composed_put_string(struct composed *c, const char *text, size_t n);
+/* The same into ret, which has 6 n bytes; how many were needed. */
+size_t composed_escape(const char *text, size_t n, char *ret);
+int composed_put_file(struct composed *c, const char *key, const char *mime);
+/* A line up to its first part, and what follows its last one. */
+int composed_put_head(struct composed *c, const char *key, size_t n);
+int composed_put_tail(struct composed *c);
+
+/* What kind of input a file is; COMPOSED_BAD: it has been complained of. */
+struct composed_look {
+	enum composed_kind kind;
+	const char *text; /* COMPOSED_TEXT: all of it, in c->text */
+	size_t n;
+	char mime[MIME_SIZE];
+};
+int composed_look(struct composed *c, const char *key, int fd, struct composed_look *ret);
+/* Of a file that is sent as one, the type that is said. Static, or mime. */
+const char *composed_file_type(const char *mime);
 
 #endif
