@@ -59,6 +59,21 @@ bool whole_is_short(const struct gb_job *job)
 	return is_less(job, &t);
 }
 
+char *whole_warning(const struct gb_job *job)
+{
+	const struct record *r;
+
+	if (!whole_is_short(job))
+		return NULL;
+	r = &job->local->rec;
+	return util_format("results.jsonl: %lld lines%s, and the API counts %lld answers. %s\n",
+		(long long)r->lines, r->cut ? ", the last one cut off or damaged" : "",
+		(long long)told(job),
+		whole_in_doubt(job) ? "The API is asked again within the hour. To ask now: "
+				      "echo fetch > ctl."
+				    : "The API has no more. To ask again: echo fetch > ctl.");
+}
+
 bool whole_in_doubt(const struct gb_job *job)
 {
 	return whole_is_short(job) && job->local->rec.looks < LOOKS;

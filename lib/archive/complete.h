@@ -11,6 +11,8 @@
 bool whole_is_short(const struct gb_job *job);
 bool whole_in_doubt(const struct gb_job *job);
 bool whole_look_due(const struct gb_job *job);
+/* client.lock held. The line of `warnings` about that, malloc'ed; NULL: none. */
+char *whole_warning(const struct gb_job *job);
 /* Unlocked, on a worker. Just sealed: how many lines they have; whole_judged when that is
  * written down. -EAGAIN: those in the cache are not all, and were dropped. */
 int whole_judge(struct gb_job *job, struct gb_results *r, bool home);

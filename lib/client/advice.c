@@ -1,6 +1,7 @@
 /* `warnings` of a job: what the check met (jobs/advice.c), and what results tell, which lies
  * in the index of answers. */
 #include "answers/index.h"
+#include "archive/complete.h"
 #include "archive/save.h"
 #include "client/advice.h"
 #include "jobs/advice.h"
@@ -26,7 +27,7 @@ static const char how_to_save[] =
 bool advice_has(const struct gb_job *job)
 {
 	return (job->local && job->local->rec.warned) || of_results(job) ||
-	       results_inside(job);
+	       results_inside(job) || whole_is_short(job);
 }
 
 char *gb_job_warnings(struct gb_job *job)
@@ -38,9 +39,10 @@ char *gb_job_warnings(struct gb_job *job)
 	size_t n = of_results(job);
 	const struct answers *a = job->answers;
 	const char *inside = results_inside(job) ? how_to_save : "";
-	if (text || n || *inside)
-		all = util_format("%s%.*s%s", text ? text : "", (int)n,
-			n ? a->blob + a->head.warnings_at : "", inside);
+	_cleanup_free_ char *less = whole_warning(job);
+	if (text || n || *inside || less)
+		all = util_format("%s%.*s%s%s", text ? text : "", (int)n,
+			n ? a->blob + a->head.warnings_at : "", inside, less ? less : "");
 	client_unlock(job->c);
 	return all;
 }

@@ -167,6 +167,15 @@ static void assert_all_there(struct gb_job *job, size_t size)
 
 /* ---- tests -------------------------------------------------------------------------- */
 
+static bool warned(struct gb_job *job)
+{
+	char *text = gb_job_warnings(job);
+	bool warned = text && strstr(text, "lines");
+
+	free(text);
+	return warned;
+}
+
 /* Saved short; a fetch looks again, and takes what has come. */
 static void fetch_takes_the_rest(size_t cut, bool with_ranges)
 {
@@ -177,12 +186,14 @@ static void fetch_takes_the_rest(size_t cut, bool with_ranges)
 	assert_int_equal(fetch(job), 0);
 	assert_all_there(job, cut);
 	assert_true(gb_verbs(job) & GB_FETCH_VERB);
+	assert_true(warned(job));
 	assert_int_equal(fetch(job), 0);
 	assert_all_there(job, cut);
 	atomic_store(&served, SIZE);
 	assert_int_equal(fetch(job), 0);
 	assert_all_there(job, SIZE);
 	assert_false(gb_verbs(job) & GB_FETCH_VERB);
+	assert_false(warned(job));
 	gb_job_unref(job);
 	gb_close(client);
 }
