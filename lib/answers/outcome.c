@@ -11,20 +11,6 @@
 #include "base/util.h"
 #include "provider/gemini/result_vector.h"
 
-/* Whether a failure of this code may pass: a google.rpc.Code, or an HTTP status from
- * 100 on; -1: nobody knows. */
-static bool passes(int64_t code)
-{
-	static const bool grpc[] = {[1] = true, [2] = true, [4] = true, [8] = true,
-		[10] = true, [13] = true, [14] = true, [15] = true};
-
-	if (code < 0)
-		return true;
-	if (code >= 100)
-		return code == 499 || errors_status_passes((long)code);
-	return code < (int64_t)ARRAY_SIZE(grpc) && grpc[code];
-}
-
 static int count_bytes(void *arg, const void *buf, size_t n)
 {
 	uint64_t *sums = arg;
@@ -73,7 +59,7 @@ static int failed(struct build *b, uint32_t i, const struct answer_line *line)
 	b->files[i].error = true;
 	if (line->has_message)
 		set_text(b, i, HOW_STRING, &line->message);
-	if (passes(line->code))
+	if (errors_code_may_pass(line->code))
 		wants_retry(b, i);
 	if (line->code >= 0)
 		snprintf(note, sizeof note, "%s (%jd)%s", name, (intmax_t)line->code, colon);

@@ -24,6 +24,7 @@
 #include "jobs/operation.h"
 #include "submit/queue.h"
 #include "files/files.h"
+#include "provider/errors.h"
 #include "store/job_catalog.h"
 #include "store/uploads.h"
 #include "client/remove.h"
@@ -191,12 +192,6 @@ static int remove_rest(struct gb_job *job, struct provider_error *err)
 	return ret ? ret : finish_removal(job);
 }
 
-static bool passes(const struct provider_error *e)
-{
-	return e->err == -ECANCELED || e->err == -EHOSTUNREACH || !e->refused ||
-	       e->status == 429;
-}
-
 static void remove_timer(void *arg);
 
 /* Go on after so many seconds, or when who is on it is done. */
@@ -255,7 +250,7 @@ static double remove_judge(
 	if (ret == -EAGAIN || ret == -ECANCELED)
 		return look_again();
 	/* Later by what the API asks for, and not all of them at the same time. */
-	if (passes(err))
+	if (errors_may_pass(err, CALL_REMOVE))
 		return 6 * look_again() + engine_backoff(3, err->retry);
 	come_back(job, err);
 	return -1;

@@ -2,11 +2,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
+#include "provider/provider.h"
 
 /* First match wins; NULL and 0 match everything. reason is matched as a prefix,
  * text anywhere. docs/api-facts.md, "Errors". */
@@ -39,24 +41,25 @@ static const struct {
 static const struct {
 	const char *name;
 	int err;
+	bool passes; /* of a request of a job (CALL_REQUEST) */
 } grpc[] = {
-	{"OK", 0},
-	{"CANCELLED", -ECANCELED},
-	{"UNKNOWN", -EIO},
-	{"INVALID_ARGUMENT", -EINVAL},
-	{"DEADLINE_EXCEEDED", -ETIMEDOUT},
-	{"NOT_FOUND", -ENOENT},
-	{"ALREADY_EXISTS", -EBUSY},
-	{"PERMISSION_DENIED", -EACCES},
-	{"RESOURCE_EXHAUSTED", -EDQUOT},
-	{"FAILED_PRECONDITION", -EINVAL},
-	{"ABORTED", -EBUSY},
-	{"OUT_OF_RANGE", -EINVAL},
-	{"UNIMPLEMENTED", -EIO},
-	{"INTERNAL", -EIO},
-	{"UNAVAILABLE", -EIO},
-	{"DATA_LOSS", -EIO},
-	{"UNAUTHENTICATED", -EACCES},
+	{"OK", 0, false},
+	{"CANCELLED", -ECANCELED, true},
+	{"UNKNOWN", -EIO, true},
+	{"INVALID_ARGUMENT", -EINVAL, false},
+	{"DEADLINE_EXCEEDED", -ETIMEDOUT, true},
+	{"NOT_FOUND", -ENOENT, false},
+	{"ALREADY_EXISTS", -EBUSY, false},
+	{"PERMISSION_DENIED", -EACCES, false},
+	{"RESOURCE_EXHAUSTED", -EDQUOT, true},
+	{"FAILED_PRECONDITION", -EINVAL, false},
+	{"ABORTED", -EBUSY, true},
+	{"OUT_OF_RANGE", -EINVAL, false},
+	{"UNIMPLEMENTED", -EIO, false},
+	{"INTERNAL", -EIO, true},
+	{"UNAVAILABLE", -EIO, true},
+	{"DATA_LOSS", -EIO, true},
+	{"UNAUTHENTICATED", -EACCES, false},
 };
 
 static const struct {
@@ -179,9 +182,76 @@ const char *errors_meaning(int err)
 	return "it failed";
 }
 
-bool errors_status_passes(long status)
+/* ---- may it pass? ---------------------------------------------------------------- */
+
+enum {
+	FOR_AGES =
+		CALL_QUEUE | CALL_REMOVE, /* nobody waits: they only stop at a proof */
+	AT_ONCE = CALL_ASK | CALL_UPLOAD | CALL_DOWNLOAD,
+};
+
+/* First match wins; 0 matches everything. A status below 300 is none: what is wrong with
+ * such a reply is what err says. For whom it passes: */
+static const struct {
+	long first, last;
+	int err;
+	unsigned calls;
+} passing[] = {
+	{0, 0, -ECANCELED, FOR_AGES},
+	/* Something else answered in the API's place: that is a network's, and may end, but
+	 * not within a call. */
+	{400, 499, -EHOSTUNREACH, CALL_DOWNLOAD | FOR_AGES},
+	{300, 399, 0, CALL_DOWNLOAD | FOR_AGES},
+	{402, 402, 0, CALL_QUEUE},
+	{408, 408, 0, AT_ONCE | FOR_AGES | CALL_REQUEST},
+	{409, 409, 0, CALL_REMOVE},
+	{429, 429, 0, AT_ONCE | FOR_AGES | CALL_CREATE | CALL_REQUEST},
+	{499, 499, 0, FOR_AGES | CALL_REQUEST},
+	{400, 498, 0, 0},
+	/* What is not implemented will not be in a minute. */
+	{501, 501, 0, FOR_AGES},
+	{500, LONG_MAX, 0, AT_ONCE | FOR_AGES | CALL_REQUEST},
+	{0, 0, -EIO, AT_ONCE | FOR_AGES},
+	{0, 0, -ETIMEDOUT, AT_ONCE | FOR_AGES},
+	{0, 0, -EHOSTUNREACH, CALL_UPLOAD | CALL_DOWNLOAD | FOR_AGES},
+	{0, 0, -EDQUOT, CALL_UPLOAD | FOR_AGES},
+	{0, 0, -ENOMEM, CALL_REMOVE},
+	{0, 0, -EINVAL, CALL_REMOVE},
+	{0, 0, 0, CALL_UPLOAD | CALL_REMOVE},
+};
+
+static unsigned passes_for(long status, int err)
 {
-	return status == 408 || status == 429 || (status >= 500 && status != 501);
+	for (size_t i = 0; i < ARRAY_SIZE(passing); i++)
+		if ((!passing[i].first || (status >= passing[i].first &&
+						  status <= passing[i].last)) &&
+			(!passing[i].err || err == passing[i].err))
+			return passing[i].calls;
+	return 0;
+}
+
+bool errors_may_pass(const struct provider_error *e, enum errors_call call)
+{
+	long status = e->status >= 300 ? e->status : 0;
+	unsigned calls = passes_for(status, e->err);
+
+	if (e->hopeless)
+		calls &= FOR_AGES;
+	if (e->untrusted)
+		calls &= ~(unsigned)CALL_UPLOAD;
+	if (e->refused && !status) /* by this program: another key's */
+		return false;
+	return calls & call;
+}
+
+bool errors_code_may_pass(int64_t code)
+{
+	if (code < 0)
+		return true;
+	if (code < 100)
+		return code < (int64_t)ARRAY_SIZE(grpc) && grpc[code].passes;
+	return errors_may_pass(
+		&(struct provider_error){.status = (long)code}, CALL_REQUEST);
 }
 
 /* Blank out what the ordinary quota text contains too: its standard sentence, and

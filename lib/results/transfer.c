@@ -2,6 +2,7 @@
  * transfer_body.c. */
 #include "results/results_private.h"
 #include "base/util.h"
+#include "provider/errors.h"
 
 #include <errno.h>
 #include <string.h>
@@ -310,7 +311,8 @@ static struct download_verdict judge_end(
 		v.err = end_beyond(s, reply, a);
 	else
 		return judge_refusal(s, reply);
-	v.again = v.err == -EIO || v.err == -ETIMEDOUT || v.err == -EHOSTUNREACH;
+	v.again =
+		errors_may_pass(&(struct provider_error){.err = v.err}, CALL_DOWNLOAD);
 	return v;
 }
 

@@ -6,6 +6,7 @@
 #include "files/files.h"
 #include "jobs/bind.h"
 #include "submit/reconcile.h"
+#include "provider/errors.h"
 
 #include <errno.h>
 #include <string.h>
@@ -187,7 +188,7 @@ int submission_create(struct submission *s)
 		int saved = take_back(s);
 		if (saved)
 			return saved;
-		if (s->err.status != 429 || s->err.hopeless || s->t->background ||
+		if (!errors_may_pass(&s->err, CALL_CREATE) || s->t->background ||
 			tries >= CLOSE_TRIES || caller_left(s))
 			return err;
 		int slept = engine_pause(

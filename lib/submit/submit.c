@@ -409,8 +409,8 @@ static int stay_held(struct submission *s)
 
 static bool worth_queueing(const struct submission *s, int err)
 {
-	return s->t->background && (err == -EDQUOT || err == -EHOSTUNREACH ||
-					   err == -ETIMEDOUT || err == -EIO || err == -ECANCELED);
+	return s->t->background &&
+	       errors_may_pass(&(struct provider_error){.err = err}, CALL_QUEUE);
 }
 
 static int give_up(struct submission *s, int err)

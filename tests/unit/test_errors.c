@@ -65,15 +65,80 @@ static void test_grpc(void **state)
 	assert_string_equal(errors_grpc_name(99), "UNKNOWN");
 }
 
+/* Who may try again, in the order of enum errors_call: ask, upload, download, create, queue,
+ * remove, request. */
+static const struct {
+	long status;
+	int err;
+	const char *calls;
+} passing[] = {
+	{302, -EIO, "..d.qr."},
+	{400, -EINVAL, "......."},
+	{401, -EACCES, "......."},
+	{402, -EDQUOT, "....q.."},
+	{403, -EACCES, "......."},
+	{404, -ENOENT, "......."},
+	{408, -ETIMEDOUT, "aud.qrn"},
+	{409, -EBUSY, ".....r."},
+	{410, -ENOENT, "......."},
+	{413, -EFBIG, "......."},
+	{429, -EDQUOT, "audcqrn"},
+	{499, -EIO, "....qrn"},
+	{500, -EIO, "aud.qrn"},
+	{501, -EIO, "....qr."},
+	{503, -EIO, "aud.qrn"},
+	{511, -EIO, "aud.qrn"},
+	/* What is no answer of the API. */
+	{403, -EHOSTUNREACH, "..d.qr."},
+	{404, -EHOSTUNREACH, "..d.qr."},
+	/* Not answered, or answered badly. */
+	{0, -EHOSTUNREACH, ".ud.qr."},
+	{0, -ETIMEDOUT, "aud.qr."},
+	{0, -EIO, "aud.qr."},
+	{200, -EIO, "aud.qr."},
+	{200, -EPROTO, ".u...r."},
+	/* Here. */
+	{0, -ECANCELED, "....qr."},
+	{503, -ECANCELED, "....qr."},
+	{0, -ENOMEM, ".....r."},
+	{0, -EINVAL, ".....r."},
+};
+
+static void check_passing(size_t row, const struct provider_error *e, const char *calls)
+{
+	for (size_t i = 0; calls[i]; i++)
+		if (errors_may_pass(e, (enum errors_call)(1 << i)) != (calls[i] != '.'))
+			fail_msg("row %zu, call %zu", row, i);
+}
+
 static void test_passes(void **state)
 {
-	assert_true(errors_status_passes(408));
-	assert_true(errors_status_passes(429));
-	assert_true(errors_status_passes(500));
-	assert_true(errors_status_passes(503));
-	assert_false(errors_status_passes(501));
-	assert_false(errors_status_passes(400));
-	assert_false(errors_status_passes(302));
+	for (size_t i = 0; i < ARRAY_SIZE(passing); i++) {
+		struct provider_error e = {
+			.status = passing[i].status, .err = passing[i].err};
+
+		check_passing(i, &e, passing[i].calls);
+	}
+	check_passing(100, &(struct provider_error){.status = 429, .hopeless = true},
+		"....qr.");
+	check_passing(101,
+		&(struct provider_error){.err = -EHOSTUNREACH, .untrusted = true},
+		"..d.qr.");
+	check_passing(102, &(struct provider_error){.err = -EACCES, .refused = true},
+		".......");
+}
+
+static void test_code_passes(void **state)
+{
+	static const int64_t may[] = {-1, 1, 2, 4, 8, 10, 13, 14, 15, 408, 429, 499,
+		500, 503},
+			     not [] = {
+				     0, 3, 5, 7, 9, 12, 16, 17, 99, 200, 400, 404, 501};
+
+	for (size_t i = 0; i < ARRAY_SIZE(may); i++)
+		assert_true(errors_code_may_pass(may[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(not ); i++)
+		assert_false(errors_code_may_pass(not [i]));
 }
 
 static void test_hopeless(void **state)
@@ -349,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_http),
 		cmocka_unit_test(test_grpc),
 		cmocka_unit_test(test_passes),
+		cmocka_unit_test(test_code_passes),
 		cmocka_unit_test(test_hopeless),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_from_api),

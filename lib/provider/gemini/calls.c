@@ -41,15 +41,6 @@ struct effort {
 static const struct effort metadata = {TRIES, TRY_S, TOTAL_S, NULL, NULL};
 static const struct effort once = {1, TRY_S, TRY_S, NULL, NULL};
 
-static bool worth_repeating(const struct provider_error *e)
-{
-	if (e->hopeless || e->err == -ECANCELED)
-		return false;
-	if (e->status >= 300)
-		return errors_status_passes(e->status);
-	return e->err == -EIO || e->err == -ETIMEDOUT;
-}
-
 /* A 2xx that cannot be understood, or is larger than it may be. What is known of who
  * sent it stays. */
 static int broken(struct provider_error *err, int r)
@@ -101,7 +92,7 @@ static int call(struct engine *e, const struct http_request *request,
 		http_reply_clear(reply);
 		if (err->err == -EPROTO)
 			return broken(err, -EPROTO);
-		if (n == how->tries || !worth_repeating(err))
+		if (n == how->tries || !errors_may_pass(err, CALL_ASK))
 			return err->err;
 		pause = engine_backoff(n, err->retry);
 		if (util_now() + pause >= end)

@@ -345,10 +345,7 @@ struct download_verdict gemini_judge_download(
 	gemini_error_from_reply(reply, &e);
 	v.err = e.err < 0 ? e.err : -EIO;
 	v.hint = e.retry;
-	v.again = !e.hopeless && (reply->status == 408 || reply->status == 429 ||
-					 reply->status < 400 || reply->status >= 500);
-	/* What something else says in the API's place passes. */
-	v.again |= v.err == -EHOSTUNREACH;
+	v.again = errors_may_pass(&e, CALL_DOWNLOAD);
 	if (e.from_api && (reply->status == 404 || reply->status == 410 ||
 				  (reply->status == 403 && !is_about_key(&e))))
 		v.refused = (unsigned)reply->status;

@@ -131,16 +131,6 @@ static int refused(struct run *run, bool anew)
 	return run->err->err;
 }
 
-/* Try again later? Of err, which is set. */
-static bool passes(const struct provider_error *e)
-{
-	if (e->hopeless || e->untrusted || e->err == -ECANCELED)
-		return false;
-	if (e->status >= 300)
-		return errors_status_passes(e->status);
-	return e->err != -ENOMEM && e->err != -EINVAL;
-}
-
 static int call(struct run *run, struct http_request *r, struct http_reply *reply)
 {
 	engine_call(run->e, r, run->c, reply);
@@ -207,8 +197,9 @@ static int step_start(struct run *run)
 	if (call(run, &r, &reply) == 0)
 		next = started(run, &reply);
 	else
-		next = passes(run->err) ? break_then(run, STEP_START)
-					: refused(run, false);
+		next = errors_may_pass(run->err, CALL_UPLOAD)
+			       ? break_then(run, STEP_START)
+			       : refused(run, false);
 	http_reply_clear(&reply);
 	return next;
 }
@@ -266,7 +257,10 @@ static bool knows_no_sessions(const struct run *run, const struct http_reply *re
 	bool page = reply->status / 100 == 2 && run->err->err == -EPROTO;
 
 	return (page || (reply->status >= 300 &&
-				!errors_status_passes(reply->status))) &&
+				!errors_may_pass(
+					&(struct provider_error){
+						.status = reply->status},
+					CALL_UPLOAD))) &&
 	       !run->err->from_api && !reply->upload_status[0] &&
 	       reply->upload_received < 0 && reply->upload_granularity < 0;
 }
@@ -336,7 +330,7 @@ static int step_query(struct run *run)
 		next = look_elsewhere(run);
 	else if (run->err->err == 0)
 		next = queried(run, &reply);
-	else if (passes(run->err))
+	else if (errors_may_pass(run->err, CALL_UPLOAD))
 		next = break_then(run, STEP_QUERY);
 	else if (run->err->status == 404 || run->err->status == 410)
 		next = start_anew(run);
@@ -405,7 +399,7 @@ static int step_send(struct run *run)
 	if (call(run, &r, &reply) == 0)
 		next = take_file(run, &reply) ? STEP_DONE
 					      : sent_without_file(run, &reply);
-	else if (passes(run->err))
+	else if (errors_may_pass(run->err, CALL_UPLOAD))
 		next = break_then(run, STEP_QUERY);
 	else
 		next = send_refused(run, &reply);
@@ -436,7 +430,7 @@ static int await_active(struct run *run)
 			remote_file_clear(run->file);
 			*run->file = now;
 			failures = 0;
-		} else if (!passes(run->err) ||
+		} else if (!errors_may_pass(run->err, CALL_UPLOAD) ||
 			   engine_pause(run->e, ++failures, run->err->retry, run->c)) {
 			return run->err->err;
 		}
