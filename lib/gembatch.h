@@ -137,7 +137,8 @@ void gb_job_unref(struct gb_job *job);
 
 /* A new reference, or NULL. Only jobs that are in the tree are found. */
 struct gb_job *gb_job_by_name(struct gb_client *c, const char *name);
-struct gb_job *gb_job_by_id(struct gb_client *c, const char *id); /* without batches/ */
+struct gb_job *gb_job_by_id(
+	struct gb_client *c, const char *id); /* without its prefix */
 struct gb_job *gb_job_by_slot(struct gb_client *c, uint32_t slot);
 /* The first job in the tree whose slot is at least slot. */
 struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot);
@@ -168,9 +169,9 @@ enum gb_answers_file {
 struct gb_info {
 	uint32_t slot;
 	const char *name;  /* of the directory, unique, encoded */
-	const char *id;    /* "batches/…" or NULL */
+	const char *id;    /* as the API has it, or NULL */
 	const char *state; /* as the user sees it: "DRAFT", "JOB_STATE_PENDING", … */
-	const char *model; /* without "models/" */
+	const char *model; /* as people write it */
 	bool draft;        /* nothing is under way or at the API: files can be written */
 	bool submitted;    /* the submission has begun: read-only */
 	bool sent;         /* the API knows the job */
@@ -252,7 +253,7 @@ int gb_draft_create(
 	struct gb_client *c, const char *name, bool listed, struct gb_job **ret);
 /* Rename the directory of a draft, likewise. -EPERM once submission has begun. */
 int gb_draft_rename(struct gb_job *job, const char *name, bool listed);
-/* The model of a draft, "NAME" or "models/NAME". -EINVAL: cannot be one. */
+/* The model of a draft, as people or the API write it. -EINVAL: cannot be one. */
 int gb_draft_set_model(struct gb_job *job, const char *model);
 void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime);
 

@@ -15,6 +15,7 @@
 #include "archive/save.h"
 #include "jobs/operation.h"
 #include "files/files.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,7 +110,7 @@ static int index_place(struct gb_job *job, char name[192])
 	client_lock(job->c);
 	bool cached = job->cached && !(job->local && job->local->rec.home);
 	if (cached)
-		snprintf(name, 192, "%.140s" INDEX, job->id + strlen("batches/"));
+		snprintf(name, 192, "%.140s" INDEX, remote_id_tail(job->id));
 	else
 		snprintf(name, 192, "results" INDEX);
 	client_unlock(job->c);

@@ -156,7 +156,7 @@ struct answers_input {
 	struct answers_stamp stamp;
 	const atomic_bool *cancel; /* may be NULL */
 	int64_t asked;             /* how many requests the API counts; -1: not known */
-	const char *model;         /* that was asked, without "models/"; NULL: not known */
+	const char *model; /* that was asked (remote_model_name); NULL: not known */
 };
 
 /* 0; -EFBIG: more than an index can number; -ECANCELED; -ENOMEM; what a source

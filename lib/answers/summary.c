@@ -10,6 +10,7 @@
 
 #include "base/util.h"
 #include "requests/warnings.h"
+#include "provider/ids.h"
 
 enum { REASON_MAX = 300 };
 
@@ -66,7 +67,7 @@ void answers_summary_line(struct build *b, const struct answer_line *line)
 
 static const char *bare_name(const char *name)
 {
-	return strncmp(name, "models/", 7) == 0 ? name + 7 : name;
+	return remote_model_name(name);
 }
 
 static int put_models(struct build *b)

@@ -20,6 +20,7 @@
 #include "jobs/hooks.h"
 #include "results/block_map.h"
 #include "archive/tally.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -143,7 +144,7 @@ static int drop_cached(struct gb_job *job, struct gb_results *r)
 {
 	struct gb_client *c = job->c;
 	_cleanup_free_ char *map =
-		util_format("%s" RESULTS_MAP_SUFFIX, job->id + strlen("batches/"));
+		util_format("%s" RESULTS_MAP_SUFFIX, remote_id_tail(job->id));
 
 	if (!map)
 		return -ENOMEM;
@@ -153,7 +154,7 @@ static int drop_cached(struct gb_job *job, struct gb_results *r)
 	job->cached = job->checked = false;
 	client_unlock(c);
 	unlinkat(c->store->results, map, 0);
-	unlinkat(c->store->results, job->id + strlen("batches/"), 0);
+	unlinkat(c->store->results, remote_id_tail(job->id), 0);
 	pthread_mutex_unlock(&c->cache_lock);
 	results_unref(old);
 	return -EAGAIN;

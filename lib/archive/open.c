@@ -7,6 +7,7 @@
  */
 #include "archive/open.h"
 #include "archive/save.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
 	file = job_output_may_come(job) && job->output_file ? strdup(job->output_file) : NULL;
 	client_unlock(c);
 	cfg.file = file;
-	cfg.name = !home ? job->id + strlen("batches/") : kept ? HOME_NEW : HOME_RESULTS;
+	cfg.name = !home ? remote_id_tail(job->id) : kept ? HOME_NEW : HOME_RESULTS;
 	_cleanup_close_ int dir = home ? local_dir_open(job) : -1;
 	if (home && dir < 0)
 		return dir;

@@ -8,6 +8,7 @@
  */
 #include "archive/recover.h"
 #include "archive/save.h"
+#include "provider/ids.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -38,11 +39,11 @@ int home_look(struct gb_job *job)
 
 static int look_in_cache(struct gb_client *c, const char *name)
 {
-	char id[160];
+	char id[REMOTE_ID_SIZE];
 	int64_t size;
 
-	snprintf(id, sizeof(id), "batches/%.140s", name);
-	struct gb_job *job = util_id_valid(id, "batches/") ? job_find_id(c, id) : NULL;
+	struct gb_job *job =
+		remote_id_from(REMOTE_BATCH, name, id) ? job_find_id(c, id) : NULL;
 	if (!job || (job->local && job->local->rec.own))
 		return 0;
 	int found = results_sealed(c->store->results, name, &size);

@@ -15,6 +15,7 @@
 #include "jobs/operation.h"
 #include "jobs/hooks.h"
 #include "archive/save_private.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,12 +43,12 @@ static const uint64_t floor_max = 256 << 20;
 static bool claim_name(void *arg, const char *name)
 {
 	struct gb_client *c = arg;
-	char id[160];
+	char id[REMOTE_ID_SIZE];
+	bool known = remote_id_from(REMOTE_BATCH, name, id);
 
-	snprintf(id, sizeof(id), "batches/%.140s", name);
 	pthread_mutex_lock(&c->cache_lock);
 	client_lock(c);
-	struct gb_job *job = job_find_id(c, id);
+	struct gb_job *job = known ? job_find_id(c, id) : NULL;
 	bool open = job && (job->results || job->handles);
 	if (job && !open)
 		job->cached = job->checked = false;

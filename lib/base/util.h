@@ -151,7 +151,7 @@ size_t util_utf8_cut(const char *text, size_t n, size_t max);
 /* Whether n bytes are valid UTF-8 (no surrogates, no overlong forms). */
 bool util_utf8_valid(const void *buf, size_t n);
 
-/* An id of the API ("batches/x", "files/y", "models/z"): prefix, then 1 to 128
+/* An id of an API (provider/ids.h): prefix, then 1 to 128
  * characters of [A-Za-z0-9_.-], the first not '.'. Only what passes becomes part
  * of a URL or a file name. */
 bool util_id_valid(const char *id, const char *prefix);

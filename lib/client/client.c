@@ -18,6 +18,7 @@
 #include "jobs/models.h"
 #include "client/open_with.h"
 #include "store/uploads.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,7 +107,7 @@ static int enlist(struct gb_client *c, const char *lid, struct record *r,
 	const char **ret_part)
 {
 	struct gb_job *job = job_new(c);
-	const char *tail = r->id ? r->id + strlen("batches/") : lid;
+	const char *tail = r->id ? remote_id_tail(r->id) : lid;
 	int err = job ? 0 : -ENOMEM;
 
 	*ret_part = journal_part;
@@ -118,8 +119,7 @@ static int enlist(struct gb_client *c, const char *lid, struct record *r,
 		err = local_attach(job, lid, r);
 	if (err)
 		return err;
-	job->model =
-		client_intern(c, provider_model_name(&c->api, job->local->rec.model));
+	job->model = client_intern(c, remote_model_name(job->local->rec.model));
 	job->in_tree = job->local->rec.own || job->local->rec.phase == PHASE_REMOTE;
 	if ((*ret_part = "job.json", err = learn_local_json(job)) ||
 		(*ret_part = HOME_RESULTS ".map", err = home_look(job)) ||

@@ -28,6 +28,7 @@
 #include "store/job_catalog.h"
 #include "store/uploads.h"
 #include "client/remove.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -83,7 +84,7 @@ static void show(struct gb_job *job)
 	if (!job->name)
 		/* Without memory it has its name again after a start. */
 		DROP(job_set_name(job, job->local->rec.name,
-			job->id ? job->id + strlen("batches/") : job->local->lid));
+			job->id ? remote_id_tail(job->id) : job->local->lid));
 	if (job->name)
 		/* Without memory the next start may name it anew. */
 		DROP(record_set(&job->local->rec.name, job->name));

@@ -1,5 +1,6 @@
 #include "files/files.h"
 #include "store/dir_names.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -46,8 +47,7 @@ static struct gb_job *enlist(
 		*err = files_add_inputs(job);
 	if (*err)
 		return NULL;
-	job->model =
-		client_intern(c, provider_model_name(&c->api, job->local->rec.model));
+	job->model = client_intern(c, remote_model_name(job->local->rec.model));
 	job->in_tree = true;
 	return gb_job_ref(job);
 }
@@ -120,22 +120,12 @@ int gb_draft_rename(struct gb_job *job, const char *name, bool listed)
 	return err;
 }
 
-static bool model_valid(const char *model)
-{
-	char id[160];
-
-	if (strncmp(model, "models/", 7) == 0 || strncmp(model, "tunedModels/", 12) == 0)
-		model += strcspn(model, "/") + 1;
-	snprintf(id, sizeof(id), "models/%.140s", model);
-	return strlen(model) <= 128 && util_id_valid(id, "models/");
-}
-
 int gb_draft_set_model(struct gb_job *job, const char *model)
 {
 	struct gb_client *c = job->c;
 	int err = 0;
 
-	if (!model_valid(model))
+	if (!remote_model_valid(model))
 		return -EINVAL;
 	client_lock(c);
 	if (!phase_is_draft(job_phase(job)))
@@ -143,7 +133,7 @@ int gb_draft_set_model(struct gb_job *job, const char *model)
 	else if (job->local->task)
 		err = -EBUSY;
 	else if (!(err = record_set(&job->local->rec.model, model)))
-		job->model = client_intern(c, provider_model_name(&c->api, model));
+		job->model = client_intern(c, remote_model_name(model));
 	client_unlock(c);
 	if (err)
 		return err;

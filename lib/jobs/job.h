@@ -40,10 +40,10 @@ struct gb_job {
 	 * change or go before the job does (old names are kept in old_names). */
 	char *name;
 	struct old_name *old_names;
-	char *id;                /* "batches/…" */
+	char *id;                /* at the API (provider/ids.h) */
 	const char *state_text;  /* interned */
 	const char *model;       /* interned */
-	char *output_file;       /* "files/…" at the API */
+	char *output_file;       /* its id at the API */
 	struct local *_Atomic local; /* set once, under the lock; read by any */
 	struct gb_results *results;
 	struct timespec created, updated, ended_at;

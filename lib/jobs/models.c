@@ -1,6 +1,7 @@
 #include "jobs/models.h"
 
 #include "jobs/poller.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -151,7 +152,7 @@ int gb_models(struct gb_client *c, struct gb_waiter *w, char **ret)
 /* Whether the list has the model; then what it can do. */
 static bool in_list(struct models *m, const char *model, unsigned *ret)
 {
-	const char *name = provider_model_name(&m->c->api, model);
+	const char *name = remote_model_name(model);
 	bool found = false;
 
 	client_lock(m->c);
@@ -240,7 +241,7 @@ static const struct remote_model *most_alike(const struct models *m, const char 
 char *models_like(struct models *m, const char *model, enum batch_method method)
 {
 	const struct remote_model *taken[NEAREST];
-	const char *name = provider_model_name(&m->c->api, model);
+	const char *name = remote_model_name(model);
 	char *text = NULL;
 	size_t n = 0;
 

@@ -9,6 +9,7 @@
 #include "jobs/hooks.h"
 #include "store/job_catalog.h"
 #include "store/dir_names.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -31,7 +32,7 @@ uint64_t learn_seq(struct gb_client *c)
 
 static const char *tail_of(const char *id)
 {
-	return id + strlen("batches/");
+	return remote_id_tail(id);
 }
 
 bool learn_full(const struct gb_client *c)
@@ -114,8 +115,7 @@ static void take_reply(struct gb_job *job, const struct remote_batch *b, bool pr
 	job->state = (uint8_t)b->state;
 	job->state_text = client_intern(job->c, b->state_text);
 	if (b->model)
-		job->model = client_intern(
-			job->c, provider_model_name(&job->c->api, b->model));
+		job->model = client_intern(job->c, remote_model_name(b->model));
 	job->created = b->created;
 	job->updated = b->updated;
 	job->ended_at = b->ended_at;

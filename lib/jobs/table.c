@@ -2,6 +2,7 @@
 #include "jobs/job.h"
 #include "jobs/hooks.h"
 #include "store/dir_names.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <search.h>
@@ -266,10 +267,10 @@ struct gb_job *gb_job_by_name(struct gb_client *c, const char *name)
 
 struct gb_job *gb_job_by_id(struct gb_client *c, const char *id)
 {
-	char full[160];
+	char full[REMOTE_ID_SIZE];
 	struct gb_job *job = NULL;
 
-	if (snprintf(full, sizeof(full), "batches/%s", id) >= (int)sizeof(full))
+	if (!remote_id_from(REMOTE_BATCH, id, full))
 		return NULL;
 	client_lock(c);
 	job = visible_ref(job_find_id(c, full));

@@ -32,6 +32,7 @@
 #define GB_PROVIDER_H
 
 #include "http/http.h"
+#include "provider/ids.h"
 
 /* ---- what went wrong -------------------------------------------------------------- */
 
@@ -118,7 +119,7 @@ enum batch_method {
 };
 
 struct remote_model {
-	char *name;       /* as people write it (model_name) */
+	char *name;       /* as people write it (remote_model_name) */
 	unsigned methods; /* enum batch_method; 0: it runs no batches */
 };
 
@@ -202,8 +203,6 @@ struct provider_conn {
 	void *arg;             /* of the provider; NULL */
 };
 
-enum remote_id { REMOTE_BATCH, REMOTE_FILE, REMOTE_MODEL };
-
 /* What not every API can. */
 enum provider_can {
 	CAN_UPLOAD = 1, /* requests and attachments are files that are uploaded first */
@@ -286,9 +285,6 @@ struct provider {
 	/* From the text of remote_batch.json, or a reply. -EPROTO: it is none. Pure. */
 	int (*parse)(const char *text, size_t n, struct remote_batch *ret);
 
-	/* A model as people write it, of what the API calls it or they have; NULL for
-	 * NULL; points into model. */
-	const char *(*model_name)(const char *model);
 	/* What the API calls a method; borrowed. */
 	const char *(*method_name)(enum batch_method method);
 };
@@ -311,12 +307,6 @@ static inline int provider_model_get(struct provider_conn *p, const char *model,
 	struct canceller *c, unsigned *ret_methods, struct provider_error *err)
 {
 	return p->provider->model_get(p, model, c, ret_methods, err);
-}
-
-static inline const char *provider_model_name(
-	const struct provider_conn *p, const char *model)
-{
-	return p->provider->model_name(model);
 }
 
 static inline int provider_list(struct provider_conn *p, const char *token,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "provider/ids.h"
 
 /* Which models a warning is about, by their names. */
 static bool is_any(const char *model)
@@ -74,8 +75,7 @@ void warn_lines(const struct scan_report *r, const char *model, struct warnings 
 {
 	if (!model)
 		model = "";
-	if (strncmp(model, "models/", 7) == 0)
-		model += 7;
+	model = remote_model_name(model);
 	for (size_t i = 0; i < ARRAY_SIZE(tales); i++) {
 		const struct scan_warned *s = &r->warned[tales[i].warning];
 

@@ -6,7 +6,7 @@
 #include "requests/validate.h"
 #include "requests/warnings.h"
 
-/* model: that will be asked, with or without "models/". */
+/* model: that will be asked, as people or the API write it. */
 void warn_lines(const struct scan_report *r, const char *model, struct warnings *w);
 
 #endif

@@ -1,6 +1,7 @@
 /* The map of a results file, to and from disk. */
 #include "results/block_map.h"
 #include "base/util.h"
+#include "provider/ids.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -76,7 +77,7 @@ static bool file_valid(const char *file, size_t n)
 	for (size_t i = len; i < n; i++)
 		if (file[i])
 			return false;
-	return len < n && (len == 0 || util_id_valid(file, "files/"));
+	return len < n && (len == 0 || remote_id_valid(REMOTE_FILE, file));
 }
 
 int results_map_parse_head(const void *buf, size_t n, struct results_map *ret)

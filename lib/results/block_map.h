@@ -11,7 +11,7 @@
  *	  8  u32 version, u32 flags
  *	 16  i64 size of the file, -1: not known
  *	 24  u32 blocks present, u32 runs of them
- *	 32  char file[144], "files/…" at the API, NUL-padded, empty: none
+ *	 32  char file[144], id at the API, NUL-padded, empty: none
  *	176  u32 block size, u32 CRC-32C of the body, u32 zero
  *	188  u32 CRC-32C of the 188 bytes before
  *	192  body: runs × (u32 first block, u32 count), then a u32 checksum a block

@@ -1,6 +1,7 @@
 /* Results: life cycle, and what readers ask. */
 #include "results/results_private.h"
 #include "base/util.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -175,7 +176,7 @@ int results_new(const struct results_config *c, struct gb_results **ret)
 	struct gb_results *r;
 	int err;
 
-	if (strchr(c->name, '/') || (c->file && !util_id_valid(c->file, "files/")))
+	if (strchr(c->name, '/') || (c->file && !remote_id_valid(REMOTE_FILE, c->file)))
 		return -EINVAL;
 	r = create(c);
 	if (!r)

@@ -61,7 +61,8 @@ struct results_config {
 	struct provider_conn *api; /* lives as long as the object */
 	int dirfd;        /* where the data file lives; duplicated */
 	const char *name; /* of the data file; copied */
-	const char *file; /* "files/…" at the API; NULL: only what is local; copied */
+	const char *
+		file; /* id of the output at the API; NULL: only what is local; copied */
 	bool offline;     /* fetch nothing: what is not local is -EHOSTUNREACH */
 	bool was_whole;   /* once: what is missing and cannot be had again is -EIO */
 	bool checked;     /* an earlier object of this process was final: what is sealed

@@ -96,7 +96,7 @@ struct gb_results {
 	pthread_cond_t idle; /* no stream is left, or no event is being told */
 
 	struct provider_conn *api;
-	char *file; /* "files/…" or NULL */
+	char *file; /* id of the output or NULL */
 	bool offline;
 	void (*event)(void *arg, struct gb_results *r, enum results_event ev);
 	void *arg;

@@ -14,7 +14,7 @@
 /* display (valid UTF-8, any length) to a directory name in ret. Characters that
  * cannot stand, and a '%' that would be read as an escape, become %XX per byte. An
  * empty name becomes tail; one that is too long is cut between characters and ends
- * in "~tail". tail is the id without "batches/", already checked, at most 128. */
+ * in "~tail". tail is that of the id (provider/ids.h), already checked, at most 128. */
 void name_encode(const char *display, const char *tail, char ret[NAME_SIZE]);
 
 /* The same name marked as one of several: "NAME~tail". */

@@ -1,5 +1,6 @@
 #include "store/job_catalog.h"
 #include "base/util.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,8 +108,8 @@ static bool summary_parse(char *text, struct remote_batch *b, bool *ret_by_get)
 		.error_code = (int)strtol(f[F_ERROR], NULL, 10),
 		.display = f[F_DISPLAY],
 	};
-	return util_id_valid(b->id, "batches/") &&
-	       (!b->output_file || util_id_valid(b->output_file, "files/")) &&
+	return remote_id_valid(REMOTE_BATCH, b->id) &&
+	       (!b->output_file || remote_id_valid(REMOTE_FILE, b->output_file)) &&
 	       util_utf8_valid(b->display, strlen(b->display));
 }
 
@@ -232,7 +233,7 @@ static bool gone_parse(char *summary, struct remote_batch *b)
 	if (strncmp(summary, gone_word, n) != 0 || summary[n] != '\t')
 		return false;
 	*b = (struct remote_batch){.id = summary + n + 1};
-	return util_id_valid(b->id, "batches/");
+	return remote_id_valid(REMOTE_BATCH, b->id);
 }
 
 int known_walk(struct store *s,

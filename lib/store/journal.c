@@ -1,6 +1,7 @@
 #include "store/journal.h"
 
 #include "base/util.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -198,9 +199,9 @@ static bool plausible(const struct record *r)
 {
 	return r->phase >= 0 && r->phase < PHASES && r->removal >= 0 &&
 	       r->removal < REMOVALS && r->name && !strchr(r->name, '/') &&
-	       (!r->id || util_id_valid(r->id, "batches/")) &&
+	       (!r->id || remote_id_valid(REMOTE_BATCH, r->id)) &&
 	       (r->phase != PHASE_SENT || r->id) &&
-	       (!r->input_file || util_id_valid(r->input_file, "files/"));
+	       (!r->input_file || remote_id_valid(REMOTE_FILE, r->input_file));
 }
 
 /* Whether the line that ends at nl has its checksum behind it, and nothing else. */

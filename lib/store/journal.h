@@ -64,7 +64,7 @@ struct record {
 	char *sent_stamp;/* which content the session is for */
 	char *source;    /* path of the file that the intent makes requests.jsonl */
 	char *mime;
-	char *input_file;/* "files/…" uploaded for this create */
+	char *input_file; /* id of the file uploaded for this create */
 	char *stray;     /* earlier uploads of ours to delete, separated by blanks */
 	bool is_inline;
 	bool embedding;  /* they ask for embeddings: the create's method */
@@ -76,7 +76,7 @@ struct record {
 	int64_t upload_until;  /* … and dies, Unix time of the server; 0: not told */
 	int tries;       /* creates answered with 429 */
 
-	char *id;        /* "batches/…" */
+	char *id;        /* at the API (provider/ids.h) */
 	int64_t sent_at; /* local wall clock, to be shown: results are never older */
 	bool cancel_asked;
 	int64_t results_size; /* of what has been at home; -1 */

@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "provider/ids.h"
 
 enum { PRICES_MAX = 1 << 20 /* bytes of the file */ };
 
 static const char *bare_model(const char *name)
 {
-	return strncmp(name, "models/", 7) == 0 ? name + 7 : name;
+	return remote_model_name(name);
 }
 
 /* A number from 0 up, and nothing behind it. */

@@ -16,7 +16,7 @@ struct price {
 	double in, out; /* per million */
 };
 
-/* The price of a model, "NAME" or "models/NAME"; false: the file, which may not be there,
+/* The price of a model, as people or the API write it; false: the file, which may not be there,
  * has none. path may be NULL. */
 bool prices_find(const char *path, const char *model, struct price *ret);
 

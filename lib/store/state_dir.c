@@ -2,6 +2,7 @@
 #include "store/ledger.h"
 #include "store/state_lock.h"
 #include "base/test_point.h"
+#include "provider/ids.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -420,7 +421,7 @@ static bool name_line(char *line, size_t n, char **ret_id, char **ret_name)
 	*space = '\0';
 	*ret_id = id;
 	*ret_name = space + 1;
-	return util_id_valid(id, "batches/") && can_be_name(space + 1);
+	return remote_id_valid(REMOTE_BATCH, id) && can_be_name(space + 1);
 }
 
 int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),

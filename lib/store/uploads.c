@@ -1,4 +1,5 @@
 #include "store/uploads_private.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <search.h>
@@ -23,7 +24,7 @@ bool registry_uri_valid(const char *uri, const char *file, const char *origin)
 	size_t n = strlen(uri), f = file ? strlen(file) : 0, o = strlen(origin);
 	bool home = strncmp(uri, origin, o) == 0 && uri[o] == '/';
 
-	if (!file || !util_id_valid(file, "files/") || n > URI_MAX || n <= f ||
+	if (!file || !remote_id_valid(REMOTE_FILE, file) || n > URI_MAX || n <= f ||
 		(!home && strncmp(uri, "https://", 8) != 0))
 		return false;
 	for (const char *p = uri; *p; p++)
@@ -371,11 +372,11 @@ int registry_take(struct registry *r, const struct content *c, time_t until,
 static struct known *find_uri(struct registry *r, const char *uri)
 {
 	const char *slash = strrchr(uri, '/');
-	char file[160];
-	struct known *e;
+	char file[REMOTE_ID_SIZE];
+	struct known *e = NULL;
 
-	snprintf(file, sizeof(file), "files/%.140s", slash ? slash + 1 : "");
-	e = registry_find_file(r, file);
+	if (remote_id_from(REMOTE_FILE, slash ? slash + 1 : "", file))
+		e = registry_find_file(r, file);
 	return e && strcmp(e->uri, uri) == 0 ? e : NULL;
 }
 

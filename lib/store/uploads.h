@@ -41,7 +41,7 @@ struct content {
 
 /* Where it is at the API. */
 struct placed {
-	char *file; /* "files/…" */
+	char *file; /* its id at the API */
 	char *uri;
 	char *mime; /* as the API calls it */
 	time_t expires;

@@ -1,6 +1,7 @@
 #include "submit/attachments_private.h"
 #include "jobs/advice.h"
 #include "submit/submit.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -545,7 +546,7 @@ bool attach_doubt(struct submission *s)
 	for (size_t i = 0; i < s->attached->n && !named; i++) {
 		const char *file = s->attached->items[i]->at.file;
 
-		named = file && strstr(s->err.text, file + strlen("files/"));
+		named = file && strstr(s->err.text, remote_id_tail(file));
 	}
 	return named && registry_doubt(s->c->registry, s->job->local->lid) > 0;
 }

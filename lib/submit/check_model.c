@@ -7,6 +7,7 @@
 #include "files/files.h"
 #include "jobs/models.h"
 #include "submit/submit.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 
@@ -39,7 +40,7 @@ static char *names_like(struct submission *s, enum batch_method needs)
 static struct refusal other_model(struct submission *s, enum batch_method needs, bool known)
 {
 	_cleanup_free_ char *names = names_like(s, needs);
-	const char *model = provider_model_name(&s->c->api, s->rec->model);
+	const char *model = remote_model_name(s->rec->model);
 
 	return (struct refusal){-EINVAL,
 		known ? util_format(
@@ -56,7 +57,7 @@ static struct refusal other_model(struct submission *s, enum batch_method needs,
 static struct refusal other_kind(struct submission *s, enum batch_method needs)
 {
 	_cleanup_free_ char *names = names_like(s, needs);
-	const char *model = provider_model_name(&s->c->api, s->rec->model);
+	const char *model = remote_model_name(s->rec->model);
 	const char *lines =
 		s->t->file->composed ? "or, if that is the model you want, have the "
 				       "requests made again: echo submit > ctl"

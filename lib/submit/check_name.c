@@ -5,6 +5,7 @@
  */
 #include "store/dir_names.h"
 #include "submit/submit.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -28,7 +29,7 @@ static bool has_name(const struct submission *s, const struct remote_batch *b)
 {
 	char name[NAME_SIZE];
 
-	name_encode(b->display ? b->display : "", b->id + strlen("batches/"), name);
+	name_encode(b->display ? b->display : "", remote_id_tail(b->id), name);
 	return strcmp(name, s->rec->name) == 0 && is_anothers(s->c, b->id);
 }
 

@@ -8,6 +8,7 @@
 #include "submit/reconcile.h"
 #include "files/composed_draft.h"
 #include "submit/submit.h"
+#include "provider/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -256,11 +257,9 @@ static int adopt_run(struct task *t)
 
 int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w)
 {
-	char full[160];
-	bool prefixed = strncmp(id, "batches/", 8) == 0;
+	char full[REMOTE_ID_SIZE];
 
-	snprintf(full, sizeof(full), "%s%.140s", prefixed ? "" : "batches/", id);
-	if (!util_id_valid(full, "batches/"))
+	if (!remote_id_from(REMOTE_BATCH, id, full))
 		return -EINVAL;
 	client_lock(job->c);
 	bool fits = unsettled(job);

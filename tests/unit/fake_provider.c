@@ -201,7 +201,7 @@ static struct fake_job *add_job(struct fake_provider *f, const char *display,
 	if (f->n_jobs == FAKE_JOBS)
 		die("too many jobs");
 	*j = (struct fake_job){.display = strdup(display ? display : ""),
-		.model = strdup(gemini_model_name(model)),
+		.model = strdup(remote_model_name(model)),
 		.requests = strdup(requests),
 		.n_requests = count_lines(requests),
 		.state = "BATCH_STATE_PENDING",

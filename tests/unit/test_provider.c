@@ -123,12 +123,46 @@ static void test_script(void **state)
 	}
 }
 
+static void test_ids(void **state)
+{
+	char id[REMOTE_ID_SIZE];
+
+	assert_true(remote_id_valid(REMOTE_BATCH, "batches/a.b-1"));
+	assert_false(remote_id_valid(REMOTE_BATCH, "files/a"));
+	assert_false(remote_id_valid(REMOTE_FILE, "files/../x"));
+	assert_string_equal(remote_id_tail("batches/x"), "x");
+	assert_string_equal(remote_id_tail("files/y"), "y");
+	assert_true(remote_id_from(REMOTE_BATCH, "x", id));
+	assert_string_equal(id, "batches/x");
+	assert_true(remote_id_from(REMOTE_BATCH, "batches/x", id));
+	assert_string_equal(id, "batches/x");
+	assert_false(remote_id_from(REMOTE_BATCH, "", id));
+	assert_false(remote_id_from(REMOTE_BATCH, "a/b", id));
+	assert_false(remote_id_from(REMOTE_FILE, "batches/x", id));
+}
+
+static void test_model_names(void **state)
+{
+	assert_string_equal(remote_model_name("models/m"), "m");
+	assert_string_equal(remote_model_name("m"), "m");
+	assert_string_equal(remote_model_name("tunedModels/m"), "tunedModels/m");
+	assert_null(remote_model_name(NULL));
+	assert_true(remote_model_valid("m-1.5"));
+	assert_true(remote_model_valid("models/m"));
+	assert_true(remote_model_valid("tunedModels/m"));
+	assert_false(remote_model_valid("models/"));
+	assert_false(remote_model_valid("a b"));
+	assert_false(remote_model_valid("other/m"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FAKE_CASE(test_life),
 		FAKE_CASE(test_inline_life),
 		FAKE_CASE(test_script),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_model_names),
 	};
 
 	return cmocka_run_group_tests_name("provider", tests, make_top, remove_top);

@@ -126,6 +126,5 @@ const struct provider provider_gemini = {
 	.judge_download = gemini_judge_download,
 	.output_size = output_size,
 	.parse = gemini_batch_parse,
-	.model_name = gemini_model_name,
 	.method_name = gemini_method_name,
 };

@@ -19,8 +19,6 @@ struct download_verdict gemini_judge_download(
 int gemini_batch_parse(const char *text, size_t n, struct remote_batch *ret);
 int gemini_file_parse(const char *text, size_t n, struct remote_file *ret);
 
-/* Without "models/"; other collections keep theirs. */
-const char *gemini_model_name(const char *model);
 /* "batchGenerateContent", … */
 const char *gemini_method_name(enum batch_method method);
 

@@ -474,11 +474,3 @@ int gemini_files_parse(const char *text, size_t n, const char *asked,
 	json_decref(root);
 	return r;
 }
-
-const char *gemini_model_name(const char *model)
-{
-	static const char prefix[] = "models/";
-	size_t n = sizeof(prefix) - 1;
-
-	return model && strncmp(model, prefix, n) == 0 ? model + n : model;
-}

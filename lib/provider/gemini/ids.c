@@ -1,0 +1,12 @@
+/* What ids of the API begin with. */
+#include "provider/ids.h"
+
+const struct provider_ids gemini_ids = {
+	.prefix =
+		{
+			[REMOTE_BATCH] = "batches/",
+			[REMOTE_FILE] = "files/",
+			[REMOTE_MODEL] = "models/",
+		},
+	.tuned = "tunedModels/",
+};
