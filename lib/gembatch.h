@@ -1,10 +1,10 @@
 /*
  * gembatch: a cached client for the batch jobs of one Gemini API project.
  *
- * A client owns a state directory (what must not be lost: drafts, the journal of
- * every submission, results brought home) and a cache directory (what can be
- * fetched or made again). It keeps a table of all jobs of the project: those made
- * here, drafts included, and those other programs made.
+ * A client owns a state directory (what must not be lost: drafts, the journal of every
+ * submission, saved results) and a cache directory (what can be fetched or made again).
+ * It keeps a table of all jobs of the project: those made here, drafts included, and
+ * those that other programs made.
  *
  * Life cycle: gb_open, then anything, then gb_close. Everything in between may be
  * called from any thread. Nothing here waits for the network: a call either
@@ -15,17 +15,17 @@
  *   -EINPROGRESS  the waiter is held and its done() is called exactly once, from a
  *                 thread of the library, possibly before the call has returned;
  *   other         failed, the waiter was not used.
- * gb_waiter_drop takes a waiter back. Work that others share goes on without it.
- * done() runs without any lock held; it must not block and may call gb_* again.
+ * gb_waiter_drop takes a waiter back. Work that other waiters share goes on. done()
+ * runs without any lock held; it must not block and may call gb_* again.
  *
- * Ownership. Jobs and files are counted: what a call hands out through ret_x is a
- * reference for the caller. Strings in a struct are borrowed from the object they
- * describe and live as long as the reference.
+ * Ownership. Jobs and files are counted: what a call returns through ret_x is a
+ * reference that the caller must drop. Strings in a struct are borrowed from the object
+ * they describe and live as long as the reference.
  *
- * Errors are negative errno, one vocabulary for all:
- * EBADMSG bad requests, EINVAL refused by the API, EACCES key refused, ENOENT gone,
- * EDQUOT quota, EFBIG too large, EIO broken API, EHOSTUNREACH no network,
- * ETIMEDOUT deadline, ENOSPC disk full, EINTR given up, EBUSY does not fit now.
+ * Errors are negative errno, one vocabulary for all: EBADMSG bad requests, EINVAL
+ * refused by the API, EACCES key refused, ENOENT gone, EDQUOT quota, EFBIG too large,
+ * EIO broken API, EHOSTUNREACH no network, ETIMEDOUT deadline, ENOSPC disk full, EINTR
+ * given up, EBUSY not possible in this state.
  */
 #ifndef GEMBATCH_H
 #define GEMBATCH_H
@@ -53,12 +53,12 @@ struct gb_answers;
 
 enum gb_fetch { GB_FETCH_OWN, GB_FETCH_ALL, GB_FETCH_READ };
 
-/* What gb_options.changed is told. */
+/* What gb_options.changed reports. */
 enum gb_change {
 	GB_CHANGED_TREE = 1,    /* a job appeared, went or got another name */
 	GB_CHANGED_META = 2,    /* state, counts or times */
 	GB_CHANGED_FILES = 4,   /* results, error, id … appeared or went */
-	GB_CHANGED_RESULTS = 8, /* the size of results became known, or all is home */
+	GB_CHANGED_RESULTS = 8, /* the size of results became known, or all are saved */
 };
 
 struct gb_options {
@@ -70,17 +70,20 @@ struct gb_options {
 	const char *cache_dir;
 	uint64_t cache_max;      /* bytes; 0: 10 GiB */
 	const char *model;       /* of new drafts; NULL: gemini-flash-latest */
-	enum gb_fetch fetch;     /* whose results are brought home when ended */
-	bool background;         /* gb_submit returns when the bytes are safe */
+	enum gb_fetch fetch;     /* whose results are saved when the job has ended */
+	bool background;         /* gb_submit returns when the bytes are safe on disk */
 	bool keep_running;       /* gb_remove refuses jobs that have not ended (EBUSY) */
 	bool offline;            /* call nothing */
-	bool readonly;           /* submit, remove and fetch nothing by itself */
-	int trash_days;          /* how long removed jobs' local copies stay; 0: not */
+	bool readonly;           /* submit, remove and fetch nothing automatically */
+	int trash_days;          /* how long removed jobs' local copies stay; 0: not at
+	                            all */
 	int poll_s, ttl_s;       /* seconds; 0: 30 and 5; ttl_s -1: always stale */
 	const char *webhook;     /* URL that the API calls at the end of each new job */
-	int resubmit_hours;      /* send again what is uncertain for so long; 0: never */
+	int resubmit_hours;      /* submit uncertain jobs again after so long; 0:
+	                            never */
 	uint64_t inline_max;     /* requests up to this size go inline; 0: never */
-	const char *prices;      /* path of the user's prices.tsv, which may not be there; or NULL */
+	const char *prices;      /* path of the user's prices.tsv, which need not exist;
+	                            or NULL */
 	const char *holder;      /* what the lock says beside host and pid: mountpoint */
 
 	/* Both may be called from any thread, without locks held; they must not
@@ -89,23 +92,23 @@ struct gb_options {
 	/* Something about job (borrowed) changed; NULL: about the client as a whole.
 	 * what is a set of enum gb_change, slot the job's number in the table. */
 	void (*changed)(void *arg, uint32_t slot, unsigned what);
-	/* NULL, or: an own job (borrowed) has ended, and its results are saved if that is
-	 * asked for; once in the life of a client. It is said again by the next client until
-	 * gb_job_take_end has been called. */
+	/* NULL, or called once in the life of a client for each own job (borrowed) that
+	 * has ended and whose results are saved, if they are to be saved. The next
+	 * client calls it again, until gb_job_take_end has been called. */
 	void (*ended)(void *arg, struct gb_job *job);
 	void *arg;
 };
 
-/* Open the directories (lock, migrate, recover), check the key by one cheap call
- * and start the threads. Blocks at most 10 s. Without a network the client comes
- * up offline and recovers by itself.
- * *ret_why (malloc'ed, caller frees) says in a line what went wrong, or on success
- * what to warn of; NULL otherwise. -EACCES key refused, -EBUSY state directory
- * locked by another process, -EPROTO state directory of a newer version, … */
+/* Open the directories (lock, migrate, recover), check the key by one cheap call and
+ * start the threads. Blocks at most 10 s. Without a network the client comes up offline
+ * and recovers by itself. *ret_why (malloc'ed, the caller frees it) is one line: what
+ * went wrong, or on success a warning; else NULL. -EACCES key refused, -EBUSY state
+ * directory locked by another process, -EPROTO state directory of a newer version, … */
 int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why);
 
-/* Give up what was not intended yet, answer every waiter (-EINTR), write down the
- * rest, stop the threads. Takes seconds at most. All references must be gone. */
+/* Give up submissions whose create is not intended yet, answer every waiter (-EINTR),
+ * write everything else to disk, stop the threads. Takes seconds at most. All
+ * references must have been dropped. */
 void gb_close(struct gb_client *c);
 
 /* First half of gb_close: answers every waiter; afterwards every call that would
@@ -130,8 +133,8 @@ bool gb_waiter_drop(struct gb_waiter *w);
 
 /* ---- the table of jobs ------------------------------------------------------- */
 
-/* Slots number jobs in the order they were met, from 0, and are never used again
- * while the client is open. */
+/* Slots number jobs in the order in which the client saw them first, from 0. A slot is
+ * not reused while the client is open. */
 struct gb_job *gb_job_ref(struct gb_job *job);
 void gb_job_unref(struct gb_job *job);
 
@@ -144,24 +147,25 @@ struct gb_job *gb_job_by_slot(struct gb_client *c, uint32_t slot);
 struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot);
 
 enum gb_output {
-	GB_OUTPUT_NONE,    /* nothing yet, or there never will be */
+	GB_OUTPUT_NONE,    /* none yet, or there never will be any */
 	GB_OUTPUT_AWAITED, /* ended, the API has not named it yet */
-	GB_OUTPUT_INLINE,  /* at the API inside the job; listed once at home */
+	GB_OUTPUT_INLINE,  /* at the API inside the job; listed once saved */
 	GB_OUTPUT_THERE,   /* a file at the API */
 	GB_OUTPUT_HOME,    /* all of it on the local disk */
-	GB_OUTPUT_LOST,    /* not at home, and the API does not have it any more; or what
-	                      came home once is not whole, and was refused */
-	GB_OUTPUT_KEPT,    /* came home once, but its checksums are lost: fetched again, or
-	                      taken as it is where the API has it no more */
-	GB_OUTPUT_DAMAGED, /* the same, and what can be had of it is on the local disk */
+	GB_OUTPUT_LOST,    /* not saved, and the API does not have it any more; or the
+	                      saved copy is incomplete, and the API refused the rest */
+	GB_OUTPUT_KEPT,    /* saved once, but its checksums are lost: fetched again, or
+	                      accepted as it is if the API does not have it any more */
+	GB_OUTPUT_DAMAGED, /* the same, and the readable part is on the local disk */
 };
 
-/* Files made of what came back. */
+/* Files made from results. */
 enum gb_answers_file {
-	GB_ANSWERS_TSV,   /* a line a request: key, outcome, text or reason */
+	GB_ANSWERS_TSV,   /* one line per request: key, outcome, text or reason */
 	GB_ANSWERS_RETRY, /* the requests that another try may answer */
 	GB_ANSWERS_USAGE, /* `name value` lines: tokens and outcomes */
-	GB_ANSWERS_VECTORS, /* embeddings as numpy's NPY: float32, a row a request */
+	GB_ANSWERS_VECTORS, /* embeddings in numpy's NPY format: float32, one row per
+	                       request */
 	GB_ANSWERS_FILES,
 	GB_ANSWERS_NODE = GB_ANSWERS_FILES, /* of the tree */
 };
@@ -172,7 +176,8 @@ struct gb_info {
 	const char *id;    /* as the API has it, or NULL */
 	const char *state; /* as the user sees it: "DRAFT", "JOB_STATE_PENDING", … */
 	const char *model; /* as people write it */
-	bool draft;        /* nothing is under way or at the API: files can be written */
+	bool draft;        /* nothing is being sent or at the API: files can be
+	                      written */
 	bool submitted;    /* the submission has begun: read-only */
 	bool sent;         /* the API knows the job */
 	bool ended;        /* an end state and nothing more to come */
@@ -180,75 +185,79 @@ struct gb_info {
 	bool has_error;    /* gb_job_error has a text */
 	bool has_warnings; /* gb_job_warnings has one */
 	bool has_requests; /* requests.jsonl is on the local disk */
-	bool removing;     /* rmdir goes on behind; not in the tree */
+	bool removing;     /* rmdir goes on in the background; not in the tree */
 	enum gb_output output;
 	bool results_safe;    /* all of it on the local disk, and nothing can undo that */
 	int64_t results_size; /* bytes, -1: not known yet */
-	bool results_unmeasured; /* and the API does not tell it before all is home */
-	bool results_refused; /* the API refused them: asked for again, see gb_job_error */
+	bool results_unmeasured; /* and the API does not tell it before all is saved */
+	bool results_refused; /* the API refused them; they are requested again, see
+	                         gb_job_error */
 	bool has_answers;  /* there are results that answers can be made of */
 	bool has_vectors;  /* and they are embeddings of one length, as far as is known */
 	bool has_retry;    /* and requests, or the job ended with nothing to show */
 	bool answers_there;   /* their index is loaded: sizes and tree are known */
-	bool answers_pending; /* it is not, but takes nothing than the local disk */
+	bool answers_pending; /* it is not loaded, but loading it needs the local disk
+	                         only */
 	int64_t answers_size[GB_ANSWERS_FILES]; /* bytes, where they are there */
 	struct timespec created, ended_at, updated; /* tv_sec 0: not known */
 	int64_t requests, succeeded, failed, pending; /* -1: not known */
 	time_t learnt;     /* when this was last heard from the API; 0: never */
-	time_t expires;    /* when the API drops results, or the job runs out; 0: n/a */
+	time_t expires;    /* when the API drops the results, or the job expires; 0:
+	                      n/a */
 };
 
-/* A consistent look at the job; from memory. */
+/* A consistent snapshot of the job; from memory. */
 void gb_job_info(struct gb_job *job, struct gb_info *ret);
 
 /* Malloc'ed texts, NULL when there is none: what is wrong and what to do; the
  * API's own resource (JSON, without inlined responses). */
 char *gb_job_error(struct gb_job *job);
-/* What is worth knowing and no error, a line each: what the check met, what results tell. */
+/* Warnings, one per line: what the check found, and what the results show. */
 char *gb_job_warnings(struct gb_job *job);
 char *gb_job_json(struct gb_job *job);
 
-/* Make metadata at most ttl old. Answers 0 at once when it is, when the job has
- * ended, or offline. One call for all who ask. An API that answers badly is an
- * error (-EIO, -EACCES, …), one that cannot be reached is not. */
+/* Make metadata at most ttl old. Answers 0 at once if it is, if the job has ended, or
+ * offline. All callers share one call. A bad answer from the API is an error (-EIO,
+ * -EACCES, …); an API that cannot be reached is not. */
 int gb_job_refresh(struct gb_job *job, struct gb_waiter *w);
 
-/* The same for who wants counts: those that a list told of a job that has ended may be from
- * before its end; then the job is asked for by itself, once. */
+/* The same for callers that need counts. If a list gave the counts of a job that has
+ * ended, they may be from before its end; then the job itself is requested, once. */
 int gb_job_refresh_counts(struct gb_job *job, struct gb_waiter *w);
 
 /* How new the list must be. */
 enum gb_list {
 	GB_LIST_FRESH, /* at most ttl old; waits 2 s at most */
-	GB_LIST_ONCE,  /* read to its end since the start; 10 s */
-	GB_LIST_NEWS,  /* read since the start up to where it tells nothing new; 10 s:
-			* enough to show what there is, not to say that a name is free */
+	GB_LIST_ONCE,  /* read to its end since the start; waits 10 s at most */
+	GB_LIST_NEWS,  /* read since the start until it tells nothing new; waits 10 s at
+	                * most. Enough to show all jobs, but not to say that a name is
+	                * free */
 };
 
-/* The same for the whole list, but an error says that it is not as new as asked for: what
- * is known must do. Readers that do not want to wait pass w NULL: a refresh is started in
- * the background. */
+/* The same for the whole list. An error says that the list is older than asked for, and
+ * the caller must use what is known. Readers that do not want to wait pass w NULL: a
+ * refresh is started in the background. */
 int gb_list_refresh(struct gb_client *c, enum gb_list how, struct gb_waiter *w);
 
-/* Wait until the job has ended and its output is named or given up. 0 at once for
- * drafts, failed and uncertain submissions, and offline; -EACCES or -ENOENT where
- * waiting is useless. */
+/* Wait until the job has ended and its output is named, or known never to come. 0 at
+ * once for drafts, failed and uncertain submissions, and offline; -EACCES or -ENOENT
+ * where waiting is useless. */
 int gb_job_wait(struct gb_job *job, struct gb_waiter *w);
-/* After that: 0 once the results of an own job are saved and its answers can be listed, or
- * some seconds have passed, or that will not come by itself. */
+/* To be called after that: 0 once the results of an own job are saved and its answers
+ * can be listed, or after some seconds, or if that will not happen automatically. */
 int gb_job_settle(struct gb_job *job, struct gb_waiter *w);
 
-/* The caller acts on the end that gb_options.ended told of: 0, and no client tells of it
- * again; -EALREADY: it has been taken before; other: the journal could not be written.
+/* The caller takes the event that gb_options.ended reported: 0, and no client reports
+ * it again; -EALREADY: it was taken before; other: the journal could not be written.
  * Blocks on the disk. */
 int gb_job_take_end(struct gb_job *job);
 
 /* ---- drafts ------------------------------------------------------------------ */
 
-/* Make a local draft. Nothing is sent. -EEXIST when a job of the project bears the
- * name (as far as the table knows: refresh it first), -EILSEQ, -ENAMETOOLONG.
- * listed: that refresh (GB_LIST_FRESH) answered 0. Otherwise the name is looked up before
- * anything is sent, also after a restart. */
+/* Make a local draft. Nothing is sent. -EEXIST if a job of the project has the name (as
+ * far as the table knows: refresh it first), -EILSEQ, -ENAMETOOLONG. listed: that
+ * refresh (GB_LIST_FRESH) answered 0. Otherwise the name is looked up before anything
+ * is sent, even after a restart. */
 int gb_draft_create(
 	struct gb_client *c, const char *name, bool listed, struct gb_job **ret);
 /* Rename the directory of a draft, likewise. -EPERM once submission has begun. */
@@ -260,9 +269,9 @@ void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime);
 /* ---- files of a job on the local disk ---------------------------------------- */
 
 /*
- * requests.jsonl, what composed drafts are made of, and scratch. A job's directory has
- * one directory, inputs/, and below it whatever the user makes. A directory `dir` in
- * the calls below is a file too; NULL is the job's own.
+ * Files: requests.jsonl, the parts of composed drafts, and scratch. A job's directory
+ * has one subdirectory, inputs/, with whatever the user makes in it. A directory `dir`
+ * in the calls below is a file too; NULL is the job's own.
  *
  * What is sent (requests.jsonl, the parts of a composed draft) can be written while the
  * job is a draft, scratch always. A file keeps its number through renames within its
@@ -288,12 +297,13 @@ struct gb_file *gb_file_by_number(struct gb_job *job, uint32_t number);
 /* The first named file of dir whose number is at least number. */
 struct gb_file *gb_file_next(struct gb_job *job, struct gb_file *dir, uint32_t number);
 bool gb_file_is_dir(const struct gb_file *f);
-/* Whether it is, or was made from, what was sent, and so can be written no more. */
+/* Whether it was sent, or the sent requests were made from it, so that it cannot be
+ * written any more. */
 bool gb_file_is_fixed(struct gb_file *f);
-/* Whether it is part of a composed draft: below inputs/, prompt.txt, … */
+/* Whether it is part of a composed draft: in inputs/, prompt.txt, … */
 bool gb_file_is_part(struct gb_file *f);
 uint32_t gb_file_number(const struct gb_file *f);
-/* A copy of its present name into name (256 bytes); false when it has none. */
+/* Copy its present name to name (256 bytes); false if it has none. */
 bool gb_file_name(struct gb_file *f, char *name);
 int gb_file_stat(struct gb_file *f, struct stat *ret);
 /* Descriptor for reading, borrowed. Never written through. */
@@ -302,25 +312,27 @@ int gb_file_fd(struct gb_file *f);
 int gb_file_write(struct gb_file *f, const void *buf, size_t n, off_t off);
 int gb_file_truncate(struct gb_file *f, off_t size);
 int gb_file_set_times(struct gb_file *f, const struct timespec times[2]);
-/* Nobody has it open for writing any more. */
+/* To be called when nobody has it open for writing any more. */
 void gb_file_settle(struct gb_file *f);
-/* Make its bytes and its name durable; may take long: answers through w. */
+/* Make its bytes and its name durable. This may take long, so the answer comes through
+ * w. */
 int gb_file_sync(struct gb_file *f, struct gb_waiter *w);
 int gb_file_unlink(struct gb_job *job, struct gb_file *dir, const char *name);
 int gb_file_rmdir(struct gb_job *job, struct gb_file *dir, const char *name);
-/* Rename within a job or between jobs, replacing as rename(2) does; not for a rename
- * that submits. */
+/* Rename within a job or between jobs; replaces the target as rename(2) does. Not for a
+ * rename that submits. */
 int gb_file_rename(struct gb_job *from, struct gb_file *from_dir, const char *name,
 	struct gb_job *to, struct gb_file *to_dir, const char *new_name, bool noreplace);
-/* The writer was killed or failed: no close submits this content any more, until
- * it is cut to nothing, replaced, or submitted by rename or ctl; part of a composed
- * draft, it is not sent before it is cut to nothing, replaced or removed. Remembered
- * on disk. why goes into `error`. */
+/* The writer was killed or failed. No close submits this content until the file is
+ * truncated to nothing, replaced, or submitted by rename or ctl. If the file is part of
+ * a composed draft, it is not sent until it is truncated to nothing, replaced or
+ * removed. This is remembered on disk. why goes into `error`. */
 void gb_file_taint(struct gb_file *f, const char *why);
 bool gb_file_tainted(struct gb_file *f);
-/* Say so again in `error`, if requests.jsonl was changed since and nothing stands there. */
+/* Write this to `error` again, if requests.jsonl was changed since and `error` is
+ * empty. */
 void gb_file_explain_taint(struct gb_file *f);
-/* Explain in `error` that f is still being written, so that nothing is sent of its draft. */
+/* Explain in `error` that f is still being written, so that its draft is not sent. */
 void gb_file_busy(struct gb_file *f);
 /* Explain in `error` why a close did not submit (the draft stays a draft). */
 void gb_job_explain(struct gb_job *job, const char *why);
@@ -329,69 +341,72 @@ void gb_job_explain(struct gb_job *job, const char *why);
 
 enum gb_by { GB_BY_CLOSE, GB_BY_CTL };
 
-/* Submit the draft's requests.jsonl: check, upload, create. The waiter is answered
- * when the API has (background: when the bytes are safe and checked). Dropping the
- * last waiter before the create is intended gives the submission up; afterwards it
- * goes on and the state tells. A content that was refused by the check is not
- * looked at again by close until it changes: 0.
- * The caller has made sure that nobody can still write to the file. */
+/* Submit the draft's requests.jsonl: check, upload, create. The waiter is answered when
+ * the API has answered (background: when the bytes are checked and safe on disk). If
+ * the last waiter is dropped before the create is intended, the submission is given up;
+ * afterwards it goes on, and the state shows the result. A close does not check a
+ * content again that the check refused, until it changes: 0. The caller has made sure
+ * that nobody can still write to the file. */
 int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w);
-/* The same for a rename of file `name` in `dir` of `from` onto requests.jsonl of `job`. If
- * the check refuses, or it fails before the create is intended, nothing is moved
- * and the bytes are kept as requests.jsonl.rejected too. Never -EINVAL,
- * -EOPNOTSUPP, -ENOSYS or -EXDEV: -EBADMSG instead. */
+/* The same for a rename of file `name` in `dir` of `from` onto requests.jsonl of `job`.
+ * If the check refuses the file, or the submission fails before the create is intended,
+ * nothing is moved, and the bytes are also saved as requests.jsonl.rejected. Never
+ * -EINVAL, -EOPNOTSUPP, -ENOSYS or -EXDEV: -EBADMSG instead. */
 int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
 	struct gb_job *job, struct gb_waiter *w);
 /* Check the draft, send nothing. */
 int gb_check(struct gb_job *job, struct gb_waiter *w);
 int gb_cancel(struct gb_job *job, struct gb_waiter *w);
-/* Bring the results home now. */
+/* Save the results now. */
 int gb_fetch_home(struct gb_job *job, struct gb_waiter *w);
-/* Settle an uncertain submission by hand: id is it; or send again knowingly. */
+/* Settle an uncertain submission by hand: declare that id is its job; or submit again
+ * on purpose. */
 int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w);
 int gb_resubmit(struct gb_job *job, struct gb_waiter *w);
-/* Remove: a draft locally (0 at once), an ended job at the API, others by cancel
- * first. Answered when the first step is accepted, within 10 s. */
+/* Remove a job: a draft locally (0 at once), an ended job at the API; any other is
+ * cancelled first. Answered when the first step is accepted, within 10 s. */
 int gb_remove(struct gb_job *job, struct gb_waiter *w);
-/* The same by a person's explicit word, where the key is not the one that made the job, or
- * the API does not know it: what this key reaches is cancelled and deleted, the rest is
- * dropped here alone. */
+/* The same when a person insists, although another key made the job or the API does not
+ * know it. What this key can reach is cancelled and deleted; otherwise only the local
+ * copies are removed. */
 int gb_forget(struct gb_job *job, struct gb_waiter *w);
 
-/* Which verbs fit now, as a set of bits in this order. */
+/* Which verbs are possible now, as a set of bits in this order. */
 enum gb_verb { GB_SUBMIT = 1, GB_CHECK = 2, GB_CANCEL = 4, GB_FETCH_VERB = 8,
 	GB_ADOPT = 16, GB_RESUBMIT = 32, GB_FORGET = 64 };
 unsigned gb_verbs(struct gb_job *job);
 
 /* ---- results ------------------------------------------------------------------ */
 
-/* The output file of a job, backed by a sparse file that fills as it is read.
- * Opening costs nothing. -ENOENT: there is none; -ENODATA: gone; -EINPROGRESS (there
- * is no waiter): it is inline in the job, or kept: gb_fetch_home first. */
+/* The output file of a job, backed by a sparse file that fills as it is read. Opening
+ * costs nothing. -ENOENT: there is none; -ENODATA: gone; -EINPROGRESS (there is no
+ * waiter): it is inline in the job, or its checksums are lost: call gb_fetch_home
+ * first. */
 int gb_results_open(struct gb_job *job, struct gb_results **ret);
 void gb_results_close(struct gb_results *r);
 /* Size in bytes into *ret. Two small requests the first time, which must agree, unless a
  * read has told already. 0 with *ret -1: the API tells no length. */
 int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
-/* How many bytes at off, up to n, gb_results_read gives now: > 0; 0: off
- * is at or past the end; -EINPROGRESS: asked for, done() is called when it is worth
- * asking again (err 0) or it failed. */
+/* How many bytes at off, up to n, gb_results_read can return now: > 0; 0: off is at or
+ * past the end; -EINPROGRESS: they were requested, and done() is called when it is
+ * worth asking again (err 0) or when that failed. */
 ssize_t gb_results_ready(
 	struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
-/* n such bytes: n, or an errno; -EIO: what was here is damaged on disk, and the next
- * gb_results_ready fetches it again. */
+/* Read n such bytes. Returns n or an errno; -EIO: the local bytes are damaged, and the
+ * next gb_results_ready fetches them again. */
 ssize_t gb_results_read(struct gb_results *r, void *buf, size_t n, uint64_t off);
-/* Whether every byte is local, durable, and was compared with its checksum, and one
- * size is told and no other ever was: from then on kernel caches may keep it. */
+/* Whether every byte is local and durable and was compared with its checksum, and only
+ * one size was ever reported: from then on kernel caches may keep the file. */
 bool gb_results_final(struct gb_results *r);
 
 /* ---- answers ------------------------------------------------------------------- */
 
 /*
- * What came back, as files: made of the local results while they are read, by an index
- * that is made once, behind, when results have come home. A tree of files with a
- * directory for each '/' in a key: node 0 is its root, the children of a directory are
- * nodes first to first + count - 1. Nothing of it changes any more.
+ * Results as files. They are made from the local results while they are read, by means
+ * of an index. The index is made once, in the background, when the results have been
+ * saved. The files form a tree with a directory for each '/' in a key: node 0 is its
+ * root, the children of a directory are nodes first to first + count - 1. The tree
+ * never changes.
  */
 struct gb_answer {
 	uint32_t number;
@@ -401,18 +416,19 @@ struct gb_answer {
 	char name[256];
 };
 
-/* Load or make the index where that takes nothing but the local disk; seconds for a
- * gigabyte of results. 0 also when there is nothing to make it of. */
+/* Load or make the index if that needs the local disk only; this takes seconds for a
+ * gigabyte of results. Also 0 if there is nothing to make it from. */
 int gb_answers_look(struct gb_job *job, struct gb_waiter *w);
-/* Open them for reading, bringing the results home first if need be: call it again
- * after each successful wake-up. -ENOENT: there is no output. */
+/* Open them for reading. The results are saved first if necessary: call it again after
+ * each successful wake-up. -ENOENT: there is no output. */
 int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers **ret);
 void gb_answers_close(struct gb_answers *a);
-/* Up to n bytes at off; fewer at the end only. number: of GB_ANSWERS_NODE. -EINPROGRESS:
- * what lay on the disk was damaged and is fetched again. */
+/* Read up to n bytes at off; fewer only at the end. number is used for GB_ANSWERS_NODE.
+ * -EINPROGRESS: the local bytes were damaged and are fetched again. */
 ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_t number,
 	uint64_t off, void *buf, size_t n, struct gb_waiter *w);
-/* A node by number, and a child by name; false: there is none, or no index loaded. */
+/* Find a node by number, or a child by name; false: there is none, or no index is
+ * loaded. */
 bool gb_answer_get(struct gb_job *job, uint32_t number, struct gb_answer *ret);
 bool gb_answer_child(
 	struct gb_job *job, uint32_t dir, const char *name, struct gb_answer *ret);
@@ -427,9 +443,9 @@ void gb_transfers(struct gb_client *c, FILE *out);
 void gb_jobs_table(struct gb_client *c, FILE *out);
 /* Descriptor of the append-only ledger, borrowed, for pread. */
 int gb_history_fd(struct gb_client *c);
-/* Models that can run batches, a line each: name, tab, its method of the API; malloc'ed;
- * asked at most once an hour. When -EINPROGRESS was answered call again with w NULL, which
- * takes what is known (an empty text if nothing is). */
+/* Models that can run batches, one per line: name, tab, method of the API. Malloc'ed.
+ * The API is asked at most once an hour. After -EINPROGRESS call again with w NULL to
+ * get what is known (an empty text if nothing is). */
 int gb_models(struct gb_client *c, struct gb_waiter *w, char **ret);
 
 /* The state directory's disk, as statvfs. */

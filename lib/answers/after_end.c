@@ -1,5 +1,5 @@
 /*
- * Between the end of a job and what came back being here as files: who waited for the end
+ * Between the end of a job and its answers available as files: who waited for the end
  * reads them next, so it is told a little later. Not for ever: results may be large, or
  * the API slow, and the end is the end.
  */

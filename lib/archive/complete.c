@@ -1,5 +1,5 @@
 /*
- * Whether the results that were saved are all there is.
+ * Whether the saved results are complete.
  *
  * A body that was cut at the end of a line, in framing that fits what was sent, cannot be
  * told from a whole one by its bytes. What tells is how many lines there are: as many as

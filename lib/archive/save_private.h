@@ -1,4 +1,4 @@
-/* What save.c and save_next.c share: what is going on with the results of a client. */
+/* What save.c and save_next.c share: the state of saving for a client. */
 #ifndef GB_SAVE_PRIVATE_H
 #define GB_SAVE_PRIVATE_H
 
@@ -7,8 +7,8 @@
 /* All under client.lock. */
 struct saver {
 	unsigned fetches_running;
-	double fetch_at; /* home_next is planned for then; 0: it is not */
-	bool rest_timer; /* a look at seals that rest is planned */
+	double fetch_at; /* home_next is planned for this time; 0: it is not */
+	bool rest_timer; /* a look at waiting seals is planned */
 	bool disk_low;
 };
 

@@ -1,6 +1,6 @@
 /*
- * How many lines a file of results has, and whether its last one is whole: what tells
- * output that was cut off from all of it, beside the counts of the API.
+ * How many lines a file of results has, and whether the last one is complete. With the
+ * API's counts this shows whether output was cut off.
  */
 #ifndef GB_TALLY_H
 #define GB_TALLY_H
@@ -10,7 +10,7 @@
 
 struct tally {
 	int64_t lines; /* that are not blank */
-	bool cut;      /* the last of them is no whole JSON value */
+	bool cut;      /* the last of them is not a complete JSON value */
 	bool open;     /* … and no newline follows */
 };
 
@@ -18,7 +18,7 @@ struct tally {
  * the disk only. */
 int tally_file(int fd, int64_t size, struct tally *ret);
 
-/* Whether a is less of the same output than b. */
+/* Whether a is a shorter part of the same output than b. */
 bool tally_less(const struct tally *a, const struct tally *b);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * `warnings` of a job: what was said before the submission, and what the results tell.
+ * `warnings` of a job: those from before the submission, and those from the results.
  */
 #ifndef GB_CLIENT_ADVICE_H
 #define GB_CLIENT_ADVICE_H

@@ -1,10 +1,10 @@
-/* The providers that there are. */
+/* All providers. */
 #ifndef GB_PROVIDERS_H
 #define GB_PROVIDERS_H
 
 #include "provider/provider.h"
 
-/* The one of a client that does not say which. */
+/* The provider of a client that does not choose one. */
 const struct provider *provider_default(void);
 
 #endif

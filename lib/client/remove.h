@@ -1,18 +1,18 @@
 /*
- * The steps of rmdir at the API, shared by remove.c, which says when they are taken, and
- * remove_steps.c. All but removal_note and removal_next block; unlocked. job->local is
- * there.
+ * The steps of rmdir at the API. remove.c decides when they are taken, remove_steps.c
+ * takes them. All but removal_note and removal_next block; unlocked. job->local must
+ * exist.
  */
 #ifndef GB_REMOVE_H
 #define GB_REMOVE_H
 
 #include "jobs/job.h"
 
-/* In memory: how far it is, and since when. */
+/* Note in memory how far the removal is, and since when. */
 void removal_note(struct gb_job *job, enum removal stage);
 enum removal_step removal_next(struct gb_job *job);
-/* Whether this key may take the next step; looks for the job first if nobody knows which
- * key made it. 0 and the step, or a negative errno. */
+/* Whether this key may take the next step. Looks for the job first if it is unknown
+ * which key made it. 0 and the step, or a negative errno. */
 int removal_choose(struct gb_job *job, struct canceller *cancel,
 	struct provider_error *err, enum removal_step *ret);
 /* -EACCES, and `error` says that the job was made with another key. */
@@ -22,12 +22,12 @@ int removal_cancel(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err);
 int removal_delete(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err);
-/* It is deleted, or given up: journal and history. */
+/* The job is deleted, or given up: write journal and history. */
 int removal_note_deleted(struct gb_job *job, const char *event);
-/* Choose and take the first. */
+/* Choose the first step and take it. */
 int removal_first(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err);
-/* Whether it has ended by now. */
+/* Whether the job has ended by now. */
 void removal_look(struct gb_job *job);
 
 /* ---- remove.c, for the rest of the client -------------------------------------------- */
@@ -36,14 +36,15 @@ void removal_look(struct gb_job *job);
 struct removals *removals_new(void);
 void removals_free(struct removals *r);
 
-/* At a start, of a job whose removal was begun. */
+/* At start: go on with a removal that was begun. */
 void remove_recover(struct gb_job *job);
-/* client.lock held: whether `forget` fits: rmdir cannot finish, or not with this key. */
+/* client.lock held: whether `forget` is possible, because rmdir cannot finish, or not
+ * with this key. */
 bool remove_may_forget(const struct gb_job *job);
-/* unlocked: what job_drop_twin dropped, never one of ours: what is kept of it here goes, too, or it would
- * be met again at the next start. */
+/* unlocked: for a job that job_drop_twin dropped, never one of ours: remove its local
+ * data too, or the next start would find it again. */
 void remove_twin(struct gb_job *twin);
-/* A submission that rmdir overtook has ended without a create: the rest of it. */
+/* Finish the removal of a job whose submission ended without a create after rmdir. */
 void remove_unsent(struct gb_job *job);
 /* unlocked: the job has ended or gone: go on with rmdir if it waits for that, and
  * delete our uploads. */

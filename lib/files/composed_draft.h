@@ -1,5 +1,6 @@
-/* Composed drafts of a client: what kind a draft is, and its requests made of its parts
- * (make_requests.h) into composed.jsonl, which from then on is its requests.jsonl. */
+/* Composed drafts: what kind a draft is, and making its requests from its parts
+ * (make_requests.h). They are written to composed.jsonl, which then is the draft's
+ * requests.jsonl. */
 #ifndef GB_GATHER_H
 #define GB_GATHER_H
 
@@ -12,11 +13,11 @@ enum gather_kind {
 	GATHER_MIXED,    /* requests.jsonl and prompt.txt or another part */
 };
 
-/* client.lock held. What is below inputs/ beside requests.jsonl may be what its lines
- * refer to: that alone makes no mixture. */
+/* client.lock held. Files in inputs/ beside requests.jsonl may be those that its lines
+ * name, so they alone do not make a mixture. */
 enum gather_kind gather_kind(struct gb_job *job);
 
-/* client.lock held: whether there is an input below inputs/, or prompt.txt or the like. */
+/* client.lock held: whether there is an input in inputs/, or prompt.txt or the like. */
 bool gather_has_inputs(struct gb_job *job);
 bool gather_has_parts(struct gb_job *job);
 
@@ -25,7 +26,7 @@ bool gather_has_parts(struct gb_job *job);
  * -ECANCELED; other. */
 int gather_run(struct task *t);
 
-/* The draft's error for a mixture; err is what is returned. */
+/* Write the draft's error for a mixture; returns err. */
 int gather_refuse_mixed(struct gb_job *job);
 
 #endif

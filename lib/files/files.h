@@ -1,6 +1,6 @@
 /*
- * Between contents.c (contents), file_tree.c (what is where) and naming.c (making,
- * renaming, removing): what a file of a job is.
+ * A file of a job; shared by contents.c (contents), file_tree.c (what is where) and
+ * naming.c (making, renaming, removing).
  *
  * A job's files are a tree: the top, and below its one directory inputs/ whatever the
  * user makes. A file is found by (directory, name) and by its number. Top: NULL.
@@ -25,54 +25,59 @@ struct gb_file {
 	uint32_t number;
 	atomic_uint refs;       /* the table's one included */
 	bool is_dir;
-	bool lookalike;         /* lock; at the top, named like what has another name */
+	bool lookalike;         /* lock; at the top, and its name looks like a mistake
+	                           for another */
 	bool composed;          /* requests.jsonl of a composed job: FILE_COMPOSED */
-	atomic_int fd;          /* opened under disk; closed when only the table refers */
-	/* Content counts its changes; what close decided is remembered by count. */
+	atomic_int fd;          /* opened under disk; closed when only the table refers
+	                           to it */
+	/* `content` counts changes; what a close decided is remembered for one
+	 * count. */
 	atomic_uint_fast64_t changes, decided;
 	atomic_bool tainted;    /* its writer was killed or failed */
-	atomic_bool marked;     /* the mode on disk says that it is not whole */
-	atomic_uint touched;    /* the draft's journal knew of a change then; disk */
-	off_t length;           /* lock; as far as it went through here */
-	off_t in_order;         /* lock; so much was written from the first byte on */
-	struct follow *follow;  /* lock; its check beside the writing */
+	atomic_bool marked;     /* the mode on disk says that it is incomplete */
+	atomic_uint touched;    /* count at which the journal noted a change; disk */
+	off_t length;           /* lock; as far as it was written through the mount */
+	off_t in_order;         /* lock; how much was written from the first byte on */
+	struct follow *follow;  /* lock; its check during the writing */
 	bool held;              /* lock; a task sends it: it may not change */
-	unsigned writers;       /* lock; changes under way: it may not be sent */
+	unsigned writers;       /* lock; changes in progress: it may not be sent */
 	struct numbered children; /* lock; of a directory */
 };
 
-/* A file without a place in a table; one reference. NULL without memory. */
+/* A new file that is in no table; one reference. NULL without memory. */
 struct gb_file *files_new(struct gb_job *job, const char *name);
-/* client.lock held: into job's table, with the reference. -ENOMEM, -ENOSPC (numbers
- * are used up). */
+/* client.lock held: add it to job's table, which takes the reference. -ENOMEM, -ENOSPC
+ * (numbers are used up). */
 _must_check_ int files_link(struct gb_job *job, struct gb_file *parent, struct gb_file *f);
-/* client.lock held: out of its table; the table's reference goes to the caller. */
+/* client.lock held: remove it from its table; the caller gets the table's reference. */
 void files_unlink(struct gb_file *f);
-/* client.lock held: another name or directory, in the same job or another: there all
- * that is in a directory gets numbers of its own. name is stolen, on success only. */
+/* client.lock held: give it another name or directory, in the same job or another. In
+ * another job everything in a directory gets new numbers. name is stolen, on success
+ * only. */
 int files_move(struct gb_file *f, struct gb_job *to, struct gb_file *parent, char *name);
 
 /* client.lock held: the path below files/. -ENAMETOOLONG. */
 int files_path(const struct gb_file *f, char ret[FILE_PATH_MAX]);
-/* client.lock held: whether it shows: inputs/ of a job sent without it does not. */
+/* client.lock held: whether it is shown: inputs/ of a job that was sent without it is
+ * not. */
 bool files_visible(const struct gb_file *f);
-/* client.lock held: whether what is sent is made of it, or will be: requests.jsonl, or
- * part of a composed draft. */
+/* client.lock held: whether the requests are or will be made from it: requests.jsonl,
+ * or part of a composed draft. */
 bool files_is_sent(const struct gb_job *job, const struct gb_file *parent,
 	const char *name);
 
-/* Its check as far as it has come beside the writing, or NULL; the caller's now. */
+/* Its check as far as it has come during the writing, or NULL; the caller owns it
+ * now. */
 struct follow *files_take_follow(struct gb_file *f);
 
-/* local.disk held, lock not: a descriptor of the directory, the caller closes. */
+/* local.disk held, lock not: a descriptor of the directory, which the caller closes. */
 int files_open_dir(struct gb_job *job, struct gb_file *dir);
-/* The same: the file itself, if it is not open yet. Its descriptor, borrowed. */
+/* The same: open the file itself, if it is not open yet. Its descriptor, borrowed. */
 _must_check_ int files_open(struct gb_job *job, struct gb_file *f);
 /* Unlocked: a descriptor of its own, to read it; the caller closes. Many files can be read
  * one after the other that somebody holds all the while. */
 _must_check_ int files_reopen(struct gb_file *f);
-/* The same of each file that somebody has open: they are found by name, if not before
- * the names go. */
+/* The same for each file that somebody has open, before their names are removed. */
 _must_check_ int files_hold(struct gb_job *job);
 
 /* ---- for the rooms above ---------------------------------------------------------- */
@@ -93,34 +98,35 @@ struct gb_file *files_any(struct gb_job *job, uint32_t number);
 int files_add_inputs(struct gb_job *job);
 /* requests.jsonl that shows what the parts were composed to. */
 int files_add_composed(struct gb_job *job);
-/* Unlocked: what is known of the draft as it is (an error, what was composed) holds
- * until the next change only. */
+/* Unlocked: what is known about the draft (an error, what was composed) is valid until
+ * the next change only. */
 void files_changed(struct gb_job *job);
-/* Unlocked: bytes and names of f durable. */
+/* Unlocked: make bytes and names of f durable. */
 _must_check_ int files_sync(struct gb_job *job, struct gb_file *f);
 /* The content of requests.jsonl has been decided: close does not submit it again
  * before it changes. */
 void files_decided(struct gb_file *f);
 bool files_is_decided(struct gb_file *f);
-/* client.lock held: a task takes f; false: it is taken, or somebody writes. */
+/* client.lock held: a task takes f; false: another task has it, or somebody writes to
+ * it. */
 bool files_claim(struct gb_file *f);
 void files_let_go(struct gb_file *f);
 /* Move file `name` of `from` to requests.jsonl of job, replacing (disk, and memory);
  * both directories durable. Unlocked. */
 _must_check_ int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job);
-/* Keep the bytes of f as requests.jsonl.rejected of job, too: a file of its own, as both
- * can be written to. f is held by its task. Unlocked. */
+/* Save the bytes of f also as requests.jsonl.rejected of job, as a separate file
+ * because both can be written to. f is held by its task. Unlocked. */
 _must_check_ int files_reject(struct gb_file *f, struct gb_job *job);
-/* A draft's files changed since its last submission: state DRAFT, no error, no
- * upload to take up. Unlocked. */
+/* A draft's files changed since its last submission: state DRAFT, no error, no upload
+ * to resume. Unlocked. */
 _must_check_ int files_touch(struct gb_job *job);
 
-/* Whether a file of this name at the top was perhaps meant to be another. */
+/* Whether a file of this name at the top was perhaps meant to have another name. */
 bool files_lookalike(const char *name);
-/* Unlocked: what looks like a mistake in a draft's files, as `error` says it; the caller
- * frees. NULL: nothing. */
+/* Unlocked: what looks like a mistake in a draft's files, as text for `error`; the
+ * caller frees it. NULL: nothing. */
 char *files_mistake(struct gb_job *job);
-/* Lock held: whether there is something. */
+/* Lock held: whether there is such a mistake. */
 bool files_has_mistake(struct gb_job *job);
 
 #endif

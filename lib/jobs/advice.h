@@ -1,6 +1,6 @@
 /*
- * The half of `warnings` that the check and a submission said: a file beside the journal. What results
- * tell is in the index of answers (answers/index.h).
+ * The warnings of the check and of a submission: a file beside the journal. Those from
+ * the results are in the index of answers (answers/index.h).
  */
 #ifndef GB_ADVICE_H
 #define GB_ADVICE_H
@@ -9,12 +9,12 @@
 
 struct warnings;
 
-/* Unlocked: what the check met, which warnings_text_take ends; it replaces what was said
- * before. The caller saves the journal. */
+/* Unlocked: write the check's warnings, which this frees; they replace earlier ones.
+ * The caller saves the journal. */
 void advice_keep(struct gb_job *job, struct warnings *w);
-/* Unlocked: a line more, of a submission on its way. */
+/* Unlocked: add a line from a submission. */
 void advice_add(struct gb_job *job, const char *line);
-/* Unlocked: what was kept; the caller frees. NULL: nothing. */
+/* Unlocked: the text in that file; the caller frees it. NULL: none. */
 char *advice_text(struct gb_job *job);
 
 #endif

@@ -1,4 +1,5 @@
-/* A submission of ours gets the id of its job, whoever learns it first. */
+/* Binding a submission of ours to the id of its job, whichever module learns the id
+ * first. */
 #include "jobs/bind.h"
 #include "jobs/history.h"
 #include "jobs/observe.h"

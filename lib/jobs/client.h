@@ -1,16 +1,16 @@
 /*
- * The client: what all rooms share of it, and its lock.
+ * The client: what all rooms share, and its lock.
  *
- * Other state of a client is its module's: struct poller, struct saver and so on are known to the
- * sources that have them, and made and freed by client/client.c.
+ * All other state belongs to a module: only the module's sources know struct poller,
+ * struct saver and so on; client/client.c makes and frees them.
  *
  * Locks, in this order:
- *   job_dir.disk  one per job with local data: its files and journal are written by
- *                 one at a time. Held over disk work, never over the network.
- *   cache_lock    which files of the cache directory are in use, or go from it: held
+ *   job_dir.disk  one per job with local data: only one thread at a time writes its
+ *                 files and journal. Held over disk work, never over the network.
+ *   cache_lock    which files of the cache directory are in use or being removed; held
  *                 over small disk work
- *   client.lock   everything in memory: the table, jobs, records. Short, and no
- *                 system call that can block under it.
+ *   client.lock   everything in memory: the table, jobs, records. Held briefly, and
+ *                 never over a system call that can block.
  * Waiters, callbacks of gb_options, hooks (hooks.h says which) and the engine are called with
  * neither held. "Lock held" and "unlocked" in comments mean client.lock.
  */
@@ -58,15 +58,16 @@ struct gb_client {
 	uint32_t n_slots, cap_slots;
 	struct strindex by_name, by_id; /* of slots */
 	void *interned;
-	size_t met_bytes;        /* of jobs that others made, about */
+	size_t met_bytes;        /* approximate memory for jobs that others made */
 	uint64_t seq;            /* counts API calls begun */
 	bool stopping;
 	struct task *tasks;      /* all that are queued or run */
 	uint64_t task_serial;
-	uint32_t unsent;         /* submissions whose answer is missing */
+	uint32_t unsent;         /* submissions whose create was not answered */
 	time_t offline_since;    /* wall clock, to be shown; 0: online */
 	int last_error;          /* of the newest call of the poller */
-	double trash_look;       /* client/trash.c: what is too old is not looked for before */
+	double trash_look;       /* client/trash.c: the trash is not emptied again
+	                            before this */
 
 	struct poller *poller;           /* jobs/poller.c */
 	struct models *models;           /* jobs/models.c */
@@ -91,13 +92,13 @@ static inline void client_unlock(struct gb_client *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* When something is learnt, or a conclusion is asked for. */
+/* The time of an observation or of a question. */
 static inline struct moment client_moment(const struct gb_client *c)
 {
 	return (struct moment){util_now(), engine_server_time(c->engine)};
 }
 
-/* unlocked: whether calls can be made now; what a call ended with. */
+/* unlocked: whether calls can be made now; note the result of a call. */
 bool client_online(struct gb_client *c);
 void client_called(struct gb_client *c, const struct provider_error *err);
 

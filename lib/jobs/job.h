@@ -1,6 +1,6 @@
 /*
- * A job as the table has it: names, ids, states, what it carries for the rooms above; who waits for
- * something of it; change notices. "Lock held" unless a comment says "unlocked".
+ * A job in the table: names, ids, states, data of the rooms above, waiters, change
+ * notices. "Lock held" unless a comment says "unlocked".
  */
 #ifndef GB_JOB_H
 #define GB_JOB_H
@@ -12,32 +12,34 @@
 
 struct answers;
 
-/* Who waits for something of a job. */
+/* What can be waited for in a job. */
 enum job_queue {
 	QUEUE_REFRESHERS, /* its state, as it is now */
 	QUEUE_ENDERS,     /* its end */
-	QUEUE_HOMERS,     /* its results at home */
+	QUEUE_HOMERS,     /* its results saved */
 	QUEUE_INDEXERS,   /* the index of its answers */
-	QUEUE_SEALERS,    /* its results being safe */
-	QUEUE_SETTLERS,   /* what came back being here as files */
+	QUEUE_SEALERS,    /* its results durable */
+	QUEUE_SETTLERS,   /* its answers available as files */
 	JOB_QUEUES
 };
 
-/* Of output that a reader has made whole: unless it is SEAL_NONE it stays where it lies. */
+/* Whether results that a reader completed are being sealed. While this is not SEAL_NONE
+ * the file must not be moved. */
 enum sealing {
 	SEAL_NONE,
-	SEAL_RESTS, /* planned: it begins when nobody reads, or somebody waits */
+	SEAL_RESTS, /* planned: begins when no reader is left, or when somebody waits
+	               for it */
 	SEAL_RUNS
 };
 
-/* What is kept of every job. Small: there may be 100,000. */
+/* The data of every job. Small, because there may be 100,000 jobs. */
 struct gb_job {
 	struct gb_client *c;
 	atomic_uint refs;        /* the table's one included */
 	uint32_t slot;
 
-	/* All below: client.lock. Strings that are handed out to callers never
-	 * change or go before the job does (old names are kept in old_names). */
+	/* All below: client.lock. Strings that callers have seen stay valid and
+	 * unchanged as long as the job (old names stay in old_names). */
 	char *name;
 	struct old_name *old_names;
 	char *id;                /* at the API (provider/ids.h) */
@@ -49,58 +51,62 @@ struct gb_job {
 	struct timespec created, updated, ended_at;
 	int64_t requests, succeeded, failed, pending; /* -1: not known */
 	int64_t results_size;    /* -1 */
-	int64_t known_off;       /* in CACHE/known, -1: not there */
+	int64_t known_off;       /* offset in CACHE/known; -1: not there */
 	double learnt;           /* util_now at the newest reply; 0: none in this run */
-	uint64_t seq;            /* of the call that told it */
-	uint64_t listed_seq;     /* of the newest list that had it */
+	uint64_t seq;            /* of the call that brought it */
+	uint64_t listed_seq;     /* of the newest list that contained the job */
 	double next_look;        /* poller: while somebody waits */
 	struct gb_waitq *queues; /* JOB_QUEUES of them, made when one is first needed */
-	struct answers *answers; /* the index of what came back, once it is loaded */
+	struct answers *answers; /* the index of the answers, once it is loaded */
 	unsigned handles;        /* gb_results_open without close */
 	uint8_t state;           /* enum remote_state */
 	uint8_t sealing;         /* enum sealing */
-	uint8_t seal_rested;     /* looks at a seal that rests */
+	uint8_t seal_rested;     /* how often a waiting seal was looked at */
 	bool in_tree : 1;
 	bool output_inline : 1;
 	bool has_api_error : 1;
-	bool wanted : 1;         /* poller: a refresh is asked for */
-	bool solo : 1;           /* poller: the list did not tell; ask for it alone */
+	bool wanted : 1;         /* poller: a refresh was requested */
+	bool solo : 1;           /* poller: lists do not show it; request it by
+	                            itself */
 	bool watched : 1;        /* in the poller's list */
-	bool fetching : 1;       /* being brought home; never beside a seal */
-	bool checked : 1;        /* the output was read back whole by this process */
-	bool kept : 1;           /* what was whole at home has no map that can be read */
-	bool unfit : 1;          /* … and is not whole any more */
+	bool fetching : 1;       /* being saved; never at the same time as a seal */
+	bool checked : 1;        /* this process has read back the whole output */
+	bool kept : 1;           /* the saved output was complete, but its map cannot be
+	                            read */
+	bool unfit : 1;          /* … and it is damaged */
 	bool no_length : 1;      /* the API does not tell how long the output is */
-	bool resized : 1;        /* it told another length before */
+	bool resized : 1;        /* it reported another length before */
 	bool cached : 1;         /* all of the output is in the cache directory */
 	bool embedding : 1;
 	bool indexing : 1;       /* the index of answers is being made or loaded */
 	bool index_failed : 1;
-	bool settle_timer : 1;   /* patience with that is being timed */
+	bool settle_timer : 1;   /* a timer limits how long anyone waits for that */
 	struct gb_job *watch_next;
-	struct knowledge known;  /* what was said of it, and what follows (knowledge.h) */
-	unsigned gave_up_often;  /* readings of the output that failed in quick order … */
-	double gave_up_at;       /* … the last of them, and with what */
+	struct knowledge known;  /* what the API said about the job (knowledge.h) */
+	unsigned gave_up_often;  /* reads of the output that failed shortly after each
+	                            other … */
+	double gave_up_at;       /* … when the last one failed, and its error */
 	int gave_up;
-	char *refusal;           /* the API's words when it refused the output, or NULL */
+	char *refusal;           /* the API's message when it refused the output, or
+	                            NULL */
 };
 
 struct gb_job *job_new(struct gb_client *c);
-/* Give a job its id; -EEXIST when another bears it. */
+/* Give a job its id; -EEXIST if another job has it. */
 _must_check_ int job_set_id(struct gb_job *job, const char *id);
-/* Give it a name that nobody has: name itself or name~tail. */
+/* Give it a name that no other job has: name itself or name~tail. */
 _must_check_ int job_set_name(struct gb_job *job, const char *name, const char *tail);
 void job_forget_name(struct gb_job *job);
 struct gb_job *job_find_id(struct gb_client *c, const char *id);
 struct gb_job *job_find_name(struct gb_client *c, const char *name);
-/* A job met as somebody else's turned out to be ours: out of the table. -EEXIST: it is
- * ours already, under another name, and stays. */
+/* A job that was taken for someone else's is one of ours: remove it from the table.
+ * -EEXIST: it is known as ours already, under another name, and stays. */
 _must_check_ int job_drop_twin(struct gb_job *twin);
 const char *client_intern(struct gb_client *c, const char *text);
 /* unlocked: its name, else its id, for logs; lives as long as the job. */
 const char *job_label(struct gb_job *job);
-/* unlocked: tell the world that something about job changed, and answer who waits
- * for its end if it came. */
+/* unlocked: announce that something about job changed, and answer those who wait for
+ * its end if it has ended. */
 void job_changed(struct gb_job *job, unsigned what);
 /* 0 or an errno: waiting is over; -EINPROGRESS: go on. */
 int job_wait_verdict(struct gb_job *job);
@@ -117,7 +123,7 @@ static inline bool phase_is_draft(enum phase p)
 	return p == PHASE_DRAFT || p == PHASE_FAILED;
 }
 
-/* There may be a job at the API, and its answer is missing. */
+/* There may be a job at the API: its create was not answered. */
 static inline bool phase_is_unanswered(enum phase p)
 {
 	return p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN;
@@ -143,10 +149,11 @@ enum gb_output job_output(const struct gb_job *job);
 /* The same of the API alone, whatever is on the local disk. */
 enum gb_output job_output_there(const struct gb_job *job);
 
-/* Asking the API for the output may bring it: it is named, and its life is not over. */
+/* Whether a request for the output can succeed: it is named, and its lifetime is not
+ * over. */
 bool job_output_may_come(const struct gb_job *job);
 
-/* All of the output lay in the job's directory once. */
+/* The whole output was in the job's directory once. */
 static inline bool job_was_home(const struct gb_job *job)
 {
 	return job->local && job->local->rec.results_size >= 0;
@@ -155,14 +162,16 @@ static inline bool job_was_home(const struct gb_job *job)
 /* client.lock held: change the phase of a job with local data. */
 void job_set_phase(struct gb_job *job, enum phase p);
 
-/* client.lock held: whether what the API says with this key is about this job. */
+/* client.lock held: whether what the API says to this key concerns this job. */
 bool submit_same_key(const struct gb_job *job);
 
-/* client.lock held: w into a queue of job's. -EINPROGRESS; -ENOMEM: it waits not. */
+/* client.lock held: add w to one of the job's queues. Returns -EINPROGRESS, or -ENOMEM
+ * if w was not queued. */
 _must_check_ int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w);
 _must_check_ int queue_add_until(
 	struct gb_job *job, enum job_queue kind, struct gb_waiter *w, uint64_t until);
-/* The same: whether anybody is in it; all of them to another. */
+/* client.lock held: whether a queue has anyone in it; move all of them to another
+ * queue. */
 bool queue_waits(const struct gb_job *job, enum job_queue kind);
 void queue_take(struct gb_job *job, enum job_queue kind, struct gb_waitq *to);
 

@@ -1,4 +1,4 @@
-/* What `error` says of a submission that failed: what happened, what to do. */
+/* What `error` says about a failed submission: what happened, and what to do. */
 #include "jobs/messages.h"
 
 #include <errno.h>

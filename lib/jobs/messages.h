@@ -1,5 +1,5 @@
 /*
- * What `error` says of a submission that failed: what happened, what to do.
+ * What `error` says about a failed submission: what happened, and what to do.
  */
 #ifndef GB_MESSAGES_H
 #define GB_MESSAGES_H

@@ -1,42 +1,43 @@
 /*
- * The one poller: a thread that makes every call that only asks (poller.c), its lists (list.c), and
- * who asks it, and how long they wait (ask.c).
+ * The poller: one thread that makes every call that only reads (poller.c), the reading
+ * of lists (list.c), and the waiters for metadata (ask.c).
  */
 #ifndef GB_POLLER_H
 #define GB_POLLER_H
 
 #include "jobs/job.h"
 
-/* list.c: read the list until a page tells nothing new, or all of it; seq is of
- * learn_seq. Blocks. 0 or err's. */
+/* list.c: read the list until a page has nothing new, or all of it; seq comes from
+ * learn_seq. Blocks. 0 or the errno in err. */
 int list_read(
 	struct gb_client *c, bool whole, uint64_t seq, struct provider_error *err);
 
-/* ask.c: waiters for metadata. Until when (a waiter's `hi`); then, with the lock not held,
- * see to it that they are answered. ask_wait: how long reads wait, in seconds. */
+/* ask.c: waiters for metadata. Until when they wait (a waiter's `hi`); and, unlocked,
+ * make sure that they are answered then. ask_wait: how long reads wait, in seconds. */
 uint64_t ask_until(double seconds);
 void ask_bound(struct gb_client *c, double seconds);
 double ask_wait(void);
-/* Lock held: no look is made in time for somebody who asks now: what is known must do. */
+/* Lock held: whether no look will be made in time for a caller who asks now, so that
+ * the caller must use what is known. */
 bool ask_in_vain(const struct gb_client *c);
 
 /* Its state. NULL without memory. */
 struct poller *poller_new(void);
 void poller_free(struct poller *p);
-/* Lock held: who waits for lists, to `to`. */
+/* Lock held: move those who wait for lists to `to`. */
 void poller_take_waiters(struct gb_client *c, struct gb_waitq *to);
-/* Lock held: all of the list is to be read, soon. */
+/* Lock held: the whole list is to be read soon. */
 void poller_want_whole(struct gb_client *c);
-/* Lock held: client.seq of the newest whole list, 0: none; since when no list has failed, by
- * util_now, 0: the last did. */
+/* Lock held: client.seq of the newest whole list, 0: none; since when no list has
+ * failed, by util_now, 0: the last one failed. */
 uint64_t poller_whole_seq(const struct gb_client *c);
 double poller_lists_ok_since(const struct gb_client *c);
-/* Lock held: the next look at a job that is waited for comes soon. */
+/* Lock held: look soon at a job that somebody waits for. */
 void poller_look_soon(struct gb_job *job);
 
 int poll_start(struct gb_client *c);
 void poll_stop(struct gb_client *c);
-/* With client.lock held: something to look at; the poller plans anew. */
+/* With client.lock held: there is something to look at; the poller makes a new plan. */
 void poll_poke(struct gb_client *c);
 void poll_watch(struct gb_job *job);
 

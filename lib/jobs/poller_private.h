@@ -12,15 +12,17 @@ struct poller {
 	struct gb_job *watched;
 	struct gb_waitq list_q;
 	bool want_list, want_whole, listed;
-	bool caught_up;          /* since the start; part of a list may be missing */
+	bool caught_up;          /* since the start; a part of a list may be missing */
 	double listed_at, whole_at; /* util_now; 0: never */
 	uint64_t whole_seq;      /* of the newest whole list; 0: none */
-	double list_after;       /* util_now: no look before, after failures */
+	double list_after;       /* util_now: after failures, no look before this */
 	unsigned list_failures;  /* of looks, in a row */
-	double lists_ok_since;   /* CLOCK_BOOTTIME: none has failed since; 0: the last did */
+	double lists_ok_since;   /* CLOCK_BOOTTIME: none has failed since; 0: the last
+	                            one failed */
 	unsigned list_pages;     /* of the newest round of lists; 0: none yet */
-	uint32_t check_from;     /* slot: which missing jobs are asked for next */
-	double sweep_at;         /* ask.c: when a timer looks who has waited enough; 0 */
+	uint32_t check_from;     /* slot: which missing jobs are requested next */
+	double sweep_at;         /* ask.c: when a timer looks who has waited long
+	                            enough; 0: none */
 };
 
 #endif

@@ -1,13 +1,14 @@
 /*
- * CACHE/known: what the API has told of jobs that others made, for the next start.
+ * CACHE/known: what the API has told about jobs that others made, for the next start.
  *
- * A log. Each entry is a head with lengths and checksums, a summary, and the resource as
- * JSON. A start reads the summaries alone, so that a hundred thousand jobs are there in a
+ * A log. Each entry is a head with lengths and checksums, a summary, and the resource
+ * as JSON. A start reads only the summaries, so that a hundred thousand jobs load in a
  * moment; the JSON is read when somebody opens `job.json`. The newest entry of a job
- * counts. A damaged one, or one of another version, ends the log: it is cut off there,
- * which costs a list.
+ * counts. A damaged entry, or one of another version, ends the log: it is cut off
+ * there, which costs a read of the list.
  *
- * Nothing here knows clients. Adding: any thread; walking and compacting: at start.
+ * This module does not know clients. Adding: any thread; walking and compacting: at
+ * start.
  */
 #ifndef GB_KNOWN_H
 #define GB_KNOWN_H
@@ -17,7 +18,8 @@
 #include "provider/provider.h"
 #include "store/state_dir.h"
 
-/* Append b, with its JSON; by_get: a GET told that it has ended. *ret_off is what known_json takes. */
+/* Append b, with its JSON; by_get: a GET reported that it has ended. *ret_off is what
+ * known_json takes. */
 _must_check_ int known_add(
 	struct store *s, const struct remote_batch *b, bool by_get, int64_t *ret_off);
 /* Append that the job has gone. */
@@ -34,8 +36,8 @@ _must_check_ int known_walk(struct store *s,
 		int64_t off),
 	void *arg, int64_t *ret_size);
 
-/* Write the log anew with n entries of it, at offs, which become the new offsets. On
- * failure the old log and offs stand. */
+/* Write the log again with n of its entries, at offs, which become the new offsets. On
+ * failure the old log and offs stay. */
 _must_check_ int known_compact(struct store *s, int64_t *offs, size_t n);
 /* The bytes of the entry at off, 0: it cannot be read. */
 int64_t known_length(struct store *s, int64_t off);

@@ -4,14 +4,15 @@
  * that costs money or cannot be repeated is written here before it is taken, and
  * recovery reads nothing else.
  *
- * How long ago something was is no matter of the wall clock, which people and daemons set.
- * The members called …_since are seconds on CLOCK_BOOTTIME (util_now), 0: not at all. The
- * file says which boot they are of and when it was written: read within the same boot they
- * stand as they are; after another they are moved so that the span goes on where it stood
- * when the file was written. So a span grows by time that has passed, and never by more.
+ * Spans of time do not use the wall clock, because people and daemons set it. The
+ * members called …_since are seconds on CLOCK_BOOTTIME (util_now), 0: not at all. The
+ * file says to which boot they belong and when it was written. Within the same boot
+ * they are used as they are; after another boot they are moved so that the span
+ * continues from its length when the file was written. So a span grows by time that has
+ * passed, and never by more.
  *
- * A record is plain memory: who guards it says the owner (struct local). Strings
- * are malloc'ed, NULL when absent.
+ * A record is plain memory; its owner (struct local) says what guards it. Strings are
+ * malloc'ed, NULL when absent.
  */
 #ifndef GB_RECORD_H
 #define GB_RECORD_H
@@ -22,15 +23,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How far the job's submission has come. The order is that of a life. */
+/* How far the job's submission has come, in the order of a job's life. */
 enum phase {
-	PHASE_REMOTE,     /* made elsewhere; here only because something is kept */
+	PHASE_REMOTE,     /* made elsewhere; has a directory only because something is
+	                     saved */
 	PHASE_DRAFT,
 	PHASE_FAILED,     /* SUBMIT_FAILED: there is no job; still a draft otherwise */
 	PHASE_UPLOADING,  /* checked and being sent; no job yet */
 	PHASE_QUEUED,     /* background: waits for the next try */
 	PHASE_SUBMITTING, /* create is intended: from here on there may be a job */
-	PHASE_UNCERTAIN,  /* nothing could tell whether there is a job */
+	PHASE_UNCERTAIN,  /* it is unknown whether there is a job */
 	PHASE_SENT,       /* the API knows the job: id is set */
 	PHASES
 };
@@ -40,7 +42,7 @@ enum removal {
 	REMOVAL_NONE,
 	REMOVAL_INTENDED, /* asked for, no step accepted yet */
 	REMOVAL_CANCELLED,/* cancel accepted; waiting for the end */
-	REMOVAL_DELETED,  /* gone at the API; uploads and local copies are left */
+	REMOVAL_DELETED,  /* deleted at the API; uploads and local copies remain */
 	REMOVALS
 };
 
@@ -49,73 +51,77 @@ struct record {
 	char *display;   /* display name sent */
 	char *model;
 	bool name_unchecked; /* no list has said that the name is free */
-	int64_t made_s, made_ns; /* mkdir, or what utimes said since */
+	int64_t made_s, made_ns; /* time of mkdir, or as set by utimes since */
 	int phase;       /* enum phase */
 	bool own;        /* made by this state directory */
 	bool background; /* submitted with submit=background */
-	bool composed;   /* requests.jsonl is composed.jsonl, made of the draft's parts */
+	bool composed;   /* requests.jsonl is composed.jsonl, made from the draft's
+	                    parts */
 	bool warned;     /* there are warnings of the check beside this file */
 	char *taint;     /* why no close may submit requests.jsonl */
 
-	char *origin;    /* what queued work is meant for … */
+	char *origin;    /* the origin that a queued job is meant for … */
 	char *key_print; /* … and a salted fingerprint of the key */
 	char *session;   /* upload session: a secret */
-	int64_t sent_size; /* bytes being sent */
+	int64_t sent_size; /* size of what is being sent */
 	char *sent_stamp;/* which content the session is for */
-	char *source;    /* path of the file that the intent makes requests.jsonl */
+	char *source;    /* path of the file that the intent renames to
+	                    requests.jsonl */
 	char *mime;
 	char *input_file; /* id of the file uploaded for this create */
-	char *stray;     /* earlier uploads of ours to delete, separated by blanks */
+	char *stray;     /* earlier uploads of ours to delete, separated by spaces */
 	bool is_inline;
-	bool embedding;  /* they ask for embeddings: the create's method */
-	int64_t requests;/* that the check counted; -1 */
+	bool embedding;  /* the requests ask for embeddings: the method of the create */
+	int64_t requests;/* how many the check counted; -1 */
 	int64_t intent_server; /* when create was intended, Unix time of the server */
 	int64_t intent_since;
 	int64_t queued_since;  /* a close or ctl asked for it */
 	int64_t upload_since;  /* input_file was complete … */
-	int64_t upload_until;  /* … and dies, Unix time of the server; 0: not told */
+	int64_t upload_until;  /* … and when it expires, Unix time of the server; 0: not
+	                          told */
 	int tries;       /* creates answered with 429 */
 
 	char *id;        /* at the API (provider/ids.h) */
 	int64_t sent_at; /* local wall clock, to be shown: results are never older */
 	bool cancel_asked;
-	int64_t results_size; /* of what has been at home; -1 */
+	int64_t results_size; /* of what has been saved; -1 */
 	bool home;       /* results.jsonl is complete beside this file */
-	int64_t lines;   /* of what is at home; -1: not counted */
-	bool cut;        /* the last of them is not whole */
+	int64_t lines;   /* of the saved results; -1: not counted */
+	bool cut;        /* the last line is incomplete */
 	int looks;       /* whether the API has more, since … */
 	int64_t doubted_since;
-	bool end_logged; /* the end stands in the history */
-	bool counted;    /* and so do the tokens */
-	bool end_due;    /* the caller wants to hear of the end, and has not taken it */
-	bool end_by_get; /* job.json is what a GET said of the end */
+	bool end_logged; /* the end is in the history */
+	bool counted;    /* and so are the tokens */
+	bool end_due;    /* the caller wants to know of the end, and has not taken it */
+	bool end_by_get; /* job.json is from a GET after the end */
 
 	int removal;     /* enum removal */
 	int64_t removal_since;
-	bool insisted;   /* a person wants it removed, whatever this key sees */
-	int64_t missed, missed_span; /* how often a removal was told 404, over what time */
+	bool insisted;   /* a person wants the job removed, whatever this key can see */
+	int64_t missed, missed_span; /* how often a removal got a 404, over what time */
 
-	int err;         /* errno of what stands in error */
+	int err;         /* errno that belongs to `error` */
 	char *error;     /* text of `error`, lines */
 };
 
 void record_init(struct record *r);
 void record_clear(struct record *r);
 
-/* For a member …_since: now; and how many seconds ago that was. */
+/* For a member …_since: the present time; and how many seconds ago it was. */
 int64_t record_now(void);
 double record_span(int64_t since);
 
-/* Replace a string field by a copy of value (NULL: none). -ENOMEM leaves it. */
+/* Replace a string field by a copy of value (NULL: none). On -ENOMEM the field stays as
+ * it was. */
 _must_check_ int record_set(char **field, const char *value);
 /* The same with none, which cannot fail. */
 void record_unset(char **field);
-/* The same with *value, malloc'ed, which it steals. */
+/* The same with *value, malloc'ed, which is stolen. */
 void record_take(char **field, char **value);
 
 /* The file's bytes, malloc'ed; NULL without memory. Pure, but for the clock. */
 char *record_dump(const struct record *r, size_t *ret_len);
-/* -EBADMSG: not whole, or not ours. Unknown members are passed over. */
+/* -EBADMSG: incomplete, or not ours. Unknown members are ignored. */
 _must_check_ int record_parse(const char *text, size_t len, struct record *ret);
 
 #endif

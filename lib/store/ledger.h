@@ -1,7 +1,7 @@
 /*
- * The ledger, STATE/history: what happened to own jobs, a line each (TSV), below a line of
- * headings. Only ever appended to, but once: a ledger of an earlier version, whose lines
- * have fewer fields and which has no headings, is written anew when it is opened.
+ * The ledger, STATE/history: events of own jobs, one line each (TSV), below a line of
+ * headings. It is only ever appended to, with one exception: a ledger of an earlier
+ * version, which has fewer fields and no headings, is rewritten when it is opened.
  */
 #ifndef GB_LEDGER_H
 #define GB_LEDGER_H
@@ -21,10 +21,10 @@ struct ledger_tokens {
 	"time\tuid\twhat\tid\tname\tmodel\trequests\ttokens_in\ttokens_out\tcached\tcost\t" \
 	"total\n"
 
-/* A descriptor to read and to append to, or negative errno. Where there is no room to
- * bring it into form, it stays as it is until the next time. */
+/* A descriptor to read and to append to, or negative errno. If there is no room to
+ * rewrite it, it stays as it is until the next time. */
 int ledger_open(int dir);
-/* The fields of tokens as they stand at the end of a line, malloc'ed. */
+/* The fields for tokens at the end of a line, malloc'ed. */
 char *ledger_fields(const struct ledger_tokens *t);
 
 #endif

@@ -1,10 +1,11 @@
 /*
- * prices.tsv, a file of the user's own: a line a model,
+ * prices.tsv, a file of the user's own: one line per model,
  *
  *     NAME <tab> price of a million tokens in <tab> price of a million out
  *
- * in whatever currency. Blank lines, those that begin with '#' and headings are passed
- * over. Read anew each time: it is small, and changes while a mount lasts.
+ * in whatever currency. Blank lines, those that begin with '#' and headings are
+ * ignored. The file is read each time, because it is small and may change during a
+ * mount.
  */
 #ifndef GB_PRICES_H
 #define GB_PRICES_H
@@ -20,8 +21,8 @@ struct price {
  * has none. path may be NULL. */
 bool prices_find(const char *path, const char *model, struct price *ret);
 
-/* in tokens at the one, out tokens at the other price, as text: plain digits, no exponent,
- * no zeros at the end but the first two after the point. */
+/* The cost of `in` and `out` tokens as text: plain digits, no exponent, no zeros at the
+ * end except the first two after the point. */
 #define PRICES_TEXT 32
 void prices_cost(const struct price *p, int64_t in, int64_t out, char ret[PRICES_TEXT]);
 

@@ -3,26 +3,27 @@
  *
  *   STATE/version            format of all this
  *   STATE/lock               flock'ed; "host pid mountpoint"
- *   STATE/salt[.copy]        of the key's fingerprint; the copy with a checksum
- *   STATE/names              "CRC ID NAME" a line: names once given; appended to
+ *   STATE/salt[.copy]        for the key's fingerprint; the copy has a checksum
+ *   STATE/names              lines of "CRC ID NAME": names once given; appended to
  *   STATE/history            the ledger (ledger.h)
- *   STATE/jobs/LID/          a job with something local; LID: 16 hex digits
+ *   STATE/jobs/LID/          a job with local data; LID: 16 hex digits
  *     journal                its record
  *     files/                 requests.jsonl, inputs/ and scratch, by name; mode 0700:
- *                            not whole
+ *                            incomplete
  *     composed.jsonl         requests.jsonl of a composed job
- *     sent.jsonl             what is sent, where it differs from requests.jsonl: with
- *                            keys, and the URIs of what was uploaded. Made by every
- *                            check and submission, or removed where there is no
- *                            difference, and kept from then on
+ *     sent.jsonl             what is sent, if it differs from requests.jsonl: with
+ *                            keys, and with URIs of uploads. Every check and submission
+ *                            makes it, or removes it if there is no difference
  *     job.json               the API's resource as last received
- *     results.jsonl[.map]    results brought home
- *     results.new[.map]      the same again, where the map was damaged, until it is whole
- *     results.index          of answers (index.h); made again when damaged
- *   STATE/attachments        which contents are at the API, and who needs them (uploads.h)
- *   STATE/trash/TIME-LID/    removed jobs, for some days; TIME is "undated" where no clock
- *                            could be believed
- *   STATE/aside/             what could not be understood, moved out of the way
+ *     results.jsonl[.map]    saved results
+ *     results.new[.map]      the same again, if the map was damaged, until it is
+ *                            complete
+ *     results.index          index of answers (index.h); made again when damaged
+ *   STATE/attachments        which contents are at the API, and which jobs need them
+ *                            (uploads.h)
+ *   STATE/trash/TIME-LID/    removed jobs, for some days; TIME is "undated" if no clock
+ *                            could be trusted
+ *   STATE/aside/             damaged files, moved out of the way
  *   CACHE/results/ID[.map|.index]   results of others as far as read
  *   CACHE/known              resources of other programs' jobs, for the next start
  *
@@ -44,7 +45,8 @@ struct store {
 	int lock, names, history;
 	int known;         /* CACHE/known, being appended to */
 	char salt[33];
-	bool salt_lost; /* both were damaged: fingerprints of earlier runs fit no key now */
+	bool salt_lost; /* both were damaged: fingerprints of earlier runs match no key
+	                   now */
 	bool readonly;
 };
 
@@ -54,7 +56,8 @@ _must_check_ int store_open(const char *state_dir, const char *cache_dir, const 
 	struct store **ret, char **ret_why);
 void store_close(struct store *s);
 
-/* Salted fingerprint of a key, 16 hex digits: tells keys apart, tells nothing else. */
+/* Salted fingerprint of a key, 16 hex digits: tells keys apart and reveals nothing
+ * else. */
 void store_fingerprint(const struct store *s, const char *key, char ret[LID_SIZE]);
 
 /* Make jobs/LID with a new LID; its descriptor, or negative errno. */
@@ -63,35 +66,38 @@ int store_job_make(struct store *s, char ret_lid[LID_SIZE]);
 int store_job_open(struct store *s, const char *lid);
 _must_check_ int store_journal_save(int jobdir, const struct record *r);
 _must_check_ int store_journal_load(int jobdir, struct record *ret);
-/* Call fn for every LID; stops at the first error and returns it, one of the directory
- * itself too. */
+/* Call fn for every LID. Stops at the first error and returns it, also if the directory
+ * itself cannot be read. */
 _must_check_ int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
-/* Into the trash, and away from there when days is 0: at no time is half a job in jobs/.
- * now: Unix time by a clock that can be believed, 0: there is none. */
+/* Move jobs/LID to the trash, and remove it from there if days is 0, so that jobs/
+ * never has half a job. now: Unix time by a clock that can be trusted; 0: there is
+ * none. */
 _must_check_ int store_job_remove(
 	struct store *s, const char *lid, int trash_days, time_t now);
-/* Whether jobs/LID is there: 1, 0, or why that cannot be told. */
+/* Whether jobs/LID exists: 1, 0, or the errno if that is unknown. */
 int store_job_exists(struct store *s, const char *lid);
-/* Out of the way, for a person to look at. */
+/* Move it out of the way, for a person to look at. */
 _must_check_ int store_job_aside(struct store *s, const char *lid);
-/* Empty the trash of what is older than days. The days of what came without a clock, or by
- * one that was ahead, begin at the first look with one; without one (now 0) nothing is old. */
+/* Remove from the trash what is older than days. If an entry was made without a trusted
+ * clock, or by one that was ahead, its days begin at the first look with a trusted
+ * clock. Without one (now 0) nothing is old. */
 void store_trash_expire(struct store *s, int days, time_t now);
 
-/* jobs/LID, or what the trash has of it; a descriptor, or negative errno. */
+/* Open jobs/LID, or its directory in the trash; a descriptor, or negative errno. */
 int store_copy_open(struct store *s, const char *lid);
-/* Call fn for the LID of everything in the trash; stops at what is not 0, and returns it. */
+/* Call fn for the LID of every entry of the trash; stops at a result that is not 0, and
+ * returns it. */
 int store_trashed(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
-/* The name of an entry of the trash; undated: there was no clock. */
+/* The name of an entry of the trash; undated: there was no trusted clock. */
 enum { STORE_TRASH_NAME = 64 };
 void store_trash_name(const char *lid, long long when, bool undated, char ret[STORE_TRASH_NAME]);
-/* Call fn for every name in a directory that does not begin with a dot; stops at what is not
- * 0, and returns it, an error of the directory itself too. */
+/* Call fn for every name in a directory that does not begin with a dot. Stops at a
+ * result that is not 0 and returns it, also if the directory itself cannot be read. */
 int store_walk(int parent, const char *name, int (*fn)(void *arg, const char *entry), void *arg);
 
 /* Append a line (newline added) to history. */
 _must_check_ int store_append(int fd, const char *line);
-/* Append to names; call fn for each of them. -EBADMSG: damaged lines were passed over;
+/* Append to names; call fn for each of them. -EBADMSG: damaged lines were skipped;
  * other errors: not all could be read. */
 _must_check_ int store_name_add(struct store *s, const char *id, const char *name);
 _must_check_ int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),

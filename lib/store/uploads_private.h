@@ -1,4 +1,4 @@
-/* Between uploads.c (what is known) and uploads_log.c (the file it is kept in). */
+/* Shared by uploads.c (what is known) and uploads_log.c (the log file). */
 #ifndef GB_REGISTRY_PRIVATE_H
 #define GB_REGISTRY_PRIVATE_H
 
@@ -63,7 +63,7 @@ struct word {
 struct registry {
 	pthread_mutex_t lock; /* guards all below, and appends */
 	int dir;              /* STATE, borrowed */
-	int fd;               /* the log; -1: it has to be written anew first */
+	int fd;               /* the log; -1: it must be rewritten first */
 	bool torn;            /* the last append did not end in a newline */
 	struct known *entries;
 	struct session *sessions;
@@ -71,11 +71,12 @@ struct registry {
 	void *by_sha256, *by_file, *by_lid; /* tsearch */
 };
 
-/* uploads.c; the lock is held, or nobody else there yet. */
+/* uploads.c; the lock is held, or no other thread exists yet. */
 bool registry_is_hex(const char *text, size_t n);
 struct known *registry_find_file(struct registry *r, const char *file);
 struct user *registry_find_user(struct registry *r, const char *lid);
-/* held false: only where a copy is; one that is held stays so. */
+/* held false: only notes where a copy is; a reference that holds the entry keeps
+ * holding it. */
 _must_check_ int registry_add_ref(struct registry *r, struct known *e, const char *lid,
 	const char *name, bool held);
 void registry_drop_ref(struct ref *ref);
@@ -88,16 +89,16 @@ int registry_apply_session(
 void registry_apply_end(struct user *u);
 void registry_apply_forget(struct registry *r, struct user *u);
 
-/* uploads_copies.c; the same. Into and out of the list of its content. */
+/* uploads_copies.c; the same. Add to and remove from the list of its content. */
 _must_check_ int registry_join_body(struct registry *r, struct known *e);
 void registry_leave_body(struct registry *r, struct known *e);
-/* What can be given out, the one that lives longest; NULL. */
+/* The entry that can be used and lives longest; or NULL. */
 struct known *registry_find_content(struct registry *r, const struct content *c);
 /* Whether a job refers to this content, by whichever upload of it. */
 bool registry_is_used(const struct known *e);
-/* "LID NAME" a line: where the content may lie, malloc'ed. */
+/* Where the content may be, "LID NAME" per line, malloc'ed. */
 char *registry_copies(const struct known *e);
-/* e is going to be dropped: another upload of its content remembers its copies. */
+/* e is about to be dropped: another upload of its content takes over its copies. */
 void registry_hand_on(struct registry *r, struct known *e);
 
 /* uploads_log.c */

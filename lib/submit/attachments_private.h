@@ -1,4 +1,5 @@
-/* Between attachments.c (which files they are) and attachments_upload.c (how they get there). */
+/* Shared by attachments.c (which files they are) and attachments_upload.c (how they are
+ * uploaded). */
 #ifndef GB_ATTACH_PRIVATE_H
 #define GB_ATTACH_PRIVATE_H
 
@@ -15,14 +16,16 @@
 enum { GOOD_LIFE = 40 * 3600 /* seconds an upload must live to be used again */ };
 
 struct attachment {
-	char *name;         /* as it stands on lines: a file of the draft, or our URI */
+	char *name;         /* as written on lines: a file of the draft, or our URI */
 	uint64_t line;      /* where it came first */
-	char lid[LID_SIZE]; /* whose local copy … */
-	char *path;     /* … below its files/; NULL: the URI lives, none is needed */
+	char lid[LID_SIZE]; /* the job that has a local copy … */
+	char *path;     /* … in its files/; NULL: the upload still exists, no copy is
+	                   needed */
 	struct stat st; /* of the copy when it was checked */
 	char mime[MIME_SIZE];
 	char sha256[SHA256_HEX];
-	struct attachment *twin; /* has the same content, and is uploaded for both */
+	struct attachment *twin; /* another with the same content, which is uploaded for
+	                            both */
 	struct placed at;        /* file NULL: not there yet */
 	struct uris_new on_wire; /* texts of at */
 	int64_t sent;

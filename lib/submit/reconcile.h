@@ -1,36 +1,38 @@
 /*
- * Creates whose answer never came: whose a job of the API may be (reconcile.c), and looking for
- * it (reconcile_look.c).
+ * Creates that were never answered: to whom a job at the API may belong (reconcile.c),
+ * and looking for such jobs (reconcile_look.c).
  */
 #ifndef GB_SETTLE_H
 #define GB_SETTLE_H
 
 #include "jobs/job.h"
 
-enum { SETTLE_CLOCK_SLACK = 120 /* the server's clock is known to so many seconds */ };
+enum { SETTLE_CLOCK_SLACK = 120 /* accuracy in seconds to which the server's clock is
+                                   known */ };
 
-/* client.lock held: whether looking is over. */
+/* client.lock held: whether the time for looking is over. */
 bool settle_time_over(const struct record *r, struct engine *e);
-/* Unlocked: nothing can tell; candidates: ids, one a line, or "". */
+/* Unlocked: it stays unknown whether there is a job; candidates: ids, one per line, or
+ * "". */
 void settle_uncertain(struct gb_job *job, const char *candidates);
 
 /* All looks of a client. NULL without memory. */
 struct settling *settling_new(void);
 void settling_free(struct settling *s);
 
-/* reconcile_look.c: the answer of a create never came. Wait for a look, which others share:
- * 0 the job was found and is journalled; -EAGAIN not (yet), or the look failed;
+/* reconcile_look.c: a create was never answered. Wait for a look, which others share: 0
+ * the job was found and is journalled; -EAGAIN not found (yet), or the look failed;
  * -ECANCELED. */
 int settle_once(struct gb_job *job, struct canceller *cancel);
-/* Go on looking behind until the time is over, then SUBMIT_UNCERTAIN. */
+/* Go on looking in the background until the time is over; then SUBMIT_UNCERTAIN. */
 void settle_later(struct gb_job *job);
-/* client.lock held: the submission of ours that file was uploaded for; NULL. */
+/* client.lock held: our submission for which file was uploaded; or NULL. */
 struct gb_job *settle_owner(struct gb_client *c, const char *file);
-/* client.lock held: may this job, of which we do not know the input file, be the one
- * that a lost create made? listed: its own resource may name the file; else it has
- * none. */
+/* client.lock held: whether this job, whose input file is unknown, may be the one that
+ * a lost create made. listed: its own resource may name the file; else it has none. */
 bool settle_may_be_ours(struct gb_client *c, const struct remote_batch *b, bool listed);
-/* Lock held: what b may be is not sent again by itself before `until`. */
+/* Lock held: a submission that b may belong to is not repeated automatically before
+ * `until`. */
 void settle_doubt(struct gb_client *c, const struct remote_batch *b, double until);
 
 #endif

@@ -107,7 +107,7 @@ static int keep_session_of(struct submission *s, const struct stat *st)
 	return record_set(&s->rec->sent_stamp, stamp);
 }
 
-/* The rename itself: on disk, and no start does it again. */
+/* Do the rename itself, durably, so that no start does it again. */
 int submission_promote(struct submission *s)
 {
 	if (!s->t->from || s->moved)

@@ -1,5 +1,5 @@
-/* Between submit.c, prepare.c and create.c, which take the steps of a submission,
- * and start.c, which starts them. */
+/* Shared by submit.c, prepare.c and create.c, which take the steps of a submission, and
+ * start.c, which starts them. */
 #ifndef GB_SUBMIT_H
 #define GB_SUBMIT_H
 
@@ -9,7 +9,7 @@
 #include "jobs/operation.h"
 #include "requests/validate.h"
 
-/* An intent whose answer is missing. */
+/* An intent whose create was not answered. */
 struct lost {
 	enum phase phase;
 	char *input_file;
@@ -28,8 +28,8 @@ struct submission {
 	int64_t size;
 	bool is_inline;
 	char *input_file;   /* uploaded for this create, not yet in the record */
-	bool moved;         /* the rename's file is requests.jsonl */
-	struct lost lost;   /* resubmit: what the new intent took the place of */
+	bool moved;         /* the file of the rename is requests.jsonl now */
+	struct lost lost;   /* resubmit: what the new intent replaced */
 	char *inline_text;
 	size_t inline_len;
 	struct provider_error err;
@@ -38,9 +38,10 @@ struct submission {
 	bool composed;      /* fd is a copy that is not durable yet */
 	int sync_err;
 	bool told;          /* `error` is written already */
-	bool held;          /* its turn has not come: it stays queued (queue.h) */
+	bool held;          /* it is not its turn: it stays queued (queue.h) */
 	bool unfit;         /* the check refused it: it stays a draft */
-	bool doubted;       /* the API did not have what we thought; tried anew */
+	bool doubted;       /* the API did not have what we expected; try again from the
+	                       start */
 };
 
 /* task.run of a submission (task.file, from, by_close, background) and of `check`. */
@@ -50,39 +51,41 @@ int submit_check_run(struct task *t);
 int submit_composed_run(struct task *t);
 int submit_check_composed_run(struct task *t);
 
-/* The first step (prepare.c), and a refusal of what it found: written to `error`,
- * the bytes kept. Returns err. */
+/* The first step (prepare.c), and its refusal: write the reason to `error` and keep the
+ * bytes. Returns err. */
 int submission_check(struct submission *s);
-/* The bytes of the requests and of what is made of them, and their names, to the disk:
- * the first begins, the second waits, also after it was called already. Before that nothing
- * may be intended. */
+/* Make the bytes and names of the requests, and of what is made from them, durable. The
+ * first function begins this, the second waits for it, and may be called again. Nothing
+ * may be intended before. */
 void submission_begin_durable(struct submission *s);
 _must_check_ int submission_durable(struct submission *s);
-/* Before anything is sent (check_name.c): is the name free, if nobody could say so when
- * the draft was made? -EEXIST; -EHOSTUNREACH: that cannot be looked up now. */
+/* Before anything is sent (check_name.c): check that the name is free, if that was
+ * unknown when the draft was made. -EEXIST; -EHOSTUNREACH: it cannot be looked up
+ * now. */
 int submission_name(struct submission *s);
-/* The same (check_model.c): -EINVAL when the model will not do. */
+/* The same (check_model.c): -EINVAL if the model cannot do what the job needs. */
 int submission_model(struct submission *s);
 int submission_refuse(struct submission *s, int err, const char *text);
-/* The last two steps, and what they share with the ones before. */
+/* The last two steps, and what they share with earlier ones. */
 _must_check_ int submission_intend(struct submission *s);
 int submission_create(struct submission *s);
-/* The rename itself: on disk, and no start does it again. */
+/* Do the rename itself, durably, so that no start does it again. */
 _must_check_ int submission_promote(struct submission *s);
-/* The journal to disk. What comes from another directory is moved just before, as no
- * start could find it there; but not before there is room for the journal. */
+/* Write the journal to disk. A file that comes from another directory is moved just
+ * before, because no start could find it there; but only once there is room for the
+ * journal. */
 _must_check_ int submission_save(struct submission *s);
 
-/* Whether what was taken on in the background may go on: 0, or -EAGAIN, and s->held. */
+/* Whether a submission in the background may go on: 0, or -EAGAIN and s->held. */
 int submission_turn(struct submission *s);
 
 /* ---- start.c ---------------------------------------------------------------------- */
 
-/* After a start: go on with what the journal says. */
+/* After a start: go on as the journal says. */
 void submit_recover(struct gb_job *job);
-/* A rename to requests.jsonl whose intent is on disk, or that was taken on in the
- * background, was to happen: let it. 0 when there is none; otherwise nothing of the job may
- * be sent: what is called requests.jsonl is another file yet. */
+/* Finish a rename to requests.jsonl whose intent is on disk, or that was accepted in
+ * the background. 0 also if there is none. On error nothing of the job may be sent,
+ * because requests.jsonl is still another file. */
 _must_check_ int submit_finish_rename(struct gb_job *job);
 
 #endif
