@@ -13,49 +13,18 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-static char top[] = "/tmp/gembatch-test-XXXXXX";
-static char state_dir[64], cache_dir[64];
+extern char top[];
+extern char state_dir[64], cache_dir[64];
 
-static struct gb_client *open_client(void)
-{
-	struct gb_options o = {.source = "http://127.0.0.1:1", .state_dir = state_dir,
-		.cache_dir = cache_dir, .offline = true, .trash_days = 1};
-	struct gb_client *c;
-	char *why = NULL;
+struct gb_client *open_client(void);
 
-	int err = gb_open(&o, &c, &why);
-	if (err)
-		print_message("gb_open: %s\n", why ? why : "?");
-	assert_int_equal(err, 0);
-	free(why);
-	return c;
-}
+int setup(void **state);
 
-static inline int setup(void **state)
-{
-	static int n;
+int teardown(void **state);
 
-	snprintf(state_dir, sizeof(state_dir), "%s/state%d", top, ++n);
-	snprintf(cache_dir, sizeof(cache_dir), "%s/cache%d", top, n);
-	*state = open_client();
-	return 0;
-}
+int make_top(void **state);
 
-static inline int teardown(void **state)
-{
-	gb_close(*state);
-	return 0;
-}
-
-static int make_top(void **state)
-{
-	return mkdtemp(top) ? 0 : -1;
-}
-
-static int remove_top(void **state)
-{
-	return util_remove_tree(AT_FDCWD, top);
-}
+int remove_top(void **state);
 
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 

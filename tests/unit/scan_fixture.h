@@ -23,84 +23,17 @@
 #define BARE "{\"contents\":[]}"
 #define BOM "\xef\xbb\xbf"
 
-static inline int file_of(const void *text, size_t n)
-{
-	int fd = memfd_create("test", MFD_CLOEXEC);
+int file_of(const void *text, size_t n);
 
-	assert_true(fd >= 0);
-	assert_int_equal(util_write_all(fd, text, n), 0);
-	return fd;
-}
+void scan_bytes(const void *text, size_t n, struct scan_report *ret);
 
-static inline void scan_bytes(const void *text, size_t n, struct scan_report *ret)
-{
-	int fd = file_of(text, n);
-
-	memset(ret, 0xa5, sizeof *ret);
-	assert_int_equal(scan_file(fd, NULL, ret), 0);
-	close(fd);
-}
-
-static inline struct scan_report scan_text(const char *text)
-{
-	struct scan_report r;
-
-	scan_bytes(text, strlen(text), &r);
-	return r;
-}
+struct scan_report scan_text(const char *text);
 
 /* The file in pieces of n bytes, each in memory of its own size, so that a read
  * past a piece is seen by the sanitizer. */
-static inline void scan_pieces(
-	const char *text, size_t n, size_t first, size_t rest, struct scan_report *ret)
-{
-	struct scan *s = scan_new();
-	int fd = file_of(text, n);
-	char *last = NULL;
+void scan_pieces(
+	const char *text, size_t n, size_t first, size_t rest, struct scan_report *ret);
 
-	for (size_t at = 0, piece = first; at < n; at += piece, piece = rest) {
-		char *copy;
-
-		if (piece > n - at)
-			piece = n - at;
-		if (piece == 0)
-			piece = 1;
-		copy = malloc(piece);
-		memcpy(copy, text + at, piece);
-		assert_int_equal(scan_feed(s, copy, piece), 0);
-		free(last);
-		last = copy;
-	}
-	memset(ret, 0xa5, sizeof *ret);
-	assert_int_equal(scan_finish(s, fd, NULL, ret), 0);
-	free(last);
-	scan_free(s);
-	close(fd);
-}
-
-static inline void assert_same_report(const struct scan_report *a, const struct scan_report *b)
-{
-	assert_int_equal(a->lines, b->lines);
-	assert_int_equal(a->last_line, b->last_line);
-	assert_int_equal(a->requests, b->requests);
-	assert_int_equal(a->keyed, b->keyed);
-	assert_int_equal(a->no_key, b->no_key);
-	assert_int_equal(a->bare, b->bare);
-	assert_int_equal(a->blank, b->blank);
-	assert_int_equal(a->width, b->width);
-	assert_int_equal(a->clean, b->clean);
-	assert_int_equal(a->too_big, b->too_big);
-	assert_int_equal(a->file_size, b->file_size);
-	assert_int_equal(a->send_size, b->send_size);
-	assert_int_equal(a->loose_uris, b->loose_uris);
-	assert_int_equal(a->bad_total, b->bad_total);
-	assert_int_equal(a->n_bad, b->n_bad);
-	for (unsigned i = 0; i < a->n_bad; i++) {
-		assert_int_equal(a->bad[i].line, b->bad[i].line);
-		assert_int_equal(a->bad[i].column, b->bad[i].column);
-		assert_int_equal(a->bad[i].other, b->bad[i].other);
-		assert_string_equal(a->bad[i].reason, b->bad[i].reason);
-	}
-}
+void assert_same_report(const struct scan_report *a, const struct scan_report *b);
 
 #endif
