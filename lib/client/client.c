@@ -384,9 +384,14 @@ static int check_key(struct gb_client *c, char **ret_why)
 
 static int start_engine(struct gb_client *c, char **ret_why)
 {
-	struct engine_options eo = {.base = c->o.source, .key = c->key,
+	struct engine_options eo = {.base = c->o.source,
+		.key = c->key,
+		.key_header = c->api.provider->key_header,
 		.version = c->o.version,
-		.user_agent = "batchfs/" GB_VERSION, .log = c->o.log, .arg = c->o.arg};
+		.written = c->api.provider->version,
+		.user_agent = "batchfs/" GB_VERSION,
+		.log = c->o.log,
+		.arg = c->o.arg};
 	int err = engine_new(&eo, &c->engine, ret_why);
 
 	c->api.engine = c->engine;

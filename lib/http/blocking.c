@@ -25,6 +25,7 @@ static void call_done(void *arg, struct http_reply *reply)
 	pthread_mutex_lock(&e->call_lock);
 	*call->reply = *reply;
 	reply->body = NULL;
+	memset(reply->kept, 0, sizeof reply->kept);
 	call->t = NULL;
 	call->done = true;
 	pthread_cond_broadcast(&e->call_cond);

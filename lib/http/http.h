@@ -43,7 +43,11 @@ struct transfer;
 struct engine_options {
 	const char *base; /* scheme://host[:port][/path][/] */
 	const char *key;  /* copied; wiped in engine_free; may be NULL */
-	const char *version; /* segment of every path; NULL: v1beta */
+	const char *key_header; /* name of the header that carries the key */
+	const char
+		*version; /* a segment of every path, in place of `written`; NULL: as it
+				   is written */
+	const char *written;
 	const char *user_agent;
 	void (*log)(void *arg, int priority, const char *line);
 	void *arg;
@@ -83,6 +87,8 @@ enum http_sent {
 	HTTP_MAYBE_SENT /* all of it left: the server may have acted */
 };
 
+enum { HTTP_KEPT = 4 };
+
 struct http_reply {
 	int err;       /* 0: a whole reply came (error bodies may be cut); else
 			  -EHOSTUNREACH (no route, DNS, TLS, refused), -ETIMEDOUT, -EIO
@@ -103,8 +109,8 @@ struct http_reply {
 	bool page;              /* Content-Type says HTML */
 	bool encoded;           /* Content-Encoding other than identity */
 	char etag[128];
-	char upload_url[1024], upload_status[16]; /* X-Goog-Upload-*; "" when absent */
-	int64_t upload_received, upload_granularity; /* -1: absent */
+	char *kept[HTTP_KEPT];  /* values of the headers that the request names; NULL:
+				  absent. They may be secrets */
 	char elsewhere[128];    /* scheme://host[:port] that a redirect led or would lead to,
 				   if it is not the base's; "" */
 	char error[256];        /* why, when err; no path, user or password in it */
@@ -112,9 +118,11 @@ struct http_reply {
 
 struct http_request {
 	enum http_method method;
-	const char *path;       /* "/v1beta/…?query", copied */
+	const char *path;       /* "/…?query", copied */
 	const char *session_url;/* instead of path: an upload session, a secret; copied */
 	const char *const *headers; /* "Name: value", NULL-terminated, copied; or NULL */
+	const char *const *keep;    /* names of headers of the reply to keep, at most
+				       HTTP_KEPT, NULL-terminated, constant; or NULL */
 	const char *accept_range;   /* "a-b" or "a-" of the Range header; or NULL; copied */
 	const void *body;       /* copied; sent with Content-Length */
 	size_t body_len;

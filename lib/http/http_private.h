@@ -46,7 +46,7 @@ struct timer {
 struct engine {
 	/* Fixed after engine_new. */
 	struct url_base base;
-	char *key_header; /* "x-goog-api-key: …" or NULL */
+	char *key_header; /* "NAME: KEY" or NULL */
 	char *user_agent, *ca_file;
 	struct proxy proxy;
 	double time_max; /* of a deadline or stall; for tests */

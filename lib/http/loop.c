@@ -471,13 +471,14 @@ static int take_options(struct engine *e, const struct engine_options *o, char *
 
 	if (r < 0)
 		return r;
-	if (o->version) {
+	if (o->version && o->written) {
 		if (!util_id_valid(o->version, "") ||
 			strlen(o->version) >= sizeof e->base.version) {
 			*why = strdup("this is not a version of the API");
 			return -EINVAL;
 		}
 		strcpy(e->base.version, o->version);
+		snprintf(e->base.written, sizeof e->base.written, "%s", o->written);
 	}
 	if (o->key && *o->key) {
 		if (!key_sane(o->key)) {
@@ -485,7 +486,7 @@ static int take_options(struct engine *e, const struct engine_options *o, char *
 				"the API key has spaces or control characters in it");
 			return -EINVAL;
 		}
-		e->key_header = util_format("x-goog-api-key: %s", o->key);
+		e->key_header = util_format("%s: %s", o->key_header, o->key);
 		if (!e->key_header)
 			return -ENOMEM;
 	}

@@ -16,15 +16,22 @@ void reply_init(struct http_reply *reply)
 		.range_start = -1,
 		.range_end = -1,
 		.range_total = -1,
-		.upload_received = -1,
-		.upload_granularity = -1,
 	};
+}
+
+static void forget_kept(struct http_reply *reply)
+{
+	for (size_t i = 0; i < HTTP_KEPT; i++) {
+		if (reply->kept[i])
+			explicit_bzero(reply->kept[i], strlen(reply->kept[i]));
+		free(reply->kept[i]);
+	}
 }
 
 void http_reply_clear(struct http_reply *reply)
 {
 	free(reply->body);
-	explicit_bzero(reply->upload_url, sizeof reply->upload_url);
+	forget_kept(reply);
 	reply_init(reply);
 }
 
@@ -37,8 +44,7 @@ static void copy(char *to, size_t size, const char *value)
 /* For a new leg, or a final head after an interim one. */
 void reply_forget_head(struct transfer *t)
 {
-	free(t->reply.body);
-	reply_init(&t->reply);
+	http_reply_clear(&t->reply);
 	copy(t->reply.elsewhere, sizeof t->reply.elsewhere, t->elsewhere);
 	t->location[0] = 0;
 	t->head_done = t->cut = t->chunked = false;
@@ -114,6 +120,16 @@ static void on_retry_after(struct transfer *t, const char *value)
 			fmax(0, difftime(date, engine_server_time(t->e)));
 }
 
+/* The last of several of one name counts. Without memory it is as if it were absent. */
+static void keep_header(struct transfer *t, const char *name, const char *value)
+{
+	for (size_t i = 0; t->r.keep && i < HTTP_KEPT && t->r.keep[i]; i++)
+		if (strcasecmp(name, t->r.keep[i]) == 0) {
+			free(t->reply.kept[i]);
+			t->reply.kept[i] = strdup(value);
+		}
+}
+
 static void on_header_pair(struct transfer *t, const char *name, const char *value)
 {
 	struct http_reply *p = &t->reply;
@@ -137,14 +153,7 @@ static void on_header_pair(struct transfer *t, const char *name, const char *val
 		on_retry_after(t, value);
 	else if (strcasecmp(name, "Location") == 0)
 		copy(t->location, sizeof t->location, value);
-	else if (strcasecmp(name, "X-Goog-Upload-URL") == 0)
-		copy(p->upload_url, sizeof p->upload_url, value);
-	else if (strcasecmp(name, "X-Goog-Upload-Status") == 0)
-		copy(p->upload_status, sizeof p->upload_status, value);
-	else if (strcasecmp(name, "X-Goog-Upload-Size-Received") == 0)
-		p->upload_received = number(value);
-	else if (strcasecmp(name, "X-Goog-Upload-Chunk-Granularity") == 0)
-		p->upload_granularity = number(value);
+	keep_header(t, name, value);
 }
 
 static bool is_redirect(long status)

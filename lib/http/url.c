@@ -10,8 +10,6 @@
 
 #include "base/util.h"
 
-#define URL_VERSION "v1beta"
-
 static void curlup(CURLU **u)
 {
 	curl_url_cleanup(*u);
@@ -169,15 +167,20 @@ void url_base_clear(struct url_base *b)
 
 char *url_join(const struct url_base *b, const char *path)
 {
-	const char *at = strstr(path, "/" URL_VERSION "/");
+	const char *at = path;
+	size_t n = strlen(b->written);
+
+	while ((at = strchr(at, '/')) &&
+		(strncmp(at + 1, b->written, n) != 0 || at[1 + n] != '/'))
+		at++;
 	int head = at ? (int)(at - path) : 0;
 
 	if (path[0] != '/')
 		return NULL;
-	if (!at || !b->version[0])
+	if (!at || !n || !b->version[0])
 		return util_format("%s%s%s", b->origin, b->prefix, path);
-	return util_format("%s%s%.*s/%s%s", b->origin, b->prefix, head, path, b->version,
-		at + 1 + strlen(URL_VERSION));
+	return util_format("%s%s%.*s/%s%s", b->origin, b->prefix, head, path,
+		b->version, at + 1 + n);
 }
 
 static bool below(const char *prefix, const char *path)

@@ -13,7 +13,9 @@ struct url_base {
 	char *origin; /* scheme://host[:port], lower case, default port left out */
 	char *prefix; /* path without trailing slash: "" or "/gateway" */
 	bool plain;   /* http: a loopback address */
-	char version[16]; /* of the API, in place of v1beta in paths; "": as they say */
+	/* Of the API: version goes in place of the segment `written` in paths; "": as they
+	 * say. */
+	char version[16], written[16];
 };
 
 /* 0; -EINVAL: no URL, other scheme, user, query or fragment in it; -EACCES: plain
@@ -22,8 +24,7 @@ int url_base_parse(const char *text, struct url_base *ret, char **ret_why);
 void url_base_clear(struct url_base *b);
 
 /* Malloc'ed URLs, NULL when memory is out or the argument is none. path begins with
- * '/' and is encoded already; all of them are written with v1beta, the version that is
- * documented for batches. Of session only path and query are taken, and put
+ * '/' and is encoded already. Of session only path and query are taken, and put
  * onto the origin; with under_prefix behind the prefix, unless it begins with that. */
 char *url_join(const struct url_base *b, const char *path);
 char *url_session(const struct url_base *b, const char *session, bool under_prefix);

@@ -217,6 +217,12 @@ enum provider_can {
 struct provider {
 	const char *name; /* "gemini" */
 	unsigned can;     /* enum provider_can */
+	/* How a request shows who sends it: the header that carries the key. The engine adds
+	 * it where a request goes to the base's origin, and to no other. */
+	const char *key_header;
+	/* The segment of paths that says the API's version, which gb_options.version takes
+	 * the place of. */
+	const char *version;
 	unsigned ways;    /* how many ways there are to an output, at least 1 */
 
 	/* Whether the key is good. At most deadline seconds. */

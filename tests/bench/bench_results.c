@@ -314,7 +314,10 @@ static void show(const char *name, enum row row, double reference)
 
 int main(int argc, char **argv)
 {
-	struct engine_options o = {.base = url, .key = "k", .user_agent = "bench/1"};
+	struct engine_options o = {.base = url,
+		.key = "k",
+		.key_header = "x-goog-api-key",
+		.user_agent = "bench/1"};
 	char *why = NULL, base[64];
 	double curl, file;
 	uint64_t calls;

@@ -29,7 +29,10 @@ struct fixture {
 
 static inline struct engine *engine_for(const char *base)
 {
-	struct engine_options o = {.base = base, .key = KEY, .user_agent = "test/1"};
+	struct engine_options o = {.base = base,
+		.key = KEY,
+		.key_header = "x-goog-api-key",
+		.user_agent = "test/1"};
 	struct engine *e = NULL;
 	char *why = NULL;
 

@@ -45,9 +45,7 @@ static void be_honest(struct engine *e, struct answer *a)
 		.range_start = -1,
 		.range_end = -1,
 		.range_total = -1,
-		.complete = true,
-		.upload_received = -1,
-		.upload_granularity = -1};
+		.complete = true};
 	a->body = e->data;
 	a->n = e->size;
 	if (a->range[0] && !e->no_range && a->lo >= e->size) {

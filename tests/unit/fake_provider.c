@@ -96,9 +96,7 @@ static struct http_reply reply_of(const struct fake_answer *a)
 		.content_length = -1,
 		.range_start = -1,
 		.range_end = -1,
-		.range_total = -1,
-		.upload_received = -1,
-		.upload_granularity = -1};
+		.range_total = -1};
 
 	switch (a->what) {
 	case FAKE_STATUS:

@@ -51,7 +51,8 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *r)
 
 static struct engine *engine_for(const char *base)
 {
-	struct engine_options o = {.base = base, .key = KEY};
+	struct engine_options o = {
+		.base = base, .key = KEY, .key_header = "x-goog-api-key"};
 	struct engine *e = NULL;
 	char *why = NULL;
 

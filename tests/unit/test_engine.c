@@ -5,7 +5,8 @@
 
 static int try_new(const char *base, const char *key)
 {
-	struct engine_options o = {.base = base, .key = key};
+	struct engine_options o = {
+		.base = base, .key = key, .key_header = "x-goog-api-key"};
 	struct engine *e = NULL;
 	char *why = NULL;
 	int r = engine_new(&o, &e, &why);
@@ -41,6 +42,8 @@ static void test_get(void **state)
 	struct http_request r = get("/v1beta/models?pageSize=1");
 	struct http_reply p;
 
+	r.keep = (const char *const[]){"X-Goog-Upload-Status",
+		"x-goog-upload-size-received", "X-Goog-Upload-URL", NULL};
 	begin(&f, ok_handler);
 	assert_int_equal(run(&f, &r, &p), 0);
 	assert_int_equal(p.status, 200);
@@ -51,9 +54,9 @@ static void test_get(void **state)
 	assert_int_equal(p.range_start, 5);
 	assert_int_equal(p.range_total, 123);
 	assert_string_equal(p.etag, "\"abc\"");
-	assert_string_equal(p.upload_status, "active");
-	assert_int_equal(p.upload_received, 42);
-	assert_int_equal(p.upload_granularity, -1);
+	assert_string_equal(p.kept[0], "active");
+	assert_string_equal(p.kept[1], "42");
+	assert_null(p.kept[2]);
 	assert_true(p.retry_after == 7);
 	http_reply_clear(&p);
 	assert_int_equal(httpd_count(&f.server, "x-goog-api-key: " KEY "\r\n"), 1);

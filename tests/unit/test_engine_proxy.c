@@ -60,8 +60,11 @@ static void on_log(void *arg, int priority, const char *line)
 
 static int ask(const char *base, struct http_reply *ret)
 {
-	struct engine_options o = {
-		.base = base, .key = KEY, .user_agent = "test/1", .log = on_log};
+	struct engine_options o = {.base = base,
+		.key = KEY,
+		.key_header = "x-goog-api-key",
+		.user_agent = "test/1",
+		.log = on_log};
 	struct http_request r = get("/v1beta/models");
 	struct engine *e = NULL;
 	char *why = NULL;

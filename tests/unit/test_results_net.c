@@ -112,7 +112,8 @@ static int group_teardown(void **state)
 
 static int setup(void **state)
 {
-	struct engine_options o = {.key = "k", .user_agent = "test/1"};
+	struct engine_options o = {
+		.key = "k", .key_header = "x-goog-api-key", .user_agent = "test/1"};
 	char *why = NULL;
 
 	httpd_start(&server, serve);

@@ -227,7 +227,8 @@ static void on_progress(void *arg, int64_t n)
 
 static struct engine *engine_for(const char *base)
 {
-	struct engine_options o = {.base = base, .key = KEY};
+	struct engine_options o = {
+		.base = base, .key = KEY, .key_header = "x-goog-api-key"};
 	struct engine *e = NULL;
 	char *why = NULL;
 

@@ -90,6 +90,7 @@ static void test_version(void **state)
 
 		assert_string_equal(plain + strlen("https://h/gw"), paths[i][0]);
 		strcpy(b.version, "v1");
+		strcpy(b.written, "v1beta");
 		url = url_join(&b, paths[i][0]);
 		assert_string_equal(url, paths[i][1]);
 		b.version[0] = 0;

@@ -107,6 +107,8 @@ const struct provider provider_gemini = {
 	.name = "gemini",
 	.can = CAN_UPLOAD | CAN_INLINE | CAN_REMOVE | CAN_RANGE | CAN_EMBED |
 	       LISTS_INPUT,
+	.key_header = "x-goog-api-key",
+	.version = "v1beta",
 	.ways = 2,
 	.check_key = check_key,
 	.models = models,

@@ -5,6 +5,7 @@
  */
 #include "provider/gemini/upload.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -131,8 +132,19 @@ static int refused(struct run *run, bool anew)
 	return run->err->err;
 }
 
+enum { KEPT_URL, KEPT_STATUS, KEPT_RECEIVED, KEPT_GRANULARITY };
+
+static const char *const kept[] = {
+	[KEPT_URL] = "X-Goog-Upload-URL",
+	[KEPT_STATUS] = "X-Goog-Upload-Status",
+	[KEPT_RECEIVED] = "X-Goog-Upload-Size-Received",
+	[KEPT_GRANULARITY] = "X-Goog-Upload-Chunk-Granularity",
+	NULL,
+};
+
 static int call(struct run *run, struct http_request *r, struct http_reply *reply)
 {
+	r->keep = kept;
 	engine_call(run->e, r, run->c, reply);
 	provider_error_clear(run->err);
 	gemini_error_from_reply(reply, run->err);
@@ -156,14 +168,15 @@ static char *start_body(const struct upload *u)
 
 static int started(struct run *run, const struct http_reply *reply)
 {
+	const char *url = reply->kept[KEPT_URL];
 	int r;
 
-	if (!reply->upload_url[0]) {
+	if (!url || strlen(url) >= sizeof run->u->session) {
 		fail(run, -EIO,
 			"the API started an upload but did not say where to send it");
 		return break_then(run, STEP_START);
 	}
-	r = set_session(run, reply->upload_url);
+	r = set_session(run, url);
 	if (r < 0)
 		return r;
 	/* Not with all the bytes: they might go to nobody. */
@@ -208,7 +221,23 @@ static int step_start(struct run *run)
 
 static bool says(const struct http_reply *reply, const char *status)
 {
-	return strcasecmp(reply->upload_status, status) == 0;
+	const char *told = reply->kept[KEPT_STATUS];
+
+	return told && strcasecmp(told, status) == 0;
+}
+
+/* How much of the upload the API has; -1: it does not say. */
+static int64_t received(const struct http_reply *reply)
+{
+	const char *text = reply->kept[KEPT_RECEIVED];
+	char *end;
+	long long n;
+
+	if (!text || !isdigit((unsigned char)*text))
+		return -1;
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	return errno || *end ? -1 : n;
 }
 
 /* The finished file, if the reply holds one. */
@@ -234,19 +263,19 @@ static int finished_nameless(struct run *run)
 
 /* ---- query  ---- */
 
-static int go_on(struct run *run, int64_t received)
+static int go_on(struct run *run, int64_t had)
 {
-	if (received < 0)
-		received = 0;
-	if (received > run->u->size) {
+	if (had < 0)
+		had = 0;
+	if (had > run->u->size) {
 		fail(run, -EIO, "the API reports more uploaded bytes than there are");
 		return refused(run, true);
 	}
-	if (received > run->best) {
-		run->best = received;
+	if (had > run->best) {
+		run->best = had;
 		run->breaks = 0;
 	}
-	run->offset = received;
+	run->offset = had;
 	return STEP_SEND;
 }
 
@@ -261,8 +290,8 @@ static bool knows_no_sessions(const struct run *run, const struct http_reply *re
 					&(struct provider_error){
 						.status = reply->status},
 					CALL_UPLOAD))) &&
-	       !run->err->from_api && !reply->upload_status[0] &&
-	       reply->upload_received < 0 && reply->upload_granularity < 0;
+	       !run->err->from_api && !reply->kept[KEPT_STATUS] &&
+	       !reply->kept[KEPT_RECEIVED] && !reply->kept[KEPT_GRANULARITY];
 }
 
 /* The base has a path, and it is not known whether sessions are below it: try the other
@@ -287,7 +316,7 @@ static int look_elsewhere(struct run *run)
 
 static void found_way(struct run *run, const struct http_reply *reply)
 {
-	if (reply->upload_status[0])
+	if (reply->kept[KEPT_STATUS])
 		engine_found_session_way(run->e,
 			run->under_prefix ? SESSION_UNDER_PREFIX : SESSION_BARE);
 }
@@ -303,7 +332,7 @@ static int queried(struct run *run, const struct http_reply *reply)
 		return refused(run, true);
 	}
 	if (says(reply, "active"))
-		return go_on(run, reply->upload_received);
+		return go_on(run, received(reply));
 	fail(run, -EIO, "the API does not say how far the upload is");
 	return break_then(run, STEP_QUERY);
 }
