@@ -356,6 +356,12 @@ int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
 	struct gb_job *job, struct gb_waiter *w);
 /* Check the draft, send nothing. */
 int gb_check(struct gb_job *job, struct gb_waiter *w);
+/* After a waiter of one of these three was dropped: 0 when the job can be used again, or the
+ * submission goes on (its create was intended); -EINPROGRESS: it is being given up, which
+ * takes moments. */
+int gb_job_left(struct gb_job *job, struct gb_waiter *w);
+/* Stop a submission whose create is not intended yet (the job is a draft again), or cancel
+ * the job at the API: answered when that has accepted it. */
 int gb_cancel(struct gb_job *job, struct gb_waiter *w);
 /* Save the results now. */
 int gb_fetch_home(struct gb_job *job, struct gb_waiter *w);

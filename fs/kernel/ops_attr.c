@@ -86,7 +86,7 @@ static bool wants_index(const struct node *dir, const char *name)
 	if (dir->kind != NODE_JOB || !dir->info.answers_pending)
 		return false;
 	row = vfile_by_name(true, name);
-	return row && (row->how == HOW_ANSWERS || row->how == HOW_TREE);
+	return row && (row->how == HOW_ANSWERS || row->how == HOW_TREE || row->in_index);
 }
 
 /* A name in the job's directory waits for the index; one in responses/ for the answers

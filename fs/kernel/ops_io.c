@@ -282,6 +282,11 @@ static int call_store(struct park *p)
 	return row->store(p->m, p->h->job, p->text, &p->w);
 }
 
+static int leave_store(struct park *p)
+{
+	return gb_job_left(p->h->job, &p->w);
+}
+
 static void end_store(struct park *p, int err)
 {
 	notify_job_now(p->m, p->h->slot);
@@ -317,6 +322,7 @@ static void write_virtual(
 	p = park_new(req, call_store, end_store);
 	if (!p)
 		return;
+	p->leave = leave_store;
 	p->h = h;
 	p->size = size;
 	p->text = word_dup(buf, size);

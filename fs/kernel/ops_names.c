@@ -236,6 +236,11 @@ static int call_submit_rename(struct park *p)
 	return gb_submit_rename(p->job, p->file, p->name, p->to, &p->w);
 }
 
+static int leave_submit_rename(struct park *p)
+{
+	return gb_job_left(p->to, &p->w);
+}
+
 /* The strongest way to submit: the file was complete before it got its name. */
 static void rename_submitting(fuse_req_t req, const struct node *from, const char *name,
 	const struct node *to)
@@ -244,6 +249,7 @@ static void rename_submitting(fuse_req_t req, const struct node *from, const cha
 
 	if (!p)
 		return;
+	p->leave = leave_submit_rename;
 	p->job = gb_job_ref(from->job);
 	p->file = from->file ? gb_file_ref(from->file) : NULL;
 	p->to = gb_job_ref(to->job);

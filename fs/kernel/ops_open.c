@@ -343,6 +343,11 @@ static int call_submit(struct park *p)
 	return gb_submit(p->h->job, GB_BY_CLOSE, &p->w);
 }
 
+static int leave_submit(struct park *p)
+{
+	return gb_job_left(p->h->job, &p->w);
+}
+
 static void end_submit(struct park *p, int err)
 {
 	notify_job_now(p->m, p->h->slot);
@@ -363,6 +368,7 @@ static int call_flush(struct park *p)
 	if (verdict <= 0)
 		return verdict;
 	p->call = call_submit;
+	p->leave = leave_submit;
 	p->end = end_submit;
 	return call_submit(p);
 }

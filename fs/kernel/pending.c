@@ -91,7 +91,7 @@ static void finish(struct park *p, int err)
 	/* Waits for an interrupt callback that runs just now. */
 	if (p->hooked)
 		fuse_req_interrupt_func(p->req, NULL, NULL);
-	p->end(p, err);
+	p->end(p, p->leaves ? -EINTR : err);
 	unref(p);
 }
 
@@ -213,6 +213,25 @@ static int judge(bool interrupted, pid_t tid, double deadline)
 	return 0;
 }
 
+/* The waiter was taken back, so the request is ours. */
+static void interrupt(struct park *p)
+{
+	struct park_lot *lot = p->m->lot;
+
+	if (!p->leave || p->leaves) {
+		finish(p, -EINTR);
+		return;
+	}
+	pthread_mutex_lock(&lot->lock);
+	p->leaves = true;
+	p->interrupted = p->again = false;
+	p->deadline = now() + PARK_LEAVES;
+	p->call = p->leave;
+	watch(lot, p);
+	pthread_mutex_unlock(&lot->lock);
+	arm(p);
+}
+
 /* Under the lot's lock, which is let go of meanwhile. */
 static void look_at(struct park_lot *lot, struct park *p)
 {
@@ -235,7 +254,9 @@ static void look_at(struct park_lot *lot, struct park *p)
 	if (!fired && !dropped)
 		p->phase = HELD;
 	pthread_mutex_unlock(&lot->lock);
-	if (dropped)
+	if (dropped && err == -EINTR)
+		interrupt(p);
+	else if (dropped)
 		finish(p, err);
 	else if (fired)
 		go_on(p);

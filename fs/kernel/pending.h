@@ -13,7 +13,9 @@
  * interrupts nothing (a child's end, a resized window, Go's preemption), and does
  * so once. A thread of the lot looks at what is really pending, again every 100 ms
  * while the request waits, takes the waiter back when it is a signal that ought to
- * interrupt, and ends the request with -EINTR. What others wait for goes on.
+ * interrupt, and ends the request with -EINTR. What others wait for goes on. Where there
+ * is `leave`, it is called first in place of `call`, and the request ends when that is done,
+ * or PARK_LEAVES seconds later: whoever was interrupted then finds what was given up gone.
  */
 #ifndef FS_PARK_H
 #define FS_PARK_H
@@ -33,6 +35,7 @@ struct park {
 	pid_t tid; /* the thread that waits */
 	int (*call)(struct park *p);
 	void (*end)(struct park *p, int err);
+	int (*leave)(struct park *p); /* or NULL */
 	bool again;
 
 	/* Payload: what call and end need; references and malloc'ed, freed at last. */
@@ -56,8 +59,10 @@ struct park {
 	double deadline;
 	unsigned refs;
 	int phase, err;
-	bool interrupted, watched, hooked;
+	bool interrupted, watched, hooked, leaves;
 };
+
+#define PARK_LEAVES 1 /* seconds */
 
 struct park_lot;
 

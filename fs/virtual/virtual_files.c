@@ -99,7 +99,7 @@ static const struct vfile job_files[] = {
 		.listed = lists_answers},
 	{"responses", 13, HOW_TREE, WRITE_NEVER, TIME_ENDED, .present = has_tree},
 	{"warnings", 14, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_warnings,
-		.present = has_warnings},
+		.present = has_warnings, .in_index = true},
 	{"vectors.npy", 15, HOW_ANSWERS, WRITE_NEVER, TIME_ENDED,
 		.answers = GB_ANSWERS_VECTORS, .present = has_vectors,
 		.listed = lists_answers},

@@ -31,6 +31,7 @@ struct vfile {
 	enum vfile_how how;
 	enum vfile_write write;
 	enum vfile_time time;
+	bool in_index;   /* what it says may be in the index of answers */
 	bool unlisted;
 	enum gb_answers_file answers; /* HOW_ANSWERS */
 	/* Whether the file is there; NULL: always. */

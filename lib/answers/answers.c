@@ -315,6 +315,10 @@ static bool take(struct gb_job *job, struct answers *a)
 	struct answers *old = NULL;
 	char text[ANSWERS_USAGE_MAX];
 
+	client_lock(job->c);
+	bool cancelled = job->local && job->local->rec.cancel_asked;
+	client_unlock(job->c);
+	a->unserved = cancelled && a->head.stamp.results_size >= 0 ? answers_unserved(a) : 0;
 	answers_price(job, a);
 	a->usage_len = answers_usage(a, text);
 	client_lock(job->c);

@@ -137,6 +137,7 @@ struct answers {
 	uint32_t *slots; /* by hash of parent and name: a node; 0: free */
 	char *blob;
 	char cost[PRICES_TEXT]; /* "": not known. As prices.tsv was when this was loaded */
+	uint64_t unserved; /* of a job that was asked to be cancelled */
 	size_t usage_len; /* of the text of usage */
 	void *map;       /* all of it is in here; NULL: malloc'ed one by one */
 	size_t map_len;
@@ -239,6 +240,8 @@ ssize_t answers_read_vectors(const struct answers *a, const struct answers_sourc
 uint64_t answers_vectors_size(const struct answers *a);
 #define ANSWERS_VECTORS_HEAD 128
 void answers_vectors_head(const struct answers *a, char ret[ANSWERS_VECTORS_HEAD]);
+/* How many requests came to nothing because the job was cancelled. */
+uint64_t answers_unserved(const struct answers *a);
 /* The text of usage into ret; its length. */
 #define ANSWERS_USAGE_MAX 2560
 size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX]);

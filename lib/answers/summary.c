@@ -189,12 +189,29 @@ static void warn_of_unanswered(const struct build *b, struct warnings *w)
 			bad > absent ? ": answers.tsv says why" : "",
 			h->retry_size ? "; to ask again where that may help: mkdir NEW "
 					"&& cp retry.jsonl NEW/requests.jsonl"
-				      : "");
+			: b->in->requests ? "; asking again would not help"
+					  : "");
 	if (h->counts[ANSWER_TRUNCATED])
 		warnings_add(w,
 			"%" PRIu64 " answers are cut short: raise maxOutputTokens "
 				   "(thoughts count towards it)",
 			h->counts[ANSWER_TRUNCATED]);
+}
+
+uint64_t answers_unserved(const struct answers *a)
+{
+	static const char cancelled[] = "CANCELLED (1)";
+	uint64_t n = a->head.counts[ANSWER_MISSING];
+
+	if (a->head.absent > 0)
+		n += (uint64_t)a->head.absent;
+	for (uint32_t i = 0; i < a->head.n_rows; i++) {
+		const struct answers_row *row = &a->rows[i];
+
+		n += row->status == ANSWER_FAILED && row->note_len >= strlen(cancelled) &&
+		     memcmp(a->blob + row->note_at, cancelled, strlen(cancelled)) == 0;
+	}
+	return n;
 }
 
 /* ---- vectors.npy --------------------------------------------------------------------- */

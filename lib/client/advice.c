@@ -6,6 +6,8 @@
 #include "client/advice.h"
 #include "jobs/advice.h"
 
+#include <inttypes.h>
+
 /* Lock held. */
 static size_t of_results(const struct gb_job *job)
 {
@@ -24,25 +26,51 @@ static const char how_to_save[] =
 	"yet. To save them: echo fetch > ctl, or read results.jsonl, which is not "
 	"listed until then.\n";
 
+/* Lock held. It ends SUCCEEDED as if nothing had happened. */
+static uint64_t unserved(const struct gb_job *job)
+{
+	return job->answers ? job->answers->unserved : 0;
+}
+
+static void put_unserved(FILE *out, const struct answers *a)
+{
+	uint64_t all = a->head.n_rows + (a->head.absent > 0 ? (uint64_t)a->head.absent : 0);
+
+	fprintf(out,
+		"the job was asked to be cancelled: %" PRIu64 " of %" PRIu64
+		" requests were not served%s\n",
+		a->unserved, all, a->head.retry_size ? " (retry.jsonl has them)" : "");
+}
+
 bool advice_has(const struct gb_job *job)
 {
 	return (job->local && job->local->rec.warned) || of_results(job) ||
-	       results_inside(job) || whole_is_short(job);
+	       unserved(job) || results_inside(job) || whole_is_short(job);
 }
 
 char *gb_job_warnings(struct gb_job *job)
 {
 	_cleanup_free_ char *text = advice_text(job);
 	char *all = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&all, &size);
 
+	if (!out)
+		return NULL;
 	client_lock(job->c);
-	size_t n = of_results(job);
 	const struct answers *a = job->answers;
-	const char *inside = results_inside(job) ? how_to_save : "";
+	size_t n = of_results(job);
 	_cleanup_free_ char *less = whole_warning(job);
-	if (text || n || *inside || less)
-		all = util_format("%s%.*s%s%s", text ? text : "", (int)n,
-			n ? a->blob + a->head.warnings_at : "", inside, less ? less : "");
+	fputs(text ? text : "", out);
+	if (unserved(job))
+		put_unserved(out, a);
+	if (n)
+		fwrite(a->blob + a->head.warnings_at, 1, n, out);
+	fputs(results_inside(job) ? how_to_save : "", out);
+	fputs(less ? less : "", out);
 	client_unlock(job->c);
-	return all;
+	if (fclose(out) == 0 && size)
+		return all;
+	free(all);
+	return NULL;
 }

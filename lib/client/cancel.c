@@ -1,8 +1,11 @@
 /* The verb `cancel`. What rmdir does before it deletes is remove.c's. */
+#include "client/cancel.h"
 #include "jobs/history.h"
+#include "jobs/messages.h"
 #include "jobs/observe.h"
 #include "jobs/operation.h"
 #include "jobs/poller.h"
+#include "submit/submit.h"
 
 #include <errno.h>
 
@@ -36,13 +39,74 @@ static int cancel_run(struct task *t)
 	return ret == -ECANCELED ? -EINTR : ret;
 }
 
+/* ---- what is not sent yet ------------------------------------------------------------- */
+
+/* Lock held. A submission under way that has not come to its create; note_intent looks
+ * under the same lock. */
+static struct task *sending(const struct gb_job *job)
+{
+	struct task *t = job->local ? job->local->task : NULL;
+
+	return t && t->sends && !job->id && !phase_is_unanswered(job_phase(job)) ? t : NULL;
+}
+
+bool cancel_fits(const struct gb_job *job)
+{
+	return (job->id && !knowledge_ended(&job->known)) || sending(job) ||
+	       (job->local && !job->local->task && job_phase(job) == PHASE_QUEUED);
+}
+
+/* Out of the queue, before anybody took it from there. */
+static int unqueue_run(struct task *t)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct provider_error err = {.retry = -1};
+	struct gb_client *c = t->job->c;
+	int ret = submit_finish_rename(t->job);
+
+	if (ret)
+		return ret;
+	client_lock(c);
+	bool queued = job_phase(t->job) == PHASE_QUEUED;
+	_cleanup_free_ char *file =
+		queued ? STEAL_PTR(t->job->local->rec.input_file) : NULL;
+	if (queued)
+		job_set_phase(t->job, PHASE_DRAFT);
+	t->stopped = true;
+	client_unlock(c);
+	if (!queued)
+		return -EBUSY;
+	submit_tell_left(t);
+	local_save_soon(t->job);
+	task_answer(t, 0);
+	if (file && client_online(c))
+		provider_file_remove(&c->api, file, &none, &err);
+	provider_error_clear(&err);
+	return 0;
+}
+
 int gb_cancel(struct gb_job *job, struct gb_waiter *w)
 {
-	client_lock(job->c);
-	int err = !job->id || knowledge_ended(&job->known) ? -EBUSY
-		  : job->c->o.offline	     ? -EHOSTUNREACH
-					     : 0;
-	client_unlock(job->c);
-	return err ? err
-		   : task_start(job, WORK_SHORT, cancel_run, false, false, NULL, w);
+	struct gb_client *c = job->c;
+	int err = 0;
+
+	client_lock(c);
+	struct task *t = sending(job);
+	bool fits = cancel_fits(job), sent = job->id;
+	if (c->o.readonly)
+		err = -EROFS;
+	else if (!fits)
+		err = -EBUSY;
+	else if (sent && c->o.offline)
+		err = -EHOSTUNREACH;
+	if (!err && t) {
+		t->stopped = true;
+		canceller_set(c->engine, &t->cancel);
+		err = waitq_add(&t->let_go, w, 0, 0);
+	}
+	client_unlock(c);
+	if (err)
+		return err;
+	return sent ? task_start(job, WORK_SHORT, cancel_run, false, false, NULL, w)
+		    : task_start(job, WORK_SHORT, unqueue_run, true, false, NULL, w);
 }

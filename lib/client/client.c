@@ -553,6 +553,7 @@ void gb_shutdown(struct gb_client *c)
 	for (struct task *t = c->tasks; t; t = t->next) {
 		t->answered = true;
 		waitq_move(&t->q, &all);
+		waitq_move(&t->let_go, &all);
 	}
 	client_unlock(c);
 	waitq_call(&all, -EINTR);

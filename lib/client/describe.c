@@ -3,6 +3,7 @@
 #include "answers/answers.h"
 #include "archive/save.h"
 #include "client/advice.h"
+#include "client/cancel.h"
 #include "client/remove.h"
 #include "provider/errors.h"
 #include "files/files.h"
@@ -43,9 +44,18 @@ static bool is_missing(const struct gb_job *job)
 	       knowledge_standing(&job->known, job_moment(job)) >= STANDS_MISSING;
 }
 
+/* Lock held. Whoever submitted was interrupted, too late to stop it. */
+static bool goes_on_alone(const struct gb_job *job)
+{
+	const struct task *t = job->local ? job->local->task : NULL;
+
+	return t && t->sends && t->left && job_phase(job) == PHASE_SUBMITTING;
+}
+
 static bool has_error(struct gb_job *job)
 {
 	return files_has_mistake(job) || (job->local && job->local->rec.error) ||
+	       goes_on_alone(job) ||
 	       job->has_api_error || job_output(job) == GB_OUTPUT_LOST ||
 	       job_output(job) == GB_OUTPUT_DAMAGED || is_refused(job) || is_missing(job) ||
 	       (job->local && job->local->other_key);
@@ -236,6 +246,10 @@ char *gb_job_error(struct gb_job *job)
 {
 	client_lock(job->c);
 	const char *own = job->local ? job->local->rec.error : NULL;
+	if (!own && goes_on_alone(job))
+		own = "The submission was interrupted when the job was being created: it goes on.\n"
+		      "Do not send it again. state tells; then, to stop it: echo cancel > ctl, or "
+		      "rmdir\n";
 	_cleanup_free_ char *text = own ? strdup(own) : NULL;
 	client_unlock(job->c);
 	if (!text)
@@ -259,7 +273,7 @@ unsigned gb_verbs(struct gb_job *job)
 	bool busy = job->local && job->local->task;
 	if (phase_is_draft(p) && !busy)
 		verbs |= GB_SUBMIT | GB_CHECK;
-	if (job->id && !knowledge_ended(&job->known))
+	if (cancel_fits(job))
 		verbs |= GB_CANCEL;
 	if (home_can_fetch(job))
 		verbs |= GB_FETCH_VERB;

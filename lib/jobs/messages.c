@@ -1,6 +1,8 @@
 /* What `error` says about a failed submission: what happened, and what to do. */
 #include "jobs/messages.h"
 
+#include "jobs/operation.h"
+
 #include <errno.h>
 
 static const struct {
@@ -52,4 +54,18 @@ void submit_tell(struct gb_job *job, int err, const char *text)
 	bool parts = err == -EINVAL && job->local->rec.composed;
 	client_unlock(job->c);
 	local_error(job, err, tales[i].what, parts ? mend_parts : tales[i].todo, text);
+}
+
+void submit_tell_left(struct task *t)
+{
+	struct gb_client *c = t->job->c;
+
+	client_lock(c);
+	bool stopped = t->stopped, ending = c->stopping;
+	client_unlock(c);
+	local_error(t->job, -EINTR,
+		stopped	 ? "The submission was stopped by cancel: nothing was bought."
+		: ending ? "batchfs ended before this was submitted: nothing was bought."
+			 : "The submission was interrupted: nothing was bought.",
+		"What was written is still here. To submit it: echo submit > ctl", NULL);
 }

@@ -10,6 +10,7 @@ static void nobody_waits(struct gb_waitq *q)
 {
 	struct task *t = CONTAINER_OF(q, struct task, q);
 
+	t->left = true;
 	if (!t->intended)
 		canceller_set(t->job->c->engine, &t->cancel);
 }
@@ -38,6 +39,7 @@ static void task_free(struct task *t)
 	}
 	client_unlock(c);
 	waitq_destroy(&t->q);
+	waitq_destroy(&t->let_go);
 	if (t->file)
 		c->hooks->file_unref(t->file);
 	gb_job_unref(t->from);
@@ -59,6 +61,11 @@ void task_disown(struct task *t)
 		t->job->c->hooks->file_let_go(t->file);
 }
 
+void task_disowned(struct task *t)
+{
+	waitq_wake(&t->let_go, 0);
+}
+
 static void task_run(void *arg)
 {
 	struct task *t = arg;
@@ -69,6 +76,7 @@ static void task_run(void *arg)
 	client_lock(c);
 	task_disown(t);
 	client_unlock(c);
+	task_disowned(t);
 	/* Those who wait for the job's end look again before the caller goes on. */
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	task_answer(t, err);
@@ -133,6 +141,7 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 	t->run = run;
 	t->owns = owns;
 	waitq_init(&t->q);
+	waitq_init(&t->let_go);
 	int err = claim(t);
 	if (err) {
 		task_free(t);
@@ -150,11 +159,22 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 		client_lock(c);
 		task_disown(t);
 		client_unlock(c);
+		task_disowned(t);
 		bool held = !w || gb_waiter_drop(w);
 		task_free(t);
 		return held ? (err == -ECANCELED ? -EINTR : err) : -EINPROGRESS;
 	}
 	return w ? -EINPROGRESS : 0;
+}
+
+int gb_job_left(struct gb_job *job, struct gb_waiter *w)
+{
+	client_lock(job->c);
+	struct task *t = job->local ? job->local->task : NULL;
+	bool ends = t && t->left && !t->intended;
+	int err = ends ? waitq_add(&t->let_go, w, 0, 0) : 0;
+	client_unlock(job->c);
+	return err;
 }
 
 struct deadline {

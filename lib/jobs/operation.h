@@ -15,8 +15,12 @@ struct task {
 	struct gb_waitq q;
 	struct canceller cancel;
 	bool answered;
+	atomic_bool left;        /* the last waiter has been dropped */
 	atomic_bool intended;    /* from here on, dropping the waiters cancels
 	                            nothing */
+	bool sends;              /* a submission: `cancel` stops it before the create */
+	bool stopped;            /* client.lock; by `cancel`: no create is intended any more */
+	struct gb_waitq let_go;  /* who waits until the job is free for the next task */
 	bool owns;               /* local.task points here; the file is held */
 	uint64_t serial;         /* of all tasks ever */
 	struct gb_job *from;     /* rename that submits: a reference, or NULL */
@@ -49,7 +53,9 @@ void task_answer(struct task *t, int err);
 void task_deadline(struct task *t, double seconds);
 /* From run(): whether that has happened; if not, it will not happen any more. */
 bool task_is_late(struct task *t);
-/* client.lock held: the job is free for the next task, because run() is at its end. */
+/* client.lock held: the job is free for the next task, because run() is at its end. Call
+ * task_disowned afterwards, unlocked: it wakes those who wait for that. */
 void task_disown(struct task *t);
+void task_disowned(struct task *t);
 
 #endif

@@ -22,7 +22,7 @@ static int note_intent(struct submission *s)
 {
 	struct record *r = s->rec;
 	_cleanup_free_ char *input = s->input_file ? strdup(s->input_file) : NULL;
-	int err = r->removal ? -ECANCELED
+	int err = r->removal || s->t->stopped ? -ECANCELED
 		  : s->job->id ? -EBUSY
 		  : s->input_file && !input ? -ENOMEM
 					    : 0;

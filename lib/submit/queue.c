@@ -151,7 +151,7 @@ static void plan_look(struct gb_client *c, double at)
 /* Start job if it may be sent. Returns when to look at it again, 0: not by timer. */
 static double send_one(struct gb_job *job)
 {
-	struct task fill = {.background = true, .queued = true};
+	struct task fill = {.sends = true, .background = true, .queued = true};
 	double at = 0;
 
 	if (submit_finish_rename(job))

@@ -94,7 +94,7 @@ static int start(struct gb_job *job, const struct way *way, struct gb_file *f,
 	struct gb_job *from, struct gb_waiter *w)
 {
 	struct task fill = {.file = f, .from = from, .gathers = !f,
-		.background = way->sends && job->c->o.background};
+		.sends = way->sends, .background = way->sends && job->c->o.background};
 	int err = way->sends ? not_offline(job) : 0;
 
 	test_point("submit-chosen");
@@ -322,6 +322,16 @@ static void find_cut_short(struct gb_job *job)
 		"not submitted: the machine stopped before the whole file was on disk");
 }
 
+/* A crash before the create was intended. */
+static void cut_off(struct gb_job *job)
+{
+	job_set_phase(job, PHASE_DRAFT);
+	if (!job->local->rec.error)
+		local_error(job, -EINTR,
+			"batchfs was ended while this was being submitted: nothing was bought.",
+			"What was written is still here. To submit it: echo submit > ctl", NULL);
+}
+
 void submit_recover(struct gb_job *job)
 {
 	struct record *r = &job->local->rec;
@@ -332,7 +342,7 @@ void submit_recover(struct gb_job *job)
 	if (r->phase == PHASE_UPLOADING && r->background)
 		job_set_phase(job, PHASE_QUEUED);
 	else if (r->phase == PHASE_UPLOADING)
-		job_set_phase(job, PHASE_DRAFT);
+		cut_off(job);
 	else if (r->phase == PHASE_SUBMITTING)
 		settle_later(job);
 	if (r->phase == PHASE_QUEUED && !submit_same_key(job))

@@ -27,6 +27,7 @@
  * the new create is refused the old intent stands again.
  */
 #include "submit/attachments.h"
+#include "jobs/advice.h"
 #include "jobs/messages.h"
 #include "submit/queue.h"
 #include "provider/errors.h"
@@ -326,20 +327,25 @@ static int step_upload(struct submission *s)
 /* ---- the end ------------------------------------------------------------------------------ */
 
 /* An upload that no job refers to. */
-static void drop_upload(struct submission *s)
+static void void_upload(struct submission *s)
 {
-	struct canceller none = CANCELLER_INIT;
-	struct provider_error err = {0};
-	_cleanup_free_ char *file = NULL;
-
 	client_lock(s->c);
 	bool intended = phase_is_unanswered(s->rec->phase) && s->rec->input_file &&
 			s->input_file && strcmp(s->rec->input_file, s->input_file) == 0;
-	if (!intended)
-		file = STEAL_PTR(s->input_file);
+	if (!intended && !s->orphan)
+		s->orphan = STEAL_PTR(s->input_file);
 	if (!phase_is_unanswered(s->rec->phase) && !s->job->id)
 		record_unset(&s->rec->input_file);
 	client_unlock(s->c);
+}
+
+/* Takes a call: the job is another's by then, or stays ours. */
+static void delete_orphan(struct submission *s)
+{
+	struct canceller none = CANCELLER_INIT;
+	struct provider_error err = {0};
+	_cleanup_free_ char *file = STEAL_PTR(s->orphan);
+
 	if (file && client_online(s->c))
 		provider_file_remove(&s->c->api, file, &none, &err);
 	provider_error_clear(&err);
@@ -416,16 +422,19 @@ static bool worth_queueing(const struct submission *s, int err)
 static int give_up(struct submission *s, int err)
 {
 	enum phase p = job_phase(s->job);
-	bool cancelled = err == -ECANCELED;
 
-	if (s->held)
+	client_lock(s->c);
+	bool stopped = s->t->stopped;
+	client_unlock(s->c);
+	bool cancelled = err == -ECANCELED || stopped;
+	if (s->held && !stopped)
 		return stay_held(s);
 	if (phase_is_unanswered(p) || p == PHASE_SENT) {
 		if (s->t->again)
-			drop_upload(s);
+			void_upload(s);
 		return cancelled ? -EINTR : err;
 	}
-	if (worth_queueing(s, err) && p != PHASE_DRAFT && p != PHASE_FAILED) {
+	if (!stopped && worth_queueing(s, err) && p != PHASE_DRAFT && p != PHASE_FAILED) {
 		keep_upload(s);
 		if (cancelled)
 			return enter(s->job, PHASE_QUEUED), -EINTR;
@@ -433,12 +442,14 @@ static int give_up(struct submission *s, int err)
 			return 0;
 	}
 	s->t->intended = false;
-	if (!cancelled && !s->told)
+	if (cancelled)
+		submit_tell_left(s->t);
+	else if (!s->told)
 		submit_tell(s->job, err, s->err.text);
 	if (s->t->from && !s->moved && !s->told)
 		/* Where that fails the file is still where mv took it from. */
 		DROP(files_reject(s->t->file, s->job));
-	drop_upload(s);
+	void_upload(s);
 	unset_text(s->job, &s->rec->source);
 	if (!cancelled)
 		files_decided(s->t->file);
@@ -478,7 +489,8 @@ static bool try_anew(struct submission *s)
 	s->doubted = true;
 	client_log(s->c, LOG_WARNING, "%s: uploading its files again: %s", job_label(s->job),
 		s->err.text);
-	drop_upload(s);
+	void_upload(s);
+	delete_orphan(s);
 	int err = attach_resolve(s, s->plain, &text);
 	if (text)
 		submission_refuse(s, err, text);
@@ -533,6 +545,8 @@ static void leave(struct submission *s)
 	if (!removed)
 		task_disown(s->t);
 	client_unlock(s->c);
+	if (!removed)
+		task_disowned(s->t);
 	tell_queue(s);
 	if (removed)
 		s->c->hooks->freed(s->job);
@@ -541,6 +555,7 @@ static void leave(struct submission *s)
 static void submission_clear(struct submission *s)
 {
 	DROP(submission_durable(s)); /* who needed it has asked */
+	delete_orphan(s);
 	util_closep(&s->fd);
 	util_closep(&s->plain);
 	attach_free(s->attached);
@@ -568,6 +583,9 @@ int submit_run(struct task *t)
 	}
 	if (err && ours)
 		err = give_up(&s, err);
+	else if (ours && t->left && !t->background)
+		advice_add(t->job, "the submission was interrupted, but the job had been sent by "
+				   "then: this is that job, and the only one");
 	leave(&s);
 	submission_clear(&s);
 	return t->from ? for_rename(err) : err;
@@ -592,6 +610,10 @@ int submit_composed_run(struct task *t)
 {
 	int err = gather_run(t);
 
+	if (err == -ECANCELED) {
+		submit_tell_left(t);
+		local_save_soon(t->job);
+	}
 	return err == -ECANCELED ? -EINTR : err ? err : submit_run(t);
 }
 

@@ -28,6 +28,7 @@ struct submission {
 	int64_t size;
 	bool is_inline;
 	char *input_file;   /* uploaded for this create, not yet in the record */
+	char *orphan;       /* uploaded, and no job will refer to it; or NULL */
 	bool moved;         /* the file of the rename is requests.jsonl now */
 	struct lost lost;   /* resubmit: what the new intent replaced */
 	char *inline_text;

@@ -366,3 +366,35 @@ fd = os.open(sys.argv[1], os.O_RDWR); os.read(fd, 100); os.close(fd)' "$J"
 	mv "$MNT/a/tmp" "$J"
 	bought_once a "$IN"
 }
+
+@test "interrupted while the last close submits: error says so, and a copy at once is taken" {
+	local cp
+	fault 'match=upload&kind=stall_body&seconds=60&at=10'
+	cp "$IN" "$J" 2>/dev/null 3>&- &
+	cp=$!
+	eventually state_is a UPLOADING
+	kill -TERM $cp
+	wait $cp || true
+	# At once, without a look in between.
+	same 'DRAFT The submission was interrupted: nothing was bought.' \
+		"$(cat "$MNT/a/state") $(head -n 1 "$MNT/a/error")"
+	cp "$IN" "$J"
+	bought_once a "$IN"
+	[ ! -e "$MNT/a/error" ]
+}
+
+@test "interrupted when the job is being created: it goes on, error and then warnings say so" {
+	local cp
+	knob create_delay=3
+	cp "$IN" "$J" 2>/dev/null 3>&- &
+	cp=$!
+	eventually state_is a SUBMITTING
+	kill -TERM $cp
+	wait $cp || true
+	contains "$(cat "$MNT/a/error")" 'interrupted when the job was being created: it goes on'
+	grep -q resubmit "$MNT/a/ctl" && return 1
+	eventually test -e "$MNT/a/warnings"
+	contains "$(cat "$MNT/a/warnings")" 'this is that job, and the only one'
+	[ ! -e "$MNT/a/error" ]
+	bought_once a "$IN"
+}

@@ -76,7 +76,46 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 	ended a
 	state_is a JOB_STATE_SUCCEEDED
 	same 5 "$(value_of request_count "$MNT/a/stats")"
-	[ -e "$MNT/a/results.jsonl" ]
+	eventually test -e "$MNT/a/usage"
+	n=$(grep -c 'CANCELLED (1)' "$MNT/a/answers.tsv")
+	[ "$n" -gt 0 ]
+	contains "$(cat "$MNT/a/warnings")" "asked to be cancelled: $n of 5 requests were not served"
+	remount_jobs
+	contains "$(cat "$MNT/a/warnings")" "asked to be cancelled: $n of 5 requests were not served"
+	same 1 "$(grep -c "	cancel-asked	" "$MNT/.batchfs/history")"
+}
+
+@test "cancel while it is uploaded or queued: a draft again, and nothing is bought" {
+	fault 'match=upload&kind=stall_body&seconds=60&at=10'
+	draft a
+	requests 3 >"$HOME/in.jsonl"
+	cp "$HOME/in.jsonl" "$MNT/a/requests.jsonl" 2>"$HOME/err" 3>&- &
+	local cp=$!
+	eventually state_is a UPLOADING
+	grep -qx cancel "$MNT/a/ctl"
+	same OK "$(errno_of_ctl a cancel)"
+	state_is a DRAFT
+	run wait $cp
+	same 1 "$status"
+	contains "$(cat "$MNT/a/error")" 'stopped by cancel'
+	no_more_faults
+	# What is wrong with it is said no longer than it is true.
+	remount_jobs -o submit=background
+	fault 'match=create&kind=status&status=429&count=0'
+	echo submit >"$MNT/a/ctl"
+	eventually grep -q queued "$MNT/a/error"
+	state_is a QUEUED
+	same OK "$(errno_of_ctl a cancel)"
+	state_is a DRAFT
+	contains "$(cat "$MNT/a/error")" 'stopped by cancel'
+	no_more_faults
+	remount_jobs
+	state_is a DRAFT
+	same 0 "$(jobs_at_api)"
+	echo submit >"$MNT/a/ctl"
+	succeeded a
+	[ ! -e "$MNT/a/error" ]
+	same 1 "$(jobs_at_api)"
 }
 
 @test "cancel that the API refuses" {

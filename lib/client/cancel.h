@@ -1,0 +1,10 @@
+/* The verb `cancel`. */
+#ifndef GB_CANCEL_H
+#define GB_CANCEL_H
+
+#include "jobs/job.h"
+
+/* client.lock held: whether it fits. */
+bool cancel_fits(const struct gb_job *job);
+
+#endif
