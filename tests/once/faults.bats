@@ -142,7 +142,8 @@ one_job() {
 	fault 'match=upload&kind=stall_body&seconds=60&at=10'
 	cp "$IN" "$J" 3>&- &
 	local cp=$!
-	eventually state_is a UPLOADING
+	becomes 1 calls upload
+	state_is a UPLOADING
 	kill -TERM $cp
 	wait $cp || true
 	eventually state_is a DRAFT
@@ -156,7 +157,8 @@ one_job() {
 @test "killed with -9 while uploading: a draft with all it had" {
 	fault 'match=upload&kind=stall_body&seconds=60&at=10'
 	cp "$IN" "$J" 2>/dev/null 3>&- &
-	eventually state_is a UPLOADING
+	becomes 1 calls upload
+	state_is a UPLOADING
 	kill_batchfs
 	wait $! || true
 	mount_jobs

@@ -152,6 +152,7 @@ asks() { # WORD
 	no_more_faults
 	MNT=$B remount_jobs -o state_dir="$HOME/sb",cache_dir="$HOME/ca"
 	for n in 1 2 3 4 5 6; do
+		eventually test -e "$B/f$n/results.jsonl"
 		same 400 "$(jq -r .key "$A/f$n/results.jsonl" | sort -u | wc -l)"
 		cmp "$A/f$n/results.jsonl" "$B/f$n/results.jsonl"
 	done
