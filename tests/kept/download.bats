@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Downloads from a service that lies about them or changes its mind: never a wrong byte of
-# results.jsonl, never half of it for the whole, and the errno says what it is.
+# results.jsonl, never half of it for the whole, and the errno says what it is. Heads and
+# bodies that contradict each other, in every pair: tests/unit/test_results_pairs.c.
 
 load ../helpers/mount
 
@@ -79,12 +80,6 @@ survives() {
 	done
 }
 
-@test "a Content-Range that begins elsewhere" { survives 'kind=lying_range&text=label'; }
-@test "a Content-Range with another total" {
-	survives 'kind=lying_range&text=total'
-	survives 'kind=lying_range&text=total' 'skip=1&count=0'
-}
-@test "all of the file in place of a range" { survives 'kind=lying_range&text=full'; }
 @test "a file that is longer than it was" { survives 'kind=changed_length&bytes=5000'; }
 # A reader of pages stops where the kernel believes the end to be, which it does for a
 # second after it was told. Answers have the results sealed at once, so that pages are kept.
@@ -105,12 +100,6 @@ survives() {
 	survives 'kind=truncate&at=0' 'skip=1&count=0'
 }
 @test "connections that end early" { survives 'kind=cut&at=900000'; }
-@test "pages in place of results" {
-	survives 'kind=html&status=200'
-	survives 'kind=html&status=200' 'skip=1&count=0'
-	survives 'kind=garbage&bytes=3000'
-}
-
 @test "whatever it serves, with and without lengths, ranges and gzip" {
 	local knobs
 	for knobs in range=off 'range=off length=off' gzip=always 'gzip=always length=off' \
