@@ -95,11 +95,13 @@ int gb_results_open(struct gb_job *job, struct gb_results **ret)
 	client_lock(c);
 	enum gb_output o = job_output(job);
 	bool lost = o == GB_OUTPUT_LOST && !home_can_fetch(job);
+	int told = o == GB_OUTPUT_INLINE ? home_told_later(job) : 0;
 	if (o != GB_OUTPUT_NONE)
 		job->handles++;
 	client_unlock(c);
 	int err = o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED ? -ENOENT
 		  : lost					? -ENODATA
+		  : told					? told
 		  : o == GB_OUTPUT_INLINE || o == GB_OUTPUT_KEPT ||
 				o == GB_OUTPUT_LOST
 			  ? -EINPROGRESS

@@ -19,12 +19,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <syslog.h>
 
 enum {
-	TRY_AGAIN = 60,     /* seconds, after an outage or a full disk */
+	TRY_AGAIN = 7,      /* engine_backoff's n, after an outage or a full disk */
 	REFUSED_PAUSE = 60, /* seconds, the first after a refusal */
 	GIVE_UP_OFTEN = 4,  /* failures in quick order that cost nothing yet */
 	GIVE_UP_REST = 2,   /* seconds, then, until a reader costs requests again */
@@ -252,6 +253,7 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 	bool safe = home_safe(job);
 	bool whole = job->sealing ||
 		     (!job->fetching && job_output(job) == GB_OUTPUT_HOME);
+	int told = safe || whole || job->fetching ? 0 : home_told_later(job);
 	if (!safe && whole) {
 		err = queue_add(job, QUEUE_SEALERS, w);
 		start = err == -EINPROGRESS && begin_seal(job);
@@ -259,7 +261,7 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 	client_unlock(job->c);
 	if (start)
 		run_seal(job);
-	return safe || whole ? err : gb_fetch_home(job, w);
+	return safe || whole ? err : told ? told : gb_fetch_home(job, w);
 }
 
 /* Lock held. Of what was at home and is damaged only the rest is left. Returns whether
@@ -278,8 +280,9 @@ static bool note_refused(struct gb_job *job, bool some, unsigned status, char *w
 	return news;
 }
 
-/* Who opens what failed again and again, at once, is no reason to ask each time. */
-static void note_gave_up(struct gb_job *job, int err)
+/* Who opens what failed again and again, at once, is no reason to ask each time; nor is
+ * anybody before the time that the API named. */
+static void note_gave_up(struct gb_job *job, int err, double told)
 {
 	double now = util_now();
 
@@ -289,14 +292,28 @@ static void note_gave_up(struct gb_job *job, int err)
 	job->gave_up_often++;
 	job->gave_up_at = now;
 	job->gave_up = err;
+	job->gave_up_told = told;
 	client_unlock(job->c);
+}
+
+/* Lock held. */
+static void note_came(struct gb_job *job)
+{
+	knowledge_download_came(&job->known);
+	job->gave_up_told = 0;
+}
+
+int home_told_later(const struct gb_job *job)
+{
+	return util_now() < job->gave_up_told ? job->gave_up : 0;
 }
 
 void home_spare(struct gb_job *job, struct gb_results *r)
 {
 	client_lock(job->c);
-	double until = job->gave_up_at + GIVE_UP_REST;
-	int err = job->gave_up_often >= GIVE_UP_OFTEN && util_now() < until ? job->gave_up : 0;
+	bool often = job->gave_up_often >= GIVE_UP_OFTEN;
+	double until = fmax(often ? job->gave_up_at + GIVE_UP_REST : 0, job->gave_up_told);
+	int err = util_now() < until ? job->gave_up : 0;
 	client_unlock(job->c);
 	if (err)
 		results_rest(r, err, until);
@@ -311,7 +328,10 @@ void home_event(void *arg, struct gb_results *r, enum results_event ev)
 	unsigned status = ev == RESULTS_REFUSED ? results_refusal(r, &words) : 0;
 
 	if (ev == RESULTS_GAVE_UP) {
-		note_gave_up(job, results_gave_up(r));
+		double told;
+		int err = results_gave_up(r, &told);
+
+		note_gave_up(job, err, told);
 		return;
 	}
 	client_lock(job->c);
@@ -324,7 +344,7 @@ void home_event(void *arg, struct gb_results *r, enum results_event ev)
 	else
 		job->checked = false;
 	if (ev == RESULTS_SIZED || ev == RESULTS_FILLED)
-		knowledge_download_came(&job->known);
+		note_came(job);
 	client_unlock(job->c);
 	if (ev == RESULTS_REFUSED)
 		home_try_again(job->c);
@@ -446,6 +466,8 @@ static int compose_inline_output(struct gb_job *job, int dir)
 	client_called(c, &e);
 	if (err == -ENOENT || err == -EACCES)
 		refused_inline(job, &e);
+	else if (err && e.retry > 0)
+		note_gave_up(job, err, util_now() + engine_backoff(1, e.retry));
 	if (err == -ENOENT)
 		learn_missed(job);
 	tell_inline(job, err, e.text);
@@ -499,10 +521,12 @@ static void note_outcome(struct gb_job *job, int err)
 {
 	struct moment m = client_moment(job->c);
 
-	if (!err)
-		knowledge_download_came(&job->known);
-	else if (knowledge_fetch_due(&job->known, m))
-		knowledge_download_failed(&job->known, m, TRY_AGAIN);
+	if (!err) {
+		note_came(job);
+	} else if (knowledge_fetch_due(&job->known, m)) {
+		knowledge_download_failed(&job->known, m,
+			engine_backoff(TRY_AGAIN, job->gave_up_told - m.now));
+	}
 }
 
 static void fetch_over(struct gb_job *job, int err)

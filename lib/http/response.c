@@ -108,16 +108,18 @@ static void on_date(struct transfer *t, const char *value)
 		atomic_store(&t->e->clock_offset, told);
 }
 
+/* Seconds of any length, or a date; of several headers the longest counts. */
 static void on_retry_after(struct transfer *t, const char *value)
 {
-	int64_t seconds = number(value);
-	time_t date = seconds < 0 ? curl_getdate(value, NULL) : -1;
+	bool seconds = *value && !value[strspn(value, "0123456789")];
+	time_t date = seconds ? -1 : curl_getdate(value, NULL);
+	double told = -1;
 
-	if (seconds >= 0)
-		t->reply.retry_after = (double)seconds;
+	if (seconds)
+		told = strtod(value, NULL);
 	else if (date > 0)
-		t->reply.retry_after =
-			fmax(0, difftime(date, engine_server_time(t->e)));
+		told = fmax(0, difftime(date, engine_server_time(t->e)));
+	t->reply.retry_after = fmax(t->reply.retry_after, told);
 }
 
 /* The last of several of one name counts. Without memory it is as if it were absent. */

@@ -87,6 +87,7 @@ struct gb_job {
 	                            other … */
 	double gave_up_at;       /* … when the last one failed, and its error */
 	int gave_up;
+	double gave_up_told;     /* when the API wants to be asked again; 0: not told */
 	char *refusal;           /* the API's message when it refused the output, or
 	                            NULL */
 };

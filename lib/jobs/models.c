@@ -8,7 +8,7 @@
 
 enum {
 	LIST_GOOD = 3600, /* seconds that the list is believed */
-	LIST_AGAIN = 60,  /* until it is asked for again after a failure */
+	LIST_AGAIN = 7,   /* engine_backoff's n for submissions: half a minute at least */
 	NEAREST = 3,      /* names to tell */
 };
 
@@ -16,7 +16,10 @@ struct models {
 	struct gb_client *c;
 	/* All below: client.lock. */
 	struct remote_models list;
-	double good_until, ask_after; /* CLOCK_BOOTTIME */
+	/* CLOCK_BOOTTIME. After a failure readers ask again soon, submissions do without. */
+	double good_until, read_after, ask_after;
+	unsigned failures; /* in a row */
+	int err;           /* of the newest */
 	struct gb_waitq waiting;
 	bool asked;
 };
@@ -64,11 +67,13 @@ static int read_models(struct models *m, struct canceller *cancel)
 	int err = provider_models(&c->api, cancel, &list, &e);
 
 	client_called(c, &e);
-	provider_error_clear(&e);
 	client_lock(c);
 	double now = util_now();
+	m->err = err == -ECANCELED ? -EINTR : err;
+	m->failures = err ? m->failures + 1 : 0;
 	if (err) {
-		m->ask_after = now + LIST_AGAIN;
+		m->read_after = now + engine_backoff((int)m->failures, e.retry);
+		m->ask_after = now + engine_backoff(LIST_AGAIN, e.retry);
 	} else {
 		struct remote_models old = m->list;
 
@@ -77,6 +82,7 @@ static int read_models(struct models *m, struct canceller *cancel)
 		m->good_until = now + LIST_GOOD;
 	}
 	client_unlock(c);
+	provider_error_clear(&e);
 	remote_models_clear(&list);
 	return err;
 }
@@ -97,6 +103,8 @@ static void read_for_waiters(void *arg)
 
 	client_lock(m->c);
 	m->asked = false;
+	if (models_known(m))
+		err = 0;
 	client_unlock(m->c);
 	waitq_wake(&m->waiting, err == -ECANCELED ? -EINTR : err);
 }
@@ -130,9 +138,12 @@ int gb_models(struct gb_client *c, struct gb_waiter *w, char **ret)
 	int err = 0;
 
 	client_lock(c);
+	bool soon = util_now() < m->read_after;
 	if (c->stopping) {
 		err = -EINTR;
-	} else if (w && models_stale(m) && !c->o.offline) {
+	} else if (w && soon && !models_known(m)) {
+		err = m->err;
+	} else if (w && models_stale(m) && !c->o.offline && !soon) {
 		err = waitq_add(&m->waiting, w, 0, ask_until(ask_wait()));
 		ask = !m->asked;
 		m->asked = true;

@@ -424,10 +424,11 @@ unsigned results_refusal(struct gb_results *r, char **ret_words)
 	return status;
 }
 
-int results_gave_up(struct gb_results *r)
+int results_gave_up(struct gb_results *r, double *ret_told)
 {
 	pthread_mutex_lock(&r->lock);
 	int err = r->gave_up;
+	*ret_told = r->rest_err ? r->rest_until : 0;
 	pthread_mutex_unlock(&r->lock);
 	return err;
 }

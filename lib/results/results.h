@@ -104,9 +104,10 @@ bool results_some(struct gb_results *r); /* of the bytes are local */
  * *ret_words: malloc'ed, or NULL. 0: none was. Until somebody opens it anew
  * (results_reader) or fetches nothing more is asked for, and waiters get -ENODATA. */
 unsigned results_refusal(struct gb_results *r, char **ret_words);
-/* The errno that waiters got last. For until (util_now) they get it without a request, but
- * what is under way goes on, and a fetch asks. */
-int results_gave_up(struct gb_results *r);
+/* The errno that waiters got last; into *ret_told when (util_now) the API wants to be asked
+ * again, 0: it did not say. Until then, or until results_rest's (util_now), they get such an
+ * errno without a request, but what is under way goes on, and a fetch asks. */
+int results_gave_up(struct gb_results *r, double *ret_told);
 void results_rest(struct gb_results *r, int err, double until);
 bool results_final(struct gb_results *r); /* complete, sealed, every block checked */
 /* It begins or ends as no file of lines should, and the API kept to it. */

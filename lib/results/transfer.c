@@ -321,12 +321,16 @@ static bool is_orphan(const struct gb_waiter *w, void *arg)
 	return !stream_find_cover(arg, w->lo);
 }
 
-/* Those whom other streams serve may go on waiting. */
-static void give_up(struct gb_results *r, int err, struct after *a)
+/* Those whom other streams serve may go on waiting. When the API wants to be asked again
+ * stands for all who come meanwhile. */
+static void give_up(
+	struct gb_results *r, const struct download_verdict *v, struct after *a)
 {
-	a->err = err;
+	a->err = v->err;
 	a->events |= 1u << RESULTS_GAVE_UP;
-	r->gave_up = err;
+	r->gave_up = v->err;
+	r->rest_err = v->hint > 0 ? v->err : 0;
+	r->rest_until = v->hint > 0 ? util_now() + engine_backoff(1, v->hint) : 0;
 	r->tries = 0;
 	r->fetching = false;
 	waitq_move_if(&r->readq, &a->fail, is_orphan, r);
@@ -380,7 +384,7 @@ static void try_again(struct gb_results *r, const struct stream *s,
 	double pause = engine_backoff((int)r->tries, v->hint);
 	/* Nobody who reads waits for an hour because the server says so. */
 	if (r->tries > MAX_TRIES || pause > ENGINE_PATIENCE) {
-		give_up(r, v->err, a);
+		give_up(r, v, a);
 		return;
 	}
 	if (r->retrying || s->at_once)
@@ -409,13 +413,14 @@ static void take_verdict(struct gb_results *r, const struct stream *s,
 		r->refused_words = STEAL_PTR(v->words);
 		a->events |= 1u << RESULTS_REFUSED | 1u << RESULTS_GAVE_UP;
 		r->gave_up = r->rotten ? -EIO : -ENODATA;
+		r->rest_err = 0;
 		results_fail_all(r, r->gave_up, a);
 	} else if (v->err == -EINTR) {
 		results_fail_all(r, -EINTR, a);
 	} else if (v->again) {
 		try_again(r, s, v, a);
 	} else {
-		give_up(r, v->err, a);
+		give_up(r, v, a);
 	}
 }
 

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -139,7 +140,7 @@ static double duration(const json_t *v)
 	if (!text || !isdigit((unsigned char)*text))
 		return -1;
 	d = strtod(text, &end);
-	return strcmp(end, "s") == 0 && d >= 0 && d < 1e9 ? d : -1;
+	return strcmp(end, "s") == 0 && d >= 0 ? d : -1;
 }
 
 static void keep_reason(struct provider_error *e, const char *reason)
@@ -159,8 +160,10 @@ static void from_details(const json_t *details, struct provider_error *e)
 	{
 		if (is_type(d, "google.rpc.ErrorInfo"))
 			keep_reason(e, gemini_field_text(d, "reason"));
-		if (is_type(d, "google.rpc.RetryInfo") && e->retry < 0)
-			e->retry = duration(gemini_field(d, "retryDelay"));
+		/* Beside a header: the later of the two. */
+		if (is_type(d, "google.rpc.RetryInfo"))
+			e->retry = fmax(
+				e->retry, duration(gemini_field(d, "retryDelay")));
 	}
 }
 
