@@ -119,7 +119,7 @@ static void forget(struct gb_results *r)
 	ranges_clear(&r->summed);
 	r->size = r->doubted = -1;
 	r->resume = NO_END;
-	r->proven = r->no_length = r->no_ranges = r->rotten = false;
+	r->proven = r->ended = r->no_length = r->no_ranges = r->rotten = false;
 	r->sealed = r->dirty = r->filled = r->given = false;
 	r->tries = 0;
 }
@@ -142,6 +142,7 @@ static void take_map(struct gb_results *r, struct results_map *m)
 {
 	r->size = m->size;
 	r->proven = m->size >= 0;
+	r->ended = m->size == 0 || (m->size > 0 && ranges_limit(&m->blocks) == (uint64_t)m->size);
 	r->sealed = m->sealed;
 	r->no_length = m->no_length;
 	r->summed = m->blocks;
@@ -407,7 +408,9 @@ static int begin_seal(struct gb_results *r)
 	if (fd < 0)
 		return fd;
 	if (!is_named(r, fd)) {
-		/* Whoever reads it may go on; a new one is another file. */
+		/* Whoever reads it may go on; a new one is another file. What is on its
+		 * way has its beginning in this one. */
+		stream_stop_all(r);
 		disk_lose(r, 0, NO_END);
 		if (r->n_old_fds < MAX_OLD_FDS) {
 			r->old_fds[r->n_old_fds++] = fd;

@@ -20,7 +20,7 @@ static bool will_prove(const struct stream *s)
 /* lo waits to know whether it is past the end. */
 static bool is_past(const struct gb_results *r, uint64_t lo)
 {
-	return r->size >= 0 && !r->proven && lo >= (uint64_t)r->size;
+	return r->size >= 0 && !r->ended && lo >= (uint64_t)r->size;
 }
 
 /* Whether lo need not be asked for: s will bring it, soon. */
@@ -170,14 +170,15 @@ static bool is_sequential(const struct gb_results *r, uint64_t lo)
 	return false;
 }
 
-/* A second reply that tells the size. What is short is asked for instead: it fits, or not. */
+/* A second reply that tells the size, by its last byte, or by all that is missing where
+ * that is little. */
 static int start_proof(struct gb_results *r)
 {
 	uint64_t size = (uint64_t)r->size, lo = results_local_end(r, 0);
 
 	if (lo < size && size - lo <= RESULTS_UNSURE)
 		return start_open(r, lo);
-	return start(r, STREAM_PROBE, size ? size - 1 : 0, size ? size : 1);
+	return start(r, STREAM_BOUNDED, size - 1, size);
 }
 
 static int start_for(struct gb_results *r, uint64_t lo, uint64_t hi)
@@ -258,7 +259,7 @@ static int plan_size(struct gb_results *r)
 {
 	int err;
 
-	if (r->proven || (r->size < 0 && r->no_length) ||
+	if ((r->proven && !fetch_needs_proof(r)) || (r->size < 0 && r->no_length) ||
 		(waitq_count(&r->sizeq) == 0 && !fetch_needs_proof(r)))
 		return 0;
 	for (struct stream *s = r->streams; s; s = s->next)

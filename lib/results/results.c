@@ -55,7 +55,7 @@ static bool is_ready(const struct gb_waiter *w, void *arg)
 	const struct gb_results *r = arg;
 
 	return ranges_end(&r->have, w->lo) > w->lo ||
-	       (r->proven && w->lo >= (uint64_t)r->size);
+	       (r->ended && w->lo >= (uint64_t)r->size);
 }
 
 void results_wake_ready(struct gb_results *r, struct after *a)
@@ -108,7 +108,7 @@ uint64_t results_local_limit(const struct gb_results *r)
 
 bool results_is_complete(const struct gb_results *r)
 {
-	return r->proven && !r->changed &&
+	return r->ended && !r->changed &&
 	       results_local_end(r, 0) >= (uint64_t)r->size;
 }
 
@@ -329,7 +329,7 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 	if (n == 0 || off > (uint64_t)RESULTS_MAX)
 		return 0;
 	if (r->size >= 0 && off >= (uint64_t)r->size)
-		return r->proven ? 0 : ask(r, &r->readq, w, off, hi, a);
+		return r->ended ? 0 : ask(r, &r->readq, w, off, hi, a);
 	if (r->size >= 0 && hi > (uint64_t)r->size)
 		hi = (uint64_t)r->size;
 	/* A promise is one about the file that is open. */

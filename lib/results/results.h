@@ -22,8 +22,10 @@
  *   - results_fetch downloads everything that is missing, whoever reads, and also
  *     when its waiters have gone.
  *
- * A size that one reply tells is for planning. It is proven, told to others and an end for
- * readers once a second reply agrees, or a body that came as its head promised fits it.
+ * A size that one reply tells is for planning. It is proven, and told to others, once a
+ * second reply agrees or a body that came as its head promised fits it. It is an end for
+ * readers once the last byte has come so, and is one that may be last. Of a whole file in
+ * one reply the head counts once the first bytes are those of a file.
  *
  * Nothing is believed: Content-Range must be what was asked, the total must agree with
  * what is known, a body that does not begin as a line does, ends short or inside a line

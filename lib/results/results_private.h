@@ -72,7 +72,7 @@ struct stream {
 	bool headed;            /* the head was good */
 	bool measured;          /* … and told how many bytes come */
 	bool taught;            /* … and was the first to tell the size */
-	struct http_reply *late; /* a head that the first bytes decide about */
+	struct http_reply *late; /* the head of a whole file: the first bytes decide */
 	bool cut_short;         /* it ended before its bytes had come, by no fault of theirs */
 	bool stopping;          /* broken off by us: its end means nothing */
 	bool progress;          /* brought bytes that were not there */
@@ -116,7 +116,8 @@ struct gb_results {
 	unsigned n_old_fds;
 	unsigned readers, pins; /* pins: uses of fd outside the lock */
 	int64_t size;           /* -1: not known */
-	bool proven;            /* … and may be told, and be an end: see results.h */
+	bool proven;            /* … and may be told: see results.h */
+	bool ended;             /* … and its last byte came, as last bytes do */
 	int64_t doubted;        /* another one that was told last; -1 */
 	bool no_length, no_ranges;
 	struct odd odd_begin, odd_end, empty;

@@ -70,10 +70,9 @@ bool stream_is_told(struct odd *o, int64_t size, uint32_t crc, unsigned times)
 
 void stream_prove_size(struct gb_results *r, struct after *a)
 {
-	if (r->proven)
-		return;
+	if (!r->proven)
+		a->events |= 1u << RESULTS_SIZED;
 	r->proven = r->dirty = true;
-	a->events |= 1u << RESULTS_SIZED;
 	waitq_move(&r->sizeq, &a->wake);
 	results_wake_ready(r, a);
 	if (results_is_complete(r) && r->size % RESULTS_BLOCK)
@@ -104,6 +103,7 @@ int stream_learn_size(struct gb_results *r, int64_t size, struct after *a)
 			fail_inside(r, a);
 		r->size = size;
 		r->proven = r->no_length = false;
+		r->ended = size == 0;
 	}
 	if (again)
 		stream_prove_size(r, a);
@@ -233,8 +233,8 @@ static int take_head_now(struct stream *s, const struct http_reply *h)
 	return err;
 }
 
-/* A page in place of the file comes whole, and nothing that its head tells is true of the
- * file. But a label may be wrong: the first bytes decide. */
+/* What comes in place of the file comes whole, and nothing that its head tells is true of
+ * the file: the first bytes decide. A label that says page may be wrong. */
 static int put_head_off(struct stream *s, const struct http_reply *h)
 {
 	s->late = malloc(sizeof *h);
@@ -245,10 +245,22 @@ static int put_head_off(struct stream *s, const struct http_reply *h)
 	return 0;
 }
 
+enum { JUDGED = 64 /* bytes are enough to miss members */ };
+
+static bool is_file(const struct http_reply *h, const char *buf, size_t n)
+{
+	enum shape shape = shape_of_beginning(buf, n);
+
+	if (h->page)
+		return shape == SHAPE_LINES;
+	return shape == SHAPE_ODD ? n < JUDGED || shape_has_members(buf, n)
+				  : shape != SHAPE_FOREIGN;
+}
+
 int stream_take_late_head(struct stream *s, const char *buf, size_t n)
 {
 	struct http_reply *h = STEAL_PTR(s->late);
-	int err = shape_of_beginning(buf, n) == SHAPE_LINES ? take_head_now(s, h) : -EIO;
+	int err = is_file(h, buf, n) ? take_head_now(s, h) : -EIO;
 
 	free(h);
 	return err;
@@ -260,7 +272,7 @@ int stream_on_head(void *arg, const struct http_reply *h)
 
 	if (h->status / 100 != 2)
 		return 0;
-	return h->status == 200 && h->page ? put_head_off(s, h) : take_head_now(s, h);
+	return h->status == 200 ? put_head_off(s, h) : take_head_now(s, h);
 }
 
 /* ---- the end of a transfer ----------------------------------------------- */

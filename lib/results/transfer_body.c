@@ -23,7 +23,7 @@ static void unlearn_size(struct gb_results *r, struct after *a)
 	if (r->sealed || r->size < 0)
 		return;
 	r->size = -1;
-	r->proven = false;
+	r->proven = r->ended = false;
 	r->dirty = true;
 	a->events |= 1u << RESULTS_SIZED;
 }
@@ -152,9 +152,12 @@ static int judge_beginning(struct stream *s, uint64_t upto, struct after *a)
 	char buf[4096];
 	size_t want = upto < sizeof buf ? (size_t)upto : sizeof buf;
 	ssize_t n;
+	int fd = disk_fd(r);
 
+	if (fd < 0)
+		return fd;
 	do
-		n = pread(r->fd, buf, want, 0);
+		n = pread(fd, buf, want, 0);
 	while (n < 0 && errno == EINTR);
 	if (n != (ssize_t)want)
 		return n < 0 ? -errno : -EIO;
@@ -196,8 +199,10 @@ static int settle(struct stream *s, uint64_t upto, struct after *a)
 		if (block)
 			err = end_block(s, end, a);
 	}
-	if (err == 0 && r->size > 0 && s->sure == (uint64_t)r->size)
+	if (err == 0 && r->size > 0 && s->sure == (uint64_t)r->size && !r->ended) {
+		r->ended = true;
 		stream_prove_size(r, a);
+	}
 	results_wake_ready(r, a);
 	return err;
 }
@@ -241,6 +246,20 @@ static int write_new(struct stream *s, int fd, const char *buf, size_t n)
 	return err == -EDQUOT ? -ENOSPC : err;
 }
 
+/* How often that byte must be told to be the last of all. A newline is one; without, the
+ * file may be cut, unless two replies have told its length. */
+static unsigned times_told(const struct gb_results *r, char last)
+{
+	return last == '\n' ? 1 : !shape_ends_well(last) ? ODD_TIMES : r->proven ? 1 : 2;
+}
+
+static bool is_end(struct gb_results *r, char last, int64_t size, uint32_t crc)
+{
+	unsigned times = times_told(r, last);
+
+	return times == 1 || stream_is_told(&r->odd_end, size, crc, times);
+}
+
 /* Lock held. 0, or why these bytes are none of the file. */
 static int judge_piece(struct stream *s, const char *buf, size_t n, struct after *a)
 {
@@ -253,8 +272,8 @@ static int judge_piece(struct stream *s, const char *buf, size_t n, struct after
 	if (s->pos > end || end - s->pos < n ||
 		(s->pos == 0 && shape_of_beginning(buf, n) == SHAPE_FOREIGN))
 		return drop_reply(s, a);
-	if (r->size >= 0 && s->pos + n == (uint64_t)r->size && !shape_ends_well(buf[n - 1]) &&
-		!stream_is_told(&r->odd_end, r->size, util_crc32c(s->crc, buf, n), ODD_TIMES))
+	if (r->size >= 0 && s->pos + n == (uint64_t)r->size &&
+		!is_end(r, buf[n - 1], r->size, util_crc32c(s->crc, buf, n)))
 		return spoil(s, a);
 	return 0;
 }
@@ -269,7 +288,7 @@ static int take_piece(struct stream *s, const char *buf, size_t n)
 	after_init(&a);
 	pthread_mutex_lock(&r->lock);
 	fd = r->fd;
-	err = judge_piece(s, buf, n, &a);
+	err = fd < 0 ? -EIO : judge_piece(s, buf, n, &a);
 	pthread_mutex_unlock(&r->lock);
 	if (err == 0)
 		err = write_new(s, fd, buf, n);
@@ -320,10 +339,7 @@ int stream_on_data(void *arg, const void *buf, size_t n)
 static int end_unmeasured(struct stream *s, struct after *a)
 {
 	struct gb_results *r = s->r;
-	unsigned times = s->last == '\n' ? 1 : shape_ends_well(s->last) ? 2 : ODD_TIMES;
-
-	if (s->pos == 0 ||
-		(times > 1 && !stream_is_told(&r->odd_end, (int64_t)s->pos, s->crc, times)))
+	if (s->pos == 0 || !is_end(r, s->last, (int64_t)s->pos, s->crc))
 		return -EIO;
 	if (s->pos % RESULTS_BLOCK)
 		keep_sum(s);
@@ -339,6 +355,8 @@ int stream_end_body(struct stream *s, const struct http_reply *reply, struct aft
 {
 	if (s->err < 0)
 		return s->err;
+	if (s->late && reply->complete && s->late->content_length == 0 && !s->late->page)
+		return stream_learn_size(s->r, 0, a);
 	s->cut_short |= !reply->complete || s->pos < s->end;
 	if (!s->headed || !reply->complete)
 		return -EIO;

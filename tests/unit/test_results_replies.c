@@ -341,15 +341,16 @@ static void test_odd_ends_told_again_and_again(void **state)
 }
 
 static unsigned odd_until;
+static int64_t odd_at = 26650;
 
 static void end_oddly(struct engine *e, struct answer *a)
 {
-	if (a->number > odd_until || a->lo >= 26650)
+	if (a->number > odd_until || (int64_t)a->lo >= odd_at)
 		return;
-	a->n = 26650 - a->lo;
+	a->n = (size_t)(odd_at - (int64_t)a->lo);
 	a->reply.content_length = e->no_length ? -1 : (int64_t)a->n;
-	a->reply.range_total = a->reply.status == 206 ? 26650 : -1;
-	a->reply.range_end = a->reply.status == 206 ? 26649 : -1;
+	a->reply.range_total = a->reply.status == 206 ? odd_at : -1;
+	a->reply.range_end = a->reply.status == 206 ? odd_at - 1 : -1;
 }
 
 /* … and not what it said by mistake. */
@@ -369,6 +370,87 @@ static void test_odd_ends_told_by_mistake(void **state)
 		assert_sealed(r, SMALL);
 		close_it(r);
 	}
+}
+
+/* Cut at a brace, as one piece with itself: where the newline is missing, it is asked again. */
+static void test_a_brace_by_mistake(void **state)
+{
+	for (enum way way = 0; way < WAYS; way++) {
+		struct gb_results *r;
+		uint64_t end;
+
+		serve(content, SMALL, way);
+		engine.hook = end_oddly;
+		odd_until = 1;
+		odd_at = 25699;
+		r = open_it();
+		assert_int_equal(read_on(r, 0, &end), 0);
+		assert_int_equal(end, SMALL);
+		assert_sealed(r, SMALL);
+		close_it(r);
+	}
+	odd_at = 26650;
+}
+
+/* What is none of the file tells nothing of its length, however often. */
+static void noise(struct engine *e, struct answer *a)
+{
+	if (a->number > 4)
+		return;
+	a->reply.status = 200;
+	a->reply.range_start = a->reply.range_end = a->reply.range_total = -1;
+	a->body = "0123456789 and so on, 0123456789 and so on, 0123456789 and so on\n";
+	a->n = strlen(a->body);
+	a->reply.content_length = (int64_t)a->n;
+}
+
+static void test_noise_in_place_of_the_file(void **state)
+{
+	for (int first = 0; first < 3; first++) {
+		struct gb_results *r;
+		int64_t size = 0;
+		uint64_t end;
+
+		serve(content, SMALL, RANGES);
+		engine.hook = noise;
+		r = open_it();
+		if (first == 0)
+			assert_int_equal(size_of(r, &size), 0);
+		if (first == 1)
+			assert_int_equal(read_at(r, 20000, 100), 100);
+		assert_int_equal(read_on(r, 0, &end), 0);
+		assert_int_equal(end, SMALL);
+		assert_true(first > 0 || size == SMALL);
+		close_it(r);
+	}
+}
+
+/* Two replies agree on a length, and no byte has come: it is shown, and no end. */
+static void short_heads(struct engine *e, struct answer *a)
+{
+	if (a->number > 2)
+		return;
+	a->reply.range_total = 1000;
+	if (a->reply.status == 416)
+		return;
+	if (a->reply.range_end > 999)
+		a->reply.range_end = 999;
+	a->reply.content_length = a->reply.range_end - (int64_t)a->lo + 1;
+	a->n = 0;
+	a->break_off = -EIO;
+}
+
+static void test_a_length_alone_is_no_end(void **state)
+{
+	struct gb_results *r;
+	int64_t size;
+
+	serve(content, SMALL, RANGES);
+	engine.hook = short_heads;
+	r = open_it();
+	assert_int_equal(size_of(r, &size), 0);
+	assert_true(read_at(r, 20000, 100) != 0);
+	close_it(r);
 }
 
 /* ---- labels ------------------------------------------------------------------------ */
@@ -485,6 +567,9 @@ int main(void)
 		T(test_white_space),
 		T(test_odd_ends_told_again_and_again),
 		T(test_odd_ends_told_by_mistake),
+		T(test_a_brace_by_mistake),
+		T(test_noise_in_place_of_the_file),
+		T(test_a_length_alone_is_no_end),
 		T(test_true_results_by_the_name_of_a_page),
 		T(test_connections_that_always_end_early),
 		T(test_ranges_are_tried_again),

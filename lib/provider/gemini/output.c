@@ -28,7 +28,7 @@ struct look {
 	int64_t size; /* -1: it is the end of the body that tells */
 	int64_t came;
 	bool told, whole;
-	bool page; /* says the head; the first bytes decide */
+	bool page; /* says the head */
 };
 
 static int look_on_head(void *arg, const struct http_reply *h)
@@ -43,18 +43,21 @@ static int look_on_head(void *arg, const struct http_reply *h)
 	else if (h->status == 200 && !h->encoded)
 		l->size = h->content_length;
 	l->whole = h->status == 200;
-	l->page = l->whole && h->page;
-	l->told = l->size >= 0 && !l->page;
-	/* The rest of a body whose length is told is of no use. */
-	return l->told && l->whole ? -ECANCELED : 0;
+	l->page = h->page;
+	/* Of a whole file the first bytes decide. */
+	l->told = l->size >= 0 && !l->whole;
+	return 0;
 }
 
 static int look_on_data(void *arg, const void *buf, size_t n)
 {
 	struct look *l = arg;
 
-	if (l->page && l->came == 0 && shape_of_beginning(buf, n) != SHAPE_LINES)
+	enum shape shape = l->whole && l->came == 0 ? shape_of_beginning(buf, n) : SHAPE_LINES;
+
+	if (shape == SHAPE_FOREIGN || (l->page && shape != SHAPE_LINES))
 		return -EIO;
+	/* The rest of a body whose length is told is of no use. */
 	l->told = l->size >= 0;
 	l->came += (int64_t)n;
 	return l->told && l->whole ? -ECANCELED : 0;
