@@ -12,23 +12,26 @@
 #include <errno.h>
 #include <string.h>
 
-enum { JOB_LIFE = 48 * 3600 /* after this a job or an output is dropped by the API */ };
-
 static const char *const phase_names[PHASES] = {
-	[PHASE_REMOTE] = "JOB_STATE_UNSPECIFIED",
 	[PHASE_DRAFT] = "DRAFT",
 	[PHASE_FAILED] = "SUBMIT_FAILED",
 	[PHASE_UPLOADING] = "UPLOADING",
 	[PHASE_QUEUED] = "QUEUED",
 	[PHASE_SUBMITTING] = "SUBMITTING",
 	[PHASE_UNCERTAIN] = "SUBMIT_UNCERTAIN",
-	[PHASE_SENT] = "JOB_STATE_PENDING",
 };
 
 /* Lock held. What the API said last, else how far the submission is. */
 static const char *state_text(const struct gb_job *job)
 {
-	return job->state_text[0] ? job->state_text : phase_names[job_phase(job)];
+	enum phase p = job_phase(job);
+
+	if (job->state_text[0])
+		return job->state_text;
+	if (p == PHASE_REMOTE || p == PHASE_SENT)
+		return remote_state_text(
+			p == PHASE_SENT ? REMOTE_STATE_PENDING : REMOTE_STATE_NONE);
+	return phase_names[p];
 }
 
 /* Lock held. */
@@ -63,9 +66,11 @@ static bool has_error(struct gb_job *job)
 
 static time_t expiry(const struct gb_job *job)
 {
+	int life = job->c->api.provider->limits->job_life;
+
 	if (knowledge_ended(&job->known))
-		return job->ended_at.tv_sec ? job->ended_at.tv_sec + JOB_LIFE : 0;
-	return job->created.tv_sec ? job->created.tv_sec + JOB_LIFE : 0;
+		return job->ended_at.tv_sec ? job->ended_at.tv_sec + life : 0;
+	return job->created.tv_sec ? job->created.tv_sec + life : 0;
 }
 
 /* What only jobs with a directory of their own know. */
@@ -160,11 +165,12 @@ static char *error_of_api(struct gb_job *job, enum remote_state state)
 	if (json)
 		job->c->api.provider->parse(json, strlen(json), &b);
 	if (state == REMOTE_STATE_EXPIRED)
-		text = util_format("The job expired: it was not finished within 48 "
+		text = util_format("The job expired: it was not finished within %d "
 				   "hours. You may still be charged.\n"
 				   "To send it again, in smaller parts if it is large: "
 				   "mkdir NEW && cp retry.jsonl NEW/requests.jsonl\n"
 				   "%s%s",
+			job->c->api.provider->limits->job_life / 3600,
 			b.error_text ? b.error_text : "", b.error_text ? "\n" : "");
 	else
 		text = util_format("The job failed at the API (%s).\n"

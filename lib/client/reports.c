@@ -46,7 +46,9 @@ static void status_not_saved(struct gb_client *c, FILE *out)
 		if (!home_missing(job))
 			continue;
 		if (job->ended_at.tv_sec)
-			util_time_text(job->ended_at.tv_sec + 48 * 3600, when);
+			util_time_text(job->ended_at.tv_sec +
+					       c->api.provider->limits->job_life,
+				when);
 		fprintf(out, "not_saved %s\t%s\n", when, job->name);
 	}
 }

@@ -459,6 +459,16 @@ static int ask_model(struct gather *g, struct task *t)
 	return t->cancel.set ? -ECANCELED : 0;
 }
 
+static void tell_too_large(struct gb_job *job)
+{
+	_cleanup_free_ char *todo = util_format(
+		"At most %s fit in one job: split the inputs into several drafts.",
+		job->c->api.provider->limits->requests_text);
+
+	local_error(job, -EFBIG, "The requests made from this draft are too large.",
+		todo, NULL);
+}
+
 int gather_run(struct task *t)
 {
 	struct gather g = {.job = t->job};
@@ -480,11 +490,7 @@ int gather_run(struct task *t)
 	if (!err && g.passed.n)
 		t->advice = warnings_text_take(&g.passed);
 	if (err == -EFBIG)
-		local_error(t->job, err,
-			"The requests made from this draft are too large.",
-			"At most 2 GB fit in one job: split the inputs into several "
-			"drafts.",
-			NULL);
+		tell_too_large(t->job);
 	else if (err == -ENOSPC)
 		submit_tell(t->job, err, NULL);
 	else if (err == -ELIBACC)

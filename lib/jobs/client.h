@@ -95,7 +95,8 @@ static inline void client_unlock(struct gb_client *c)
 /* The time of an observation or of a question. */
 static inline struct moment client_moment(const struct gb_client *c)
 {
-	return (struct moment){util_now(), engine_server_time(c->engine)};
+	return (struct moment){
+		util_now(), engine_server_time(c->engine), c->api.provider->limits};
 }
 
 /* unlocked: whether calls can be made now; note the result of a call. */

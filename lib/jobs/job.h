@@ -132,8 +132,9 @@ static inline bool phase_is_unanswered(enum phase p)
 
 static inline struct moment job_moment(const struct gb_job *job)
 {
-	return knowledge_needs_time(&job->known) ? client_moment(job->c)
-						 : (struct moment){0};
+	return knowledge_needs_time(&job->known)
+		       ? client_moment(job->c)
+		       : (struct moment){.limits = job->c->api.provider->limits};
 }
 
 /* Whether the job has not ended and is ours to look after. */

@@ -1,17 +1,15 @@
 #include "jobs/knowledge.h"
 
 #include "base/test_point.h"
+#include "provider/limits.h"
 
 enum {
-	GIVE_UP_AFTER = 3600,     /* an end without output or error is believed then */
-	NEWBORN = 600,            /* a 404 is normal so soon after the create */
-	JOB_LIFE = 48 * 3600,     /* of a job that has not ended */
-	OUTPUT_LIFE = 42 * 86400, /* of output, after the end */
+	GIVE_UP_AFTER = 3600, /* an end without output or error is believed then */
 	MISSES_PROVE = 3,
-	PROOF_SPAN = 2 * 3600,    /* seconds that these misses are apart */
+	PROOF_SPAN = 2 * 3600, /* seconds that these misses are apart */
 	LOOK_PAUSE = 60,
-	PAUSE_MAX = 60,           /* times the first pause */
-	DENIED_FOR = 5,           /* seconds that a refused key is an answer to others */
+	PAUSE_MAX = 60, /* times the first pause */
+	DENIED_FOR = 5, /* seconds that a refused key is an answer to others */
 };
 
 /* ---- observations ----------------------------------------------------------------- */
@@ -164,9 +162,10 @@ bool knowledge_needs_time(const struct knowledge *k)
 	return k->misses || k->refused || k->denied || k->fetch_again > 0;
 }
 
+/* A 404 is normal then. */
 static bool newborn(const struct knowledge *k, struct moment m)
 {
-	return k->created && !k->ended && m.server - k->created < NEWBORN;
+	return k->created && !k->ended && m.server - k->created < m.limits->seen_after;
 }
 
 static bool key_counts(const struct knowledge *k)
@@ -219,7 +218,8 @@ bool knowledge_hopeless(const struct knowledge *k, struct moment m)
 bool knowledge_routine(const struct knowledge *k, struct moment m)
 {
 	return !k->final &&
-	       (!k->misses || !k->created || m.server < (int64_t)k->created + JOB_LIFE);
+	       (!k->misses || !k->created ||
+		       m.server < (int64_t)k->created + m.limits->job_life);
 }
 
 bool knowledge_look_due(const struct knowledge *k, struct moment m)
@@ -242,11 +242,12 @@ bool knowledge_counts_lag(const struct knowledge *k)
 	return k->ended && !k->by_get && k->pending && !k->misses;
 }
 
-static int64_t output_dies(const struct knowledge *k)
+static int64_t output_dies(const struct knowledge *k, const struct provider_limits *l)
 {
 	if (k->end)
-		return (int64_t)k->end + OUTPUT_LIFE;
-	return k->created ? (int64_t)k->created + JOB_LIFE + OUTPUT_LIFE : INT64_MAX;
+		return (int64_t)k->end + l->results_over;
+	return k->created ? (int64_t)k->created + l->job_life + l->results_over
+			  : INT64_MAX;
 }
 
 enum output_known knowledge_output(const struct knowledge *k, struct moment m)
@@ -255,7 +256,7 @@ enum output_known knowledge_output(const struct knowledge *k, struct moment m)
 		return k->ended && k->succeeded && !k->final ? OUTPUT_AWAITED : OUTPUT_NONE;
 	if (!k->refused)
 		return OUTPUT_NAMED;
-	return m.server >= output_dies(k) ? OUTPUT_OVER : OUTPUT_REFUSED;
+	return m.server >= output_dies(k, m.limits) ? OUTPUT_OVER : OUTPUT_REFUSED;
 }
 
 bool knowledge_has_part(const struct knowledge *k)

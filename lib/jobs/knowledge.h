@@ -27,10 +27,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The time of an observation or a question. */
+struct provider_limits;
+
+/* The time of an observation or a question, and what lives how long at the API. */
 struct moment {
 	double now;     /* seconds on CLOCK_BOOTTIME: for durations */
 	int64_t server; /* Unix time by the server's clock: for lifetimes */
+	const struct provider_limits *limits;
 };
 
 /* Whether the word of this run's key counts when it says that a job does not exist. */

@@ -4,6 +4,7 @@
 #include "jobs/operation.h"
 
 #include <errno.h>
+#include <string.h>
 
 static const struct {
 	int err;
@@ -18,8 +19,7 @@ static const struct {
 		"mount again, then: echo submit > ctl"},
 	{-EDQUOT, "The API's quota or rate limit is used up.",
 		"No job was created. Wait until running jobs have ended (the API "
-		"allows 100 at a time, and a number of enqueued tokens per model), "
-		"then: echo submit > ctl"},
+		"allows %s), then: echo submit > ctl"},
 	{-EEXIST,
 		"Another job of the project has this name. It may have the same "
 		"requests.",
@@ -31,7 +31,7 @@ static const struct {
 	{-ENOSPC, "The local disk is full.",
 		"Make room in state_dir, then: echo submit > ctl"},
 	{-EFBIG, "The requests are too large.",
-		"No job was created. At most 2 GB fit in one job: split them (split "
+		"No job was created. At most %s fit in one job: split them (split "
 		"-l) into several"},
 	{-ENOENT, "The API knows no such model or file.",
 		"No job was created. Model names are in .batchfs/models; to change the "
@@ -44,6 +44,16 @@ static const char mend_parts[] =
 	"shows what was sent). Fix defaults.json, schema.json, prompt.txt, the inputs "
 	"or the model, then: echo submit > ctl";
 
+/* todo, with the API's limit in place of a %s. */
+static char *with_limit(const char *todo, int err, const struct provider_limits *l)
+{
+	const char *gap = strstr(todo, "%s");
+	const char *text = err == -EDQUOT ? l->jobs_text : l->requests_text;
+
+	return gap ? util_format("%.*s%s%s", (int)(gap - todo), todo, text, gap + 2)
+		   : strdup(todo);
+}
+
 void submit_tell(struct gb_job *job, int err, const char *text)
 {
 	size_t i = 0;
@@ -53,7 +63,9 @@ void submit_tell(struct gb_job *job, int err, const char *text)
 	client_lock(job->c);
 	bool parts = err == -EINVAL && job->local->rec.composed;
 	client_unlock(job->c);
-	local_error(job, err, tales[i].what, parts ? mend_parts : tales[i].todo, text);
+	_cleanup_free_ char *todo = with_limit(
+		parts ? mend_parts : tales[i].todo, err, job->c->api.provider->limits);
+	local_error(job, err, tales[i].what, todo, text);
 }
 
 void submit_tell_left(struct task *t)

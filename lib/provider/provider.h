@@ -33,6 +33,7 @@
 
 #include "http/http.h"
 #include "provider/ids.h"
+#include "provider/limits.h"
 
 /* ---- what went wrong -------------------------------------------------------------- */
 
@@ -217,6 +218,7 @@ enum provider_can {
 struct provider {
 	const char *name; /* "gemini" */
 	unsigned can;     /* enum provider_can */
+	const struct provider_limits *limits;
 	/* How a request shows who sends it: the header that carries the key. The engine adds
 	 * it where a request goes to the base's origin, and to no other. */
 	const char *key_header;

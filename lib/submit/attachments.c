@@ -270,8 +270,10 @@ static int make_durable(struct check *k, const struct attachment *a, int fd)
 
 static int check_name(struct check *k, struct attachment *a)
 {
+	const struct provider_limits *l = k->s->c->api.provider->limits;
 	const char *why = name_fault(a->name);
 	_cleanup_close_ int fd = -1;
+	char larger[80];
 
 	snprintf(a->lid, sizeof(a->lid), "%s", k->s->job->local->lid);
 	a->path = strdup(a->name);
@@ -286,9 +288,11 @@ static int check_name(struct check *k, struct attachment *a)
 		      : why ? why
 			    : "there is no such file in this directory";
 	}
-	if (!why && a->st.st_size > ATTACH_FILE_MAX) {
-		fault(k, a->line, a->name,
-			"it is larger than the 2 GB that the API takes");
+	if (!why && a->st.st_size > l->attachment) {
+		snprintf(larger, sizeof larger,
+			"it is larger than the %s that the API takes",
+			l->attachment_text);
+		fault(k, a->line, a->name, larger);
 		return 0;
 	}
 	if (!why)
@@ -345,7 +349,7 @@ static int check_uri(struct check *k, const char *uri, uint64_t line)
 		return -ENOMEM;
 	memcpy(a->sha256, sha256, sizeof(sha256));
 	snprintf(a->mime, sizeof(a->mime), "%s", mime);
-	if (until >= now + GOOD_LIFE)
+	if (until >= now + c->api.provider->limits->upload_good)
 		return 0;
 	err = find_copy(k, a, copies);
 	if (err != -ENOENT)
@@ -446,7 +450,7 @@ int attach_write(struct submission *s)
 		return -errno;
 	err = uris_replace(
 		s->plain, out, &s->t->cancel.set, on_wire, s->attached, &size);
-	if (!err && (uint64_t)size > SCAN_SEND_MAX)
+	if (!err && (uint64_t)size > (uint64_t)s->c->api.provider->limits->requests)
 		err = -EFBIG;
 	if (!err && fdatasync(out) < 0)
 		err = -errno;

@@ -11,10 +11,6 @@
 
 #include <sys/stat.h>
 
-#define ATTACH_FILE_MAX INT64_C(2147483648)
-
-enum { GOOD_LIFE = 40 * 3600 /* seconds an upload must live to be used again */ };
-
 struct attachment {
 	char *name;         /* as written on lines: a file of the draft, or our URI */
 	uint64_t line;      /* where it came first */

@@ -14,7 +14,7 @@
 enum {
 	AT_ONCE = 4,             /* uploads */
 	SESSION_WORTH = 8 << 20, /* bytes from which on sessions outlive us */
-	DEFAULT_LIFE = 47 * 3600,
+	NEARLY = 3600,
 	DISPLAY_MAX = 500,
 };
 
@@ -192,7 +192,8 @@ static const char *own_copy(const struct submission *s, const struct attachment 
 
 static time_t good_until(struct submission *s)
 {
-	return engine_server_time(s->c->engine) + GOOD_LIFE;
+	return engine_server_time(s->c->engine) +
+	       s->c->api.provider->limits->upload_good;
 }
 
 /* Which content it is, and whether the API has it. */
@@ -308,8 +309,10 @@ static int upload_whole(struct submission *s, struct attachment *a, int fd,
 
 static time_t expiry(struct submission *s, const struct remote_file *f)
 {
-	return f->expires.tv_sec ? f->expires.tv_sec
-				 : engine_server_time(s->c->engine) + DEFAULT_LIFE;
+	return f->expires.tv_sec
+		       ? f->expires.tv_sec
+		       : engine_server_time(s->c->engine) +
+				 s->c->api.provider->limits->upload_life - NEARLY;
 }
 
 static int remember(struct submission *s, struct attachment *a,
@@ -405,9 +408,11 @@ static int no_room(struct submission *s, int64_t used, int64_t more)
 		" more are needed.\n",
 		used, more);
 
-	local_error(s->job, -EFBIG,
-		"The attached files do not fit into the 20 GB that a project may "
-		"store.",
+	_cleanup_free_ char *what = util_format(
+		"The attached files do not fit into the %s that a project may store.",
+		s->c->api.provider->limits->storage_text);
+
+	local_error(s->job, -EFBIG, what,
 		"No job was created. Wait until running jobs have ended (their files "
 		"are deleted then), delete files at the API, or split the job. Then: "
 		"echo submit > ctl",
@@ -418,8 +423,8 @@ static int no_room(struct submission *s, int64_t used, int64_t more)
 
 static int check_storage(struct submission *s, int64_t more)
 {
-	int64_t limit =
-		(int64_t)test_seconds("BATCHFS_TEST_STORAGE_BYTES", 21474836480.0);
+	int64_t limit = (int64_t)test_seconds("BATCHFS_TEST_STORAGE_BYTES",
+		(double)s->c->api.provider->limits->storage);
 	struct provider_error err = {.retry = -1};
 	int64_t used = 0;
 	bool whole;
@@ -478,12 +483,11 @@ static void tell_changed(struct submission *s, int r)
 	s->told = s->unfit = true;
 }
 
-enum { JOB_LIFE = 48 * 3600, NEARLY = 3600 };
-
 /* A job that waits longer finds its file gone: said, as most do not. */
 static void warn_of_life(struct submission *s)
 {
 	const struct attachment *first = NULL;
+	int life = s->c->api.provider->limits->job_life;
 	char line[400];
 	time_t now = engine_server_time(s->c->engine);
 
@@ -494,12 +498,13 @@ static void warn_of_life(struct submission *s)
 			(!first || a->at.expires < first->at.expires))
 			first = a;
 	}
-	if (!first || first->at.expires >= now + JOB_LIFE - NEARLY)
+	if (!first || first->at.expires >= now + life - NEARLY)
 		return;
 	snprintf(line, sizeof line,
 		"line %" PRIu64
-		": the API deletes %.200s in %ld hours, but a job may wait for 48",
-		first->line, first->name, (long)((first->at.expires - now) / 3600));
+		": the API deletes %.200s in %ld hours, but a job may wait for %d",
+		first->line, first->name, (long)((first->at.expires - now) / 3600),
+		life / 3600);
 	for (char *p = line; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = '?';

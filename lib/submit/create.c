@@ -153,12 +153,15 @@ static int settle(struct submission *s)
 	s->job->local->creating = false;
 	s->job->local->settler = &s->t->cancel;
 	client_unlock(s->c);
-	local_error(s->job, -EIO,
-		"The API's reply to the submission was lost: the job may exist or not.",
-		"Wait: batchfs looks for the job for 10 minutes and sends nothing "
+	_cleanup_free_ char *todo = util_format(
+		"Wait: batchfs looks for the job for %d minutes and sends nothing "
 		"meanwhile (see state). If you know that it exists: echo adopt ID > "
 		"ctl. To submit again (and possibly pay twice): echo resubmit > ctl",
-		s->err.text);
+		s->c->api.provider->limits->seen_after / 60);
+
+	local_error(s->job, -EIO,
+		"The API's reply to the submission was lost: the job may exist or not.",
+		todo, s->err.text);
 	local_save_soon(s->job);
 	job_changed(s->job, GB_CHANGED_FILES);
 	s->told = true;

@@ -14,9 +14,7 @@
 #include <string.h>
 
 enum {
-	LOOK_FOR = 600,        /* seconds; BATCHFS_TEST_SETTLE_SECONDS */
-	CONTRADICTED = 6,      /* times that */
-	LOOK_FOR_INLINE = 20,
+	CONTRADICTED = 6, /* times the time that is looked for */
 };
 
 static bool fits_name_and_time(
@@ -93,16 +91,18 @@ void settle_doubt(struct gb_client *c, const struct remote_batch *b, double unti
 /* Lock held: whether looking is over. Both our own span and the server's clock must say so:
  * either alone may be told wrong. A server's clock that says otherwise for so much longer
  * was wrong when the create was intended. */
-bool settle_time_over(const struct record *r, struct engine *e)
+bool settle_time_over(const struct record *r, const struct provider_conn *api)
 {
-	double usual = r->is_inline ? LOOK_FOR_INLINE : LOOK_FOR;
+	const struct provider_limits *l = api->provider->limits;
+	double usual = r->is_inline ? l->inlined_seen_after : l->seen_after;
 	double most = test_seconds("BATCHFS_TEST_SETTLE_SECONDS", usual);
 	double span = record_span(r->intent_since);
 	time_t server;
 
 	if (span < most)
 		return false;
-	return !engine_server_clock(e, &server) || server >= r->intent_server + (int64_t)most ||
+	return !engine_server_clock(api->engine, &server) ||
+	       server >= r->intent_server + (int64_t)most ||
 	       span >= CONTRADICTED * most;
 }
 

@@ -11,7 +11,7 @@ enum { SETTLE_CLOCK_SLACK = 120 /* accuracy in seconds to which the server's clo
                                    known */ };
 
 /* client.lock held: whether the time for looking is over. */
-bool settle_time_over(const struct record *r, struct engine *e);
+bool settle_time_over(const struct record *r, const struct provider_conn *api);
 /* Unlocked: it stays unknown whether there is a job; candidates: ids, one per line, or
  * "". */
 void settle_uncertain(struct gb_job *job, const char *candidates);

@@ -71,8 +71,11 @@ static void take_seeker(struct pass *p, struct gb_job *job)
 	const struct record *r = &job->local->rec;
 	struct seeker *s = &p->all[p->n];
 
-	*s = (struct seeker){.job = job, .is_inline = r->is_inline, .requests = r->requests,
-		.same_key = submit_same_key(job), .over = settle_time_over(r, p->c->engine),
+	*s = (struct seeker){.job = job,
+		.is_inline = r->is_inline,
+		.requests = r->requests,
+		.same_key = submit_same_key(job),
+		.over = settle_time_over(r, &p->c->api),
 		.since = r->intent_server - SETTLE_CLOCK_SLACK,
 		.display = strdup(r->display ? r->display : "")};
 	if (!s->display)

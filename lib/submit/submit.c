@@ -43,9 +43,7 @@
 #include <syslog.h>
 
 enum {
-	QUEUE_GIVE_UP = 24 * 3600,  /* seconds */
-	UPLOAD_GOOD = 40 * 3600,    /* an upload older than this is not sent any more … */
-	UPLOAD_LEFT = 8 * 3600,     /* … nor one that dies so soon, by the server's clock */
+	QUEUE_GIVE_UP = 24 * 3600, /* seconds */
 };
 
 static void set_phase(struct gb_job *job, enum phase p)
@@ -275,10 +273,12 @@ static void on_progress(void *arg, int64_t n)
 static bool upload_is_good(const struct submission *s)
 {
 	const struct record *r = s->rec;
+	const struct provider_limits *l = s->c->api.provider->limits;
 
-	return r->upload_since && record_span(r->upload_since) < UPLOAD_GOOD &&
+	return r->upload_since && record_span(r->upload_since) < l->upload_good &&
 	       (!r->upload_until ||
-		       engine_server_time(s->c->engine) < r->upload_until - UPLOAD_LEFT);
+		       engine_server_time(s->c->engine) <
+			       r->upload_until - (l->upload_life - l->upload_good));
 }
 
 /* A create that was answered with 429 made nothing of its upload. */

@@ -1,5 +1,6 @@
 /* What follows from what was observed of a job: states by observations, and the time. */
 #include "jobs/knowledge.h"
+#include "client/providers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,8 @@
 
 static struct moment at(int64_t since_create)
 {
-	return (struct moment){(double)(since_create + 5000), MADE + since_create};
+	return (struct moment){(double)(since_create + 5000), MADE + since_create,
+		provider_default()->limits};
 }
 
 static struct job_word runs(bool listed)

@@ -103,12 +103,31 @@ static int output_size(struct provider_conn *p, const char *file, unsigned way,
 	return gemini_output_size(p->engine, file, way, c, ret);
 }
 
+/* docs/api-facts.md. */
+static const struct provider_limits limits = {
+	.requests = INT64_C(2147483648),
+	.inlined = 20000000,
+	.attachment = INT64_C(2147483648),
+	.storage = INT64_C(21474836480),
+	.requests_text = "2 GB",
+	.attachment_text = "2 GB",
+	.storage_text = "20 GB",
+	.jobs_text = "100 at a time, and a number of enqueued tokens per model",
+	.job_life = 48 * 3600,
+	.results_over = 42 * 86400,
+	.upload_life = 48 * 3600,
+	.upload_good = 40 * 3600,
+	.seen_after = 600,
+	.inlined_seen_after = 20,
+};
+
 const struct provider provider_gemini = {
 	.name = "gemini",
 	.can = CAN_UPLOAD | CAN_INLINE | CAN_REMOVE | CAN_RANGE | CAN_EMBED |
 	       LISTS_INPUT,
 	.key_header = "x-goog-api-key",
 	.version = "v1beta",
+	.limits = &limits,
 	.ways = 2,
 	.check_key = check_key,
 	.models = models,
