@@ -164,6 +164,7 @@ enum gb_answers_file {
 	GB_ANSWERS_TSV,   /* one line per request: key, outcome, text or reason */
 	GB_ANSWERS_RETRY, /* the requests that another try may answer */
 	GB_ANSWERS_USAGE, /* `name value` lines: tokens and outcomes */
+	GB_ANSWERS_TABLE, /* the user's table with what came back, as CSV in its separator */
 	GB_ANSWERS_VECTORS, /* embeddings in numpy's NPY format: float32, one row per
 	                       request */
 	GB_ANSWERS_FILES,
@@ -193,6 +194,7 @@ struct gb_info {
 	bool results_refused; /* the API refused them; they are requested again, see
 	                         gb_job_error */
 	bool has_answers;  /* there are results that answers can be made of */
+	bool has_table;    /* and the requests were made of a table */
 	bool has_vectors;  /* and they are embeddings of one length, as far as is known */
 	bool has_retry;    /* and requests, or the job ended with nothing to show */
 	bool answers_there;   /* their index is loaded: sizes and tree are known */

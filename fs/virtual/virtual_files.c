@@ -53,6 +53,11 @@ static bool has_vectors(const struct gb_info *info)
 	return info->has_vectors;
 }
 
+static bool has_table(const struct gb_info *info)
+{
+	return info->has_table;
+}
+
 static bool has_retry(const struct gb_info *info)
 {
 	return info->has_retry;
@@ -102,6 +107,9 @@ static const struct vfile job_files[] = {
 		.present = has_warnings, .in_index = true},
 	{"vectors.npy", 15, HOW_ANSWERS, WRITE_NEVER, TIME_ENDED,
 		.answers = GB_ANSWERS_VECTORS, .present = has_vectors,
+		.listed = lists_answers},
+	{"answers.csv", 16, HOW_ANSWERS, WRITE_NEVER, TIME_ENDED,
+		.answers = GB_ANSWERS_TABLE, .present = has_table,
 		.listed = lists_answers},
 };
 

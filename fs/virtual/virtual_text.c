@@ -124,6 +124,7 @@ static const char readme[] =
 	"  responses/      the same, a file an answer: KEY.txt, .json, .png, .error\n"
 	"  retry.jsonl     requests another try may answer: cp it to a new job's\n"
 	"                  requests.jsonl\n"
+	"  answers.csv     your table (inputs.csv) with columns for the answers\n"
 	"  vectors.npy     embeddings, for numpy: a row a request\n"
 	"  usage           tokens and outcomes\n"
 	"  error           what is wrong and what to do; there when something is\n"

@@ -16,6 +16,7 @@
 #include "jobs/operation.h"
 #include "files/files.h"
 #include "provider/ids.h"
+#include "provider/gemini/make_requests.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +52,7 @@ struct gb_answers {
 	struct gb_job *job;
 	struct answers *index;
 	struct gb_results *results; /* NULL: there are none */
-	int requests;               /* -1: there are none */
+	int requests, table;        /* -1: there are none */
 };
 
 /* ---- what there can be ---------------------------------------------------------------- */
@@ -74,7 +75,20 @@ static bool can_be_made(const struct gb_job *job)
 	return home_safe(job) || (sent_from_here(job) && ended_with_nothing(job));
 }
 
-void answers_info(const struct gb_job *job, struct gb_info *i)
+/* Lock held: the table that the requests were made of. */
+static const char *table_name(struct gb_job *job)
+{
+	static const char *const names[] = {"inputs.csv", "inputs.tsv"};
+
+	if (!sent_from_here(job) || !job->local->rec.composed)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (files_has(job, names[i]))
+			return names[i];
+	return NULL;
+}
+
+void answers_info(struct gb_job *job, struct gb_info *i)
 {
 	const struct answers *a = job->answers;
 	enum gb_output o = job_output(job);
@@ -85,6 +99,7 @@ void answers_info(const struct gb_job *job, struct gb_info *i)
 	bool sure = !whole_in_doubt(job);
 
 	i->has_vectors = i->has_answers && job->embedding;
+	i->has_table = i->has_answers && table_name(job);
 
 	i->has_retry = sure && sent_from_here(job) &&
 		       (i->has_answers || ended_with_nothing(job));
@@ -95,6 +110,8 @@ void answers_info(const struct gb_job *job, struct gb_info *i)
 	i->has_retry = sure && a->head.stamp.requests_size >= 0;
 	i->answers_there = true;
 	i->has_vectors = i->has_answers && a->head.dims;
+	i->has_table = i->has_answers && a->head.n_lines;
+	i->answers_size[GB_ANSWERS_TABLE] = (int64_t)a->head.table_size;
 	i->answers_size[GB_ANSWERS_TSV] = (int64_t)a->head.tsv_size;
 	i->answers_size[GB_ANSWERS_RETRY] = (int64_t)a->head.retry_size;
 	i->answers_size[GB_ANSWERS_USAGE] = (int64_t)a->usage_len;
@@ -146,6 +163,19 @@ static int open_requests(struct gb_job *job, struct stat *st)
 		return dir < 0 ? dir : open_file(dir, FILE_COMPOSED, st);
 	_cleanup_close_ int files = local_files_dir_open(job);
 	return files < 0 ? files : open_file(files, GB_REQUESTS, st);
+}
+
+/* The table of a job that has one: a descriptor, or -ENOENT. */
+static int open_table(struct gb_job *job, struct stat *st, bool *ret_tabs)
+{
+	client_lock(job->c);
+	const char *name = table_name(job);
+	client_unlock(job->c);
+	if (!name)
+		return -ENOENT;
+	_cleanup_close_ int files = local_files_dir_open(job);
+	*ret_tabs = strcmp(name, "inputs.tsv") == 0;
+	return files < 0 ? files : open_file(files, name, st);
 }
 
 /* ---- sources ------------------------------------------------------------------------------ */
@@ -208,48 +238,86 @@ static int stamp_results(
 	return 0;
 }
 
-/* What is opened to make it; results NULL and requests -1 where there are none. */
-static int open_both(struct gb_job *job, struct gb_results **ret_results,
-	int *ret_requests, struct answers_stamp *ret)
+/* What an index is made of: results NULL and descriptors -1 where there are none. */
+struct opened {
+	struct gb_results *results;
+	int requests, table;
+	bool tabs;
+	struct answers_stamp stamp;
+};
+
+static void close_all(struct opened *o)
 {
+	if (o->results)
+		gb_results_close(o->results);
+	util_closep(&o->requests);
+	util_closep(&o->table);
+}
+
+static int open_all(struct gb_job *job, struct opened *ret)
+{
+	struct answers_stamp *stamp = &ret->stamp;
 	struct stat st;
 	int err = 0, fd;
 
-	*ret = (struct answers_stamp){.results_size = -1, .requests_size = -1};
+	*ret = (struct opened){.requests = -1, .table = -1,
+		.stamp = {.results_size = -1, .requests_size = -1, .table_size = -1}};
 	client_lock(job->c);
 	bool home = home_safe(job);
 	if (!can_be_made(job))
 		err = -EAGAIN;
 	client_unlock(job->c);
 	if (!err && home)
-		err = gb_results_open(job, ret_results);
-	if (err)
-		return err;
-	if (home)
-		err = stamp_results(job, *ret_results, ret);
+		err = gb_results_open(job, &ret->results);
+	if (!err && home)
+		err = stamp_results(job, ret->results, stamp);
 	if (err)
 		return err;
 	fd = open_requests(job, &st);
 	if (fd < 0)
 		return fd == -ENOENT && home ? 0 : fd;
-	*ret_requests = fd;
-	ret->requests_size = st.st_size;
-	ret->requests_s = st.st_mtim.tv_sec;
-	ret->requests_ns = st.st_mtim.tv_nsec;
+	ret->requests = fd;
+	stamp->requests_size = st.st_size;
+	stamp->requests_s = st.st_mtim.tv_sec;
+	stamp->requests_ns = st.st_mtim.tv_nsec;
+	fd = open_table(job, &st, &ret->tabs);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	ret->table = fd;
+	stamp->table_size = st.st_size;
+	stamp->table_s = st.st_mtim.tv_sec;
+	stamp->table_ns = st.st_mtim.tv_nsec;
 	return 0;
 }
 
-static int build(struct gb_job *job, struct gb_results *results, int requests,
-	const struct answers_stamp *stamp, struct answers **ret)
+/* What schema.json gives answers, a NUL behind each name. */
+static int read_properties(struct gb_job *job, char **ret, size_t *ret_len)
 {
-	struct source source = {.results = results};
-	struct text_source from_results = {read_results, &source};
-	struct text_source from_requests = {text_source_fd, &requests};
-	struct answers_input in = {.results = results ? &from_results : NULL,
-		.requests = requests >= 0 ? &from_requests : NULL,
-		.stamp = *stamp,
-		.cancel = &job->c->answers->hurry};
+	struct stat st;
+	_cleanup_close_ int files = local_files_dir_open(job);
+	_cleanup_close_ int fd = files < 0 ? files : open_file(files, "schema.json", &st);
 
+	return fd == -ENOENT ? 0 : fd < 0 ? fd : composed_properties(fd, ret, ret_len);
+}
+
+static int build(struct gb_job *job, struct opened *o, struct answers **ret)
+{
+	struct source source = {.results = o->results};
+	struct text_source from_results = {read_results, &source};
+	struct text_source from_requests = {text_source_fd, &o->requests};
+	struct text_source from_table = {text_source_fd, &o->table};
+	_cleanup_free_ char *properties = NULL;
+	struct answers_input in = {.results = o->results ? &from_results : NULL,
+		.requests = o->requests >= 0 ? &from_requests : NULL,
+		.table = o->table >= 0 ? &from_table : NULL,
+		.tabs = o->tabs,
+		.stamp = o->stamp,
+		.cancel = &job->c->answers->hurry};
+	int err = in.table ? read_properties(job, &properties, &in.properties_len) : 0;
+
+	if (err)
+		return err;
+	in.properties = properties;
 	client_lock(job->c);
 	in.asked = job->requests;
 	in.model = job->model;
@@ -260,19 +328,18 @@ static int build(struct gb_job *job, struct gb_results *results, int requests,
 /* From disk, or made and put there. One that cannot be kept is used all the same. */
 static int load_or_build(struct gb_job *job, struct answers **ret)
 {
-	struct gb_results *results = NULL;
-	struct answers_stamp stamp;
-	_cleanup_close_ int requests = -1, dir = -1;
+	_cleanup_close_ int dir = -1;
+	struct opened o;
 	char name[192];
-	int err = open_both(job, &results, &requests, &stamp);
+	int err = open_all(job, &o);
 
 	if (err)
 		goto out;
 	dir = index_place(job, name);
-	err = dir < 0 ? dir : answers_load(dir, name, &stamp, ret);
+	err = dir < 0 ? dir : answers_load(dir, name, &o.stamp, ret);
 	if (!err)
 		goto out;
-	err = build(job, results, requests, &stamp, ret);
+	err = build(job, &o, ret);
 	if (err || dir < 0)
 		goto out;
 	test_point("index-save");
@@ -283,13 +350,12 @@ static int load_or_build(struct gb_job *job, struct answers **ret)
 	if (saved)
 		client_log(job->c, LOG_WARNING, "the index of answers of %s: %s",
 			job_label(job), strerror(-saved));
-	else if (!answers_load(dir, name, &stamp, &mapped)) {
+	else if (!answers_load(dir, name, &o.stamp, &mapped)) {
 		answers_unref(*ret);
 		*ret = mapped;
 	}
 out:
-	if (results)
-		gb_results_close(results);
+	close_all(&o);
 	return err;
 }
 
@@ -444,6 +510,7 @@ void gb_answers_close(struct gb_answers *a)
 	if (a->results)
 		gb_results_close(a->results);
 	util_closep(&a->requests);
+	util_closep(&a->table);
 	answers_unref(a->index);
 	gb_job_unref(a->job);
 	free(a);
@@ -453,6 +520,7 @@ static int answers_make(struct gb_job *job, struct answers *index_take, struct g
 {
 	struct gb_answers *a = calloc(1, sizeof(*a));
 	struct stat st;
+	bool tabs;
 	int err = 0;
 
 	if (!a) {
@@ -460,7 +528,7 @@ static int answers_make(struct gb_job *job, struct answers *index_take, struct g
 		return -ENOMEM;
 	}
 	*a = (struct gb_answers){.refs = 1, .job = gb_job_ref(job), .index = index_take,
-		.requests = -1};
+		.requests = -1, .table = -1};
 	if (index_take->head.stamp.results_size >= 0)
 		err = gb_results_open(job, &a->results);
 	if (!err && index_take->head.stamp.requests_size >= 0) {
@@ -470,6 +538,10 @@ static int answers_make(struct gb_job *job, struct answers *index_take, struct g
 			a->requests = fd;
 		else
 			err = fd;
+	}
+	if (!err && index_take->head.n_lines) {
+		a->table = open_table(job, &st, &tabs);
+		err = a->table < 0 ? a->table : 0;
 	}
 	if (err) {
 		gb_answers_close(a);
@@ -582,7 +654,8 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_
 {
 	struct source source = {a->results, w};
 	struct answers_sources s = {
-		{read_results, &source}, {text_source_fd, &a->requests}};
+		{read_results, &source}, {text_source_fd, &a->requests},
+		{text_source_fd, &a->table}};
 
 	switch (what) {
 	case GB_ANSWERS_TSV:
@@ -592,6 +665,10 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_
 					: -ENOENT;
 	case GB_ANSWERS_USAGE:
 		return read_usage(a->index, off, buf, n);
+	case GB_ANSWERS_TABLE:
+		return a->results && a->table >= 0
+			       ? answers_read_table(a->index, &s, off, buf, n)
+			       : -ENOENT;
 	case GB_ANSWERS_VECTORS:
 		return a->results ? answers_read_vectors(a->index, &s, off, buf, n) : -ENOENT;
 	default:

@@ -13,7 +13,7 @@ void answers_cache_free(struct answers_cache *a);
 void answers_hurry(struct gb_client *c);
 
 /* client.lock held: what gb_job_info says of answers. */
-void answers_info(const struct gb_job *job, struct gb_info *i);
+void answers_info(struct gb_job *job, struct gb_info *i);
 /* Results have come home or are whole in the cache: make their index behind. */
 void answers_come_home(struct gb_job *job);
 /* What is loaded is of no use any more: the job has been removed, or has other results. */

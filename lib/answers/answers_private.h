@@ -31,6 +31,7 @@ struct build {
 	struct keypair *keys;
 	struct answers_files *files;
 	uint32_t n, room;
+	uint32_t asked;  /* rows of requests: the first ones */
 	/* Rows of requests by key: their number plus one; 0: free. */
 	uint32_t *slots;
 	uint64_t n_slots;
@@ -59,5 +60,8 @@ struct gb_job;
 void answers_price(struct gb_job *job, struct answers *a);
 /* A line of the ledger. */
 void answers_count(struct gb_job *job, const struct answers *a);
+
+/* answers.csv, once all else is there. A table that is not that of the requests makes none. */
+int answers_table(struct build *b);
 
 #endif

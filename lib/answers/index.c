@@ -9,7 +9,7 @@
 
 #include "base/util.h"
 
-enum { FORMAT = 3 };
+enum { FORMAT = 4 };
 static const char magic[8] = "gbanswer";
 
 const char *const answers_status_names[ANSWER_STATUSES] = {
@@ -51,6 +51,7 @@ void answers_unref(struct answers *a)
 	} else {
 		free(a->rows);
 		free(a->nodes);
+		free(a->lines);
 		free(a->slots);
 		free(a->blob);
 	}
@@ -61,17 +62,18 @@ void answers_unref(struct answers *a)
 
 /* ---- on disk ------------------------------------------------------------------------
  *
- * Head, rows, nodes, slots, blob, one after the other, as they are in memory: an index
+ * Head, rows, nodes, lines, slots, blob, one after the other, as they are in memory: an index
  * is made anew where it does not fit. */
 
-enum { SECTIONS = 4 };
+enum { SECTIONS = 5 };
 
 static void sections(const struct answers *a, struct iovec ret[SECTIONS])
 {
 	ret[0] = (struct iovec){a->rows, a->head.n_rows * sizeof *a->rows};
 	ret[1] = (struct iovec){a->nodes, a->head.n_nodes * sizeof *a->nodes};
-	ret[2] = (struct iovec){a->slots, a->head.n_slots * sizeof *a->slots};
-	ret[3] = (struct iovec){a->blob, a->head.blob_len};
+	ret[2] = (struct iovec){a->lines, a->head.n_lines * sizeof *a->lines};
+	ret[3] = (struct iovec){a->slots, a->head.n_slots * sizeof *a->slots};
+	ret[4] = (struct iovec){a->blob, a->head.blob_len};
 }
 
 static uint32_t head_crc(const struct answers_head *h)
@@ -122,6 +124,7 @@ static bool head_fits(const struct answers_head *h, uint64_t file_size)
 {
 	uint64_t size = sizeof *h + (uint64_t)h->n_rows * sizeof(struct answers_row) +
 			(uint64_t)h->n_nodes * sizeof(struct answers_node) +
+			(uint64_t)h->n_lines * sizeof(struct answers_line) +
 			(uint64_t)h->n_slots * sizeof(uint32_t);
 
 	return h->crc == head_crc(h) && memcmp(h->magic, magic, sizeof magic) == 0 &&
@@ -167,6 +170,37 @@ static bool node_fits(const struct answers *a, uint32_t i)
 	       (n->kind != NODE_IS_WAVE || n->size >= ANSWERS_WAVE_HEAD);
 }
 
+static bool names_fit(const struct answers *a, uint64_t at, uint64_t len, uint32_t n)
+{
+	uint32_t found = 0;
+
+	if (!in_blob(a, at, len))
+		return false;
+	for (uint64_t i = 0; i < len; i++)
+		found += !a->blob[at + i];
+	return found == n && (!len || !a->blob[at + len - 1]);
+}
+
+static bool line_fits(const struct answers *a, uint32_t i)
+{
+	const struct answers_line *l = &a->lines[i];
+
+	return span_fits(l->at) && l->end > (i ? l[-1].end : 0) && !l->newline[3] &&
+	       (l->row < a->head.n_rows || l->row == ANSWERS_NOT_ASKED);
+}
+
+static bool table_fits(const struct answers *a)
+{
+	const struct answers_head *h = &a->head;
+	bool good = names_fit(a, h->columns_at, h->columns_len,
+			    !h->n_lines ? 0 : h->n_properties ? h->n_properties + 1 : 2) &&
+		    names_fit(a, h->properties_at, h->properties_len, h->n_properties);
+
+	for (uint32_t i = 0; good && i < h->n_lines; i++)
+		good = line_fits(a, i);
+	return good && h->table_size == (h->n_lines ? a->lines[h->n_lines - 1].end : 0);
+}
+
 /* Against what a checksum does not tell: another program's idea of this file. */
 static bool body_fits(const struct answers *a)
 {
@@ -185,7 +219,7 @@ static bool body_fits(const struct answers *a)
 		good = node_fits(a, i);
 	for (uint32_t i = 0; good && i < a->head.n_slots; i++)
 		good = a->slots[i] < a->head.n_nodes;
-	return good && a->head.tsv_size == tsv && a->head.retry_size == retry;
+	return good && table_fits(a) && a->head.tsv_size == tsv && a->head.retry_size == retry;
 }
 
 static void point_into(struct answers *a)
@@ -196,6 +230,8 @@ static void point_into(struct answers *a)
 	p += a->head.n_rows * sizeof *a->rows;
 	a->nodes = (struct answers_node *)p;
 	p += a->head.n_nodes * sizeof *a->nodes;
+	a->lines = (struct answers_line *)p;
+	p += a->head.n_lines * sizeof *a->lines;
 	a->slots = (uint32_t *)p;
 	a->blob = p + a->head.n_slots * sizeof *a->slots;
 }

@@ -5,7 +5,7 @@
  *     answers_save(a, dirfd, name)           beside the results
  *     answers_load(dirfd, name, &stamp, &a)  at a later start: -ENOENT, -ESTALE of
  *                                            other results, -EBADMSG damaged
- *     answers_read(a, what, …)               bytes of a file made of it
+ *     answers_read_…(a, …)                   bytes of a file made of it
  *     answers_ref, answers_unref
  *
  * It holds keys and names but no texts: some 150 bytes a request and twice its key.
@@ -90,10 +90,22 @@ struct answers_node {
 	bool newline;        /* TEXT, PARTS: one is added */
 };
 
-/* Which results and requests an index is of; -1: none. */
+/* Rows of the user's table that requests were made of (table.c): the first are the names
+ * of its columns. */
+#define ANSWERS_NOT_ASKED UINT32_MAX
+
+struct answers_line {
+	struct span at;   /* in the table, without its line end */
+	uint64_t end;     /* offset in answers.csv of what follows */
+	uint32_t row;     /* ANSWERS_NOT_ASKED: its cells are empty */
+	char newline[4];  /* its line end; "" of a last one without */
+};
+
+/* Which results, requests and table an index is of; -1: none. */
 struct answers_stamp {
 	int64_t results_size, results_s, results_ns;
 	int64_t requests_size, requests_s, requests_ns;
+	int64_t table_size, table_s, table_ns;
 };
 
 struct answers_head {
@@ -113,6 +125,11 @@ struct answers_head {
 	uint64_t models_at, models_len, warnings_at, warnings_len;
 	/* Of vectors.npy: numbers a row, 0: there is no such file; rows. */
 	uint32_t dims, vectors;
+	/* Of answers.csv: rows of the table, 0: there is no such file; the names of the columns
+	 * that it gets, and those of members of answers, with a NUL behind each, in the blob. */
+	uint32_t n_lines, n_properties;
+	uint64_t table_size, columns_at, columns_len, properties_at, properties_len;
+	char separator, unused[7];
 	struct keyseed seed; /* of the slots */
 	struct answers_stamp stamp;
 };
@@ -134,6 +151,7 @@ struct answers {
 	struct answers_head head;
 	struct answers_row *rows;
 	struct answers_node *nodes;
+	struct answers_line *lines;
 	uint32_t *slots; /* by hash of parent and name: a node; 0: free */
 	char *blob;
 	char cost[PRICES_TEXT]; /* "": not known. As prices.tsv was when this was loaded */
@@ -158,6 +176,12 @@ struct answers_input {
 	const atomic_bool *cancel; /* may be NULL */
 	int64_t asked;             /* how many requests the API counts; -1: not known */
 	const char *model; /* that was asked (remote_model_name); NULL: not known */
+	/* The table that requests were made of, NULL: none; whether it is inputs.tsv; the names
+	 * of the members that schema.json gives answers, a NUL behind each. */
+	const struct text_source *table;
+	bool tabs;
+	const char *properties;
+	size_t properties_len;
 };
 
 /* 0; -EFBIG: more than an index can number; -ECANCELED; -ENOMEM; what a source
@@ -221,9 +245,9 @@ bool answers_path(const struct answers *a, const char *blob, uint32_t node, char
 
 /* ---- contents ----------------------------------------------------------------------- */
 
-/* Where bytes come from; requests may have none. */
+/* Where bytes come from; requests and table may have none. */
 struct answers_sources {
-	struct text_source results, requests;
+	struct text_source results, requests, table;
 };
 
 /* Up to n bytes at off of answers.tsv, of retry.jsonl, of a file of the tree: how many,
@@ -234,6 +258,9 @@ ssize_t answers_read_retry(const struct answers *a, const struct answers_sources
 	uint64_t off, void *buf, size_t n);
 ssize_t answers_read_node(const struct answers *a, const struct answers_sources *s,
 	uint32_t node, uint64_t off, void *buf, size_t n);
+/* The same of answers.csv, with a table. */
+ssize_t answers_read_table(const struct answers *a, const struct answers_sources *s,
+	uint64_t off, void *buf, size_t n);
 /* The same of vectors.npy; -ENOENT: there is none. */
 ssize_t answers_read_vectors(const struct answers *a, const struct answers_sources *s,
 	uint64_t off, void *buf, size_t n);

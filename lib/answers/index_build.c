@@ -161,6 +161,7 @@ static int read_requests(struct build *b)
 	free(w);
 	if (!err)
 		err = number_keys(b);
+	b->asked = b->n;
 	return err ? err : hash_rows(b);
 }
 
@@ -382,6 +383,8 @@ static int finish(struct build *b)
 		err = answers_summary(b);
 	}
 	b->rows = NULL;
+	if (!err && b->in->table && b->in->results)
+		err = answers_table(b);
 	b->a->blob = b->blob.text;
 	b->a->head.blob_len = b->blob.len;
 	b->blob.text = NULL;

@@ -32,7 +32,7 @@ static ssize_t memory_read(void *arg, uint64_t off, void *buf, size_t n)
 }
 
 struct made {
-	struct memory requests, results;
+	struct memory requests, results, table;
 	struct answers_sources sources;
 	struct answers *a;
 };
@@ -48,16 +48,27 @@ struct made {
 /* How many requests the API counts. */
 static int64_t made_asked = -1;
 
+/* The table that the requests were made of, and members of answers. */
+static struct {
+	const char *text;
+	size_t len;
+	bool tabs;
+	const char *properties;
+	size_t properties_len;
+} made_of;
+
 /* requests and results may be NULL: none are local. */
 static int made_new(struct made *m, const char *requests, size_t requests_len,
 	const char *results, size_t results_len, size_t piece)
 {
-	struct answers_input in = {.stamp = {.results_size = -1, .requests_size = -1},
+	struct answers_input in = {.stamp = {.results_size = -1, .requests_size = -1,
+					   .table_size = -1},
 		.asked = made_asked,
 		.model = "models/gemini-3.8-flash"};
 
 	*m = (struct made){.requests = {requests, requests_len, piece, 0},
-		.results = {results, results_len, piece, 0}};
+		.results = {results, results_len, piece, 0},
+		.table = {made_of.text, made_of.len, piece, 0}};
 	m->sources.requests = (struct text_source){memory_read, &m->requests};
 	m->sources.results = (struct text_source){memory_read, &m->results};
 	if (requests) {
@@ -67,6 +78,14 @@ static int made_new(struct made *m, const char *requests, size_t requests_len,
 	if (results) {
 		in.results = &m->sources.results;
 		in.stamp.results_size = (int64_t)results_len;
+	}
+	if (made_of.text) {
+		m->sources.table = (struct text_source){memory_read, &m->table};
+		in.table = &m->sources.table;
+		in.stamp.table_size = (int64_t)made_of.len;
+		in.tabs = made_of.tabs;
+		in.properties = made_of.properties;
+		in.properties_len = made_of.properties_len;
 	}
 	return answers_build(&in, &m->a);
 }
@@ -86,6 +105,13 @@ static ssize_t made_read_retry(
 {
 	(void)node;
 	return answers_read_retry(m->a, &m->sources, off, buf, n);
+}
+
+static ssize_t made_read_table(
+	const struct made *m, uint32_t node, uint64_t off, void *buf, size_t n)
+{
+	(void)node;
+	return answers_read_table(m->a, &m->sources, off, buf, n);
 }
 
 static ssize_t made_read_node(
@@ -126,14 +152,19 @@ static char *made_file(
 	return whole;
 }
 
-static char *made_tsv(const struct made *m)
+__attribute__((unused)) static char *made_tsv(const struct made *m)
 {
 	return made_file(m, made_read_tsv, 0, m->a->head.tsv_size);
 }
 
-static char *made_retry(const struct made *m)
+__attribute__((unused)) static char *made_retry(const struct made *m)
 {
 	return made_file(m, made_read_retry, 0, m->a->head.retry_size);
+}
+
+__attribute__((unused)) static char *made_table(const struct made *m)
+{
+	return made_file(m, made_read_table, 0, m->a->head.table_size);
 }
 
 static void made_walk(const struct made *m, uint32_t dir, const char *path, FILE *out)
@@ -169,7 +200,7 @@ static void made_walk(const struct made *m, uint32_t dir, const char *path, FILE
 }
 
 /* "path = content" for each file of responses/, "path/" for each directory. */
-static char *made_tree(const struct made *m)
+__attribute__((unused)) static char *made_tree(const struct made *m)
 {
 	char *text = NULL;
 	size_t len;

@@ -62,3 +62,68 @@ refused() { # PART...
 	succeeded a
 	same "c d" "$(jq -r .key "$J/results.jsonl" | sort | xargs)"
 }
+
+# rows FILE [SEPARATOR]: each as JSON, by Python's csv.
+rows() {
+	python3 -c 'import csv, json, sys
+for row in csv.reader(open(sys.argv[1], encoding="utf-8-sig", newline=""), delimiter=(sys.argv[2:] or [","])[0]):
+    print(json.dumps(row, ensure_ascii=False))' "$@"
+}
+
+@test "answers.csv: rows as they were, in python and sqlite, by ranges, after a remount" {
+	printf '\xef\xbb\xbf''id,text,outcome\r\n7,"so ""good"",\r\nüber",x\r\n3,[emu:error 13],\r\n,,\r\n5,"plain" ,"[emu:block]"' |
+		sed 's/"plain" /"plain"/' >"$HOME/table.csv"
+	cp "$HOME/table.csv" "$J/inputs.csv"
+	echo '{id}: {text}{outcome}' >"$J/prompt.txt"
+	echo submit >"$J/ctl"
+	succeeded a
+	eventually test -s "$J/answers.csv"
+	contains "$(ls "$J")" answers.csv
+	same '["id", "text", "outcome", "answer_outcome", "answer"]' "$(rows "$J/answers.csv" | head -n 1)"
+	same '7 3  5' "$(rows "$J/answers.csv" | sed 1d | jq -r '.[0]' | xargs -d '\n' | sed 's/ *$//')"
+	diff <(rows "$HOME/table.csv") <(rows "$J/answers.csv" | jq -c '.[:3]' | jq -c . | python3 -c '
+import json, sys
+for line in sys.stdin: print(json.dumps(json.loads(line), ensure_ascii=False))')
+	python3 - "$HOME/table.csv" "$J/answers.csv" <<-'END'
+		import sys
+		table, answers = (open(f, "rb").read() for f in sys.argv[1:])
+		for row in table.split(b"\r\n"):
+		    assert row in answers, row
+		assert answers.startswith(b"\xef\xbb\xbfid,text,outcome,answer_outcome,answer\r\n")
+		assert b"\r\n,,,,\r\n" in answers
+	END
+	same 'failed' "$(rows "$J/answers.csv" | jq -r 'select(.[0] == "3")[3]')"
+	same "$(cat "$J/responses/7.txt")" "$(rows "$J/answers.csv" | jq -r 'select(.[0] == "7")[4]')"
+	dd if="$J/answers.csv" bs=7 status=none | cmp - "$J/answers.csv"
+	remount_jobs
+	dd if="$J/answers.csv" bs=64 skip=1 status=none | cmp - <(tail -c +65 "$J/answers.csv")
+	need sqlite3
+	same '4|1' "$(sqlite3 :memory: -cmd '.mode csv' -cmd ".import '$J/answers.csv' t" \
+		'.mode list' 'select count(*), sum(answer_outcome = "failed") from t')"
+}
+
+@test "answers.csv with schema.json: a column a member; the job's separator; a tsv" {
+	printf 'name;note;sum\nTea;a, b;1\nCup;"c;d";2\n' >"$J/inputs.csv"
+	jq -n '{type: "object", required: ["sum", "tags"], properties: {sum: {type: "number"},
+		tags: {type: "array", items: {type: "string"}}}}' >"$J/schema.json"
+	echo submit >"$J/ctl"
+	mkdir "$MNT/b"
+	printf 'n\ttext\n1\ta "b"\n' >"$MNT/b/inputs.tsv"
+	echo submit >"$MNT/b/ctl"
+	succeeded a
+	eventually test -s "$J/answers.csv"
+	same 'name;note;sum;outcome;answer_sum;tags' "$(head -n 1 "$J/answers.csv")"
+	same 'Cup;"c;d";2;answered' "$(grep ^Cup "$J/answers.csv" | cut -d ';' -f 1-5)"
+	for i in 1 2; do
+		same "$(jq -c '[.sum, .tags]' "$J/responses/$i.json")" "$(rows "$J/answers.csv" ';' |
+			sed 1d | sed -n ${i}p | jq -c '[(.[4] | tonumber), (.[5] | fromjson)]')"
+	done
+	succeeded b
+	eventually test -s "$MNT/b/answers.csv"
+	same '["1", "a \"b\"", "answered"]' "$(rows "$MNT/b/answers.csv" "$(printf '\t')" | sed 1d | jq -c '.[:3]' | sed 's/,/, /g')"
+	# A job without a table has none.
+	submit_job c 1
+	succeeded c
+	eventually test -s "$MNT/c/answers.tsv"
+	[ ! -e "$MNT/c/answers.csv" ]
+}

@@ -1,0 +1,621 @@
+/*
+ * answers.csv: the rows of the table that requests were made of, as they are, with
+ * columns for what came back. It is read by ranges like the others: of each row there
+ * are its place in the table, the row of the answers and where it ends in the file.
+ *
+ * Where schema.json gives answers members, each has a column. A read looks for the
+ * members in an answer's text anew: in memory where it is short, as most are.
+ */
+#include "answers/answers_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/csv.h"
+#include "base/util.h"
+
+enum { SNIFF = 64 << 10, SHORT = 64 << 10, WINDOW = 64 };
+
+/* ---- an answer's text ------------------------------------------------------------------- */
+
+/* As a source: from its beginning it is decoded, and kept while it is short. */
+struct answer {
+	const struct answers *a;
+	const struct answers_row *row;
+	const struct text_source *results;
+	char *kept;
+	size_t len;
+	bool is_short;
+	struct text_place place;
+};
+
+static ssize_t decode(struct answer *w, uint64_t off, void *buf, size_t n)
+{
+	struct text_range range = {.skip = off, .buf = buf, .room = n};
+	struct text_sink to = text_to_range(&range);
+
+	if (w->place.pos <= off)
+		range.place = w->place;
+	int err = answers_row_text(w->a, w->row, w->results, &to);
+	w->place = range.place;
+	return err < 0 ? err : (ssize_t)range.have;
+}
+
+static ssize_t read_answer(void *arg, uint64_t off, void *buf, size_t n)
+{
+	struct answer *w = arg;
+
+	if (!w->is_short)
+		return decode(w, off, buf, n);
+	if (off >= w->len)
+		return 0;
+	n = n < w->len - off ? n : (size_t)(w->len - off);
+	memcpy(buf, w->kept + off, n);
+	return (ssize_t)n;
+}
+
+static int begin_answer(struct answer *w, const struct answers_row *row)
+{
+	w->row = row;
+	w->place = (struct text_place){0};
+	ssize_t n = decode(w, 0, w->kept, SHORT);
+	w->is_short = n >= 0 && n < SHORT;
+	w->len = n > 0 ? (size_t)n : 0;
+	return n < 0 ? (int)n : 0;
+}
+
+/* ---- its members ------------------------------------------------------------------------ */
+
+/* What renders rows; one read's, or the making's. */
+struct table {
+	const struct answers *a;
+	const struct answers_sources *s;
+	/* Rows of the table are short and follow each other. */
+	char *window;
+	uint64_t window_at;
+	size_t window_len;
+	struct answer answer;
+	const char **names;  /* of members */
+	struct span *values; /* in the answer's text; empty: not there */
+};
+
+/* While an answer's text goes by. */
+struct members {
+	struct table *t;
+	struct jtok tok;
+	char name[256];
+	size_t len;
+	int64_t at; /* the member whose value is read; -1: none that is wanted */
+	uint64_t from;
+	uint32_t next; /* where a name is looked for first */
+};
+
+static int64_t find_name(struct members *m)
+{
+	uint32_t n = m->t->a->head.n_properties;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t k = (m->next + i) % n;
+
+		if (m->len < sizeof m->name && strlen(m->t->names[k]) == m->len &&
+			memcmp(m->t->names[k], m->name, m->len) == 0) {
+			m->next = k + 1;
+			return k;
+		}
+	}
+	return -1;
+}
+
+static void add_name(struct members *m)
+{
+	if (m->len + m->tok.len <= sizeof m->name)
+		memcpy(m->name + m->len, m->tok.text, m->tok.len);
+	m->len += m->tok.len;
+}
+
+static void end_value(struct members *m)
+{
+	if (m->at >= 0)
+		m->t->values[m->at] = (struct span){m->from, jtok_offset(&m->tok) - 1};
+	m->at = -1;
+}
+
+static bool take_event(struct members *m, enum jtok_event e)
+{
+	bool top = m->tok.depth == 1;
+
+	if (e == JTOK_PIECE && top) {
+		add_name(m);
+	} else if (e == JTOK_NAME && top) {
+		add_name(m);
+		m->at = find_name(m);
+		m->from = jtok_offset(&m->tok);
+		m->len = 0;
+	} else if ((e == JTOK_COMMA && top) || (e == JTOK_CLOSE && m->tok.depth == 0)) {
+		end_value(m);
+	}
+	return e != JTOK_BAD;
+}
+
+static int find_members(struct table *t, const struct text_source *text, bool *ret_good)
+{
+	struct members m = {.t = t, .at = -1};
+	char *buf = malloc(SHORT);
+	uint64_t off = 0;
+	ssize_t n = buf ? 1 : -ENOMEM;
+	enum jtok_event e;
+	bool good = true;
+
+	jtok_init(&m.tok, false);
+	m.tok.comma_depth = 1;
+	m.tok.quiet_depth = 2;
+	while (good && n > 0 && (n = text->read(text->arg, off, buf, SHORT)) > 0) {
+		jtok_feed(&m.tok, buf, (size_t)n);
+		off += (uint64_t)n;
+		while (good && (e = jtok_next(&m.tok)) != JTOK_MORE)
+			good = take_event(&m, e);
+	}
+	*ret_good = good && jtok_complete(&m.tok);
+	free(buf);
+	return n < 0 ? (int)n : 0;
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* A value without the colon and white space before it, and white space behind it. */
+static int trim(const struct text_source *text, struct span *at, char *ret_first)
+{
+	char window[WINDOW];
+	ssize_t n, i = 0;
+
+	do {
+		uint64_t left = at->to - at->from;
+
+		n = text->read(text->arg, at->from, window, left < WINDOW ? left : WINDOW);
+		for (i = 0; i < n && (is_space(window[i]) || window[i] == ':'); i++)
+			at->from++;
+	} while (n > 0 && i == n);
+	if (n <= 0)
+		return n < 0 ? (int)n : -EIO;
+	*ret_first = window[i];
+	do {
+		uint64_t left = at->to - at->from;
+		size_t part = left < WINDOW ? (size_t)left : WINDOW;
+
+		n = text->read(text->arg, at->to - part, window, part);
+		for (i = n; i > 0 && is_space(window[i - 1]); i--)
+			at->to--;
+	} while (n > 0 && i == 0);
+	return n < 0 ? (int)n : 0;
+}
+
+/* ---- cells ------------------------------------------------------------------------------ */
+
+typedef int (*put_fn)(void *arg, const struct text_sink *to);
+
+/* What put writes, as a cell. */
+static int put_cell(char separator, put_fn put, void *arg, const struct text_sink *to)
+{
+	struct csv_measure m = {.separator = separator};
+	struct text_sink measure = {csv_sink_measure, &m, NULL};
+	struct text_sink quoted = {csv_sink_quoted, (void *)to, NULL};
+	int err = put(arg, &measure);
+
+	if (err)
+		return err;
+	csv_measured(&m);
+	if (!m.quoted)
+		return m.len ? put(arg, to) : 0;
+	err = to->put(to->arg, "\"", 1);
+	if (!err)
+		err = put(arg, &quoted);
+	return err ? err : to->put(to->arg, "\"", 1);
+}
+
+struct value {
+	const struct text_source *text;
+	struct span at;
+	char first;
+};
+
+static int put_value(void *arg, const struct text_sink *to)
+{
+	const struct value *v = arg;
+	struct span inside = {v->at.from + 1, v->at.to - 1};
+	/* Not the range's own: places in an answer's text are no places in the results. */
+	struct text_sink plain = {to->put, to->arg, NULL};
+
+	return v->first == '"' ? text_string(v->text, inside, &plain)
+			       : text_raw(v->text, v->at, to);
+}
+
+static int put_property(
+	struct table *t, const struct text_source *text, uint32_t i, const struct text_sink *to)
+{
+	struct value v = {text, t->values[i], 0};
+	int err = v.at.to ? trim(text, &v.at, &v.first) : 0;
+
+	if (err || !v.at.to || v.first == 'n') /* null */
+		return err;
+	return put_cell(t->a->head.separator, put_value, &v, to);
+}
+
+static int put_separator(struct table *t, const struct text_sink *to)
+{
+	return to->put(to->arg, &t->a->head.separator, 1);
+}
+
+/* There is text, and it is not the reason why there is none. */
+static bool has_text(const struct answers_row *row)
+{
+	return row->status == ANSWERED ||
+	       (row->status == ANSWER_TRUNCATED && row->how != HOW_NOTHING && !row->note_len);
+}
+
+static int put_properties(
+	struct table *t, const struct answers_row *row, const struct text_sink *to)
+{
+	struct text_source text = {read_answer, &t->answer};
+	uint32_t n = t->a->head.n_properties;
+	bool good = false;
+	int err = 0;
+
+	memset(t->values, 0, n * sizeof *t->values);
+	if (row && has_text(row)) {
+		err = begin_answer(&t->answer, row);
+		if (!err)
+			err = find_members(t, &text, &good);
+	}
+	for (uint32_t i = 0; !err && i < n; i++) {
+		err = put_separator(t, to);
+		if (!err && good)
+			err = put_property(t, &text, i, to);
+	}
+	return err;
+}
+
+static int put_row_text(void *arg, const struct text_sink *to)
+{
+	const struct answer *w = arg;
+
+	return w->is_short ? to->put(to->arg, w->kept, w->len)
+			   : answers_row_text(w->a, w->row, w->results, to);
+}
+
+static int put_text(struct table *t, const struct answers_row *row, const struct text_sink *to)
+{
+	int err = put_separator(t, to);
+
+	if (err || !row || !has_text(row))
+		return err;
+	err = begin_answer(&t->answer, row);
+	return err ? err : put_cell(t->a->head.separator, put_row_text, &t->answer, to);
+}
+
+static int put_outcome(
+	struct table *t, const struct answers_row *row, const struct text_sink *to)
+{
+	const char *name = row ? answers_status_names[row->status] : "";
+	int err = put_separator(t, to);
+
+	return err ? err : to->put(to->arg, name, strlen(name));
+}
+
+/* ---- lines ------------------------------------------------------------------------------ */
+
+static int put_name(void *arg, const struct text_sink *to)
+{
+	return to->put(to->arg, arg, strlen(arg));
+}
+
+static int put_columns(struct table *t, const struct text_sink *to)
+{
+	const struct answers_head *h = &t->a->head;
+	char *name = t->a->blob + h->columns_at, *end = name + h->columns_len;
+	int err = 0;
+
+	for (; !err && name < end; name += strlen(name) + 1) {
+		err = put_separator(t, to);
+		if (!err)
+			err = put_cell(h->separator, put_name, name, to);
+	}
+	return err;
+}
+
+static ssize_t read_window(void *arg, uint64_t off, void *buf, size_t n)
+{
+	struct table *t = arg;
+
+	if (off < t->window_at || off >= t->window_at + t->window_len) {
+		ssize_t got = t->s->table.read(t->s->table.arg, off, t->window, SHORT);
+
+		if (got <= 0)
+			return got;
+		t->window_at = off;
+		t->window_len = (size_t)got;
+	}
+	size_t from = (size_t)(off - t->window_at), left = t->window_len - from;
+
+	n = n < left ? n : left;
+	memcpy(buf, t->window + from, n);
+	return (ssize_t)n;
+}
+
+static int put_line(struct table *t, uint32_t i, const struct text_sink *to)
+{
+	const struct answers_line *l = &t->a->lines[i];
+	const struct answers_row *row =
+		l->row == ANSWERS_NOT_ASKED ? NULL : &t->a->rows[l->row];
+	const char *newline = l->newline[0] ? l->newline : t->a->lines[0].newline;
+	struct text_source table = {read_window, t};
+	int err = text_raw(&table, l->at, to);
+
+	if (!err && i == 0)
+		err = put_columns(t, to);
+	else if (!err)
+		err = put_outcome(t, row, to);
+	if (!err && i > 0)
+		err = t->a->head.n_properties ? put_properties(t, row, to)
+					      : put_text(t, row, to);
+	return err ? err : to->put(to->arg, newline, strlen(newline));
+}
+
+static int begin(struct table *t, const struct answers *a, const struct answers_sources *s)
+{
+	uint32_t n = a->head.n_properties;
+	const char *name = a->blob + a->head.properties_at;
+
+	*t = (struct table){.a = a, .s = s, .answer = {.a = a, .results = &s->results}};
+	t->window = malloc(SHORT);
+	t->answer.kept = malloc(SHORT);
+	t->names = calloc(n + 1, sizeof *t->names);
+	t->values = calloc(n + 1, sizeof *t->values);
+	if (!t->window || !t->answer.kept || !t->names || !t->values)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++, name += strlen(name) + 1)
+		t->names[i] = name;
+	return 0;
+}
+
+static void end(struct table *t)
+{
+	free(t->window);
+	free(t->answer.kept);
+	free(t->names);
+	free(t->values);
+}
+
+/* The first line that ends after off. */
+static uint32_t line_at(const struct answers *a, uint64_t off)
+{
+	uint32_t low = 0, high = a->head.n_lines;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (a->lines[middle].end > off)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+ssize_t answers_read_table(const struct answers *a, const struct answers_sources *s,
+	uint64_t off, void *buf, size_t n)
+{
+	uint32_t i = line_at(a, off);
+	struct text_range range = {
+		.buf = buf, .room = n, .pos = i ? a->lines[i - 1].end : 0};
+	struct text_sink to = text_to_range(&range);
+	struct table t;
+	int err = n && i < a->head.n_lines ? begin(&t, a, s) : 1;
+
+	if (err == 1)
+		return 0;
+	range.skip = off - range.pos;
+	for (; !err && i < a->head.n_lines; i++)
+		err = put_line(&t, i, &to);
+	end(&t);
+	if (err < 0)
+		return err == -EBADMSG ? -EIO : err;
+	return (ssize_t)range.have;
+}
+
+/* ---- making: columns ---------------------------------------------------------------------- */
+
+static bool is_name(const char *cell, size_t len, const char *name)
+{
+	while (len && is_space(cell[0]))
+		cell++, len--;
+	while (len && is_space(cell[len - 1]))
+		len--;
+	return strlen(name) == len && memcmp(cell, name, len) == 0;
+}
+
+/* Among the columns of the table, or those that have been added. */
+static bool is_taken(const struct csv_row *names, const char *added, size_t added_len,
+	const char *name)
+{
+	for (uint32_t i = 0; i < names->n; i++)
+		if (is_name(names->text + names->cells[i].at, names->cells[i].len, name))
+			return true;
+	for (const char *p = added; p < added + added_len; p += strlen(p) + 1)
+		if (strcmp(p, name) == 0)
+			return true;
+	return false;
+}
+
+static int add_column(struct build *b, const struct csv_row *names, const char *name)
+{
+	struct answers_head *h = &b->a->head;
+	char *free_name = strdup(name);
+	uint64_t at;
+
+	while (free_name && is_taken(names, b->blob.text + h->columns_at, h->columns_len,
+				    free_name)) {
+		char *longer = util_format("answer_%s", free_name);
+
+		free(free_name);
+		free_name = longer;
+	}
+	int err = free_name ? answers_blob_add(&b->blob, free_name, strlen(free_name) + 1, &at)
+			    : -ENOMEM;
+	if (!err)
+		h->columns_len += strlen(free_name) + 1;
+	free(free_name);
+	return err;
+}
+
+static int add_columns(struct build *b, const struct csv_row *names)
+{
+	struct answers_head *h = &b->a->head;
+	const char *p = b->in->properties ? b->in->properties : "";
+	const char *end = p + b->in->properties_len;
+	int err = answers_blob_add(&b->blob, p, b->in->properties_len, &h->properties_at);
+
+	if (err)
+		return err;
+	h->properties_len = b->in->properties_len;
+	h->columns_at = b->blob.len;
+	err = add_column(b, names, "outcome");
+	for (; !err && p < end; p += strlen(p) + 1) {
+		err = add_column(b, names, p);
+		h->n_properties++;
+	}
+	if (!err && !h->n_properties)
+		err = add_column(b, names, "answer");
+	return err;
+}
+
+/* ---- making: lines -------------------------------------------------------------------------- */
+
+static int add_line(struct build *b, const struct csv_row *row, uint32_t answers_row)
+{
+	struct answers *a = b->a;
+	uint32_t n = a->head.n_lines;
+
+	if (!(n & (n - 1)) || !n) {
+		struct answers_line *more =
+			reallocarray(a->lines, n ? 2 * (size_t)n : 1, sizeof *more);
+
+		if (!more)
+			return -ENOMEM;
+		a->lines = more;
+	}
+	if (n == UINT32_MAX / 2)
+		return -EFBIG;
+	a->lines[n] = (struct answers_line){.at = row->at, .row = answers_row};
+	memcpy(a->lines[n].newline, row->end, sizeof row->end);
+	a->head.n_lines++;
+	return 0;
+}
+
+/* The first row, with the byte order mark of the file. */
+static int add_names(struct build *b, const struct csv_row *names)
+{
+	int err = add_columns(b, names);
+
+	if (!err)
+		err = add_line(b, names, ANSWERS_NOT_ASKED);
+	if (err)
+		return err;
+	if (b->a->lines[0].at.from == 3)
+		b->a->lines[0].at.from = 0;
+	if (!b->a->lines[0].newline[0])
+		strcpy(b->a->lines[0].newline, "\n");
+	return 0;
+}
+
+static int read_lines(struct build *b, struct csv *csv, bool *ret_fits)
+{
+	const struct csv_row *row;
+	uint32_t asked = 0, n = 0;
+	int got = csv_next(csv, &row), err = got == 1 ? add_names(b, row) : got;
+	bool fits = !err && got == 1;
+
+	for (n = row->n; !err && fits && (got = csv_next(csv, &row)) == 1;) {
+		bool blank = csv_row_is_blank(row);
+
+		fits = !row->fault && row->n == n && (blank || asked < b->asked);
+		err = b->in->cancel && *b->in->cancel ? -ECANCELED
+		      : !fits			      ? 0
+				: add_line(b, row, blank ? ANSWERS_NOT_ASKED : asked++);
+	}
+	*ret_fits = fits && asked == b->asked;
+	return err ? err : got < 0 ? got : 0;
+}
+
+static int sniff(struct build *b, char *ret)
+{
+	const struct text_source *table = b->in->table;
+	char *head = malloc(SNIFF);
+	ssize_t n = head ? 1 : -ENOMEM, have = 0;
+
+	while (n > 0 && have < SNIFF) {
+		n = table->read(table->arg, (uint64_t)have, head + have, (size_t)(SNIFF - have));
+		have += n > 0 ? n : 0;
+	}
+	*ret = b->in->tabs ? '\t' : csv_separator(head ? head : "", (size_t)have);
+	free(head);
+	return n < 0 ? (int)n : 0;
+}
+
+static int count_bytes(void *arg, const void *buf, size_t n)
+{
+	(void)buf;
+	*(uint64_t *)arg += n;
+	return 0;
+}
+
+/* The blob does not grow any more. */
+static int measure(struct build *b)
+{
+	struct answers *a = b->a;
+	struct answers_sources s = {.results = *b->in->results, .table = *b->in->table};
+	struct text_sink to = {count_bytes, &a->head.table_size, NULL};
+	struct table t;
+
+	a->blob = b->blob.text;
+	int err = begin(&t, a, &s);
+
+	for (uint32_t i = 0; !err && i < a->head.n_lines; i++) {
+		err = b->in->cancel && *b->in->cancel ? -ECANCELED : put_line(&t, i, &to);
+		a->lines[i].end = a->head.table_size;
+	}
+	a->blob = NULL;
+	end(&t);
+	return err;
+}
+
+static void forget(struct answers *a)
+{
+	struct answers_head *h = &a->head;
+
+	free(a->lines);
+	a->lines = NULL;
+	h->n_lines = h->n_properties = 0;
+	h->table_size = h->columns_at = h->columns_len = 0;
+	h->properties_at = h->properties_len = 0;
+}
+
+int answers_table(struct build *b)
+{
+	struct csv *csv = NULL;
+	bool fits = false;
+	int err = sniff(b, &b->a->head.separator);
+
+	if (!err)
+		err = csv_open(b->in->table, b->a->head.separator, &csv);
+	if (!err)
+		err = read_lines(b, csv, &fits);
+	csv_close(csv);
+	if (!err && fits)
+		err = measure(b);
+	else if (!err)
+		forget(b->a);
+	return err;
+}
