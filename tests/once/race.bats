@@ -19,8 +19,11 @@ teardown() { stop_all; }
 mount_held() {
 	local pause=$1
 	shift
-	BATCHFS_TEST_PAUSE=$pause mount_jobs "$@"
+	rm -f "$HOME/trace"
+	BATCHFS_TEST_PAUSE=$pause BATCHFS_TEST_TRACE=$HOME/trace mount_jobs "$@"
 }
+# Until somebody is.
+held() { eventually grep -q "^$1" "$HOME/trace"; } # POINT
 
 made() { emu GET '/emu/jobs?count=1' | jq .count; }
 once() {
@@ -33,12 +36,12 @@ once() {
 }
 
 @test "two submit the same draft at the same time: one job" {
-	mount_held submit-chosen=2 -o submit=ctl
+	mount_held submit-chosen=3 -o submit=ctl
 	draft a
 	cp "$IN" "$J"
 	errno_of_ctl a submit >"$HOME/first" 3>&- &
 	local first=$!
-	sleep 0.5
+	held submit-chosen
 	errno_of_ctl a submit >"$HOME/second"
 	wait $first
 	same "EBUSY OK" "$(sort "$HOME/first" "$HOME/second" | xargs)"
@@ -46,13 +49,13 @@ once() {
 }
 
 @test "ctl and rename at the same time: one job" {
-	mount_held submit-chosen=2 -o submit=ctl
+	mount_held submit-chosen=3 -o submit=ctl
 	draft a
 	cp "$IN" "$J"
 	cp "$IN" "$MNT/a/tmp"
 	errno_of_ctl a submit >"$HOME/first" 3>&- &
 	local first=$!
-	sleep 0.5
+	held submit-chosen
 	mv "$MNT/a/tmp" "$J"
 	wait $first
 	same EBUSY "$(cat "$HOME/first")"
@@ -93,12 +96,12 @@ once() {
 }
 
 @test "a draft is removed while its submission begins: no job, or no removal" {
-	mount_held submit-chosen=2 -o submit=ctl
+	mount_held submit-chosen=3 -o submit=ctl
 	draft a
 	cp "$IN" "$J"
 	errno_of_ctl a submit >"$HOME/first" 3>&- &
 	local first=$!
-	sleep 0.5
+	held submit-chosen
 	rmdir "$MNT/a"
 	wait $first
 	same ENOENT "$(cat "$HOME/first")"
@@ -108,13 +111,13 @@ once() {
 }
 
 @test "a submission begins while its draft is being removed: no job" {
-	mount_held removal-chosen=2 -o submit=ctl
+	mount_held removal-chosen=3 -o submit=ctl
 	draft a
 	cp "$IN" "$J"
 	exec 7>"$MNT/a/ctl"
 	rmdir "$MNT/a" 3>&- 7>&- &
 	local first=$!
-	sleep 0.5
+	held removal-chosen
 	run ! sh -c 'echo submit >&7'
 	exec 7>&-
 	wait $first
@@ -123,13 +126,13 @@ once() {
 }
 
 @test "a write that is under way when ctl submits: EBUSY, and what is sent is whole" {
-	mount_held file-write=2 -o submit=ctl
+	mount_held file-write=3 -o submit=ctl
 	draft a
 	cp "$IN" "$HOME/copy"
 	# The first write is held at its byte; it has its descriptor open.
 	cp "$IN" "$J" 3>&- &
 	local cp=$!
-	sleep 0.5
+	held file-write
 	same EBUSY "$(errno_of_ctl a submit)"
 	wait $cp
 	echo submit >"$MNT/a/ctl"
@@ -181,7 +184,7 @@ os.close(fd)' "$@"
 		mkdir "$MNT/$point"
 		cp "$IN" "$MNT/$point/requests.jsonl" 2>/dev/null 3>&- &
 		local cp=$!
-		sleep 0.4
+		held "$point"
 		kill -TERM "$FS_PID"
 		local pid=$FS_PID
 		eventually sh -c '! kill -0 "$1" 2>/dev/null' - "$pid"
@@ -226,8 +229,8 @@ sent() { # JOB
 	fault 'match=upload&kind=stall_body&seconds=60&at=150'
 	cp "$HOME/old" "$J" 3>&- &
 	local cp=$!
-	eventually state_is a UPLOADING
-	sleep 0.3
+	becomes 1 calls upload
+	state_is a UPLOADING
 	kill -TERM $cp
 	wait $cp || true
 	eventually state_is a DRAFT
