@@ -3,8 +3,8 @@
  * to 128 characters of [A-Za-z0-9_.-], the first not '.' (util_id_valid). Only what passes
  * here becomes part of a URL, a journal or a file name.
  *
- * What is kept on disk is checked against every provider that there is, as it may be
- * another's than the one that is open. Pure, any thread.
+ * What is kept on disk is read before anybody knows whose it is, so ids.c has a row for each
+ * provider that there is, and an id is one if any of them says so. Pure, any thread.
  */
 #ifndef GB_IDS_H
 #define GB_IDS_H
@@ -14,14 +14,6 @@
 enum remote_id { REMOTE_BATCH, REMOTE_FILE, REMOTE_MODEL, REMOTE_IDS };
 
 enum { REMOTE_ID_SIZE = 160 };
-
-/* Of one provider. */
-struct provider_ids {
-	const char *prefix[REMOTE_IDS];
-	const char *
-		tuned; /* of models of another collection, which people write with it */
-};
-extern const struct provider_ids gemini_ids;
 
 bool remote_id_valid(enum remote_id kind, const char *id);
 /* What names directories and files: id without its prefix; points into it. */
