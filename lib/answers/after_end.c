@@ -17,13 +17,13 @@ static bool is_settled(const struct gb_job *job)
 	enum gb_output o = job_output(job);
 	bool comes = o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE || o == GB_OUTPUT_HOME;
 
-	if (!comes || !knowledge_ended(&job->known) || !job->local || !job->local->rec.own ||
+	if (!comes || !knowledge_ended(&job->batch->known) || !job->local || !job->local->rec.own ||
 		c->o.fetch == GB_FETCH_READ || c->o.offline || c->o.readonly)
 		return true;
 	if (!home_safe(job))
 		return c->offline_since ||
-		       !knowledge_fetch_due(&job->known, client_moment(job->c));
-	return job->answers || job->index_failed;
+		       !knowledge_fetch_due(&job->batch->known, client_moment(job->c));
+	return job->batch->answers || job->batch->index_failed;
 }
 
 static void let_settlers_go(struct gb_job *job)

@@ -15,7 +15,7 @@
 #include "archive/save.h"
 #include "jobs/operation.h"
 #include "files/files.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 #include "provider/gemini/make_requests.h"
 
 #include <errno.h>
@@ -59,14 +59,14 @@ struct gb_answers {
 
 static bool sent_from_here(const struct gb_job *job)
 {
-	return job->local && job->local->rec.own && job->local->rec.phase == PHASE_SENT;
+	return job->local && job->local->rec.own && job->local->rec.batch->phase == PHASE_SENT;
 }
 
 /* Whoever cancelled a job does not want it again. */
 static bool ended_with_nothing(const struct gb_job *job)
 {
-	return job->id && knowledge_final(&job->known) &&
-	       job->state != REMOTE_STATE_CANCELLED &&
+	return job->batch->id && knowledge_final(&job->batch->known) &&
+	       job->batch->state != REMOTE_STATE_CANCELLED &&
 	       job_output(job) == GB_OUTPUT_NONE;
 }
 
@@ -90,7 +90,7 @@ static const char *table_name(struct gb_job *job)
 
 void answers_info(struct gb_job *job, struct gb_info *i)
 {
-	const struct answers *a = job->answers;
+	const struct answers *a = job->batch->answers;
 	enum gb_output o = job_output(job);
 
 	i->has_answers = o == GB_OUTPUT_HOME || o == GB_OUTPUT_INLINE ||
@@ -98,12 +98,12 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 	/* What may only be late is not offered to be bought again. */
 	bool sure = !whole_in_doubt(job);
 
-	i->has_vectors = i->has_answers && job->embedding;
+	i->has_vectors = i->has_answers && job->batch->embedding;
 	i->has_table = i->has_answers && table_name(job);
 
 	i->has_retry = sure && sent_from_here(job) &&
 		       (i->has_answers || ended_with_nothing(job));
-	i->answers_pending = !a && !job->index_failed && can_be_made(job);
+	i->answers_pending = !a && !job->batch->index_failed && can_be_made(job);
 	if (!a)
 		return;
 	i->has_answers = a->head.stamp.results_size >= 0;
@@ -125,9 +125,9 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 static int index_place(struct gb_job *job, char name[192])
 {
 	client_lock(job->c);
-	bool cached = job->cached && !(job->local && job->local->rec.home);
+	bool cached = job->batch->cached && !(job->local && job->local->rec.batch->home);
 	if (cached)
-		snprintf(name, 192, "%.140s" INDEX, remote_id_tail(job->id));
+		snprintf(name, 192, "%.140s" INDEX, remote_id_tail(job->batch->id));
 	else
 		snprintf(name, 192, "results" INDEX);
 	client_unlock(job->c);
@@ -151,7 +151,7 @@ static int open_requests(struct gb_job *job, struct stat *st)
 	client_lock(job->c);
 	bool here = sent_from_here(job);
 	bool composed = here && job->local->rec.composed;
-	int64_t sent = here ? job->local->rec.sent_size : 0;
+	int64_t sent = here ? job->local->rec.batch->sent_size : 0;
 	client_unlock(job->c);
 	if (!here)
 		return -ENOENT;
@@ -227,8 +227,8 @@ static int stamp_results(
 		return fd < 0 ? fd : -errno;
 	if (!results_complete(r) || st.st_size != results_known_size(r)) {
 		client_lock(job->c);
-		bool cached = job->cached;
-		job->cached = job->checked = false;
+		bool cached = job->batch->cached;
+		job->batch->cached = job->batch->checked = false;
 		client_unlock(job->c);
 		return cached ? -EAGAIN : -EIO;
 	}
@@ -319,7 +319,7 @@ static int build(struct gb_job *job, struct opened *o, struct answers **ret)
 		return err;
 	in.properties = properties;
 	client_lock(job->c);
-	in.asked = job->requests;
+	in.asked = job->batch->requests;
 	in.model = job->model;
 	client_unlock(job->c);
 	return answers_build(&in, ret);
@@ -365,9 +365,9 @@ static void log_tokens(struct gb_job *job, const struct answers *a)
 	if (a->head.stamp.results_size < 0)
 		return;
 	client_lock(job->c);
-	bool now = sent_from_here(job) && !job->local->rec.counted;
+	bool now = sent_from_here(job) && !job->local->rec.batch->counted;
 	if (now)
-		job->local->rec.counted = true;
+		job->local->rec.batch->counted = true;
 	client_unlock(job->c);
 	if (!now)
 		return;
@@ -382,7 +382,7 @@ static bool take(struct gb_job *job, struct answers *a)
 	char text[ANSWERS_USAGE_MAX];
 
 	client_lock(job->c);
-	bool cancelled = job->local && job->local->rec.cancel_asked;
+	bool cancelled = job->local && job->local->rec.batch->cancel_asked;
 	client_unlock(job->c);
 	a->unserved = cancelled && a->head.stamp.results_size >= 0 ? answers_unserved(a) : 0;
 	answers_price(job, a);
@@ -390,8 +390,8 @@ static bool take(struct gb_job *job, struct answers *a)
 	client_lock(job->c);
 	bool fits = home_safe(job) == (a->head.stamp.results_size >= 0);
 	if (fits) {
-		old = job->answers;
-		job->answers = answers_ref(a);
+		old = job->batch->answers;
+		job->batch->answers = answers_ref(a);
 	}
 	client_unlock(job->c);
 	answers_unref(old);
@@ -421,8 +421,8 @@ static int make_index(struct gb_job *job)
 /* Lock held: it has been made, or not. */
 static void index_over(struct gb_job *job, int err, struct gb_waitq *ret)
 {
-	job->indexing = false;
-	job->index_failed = err && err != -EAGAIN;
+	job->batch->indexing = false;
+	job->batch->index_failed = err && err != -EAGAIN;
 	queue_take(job, QUEUE_INDEXERS, ret);
 }
 
@@ -447,15 +447,15 @@ static int wait_for_index(struct gb_job *job, struct gb_waiter *w, bool *ret_sta
 {
 	if (job->c->stopping)
 		return -EINTR;
-	if (job->answers)
+	if (job->batch->answers)
 		return 0;
 	if (!can_be_made(job))
 		return -ENOENT;
 	int err = w ? queue_add(job, QUEUE_INDEXERS, w) : 0;
 	if (err == -ENOMEM)
 		return err;
-	*ret_start = !job->indexing;
-	job->indexing = true;
+	*ret_start = !job->batch->indexing;
+	job->batch->indexing = true;
 	return err;
 }
 
@@ -486,7 +486,7 @@ static int want(struct gb_job *job, struct gb_waiter *w)
 void answers_come_home(struct gb_job *job)
 {
 	client_lock(job->c);
-	bool made = job->answers && job->answers->head.stamp.results_size >= 0;
+	bool made = job->batch->answers && job->batch->answers->head.stamp.results_size >= 0;
 	client_unlock(job->c);
 	if (made)
 		return;
@@ -568,11 +568,11 @@ static int open_there(struct gb_job *job, struct gb_answers **ret)
 	struct answers *index = NULL;
 
 	client_lock(c);
-	if (c->answers->open && c->answers->open->index == job->answers && job->answers) {
+	if (c->answers->open && c->answers->open->index == job->batch->answers && job->batch->answers) {
 		a = c->answers->open;
 		a->refs++;
-	} else if (job->answers) {
-		index = answers_ref(job->answers);
+	} else if (job->batch->answers) {
+		index = answers_ref(job->batch->answers);
 	}
 	client_unlock(c);
 	if (a) {
@@ -594,7 +594,7 @@ static int make_there(struct gb_job *job, struct gb_waiter *w)
 	struct gb_client *c = job->c;
 
 	client_lock(c);
-	bool there = job->answers, can = can_be_made(job);
+	bool there = job->batch->answers, can = can_be_made(job);
 	enum gb_output o = job_output(job);
 	client_unlock(c);
 	if (!there && !can && (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED))
@@ -620,8 +620,8 @@ void answers_forget(struct gb_job *job)
 	struct gb_answers *open = NULL;
 
 	client_lock(c);
-	struct answers *old = STEAL_PTR(job->answers);
-	job->index_failed = false;
+	struct answers *old = STEAL_PTR(job->batch->answers);
+	job->batch->index_failed = false;
 	if (c->answers->open && c->answers->open->job == job)
 		open = STEAL_PTR(c->answers->open);
 	client_unlock(c);
@@ -683,7 +683,7 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_
 static struct answers *index_ref(struct gb_job *job)
 {
 	client_lock(job->c);
-	struct answers *a = job->answers ? answers_ref(job->answers) : NULL;
+	struct answers *a = job->batch->answers ? answers_ref(job->batch->answers) : NULL;
 	client_unlock(job->c);
 	return a;
 }

@@ -10,7 +10,7 @@
 
 #include "base/util.h"
 #include "requests/warnings.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 enum { REASON_MAX = 300 };
 

@@ -20,7 +20,7 @@
 #include "jobs/hooks.h"
 #include "results/block_map.h"
 #include "archive/tally.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -34,12 +34,12 @@ enum { LOOKS = 2, DOUBT = 3600 /* seconds over which they are */ };
 /* Lock held. How many lines the output should have; 0: nobody counted. */
 static int64_t told(const struct gb_job *job)
 {
-	int64_t sum = (job->succeeded > 0 ? job->succeeded : 0) +
-		      (job->failed > 0 ? job->failed : 0);
+	int64_t sum = (job->batch->succeeded > 0 ? job->batch->succeeded : 0) +
+		      (job->batch->failed > 0 ? job->batch->failed : 0);
 
-	if (!sum && job->requests < 0 && job->state == REMOTE_STATE_SUCCEEDED &&
+	if (!sum && job->batch->requests < 0 && job->batch->state == REMOTE_STATE_SUCCEEDED &&
 		job->local)
-		return job->local->rec.requests;
+		return job->local->rec.batch->requests;
 	return sum;
 }
 
@@ -53,10 +53,10 @@ bool whole_is_short(const struct gb_job *job)
 	const struct record *r = job->local ? &job->local->rec : NULL;
 	struct tally t;
 
-	if (!r || !r->home || r->lines < 0 || !job->output_file ||
+	if (!r || !r->batch->home || r->batch->lines < 0 || !job->batch->output_file ||
 		!job_output_may_come(job))
 		return false;
-	t = (struct tally){r->lines, r->cut};
+	t = (struct tally){r->batch->lines, r->batch->cut};
 	return is_less(job, &t);
 }
 
@@ -68,7 +68,7 @@ char *whole_warning(const struct gb_job *job)
 		return NULL;
 	r = &job->local->rec;
 	return util_format("results.jsonl: %lld lines%s, and the API counts %lld answers. %s\n",
-		(long long)r->lines, r->cut ? ", the last one cut off or damaged" : "",
+		(long long)r->batch->lines, r->batch->cut ? ", the last one cut off or damaged" : "",
 		(long long)told(job),
 		whole_in_doubt(job) ? "The API is asked again within the hour. To ask now: "
 				      "echo fetch > ctl."
@@ -77,14 +77,14 @@ char *whole_warning(const struct gb_job *job)
 
 bool whole_in_doubt(const struct gb_job *job)
 {
-	return whole_is_short(job) && job->local->rec.looks < LOOKS;
+	return whole_is_short(job) && job->local->rec.batch->looks < LOOKS;
 }
 
 static double next_look(const struct record *r)
 {
 	double all = test_seconds("BATCHFS_TEST_DOUBT_SECONDS", DOUBT);
 
-	return (r->looks ? all : all / 60) - record_span(r->doubted_since);
+	return (r->batch->looks ? all : all / 60) - record_span(r->batch->doubted_since);
 }
 
 bool whole_look_due(const struct gb_job *job)
@@ -122,12 +122,12 @@ static void keep_tally(struct gb_job *job, const struct tally *t)
 	struct record *r = &job->local->rec;
 
 	client_lock(job->c);
-	if (r->lines != t->lines || r->cut != t->cut) {
-		r->looks = 0;
-		r->doubted_since = record_now();
+	if (r->batch->lines != t->lines || r->batch->cut != t->cut) {
+		r->batch->looks = 0;
+		r->batch->doubted_since = record_now();
 	}
-	r->lines = t->lines;
-	r->cut = t->cut;
+	r->batch->lines = t->lines;
+	r->batch->cut = t->cut;
 	int64_t counted = told(job);
 	bool less = is_less(job, t);
 	client_unlock(job->c);
@@ -144,17 +144,17 @@ static int drop_cached(struct gb_job *job, struct gb_results *r)
 {
 	struct gb_client *c = job->c;
 	_cleanup_free_ char *map =
-		util_format("%s" RESULTS_MAP_SUFFIX, remote_id_tail(job->id));
+		util_format("%s" RESULTS_MAP_SUFFIX, remote_id_tail(job->batch->id));
 
 	if (!map)
 		return -ENOMEM;
 	pthread_mutex_lock(&c->cache_lock);
 	client_lock(c);
-	struct gb_results *old = job->results == r ? STEAL_PTR(job->results) : NULL;
-	job->cached = job->checked = false;
+	struct gb_results *old = job->batch->results == r ? STEAL_PTR(job->batch->results) : NULL;
+	job->batch->cached = job->batch->checked = false;
 	client_unlock(c);
 	unlinkat(c->store->results, map, 0);
-	unlinkat(c->store->results, remote_id_tail(job->id), 0);
+	unlinkat(c->store->results, remote_id_tail(job->batch->id), 0);
 	pthread_mutex_unlock(&c->cache_lock);
 	results_unref(old);
 	return -EAGAIN;
@@ -175,7 +175,7 @@ int whole_judge(struct gb_job *job, struct gb_results *r, bool home)
 			"them so each time: they are kept as they are", job_label(job));
 	client_lock(job->c);
 	bool ask = (is_less(job, &t) && !home) || t.open;
-	ask = ask && !job->c->o.offline && job->output_file;
+	ask = ask && !job->c->o.offline && job->batch->output_file;
 	client_unlock(job->c);
 	bool more = ask && results_look(r, &none, &size) == 0 &&
 		    size > results_known_size(r);
@@ -201,7 +201,7 @@ static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
 	struct waiter_sync s;
 
 	client_lock(job->c);
-	_cleanup_free_ char *file = job->output_file ? strdup(job->output_file) : NULL;
+	_cleanup_free_ char *file = job->batch->output_file ? strdup(job->batch->output_file) : NULL;
 	client_unlock(job->c);
 	cfg.file = file;
 	int err = results_new(&cfg, ret);
@@ -222,8 +222,8 @@ static int replace(struct gb_job *job, struct gb_results *r, int dir)
 	if (err)
 		return err;
 	client_lock(job->c);
-	struct gb_results *old = STEAL_PTR(job->results);
-	job->checked = false;
+	struct gb_results *old = STEAL_PTR(job->batch->results);
+	job->batch->checked = false;
 	client_unlock(job->c);
 	results_unref(old);
 	job->c->hooks->results_dropped(job);
@@ -241,7 +241,7 @@ static int fetch_better(struct gb_job *job)
 	if (!err)
 		err = count_lines(r, &t);
 	client_lock(job->c);
-	bool better = !err && tally_less(&(struct tally){rec->lines, rec->cut}, &t);
+	bool better = !err && tally_less(&(struct tally){rec->batch->lines, rec->batch->cut}, &t);
 	client_unlock(job->c);
 	if (better) {
 		keep_tally(job, &t);
@@ -260,7 +260,7 @@ static void looked(struct gb_job *job)
 	client_lock(job->c);
 	bool due = whole_look_due(job);
 	if (due)
-		job->local->rec.looks++;
+		job->local->rec.batch->looks++;
 	client_unlock(job->c);
 	if (due)
 		local_save_soon(job);

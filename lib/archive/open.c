@@ -7,7 +7,7 @@
  */
 #include "archive/open.h"
 #include "archive/save.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 bool output_is_at_home(const struct gb_job *job)
 {
 	return job->local && (job->local->rec.own || job_was_home(job) ||
-				     (job->fetching && !job->cached));
+				     (job->batch->fetching && !job->batch->cached));
 }
 
 /* In the cache directory with cache_lock held: nothing is evicted between looking at what
@@ -30,13 +30,13 @@ static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
 
 	client_lock(c);
 	cfg.offline = c->o.offline;
-	cfg.checked = job->checked;
-	bool kept = job->kept;
+	cfg.checked = job->batch->checked;
+	bool kept = job->batch->kept;
 	cfg.was_whole = home && !kept && job_was_home(job);
-	file = job_output_may_come(job) && job->output_file ? strdup(job->output_file) : NULL;
+	file = job_output_may_come(job) && job->batch->output_file ? strdup(job->batch->output_file) : NULL;
 	client_unlock(c);
 	cfg.file = file;
-	cfg.name = !home ? remote_id_tail(job->id) : kept ? HOME_NEW : HOME_RESULTS;
+	cfg.name = !home ? remote_id_tail(job->batch->id) : kept ? HOME_NEW : HOME_RESULTS;
 	_cleanup_close_ int dir = home ? local_dir_open(job) : -1;
 	if (home && dir < 0)
 		return dir;
@@ -51,10 +51,10 @@ int output_of(struct gb_job *job, struct gb_results **ret)
 	int err = 0;
 
 	client_lock(c);
-	if (!job->id)
+	if (!job->batch->id)
 		err = -ENOENT;
-	else if (job->results)
-		*ret = results_ref(job->results);
+	else if (job->batch->results)
+		*ret = results_ref(job->batch->results);
 	bool home = output_is_at_home(job);
 	client_unlock(c);
 	if (err || *ret)
@@ -63,10 +63,10 @@ int output_of(struct gb_job *job, struct gb_results **ret)
 		pthread_mutex_lock(&c->cache_lock);
 	err = results_make(job, home, &made);
 	client_lock(c);
-	if (!err && !job->results)
-		job->results = results_ref(made);
+	if (!err && !job->batch->results)
+		job->batch->results = results_ref(made);
 	if (!err)
-		*ret = results_ref(job->results);
+		*ret = results_ref(job->batch->results);
 	client_unlock(c);
 	if (!home)
 		pthread_mutex_unlock(&c->cache_lock);
@@ -79,10 +79,10 @@ void output_rest(struct gb_job *job)
 	struct gb_results *idle = NULL;
 
 	client_lock(job->c);
-	if (!job->handles && !job->fetching && !job->sealing)
-		idle = STEAL_PTR(job->results);
+	if (!job->batch->handles && !job->batch->fetching && !job->batch->sealing)
+		idle = STEAL_PTR(job->batch->results);
 	if (idle)
-		job->checked = results_final(idle);
+		job->batch->checked = results_final(idle);
 	client_unlock(job->c);
 	results_unref(idle);
 }
@@ -97,7 +97,7 @@ int gb_results_open(struct gb_job *job, struct gb_results **ret)
 	bool lost = o == GB_OUTPUT_LOST && !home_can_fetch(job);
 	int told = o == GB_OUTPUT_INLINE ? home_told_later(job) : 0;
 	if (o != GB_OUTPUT_NONE)
-		job->handles++;
+		job->batch->handles++;
 	client_unlock(c);
 	int err = o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED ? -ENOENT
 		  : lost					? -ENODATA
@@ -117,7 +117,7 @@ int gb_results_open(struct gb_job *job, struct gb_results **ret)
 	}
 	client_lock(c);
 	if (o != GB_OUTPUT_NONE)
-		job->handles--;
+		job->batch->handles--;
 	client_unlock(c);
 	return err;
 }
@@ -130,7 +130,7 @@ void gb_results_close(struct gb_results *r)
 
 	results_reader(r, -1);
 	client_lock(job->c);
-	job->handles--;
+	job->batch->handles--;
 	client_unlock(job->c);
 	results_unref(r);
 	output_rest(job);
@@ -144,8 +144,8 @@ int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
 
 	if (!err && *ret < 0) {
 		client_lock(job->c);
-		bool news = !job->no_length;
-		job->no_length = true;
+		bool news = !job->batch->no_length;
+		job->batch->no_length = true;
 		client_unlock(job->c);
 		if (news)
 			job_changed(job, GB_CHANGED_FILES);
@@ -168,7 +168,7 @@ bool gb_results_final(struct gb_results *r)
 	struct gb_job *job = results_arg(r);
 
 	client_lock(job->c);
-	bool told = job->results_size >= 0 && !job->resized;
+	bool told = job->batch->results_size >= 0 && !job->batch->resized;
 	client_unlock(job->c);
 	return told && results_final(r);
 }

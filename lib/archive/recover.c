@@ -8,7 +8,7 @@
  */
 #include "archive/recover.h"
 #include "archive/save.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,16 +20,16 @@ int home_look(struct gb_job *job)
 {
 	struct record *r = &job->local->rec;
 	_cleanup_close_ int dir = local_dir_open(job);
-	int64_t size = r->results_size;
+	int64_t size = r->batch->results_size;
 	int found = dir < 0 ? dir : results_mapped(dir, HOME_RESULTS, &size);
 
 	if (found < 0 && util_reading(found) == READ_FAILED)
 		return found;
-	r->results_size = size;
-	r->home = found == 1;
-	job->kept = found < 0 && r->results_size > 0;
-	job->results_size = r->results_size;
-	if (job->kept)
+	r->batch->results_size = size;
+	r->batch->home = found == 1;
+	job->batch->kept = found < 0 && r->batch->results_size > 0;
+	job->batch->results_size = r->batch->results_size;
+	if (job->batch->kept)
 		client_log(job->c, LOG_WARNING,
 			"results of %s: the checksums of the saved copy are damaged; "
 			"the copy is kept until the results have been fetched again",
@@ -50,8 +50,8 @@ static int look_in_cache(struct gb_client *c, const char *name)
 	if (found < 0 && util_reading(found) == READ_FAILED)
 		return found;
 	if (found == 1) {
-		job->cached = true;
-		job->results_size = size;
+		job->batch->cached = true;
+		job->batch->results_size = size;
 	}
 	return 0;
 }
@@ -78,8 +78,8 @@ int home_look_cache(struct gb_client *c)
 static bool is_kept(struct gb_job *job, int64_t *ret_size)
 {
 	client_lock(job->c);
-	bool kept = job->kept;
-	*ret_size = job->local->rec.results_size;
+	bool kept = job->batch->kept;
+	*ret_size = job->local->rec.batch->results_size;
 	client_unlock(job->c);
 	return kept;
 }
@@ -102,8 +102,8 @@ int home_may_replace(struct gb_job *job, struct gb_results *r)
 static bool is_hopeless(struct gb_job *job, int err)
 {
 	client_lock(job->c);
-	bool missing = knowledge_final(&job->known) ||
-		       knowledge_standing(&job->known, client_moment(job->c)) >=
+	bool missing = knowledge_final(&job->batch->known) ||
+		       knowledge_standing(&job->batch->known, client_moment(job->c)) >=
 			       STANDS_MISSING;
 	bool over = job->c->o.offline || (err == -EBUSY && missing);
 	client_unlock(job->c);
@@ -114,7 +114,7 @@ static bool is_hopeless(struct gb_job *job, int err)
 static void drop_new(struct gb_job *job, int dir)
 {
 	client_lock(job->c);
-	struct gb_results *r = STEAL_PTR(job->results);
+	struct gb_results *r = STEAL_PTR(job->batch->results);
 	client_unlock(job->c);
 	results_unref(r);
 	unlinkat(dir, HOME_NEW, 0);
@@ -136,8 +136,8 @@ int home_take_kept(struct gb_job *job, int err)
 		return err;
 	drop_new(job, dir);
 	client_lock(c);
-	bool news = !job->unfit;
-	job->unfit = err != 0;
+	bool news = !job->batch->unfit;
+	job->batch->unfit = err != 0;
 	client_unlock(c);
 	if (news)
 		client_log(c, LOG_WARNING,

@@ -15,7 +15,7 @@
 #include "jobs/operation.h"
 #include "jobs/hooks.h"
 #include "archive/save_private.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,9 +50,9 @@ static bool claim_name(void *arg, const char *name)
 	pthread_mutex_lock(&c->cache_lock);
 	client_lock(c);
 	struct gb_job *job = known ? job_find_id(c, id) : NULL;
-	bool open = job && (job->results || job->handles);
+	bool open = job && (job->batch->results || job->batch->handles);
 	if (job && !open)
-		job->cached = job->checked = false;
+		job->batch->cached = job->batch->checked = false;
 	client_unlock(c);
 	if (open)
 		pthread_mutex_unlock(&c->cache_lock);
@@ -76,9 +76,9 @@ static void trim_cache(struct gb_client *c)
 /* Lock held. Who was told another size may believe in it still. */
 static void note_size(struct gb_job *job, int64_t size)
 {
-	if (job->results_size >= 0 && job->results_size != size)
-		job->resized = true;
-	job->results_size = size;
+	if (job->batch->results_size >= 0 && job->batch->results_size != size)
+		job->batch->resized = true;
+	job->batch->results_size = size;
 }
 
 int home_note_safe(struct gb_job *job, int64_t size, bool home)
@@ -87,11 +87,11 @@ int home_note_safe(struct gb_job *job, int64_t size, bool home)
 
 	client_lock(c);
 	note_size(job, size);
-	job->cached = !home;
+	job->batch->cached = !home;
 	if (home) {
-		job->kept = job->unfit = false;
-		job->local->rec.home = true;
-		job->local->rec.results_size = size;
+		job->batch->kept = job->batch->unfit = false;
+		job->local->rec.batch->home = true;
+		job->local->rec.batch->results_size = size;
 	}
 	client_unlock(c);
 	test_point("home-noted");
@@ -123,7 +123,7 @@ static void seal_over(struct gb_job *job, int err)
 
 	waitq_init(&over);
 	client_lock(job->c);
-	job->sealing = SEAL_NONE;
+	job->batch->sealing = SEAL_NONE;
 	queue_take(job, QUEUE_SEALERS, &over);
 	bool start = queue_waits(job, QUEUE_HOMERS) && home_begin_fetch(job);
 	client_unlock(job->c);
@@ -163,9 +163,9 @@ static void run_seal(struct gb_job *job)
 /* Lock held. Whether the caller is to call run_seal: none is under way. */
 static bool begin_seal(struct gb_job *job)
 {
-	bool begin = job->sealing != SEAL_RUNS;
+	bool begin = job->batch->sealing != SEAL_RUNS;
 
-	job->sealing = SEAL_RUNS;
+	job->batch->sealing = SEAL_RUNS;
 	return begin;
 }
 
@@ -188,9 +188,9 @@ static size_t take_ripe(struct gb_client *c, struct gb_job **ret)
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];
 
-		if (job->sealing != SEAL_RESTS)
+		if (job->batch->sealing != SEAL_RESTS)
 			continue;
-		if (n == RIPE_MAX || (job->handles && ++job->seal_rested < RESTS_MAX)) {
+		if (n == RIPE_MAX || (job->batch->handles && ++job->batch->seal_rested < RESTS_MAX)) {
 			rest_more(c);
 			continue;
 		}
@@ -218,10 +218,10 @@ static void rest_over(void *arg)
 /* Lock held. */
 static void plan_seal(struct gb_job *job)
 {
-	if (job->sealing || job->fetching || job->c->stopping)
+	if (job->batch->sealing || job->batch->fetching || job->c->stopping)
 		return;
-	job->sealing = SEAL_RESTS;
-	job->seal_rested = 0;
+	job->batch->sealing = SEAL_RESTS;
+	job->batch->seal_rested = 0;
 	rest_more(job->c);
 }
 
@@ -237,9 +237,9 @@ void home_close(struct gb_client *c)
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];
 
-		if (job->sealing != SEAL_RESTS)
+		if (job->batch->sealing != SEAL_RESTS)
 			continue;
-		job->sealing = SEAL_NONE;
+		job->batch->sealing = SEAL_NONE;
 		output_rest(job);
 	}
 }
@@ -251,9 +251,9 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 
 	client_lock(job->c);
 	bool safe = home_safe(job);
-	bool whole = job->sealing ||
-		     (!job->fetching && job_output(job) == GB_OUTPUT_HOME);
-	int told = safe || whole || job->fetching ? 0 : home_told_later(job);
+	bool whole = job->batch->sealing ||
+		     (!job->batch->fetching && job_output(job) == GB_OUTPUT_HOME);
+	int told = safe || whole || job->batch->fetching ? 0 : home_told_later(job);
 	if (!safe && whole) {
 		err = queue_add(job, QUEUE_SEALERS, w);
 		start = err == -EINPROGRESS && begin_seal(job);
@@ -268,15 +268,15 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
  * that is news. */
 static bool note_refused(struct gb_job *job, bool some, unsigned status, char *words_take)
 {
-	bool part = some && !job->kept && job_was_home(job);
-	bool news = part && !knowledge_has_part(&job->known);
+	bool part = some && !job->batch->kept && job_was_home(job);
+	bool news = part && !knowledge_has_part(&job->batch->known);
 
-	knowledge_download_refused(&job->known, client_moment(job->c), status, part,
+	knowledge_download_refused(&job->batch->known, client_moment(job->c), status, part,
 		test_seconds("BATCHFS_TEST_REFUSED_SECONDS", REFUSED_PAUSE));
-	free(job->refusal);
-	job->refusal = words_take;
+	free(job->batch->refusal);
+	job->batch->refusal = words_take;
 	if (part)
-		job->local->rec.home = false;
+		job->local->rec.batch->home = false;
 	return news;
 }
 
@@ -287,33 +287,33 @@ static void note_gave_up(struct gb_job *job, int err, double told)
 	double now = util_now();
 
 	client_lock(job->c);
-	if (now - job->gave_up_at > GIVE_UP_QUICK)
-		job->gave_up_often = 0;
-	job->gave_up_often++;
-	job->gave_up_at = now;
-	job->gave_up = err;
-	job->gave_up_told = told;
+	if (now - job->batch->gave_up_at > GIVE_UP_QUICK)
+		job->batch->gave_up_often = 0;
+	job->batch->gave_up_often++;
+	job->batch->gave_up_at = now;
+	job->batch->gave_up = err;
+	job->batch->gave_up_told = told;
 	client_unlock(job->c);
 }
 
 /* Lock held. */
 static void note_came(struct gb_job *job)
 {
-	knowledge_download_came(&job->known);
-	job->gave_up_told = 0;
+	knowledge_download_came(&job->batch->known);
+	job->batch->gave_up_told = 0;
 }
 
 int home_told_later(const struct gb_job *job)
 {
-	return util_now() < job->gave_up_told ? job->gave_up : 0;
+	return util_now() < job->batch->gave_up_told ? job->batch->gave_up : 0;
 }
 
 void home_spare(struct gb_job *job, struct gb_results *r)
 {
 	client_lock(job->c);
-	bool often = job->gave_up_often >= GIVE_UP_OFTEN;
-	double until = fmax(often ? job->gave_up_at + GIVE_UP_REST : 0, job->gave_up_told);
-	int err = util_now() < until ? job->gave_up : 0;
+	bool often = job->batch->gave_up_often >= GIVE_UP_OFTEN;
+	double until = fmax(often ? job->batch->gave_up_at + GIVE_UP_REST : 0, job->batch->gave_up_told);
+	int err = util_now() < until ? job->batch->gave_up : 0;
 	client_unlock(job->c);
 	if (err)
 		results_rest(r, err, until);
@@ -342,7 +342,7 @@ void home_event(void *arg, struct gb_results *r, enum results_event ev)
 	else if (ev == RESULTS_REFUSED)
 		holed = note_refused(job, some, status, words);
 	else
-		job->checked = false;
+		job->batch->checked = false;
 	if (ev == RESULTS_SIZED || ev == RESULTS_FILLED)
 		note_came(job);
 	client_unlock(job->c);
@@ -461,7 +461,7 @@ static int compose_inline_output(struct gb_job *job, int dir)
 		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int err = fd < 0 ? -errno
 			 : provider_inline_output(
-				   &c->api, job->id, fd, &none, &b, &lines, &e);
+				   &c->api, job->batch->id, fd, &none, &b, &lines, &e);
 
 	client_called(c, &e);
 	if (err == -ENOENT || err == -EACCES)
@@ -487,9 +487,9 @@ static int compose_inline_output(struct gb_job *job, int dir)
 static int download(struct gb_job *job)
 {
 	client_lock(job->c);
-	enum gb_output o = job->kept ? job_output_there(job) : job_output(job);
+	enum gb_output o = job->batch->kept ? job_output_there(job) : job_output(job);
 	bool comes = job_output_may_come(job);
-	bool is_inline = !job->output_file && o != GB_OUTPUT_HOME;
+	bool is_inline = !job->batch->output_file && o != GB_OUTPUT_HOME;
 	client_unlock(job->c);
 	if (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED)
 		return -EBUSY;
@@ -509,7 +509,7 @@ static int bring_home(struct gb_job *job)
 		return err;
 	test_point("fetch-begins");
 	client_lock(job->c);
-	bool home = job->local->rec.home, more = whole_is_short(job);
+	bool home = job->local->rec.batch->home, more = whole_is_short(job);
 	client_unlock(job->c);
 	if (!home || more)
 		err = home ? whole_look(job) : download(job);
@@ -523,9 +523,9 @@ static void note_outcome(struct gb_job *job, int err)
 
 	if (!err) {
 		note_came(job);
-	} else if (knowledge_fetch_due(&job->known, m)) {
-		knowledge_download_failed(&job->known, m,
-			engine_backoff(TRY_AGAIN, job->gave_up_told - m.now));
+	} else if (knowledge_fetch_due(&job->batch->known, m)) {
+		knowledge_download_failed(&job->batch->known, m,
+			engine_backoff(TRY_AGAIN, job->batch->gave_up_told - m.now));
 	}
 }
 
@@ -535,7 +535,7 @@ static void fetch_over(struct gb_job *job, int err)
 
 	waitq_init(&over);
 	client_lock(job->c);
-	job->fetching = false;
+	job->batch->fetching = false;
 	note_outcome(job, err);
 	job->c->saver->fetches_running--;
 	queue_take(job, QUEUE_HOMERS, &over);
@@ -563,9 +563,9 @@ static int home_run(struct task *t)
 /* Lock held. Not while it is being sealed where it lies. */
 bool home_begin_fetch(struct gb_job *job)
 {
-	if (job->fetching || job->sealing)
+	if (job->batch->fetching || job->batch->sealing)
 		return false;
-	job->fetching = true;
+	job->batch->fetching = true;
 	job->c->saver->fetches_running++;
 	return true;
 }
@@ -590,7 +590,7 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 	enum gb_output o = job_output(job);
 	if (c->stopping)
 		err = -EINTR;
-	else if (job->local && job->local->rec.home &&
+	else if (job->local && job->local->rec.batch->home &&
 		 (c->o.offline || !whole_is_short(job)))
 		err = 0;
 	else if (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED)
@@ -601,7 +601,7 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 		err = -EHOSTUNREACH;
 	else if ((err = queue_add(job, QUEUE_HOMERS, w)) == -EINPROGRESS &&
 		 !(start = home_begin_fetch(job)))
-		seal = job->sealing == SEAL_RESTS && begin_seal(job);
+		seal = job->batch->sealing == SEAL_RESTS && begin_seal(job);
 	client_unlock(c);
 	if (start)
 		home_run_fetch(job);

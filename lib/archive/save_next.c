@@ -11,7 +11,7 @@ bool home_can_fetch(const struct gb_job *job)
 {
 	enum gb_output o = job_output(job);
 
-	if (job->local && job->local->rec.home)
+	if (job->local && job->local->rec.batch->home)
 		return whole_is_short(job);
 	return o == GB_OUTPUT_HOME || o == GB_OUTPUT_KEPT || job_output_may_come(job);
 }
@@ -22,13 +22,13 @@ bool home_missing(const struct gb_job *job)
 	bool asked = c->o.fetch == GB_FETCH_ALL ||
 		     (c->o.fetch == GB_FETCH_OWN && job->local && job->local->rec.own);
 
-	return (asked || job->kept) && job->id && job->in_tree &&
+	return (asked || job->batch->kept) && job->batch->id && job->in_tree &&
 	       (whole_is_short(job) ? whole_look_due(job) : home_can_fetch(job));
 }
 
 bool home_safe(const struct gb_job *job)
 {
-	return job->cached || (job->local && job->local->rec.home);
+	return job->batch->cached || (job->local && job->local->rec.batch->home);
 }
 
 /* Start what there is room for. */
@@ -43,8 +43,8 @@ void home_next(struct gb_client *c)
 		for (uint32_t i = 0; may && !next && i < c->n_slots; i++) {
 			struct gb_job *job = c->slots[i];
 
-			if (!job->fetching && !job->sealing && home_missing(job) &&
-				knowledge_fetch_due(&job->known, job_moment(job)))
+			if (!job->batch->fetching && !job->batch->sealing && home_missing(job) &&
+				knowledge_fetch_due(&job->batch->known, job_moment(job)))
 				next = job;
 		}
 		if (next) {
@@ -101,9 +101,9 @@ static double next_due(struct gb_client *c)
 
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		const struct gb_job *job = c->slots[i];
-		double t = knowledge_fetch_at(&job->known);
+		double t = knowledge_fetch_at(&job->batch->known);
 
-		if (!knowledge_fetch_due(&job->known, m) && (!at || t < at) &&
+		if (!knowledge_fetch_due(&job->batch->known, m) && (!at || t < at) &&
 			home_missing(job))
 			at = t;
 	}

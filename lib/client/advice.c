@@ -11,7 +11,7 @@
 /* Lock held. */
 static size_t of_results(const struct gb_job *job)
 {
-	return job->answers ? (size_t)job->answers->head.warnings_len : 0;
+	return job->batch->answers ? (size_t)job->batch->answers->head.warnings_len : 0;
 }
 
 /* Lock held. An ended job of another client whose results are inside the job itself looks
@@ -29,7 +29,7 @@ static const char how_to_save[] =
 /* Lock held. It ends SUCCEEDED as if nothing had happened. */
 static uint64_t unserved(const struct gb_job *job)
 {
-	return job->answers ? job->answers->unserved : 0;
+	return job->batch->answers ? job->batch->answers->unserved : 0;
 }
 
 static void put_unserved(FILE *out, const struct answers *a)
@@ -58,7 +58,7 @@ char *gb_job_warnings(struct gb_job *job)
 	if (!out)
 		return NULL;
 	client_lock(job->c);
-	const struct answers *a = job->answers;
+	const struct answers *a = job->batch->answers;
 	size_t n = of_results(job);
 	_cleanup_free_ char *less = whole_warning(job);
 	fputs(text ? text : "", out);

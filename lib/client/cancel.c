@@ -17,18 +17,18 @@ static int cancel_run(struct task *t)
 
 	client_lock(job->c);
 	if (job->local)
-		job->local->rec.cancel_asked = true;
+		job->local->rec.batch->cancel_asked = true;
 	client_unlock(job->c);
 	if (job->local && (ret = local_save(job)))
 		return ret;
-	ret = provider_cancel(&job->c->api, job->id, &t->cancel, &err);
+	ret = provider_cancel(&job->c->api, job->batch->id, &t->cancel, &err);
 	client_called(job->c, &err);
 	if (ret == -ENOENT)
 		learn_missed(job);
 	if (!ret)
 		history_add(job, "cancel-asked");
 	client_lock(job->c);
-	job->learnt = 0;
+	job->batch->learnt = 0;
 	poller_look_soon(job);
 	poll_poke(job->c);
 	client_unlock(job->c);
@@ -47,12 +47,12 @@ static struct task *sending(const struct gb_job *job)
 {
 	struct task *t = job->local ? job->local->task : NULL;
 
-	return t && t->sends && !job->id && !phase_is_unanswered(job_phase(job)) ? t : NULL;
+	return t && t->sends && !job->batch->id && !phase_is_unanswered(job_phase(job)) ? t : NULL;
 }
 
 bool cancel_fits(const struct gb_job *job)
 {
-	return (job->id && !knowledge_ended(&job->known)) || sending(job) ||
+	return (job->batch->id && !knowledge_ended(&job->batch->known)) || sending(job) ||
 	       (job->local && !job->local->task && job_phase(job) == PHASE_QUEUED);
 }
 
@@ -69,7 +69,7 @@ static int unqueue_run(struct task *t)
 	client_lock(c);
 	bool queued = job_phase(t->job) == PHASE_QUEUED;
 	_cleanup_free_ char *file =
-		queued ? STEAL_PTR(t->job->local->rec.input_file) : NULL;
+		queued ? STEAL_PTR(t->job->local->rec.batch->input_file) : NULL;
 	if (queued)
 		job_set_phase(t->job, PHASE_DRAFT);
 	t->stopped = true;
@@ -92,7 +92,7 @@ int gb_cancel(struct gb_job *job, struct gb_waiter *w)
 
 	client_lock(c);
 	struct task *t = sending(job);
-	bool fits = cancel_fits(job), sent = job->id;
+	bool fits = cancel_fits(job), sent = job->batch->id;
 	if (c->o.readonly)
 		err = -EROFS;
 	else if (!fits)

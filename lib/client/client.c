@@ -1,4 +1,4 @@
-#include "client/providers.h"
+#include "provider/all/providers.h"
 #include "submit/attachments.h"
 #include "submit/queue.h"
 #include "answers/index.h"
@@ -18,7 +18,7 @@
 #include "jobs/models.h"
 #include "client/open_with.h"
 #include "store/uploads.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,12 +107,12 @@ static int enlist(struct gb_client *c, const char *lid, struct record *r,
 	const char **ret_part)
 {
 	struct gb_job *job = job_new(c);
-	const char *tail = r->id ? remote_id_tail(r->id) : lid;
+	const char *tail = r->batch->id ? remote_id_tail(r->batch->id) : lid;
 	int err = job ? 0 : -ENOMEM;
 
 	*ret_part = journal_part;
-	if (!err && r->id)
-		err = job_set_id(job, r->id);
+	if (!err && r->batch->id)
+		err = job_set_id(job, r->batch->id);
 	if (!err && !r->removal)
 		err = job_set_name(job, r->name[0] ? r->name : tail, tail);
 	if (!err)
@@ -120,7 +120,7 @@ static int enlist(struct gb_client *c, const char *lid, struct record *r,
 	if (err)
 		return err;
 	job->model = client_intern(c, remote_model_name(job->local->rec.model));
-	job->in_tree = job->local->rec.own || job->local->rec.phase == PHASE_REMOTE;
+	job->in_tree = job->local->rec.own || job->local->rec.batch->phase == PHASE_REMOTE;
 	if ((*ret_part = "job.json", err = learn_local_json(job)) ||
 		(*ret_part = HOME_RESULTS ".map", err = home_look(job)) ||
 		(*ret_part = "files", err = files_load(job)))
@@ -162,7 +162,7 @@ static void set_aside(struct gb_client *c, const char *lid, const char *part, in
  * ours is the one that counts. */
 static void make_room(struct gb_client *c, const struct record *r)
 {
-	struct gb_job *other = r->own && r->id ? job_find_id(c, r->id) : NULL;
+	struct gb_job *other = r->own && r->batch->id ? job_find_id(c, r->batch->id) : NULL;
 
 	if (!other || !other->local || other->local->rec.own)
 		return;

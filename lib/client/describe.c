@@ -26,8 +26,8 @@ static const char *state_text(const struct gb_job *job)
 {
 	enum phase p = job_phase(job);
 
-	if (job->state_text[0])
-		return job->state_text;
+	if (job->batch->state_text[0])
+		return job->batch->state_text;
 	if (p == PHASE_REMOTE || p == PHASE_SENT)
 		return remote_state_text(
 			p == PHASE_SENT ? REMOTE_STATE_PENDING : REMOTE_STATE_NONE);
@@ -37,14 +37,14 @@ static const char *state_text(const struct gb_job *job)
 /* Lock held. */
 static bool is_refused(const struct gb_job *job)
 {
-	return knowledge_output(&job->known, job_moment(job)) == OUTPUT_REFUSED &&
+	return knowledge_output(&job->batch->known, job_moment(job)) == OUTPUT_REFUSED &&
 	       !home_safe(job);
 }
 
 static bool is_missing(const struct gb_job *job)
 {
-	return job->local && !knowledge_final(&job->known) &&
-	       knowledge_standing(&job->known, job_moment(job)) >= STANDS_MISSING;
+	return job->local && !knowledge_final(&job->batch->known) &&
+	       knowledge_standing(&job->batch->known, job_moment(job)) >= STANDS_MISSING;
 }
 
 /* Lock held. Whoever submitted was interrupted, too late to stop it. */
@@ -59,7 +59,7 @@ static bool has_error(struct gb_job *job)
 {
 	return files_has_mistake(job) || (job->local && job->local->rec.error) ||
 	       goes_on_alone(job) ||
-	       job->has_api_error || job_output(job) == GB_OUTPUT_LOST ||
+	       job->batch->has_api_error || job_output(job) == GB_OUTPUT_LOST ||
 	       job_output(job) == GB_OUTPUT_DAMAGED || is_refused(job) || is_missing(job) ||
 	       (job->local && job->local->other_key);
 }
@@ -68,9 +68,9 @@ static time_t expiry(const struct gb_job *job)
 {
 	int life = job->c->api.provider->limits->job_life;
 
-	if (knowledge_ended(&job->known))
-		return job->ended_at.tv_sec ? job->ended_at.tv_sec + life : 0;
-	return job->created.tv_sec ? job->created.tv_sec + life : 0;
+	if (knowledge_ended(&job->batch->known))
+		return job->batch->ended_at.tv_sec ? job->batch->ended_at.tv_sec + life : 0;
+	return job->batch->created.tv_sec ? job->batch->created.tv_sec + life : 0;
 }
 
 /* What only jobs with a directory of their own know. */
@@ -79,17 +79,17 @@ static void local_info(struct gb_job *job, struct gb_info *i)
 	const struct record *r = &job->local->rec;
 
 	i->own = r->own;
-	i->draft = phase_is_draft(r->phase) && !(job->local->task && job->local->task->intended);
-	i->submitted = !phase_is_draft(r->phase);
+	i->draft = phase_is_draft(r->batch->phase) && !(job->local->task && job->local->task->intended);
+	i->submitted = !phase_is_draft(r->batch->phase);
 	i->removing = r->removal != REMOVAL_NONE;
 	i->has_requests = files_has(job, GB_REQUESTS);
-	if (!job->created.tv_sec)
+	if (!job->batch->created.tv_sec)
 		i->created = (struct timespec){r->made_s, r->made_ns};
 	if (i->requests < 0)
-		i->requests = r->requests;
+		i->requests = r->batch->requests;
 	/* The server's clock may be behind: results are newer than what they answer. */
-	if (i->ended_at.tv_sec && i->ended_at.tv_sec < r->sent_at)
-		i->ended_at = (struct timespec){r->sent_at, 0};
+	if (i->ended_at.tv_sec && i->ended_at.tv_sec < r->batch->sent_at)
+		i->ended_at = (struct timespec){r->batch->sent_at, 0};
 }
 
 /* Of a time on our clock, 0: none. */
@@ -104,27 +104,27 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 	*ret = (struct gb_info){
 		.slot = job->slot,
 		.name = job->name ? job->name : "",
-		.id = job->id,
+		.id = job->batch->id,
 		.state = state_text(job),
 		.model = job->model ? job->model : "",
 		.submitted = true,
-		.sent = job->id != NULL,
-		.ended = knowledge_final(&job->known),
+		.sent = job->batch->id != NULL,
+		.ended = knowledge_final(&job->batch->known),
 		.has_error = has_error(job),
 		.has_warnings = advice_has(job),
 		.output = job_output(job),
 		.results_safe = home_safe(job),
-		.results_size = job->results_size,
-		.results_unmeasured = job->no_length && job->results_size < 0,
+		.results_size = job->batch->results_size,
+		.results_unmeasured = job->batch->no_length && job->batch->results_size < 0,
 		.results_refused = is_refused(job),
-		.created = job->created,
-		.ended_at = job->ended_at,
-		.updated = job->updated,
-		.requests = job->requests,
-		.succeeded = job->succeeded,
-		.failed = job->failed,
-		.pending = job->pending,
-		.learnt = wall_time_of(job->learnt),
+		.created = job->batch->created,
+		.ended_at = job->batch->ended_at,
+		.updated = job->batch->updated,
+		.requests = job->batch->requests,
+		.succeeded = job->batch->succeeded,
+		.failed = job->batch->failed,
+		.pending = job->batch->pending,
+		.learnt = wall_time_of(job->batch->learnt),
 		.expires = expiry(job),
 	};
 	answers_info(job, ret);
@@ -140,11 +140,11 @@ char *gb_job_json(struct gb_job *job)
 	size_t n;
 
 	client_lock(c);
-	int64_t off = job->known_off;
+	int64_t off = job->batch->known_off;
 	client_unlock(c);
 	if (off >= 0)
 		return known_json(c->store, off);
-	if (!job->local || !job->id)
+	if (!job->local || !job->batch->id)
 		return NULL;
 	pthread_mutex_lock(&job->local->disk);
 	_cleanup_close_ int dir = local_dir_open(job);
@@ -217,11 +217,11 @@ static char *remote_error(struct gb_job *job)
 	enum gb_output output = job_output(job);
 	bool refused = is_refused(job), missing = is_missing(job);
 	bool other_key = job->local && job->local->other_key;
-	bool failed = job->has_api_error;
-	unsigned status = knowledge_refusal(&job->known);
-	double in = knowledge_fetch_at(&job->known) - m.now;
-	_cleanup_free_ char *words = job->refusal ? strdup(job->refusal) : NULL;
-	enum remote_state state = job->state;
+	bool failed = job->batch->has_api_error;
+	unsigned status = knowledge_refusal(&job->batch->known);
+	double in = knowledge_fetch_at(&job->batch->known) - m.now;
+	_cleanup_free_ char *words = job->batch->refusal ? strdup(job->batch->refusal) : NULL;
+	enum remote_state state = job->batch->state;
 	client_unlock(job->c);
 	if (other_key)
 		return strdup("This job was made with another key, so it cannot be "

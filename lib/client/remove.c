@@ -28,7 +28,7 @@
 #include "store/job_catalog.h"
 #include "store/uploads.h"
 #include "client/remove.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -80,11 +80,11 @@ static void show(struct gb_job *job)
 	job->local->rec.removal = REMOVAL_NONE;
 	job->local->rec.removal_since = 0;
 	job->local->rec.insisted = false;
-	knowledge_insisted(&job->known, false);
+	knowledge_insisted(&job->batch->known, false);
 	if (!job->name)
 		/* Without memory it has its name again after a start. */
 		DROP(job_set_name(job, job->local->rec.name,
-			job->id ? remote_id_tail(job->id) : job->local->lid));
+			job->batch->id ? remote_id_tail(job->batch->id) : job->local->lid));
 	if (job->name)
 		/* Without memory the next start may name it anew. */
 		DROP(record_set(&job->local->rec.name, job->name));
@@ -111,9 +111,9 @@ static void delete_upload(struct gb_job *job)
 
 	client_lock(c);
 	struct record *r = &job->local->rec;
-	if (r->own && r->input_file && submit_same_key(job) &&
-		(knowledge_ended(&job->known) || !job->id || r->removal == REMOVAL_DELETED))
-		file = strdup(r->input_file);
+	if (r->own && r->batch->input_file && submit_same_key(job) &&
+		(knowledge_ended(&job->batch->known) || !job->batch->id || r->removal == REMOVAL_DELETED))
+		file = strdup(r->batch->input_file);
 	client_unlock(c);
 	if (!file || c->o.offline)
 		return;
@@ -122,7 +122,7 @@ static void delete_upload(struct gb_job *job)
 	/* Refused counts as done: it dies by itself within two days. */
 	if (ret == 0 || (err.refused && err.from_api)) {
 		client_lock(c);
-		record_unset(&r->input_file);
+		record_unset(&r->batch->input_file);
 		client_unlock(c);
 		local_save_soon(job);
 	}
@@ -133,8 +133,8 @@ static int forget(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 
-	if (job->id)
-		DROP(known_add_gone(c->store, job->id)); /* a list has it or not */
+	if (job->batch->id)
+		DROP(known_add_gone(c->store, job->batch->id)); /* a list has it or not */
 	pthread_mutex_lock(&job->local->disk);
 	test_point("local-remove");
 	int err = files_hold(job);
@@ -235,7 +235,7 @@ static void removal_leave(struct gb_job *job, double delay)
 static double missing_delay(struct gb_job *job)
 {
 	client_lock(job->c);
-	double delay = knowledge_look_at(&job->known) - util_now();
+	double delay = knowledge_look_at(&job->batch->known) - util_now();
 	client_unlock(job->c);
 	return test_seconds("BATCHFS_TEST_MISSING_SECONDS", delay > 1 ? delay : 1);
 }
@@ -323,7 +323,7 @@ out:
 static void insist(struct gb_job *job, bool yes)
 {
 	client_lock(job->c);
-	knowledge_insisted(&job->known, yes);
+	knowledge_insisted(&job->batch->known, yes);
 	if (job->local)
 		job->local->rec.insisted = yes;
 	client_unlock(job->c);
@@ -397,7 +397,7 @@ static int remove_start(struct gb_job *job, struct gb_waiter *w)
 	if (removal_next(job) == REMOVE_OTHER_KEY)
 		return removal_other_key(job, &(struct provider_error){0});
 	client_lock(job->c);
-	job->local->rec.insisted = knowledge_is_insisted(&job->known);
+	job->local->rec.insisted = knowledge_is_insisted(&job->batch->known);
 	err = removal_begin(job);
 	client_unlock(job->c);
 	if (err)
@@ -440,7 +440,7 @@ static int remove_draft(struct gb_job *job)
 	else
 		registry_forget(job->c->registry, job->local->lid);
 	client_lock(job->c);
-	fill.arg = STEAL_PTR(job->local->rec.input_file);
+	fill.arg = STEAL_PTR(job->local->rec.batch->input_file);
 	client_unlock(job->c);
 	if ((fill.arg || holds) && !job->c->o.offline)
 		/* What it would delete dies by itself. */
@@ -474,8 +474,8 @@ void remove_unsent(struct gb_job *job)
 /* Lock held: with rmdir=ended. */
 static bool may_go(const struct gb_job *job)
 {
-	return knowledge_ended(&job->known) || knowledge_is_insisted(&job->known) ||
-	       knowledge_standing(&job->known, client_moment(job->c)) == STANDS_GONE;
+	return knowledge_ended(&job->batch->known) || knowledge_is_insisted(&job->batch->known) ||
+	       knowledge_standing(&job->batch->known, client_moment(job->c)) == STANDS_GONE;
 }
 
 int gb_remove(struct gb_job *job, struct gb_waiter *w)
@@ -520,9 +520,9 @@ bool remove_may_forget(const struct gb_job *job)
 {
 	struct moment m = client_moment(job->c);
 
-	return job->id && job->local &&
-	       (knowledge_removal(&job->known, m) == REMOVE_OTHER_KEY ||
-		       knowledge_standing(&job->known, m) >= STANDS_MISSING);
+	return job->batch->id && job->local &&
+	       (knowledge_removal(&job->batch->known, m) == REMOVE_OTHER_KEY ||
+		       knowledge_standing(&job->batch->known, m) >= STANDS_MISSING);
 }
 
 int gb_forget(struct gb_job *job, struct gb_waiter *w)
@@ -550,7 +550,7 @@ void remove_recover(struct gb_job *job)
 	client_lock(job->c);
 	job->in_tree = false;
 	job_forget_name(job);
-	bool unsent = !job->id;
+	bool unsent = !job->batch->id;
 	client_unlock(job->c);
 	if (unsent)
 		/* Should it not begin, the next start does it. */
@@ -580,9 +580,9 @@ void remove_ended(struct gb_job *job)
 
 	client_lock(c);
 	bool waits = job->local && job->local->rec.removal == REMOVAL_CANCELLED;
-	bool tidy = job->local && job->local->rec.own && knowledge_ended(&job->known) &&
+	bool tidy = job->local && job->local->rec.own && knowledge_ended(&job->batch->known) &&
 		    submit_same_key(job) &&
-		    (job->local->rec.input_file || holds) && !job->local->rec.removal &&
+		    (job->local->rec.batch->input_file || holds) && !job->local->rec.removal &&
 		    !c->o.readonly;
 	client_unlock(c);
 	if (waits)

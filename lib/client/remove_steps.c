@@ -17,7 +17,7 @@ void removal_note(struct gb_job *job, enum removal stage)
 enum removal_step removal_next(struct gb_job *job)
 {
 	client_lock(job->c);
-	enum removal_step step = knowledge_removal(&job->known, client_moment(job->c));
+	enum removal_step step = knowledge_removal(&job->batch->known, client_moment(job->c));
 	client_unlock(job->c);
 	return step;
 }
@@ -30,7 +30,7 @@ static void removal_note_missed(struct gb_job *job)
 
 	learn_missed(job);
 	client_lock(job->c);
-	knowledge_misses(&job->known, &misses, &span);
+	knowledge_misses(&job->batch->known, &misses, &span);
 	job->local->rec.missed = misses;
 	job->local->rec.missed_span = (int64_t)span;
 	client_unlock(job->c);
@@ -41,7 +41,7 @@ static void removal_note_missed(struct gb_job *job)
 int removal_cancel(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
-	int ret = provider_cancel(&job->c->api, job->id, cancel, err);
+	int ret = provider_cancel(&job->c->api, job->batch->id, cancel, err);
 
 	test_point("cancelled");
 	if (ret == -ENOENT)
@@ -52,7 +52,7 @@ int removal_cancel(
 	if (ret)
 		return ret;
 	client_lock(job->c);
-	knowledge_cancel_accepted(&job->known);
+	knowledge_cancel_accepted(&job->batch->known);
 	client_unlock(job->c);
 	removal_note(job, REMOVAL_CANCELLED);
 	ret = local_save(job);
@@ -72,13 +72,13 @@ int removal_note_deleted(struct gb_job *job, const char *event)
 int removal_delete(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
-	int ret = provider_remove(&job->c->api, job->id, cancel, err);
+	int ret = provider_remove(&job->c->api, job->batch->id, cancel, err);
 
 	test_point("deleted");
 	if (ret == -ENOENT) {
 		removal_note_missed(job);
 		client_lock(job->c);
-		if (knowledge_is_deleted(&job->known, client_moment(job->c)))
+		if (knowledge_is_deleted(&job->batch->known, client_moment(job->c)))
 			ret = 0;
 		client_unlock(job->c);
 	}

@@ -23,10 +23,10 @@ static void add_up(struct gb_client *c, struct sums *s)
 
 		s->removing += job->local && job->local->rec.removal &&
 			       !job->local->forgotten;
-		if (job->results_size > 0 && job->local && job->local->rec.home)
-			s->home += job->results_size;
-		else if (job->results_size > 0 && job->cached)
-			s->cache += job->results_size;
+		if (job->batch->results_size > 0 && job->local && job->local->rec.batch->home)
+			s->home += job->batch->results_size;
+		else if (job->batch->results_size > 0 && job->batch->cached)
+			s->cache += job->batch->results_size;
 		if (!job->in_tree)
 			continue;
 		s->jobs++;
@@ -45,8 +45,8 @@ static void status_not_saved(struct gb_client *c, FILE *out)
 
 		if (!home_missing(job))
 			continue;
-		if (job->ended_at.tv_sec)
-			util_time_text(job->ended_at.tv_sec +
+		if (job->batch->ended_at.tv_sec)
+			util_time_text(job->batch->ended_at.tv_sec +
 					       c->api.provider->limits->job_life,
 				when);
 		fprintf(out, "not_saved %s\t%s\n", when, job->name);
@@ -171,7 +171,7 @@ void gb_transfers(struct gb_client *c, FILE *out)
 
 		slot = job->slot + 1;
 		client_lock(c);
-		struct gb_results *r = job->results ? results_ref(job->results) : NULL;
+		struct gb_results *r = job->batch->results ? results_ref(job->batch->results) : NULL;
 		if (job->local && job->local->task) {
 			since = job->local->uploaded_since;
 			sent = job->local->uploaded;

@@ -406,8 +406,8 @@ static int announce(struct gather *g, struct task *t)
 	else
 		old = NULL;
 	job->local->rec.composed = true;
-	job->local->rec.requests = (int64_t)composed_requests(g->c);
-	job->requests = job->local->rec.requests;
+	job->local->rec.batch->requests = (int64_t)composed_requests(g->c);
+	job->batch->requests = job->local->rec.batch->requests;
 	int err = files_add_composed(job);
 	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
 	if (f) {

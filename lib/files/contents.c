@@ -223,7 +223,7 @@ static int begin_change(struct gb_file *f, struct gb_job **ret)
 	bool sent = is_sent(f);
 	if (f->is_dir)
 		err = -EISDIR;
-	else if (f->composed || (sent && !phase_is_draft(f->job->local->rec.phase)))
+	else if (f->composed || (sent && !phase_is_draft(f->job->local->rec.batch->phase)))
 		err = -EROFS;
 	else if (f->held || (sent && f->job->local->task && f->job->local->gathering))
 		err = -EBUSY;
@@ -285,8 +285,8 @@ static struct gb_file *drop_composed(struct gb_job *job)
 
 	if (!f || !f->composed)
 		return NULL;
-	job->requests = -1;
-	job->local->rec.requests = -1;
+	job->batch->requests = -1;
+	job->local->rec.batch->requests = -1;
 	files_unlink(f);
 	return f;
 }
@@ -298,9 +298,9 @@ int files_touch(struct gb_job *job)
 
 	pthread_mutex_lock(&job->local->disk);
 	client_lock(job->c);
-	bool draft = phase_is_draft(r->phase);
+	bool draft = phase_is_draft(r->batch->phase);
 	bool composed = draft && r->composed;
-	bool stale = draft && (r->phase == PHASE_FAILED || r->session || r->error ||
+	bool stale = draft && (r->batch->phase == PHASE_FAILED || r->batch->session || r->error ||
 			       r->warned);
 	client_unlock(job->c);
 	if (composed) {
@@ -317,7 +317,7 @@ int files_touch(struct gb_job *job)
 	client_lock(job->c);
 	if (stale) {
 		job_set_phase(job, PHASE_DRAFT);
-		record_unset(&r->session);
+		record_unset(&r->batch->session);
 		record_unset(&r->error);
 		r->err = 0;
 		r->warned = false;

@@ -1,6 +1,6 @@
 #include "files/files.h"
 #include "store/dir_names.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <string.h>

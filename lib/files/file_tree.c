@@ -453,7 +453,7 @@ int files_load(struct gb_job *job)
 	int fd = local_files_dir_open(job);
 	int err = fd < 0 ? fd : load_dir(job, NULL, fd, 0);
 
-	if (!err && r->own && phase_is_draft(r->phase))
+	if (!err && r->own && phase_is_draft(r->batch->phase))
 		err = files_add_inputs(job);
 	if (!err && r->composed)
 		err = files_add_composed(job);

@@ -120,16 +120,16 @@ void poll_watch(struct gb_job *job)
 
 static bool fresh(const struct gb_job *job)
 {
-	return job->learnt && util_now() - job->learnt < job->c->o.ttl_s;
+	return job->batch->learnt && util_now() - job->batch->learnt < job->c->o.ttl_s;
 }
 
 /* alone: the job must be asked for by itself. */
 static bool nothing_to_ask(const struct gb_job *job, bool alone)
 {
 	const struct gb_client *c = job->c;
-	bool told = fresh(job) || !knowledge_look_due(&job->known, client_moment(c));
+	bool told = fresh(job) || !knowledge_look_due(&job->batch->known, client_moment(c));
 
-	return !job->id || (told && !alone) || ask_in_vain(c);
+	return !job->batch->id || (told && !alone) || ask_in_vain(c);
 }
 
 static int ask_refresh(struct gb_job *job, bool counts, struct gb_waiter *w)
@@ -138,15 +138,15 @@ static int ask_refresh(struct gb_job *job, bool counts, struct gb_waiter *w)
 	int err = 0;
 
 	client_lock(c);
-	bool alone = counts && knowledge_counts_lag(&job->known);
+	bool alone = counts && knowledge_counts_lag(&job->batch->known);
 	if (c->stopping)
 		err = -EINTR;
 	else if (!nothing_to_ask(job, alone) &&
 		 queue_add_until(job, QUEUE_REFRESHERS, w, ask_until(ask_wait())) ==
 			 -EINPROGRESS) {
 		err = -EINPROGRESS;
-		job->wanted = true;
-		job->solo |= alone;
+		job->batch->wanted = true;
+		job->batch->solo |= alone;
 		poll_watch(job);
 		poll_poke(c);
 	}
@@ -177,7 +177,7 @@ int gb_job_wait(struct gb_job *job, struct gb_waiter *w)
 	if (err == -EINPROGRESS && (err = queue_add(job, QUEUE_ENDERS, w)) == -EINPROGRESS) {
 		/* The first who waits wants to know soon. */
 		if (first && !fresh(job))
-			job->next_look = 0;
+			job->batch->next_look = 0;
 		poll_watch(job);
 		poll_poke(c);
 	}

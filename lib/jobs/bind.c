@@ -13,7 +13,7 @@ int submit_known(struct gb_job *job, const struct remote_batch *b)
 	uint64_t seq = learn_seq(c);
 
 	client_lock(c);
-	bool fresh = !job->id;
+	bool fresh = !job->batch->id;
 	/* The table may have met it as somebody else's. */
 	struct gb_job *twin = fresh ? job_find_id(c, b->id) : NULL;
 	int err = twin ? job_drop_twin(twin) : 0;
@@ -25,14 +25,14 @@ int submit_known(struct gb_job *job, const struct remote_batch *b)
 	if (!err)
 		err = job_set_id(job, b->id);
 	if (!err)
-		err = record_set(&r->id, b->id);
+		err = record_set(&r->batch->id, b->id);
 	if (!err && fresh) {
 		job_set_phase(job, PHASE_SENT);
-		knowledge_made_with(&job->known, true);
-		record_unset(&r->session);
+		knowledge_made_with(&job->batch->known, true);
+		record_unset(&r->batch->session);
 		record_unset(&r->error);
 		r->err = 0;
-		r->sent_at = time(NULL); /* wall: shown */
+		r->batch->sent_at = time(NULL); /* wall: shown */
 		if (job->local->settler)
 			canceller_set(c->engine, job->local->settler);
 		poll_watch(job);

@@ -19,11 +19,11 @@ static void add_line(struct gb_job *job, const char *event, const struct ledger_
 	util_time_text(time(NULL), when); /* wall: shown */
 	client_lock(c);
 	const char *name = job->local && job->local->rec.name ? job->local->rec.name : job->name;
-	int64_t requests = job->requests;
-	if (requests <= 0 && job->local && job->local->rec.requests > 0)
-		requests = job->local->rec.requests;
+	int64_t requests = job->batch->requests;
+	if (requests <= 0 && job->local && job->local->rec.batch->requests > 0)
+		requests = job->local->rec.batch->requests;
 	_cleanup_free_ char *line = util_format("%s\t%u\t%s\t%s\t%s\t%s\t%" PRId64 "\t%s", when,
-		(unsigned)getuid(), event, job->id ? job->id : "-", name ? name : "-",
+		(unsigned)getuid(), event, job->batch->id ? job->batch->id : "-", name ? name : "-",
 		job->model ? job->model : "-", requests < 0 ? 0 : requests, tokens);
 	client_unlock(c);
 	if (tokens && line)

@@ -5,12 +5,9 @@
 #ifndef GB_JOB_H
 #define GB_JOB_H
 
+#include "jobs/batch.h"
 #include "jobs/client.h"
 #include "jobs/job_dir.h"
-#include "jobs/knowledge.h"
-#include "results/results.h"
-
-struct answers;
 
 /* What can be waited for in a job. */
 enum job_queue {
@@ -23,16 +20,7 @@ enum job_queue {
 	JOB_QUEUES
 };
 
-/* Whether results that a reader completed are being sealed. While this is not SEAL_NONE
- * the file must not be moved. */
-enum sealing {
-	SEAL_NONE,
-	SEAL_RESTS, /* planned: begins when no reader is left, or when somebody waits
-	               for it */
-	SEAL_RUNS
-};
-
-/* The data of every job. Small, because there may be 100,000 jobs. */
+/* A directory: the data of every one. Small, because there may be 100,000 of them. */
 struct gb_job {
 	struct gb_client *c;
 	atomic_uint refs;        /* the table's one included */
@@ -42,54 +30,15 @@ struct gb_job {
 	 * unchanged as long as the job (old names stay in old_names). */
 	char *name;
 	struct old_name *old_names;
-	char *id;                /* at the API (provider/ids.h) */
-	const char *state_text;  /* interned */
 	const char *model;       /* interned */
-	char *output_file;       /* its id at the API */
 	struct local *_Atomic local; /* set once, under the lock; read by any */
-	struct gb_results *results;
-	struct timespec created, updated, ended_at;
-	int64_t requests, succeeded, failed, pending; /* -1: not known */
-	int64_t results_size;    /* -1 */
-	int64_t known_off;       /* offset in CACHE/known; -1: not there */
-	double learnt;           /* util_now at the newest reply; 0: none in this run */
-	uint64_t seq;            /* of the call that brought it */
-	uint64_t listed_seq;     /* of the newest list that contained the job */
-	double next_look;        /* poller: while somebody waits */
 	struct gb_waitq *queues; /* JOB_QUEUES of them, made when one is first needed */
-	struct answers *answers; /* the index of the answers, once it is loaded */
-	unsigned handles;        /* gb_results_open without close */
-	uint8_t state;           /* enum remote_state */
-	uint8_t sealing;         /* enum sealing */
-	uint8_t seal_rested;     /* how often a waiting seal was looked at */
-	bool in_tree : 1;
-	bool output_inline : 1;
-	bool has_api_error : 1;
-	bool wanted : 1;         /* poller: a refresh was requested */
-	bool solo : 1;           /* poller: lists do not show it; request it by
-	                            itself */
-	bool watched : 1;        /* in the poller's list */
-	bool fetching : 1;       /* being saved; never at the same time as a seal */
-	bool checked : 1;        /* this process has read back the whole output */
-	bool kept : 1;           /* the saved output was complete, but its map cannot be
-	                            read */
-	bool unfit : 1;          /* … and it is damaged */
-	bool no_length : 1;      /* the API does not tell how long the output is */
-	bool resized : 1;        /* it reported another length before */
-	bool cached : 1;         /* all of the output is in the cache directory */
-	bool embedding : 1;
-	bool indexing : 1;       /* the index of answers is being made or loaded */
-	bool index_failed : 1;
-	bool settle_timer : 1;   /* a timer limits how long anyone waits for that */
 	struct gb_job *watch_next;
-	struct knowledge known;  /* what the API said about the job (knowledge.h) */
-	unsigned gave_up_often;  /* reads of the output that failed shortly after each
-	                            other … */
-	double gave_up_at;       /* … when the last one failed, and its error */
-	int gave_up;
-	double gave_up_told;     /* when the API wants to be asked again; 0: not told */
-	char *refusal;           /* the API's message when it refused the output, or
-	                            NULL */
+	bool in_tree : 1;
+	bool watched : 1;        /* in the poller's list */
+	bool settle_timer : 1;   /* a timer limits how long anyone waits for that */
+	/* The API's jobs behind it: one today, which is there before it is sent, too. */
+	struct batch batch[JOB_BATCHES];
 };
 
 struct gb_job *job_new(struct gb_client *c);
@@ -116,7 +65,7 @@ void table_free(struct gb_client *c);
 
 static inline enum phase job_phase(const struct gb_job *job)
 {
-	return job->local ? (enum phase)job->local->rec.phase : PHASE_REMOTE;
+	return job->local ? (enum phase)job->local->rec.batch->phase : PHASE_REMOTE;
 }
 
 static inline bool phase_is_draft(enum phase p)
@@ -132,7 +81,7 @@ static inline bool phase_is_unanswered(enum phase p)
 
 static inline struct moment job_moment(const struct gb_job *job)
 {
-	return knowledge_needs_time(&job->known)
+	return knowledge_needs_time(&job->batch->known)
 		       ? client_moment(job->c)
 		       : (struct moment){.limits = job->c->api.provider->limits};
 }
@@ -142,9 +91,9 @@ static inline bool job_own_unfinished(const struct gb_job *job)
 {
 	if (!job->local || !job->local->rec.own)
 		return false;
-	if (!job->id)
-		return job->local->rec.phase == PHASE_UNCERTAIN;
-	return knowledge_routine(&job->known, job_moment(job));
+	if (!job->batch->id)
+		return job->local->rec.batch->phase == PHASE_UNCERTAIN;
+	return knowledge_routine(&job->batch->known, job_moment(job));
 }
 
 enum gb_output job_output(const struct gb_job *job);
@@ -158,7 +107,7 @@ bool job_output_may_come(const struct gb_job *job);
 /* The whole output was in the job's directory once. */
 static inline bool job_was_home(const struct gb_job *job)
 {
-	return job->local && job->local->rec.results_size >= 0;
+	return job->local && job->local->rec.batch->results_size >= 0;
 }
 
 /* client.lock held: change the phase of a job with local data. */

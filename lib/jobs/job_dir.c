@@ -24,9 +24,9 @@ void job_set_phase(struct gb_job *job, enum phase p)
 {
 	struct record *r = &job->local->rec;
 
-	job->c->unsent -= phase_is_unanswered(r->phase);
+	job->c->unsent -= phase_is_unanswered(r->batch->phase);
 	job->c->unsent += phase_is_unanswered(p);
-	r->phase = p;
+	r->batch->phase = p;
 }
 
 static struct local *local_new(const char *lid)
@@ -61,7 +61,7 @@ int local_attach(struct gb_job *job, const char *lid, struct record *rec_take)
 	if (!l)
 		return -ENOMEM;
 	l->rec = *rec_take;
-	job->c->unsent += phase_is_unanswered(l->rec.phase);
+	job->c->unsent += phase_is_unanswered(l->rec.batch->phase);
 	record_init(rec_take);
 	job->local = l;
 	return 0;
@@ -70,16 +70,16 @@ int local_attach(struct gb_job *job, const char *lid, struct record *rec_take)
 /* What a record of a job made elsewhere starts with. */
 static int describe_remote(struct gb_job *job, struct record *r)
 {
-	r->phase = PHASE_REMOTE;
+	r->batch->phase = PHASE_REMOTE;
 	if (record_set(&r->name, job->name ? job->name : "") ||
-		record_set(&r->model, job->model) || record_set(&r->id, job->id))
+		record_set(&r->model, job->model) || record_set(&r->batch->id, job->batch->id))
 		return -ENOMEM;
 	/* What this key has seen is its project's. */
-	if (knowledge_is_strangers(&job->known) &&
+	if (knowledge_is_strangers(&job->batch->known) &&
 		(record_set(&r->origin, engine_origin(job->c->engine)) ||
 			record_set(&r->key_print, job->c->key_print)))
 		return -ENOMEM;
-	r->end_by_get = knowledge_end_by_get(&job->known);
+	r->batch->end_by_get = knowledge_end_by_get(&job->batch->known);
 	return 0;
 }
 

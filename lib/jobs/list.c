@@ -39,8 +39,8 @@ static bool somebody_waits(const struct gb_client *c, uint64_t seq)
 	double now = util_now();
 
 	for (const struct gb_job *job = c->poller->watched; job; job = job->watch_next)
-		if (job->id && job->seq < seq && !job->solo &&
-			(job->wanted || (queue_waits(job, QUEUE_ENDERS) && job->next_look <= now)))
+		if (job->batch->id && job->batch->seq < seq && !job->batch->solo &&
+			(job->batch->wanted || (queue_waits(job, QUEUE_ENDERS) && job->batch->next_look <= now)))
 			return true;
 	return false;
 }
@@ -65,8 +65,8 @@ static bool take_page(struct round *r, const struct remote_page *p)
 
 		client_lock(r->c);
 		struct gb_job *old = job_find_id(r->c, b->id);
-		bool known = old && knowledge_final(&old->known) && old->in_tree;
-		again += old && old->listed_seq == r->seq;
+		bool known = old && knowledge_final(&old->batch->known) && old->in_tree;
+		again += old && old->batch->listed_seq == r->seq;
 		r->full = learn_full(r->c);
 		client_unlock(r->c);
 		r->news |= !known;

@@ -1,7 +1,7 @@
 #include "jobs/models.h"
 
 #include "jobs/poller.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #include "jobs/hooks.h"
 #include "store/job_catalog.h"
 #include "store/dir_names.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -74,7 +74,7 @@ static bool inline_presumed(
 	if (!listed || b->output_file || b->state != REMOTE_STATE_SUCCEEDED)
 		return false;
 	if (job->local && job->local->rec.own)
-		return job->local->rec.is_inline;
+		return job->local->rec.batch->is_inline;
 	return !b->has_input_config;
 }
 
@@ -98,7 +98,7 @@ static struct job_word word_of(
 		.listed = listed,
 		.ended = b->ended,
 		.succeeded = b->state == REMOTE_STATE_SUCCEEDED,
-		.output = job->output_file || b->output_file || b->output_inline,
+		.output = job->batch->output_file || b->output_file || b->output_inline,
 		.presumed = inline_presumed(job, b, listed),
 		.error = tells_error(b),
 		.pending = b->pending > 0,
@@ -112,23 +112,23 @@ static struct job_word word_of(
 /* Lock held. All that a reply says. */
 static void take_reply(struct gb_job *job, const struct remote_batch *b, bool presumed)
 {
-	job->state = (uint8_t)b->state;
-	job->state_text = client_intern(job->c, b->state_text);
+	job->batch->state = (uint8_t)b->state;
+	job->batch->state_text = client_intern(job->c, b->state_text);
 	if (b->model)
 		job->model = client_intern(job->c, remote_model_name(b->model));
-	job->created = b->created;
-	job->updated = b->updated;
-	job->ended_at = b->ended_at;
+	job->batch->created = b->created;
+	job->batch->updated = b->updated;
+	job->batch->ended_at = b->ended_at;
 	if (b->requests >= 0) {
-		job->requests = b->requests;
-		job->succeeded = b->succeeded;
-		job->failed = b->failed;
-		job->pending = b->pending;
+		job->batch->requests = b->requests;
+		job->batch->succeeded = b->succeeded;
+		job->batch->failed = b->failed;
+		job->batch->pending = b->pending;
 	}
-	job->embedding = b->embedding;
-	set_file(&job->output_file, b->output_file);
-	job->output_inline = !job->output_file && presumed;
-	job->has_api_error = tells_error(b);
+	job->batch->embedding = b->embedding;
+	set_file(&job->batch->output_file, b->output_file);
+	job->batch->output_inline = !job->batch->output_file && presumed;
+	job->batch->has_api_error = tells_error(b);
 }
 
 struct news {
@@ -141,14 +141,14 @@ static unsigned changes(const struct gb_job *job, const struct gb_job *was)
 {
 	unsigned what = 0;
 
-	if (job->state_text != was->state_text || job->succeeded != was->succeeded ||
-		job->failed != was->failed || job->pending != was->pending ||
-		job->updated.tv_sec != was->updated.tv_sec)
+	if (job->batch->state_text != was->batch->state_text || job->batch->succeeded != was->batch->succeeded ||
+		job->batch->failed != was->batch->failed || job->batch->pending != was->batch->pending ||
+		job->batch->updated.tv_sec != was->batch->updated.tv_sec)
 		what |= GB_CHANGED_META;
-	if (!!job->output_file != !!was->output_file ||
-		job->output_inline != was->output_inline ||
-		job->has_api_error != was->has_api_error ||
-		knowledge_final(&job->known) != knowledge_final(&was->known))
+	if (!!job->batch->output_file != !!was->batch->output_file ||
+		job->batch->output_inline != was->batch->output_inline ||
+		job->batch->has_api_error != was->batch->has_api_error ||
+		knowledge_final(&job->batch->known) != knowledge_final(&was->batch->known))
 		what |= GB_CHANGED_FILES;
 	return what;
 }
@@ -165,21 +165,21 @@ static struct news apply(struct gb_job *job, const struct remote_batch *b, bool 
 
 	memcpy(&was, job, sizeof(was));
 	if (recalled)
-		knowledge_recalled(&job->known, m, &w, by_get);
+		knowledge_recalled(&job->batch->known, m, &w, by_get);
 	else
-		take = knowledge_saw(&job->known, m, &w);
+		take = knowledge_saw(&job->batch->known, m, &w);
 	if (take == TAKE_ALL)
 		take_reply(job, b, w.presumed);
-	else if (b->ended && !job->output_file && !job->output_inline)
-		set_file(&job->output_file, b->output_file);
+	else if (b->ended && !job->batch->output_file && !job->batch->output_inline)
+		set_file(&job->batch->output_file, b->output_file);
 	news.what = changes(job, &was);
 	if (!job->in_tree && !(job->local && job->local->rec.removal)) {
 		job->in_tree = true;
 		news.what |= GB_CHANGED_TREE;
 	}
 	news.keep = take == TAKE_ALL &&
-		    (news.what || knowledge_end_by_get(&job->known) !=
-					  knowledge_end_by_get(&was.known));
+		    (news.what || knowledge_end_by_get(&job->batch->known) !=
+					  knowledge_end_by_get(&was.batch->known));
 	return news;
 }
 
@@ -187,8 +187,8 @@ static struct news apply(struct gb_job *job, const struct remote_batch *b, bool 
 static void mark_by_get(struct gb_job *job, bool by_get)
 {
 	client_lock(job->c);
-	bool news = job->local->rec.end_by_get != by_get;
-	job->local->rec.end_by_get = by_get;
+	bool news = job->local->rec.batch->end_by_get != by_get;
+	job->local->rec.batch->end_by_get = by_get;
 	client_unlock(job->c);
 	if (news)
 		local_save_soon(job);
@@ -201,7 +201,7 @@ static void keep_json(struct gb_job *job, const struct remote_batch *b)
 	if (!b->json)
 		return;
 	client_lock(job->c);
-	bool by_get = knowledge_end_by_get(&job->known);
+	bool by_get = knowledge_end_by_get(&job->batch->known);
 	client_unlock(job->c);
 	if (job->local) {
 		local_keep_json(job, b->json);
@@ -210,7 +210,7 @@ static void keep_json(struct gb_job *job, const struct remote_batch *b)
 	}
 	if (known_add(job->c->store, b, by_get, &off) == 0) {
 		client_lock(job->c);
-		job->known_off = off;
+		job->batch->known_off = off;
 		client_unlock(job->c);
 	}
 }
@@ -220,13 +220,13 @@ static void log_end(struct gb_job *job)
 	struct gb_client *c = job->c;
 
 	client_lock(c);
-	bool now = knowledge_ended(&job->known) && job->local && job->local->rec.own &&
-		   !job->local->rec.end_logged;
+	bool now = knowledge_ended(&job->batch->known) && job->local && job->local->rec.own &&
+		   !job->local->rec.batch->end_logged;
 	if (now) {
-		job->local->rec.end_logged = true;
-		job->local->rec.end_due = c->o.ended != NULL;
+		job->local->rec.batch->end_logged = true;
+		job->local->rec.batch->end_due = c->o.ended != NULL;
 	}
-	bool cancelled = job->state == REMOTE_STATE_CANCELLED;
+	bool cancelled = job->batch->state == REMOTE_STATE_CANCELLED;
 	client_unlock(c);
 	if (!now)
 		return;
@@ -237,7 +237,7 @@ static void log_end(struct gb_job *job)
 
 static void name_given(struct gb_job *job)
 {
-	int err = store_name_add(job->c->store, job->id, job_label(job));
+	int err = store_name_add(job->c->store, job->batch->id, job_label(job));
 
 	if (err)
 		client_log(job->c, LOG_WARNING,
@@ -283,15 +283,15 @@ struct gb_job *learn_batch(
 	if (job) {
 		gb_job_ref(job);
 		if (listed)
-			job->listed_seq = seq;
-		if (seq >= job->seq) {
-			bool first = job->seq == 0;
+			job->batch->listed_seq = seq;
+		if (seq >= job->batch->seq) {
+			bool first = job->batch->seq == 0;
 
 			news = apply(job, b, listed, false, false);
 			if (first)
 				news.what |= GB_CHANGED_META | GB_CHANGED_FILES;
-			job->seq = seq;
-			job->learnt = util_now();
+			job->batch->seq = seq;
+			job->batch->learnt = util_now();
 		}
 	}
 	client_unlock(c);
@@ -325,7 +325,7 @@ bool learn_keeps(const struct gb_job *job)
 static bool may_leave(struct gb_job *job, bool *ret_ask)
 {
 	bool keep = learn_keeps(job);
-	bool listed = job->listed_seq >= poller_whole_seq(job->c);
+	bool listed = job->batch->listed_seq >= poller_whole_seq(job->c);
 
 	*ret_ask = !keep && job->in_tree && listed;
 	return !keep && job->in_tree && !listed;
@@ -337,18 +337,18 @@ void learn_missed(struct gb_job *job)
 	bool ask;
 
 	client_lock(c);
-	knowledge_missed(&job->known, client_moment(c));
+	knowledge_missed(&job->batch->known, client_moment(c));
 	bool leave = may_leave(job, &ask);
 	if (leave) {
 		job->in_tree = false;
-		job->seq = 0;
-		knowledge_forgotten(&job->known);
+		job->batch->seq = 0;
+		knowledge_forgotten(&job->batch->known);
 	} else if (ask) {
 		poller_want_whole(c);
 	}
 	client_unlock(c);
 	if (leave)
-		DROP(known_add_gone(c->store, job->id)); /* a start asks again */
+		DROP(known_add_gone(c->store, job->batch->id)); /* a start asks again */
 	job_changed(job, leave ? GB_CHANGED_TREE : GB_CHANGED_FILES);
 }
 
@@ -357,7 +357,7 @@ int learn_look(struct gb_job *job, struct canceller *cancel, struct provider_err
 	struct gb_client *c = job->c;
 	uint64_t seq = learn_seq(c);
 	struct remote_batch b;
-	int ret = provider_look(&c->api, job->id, cancel, &b, err);
+	int ret = provider_look(&c->api, job->batch->id, cancel, &b, err);
 
 	if (ret == 0) {
 		gb_job_unref(learn_batch(c, &b, seq, false));
@@ -366,7 +366,7 @@ int learn_look(struct gb_job *job, struct canceller *cancel, struct provider_err
 		learn_missed(job);
 	} else if (ret == -EACCES) {
 		client_lock(c);
-		knowledge_key_refused(&job->known, client_moment(c));
+		knowledge_key_refused(&job->batch->known, client_moment(c));
 		client_unlock(c);
 		job_changed(job, 0);
 	}
@@ -398,11 +398,11 @@ static void remember_job(
 		return;
 	if (gone) {
 		job->in_tree = false;
-		knowledge_forgotten(&job->known);
+		knowledge_forgotten(&job->batch->known);
 	} else {
 		apply(job, b, true, true, by_get);
 	}
-	job->known_off = gone ? -1 : off;
+	job->batch->known_off = gone ? -1 : off;
 }
 
 /* Each change of a job is an entry more: once most of them are old, without them. */
@@ -414,16 +414,16 @@ static void tidy_known(struct gb_client *c, int64_t size)
 	size_t n = 0;
 
 	for (uint32_t i = 0; offs && i < c->n_slots; i++) {
-		if (c->slots[i]->known_off < 0)
+		if (c->slots[i]->batch->known_off < 0)
 			continue;
-		offs[n] = c->slots[i]->known_off;
+		offs[n] = c->slots[i]->batch->known_off;
 		used += known_length(c->store, offs[n++]);
 	}
 	if (!offs || used > size / 2 || known_compact(c->store, offs, n))
 		return;
 	for (uint32_t i = 0, at = 0; i < c->n_slots; i++)
-		if (c->slots[i]->known_off >= 0)
-			c->slots[i]->known_off = offs[at++];
+		if (c->slots[i]->batch->known_off >= 0)
+			c->slots[i]->batch->known_off = offs[at++];
 }
 
 /* Damage is said; what could not be read is the caller's to tell. */
@@ -468,8 +468,8 @@ int learn_local_json(struct gb_job *job)
 		return err;
 	if (err || (err = job->c->api.provider->parse(text, n, &b)))
 		return err == -ENOMEM ? err : 0;
-	if (job->id && strcmp(b.id, job->id) == 0)
-		apply(job, &b, true, true, job->local->rec.end_by_get);
+	if (job->batch->id && strcmp(b.id, job->batch->id) == 0)
+		apply(job, &b, true, true, job->local->rec.batch->end_by_get);
 	remote_batch_clear(&b);
 	return 0;
 }
@@ -480,14 +480,14 @@ void learn_keys(struct gb_client *c)
 		struct gb_job *job = c->slots[i];
 		const struct record *r = job->local ? &job->local->rec : NULL;
 
-		if (!r || !r->key_print || !r->id)
+		if (!r || !r->key_print || !r->batch->id)
 			continue;
-		knowledge_made_with(&job->known, submit_same_key(job));
+		knowledge_made_with(&job->batch->known, submit_same_key(job));
 		if (r->removal)
-			knowledge_recalled_misses(&job->known, (unsigned)r->missed,
+			knowledge_recalled_misses(&job->batch->known, (unsigned)r->missed,
 				(double)r->missed_span);
 		if (r->removal >= REMOVAL_CANCELLED)
-			knowledge_cancel_accepted(&job->known);
-		knowledge_insisted(&job->known, r->insisted);
+			knowledge_cancel_accepted(&job->batch->known);
+		knowledge_insisted(&job->batch->known, r->insisted);
 	}
 }

@@ -41,10 +41,10 @@ struct plan {
 
 static double look_interval(const struct gb_job *job)
 {
-	double age = difftime(engine_server_time(job->c->engine), job->created.tv_sec);
+	double age = difftime(engine_server_time(job->c->engine), job->batch->created.tv_sec);
 	double max = job->c->o.poll_s;
 
-	if (!job->created.tv_sec || age < 0)
+	if (!job->batch->created.tv_sec || age < 0)
 		age = 0;
 	return age / 8 < 1 ? 1 : age / 8 > max ? max : age / 8;
 }
@@ -59,7 +59,7 @@ static bool end_is_awaited(const struct gb_job *job)
 /* Lock held. Does the poller still have a reason to look at job? */
 static bool interesting(struct gb_job *job)
 {
-	return job->wanted || job->solo || end_is_awaited(job) ||
+	return job->batch->wanted || job->batch->solo || end_is_awaited(job) ||
 	       queue_waits(job, QUEUE_REFRESHERS) || job_own_unfinished(job);
 }
 
@@ -86,10 +86,10 @@ static void sooner(double *until, double t)
 /* Lock held. Who reads and who waits sit out the pause after a failure alike. */
 static void consider(struct plan *p, struct gb_job *job, double now)
 {
-	bool read = job->wanted || job->solo, awaited = end_is_awaited(job);
-	double at = fmax(read ? 0 : job->next_look, job->c->poller->list_after);
+	bool read = job->batch->wanted || job->batch->solo, awaited = end_is_awaited(job);
+	double at = fmax(read ? 0 : job->batch->next_look, job->c->poller->list_after);
 
-	if (!job->id || (!read && !awaited))
+	if (!job->batch->id || (!read && !awaited))
 		return;
 	p->awaited += awaited;
 	if (at > now) {
@@ -97,8 +97,8 @@ static void consider(struct plan *p, struct gb_job *job, double now)
 		return;
 	}
 	p->due++;
-	p->awaited_due |= awaited && job->next_look <= now;
-	if (!p->job || job->solo)
+	p->awaited_due |= awaited && job->batch->next_look <= now;
+	if (!p->job || job->batch->solo)
 		p->job = job;
 }
 
@@ -106,7 +106,7 @@ static void consider(struct plan *p, struct gb_job *job, double now)
  * for less. */
 static bool told_by_list(const struct gb_job *job)
 {
-	return job->local && job->local->rec.own && job->local->rec.is_inline;
+	return job->local && job->local->rec.own && job->local->rec.batch->is_inline;
 }
 
 /* Lock held. Those who wait come again: all of them count, also those who are not due
@@ -137,7 +137,7 @@ static struct plan plan_next(struct gb_client *c)
 	bool routine = !held && (c->offline_since || (own && own_at <= now));
 	if (c->o.offline)
 		return (struct plan){.action = SLEEP};
-	if (p.job && !asked && (p.job->solo || gets_are_cheaper(c, &p))) {
+	if (p.job && !asked && (p.job->batch->solo || gets_are_cheaper(c, &p))) {
 		p.action = GET;
 	} else if (p.due || asked || routine) {
 		p.action = LIST;
@@ -191,8 +191,8 @@ static void refreshed(struct gb_job *job, int err)
 
 	waitq_init(&now);
 	client_lock(job->c);
-	job->wanted = job->solo = false;
-	job->next_look = util_now() + look_interval(job);
+	job->batch->wanted = job->batch->solo = false;
+	job->batch->next_look = util_now() + look_interval(job);
 	queue_take(job, QUEUE_REFRESHERS, &now);
 	client_unlock(job->c);
 	waitq_call(&now, err == -EACCES ? err : 0);
@@ -259,8 +259,8 @@ static bool missed_by(const struct gb_job *job, uint64_t seq)
 {
 	bool own = job->local && job->local->rec.own;
 
-	return job->id && job->in_tree && job->listed_seq < seq && !own &&
-	       (knowledge_standing(&job->known, job_moment(job)) < STANDS_MISSING ||
+	return job->batch->id && job->in_tree && job->batch->listed_seq < seq && !own &&
+	       (knowledge_standing(&job->batch->known, job_moment(job)) < STANDS_MISSING ||
 		       !learn_keeps(job));
 }
 
@@ -299,7 +299,7 @@ static struct gb_job *told_by(struct gb_client *c, uint64_t seq, int err)
 {
 	struct gb_job *job = c->poller->watched;
 
-	while (job && !(job->wanted && !job->solo && (err || job->seq >= seq)))
+	while (job && !(job->batch->wanted && !job->batch->solo && (err || job->batch->seq >= seq)))
 		job = job->watch_next;
 	return job ? gb_job_ref(job) : NULL;
 }
@@ -333,13 +333,13 @@ static void plan_after_list(struct gb_client *c, uint64_t seq)
 		gap = 0;
 	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next) {
 		bool look = end_is_awaited(job) || job_own_unfinished(job);
-		bool due = job->wanted || (look && job->next_look <= now &&
-				knowledge_look_due(&job->known, client_moment(c)));
+		bool due = job->batch->wanted || (look && job->batch->next_look <= now &&
+				knowledge_look_due(&job->batch->known, client_moment(c)));
 
-		if (job->id && due && job->seq < seq)
-			job->solo = true;
-		else if (job->seq >= seq)
-			job->next_look = now + fmax(look_interval(job), gap);
+		if (job->batch->id && due && job->batch->seq < seq)
+			job->batch->solo = true;
+		else if (job->batch->seq >= seq)
+			job->batch->next_look = now + fmax(look_interval(job), gap);
 	}
 	client_unlock(c);
 }
@@ -483,7 +483,7 @@ double poller_lists_ok_since(const struct gb_client *c)
 
 void poller_look_soon(struct gb_job *job)
 {
-	job->next_look = 0;
+	job->batch->next_look = 0;
 }
 
 int poll_start(struct gb_client *c)

@@ -2,7 +2,7 @@
 #include "jobs/job.h"
 #include "jobs/hooks.h"
 #include "store/dir_names.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <search.h>
@@ -43,7 +43,7 @@ static const char *id_of(void *arg, uint32_t slot)
 {
 	struct gb_client *c = arg;
 
-	return c->slots[slot]->id;
+	return c->slots[slot]->batch->id;
 }
 
 void table_init(struct gb_client *c)
@@ -89,25 +89,25 @@ struct gb_job *job_new(struct gb_client *c)
 	job->c = c;
 	job->refs = 1;
 	job->slot = c->n_slots;
-	job->requests = job->succeeded = job->failed = job->pending = -1;
-	job->results_size = job->known_off = -1;
-	job->state_text = "";
+	job->batch->requests = job->batch->succeeded = job->batch->failed = job->batch->pending = -1;
+	job->batch->results_size = job->batch->known_off = -1;
+	job->batch->state_text = "";
 	c->slots[c->n_slots++] = job;
 	return job;
 }
 
 int job_set_id(struct gb_job *job, const char *id)
 {
-	if (job->id)
-		return strcmp(job->id, id) == 0 ? 0 : -EEXIST;
+	if (job->batch->id)
+		return strcmp(job->batch->id, id) == 0 ? 0 : -EEXIST;
 	if (job_find_id(job->c, id))
 		return -EEXIST;
-	job->id = strdup(id);
-	if (!job->id)
+	job->batch->id = strdup(id);
+	if (!job->batch->id)
 		return -ENOMEM;
 	if (strindex_add(&job->c->by_id, job->slot)) {
-		free(job->id);
-		job->id = NULL;
+		free(job->batch->id);
+		job->batch->id = NULL;
 		return -ENOMEM;
 	}
 	return 0;
@@ -178,7 +178,7 @@ int job_drop_twin(struct gb_job *twin)
 	if (twin->local && twin->local->rec.own)
 		return -EEXIST;
 	strindex_remove(&twin->c->by_id, twin->slot);
-	retire(twin, &twin->id);
+	retire(twin, &twin->batch->id);
 	twin->in_tree = false;
 	job_forget_name(twin);
 	return 0;
@@ -225,14 +225,14 @@ static void job_free(struct gb_job *job)
 	for (int i = 0; job->queues && i < JOB_QUEUES; i++)
 		waitq_destroy(&job->queues[i]);
 	free(job->queues);
-	job->c->hooks->answers_unref(job->answers);
-	results_unref(job->results); /* lives in the local directory */
+	job->c->hooks->answers_unref(job->batch->answers);
+	results_unref(job->batch->results); /* lives in the local directory */
 	local_free(job->c, job->local);
 	free(job->name);
 	free_old_names(job);
-	free(job->id);
-	free(job->output_file);
-	free(job->refusal);
+	free(job->batch->id);
+	free(job->batch->output_file);
+	free(job->batch->refusal);
 	free(job);
 }
 
@@ -300,7 +300,7 @@ struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot)
 const char *job_label(struct gb_job *job)
 {
 	client_lock(job->c);
-	const char *label = job->name ? job->name : job->id ? job->id : "a removed draft";
+	const char *label = job->name ? job->name : job->batch->id ? job->batch->id : "a removed draft";
 	client_unlock(job->c);
 	return label;
 }
@@ -309,20 +309,20 @@ const char *job_label(struct gb_job *job)
 
 enum gb_output job_output(const struct gb_job *job)
 {
-	if (job->local && job->local->rec.home)
+	if (job->local && job->local->rec.batch->home)
 		return GB_OUTPUT_HOME;
-	if (job->kept)
-		return job->unfit ? GB_OUTPUT_LOST : GB_OUTPUT_KEPT;
-	if (job->cached || (job->results && results_complete(job->results)))
+	if (job->batch->kept)
+		return job->batch->unfit ? GB_OUTPUT_LOST : GB_OUTPUT_KEPT;
+	if (job->batch->cached || (job->batch->results && results_complete(job->batch->results)))
 		return GB_OUTPUT_HOME;
 	return job_output_there(job);
 }
 
 enum gb_output job_output_there(const struct gb_job *job)
 {
-	bool part = knowledge_has_part(&job->known);
+	bool part = knowledge_has_part(&job->batch->known);
 
-	switch (knowledge_output(&job->known, job_moment(job))) {
+	switch (knowledge_output(&job->batch->known, job_moment(job))) {
 	case OUTPUT_NONE:
 		return GB_OUTPUT_NONE;
 	case OUTPUT_AWAITED:
@@ -336,12 +336,12 @@ enum gb_output job_output_there(const struct gb_job *job)
 	case OUTPUT_NAMED:
 		break;
 	}
-	return job->output_file ? GB_OUTPUT_THERE : GB_OUTPUT_INLINE;
+	return job->batch->output_file ? GB_OUTPUT_THERE : GB_OUTPUT_INLINE;
 }
 
 bool job_output_may_come(const struct gb_job *job)
 {
-	enum output_known o = knowledge_output(&job->known, job_moment(job));
+	enum output_known o = knowledge_output(&job->batch->known, job_moment(job));
 
 	return o == OUTPUT_NAMED || o == OUTPUT_REFUSED;
 }
@@ -356,13 +356,13 @@ int job_wait_verdict(struct gb_job *job)
 		return job->local->task ? -EINPROGRESS : 0;
 	if (p == PHASE_UNCERTAIN || job->c->o.offline)
 		return 0;
-	if (knowledge_ended(&job->known) && job_output(job) != GB_OUTPUT_AWAITED)
+	if (knowledge_ended(&job->batch->known) && job_output(job) != GB_OUTPUT_AWAITED)
 		return 0;
-	if (knowledge_final(&job->known))
+	if (knowledge_final(&job->batch->known))
 		return 0;
-	if (knowledge_hopeless(&job->known, job_moment(job)))
+	if (knowledge_hopeless(&job->batch->known, job_moment(job)))
 		return -ENOENT;
-	if (knowledge_denied(&job->known, job_moment(job)))
+	if (knowledge_denied(&job->batch->known, job_moment(job)))
 		return -EACCES;
 	return -EINPROGRESS;
 }
@@ -372,8 +372,8 @@ static bool take_end_to_tell(struct gb_job *job)
 {
 	struct local *l = job->local;
 
-	if (!l || !l->rec.end_due || l->end_told || !job->c->o.ended || !job->in_tree ||
-		!knowledge_ended(&job->known) || job->c->hooks->results_awaited(job) ||
+	if (!l || !l->rec.batch->end_due || l->end_told || !job->c->o.ended || !job->in_tree ||
+		!knowledge_ended(&job->batch->known) || job->c->hooks->results_awaited(job) ||
 		job_output(job) == GB_OUTPUT_AWAITED)
 		return false;
 	l->end_told = true;
@@ -383,9 +383,9 @@ static bool take_end_to_tell(struct gb_job *job)
 int gb_job_take_end(struct gb_job *job)
 {
 	client_lock(job->c);
-	bool due = job->local && job->local->rec.end_due;
+	bool due = job->local && job->local->rec.batch->end_due;
 	if (due)
-		job->local->rec.end_due = false;
+		job->local->rec.batch->end_due = false;
 	client_unlock(job->c);
 	return due ? local_save(job) : -EALREADY;
 }

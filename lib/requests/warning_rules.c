@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 /* Which models a warning is about, by their names. */
 static bool is_any(const char *model)

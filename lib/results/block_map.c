@@ -1,7 +1,7 @@
 /* The map of a results file, to and from disk. */
 #include "results/block_map.h"
 #include "base/util.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Results: life cycle, and what readers ask. */
 #include "results/results_private.h"
 #include "base/util.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <fcntl.h>

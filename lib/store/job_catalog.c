@@ -1,6 +1,6 @@
 #include "store/job_catalog.h"
 #include "base/util.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <fcntl.h>

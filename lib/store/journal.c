@@ -1,7 +1,7 @@
 #include "store/journal.h"
 
 #include "base/util.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -13,48 +13,84 @@ enum kind { STR, I64, INT, BOOL, SINCE };
 
 #define SPAN_MAX (INT64_C(10) * 365 * 86400) /* what is longer was not written by us */
 
-#define FIELD(k, f) {#f, k, offsetof(struct record, f)}
-
-static const struct field {
+struct field {
 	const char *name;
 	enum kind kind;
 	size_t off;
-} fields[] = {
-	FIELD(STR, name),          FIELD(STR, display),      FIELD(STR, model),
-	FIELD(I64, made_s),        FIELD(I64, made_ns),      FIELD(INT, phase),
-	FIELD(BOOL, own),          FIELD(BOOL, background),  FIELD(STR, taint),
-	FIELD(I64, lines), FIELD(BOOL, cut), FIELD(INT, looks), FIELD(SINCE, doubted_since),
-	FIELD(BOOL, composed),     FIELD(BOOL, name_unchecked), FIELD(BOOL, warned),
-	FIELD(STR, origin),        FIELD(STR, key_print),    FIELD(STR, session),
-	FIELD(I64, sent_size),     FIELD(STR, sent_stamp),   FIELD(STR, mime),
-	FIELD(STR, input_file),    FIELD(STR, source),       FIELD(STR, stray),
-	FIELD(BOOL, is_inline),    FIELD(I64, requests),     FIELD(BOOL, embedding),
-	FIELD(I64, intent_server), FIELD(SINCE, intent_since), FIELD(SINCE, queued_since),
-	FIELD(SINCE, upload_since), FIELD(I64, upload_until),
-	FIELD(INT, tries),         FIELD(STR, id),           FIELD(I64, sent_at),
-	FIELD(BOOL, cancel_asked), FIELD(I64, results_size), FIELD(BOOL, home),
-	FIELD(BOOL, end_logged),   FIELD(BOOL, counted),    FIELD(INT, removal),
-	FIELD(BOOL, end_due),      FIELD(SINCE, removal_since), FIELD(INT, err),          FIELD(STR, error),
-	FIELD(BOOL, insisted),     FIELD(I64, missed),       FIELD(I64, missed_span),
-	FIELD(BOOL, end_by_get),
 };
 
-static void *at(const struct record *r, const struct field *f)
+#define FIELD(k, f) {#f, k, offsetof(struct record, f)}
+
+static const struct field fields[] = {
+	FIELD(STR, name),          FIELD(STR, display),      FIELD(STR, model),
+	FIELD(I64, made_s),        FIELD(I64, made_ns),      FIELD(BOOL, own),
+	FIELD(BOOL, background),   FIELD(STR, taint),        FIELD(BOOL, composed),
+	FIELD(BOOL, name_unchecked), FIELD(BOOL, warned),    FIELD(STR, origin),
+	FIELD(STR, key_print),     FIELD(STR, stray),        FIELD(INT, removal),
+	FIELD(SINCE, removal_since), FIELD(INT, err),        FIELD(STR, error),
+	FIELD(BOOL, insisted),     FIELD(I64, missed),       FIELD(I64, missed_span),
+};
+
+#undef FIELD
+#define FIELD(k, f) {#f, k, offsetof(struct record_batch, f)}
+
+static const struct field batch_fields[] = {
+	FIELD(INT, phase),         FIELD(STR, session),      FIELD(I64, sent_size),
+	FIELD(STR, sent_stamp),    FIELD(STR, source),       FIELD(STR, mime),
+	FIELD(STR, input_file),    FIELD(BOOL, is_inline),   FIELD(BOOL, embedding),
+	FIELD(I64, requests),      FIELD(I64, intent_server), FIELD(SINCE, intent_since),
+	FIELD(SINCE, queued_since), FIELD(SINCE, upload_since), FIELD(I64, upload_until),
+	FIELD(INT, tries),         FIELD(STR, id),           FIELD(I64, sent_at),
+	FIELD(BOOL, cancel_asked), FIELD(I64, results_size), FIELD(BOOL, home),
+	FIELD(I64, lines),         FIELD(BOOL, cut),         FIELD(INT, looks),
+	FIELD(SINCE, doubted_since), FIELD(BOOL, end_logged), FIELD(BOOL, counted),
+	FIELD(BOOL, end_due),      FIELD(BOOL, end_by_get),
+};
+
+#undef FIELD
+
+/* A struct and the table of its members. */
+struct part {
+	void *base;
+	const struct field *fields;
+	size_t n;
+};
+
+static struct part of_record(const struct record *r)
 {
-	return (char *)r + f->off;
+	return (struct part){(void *)r, fields, ARRAY_SIZE(fields)};
+}
+
+static struct part of_batch(const struct record_batch *b)
+{
+	return (struct part){(void *)b, batch_fields, ARRAY_SIZE(batch_fields)};
+}
+
+static void *at(const struct part *p, const struct field *f)
+{
+	return (char *)p->base + f->off;
 }
 
 void record_init(struct record *r)
 {
-	*r = (struct record){.phase = PHASE_DRAFT, .requests = -1, .results_size = -1,
-		.lines = -1};
+	*r = (struct record){0};
+	for (size_t i = 0; i < RECORD_BATCHES; i++)
+		r->batch[i] = (struct record_batch){.phase = PHASE_DRAFT,
+			.requests = -1, .results_size = -1, .lines = -1};
+}
+
+static void part_clear(struct part p)
+{
+	for (size_t i = 0; i < p.n; i++)
+		if (p.fields[i].kind == STR)
+			free(*(char **)at(&p, &p.fields[i]));
 }
 
 void record_clear(struct record *r)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
-		if (fields[i].kind == STR)
-			free(*(char **)at(r, &fields[i]));
+	part_clear(of_record(r));
+	for (size_t i = 0; i < RECORD_BATCHES; i++)
+		part_clear(of_batch(&r->batch[i]));
 	record_init(r);
 }
 
@@ -81,55 +117,72 @@ void record_take(char **field, char **value)
 	*field = STEAL_PTR(*value);
 }
 
-static json_t *field_dump(const struct record *r, const struct field *f)
+static json_t *field_dump(const void *p, enum kind kind)
 {
-	void *p = at(r, f);
-
-	switch (f->kind) {
+	switch (kind) {
 	case STR:
-		return *(char **)p ? json_string(*(char **)p) : NULL;
+		return *(char *const *)p ? json_string(*(char *const *)p) : NULL;
 	case I64:
 	case SINCE:
-		return json_integer(*(int64_t *)p);
+		return json_integer(*(const int64_t *)p);
 	case INT:
-		return json_integer(*(int *)p);
+		return json_integer(*(const int *)p);
 	case BOOL:
-		return *(bool *)p ? json_true() : NULL;
+		return *(const bool *)p ? json_true() : NULL;
 	}
+	return NULL;
+}
+
+/* A new object; NULL without memory. */
+static json_t *part_dump(struct part p)
+{
+	json_t *o = json_object();
+
+	for (size_t i = 0; o && i < p.n; i++) {
+		json_t *v = field_dump(at(&p, &p.fields[i]), p.fields[i].kind);
+
+		if (v && json_object_set_new(o, p.fields[i].name, v) < 0) {
+			json_decref(o);
+			o = NULL;
+		}
+	}
+	return o;
+}
+
+static json_t *record_json(const struct record *r)
+{
+	json_t *o = part_dump(of_record(r));
+	json_t *batches = json_array();
+	int bad = !o;
+
+	for (size_t i = 0; i < RECORD_BATCHES; i++)
+		bad |= json_array_append_new(batches, part_dump(of_batch(&r->batch[i])));
+	bad |= json_object_set_new(o, "batches", batches) ||
+	       json_object_set_new(o, "boot", json_string(util_boot())) ||
+	       json_object_set_new(o, "written", json_integer(record_now()));
+	if (!bad)
+		return o;
+	json_decref(o);
 	return NULL;
 }
 
 char *record_dump(const struct record *r, size_t *ret_len)
 {
-	json_t *o = json_object();
-	_cleanup_free_ char *text = NULL;
+	json_t *o = record_json(r);
+	_cleanup_free_ char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	char *all = NULL;
 
-	for (size_t i = 0; o && i < ARRAY_SIZE(fields); i++) {
-		json_t *v = field_dump(r, &fields[i]);
-
-		if (v && json_object_set_new(o, fields[i].name, v) < 0)
-			goto out;
-	}
-	if (o && (json_object_set_new(o, "boot", json_string(util_boot())) < 0 ||
-			 json_object_set_new(o, "written", json_integer(record_now())) < 0))
-		goto out;
-	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	if (!text)
-		goto out;
-	all = util_format("%s\n%08x\n", text, util_crc32c(0, text, strlen(text)));
+	json_decref(o);
+	if (text)
+		all = util_format("%s\n%08x\n", text, util_crc32c(0, text, strlen(text)));
 	if (all)
 		*ret_len = strlen(all);
-out:
-	json_decref(o);
 	return all;
 }
 
-static int field_parse(struct record *r, const struct field *f, const json_t *v)
+static int field_parse(void *p, enum kind kind, const json_t *v)
 {
-	void *p = at(r, f);
-
-	switch (f->kind) {
+	switch (kind) {
 	case STR:
 		return json_is_string(v) ? record_set(p, json_string_value(v)) : -EBADMSG;
 	case I64:
@@ -144,6 +197,35 @@ static int field_parse(struct record *r, const struct field *f, const json_t *v)
 		return json_is_boolean(v) ? 0 : -EBADMSG;
 	}
 	return -EBADMSG;
+}
+
+static int part_parse(struct part p, const json_t *o)
+{
+	int err = json_is_object(o) ? 0 : -EBADMSG;
+
+	for (size_t i = 0; !err && i < p.n; i++) {
+		const json_t *v = json_object_get(o, p.fields[i].name);
+
+		if (v)
+			err = field_parse(at(&p, &p.fields[i]), p.fields[i].kind, v);
+	}
+	return err;
+}
+
+/* Format 1 had what is a batch's now among the members of the record itself. */
+static int record_read(struct record *r, const json_t *o)
+{
+	const json_t *batches = json_object_get(o, "batches");
+	size_t n = json_array_size(batches);
+	int err = part_parse(of_record(r), o);
+
+	if (err || !batches)
+		return err ? err : part_parse(of_batch(r->batch), o);
+	if (!n || n > RECORD_BATCHES)
+		return -EBADMSG;
+	for (size_t i = 0; !err && i < n; i++)
+		err = part_parse(of_batch(&r->batch[i]), json_array_get(batches, i));
+	return err;
 }
 
 int64_t record_now(void)
@@ -171,12 +253,24 @@ static int64_t moved(int64_t since, int64_t written, int64_t now)
 /* What an older version wrote has no clock: its spans begin now. */
 static void begin_spans(struct record *r, int64_t now)
 {
-	if (!r->intent_since && r->phase == PHASE_SUBMITTING)
-		r->intent_since = now;
-	if (!r->queued_since && r->phase == PHASE_QUEUED)
-		r->queued_since = now;
+	struct record_batch *b = r->batch;
+
+	if (!b->intent_since && b->phase == PHASE_SUBMITTING)
+		b->intent_since = now;
+	if (!b->queued_since && b->phase == PHASE_QUEUED)
+		b->queued_since = now;
 	if (!r->removal_since && r->removal)
 		r->removal_since = now;
+}
+
+static void part_resume(struct part p, int64_t written, int64_t now)
+{
+	for (size_t i = 0; i < p.n; i++) {
+		int64_t *since = at(&p, &p.fields[i]);
+
+		if (p.fields[i].kind == SINCE && *since)
+			*since = moved(*since, written, now);
+	}
 }
 
 static void resume_spans(struct record *r, const json_t *o)
@@ -186,22 +280,30 @@ static void resume_spans(struct record *r, const json_t *o)
 	int64_t now = record_now();
 	bool same = boot && strcmp(boot, util_boot()) == 0 && written <= now;
 
-	for (size_t i = 0; !same && i < ARRAY_SIZE(fields); i++) {
-		int64_t *since = at(r, &fields[i]);
-
-		if (fields[i].kind == SINCE && *since)
-			*since = moved(*since, written, now);
+	if (!same) {
+		part_resume(of_record(r), written, now);
+		for (size_t i = 0; i < RECORD_BATCHES; i++)
+			part_resume(of_batch(&r->batch[i]), written, now);
 	}
 	begin_spans(r, now);
 }
 
+static bool batch_plausible(const struct record_batch *b)
+{
+	return b->phase >= 0 && b->phase < PHASES &&
+	       (!b->id || remote_id_valid(REMOTE_BATCH, b->id)) &&
+	       (b->phase != PHASE_SENT || b->id) &&
+	       (!b->input_file || remote_id_valid(REMOTE_FILE, b->input_file));
+}
+
 static bool plausible(const struct record *r)
 {
-	return r->phase >= 0 && r->phase < PHASES && r->removal >= 0 &&
-	       r->removal < REMOVALS && r->name && !strchr(r->name, '/') &&
-	       (!r->id || remote_id_valid(REMOTE_BATCH, r->id)) &&
-	       (r->phase != PHASE_SENT || r->id) &&
-	       (!r->input_file || remote_id_valid(REMOTE_FILE, r->input_file));
+	bool all = r->removal >= 0 && r->removal < REMOVALS && r->name &&
+		   !strchr(r->name, '/');
+
+	for (size_t i = 0; i < RECORD_BATCHES; i++)
+		all = all && batch_plausible(&r->batch[i]);
+	return all;
 }
 
 /* Whether the line that ends at nl has its checksum behind it, and nothing else. */
@@ -227,13 +329,9 @@ int record_parse(const char *text, size_t len, struct record *ret)
 	o = json_loadb(text, (size_t)(nl - text), 0, NULL);
 	if (!json_is_object(o))
 		goto out;
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-		json_t *v = json_object_get(o, fields[i].name);
-
-		if (v && (err = field_parse(&r, &fields[i], v)) < 0)
-			goto out;
-	}
-	err = plausible(&r) ? 0 : -EBADMSG;
+	err = record_read(&r, o);
+	if (!err && !plausible(&r))
+		err = -EBADMSG;
 	if (!err) {
 		resume_spans(&r, o);
 		*ret = r;

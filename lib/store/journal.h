@@ -11,6 +11,10 @@
  * continues from its length when the file was written. So a span grows by time that has
  * passed, and never by more.
  *
+ * A directory may have several of the API's jobs behind it: their members are in the array
+ * "batches". Format 1 of the state directory had one, with its members among the others; it
+ * is still read.
+ *
  * A record is plain memory; its owner (struct local) says what guards it. Strings are
  * malloc'ed, NULL when absent.
  */
@@ -46,22 +50,9 @@ enum removal {
 	REMOVALS
 };
 
-struct record {
-	char *name;      /* of the directory */
-	char *display;   /* display name sent */
-	char *model;
-	bool name_unchecked; /* no list has said that the name is free */
-	int64_t made_s, made_ns; /* time of mkdir, or as set by utimes since */
+/* One of the API's jobs that the directory asked for, or shows. */
+struct record_batch {
 	int phase;       /* enum phase */
-	bool own;        /* made by this state directory */
-	bool background; /* submitted with submit=background */
-	bool composed;   /* requests.jsonl is composed.jsonl, made from the draft's
-	                    parts */
-	bool warned;     /* there are warnings of the check beside this file */
-	char *taint;     /* why no close may submit requests.jsonl */
-
-	char *origin;    /* the origin that a queued job is meant for … */
-	char *key_print; /* … and a salted fingerprint of the key */
 	char *session;   /* upload session: a secret */
 	int64_t sent_size; /* size of what is being sent */
 	char *sent_stamp;/* which content the session is for */
@@ -69,7 +60,6 @@ struct record {
 	                    requests.jsonl */
 	char *mime;
 	char *input_file; /* id of the file uploaded for this create */
-	char *stray;     /* earlier uploads of ours to delete, separated by spaces */
 	bool is_inline;
 	bool embedding;  /* the requests ask for embeddings: the method of the create */
 	int64_t requests;/* how many the check counted; -1 */
@@ -94,6 +84,26 @@ struct record {
 	bool counted;    /* and so are the tokens */
 	bool end_due;    /* the caller wants to know of the end, and has not taken it */
 	bool end_by_get; /* job.json is from a GET after the end */
+};
+
+#define RECORD_BATCHES 1
+
+struct record {
+	char *name;      /* of the directory */
+	char *display;   /* display name sent */
+	char *model;
+	bool name_unchecked; /* no list has said that the name is free */
+	int64_t made_s, made_ns; /* time of mkdir, or as set by utimes since */
+	bool own;        /* made by this state directory */
+	bool background; /* submitted with submit=background */
+	bool composed;   /* requests.jsonl is composed.jsonl, made from the draft's
+	                    parts */
+	bool warned;     /* there are warnings of the check beside this file */
+	char *taint;     /* why no close may submit requests.jsonl */
+
+	char *origin;    /* the origin that a queued job is meant for … */
+	char *key_print; /* … and a salted fingerprint of the key */
+	char *stray;     /* earlier uploads of ours to delete, separated by spaces */
 
 	int removal;     /* enum removal */
 	int64_t removal_since;
@@ -102,6 +112,8 @@ struct record {
 
 	int err;         /* errno that belongs to `error` */
 	char *error;     /* text of `error`, lines */
+
+	struct record_batch batch[RECORD_BATCHES];
 };
 
 void record_init(struct record *r);

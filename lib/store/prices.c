@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 enum { PRICES_MAX = 1 << 20 /* bytes of the file */ };
 

@@ -2,7 +2,7 @@
 #include "store/ledger.h"
 #include "store/state_lock.h"
 #include "base/test_point.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 #define VERSION_TEXT "batchfs state "
 
 enum { JOURNAL_MAX = 1 << 20, SALT_LEN = 32 };
@@ -63,18 +63,24 @@ static int open_root(const char *path, int *ret, char **ret_why)
 	return 0;
 }
 
+static int write_version(struct store *s)
+{
+	_cleanup_free_ char *text = util_format(VERSION_TEXT "%d\n", STATE_VERSION);
+
+	return text ? util_write_file(s->state, "version", text, strlen(text), true) : -ENOMEM;
+}
+
+/* What an older version wrote is read as it is, and written anew as it changes. The mark
+ * that keeps older versions away comes before that, so one of them can never take a newer
+ * file for its own. */
 static int check_version(struct store *s, const char *dir, char **ret_why)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t n;
 	int version, err = util_read_file(s->state, "version", 256, &text, &n);
 
-	if (err == -ENOENT) {
-		text = util_format(VERSION_TEXT "%d\n", STATE_VERSION);
-		return text ? util_write_file(
-				      s->state, "version", text, strlen(text), true)
-			    : -ENOMEM;
-	}
+	if (err == -ENOENT)
+		return write_version(s);
 	if (err)
 		return err;
 	if (sscanf(text, VERSION_TEXT "%d", &version) != 1) {
@@ -88,7 +94,7 @@ static int check_version(struct store *s, const char *dir, char **ret_why)
 			dir, version, STATE_VERSION);
 		return -EPROTO;
 	}
-	return 0;
+	return version < STATE_VERSION ? write_version(s) : 0;
 }
 
 static bool is_salt(const char *text, size_t n)

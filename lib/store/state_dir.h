@@ -1,7 +1,7 @@
 /*
  * The state directory and the cache directory on disk.
  *
- *   STATE/version            format of all this
+ *   STATE/version            format of all this: 2. In format 1 a journal was of one batch
  *   STATE/lock               flock'ed; "host pid mountpoint"
  *   STATE/salt[.copy]        for the key's fingerprint; the copy has a checksum
  *   STATE/names              lines of "CRC ID NAME": names once given; appended to
@@ -47,7 +47,6 @@ struct store {
 	char salt[33];
 	bool salt_lost; /* both were damaged: fingerprints of earlier runs match no key
 	                   now */
-	bool readonly;
 };
 
 /* Make or open all of it; take the lock. -EBUSY locked (*ret_why says by whom),

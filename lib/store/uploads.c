@@ -1,5 +1,5 @@
 #include "store/uploads_private.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <search.h>

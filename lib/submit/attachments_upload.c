@@ -1,7 +1,7 @@
 #include "submit/attachments_private.h"
 #include "jobs/advice.h"
 #include "submit/submit.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -7,7 +7,7 @@
 #include "files/files.h"
 #include "jobs/models.h"
 #include "submit/submit.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 
@@ -81,7 +81,7 @@ static struct refusal other_kind(struct submission *s, enum batch_method needs)
 
 int submission_model(struct submission *s)
 {
-	enum batch_method needs = s->rec->embedding ? BATCH_EMBED : BATCH_GENERATE;
+	enum batch_method needs = s->rec->batch->embedding ? BATCH_EMBED : BATCH_GENERATE;
 	struct refusal r = {0};
 	unsigned methods = 0;
 	int err = models_methods(s->c->models, s->rec->model, &s->t->cancel, &methods);

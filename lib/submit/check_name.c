@@ -5,7 +5,7 @@
  */
 #include "store/dir_names.h"
 #include "submit/submit.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <string.h>

@@ -23,19 +23,19 @@ static int note_intent(struct submission *s)
 	struct record *r = s->rec;
 	_cleanup_free_ char *input = s->input_file ? strdup(s->input_file) : NULL;
 	int err = r->removal || s->t->stopped ? -ECANCELED
-		  : s->job->id ? -EBUSY
+		  : s->job->batch->id ? -EBUSY
 		  : s->input_file && !input ? -ENOMEM
 					    : 0;
 
 	/* From here on nothing fails: the input file is the lost job's only mark. */
 	if (err)
 		return err;
-	if (phase_is_unanswered(r->phase))
-		s->lost = (struct lost){r->phase, STEAL_PTR(r->input_file), r->is_inline};
-	record_take(&r->input_file, &input);
-	r->is_inline = s->is_inline;
-	r->intent_server = engine_server_time(s->c->engine);
-	r->intent_since = record_now();
+	if (phase_is_unanswered(r->batch->phase))
+		s->lost = (struct lost){r->batch->phase, STEAL_PTR(r->batch->input_file), r->batch->is_inline};
+	record_take(&r->batch->input_file, &input);
+	r->batch->is_inline = s->is_inline;
+	r->batch->intent_server = engine_server_time(s->c->engine);
+	r->batch->intent_since = record_now();
 	job_set_phase(s->job, PHASE_SUBMITTING);
 	s->job->local->creating = true;
 	return 0;
@@ -51,9 +51,9 @@ static int take_back(struct submission *s)
 	s->job->local->creating = false;
 	s->t->intended = s->t->background;
 	if (s->lost.phase) {
-		free(r->input_file);
-		r->input_file = STEAL_PTR(s->lost.input_file);
-		r->is_inline = s->lost.is_inline;
+		free(r->batch->input_file);
+		r->batch->input_file = STEAL_PTR(s->lost.input_file);
+		r->batch->is_inline = s->lost.is_inline;
 		job_set_phase(s->job, s->lost.phase);
 		s->lost.phase = 0;
 	} else {
@@ -106,7 +106,7 @@ static int create_once(struct submission *s)
 		.input_file = s->is_inline ? NULL : s->input_file,
 		.inline_requests = s->inline_text,
 		.inline_len = s->inline_len,
-		.embedding = s->rec->embedding,
+		.embedding = s->rec->batch->embedding,
 		.webhook = s->c->o.webhook};
 	struct canceller none = CANCELLER_INIT;
 	struct remote_batch b = {0};

@@ -179,8 +179,8 @@ static int check_requests(struct submission *s)
 		return refuse_mixed(s);
 	drop_sent(s);
 	client_lock(s->c);
-	s->rec->requests = (int64_t)s->report.requests;
-	s->rec->embedding = s->report.asks == ASKS_EMBEDDING;
+	s->rec->batch->requests = (int64_t)s->report.requests;
+	s->rec->batch->embedding = s->report.asks == ASKS_EMBEDDING;
 	client_unlock(s->c);
 	s->is_inline = goes_inline(s);
 	if (s->is_inline)

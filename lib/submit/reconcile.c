@@ -22,7 +22,7 @@ static bool fits_name_and_time(
 {
 	return strcmp(r->display ? r->display : "", display ? display : "") == 0 &&
 	       (!created->tv_sec ||
-		       created->tv_sec >= r->intent_server - SETTLE_CLOCK_SLACK);
+		       created->tv_sec >= r->batch->intent_server - SETTLE_CLOCK_SLACK);
 }
 
 /* Call fn for every submission whose answer is missing; the first job it accepts. */
@@ -41,7 +41,7 @@ static struct gb_job *find_unsettled(struct gb_client *c,
 
 static bool has_file(const struct record *r, const void *arg)
 {
-	return r->input_file && strcmp(r->input_file, arg) == 0;
+	return r->batch->input_file && strcmp(r->batch->input_file, arg) == 0;
 }
 
 struct gb_job *settle_owner(struct gb_client *c, const char *file)
@@ -60,7 +60,7 @@ static bool may_be(const struct record *r, const void *arg)
 {
 	const struct stranger *s = arg;
 
-	if (r->is_inline ? r->phase == PHASE_UNCERTAIN : !s->listed)
+	if (r->batch->is_inline ? r->batch->phase == PHASE_UNCERTAIN : !s->listed)
 		return false;
 	return fits_name_and_time(r, s->b->display, &s->b->created);
 }
@@ -80,7 +80,7 @@ void settle_doubt(struct gb_client *c, const struct remote_batch *b, double unti
 		if (job_phase(job) != PHASE_UNCERTAIN)
 			continue;
 		const struct record *r = &job->local->rec;
-		bool may_be = r->is_inline || !b->has_input_config;
+		bool may_be = r->batch->is_inline || !b->has_input_config;
 
 		if (may_be && job->local->resubmit_after < until &&
 			fits_name_and_time(r, b->display, &b->created))
@@ -94,15 +94,15 @@ void settle_doubt(struct gb_client *c, const struct remote_batch *b, double unti
 bool settle_time_over(const struct record *r, const struct provider_conn *api)
 {
 	const struct provider_limits *l = api->provider->limits;
-	double usual = r->is_inline ? l->inlined_seen_after : l->seen_after;
+	double usual = r->batch->is_inline ? l->inlined_seen_after : l->seen_after;
 	double most = test_seconds("BATCHFS_TEST_SETTLE_SECONDS", usual);
-	double span = record_span(r->intent_since);
+	double span = record_span(r->batch->intent_since);
 	time_t server;
 
 	if (span < most)
 		return false;
 	return !engine_server_clock(api->engine, &server) ||
-	       server >= r->intent_server + (int64_t)most ||
+	       server >= r->batch->intent_server + (int64_t)most ||
 	       span >= CONTRADICTED * most;
 }
 

@@ -72,11 +72,11 @@ static void take_seeker(struct pass *p, struct gb_job *job)
 	struct seeker *s = &p->all[p->n];
 
 	*s = (struct seeker){.job = job,
-		.is_inline = r->is_inline,
-		.requests = r->requests,
+		.is_inline = r->batch->is_inline,
+		.requests = r->batch->requests,
 		.same_key = submit_same_key(job),
 		.over = settle_time_over(r, &p->c->api),
-		.since = r->intent_server - SETTLE_CLOCK_SLACK,
+		.since = r->batch->intent_server - SETTLE_CLOCK_SLACK,
 		.display = strdup(r->display ? r->display : "")};
 	if (!s->display)
 		return;
@@ -331,7 +331,7 @@ static double next_pause(const struct gb_client *c)
 
 		if (!is_sought(job) || job->local->settler)
 			continue;
-		double age = record_span(job->local->rec.intent_since);
+		double age = record_span(job->local->rec.batch->intent_since);
 		double own = fmin(fmax(age / 8, 1), 30);
 		pause = pause < 0 ? own : fmin(pause, own);
 	}

@@ -25,10 +25,10 @@ static bool is_due(struct gb_job *job, double now, time_t server)
 	const struct local *l = job->local;
 	double most = patience(c);
 
-	return l && l->rec.own && l->rec.phase == PHASE_UNCERTAIN && !l->rec.removal &&
+	return l && l->rec.own && l->rec.batch->phase == PHASE_UNCERTAIN && !l->rec.removal &&
 	       !l->task && now >= l->resubmit_after && submit_same_key(job) &&
 	       now - poller_lists_ok_since(c) >= most &&
-	       (double)(server - l->rec.intent_server) >= most;
+	       (double)(server - l->rec.batch->intent_server) >= most;
 }
 
 /* One at a time: the next list finds the next. */

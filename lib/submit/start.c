@@ -8,7 +8,7 @@
 #include "submit/reconcile.h"
 #include "files/composed_draft.h"
 #include "submit/submit.h"
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static int may_submit(struct gb_job *job)
 {
 	if (job->c->o.readonly)
 		return -EROFS;
-	if (!job->local || !phase_is_draft(job->local->rec.phase) || job->local->task)
+	if (!job->local || !phase_is_draft(job->local->rec.batch->phase) || job->local->task)
 		return -EBUSY;
 	return 0;
 }
@@ -30,7 +30,7 @@ static int may_submit(struct gb_job *job)
 /* Lock held. */
 static int may_check(struct gb_job *job)
 {
-	return job->local && phase_is_draft(job->local->rec.phase) ? 0 : -EBUSY;
+	return job->local && phase_is_draft(job->local->rec.batch->phase) ? 0 : -EBUSY;
 }
 
 static int no_requests(struct gb_job *job)
@@ -206,9 +206,9 @@ static struct gb_job *whose(
 
 		if (!r || !r->own || job == but)
 			continue;
-		if ((job->id && strcmp(job->id, b->id) == 0) ||
-			(r->input_file && b->input_file &&
-				strcmp(r->input_file, b->input_file) == 0))
+		if ((job->batch->id && strcmp(job->batch->id, b->id) == 0) ||
+			(r->batch->input_file && b->input_file &&
+				strcmp(r->batch->input_file, b->input_file) == 0))
 			return job;
 	}
 	return NULL;
@@ -282,9 +282,9 @@ int submit_finish_rename(struct gb_job *job)
 
 	client_lock(job->c);
 	enum phase since = r->background ? PHASE_UPLOADING : PHASE_SUBMITTING;
-	bool pending = r->source && !job->local->task && !job->c->o.readonly;
-	bool due = pending && r->phase >= (int)since;
-	struct gb_file *f = due ? files_by_path(job, r->source) : NULL;
+	bool pending = r->batch->source && !job->local->task && !job->c->o.readonly;
+	bool due = pending && r->batch->phase >= (int)since;
+	struct gb_file *f = due ? files_by_path(job, r->batch->source) : NULL;
 	if (f)
 		gb_file_ref(f);
 	client_unlock(job->c);
@@ -298,7 +298,7 @@ int submit_finish_rename(struct gb_job *job)
 	if (err || !pending)
 		return err;
 	client_lock(job->c);
-	record_unset(&r->source);
+	record_unset(&r->batch->source);
 	client_unlock(job->c);
 	local_save_soon(job);
 	return 0;
@@ -309,13 +309,13 @@ int submit_finish_rename(struct gb_job *job)
 static void find_cut_short(struct gb_job *job)
 {
 	struct record *r = &job->local->rec;
-	struct gb_file *f = r->source ? files_by_path(job, r->source)
+	struct gb_file *f = r->batch->source ? files_by_path(job, r->batch->source)
 				      : files_find(job, GB_REQUESTS);
 	long long size;
 	struct stat st;
 
-	if (r->phase != PHASE_UPLOADING || !f || !r->sent_stamp ||
-		sscanf(r->sent_stamp, "%*s %*s %*s %*s %lld", &size) != 1 ||
+	if (r->batch->phase != PHASE_UPLOADING || !f || !r->batch->sent_stamp ||
+		sscanf(r->batch->sent_stamp, "%*s %*s %*s %*s %lld", &size) != 1 ||
 		gb_file_stat(f, &st) || st.st_size == size)
 		return;
 	gb_file_taint(f,
@@ -339,12 +339,12 @@ void submit_recover(struct gb_job *job)
 	find_cut_short(job);
 	/* Should it fail: nothing is sent before it has been done. */
 	DROP(submit_finish_rename(job));
-	if (r->phase == PHASE_UPLOADING && r->background)
+	if (r->batch->phase == PHASE_UPLOADING && r->background)
 		job_set_phase(job, PHASE_QUEUED);
-	else if (r->phase == PHASE_UPLOADING)
+	else if (r->batch->phase == PHASE_UPLOADING)
 		cut_off(job);
-	else if (r->phase == PHASE_SUBMITTING)
+	else if (r->batch->phase == PHASE_SUBMITTING)
 		settle_later(job);
-	if (r->phase == PHASE_QUEUED && !submit_same_key(job))
+	if (r->batch->phase == PHASE_QUEUED && !submit_same_key(job))
 		other_key(job);
 }

@@ -84,7 +84,7 @@ static int step_start(struct submission *s)
 	bool fits = s->t->again	   ? phase_is_unanswered(p)
 		    : s->t->queued ? p == PHASE_QUEUED
 				   : phase_is_draft(p);
-	fits &= !s->job->id && !s->rec->removal;
+	fits &= !s->job->batch->id && !s->rec->removal;
 	client_unlock(s->c);
 	return fits ? 0 : -EBUSY;
 }
@@ -100,10 +100,10 @@ static int keep_session_of(struct submission *s, const struct stat *st)
 	snprintf(stamp, sizeof(stamp), "%lld %llu %lld.%09ld %08x %lld", (long long)s->size,
 		(unsigned long long)st->st_ino, (long long)st->st_mtim.tv_sec,
 		st->st_mtim.tv_nsec, attach_stamp(s->attached), (long long)st->st_size);
-	if (!s->rec->sent_stamp || strcmp(s->rec->sent_stamp, stamp) != 0)
-		record_unset(&s->rec->session);
-	s->rec->sent_size = s->size;
-	return record_set(&s->rec->sent_stamp, stamp);
+	if (!s->rec->batch->sent_stamp || strcmp(s->rec->batch->sent_stamp, stamp) != 0)
+		record_unset(&s->rec->batch->session);
+	s->rec->batch->sent_size = s->size;
+	return record_set(&s->rec->batch->sent_stamp, stamp);
 }
 
 /* Do the rename itself, durably, so that no start does it again. */
@@ -114,9 +114,9 @@ int submission_promote(struct submission *s)
 	int err = files_promote(s->t->from, s->t->file, s->job);
 	s->moved = !err;
 	test_point("promoted");
-	if (err || !s->rec->source)
+	if (err || !s->rec->batch->source)
 		return err;
-	unset_text(s->job, &s->rec->source);
+	unset_text(s->job, &s->rec->batch->source);
 	return local_save(s->job);
 }
 
@@ -156,7 +156,7 @@ static int note_source(struct submission *s)
 
 	client_lock(s->c);
 	if (s->t->file->job && !(err = files_path(s->t->file, path)))
-		err = record_set(&s->rec->source, path);
+		err = record_set(&s->rec->batch->source, path);
 	client_unlock(s->c);
 	return err;
 }
@@ -169,8 +169,8 @@ static void drop_another_keys_upload(struct submission *s)
 
 	if (same || s->t->again)
 		return;
-	record_unset(&s->rec->session);
-	record_unset(&s->rec->input_file);
+	record_unset(&s->rec->batch->session);
+	record_unset(&s->rec->batch->input_file);
 }
 
 static int step_begin(struct submission *s)
@@ -194,7 +194,7 @@ static int step_begin(struct submission *s)
 	}
 	/* What was asked for anew has its whole time. */
 	if (s->t->background && !s->t->queued)
-		s->rec->queued_since = record_now();
+		s->rec->batch->queued_since = record_now();
 	client_unlock(s->c);
 	if (err || s->t->again)
 		return err;
@@ -220,11 +220,11 @@ static int drop_stale_upload(struct submission *s, const struct stat *st)
 	_cleanup_free_ char *file = NULL, *before = NULL;
 
 	client_lock(s->c);
-	before = s->rec->sent_stamp ? strdup(s->rec->sent_stamp) : NULL;
+	before = s->rec->batch->sent_stamp ? strdup(s->rec->batch->sent_stamp) : NULL;
 	int kept = keep_session_of(s, st);
-	if (!kept && s->t->background && s->rec->input_file &&
-		(!before || strcmp(before, s->rec->sent_stamp) != 0))
-		file = STEAL_PTR(s->rec->input_file);
+	if (!kept && s->t->background && s->rec->batch->input_file &&
+		(!before || strcmp(before, s->rec->batch->sent_stamp) != 0))
+		file = STEAL_PTR(s->rec->batch->input_file);
 	client_unlock(s->c);
 	if (file)
 		provider_file_remove(&s->c->api, file, &none, &err);
@@ -256,7 +256,7 @@ static int on_session(void *arg, const char *url)
 	struct submission *s = arg;
 
 	client_lock(s->c);
-	int err = record_set(&s->rec->session, *url ? url : NULL);
+	int err = record_set(&s->rec->batch->session, *url ? url : NULL);
 	client_unlock(s->c);
 	return err ? err : local_save(s->job);
 }
@@ -275,18 +275,18 @@ static bool upload_is_good(const struct submission *s)
 	const struct record *r = s->rec;
 	const struct provider_limits *l = s->c->api.provider->limits;
 
-	return r->upload_since && record_span(r->upload_since) < l->upload_good &&
-	       (!r->upload_until ||
+	return r->batch->upload_since && record_span(r->batch->upload_since) < l->upload_good &&
+	       (!r->batch->upload_until ||
 		       engine_server_time(s->c->engine) <
-			       r->upload_until - (l->upload_life - l->upload_good));
+			       r->batch->upload_until - (l->upload_life - l->upload_good));
 }
 
 /* A create that was answered with 429 made nothing of its upload. */
 static bool uploaded_already(struct submission *s)
 {
-	if (!s->t->background || !s->rec->input_file || !upload_is_good(s))
+	if (!s->t->background || !s->rec->batch->input_file || !upload_is_good(s))
 		return false;
-	s->input_file = strdup(s->rec->input_file);
+	s->input_file = strdup(s->rec->batch->input_file);
 	return s->input_file != NULL;
 }
 
@@ -304,8 +304,8 @@ static int step_upload(struct submission *s)
 		return 0;
 	if (s->t->background)
 		set_phase(s->job, PHASE_UPLOADING);
-	if (s->rec->session)
-		snprintf(u.session, sizeof(u.session), "%s", s->rec->session);
+	if (s->rec->batch->session)
+		snprintf(u.session, sizeof(u.session), "%s", s->rec->batch->session);
 	s->job->local->uploaded = 0;
 	s->job->local->upload_size = s->size;
 	s->job->local->uploaded_since = util_now();
@@ -314,9 +314,9 @@ static int step_upload(struct submission *s)
 	s->job->local->uploaded_since = 0;
 	if (!err) {
 		client_lock(s->c);
-		record_unset(&s->rec->session);
-		s->rec->upload_since = record_now();
-		s->rec->upload_until = file.expires.tv_sec;
+		record_unset(&s->rec->batch->session);
+		s->rec->batch->upload_since = record_now();
+		s->rec->batch->upload_until = file.expires.tv_sec;
 		s->input_file = STEAL_PTR(file.name);
 		client_unlock(s->c);
 	}
@@ -330,12 +330,12 @@ static int step_upload(struct submission *s)
 static void void_upload(struct submission *s)
 {
 	client_lock(s->c);
-	bool intended = phase_is_unanswered(s->rec->phase) && s->rec->input_file &&
-			s->input_file && strcmp(s->rec->input_file, s->input_file) == 0;
+	bool intended = phase_is_unanswered(s->rec->batch->phase) && s->rec->batch->input_file &&
+			s->input_file && strcmp(s->rec->batch->input_file, s->input_file) == 0;
 	if (!intended && !s->orphan)
 		s->orphan = STEAL_PTR(s->input_file);
-	if (!phase_is_unanswered(s->rec->phase) && !s->job->id)
-		record_unset(&s->rec->input_file);
+	if (!phase_is_unanswered(s->rec->batch->phase) && !s->job->batch->id)
+		record_unset(&s->rec->batch->input_file);
 	client_unlock(s->c);
 }
 
@@ -357,7 +357,7 @@ static void keep_upload(struct submission *s)
 	client_lock(s->c);
 	if (s->input_file)
 		/* Without memory it is uploaded once more. */
-		DROP(record_set(&s->rec->input_file, s->input_file));
+		DROP(record_set(&s->rec->batch->input_file, s->input_file));
 	client_unlock(s->c);
 }
 
@@ -388,13 +388,13 @@ static int stay_queued(struct submission *s, int err)
 {
 	double most = test_seconds("BATCHFS_TEST_GIVE_UP_SECONDS", QUEUE_GIVE_UP);
 
-	if (record_span(s->rec->queued_since) > most || s->err.hopeless) {
+	if (record_span(s->rec->batch->queued_since) > most || s->err.hopeless) {
 		queue_refused(s->job, &s->err, false);
 		return err;
 	}
 	tell_queued(s, err);
 	client_lock(s->c);
-	s->rec->tries++;
+	s->rec->batch->tries++;
 	client_unlock(s->c);
 	enter(s->job, PHASE_QUEUED);
 	queue_refused(s->job, &s->err, true);
@@ -450,7 +450,7 @@ static int give_up(struct submission *s, int err)
 		/* Where that fails the file is still where mv took it from. */
 		DROP(files_reject(s->t->file, s->job));
 	void_upload(s);
-	unset_text(s->job, &s->rec->source);
+	unset_text(s->job, &s->rec->batch->source);
 	if (!cancelled)
 		files_decided(s->t->file);
 	bool local_only = s->unfit || cancelled || p == PHASE_DRAFT || submission_durable(s);
@@ -541,7 +541,7 @@ static void leave(struct submission *s)
 {
 	client_lock(s->c);
 	s->job->local->creating = false;
-	bool removed = s->rec->removal && !s->job->id;
+	bool removed = s->rec->removal && !s->job->batch->id;
 	if (!removed)
 		task_disown(s->t);
 	client_unlock(s->c);
@@ -599,7 +599,7 @@ int submit_check_run(struct task *t)
 
 	if (!err) {
 		local_error(t->job, 0, NULL, NULL, NULL);
-		t->job->requests = (int64_t)s.report.requests;
+		t->job->batch->requests = (int64_t)s.report.requests;
 	}
 	local_save_soon(t->job);
 	submission_clear(&s);

@@ -26,7 +26,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "client/providers.h"
+#include "provider/all/providers.h"
 #include "results/results.h"
 #include "base/util.h"
 

@@ -42,12 +42,12 @@ static void try(const char *text, size_t n)
 
 	if (record_parse(text, n, &r) < 0)
 		return;
-	check(r.phase >= 0 && r.phase < PHASES, "phase");
+	check(r.batch->phase >= 0 && r.batch->phase < PHASES, "phase");
 	check(r.removal >= 0 && r.removal < REMOVALS, "removal");
 	check(r.name && !strchr(r.name, '/'), "name");
-	check(!r.id || util_id_valid(r.id, "batches/"), "id");
-	check(r.phase != PHASE_SENT || r.id, "sent jobs have an id");
-	check(!r.input_file || util_id_valid(r.input_file, "files/"), "input file");
+	check(!r.batch->id || util_id_valid(r.batch->id, "batches/"), "id");
+	check(r.batch->phase != PHASE_SENT || r.batch->id, "sent jobs have an id");
+	check(!r.batch->input_file || util_id_valid(r.batch->input_file, "files/"), "input file");
 	first = record_dump(&r, &first_len);
 	check(first && record_parse(first, first_len, &again) == 0, "read again");
 	check(same_text(&r, &again), "the same record");

@@ -1,4 +1,5 @@
-#include "client/providers.h"
+#include "provider/all/ids.h"
+#include "provider/all/providers.h"
 #include "fake_provider.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
 
 #include "archive/save.h"
 #include "base/waiter.h"
-#include "client/providers.h"
+#include "provider/all/providers.h"
 #include "jobs/client.h"
 #include "provider/provider.h"
 

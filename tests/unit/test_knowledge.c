@@ -1,6 +1,6 @@
 /* What follows from what was observed of a job: states by observations, and the time. */
 #include "jobs/knowledge.h"
-#include "client/providers.h"
+#include "provider/all/providers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

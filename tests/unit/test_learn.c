@@ -1,5 +1,5 @@
 /* What replies teach, whatever order they come in. */
-#include "client/providers.h"
+#include "provider/all/providers.h"
 #include "client/remove.h"
 #include "jobs/poller_private.h"
 #include "jobs/observe.h"

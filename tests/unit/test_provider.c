@@ -1,5 +1,6 @@
 /* A job's whole life on a provider in memory: nothing below the table of provider.h is
  * needed for it, and no test of it waits. */
+#include "provider/all/ids.h"
 #include "fake_client.h"
 #include "jobs/client.h"
 

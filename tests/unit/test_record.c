@@ -15,12 +15,12 @@ static char *sample(size_t *n)
 	record_init(&r);
 	assert_int_equal(record_set(&r.name, "haiku"), 0);
 	assert_int_equal(record_set(&r.display, "ha\niku \"x\""), 0);
-	assert_int_equal(record_set(&r.id, "batches/abc"), 0);
-	assert_int_equal(record_set(&r.input_file, "files/xyz"), 0);
+	assert_int_equal(record_set(&r.batch->id, "batches/abc"), 0);
+	assert_int_equal(record_set(&r.batch->input_file, "files/xyz"), 0);
 	assert_int_equal(record_set(&r.error, "line one\nline two\n"), 0);
-	r.phase = PHASE_SENT;
+	r.batch->phase = PHASE_SENT;
 	r.own = true;
-	r.requests = 1234567890123;
+	r.batch->requests = 1234567890123;
 	r.removal = REMOVAL_CANCELLED;
 	char *text = record_dump(&r, n);
 	record_clear(&r);
@@ -37,14 +37,14 @@ static void test_round_trip(void **state)
 	assert_int_equal(record_parse(text, n, &r), 0);
 	assert_string_equal(r.name, "haiku");
 	assert_string_equal(r.display, "ha\niku \"x\"");
-	assert_string_equal(r.id, "batches/abc");
+	assert_string_equal(r.batch->id, "batches/abc");
 	assert_string_equal(r.error, "line one\nline two\n");
-	assert_int_equal(r.phase, PHASE_SENT);
+	assert_int_equal(r.batch->phase, PHASE_SENT);
 	assert_int_equal(r.removal, REMOVAL_CANCELLED);
 	assert_true(r.own);
-	assert_false(r.home);
-	assert_true(r.requests == 1234567890123);
-	assert_null(r.session);
+	assert_false(r.batch->home);
+	assert_true(r.batch->requests == 1234567890123);
+	assert_null(r.batch->session);
 	record_clear(&r);
 	free(text);
 }
@@ -71,6 +71,42 @@ static void test_cut_or_flipped(void **state)
 static char *with_crc(const char *json)
 {
 	return util_format("%s\n%08x\n", json, util_crc32c(0, json, strlen(json)));
+}
+
+/* As the version before wrote it: what is a batch's stands among the rest. */
+static void test_format_1(void **state)
+{
+	char *text = with_crc("{\"name\":\"a\",\"phase\":7,\"id\":\"batches/b\",\"requests\":3,"
+			      "\"input_file\":\"files/f\",\"home\":true,\"results_size\":9,"
+			      "\"removal\":1,\"own\":true}");
+	struct record r;
+
+	assert_int_equal(record_parse(text, strlen(text), &r), 0);
+	assert_int_equal(r.batch->phase, PHASE_SENT);
+	assert_string_equal(r.batch->id, "batches/b");
+	assert_string_equal(r.batch->input_file, "files/f");
+	assert_true(r.batch->requests == 3 && r.batch->results_size == 9);
+	assert_true(r.batch->home && r.own);
+	assert_int_equal(r.removal, REMOVAL_INTENDED);
+	record_clear(&r);
+	free(text);
+}
+
+/* More than this version can look after, or none, is not taken for one. */
+static void test_other_numbers_of_batches(void **state)
+{
+	static const char *const bad[] = {
+		"{\"name\":\"a\",\"batches\":[]}", "{\"name\":\"a\",\"batches\":{}}",
+		"{\"name\":\"a\",\"batches\":[{},{}]}", "{\"name\":\"a\",\"batches\":[1]}",
+	};
+	struct record r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		char *text = with_crc(bad[i]);
+
+		assert_int_equal(record_parse(text, strlen(text), &r), -EBADMSG);
+		free(text);
+	}
 }
 
 static void test_not_plausible(void **state)
@@ -107,7 +143,7 @@ static double queued_for(const char *boot, long long written, long long since)
 	struct record r;
 
 	assert_int_equal(record_parse(text, strlen(text), &r), 0);
-	double span = record_span(r.queued_since);
+	double span = record_span(r.batch->queued_since);
 	record_clear(&r);
 	return span;
 }
@@ -136,7 +172,7 @@ static void test_spans(void **state)
 	struct record r;
 	_cleanup_free_ char *old = with_crc("{\"name\":\"a\",\"phase\":4,\"queued_at\":1}");
 	assert_int_equal(record_parse(old, strlen(old), &r), 0);
-	assert_true(r.queued_since && about(record_span(r.queued_since), 0));
+	assert_true(r.batch->queued_since && about(record_span(r.batch->queued_since), 0));
 	record_clear(&r);
 }
 
@@ -147,12 +183,12 @@ static void test_spans_round_trip(void **state)
 
 	record_init(&r);
 	assert_int_equal(record_set(&r.name, "a"), 0);
-	r.phase = PHASE_SUBMITTING;
-	r.intent_since = record_now() - 77;
+	r.batch->phase = PHASE_SUBMITTING;
+	r.batch->intent_since = record_now() - 77;
 	_cleanup_free_ char *text = record_dump(&r, &n);
 	record_clear(&r);
 	assert_int_equal(record_parse(text, n, &r), 0);
-	assert_true(about(record_span(r.intent_since), 77));
+	assert_true(about(record_span(r.batch->intent_since), 77));
 	record_clear(&r);
 }
 
@@ -161,6 +197,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_cut_or_flipped),
+		cmocka_unit_test(test_format_1),
+		cmocka_unit_test(test_other_numbers_of_batches),
 		cmocka_unit_test(test_not_plausible),
 		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_spans_round_trip),

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "client/providers.h"
+#include "provider/all/providers.h"
 #include "httpd.h"
 #include "results/results.h"
 #include "results/block_map.h"

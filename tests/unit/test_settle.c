@@ -15,10 +15,10 @@ static struct gb_job *lose(struct gb_client *c, int n)
 	assert_int_equal(gb_draft_create(c, name, true, &job), 0);
 	client_lock(c);
 	struct record *r = &job->local->rec;
-	assert_int_equal(record_set(&r->input_file, file), 0);
+	assert_int_equal(record_set(&r->batch->input_file, file), 0);
 	assert_int_equal(record_set(&r->display, name), 0);
-	r->intent_server = world.now - 3600;
-	r->intent_since = record_now();
+	r->batch->intent_server = world.now - 3600;
+	r->batch->intent_since = record_now();
 	job_set_phase(job, PHASE_SUBMITTING);
 	client_unlock(c);
 	return job;

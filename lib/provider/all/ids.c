@@ -1,4 +1,4 @@
-#include "provider/ids.h"
+#include "provider/all/ids.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "client/providers.h"
+#include "provider/all/providers.h"
 
 #include "provider/gemini/gemini.h"
 

@@ -1,0 +1,89 @@
+/*
+ * One of the API's jobs behind a directory (job.h): its id and state as the API reported
+ * them, what is known about it, its output and where that is stored, the index of its
+ * answers.
+ *
+ * A directory is not a job of the API: there may be several behind one. Today there is one
+ * (JOB_BATCHES), from mkdir on; a draft's has no id yet. All members: client.lock. A comment
+ * above each group says which room writes it.
+ */
+#ifndef GB_BATCH_H
+#define GB_BATCH_H
+
+#include "jobs/knowledge.h"
+#include "results/results.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#define JOB_BATCHES 1
+
+struct answers;
+
+/* Whether results that a reader completed are being sealed. While this is not SEAL_NONE
+ * the file must not be moved. */
+enum sealing {
+	SEAL_NONE,
+	SEAL_RESTS, /* planned: begins when no reader is left, or when somebody waits
+	               for it */
+	SEAL_RUNS
+};
+
+struct batch {
+	/* jobs/observe.c: what the API reported. */
+	char *id;                /* at the API (provider/ids.h) */
+	const char *state_text;  /* interned */
+	char *output_file;       /* its id at the API */
+	struct timespec created, updated, ended_at;
+	int64_t requests, succeeded, failed, pending; /* -1: not known */
+	int64_t known_off;       /* offset in CACHE/known; -1: not there */
+	double learnt;           /* util_now at the newest reply; 0: none in this run */
+	uint64_t seq;            /* of the call that brought it */
+	uint64_t listed_seq;     /* of the newest list that contained the job */
+	struct knowledge known;  /* what the API said about the job (knowledge.h) */
+
+	/* archive/: its output on this machine. */
+	struct gb_results *results;
+	int64_t results_size;    /* -1 */
+	char *refusal;           /* the API's message when it refused the output, or
+	                            NULL */
+	unsigned gave_up_often;  /* reads of the output that failed shortly after each
+	                            other … */
+	double gave_up_at;       /* … when the last one failed, and its error */
+	int gave_up;
+	double gave_up_told;     /* when the API wants to be asked again; 0: not told */
+	unsigned handles;        /* gb_results_open without close */
+
+	/* answers/ */
+	struct answers *answers; /* the index of the answers, once it is loaded */
+
+	/* jobs/poller.c */
+	double next_look;        /* while somebody waits */
+
+	uint8_t state;           /* enum remote_state */
+	uint8_t sealing;         /* enum sealing */
+	uint8_t seal_rested;     /* how often a waiting seal was looked at */
+	/* jobs/observe.c */
+	bool output_inline : 1;
+	bool has_api_error : 1;
+	bool embedding : 1;
+	/* jobs/poller.c */
+	bool wanted : 1;         /* a refresh was requested */
+	bool solo : 1;           /* lists do not show it; request it by
+	                            itself */
+	/* archive/ */
+	bool fetching : 1;       /* being saved; never at the same time as a seal */
+	bool checked : 1;        /* this process has read back the whole output */
+	bool kept : 1;           /* the saved output was complete, but its map cannot be
+	                            read */
+	bool unfit : 1;          /* … and it is damaged */
+	bool no_length : 1;      /* the API does not tell how long the output is */
+	bool resized : 1;        /* it reported another length before */
+	bool cached : 1;         /* all of the output is in the cache directory */
+	/* answers/ */
+	bool indexing : 1;       /* the index of answers is being made or loaded */
+	bool index_failed : 1;
+};
+
+#endif
