@@ -358,12 +358,12 @@ int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
 	struct gb_job *job, struct gb_waiter *w);
 /* Check the draft, send nothing. */
 int gb_check(struct gb_job *job, struct gb_waiter *w);
-/* After a waiter of one of these three was dropped: 0 when the job can be used again, or the
- * submission goes on (its create was intended); -EINPROGRESS: it is being given up, which
- * takes moments. */
+/* After a waiter of one of these three was dropped: 0 when the job can be used again,
+ * or the submission goes on (its create was intended); -EINPROGRESS: it is being given
+ * up, which takes moments. */
 int gb_job_left(struct gb_job *job, struct gb_waiter *w);
-/* Stop a submission whose create is not intended yet (the job is a draft again), or cancel
- * the job at the API: answered when that has accepted it. */
+/* Stop a submission whose create is not intended yet (the job is a draft again), or
+ * cancel the job at the API: answered when that has accepted it. */
 int gb_cancel(struct gb_job *job, struct gb_waiter *w);
 /* Save the results now. */
 int gb_fetch_home(struct gb_job *job, struct gb_waiter *w);
@@ -392,8 +392,8 @@ unsigned gb_verbs(struct gb_job *job);
  * first. */
 int gb_results_open(struct gb_job *job, struct gb_results **ret);
 void gb_results_close(struct gb_results *r);
-/* Size in bytes into *ret. Two small requests the first time, which must agree, unless a
- * read has told already. 0 with *ret -1: the API tells no length. */
+/* Size in bytes into *ret. Two small requests the first time, which must agree, unless
+ * a read has told already. 0 with *ret -1: the API tells no length. */
 int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 /* How many bytes at off, up to n, gb_results_read can return now: > 0; 0: off is at or
  * past the end; -EINPROGRESS: they were requested, and done() is called when it is

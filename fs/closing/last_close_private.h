@@ -12,7 +12,7 @@
 
 #define WRITERS 16
 
-/* Who did something, as FUSE tells it, and what a look thread found out of it. */
+/* Who did something, as FUSE reports it, and what a look thread found out about it. */
 struct writer {
 	pid_t tid;
 	pid_t process; /* 0: not known */
@@ -30,27 +30,30 @@ struct wfile {
 	struct wfile *next;
 	fuse_ino_t ino;
 	unsigned handles; /* open file descriptions */
-	unsigned refs;    /* those, and whoever works on it */
+	unsigned refs;    /* those, and whatever works on it */
 	uint64_t generation;
-	bool pending; /* something was written and no close has decided */
+	bool pending; /* something was written and no close has decided yet */
 	struct writer writers[WRITERS];
 	unsigned writer_count;
 	struct opener openers[PROC_ORIGINS];
 	unsigned opener_count;
 	uint64_t since; /* proc_ticks of the first open */
 	/* The clerk's: */
-	double retry_at;   /* no walk before; 0: at once */
-	double patience;   /* until when what cannot be seen is waited for; 0: it is not */
-	double unknown_since; /* when walks began to be unable to tell; 0: the last could */
+	double retry_at;   /* no walk before this time; 0: at once */
+	double patience;   /* until when to wait for what cannot be seen; 0: not
+	                      waiting */
+	double unknown_since; /* since when walks have had no answer; 0: the last one
+	                         had */
 };
 
 enum ask_kind {
 	ASK_FLUSH, /* of requests.jsonl: may decide */
-	ASK_PART,  /* of another file: only how the closer ends matters */
+	ASK_PART,  /* of another file: only matters how the closer ends */
 	ASK_FREE,  /* mv, ctl: can somebody still write? */
 };
 
-/* A request that waits for the clerk. Made by a FUSE thread, worked on by the clerk alone. */
+/* A request that waits for the clerk. Made by a FUSE thread; only the clerk works on
+ * it. */
 struct ask {
 	TAILQ_ENTRY(ask) link; /* closes.lock */
 	enum ask_kind kind;
@@ -65,7 +68,7 @@ struct ask {
 	bool append;
 	bool pending;        /* there was something to decide */
 	bool looked_at;      /* closer is known; closes.lock */
-	struct judge *judge; /* who looks; closes.lock */
+	struct judge *judge; /* the look in progress; closes.lock */
 	bool heard;          /* the clerk has drawn its conclusions from closer */
 	struct proc_closer closer;
 	unsigned walk; /* the walk that it is part of */
@@ -80,11 +83,11 @@ struct closes {
 	struct mount *m;
 	struct looks *looks;
 	pthread_mutex_t lock; /* a leaf */
-	struct wfile *files;  /* few: those open for writing just now */
+	struct wfile *files;  /* few: those open for writing now */
 	TAILQ_HEAD(, ask) asks;
 	bool stopped;
-	double look_s;    /* after so long a look is given up */
-	double release_s; /* for how long a RELEASE may be on its way */
+	double look_s;    /* after this time a look is given up */
+	double release_s; /* how long a RELEASE may be in flight */
 	/* The clerk's: */
 	struct walk *walking;
 	unsigned walks;
@@ -105,16 +108,16 @@ struct wfile *closes_next(struct closes *c, fuse_ino_t after);
 void judge_note(struct closes *c, struct wfile *f);
 /* Let a look thread look at the closer of ask, which is in the list. */
 void judge_closer(struct closes *c, struct ask *ask, pid_t tid);
-/* ask goes: what a look tells of its closer is for nobody. Under the lock. */
+/* ask is freed: the result of a look at its closer is not needed. Under the lock. */
 void judge_forget(struct ask *ask);
 
 /* ---- rounds.c ---- */
 
-/* The clerk's turn. */
+/* One turn of the clerk. */
 double rounds_turn(void *closes);
 /* Whether a part of a composed draft is open for writing. */
 bool rounds_parts_open(struct closes *c, struct gb_job *job);
-/* Answer what waits yet. */
+/* Answer the requests that still wait. */
 void rounds_end(struct closes *c);
 
 #endif

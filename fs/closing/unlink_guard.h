@@ -1,9 +1,9 @@
 /*
- * Who was refused an unlink, so that the rmdir that follows is refused too.
+ * Which processes were refused an unlink, so that their rmdir is refused too.
  *
- * rm -r gives up at the first file that it may not remove. find -delete does not: it
- * goes on to the directory, and here that would delete the job at the API, results and
- * all. A person who says rmdir means it; a program that has just failed to empty the
+ * rm -r stops at the first file that it cannot remove. find -delete does not: it goes
+ * on to the directory, and here that would delete the job at the API with its results.
+ * A person who types rmdir means it; a program that has just failed to empty the
  * directory does not. Remembered for a minute, for few processes. Any thread; which
  * process a thread belongs to is found out by look threads.
  */
@@ -14,8 +14,9 @@
 
 /* Thread tid was refused an unlink in dir. */
 void refusals_note(struct mount *m, pid_t tid, uint64_t dir);
-/* Before thread tid removes dir: 0, its process was not; -EINPROGRESS: w is done with
- * PARK_AGAIN if it was not, else with an error. -ENOMEM. */
+/* To be called before thread tid removes dir: 0: its process was not refused;
+ * -EINPROGRESS: w is done with PARK_AGAIN if it was not refused, else with an error.
+ * -ENOMEM. */
 int refusals_check(struct mount *m, pid_t tid, uint64_t dir, struct gb_waiter *w);
 
 #endif

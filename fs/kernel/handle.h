@@ -1,7 +1,7 @@
 /*
  * Open files. A handle is made by open or create, given to the kernel as fi->fh and
- * freed by release. It keeps the job and what is read alive, so that a file stays
- * readable whatever becomes of the job's directory.
+ * freed by release. It holds references to the job and to what is read, so that a file
+ * stays readable whatever happens to the job's directory.
  */
 #ifndef FS_HANDLE_H
 #define FS_HANDLE_H
@@ -36,14 +36,14 @@ struct handle {
 struct handles;
 
 int handles_new(struct handles **ret);
-/* Frees what the kernel did not release, because it was aborted. */
+/* Frees handles that the kernel did not release because the mount was aborted. */
 void handles_free(struct mount *m);
 
-/* A handle of n's, which keeps its own references. NULL: out of memory. */
+/* A handle for n, with references of its own. NULL: out of memory. */
 struct handle *handle_new(struct mount *m, const struct node *n);
 void handle_free(struct mount *m, struct handle *h);
 
-/* A node of what is open under ino, though it may have no name any more. -ESTALE. */
+/* A node for what is open under ino, even if it has no name any more. -ESTALE. */
 int handle_node(struct mount *m, fuse_ino_t ino, struct node *ret);
 
 /* Set the snapshot, unless there is one. Steals text. */

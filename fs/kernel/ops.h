@@ -1,8 +1,8 @@
 /*
- * The operations FUSE asks for: decode, call, reply. Each gets one request and
- * answers it exactly once, here or, parked, from wherever the answer becomes known.
- * Split by what they work on: ops_open.c and ops_io.c on files, ops_dir.c on
- * listings, ops_names.c on names, ops_attr.c on attributes; ops.c has the table.
+ * The operations FUSE asks for: decode, call, reply. Each gets one request and answers
+ * it exactly once: here, or, if it is parked, wherever the answer becomes known. Split
+ * by what they work on: ops_open.c and ops_io.c on files, ops_dir.c on listings,
+ * ops_names.c on names, ops_attr.c on attributes; ops.c has the table.
  */
 #ifndef FS_OPS_H
 #define FS_OPS_H
@@ -12,20 +12,21 @@
 
 extern const struct fuse_lowlevel_ops ops_table;
 
-/* Fill in what LOOKUP and its like answer of node n: 0 or a negative errno. */
+/* Fill in what LOOKUP and similar requests answer for node n: 0 or a negative errno. */
 int ops_entry(struct mount *m, const struct node *n, struct fuse_entry_param *ret);
 void ops_reply_entry(fuse_req_t req, const struct node *n);
 /* Reply with an error of ours (negative; 0 is success). */
 void ops_err(fuse_req_t req, int err);
-/* What writing to a file that is not writable answers: root gets here, since
- * permissions do not stop it, and so does who was faster than the kernel's belief. */
+/* The errno for writing to a file that is not writable. root gets here because
+ * permissions do not stop it, and so does a writer whose kernel has old attributes. */
 int ops_read_only(fuse_req_t req);
-/* A node of the request's own; replies and returns false when it is stale. */
+/* A node for the request's inode; replies and returns false if it is stale. */
 bool ops_node(fuse_req_t req, fuse_ino_t ino, struct node *ret);
 
 struct park;
 
-/* For a park with `again`: the answers of its job are here. Brings them home. */
+/* For a park with `again`: make sure that the answers of its job are here; saves the
+ * results first. */
 int ops_call_answers(struct park *p);
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -1,21 +1,21 @@
 /*
- * Requests that wait for gembatch: a struct each, and no thread.
+ * Requests that wait for gembatch: one struct each, and no thread.
  *
- * Life cycle: park_new, fill in the payload, park_run. From there on the lot owns
- * it. `call` starts the operation with &p->w as its waiter and answers as gb_*
- * functions do; `end` replies to the kernel, after which the struct and what its
- * payload refers to are freed. With `again` a successful wake-up leads to another
- * `call` instead, and PARK_AGAIN from a waker of our own always does. `call` and `end` are never run at the same time for one request;
- * `end` runs exactly once, in the thread of park_run, one of gembatch's or the
- * lot's. Neither may block.
+ * Life cycle: park_new, fill in the payload, park_run. From then on the lot owns it.
+ * `call` starts the operation with &p->w as its waiter and answers as gb_* functions
+ * do; `end` replies to the kernel, after which the struct and what its payload refers
+ * to are freed. With `again` a successful wake-up leads to another `call` instead;
+ * PARK_AGAIN from a waker of our own always does so. `call` and `end` are never run at
+ * the same time for one request; `end` runs exactly once, in the thread of park_run,
+ * one of gembatch's or the lot's. Neither may block.
  *
- * Interrupts. The kernel tells of any signal of the waiting thread, even one that
- * interrupts nothing (a child's end, a resized window, Go's preemption), and does
- * so once. A thread of the lot looks at what is really pending, again every 100 ms
- * while the request waits, takes the waiter back when it is a signal that ought to
- * interrupt, and ends the request with -EINTR. What others wait for goes on. Where there
- * is `leave`, it is called first in place of `call`, and the request ends when that is done,
- * or PARK_LEAVES seconds later: whoever was interrupted then finds what was given up gone.
+ * Interrupts. The kernel reports any signal of the waiting thread, even one that
+ * interrupts nothing (a child's end, a resized window, Go's preemption), and does so
+ * once. A thread of the lot looks which signals are really pending, every 100 ms while
+ * the request waits. If one should interrupt, it takes the waiter back and ends the
+ * request with -EINTR. Work that others wait for goes on. Where there is `leave`, it is
+ * called first in place of `call`, and the request ends when that is done, or
+ * PARK_LEAVES seconds later: whoever was interrupted then finds what was given up gone.
  */
 #ifndef FS_PARK_H
 #define FS_PARK_H
@@ -38,7 +38,8 @@ struct park {
 	int (*leave)(struct park *p); /* or NULL */
 	bool again;
 
-	/* Payload: what call and end need; references and malloc'ed, freed at last. */
+	/* Payload: what call and end need; references and malloc'ed memory, freed at
+	 * the end. */
 	struct gb_job *job, *to;
 	struct gb_file *file;
 	char *name, *new_name;
@@ -51,8 +52,8 @@ struct park {
 	size_t size, have;
 	int64_t value;
 	struct gb_results *results;
-	struct ask *ask; /* FLUSH: what is asked of the clerk */
-	bool checked;    /* RMDIR: refusals have been */
+	struct ask *ask; /* FLUSH: the question to the clerk */
+	bool checked;    /* RMDIR: the unlink guard has been asked */
 
 	/* Private, under the lot's lock. */
 	TAILQ_ENTRY(park) watched_link;
@@ -67,7 +68,7 @@ struct park {
 struct park_lot;
 
 int park_lot_new(struct park_lot **ret);
-/* No request may be parked any more. */
+/* To be called when no request can be parked any more. */
 void park_lot_free(struct park_lot *lot);
 
 /* NULL after having replied -ENOMEM. */
@@ -77,7 +78,7 @@ struct park *park_new(fuse_req_t req, int (*call)(struct park *p),
 /* Run it. seconds > 0: end it with -ETIMEDOUT if it takes longer. */
 void park_run(struct park *p, double seconds);
 
-/* In `end`: whether it did not go through at once. */
+/* In `end`: whether the request had to wait. */
 static inline bool park_has_waited(const struct park *p)
 {
 	return p->hooked;

@@ -1,6 +1,6 @@
 /*
- * What an inode number (mount/ino.h) stands for, as the kernel asks for it: a job, a file, a
- * virtual file, an answer; its children and attributes. All from memory.
+ * What an inode number (mount/ino.h) stands for, as the kernel asks for it: a job, a
+ * file, a virtual file, an answer; its children and attributes. All from memory.
  */
 #ifndef FS_TREE_H
 #define FS_TREE_H
@@ -30,7 +30,7 @@ struct node_answer {
 struct node {
 	enum node_kind kind;
 	fuse_ino_t ino;
-	struct gb_job *job;           /* but for the root and .batchfs */
+	struct gb_job *job;           /* except for the root and .batchfs */
 	struct gb_file *file;         /* NODE_FILE, NODE_DIR */
 	const struct vfile *file_row; /* NODE_VIRTUAL; job NULL: in .batchfs */
 	struct node_answer answer;    /* NODE_ANSWER */
@@ -63,27 +63,27 @@ static inline bool node_is_draft(const struct node *n)
 	return n->info.draft && !n->info.submitted;
 }
 
-/* A directory that users put files into: a job's, or below one's inputs/. */
+/* A directory that users put files into: a job's directory, or one in its inputs/. */
 static inline bool node_is_place(const struct node *n)
 {
 	return n->kind == NODE_JOB || n->kind == NODE_DIR;
 }
 
-/* Of responses/: whether what is in it has to come home first. */
+/* For responses/: whether the results must be saved first. */
 static inline bool node_answers_awaited(const struct node *n)
 {
 	return n->info.has_answers && !n->info.answers_there;
 }
 
-/* Whether it is a file that was sent, and so changes no more. */
+/* Whether it is a file that was sent and does not change any more. */
 bool node_is_fixed(const struct node *n);
 
-/* Whether its size is known, of results and what is made of them: then it never changes.
- * True for everything else. */
+/* For results and files made from them: whether the size is known; then it never
+ * changes. True for everything else. */
 bool node_is_settled(const struct node *n);
 
-/* Attributes, from memory. 0; a negative errno; or 1: all but the size, which takes
- * a question to the API (results of unknown size). */
+/* Attributes, from memory. 0; a negative errno; or 1: everything except the size, for
+ * which the API must be asked (results of unknown size). */
 int node_attr(struct mount *m, const struct node *n, struct stat *ret);
 
 #endif

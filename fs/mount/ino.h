@@ -4,13 +4,13 @@
  *   16 random bits of this mount, never 0 | 22 bits slot + 1 | 26 bits number
  *
  * The slot is the job's in gembatch's table; 0 stands for .batchfs. Number 0 is the
- * directory itself, 1 to 254 are virtual files by their tables (virtual_files.h), 255 is
- * the symlink that bears the job's ID, from 256 on they are gembatch's file
+ * directory itself, 1 to 254 are virtual files by their tables (virtual_files.h), 255
+ * is the symlink named after the job's ID, from 256 on they are gembatch's file
  * numbers, and those from 2^25 on the nodes of responses/, which is the first of them.
- * The root is 1, as FUSE wants it. Numbers are never used again, so there
- * is nothing to count and forget has nothing to do; one whose job or file has gone
- * is ESTALE, which makes the kernel look the name up again. The random bits let the
- * scan of /proc (last_close.h) tell our files from those of other filesystems.
+ * The root is 1, as FUSE wants it. Numbers are never reused, so nothing is counted, and
+ * FORGET has nothing to do. A number whose job or file is gone gives ESTALE, which
+ * makes the kernel look the name up again. The random bits let the scan of /proc
+ * (last_close.h) tell our files from those of other filesystems.
  *
  * No state, any thread.
  */
@@ -36,7 +36,8 @@ struct ino_parts {
 	uint32_t number;
 };
 
-/* What an inode number of this mount, but the root's, is made of; false: it is none. */
+/* Take apart an inode number of this mount, other than the root's; false: it is not
+ * one. */
 bool ino_split(const struct mount *m, fuse_ino_t ino, struct ino_parts *ret);
 
 #endif

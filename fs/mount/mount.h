@@ -1,6 +1,6 @@
 /*
- * What one mount consists of. Made by main, borrowed by everybody; all but the
- * session is set before the first request and does not change until the last.
+ * What one mount consists of. Made by main, borrowed by everybody; everything except
+ * the session is set before the first request and does not change until the last.
  */
 #ifndef FS_MOUNT_H
 #define FS_MOUNT_H
@@ -22,12 +22,12 @@ struct notify;
 struct on_end;
 struct park_lot;
 
-/* Seconds the kernel may believe what it was told. Short, since changes that are
- * noticed are announced at once (notify.h) and this is only for the rest. */
+/* Seconds for which the kernel may cache attributes and names. Short, because noticed
+ * changes are announced at once (notify.h) and this is only for the rest. */
 #define BELIEF 1.0
 
-/* What a waker of our own passes to done() of a waiter, so that the request that waits is
- * tried once more (kernel/pending.h). */
+/* What a waker of our own passes to done() of a waiter, so that the request that waits
+ * is tried once more (kernel/pending.h). */
 #define PARK_AGAIN (-ERESTART)
 
 struct mount {

@@ -12,11 +12,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BLOCK (1u << 20) /* what programs should read and write at a time */
+#define BLOCK (1u << 20) /* how much programs should read and write at a time */
 
-/* Threads that take requests; none of them waits for anything but the disk. Each has
- * a buffer or two of BLOCK bytes, so few are kept that have nothing to do; with 3 they come
- * and go all the time, which made opening a file twice as slow. */
+/* Threads that take requests; they wait for nothing but the disk. Each has one or two
+ * buffers of BLOCK bytes, so few idle ones are kept; with 3, threads start and end all
+ * the time, which made opening a file twice as slow. */
 #define THREADS 10
 #define IDLE_THREADS 4
 

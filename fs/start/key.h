@@ -1,8 +1,8 @@
 /*
- * Where the API key comes from (interface.md section 1): api_key_file if given and
- * then only that; else GOOGLE_API_KEY, GEMINI_API_KEY; else ACCOUNT.key in the
- * user's configuration. Called once, before any thread and before the first fork,
- * since it takes the key out of the environment that children inherit.
+ * Where the API key comes from (interface.md section 1): api_key_file if given and then
+ * only that; else GOOGLE_API_KEY, GEMINI_API_KEY; else ACCOUNT.key in the user's
+ * configuration. Called once, before any thread and before the first fork, because it
+ * removes the key from the environment that children inherit.
  */
 #ifndef FS_KEY_H
 #define FS_KEY_H
@@ -14,8 +14,8 @@ struct key {
 	char *source; /* "GEMINI_API_KEY" or a path, for status */
 };
 
-/* 0; -ENOENT when there is none anywhere (and nothing was printed), other errors
- * after a line on stderr. The variables are wiped and unset whatever is answered. */
+/* 0; -ENOENT if there is none anywhere (and nothing was printed); other errors after a
+ * line on stderr. The variables are wiped and unset in any case. */
 int key_find(const struct options *o, struct key *ret);
 /* Overwrite and free. */
 void key_wipe(struct key *k);

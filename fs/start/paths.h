@@ -1,6 +1,6 @@
 /*
- * Where things are on the local disk: the XDG directories, the names that belong
- * to an account, and whether a mountpoint will do. Called from main only.
+ * Where things are on the local disk: the XDG directories, the names that belong to an
+ * account, and whether a mountpoint can be used. Called from main only.
  */
 #ifndef FS_PATHS_H
 #define FS_PATHS_H
@@ -14,10 +14,10 @@ char *paths_prices(void);
 char *paths_state_dir(const char *account, const char *source);
 char *paths_cache_dir(const char *account, const char *source);
 
-/* The absolute path of the mountpoint into *ret, or a negative errno after a line
- * that says what is wrong with it. */
+/* *ret becomes the absolute path of the mountpoint; or a negative errno after a line
+ * that says what is wrong. */
 int paths_check_mountpoint(const struct options *o, char **ret);
-/* Whether dir, which need not exist yet, lies in or below mountpoint (absolute). */
+/* Whether dir, which need not exist yet, is or is below mountpoint (absolute). */
 bool paths_below(const char *dir, const char *mountpoint);
 
 #endif

@@ -1,8 +1,9 @@
-/* What a process may have of the machine, set once at the start. */
+/* Limits of this process, set once at the start. */
 #ifndef FS_RESOURCES_H
 #define FS_RESOURCES_H
 
-/* As many descriptors as this user may have, and what later would need one loaded now. */
+/* Raise the limit of descriptors as far as allowed, and load now what would need one
+ * later. */
 void resources_raise(void);
 
 #endif

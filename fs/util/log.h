@@ -1,7 +1,7 @@
 /*
- * Where lines for people go: stderr while the program starts and with -f, syslog
- * once it is in the background; and log_lines.h, always. Any thread. Never the key,
- * never prompt text.
+ * Where log lines go: stderr while the program starts and with -f, syslog once it is in
+ * the background; and always to log_lines.h. Any thread. Never the key, never prompt
+ * text.
  */
 #ifndef FS_LOG_H
 #define FS_LOG_H

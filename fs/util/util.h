@@ -35,7 +35,7 @@ static inline void fclosep(FILE **f)
 #define _cleanup_close_ __attribute__((cleanup(closep)))
 #define _cleanup_fclose_ __attribute__((cleanup(fclosep)))
 
-/* Hand out a pointer and disarm its cleanup. */
+/* Return a pointer and disarm its cleanup. */
 #define STEAL_PTR(p)                                                                   \
 	({                                                                             \
 		__typeof__(p) stolen_ = (p);                                           \

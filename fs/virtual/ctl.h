@@ -4,7 +4,7 @@
 
 #include "mount/mount.h"
 
-/* Those that fit now, one a line. */
+/* Those that are possible now, one per line. */
 void verbs_list(struct gb_job *job, FILE *out);
 
 /* vfile.store of ctl and model. */

@@ -1,6 +1,6 @@
 /*
- * The tables of virtual files: what a job's directory and .batchfs hold beside
- * what users put there. To add a file is to add a row.
+ * The tables of virtual files: what a job's directory and .batchfs contain besides
+ * users' files. To add a file, add a row.
  */
 #ifndef FS_FILES_H
 #define FS_FILES_H
@@ -12,15 +12,15 @@ enum vfile_how {
 	HOW_WAIT, /* the snapshot is made by the first read, once the job has ended */
 	HOW_RESULTS, /* gb_results */
 	HOW_HISTORY, /* the ledger's descriptor */
-	HOW_LOG,     /* log_lines, as far as it has come when it is read */
-	HOW_MODELS,  /* a snapshot that may take a question to the API */
-	HOW_ANSWERS, /* gb_answers: made of the results as it is read */
+	HOW_LOG,     /* log_lines, as far as it has grown when it is read */
+	HOW_MODELS,  /* a snapshot for which the API may be asked */
+	HOW_ANSWERS, /* gb_answers: made from the results while it is read */
 	HOW_TREE,    /* the directory of gb_answer nodes */
 };
 
 enum vfile_write { WRITE_NEVER, WRITE_DRAFT, WRITE_ALWAYS };
 
-/* Which of the job's times a file bears. */
+/* Which of the job's times a file has. */
 enum vfile_time { TIME_CREATED, TIME_UPDATED, TIME_ENDED, TIME_STARTED, TIME_NOW };
 
 struct park;
@@ -36,16 +36,18 @@ struct vfile {
 	enum gb_answers_file answers; /* HOW_ANSWERS */
 	/* Whether the file is there; NULL: always. */
 	bool (*present)(const struct gb_info *info);
-	/* Whether it is listed although present says so; NULL: yes. */
+	/* Whether it is listed, if present says that it exists; NULL: yes. */
 	bool (*listed)(const struct gb_info *info);
 	/* HOW_TEXT: write the contents. -ENOENT: there is none any more. */
 	int (*text)(struct mount *m, struct gb_job *job, FILE *out);
-	/* HOW_TEXT: bring what text shows up to date, before an open. */
+	/* HOW_TEXT: before an open, bring what text shows up to date. */
 	int (*refresh)(struct gb_job *job, struct gb_waiter *w);
-	/* The first open after a start waits for the first look at the list, as ls of the
-	 * root does; whether or not it came, what is known is shown. */
+	/* The first open after a start waits for the first look at the list, as ls of
+	 * the root does; afterwards what is known is shown, whether or not the list
+	 * arrived. */
 	bool first_look;
-	/* One write of the user's, NUL-terminated and trimmed, as gb_* answer. */
+	/* One write by the user, NUL-terminated and trimmed; answers as gb_* functions
+	 * do. */
 	int (*store)(struct mount *m, struct gb_job *job, const char *text,
 		struct gb_waiter *w);
 };

@@ -1,5 +1,5 @@
-/* Between the files that make an index: index_build.c reads lines, outcome.c
- * judges them, summary.c says what all of them together tell. */
+/* Shared by the files that make an index: index_build.c reads lines, outcome.c judges
+ * them, summary.c draws conclusions from all of them. */
 #ifndef GB_ANSWERS_PRIVATE_H
 #define GB_ANSWERS_PRIVATE_H
 
@@ -8,7 +8,7 @@
 
 enum { MODELS_MAX = 16 };
 
-/* What results say of the models that answered. */
+/* What the results say about the models that answered. */
 struct answers_models {
 	struct {
 		struct line_word name;
@@ -41,22 +41,22 @@ struct build {
 	struct answers_models models;
 };
 
-/* What row i has before its text. Most rows that have a note have the same as the one
- * before. */
+/* Set the note before the text of row i. Most notes equal that of the row before. */
 int answers_note(struct build *b, uint32_t i, const char *text);
 
-/* What the result of row i is: its status, its files, whether it is tried again. */
+/* Judge the result of row i: its status, its files, whether it goes into
+ * retry.jsonl. */
 int answers_judge(struct build *b, uint32_t i, const struct answer_line *line);
 /* Row i has no result. */
 int answers_missing(struct build *b, uint32_t i);
 
-/* Each result goes by; at the end, all rows judged and counted. */
+/* Called for each result; and at the end, when all rows are judged and counted. */
 void answers_summary_line(struct build *b, const struct answer_line *line);
 int answers_summary(struct build *b);
 
 struct gb_job;
 
-/* cost.c, unlocked: a->cost, of the tokens and what prices.tsv says now. */
+/* cost.c, unlocked: set a->cost from the tokens and the present prices.tsv. */
 void answers_price(struct gb_job *job, struct answers *a);
 /* A line of the ledger. */
 void answers_count(struct gb_job *job, const struct answers *a);

@@ -1,5 +1,5 @@
-/* The index of a job's answers: for each request where its result is and what it is,
- * and the tree of files that is made of them.
+/* The index of a job's answers: for each request, where its result is and what it is,
+ * and the tree of files that is made from them.
  *
  *     answers_build(&input, &a)              one pass over requests and results
  *     answers_save(a, dirfd, name)           beside the results
@@ -8,15 +8,15 @@
  *     answers_read_…(a, …)                   bytes of a file made of it
  *     answers_ref, answers_unref
  *
- * It holds keys and names but no texts: some 150 bytes a request and twice its key.
- * Loaded it is mapped, and every number in it has been checked. It does not change any
- * more, but for the places that long texts were read up to, which have a lock: any number
- * of threads may use it.
+ * The index holds keys and names but no texts: about 150 bytes per request, and its key
+ * twice. A loaded index is mapped, and every number in it has been checked. It never
+ * changes, except for the places up to which long texts were read, which have a lock.
+ * Any number of threads may use it.
  *
- * Rows are requests in the order asked; what the results have beyond that (keys nobody
- * asked for, keys twice, lines without any) follows in the order it came. Without the
- * requests the rows are the results. A key is the same if 128 bits of hash and its
- * first LINE_KEY_MAX bytes are.
+ * Rows are requests in the order asked. Results that belong to no request (unknown
+ * keys, repeated keys, lines without a key) follow in the order of the results. If the
+ * requests are not local, the rows are the results. A key is the same if 128 bits of
+ * hash and its first LINE_KEY_MAX bytes are.
  *
  * Nodes are the files and directories of responses/: node 0 is that directory, the
  * children of each are consecutive, in the order of the rows. */
@@ -41,14 +41,14 @@ enum answers_status {
 /* "answered", … */
 extern const char *const answers_status_names[ANSWER_STATUSES];
 
-/* What the third field of answers.tsv and the main file of a row consist of, after
- * the note. */
+/* What follows the note in the third field of answers.tsv and in the main file of a
+ * row. */
 enum answers_how {
 	HOW_NOTHING,
 	HOW_STRING,  /* the string at text */
 	HOW_STRINGS, /* all text parts of the line */
 	HOW_RAW,     /* JSON at text */
-	HOW_VECTOR,  /* nothing more: at text are the numbers of an embedding */
+	HOW_VECTOR,  /* nothing: `text` locates the numbers of an embedding */
 	ANSWERS_HOWS,
 };
 
@@ -56,14 +56,14 @@ struct answers_row {
 	struct span result;  /* the line's object; empty: none */
 	struct span text;    /* see how */
 	struct span request; /* the line's object; empty: none is local */
-	uint64_t tsv_end;    /* offset in answers.tsv of what follows */
+	uint64_t tsv_end;    /* offset in answers.tsv of this row */
 	uint64_t retry_end;  /* the same in retry.jsonl */
 	uint64_t key_at, note_at; /* in the blob */
 	uint32_t key_len, note_len;
-	uint32_t line;       /* number of the request's, else of the result's */
+	uint32_t line;       /* line number of the request, else of the result */
 	uint8_t status, how;
 	bool bare;           /* the request is a bare one, */
-	bool unkeyed;        /* or has no key: it is given its own on the way out */
+	bool unkeyed;        /* or has no key: it gets its own when it is written out */
 };
 
 enum answers_kind {
@@ -118,12 +118,12 @@ struct answers_head {
 	uint64_t tsv_size, retry_size;
 	int64_t tokens[TOKENS_N];
 	uint64_t counts[ANSWER_STATUSES];
-	/* Of a job whose requests are not local: how many the API counts beyond the rows;
-	 * -1: not known. */
+	/* If the requests are not local: how many the API counts beyond the rows; -1:
+	 * not known. */
 	int64_t absent;
-	/* In the blob: the lines of usage that name models, and what is worth a warning. */
+	/* In the blob: the lines of `usage` that name models, and the warnings. */
 	uint64_t models_at, models_len, warnings_at, warnings_len;
-	/* Of vectors.npy: numbers a row, 0: there is no such file; rows. */
+	/* Of vectors.npy: numbers per row, 0: there is no such file; number of rows. */
 	uint32_t dims, vectors;
 	/* Of answers.csv: rows of the table, 0: there is no such file; the names of the columns
 	 * that it gets, and those of members of answers, with a NUL behind each, in the blob. */
@@ -134,11 +134,11 @@ struct answers_head {
 	struct answers_stamp stamp;
 };
 
-/* Where the latest reads of texts ended, so that the next ones need not begin at the
- * beginning: texts are megabytes at times, and reads some 100 KiB. */
+/* Where the latest reads of texts ended, so that the next ones need not start at the
+ * beginning: some texts are megabytes long, and reads are about 100 KiB. */
 struct answers_places {
 	pthread_mutex_t lock;
-	unsigned next; /* to be overwritten */
+	unsigned next; /* the next to be overwritten */
 	struct answers_place {
 		uint32_t file; /* number of the node; 0: answers.tsv; UINT32_MAX:
 			      * vectors.npy, whose pos counts floats */
@@ -154,22 +154,22 @@ struct answers {
 	struct answers_line *lines;
 	uint32_t *slots; /* by hash of parent and name: a node; 0: free */
 	char *blob;
-	char cost[PRICES_TEXT]; /* "": not known. As prices.tsv was when this was loaded */
+	char cost[PRICES_TEXT]; /* by prices.tsv when this was loaded; "": not known */
 	uint64_t unserved; /* of a job that was asked to be cancelled */
 	size_t usage_len; /* of the text of usage */
-	void *map;       /* all of it is in here; NULL: malloc'ed one by one */
+	void *map;       /* everything is in this mapping; NULL: malloc'ed one by one */
 	size_t map_len;
 	struct answers_places *places;
 };
 
-/* Numbers of nodes end here: they are part of inode numbers. */
+/* The largest node number: node numbers are part of inode numbers. */
 #define ANSWERS_NODES_MAX ((UINT32_C(1) << 25) - 1)
 
 struct answers *answers_new(void);
 struct answers *answers_ref(struct answers *a);
 void answers_unref(struct answers *a);
 
-/* What an index is made of. */
+/* The sources of an index. */
 struct answers_input {
 	const struct text_source *results, *requests; /* NULL: none */
 	struct answers_stamp stamp;
@@ -184,8 +184,8 @@ struct answers_input {
 	size_t properties_len;
 };
 
-/* 0; -EFBIG: more than an index can number; -ECANCELED; -ENOMEM; what a source
- * answers. */
+/* 0; -EFBIG: more than an index can number; -ECANCELED; -ENOMEM; or the error of a
+ * source. */
 int answers_build(const struct answers_input *in, struct answers **ret);
 
 int answers_save(const struct answers *a, int dirfd, const char *name);
@@ -196,7 +196,7 @@ int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 
 /* The child of node dir, or 0. */
 uint32_t answers_child(const struct answers *a, uint32_t dir, const char *name);
-/* Where a name is sought first. */
+/* The slot at which the search for a name starts. */
 uint64_t answers_name_hash(
 	struct keyseed seed, uint32_t parent, const char *name, size_t len);
 
@@ -219,9 +219,9 @@ struct answers_medium {
 	bool regular;
 	uint32_t rate, channels; /* of raw samples; 0: it is something else */
 };
-/* From its MIME type: what is raw samples gets a header, so that players open it. */
+/* From its MIME type: raw samples get a header, so that players can open them. */
 void answers_take_wave(const char *mime, struct answers_medium *m);
-/* Of a row, what its files are made of. */
+/* What the files of a row are made from. */
 struct answers_files {
 	uint32_t media, n_media;      /* the first of its media, and how many */
 	uint64_t size;                /* of the main file without the newline */
@@ -250,8 +250,8 @@ struct answers_sources {
 	struct text_source results, requests, table;
 };
 
-/* Up to n bytes at off of answers.tsv, of retry.jsonl, of a file of the tree: how many,
- * 0 at the end, or what a source answers. */
+/* Read up to n bytes at off of answers.tsv, of retry.jsonl, of a file of the tree.
+ * Returns how many, 0 at the end, or the error of a source. */
 ssize_t answers_read_tsv(const struct answers *a, const struct answers_sources *s,
 	uint64_t off, void *buf, size_t n);
 ssize_t answers_read_retry(const struct answers *a, const struct answers_sources *s,
@@ -261,7 +261,7 @@ ssize_t answers_read_node(const struct answers *a, const struct answers_sources 
 /* The same of answers.csv, with a table. */
 ssize_t answers_read_table(const struct answers *a, const struct answers_sources *s,
 	uint64_t off, void *buf, size_t n);
-/* The same of vectors.npy; -ENOENT: there is none. */
+/* The same for vectors.npy; -ENOENT: there is none. */
 ssize_t answers_read_vectors(const struct answers *a, const struct answers_sources *s,
 	uint64_t off, void *buf, size_t n);
 uint64_t answers_vectors_size(const struct answers *a);
@@ -269,19 +269,20 @@ uint64_t answers_vectors_size(const struct answers *a);
 void answers_vectors_head(const struct answers *a, char ret[ANSWERS_VECTORS_HEAD]);
 /* How many requests came to nothing because the job was cancelled. */
 uint64_t answers_unserved(const struct answers *a);
-/* The text of usage into ret; its length. */
+/* Write the text of `usage` to ret; returns its length. */
 #define ANSWERS_USAGE_MAX 2560
 size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX]);
 
-/* The latest known place of a file (see answers_places) that is not after off; one more. */
+/* The last known place of a file (see answers_places) that is not after off; and add
+ * one. */
 struct text_place answers_place_find(const struct answers *a, uint32_t file, uint64_t off);
 void answers_place_keep(const struct answers *a, uint32_t file, struct text_place place);
 
-/* The main text of a row to a sink: note, then what `how` says. */
+/* Write the main text of a row to a sink: the note, then what `how` says. */
 int answers_row_text(const struct answers *a, const struct answers_row *row,
 	const struct text_source *results, const struct text_sink *to);
-/* What is put around a request without a key of its own: before, and how much of the
- * object follows, and after. */
+/* What is put around a request that has no key of its own: text before, how much of the
+ * object follows, and text after. */
 struct answers_wrap {
 	char before[64]; /* the key is a line's number */
 	size_t len;

@@ -25,8 +25,8 @@ bool saver_disk_low(const struct gb_client *c);
 void home_event(void *arg, struct gb_results *r, enum results_event ev);
 /* Unlocked: all bytes are here but not durable yet. */
 void home_note_whole(struct gb_job *job);
-/* client.lock held: the errno of the last try, if the API has named a time to ask again and
- * it has not come yet. Only `fetch` asks anyway. 0: the API may be asked. */
+/* client.lock held: the errno of the last try, if the API has named a time to ask again
+ * and it has not come yet. Only `fetch` asks anyway. 0: the API may be asked. */
 int home_told_later(const struct gb_job *job);
 /* A reader has opened r. A reader that opens it in a loop and fails does not cost a
  * request each time. */

@@ -14,8 +14,8 @@ struct tally {
 	bool open;     /* … and no newline follows */
 };
 
-/* The first size bytes of fd. 0, or the errno of a read; -EIO: it is shorter. Blocks, on
- * the disk only. */
+/* The first size bytes of fd. 0, or the errno of a read; -EIO: it is shorter. Blocks,
+ * on the disk only. */
 int tally_file(int fd, int64_t size, struct tally *ret);
 
 /* Whether a is a shorter part of the same output than b. */

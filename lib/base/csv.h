@@ -2,19 +2,20 @@
  *
  *     csv_separator(head, n)                       of the beginning of a file
  *     csv_open(&source, separator, &c)
- *     while ((n = csv_next(c, &row)) == 1) ...     0: the end; or what the source answers
+ *     while ((n = csv_next(c, &row)) == 1) ...     0: the end; or what the source
+ *                                                  answers
  *     csv_close(c)
  *
- * Rows end with LF, CRLF or CR, the last one at the end of the file, too. A cell in quotes
- * may have separators, line ends and doubled quotes; a quote further on in another cell
- * is itself. A byte order mark and lines of nothing but spaces are passed over. What a
- * row has that no table has is its `fault`, and reading goes on behind it.
+ * Rows end with LF, CRLF or CR, the last one at the end of the file, too. A cell in
+ * quotes may have separators, line ends and doubled quotes; a quote further on in
+ * another cell is itself. A byte order mark and lines of nothing but spaces are passed
+ * over. What a row has that no table has is its `fault`, and reading goes on behind it.
  *
  * Memory is bounded by CSV_CELL_MAX, CSV_ROW_MAX and CSV_CELLS_MAX: what is longer is
  * read to its end but not kept. That, and `at`, is why this is no library's parser:
- * libcsv keeps a cell of any length (after a quote that is not closed that is the rest of
- * the file), takes white space off cells, and does not tell where a row stands in the
- * file, while tables go back to their users byte for byte. One thread at a time. */
+ * libcsv keeps a cell of any length (after a quote that is not closed that is the rest
+ * of the file), takes white space off cells, and does not tell where a row stands in
+ * the file, while tables go back to their users byte for byte. One thread at a time. */
 #ifndef GB_CSV_H
 #define GB_CSV_H
 
@@ -64,10 +65,10 @@ char csv_separator(const char *head, size_t n);
 /* Whether no cell has anything but white space. */
 bool csv_row_is_blank(const struct csv_row *row);
 
-/* ---- writing ------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------- */
 
-/* How a text becomes a cell: as it is, or in quotes where it has a separator, a quote, a
- * line end, or white space at an end. */
+/* How a text becomes a cell: as it is, or in quotes where it has a separator, a quote,
+ * a line end, or white space at an end. */
 struct csv_measure {
 	char separator;
 	bool quoted;

@@ -1,7 +1,7 @@
-/* Texts and pictures out of lines of JSON, decoded as they are read.
+/* Texts and pictures from lines of JSON, decoded while they are read.
  *
  * Everything comes from a source at an offset and goes to a sink in pieces, so a text
- * of any size takes one small buffer. Any thread; no state but the caller's. */
+ * of any size needs only a small buffer. Any thread; the only state is the caller's. */
 #ifndef GB_ANSWER_TEXT_H
 #define GB_ANSWER_TEXT_H
 
@@ -16,17 +16,19 @@ struct span {
 	uint64_t from, to;
 };
 
-/* Bytes at an offset: how many of n (at least 1), 0 at the end, a negative errno. */
+/* Reads bytes at an offset. Returns how many of n (at least 1), 0 at the end, or a
+ * negative errno. */
 struct text_source {
 	ssize_t (*read)(void *arg, uint64_t off, void *buf, size_t n);
 	void *arg;
 };
 
-/* A source of a descriptor: arg points to it. */
+/* A source that reads a descriptor: arg points to it. */
 ssize_t text_source_fd(void *arg, uint64_t off, void *buf, size_t n);
 
-/* Takes n bytes: 0, or what ends the work with that value. Where it all ends up in a
- * range, that is known: what comes before the range need not be read then. */
+/* Takes n bytes. Returns 0; any other value ends the work with that value. If the sink
+ * wants a range only, that is known here, and bytes before the range need not be
+ * read. */
 struct text_range;
 struct text_sink {
 	int (*put)(void *arg, const void *buf, size_t n);
@@ -34,11 +36,12 @@ struct text_sink {
 	struct text_range *range; /* NULL: none */
 };
 
-/* The string whose inside is at; without escapes. -EBADMSG: it is none. */
+/* Write the string whose inside is at `at`, with escapes decoded. -EBADMSG: it is not a
+ * string. */
 int text_string(
 	const struct text_source *from, struct span at, const struct text_sink *to);
 
-/* Bytes as they stand. */
+/* Write the bytes as they are. */
 int text_raw(
 	const struct text_source *from, struct span at, const struct text_sink *to);
 
@@ -49,21 +52,23 @@ int text_tsv(const struct text_sink *to, const void *buf, size_t n);
 /* How many bytes that adds. */
 uint64_t text_tsv_extra(const void *buf, size_t n);
 
-/* A sink that passes on what it gets as part of a field; arg: struct text_sink. */
+/* A sink that passes on what it gets, escaped as part of a field; arg: struct
+ * text_sink. */
 int text_sink_tsv(void *arg, const void *buf, size_t n);
 
 /* ---- base64 ----------------------------------------------------------------------- */
 
-/* A string of base64, standard or for URLs. What follows padding or a character that
- * is none is left out; white space is passed over. */
+/* A string of base64, standard or for URLs. What follows padding, or a character that
+ * is not base64, is left out; white space is ignored. */
 struct line_data {
 	struct span at;
 	uint64_t chars;  /* that count */
-	bool regular;    /* nothing but these from the start: offsets can be reckoned */
-	bool over;       /* padding, or what is no base64, has come */
+	bool regular;    /* only such characters so far, so that offsets can be
+	                    calculated */
+	bool over;       /* padding, or a character that is not base64, was seen */
 };
 
-/* While the string goes by: its next piece; escaped: it stood as an escape. */
+/* Called with the next piece of the string; escaped: it was written as an escape. */
 void text_data_count(struct line_data *d, const void *piece, size_t n, bool escaped);
 
 static inline uint64_t text_data_size(const struct line_data *d)
@@ -77,7 +82,7 @@ int text_data(const struct text_source *from, struct span at, bool regular,
 
 /* ---- JSON ------------------------------------------------------------------------- */
 
-/* A sink that tells whether what it got is one JSON value of any kind. */
+/* A sink that checks whether what it got is one JSON value of any kind. */
 struct text_json {
 	struct jtok tok;
 	bool bad;
@@ -88,20 +93,20 @@ bool text_json_valid(struct text_json *j);
 
 /* ---- a range ---------------------------------------------------------------------- */
 
-/* Byte `pos` of a file is what stands at `at` of the results, inside a string; at 0:
- * no such place. */
+/* Byte `pos` of a file is at `at` of the results, inside a string; at 0: no such
+ * place. */
 struct text_place {
 	uint64_t pos, at;
 };
 
-/* A sink that keeps `room` bytes of a file after the first `skip`; put answers 1 when it
- * is full. A long string begins at `place`, if that is in it and not after the range;
- * then that is the last place that was come by. */
+/* A sink that keeps `room` bytes of a file after the first `skip`; put returns 1 when
+ * it is full. A long string is read from `place`, if that is in it and not after the
+ * range; afterwards place is the last place that was passed. */
 struct text_range {
 	uint64_t skip;
 	char *buf;
 	size_t room, have;
-	uint64_t pos; /* in the file, of what comes next */
+	uint64_t pos; /* position in the file of the next byte */
 	struct text_place place;
 };
 int text_sink_range(void *arg, const void *buf, size_t n);

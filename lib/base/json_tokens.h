@@ -1,9 +1,9 @@
 /* A resumable JSON tokenizer for texts of any size, in bounded memory.
  *
  * It checks the whole grammar of RFC 8259 and UTF-8, and stops only where its user
- * asked it to: at brackets, at the end of a member name, at strings and commas the
- * user wants. Numbers, words, white space and unwanted strings pass without a word.
- * The text is one object, or, with `lines`, one object a line.
+ * asked it to: at brackets, at the end of a member name, at strings and commas the user
+ * wants. Numbers, words, white space and unwanted strings cause no event. The text is
+ * one object, or, with `lines`, one object per line.
  *
  *     struct jtok j;
  *     jtok_init(&j, lines);
@@ -13,10 +13,10 @@
  *                     ... switch (e)
  *     jtok_complete(&j)                          // was the object whole?
  *
- * How: outside strings a table indexed by state and class of byte gives the next
- * state or an action; inside strings 16 bytes at a time are looked through for a
- * quote, a backslash, a control character or the start of a longer character. Any
- * byte may be the last of a chunk; what was going on is in `state`.
+ * How: outside strings a table indexed by state and class of byte gives the next state
+ * or an action; inside strings 16 bytes at a time are looked through for a quote, a
+ * backslash, a control character or the start of a longer character. Any byte may be
+ * the last of a chunk; `state` keeps where the tokenizer was.
  *
  * Names and wanted strings come unescaped: JTOK_PIECE for each part, the last part
  * with JTOK_NAME or JTOK_STRING itself. A string without escapes in one chunk is a
@@ -54,8 +54,8 @@ struct jtok {
 	/* For the user to set at any event. */
 	bool want;            /* the next string, if it is a value, is wanted */
 	unsigned comma_depth; /* commas at this depth are wanted; 0: none */
-	/* Names at this depth or deeper are told only if they begin with `initial`, or
-	 * have escapes, or were cut; 0: all are told. */
+	/* Names at this depth or deeper are reported only if they begin with `initial`,
+	 * or have escapes, or were cut; 0: all are reported. */
 	unsigned quiet_depth;
 	char initial;
 	/* Where it is: buf <= p <= end; buf[0] is at offset base. */
@@ -77,7 +77,7 @@ void jtok_feed(struct jtok *j, const void *buf, size_t n);
 
 enum jtok_event jtok_next(struct jtok *j);
 
-/* Offset of the next byte to be looked at. At an event: one past what it is about. */
+/* Offset of the next byte to be looked at. At an event: one past the event's text. */
 static inline uint64_t jtok_offset(const struct jtok *j)
 {
 	return j->base + (uint64_t)(j->p - j->buf);
@@ -89,10 +89,11 @@ static inline bool jtok_in_object(const struct jtok *j)
 	return j->objects[j->depth / 64] >> (j->depth % 64) & 1;
 }
 
-/* Nothing but white space has come (of this line). */
+/* Only white space has been seen (on this line). */
 bool jtok_blank(const struct jtok *j);
 
-/* A whole object has come (of this line), with white space around it at most. */
+/* A complete object has been seen (on this line), with nothing but white space around
+ * it. */
 bool jtok_complete(const struct jtok *j);
 
 /* With lines, after JTOK_NEWLINE: expect the next object. */

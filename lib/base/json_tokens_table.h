@@ -1,5 +1,5 @@
-/* The grammar of JSON outside strings, as json_tokens.c walks it: for each state and class of
- * byte the next state, or an action. Included there alone. */
+/* The grammar of JSON outside strings, as json_tokens.c walks it: for each state and
+ * class of byte the next state, or an action. Included there alone. */
 #ifndef GB_JTOK_TABLE_H
 #define GB_JTOK_TABLE_H
 

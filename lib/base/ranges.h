@@ -1,7 +1,7 @@
 /*
- * A set of bytes as a sorted list of half-open ranges [lo, hi). Pure: no lock, no
- * I/O. Neighbours that touch are merged, so a file that fills from one end is one
- * range. A zeroed struct is the empty set.
+ * A set of bytes as a sorted list of half-open ranges [lo, hi). Pure: no lock, no I/O.
+ * Ranges that touch are merged, so a file that fills from one end is one range. A
+ * zeroed struct is the empty set.
  */
 #ifndef GB_RANGES_H
 #define GB_RANGES_H
@@ -26,11 +26,11 @@ void ranges_clear(struct ranges *r);
 /* Add [lo, hi). How many of its bytes were new, or -ENOMEM and nothing changed. */
 int64_t ranges_add(struct ranges *r, uint64_t lo, uint64_t hi);
 
-/* Take [lo, hi) away. Where memory for a split is out, more is taken away: what
- * follows in the same range. Forgetting is always safe, failing is not. */
+/* Remove [lo, hi). If there is no memory for a split, the rest of the range is removed
+ * too. Forgetting bytes is always safe, failing is not. */
 void ranges_remove(struct ranges *r, uint64_t lo, uint64_t hi);
 
-/* The end of the range that holds off; off itself when none does. */
+/* The end of the range that contains off; off itself if there is none. */
 uint64_t ranges_end(const struct ranges *r, uint64_t off);
 
 /* The first byte of the set at or after off, RANGES_NONE when there is none. */

@@ -1,5 +1,5 @@
-/* SHA-256 (FIPS 180-4), to tell contents apart and to compare with what the API says
- * it got. No secrets are hashed. No allocation; one thread at a time. */
+/* SHA-256 (FIPS 180-4), to tell contents apart and to compare them with what the API
+ * says it received. No secrets are hashed. No allocation; one thread at a time. */
 #ifndef GB_SHA256_H
 #define GB_SHA256_H
 
@@ -11,7 +11,7 @@
 struct sha256 {
 	uint32_t h[8];
 	uint64_t bytes;
-	uint8_t block[64]; /* bytes % 64 of it are waiting */
+	uint8_t block[64]; /* bytes % 64 of it are filled */
 };
 
 void sha256_init(struct sha256 *s);

@@ -1,17 +1,18 @@
-/* Hashes of keys, and which of them come twice.
+/* Hashes of keys, and which of them appear twice.
  *
  *     struct keyhash h;                        one key, in pieces
  *     keyhash_init(&h, seed); keyhash_add(&h, p, n); ...; keyhash_end(&h)
  *
  *     struct keyset set = {0};                 all keys
  *     keyset_add(&set, hash); ...
- *     keyset_reduce(&set)                      now it holds only what came twice
+ *     keyset_reduce(&set)                      now it holds only hashes that appeared
+ *                                              twice
  *     keyset_find(&set, hash)
  *     keyset_clear(&set)
  *
  * A key costs 8 bytes. The hash is SipHash-1-3 with a random seed, so nobody can
- * prepare keys that collide. Two of 20 million different keys have the same 64 bits
- * with a chance of 1e-5, so what reduce leaves is a suspicion: compare the other
+ * prepare keys that collide. Among 20 million different keys two have the same 64 bits
+ * with a chance of 1e-5. So the result of reduce is only a suspicion: compare the other
  * half of the hash, which brings the chance to 1e-24. Any thread, one at a time. */
 #ifndef GB_KEYSET_H
 #define GB_KEYSET_H

@@ -1,6 +1,6 @@
-/* Things by rising number, which may go and come: a sorted array with holes, so that
- * adding at the end and removing anywhere are cheap, as finding is. No locks, no
- * ownership: what is in it is the caller's. All zero is empty. */
+/* Pointers by ascending number: a sorted array with holes, so that finding, adding at
+ * the end and removing anywhere are cheap. No locks, no ownership: the contents belong
+ * to the caller. All zeros is empty. */
 #ifndef GB_NUMBERED_H
 #define GB_NUMBERED_H
 
@@ -17,7 +17,7 @@ struct numbered {
 /* 0 or -ENOMEM. The number must be free. */
 int numbered_add(struct numbered *n, uint32_t number, void *thing);
 void numbered_remove(struct numbered *n, uint32_t number);
-/* The first whose number is at least number, or NULL. */
+/* The first element whose number is at least number, or NULL. */
 void *numbered_from(const struct numbered *n, uint32_t number);
 void numbered_clear(struct numbered *n);
 

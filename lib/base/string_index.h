@@ -1,14 +1,15 @@
 /*
- * Numbers found by the string that each stands for: jobs by name and by id.
+ * Finds numbers by string: jobs by name and by id.
  *
- * An open hash table of 4 bytes a cell, at most two thirds full; the strings stay where
- * they are, and the owner tells them by number. SipHash with a seed of its own, since
- * strings of the wire are looked up. The string of a number must not change while it is
- * in the index.
+ * An open hash table of 4 bytes per cell, at most two thirds full. The strings stay
+ * where they are; the owner returns the string of a number. SipHash with a random seed,
+ * because strings from the wire are looked up. The string of a number must not change
+ * while it is in the index.
  *
  *     struct strindex ix;
  *     strindex_init(&ix, string_of, arg)
- *     strindex_add(&ix, number)   strindex_find(&ix, text)   strindex_remove(&ix, number)
+ *     strindex_add(&ix, number)    strindex_find(&ix, text)
+ *     strindex_remove(&ix, number)
  *     strindex_clear(&ix)
  *
  * One thread at a time.
@@ -32,9 +33,10 @@ struct strindex {
 
 void strindex_init(struct strindex *ix,
 	const char *(*string_of)(void *arg, uint32_t number), void *arg);
-/* number, up to UINT32_MAX - 2, whose string nobody in the index has. -ENOMEM. */
+/* Add number, at most UINT32_MAX - 2; no number in the index may have the same string.
+ * -ENOMEM. */
 int strindex_add(struct strindex *ix, uint32_t number);
-/* Nothing if it is not there. */
+/* Does nothing if it is not there. */
 void strindex_remove(struct strindex *ix, uint32_t number);
 bool strindex_find(const struct strindex *ix, const char *text, uint32_t *ret);
 void strindex_clear(struct strindex *ix);

@@ -38,12 +38,12 @@ static inline void util_fclosep(FILE **f)
 #define _cleanup_fclose_ __attribute__((cleanup(util_fclosep)))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 
-/* Of functions whose error must not be passed over: the compiler sees to it. Where that
- * is right all the same, DROP says so, and a comment why. */
+/* For functions whose error must not be ignored: the compiler checks it. Where ignoring
+ * it is right, use DROP, and a comment that says why. */
 #define _must_check_ __attribute__((warn_unused_result))
 #define DROP(call) ((void)!(call))
 
-/* Hand out a pointer or descriptor and disarm its cleanup. */
+/* Return a pointer or descriptor and disarm its cleanup. */
 #define STEAL_PTR(p)                                                                     \
 	({                                                                               \
 		__typeof__(p) stolen_ = (p);                                             \
@@ -59,72 +59,75 @@ static inline int steal_fd(int *fd)
 	return stolen;
 }
 
-/* The clock of all durations: seconds on CLOCK_BOOTTIME, which nobody sets and which goes
- * on while the machine sleeps. */
+/* The clock for all durations: seconds on CLOCK_BOOTTIME, which nobody sets and which
+ * continues while the machine sleeps. */
 double util_now(void);
 
 /* Wait for cond until that time: 0 whenever it may have been signalled (look again, and
- * wait again), -ETIMEDOUT when the time is over already. After the machine has slept the
- * end is noticed at most UTIL_LONGEST_SLEEP seconds late. */
+ * wait again), -ETIMEDOUT when the time is over already. After the machine was
+ * suspended, the end is noticed at most UTIL_LONGEST_SLEEP seconds late. */
 #define UTIL_LONGEST_SLEEP 30
 int util_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, double until);
 
-/* Which boot (and time namespace) util_now() counts the seconds of; of one that cannot be
- * told, this process. */
+/* An id of the boot (and time namespace) whose seconds util_now() counts; if that is
+ * unknown, an id of this process. */
 const char *util_boot(void);
 
 /* asprintf that returns NULL when memory is out; the caller frees. */
 char *util_format(const char *fmt, ...) _printf_(1, 2);
 
-/* n random bytes of the kernel's as 2*n lower-case hex digits and a NUL. */
+/* n random bytes from the kernel as 2*n lower-case hex digits and a NUL. */
 void util_random_hex(char *ret, size_t n);
 uint64_t util_random_u64(void);
 
-/* CRC-32C (Castagnoli) of buf, going on from crc (0 at the start). */
+/* CRC-32C (Castagnoli) of buf, continuing from crc (0 at the start). */
 uint32_t util_crc32c(uint32_t crc, const void *buf, size_t n);
 
-/* All of a regular file of at most max bytes, NUL-terminated, opened with
- * O_NOFOLLOW below dirfd. The caller frees; ret_len may be NULL. -EFBIG when
- * larger, -EINVAL when it is no regular file, -EAGAIN when it grew meanwhile. */
+/* All of a regular file of at most max bytes, NUL-terminated, opened with O_NOFOLLOW
+ * below dirfd. The caller frees; ret_len may be NULL. -EFBIG if larger, -EINVAL if it
+ * is not a regular file, -EAGAIN if it grew meanwhile. */
 _must_check_ int util_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *ret_len);
 
-/* What reading something of ours came to, from 0 or a negative errno. Damaged is only what
- * was read and is not what was written, or is no file at all: checksum, syntax, kind, size.
- * Any other failure (descriptors, memory, permissions, the disk) says nothing about what is
- * there: nothing may be moved, replaced, forgotten or made anew because of it. The system's
- * own EBADMSG, a checksum of the filesystem's, comes as -EIO from what reads here. */
+/* What the result of reading one of our files means, from 0 or a negative errno. A file
+ * is damaged only if it was read and differs from what was written (checksum, syntax,
+ * size), or is not a file. Any other failure (descriptors, memory, permissions, the
+ * disk) says nothing about the content: nothing may be moved, replaced, forgotten or
+ * made again because of it. The kernel's own EBADMSG, a filesystem checksum, is
+ * returned as -EIO by the functions that read here. */
 enum read_result { READ_WHOLE, READ_ABSENT, READ_DAMAGED, READ_FAILED };
 enum read_result util_reading(int err);
-/* errno of a system call that reads, so that util_reading can tell. Negative. */
+/* errno of a system call that reads, translated for util_reading. Negative. */
 int util_read_error(int system_errno);
 
-/* Publish a file atomically (name is one component, mode 0600): temporary name,
- * write, fsync, rename, fsync of the directory. With sync false both fsyncs are
- * left out (for what can be made again). 0 or negative errno; on failure the old
- * file stands, unless only the last fsync failed. What a crash leaves behind
- * begins with UTIL_TMP_PREFIX and may be removed. */
+/* Publish a file atomically (name is one component, mode 0600): temporary name, write,
+ * fsync, rename, fsync of the directory. With sync false both fsyncs are left out (for
+ * files that can be made again). 0 or negative errno; on failure the old file remains,
+ * unless only the last fsync failed. What a crash leaves behind begins with
+ * UTIL_TMP_PREFIX and may be removed. */
 #define UTIL_TMP_PREFIX ".tmp-"
 #define UTIL_TMP_NAME_MAX (sizeof UTIL_TMP_PREFIX + 16)
 _must_check_ int util_write_file(int dirfd, const char *name, const void *buf, size_t n, bool sync);
-/* The same in two parts: all that needs room, under a name that is told in ret_tmp
- * (UTIL_TMP_NAME_MAX); and the rename. Without the second part unlink ret_tmp. */
+/* The same in two parts: everything that needs disk space, under a temporary name
+ * returned in ret_tmp (UTIL_TMP_NAME_MAX); and the rename. If the second part is not
+ * called, unlink ret_tmp. */
 _must_check_ int util_write_begin(int dirfd, const void *buf, size_t n, bool sync, char *ret_tmp);
 _must_check_ int util_write_end(int dirfd, const char *tmp, const char *name, bool sync);
 
-/* write(2) and pwrite(2) until everything is out. 0 or negative errno. */
+/* write(2) and pwrite(2) until everything is written. 0 or negative errno. */
 _must_check_ int util_write_all(int fd, const void *buf, size_t n);
 _must_check_ int util_pwrite_all(int fd, const void *buf, size_t n, off_t off);
 
-/* The first bytes of fd, at most max, by pread: how many, or a negative errno. */
+/* Read the first bytes of fd, at most max, with pread. Returns how many, or a negative
+ * errno. */
 ssize_t util_pread_max(int fd, void *buf, size_t max);
 
 /* Open (and make, mode 0700) directory name below dirfd; never through a link.
  * A descriptor or negative errno. */
 int util_mkdir_open(int dirfd, const char *name);
-/* The same of one that is mostly there; make: made if it is not. */
+/* The same for a directory that usually exists; make: make it if it does not. */
 int util_dir_open(int dirfd, const char *name, bool make);
 
-/* Another descriptor of the same, closed at exec, or negative errno. */
+/* Duplicate a descriptor, close-on-exec, or negative errno. */
 int util_dup(int fd);
 
 /* mkdir -p of an absolute or relative path with mode 0700, then open it. */
@@ -136,12 +139,12 @@ struct dirent *util_readdir(DIR *d, int *ret_err);
 /* fsync of a directory descriptor. */
 _must_check_ int util_sync_dir(int dirfd);
 
-/* Remove name below dirfd, directories with all that is in them. 0 also when it
- * was not there. Does not follow links. */
+/* Remove name below dirfd, directories with all their contents. 0 also if it did not
+ * exist. Does not follow links. */
 int util_remove_tree(int dirfd, const char *name);
 
-/* RFC 3339 ("2026-01-02T03:04:05.123456789Z", any number of fraction digits, Z
- * or an offset) to time. false when it is no time. */
+/* RFC 3339 ("2026-01-02T03:04:05.123456789Z", any number of fraction digits, Z or an
+ * offset) to time. false if it is not a time. */
 bool util_parse_time(const char *text, struct timespec *ret);
 
 /* Length of the longest prefix of text (n bytes) that is at most max bytes and
@@ -151,9 +154,8 @@ size_t util_utf8_cut(const char *text, size_t n, size_t max);
 /* Whether n bytes are valid UTF-8 (no surrogates, no overlong forms). */
 bool util_utf8_valid(const void *buf, size_t n);
 
-/* An id of an API (provider/ids.h): prefix, then 1 to 128
- * characters of [A-Za-z0-9_.-], the first not '.'. Only what passes becomes part
- * of a URL or a file name. */
+/* An id of an API (provider/ids.h): prefix, then 1 to 128 characters of [A-Za-z0-9_.-],
+ * the first not '.'. Only ids that pass become part of a URL or a file name. */
 bool util_id_valid(const char *id, const char *prefix);
 
 /* As 2026-01-31T23:59:59Z. */

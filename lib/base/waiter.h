@@ -2,9 +2,9 @@
  * Queues of waiters (struct gb_waiter of gembatch.h).
  *
  * A queue belongs to the object that is waited for; its owner wakes it. All queues
- * share one lock of their own, a leaf: nothing else is ever locked under it, so
- * any function here may be called with any other lock held except that
- * waitq_wake* calls out and must be called with none.
+ * share one lock, a leaf: nothing else is ever locked under it. So every function here
+ * may be called with any other lock held, except waitq_wake*, which call out and must
+ * be called with none.
  */
 #ifndef GB_WAITER_H
 #define GB_WAITER_H
@@ -25,7 +25,8 @@ struct gb_waitq {
 
 void waitq_init(struct gb_waitq *q);
 
-/* Before the memory of an empty queue goes: no drop is at work on it afterwards. */
+/* To be called before the memory of an empty queue is freed: no drop is at work on it
+ * afterwards. */
 void waitq_destroy(struct gb_waitq *q);
 
 /* Hold w. lo and hi are for the owner (a byte range, say). Returns -EINPROGRESS,
@@ -38,17 +39,17 @@ size_t waitq_count(struct gb_waitq *q);
 void waitq_wake(struct gb_waitq *q, int err);
 void waitq_wake_below(struct gb_waitq *q, uint64_t limit, int err);
 
-/* Two halves, for callers that decide under a lock and call without it: move all
- * waiters of q to the list `to` (a local queue), then waitq_call it. A waiter that
- * was moved can still be dropped until waitq_call reaches it. */
+/* The same in two halves, for callers that decide under a lock and call without it:
+ * move all waiters of q to the list `to` (a local queue), then waitq_call it. A waiter
+ * that was moved can still be dropped until waitq_call reaches it. */
 void waitq_move(struct gb_waitq *q, struct gb_waitq *to);
 /* Move those for which pred holds. */
 void waitq_move_if(struct gb_waitq *q, struct gb_waitq *to,
 	bool (*pred)(const struct gb_waiter *w, void *arg), void *arg);
 void waitq_call(struct gb_waitq *q, int err);
 
-/* A thread of our own that waits, with this on its stack: init, pass &s.w to a call,
- * and after -EINPROGRESS wait, once; answers what done() was called with. */
+/* For a thread of our own that waits, with this on its stack: init, pass &s.w to a
+ * call, and after -EINPROGRESS wait, once. Returns what done() was called with. */
 struct waiter_sync {
 	struct gb_waiter w;
 	pthread_mutex_t lock;

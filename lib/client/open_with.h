@@ -5,8 +5,8 @@
 #include "gembatch.h"
 #include "provider/provider.h"
 
-/* As gb_open. arg is the provider's own (struct provider_conn), and lives as long as the
- * client. */
+/* As gb_open. arg is the provider's own (struct provider_conn), and lives as long as
+ * the client. */
 _must_check_ int client_open_with(const struct gb_options *o, const struct provider *p,
 	void *arg, struct gb_client **ret, char **ret_why);
 

@@ -30,7 +30,7 @@ int removal_first(
 /* Whether the job has ended by now. */
 void removal_look(struct gb_job *job);
 
-/* ---- remove.c, for the rest of the client -------------------------------------------- */
+/* ---- remove.c, for the rest of the client ---------------------------------------- */
 
 /* Its state. NULL without memory. */
 struct removals *removals_new(void);

@@ -74,8 +74,8 @@ struct follow *files_take_follow(struct gb_file *f);
 int files_open_dir(struct gb_job *job, struct gb_file *dir);
 /* The same: open the file itself, if it is not open yet. Its descriptor, borrowed. */
 _must_check_ int files_open(struct gb_job *job, struct gb_file *f);
-/* Unlocked: a descriptor of its own, to read it; the caller closes. Many files can be read
- * one after the other that somebody holds all the while. */
+/* Unlocked: a descriptor of its own, to read it; the caller closes. Many files can be
+ * read one after the other that somebody holds all the while. */
 _must_check_ int files_reopen(struct gb_file *f);
 /* The same for each file that somebody has open, before their names are removed. */
 _must_check_ int files_hold(struct gb_job *job);

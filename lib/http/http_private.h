@@ -1,10 +1,10 @@
 /*
- * What the engine's files share. loop.c: life cycle, the loop, timers.
- * request.c: a transfer's handle and headers. response.c: what comes
- * back. error_text.c: what is said of it when it fails. blocking.c: blocking calls.
+ * What the engine's files share. loop.c: life cycle, the loop, timers. request.c: a
+ * transfer's handle and headers. response.c: what comes back. error_text.c: the error
+ * text when it fails. blocking.c: blocking calls.
  *
- * Locks: engine.lock is a leaf, but for engine.call_lock, under which it may be
- * taken. Neither is held across a call out.
+ * Locks: engine.lock is a leaf; it may be taken under engine.call_lock. Neither is held
+ * across a call out.
  */
 #ifndef GB_ENGINE_INTERNAL_H
 #define GB_ENGINE_INTERNAL_H
@@ -18,7 +18,7 @@
 #include "base/util.h"
 
 #define ENGINE_HOPS_MAX 3
-#define ENGINE_CONNECTIONS_MORE 3 /* tried at once after one that broke */
+#define ENGINE_CONNECTIONS_MORE 3 /* connections tried at once after one that broke */
 #define ENGINE_BROKE_SOON_S 3.0
 #define ENGINE_ERROR_BODY_MAX (64 << 10) /* of a reply that is no 2xx */
 #define ENGINE_BODY_MAX ((size_t)16 << 20)
@@ -27,11 +27,11 @@
 #define ENGINE_DATES_AGREE 60 /* seconds */
 #define ENGINE_PIECE_MAX ((size_t)256 << 10) /* of a body, for on_data */
 
-/* The proxy that libcurl takes from the environment. Its value holds a password, so
- * nothing of it is shown but host and port, and those only where it is well-formed. */
+/* The proxy that libcurl takes from the environment. Its value may hold a password, so
+ * only host and port are shown, and only if the value is well-formed. */
 struct proxy {
-	const char *variable; /* that it comes from; NULL: none */
-	bool bad;             /* no URL that could be taken apart for certain */
+	const char *variable; /* the variable that it comes from; NULL: none */
+	bool bad;             /* not a URL that can be parsed reliably */
 	bool tls;             /* https to the proxy itself */
 	char at[128];         /* host[:port] */
 };
@@ -93,7 +93,7 @@ struct transfer {
 	double leg_at;      /* when the leg was started */
 	int unsent;         /* connections that broke before anything was sent */
 
-	/* The leg under way (a request, or a redirect of it). */
+	/* The leg in progress (a request, or a redirect of it). */
 	CURL *easy;
 	char *url;
 	bool home; /* the leg goes to the base's origin */
@@ -101,11 +101,11 @@ struct transfer {
 	char *next_url; /* where the reply's redirect leads, if it is followed */
 	bool next_home;
 	struct curl_slist *headers;
-	struct curl_slist key_node; /* in front of headers: no copy of the key */
+	struct curl_slist key_node; /* points into headers: no copy of the key */
 	char errbuf[CURL_ERROR_SIZE];
 
 	int64_t body_size, body_pos;
-	int requested; /* how often a connection was there and a request went out */
+	int requested; /* how often there was a connection and a request was sent */
 
 	/* The reply so far. */
 	struct http_reply reply;
@@ -113,8 +113,8 @@ struct transfer {
 	char elsewhere[128]; /* of all legs, for reply.elsewhere */
 	bool head_done;
 	bool chunked; /* it has a Transfer-Encoding */
-	bool cut;     /* enough was read: ended by us, and that is no failure */
-	int fail;     /* a callback's reason to break off, negative errno */
+	bool cut;     /* enough was read: we ended it, and this is not a failure */
+	int fail;     /* a callback's reason to abort, negative errno */
 	size_t head_bytes, discarded, body_alloc;
 	char *piece; /* ENGINE_PIECE_MAX bytes, gathered for on_data; or NULL */
 	size_t piece_len;
@@ -122,7 +122,8 @@ struct transfer {
 
 /* loop.c */
 void engine_log(struct engine *e, int priority, const char *fmt, ...) _printf_(3, 4);
-/* engine_submit with the end told to someone else. borrow: r->body is not copied. */
+/* engine_submit, with the end reported to another function. borrow: r->body is not
+ * copied. */
 int engine_submit_for(struct engine *e, const struct http_request *r, bool borrow,
 	void (*done)(void *arg, struct http_reply *reply), void *arg,
 	struct transfer **ret);
@@ -146,10 +147,10 @@ void reply_finish(struct transfer *t, CURLcode code);
 
 /* error_text.c */
 void proxy_from_env(struct proxy *ret);
-/* Fill reply.error after libcurl's verdict; transfer is t. The one place where words of
- * libcurl get in. */
+/* Fill reply.error from libcurl's verdict; transfer is t. Only here does text of
+ * libcurl enter. */
 void words_explain(struct transfer *t, CURLcode code);
-/* The same for what is given up by us, with err. */
+/* The same for a transfer that we give up, with err. */
 void words_give_up(struct transfer *t, int err);
 
 #endif

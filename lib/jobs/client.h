@@ -11,8 +11,8 @@
  *                 over small disk work
  *   client.lock   everything in memory: the table, jobs, records. Held briefly, and
  *                 never over a system call that can block.
- * Waiters, callbacks of gb_options, hooks (hooks.h says which) and the engine are called with
- * neither held. "Lock held" and "unlocked" in comments mean client.lock.
+ * Waiters, callbacks of gb_options, hooks (hooks.h says which) and the engine are
+ * called with neither held. "Lock held" and "unlocked" in comments mean client.lock.
  */
 #ifndef GB_CLIENT_H
 #define GB_CLIENT_H

@@ -33,7 +33,7 @@ struct job_hooks {
 	 * the table. */
 	void (*duplicate)(struct gb_job *twin);
 
-	/* ---- events ------------------------------------------------------------------ */
+	/* ---- events ---------------------------------------------------------------------- */
 
 	/* A job of ours has ended, so there may be room for another. */
 	void (*room_freed)(struct gb_client *c);
@@ -50,7 +50,7 @@ struct job_hooks {
 	 * it. */
 	void (*freed)(struct gb_job *job);
 
-	/* ---- questions ----------------------------------------------------------------- */
+	/* ---- questions ------------------------------------------------------------------- */
 
 	/* lock: whether results are to be saved automatically and are not saved yet. */
 	bool (*results_awaited)(const struct gb_job *job);

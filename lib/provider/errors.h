@@ -1,6 +1,6 @@
 /*
- * The one table from HTTP status and google.rpc status or reason to errno, and what
- * an errno means to people. Pure, any thread.
+ * The only table from HTTP status and google.rpc status or reason to errno, and what an
+ * errno means in English. Pure, any thread.
  */
 #ifndef GB_ERRORS_H
 #define GB_ERRORS_H
@@ -18,17 +18,17 @@ int errors_from_http(long status, const char *reason, const char *text);
  * 0 (OK). */
 int errors_from_grpc(int code);
 
-/* "INVALID_ARGUMENT" for 3; "UNKNOWN" for what is no code. Static. */
+/* "INVALID_ARGUMENT" for 3; "UNKNOWN" for an unknown code. Static. */
 const char *errors_grpc_name(int code);
 
-/* Whether name (or NULL) is one of them, but OK. */
+/* Whether name (or NULL) is one of them, other than OK. */
 bool errors_is_grpc_name(const char *name);
 
 /* What a negative errno of this library means, half a line. Static. */
 const char *errors_meaning(int err);
 
-/* What to do about a refusal with this reason (ErrorInfo) or text, in a line; NULL: its
- * own words will do. Both may be NULL. Static. */
+/* What to do about a refusal with this reason (ErrorInfo) or text, in one line; NULL:
+ * the API's message is enough. Both may be NULL. Static. */
 const char *errors_advice(const char *reason, const char *text);
 
 /* Who wants to know whether another try may pass: a set of bits, for the table. */
@@ -49,7 +49,7 @@ bool errors_may_pass(const struct provider_error *e, enum errors_call call);
  * answered with; -1: nobody knows, so it may. */
 bool errors_code_may_pass(int64_t code);
 
-/* Whether the text of a 429 says that waiting does not mend it (billing, credits). */
+/* Whether the text of a 429 says that waiting does not help (billing, credits). */
 bool errors_hopeless(const char *text);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Ids of things at an API. Each kind has a prefix of its own ("batches/x"); after it come 1
- * to 128 characters of [A-Za-z0-9_.-], the first not '.' (util_id_valid). Only what passes
- * here becomes part of a URL, a journal or a file name.
+ * Ids of things at an API. Each kind has a prefix of its own ("batches/x"); after it
+ * come 1 to 128 characters of [A-Za-z0-9_.-], the first not '.' (util_id_valid). Only
+ * what passes here becomes part of a URL, a journal or a file name.
  *
  * What is kept on disk is read before anybody knows whose it is, so ids.c has a row for each
  * provider that there is, and an id is one if any of them says so. Pure, any thread.

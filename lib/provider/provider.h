@@ -1,29 +1,31 @@
 /*
- * What a batch API must do, in words that are no API's own. Everything above this room
- * speaks these types and calls these functions only; what an API is called, spells and
- * allows stands in its own room (gemini/). To add one: docs/architecture.md, "Provider".
+ * What a batch API must do, in neutral terms. Everything above this room uses only
+ * these types and functions; what an API is called, how it spells things and what it
+ * allows is in the API's own room (gemini/). To add one: docs/architecture.md,
+ * "Provider".
  *
- * Life cycle: a struct provider is a constant table. Somebody who opens a client makes a
- * struct provider_conn of it, with an engine; it lives as long as the engine.
+ * Life cycle: a struct provider is a constant table. Opening a client makes a struct
+ * provider_conn from it and an engine; it lives as long as the engine.
  *
- * Threads: calls block and are for worker threads, never a FUSE thread; any number at the
- * same time. What starts a download does not block and is for any thread. Everything else
- * (ids, texts, limits, verdicts) is pure.
+ * Threads: calls block and are for worker threads, never a FUSE thread; any number at
+ * the same time. What starts a download does not block and is for any thread.
+ * Everything else (ids, texts, limits, verdicts) is pure.
  *
- * Repetition: what only asks, cancel and remove repeat by themselves what may pass
- * (errors_may_pass in errors.h), at most four times and within a minute and a half, unless
- * it says "one try". create repeats nothing, ever.
+ * Repetition: calls that only read, cancel and remove retry failures that may pass
+ * (errors_may_pass in errors.h), at most four times and within a minute and a half,
+ * unless "one try" is said. create never repeats anything.
  *
- * Errors: 0 or a negative errno, by the one table in errors.c, and all that is known of it
- * in a struct provider_error, which every call takes and overwrites, also on success: clear
- * it afterwards. What an errno means of a call:
+ * Errors: 0 or a negative errno, by the table in errors.c. All that is known about it
+ * is in a struct provider_error, which every call takes and overwrites, also on
+ * success: clear it afterwards. What an errno means of a call:
  *
- *   -ENOENT        the API itself says that it has no such thing
+ *   -ENOENT        the API itself says that there is no such thing
  *   -EACCES        the API itself refuses the key, or access with it
- *   -EHOSTUNREACH  the API could not be asked: no connection, or something else answered
- *   -EIO           it could, and its answer is broken or no answer
+ *   -EHOSTUNREACH  the API could not be asked: no connection, or something else
+ *                  answered
+ *   -EIO           it could be asked, but its answer is broken or missing
  *   -EDQUOT        a quota or rate; -ETIMEDOUT, -ECANCELED (a canceller), -ENOMEM
- *   -EINVAL        refused as wrong, also before it was sent (an id that is none)
+ *   -EINVAL        refused as invalid, also before it was sent (a bad id)
  *
  * Ownership: arguments are borrowed for the call; results are the caller's and have a
  * _clear function each. Outputs are untouched on failure.
@@ -41,16 +43,16 @@ struct provider_error {
 	int err;     /* negative errno */
 	long status; /* HTTP, 0: no reply */
 	enum http_sent sent;
-	char reason[64]; /* the API's word for it: "API_KEY_INVALID" */
+	char reason[64]; /* the API's name for it: "API_KEY_INVALID" */
 	char *text;      /* the API's message, or libcurl's; valid UTF-8, may hold
 			   newlines, at most 16 KiB; NULL: none */
 	double retry;    /* seconds the server asked for, -1: none */
-	bool untrusted;  /* no TLS with that server: trying again at once is no use */
+	bool untrusted;  /* no TLS with that server: trying again at once is useless */
 	bool hopeless;   /* 429 that waiting does not fix: billing, credits */
-	bool refused;    /* a reply that proves that the server did nothing */
-	bool from_api;   /* the reply is the API's own about this status: only that says
-			   something about a job. A proxy's or portal's page does not:
-			   err is then never -ENOENT or -EACCES, but -EHOSTUNREACH */
+	bool refused;    /* the reply proves that the server did nothing */
+	bool from_api;   /* the reply is the API's own: only that says something about a
+	                    job. The page of a proxy or portal does not: then err is
+	                    never -ENOENT or -EACCES, but -EHOSTUNREACH */
 };
 void provider_error_clear(struct provider_error *e);
 /* A line for logs and `error`: errno's meaning and the text's first line. malloc'ed */
@@ -58,9 +60,9 @@ char *provider_error_line(const struct provider_error *e);
 
 /* Whether a create that ended with e made a job. */
 enum create_verdict {
-	CREATE_MADE,     /* there is one, and it was named */
-	CREATE_NOT_MADE, /* proven: it never left, or was refused */
-	CREATE_UNKNOWN,  /* nobody knows: it is looked for, never made again */
+	CREATE_MADE,     /* there is one, and the reply names it */
+	CREATE_NOT_MADE, /* proven: the call was never sent, or was refused */
+	CREATE_UNKNOWN,  /* unknown: the job is looked for, never made again */
 };
 enum create_verdict provider_create_verdict(const struct provider_error *e);
 
@@ -79,7 +81,7 @@ enum remote_state {
 };
 /* As `state` shows it, "JOB_STATE_PENDING", whoever the provider; borrowed. */
 const char *remote_state_text(enum remote_state state);
-/* Which state a text that is shown stands for; REMOTE_STATE_OTHER where it is none. */
+/* The state that a shown text stands for; REMOTE_STATE_OTHER if there is none. */
 enum remote_state remote_state_of(const char *shown);
 
 /* A job. All strings are malloc'ed or NULL, and checked: valid UTF-8, ids by pattern. */
@@ -88,15 +90,16 @@ struct remote_batch {
 	char *display; /* "" when absent */
 	char *model;
 	enum remote_state state;
-	char *state_text; /* as shown; an unknown one as it came */
+	char *state_text; /* as shown; an unknown one as it was received */
 	bool ended;
 	bool embedding;                             /* its results are vectors */
 	struct timespec created, updated, ended_at; /* tv_sec 0: absent */
 	int64_t requests, succeeded, failed,
 		pending;       /* zeros where omitted; all -1 when
 							 the API does not count */
-	char *input_file;      /* id of the file it was made of, or NULL */
-	bool has_input_config; /* the reply would have named an input file, if it had one */
+	char *input_file;      /* id of the file it was made from, or NULL */
+	bool has_input_config; /* the reply would name an input file if there were
+	                          one */
 	char *output_file;     /* id of the file of its results, or NULL */
 	bool output_inline; /* results are part of the job itself (inline_output) */
 	int error_code;     /* google.rpc.Code, 0: none */
@@ -105,9 +108,10 @@ struct remote_batch {
 };
 void remote_batch_clear(struct remote_batch *b);
 
-/* Some of a list of jobs, newest first. */
+/* A page of the list of jobs, newest first. */
 struct remote_page {
-	struct remote_batch *batches; /* those that parsed; others are left out */
+	struct remote_batch *batches; /* those that could be parsed; others are left
+	                                 out */
 	size_t n, skipped;
 	char *next; /* token of the next page, NULL at the end */
 };
@@ -121,7 +125,7 @@ enum batch_method {
 
 struct remote_model {
 	char *name;       /* as people write it (remote_model_name) */
-	unsigned methods; /* enum batch_method; 0: it runs no batches */
+	unsigned methods; /* set of enum batch_method; 0: it runs no batches */
 };
 
 struct remote_models {
@@ -136,13 +140,13 @@ struct remote_file {
 	int64_t size;    /* -1: not told */
 	char sha256[65]; /* lower-case hex; "": not told, or not understood */
 	struct timespec expires;
-	bool active, failed; /* can be used; never will */
+	bool active, failed; /* it can be used; it never will */
 };
 void remote_file_clear(struct remote_file *f);
 
 /* ---- arguments --------------------------------------------------------------------- */
 
-/* What a job is made of. Strings are borrowed. */
+/* What a job is made from. Strings are borrowed. */
 struct create_args {
 	const char *model;      /* as people write it, or as the API does */
 	const char *display;    /* NULL or "": none */
@@ -154,19 +158,19 @@ struct create_args {
 	const char *webhook; /* URL that the API calls when the job ends; NULL: none */
 };
 
-/* An upload. It can be resumed where it broke off, also by another process: what is needed
- * for that is its session, a secret that the caller keeps on disk. Uploading is safe to
- * repeat: a stray file costs nothing and dies by itself. */
+/* An upload. An interrupted upload can be resumed, even by another process. This needs
+ * its session, a secret that the caller keeps on disk. Uploading is safe to repeat: an
+ * unused file costs nothing and expires. */
 struct upload {
 	int fd; /* read with pread; the caller keeps it open */
 	int64_t size;
 	const char *mime; /* of an attachment ("image/png", …); NULL: it is requests */
 	const char *display; /* display name of the file */
-	char session[1024];  /* "": start anew; else go on with this one */
-	/* A session was started (url "" : the old one is dead). Runs on the calling
-	 * thread; non-zero gives the upload up. */
+	char session[1024];  /* "": start a new one; else resume this one */
+	/* A session was started (url "": the old one is invalid). Runs on the calling
+	 * thread; non-zero aborts the upload. */
 	int (*on_session)(void *arg, const char *url);
-	/* So many bytes have gone; on the engine thread, at the end on the calling
+	/* So many bytes have been sent; on the engine thread, at the end on the calling
 	 * one. */
 	void (*on_progress)(void *arg, int64_t n);
 	void *arg;
@@ -177,21 +181,23 @@ struct download {
 	const char *file; /* id of an output file */
 	unsigned way;
 	const char *range; /* as in Range ("0-", "10-19"); NULL: all of it */
-	/* As in struct http_request, on the engine thread; none of them but done is called
-	 * after download_abort. */
+	/* As in struct http_request, on the engine thread; none of them but done is
+	 * called after download_abort. */
 	int (*on_head)(void *arg, const struct http_reply *head);
 	int (*on_data)(void *arg, const void *buf, size_t n);
 	void (*done)(void *arg, struct http_reply *reply);
 	void *arg;
 };
 
-/* What a reply other than 2xx (and 416, which is about the range) says of a download. */
+/* What a reply other than 2xx (and 416, which is about the range) means for a
+ * download. */
 struct download_verdict {
 	int err;
 	bool again;     /* asking again later may help (errors_may_pass) */
 	bool other_way; /* ask at once by the next way */
 	unsigned
-		refused; /* status: the API itself does not give it out; err is -ENODATA */
+		refused; /* status: the API itself refuses to send it; err is
+		            -ENODATA */
 	char *words;     /* of the API, then; malloc'ed, or NULL */
 	double hint;     /* seconds the server asked for, -1: none */
 };
@@ -204,42 +210,43 @@ struct provider_conn {
 	void *arg;             /* of the provider; NULL */
 };
 
-/* What not every API can. */
+/* What some APIs cannot do. */
 enum provider_can {
 	CAN_UPLOAD = 1, /* requests and attachments are files that are uploaded first */
 	CAN_INLINE = 2, /* small jobs carry their requests in the create */
 	CAN_REMOVE = 4, /* jobs can be deleted, not only cancelled */
 	CAN_RANGE = 8,  /* results can be downloaded from any byte on */
 	CAN_EMBED = 16, /* jobs of embeddings */
-	LISTS_INPUT = 32, /* a job, in a list or alone, names the file it was made of:
-				 how one whose answer was lost is found (reconcile.c) */
+	LISTS_INPUT = 32, /* a job, in a list or alone, names the file it was made from:
+	                     so a job is found if the reply to its create was lost
+	                     (reconcile.c) */
 };
 
 struct provider {
 	const char *name; /* "gemini" */
 	unsigned can;     /* enum provider_can */
 	const struct provider_limits *limits;
-	/* How a request shows who sends it: the header that carries the key. The engine adds
-	 * it where a request goes to the base's origin, and to no other. */
+	/* How a request shows who sends it: the header that carries the key. The engine
+	 * adds it where a request goes to the base's origin, and to no other. */
 	const char *key_header;
-	/* The segment of paths that says the API's version, which gb_options.version takes
-	 * the place of. */
+	/* The segment of paths that says the API's version, which gb_options.version
+	 * takes the place of. */
 	const char *version;
-	unsigned ways;    /* how many ways there are to an output, at least 1 */
+	unsigned ways;    /* how many ways there are to get an output, at least 1 */
 
-	/* Whether the key is good. At most deadline seconds. */
+	/* Whether the key is valid. At most deadline seconds. */
 	int (*check_key)(struct provider_conn *p, double deadline, struct canceller *c,
 		struct provider_error *err);
 
-	/* All models; none at all is no answer. And one, which need not be among them:
-	 * -ENOENT with err->from_api: there is none. */
+	/* All models; an empty list is an error. And one model, which need not be among
+	 * them: -ENOENT with err->from_api: there is no such model. */
 	int (*models)(struct provider_conn *p, struct canceller *c,
 		struct remote_models *ret, struct provider_error *err);
 	int (*model_get)(struct provider_conn *p, const char *model,
 		struct canceller *c, unsigned *ret_methods, struct provider_error *err);
 
-	/* A page of the list. token NULL: the first, in one try, as callers have pauses of
-	 * their own. */
+	/* A page of the list. token NULL: the first page, in one try, because callers
+	 * have pauses of their own. */
 	int (*list)(struct provider_conn *p, const char *token, struct canceller *c,
 		struct remote_page *ret, struct provider_error *err);
 
@@ -249,48 +256,52 @@ struct provider {
 	int (*look)(struct provider_conn *p, const char *id, struct canceller *c,
 		struct remote_batch *ret, struct provider_error *err);
 
-	/* The job, and its results that are part of it, as lines into fd; so many. */
+	/* The job, and the results inside it, written as lines to fd; how many. */
 	int (*inline_output)(struct provider_conn *p, const char *id, int fd,
 		struct canceller *c, struct remote_batch *ret, int64_t *ret_lines,
 		struct provider_error *err);
 
-	/* Create a job: money. It leaves this machine at most once. 0: ret is the new job.
-	 * Otherwise provider_create_verdict says what is proven. */
+	/* Create a job, which costs money. The call leaves this machine at most once.
+	 * 0: ret is the new job. Otherwise provider_create_verdict says what is
+	 * proven. */
 	int (*create)(struct provider_conn *p, const struct create_args *a,
 		struct canceller *c, struct remote_batch *ret,
 		struct provider_error *err);
 
 	int (*cancel)(struct provider_conn *p, const char *id, struct canceller *c,
 		struct provider_error *err);
-	/* -ENOENT: the API has no such job; what that means is the caller's to say. NULL
+	/* -ENOENT: the API has no such job; the caller decides what that means. NULL
 	 * without CAN_REMOVE. */
 	int (*remove)(struct provider_conn *p, const char *id, struct canceller *c,
 		struct provider_error *err);
 
-	/* 0: *ret is the file, ready to be used. Goes on after breaks, and gives up after
-	 * some without progress. NULL, with the next two, without CAN_UPLOAD. */
+	/* 0: *ret is the file, ready to be used. Continues after interruptions, and
+	 * gives up after several without progress. This and the next two are NULL
+	 * without CAN_UPLOAD. */
 	int (*upload)(struct provider_conn *p, struct upload *u, struct canceller *c,
 		struct remote_file *ret, struct provider_error *err);
-	/* One that is gone already is removed: 0. */
+	/* 0 also if the file is gone already. */
 	int (*file_remove)(struct provider_conn *p, const char *file,
 		struct canceller *c, struct provider_error *err);
-	/* Bytes of all uploads, as far as *ret_whole says. */
+	/* Bytes of all uploads; *ret_whole says whether these are all. */
 	int (*files_used)(struct provider_conn *p, struct canceller *c, int64_t *ret,
 		bool *ret_whole, struct provider_error *err);
 
-	/* Start a download, as engine_submit: 0, and done follows; or -ECANCELED, -EINVAL,
-	 * -ENOMEM, and it does not. Its end is judged by judge_download. */
+	/* Start a download, like engine_submit: 0, and done follows; or -ECANCELED,
+	 * -EINVAL, -ENOMEM, and it does not follow. judge_download judges the end. */
 	int (*download)(struct provider_conn *p, const struct download *d,
 		struct transfer **ret);
 	void (*download_abort)(struct provider_conn *p, struct transfer *t);
 	struct download_verdict (*judge_download)(
 		const struct http_reply *reply, unsigned way);
-	/* How long an output is now. Blocks, one try by this way. -ENODATA: the API has it
-	 * no more; -EHOSTUNREACH: something else said so. */
+	/* How long an output is now. Blocks; one try by this way. -ENODATA: the API
+	 * does not have it any more; -EHOSTUNREACH: something other than the API said
+	 * so. */
 	int (*output_size)(struct provider_conn *p, const char *file, unsigned way,
 		struct canceller *c, int64_t *ret);
 
-	/* From the text of remote_batch.json, or a reply. -EPROTO: it is none. Pure. */
+	/* From the text of remote_batch.json, or a reply. -EPROTO: it is not a job.
+	 * Pure. */
 	int (*parse)(const char *text, size_t n, struct remote_batch *ret);
 
 	/* What the API calls a method; borrowed. */

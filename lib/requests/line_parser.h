@@ -3,25 +3,27 @@
  * What may be on a line:
  *
  *     {"key": STRING, "request": {...}, ...}    LINE_KEYED
- *     {"custom_id": STRING, "request": {...}}   LINE_KEYED, its key is borrowed: custom_id,
- *                                               id, or key, custom_id, id in "metadata"
+ *     {"custom_id": STRING, "request": {...}}   LINE_KEYED, its key comes from another
+ *                                               member: custom_id, id, or key,
+ *                                               custom_id, id in "metadata"
  *     {"request": {...}, ...}                   LINE_NO_KEY, its number is its key
- *     {"contents": ..., ...}                    LINE_BARE, a request itself; or {"content": ...}
+ *     {"contents": ..., ...}                    LINE_BARE, a request itself; or
+ *                                               {"content": ...}
  *     white space                               LINE_BLANK
  *
- * and everything else is LINE_BAD with a reason, also where a member of the request is
- * in the wrong place (request_members.h). Members may come in any order and be written with
- * escapes; what else is in the object is the API's to judge. A BOM before the first line
- * is passed over. The file is read once, in bounded memory however long a line is; scan
- * and compose are both built on it.
+ * and everything else is LINE_BAD with a reason, also if a member of the request is in
+ * the wrong place (request_members.h). Members may come in any order and be written
+ * with escapes; anything else in the object is left to the API. A BOM before the first
+ * line is skipped. The file is read once, in bounded memory however long a line is;
+ * scan and compose are both built on it.
  *
  *     lines_init(&l, seed, each, arg);
  *     lines_feed(&l, buf, n); ...; lines_finish(&l)
  *     or lines_file(&l, fd, cancel)
  *
- * The callback gets every line when its end has been seen; what it returns other
- * than 0 ends feed, finish and file at once with that value. Offsets count from the
- * first byte fed. One thread at a time. */
+ * The callback gets every line when its end has been seen; a result other than 0 ends
+ * feed, finish and file at once with that value. Offsets count from the first byte fed.
+ * One thread at a time. */
 #ifndef GB_LINES_H
 #define GB_LINES_H
 
@@ -57,7 +59,8 @@ struct line {
 	uint64_t member_start;       /* KEYED: the opening quote of the name "key" */
 	uint64_t member_end;         /* KEYED: one past the value of that member */
 	uint64_t key_start, key_end; /* KEYED: the string with its quotes */
-	bool borrowed;               /* KEYED: the member is another, to be replaced */
+	bool borrowed;               /* KEYED: the key comes from another member, to be
+	                                replaced */
 	uint16_t warned;             /* bit w: enum line_warning */
 	uint8_t asks;                /* enum line_asks */
 	uint64_t request_start, request_end; /* KEYED, NO_KEY: the object */
@@ -75,8 +78,8 @@ typedef int (*lines_fn)(void *arg, const struct line *line);
 #define LINES_NAME_MAX 64
 #define LINES_PLACES 5
 
-/* The members of a request met so far: in the line itself, if that turns out to be one,
- * or in the value of "request". */
+/* The members of a request seen so far: in the line itself, if that turns out to be
+ * one, or in the value of "request". */
 struct lines_request {
 	uint8_t parts;          /* bit p: enum part; PART_MISPLACED: refused */
 	uint8_t asks;           /* enum line_asks, as bits */
@@ -86,7 +89,7 @@ struct lines_request {
 	uint64_t column, cached_column;
 };
 
-/* What could stand for a key that is missing. */
+/* What could replace a missing key. */
 struct lines_borrowed {
 	uint8_t rank;           /* 0: nothing; the least is the best */
 	uint64_t member_start, member_end, key_start, key_end;
@@ -111,7 +114,7 @@ struct lines {
 	uint64_t top_start;           /* the quote of the name of the line's latest member */
 	const struct placement *row; /* of the member whose value comes */
 	struct placement_filter filter;
-	/* The beginning of a name or URI that came in parts. */
+	/* The beginning of a name or URI that arrives in parts. */
 	char name[LINES_NAME_MAX];
 	size_t name_len;
 	uint64_t file_data[(JTOK_DEPTH_MAX + 64) / 64]; /* bit d: the object at depth d
@@ -124,7 +127,7 @@ void lines_init(struct lines *l, struct keyseed seed, lines_fn each, void *arg);
  * after the latter nothing more may be fed. */
 int lines_feed(struct lines *l, const void *buf, size_t n);
 
-/* The end of the file: a last line without newline is told. */
+/* The end of the file: a last line without a newline is reported. */
 int lines_finish(struct lines *l);
 
 /* How many bytes have been looked at, and whether the first three were a BOM. */

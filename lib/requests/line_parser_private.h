@@ -1,5 +1,5 @@
-/* Between line_parser.c (what is where on a line) and line_members.c (members of a request, and
- * keys by other names). */
+/* Shared by line_parser.c (what is where on a line) and line_members.c (members of a
+ * request, and keys under other names). */
 #ifndef GB_LINES_PRIVATE_H
 #define GB_LINES_PRIVATE_H
 
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* What the name just read announces. */
+/* What the value after the present name is. */
 enum member {
 	OTHER,
 	KEY,
@@ -36,7 +36,8 @@ enum {
 	IN_METADATA,
 };
 
-/* Of a borrowed key: 1 and 2 beside the request, from here on in metadata. */
+/* For a key from another member: 1 and 2 are beside the request, from here on in
+ * metadata. */
 enum { RANK_METADATA = 3 };
 
 static inline bool lines_is(const char *text, size_t len, const char *word)
@@ -80,8 +81,8 @@ void lines_on_role(struct lines *l, const char *text, size_t len);
 /* The end of a request of which something may be wrong. */
 void lines_judge_request(struct lines *l, struct lines_request *r);
 
-/* A name whose value may stand for a key that is missing; the last part of such a string;
- * the end of a line that needs it. */
+/* A name whose value may replace a missing key; the last part of such a string; the end
+ * of a line that needs it. */
 void lines_want_borrowed(struct lines *l, uint8_t place, const char *text, size_t len);
 void lines_on_borrowed(struct lines *l);
 void lines_borrow_key(struct lines *l);

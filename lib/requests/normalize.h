@@ -1,18 +1,18 @@
-/* Makes what is sent out of a requests file that scan has found good.
+/* Makes what is sent from a requests file that the check has accepted.
  *
- * Of a file that is not clean every object is sent on a line of its own, ended by
- * LF and without the white space around it; BOM, blank lines and CR are gone. A
- * line without a key gets its number: a bare request is wrapped,
+ * If the file is not clean, every object is sent on a line of its own, ended by LF and
+ * without the white space around it; BOM, blank lines and CR are removed. A line
+ * without a key gets its number: a bare request is wrapped,
  *
  *     {"contents":...}          {"key":"007","request":{"contents":...}}
  *     {"request":{...}}         {"key":"007","request":{...}}
  *
- * and a member that the key is borrowed of gives way to it:
+ * and a member that provides the key is replaced by it:
  *
  *     {"id":"a","request":{...}} {"key":"a","request":{...}}
  *
- * and all other bytes of the objects stay as they are. A clean file need not pass
- * through here; it would lose only white space around its objects.
+ * and all other bytes of the objects stay as they are. A clean file need not go through
+ * this; it would only lose white space around its objects.
  *
  * The report must be of the same bytes: if they have changed since, -ESTALE. Any
  * thread; nothing is kept. */
@@ -29,10 +29,10 @@
 /* What compose_inline takes at most, as report->send_size. */
 #define COMPOSE_INLINE_MAX 20000000
 
-/* Write to out, from its offset on, what is sent of in. Bounded memory. *ret_size,
- * the bytes written, is report->send_size unless the file is clean. 0, -ECANCELED
- * once *cancel (may be NULL) is true, -ESTALE, -ENOMEM, errno of reading or writing;
- * out is then not to be used. */
+/* Write to out, from its offset on, what is sent for in. Bounded memory. *ret_size, the
+ * bytes written, is report->send_size unless the file is clean. 0, -ECANCELED once
+ * *cancel (may be NULL) is true, -ESTALE, -ENOMEM, errno of reading or writing; out is
+ * then not to be used. */
 int compose_file(int in, int out, const struct scan_report *report,
 	const atomic_bool *cancel, off_t *ret_size);
 
@@ -41,16 +41,16 @@ int compose_file(int in, int out, const struct scan_report *report,
  *
  *     {"metadata":{"key":"a"},"request":{...}},{"request":{...},"metadata":...}
  *
- * The member "metadata" stands where "key" stood, or after a bare request. NUL-
- * terminated; the caller frees. -EFBIG when there is more than
- * COMPOSE_INLINE_MAX to send, else the errors of compose_file. */
+ * The member "metadata" replaces "key", or follows a bare request. NUL- terminated; the
+ * caller frees. -EFBIG when there is more than COMPOSE_INLINE_MAX to send, else the
+ * errors of compose_file. */
 int compose_inline(
 	int in, const struct scan_report *report, char **ret, size_t *ret_len);
 
 /* By how many bytes compose_file makes a line of this kind longer. */
 size_t compose_extra(enum line_kind kind, unsigned width);
 
-/* How long the object of a line is then, but for that. */
+/* How long the object of a line is then, without that. */
 uint64_t compose_object(const struct line *line);
 
 #endif

@@ -1,9 +1,10 @@
 /* The check of a requests file before anything is sent.
  *
- * Every line must be valid UTF-8 and one JSON object with a request (see line_parser.h),
- * a key must be a string, and no key may come twice; a line without a key has its
- * line number as key, padded with zeros to the width of the last line that is not
- * blank. There must be a request, and what is sent must not exceed SCAN_SEND_MAX.
+ * Every line must be valid UTF-8 and one JSON object with a request (see
+ * line_parser.h), a key must be a string, and no key may appear twice; a line without a
+ * key has its line number as key, padded with zeros to the width of the last line that
+ * is not blank. There must be a request, and what is sent must not exceed
+ * SCAN_SEND_MAX.
  *
  *     scan_file(fd, cancel, &report);          the usual way
  *     scan_report_status(&report)              0, -EBADMSG, -EFBIG
@@ -11,18 +12,19 @@
  *
  *     s = scan_new(); scan_feed(s, buf, n); ...; scan_finish(s, fd, cancel, &report)
  *
- * How: the file is read once, line by line (line_parser.h), and of each key 8 bytes of
- * hash are kept (siphash_set.h). When two hashes are equal, or when some lines have keys
- * and others take their numbers, it is read again to see which lines those are, by
- * 128 bits of hash. Memory: 8 bytes a key, twice that at most where keys repeat.
+ * How: the file is read once, line by line (line_parser.h), and 8 bytes of hash are
+ * kept for each key (siphash_set.h). If two hashes are equal, or some lines have keys
+ * and others use their numbers, the file is read again to find those lines, by 128 bits
+ * of hash. Memory: 8 bytes per key, at most twice that if keys repeat.
  *
- * All requests ask for the same: answers, or embeddings. One of the other kind is bad.
+ * All requests must ask for the same: answers, or embeddings. One of the other kind is
+ * bad.
  *
  * A line without key takes that of custom_id, id or metadata (line_parser.h).
  *
- * Equal strings are equal keys however they are escaped. Not checked: what is in a
- * request but for misplaced members (request_members.h), other members beside key and
- * request, equal names within a request. */
+ * Equal strings are equal keys however they are escaped. Not checked: the content of a
+ * request except for misplaced members (request_members.h), other members beside key
+ * and request, equal names within a request. */
 #ifndef GB_SCAN_H
 #define GB_SCAN_H
 
@@ -53,23 +55,23 @@ struct scan_report {
 	uint64_t last_line; /* number of the last that is not blank */
 	uint64_t requests;  /* good lines: keyed + no_key + bare */
 	uint64_t keyed, no_key, bare, blank;
-	enum line_asks asks; /* of the first line that tells, */
+	enum line_asks asks; /* of the first line that shows it, */
 	uint64_t asks_line;  /* which is this */
 	unsigned width; /* digits of a line-number key */
 	/* The file can be sent byte for byte: no BOM, no blank lines, no CR before LF,
 	 * every line keyed, LF at the very end. (Spaces around an object are left.) */
 	bool clean;
-	/* More than SCAN_SEND_MAX would be sent. Reading stops where that is certain:
-	 * the counts are those up to there. */
+	/* More than SCAN_SEND_MAX would be sent. Reading stops where that is certain;
+	 * the counts are for the part before. */
 	bool too_big;
 	uint64_t file_size; /* bytes read */
 	uint64_t send_size; /* exact, if the file is good: see compose_file */
-	/* Strings that name files (file_refs.h), and those of them without a scheme: files of
-	 * the draft, to be uploaded first. */
+	/* Strings that name files (file_refs.h), and those of them without a scheme:
+	 * files of the draft, to be uploaded first. */
 	uint64_t uris, loose_uris;
 	struct scan_warned warned[LINE_WARNINGS];
-	/* Bad lines: how many, and the first of them in order. Where keys repeat in
-	 * more than SCAN_BAD_MAX lines the total rests on 64 bits of hash. */
+	/* Bad lines: how many, and the first of them in order. If keys repeat in more
+	 * than SCAN_BAD_MAX lines, the total is based on 64 bits of hash. */
 	uint64_t bad_total;
 	uint8_t head[4], n_head; /* the first bytes */
 	unsigned n_bad;
@@ -82,29 +84,29 @@ struct scan;
 struct scan *scan_new(void);
 void scan_free(struct scan *s);
 
-/* The next bytes of the file, cut anywhere; buf must stay as it is until the next
- * call. Without effect once the file is too big. 0 or -ENOMEM. */
+/* Feed the next bytes of the file, cut anywhere; buf must stay unchanged until the next
+ * call. No effect once the file is too big. 0 or -ENOMEM. */
 int scan_feed(struct scan *s, const void *buf, size_t n);
 
-/* Whether a bad line has been seen, or too much: then there is no use in going on but for
- * a full report. */
+/* Whether a bad line, or too much, has been seen: then going on is only useful for a
+ * full report. */
 bool scan_is_bad(const struct scan *s);
 
-/* The end, once. fd has the bytes that were fed and is read again where needed;
- * cancel as in scan_file. s is of no use afterwards but to be freed. */
+/* To be called once, at the end. fd has the bytes that were fed and is read again if
+ * needed; cancel as in scan_file. Afterwards s can only be freed. */
 int scan_finish(
 	struct scan *s, int fd, const atomic_bool *cancel, struct scan_report *ret);
 
-/* All of fd, from offset 0, by pread. 0 when there is a report, whatever it says;
- * -ECANCELED soon after *cancel (may be NULL) has become true; -ENOMEM, or the
- * errno of reading. */
+/* Check all of fd, from offset 0, with pread. 0 if there is a report, whatever it says;
+ * -ECANCELED soon after *cancel (may be NULL) has become true; -ENOMEM, or the errno of
+ * reading. */
 int scan_file(int fd, const atomic_bool *cancel, struct scan_report *ret);
 
 /* 0: can be sent; -EFBIG: too big; -EBADMSG: bad lines or no request. */
 int scan_report_status(const struct scan_report *report);
 
-/* One line per fault, each ending in a newline; "" when all is well; the caller
- * frees. NULL when memory is out. */
+/* One line per fault, each ending in a newline; "" if there are none; the caller frees
+ * it. NULL without memory. */
 char *scan_report_text(const struct scan_report *report);
 
 #endif

@@ -1,5 +1,5 @@
-/* What the lines of a requests file have that the service takes and answers badly
- * (docs/api-facts.md), as lines of `warnings`. Pure. */
+/* What the API accepts in request lines but answers badly (docs/api-facts.md), as lines
+ * of `warnings`. Pure. */
 #ifndef GB_WARN_LINES_H
 #define GB_WARN_LINES_H
 

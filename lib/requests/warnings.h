@@ -1,11 +1,11 @@
-/* What is worth knowing and no error (the file `warnings`): lines, of which the first
- * WARNINGS_MAX are kept and the rest counted.
+/* Warnings (the file `warnings`): lines, of which the first WARNINGS_MAX are kept and
+ * the rest counted.
  *
  *     struct warnings w = {0};
  *     warnings_add(&w, "line %u …", …); …
  *     text = warnings_text_take(&w)
  *
- * Without memory a line is lost and nothing else. One thread. */
+ * Without memory only that line is lost. One thread. */
 #ifndef GB_WARNINGS_H
 #define GB_WARNINGS_H
 
@@ -20,15 +20,15 @@ struct warnings {
 	uint64_t n;
 };
 
-/* A line, without its newline. */
+/* Add a line, given without its newline. */
 void warnings_add(struct warnings *w, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Each line of a text. */
+/* Add each line of a text. */
 void warnings_text(struct warnings *w, const char *text);
 
-/* All of them, each with a newline, malloc'ed; "" when there are none; NULL without
- * memory. w is empty again. */
+/* Return all of them, each with a newline, malloc'ed; "" if there are none; NULL
+ * without memory. w is empty afterwards. */
 char *warnings_text_take(struct warnings *w);
 
 #endif

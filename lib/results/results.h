@@ -2,42 +2,41 @@
  * The output of one job, downloaded as it is read.
  *
  * A struct gb_results stands for one output file of the API and its local copy: a
- * sparse data file NAME, and beside it NAME.map, which says which bytes of it are
- * there (checksummed, versioned, never trusted: what does not fit costs a new
- * download, not a wrong byte). Output never changes at the API, so a size once
- * known is known for good.
+ * sparse data file NAME, and beside it NAME.map, which says which bytes of it are there
+ * (checksummed, versioned, never trusted: a mismatch costs a new download, not a wrong
+ * byte). Output never changes at the API, so a size once known is known for good.
  *
- * Downloads run on the engine thread and write into the data file; a reader is
- * answered as soon as bytes of his are there and reads them from the descriptor.
- * Nothing is paused: a download that nobody follows is broken off.
+ * Downloads run on the engine thread and write into the data file; a reader is answered
+ * as soon as some of its bytes are there and reads them from the descriptor. Downloads
+ * are never paused: one that nobody follows is aborted.
  *
- *   - A read in the first MiB, or where an earlier read ended, starts a stream: one
- *     GET to the end. It may run ahead of its readers by 8 MiB, or by twice what they
- *     have read from it; there it is broken off, and a new one starts when a reader
- *     comes near. It skips what is local already, where that saves 8 MiB or more.
+ *   - A read in the first MiB, or where an earlier read ended, starts a stream: one GET
+ *     to the end. It may run ahead of its readers by 8 MiB, or by twice what they have
+ *     read from it; there it is aborted, and a new one starts when a reader comes near.
+ *     It skips what is local already, if that saves 8 MiB or more.
  *   - A read elsewhere fetches a bounded range (blocks of 1 MiB).
  *   - A read that a running download will reach soon waits for it.
- *   - A server that ignores Range, or whose ranges cannot be believed, gives one
- *     stream from 0, not broken off while somebody has the file open.
- *   - results_fetch downloads everything that is missing, whoever reads, and also
- *     when its waiters have gone.
+ *   - A server that ignores Range, or whose ranges cannot be trusted, gets one stream
+ *     from 0, which is not aborted while somebody has the file open.
+ *   - results_fetch downloads everything that is missing, whoever reads, even after its
+ *     waiters are gone.
  *
  * A size that one reply tells is for planning. It is proven, and told to others, once a
- * second reply agrees or a body that came as its head promised fits it. It is an end for
- * readers once the last byte has come so, and is one that may be last. Of a whole file in
- * one reply the head counts once the first bytes are those of a file.
+ * second reply agrees or a body that came as its head promised fits it. It is an end
+ * for readers once the last byte has come so, and is one that may be last. Of a whole
+ * file in one reply the head counts once the first bytes are those of a file.
  *
  * Nothing is believed: Content-Range must be what was asked, the total must agree with
  * what is known, a body that does not begin as a line does, ends short or inside a line
- * (the last one) is broken; what is no page and no error of the API, and is sent so five
- * times, is what there is (results_odd). After a broken transfer the rest is asked for
- * again, with backoff, up to 5 times without progress, and less of it at a time where
- * connections end early; then waiters get the error. A file whose size,
- * told twice, or bytes turn out to be others than before is -EIO until the last reader has
+ * (the last one) is broken; what is no page and no error of the API, and is sent so
+ * five times, is what there is (results_odd). After a broken transfer the rest is asked
+ * for again, with backoff, up to 5 times without progress, and less of it at a time
+ * where connections end early; then waiters get the error. A file whose size, told
+ * twice, or bytes turn out to be others than before is -EIO until the last reader has
  * gone; then what was local is put aside (NAME.aside) and, once, downloaded anew.
  *
- * Blocks that an earlier process left are read back and compared with their checksum
- * before their first use, on the thread of the reader (about 0.2 ms a block).
+ * Blocks from an earlier process are read back and compared with their checksum before
+ * their first use, on the reader's thread (about 0.2 ms per block).
  *
  * Threads: any, unless said otherwise. One mutex per object; the engine's callbacks
  * take it; it is never held across a call out.
@@ -55,60 +54,66 @@ enum results_event {
 	RESULTS_FILLED, /* every byte is local: call results_seal on a worker */
 	RESULTS_REFUSED, /* 404 at both paths, 410, or a 403 not about the key: see
 			    results_refusal */
-	RESULTS_DAMAGED, /* what an earlier run left is not what it was */
-	RESULTS_GAVE_UP, /* nothing is tried any more, refused or not: results_gave_up */
+	RESULTS_DAMAGED, /* data of an earlier run has changed */
+	RESULTS_GAVE_UP, /* no more tries, refused or not: results_gave_up */
 };
 
 struct results_config {
 	struct provider_conn *api; /* lives as long as the object */
-	int dirfd;        /* where the data file lives; duplicated */
+	int dirfd;        /* the directory of the data file; duplicated */
 	const char *name; /* of the data file; copied */
 	const char *
 		file; /* id of the output at the API; NULL: only what is local; copied */
-	bool offline;     /* fetch nothing: what is not local is -EHOSTUNREACH */
-	bool was_whole;   /* once: what is missing and cannot be had again is -EIO */
-	bool checked;     /* an earlier object of this process was final: what is sealed
-			     needs no second look */
-	/* On the engine thread or a reader's, without locks. Never begins once the last
-	 * results_unref was called, which waits for one that is under way. */
+	bool offline;     /* fetch nothing: reads of what is not local fail with
+	                     -EHOSTUNREACH */
+	bool was_whole;   /* it was complete once: reads of what is missing and cannot
+	                     be fetched again fail with -EIO */
+	bool checked;     /* an earlier object of this process was final: a sealed file
+	                     need not be checked again */
+	/* Called on the engine thread or a reader's, without locks. Not called after
+	 * the last results_unref, which waits for a call in progress. */
 	void (*event)(void *arg, struct gb_results *r, enum results_event ev);
 	void *arg;
 };
 
-/* Look at what is local. -ENOENT: no file at the API and nothing local. Never
- * blocks on the network. One reference for the caller. */
+/* Open what is local. -ENOENT: no file at the API and nothing local. Never blocks on
+ * the network. One reference for the caller. */
 _must_check_ int results_new(const struct results_config *c, struct gb_results **ret);
 struct gb_results *results_ref(struct gb_results *r);
-/* The last one stops downloads, saves the map, closes. */
+/* The last one stops downloads, saves the map and closes the file. */
 void results_unref(struct gb_results *r);
 
-/* Shutting down: answer every waiter (-EINTR), break all downloads off. What is local
- * stays readable, what is not is -EINTR from now on. */
+/* Shutting down: answer every waiter (-EINTR) and abort all downloads. What is local
+ * stays readable; other reads fail with -EINTR from now on. */
 void results_stop(struct gb_results *r);
 
-/* Readers count so that streams nobody follows can stop. gb_results_open/close of
- * the public header are results_ref + results_reader(+1) and the reverse. When the
- * last one goes the map is saved and the descriptor closed. */
+/* Readers are counted so that streams that nobody follows can stop.
+ * gb_results_open/close of the public header are results_ref + results_reader(+1) and
+ * the reverse. When the last one goes the map is saved and the descriptor closed. */
 void results_reader(struct gb_results *r, int delta);
 
-/* As gb_results_size, gb_results_ready, gb_results_final. Order for the size:
- * proven; running GETs; `Range: bytes=0-0`, then the last byte of which that told, or all
- * of what is small; asked once however many ask. */
+/* As gb_results_size, gb_results_ready, gb_results_final. Order for the size: proven;
+ * running GETs; `Range: bytes=0-0`, then the last byte of which that told, or all of
+ * what is small; asked once however many ask. */
 int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 ssize_t results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
-/* n bytes at off that results_ready said are there, as long as it is a reader's: n, or
- * an errno; -EIO: the file on disk is not what it was, the next results_ready knows. */
+/* Read n bytes at off that results_ready has announced, while the caller is a reader.
+ * Returns n or an errno; -EIO: the file on disk has changed, and the next results_ready
+ * takes that into account. */
 ssize_t results_read(struct gb_results *r, void *buf, size_t n, uint64_t off);
-int results_fd(struct gb_results *r); /* borrowed by readers, for as long as they are */
+int results_fd(struct gb_results *r); /* borrowed, for as long as the caller is a
+                                         reader */
 bool results_complete(struct gb_results *r);
 bool results_some(struct gb_results *r); /* of the bytes are local */
-/* The status that a request was last refused with, and the words of the API into
- * *ret_words: malloc'ed, or NULL. 0: none was. Until somebody opens it anew
- * (results_reader) or fetches nothing more is asked for, and waiters get -ENODATA. */
+/* The status with which a request was last refused, and the API's message in
+ * *ret_words: malloc'ed, or NULL. 0: none was refused. Until somebody opens the file
+ * again (results_reader) or fetches, nothing more is requested, and waiters get
+ * -ENODATA. */
 unsigned results_refusal(struct gb_results *r, char **ret_words);
-/* The errno that waiters got last; into *ret_told when (util_now) the API wants to be asked
- * again, 0: it did not say. Until then, or until results_rest's (util_now), they get such an
- * errno without a request, but what is under way goes on, and a fetch asks. */
+/* The errno that waiters got last; into *ret_told when (util_now) the API wants to be
+ * asked again, 0: it did not say. Until then, or until results_rest's (util_now), they
+ * get such an errno without a request, but what is under way goes on, and a fetch
+ * asks. */
 int results_gave_up(struct gb_results *r, double *ret_told);
 void results_rest(struct gb_results *r, int err, double until);
 bool results_final(struct gb_results *r); /* complete, sealed, every block checked */
@@ -119,24 +124,25 @@ int64_t results_known_size(struct gb_results *r); /* -1: not proven; no request 
 void *results_arg(struct gb_results *r); /* of the config */
 
 /* Blocking, for a worker: ask the API how long the file is, whatever is local; a server
- * that tells no length sends all of it. -ENODATA: it has it no more. */
+ * that states no length sends all of it. -ENODATA: the API does not have it any
+ * more. */
 int results_look(struct gb_results *r, struct canceller *c, int64_t *ret);
 
 /* Download all that is missing; 0 at once when complete. Sealing is the caller's. */
 int results_fetch(struct gb_results *r, struct gb_waiter *w);
 
 /* Blocking, for a worker: check what was not checked yet, and make the complete file
- * durable (fdatasync, map, fsync of the directory). -EAGAIN: it is not complete, or no
- * longer, because a block on disk was rotten: fetch again. 0 at once when sealed. */
+ * durable (fdatasync, map, fsync of the directory). -EAGAIN: it is not complete, or not
+ * any more, because a block on disk was damaged: fetch again. 0 at once if sealed. */
 _must_check_ int results_seal(struct gb_results *r);
 
-/* Blocking, for a worker: move data and map to dirfd (duplicated) under
- * name; copies where they are on different filesystems. Readers and downloads go on.
- * Durable if the file was sealed. 0 at once when it lives there. */
+/* Blocking, for a worker: move data and map to dirfd (duplicated) under name; copies
+ * them between different filesystems. Readers and downloads go on. Durable if the file
+ * was sealed. 0 at once if it is there already. */
 _must_check_ int results_rehome(struct gb_results *r, int dirfd, const char *name);
 
-/* Progress for `.batchfs/transfers`: false when nothing runs. rate: bytes a second
- * over the last seconds; total -1: unknown. */
+/* Progress for `.batchfs/transfers`: false if nothing is running. rate: bytes per
+ * second over the last seconds; total -1: unknown. */
 struct results_progress {
 	int64_t have, total;
 	double rate;
@@ -147,25 +153,27 @@ bool results_progress(struct gb_results *r, struct results_progress *ret);
  * errno as of results_mapped. Cheap: reads the map's head, not the data. */
 _must_check_ int results_sealed(int dirfd, const char *name, int64_t *ret_size);
 
-/* The same by all of the map: 1, and the size; 0: it is a map, of a part; or a negative
- * errno, for util_reading to tell: there is none that can be read, or none could. */
+/* The same from the whole map: 1, and the size; 0: the map is of a part only; or a
+ * negative errno for util_reading, which says whether the map is damaged or could not
+ * be read. */
 _must_check_ int results_mapped(int dirfd, const char *name, int64_t *ret_size);
 
-/* Whether dirfd/name is what a whole output of that size looks like: 0, or -EBADMSG. And
- * the same with a map made of it, for one whose own was lost: what an earlier run did not
- * know to be whole does not become so. Blocking, for a worker. */
+/* Whether dirfd/name looks like a complete output of that size: 0, or -EBADMSG. And the
+ * same, making a map for it, if its own was lost: what an earlier run did not know to
+ * be complete does not become complete. Blocking, for a worker. */
 _must_check_ int results_fits(int dirfd, const char *name, int64_t size);
 _must_check_ int results_adopt(int dirfd, const char *name, int64_t size);
 
 /* Write an already complete file: used for inline output, composed by
- * provider_inline_output into a descriptor. Open a temporary, fill it, then publish it with a map.
- * Blocking, for a worker. */
+ * provider_inline_output into a descriptor. Open a temporary, fill it, then publish it
+ * with a map. Blocking, for a worker. */
 _must_check_ int results_publish(int dirfd, const char *tmp, const char *name);
 
 /* Keep a cache directory of such files below max bytes (of disk blocks): the least
- * recently used go first. claim() says whether one may go; after true nobody may make an
- * object for that name until release(), which follows as soon as the name is free. The
- * time of last use is the map's mtime; what has no map is of no use. Blocking. */
+ * recently used are removed first. claim() says whether one may be removed; after true
+ * nobody may make an object for that name until release(), which follows as soon as the
+ * name is free. The time of last use is the map's mtime; files without a map are
+ * useless. Blocking. */
 struct results_trimmer {
 	bool (*claim)(void *arg, const char *name);
 	void (*release)(void *arg);

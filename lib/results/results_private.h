@@ -1,12 +1,11 @@
 /*
- * The inside of struct gb_results, shared by results.c (the interface),
- * plan.c (which transfers), transfer.c (what comes of them),
- * transfer_body.c (their bytes),
- * local_copy.c (the local copy) and seal_and_move.c (whole files: publish, move).
+ * The inside of struct gb_results, shared by results.c (the interface), plan.c (which
+ * transfers), transfer.c (their course), transfer_body.c (their bytes), local_copy.c
+ * (the local copy) and seal_and_move.c (complete files: publish, move).
  *
  * Two sets of bytes are local. `have` may be read: downloaded by this process, or
- * checked by it. `summed` are whole blocks with a checksum: they are in the map, and
- * those not in `have` come from an earlier run and are checked before first use.
+ * checked by it. `summed` are complete blocks with a checksum: they are in the map.
+ * Those not in `have` come from an earlier run and are checked before first use.
  *
  * Locks: save_lock, then lock. save_lock orders writes of the map and moves of the
  * files; lock guards everything else. Work that must happen without locks (waiters,
@@ -24,9 +23,10 @@
 #define MAX_STREAMS 4
 #define MAX_TRIES 5
 #define NO_END UINT64_MAX
-#define AHEAD ((uint64_t)8 << 20) /* how far a stream may always run ahead */
-#define NEAR ((uint64_t)2 << 20)  /* what a stream reaches soon */
-#define SKIP ((uint64_t)8 << 20)  /* a local run worth a new request behind it */
+#define AHEAD ((uint64_t)8 << 20) /* how far any stream may run ahead */
+#define NEAR ((uint64_t)2 << 20)  /* how far ahead a stream arrives soon */
+#define SKIP ((uint64_t)8 << 20)  /* a local run long enough to be skipped by a new
+                                     request */
 #define RESULTS_UNSURE ((uint64_t)64 << 10) /* of a reply, until it has ended well */
 #define ODD_TIMES 5 /* as often odd bytes must be told; no more than MAX_TRIES */
 #define PIECE_MIN ((uint64_t)512)
@@ -36,48 +36,49 @@
 
 enum stream_kind {
 	STREAM_PROBE,   /* bytes=0-0, for the size */
-	STREAM_BOUNDED, /* a block or two for a reader who jumped */
-	STREAM_OPEN,    /* to the end, or up to what is local */
+	STREAM_BOUNDED, /* a block or two for a reader that seeked */
+	STREAM_OPEN,    /* to the end, or up to the next local bytes */
 };
 
-/* What a file begins or ends with that no file of lines should: as the API sent it last,
- * and how often. */
+/* What a file begins or ends with that no file of lines should: as the API sent it
+ * last, and how often. */
 struct odd {
 	int64_t size;
 	uint32_t crc;
 	unsigned told;
 };
 
-/* Of the bytes of a block as they came: all of them by this transfer, and written. */
+/* Checksum of a block's bytes as they arrived: all of them by this transfer, and
+ * written. */
 struct block_sum {
 	uint64_t hi; /* where the block ends */
 	uint32_t crc;
 	bool all, written;
 };
 
-/* A transfer. base, pos, sure, end, whole and kind change on the engine thread only, under
- * the lock; that thread may read them without. */
+/* A transfer. base, pos, sure, end, whole and kind change on the engine thread only,
+ * under the lock; that thread may read them without. */
 struct stream {
 	struct gb_results *r;
 	struct stream *next;
 	struct transfer *t;
 	enum stream_kind kind;
 	uint64_t base, pos;     /* where it began; the next byte to come */
-	uint64_t sure;          /* what came before it counts */
+	uint64_t sure;          /* bytes before it count */
 	uint64_t end;           /* one past its last byte, NO_END: not known */
-	uint64_t first, reader; /* where following began, how far readers are */
+	uint64_t first, reader; /* where following began; how far readers have come */
 	bool ranged;            /* asked with Range */
-	unsigned way;           /* by which it was asked (struct download) */
+	unsigned way;           /* by which way it was requested (struct download) */
 	bool whole;             /* answered 200: all of the file, from 0 */
 	bool headed;            /* the head was good */
-	bool measured;          /* … and told how many bytes come */
-	bool taught;            /* … and was the first to tell the size */
+	bool measured;          /* … and stated how many bytes follow */
+	bool taught;            /* … and was the first to state the size */
 	struct http_reply *late; /* the head of a whole file: the first bytes decide */
 	bool cut_short;         /* it ended before its bytes had come, by no fault of theirs */
-	bool stopping;          /* broken off by us: its end means nothing */
-	bool progress;          /* brought bytes that were not there */
-	bool at_once;           /* its failure says what to do better: no pause */
-	int err;                /* why a callback refused it */
+	bool stopping;          /* aborted by us: its end means nothing */
+	bool progress;          /* brought new bytes */
+	bool at_once;           /* its failure shows what to do instead: no pause */
+	int err;                /* why a callback rejected it */
 	char last;              /* the newest byte */
 	/* Engine thread: CRC of the bytes from crc_base (a block's start) to pos; some
 	 * of them were there already and were not written. */
@@ -93,7 +94,7 @@ struct gb_results {
 	atomic_uint refs;
 	pthread_mutex_t save_lock;
 	pthread_mutex_t lock;
-	pthread_cond_t idle; /* no stream is left, or no event is being told */
+	pthread_cond_t idle; /* no stream is left, or no event is being reported */
 
 	struct provider_conn *api;
 	char *file; /* id of the output or NULL */
@@ -107,10 +108,10 @@ struct gb_results {
 
 	/* All below: lock. */
 	unsigned holds;   /* streams and timers that point here */
-	unsigned telling; /* events under way, and on which thread; of several */
-	pthread_t teller; /* tellers only the engine's can outlive the references */
+	unsigned telling; /* events in progress, and on which thread; of several */
+	pthread_t teller; /* reporters, only the engine's can outlive the references */
 	bool freed;       /* the last reference has gone */
-	bool stopped;     /* nothing is started any more */
+	bool stopped;     /* nothing new is started */
 	bool frozen;      /* the same, while the files move */
 	int fd, old_fds[MAX_OLD_FDS];
 	unsigned n_old_fds;
@@ -118,26 +119,26 @@ struct gb_results {
 	int64_t size;           /* -1: not known */
 	bool proven;            /* … and may be told: see results.h */
 	bool ended;             /* … and its last byte came, as last bytes do */
-	int64_t doubted;        /* another one that was told last; -1 */
+	int64_t doubted;        /* a different size that was reported last; -1 */
 	bool no_length, no_ranges;
 	struct odd odd_begin, odd_end, empty;
 	uint64_t piece;         /* no more is asked for at once; 0: no limit */
 	unsigned good_pieces;   /* in a row */
 	bool given;      /* somebody was told that bytes are there */
-	bool refused;    /* the API does not give it out; until the next open or fetch */
+	bool refused;    /* the API refuses to send it; until the next open or fetch */
 	unsigned refused_with; /* HTTP status */
 	char *refused_words;
-	int gave_up;     /* errno of the last time that nothing more was tried */
-	int rest_err;    /* the same, told without a request until rest_until */
+	int gave_up;     /* errno of the last time when tries ended */
+	int rest_err;    /* the same, returned without a request until rest_until */
 	double rest_until;
-	unsigned way;    /* that the next is asked by */
+	unsigned way;    /* the way that the next request takes */
 	bool rotten;     /* a block from disk failed its checksum, or is gone */
-	bool damaged;    /* so did something, and nobody was told */
-	bool disagreed;  /* a reply had other bytes than are here */
-	bool changed;    /* the API's file is another than it was */
+	bool damaged;    /* the same, and it has not been reported */
+	bool disagreed;  /* a reply had other bytes than the local ones */
+	bool changed;    /* the API's file has changed */
 	bool renewed;    /* that has happened, and a new download began */
 	bool sealed, dirty;
-	bool filled; /* told that everything is local */
+	bool filled; /* reported that everything is local */
 	struct ranges have, summed;
 	uint32_t *sums;
 	size_t n_sums;
@@ -149,7 +150,7 @@ struct gb_results {
 	unsigned tries;
 	uint64_t ends[8]; /* where recent reads ended */
 	unsigned next_end;
-	uint64_t resume, resume_first; /* a stream was broken off there; NO_END: none */
+	uint64_t resume, resume_first; /* a stream was aborted there; NO_END: none */
 	struct gb_waitq readq, sizeq, fetchq;
 
 	double rate_since, rate; /* bytes a second */
@@ -172,29 +173,29 @@ void results_put(struct gb_results *r);
 
 /* ---- with the lock held -------------------------------------------------- */
 
-/* The end of the local run that holds off (off itself: none); the first local byte
- * at or after off, NO_END when there is none. */
+/* The end of the local run that contains off (off itself: none); the first local byte
+ * at or after off, NO_END if there is none. */
 uint64_t results_local_end(const struct gb_results *r, uint64_t off);
 uint64_t results_local_next(const struct gb_results *r, uint64_t off);
 /* One past the last local byte. */
 uint64_t results_local_limit(const struct gb_results *r);
 bool results_is_complete(const struct gb_results *r);
-/* Where the block that holds off ends. */
+/* Where the block that contains off ends. */
 uint64_t results_block_end(const struct gb_results *r, uint64_t off);
-/* Waiters whose bytes are there now, or who are past the end. */
+/* Answer waiters whose bytes are there now, or who are past the end. */
 void results_wake_ready(struct gb_results *r, struct after *a);
-/* Say once what turned out to be damaged. */
+/* Report once what turned out to be damaged. */
 void results_tell_damage(struct gb_results *r, struct after *a);
 /* Everybody. */
 void results_fail_all(struct gb_results *r, int err, struct after *a);
 
 /* plan.c: start what waiters, the fetch and the size need. */
 void stream_plan(struct gb_results *r, struct after *a);
-/* A reader got [off, end): streams he follows may go on; one that was broken off
- * goes on when he comes near. */
+/* A reader got [off, end): streams that it follows may go on; an aborted one continues
+ * when the reader comes near. */
 void stream_note_read(
 	struct gb_results *r, uint64_t off, uint64_t end, struct after *a);
-/* Break off those nobody follows, or all. */
+/* Abort those that nobody follows, or all. */
 void stream_stop_unfollowed(struct gb_results *r);
 void stream_stop_all(struct gb_results *r);
 /* The stream that will bring the byte at lo soon, or NULL. */
@@ -205,9 +206,9 @@ int stream_judge(struct stream *s);
 
 /* transfer.c: the file at the API is not the one we know. Returns -EIO. */
 int stream_changed(struct gb_results *r, struct after *a);
-/* A reply says how long the file is. 0, or what is wrong with that. */
+/* A reply states how long the file is. 0, or what is wrong with that. */
 int stream_learn_size(struct gb_results *r, int64_t size, struct after *a);
-/* If everything is local, say so once. */
+/* If everything is local, report it once. */
 void stream_check_complete(struct gb_results *r, struct after *a);
 /* The size is what it was said to be: two replies agree, or the body fits. */
 void stream_prove_size(struct gb_results *r, struct after *a);
@@ -221,19 +222,20 @@ int stream_end_body(struct stream *s, const struct http_reply *reply, struct aft
 int disk_load(struct gb_results *r);
 /* The data file, opened when first needed. */
 int disk_fd(struct gb_results *r);
-/* What was thought to be there of [lo, hi) is not. */
+/* The bytes [lo, hi) are not there, contrary to what was assumed. */
 void disk_lose(struct gb_results *r, uint64_t lo, uint64_t hi);
 void disk_close(struct gb_results *r);
-/* Close it when nobody uses it; where the file has changed at the API, make room for a
- * new download. */
+/* Close it if nobody uses it; if the file has changed at the API, prepare for a new
+ * download. */
 void disk_idle(struct gb_results *r);
-/* One past the last byte of the readable run from off, at most hi; checks blocks of
- * an earlier run, for which it releases the lock a while. *ret_err: 0, or why the block
- * that ends the run could not be looked at, which says nothing about it. */
+/* One past the last byte of the readable run from off, at most hi; checks blocks of an
+ * earlier run, for which it releases the lock for a while. *ret_err: 0, or why the
+ * block at the end of the run could not be read, which says nothing about its
+ * content. */
 uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi, int *ret_err);
-/* The block that ends at hi is there: checksum it. crc: of its bytes as they came,
- * NULL: not known; written: those bytes are the ones on disk. -ESTALE: they are not
- * what is known; other errors mean it is not in the map. */
+/* The block that ends at hi is there: checksum it. crc: of its bytes as they arrived,
+ * NULL: not known; written: those bytes are the ones on disk. -ESTALE: they differ from
+ * what is known; after other errors it is not in the map. */
 int disk_sum_block(
 	struct gb_results *r, uint64_t hi, const uint32_t *crc, bool written);
 
@@ -254,9 +256,9 @@ int stream_take_late_head(struct stream *s, const char *buf, size_t n);
 int stream_on_data(void *arg, const void *buf, size_t n);
 void stream_on_done(void *arg, struct http_reply *reply);
 
-/* Write the map. sealed: and say that all is safe. */
+/* Write the map. sealed: mark it as complete and durable. */
 int disk_save(struct gb_results *r, bool sealed);
-/* The same if it has something new, and nobody else is at it. */
+/* The same if it has something new and nobody else is writing it. */
 void disk_save_lazily(struct gb_results *r);
 
 #endif

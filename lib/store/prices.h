@@ -17,8 +17,8 @@ struct price {
 	double in, out; /* per million */
 };
 
-/* The price of a model, as people or the API write it; false: the file, which may not be there,
- * has none. path may be NULL. */
+/* The price of a model, as people or the API write it; false: the file, which may not
+ * be there, has none. path may be NULL. */
 bool prices_find(const char *path, const char *model, struct price *ret);
 
 /* The cost of `in` and `out` tokens as text: plain digits, no exponent, no zeros at the

@@ -7,8 +7,8 @@
  * opened and some lines can be left out. Lost or damaged lines cost an upload, no more;
  * a damaged file is moved to aside/, and its good lines stay.
  *
- *   entry      a content (SHA-256 and MIME type) that was uploaded under an origin and a
- *              key: file, URI, size, expiry
+ *   entry      a content (SHA-256 and MIME type) that was uploaded under an origin and
+ *              a key: file, URI, size, expiry
  *   reference  a local job (LID) whose lines use the entry, and the name of the local
  *              copy in its files/. It holds the entry until the job has ended
  *              (registry_end). Afterwards it only says where the copy is (until

@@ -6,8 +6,8 @@
  *   attach_resolve   with the check: every name is a complete file of a type that
  *                    models accept. URIs of our own uploads (uploads.h), on lines that
  *                    are sent again, are looked up
- *   attach_upload    uploads what will not be at the API for another 40 hours, four at a
- *                    time, and remembers each upload as it ends: a crash repeats none
+ *   attach_upload    uploads what will not be at the API for another 40 hours, four at
+ *                    a time, and remembers each upload as it ends: a crash repeats none
  *   attach_write     sent.jsonl, with the URIs in place of the names
  *
  * A job holds its uploads in the registry until it has ended (attach_release). If the

@@ -1,7 +1,7 @@
 /*
- * One function per REST method of the API that batchfs uses: what goes out, what
- * comes back. gemini.c makes the table of provider.h of them, where it is said what they
- * do. The facts behind it, with their sources: docs/api-facts.md.
+ * One function per REST method of the API that batchfs uses: what is sent, what comes
+ * back. gemini.c makes the table of provider.h from them; provider.h says what they do.
+ * The facts behind them, with their sources, are in docs/api-facts.md.
  */
 #ifndef GB_GEMINI_CALLS_H
 #define GB_GEMINI_CALLS_H
@@ -45,8 +45,8 @@ int gemini_file_delete(struct engine *e, const char *file, struct canceller *c,
 int gemini_file_get(struct engine *e, const char *file, struct canceller *c,
 	struct remote_file *ret, struct provider_error *err);
 
-/* Bytes of all files that were uploaded to the project, as far as *ret_whole says: at
- * most 20 pages of 100 are read. Output files do not count. */
+/* Bytes of all files that were uploaded to the project; *ret_whole says whether these
+ * are all: at most 20 pages of 100 are read. Output files do not count. */
 int gemini_files_used(struct engine *e, struct canceller *c, int64_t *ret,
 	bool *ret_whole, struct provider_error *err);
 

@@ -9,7 +9,7 @@
 
 #define BUFFER_SIZE (256 * 1024)
 
-/* What the name just read announces. */
+/* What the value after the present name is. */
 enum member { OTHER, FILE_DATA, FILE_URI, MIME_TYPE };
 
 /* An object that is open. */

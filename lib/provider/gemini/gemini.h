@@ -1,6 +1,6 @@
 /*
- * The Gemini API as a provider: the table, and the parts of it that are pure. Nothing above
- * this room includes any other header of it.
+ * The Gemini API as a provider: the table, and its pure parts. Code above this room
+ * includes no other header of it.
  */
 #ifndef GB_GEMINI_H
 #define GB_GEMINI_H
@@ -15,7 +15,7 @@ void gemini_error_from_reply(
 struct download_verdict gemini_judge_download(
 	const struct http_reply *reply, unsigned way);
 
-/* From an Operation's JSON (text, n bytes). -EPROTO: it is none. Pure. */
+/* From an Operation's JSON (text, n bytes). -EPROTO: it is not one. Pure. */
 int gemini_batch_parse(const char *text, size_t n, struct remote_batch *ret);
 int gemini_file_parse(const char *text, size_t n, struct remote_file *ret);
 

@@ -6,10 +6,10 @@
  *     inline_filter_finish(f, &json, &len, &lines);
  *     inline_filter_free(f);
  *
- * The object is the reply as it came, but where a member inlinedResponses or
- * inlinedEmbedContentResponses of metadata.output or of response is an object or a
- * list its value is {}. Of the first such list that is not empty (either directly
- * or as the member inlinedResponses of the object) each element becomes one line:
+ * The object is the reply as it came, except that a member inlinedResponses or
+ * inlinedEmbedContentResponses of metadata.output or of response becomes {} if it is an
+ * object or a list. Of the first such list that is not empty (either directly or as the
+ * member inlinedResponses of the object) each element becomes one line:
  *
  *     {"response":{...},"metadata":{"key":"a"}}   {"response":{...},"key":"a"}
  *     {"error":{...},"metadata":{"key":"b","n":1}}
@@ -20,11 +20,11 @@
  * if there is more in it than a string as key, at the end. The reply usually holds
  * the same list twice; the second is left out.
  *
- * Memory is bounded: at most INLINE_REPLY_MAX for the object, INLINE_METADATA_MAX
- * for the metadata of one element, whatever the size of an element. What is not one
- * whole JSON object in UTF-8, or exceeds these, or has elements that are no objects,
- * is -EPROTO; lines that the sink has had by then are worthless. One thread at a
- * time. */
+ * Memory is bounded: at most INLINE_REPLY_MAX for the object, INLINE_METADATA_MAX for
+ * the metadata of one element, whatever the size of an element. A reply that is not one
+ * complete JSON object in UTF-8, or exceeds these limits, or has elements that are not
+ * objects, is -EPROTO; lines that the sink has received by then are worthless. One
+ * thread at a time. */
 #ifndef GB_INLINE_H
 #define GB_INLINE_H
 
@@ -50,9 +50,9 @@ void inline_filter_free(struct inline_filter *f);
  * returns it too. */
 int inline_filter_feed(struct inline_filter *f, const void *buf, size_t n);
 
-/* The end of the reply, once. *ret is the object, NUL-terminated, for the caller to
- * free; *ret_lines (may be NULL) counts the elements of the list, also without a
- * sink. */
+/* To be called once, at the end of the reply. *ret is the object, NUL-terminated, for
+ * the caller to free; *ret_lines (may be NULL) is the number of elements of the list,
+ * also without a sink. */
 int inline_filter_finish(
 	struct inline_filter *f, char **ret, size_t *ret_len, uint64_t *ret_lines);
 

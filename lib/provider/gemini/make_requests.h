@@ -1,13 +1,13 @@
 /*
- * The requests of a composed draft: a line of requests.jsonl for every input, made of
- * what is asked of each of them.
+ * The requests of a composed draft: a line of requests.jsonl for every input, made from
+ * the draft's parts.
  *
  *     composed_new(&parts, out, &c)      prompt.txt, system.txt, schema.json, defaults
  *     composed_add(c, "a/cat.png", fd)   for each file below inputs/, in order; or
  *     composed_add_lines(c, fd, cancel)  inputs.txt; or
  *     composed_add_table(c, &table)      inputs.csv, inputs.tsv
  *     composed_end(c)
- *     composed_complaints(c)             what the user has to mend, or NULL
+ *     composed_complaints(c)             what the user has to fix, or NULL
  *     composed_free(c)
  *
  * A line:
@@ -17,24 +17,25 @@
  *       {"file_data":{"file_uri":"inputs/a/cat.png","mime_type":"image/png"}}]}],
  *       "systemInstruction":…,"generationConfig":{…}, what defaults.json has}}
  *
- * (on one line) or {"text":…} as second part where the input is text: UTF-8 without NUL,
- * at most COMPOSED_TEXT_MAX bytes. The URI is the draft's own name for the file: who
- * sends the line uploads it and puts in another.
+ * (on one line) or {"text":…} as second part where the input is text: UTF-8 without
+ * NUL, at most COMPOSED_TEXT_MAX bytes. The URI is the draft's own name for the file:
+ * the code that sends the line uploads the file and replaces the URI.
  *
  * A row of a table is one text of "name: value" lines, or what prompt.txt makes of it
  * (make_requests_table.c), and file parts for the cells that name files.
  *
  * For a model that makes embeddings:
  *
- *     {"key":"a.txt","request":{"content":{"parts":[{"text":…}]}, what defaults.json has}}
+ *     {"key":"a.txt","request":{"content":{"parts":[{"text":…}]}, what defaults.json
+ *     has}}
  *
- * one text each, as models make one vector of all parts; nothing is asked about it, so
- * there is no prompt.txt, system.txt or schema.json.
+ * one text each, because models make one vector of all parts; nothing is asked about
+ * it, so there is no prompt.txt, system.txt or schema.json.
  *
- * What is wrong with the parts or an input is a complaint, one line each; the rest is
- * looked at all the same, so that all of it can be mended at once. Other failures
- * (reading, writing, memory) are returned and end it. Lines go to out as they are made:
- * nothing is kept but one text. One thread at a time.
+ * What is wrong with the parts or an input is a complaint, one line each. The rest is
+ * still examined, so that everything can be fixed at once. Other failures (reading,
+ * writing, memory) are returned and end it. Lines are written to out as they are made;
+ * only one text is in memory. One thread at a time.
  */
 #ifndef GB_COMPOSED_H
 #define GB_COMPOSED_H
@@ -46,7 +47,7 @@
 
 #define COMPOSED_TEXT_MAX (1 << 20)
 
-/* Descriptors, read by pread, or -1 for what the draft does not have. */
+/* Descriptors, read with pread, or -1 for parts that the draft does not have. */
 struct composed_parts {
 	int prompt, system, schema, defaults;
 	bool embedding; /* what the model makes */
@@ -54,17 +55,17 @@ struct composed_parts {
 
 struct composed;
 
-/* out is written to from where it stands. Negative errno. */
+/* out is written to from its present offset. Negative errno. */
 int composed_new(const struct composed_parts *parts, int out, struct composed **ret);
 void composed_free(struct composed *c);
 
-/* key: the path below inputs/. 0, also with complaints; -EFBIG: it is more than can be
+/* key: the path below inputs/. Also 0 with complaints; -EFBIG: it is more than can be
  * sent. */
 int composed_add(struct composed *c, const char *key, int fd);
 /* cancel may be NULL; -ECANCELED. */
 int composed_add_lines(struct composed *c, int fd, const atomic_bool *cancel);
 
-/* ---- tables -------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------- */
 
 enum composed_kind { COMPOSED_UNKNOWN, COMPOSED_TEXT, COMPOSED_FILE, COMPOSED_BAD };
 
@@ -92,8 +93,8 @@ struct composed_table {
 /* A request for each row that is not blank. As composed_add. */
 int composed_add_table(struct composed *c, const struct composed_table *table);
 
-/* The names of what answers have by schema.json, a NUL behind each, malloc'ed; NULL: it is
- * no schema of objects. -ENOMEM, errno of reading. */
+/* The names of what answers have by schema.json, a NUL behind each, malloc'ed; NULL: it
+ * is no schema of objects. -ENOMEM, errno of reading. */
 int composed_properties(int schema, char **ret, size_t *ret_len);
 
 /* A complaint of the caller's own: "NAME: what is wrong". */
@@ -102,16 +103,16 @@ void composed_complain(struct composed *c, const char *name, const char *what);
 /* Write what is still in memory; after it the counts are final. */
 int composed_end(struct composed *c);
 uint64_t composed_requests(const struct composed *c);
-/* How many of them refer to a file. */
+/* How many requests refer to a file. */
 uint64_t composed_attachments(const struct composed *c);
-/* A line each, the first ten, malloc'ed; NULL: none. */
+/* One per line, the first ten, malloc'ed; NULL: none. */
 char *composed_complaints(const struct composed *c);
 
-/* Whether a file of this name, in the job's directory itself, is a part of a composed
+/* Whether a file of this name in the job's directory itself is a part of a composed
  * draft (inputs/ is not a file). */
 bool composed_is_part(const char *name);
-/* Whether a file or directory of this name is passed over, below inputs/ and beside the
- * parts: dot files, and what editors, downloads and other systems leave. */
+/* Whether a file or directory of this name is ignored, in inputs/ and beside the parts:
+ * dot files, and files that editors, downloads and other systems leave behind. */
 bool composed_is_leftover(const char *name);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * From the wire's JSON to the structures of provider.h. Pure: text in, structures out.
- * What is accepted beside the documented form: docs/api-facts.md, "Forms".
+ * From the JSON on the wire to the structures of provider.h. Pure: text in, structures
+ * out. What is accepted besides the documented form: docs/api-facts.md, "Forms".
  */
 #ifndef GB_API_PARSE_H
 #define GB_API_PARSE_H
@@ -19,17 +19,18 @@ json_t *gemini_json(const char *text, size_t n);
 
 /* Member `name` (lowerCamel), or the same in snake_case; NULL also for null. */
 json_t *gemini_field(const json_t *obj, const char *name);
-/* Its text, borrowed, cut at a NUL; NULL when it is no string or empty. */
+/* Its text, borrowed, cut at a NUL; NULL if it is not a string or is empty. */
 const char *gemini_field_text(const json_t *obj, const char *name);
-/* A count as number or string; absent when it is missing, -1 when it is none. */
+/* A count as number or string; absent if it is missing, -1 if it is not a count. */
 int64_t gemini_field_count(const json_t *obj, const char *name, int64_t absent);
-/* A time; {0} when there is none. */
+/* A time; {0} if there is none. */
 struct timespec gemini_field_time(const json_t *obj, const char *name);
-/* An id with one of the prefixes, malloc'ed; NULL when it is none. other may be NULL. */
+/* An id with one of the prefixes, malloc'ed; NULL if it is not an id. other may be
+ * NULL. */
 char *gemini_field_id(
 	const json_t *obj, const char *name, const char *prefix, const char *other);
 
-/* The list of jobs; -EPROTO when it is none. asked is the token of the request. */
+/* The list of jobs; -EPROTO if it is not a list. asked is the token of the request. */
 int gemini_page_parse(
 	const char *text, size_t n, const char *asked, struct remote_page *ret);
 
@@ -37,7 +38,7 @@ int gemini_page_parse(
  * token of the next page or NULL. */
 int gemini_models_parse(
 	const char *text, size_t n, struct remote_models *ret, char **ret_next);
-/* The one of GET models/M. */
+/* The model of GET models/M. */
 int gemini_model_parse(const char *text, size_t n, unsigned *ret_methods);
 
 /* One page of the list of files: how many bytes were uploaded, and the next token

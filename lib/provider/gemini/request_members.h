@@ -1,13 +1,13 @@
 /* Where the members of a GenerateContentRequest belong: what the API is known to refuse
- * (docs/api-facts.md), so that it is said before anything is sent.
+ * (docs/api-facts.md), so that it is reported before anything is sent.
  *
  *     {"contents": …, "systemInstruction": …, "generationConfig": {"temperature": …}}
  *
  * One table for defaults.json, which is such a request without contents, and for the
  * lines of requests.jsonl. Names are taken in lowerCamel and in snake_case, as the API
- * does. What is not in the table is the API's to judge.
+ * does. What is not in the table is left to the API.
  *
- * Everything here is constant but a filter, which each user has of its own. */
+ * Everything here is constant except a filter, of which each user has its own. */
 #ifndef GB_PLACEMENT_H
 #define GB_PLACEMENT_H
 
@@ -18,7 +18,7 @@
 /* The object a member is in. */
 enum place { PLACE_REQUEST, PLACE_CONFIG, PLACE_THINKING, N_PLACES };
 
-/* What a member of that name is. */
+/* What a member of this name is. */
 enum part {
 	PART_MISPLACED, /* refused, see what */
 	PART_UNWANTED,  /* refused in defaults.json only */
@@ -26,11 +26,11 @@ enum part {
 	PART_SYSTEM,    /* systemInstruction: no string */
 	PART_TOOLS,     /* tools, toolConfig */
 	PART_CACHED,    /* cachedContent: not beside PART_SYSTEM or PART_TOOLS */
-	PART_WARNED,    /* taken, and ignored or badly answered by some models */
+	PART_WARNED,    /* accepted, but ignored or badly answered by some models */
 	PART_THINKING,  /* thinkingConfig: an object with members of PLACE_THINKING */
 };
 
-/* What a line may have that is worth a warning. */
+/* What in a line is worth a warning. */
 enum line_warning {
 	WARN_JSON_SCHEMA, /* responseJsonSchema */
 	WARN_BUDGET,      /* thinkingBudget */
@@ -39,9 +39,9 @@ enum line_warning {
 	WARN_PENALTY,     /* presencePenalty, frequencyPenalty */
 	WARN_CACHED,      /* cachedContent */
 	WARN_PREFILLED,   /* the last turn is the model's */
-	WARN_BORROWED,    /* its key is that of custom_id, id or metadata */
+	WARN_BORROWED,    /* its key comes from custom_id, id or metadata */
 	WARN_ODD_KEY,     /* one of these is there, but no string that could be a key */
-	WARN_METADATA,    /* no warning: metadata of its own stays beside the key */
+	WARN_METADATA,    /* not a warning: metadata of its own stays beside the key */
 	LINE_WARNINGS
 };
 
@@ -53,8 +53,8 @@ struct placement {
 	enum line_warning warning; /* of a PART_WARNED */
 };
 
-/* What is said of a PART_CONFIG that is no object, a PART_SYSTEM that is a string, and
- * a PART_CACHED beside others. */
+/* What is said about a PART_CONFIG that is not an object, a PART_SYSTEM that is a
+ * string, and a PART_CACHED beside others. */
 extern const char placement_no_object[], placement_string[], placement_beside[];
 /* Of a role in contents. */
 extern const char placement_role[];
@@ -63,7 +63,7 @@ bool placement_is_role(const char *role, size_t len);
 /* The rows of a place. */
 const struct placement *placement_rows(enum place place, size_t *ret_n);
 
-/* Tells most names that are in no table from the others, in no time. */
+/* A fast filter that excludes most names that are in no table. */
 struct placement_filter {
 	uint32_t bits[N_PLACES][32];
 };

@@ -1,18 +1,18 @@
-/* What is on a line of results, or of requests, as far as answers are made of it.
+/* What is on a line of results, or of requests, as far as answers need it.
  *
  *     line_walk_init(&w, WALK_RESULTS, seed, &calls, arg);
  *     line_walk_run(&w, source, from, to)      bytes [from, to) of it
  *
- * Lines may be of any length and cut anywhere: nothing is kept of texts and pictures
- * but where they stand (struct span) and how long they are when decoded. Members are
- * known in both spellings, camelCase and snake_case. A line without "key" has custom_id or
- * id beside the result, or key, custom_id or id in "metadata", for one. Of candidates only the first
- * counts. calls.part gets each of its parts when that is over; calls.line each line
- * that is not blank, whole or damaged, at its end. What a callback returns other than
- * 0 ends the run with that value.
+ * Lines may be of any length and cut anywhere: of texts and pictures only their place
+ * (struct span) and their decoded length are kept. Members are known in both spellings,
+ * camelCase and snake_case. A line without "key" has custom_id or id beside the result,
+ * or key, custom_id or id in "metadata", for one. Of candidates only the first counts.
+ * calls.part gets each of its parts at the part's end; calls.line gets each line that
+ * is not blank, complete or damaged, at its end. A callback's result other than 0 ends
+ * the run with that value.
  *
- * Offsets are those of the source. One thread at a time, no memory of its own but the
- * struct and one buffer while it runs. */
+ * Offsets are those of the source. One thread at a time; the only memory is the struct,
+ * and one buffer while it runs. */
 #ifndef GB_ANSWER_LINE_H
 #define GB_ANSWER_LINE_H
 
@@ -50,14 +50,14 @@ struct line_word {
 struct line_text {
 	struct span at;  /* between its quotes */
 	uint64_t len;    /* bytes, decoded */
-	uint64_t extra;  /* bytes more as a field of TSV */
+	uint64_t extra;  /* additional bytes as a field of TSV */
 	uint8_t last;    /* byte */
 };
 
 struct line_part {
 	bool thought;
 	bool has_text, has_data;
-	bool other; /* a function call, code, or what is not known */
+	bool other; /* a function call, code, or something unknown */
 	struct line_text text;
 	struct line_data data;
 	struct line_word mime;
@@ -65,10 +65,11 @@ struct line_part {
 
 struct answer_line {
 	uint64_t number;   /* from 1 */
-	struct span at;    /* the object; all of the line when it is damaged */
-	bool damaged;      /* not a whole JSON object */
+	struct span at;    /* the object; the whole line if it is damaged */
+	bool damaged;      /* not a complete JSON object */
 	bool has_key;
-	uint8_t key_rank;    /* 0: "key"; else what stood for it, less wanted first */
+	uint8_t key_rank;    /* 0: "key"; else what replaced it, the larger the less
+	                        preferred */
 	struct keypair hash; /* of the key */
 	size_t key_len;    /* kept, whole characters */
 	char key[LINE_KEY_MAX];
@@ -108,9 +109,9 @@ struct line_walk {
 	struct line_part part;
 	uint64_t line_start;
 	uint8_t places[LINE_PLACES]; /* by depth */
-	uint8_t member;      /* what the name just read announces */
+	uint8_t member;      /* what the value after this name is */
 	bool first_candidate;
-	bool key_begins;     /* nothing of the key at hand has come yet */
+	bool key_begins;     /* no part of the present key has been seen yet */
 	struct line_word name, scalar;
 	bool capturing;      /* scalar is being read */
 	bool after_damage;
@@ -119,8 +120,8 @@ struct line_walk {
 void line_walk_init(struct line_walk *w, enum line_walk_of of, struct keyseed seed,
 	const struct line_calls *calls, void *arg);
 
-/* 0, what a callback returned, or what the source did; -EIO where it ends too early;
- * -ECANCELED soon after *cancel (may be NULL) has become true. */
+/* 0, the result of a callback, or of the source; -EIO if it ends too early; -ECANCELED
+ * soon after *cancel (may be NULL) has become true. */
 int line_walk_run(struct line_walk *w, const struct text_source *source, uint64_t from,
 	uint64_t to, const atomic_bool *cancel);
 

@@ -1,14 +1,14 @@
 /*
  * Resumable upload of one file through the API's File service.
  *
- * An upload can be taken up where it broke off, also by another process: what is
- * needed for that is its session (a URL, which is a secret, and the size). The
- * caller keeps it on disk; on_session tells it as soon as there is one.
- * Uploading is safe to repeat: a stray file costs nothing and dies in 48 h.
+ * An interrupted upload can be resumed, even by another process. This needs its session
+ * (a URL, which is a secret, and the size), which the caller keeps on disk; on_session
+ * reports it as soon as there is one. Uploading is safe to repeat: an unused file costs
+ * nothing and expires after 48 h.
  *
- * One long piece is sent ("upload, finalize"); after a break the server is asked
- * how much it has and the rest is sent. The MIME type of a text that is refused is
- * tried once more as text/plain (docs/api-facts.md, "Upload").
+ * One long piece is sent ("upload, finalize"). After an interruption the server is
+ * asked how much it has, and the rest is sent. If the MIME type of a text is refused,
+ * text/plain is tried once (docs/api-facts.md, "Upload").
  */
 #ifndef GB_UPLOAD_H
 #define GB_UPLOAD_H
