@@ -59,6 +59,7 @@ schema() {
 	refuses 1 "$say" describe-pictures pictures
 	refuses 1 "$say" translate-folder pictures to Latin
 	refuses 1 "$say" extract-csv pictures schema.json
+	refuses 1 "$say" classify-table r.jsonl 'Good? {text}'
 	refuses 1 "$say" compare-models r.jsonl gemini-3.8-flash gemini-4-carbon
 	refuses 1 "$say" split-large r.jsonl 2 results.jsonl
 	refuses 1 "$say" nightly r.jsonl answers
@@ -74,7 +75,7 @@ schema() {
 }
 
 @test "a call with too few or too many words says how it goes" {
-	for name in describe-pictures translate-folder extract-csv compare-models split-large \
+	for name in describe-pictures translate-folder extract-csv classify-table compare-models split-large \
 		nightly; do
 		refuses 2 "usage: $name " $name
 		refuses 2 "usage: $name " $name 1 2 3 4 5
@@ -89,6 +90,7 @@ schema() {
 		refuses 1 " $from" describe-pictures $from
 		refuses 1 " $from" translate-folder $from to Latin
 		refuses 1 " $from" extract-csv $from schema.json
+		refuses 1 $from classify-table $from 'Good? {text}'
 		refuses 1 $from compare-models $from gemini-3.8-flash gemini-4-carbon
 		refuses 1 $from split-large $from 2 results.jsonl
 	done
@@ -214,6 +216,29 @@ schema() {
 	refuses 1 "1 of 2 without an answer" extract-csv letters schema.json
 	contains "$(cat err)" "2.txt: failed: "
 	same "1.txt" "$(csv_column 0 <out | tail -n +2)"
+}
+
+@test "classify-table: the table with the answers in it, bought once" {
+	printf 'id;product;text\n1;Tea;"good; hot"\n2;Cup;brökn\n' >reviews.csv
+	"$EXAMPLES/classify-table" reviews.csv 'Is this review of {product} good? {text}' >out
+	same 'id;product;text;outcome;answer' "$(head -n 1 out)"
+	same '1;Tea;"good; hot";answered' "$(sed -n 2p out | cut -d ';' -f 1-5)"
+	contains "$(sed -n 3p out)" '2;Cup;brökn;answered;' 'Is this review of Cup good? brökn'
+	"$EXAMPLES/classify-table" reviews.csv 'Is this review of {product} good? {text}' >again
+	cmp out again
+	same 1 "$(calls create)"
+	echo 3 >>reviews.csv
+	refuses 1 "reviews has another table: rmdir it or give another name" \
+		classify-table reviews.csv 'Good? {text}'
+	# What is refused is said by row, and goes on once it is mended.
+	schema >schema.json
+	refuses 1 'inputs.csv, row 3 (line 4), column "product": is missing' \
+		classify-table reviews.csv 'Good? {text}' schema.json more
+	sed 's/^3$/3;Pot;[emu:error 13]/' reviews.csv >mended.csv
+	refuses 1 '1 of 3 without an answer' classify-table mended.csv 'Good? {text}' schema.json more
+	same 'id;product;text;outcome;name;sum' "$(head -n 1 out)"
+	same '3;Pot;[emu:error 13];failed;;' "$(tail -n 1 out)"
+	same 2 "$(calls create)"
 }
 
 @test "make: results as targets, bought once, rebuilt when requests change" {
