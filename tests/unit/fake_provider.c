@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/util.h"
@@ -22,13 +23,50 @@ static void die(const char *why)
 	abort();
 }
 
+/* Who held it may have been killed (tests of crashes share a fake among processes): what it
+ * was about to do has not been done. */
+static void take_lock(struct fake_provider *f)
+{
+	if (pthread_mutex_lock(&f->lock) == EOWNERDEAD)
+		pthread_mutex_consistent(&f->lock);
+}
+
+static void init_lock(struct fake_provider *f)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(&f->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
+/* Lock held: n bytes that live as long as the fake, in all processes that share it. */
+static char *keep(struct fake_provider *f, const char *from, size_t n)
+{
+	char *to = f->room + f->used;
+
+	if (f->used + n + 1 > FAKE_ROOM)
+		die("no room left");
+	memcpy(to, from, n);
+	to[n] = '\0';
+	f->used += n + 1;
+	return to;
+}
+
+static char *keep_text(struct fake_provider *f, const char *text)
+{
+	return keep(f, text, strlen(text));
+}
+
 /* ---- the script ---------------------------------------------------------------- */
 
 void fake_script(struct fake_provider *f, enum fake_call call, struct fake_answer a)
 {
 	if (!a.times)
 		a.times = 1;
-	pthread_mutex_lock(&f->lock);
+	take_lock(f);
 	if (f->to[call] == FAKE_SCRIPT)
 		die("the script is too long");
 	f->script[call][f->to[call]++] = a;
@@ -37,18 +75,21 @@ void fake_script(struct fake_provider *f, enum fake_call call, struct fake_answe
 
 void fake_unscript(struct fake_provider *f, enum fake_call call)
 {
-	pthread_mutex_lock(&f->lock);
+	take_lock(f);
 	f->from[call] = f->to[call] = 0;
 	pthread_mutex_unlock(&f->lock);
 }
 
 unsigned fake_count(struct fake_provider *f, enum fake_call call)
 {
-	pthread_mutex_lock(&f->lock);
+	take_lock(f);
 	unsigned n = f->counts[call];
 	pthread_mutex_unlock(&f->lock);
 	return n;
 }
+
+/* The call that this thread is in, for `after`. */
+static _Thread_local enum fake_call calling;
 
 /* A call begins: what it is answered. Returns with the lock held. */
 static struct fake_answer begin(struct fake_provider *f, enum fake_call call)
@@ -57,7 +98,8 @@ static struct fake_answer begin(struct fake_provider *f, enum fake_call call)
 
 	if (f->before)
 		f->before(f, call);
-	pthread_mutex_lock(&f->lock);
+	calling = call;
+	take_lock(f);
 	f->counts[call]++;
 	if (f->from[call] < f->to[call]) {
 		struct fake_answer *next = &f->script[call][f->from[call]];
@@ -71,7 +113,8 @@ static struct fake_answer begin(struct fake_provider *f, enum fake_call call)
 
 static bool has_effect(const struct fake_answer *a)
 {
-	return a->what == FAKE_OK || a->what == FAKE_LOST_AFTER;
+	return a->what == FAKE_OK || a->what == FAKE_LOST_AFTER ||
+	       a->what == FAKE_GARBAGE_AFTER;
 }
 
 static char *error_body(const struct fake_answer *a)
@@ -117,6 +160,8 @@ static struct http_reply reply_of(const struct fake_answer *a)
 		break;
 	case FAKE_LOST_BEFORE:
 	case FAKE_LOST_AFTER:
+	case FAKE_GARBAGE:
+	case FAKE_GARBAGE_AFTER:
 		r.err = -EIO;
 		break;
 	case FAKE_OK:
@@ -135,12 +180,15 @@ static int end(struct fake_provider *f, const struct fake_answer *a, int ret,
 	struct http_reply r = reply_of(a);
 
 	pthread_mutex_unlock(&f->lock);
+	if (f->after)
+		f->after(f, calling);
 	*err = (struct provider_error){.retry = -1};
 	if (a->what != FAKE_OK)
 		gemini_error_from_reply(&r, err);
 	else if (ret)
 		*err = (struct provider_error){.err = ret, .retry = -1};
-	if (a->what == FAKE_OK && !ret)
+	if ((a->what == FAKE_OK && !ret) || a->what == FAKE_GARBAGE ||
+		a->what == FAKE_GARBAGE_AFTER)
 		err->status = 200;
 	err->sent = a->what == FAKE_OK ? HTTP_MAYBE_SENT : r.sent;
 	free(r.body);
@@ -199,9 +247,9 @@ static struct fake_job *add_job(struct fake_provider *f, const char *display,
 
 	if (f->n_jobs == FAKE_JOBS)
 		die("too many jobs");
-	*j = (struct fake_job){.display = strdup(display ? display : ""),
-		.model = strdup(remote_model_name(model)),
-		.requests = strdup(requests),
+	*j = (struct fake_job){.display = keep_text(f, display ? display : ""),
+		.model = keep_text(f, remote_model_name(model)),
+		.requests = keep_text(f, requests),
 		.n_requests = count_lines(requests),
 		.state = "BATCH_STATE_PENDING",
 		.created = time(NULL)};
@@ -234,7 +282,7 @@ static char *answer_all(const struct fake_job *j)
 	return out;
 }
 
-static void end_job(struct fake_job *j, enum remote_state state)
+static void end_job(struct fake_provider *f, struct fake_job *j, enum remote_state state)
 {
 	static const char *const words[] = {
 		[REMOTE_STATE_SUCCEEDED] = "BATCH_STATE_SUCCEEDED",
@@ -247,8 +295,9 @@ static void end_job(struct fake_job *j, enum remote_state state)
 	j->ended = time(NULL);
 	if (state != REMOTE_STATE_SUCCEEDED)
 		return;
-	free(j->results);
-	j->results = answer_all(j);
+	char *answers = answer_all(j);
+	j->results = keep_text(f, answers);
+	free(answers);
 	if (j->input)
 		snprintf(j->output, sizeof j->output, "files/out-%s",
 			j->id + strlen("batches/"));
@@ -256,8 +305,8 @@ static void end_job(struct fake_job *j, enum remote_state state)
 
 void fake_end(struct fake_provider *f, struct fake_job *j, enum remote_state state)
 {
-	pthread_mutex_lock(&f->lock);
-	end_job(j, state);
+	take_lock(f);
+	end_job(f, j, state);
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -453,7 +502,7 @@ static struct fake_job *make(struct fake_provider *f, const struct create_args *
 	j->input = file ? file->id : NULL;
 	j->embedding = args->embedding;
 	if (f->ends_at_once)
-		end_job(j, REMOTE_STATE_SUCCEEDED);
+		end_job(f, j, REMOTE_STATE_SUCCEEDED);
 	return j;
 }
 
@@ -487,7 +536,7 @@ static int cancel(struct provider_conn *p, const char *id, struct canceller *c,
 	if (a.what == FAKE_OK && !j)
 		return end_missing(f, c, err);
 	if (has_effect(&a) && j && !j->ended)
-		end_job(j, REMOTE_STATE_CANCELLED);
+		end_job(f, j, REMOTE_STATE_CANCELLED);
 	return end(f, &a, 0, c, err);
 }
 
@@ -507,17 +556,24 @@ static int remove_job(struct provider_conn *p, const char *id, struct canceller 
 
 /* ---- calls: files --------------------------------------------------------------------- */
 
+/* What a session was given already it is not given again. */
 static struct fake_file *take_bytes(struct fake_provider *f, const struct upload *u)
 {
-	struct fake_file *file = &f->files[f->n_files];
+	struct fake_file *file = f->files;
 
+	for (; file < f->files + f->n_files; file++)
+		if (strcmp(file->session, u->session) == 0)
+			return file;
 	if (f->n_files == FAKE_FILES)
 		die("too many files");
-	*file = (struct fake_file){
-		.data = malloc((size_t)u->size + 1), .size = (size_t)u->size};
-	if (pread(u->fd, file->data, file->size, 0) != (ssize_t)file->size)
+	char *data = malloc((size_t)u->size + 1);
+	if (pread(u->fd, data, (size_t)u->size, 0) != (ssize_t)u->size)
 		die("an upload cannot be read");
+	*file = (struct fake_file){
+		.data = keep(f, data, (size_t)u->size), .size = (size_t)u->size};
+	free(data);
 	snprintf(file->id, sizeof file->id, "files/in-%zu", f->n_files++);
+	snprintf(file->session, sizeof file->session, "%.95s", u->session);
 	return file;
 }
 
@@ -532,12 +588,31 @@ static void describe_file(struct provider_conn *p, const struct fake_file *file,
 		.active = true};
 }
 
+/* 0: u has a session, and its owner knows. */
+static int upload_start(struct provider_conn *p, struct upload *u, struct canceller *c,
+	struct provider_error *err)
+{
+	struct fake_provider *f = fake_of(p);
+	struct fake_answer a = begin(f, FAKE_UPLOAD);
+	unsigned n = f->counts[FAKE_UPLOAD];
+	int ret = end(f, &a, 0, c, err);
+
+	if (ret)
+		return ret;
+	snprintf(u->session, sizeof u->session, "%s/session/%u", engine_origin(p->engine), n);
+	ret = u->on_session ? u->on_session(u->arg, u->session) : 0;
+	return err->err = ret;
+}
+
 static int upload(struct provider_conn *p, struct upload *u, struct canceller *c,
 	struct remote_file *ret, struct provider_error *err)
 {
 	struct fake_provider *f = fake_of(p);
-	struct fake_answer a = begin(f, FAKE_UPLOAD);
+	int started = u->session[0] ? 0 : upload_start(p, u, c, err);
 
+	if (started)
+		return started;
+	struct fake_answer a = begin(f, FAKE_UPLOAD_BYTES);
 	if (has_effect(&a)) {
 		struct fake_file *file = take_bytes(f, u);
 
@@ -589,7 +664,7 @@ struct transfer {
 
 static bool is_aborted(struct transfer *t)
 {
-	pthread_mutex_lock(&t->f->lock);
+	take_lock(t->f);
 	bool aborted = t->aborted;
 	pthread_mutex_unlock(&t->f->lock);
 	return aborted;
@@ -695,7 +770,7 @@ static int download(
 
 static void download_abort(struct provider_conn *p, struct transfer *t)
 {
-	pthread_mutex_lock(&t->f->lock);
+	take_lock(t->f);
 	t->aborted = true;
 	pthread_mutex_unlock(&t->f->lock);
 }
@@ -721,7 +796,7 @@ static int output_size(struct provider_conn *p, const char *id, unsigned way,
 
 unsigned fake_made(struct fake_provider *f)
 {
-	pthread_mutex_lock(&f->lock);
+	take_lock(f);
 	unsigned n = (unsigned)f->n_jobs;
 	pthread_mutex_unlock(&f->lock);
 	return n;
@@ -731,7 +806,7 @@ unsigned fake_there(struct fake_provider *f)
 {
 	unsigned n = 0;
 
-	pthread_mutex_lock(&f->lock);
+	take_lock(f);
 	for (size_t i = 0; i < f->n_jobs; i++)
 		n += !f->jobs[i].removed;
 	pthread_mutex_unlock(&f->lock);
@@ -742,7 +817,7 @@ unsigned fake_uploads(struct fake_provider *f)
 {
 	unsigned n = 0;
 
-	pthread_mutex_lock(&f->lock);
+	take_lock(f);
 	for (size_t i = 0; i < f->n_files; i++)
 		n += !f->files[i].removed;
 	pthread_mutex_unlock(&f->lock);
@@ -758,7 +833,7 @@ struct fake_job *fake_job(struct fake_provider *f, unsigned n)
 
 struct fake_job *fake_stranger(struct fake_provider *f, const char *display)
 {
-	pthread_mutex_lock(&f->lock);
+	take_lock(f);
 	struct fake_job *j =
 		add_job(f, display, "gemini-flash-latest", "{\"key\":\"a\"}\n");
 	pthread_mutex_unlock(&f->lock);
@@ -768,7 +843,11 @@ struct fake_job *fake_stranger(struct fake_provider *f, const char *display)
 void fake_provider_init(struct fake_provider *f)
 {
 	*f = (struct fake_provider){.table = *provider_default()};
-	pthread_mutex_init(&f->lock, NULL);
+	init_lock(f);
+	f->room = mmap(NULL, FAKE_ROOM, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (f->room == MAP_FAILED)
+		die("no memory");
 	f->table.name = "fake";
 	f->table.ways = 1;
 	f->table.check_key = check_key;
@@ -790,13 +869,6 @@ void fake_provider_init(struct fake_provider *f)
 
 void fake_provider_clear(struct fake_provider *f)
 {
-	for (size_t i = 0; i < f->n_jobs; i++) {
-		free(f->jobs[i].display);
-		free(f->jobs[i].model);
-		free(f->jobs[i].requests);
-		free(f->jobs[i].results);
-	}
-	for (size_t i = 0; i < f->n_files; i++)
-		free(f->files[i].data);
+	munmap(f->room, FAKE_ROOM);
 	pthread_mutex_destroy(&f->lock);
 }

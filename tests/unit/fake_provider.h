@@ -16,6 +16,9 @@
  *
  * Functions of it may be called by any thread at any time, also by `before`. Each takes the
  * fake's lock; what they point to stays until fake_provider_clear.
+ *
+ * One that lies in shared memory (money.h) is the API for all children that are forked
+ * after fake_provider_init, whichever of them is killed.
  */
 #ifndef FAKE_PROVIDER_H
 #define FAKE_PROVIDER_H
@@ -34,7 +37,8 @@ enum fake_call {
 	FAKE_CREATE,
 	FAKE_CANCEL,
 	FAKE_REMOVE,
-	FAKE_UPLOAD,
+	FAKE_UPLOAD,       /* the start of an upload: its session */
+	FAKE_UPLOAD_BYTES, /* the rest of it */
 	FAKE_FILE_REMOVE,
 	FAKE_FILES_USED,
 	FAKE_DOWNLOAD,
@@ -50,6 +54,8 @@ enum fake_what {
 	FAKE_LOST_BEFORE, /* the request left, nothing was done, no answer came */
 	FAKE_LOST_AFTER, /* it was done, but no answer came; a download breaks off half way */
 	FAKE_NO_ANSWER, /* as FAKE_LOST_BEFORE, but -ETIMEDOUT */
+	FAKE_GARBAGE,       /* 200, with what cannot be understood: nothing was done */
+	FAKE_GARBAGE_AFTER, /* the same, and it was done */
 };
 
 /* All but `what` may be left out. */
@@ -63,6 +69,7 @@ struct fake_answer {
 	unsigned times;   /* how often; 0: once */
 };
 
+enum { FAKE_ROOM = 64 << 20 /* bytes for all that jobs and files hold */ };
 enum { FAKE_JOBS = 256, FAKE_FILES = 1024, FAKE_SCRIPT = 64 };
 
 struct fake_job {
@@ -81,6 +88,7 @@ struct fake_job {
 struct fake_file {
 	char id[64];
 	char *data;
+	char session[96];
 	size_t size;
 	bool removed;
 };
@@ -88,6 +96,8 @@ struct fake_file {
 struct fake_provider {
 	struct provider table; /* change ops of it before a client is opened */
 	pthread_mutex_t lock;
+	char *room; /* FAKE_ROOM; lock, like all below */
+	size_t used;
 	struct fake_job jobs[FAKE_JOBS];
 	struct fake_file files[FAKE_FILES];
 	size_t n_jobs, n_files;
@@ -101,6 +111,9 @@ struct fake_provider {
 	/* Called by the thread of a call before anything of it happens, without the lock: it
 	 * may do what another does meanwhile, or wait. */
 	void (*before)(struct fake_provider *f, enum fake_call call);
+	/* The same when all of it has happened and the answer is on its way; not of
+	 * downloads. */
+	void (*after)(struct fake_provider *f, enum fake_call call);
 	void *arg;
 };
 
