@@ -31,6 +31,7 @@
 #include "provider/all/ids.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -556,7 +557,7 @@ void remove_recover(struct gb_job *job)
 		/* Should it not begin, the next start does it. */
 		DROP(task_start(job, WORK_SHORT, unsent_run, false, false, NULL, NULL));
 	else if (!job->c->o.offline)
-		remove_later(job, 1);
+		remove_later(job, fmin(1, look_again()));
 }
 
 void remove_twin(struct gb_job *twin)

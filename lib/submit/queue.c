@@ -90,12 +90,17 @@ int queue_reason(const struct gb_job *job)
 	return g && g->refusals ? g->err : -EAGAIN;
 }
 
+static double queue_pause(void)
+{
+	return test_seconds("BATCHFS_TEST_QUEUE_SECONDS", PROBE_EVERY);
+}
+
 /* Those that were under way when the gate closed count as one refusal. A refusal that names
  * no time is about a quota that will not pass within seconds; a broken line may. */
 static void gate_close(struct gate *g, const struct gb_job *job, const struct provider_error *why)
 {
 	double now = util_now();
-	double most = test_seconds("BATCHFS_TEST_QUEUE_SECONDS", PROBE_EVERY);
+	double most = queue_pause();
 
 	if (!g->refusals || g->probe == job)
 		g->refusals++;
@@ -133,7 +138,7 @@ static void plan_look(struct gb_client *c, double at)
 {
 	double now = util_now();
 
-	at = fmax(at, now + LOOK_AT_LEAST);
+	at = fmax(at, now + fmin(LOOK_AT_LEAST, queue_pause()));
 	client_lock(c);
 	bool sooner = !c->queue->timer_at || at < c->queue->timer_at;
 	if (sooner)
@@ -257,7 +262,7 @@ static bool give_way(struct gb_job *job)
 void queue_wait(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
-	double pause = test_seconds("BATCHFS_TEST_QUEUE_SECONDS", PROBE_EVERY);
+	double pause = queue_pause();
 
 	client_lock(c);
 	give_way(job);

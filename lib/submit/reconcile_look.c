@@ -34,6 +34,12 @@ void settling_free(struct settling *s)
 
 enum { MAX_PAGES = 50 };
 
+/* Seconds between looks, at least. */
+static double shortest_pause(void)
+{
+	return fmin(1, test_seconds("BATCHFS_TEST_LOOK_SECONDS", 1));
+}
+
 #define JOIN_LOOK 0.05 /* seconds between looks whether a look is over */
 
 /* One that is looked for. */
@@ -332,7 +338,7 @@ static double next_pause(const struct gb_client *c)
 		if (!is_sought(job) || job->local->settler)
 			continue;
 		double age = record_span(job->local->rec.batch->intent_since);
-		double own = fmin(fmax(age / 8, 1), 30);
+		double own = fmin(fmax(age / 8, shortest_pause()), 30);
 		pause = pause < 0 ? own : fmin(pause, own);
 	}
 	return pause;
@@ -408,5 +414,5 @@ int settle_once(struct gb_job *job, struct canceller *cancel)
 void settle_later(struct gb_job *job)
 {
 	if (!job->c->o.offline)
-		plan_look(job->c, util_now() + 1);
+		plan_look(job->c, util_now() + shortest_pause());
 }
