@@ -171,10 +171,13 @@ void client_called(struct gb_client *c, const struct provider_error *err)
 	client_lock(c);
 	was = c->offline_since != 0;
 	c->last_error = err->err;
-	if (down && !was)
+	if (down && !was) {
 		c->offline_since = time(NULL); /* wall: shown */
-	else if (!down)
+		/* It may sleep for good, and queued work waits until it is back. */
+		poll_poke(c);
+	} else if (!down) {
 		c->offline_since = 0;
+	}
 	client_unlock(c);
 	if (down != was)
 		client_log(c, LOG_WARNING, down ? "the API cannot be reached: %s" : "the API answers again%s",
