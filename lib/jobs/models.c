@@ -191,8 +191,9 @@ int models_methods(
 	struct provider_error e = {.retry = -1};
 	int err = have_list(m, cancel);
 
+	/* That there is no list says nothing about a model. */
 	if (err || in_list(m, model, ret))
-		return err;
+		return err == -ENOENT ? -EIO : err;
 	err = provider_model_get(&m->c->api, model, cancel, ret, &e);
 	/* A page that something in between sent says nothing about models. */
 	if (err == -ENOENT && !e.from_api)
