@@ -220,23 +220,48 @@ int local_save_around(struct gb_job *job, int (*step)(void *arg), void *arg)
 	return stepped;
 }
 
+static char *error_text(const char *what, const char *todo, const char *text)
+{
+	return util_format("%s\n%s\n%s%s", what, todo ? todo : "", text ? text : "",
+		text && *text && text[strlen(text) - 1] != '\n' ? "\n" : "");
+}
+
+/* Lock held. text NULL: no error. */
+static void set_error(struct gb_job *job, int err, char **text_take)
+{
+	record_take(&job->local->rec.error, text_take);
+	job->local->rec.err = err;
+}
+
 void local_error(struct gb_job *job, int err, const char *what, const char *todo,
 	const char *text)
 {
 	struct gb_client *c = job->c;
-	char *all = NULL;
+	_cleanup_free_ char *all = what ? error_text(what, todo, text) : NULL;
 
-	if (what)
-		all = util_format("%s\n%s\n%s%s", what, todo ? todo : "", text ? text : "",
-			text && *text && text[strlen(text) - 1] != '\n' ? "\n" : "");
 	client_lock(c);
-	struct record *r = &job->local->rec;
-	free(r->error);
-	r->error = all;
-	r->err = what ? err : 0;
+	set_error(job, what ? err : 0, &all);
 	client_unlock(c);
 	if (what)
 		client_log(c, LOG_WARNING, "%s: %s", job_label(job), what);
+}
+
+bool local_error_turn(struct gb_job *job, enum phase from, enum phase to, int err,
+	const char *what, const char *todo, const char *text)
+{
+	struct gb_client *c = job->c;
+	_cleanup_free_ char *all = error_text(what, todo, text);
+
+	client_lock(c);
+	bool turns = job_phase(job) == from && !job->local->creating;
+	if (turns) {
+		job_set_phase(job, to);
+		set_error(job, err, &all);
+	}
+	client_unlock(c);
+	if (turns)
+		client_log(c, LOG_WARNING, "%s: %s", job_label(job), what);
+	return turns;
 }
 
 void local_keep_json(struct gb_job *job, const char *json)

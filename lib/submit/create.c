@@ -159,10 +159,10 @@ static int settle(struct submission *s)
 		"ctl. To submit again (and possibly pay twice): echo resubmit > ctl",
 		s->c->api.provider->limits->seen_after / 60);
 
-	local_error(s->job, -EIO,
-		"The API's reply to the submission was lost: the job may exist or not.",
-		todo, s->err.text);
-	local_save_soon(s->job);
+	if (local_error_turn(s->job, PHASE_SUBMITTING, PHASE_SUBMITTING, -EIO,
+		    "The API's reply to the submission was lost: the job may exist or not.",
+		    todo, s->err.text))
+		local_save_soon(s->job);
 	job_changed(s->job, GB_CHANGED_FILES);
 	s->told = true;
 	if (!look_again_and_again(s))

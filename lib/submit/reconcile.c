@@ -112,23 +112,18 @@ void settle_uncertain(struct gb_job *job, const char *candidates)
 	_cleanup_free_ char *ids =
 		*candidates ? util_format("Candidates:\n%s", candidates) : NULL;
 
-	client_lock(c);
-	bool still = job_phase(job) == PHASE_SUBMITTING && !job->local->creating;
-	if (still) {
-		job_set_phase(job, PHASE_UNCERTAIN);
-		/* The poller goes on looking. */
-		poll_watch(job);
-		poll_poke(c);
-	}
-	client_unlock(c);
-	if (!still)
+	if (!local_error_turn(job, PHASE_SUBMITTING, PHASE_UNCERTAIN, -EIO,
+		    "It is unknown whether this job was created: the API's reply was lost, "
+		    "and no matching job is listed.",
+		    "If one of the API's jobs is this one: echo adopt ID > ctl. To submit "
+		    "again (and possibly pay twice): echo resubmit > ctl",
+		    ids))
 		return;
-	local_error(job, -EIO,
-		"It is unknown whether this job was created: the API's reply was lost, "
-		"and no matching job is listed.",
-		"If one of the API's jobs is this one: echo adopt ID > ctl. To submit "
-		"again (and possibly pay twice): echo resubmit > ctl",
-		ids);
+	client_lock(c);
+	/* The poller goes on looking. */
+	poll_watch(job);
+	poll_poke(c);
+	client_unlock(c);
 	local_save_soon(job);
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 }

@@ -217,14 +217,17 @@ static struct gb_job *whose(
 static int refuse_adoption(struct gb_job *job, const struct gb_job *owner)
 {
 	client_lock(job->c);
+	enum phase p = job_phase(job);
 	_cleanup_free_ char *what = util_format(
 		"That job belongs to another directory: its requests were sent for %s.",
 		owner->name ? owner->name : "a job that is being removed");
 	client_unlock(job->c);
-	local_error(job, -EBUSY, what,
-		"If another job at the API is this one: echo adopt ID > ctl. To submit "
-		"again (and possibly pay twice): echo resubmit > ctl",
-		NULL);
+	if (!phase_is_unanswered(p) ||
+		!local_error_turn(job, p, p, -EBUSY, what,
+			"If another job at the API is this one: echo adopt ID > ctl. To "
+			"submit again (and possibly pay twice): echo resubmit > ctl",
+			NULL))
+		return -EBUSY;
 	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return -EBUSY;
