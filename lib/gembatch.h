@@ -338,6 +338,9 @@ void gb_file_explain_taint(struct gb_file *f);
 void gb_file_busy(struct gb_file *f);
 /* Explain in `error` why a close did not submit (the draft stays a draft). */
 void gb_job_explain(struct gb_job *job, const char *why);
+/* Explain why a name cannot be made: in the log, and in a draft's `error` until it is changed,
+ * if nothing else stands there. */
+void gb_job_explain_name(struct gb_job *job, const char *what, const char *todo);
 
 /* ---- verbs ------------------------------------------------------------------- */
 

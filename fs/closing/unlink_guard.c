@@ -14,6 +14,7 @@ static struct refusal {
 	pid_t tid;
 	pid_t process; /* 0: it had gone when it was looked at */
 	bool looked_at;
+	bool own; /* a file of batchfs's own */
 	uint64_t dir;
 	time_t until;
 } refusals[REMEMBERED]; /* a ring; lock */
@@ -24,6 +25,7 @@ struct refusal_look {
 	struct look look;
 	pid_t tid, process;
 	uint64_t dir;
+	bool inside;
 	struct gb_waiter *w;
 };
 
@@ -73,16 +75,35 @@ static struct refusal_look *look_new(
 	return r;
 }
 
-void refusals_note(struct mount *m, pid_t tid, uint64_t dir)
+/* Lock held. Whether it still counts, for a file inside the directory or for all of it. */
+static bool counts(const struct refusal *one, uint64_t dir, bool inside)
 {
-	struct refusal_look *r = look_new(tid, dir, keep_process);
+	return one->dir == dir && one->until > now() && (one->own || !inside);
+}
+
+static bool is_noted(uint64_t dir, bool inside)
+{
+	bool noted = false;
 
 	pthread_mutex_lock(&lock);
-	refusals[next++ % REMEMBERED] =
-		(struct refusal){.tid = tid, .dir = dir, .until = now() + SECONDS};
+	for (unsigned i = 0; i < REMEMBERED && !noted; i++)
+		noted = counts(&refusals[i], dir, inside);
+	pthread_mutex_unlock(&lock);
+	return noted;
+}
+
+bool refusals_note(struct mount *m, pid_t tid, uint64_t dir, bool own)
+{
+	struct refusal_look *r = look_new(tid, dir, keep_process);
+	bool first = !is_noted(dir, false);
+
+	pthread_mutex_lock(&lock);
+	refusals[next++ % REMEMBERED] = (struct refusal){
+		.tid = tid, .own = own, .dir = dir, .until = now() + SECONDS};
 	pthread_mutex_unlock(&lock);
 	if (r)
 		looks_post(closes_looks(m->closes), &r->look, true);
+	return first;
 }
 
 /* A process that is not known yet may be any. */
@@ -101,33 +122,24 @@ static void tell(struct look *l)
 
 	pthread_mutex_lock(&lock);
 	for (unsigned i = 0; i < REMEMBERED && !hit; i++)
-		hit = refusals[i].dir == r->dir && refusals[i].until > now() &&
+		hit = counts(&refusals[i], r->dir, r->inside) &&
 		      is_hit(&refusals[i], r->tid, r->process);
 	pthread_mutex_unlock(&lock);
 	free(r);
 	w->done(w, hit ? -EPERM : PARK_AGAIN);
 }
 
-static bool is_noted(uint64_t dir)
-{
-	bool noted = false;
-
-	pthread_mutex_lock(&lock);
-	for (unsigned i = 0; i < REMEMBERED && !noted; i++)
-		noted = refusals[i].dir == dir && refusals[i].until > now();
-	pthread_mutex_unlock(&lock);
-	return noted;
-}
-
-int refusals_check(struct mount *m, pid_t tid, uint64_t dir, struct gb_waiter *w)
+int refusals_check(
+	struct mount *m, pid_t tid, uint64_t dir, bool inside, struct gb_waiter *w)
 {
 	struct refusal_look *r;
 
-	if (!is_noted(dir))
+	if (!is_noted(dir, inside))
 		return 0;
 	r = look_new(tid, dir, tell);
 	if (!r)
 		return -ENOMEM;
+	r->inside = inside;
 	r->w = w;
 	looks_post(closes_looks(m->closes), &r->look, true);
 	return -EINPROGRESS;

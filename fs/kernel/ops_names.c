@@ -9,6 +9,8 @@
 #include "kernel/ops.h"
 #include "kernel/pending.h"
 #include "closing/unlink_guard.h"
+#include "util/log.h"
+#include "util/util.h"
 
 /* Names in the root that users cannot give. The rest is gembatch's to judge. */
 static int check_job_name(const char *name)
@@ -69,6 +71,17 @@ static void end_mkdir(struct park *p, int err)
 	ops_reply_entry(p->req, &n);
 }
 
+/* cp -r of a folder to a job's directory says no more than "Operation not permitted". */
+static void tell_no_directory(const struct node *dir, const char *name)
+{
+	_cleanup_free_ char *what = format(
+		"%s cannot be made here: the only directory of a job is inputs.", name);
+
+	if (what)
+		gb_job_explain_name(dir->job, what,
+			"To ask about the files in a folder: cp -r FOLDER/. inputs/");
+}
+
 /* Below inputs/: from memory and the local disk. */
 static void mkdir_inside(fuse_req_t req, const struct node *dir, const char *name)
 {
@@ -76,6 +89,8 @@ static void mkdir_inside(fuse_req_t req, const struct node *dir, const char *nam
 	struct gb_file *made;
 	int err = gb_file_mkdir(dir->job, dir->file, name, &made);
 
+	if (err == -EPERM && !dir->file)
+		tell_no_directory(dir, name);
 	if (err) {
 		ops_err(req, err);
 		return;
@@ -121,16 +136,20 @@ static int call_remove(struct park *p)
 	gb_job_info(p->job, &info);
 	if (!p->checked)
 		err = refusals_check(
-			p->m, p->tid, ino_of_job(p->m, info.slot, 0), &p->w);
+			p->m, p->tid, ino_of_job(p->m, info.slot, 0), false, &p->w);
 	p->checked = true;
 	return err ? err : gb_remove(p->job, &p->w);
 }
 
-/* What rm -r was refused in a job's directory or below it. */
-static void note_refusal(fuse_req_t req, const struct node *dir)
+/* What rm -r was refused in a job's directory or below it; own: a file of batchfs's own. */
+static void note_refusal(struct mount *m, pid_t tid, struct gb_job *job, bool own)
 {
-	refusals_note(mount_of(req), fuse_req_ctx(req)->pid,
-		dir->job ? ino_of_job(mount_of(req), dir->info.slot, 0) : dir->ino);
+	struct gb_info info;
+
+	gb_job_info(job, &info);
+	if (refusals_note(m, tid, ino_of_job(m, info.slot, 0), own))
+		log_line(LOG_WARNING, "%s: not removed: rm -r removes no job and no draft: rmdir does",
+			info.name);
 }
 
 static void rmdir_inside(fuse_req_t req, const struct node *dir, const char *name)
@@ -140,7 +159,7 @@ static void rmdir_inside(fuse_req_t req, const struct node *dir, const char *nam
 			  : gb_file_rmdir(dir->job, dir->file, name);
 
 	if (err == -EPERM)
-		note_refusal(req, dir);
+		note_refusal(mount_of(req), fuse_req_ctx(req)->pid, dir->job, false);
 	ops_err(req, err);
 }
 
@@ -172,24 +191,55 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* ---- UNLINK -------------------------------------------------------------------- */
 
-static int unlink_in(const struct node *dir, const char *name)
+static int call_unlink(struct park *p)
 {
-	if (!node_is_place(dir) || (!dir->file && vfile_by_name(true, name)))
-		return -EPERM;
-	return gb_file_unlink(dir->job, dir->file, name);
+	bool checked = p->checked;
+	struct gb_info info;
+
+	p->checked = true;
+	gb_job_info(p->job, &info);
+	int err = checked ? 0
+			  : refusals_check(p->m, p->tid, ino_of_job(p->m, info.slot, 0),
+				    true, &p->w);
+	return err ? err : gb_file_unlink(p->job, p->file, p->name);
+}
+
+static void end_unlink(struct park *p, int err)
+{
+	if (err == -EPERM)
+		note_refusal(p->m, p->tid, p->job, false);
+	ops_err(p->req, err);
+}
+
+/* From memory and the local disk, but where somebody was refused a file of the directory. */
+static void unlink_file(fuse_req_t req, const struct node *dir, const char *name)
+{
+	struct park *p = park_new(req, call_unlink, end_unlink);
+
+	if (!p)
+		return;
+	p->job = gb_job_ref(dir->job);
+	p->file = dir->file ? gb_file_ref(dir->file) : NULL;
+	p->name = strdup(name);
+	if (p->name)
+		park_run(p, 0);
+	else
+		park_fail(p, -ENOMEM);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	_cleanup_node_ struct node dir = {};
-	int err;
 
 	if (!ops_node(req, parent, &dir))
 		return;
-	err = unlink_in(&dir, name);
-	if (err == -EPERM)
-		note_refusal(req, &dir);
-	ops_err(req, err);
+	if (node_is_place(&dir) && (dir.file || !vfile_by_name(true, name))) {
+		unlink_file(req, &dir, name);
+		return;
+	}
+	if (dir.job)
+		note_refusal(mount_of(req), fuse_req_ctx(req)->pid, dir.job, true);
+	ops_err(req, -EPERM);
 }
 
 /* ---- RENAME of a draft's directory ----------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "kernel/notify.h"
 #include "kernel/ops.h"
 #include "kernel/pending.h"
+#include "util/log.h"
 
 static bool wants_write(const struct fuse_file_info *fi)
 {
@@ -296,14 +297,29 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_open(mount_of(req), req, fi);
 }
 
+/* `cp q/retry.jsonl j/`, for one, which is told "Operation not permitted" alone. */
+static void tell_own_name(const struct node *dir, const char *name)
+{
+	bool retry = !strcmp(name, "retry.jsonl");
+
+	log_line(LOG_WARNING, "%s: %s cannot be made here: batchfs makes it. %s",
+		dir->info.name, name,
+		retry ? "To ask again: cp OLD/retry.jsonl NEW/requests.jsonl"
+		      : "Give the copy another name.");
+}
+
 static int create_in(fuse_req_t req, const struct node *dir, const char *name,
 	struct fuse_file_info *fi, struct node *ret)
 {
 	struct gb_file *file;
 	int err;
 
-	if (!node_is_place(dir) || (!dir->file && vfile_by_name(true, name)))
+	if (!node_is_place(dir))
 		return -EPERM;
+	if (!dir->file && vfile_by_name(true, name)) {
+		tell_own_name(dir, name);
+		return -EPERM;
+	}
 	err = gb_file_create(dir->job, dir->file, name, fi->flags & O_EXCL, &file);
 	if (!err)
 		node_file_take(mount_of(req), gb_job_ref(dir->job), file, ret);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 
 enum { WHOLE = 0600, MARKED = 0700 };
 
@@ -587,6 +588,29 @@ void gb_job_explain(struct gb_job *job, const char *why)
 		"submit > ctl",
 		NULL);
 	files_changed(job); /* the next write makes the explanation void */
+	local_save_soon(job);
+	job_changed(job, GB_CHANGED_FILES);
+}
+
+void gb_job_explain_name(struct gb_job *job, const char *text, const char *todo)
+{
+	_cleanup_free_ char *what = strdup(text);
+
+	if (!what)
+		return;
+	for (char *p = what; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?'; /* names can hold anything */
+	client_lock(job->c);
+	const struct local *l = job->local;
+	bool shown = l && phase_is_draft(l->rec.phase) && !l->task && !l->rec.error;
+	client_unlock(job->c);
+	if (!shown) {
+		client_log(job->c, LOG_WARNING, "%s: %s %s", job_label(job), what, todo);
+		return;
+	}
+	local_error(job, -EPERM, what, todo, NULL);
+	files_changed(job); /* the next change makes the explanation void */
 	local_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 }

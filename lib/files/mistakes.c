@@ -2,8 +2,10 @@
 #include "files/files.h"
 #include "provider/gemini/make_requests.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <string.h>
+#include <strings.h>
 
 /* Names people give to what has another, and all that ends like requests. */
 static const struct {
@@ -19,8 +21,44 @@ static const struct {
 	{"*.json", GB_REQUESTS}, {"requests", GB_REQUESTS},
 };
 
+/* Whether b is a with one letter more, less, or another, or two neighbours swapped; case
+ * does not count. */
+static bool is_one_slip(const char *a, const char *b)
+{
+	size_t n = strlen(a), m = strlen(b), i = 0;
+
+	while (a[i] && tolower((unsigned char)a[i]) == tolower((unsigned char)b[i]))
+		i++;
+	if (n == m + 1)
+		return strcasecmp(a + i + 1, b + i) == 0;
+	if (m == n + 1)
+		return strcasecmp(a + i, b + i + 1) == 0;
+	if (n != m || !a[i])
+		return n == m;
+	return strcasecmp(a + i + 1, b + i + 1) == 0 ||
+	       (a[i + 1] && tolower((unsigned char)a[i]) == tolower((unsigned char)b[i + 1]) &&
+		       tolower((unsigned char)a[i + 1]) == tolower((unsigned char)b[i]) &&
+		       strcasecmp(a + i + 2, b + i + 2) == 0);
+}
+
+/* The name that was perhaps mistyped; NULL. */
+static const char *near_name(const char *name)
+{
+	static const char *const names[] = {"prompt.txt", "inputs.txt", "inputs.csv",
+		"inputs.tsv", "system.txt", "schema.json", "defaults.json", GB_REQUESTS};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) != 0 && is_one_slip(name, names[i]))
+			return names[i];
+	return NULL;
+}
+
 static const char *meant_by(const char *name)
 {
+	const char *near = near_name(name);
+
+	if (near)
+		return near;
 	for (size_t i = 0; i < ARRAY_SIZE(lookalikes); i++)
 		if (fnmatch(lookalikes[i].pattern, name, FNM_CASEFOLD | FNM_PERIOD) == 0)
 			return lookalikes[i].meant;

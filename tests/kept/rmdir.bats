@@ -279,6 +279,21 @@ in_trash() { find "$TRASH" -mindepth 1 -maxdepth 1 | grep -c .; }
 	same 1 "$(jobs_at_api)"
 }
 
+@test "rm -r of a draft takes none of its files, and the log says rmdir" {
+	draft d
+	echo 'What is this?' >"$MNT/d/prompt.txt"
+	mkdir "$MNT/d/inputs/a"
+	echo text >"$MNT/d/inputs/a/b.txt"
+	echo mine >"$MNT/d/notes"
+	run -1 rm -rf "$MNT/d"
+	[ -s "$MNT/d/prompt.txt" ] && [ -s "$MNT/d/notes" ] && [ -s "$MNT/d/inputs/a/b.txt" ]
+	same 1 "$(grep -c 'd: not removed: .*rmdir does' "$MNT/.batchfs/log")"
+	# Somebody else may, and rmdir does.
+	rm -r "$MNT/d/notes" "$MNT/d/inputs/a"
+	[ ! -e "$MNT/d/inputs/a" ]
+	rmdir "$MNT/d"
+}
+
 @test "shutil.rmtree deletes no job" {
 	submit_job a
 	ended a

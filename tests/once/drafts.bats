@@ -202,3 +202,24 @@ two" "$(python3 -c 'import os; print(os.pread(7, 100, 0).decode(), end="")' 7<&7
 	draft a
 	state_is a DRAFT
 }
+
+@test "names that cannot be made, and one that was mistyped: error says what to do" {
+	draft d
+	mkdir "$HOME/texts"
+	echo text >"$HOME/texts/one.txt"
+	run ! cp -r "$HOME/texts" "$MNT/d/"
+	contains "$(cat "$MNT/d/error")" 'texts cannot be made here'
+	contains "$(cat "$MNT/d/error")" 'cp -r FOLDER/. inputs/'
+	cp -r "$HOME/texts/." "$MNT/d/inputs/"
+	[ ! -e "$MNT/d/error" ]
+	requests 1 >"$HOME/retry.jsonl"
+	run ! cp "$HOME/retry.jsonl" "$MNT/d/"
+	contains "$(cat "$MNT/.batchfs/log")" 'd: retry.jsonl cannot be made here'
+	contains "$(cat "$MNT/.batchfs/log")" 'cp OLD/retry.jsonl NEW/requests.jsonl'
+	echo 'What is this?' >"$MNT/d/promt.txt"
+	contains "$(cat "$MNT/d/error")" 'If it is meant to be prompt.txt'
+	mv "$MNT/d/promt.txt" "$MNT/d/prompt.txt"
+	[ ! -e "$MNT/d/error" ]
+	run ! sh -c 'echo sumbit >"$1/ctl"' - "$MNT/d"
+	contains "$(cat "$MNT/.batchfs/log")" 'did you mean submit'
+}
