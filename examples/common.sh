@@ -21,7 +21,8 @@ need_mount() {
 # Before anything is made: a name mistyped leaves no empty draft behind.
 need_files() { # FOLDER [PATTERN]
 	[ -d "$1" ] || stop "there is no folder $1"
-	[ -n "$(find "$1/" -type f -name "${2:-[!.]*}" -print -quit)" ] || stop "nothing to send in $1"
+	[ -n "$(find "$1/" -type f -name "${2:-[!.]*}" -print -quit)" ] ||
+		stop "nothing to send in $1: no file is called ${2:-[!.]*}"
 }
 
 need_text() { # FILE
@@ -33,6 +34,15 @@ need_new() { # JOB
 	[ ! -e "$1" ] && return
 	[ ! -e "$1/id" ] || echo "what was sent before is answered by: cat $1/wait $1/answers.tsv" >&2
 	stop "$1 exists: rmdir it or give another name"
+}
+
+# Whether an earlier run left the job unsent: what was fixed there is to be sent, not copied
+# over.
+is_unsent() { # JOB
+	case $(cat "$1/state" 2>/dev/null) in
+	DRAFT | SUBMIT_FAILED) echo "goes on with the draft $1" >&2 ;;
+	*) return 1 ;;
+	esac
 }
 
 draft() { # JOB

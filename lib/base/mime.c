@@ -1,6 +1,7 @@
 #include "base/mime.h"
 #include "base/util.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <magic.h>
 #include <pthread.h>
@@ -72,6 +73,26 @@ static int look(const void *buf, size_t n, char ret[MIME_SIZE])
 	}
 	pthread_mutex_unlock(&lock);
 	return err;
+}
+
+bool mime_encoding(const void *buf, size_t n, char ret[MIME_SIZE])
+{
+	const char *name = NULL;
+	bool known;
+
+	pthread_mutex_lock(&lock);
+	if (open_handle() == 0 && magic_setflags(handle, MAGIC_MIME_ENCODING) == 0)
+		name = magic_buffer(handle, buf, n);
+	known = name && *name && strcmp(name, "binary") != 0 &&
+		strcmp(name, "unknown-8bit") != 0;
+	if (known)
+		snprintf(ret, MIME_SIZE, "%s", name);
+	if (handle)
+		magic_setflags(handle, FLAGS);
+	pthread_mutex_unlock(&lock);
+	for (char *p = ret; known && *p; p++)
+		*p = (char)toupper((unsigned char)*p);
+	return known;
 }
 
 int mime_of_fd(int fd, char ret[MIME_SIZE])

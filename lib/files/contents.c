@@ -603,7 +603,7 @@ void gb_job_explain_name(struct gb_job *job, const char *text, const char *todo)
 			*p = '?'; /* names can hold anything */
 	client_lock(job->c);
 	const struct local *l = job->local;
-	bool shown = l && phase_is_draft(l->rec.phase) && !l->task && !l->rec.error;
+	bool shown = l && phase_is_draft(job_phase(job)) && !l->task && !l->rec.error;
 	client_unlock(job->c);
 	if (!shown) {
 		client_log(job->c, LOG_WARNING, "%s: %s %s", job_label(job), what, todo);

@@ -234,6 +234,26 @@ static void test_encodings(void **state)
 		    "into it or remove it\n");
 }
 
+/* What iconv is to be told, and about which file. */
+static void test_iconv(void **state)
+{
+	static const char latin1[] = "F\xfcr \xc4rger sorgen gro\xdf"
+				     "e \xc4mter, sch\xf6n \xfc"
+				     "ber Jahre.\n",
+			  windows[] = "Er sagte \x84"
+				      "F\xfcr 5 \x80\x93, und ging.\n";
+	struct draft d = begin("Q?", NULL, NULL, NULL);
+
+	add(&d, "it's.txt", latin1, sizeof latin1 - 1);
+	add(&d, "w.txt", windows, sizeof windows - 1);
+	refused(&d, "inputs/it's.txt: is text, but not UTF-8 (it looks like this): iconv -f "
+		    "ISO-8859-1 -t UTF-8 'inputs/it'\\''s.txt' > .new && mv .new "
+		    "'inputs/it'\\''s.txt'\n"
+		    "inputs/w.txt: is text, but not UTF-8 (if it comes from Windows): iconv "
+		    "-f WINDOWS-1252 -t UTF-8 'inputs/w.txt' > .new && mv .new "
+		    "'inputs/w.txt'\n");
+}
+
 /* As it would be referred to by name. */
 static void test_pdf_of_text(void **state)
 {
@@ -352,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_attachment),
 		cmocka_unit_test(test_bad_inputs),
+		cmocka_unit_test(test_iconv),
 		cmocka_unit_test(test_encodings),
 		cmocka_unit_test(test_pdf_of_text),
 		cmocka_unit_test(test_many_complaints),

@@ -209,6 +209,17 @@ schema() {
 	contains "$(csv_column 1 <table.csv)" "Dear 3, you owe us 3."
 }
 
+@test "what error names in a draft is fixed there, and the example goes on with it" {
+	folder letters
+	printf 'F\374r 5 Euro, und sch\366n ist es auch noch.\n' >letters/2.txt
+	schema >schema.json
+	refuses 1 "iconv -f ISO-8859-1 -t UTF-8 'inputs/2.txt' > .new" extract-csv letters schema.json
+	(cd "$MNT"/extract-* && eval "$(sed -n "s/.*: \(iconv .*\)/\1/p" error)")
+	"$EXAMPLES/extract-csv" letters schema.json >table.csv
+	same "1.txt 2.txt" "$(csv_column 0 <table.csv | tail -n +2 | xargs)"
+	refuses 1 'no file is called [!.]*.md' translate-folder letters to Latin
+}
+
 @test "extract-csv says which rows are missing" {
 	folder letters
 	echo 'Dear 2 [emu:error 13]' >letters/2.txt

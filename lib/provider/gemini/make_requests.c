@@ -232,6 +232,41 @@ static void complain_input(struct composed *c, const char *key, const char *what
 	composed_complain(c, path ? path : key, what);
 }
 
+/* As a shell reads it: "'" ends a quoted word. malloc'ed. */
+static char *shell_word(const char *text)
+{
+	char *word = NULL;
+	size_t size;
+	FILE *f = open_memstream(&word, &size);
+
+	if (!f)
+		return NULL;
+	fputc('\'', f);
+	for (; *text; text++)
+		fputs(*text == '\'' ? "'\\''" : (char[]){*text, '\0'}, f);
+	fputc('\'', f);
+	if (fclose(f) == 0)
+		return word;
+	free(word);
+	return NULL;
+}
+
+/* Of text: which encoding it is in as far as can be told, and the whole command. A name that
+ * begins with a dot is no part of the draft. */
+static void complain_encoding(struct composed *c, const char *key, size_t n)
+{
+	char name[MIME_SIZE];
+	bool told = mime_encoding(c->text, n, name);
+	_cleanup_free_ char *path = util_format("inputs/%s", key);
+	_cleanup_free_ char *word = path ? shell_word(path) : NULL;
+	_cleanup_free_ char *what = word ? util_format(
+		"is text, but not UTF-8 (%s): iconv -f %s -t UTF-8 %s > .new && mv .new %s",
+		told ? "it looks like this" : "if it comes from Windows",
+		told ? name : "WINDOWS-1252", word, word) : NULL;
+
+	complain_input(c, key, what ? what : "is text, but not UTF-8");
+}
+
 /* Whether the input cannot be sent as a file, which is complained of; its type, and the n
  * bytes of it that are in memory if it is small. */
 static bool is_no_attachment(
@@ -244,8 +279,7 @@ static bool is_no_attachment(
 		text_head_fault(c->text, n) == fault)
 		return complain_input(c, key, fault), true;
 	if (small && mime_is_text(mime))
-		return complain_input(c, key,
-			       "is text, but not UTF-8: convert it (iconv -t UTF-8)"), true;
+		return complain_encoding(c, key, n), true;
 	if (c->embedding)
 		return complain_input(c, key,
 			       mime_is_text(mime) ? "is longer than 1 MiB: split it "
