@@ -1,6 +1,16 @@
 /*
- * The index of a job's answers: when it is made, and who waits for it. All unlocked
- * except answers_info.
+ * What users read in place of results.jsonl: answers.tsv, answers.csv, responses/,
+ * retry.jsonl, usage, vectors.npy. None of them exists on disk: they are read from the
+ * results through an index (index.h), which a worker makes once.
+ *
+ * In order: answers_come_home (the results are saved) or the first reader has the
+ * index made; gb_answers_open returns a handle that keeps index and results;
+ * gb_answers_read renders a range of a file; gb_answers_close. answers_forget when
+ * other results take their place.
+ *
+ * Ownership: a job holds a reference to its index, each handle another. Unlocked,
+ * except where a comment says otherwise; nothing here waits for the network. Errors
+ * are negative errno.
  */
 #ifndef GB_ANSWERS_H
 #define GB_ANSWERS_H

@@ -1,6 +1,18 @@
 /*
  * Saving results: downloading them and making them durable, in the job's directory or
- * where they are (save.c); which are saved next, and when (save_next.c).
+ * where they are (save.c); which are saved next, and when (save_next.c). The rest of
+ * this room: where results are (open.h), what a start finds of them (recover.h),
+ * whether they are complete (complete.h).
+ *
+ * In order: home_consider (the job has ended) or gb_fetch_home (a person asks) claims
+ * the job with home_begin_fetch and starts a worker with home_run_fetch. The worker
+ * downloads (results.h), seals, and calls home_note_safe, which journals it and tells
+ * the rooms above (hook results_saved). What a reader has completed is only sealed
+ * (home_note_whole).
+ *
+ * At most one save or seal runs for a job. What failed is tried again automatically,
+ * when knowledge.h says so. Errors are negative errno; -ENODATA: the API does not give
+ * the results out.
  */
 #ifndef GB_HOME_H
 #define GB_HOME_H

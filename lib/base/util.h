@@ -1,4 +1,10 @@
-/* Small helpers shared by the library's modules. No state, any thread. */
+/*
+ * Small helpers: files and directories, times, ids, formats, cleanup attributes. With
+ * the other headers of this room it is what any C program could use: nothing here
+ * knows the API, jobs or the client.
+ *
+ * No state, any thread. What can fail returns a negative errno.
+ */
 #ifndef GB_UTIL_H
 #define GB_UTIL_H
 

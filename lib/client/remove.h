@@ -1,7 +1,14 @@
 /*
- * The steps of rmdir at the API. remove.c decides when they are taken, remove_steps.c
- * takes them. All but removal_note and removal_next block; unlocked. job->local must
- * exist.
+ * rmdir, in steps that are journalled first: cancel, wait for the end, DELETE, then
+ * the local data. remove.c decides when a step is taken, remove_steps.c takes it. What
+ * may be done next is knowledge_removal's to say.
+ *
+ * In order: gb_remove, or remove_recover after a start, notes the intent
+ * (removal_note); removal_choose and removal_first take the first step; remove_ended
+ * continues when the job has ended.
+ *
+ * The steps block, except removal_note and removal_next; unlocked. job->local must
+ * exist. Errors are negative errno.
  */
 #ifndef GB_REMOVE_H
 #define GB_REMOVE_H

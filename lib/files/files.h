@@ -1,9 +1,20 @@
 /*
- * A file of a job; shared by contents.c (contents), file_tree.c (what is where) and
- * naming.c (making, renaming, removing).
+ * The files of a draft: what users put into a job's directory. Shared by contents.c
+ * (bytes, modes, taint), file_tree.c (which file is where), naming.c (create, rename,
+ * remove), draft.c (mkdir, the model) and mistakes.c (what looks like a misnamed
+ * file); what the rooms above call is in the second half. composed_draft.h makes
+ * requests.jsonl from inputs/.
  *
  * A job's files are a tree: the top, and below its one directory inputs/ whatever the
  * user makes. A file is found by (directory, name) and by its number. Top: NULL.
+ *
+ * A change, in order: take local.disk; note in the journal that the draft changes
+ * (files_touch); change bytes or names; change the table (client.lock). An operation
+ * claims a file (files_claim) before it sends it; until files_let_go nobody can write
+ * to it.
+ *
+ * Ownership: files are counted; the job's table holds one reference. Locks: each
+ * function says which it wants. Errors are negative errno.
  */
 #ifndef GB_FILES_H
 #define GB_FILES_H

@@ -1,6 +1,17 @@
 /*
  * A job in the table: names, ids, states, data of the rooms above, waiters, change
- * notices. "Lock held" unless a comment says "unlocked".
+ * notices. The rest of what this room shows: client.h (the client and its lock),
+ * batch.h (the API's job behind a directory), job_dir.h (its directory on disk),
+ * operation.h (a verb at work), observe.h (what replies tell), poller.h (who asks the
+ * API, and when), and hooks.h (what the rooms above are told and asked).
+ *
+ * Life cycle: job_new, then job_set_id or job_set_name; changes under client.lock;
+ * then, unlocked, job_changed, which wakes those who wait and tells the caller of
+ * gembatch.h. Jobs are counted (gb_job_ref, gb_job_unref); the table holds a reference
+ * until the client is closed. `local` is set once and stays.
+ *
+ * "Lock held" (client.lock) unless a comment says "unlocked". Errors are negative
+ * errno.
  */
 #ifndef GB_JOB_H
 #define GB_JOB_H

@@ -1,5 +1,20 @@
-/* Shared by submit.c, prepare.c and create.c, which take the steps of a submission, and
- * start.c, which starts them. */
+/*
+ * From a draft to a job. start.c chooses and starts a submission; submit.c has the
+ * table of its steps, in order, and what happens when one fails; prepare.c,
+ * check_name.c, check_model.c, attachments.h and create.c take them. queue.h: what is
+ * sent in the background. reconcile.h: creates whose reply was lost. resubmit.h:
+ * resubmit=.
+ *
+ * In order: gb_submit claims the job for one operation (operation.h), which runs
+ * submit_run on a worker. Before the step `intend` nothing costs money and every
+ * failure leaves a draft; after it only a proof that nothing was made
+ * (provider_create_verdict) takes the intent back. Every step is in the journal before
+ * it is taken.
+ *
+ * Ownership: a struct submission lives on the stack of the worker and owns what it
+ * points to, except t, job, c and rec. Threads: the steps run on that worker,
+ * unlocked. Errors are negative errno, and `error` has the text (messages.h).
+ */
 #ifndef GB_SUBMIT_H
 #define GB_SUBMIT_H
 

@@ -8,6 +8,8 @@
 
 #include "provider/ids.h"
 
+#include <stdbool.h>
+
 bool remote_id_valid(enum remote_id kind, const char *id);
 /* What names directories and files: id without its prefix; points into it. */
 const char *remote_id_tail(const char *id);

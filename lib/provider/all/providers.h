@@ -1,4 +1,8 @@
-/* All providers. */
+/*
+ * The providers that there are: the only place that names each of them. What must know
+ * all of them at once (the ids on disk, ids.h) is here too; everything else goes
+ * through the table of the provider that the client was opened with (provider.h).
+ */
 #ifndef GB_PROVIDERS_H
 #define GB_PROVIDERS_H
 
