@@ -1,4 +1,6 @@
 #include "archive/save.h"
+#include "client/disk_use.h"
+#include "client/trash.h"
 #include "provider/errors.h"
 
 #include <errno.h>
@@ -81,8 +83,10 @@ void gb_status(struct gb_client *c, FILE *out)
 	fprintf(out, "disk_low %s\n", saver_disk_low(c) ? "yes: results are not fetched" : "no");
 	status_not_saved(c, out);
 	client_unlock(c);
+	disk_use_status(c, out);
 	if (gb_statvfs(c, &vfs) == 0)
 		fprintf(out, "disk_free %" PRIu64 "\n", (uint64_t)vfs.f_bavail * vfs.f_frsize);
+	trash_status(c, out);
 }
 
 /* ---- jobs ---------------------------------------------------------------------------- */

@@ -7,6 +7,11 @@
  */
 #include "client/trash.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 enum {
 	CLOCKS_AGREE = 3600, /* seconds they may differ by */
 	TRASH_LOOK = 3600,   /* between looks for what is too old */
@@ -35,4 +40,72 @@ void trash_expire(struct gb_client *c)
 	client_unlock(c);
 	if (due)
 		store_trash_expire(c->store, c->o.trash_days, clock);
+}
+
+/* ---- what status says --------------------------------------------------------------- */
+
+enum { SHOWN = 100 /* entries */ };
+
+struct trash_names {
+	char names[SHOWN][STORE_TRASH_NAME];
+	unsigned n, all;
+};
+
+/* Older first; what has no date is the newest. */
+static int by_age(const void *a, const void *b)
+{
+	const char *x = a, *y = b;
+	long long p = *x == 'u' ? LLONG_MAX : strtoll(x, NULL, 10);
+	long long q = *y == 'u' ? LLONG_MAX : strtoll(y, NULL, 10);
+
+	return (p > q) - (p < q);
+}
+
+/* The newest stay: the oldest makes room. */
+static int note_entry(void *arg, const char *name)
+{
+	struct trash_names *t = arg;
+
+	t->all++;
+	if (strlen(name) >= STORE_TRASH_NAME)
+		return 0;
+	if (t->n < SHOWN) {
+		strcpy(t->names[t->n++], name);
+	} else {
+		qsort(t->names, t->n, STORE_TRASH_NAME, by_age);
+		if (by_age(name, t->names[0]) > 0)
+			strcpy(t->names[0], name);
+	}
+	return 0;
+}
+
+static void put_entry(struct gb_client *c, const char *name, FILE *out)
+{
+	_cleanup_close_ int dir = util_dir_open(c->store->trash, name, false);
+	struct record r = {0};
+	char when[32] = "undated";
+	long long t;
+
+	if (sscanf(name, "%lld-", &t) == 1)
+		util_time_text((time_t)t, when);
+	/* It may be on its way out just now, or damaged. */
+	bool known = dir >= 0 && store_journal_load(dir, &r) == 0;
+	fprintf(out, "trashed %s\t%s\t%s/trash/%s\n", when, known && r.name ? r.name : "-",
+		c->o.state_dir, name);
+	if (known)
+		record_clear(&r);
+}
+
+void trash_status(struct gb_client *c, FILE *out)
+{
+	struct trash_names *t = calloc(1, sizeof(*t));
+
+	if (!t || store_walk(c->store->state, "trash", note_entry, t) < 0)
+		goto out;
+	qsort(t->names, t->n, STORE_TRASH_NAME, by_age);
+	fprintf(out, "trash %u\n", t->all);
+	for (unsigned i = t->n; i-- > 0;)
+		put_entry(c, t->names[i], out);
+out:
+	free(t);
 }

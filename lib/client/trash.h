@@ -6,9 +6,13 @@
 
 #include "jobs/client.h"
 
+#include <stdio.h>
+
 /* Unlocked: remove from the trash what is too old, unless that was done recently.
  * Returns the clock that was used; 0: no clock can be trusted now. */
 void trash_expire(struct gb_client *c);
 time_t trash_clock(struct gb_client *c);
+/* Unlocked: how much is there, and the newest of it, as status says it. */
+void trash_status(struct gb_client *c, FILE *out);
 
 #endif

@@ -66,6 +66,11 @@ struct gb_client {
 	uint32_t unsent;         /* submissions whose create was not answered */
 	time_t offline_since;    /* wall clock, to be shown; 0: online */
 	int last_error;          /* of the newest call of the poller */
+	struct {
+		int64_t bytes;
+		double counted; /* 0: never */
+		bool counting;
+	} disk_use;              /* client/disk_use.c */
 	double trash_look;       /* client/trash.c: the trash is not emptied again
 	                            before this */
 

@@ -204,6 +204,30 @@ came_days_ago() { # DAYS
 replaced() { [ ! -e "$TRASH/$OLD" ] && [ "$(in_trash)" = 1 ]; }
 in_trash() { find "$TRASH" -mindepth 1 -maxdepth 1 | grep -c .; }
 
+@test "status lists the trash and how large all is; rm of an entry is safe at any time" {
+	submit_job a
+	ended a
+	eventually results_saved a
+	cp "$MNT/a/results.jsonl" "$HOME/results"
+	rmdir "$MNT/a"
+	eventually grep -qx 'trash 1' "$MNT/.batchfs/status"
+	grep -q '^state_dir_bytes [0-9]*$' "$MNT/.batchfs/status"
+	local line entry
+	line=$(grep ^trashed "$MNT/.batchfs/status")
+	same a "$(cut -f 2 <<<"$line")"
+	entry=$(cut -f 3 <<<"$line")
+	cmp "$HOME/results" "$entry/results.jsonl"
+	submit_job b
+	rm -r "$entry"
+	grep -qx 'trash 0' "$MNT/.batchfs/status"
+	succeeded b
+	rmdir "$MNT/b"
+	eventually grep -qx 'trash 1' "$MNT/.batchfs/status"
+	rm -r "$XDG_STATE_HOME"/batchfs/*/trash/*
+	remount_jobs
+	grep -qx 'trash 0' "$MNT/.batchfs/status"
+}
+
 @test "the trash is kept for its days, also by a mount that lasts" {
 	TRASH=$XDG_STATE_HOME/batchfs/default@127.0.0.1:$EMU_PORT/trash
 	export BATCHFS_TEST_TRASH_SECONDS=0.001 # an hour
