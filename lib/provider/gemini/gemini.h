@@ -27,4 +27,6 @@ int gemini_file_parse(const char *text, size_t n, struct remote_file *ret);
 /* "batchGenerateContent", … */
 const char *gemini_method_name(enum batch_method method);
 
+extern const struct provider_ids gemini_ids;
+
 #endif
