@@ -46,8 +46,9 @@ static bool is_answered(const struct walk *w)
 
 /* ---- descriptors ------------------------------------------------------------------ */
 
-/* Whether the link tells that a descriptor is no file of ours, nor a socket: most are not,
- * and a link costs less than fdinfo. Below /dev there can be mounts, in /dev/shm. */
+/* Whether the link shows that a descriptor is neither a file of ours nor a socket. Most
+ * are neither, and a link costs less than fdinfo. There can be mounts below /dev, in
+ * /dev/shm. */
 static bool is_nothing(int dirfd, const char *name)
 {
 	char link[16] = "";
@@ -113,12 +114,12 @@ static enum sight look_at_table(struct walk *w, const char *path, struct shown *
 	while ((name = next_number(dir, &end)))
 		worst = sight_worse(worst, look_at_descriptor(w, dirfd(dir), name, s));
 	closedir(dir);
-	/* What has gone while it was read has closed all of it. */
+	/* A process that ended while it was read has closed everything. */
 	return sight_worse(worst, end == SIGHT_GONE ? SIGHT_CLEAR : end);
 }
 
-/* Whether pid, which is ending, has given its table away: then it has closed all that was
- * in it, or does so just now. Its status is kept from nobody. */
+/* Whether pid, which is ending, has released its table: then it has closed everything
+ * in it, or is doing so now. Its status is readable for everybody. */
 static bool has_no_table(pid_t pid)
 {
 	const char *size;
@@ -130,8 +131,9 @@ static bool has_no_table(pid_t pid)
 	return size && !atoi(size);
 }
 
-/* A table that is hidden may be so because its owner ends, for an instant before its files
- * are closed (*ret_leaving), or while they are, and then it holds nothing. */
+/* A table may be hidden because its owner is ending: for an instant before its files
+ * are closed (*ret_leaving), or while they are being closed, and then it holds
+ * nothing. */
 static enum sight why_hidden(pid_t pid, bool *ret_leaving)
 {
 	struct stat_line s;
@@ -167,8 +169,8 @@ static bool shares_table(pid_t pid, pid_t tid)
 	return !syscall(SYS_kcmp, pid, tid, KCMP_FILES, 0, 0);
 }
 
-/* unshare(CLONE_FILES) gives a thread descriptors that /proc/PID/fd does not show; and a
- * process whose first thread has ended shows them in the others alone. */
+/* unshare(CLONE_FILES) gives a thread descriptors that /proc/PID/fd does not show; and
+ * a process whose first thread has ended shows them only in the other threads. */
 static void look_at_threads(
 	struct walk *w, pid_t pid, struct shown *s, bool *ret_leaving)
 {
@@ -179,7 +181,8 @@ static void look_at_threads(
 	DIR *dir;
 
 	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-	/* A directory has a link more for each directory in it: one thread has been seen. */
+	/* A directory has one more link for each directory in it; one thread has been
+	 * seen. */
 	if (!stat(path, &st) && st.st_nlink <= 3)
 		return;
 	dir = opendir(path);
@@ -251,7 +254,7 @@ static bool may_be_adopted(const struct proc_question *q, pid_t pid, pid_t ances
 	return false;
 }
 
-/* Whether a process that is hidden may hold the file all the same. */
+/* Whether a hidden process may hold the file nevertheless. */
 static bool may_hold(const struct proc_question *q, pid_t pid)
 {
 	struct stat_line up;
@@ -279,8 +282,8 @@ static bool may_hold(const struct proc_question *q, pid_t pid)
 	return may_be_adopted(q, pid, ancestor);
 }
 
-/* Whether a process may be handed the file in a socket: the closer, an opener, its
- * parent, and whoever descends from that. Others' mail says nothing. */
+/* Whether a process may receive the file through a socket: the closer, an opener, its
+ * parent, and any descendant of that. Messages of others say nothing. */
 static bool may_receive(const struct proc_question *q, pid_t pid)
 {
 	struct stat_line s;
@@ -321,9 +324,9 @@ static void conclude(const struct walk *w, pid_t pid, const struct shown *s)
 	}
 }
 
-/* A process that is exiting cannot be looked into for an instant, before its files
- * are closed, which may tell that it was killed. It is waited for, but not for long,
- * as it may hang in the close of another file: then nobody can tell. */
+/* For an instant before its files are closed, an exiting process cannot be inspected;
+ * the close then may show that it was killed. We wait for it, but not for long, because
+ * it may hang in the close of another file: then the result is unknown. */
 static void ask(struct walk *w, pid_t pid)
 {
 	bool leaving = true;
@@ -368,7 +371,7 @@ static bool is_our_proc(void)
 	       atoi(link) == getpid();
 }
 
-/* All processes but ourselves. False when it is not sure that those were all. */
+/* All processes except ourselves. False if it is not certain that these were all. */
 static bool ask_everybody(struct walk *w)
 {
 	bool saw_self = false, saw_init = false;

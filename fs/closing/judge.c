@@ -1,4 +1,5 @@
-/* Who opens, writes and closes: FUSE tells a thread, a look thread finds out the rest. */
+/* Who opens, writes and closes: FUSE reports a thread, and a look thread finds out the
+ * rest. */
 #include "closing/last_close_private.h"
 
 struct judge {
@@ -108,7 +109,8 @@ void judge_note(struct closes *c, struct wfile *f)
 	looks_post(c->looks, &j->look, true);
 }
 
-/* Without memory the closer stays unknown until the deadline, and then for good. */
+/* Without memory the closer stays unknown until the deadline, and is then treated as
+ * unknown. */
 void judge_closer(struct closes *c, struct ask *ask, pid_t tid)
 {
 	struct judge *j = judge_new(c);

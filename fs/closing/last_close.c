@@ -31,31 +31,32 @@
  *    if its giver does not keep it: those raise `generation`, and the look is repeated.
  *
  *    Exactly one decides, however many close at once. FLUSHes wait for the clerk
- *    (look.h), who lets looks at a file follow each other: each is for all that have come
- *    before it began, and one that comes meanwhile makes it void or waits for the next. A
- *    close is told "not the last" only when a look that began after it has found another
- *    holder, whose own FLUSH is then yet to come, or when another FLUSH of the file waits
- *    beside it. So one is left, and that one decides for all: what any of them brings
- *    against the content (a death, O_APPEND, an end that nobody can see) counts.
+ *    (look.h), who lets looks at a file follow each other: each is for all that have
+ *    come before it began, and one that comes meanwhile makes it void or waits for the
+ *    next. A close is told "not the last" only when a look that began after it has
+ *    found another holder, whose own FLUSH is then yet to come, or when another FLUSH
+ *    of the file waits beside it. So one is left, and that one decides for all: what
+ *    any of them brings against the content (a death, O_APPEND, an end that nobody can
+ *    see) counts.
  *
  * 3. What cannot be seen? A process of another user. It counts when it is the closer
  *    or an opener, or can have inherited the file: it was started after the file was
  *    first opened, and it descends from an opener or may be an orphan that did. Then
  *    nobody can tell, and nothing is submitted. (That it is younger is not enough: on
- *    most machines some service has been started since.)
- *    What FUSE itself knows is exact: how many open file descriptions there are,
- *    each ended by one RELEASE. If one remains that nobody is closing although no holder
- *    was found, its RELEASE may be on its way: it is waited for, not for long, and then
- *    counts as a holder, and `error` says so.
- *    A descriptor can also be on its way in a socket (SCM_RIGHTS), in nobody's table.
- *    The kernel tells how many wait in a socket, not of what: where the opener's
- *    parent or one of its descendants has some that it does not fetch within an
- *    instant, they count as holders. If they never arrive the file is released
+ *    most machines some service has been started since.) What FUSE itself knows is
+ *    exact: how many open file descriptions there are, each ended by one RELEASE. If
+ *    one remains that nobody is closing although no holder was found, its RELEASE may
+ *    be on its way: it is waited for, not for long, and then counts as a holder, and
+ *    `error` says so. A descriptor can also be on its way in a socket (SCM_RIGHTS), in
+ *    nobody's table. The kernel tells how many wait in a socket, not of what: where the
+ *    opener's parent or one of its descendants has some that it does not fetch within
+ *    an instant, they count as holders. If they never arrive the file is released
  *    without another FLUSH: the job's `error` says so then.
  *
- *    A look that fails is no answer either: short of descriptors or memory, a /proc that
- *    has gone or is mounted anew, something that does not parse. Only what is proven not
- *    to be there counts as not there; the rest is unknown, and unknown never submits.
+ *    A look that fails is no answer either: short of descriptors or memory, a /proc
+ *    that has gone or is mounted anew, something that does not parse. Only what is
+ *    proven not to be there counts as not there; the rest is unknown, and unknown never
+ *    submits.
  *
  *    Nor can a process be looked into that closes inside execve what was marked for
  *    that (proc.h). Such a close decides nothing.
@@ -79,7 +80,8 @@
 #include "closing/last_close_private.h"
 #include "mount/ino.h"
 
-/* How long a look may take, and a RELEASE that is on its way; tests want it shorter. */
+/* How long a look may take, and how long a RELEASE may be in flight; tests shorten
+ * it. */
 static double seconds_of(const char *name, double usual)
 {
 	const char *text = getenv(name);
@@ -200,8 +202,8 @@ static struct wfile *add(struct closes *c, fuse_ino_t ino)
 	return f;
 }
 
-/* Under the lock. The ninth opener overwrites the first: an opener that is still
- * there and can be looked into is found by the scan all the same. */
+/* Under the lock. The ninth opener overwrites the first: the scan still finds an opener
+ * that exists and can be inspected. */
 static bool add_opener(struct wfile *f, pid_t tid)
 {
 	for (unsigned i = 0; i < PROC_ORIGINS; i++)
@@ -216,7 +218,7 @@ int closes_open(struct mount *m, struct close_handle *h, fuse_ino_t ino,
 	struct gb_file *file, bool append, pid_t tid)
 {
 	struct closes *c = m->closes;
-	/* No close submits a part, of which there may be a hundred thousand. */
+	/* A close never submits a part, and there may be a hundred thousand of them. */
 	bool wanted = m->o->submit != SUBMIT_CTL && !gb_file_is_part(file);
 	struct wfile *f;
 
@@ -296,7 +298,7 @@ static bool add_writer(struct wfile *f, pid_t tid)
 
 bool closes_has_written(const struct wfile *f, pid_t process)
 {
-	/* More than fit in: better to think so than not. */
+	/* There were more writers than fit, so assume that it is one. */
 	if (f->writer_count > WRITERS)
 		return true;
 	for (unsigned i = 0; i < f->writer_count; i++)
@@ -317,7 +319,7 @@ void closes_write(
 	f->pending = true;
 	new = add_writer(f, tid);
 	pthread_mutex_unlock(&c->lock);
-	/* Whoever writes a part is looked at when it closes. */
+	/* The writer of a part is inspected when it closes. */
 	if (new && !gb_file_is_part(file))
 		judge_note(c, f);
 }
@@ -371,8 +373,8 @@ static int enlist(struct closes *c, struct ask *ask)
 	return stopped ? -EINTR : -EINPROGRESS;
 }
 
-/* Files of other names are never submitted by a close, but may be part of what is later:
- * all that matters is how the closer ends, if it does. */
+/* A close never submits files of other names, but they may be part of a later
+ * submission: all that matters is how the closer ends, if it ends. */
 int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 	struct gb_file *file, pid_t tid, struct gb_waiter *w, struct ask **ret)
 {

@@ -29,7 +29,7 @@ void AnnotateIgnoreWritesEnd(const char *file, int line);
 #endif
 
 #define THREADS 4 /* the first is for quick looks alone */
-#define LEAVE_S 2 /* for how long looks_stop waits for those that look just now */
+#define LEAVE_S 2 /* how long looks_stop waits for threads that are looking now */
 
 STAILQ_HEAD(queue, look);
 
@@ -73,8 +73,8 @@ static struct look *take(struct queue *q)
 
 /* ---- look threads ------------------------------------------------------------------- */
 
-/* An empty table of descriptors. Where that is refused the process's own has to do, and
- * what cannot be opened is not known. */
+/* Get an empty descriptor table. If that is refused, use the process's own; what cannot
+ * be opened is then unknown. */
 static void leave_descriptors(void)
 {
 	syscall(SYS_close_range, 0u, ~0u, CLOSE_RANGE_UNSHARE);
@@ -172,7 +172,7 @@ void looks_post(struct looks *s, struct look *l, bool quick)
 {
 	pthread_mutex_lock(&s->lock);
 	STAILQ_INSERT_TAIL(quick ? &s->quick : &s->slow, l, link);
-	/* All: the one that wakes might be the one that takes no slow looks. */
+	/* Wake all: a single thread might be the one that takes no slow looks. */
 	if (quick)
 		pthread_cond_signal(&s->work);
 	else

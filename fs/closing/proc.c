@@ -175,7 +175,8 @@ uint64_t proc_ticks(void)
 
 /* ---- who closes ------------------------------------------------------------------ */
 
-/* The kernel shows exit codes to whom it lets trace: root, or all ids the same. */
+/* The kernel shows exit codes to those who may trace the process: root, or a process
+ * with all ids equal. */
 static bool shows_exit_code(const char *status)
 {
 	uintmax_t mine[2] = {geteuid(), getegid()};
@@ -222,8 +223,8 @@ static bool lacks_program(const char *status)
 	return size && text && !atoi(text);
 }
 
-/* Its `status` first, which the kernel keeps from nobody. A thread that waits for us does
- * not enter execve meanwhile, so that its stat can be read when it is not inside. */
+/* Its `status` first, which everybody may read. A thread that waits for us does not
+ * enter execve meanwhile, so its stat can be read if it is not inside execve. */
 void proc_closer(pid_t tid, struct proc_closer *ret)
 {
 	struct proc_closer c = {.end = END_UNKNOWN};
@@ -271,13 +272,13 @@ static bool relatives(pid_t pid, pid_t *ret_process, pid_t *ret_parent)
 	return true;
 }
 
-/* Whether pid is still who bore that number at the time `then`. */
+/* Whether pid is still the process that had this number at the time `then`. */
 static bool is_same_since(pid_t pid, uint64_t then)
 {
 	enum sight sight = SIGHT_DIM;
 	struct stat_line s;
 
-	/* The child of a shell opens, and the next it does is execve. */
+	/* A shell's child opens the file, and calls execve next. */
 	for (int i = 0; i < 20 && sight == SIGHT_DIM; i++) {
 		if (i)
 			usleep(1000);

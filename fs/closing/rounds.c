@@ -1,9 +1,9 @@
 /*
  * Which close decides: the clerk's part (look.h). See 2. in last_close.c.
  *
- * An ask of a FLUSH is judged (judge.c: who closes, and does it end?), then heard (what that says of
- * the content is noted), then part of one walk through /proc after the other until it is
- * answered. One walk serves all files that are asked about.
+ * The ask of a FLUSH is judged (judge.c: who closes, and is it ending?), then heard
+ * (the consequence for the content is noted), then is part of one walk through /proc
+ * after another until it is answered. One walk serves all files in question.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,8 +12,8 @@
 #include "mount/ino.h"
 
 #define PAUSE 0.0025 /* seconds between walks that wait for something */
-/* How long walks in a row could not tell, before that is the answer: programs that start
- * or end, and setuid ones such as fusermount3, are gone by then. */
+/* For how long walks may have no answer before the answer is unknown: programs that are
+ * starting or ending, and setuid ones such as fusermount3, are gone by then. */
 #define UNKNOWN_FOR 0.2
 
 /* ---- answers ------------------------------------------------------------------------ */
@@ -27,7 +27,7 @@ static struct ask *next_ask(struct closes *c, struct ask *a)
 	return a;
 }
 
-/* Under the lock: with the last that asked goes what was waited for. */
+/* Under the lock: when the last ask is gone, nothing is waited for any more. */
 static void forget_waiting(struct closes *c, struct wfile *f)
 {
 	const struct ask *a;
@@ -65,7 +65,8 @@ static bool may_decide(const struct ask *ask, const struct wfile *f)
 	return ask->kind == ASK_FLUSH && ask->f == f && ask->heard;
 }
 
-/* Answer all of f that walk number `walk` was for, but for one: that is not the last. */
+/* Answer all asks for f in walk number `walk` except one: these are not the last
+ * close. */
 static void finish_others(
 	struct closes *c, struct wfile *f, unsigned walk, const struct ask *but)
 {
@@ -90,7 +91,7 @@ static void taint(struct gb_file *file, const char *how, int code)
 	gb_file_taint(file, why ? why : "not submitted: its writer failed");
 }
 
-/* What the closer's own end says of the content. */
+/* What the end of the closer says about the content. */
 static void hear_end(struct closes *c, struct ask *ask)
 {
 	bool wrote;
@@ -116,14 +117,15 @@ static void hear(struct closes *c, struct ask *ask)
 	ask->heard = true;
 	if (!ask->closer.in_exec)
 		hear_end(c, ask);
-	/* What execve closes decides nothing: nobody can be looked into beside it. */
+	/* A close by execve decides nothing, because other processes cannot be
+	 * inspected meanwhile. */
 	if (ask->closer.in_exec || ask->kind == ASK_PART || !ask->pending)
 		finish(c, ask, 0);
 }
 
 /* ---- the decision ------------------------------------------------------------------- */
 
-/* What stands against submitting what the asks of walk brought. */
+/* The reasons against submitting for the asks of walk. */
 struct against {
 	bool unseen; /* how one of them ends, or who it is */
 	bool append;
@@ -142,7 +144,8 @@ static void sum_up(
 	}
 }
 
-/* Under the lock: it is decided for good now. Whether there was something to decide. */
+/* Under the lock: the decision is final now. Returns whether there was something to
+ * decide. */
 static bool take_pending(struct wfile *f)
 {
 	bool was = f->pending;
@@ -151,7 +154,7 @@ static bool take_pending(struct wfile *f)
 	return was;
 }
 
-/* What is not submitted, because nobody can tell. */
+/* The content is not submitted, because the answer is unknown. */
 static int refuse(struct ask *ask, const char *why)
 {
 	gb_job_explain(ask->job, why);
@@ -163,7 +166,8 @@ static int verdict_of(const struct against *x, bool unknown)
 	struct gb_job *job = x->last->job;
 
 	if (gb_file_tainted(x->last->file)) {
-		/* Others of a group may have written since, which took the words away. */
+		/* Other processes of a group may have written since, which removed the
+		 * text. */
 		gb_file_explain_taint(x->last->file);
 		return 0;
 	}
@@ -237,7 +241,7 @@ static unsigned unaccounted(struct closes *c, const struct wfile *f)
 	return n;
 }
 
-/* Nobody was found in /proc, and yet f is held, or may be. Wait, but not for long. */
+/* No holder was found in /proc, but f is held, or may be. Wait, but not for long. */
 static void await_unseen(struct closes *c, struct wfile *f, unsigned walk)
 {
 	struct against x = {};
@@ -277,8 +281,8 @@ static bool may_clear_up(struct wfile *f)
 	return now - f->unknown_since < UNKNOWN_FOR;
 }
 
-/* What a walk that found `found` means for f, as it was at `generation`. Under the lock:
- * with OUT_DECIDED it is decided, and *ret_was as above. */
+/* What a walk with the result `found` means for f, as f was at `generation`. Under the
+ * lock; with OUT_DECIDED it is decided, and *ret_was as above. */
 static enum outcome outcome_of(struct closes *c, struct wfile *f, uint64_t generation,
 	enum proc_holder found, bool *ret_was)
 {
@@ -395,7 +399,7 @@ static size_t count_wanted(struct closes *c, double now)
 	return n;
 }
 
-/* Without memory nothing is found out, until the deadline. Under the lock. */
+/* Without memory there is no result until the deadline. Under the lock. */
 static struct walk *walk_new(struct closes *c, double now)
 {
 	size_t n = count_wanted(c, now);
@@ -423,7 +427,7 @@ static struct walk *walk_new(struct closes *c, double now)
 
 static void start_walk(struct closes *c, double now)
 {
-	/* One that is stuck is waited for no longer; another thread may fare better. */
+	/* Do not wait any longer for a stuck look; another thread may succeed. */
 	if (c->walking && now >= c->walking->given_up)
 		c->walking = NULL;
 	if (c->walking)
@@ -502,7 +506,7 @@ static bool is_open(struct closes *c, fuse_ino_t ino)
 	return open;
 }
 
-/* How many have a file open FUSE knows exactly: /proc is not asked. */
+/* FUSE knows exactly how often a file is open, so /proc is not needed. */
 static void see_if_free(struct closes *c, struct ask *ask, double now)
 {
 	fuse_ino_t open = ask->parts ? open_part(c, ask->job)

@@ -20,7 +20,7 @@ static struct refusal {
 } refusals[REMEMBERED]; /* a ring; lock */
 static unsigned next;
 
-/* Which process is it? For a note, or for who waits. */
+/* A look for the process of a thread: for a note, or for a waiter. */
 struct refusal_look {
 	struct look look;
 	pid_t tid, process;

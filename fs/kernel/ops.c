@@ -41,9 +41,10 @@ int ops_entry(struct mount *m, const struct node *n, struct fuse_entry_param *re
 	err = node_attr(m, n, &st);
 	if (err < 0)
 		return err;
-	/* What a check composed goes with the next change, without the kernel; and a name
-	 * that was moved by a rename which then failed, as the API refused the job, is not
-	 * gone for the kernel: mv looks at it once more and would see one file twice. */
+	/* What a check composed disappears with the next change, without the kernel.
+	 * And a name that was moved by a rename which then failed, because the API
+	 * refused the job, still exists for the kernel: mv looks at it once more and
+	 * would see one file twice. */
 	fleeting = n->kind == NODE_FILE && node_is_draft(n) && !gb_file_is_part(n->file);
 	*ret = (struct fuse_entry_param){
 		.ino = n->ino,
@@ -117,10 +118,10 @@ static void op_init(void *arg, struct fuse_conn_info *conn)
 }
 
 /*
- * What is missing here answers ENOSYS, once, and from then on the kernel does
- * without: access (default_permissions), xattrs (EOPNOTSUPP), poll (always ready),
- * locks (local), lseek, fallocate, copy_file_range, ioctl, bmap. Never leave out,
- * nor answer ENOSYS to, open, opendir, flush and fsync.
+ * Operations that are missing here answer ENOSYS once, and from then on the kernel does
+ * without them: access (default_permissions), xattrs (EOPNOTSUPP), poll (always ready),
+ * locks (local), lseek, fallocate, copy_file_range, ioctl, bmap. Never leave out, nor
+ * answer ENOSYS to, open, opendir, flush and fsync.
  */
 const struct fuse_lowlevel_ops ops_table = {
 	.init = op_init,

@@ -22,7 +22,7 @@ static int call_first_list(struct park *p)
 	return gb_list_refresh(p->m->gb, GB_LIST_ONCE, &p->w);
 }
 
-/* Whether or not the list came: what is known now is the answer. */
+/* Answer with what is known now, whether or not the list arrived. */
 static void end_lookup(struct park *p, int err)
 {
 	_cleanup_node_ struct node child = {};
@@ -75,8 +75,8 @@ static void end_look(struct park *p, int err)
 		ops_reply_entry(p->req, &child);
 }
 
-/* Whether name is one that only the index of answers tells about, and there will be
- * one as soon as somebody waits: that takes local work only. */
+/* Whether only the index of answers knows about name, and an index will exist as soon
+ * as somebody waits: that takes local work only. */
 static bool wants_index(const struct node *dir, const char *name)
 {
 	const struct vfile *row;
@@ -89,8 +89,8 @@ static bool wants_index(const struct node *dir, const char *name)
 	return row && (row->how == HOW_ANSWERS || row->how == HOW_TREE || row->in_index);
 }
 
-/* A name in the job's directory waits for the index; one in responses/ for the answers
- * themselves, and holds up nobody who does not look for such. */
+/* A name in the job's directory waits for the index; one in responses/ waits for the
+ * answers themselves, and delays only those who look for such names. */
 static void lookup_after_index(fuse_req_t req, const struct node *dir, const char *name)
 {
 	bool inside = dir->kind == NODE_ANSWER;
@@ -108,8 +108,9 @@ static void lookup_after_index(fuse_req_t req, const struct node *dir, const cha
 		park_fail(p, -ENOMEM);
 }
 
-/* A name that the job's directory does not have. Below inputs/ names come and go through
- * this kernel alone, which may remember that: it asks once, not twice, a file made. */
+/* A name that the job's directory does not have. In inputs/ names are made and removed
+ * only through this kernel, which may cache that: it then asks once, not twice, for
+ * each file that is made. */
 static void reply_missing(fuse_req_t req, const struct node *dir, int err)
 {
 	struct fuse_entry_param none = {.entry_timeout = BELIEF};
@@ -184,8 +185,8 @@ static void end_answers_size(struct park *p, int err)
 		fuse_reply_attr(p->req, &st, BELIEF);
 }
 
-/* The size of a file made of answers, which is known once they are here: who asks for a
- * name that is not listed yet waits for it, as who opens it does. */
+/* The size of a file made from answers, which is known once they are here: a stat of a
+ * name that is not listed yet waits for it, like an open. */
 static void ask_answers_size(fuse_req_t req, const struct node *n)
 {
 	struct park *p = park_new(req, ops_call_answers, end_answers_size);

@@ -32,7 +32,7 @@ static int call_first_list(struct park *p)
 
 static void end_opendir(struct park *p, int err)
 {
-	/* Without a list there still is what is known from before. */
+	/* Without a list, show what is known from before. */
 	if (err == -EINTR)
 		ops_err(p->req, err);
 	else
@@ -59,9 +59,9 @@ static struct park *park_open(fuse_req_t req, const struct node *dir)
 	return park_new(req, ops_call_answers, end_open_responses);
 }
 
-/* A job's files of answers are listed once their index is there: a listing waits for
- * it, which takes local work only. Whatever came of it, the rest is listed. Who opens
- * responses/ itself, by name, waits until the answers are home. */
+/* A job's answer files are listed once their index exists: a listing waits for it,
+ * which takes local work only. The rest is listed whether or not that succeeds. An open
+ * of responses/ itself, by name, waits until the results are saved. */
 static void open_other(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	_cleanup_node_ struct node dir = {};
@@ -82,7 +82,8 @@ static void open_other(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	park_run(p, 0);
 }
 
-/* The first look after a start waits for the list, others start a refresh behind. */
+/* The first look after a start waits for the list; others start a refresh in the
+ * background. */
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct park *p;
@@ -119,8 +120,8 @@ static bool add_plain(
 			       name, &st, next));
 }
 
-/* An entry with attributes; without (which then are looked up when wanted) where the
- * node has none or its size takes a question to the API. */
+/* An entry with attributes; without them (they are then looked up when needed) if the
+ * node has none, or if the API must be asked for its size. */
 static bool add_plus(struct listing *l, const char *name, const struct node *n,
 	mode_t mode, off_t next)
 {

@@ -93,9 +93,9 @@ static void reply_fd(fuse_req_t req, int fd, size_t size, off_t off)
 	fuse_reply_buf(req, buf, n);
 }
 
-/* Programs take a short read of a file for its end, so all of the range must be
- * local, or what there is up to the end. From the start each time: nothing is kept
- * while waiting but how much there was. */
+/* Programs take a short read for the end of the file, so the whole range must be local,
+ * or everything up to the end. Checked from the start each time: while waiting only the
+ * length is kept. */
 static int call_results(struct park *p)
 {
 	size_t have = 0;

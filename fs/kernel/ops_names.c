@@ -12,7 +12,7 @@
 #include "util/log.h"
 #include "util/util.h"
 
-/* Names in the root that users cannot give. The rest is gembatch's to judge. */
+/* Names that users cannot use in the root. gembatch checks the rest. */
 static int check_job_name(const char *name)
 {
 	return *name == '.' ? -EPERM : 0;
@@ -54,8 +54,8 @@ static void after_list(fuse_req_t req, struct gb_job *job, const char *name,
 
 /* ---- MKDIR --------------------------------------------------------------------- */
 
-/* However the list went, but for an interrupt, the draft is made; without one its name is
- * looked up before anything is sent. */
+/* The draft is made whatever the list's result, except after an interrupt; without a
+ * list its name is looked up before anything is sent. */
 static void end_mkdir(struct park *p, int err)
 {
 	_cleanup_node_ struct node n = {};
@@ -316,8 +316,7 @@ static bool is_requests(const struct node *dir, const char *name)
 	return dir->kind == NODE_JOB && !strcmp(name, GB_REQUESTS);
 }
 
-/* What a rename that submits is refused for at once; of others gembatch is the
- * judge. */
+/* Why a rename that submits is refused at once; gembatch checks other renames. */
 static int check_rename(const struct node *from, const char *name,
 	const struct node *to, const char *newname, bool noreplace)
 {

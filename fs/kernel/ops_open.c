@@ -16,8 +16,8 @@ static bool wants_write(const struct fuse_file_info *fi)
 	return (fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC;
 }
 
-/* Direct I/O is the rule: what is read is what there is, whatever size the kernel
- * believes in. Who only reads needs no FLUSH. */
+/* Direct I/O is the rule: a read returns what is there, whatever size the kernel has
+ * cached. Read-only opens need no FLUSH. */
 static void set_flags(struct fuse_file_info *fi, struct handle *h)
 {
 	fi->fh = (uintptr_t)h;
@@ -25,7 +25,8 @@ static void set_flags(struct fuse_file_info *fi, struct handle *h)
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
 }
 
-/* The kernel may have been interrupted and never release what it did not get. */
+/* The kernel may have been interrupted; it never releases a handle that it did not
+ * get. */
 static void reply_open(struct mount *m, fuse_req_t req, struct fuse_file_info *fi)
 {
 	if (fuse_reply_open(req, fi) == -ENOENT)
@@ -84,9 +85,9 @@ static int open_text(struct park *p)
 	return err;
 }
 
-/* Of a file that is all here and never changes pages can be kept. Reads of pages end at
- * the size that the kernel believes in: who had to wait for the file reads directly, as
- * that may still be the one from before. */
+/* Pages can be kept for a file that is complete here and never changes. Reads through
+ * pages end at the size that the kernel has cached, so a reader that had to wait for
+ * the file reads directly: the cached size may be the old one. */
 static void keep_pages(struct park *p)
 {
 	if (park_has_waited(p))
@@ -266,7 +267,7 @@ static int open_file(fuse_req_t req, const struct node *n, struct fuse_file_info
 		return err;
 	}
 	set_flags(fi, h);
-	/* What was sent can be kept while it is open, and mapped. */
+	/* A file that was sent can be cached while it is open, and mapped. */
 	if (node_is_fixed(n) || may_be_mapped(n, fi))
 		fi->direct_io = 0;
 	*ret = h;
@@ -370,7 +371,7 @@ static void end_submit(struct park *p, int err)
 	ops_err(p->req, err);
 }
 
-/* What the clerk says of it; and then it is a submission. */
+/* Take the clerk's verdict; then it may become a submission. */
 static int call_flush(struct park *p)
 {
 	struct ask *ask = p->ask;

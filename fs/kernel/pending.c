@@ -88,7 +88,7 @@ static void finish(struct park *p, int err)
 		TAILQ_REMOVE(&lot->watched, p, watched_link);
 	p->watched = false;
 	pthread_mutex_unlock(&lot->lock);
-	/* Waits for an interrupt callback that runs just now. */
+	/* Waits for an interrupt callback that is running. */
 	if (p->hooked)
 		fuse_req_interrupt_func(p->req, NULL, NULL);
 	p->end(p, p->leaves ? -EINTR : err);
@@ -203,7 +203,7 @@ void park_run(struct park *p, double seconds)
 	arm(p);
 }
 
-/* Why a request should be given up now: 0, -EINTR or -ETIMEDOUT. */
+/* Whether a request should be given up now: 0, -EINTR or -ETIMEDOUT. */
 static int judge(bool interrupted, pid_t tid, double deadline)
 {
 	if (interrupted && proc_interrupted(tid))

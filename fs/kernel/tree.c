@@ -88,8 +88,8 @@ static int get_meta(struct mount *m, uint32_t number, struct node *ret)
 	return 0;
 }
 
-/* Steals job. Of answers that are on their way there is the root alone: who looks into
- * it waits for them. */
+/* Steals job. While the answers are not here yet only the root exists: a look into it
+ * waits for them. */
 static int get_answer(
 	struct mount *m, struct gb_job *job, uint32_t number, struct node *ret)
 {
@@ -281,7 +281,7 @@ static struct timespec directory_time(struct mount *m, const struct node *n)
 	}
 }
 
-/* 0, or 1 when the size takes a question to the API; so does that of answers. */
+/* 0, or 1 if the API must be asked for the size, also for answers. */
 static int results_attr(const struct node *n, struct stat *st)
 {
 	st->st_blksize = BLOCK;

@@ -66,7 +66,7 @@ static int check_file(int fd, const char *path)
 	return 0;
 }
 
-/* What editors put before a text, and nobody sees. */
+/* What editors put before a text, and what is invisible. */
 static int check_encoding(const char *buf, size_t n, const char *path)
 {
 	if (n >= 3 && memcmp(buf, "\xef\xbb\xbf", 3) == 0)

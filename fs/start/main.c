@@ -1,10 +1,10 @@
 /*
  * batchfs: mounts the batch jobs of a Gemini API project.
  *
- * Without -f the process forks before it does anything that threads or the network
- * have a part in. The child does everything and, when the mount can be used or has
- * failed, sends its verdict, a byte, through a pipe; until then it shares stderr
- * with the parent, which waits and exits accordingly.
+ * Without -f the process forks before it does anything that involves threads or the
+ * network. The child does everything and, when the mount can be used or has failed,
+ * sends its verdict, a byte, through a pipe; until then it shares stderr with the
+ * parent, which waits and exits accordingly.
  *
  * The way out is always the same, whether it began with fusermount3 -u, a signal or
  * an aborted connection: every parked request is answered (gb_shutdown), the session
@@ -130,9 +130,9 @@ static int set_directories(struct options *o, const char *mountpoint)
 	return -EINVAL;
 }
 
-/* gembatch looks closer. This catches words that were no source at all, and what may hold
- * a password: SOURCE becomes part of directories' names and of messages, and a password
- * with a '#' or '/' in it is not cut off for certain by anybody who takes URLs apart. */
+/* gembatch checks more closely. This catches arguments that are not a source at all,
+ * and those that may hold a password: SOURCE becomes part of directory names and
+ * messages, and no URL parser reliably removes a password with a '#' or '/' in it. */
 static int check_source(const struct options *o)
 {
 	bool url = !strncasecmp(o->source, "https://", 8) ||
@@ -292,9 +292,9 @@ static void on_nothing(int sig)
 {
 }
 
-/* What would end the process by default and is no wish of the user's that it should. Past
- * `ulimit -f` a write is to fail (EFBIG), not to kill. Handlers, as execve takes them
- * back: what we start is as usual. */
+/* Signals that would end the process by default although the user does not want that.
+ * Beyond `ulimit -f` a write must fail (EFBIG), not kill. Handlers are used because
+ * execve resets them, so that programs we start behave as usual. */
 static void survive_signals(void)
 {
 	static const int harmless[] = {SIGXFSZ, SIGPIPE, SIGUSR1, SIGIO, SIGPROF,
@@ -455,7 +455,7 @@ static int serve(struct mount *m, struct signals *s, struct verdict *v)
 		err = start_verdict(v);
 	if (!err)
 		err = on_end_start(m->on_end);
-	/* Who waits for the end of this stage looks at it next. */
+	/* Threads that wait for the end of this stage check it next. */
 	atomic_store(&s->stage, err ? ENDED : SERVING);
 	if (err)
 		return err;

@@ -83,7 +83,7 @@ void on_end_add(struct on_end *e, struct gb_job *job)
 {
 	struct ended *one = e->command ? calloc(1, sizeof *one) : NULL;
 
-	/* Without memory it stays noted in the journal, for the next mount. */
+	/* Without memory it stays in the journal, for the next mount. */
 	if (!one)
 		return;
 	one->job = gb_job_ref(job);
@@ -162,8 +162,8 @@ static bool take_output(struct child *c)
 	return n > 0 || (n < 0 && errno == EINTR);
 }
 
-/* Until it has ended (true), or the mount has: then it goes on without us. What it left
- * behind may keep its output open, which is not waited for. */
+/* Wait until it has ended (true), or the mount has ended: then it goes on without us.
+ * Its children may keep its output open; we do not wait for that. */
 static bool follow_command(const struct on_end *e, struct child *c)
 {
 	struct pollfd fds[] = {

@@ -154,7 +154,7 @@ int paths_check_mountpoint(const struct options *o, char **ret)
 	path = realpath(o->mountpoint, NULL);
 	if (!path)
 		return explain_unreachable(o->mountpoint, errno);
-	/* stat was answered from memory, statvfs asks whoever is there. */
+	/* stat was answered from memory; statvfs asks the mounted filesystem. */
 	if (is_batchfs(path) && statvfs(path, &vfs) < 0)
 		return explain_unreachable(path, errno);
 	if (is_batchfs(path))

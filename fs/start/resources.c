@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <sys/resource.h>
 
-/* glibc loads this for the first pthread_cancel, which is libfuse's at the unmount, and
- * aborts where it cannot: with no descriptor free results would be lost in the middle of
- * being saved. Other libcs have no such library, nor a use for it. */
+/* glibc loads this for the first pthread_cancel, which libfuse makes at the unmount,
+ * and aborts if it cannot: without a free descriptor results would be lost while they
+ * are being saved. Other libcs neither have nor need this library. */
 static void load_unwinder(void)
 {
 	if (!dlopen("libgcc_s.so.1", RTLD_NOW))

@@ -37,7 +37,8 @@ void log_vline(int priority, const char *fmt, va_list ap)
 		text = NULL;
 		return;
 	}
-	/* Not those of requests: whoever reads the log would make more of them. */
+	/* Not the lines about requests: a reader of the log would cause more of
+	 * them. */
 	if (priority < LOG_DEBUG)
 		log_lines_add(prefix(priority), text);
 	if (atomic_load(&to_syslog))

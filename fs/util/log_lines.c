@@ -65,9 +65,9 @@ void log_lines_open(struct log_reader *r)
 	pthread_mutex_unlock(&kept.lock);
 }
 
-/* Under the lock: where in the log r reads when it asks for off. What has been dropped
- * before it was read is passed over, and who begins anew after the file got shorter
- * goes on where he was. */
+/* Under the lock: where in the log r reads when it asks for off. Lines that were
+ * dropped before they were read are skipped, and a reader that starts again after the
+ * file got shorter continues where it was. */
 static uint64_t place_of(struct log_reader *r, uint64_t off)
 {
 	if (off == 0 && r->seen > r->base && kept.begin > r->base)

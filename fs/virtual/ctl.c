@@ -11,7 +11,8 @@ struct verb {
 	const char *name;
 	enum gb_verb bit;
 	const char *argument; /* as the list shows it; NULL: takes none */
-	bool anytime; /* run also when it is not listed: nothing may be left to do */
+	bool anytime; /* allowed even if it is not listed, because there may be nothing
+	                 left to do */
 	int (*run)(struct mount *m, struct gb_job *job, const char *argument,
 		struct gb_waiter *w);
 };
@@ -110,7 +111,7 @@ static const char *nearest_verb(const char *word)
 	return nearest;
 }
 
-/* Those that fit now, with commas between; malloc'ed. */
+/* The verbs that are possible now, separated by commas; malloc'ed. */
 static char *fitting_verbs(struct gb_job *job)
 {
 	char *text = NULL;
@@ -128,7 +129,7 @@ static char *fitting_verbs(struct gb_job *job)
 
 #define WORD_SHOWN 40 /* bytes of a word that are put into the log */
 
-/* echo shows an errno alone; .batchfs/log has the words. */
+/* echo shows only an errno; .batchfs/log has the explanation. */
 static int refuse_verb(struct gb_job *job, const char *text, size_t n, int err)
 {
 	_cleanup_free_ char *fit = fitting_verbs(job);

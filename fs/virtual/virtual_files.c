@@ -35,8 +35,9 @@ static bool has_results(const struct gb_info *info)
 	}
 }
 
-/* What would have to be streamed to be measured is not listed before it is home, nor is what
- * was refused before anybody could tell its size; it can be opened by name. */
+/* Results whose size is known only after a complete download are not listed before they
+ * are saved, nor are results that were refused before their size was known; they can be
+ * opened by name. */
 static bool lists_results(const struct gb_info *info)
 {
 	return info->output != GB_OUTPUT_INLINE && !info->results_unmeasured &&

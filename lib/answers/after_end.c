@@ -1,7 +1,7 @@
 /*
- * Between the end of a job and its answers available as files: who waited for the end
- * reads them next, so it is told a little later. Not for ever: results may be large, or
- * the API slow, and the end is the end.
+ * The time between the end of a job and its answers being available as files. Callers
+ * that waited for the end read the answers next, so they are woken a little later.
+ * There is a limit, because results may be large or the API slow.
  */
 #include "answers/answers.h"
 #include "archive/save.h"
@@ -10,7 +10,7 @@
 
 enum { PATIENCE = 10 /* seconds */ };
 
-/* Lock held. Whether nothing more is about to come by itself. */
+/* Lock held. Whether nothing more will happen automatically. */
 static bool is_settled(const struct gb_job *job)
 {
 	const struct gb_client *c = job->c;

@@ -1,12 +1,13 @@
 /*
  * The answers of a job: when their index is made, where it is kept, and reading them.
  *
- * An index is made on a worker, by one task a job however many wait for it, once the
- * results are at home (or whole in the cache), and read back from disk at later starts.
- * A job that ended without output has one too, of its requests alone, for retry.jsonl.
+ * An index is made on a worker, by one task per job however many wait for it, once the
+ * results are saved (or complete in the cache), and is read back from disk at later
+ * starts. A job that ended without output has one too, of its requests alone, for
+ * retry.jsonl.
  *
- * Bytes of results come through gb_results, which checks every block it has not seen;
- * the object is kept open for the job that was read last, since thousands of small
+ * Bytes of results come through gb_results, which checks every block it has not seen.
+ * The object stays open for the job that was read last, because thousands of small
  * files may be read one after the other.
  */
 #include "answers/answers_private.h"
@@ -26,7 +27,8 @@
 
 struct answers_cache {
 	struct gb_answers *open; /* client.lock; those read last */
-	atomic_bool hurry;       /* what only reads local files gives up; any thread */
+	atomic_bool hurry;       /* stops work that only reads local files; any
+	                            thread */
 };
 
 struct answers_cache *answers_cache_new(void)
@@ -62,7 +64,7 @@ static bool sent_from_here(const struct gb_job *job)
 	return job->local && job->local->rec.own && job->local->rec.batch->phase == PHASE_SENT;
 }
 
-/* Whoever cancelled a job does not want it again. */
+/* A person who cancelled a job does not want it again. */
 static bool ended_with_nothing(const struct gb_job *job)
 {
 	return job->batch->id && knowledge_final(&job->batch->known) &&
@@ -95,7 +97,7 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 
 	i->has_answers = o == GB_OUTPUT_HOME || o == GB_OUTPUT_INLINE ||
 			 o == GB_OUTPUT_THERE || o == GB_OUTPUT_KEPT;
-	/* What may only be late is not offered to be bought again. */
+	/* Results that may only be late are not offered for another submission. */
 	bool sure = !whole_in_doubt(job);
 
 	i->has_vectors = i->has_answers && job->batch->embedding;
@@ -120,8 +122,8 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 
 /* ---- where it all lies ------------------------------------------------------------------ */
 
-/* Directory (the caller closes it) and name of the index of a job whose results are at home or
- * that has none. */
+/* Directory (the caller closes it) and name of the index of a job whose results are
+ * saved or that has none. */
 static int index_place(struct gb_job *job, char name[192])
 {
 	client_lock(job->c);
@@ -144,8 +146,8 @@ static int open_file(int dir, const char *name, struct stat *st)
 	return S_ISREG(st->st_mode) ? steal_fd(&fd) : -EINVAL;
 }
 
-/* The requests as they were sent: a descriptor, or -ENOENT. A sent.jsonl of another size
- * is of an earlier try. */
+/* The requests as they were sent: a descriptor, or -ENOENT. A sent.jsonl of another
+ * size is of an earlier try. */
 static int open_requests(struct gb_job *job, struct stat *st)
 {
 	client_lock(job->c);
@@ -185,7 +187,7 @@ struct source {
 	struct gb_waiter *w; /* NULL: a worker, which may wait */
 };
 
-/* A block that turned out to be rotten is fetched again. */
+/* A block that turned out to be damaged is fetched again. */
 static ssize_t wait_ready(struct gb_results *r, uint64_t off, size_t n)
 {
 	struct waiter_sync s;
@@ -215,8 +217,8 @@ static ssize_t read_results(void *arg, uint64_t off, void *buf, size_t n)
 
 /* ---- making -------------------------------------------------------------------------------- */
 
-/* Of results that are here and whole, of the size that is known. -EAGAIN: they are not,
- * nor is it thought so any more: the cache has lost them. */
+/* For results that are here and complete, with the known size. -EAGAIN: they are not
+ * here any more, because the cache has lost them; this is noted. */
 static int stamp_results(
 	struct gb_job *job, struct gb_results *r, struct answers_stamp *ret)
 {
@@ -238,7 +240,7 @@ static int stamp_results(
 	return 0;
 }
 
-/* What an index is made of: results NULL and descriptors -1 where there are none. */
+/* The sources of an index: results NULL and descriptors -1 if there are none. */
 struct opened {
 	struct gb_results *results;
 	int requests, table;
@@ -290,7 +292,7 @@ static int open_all(struct gb_job *job, struct opened *ret)
 	return 0;
 }
 
-/* What schema.json gives answers, a NUL behind each name. */
+/* The properties in schema.json, each name followed by a NUL. */
 static int read_properties(struct gb_job *job, char **ret, size_t *ret_len)
 {
 	struct stat st;
@@ -325,7 +327,8 @@ static int build(struct gb_job *job, struct opened *o, struct answers **ret)
 	return answers_build(&in, ret);
 }
 
-/* From disk, or made and put there. One that cannot be kept is used all the same. */
+/* Load it from disk, or make it and write it there. An index that cannot be written is
+ * used anyway. */
 static int load_or_build(struct gb_job *job, struct answers **ret)
 {
 	_cleanup_close_ int dir = -1;
@@ -359,7 +362,7 @@ out:
 	return err;
 }
 
-/* The ledger learns the tokens of an own job, once. */
+/* Write the tokens of an own job to the ledger, once. */
 static void log_tokens(struct gb_job *job, const struct answers *a)
 {
 	if (a->head.stamp.results_size < 0)
@@ -375,7 +378,7 @@ static void log_tokens(struct gb_job *job, const struct answers *a)
 	local_save_soon(job);
 }
 
-/* The results may have come home while an index of the requests alone was made. */
+/* The results may have been saved while an index of the requests alone was made. */
 static bool take(struct gb_job *job, struct answers *a)
 {
 	struct answers *old = NULL;
@@ -437,7 +440,7 @@ static int index_run(struct task *t)
 	index_over(job, err, &over);
 	client_unlock(job->c);
 	job_changed(job, GB_CHANGED_FILES);
-	/* Whoever is told that it went well asks again, and has it fetched. */
+	/* A caller that gets success asks again, and so has it fetched. */
 	waitq_call(&over, err == -ECANCELED ? -EINTR : err == -EAGAIN ? 0 : err);
 	return err;
 }
@@ -481,8 +484,8 @@ static int want(struct gb_job *job, struct gb_waiter *w)
 	return w ? err : started;
 }
 
-/* One of these results stays: it may be in use since the moment they were known to be
- * here, and what is open must not change. */
+/* One of the two objects stays: it may have been in use since the results were known to
+ * be here, and an open file must not change. */
 void answers_come_home(struct gb_job *job)
 {
 	client_lock(job->c);
@@ -551,7 +554,7 @@ static int answers_make(struct gb_job *job, struct answers *index_take, struct g
 	return 0;
 }
 
-/* The one that was read last stays open. Steals a. */
+/* The index that was read last stays open. Steals a. */
 static void keep_open(struct gb_client *c, struct gb_answers *a)
 {
 	client_lock(c);

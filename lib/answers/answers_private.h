@@ -61,7 +61,8 @@ void answers_price(struct gb_job *job, struct answers *a);
 /* A line of the ledger. */
 void answers_count(struct gb_job *job, const struct answers *a);
 
-/* answers.csv, once all else is there. A table that is not that of the requests makes none. */
+/* answers.csv, once all else is there. A table that is not that of the requests makes
+ * none. */
 int answers_table(struct build *b);
 
 #endif

@@ -101,7 +101,7 @@ static int write_all(const struct answers *a, int fd)
 	return err;
 }
 
-/* Not synced: what a crash leaves of it is found out by its checksum. */
+/* Not synced: the checksum shows whether a crash damaged it. */
 int answers_save(const struct answers *a, int dirfd, const char *name)
 {
 	char tmp[UTIL_TMP_NAME_MAX] = UTIL_TMP_PREFIX;
@@ -201,7 +201,7 @@ static bool table_fits(const struct answers *a)
 	return good && h->table_size == (h->n_lines ? a->lines[h->n_lines - 1].end : 0);
 }
 
-/* Against what a checksum does not tell: another program's idea of this file. */
+/* Checks what a checksum does not show: a file written by a different program. */
 static bool body_fits(const struct answers *a)
 {
 	uint64_t tsv = 0, retry = 0;

@@ -107,7 +107,8 @@ static int on_request(void *arg, const struct answer_line *line)
 	return set_key(b, i, line->key, line->has_key ? line->key_len : 0);
 }
 
-/* What has no key was sent with its number, as wide as the last one. */
+/* A request without a key was sent with its number, padded to the width of the last
+ * one. */
 static int number_keys(struct build *b)
 {
 	char key[LINES_KEY_MAX];
@@ -311,8 +312,8 @@ static uint64_t retry_size(const struct answers *a, const struct answers_row *ro
 	return w.len + (w.rest.to - w.rest.from) + strlen(w.after) + 1;
 }
 
-/* What the tree needs. Until add_up tsv_end is the size of the text, retry_end whether
- * to try again. */
+/* What the tree needs. Before add_up, tsv_end is the size of the text and retry_end
+ * says whether to try again. */
 static int settle_rows(struct build *b)
 {
 	int err = 0;
@@ -327,7 +328,7 @@ static int settle_rows(struct build *b)
 	return err;
 }
 
-/* Of a picture alone the text column has the name of its file. */
+/* If the answer is only a picture, the text column has the name of its file. */
 static int name_media(struct build *b)
 {
 	struct answers *a = b->a;

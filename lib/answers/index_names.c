@@ -1,8 +1,8 @@
 /*
- * The names of what is made of answers. A key is a path below responses/: each part is
- * encoded as dir_names.h has it, what is left of a key deeper than DEPTH_MAX is one name.
- * All files of a row have the same base, which is marked with the line's number when
- * it is too long or one of them is taken.
+ * The names of the files made from answers. A key is a path below responses/: each part
+ * is encoded as in dir_names.h; what remains of a key deeper than DEPTH_MAX is one
+ * name. All files of a row have the same base, which is marked with the line's number
+ * when it is too long or one of them is taken.
  */
 #include "answers/index.h"
 #include "store/dir_names.h"

@@ -77,7 +77,7 @@ static int failed_because(struct build *b, uint32_t i, const char *why)
 	return answers_note(b, i, why);
 }
 
-/* What a policy said: the same request is answered in the same way. */
+/* A policy blocked it: the same request would be blocked again. */
 static bool is_policy(const char *finish)
 {
 	static const char *const policies[] = {"SAFETY", "RECITATION",
@@ -151,7 +151,7 @@ static int text_answer(struct build *b, uint32_t i, const struct answer_line *li
 	return err;
 }
 
-/* Text that says nothing is no answer: another try often has one. */
+/* Empty text is not an answer: another try often has one. */
 static bool says_something(const struct answer_line *line)
 {
 	return !lacks_picture(line) && (line->text.len || line->media || line->others);

@@ -1,5 +1,5 @@
-/* The bytes of what is made of answers, by ranges: between reads nothing is kept but
- * where the latest of them ended. */
+/* The bytes of files made from answers, by ranges. Between reads only the places where
+ * the last ones ended are kept. */
 #include "answers/index.h"
 
 #include <errno.h>
@@ -96,8 +96,8 @@ void answers_place_keep(const struct answers *a, uint32_t file, struct text_plac
 
 /* ---- ranges ------------------------------------------------------------------------------ */
 
-/* What a read of a range that ended with err has got. A file that is shorter than it
- * was measured has changed under us. */
+/* The result of a read of a range that ended with err. A file that is shorter than
+ * measured has changed meanwhile. */
 static ssize_t got(const struct text_range *r, int err)
 {
 	if (err < 0)

@@ -1,6 +1,6 @@
 /*
- * What all results together tell: the models that answered, for usage, and what is worth
- * a line in warnings.
+ * What all results together show: the models that answered, for `usage`, and lines for
+ * `warnings`.
  */
 #include "answers/answers_private.h"
 
@@ -93,7 +93,8 @@ static bool is_alias(const char *model)
 	return n > 7 && strcmp(model + n - 7, "-latest") == 0;
 }
 
-/* gemini-x answers as gemini-x-001 or gemini-x-preview-09-2026, but not as gemini-x-lite. */
+/* gemini-x answers as gemini-x-001 or gemini-x-preview-09-2026, but not as
+ * gemini-x-lite. */
 static bool is_same_model(const char *asked, const char *version)
 {
 	size_t n = strlen(asked);

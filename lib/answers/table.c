@@ -1,7 +1,7 @@
 /*
- * answers.csv: the rows of the table that requests were made of, as they are, with
- * columns for what came back. It is read by ranges like the others: of each row there
- * are its place in the table, the row of the answers and where it ends in the file.
+ * answers.csv: the rows of the table that requests were made from, unchanged, with
+ * columns for the answers. It is read by ranges like the others: of each row there are
+ * its place in the table, the row of the answers and where it ends in the file.
  *
  * Where schema.json gives answers members, each has a column. A read looks for the
  * members in an answer's text anew: in memory where it is short, as most are.

@@ -1,4 +1,5 @@
-/* vectors.npy, by ranges: the NPY format 1.0, float32 in little endian, a row a request. */
+/* vectors.npy, by ranges: NPY format 1.0, float32, little endian, one row per
+ * request. */
 #include "answers/index.h"
 
 #include <errno.h>
@@ -35,8 +36,8 @@ uint64_t answers_vectors_size(const struct answers *a)
 			    : 0;
 }
 
-/* Where in the results float k of row begins, as far as that is known: at that or at one
- * before it, *ret_k. */
+/* Where in the results float k of row begins, as far as that is known: at that or at
+ * one before it, *ret_k. */
 static struct vector_reading begin_at(const struct answers *a, const struct answers_row *row,
 	uint64_t first, uint64_t k, uint64_t *ret_k)
 {

@@ -1,18 +1,19 @@
 /*
  * Whether the saved results are complete.
  *
- * A body that was cut at the end of a line, in framing that fits what was sent, cannot be
- * told from a whole one by its bytes. What tells is how many lines there are: as many as
- * the API counts as served or failed. With fewer, or where the last one is no whole JSON
- * value, the results are saved and can be read, and are in doubt: the API is asked how
- * long they are after a minute and again after an hour. If it has more they are downloaded
- * anew, beside what is here, which they replace only if they are better. After that what
- * is here is all; a `fetch` looks again nevertheless. The journal keeps lines and looks.
+ * A body that was cut at the end of a line, with framing that matches the cut body,
+ * looks complete. Only the number of lines shows the cut: there should be as many as
+ * the API counts as successful or failed. With fewer lines, or if the last one is not a
+ * complete JSON value, the results are saved and can be read, but are in doubt: the API
+ * is asked how long they are after a minute and again after an hour. If it has more,
+ * they are downloaded again beside the saved copy, which they replace only if they are
+ * better. After that the saved copy counts as complete; a `fetch` still looks again.
+ * The journal keeps lines and looks.
  *
- * Where the last newline is missing it is asked at once: one byte less than all is whole
- * by all other signs. More lines than were counted are fine, and where nothing was counted the last line must
- * do. Results in the cache are no more than a copy: of those that are short one look
- * decides.
+ * If the last newline is missing, the API is asked at once, because results that are
+ * one byte short look complete otherwise. More lines than were counted are fine; if
+ * nothing was counted, the last line decides. Results in the cache are only a copy: one
+ * look decides about short ones.
  */
 #include "archive/complete.h"
 #include "archive/open.h"
@@ -31,7 +32,7 @@ enum { LOOKS = 2, DOUBT = 3600 /* seconds over which they are */ };
 
 /* ---- what is known ----------------------------------------------------------------- */
 
-/* Lock held. How many lines the output should have; 0: nobody counted. */
+/* Lock held. How many lines the output should have; 0: not counted. */
 static int64_t told(const struct gb_job *job)
 {
 	int64_t sum = (job->batch->succeeded > 0 ? job->batch->succeeded : 0) +
@@ -111,12 +112,12 @@ static void look_later(struct gb_job *job)
 	bool doubt = whole_in_doubt(job);
 	double pause = doubt ? next_look(&job->local->rec) : 0;
 	client_unlock(c);
-	/* Without it the next look at what is missing does it. */
+	/* If this fails, the next look at what is missing does it. */
 	if (doubt)
 		DROP(engine_timer(c->engine, pause > 0 ? pause : 0, home_go_on, c));
 }
 
-/* What was seen of saved results; another tally than before begins anew. */
+/* Note the tally of saved results; a different tally restarts the count of looks. */
 static void keep_tally(struct gb_job *job, const struct tally *t)
 {
 	struct record *r = &job->local->rec;
@@ -139,7 +140,7 @@ static void keep_tally(struct gb_job *job, const struct tally *t)
 			t->cut ? ", the last one cut," : "", (long long)counted);
 }
 
-/* Of the cache: who opens it next begins anew. */
+/* In the cache: the next open starts again. */
 static int drop_cached(struct gb_job *job, struct gb_results *r)
 {
 	struct gb_client *c = job->c;
@@ -214,7 +215,7 @@ static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
 	return err ? err : results_seal(*ret);
 }
 
-/* What is new takes the place of what was here. Who reads that may go on. */
+/* The new file replaces the old one. Readers of the old one may go on. */
 static int replace(struct gb_job *job, struct gb_results *r, int dir)
 {
 	int err = results_rehome(r, dir, HOME_RESULTS);

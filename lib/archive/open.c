@@ -1,9 +1,9 @@
 /*
- * Output: where that of a job lies, the one object that stands for it, and what readers
- * ask of it.
+ * Output: where the output of a job is, the one object for it, and what readers ask of
+ * it.
  *
  * The output of an own job is kept in its directory in the state directory, from the
- * first byte on; that of others in the cache directory, until it is asked home.
+ * first byte on; that of others in the cache directory, until it is to be saved.
  */
 #include "archive/open.h"
 #include "archive/save.h"
@@ -20,8 +20,8 @@ bool output_is_at_home(const struct gb_job *job)
 				     (job->batch->fetching && !job->batch->cached));
 }
 
-/* In the cache directory with cache_lock held: nothing is evicted between looking at what
- * is there and being known to be in use. */
+/* In the cache directory with cache_lock held: nothing is evicted between looking at
+ * what is there and being known to be in use. */
 static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
 {
 	struct gb_client *c = job->c;

@@ -1,10 +1,11 @@
 /*
- * Which results a start finds at home and in the cache, and those that are kept.
+ * Which results a start finds saved and in the cache, and what happens to saved copies
+ * with a damaged map.
  *
- * What came home whole, as its journal says, and has a map that cannot be read, has no
- * checksums any more. It is kept as it is until it has been downloaded anew, beside it.
- * Where the API has it no more, what is here is what there is: if it has the length that
- * it had, and looks like an output, it is taken for what it was, with a new map.
+ * If the journal says that the saved copy was complete, but its map cannot be read, its
+ * checksums are lost. The copy stays as it is until the output has been downloaded
+ * again beside it. If the API does not have it any more, the copy is all there is: if
+ * it has its former length and looks like an output, it is accepted, with a new map.
  */
 #include "archive/recover.h"
 #include "archive/save.h"
@@ -98,7 +99,7 @@ int home_may_replace(struct gb_job *job, struct gb_results *r)
 	return results_seal(r);
 }
 
-/* Whether what a download failed with means that it is better to go by what is here. */
+/* Whether a download failed in a way that makes the saved copy the better choice. */
 static bool is_hopeless(struct gb_job *job, int err)
 {
 	client_lock(job->c);
@@ -110,7 +111,8 @@ static bool is_hopeless(struct gb_job *job, int err)
 	return over || err == -ENODATA || err == -ENOENT;
 }
 
-/* What was downloaded of another is of no use, and in nobody's hands: who opens waits. */
+/* A download of a different output is useless, and nobody has it open, because opens
+ * wait. */
 static void drop_new(struct gb_job *job, int dir)
 {
 	client_lock(job->c);

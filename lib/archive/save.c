@@ -1,12 +1,12 @@
 /*
- * Results: making them safe where they lie, and bringing them home.
+ * Results: making them durable where they are, and saving them.
  *
- * What a reader has made whole is sealed where it lies, by a task of its own, once nobody
- * has read for a moment: readers and the disk writing that very file cost each other more
- * than twice their time. Until that is over it stays there: whoever wants it home, or its
- * answers, waits, and has the seal begin at once.
+ * A file that a reader has completed is sealed where it is, by a task of its own, once
+ * nobody has read for a moment: reading while the disk writes the same file makes both
+ * take more than twice as long. Until then it stays there. A caller that wants it
+ * saved, or its answers, waits, and makes the seal begin at once.
  *
- * Inline output has no bytes of its own at the API: it is composed into a file at once.
+ * Inline output is not a file at the API: it is written into a local file at once.
  */
 #include "archive/complete.h"
 #include "archive/open.h"
@@ -27,11 +27,12 @@
 enum {
 	TRY_AGAIN = 7,      /* engine_backoff's n, after an outage or a full disk */
 	REFUSED_PAUSE = 60, /* seconds, the first after a refusal */
-	GIVE_UP_OFTEN = 4,  /* failures in quick order that cost nothing yet */
+	GIVE_UP_OFTEN = 4,  /* failures shortly after each other that cost nothing
+	                       yet */
 	GIVE_UP_REST = 2,   /* seconds, then, until a reader costs requests again */
 	GIVE_UP_QUICK = 10, /* seconds between those in quick order */
 	REST = 1,           /* seconds between looks whether somebody reads */
-	RESTS_MAX = 120,    /* looks before a seal begins in spite of readers */
+	RESTS_MAX = 120,    /* looks before a seal begins despite readers */
 	RIPE_MAX = 16,      /* seals that begin at one look */
 };
 
@@ -40,7 +41,8 @@ static const uint64_t floor_max = 256 << 20;
 
 /* ---- what becomes of it ------------------------------------------------------------ */
 
-/* Whether the cache may lose that: nobody has it open, nor opens it before release_name. */
+/* Whether the cache may remove this: nobody has it open, and nobody opens it before
+ * release_name. */
 static bool claim_name(void *arg, const char *name)
 {
 	struct gb_client *c = arg;
@@ -73,7 +75,7 @@ static void trim_cache(struct gb_client *c)
 	results_trim(c->store->results, c->o.cache_max, &t);
 }
 
-/* Lock held. Who was told another size may believe in it still. */
+/* Lock held. Whoever was told a different size may still use it. */
 static void note_size(struct gb_job *job, int64_t size)
 {
 	if (job->batch->results_size >= 0 && job->batch->results_size != size)
@@ -115,8 +117,8 @@ static int seal(struct gb_job *job, struct gb_results *r, bool home)
 	return err;
 }
 
-/* A fetch that waited for it begins. Whoever waited for the seal looks again, also when
- * a block on disk turned out to be rotten. */
+/* A fetch that waited for the seal begins. Callers that waited for it look again, also
+ * if a block on disk turned out to be damaged. */
 static void seal_over(struct gb_job *job, int err)
 {
 	struct gb_waitq over;
@@ -171,7 +173,7 @@ static bool begin_seal(struct gb_job *job)
 
 static void rest_over(void *arg);
 
-/* Lock held. The timer's thread stops before the client goes. */
+/* Lock held. The timer's thread stops before the client is freed. */
 static void rest_more(struct gb_client *c)
 {
 	if (!c->saver->rest_timer && !c->stopping)
@@ -180,7 +182,7 @@ static void rest_more(struct gb_client *c)
 					rest_over, c) == 0;
 }
 
-/* Take what nobody reads; ret has room for RIPE_MAX. Lock held. */
+/* Take seals of files that nobody reads; ret has room for RIPE_MAX. Lock held. */
 static size_t take_ripe(struct gb_client *c, struct gb_job **ret)
 {
 	size_t n = 0;
@@ -264,8 +266,8 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 	return safe || whole ? err : told ? told : gb_fetch_home(job, w);
 }
 
-/* Lock held. Of what was at home and is damaged only the rest is left. Returns whether
- * that is news. */
+/* Lock held. Note that a saved copy is damaged and only a part is left. Returns whether
+ * that is new. */
 static bool note_refused(struct gb_job *job, bool some, unsigned status, char *words_take)
 {
 	bool part = some && !job->batch->kept && job_was_home(job);
@@ -280,8 +282,8 @@ static bool note_refused(struct gb_job *job, bool some, unsigned status, char *w
 	return news;
 }
 
-/* Who opens what failed again and again, at once, is no reason to ask each time; nor is
- * anybody before the time that the API named. */
+/* Opening failed output again and again does not send a request each time; and nothing
+ * does before the time that the API named. */
 static void note_gave_up(struct gb_job *job, int err, double told)
 {
 	double now = util_now();
@@ -378,7 +380,7 @@ int gb_statvfs(struct gb_client *c, struct statvfs *ret)
 	return fstatvfs(c->store->state, ret) < 0 ? -errno : 0;
 }
 
-/* Drafts must still find room when results have come home. */
+/* There must still be room for drafts after results have been saved. */
 static int room_for(struct gb_client *c, int64_t size)
 {
 	struct statvfs vfs;
@@ -408,7 +410,8 @@ static int fetch_file(struct gb_job *job)
 	if (!err)
 		err = home_may_replace(job, r);
 	if (!err) {
-		/* What was read before lies in the cache; a no-op when it is here. */
+		/* Move what was read before from the cache; does nothing if it is here
+		 * already. */
 		_cleanup_close_ int dir = local_dir_open(job);
 
 		err = dir < 0 ? dir : results_rehome(r, dir, HOME_RESULTS);
@@ -428,7 +431,8 @@ static void refused_inline(struct gb_job *job, const struct provider_error *e)
 
 static const char no_inline[] = "The API could not send this job's results.";
 
-/* The server's words, and that nothing is lost. Once they have come they go. */
+/* Write the server's message, and that nothing is lost, to `error`; it is removed once
+ * the results have arrived. */
 static void tell_inline(struct gb_job *job, int err, const char *text)
 {
 	bool told, tell = err == -EIO || err == -ETIMEDOUT;
@@ -516,7 +520,7 @@ static int bring_home(struct gb_job *job)
 	return err ? home_take_kept(job, err) : 0;
 }
 
-/* Lock held. A refusal has said itself when to try again. */
+/* Lock held. A refusal has set the time of the next try itself. */
 static void note_outcome(struct gb_job *job, int err)
 {
 	struct moment m = client_moment(job->c);
@@ -560,7 +564,7 @@ static int home_run(struct task *t)
 	return 0;
 }
 
-/* Lock held. Not while it is being sealed where it lies. */
+/* Lock held. Not while it is being sealed where it is. */
 bool home_begin_fetch(struct gb_job *job)
 {
 	if (job->batch->fetching || job->batch->sealing)

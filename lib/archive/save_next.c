@@ -1,5 +1,5 @@
-/* Which results are brought home by themselves, and when: at once, or, where the API refused
- * them or could not be asked, after a pause that knowledge.c gives. */
+/* Which results are saved automatically, and when: at once, or, if the API refused them
+ * or could not be asked, after a pause that knowledge.c determines. */
 #include "archive/complete.h"
 #include "archive/save_private.h"
 
@@ -77,7 +77,7 @@ void home_consider(struct gb_job *job)
 
 /* ---- later ----------------------------------------------------------------------- */
 
-/* One that another, planned for sooner, took the place of does nothing. */
+/* A timer that was replaced by an earlier one does nothing. */
 static void next_timer(void *arg)
 {
 	struct gb_client *c = arg;
@@ -93,7 +93,8 @@ static void next_timer(void *arg)
 	home_try_again(c);
 }
 
-/* Lock held. When the first of those that wait for their next try is due; 0: none. */
+/* Lock held. When the first of the results that wait for their next try is due; 0:
+ * none. */
 static double next_due(struct gb_client *c)
 {
 	struct moment m = client_moment(c);

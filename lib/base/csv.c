@@ -63,7 +63,7 @@ void csv_close(struct csv *c)
 
 /* ---- bytes ----------------------------------------------------------------------------- */
 
-/* More bytes where none are left: 1, 0 at the end of the file. */
+/* Read more bytes if none are left: 1, or 0 at the end of the file. */
 static int fill(struct csv *c)
 {
 	if (c->p < c->end)

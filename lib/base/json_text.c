@@ -29,7 +29,7 @@ static ssize_t next_bytes(
 	return n == 0 ? -EIO : n;
 }
 
-/* Over n bytes, if so many are not wanted anyway. How many that were. */
+/* Skip n bytes, if that many are not wanted. Returns how many were skipped. */
 static uint64_t pass_over(struct text_range *r, uint64_t n)
 {
 	if (n > r->skip)
@@ -60,8 +60,8 @@ int text_raw(const struct text_source *from, struct span at, const struct text_s
 
 /* ---- strings ---------------------------------------------------------------------- */
 
-/* The tokenizer wants an object: it is told of one that has the string as a member, or
- * that it has begun. */
+/* The tokenizer needs an object, so it is given one that has the string as a member, or
+ * the beginning of one. */
 static void begin_string(struct jtok *j, bool inside)
 {
 	static const char before[] = "{\"\":\"";
@@ -77,8 +77,7 @@ static void begin_string(struct jtok *j, bool inside)
 	jtok_next(j);
 }
 
-/* A piece of a string that stands at an offset; escaped: as an escape somewhere
- * before. */
+/* A piece of a string at an offset; escaped: it was an escape somewhere before. */
 typedef int (*piece_fn)(
 	void *arg, const void *text, size_t n, bool escaped, uint64_t at);
 

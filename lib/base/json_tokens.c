@@ -307,8 +307,8 @@ static unsigned escape_length(const uint8_t *p)
 	return high < 0xdc00 && low - 0xdc00 < 0x400 ? 12 : 0;
 }
 
-/* From p on over text and escapes, several of which are found by one look; to the end of
- * the string at most. */
+/* From p on over text and escapes, several of which are found by one look; to the end
+ * of the string at most. */
 static const uint8_t *escaped_run(const uint8_t *p, const uint8_t *end)
 {
 #ifdef __SSE2__
@@ -438,7 +438,7 @@ static enum jtok_event begin_string(struct jtok *j, bool is_name)
 	return string_next(j);
 }
 
-/* What the table says about the byte before p. */
+/* Act on what the table says about the byte before p. */
 static enum jtok_event act(struct jtok *j, uint8_t action)
 {
 	/* Most are these: no jump through a table. */

@@ -9,7 +9,7 @@
 
 enum { LOOKED_AT = 256 << 10 };
 
-/* What has nothing to do with media is not taken apart: less code meets the bytes. */
+/* Formats that are not media are not parsed, so that less code handles the bytes. */
 #define FLAGS                                                                            \
 	(MAGIC_MIME_TYPE | MAGIC_NO_CHECK_COMPRESS | MAGIC_NO_CHECK_ELF |                \
 		MAGIC_NO_CHECK_CDF)

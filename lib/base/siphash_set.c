@@ -132,8 +132,8 @@ static void split(uint64_t *a, size_t n, unsigned shift, size_t start[257])
 		}
 }
 
-/* In place, as no second array of this size is wanted; hashes are evenly spread,
- * so two or three rounds leave parts of a few. */
+/* In place, to avoid a second array of this size. Hashes are evenly distributed, so two
+ * or three rounds leave small parts. */
 static void sort(uint64_t *a, size_t n, unsigned shift)
 {
 	size_t start[257];

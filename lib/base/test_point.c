@@ -3,11 +3,11 @@
  * on its way. Without the variables below, which are read once, nothing happens.
  *
  *   BATCHFS_TEST_TRACE=FILE    a line for each point that is passed: its name
- *   BATCHFS_TEST_STOP=NAME#N   dies there as kill -9 would, at the Nth time (1)
- *   BATCHFS_TEST_PAUSE=NAME=S  the first who comes there stays S seconds; several,
+ *   BATCHFS_TEST_STOP=NAME#N   dies there as by kill -9, the Nth time (1)
+ *   BATCHFS_TEST_PAUSE=NAME=S  the first thread there waits S seconds; several,
  *                              separated by commas
  *
- * Tests take the names from a trace, so that a new point is tested by being there.
+ * Tests take the names from a trace, so that a new point is tested automatically.
  */
 #include "base/test_point.h"
 

@@ -18,8 +18,9 @@ double util_now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-/* Conditions know CLOCK_MONOTONIC only, which stands still while the machine sleeps: so
- * the wait is cut into pieces, and what came due meanwhile is seen soon after. */
+/* Condition variables support CLOCK_MONOTONIC only, which stops while the machine
+ * sleeps. So the wait is split into pieces, and a time that passed meanwhile is noticed
+ * soon after. */
 int util_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, double until)
 {
 	double left = until - util_now();
@@ -212,7 +213,7 @@ static int write_temp(int dirfd, const char *tmp, const void *buf, size_t n, boo
 	r = util_write_all(fd, buf, n);
 	if (r == 0 && sync && fsync(fd) < 0)
 		r = -errno;
-	/* close tells of lost writes on network filesystems. */
+	/* close reports lost writes on network filesystems. */
 	if (close(steal_fd(&fd)) < 0 && r == 0 && errno != EINTR)
 		r = -errno;
 	return r;
@@ -404,7 +405,7 @@ int util_remove_tree(int dirfd, const char *name)
 	if (errno != EISDIR && errno != EPERM)
 		return -errno;
 	r = -errno;
-	/* readdir may pass over names while others are being removed: again. */
+	/* readdir may skip names while others are being removed: repeat. */
 	for (int round = 0; round < 8; round++) {
 		fd = openat(
 			dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -445,7 +446,7 @@ static bool parse_char(const char **p, const char *set)
 	return true;
 }
 
-/* ".123…": digits past the ninth are passed over. */
+/* ".123…": digits after the ninth are ignored. */
 static bool parse_fraction(const char **p, long *ret_ns)
 {
 	long ns = 0, unit = 100000000;

@@ -1,5 +1,5 @@
-/* `warnings` of a job: what the check met (jobs/advice.c), and what results tell, which lies
- * in the index of answers. */
+/* `warnings` of a job: those of the check (jobs/advice.c), and those from the results,
+ * which are in the index of answers. */
 #include "answers/index.h"
 #include "archive/complete.h"
 #include "archive/save.h"
@@ -14,8 +14,8 @@ static size_t of_results(const struct gb_job *job)
 	return job->batch->answers ? (size_t)job->batch->answers->head.warnings_len : 0;
 }
 
-/* Lock held. An ended job of another client whose results are inside the job itself looks
- * as if nothing had come: lists leave them out, and nobody fetches them unasked. */
+/* Lock held. An ended job of another client with its results inside the job looks as if
+ * it had none: lists leave them out, and they are not fetched automatically. */
 static bool results_inside(const struct gb_job *job)
 {
 	return job_output(job) == GB_OUTPUT_INLINE && !home_missing(job);

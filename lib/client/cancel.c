@@ -41,7 +41,7 @@ static int cancel_run(struct task *t)
 
 /* ---- what is not sent yet ------------------------------------------------------------- */
 
-/* Lock held. A submission under way that has not come to its create; note_intent looks
+/* Lock held. A running submission that has not reached its create; note_intent checks
  * under the same lock. */
 static struct task *sending(const struct gb_job *job)
 {
@@ -56,7 +56,7 @@ bool cancel_fits(const struct gb_job *job)
 	       (job->local && !job->local->task && job_phase(job) == PHASE_QUEUED);
 }
 
-/* Out of the queue, before anybody took it from there. */
+/* Remove it from the queue, if no task has taken it yet. */
 static int unqueue_run(struct task *t)
 {
 	struct canceller none = CANCELLER_INIT;

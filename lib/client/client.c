@@ -81,7 +81,7 @@ struct loading {
 
 static int cannot_read(struct loading *l, int err, const char *fmt, ...) _printf_(3, 4);
 
-/* Why there is no mount: the first that could not be read. Returns err. */
+/* The reason for not mounting: the first file that could not be read. Returns err. */
 static int cannot_read(struct loading *l, int err, const char *fmt, ...)
 {
 	_cleanup_free_ char *path = NULL;
@@ -128,8 +128,8 @@ static int enlist(struct gb_client *c, const char *lid, struct record *r,
 	return 0;
 }
 
-/* A directory without a journal is one that its maker did not finish, as long as nothing
- * has been put into it: 1; 0; or why that cannot be told. */
+/* Whether a directory without a journal was never finished: nothing has been put into
+ * it. 1; 0; or the errno if that is unknown. */
 static int unfinished(int dir)
 {
 	_cleanup_close_ int fd = util_dup(dir);
@@ -158,8 +158,8 @@ static void set_aside(struct gb_client *c, const char *lid, const char *part, in
 		err ? strerror(-err) : "");
 }
 
-/* A crash while a job met elsewhere turned out to be ours leaves two that bear its id:
- * ours is the one that counts. */
+/* A crash while a job that was taken for someone else's became ours leaves two with its
+ * id: ours counts. */
 static void make_room(struct gb_client *c, const struct record *r)
 {
 	struct gb_job *other = r->own && r->batch->id ? job_find_id(c, r->batch->id) : NULL;
@@ -196,8 +196,9 @@ static int load_opened(
 	return err;
 }
 
-/* Aside goes only what is proven bad. A job that cannot be read now may be paid for: no
- * mount without it, as it would look as if there were none. */
+/* Only files that are proven bad are moved aside. A job that cannot be read now may
+ * have been paid for, so there is no mount without it: the job would seem not to
+ * exist. */
 static int load_job(void *arg, const char *lid)
 {
 	struct loading *l = arg;
@@ -341,7 +342,8 @@ static const struct job_hooks hooks = {
 
 /* ---- open ------------------------------------------------------------------------------- */
 
-/* What to do is a line of its own before the API's words: both stay, in one. */
+/* The advice is a line of its own before the API's message; both are joined into one
+ * line. */
 static void one_line(char *text)
 {
 	char *end = text ? strchr(text, '\n') : NULL;
@@ -361,7 +363,8 @@ static int check_key(struct gb_client *c, char **ret_why)
 	if (c->o.offline)
 		return 0;
 	err = provider_check_key(&c->api, KEY_CHECK, &none, &e);
-	/* A network that wants a login refuses everybody; that says nothing of the key. */
+	/* A network that wants a login refuses everybody; that says nothing about the
+	 * key. */
 	if (err == -EACCES && !e.from_api)
 		err = -EIO;
 	if (err == -EACCES) {
@@ -501,7 +504,7 @@ static void collect_job(struct gb_job *job, struct gb_waitq *to)
 		waitq_move(&job->queues[i], to);
 }
 
-/* Lock held. Creates that have left get a moment for their answer. */
+/* Lock held. Creates that were sent get a moment to be answered. */
 static bool create_in_flight(struct gb_client *c)
 {
 	for (struct task *t = c->tasks; t; t = t->next)

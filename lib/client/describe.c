@@ -21,7 +21,7 @@ static const char *const phase_names[PHASES] = {
 	[PHASE_UNCERTAIN] = "SUBMIT_UNCERTAIN",
 };
 
-/* Lock held. What the API said last, else how far the submission is. */
+/* Lock held. The last state from the API, else how far the submission is. */
 static const char *state_text(const struct gb_job *job)
 {
 	enum phase p = job_phase(job);
@@ -47,7 +47,7 @@ static bool is_missing(const struct gb_job *job)
 	       knowledge_standing(&job->batch->known, job_moment(job)) >= STANDS_MISSING;
 }
 
-/* Lock held. Whoever submitted was interrupted, too late to stop it. */
+/* Lock held. The submitting program was interrupted too late to stop the submission. */
 static bool goes_on_alone(const struct gb_job *job)
 {
 	const struct task *t = job->local ? job->local->task : NULL;
@@ -73,7 +73,7 @@ static time_t expiry(const struct gb_job *job)
 	return job->batch->created.tv_sec ? job->batch->created.tv_sec + life : 0;
 }
 
-/* What only jobs with a directory of their own know. */
+/* Fill in what only jobs with a directory of their own have. */
 static void local_info(struct gb_job *job, struct gb_info *i)
 {
 	const struct record *r = &job->local->rec;

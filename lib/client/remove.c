@@ -1,6 +1,6 @@
 /*
- * rmdir: a draft goes at once; a job at the API goes in steps, each journalled before
- * the next, and taken up again at the next start:
+ * rmdir: a draft is removed at once; a job at the API in steps, each journalled before
+ * the next, and resumed at the next start:
  *
  *   REMOVAL_INTENDED   on disk before the first call
  *   cancel             if the job has not ended: deleting alone leaves it running
@@ -8,15 +8,15 @@
  *   delete
  *   REMOVAL_DELETED    delete our uploads, move the local copies to the trash
  *
- * rmdir waits for the first step, but no longer than ANSWER_WITHIN; then the rest goes on
- * in the background. A refusal is rmdir's answer, or brings the directory back with the
- * error.
+ * rmdir waits for the first step, but no longer than ANSWER_WITHIN; then the rest goes
+ * on in the background. A refusal is rmdir's answer, or brings the directory back with
+ * the error.
  *
- * Which step may be taken is for knowledge.c to say: only the key that made the job may
- * remove it, and a job that the API does not know has not for that reason ended. Where
- * such a job must be cancelled first, the cancel is sent again with growing pauses, until
- * it is accepted or the job proven to be gone. `forget` is a person's word that neither
- * matters: what this key reaches is cancelled and deleted, the rest is dropped here alone.
+ * knowledge.c decides which step may be taken: only the key that made the job may
+ * remove it, and a job that the API does not know has not necessarily ended. If such a
+ * job must be cancelled first, the cancel is sent again with growing pauses, until it
+ * is accepted or the job is proven to be gone. With `forget` a person overrides both:
+ * what this key can reach is cancelled and deleted, the rest is removed only here.
  */
 #include "submit/attachments.h"
 #include "answers/answers.h"
@@ -36,7 +36,7 @@
 #include <syslog.h>
 
 struct removals {
-	unsigned running; /* client.lock; that go on in the background just now */
+	unsigned running; /* client.lock; how many go on in the background now */
 };
 
 struct removals *removals_new(void)
@@ -73,8 +73,8 @@ static void hide(struct gb_job *job)
 	job_changed(job, GB_CHANGED_TREE);
 }
 
-/* Into the tree again, under its name if nobody bears it now; the name that it gets is the
- * one that it has after the next start, too. */
+/* Put it into the tree again, under its name if no other job has it now. The name that
+ * it gets is also the one after the next start. */
 static void show(struct gb_job *job)
 {
 	client_lock(job->c);
@@ -83,11 +83,11 @@ static void show(struct gb_job *job)
 	job->local->rec.insisted = false;
 	knowledge_insisted(&job->batch->known, false);
 	if (!job->name)
-		/* Without memory it has its name again after a start. */
+		/* Without memory it gets its name again at the next start. */
 		DROP(job_set_name(job, job->local->rec.name,
 			job->batch->id ? remote_id_tail(job->batch->id) : job->local->lid));
 	if (job->name)
-		/* Without memory the next start may name it anew. */
+		/* Without memory the next start may give it another name. */
 		DROP(record_set(&job->local->rec.name, job->name));
 	job->in_tree = true;
 	client_unlock(job->c);
@@ -120,7 +120,7 @@ static void delete_upload(struct gb_job *job)
 		return;
 	int ret = provider_file_remove(&c->api, file, &none, &err);
 	test_point("upload-deleted");
-	/* Refused counts as done: it dies by itself within two days. */
+	/* A refusal counts as done: the file expires within two days. */
 	if (ret == 0 || (err.refused && err.from_api)) {
 		client_lock(c);
 		record_unset(&r->batch->input_file);
@@ -167,7 +167,7 @@ static int finish_removal(struct gb_job *job)
 	return 0;
 }
 
-/* What is left, in the background. -EAGAIN: to be gone on with when it has ended;
+/* Do the remaining steps, in the background. -EAGAIN: continue when the job has ended;
  * -ENOENT: the API does not know it, which is no proof yet. */
 static int remove_rest(struct gb_job *job, struct provider_error *err)
 {
@@ -196,7 +196,7 @@ static int remove_rest(struct gb_job *job, struct provider_error *err)
 
 static void remove_timer(void *arg);
 
-/* Go on after so many seconds, or when who is on it is done. */
+/* Continue after so many seconds, or when the task at work on it is done. */
 static void remove_later(struct gb_job *job, double delay)
 {
 	client_lock(job->c);
@@ -210,7 +210,7 @@ static void remove_later(struct gb_job *job, double delay)
 		gb_job_unref(job);
 }
 
-/* The removal is the caller's until removal_leave. */
+/* The caller owns the removal until removal_leave. */
 static void removal_take(struct gb_job *job)
 {
 	client_lock(job->c);
@@ -232,7 +232,7 @@ static void removal_leave(struct gb_job *job, double delay)
 		remove_later(job, delay);
 }
 
-/* When a job that the API does not know is looked for again. */
+/* When to look again for a job that the API does not know. */
 static double missing_delay(struct gb_job *job)
 {
 	client_lock(job->c);
@@ -241,7 +241,7 @@ static double missing_delay(struct gb_job *job)
 	return test_seconds("BATCHFS_TEST_MISSING_SECONDS", delay > 1 ? delay : 1);
 }
 
-/* What came of a step: when to go on, as for removal_leave. */
+/* Evaluate a step: when to continue, as for removal_leave. */
 static double remove_judge(
 	struct gb_job *job, int ret, const struct provider_error *err)
 {
@@ -251,14 +251,15 @@ static double remove_judge(
 		return missing_delay(job);
 	if (ret == -EAGAIN || ret == -ECANCELED)
 		return look_again();
-	/* Later by what the API asks for, and not all of them at the same time. */
+	/* Later by the pause that the API asks for, and not all removals at the same
+	 * time. */
 	if (errors_may_pass(err, CALL_REMOVE))
 		return 6 * look_again() + engine_backoff(3, err->retry);
 	come_back(job, err);
 	return -1;
 }
 
-/* One try of what is left. Returns when to try again, as for removal_leave. */
+/* Try the remaining steps once. Returns when to try again, as for removal_leave. */
 static double remove_on(struct gb_job *job)
 {
 	struct provider_error err = {0};
@@ -375,7 +376,7 @@ static int remove_run(struct task *t)
 	return ret;
 }
 
-/* Lock held: none is under way, and from here on this one is. */
+/* Lock held: none is in progress; from here on this one is. */
 static int removal_begin(struct gb_job *job)
 {
 	struct local *l = job->local;
@@ -424,7 +425,7 @@ static int stray_run(struct task *t)
 	return 0;
 }
 
-/* It is out of the tree already, so nobody begins to send it. */
+/* It has left the tree already, so nobody begins to submit it. */
 static int remove_draft(struct gb_job *job)
 {
 	struct task fill = {0};
@@ -554,7 +555,7 @@ void remove_recover(struct gb_job *job)
 	bool unsent = !job->batch->id;
 	client_unlock(job->c);
 	if (unsent)
-		/* Should it not begin, the next start does it. */
+		/* If it cannot begin, the next start does it. */
 		DROP(task_start(job, WORK_SHORT, unsent_run, false, false, NULL, NULL));
 	else if (!job->c->o.offline)
 		remove_later(job, fmin(1, look_again()));

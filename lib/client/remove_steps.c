@@ -1,4 +1,4 @@
-/* What rmdir says to the API, step by step, and what the answers mean (remove.c). */
+/* The steps of rmdir at the API, and what the answers mean (remove.c). */
 #include "client/remove.h"
 #include "jobs/history.h"
 #include "jobs/observe.h"
@@ -22,7 +22,7 @@ enum removal_step removal_next(struct gb_job *job)
 	return step;
 }
 
-/* The API does not know the job. That is counted over restarts. */
+/* The API does not know the job. This is counted across restarts. */
 static void removal_note_missed(struct gb_job *job)
 {
 	unsigned misses;
@@ -37,7 +37,7 @@ static void removal_note_missed(struct gb_job *job)
 	local_save_soon(job);
 }
 
-/* A cancel refused because the job has just ended is no refusal. */
+/* A cancel that is refused because the job has just ended does not count as refused. */
 int removal_cancel(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
@@ -96,8 +96,8 @@ int removal_other_key(struct gb_job *job, struct provider_error *err)
 	return err->err = -EACCES;
 }
 
-/* Whether this key may take the next step, which it must have seen the job for if nobody
- * knows who made it. 0, and the step. */
+/* Whether this key may take the next step. It must have seen the job if it is unknown
+ * who made it. 0, and the step. */
 int removal_choose(struct gb_job *job, struct canceller *cancel,
 	struct provider_error *err, enum removal_step *ret)
 {
@@ -129,8 +129,8 @@ static int removal_note_key(struct gb_job *job)
 	return err;
 }
 
-/* The first step at the API. That it does not know a job that must be cancelled is no
- * refusal: the rest goes on in the background until that is certain. */
+/* The first step at the API. If the API does not know a job that must be cancelled,
+ * that is not a refusal: the rest goes on in the background until it is certain. */
 int removal_first(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {

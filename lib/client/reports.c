@@ -111,7 +111,7 @@ static void count_text(int64_t n, FILE *out)
 		fprintf(out, "\t%" PRId64, n);
 }
 
-/* now: by the server's clock, which says when jobs and results go. */
+/* now: by the server's clock, which decides when jobs and results expire. */
 static void job_row(const struct gb_info *i, time_t now, FILE *out)
 {
 	char created[32] = "-";

@@ -1,9 +1,9 @@
 /*
  * The trash: local copies of removed jobs stay there for some days.
  *
- * What deletes must not believe one clock. A wall clock that is set a month ahead must
- * empty no trash, nor must a server's that is wrong: time passes here only as long as
- * both agree. Without a server nothing is thrown away; what came meanwhile is dated later.
+ * Deleting must not depend on a single clock. Neither a wall clock set a month ahead
+ * nor a server's wrong clock may empty the trash: time counts only while both agree.
+ * Without a server nothing is deleted, and entries made meanwhile are dated later.
  */
 #include "client/trash.h"
 

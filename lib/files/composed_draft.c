@@ -284,7 +284,8 @@ static int open_parts(struct gather *g, int out)
 	return err ? err : composed_new(&parts, out, &g->c);
 }
 
-/* One descriptor at a time: there may be more inputs than a process may open. */
+/* One descriptor at a time, because there may be more inputs than a process may
+ * open. */
 static int add_inputs(struct gather *g, const struct task *t)
 {
 	int err = 0;
@@ -373,7 +374,8 @@ static int refuse(struct gather *g)
 	return -EBADMSG;
 }
 
-/* Bytes first, those of the inputs that are only referred to as well; then the name. */
+/* First the bytes, including those of inputs that are only referred to; then the
+ * name. */
 static int publish(struct gather *g, int out)
 {
 	struct gb_job *job = g->job;
@@ -393,7 +395,7 @@ static int publish(struct gather *g, int out)
 	return err;
 }
 
-/* From here on the journal says that composed.jsonl is what the parts make. */
+/* From here on the journal says that composed.jsonl matches the parts. */
 static int announce(struct gather *g, struct task *t)
 {
 	struct gb_job *job = g->job;
@@ -445,8 +447,8 @@ static void drop_tmp(struct gb_job *job)
 	pthread_mutex_unlock(&job->local->disk);
 }
 
-/* Where nobody can tell, answers are asked for: before anything is sent the model is looked
- * at once more. */
+/* If that is unknown, ask for answers; the model is checked once more before anything
+ * is sent. */
 static int ask_model(struct gather *g, struct task *t)
 {
 	struct gb_client *c = g->job->c;

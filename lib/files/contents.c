@@ -1,10 +1,10 @@
 /*
- * The contents of a job's files: written through one descriptor a file, which is
+ * The contents of a job's files. Each file is written through one descriptor, which is
  * opened when first needed and closed when nobody refers to the file.
  *
- * A file that is being written is not whole until its last writer has closed it well.
- * Its mode on disk says so all the time (MARKED), so that a crash, a full disk and a
- * rename cannot make one forget it.
+ * A file that is being written is incomplete until its last writer has closed it
+ * successfully. Its mode on disk says so during that time (MARKED), so that this
+ * survives a crash, a full disk and a rename.
  */
 #include "files/files.h"
 #include "jobs/operation.h"
@@ -213,9 +213,10 @@ static bool is_requests(const struct gb_file *f)
 	return f->job && !f->parent && strcmp(f->name, GB_REQUESTS) == 0;
 }
 
-/* Its content is to change: no task may begin to send it before end_change. What a job
- * consists of that is being sent or was sent may not; nor may the source of a rename
- * that submits, which its task holds, nor anything a task is making requests of. */
+/* Its content is about to change: no task may begin to send it before end_change. Files
+ * of a job that is being sent or was sent may not change; nor may the source of a
+ * rename that submits, which its task holds, nor a file from which a task is making
+ * requests. */
 static int begin_change(struct gb_file *f, struct gb_job **ret)
 {
 	int err = 0;
@@ -278,8 +279,8 @@ static int before_change(struct gb_file *f, struct gb_job *job)
 	return err;
 }
 
-/* Lock held: what the parts of a draft were composed to is no longer so. Whoever
- * reads it may finish. */
+/* Lock held: the requests composed from a draft's parts are outdated. Readers may
+ * finish reading them. */
 static struct gb_file *drop_composed(struct gb_job *job)
 {
 	struct gb_file *f = files_find(job, GB_REQUESTS);
@@ -307,7 +308,7 @@ int files_touch(struct gb_job *job)
 	if (composed) {
 		struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
 
-		/* Who reads it finds it by name, if not before it goes. */
+		/* Open readers need its descriptor before its name is removed. */
 		int fd = f && f->refs > 2 ? files_open(job, f) : 0;
 		gb_file_unref(f);
 		if (fd < 0) {
@@ -351,8 +352,8 @@ static bool may_be_requests(const struct gb_file *f)
 	return f->job && !f->parent && (is_requests(f) || !is_sent(f));
 }
 
-/* Bytes [off, end) were written, or for end = off may have been: on with the check
- * beside the writing. */
+/* Bytes [off, end) were written, or for end = off may have been: continue the check
+ * during the writing. */
 static void note_written(struct gb_file *f, off_t off, off_t end)
 {
 	struct follow *begun = NULL;
@@ -400,7 +401,7 @@ int gb_file_write(struct gb_file *f, const void *buf, size_t n, off_t off)
 	return err;
 }
 
-/* All that was followed is another now, and what is in order no longer than size. */
+/* What was followed has changed, and at most size bytes are in order. */
 static void note_truncated(struct gb_file *f, off_t size)
 {
 	follow_end(files_take_follow(f));

@@ -56,8 +56,8 @@ struct gb_file *gb_file_ref(struct gb_file *f)
 	return f;
 }
 
-/* Who is left with the table's reference alone has no use for its descriptor: a draft
- * of a hundred thousand files would need as many. Others get theirs from the table,
+/* A file to which only the table refers does not need its descriptor: a draft of a
+ * hundred thousand files would need as many. Others get a reference from the table,
  * under the lock. */
 void gb_file_unref(struct gb_file *f)
 {
@@ -386,7 +386,8 @@ static int load_entry(struct gb_job *job, struct gb_file *parent, int fd, const 
 		return -ENOMEM;
 	if (!f->is_dir || depth > FILE_PATH_MAX / 2)
 		return 0;
-	/* A link has been passed over above; nor one that has come since. */
+	/* A link was skipped above, and one that appeared since is not followed
+	 * either. */
 	fd = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? util_read_error(errno) : load_dir(job, f, fd, depth + 1);
 }

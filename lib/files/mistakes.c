@@ -1,4 +1,4 @@
-/* What in a draft looks as if it was meant to be another file. */
+/* Files in a draft that look as if they were meant to have another name. */
 #include "files/files.h"
 #include "provider/gemini/make_requests.h"
 
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Names people give to what has another, and all that ends like requests. */
+/* Wrong names that people use, and all names that end like a requests file. */
 static const struct {
 	const char *pattern, *meant;
 } lookalikes[] = {
@@ -87,7 +87,7 @@ static const char *misnamed(struct gb_job *job, char ret[256])
 	return meant;
 }
 
-/* Lock held: requests.jsonl is there, and nothing in it, nor does anybody write. */
+/* Lock held: whether requests.jsonl exists, is empty, and nobody is writing it. */
 static bool is_empty(struct gb_job *job)
 {
 	const struct gb_file *f;

@@ -64,7 +64,7 @@ static void names_changed(struct gb_job *job, struct gb_file *dir, const char *n
 {
 	bool one_of_many;
 
-	/* The change is made; what is void by it must not come back with a start. */
+	/* The change is made; what it invalidates must not come back at a start. */
 	if (files_is_sent(job, dir, name) && files_touch(job))
 		local_save_soon(job);
 	client_lock(job->c);
@@ -423,8 +423,8 @@ static int copy_aside(int in, struct gb_job *job)
 	return err;
 }
 
-/* Disks held. A link instead of a copy where the disk is too full for that: better two
- * names of the same bytes than one that a program removes. */
+/* Disks held. A link instead of a copy if the disk is too full: two names for the same
+ * bytes are better than one that a program removes. */
 static int name_rejected(struct gb_file *f, struct gb_job *from, struct gb_job *job, bool copied)
 {
 	_cleanup_close_ int src = files_open_dir(from, f->parent);

@@ -121,7 +121,7 @@ double engine_backoff(int n, double hint)
 	double own = most / 2 + random_part(most / 2);
 	double told = hint > 0 ? fmin(hint, HINT_MAX_S) : 0;
 
-	/* Those whom one reply sent away shall not come back together. */
+	/* Callers that got the same refusal must not come back at the same time. */
 	return fmax(own, told + random_part(told / 10));
 }
 

@@ -1,7 +1,7 @@
 /*
- * What is said of a transfer that failed. libcurl's own words may repeat what it was
- * given: of a proxy's URL also the password, wholly or in odd pieces where it was taken
- * apart wrongly. So with a proxy its words are not used but where they are about the
+ * The error text of a transfer that failed. libcurl's message may repeat what it was
+ * given, including the password of a proxy's URL, complete or in pieces if it was
+ * parsed wrongly. So with a proxy libcurl's message is used only if it is about the
  * other end's certificate, and what is used is cut by url_hide.
  */
 #include "http/http_private.h"
@@ -138,7 +138,8 @@ static bool about_tls(CURLcode code)
 	       code == CURLE_SSL_INVALIDCERTSTATUS;
 }
 
-/* Whoever speaks no TLS where TLS is spoken answers everybody: a portal does. */
+/* A server that does not speak TLS on a TLS port answers every request: a portal does
+ * so. */
 static const char *tls_hint(const char *text)
 {
 	static const char *const plain[] = {

@@ -123,9 +123,9 @@ static void leg_start(struct transfer *t)
 	atomic_fetch_add(&t->e->calls, 1);
 }
 
-/* The connection broke before a byte of the request was sent, and soon: on a bad line the
- * next one may hold. A name that is not found, a certificate that is not good, an answer
- * of a proxy would be the same again. */
+/* The connection broke soon, before a byte of the request was sent: on a bad network
+ * the next one may work. An unknown name, a bad certificate or a proxy's answer would
+ * be the same again. */
 static bool worth_another_connection(const struct transfer *t, CURLcode code)
 {
 	long proxy = 0;
@@ -516,7 +516,8 @@ int engine_new(const struct engine_options *o, struct engine **ret, char **ret_w
 		return -ENOMEM;
 	}
 	e->multi = curl_multi_init();
-	/* Without descriptors left curl makes one that nobody can wake, and says nothing. */
+	/* Without free descriptors curl makes a handle that cannot be woken, and
+	 * reports nothing. */
 	if (e->multi && curl_multi_wakeup(e->multi) != CURLM_OK)
 		r = -EMFILE;
 	else if (e->multi)

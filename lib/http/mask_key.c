@@ -1,6 +1,7 @@
 /*
- * The key in what the API says. A server that repeats it may write it as JSON, HTML and
- * URLs do, broken into lines, or in base64; what is decoded later would be the key again.
+ * Hiding the key in the API's texts. A server that repeats it may write it as in JSON,
+ * HTML and URLs, broken into lines, or in base64; decoded later, that would be the key
+ * again.
  */
 #include "http/http_private.h"
 

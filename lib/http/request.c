@@ -230,8 +230,8 @@ static curl_socket_t on_socket(
 {
 	struct transfer *t = arg;
 
-	/* libcurl asks nobody where localhost is (since 7.78) and plain http has no proxy:
-	 * this holds whatever becomes of either. */
+	/* libcurl asks nobody where localhost is (since 7.78) and plain http has no
+	 * proxy: this holds whatever becomes of either. */
 	if (url_is_plain(t->url) && !url_loopback_addr(&address->addr))
 		return CURL_SOCKET_BAD;
 	return socket(

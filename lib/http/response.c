@@ -92,7 +92,8 @@ static void on_content_range(struct http_reply *p, const char *value)
 		p->range_end = start;
 }
 
-/* One wrong Date (a proxy's, a machine's that has just been started) is no clock. */
+/* One wrong Date (from a proxy, or from a machine that has just been started) is not a
+ * clock. */
 static void on_date(struct transfer *t, const char *value)
 {
 	time_t date = curl_getdate(value, NULL);
@@ -101,7 +102,7 @@ static void on_date(struct transfer *t, const char *value)
 		return;
 	long long told = (long long)date - (long long)util_now();
 	long long before = atomic_exchange(&t->e->clock_told, told);
-	/* The first is held against the wall clock: two that agree, too. */
+	/* The first is compared with the wall clock; these two may agree too. */
 	if (before == LLONG_MIN)
 		before = time(NULL) - (long long)util_now(); /* wall: a second opinion */
 	if (llabs(told - before) <= ENGINE_DATES_AGREE)
@@ -387,8 +388,8 @@ static int verdict(const struct transfer *t, CURLcode code)
 	return err;
 }
 
-/* Proven not to have acted: never asked, or asked once with less than the whole
- * body. What may have been repeated by libcurl proves nothing. */
+/* Proven not to have acted: never asked, or asked once with less than the whole body. A
+ * request that libcurl may have repeated proves nothing. */
 static enum http_sent how_far(const struct transfer *t)
 {
 	curl_off_t sent = 0;

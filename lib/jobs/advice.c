@@ -1,5 +1,5 @@
-/* The half of `warnings` that the check and a submission said: a file beside the journal,
- * whose record says that it is there. */
+/* The warnings of the check and of a submission: a file beside the journal, whose
+ * record says that it exists. */
 #include "jobs/advice.h"
 #include "requests/warnings.h"
 
@@ -8,7 +8,7 @@
 
 enum { ADVICE_MAX = 64 << 10 };
 
-/* A warning that cannot be kept is no reason to fail: it is in the log at most. */
+/* A warning that cannot be written is not a reason to fail; at most it is logged. */
 static bool write_text(struct gb_job *job, const char *text)
 {
 	bool kept = false;

@@ -1,10 +1,10 @@
 /*
- * Who asks for metadata, and how long they wait: what the poller (poller.c) answers.
+ * Waiters for metadata, which the poller (poller.c) answers, and how long they wait.
  *
- * Every wait for metadata has an end, by one mechanism: the waiter's `hi` says until when
- * (ask_until), and one timer of the client answers those whose time is over with what is
- * known, whatever the poller is waiting for meanwhile (ask_bound). Who waits for the end of
- * a job is not among them.
+ * Every wait for metadata has an end, by one mechanism: the waiter's `hi` says until
+ * when (ask_until), and one timer of the client answers those whose time is over with
+ * what is known, whatever the poller is waiting for (ask_bound). Waiters for the end of
+ * a job are not among them.
  */
 #include "jobs/poller_private.h"
 #include "jobs/models.h"

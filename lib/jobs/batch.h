@@ -1,11 +1,11 @@
 /*
- * One of the API's jobs behind a directory (job.h): its id and state as the API reported
- * them, what is known about it, its output and where that is stored, the index of its
- * answers.
+ * One of the API's jobs behind a directory (job.h): its id and state as the API
+ * reported them, what is known about it, its output and where that is stored, the index
+ * of its answers.
  *
- * A directory is not a job of the API: there may be several behind one. Today there is one
- * (JOB_BATCHES), from mkdir on; a draft's has no id yet. All members: client.lock. A comment
- * above each group says which room writes it.
+ * A directory is not a job of the API: there may be several behind one. Today there is
+ * one (JOB_BATCHES), from mkdir on; a draft's has no id yet. All members: client.lock.
+ * A comment above each group says which room writes it.
  */
 #ifndef GB_BATCH_H
 #define GB_BATCH_H

@@ -14,7 +14,7 @@ int submit_known(struct gb_job *job, const struct remote_batch *b)
 
 	client_lock(c);
 	bool fresh = !job->batch->id;
-	/* The table may have met it as somebody else's. */
+	/* The table may have it as someone else's job. */
 	struct gb_job *twin = fresh ? job_find_id(c, b->id) : NULL;
 	int err = twin ? job_drop_twin(twin) : 0;
 	/* This key sees it, whichever the create was sent with. */
@@ -43,8 +43,8 @@ int submit_known(struct gb_job *job, const struct remote_batch *b)
 		return err;
 	if (twin)
 		c->hooks->duplicate(twin);
-	/* As long as this fails the journal says SUBMITTING, and a start finds the job by
-	 * its input file. */
+	/* As long as this fails the journal says SUBMITTING, and a start finds the job
+	 * by its input file. */
 	local_save_soon(job);
 	history_add(job, "created");
 	gb_job_unref(learn_batch(c, b, seq, false));

@@ -1,4 +1,4 @@
-/* What is written into the ledger (ledger.h), and when. */
+/* What is written to the ledger (ledger.h), and when. */
 #include "jobs/history.h"
 #include "store/ledger.h"
 

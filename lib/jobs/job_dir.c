@@ -141,7 +141,7 @@ int local_save_locked(struct gb_job *job)
 {
 	char tmp[UTIL_TMP_NAME_MAX];
 
-	/* Whoever removed it meanwhile has left nothing to be written. */
+	/* If it was removed meanwhile, there is nothing to write. */
 	if (job->local->forgotten)
 		return 0;
 	return save_end(job, save_begin(job, tmp), tmp);

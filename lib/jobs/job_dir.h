@@ -82,9 +82,10 @@ _must_check_ int local_save_around(struct gb_job *job, int (*step)(void *arg), v
  * client.lock; the caller saves. what NULL: no error. */
 void local_error(struct gb_job *job, int err, const char *what, const char *todo,
 	const char *text);
-/* The same of a submission whose answer is missing, which a list may settle, or a person, at
- * any moment: only while its phase is `from` and no create is in flight; with it the phase
- * becomes `to`, so that nobody sees one without the other. false: it has moved on. */
+/* The same of a submission whose answer is missing, which a list may settle, or a
+ * person, at any moment: only while its phase is `from` and no create is in flight;
+ * with it the phase becomes `to`, so that nobody sees one without the other. false: it
+ * has moved on. */
 bool local_error_turn(struct gb_job *job, enum phase from, enum phase to, int err,
 	const char *what, const char *todo, const char *text);
 /* Write job.json from a reply. */

@@ -127,7 +127,7 @@ void knowledge_insisted(struct knowledge *k, bool yes)
 	k->insisted = yes;
 }
 
-/* Those that a person asked for in between do not make the pause longer. */
+/* Requests that a person made in between do not make the pause longer. */
 void knowledge_download_refused(struct knowledge *k, struct moment m, unsigned status,
 	bool part_here, double pause)
 {

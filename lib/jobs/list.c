@@ -1,6 +1,6 @@
 /*
- * Reading the list of jobs, a page after the other, newest first: on until a page tells
- * nothing new, or to the end. What the jobs are is observe.c's; the poller alone reads.
+ * Reading the list of jobs, page by page, newest first, until a page has nothing new,
+ * or to the end. observe.c takes the jobs; only the poller reads.
  */
 #include "jobs/poller_private.h"
 #include "jobs/observe.h"
@@ -11,8 +11,8 @@
 
 enum { MAX_EMPTY_PAGES = 100 };
 
-/* A listed job whose input file the list did not tell may be the one that a lost
- * create made: its own resource tells. */
+/* A listed job whose input file the list does not name may be the one that a lost
+ * create made: its own resource shows it. */
 static void ask_whose(struct gb_client *c, const struct remote_batch *b)
 {
 	struct canceller none = CANCELLER_INIT;
@@ -33,7 +33,7 @@ out:
 	provider_error_clear(&err);
 }
 
-/* Lock held: somebody wants to know of a job that no page has told yet. */
+/* Lock held: somebody waits for a job that was on no page yet. */
 static bool somebody_waits(const struct gb_client *c, uint64_t seq)
 {
 	double now = util_now();
@@ -96,8 +96,8 @@ static bool wants_news(const struct gb_waiter *w, void *arg)
 	return w->lo == GB_LIST_NEWS;
 }
 
-/* Behind a page without news there is none, as far as a look at names goes: with many
- * jobs known from disk nobody waits for the rest of the list. */
+/* After a page without news there is none, for a look at names: with many jobs known
+ * from disk nobody waits for the rest of the list. */
 static void catch_up(struct gb_client *c)
 {
 	struct gb_waitq now;

@@ -16,7 +16,8 @@ struct models {
 	struct gb_client *c;
 	/* All below: client.lock. */
 	struct remote_models list;
-	/* CLOCK_BOOTTIME. After a failure readers ask again soon, submissions do without. */
+	/* CLOCK_BOOTTIME. After a failure readers ask again soon, submissions do
+	 * without. */
 	double good_until, read_after, ask_after;
 	unsigned failures; /* in a row */
 	int err;           /* of the newest */
@@ -58,7 +59,7 @@ void models_take_waiters(struct models *m, struct gb_waitq *to,
 		waitq_move(&m->waiting, to);
 }
 
-/* Blocks. A list that could not be had leaves the one from before. */
+/* Blocks. If the list cannot be read, the one from before stays. */
 static int read_models(struct models *m, struct canceller *cancel)
 {
 	struct gb_client *c = m->c;

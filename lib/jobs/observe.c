@@ -1,6 +1,7 @@
 /*
- * What replies of the API teach. A reply is applied only if its call began after the
- * one that told what is known, so a slow reply never overwrites newer knowledge.
+ * Taking what replies of the API tell. A reply is applied only if its call began after
+ * the call that brought the present knowledge, so a slow reply never overwrites newer
+ * knowledge.
  */
 #include "jobs/bind.h"
 #include "jobs/history.h"
@@ -15,11 +16,11 @@
 #include <string.h>
 #include <syslog.h>
 
-/* A log of known jobs this large is looked through for what is old. */
+/* From this size on, the log of known jobs is searched for old entries. */
 enum { KNOWN_TIDY = 1 << 20 };
 
-/* Bytes of memory for jobs that others made: some 110,000. A server that never comes to an
- * end must not fill the memory. */
+/* Bytes of memory for jobs that others made: some 110,000. A server that never comes to
+ * an end must not fill the memory. */
 #define MET_MAX ((size_t)46 << 20)
 
 uint64_t learn_seq(struct gb_client *c)
@@ -40,7 +41,8 @@ bool learn_full(const struct gb_client *c)
 	return c->met_bytes >= MET_MAX;
 }
 
-/* What a job costs, about: with its strings, cells of indexes, heads of allocations. */
+/* The approximate memory for a job: with its strings, index cells and allocation
+ * headers. */
 static size_t cost_of(const struct remote_batch *b)
 {
 	size_t name = b->display ? strlen(b->display) : 0;
@@ -49,7 +51,7 @@ static size_t cost_of(const struct remote_batch *b)
 	       (b->output_file ? strlen(b->output_file) : 0);
 }
 
-/* Lock held. A job that this state directory has not met: it gets a name for good. */
+/* Lock held. A job that is new to this state directory: it gets its permanent name. */
 static struct gb_job *meet(struct gb_client *c, const struct remote_batch *b)
 {
 	char name[NAME_SIZE];

@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* The last waiter has gone: nobody wants the outcome of what can still be given up.
- * Under the waiters' lock, so only flags and the engine's canceller. */
+/* The last waiter is gone: nobody needs the result of an operation that can still be
+ * given up. Called under the waiters' lock, so it uses only flags and the engine's
+ * canceller. */
 static void nobody_waits(struct gb_waitq *q)
 {
 	struct task *t = CONTAINER_OF(q, struct task, q);
@@ -77,7 +78,7 @@ static void task_run(void *arg)
 	task_disown(t);
 	client_unlock(c);
 	task_disowned(t);
-	/* Those who wait for the job's end look again before the caller goes on. */
+	/* Wake those who wait for the job's end before the caller goes on. */
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	task_answer(t, err);
 	task_free(t);
@@ -182,7 +183,7 @@ struct deadline {
 	uint64_t serial;
 };
 
-/* A task is known to live while it owns its job. */
+/* A task certainly exists while it owns its job. */
 static void deadline_over(void *arg)
 {
 	struct deadline *d = arg;

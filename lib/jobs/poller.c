@@ -1,12 +1,12 @@
 /*
  * The one poller: a thread that makes every call that only asks.
  *
- * Requests to look meet here (ask.c): reads of stale metadata, waits for an end, listings,
- * and own unfinished jobs. Each is answered by whatever costs fewer calls: a GET for each
- * job, or a round of lists, which then is read on until all of them are told and puts off
- * the next look of all. Calls are tried once; after a failure none is made before the pause
- * is over, whoever asks. Between looks it sleeps; with nobody looking and no own job
- * unfinished it sleeps for good.
+ * Requests to look meet here (ask.c): reads of stale metadata, waits for an end,
+ * listings, and own unfinished jobs. Each is answered by whatever costs fewer calls: a
+ * GET for each job, or a round of lists, which then is read on until all of them are
+ * told and puts off the next look of all. Calls are tried once; after a failure none is
+ * made before the pause is over, whoever asks. Between looks it sleeps; with nobody
+ * looking and no own job unfinished it sleeps for good.
  */
 #include "jobs/poller_private.h"
 #include "jobs/observe.h"
@@ -109,8 +109,8 @@ static bool told_by_list(const struct gb_job *job)
 	return job->local && job->local->rec.own && job->local->rec.batch->is_inline;
 }
 
-/* Lock held. Those who wait come again: all of them count, also those who are not due
- * just now, or each would come at a time of its own. */
+/* Lock held. All jobs that are waited for count, also those that are not due now;
+ * otherwise each would be requested at a time of its own. */
 static bool gets_are_cheaper(const struct gb_client *c, const struct plan *p)
 {
 	unsigned pages = c->poller->list_pages ? c->poller->list_pages : 1;
@@ -186,8 +186,8 @@ void client_called(struct gb_client *c, const struct provider_error *err)
 		c->hooks->online(c);
 }
 
-/* Answer who wanted fresh metadata. Without an answer of the API what is known must do;
- * but that it refuses the key is told. */
+/* Answer those who wanted fresh metadata. Without an answer from the API they use what
+ * is known; but a refused key is reported. */
 static void refreshed(struct gb_job *job, int err)
 {
 	struct gb_waitq now;
@@ -201,8 +201,8 @@ static void refreshed(struct gb_job *job, int err)
 	waitq_call(&now, err == -EACCES ? err : 0);
 }
 
-/* A look failed in a way that may pass before those who asked have waited long enough:
- * they stay, and the next look is theirs. */
+/* A look failed in a way that may pass before the waiters' time is over: they stay, and
+ * the next look is for them. */
 static bool still_hoped(struct gb_client *c, int err)
 {
 	client_lock(c);
@@ -251,7 +251,8 @@ static int ask(struct gb_job *job)
 	default:
 		look_failed(c, &err);
 	}
-	/* 403 may mean that the job is another project's: its last word stands. */
+	/* 403 may mean that the job belongs to another project: its last known state
+	 * stays. */
 	int ret = err.status == 403 ? 0 : err.err;
 	provider_error_clear(&err);
 	return ret;
@@ -297,7 +298,7 @@ static void check_missing(struct gb_client *c, uint64_t seq)
 	client_unlock(c);
 }
 
-/* Lock held: who was told by the list; or with err, all who asked for it. */
+/* Lock held: collect those whom the list answers; or with err, all who asked for it. */
 static struct gb_job *told_by(struct gb_client *c, uint64_t seq, int err)
 {
 	struct gb_job *job = c->poller->watched;
@@ -322,8 +323,9 @@ static void answer_listed(struct gb_client *c, uint64_t seq, int err)
 	} while (job);
 }
 
-/* The round told all who wait, so none is asked for by itself, nor another round made,
- * before the next is due. What it did not tell is in no list: that is asked for alone. */
+/* The round answered all who wait, so no job is requested by itself, and no other round
+ * made, before the next is due. A job that it did not show is in no list and is
+ * requested alone. */
 static void plan_after_list(struct gb_client *c, uint64_t seq)
 {
 	double now = util_now(), gap = fmin(c->o.poll_s, PAGE_SECONDS * c->poller->list_pages);
@@ -355,7 +357,7 @@ static void list_worked(struct gb_client *c, uint64_t seq, bool whole)
 	c->poller->listed_at = util_now();
 	if (!c->poller->lists_ok_since)
 		c->poller->lists_ok_since = c->poller->listed_at;
-	/* Who asked meanwhile has his answer with the others. */
+	/* Callers that asked meanwhile are answered with the others. */
 	c->poller->want_list = false;
 	if (whole) {
 		c->poller->whole_at = c->poller->listed_at;
@@ -367,7 +369,7 @@ static void list_worked(struct gb_client *c, uint64_t seq, bool whole)
 	c->hooks->listed(c);
 }
 
-/* Lock not held. The next try is for those who wait, too. */
+/* Lock not held. The next try is also for those who wait. */
 static void want_again(struct gb_client *c, bool whole)
 {
 	client_lock(c);

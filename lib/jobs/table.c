@@ -192,7 +192,7 @@ struct gb_job *gb_job_ref(struct gb_job *job)
 	return job;
 }
 
-/* All of a job's are made at once: few have any. */
+/* All queues of a job are made at once, because few jobs have any. */
 int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w)
 {
 	return queue_add_until(job, kind, w, 0);

@@ -190,16 +190,16 @@ enum {
 	AT_ONCE = CALL_ASK | CALL_UPLOAD | CALL_DOWNLOAD,
 };
 
-/* First match wins; 0 matches everything. A status below 300 is none: what is wrong with
- * such a reply is what err says. For whom it passes: */
+/* First match wins; 0 matches everything. A status below 300 is none: what is wrong
+ * with such a reply is what err says. For whom it passes: */
 static const struct {
 	long first, last;
 	int err;
 	unsigned calls;
 } passing[] = {
 	{0, 0, -ECANCELED, FOR_AGES},
-	/* Something else answered in the API's place: that is a network's, and may end, but
-	 * not within a call. */
+	/* Something else answered instead of the API: a problem of the network, which
+	 * may end, but not within a call. */
 	{400, 499, -EHOSTUNREACH, CALL_DOWNLOAD | FOR_AGES},
 	{300, 399, 0, CALL_DOWNLOAD | FOR_AGES},
 	{402, 402, 0, CALL_QUEUE},

@@ -14,8 +14,9 @@ enum follow_state {
 	FOLLOW_TAKEN,       /* by who finishes it */
 };
 
-/* Of whoever runs, or finishes: without the lock, but only from own() on until the state
- * is FOLLOW_IDLE again. A worker that comes late is given nothing to read or write. */
+/* Of whoever runs, or finishes: without the lock, but only from own() on until the
+ * state is FOLLOW_IDLE again. A worker that comes late is given nothing to read or
+ * write. */
 struct look {
 	int fd;
 	struct scan *scan;
@@ -165,8 +166,8 @@ static ssize_t look_on(struct look *l, off_t to, const atomic_bool *cancel)
 	return err ? err : got;
 }
 
-/* The disk begins early with what a close must have durable before it may intend a job:
- * most of it is there when the last byte comes. Nothing hangs on it. */
+/* Start writing to disk early what a close must make durable before it may intend a
+ * job: most of it is there when the last byte arrives. Nothing depends on it. */
 static void begin_write_out(const struct look *l, off_t from)
 {
 	sync_file_range(l->fd, from, l->at - from, SYNC_FILE_RANGE_WRITE);

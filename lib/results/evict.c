@@ -58,7 +58,8 @@ static int add(struct entries *all, const char *name, size_t len, bool is_map,
 	return 0;
 }
 
-/* What is being written has no name yet, and what was left so belongs to nobody. */
+/* Files that are being written have no name yet, and leftovers of that kind belong to
+ * nobody. */
 static bool is_being_written(const char *name, const struct stat *st)
 {
 	return strncmp(name, UTIL_TMP_PREFIX, sizeof UTIL_TMP_PREFIX - 1) == 0 &&
@@ -139,7 +140,8 @@ static void join(struct entries *all)
 	qsort(all->v, all->n, sizeof *all->v, by_use);
 }
 
-/* The data gets a name that nobody knows: to unlink much takes a while. */
+/* The data file gets a private name first, because unlinking a large file takes a
+ * while. */
 static int take_away(int dirfd, const char *name, const char *tmp)
 {
 	_cleanup_free_ char *map = util_format("%s" RESULTS_MAP_SUFFIX, name);

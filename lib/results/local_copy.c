@@ -38,8 +38,8 @@ static int open_data(struct gb_results *r, int create)
 	return fd == -EROFS || fd == -EACCES ? disk_open(r->dirfd, r->name, O_RDONLY) : fd;
 }
 
-/* What is said to be in a file must be in that one: another, or a shorter one, does not
- * have it. */
+/* The map's claims are about one file: a different or shorter file does not have those
+ * bytes. */
 static int open_known(struct gb_results *r)
 {
 	int fd = open_data(r, 0);
@@ -154,8 +154,8 @@ static void take_map(struct gb_results *r, struct results_map *m)
 	m->sums = NULL;
 }
 
-/* What was whole once is the output of the file that its map names, whatever is said of
- * it now: an output has no other name later. */
+/* A file that was complete once is the output that its map names, whatever the API says
+ * now: an output does not change its name. */
 static int keep_map(struct gb_results *r, struct results_map *m)
 {
 	char *file = strdup(m->file);
@@ -408,8 +408,8 @@ static int begin_seal(struct gb_results *r)
 	if (fd < 0)
 		return fd;
 	if (!is_named(r, fd)) {
-		/* Whoever reads it may go on; a new one is another file. What is on its
-		 * way has its beginning in this one. */
+		/* Readers of it may go on; the new file is a different one. Running
+		 * transfers have their beginning in this one. */
 		stream_stop_all(r);
 		disk_lose(r, 0, NO_END);
 		if (r->n_old_fds < MAX_OLD_FDS) {

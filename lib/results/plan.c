@@ -1,4 +1,4 @@
-/* Results: which transfers to start, for whom, and when to break them off. */
+/* Results: which transfers to start, for whom, and when to abort them. */
 #include "results/results_private.h"
 #include "base/util.h"
 
@@ -23,7 +23,7 @@ static bool is_past(const struct gb_results *r, uint64_t lo)
 	return r->size >= 0 && !r->ended && lo >= (uint64_t)r->size;
 }
 
-/* Whether lo need not be asked for: s will bring it, soon. */
+/* Whether s will bring lo soon, so that it need not be requested. */
 static bool covers(const struct stream *s, uint64_t lo)
 {
 	if (is_past(s->r, lo) && !s->stopping && will_prove(s))
@@ -249,7 +249,7 @@ static int plan_fetch(struct gb_results *r)
 	return err < 0 ? err : 1;
 }
 
-/* All that a fetch knows of is here, and nobody knows yet whether that is all. */
+/* Everything that a fetch knows of is here, but it is unknown whether that is all. */
 static bool fetch_needs_proof(const struct gb_results *r)
 {
 	return r->fetching && is_past(r, results_local_end(r, 0));

@@ -17,7 +17,7 @@ void after_init(struct after *a)
 	waitq_init(&a->fail);
 }
 
-/* Not once the last reference has gone, which waits for what is under way. */
+/* Not after the last reference is dropped, which waits for calls in progress. */
 static void tell(struct gb_results *r, unsigned events)
 {
 	bool go;
@@ -308,7 +308,7 @@ int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
 		*ret = r->size;
 	else
 		err = ask(r, &r->sizeq, w, 0, 0, &a);
-	/* What cannot be asked now is as good as it gets. */
+	/* If the API cannot be asked now, this is the best answer. */
 	if (err < 0 && err != -EINPROGRESS && err != -EIO && r->size >= 0) {
 		*ret = r->size;
 		err = 0;

@@ -26,14 +26,15 @@
  * for readers once the last byte has come so, and is one that may be last. Of a whole
  * file in one reply the head counts once the first bytes are those of a file.
  *
- * Nothing is believed: Content-Range must be what was asked, the total must agree with
- * what is known, a body that does not begin as a line does, ends short or inside a line
- * (the last one) is broken; what is no page and no error of the API, and is sent so
- * five times, is what there is (results_odd). After a broken transfer the rest is asked
- * for again, with backoff, up to 5 times without progress, and less of it at a time
- * where connections end early; then waiters get the error. A file whose size, told
- * twice, or bytes turn out to be others than before is -EIO until the last reader has
- * gone; then what was local is put aside (NAME.aside) and, once, downloaded anew.
+ * Nothing is trusted: Content-Range must be what was asked for, the total must agree
+ * with what is known, and a body that does not begin like a line, ends early, or ends
+ * inside the last line is broken. Such a body that is neither a page nor an error of
+ * the API is accepted if it is sent five times (results_odd). After a broken transfer
+ * the rest is requested again, with backoff, up to 5 times without progress, and in
+ * smaller parts if connections end early; then waiters get the error. If the size
+ * (reported twice) or the bytes differ from before, reads fail with -EIO until the last
+ * reader has closed; then the local file is put aside (NAME.aside) and downloaded
+ * again, once.
  *
  * Blocks from an earlier process are read back and compared with their checksum before
  * their first use, on the reader's thread (about 0.2 ms per block).

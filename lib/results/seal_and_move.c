@@ -1,4 +1,4 @@
-/* Results: whole files. Publishing a complete one, moving one to another place. */
+/* Results: complete files. Publishing one, moving one to another place. */
 #include "results/results_private.h"
 #include "base/test_point.h"
 #include "base/util.h"
@@ -29,7 +29,7 @@ static int sum_all(int fd, struct results_map *m)
 	return err;
 }
 
-/* The old map goes first: at no time does a map stand beside data it is not of. */
+/* The old map is removed first, so that a map is never beside data of another file. */
 static int publish(int dirfd, const char *tmp, const char *name, struct results_map *m)
 {
 	_cleanup_free_ char *map = util_format("%s" RESULTS_MAP_SUFFIX, name);
@@ -59,8 +59,8 @@ static int publish(int dirfd, const char *tmp, const char *name, struct results_
 
 /* ---- taking what lies there ---------------------------------------------- */
 
-/* Lines of objects: they begin and end so, and where a disk or a filesystem lost
- * something there are noughts. */
+/* Lines of objects begin and end like this; where a disk or a filesystem lost something
+ * there are zeros. */
 static int look_through(int fd, int64_t size)
 {
 	char buf[CHUNK], first = 0, last = 0;
@@ -195,7 +195,7 @@ static int copy_over(struct gb_results *r, int from, int dirfd, const char *name
 		unlinkat(dirfd, tmp, 0);
 		return err;
 	}
-	/* Readers of the old descriptor may go on with it until they have gone. */
+	/* Readers of the old descriptor may go on using it. */
 	pthread_mutex_lock(&r->lock);
 	r->old_fds[r->n_old_fds++] = r->fd;
 	r->fd = steal_fd(&fd);
@@ -234,7 +234,7 @@ struct place {
 	char *name;
 };
 
-/* From now on the object lives there, and p is where it did. Lock held. */
+/* From now on the object is there, and p is its former place. Lock held. */
 static void take_place(struct gb_results *r, struct place *p)
 {
 	struct place old = {r->dirfd, r->name};

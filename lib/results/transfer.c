@@ -1,4 +1,4 @@
-/* Results: what comes of a transfer. Head, end, and trying again; its body is in
+/* Results: the course of a transfer: head, end, retries. Its body is in
  * transfer_body.c. */
 #include "results/results_private.h"
 #include "base/util.h"
@@ -29,9 +29,10 @@ void stream_check_complete(struct gb_results *r, struct after *a)
 	waitq_move(&r->fetchq, &a->wake);
 }
 
-/* Another size than is known, or less than is there. A page in place of the file, or one
- * answer that is wrong, tells so once; a file that is another does it again. Of which
- * nobody had a byte yet it may be, but not that it became empty. */
+/* A size that differs from the known one, or is less than what is there. A stray error
+ * page, or one wrong answer, reports a wrong size once; a file that really changed
+ * reports it again. If nobody has read a byte yet, accept the new size, unless it is
+ * zero. */
 static int doubt_size(struct gb_results *r, int64_t size, struct after *a)
 {
 	bool again = r->doubted == size;
@@ -41,7 +42,8 @@ static int doubt_size(struct gb_results *r, int64_t size, struct after *a)
 		return -EIO;
 	if (r->given || r->sealed)
 		return stream_changed(r, a);
-	/* What came with the wrong length is not mixed with what comes with the right one. */
+	/* What came with the wrong length is not mixed with what comes with the right
+	 * one. */
 	stream_stop_all(r);
 	ranges_clear(&r->have);
 	ranges_clear(&r->summed);
@@ -53,8 +55,8 @@ static bool is_inside(const struct gb_waiter *w, void *arg)
 	return w->lo > 0;
 }
 
-/* The size was told wrong: who reads from its end, or from anywhere but the start, may
- * have reckoned with it. */
+/* The reported size was wrong: a reader at the end, or anywhere but at the start, may
+ * have relied on it. */
 static void fail_inside(struct gb_results *r, struct after *a)
 {
 	a->err = -EIO;
@@ -125,8 +127,8 @@ static int distrust_ranges(struct stream *s)
 	return -EIO;
 }
 
-/* What the head says of the bytes to come contradicts itself: none of them is taken. Who
- * does so again and again is asked for the whole. */
+/* The head contradicts itself about the bytes that follow, so none of them is used. If
+ * a server does this repeatedly, the whole file is requested. */
 static int head_contradicts(struct stream *s)
 {
 	return s->r->tries >= 2 ? distrust_ranges(s) : -EIO;
@@ -233,8 +235,9 @@ static int take_head_now(struct stream *s, const struct http_reply *h)
 	return err;
 }
 
-/* What comes in place of the file comes whole, and nothing that its head tells is true of
- * the file: the first bytes decide. A label that says page may be wrong. */
+/* A page that comes instead of the file is complete in itself, and its head says
+ * nothing about the file: the first bytes decide. A content type that says page may be
+ * wrong. */
 static int put_head_off(struct stream *s, const struct http_reply *h)
 {
 	s->late = malloc(sizeof *h);
@@ -277,8 +280,8 @@ int stream_on_head(void *arg, const struct http_reply *h)
 
 /* ---- the end of a transfer ----------------------------------------------- */
 
-/* 416: beyond the end. It tells the size, or makes no sense. That there is nothing at all
- * is believed of a whole reply alone. */
+/* 416: beyond the end. It states the size, or makes no sense. That the file is empty is
+ * accepted only from a complete reply. */
 static int end_beyond(struct stream *s, const struct http_reply *reply, struct after *a)
 {
 	if (s->ranged && reply->range_total == 0)
@@ -301,7 +304,8 @@ static struct download_verdict judge_refusal(
 		v.err = -EIO;
 		v.again = true;
 	} else if (reply->status == 404 && !v.refused) {
-		/* The ways are tried in turn, whoever said that one is not there. */
+		/* The ways are tried in turn, whichever of them answered that the file
+		 * does not exist. */
 		r->way = 0;
 	}
 	return v;
@@ -333,8 +337,8 @@ static bool is_orphan(const struct gb_waiter *w, void *arg)
 	return !stream_find_cover(arg, w->lo);
 }
 
-/* Those whom other streams serve may go on waiting. When the API wants to be asked again
- * stands for all who come meanwhile. */
+/* Waiters that other streams serve may go on waiting. The time that the API named for
+ * the next request applies to all who come meanwhile. */
 static void give_up(
 	struct gb_results *r, const struct download_verdict *v, struct after *a)
 {
@@ -366,8 +370,8 @@ static void on_timer(void *arg)
 }
 
 /* Connections that end early and bring nothing are asked for less at a time, until it
- * fits; and where that goes well, for more. Nothing is cut out of what comes whole: there
- * ranges are tried again. */
+ * fits; and where that goes well, for more. Nothing is cut out of what comes whole:
+ * there ranges are tried again. */
 static void fit_piece(struct gb_results *r, const struct stream *s, bool failed)
 {
 	uint64_t came = s->pos - s->base, least;
@@ -394,7 +398,7 @@ static void try_again(struct gb_results *r, const struct stream *s,
 	r->tries = s->progress ? 1 : r->tries + 1;
 	fit_piece(r, s, true);
 	double pause = engine_backoff((int)r->tries, v->hint);
-	/* Nobody who reads waits for an hour because the server says so. */
+	/* A reader does not wait for an hour because the server asks for it. */
 	if (r->tries > MAX_TRIES || pause > ENGINE_PATIENCE) {
 		give_up(r, v, a);
 		return;

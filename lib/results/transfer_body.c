@@ -1,13 +1,13 @@
 /*
  * Results: the bytes of a transfer.
  *
- * What comes is written at once, and counts later: the last 64 KiB of a reply only
- * when it has ended as its head promised. So what a broken reply ends with (an error where
- * bytes were to come is short) is in nobody's hands. A reply that turns out to be wrong as
- * a whole takes all back that it brought.
+ * Bytes are written at once and count later: the last 64 KiB of a reply count only when
+ * it has ended as its head promised. So nobody sees the end of a broken reply (an error
+ * in place of bytes is short). If a whole reply turns out to be wrong, all its bytes
+ * are dropped again.
  *
- * Bytes that are local are never written over; they are compared with those that come, by
- * the checksums of their blocks.
+ * Local bytes are never overwritten; they are compared with arriving ones, by the
+ * checksums of their blocks.
  */
 #include "results/results_private.h"
 #include "base/util.h"
@@ -28,7 +28,7 @@ static void unlearn_size(struct gb_results *r, struct after *a)
 	a->events |= 1u << RESULTS_SIZED;
 }
 
-/* The reply was wrong: nothing of it counts, nor the length that it told. */
+/* The reply was wrong: neither its bytes nor the length that it stated count. */
 static int drop_reply(struct stream *s, struct after *a)
 {
 	struct gb_results *r = s->r;
@@ -65,8 +65,8 @@ static int spoil(struct stream *s, struct after *a)
 	return -EIO;
 }
 
-/* Bytes that came are not those that were here. One of the two is wrong; said twice, it
- * is what was here. */
+/* The arriving bytes differ from the local ones. One of the two is wrong; if it happens
+ * twice, the local ones are. */
 static int disagree(struct stream *s, struct after *a)
 {
 	struct gb_results *r = s->r;
@@ -106,7 +106,7 @@ static void keep_sum(struct stream *s)
 	s->skipped = false;
 }
 
-/* The block that ends at hi counts: checksum, map, perhaps the end of it all. */
+/* The block that ends at hi counts: checksum, map, and perhaps the end of the file. */
 static int end_block(struct stream *s, uint64_t hi, struct after *a)
 {
 	struct gb_results *r = s->r;
@@ -246,8 +246,8 @@ static int write_new(struct stream *s, int fd, const char *buf, size_t n)
 	return err == -EDQUOT ? -ENOSPC : err;
 }
 
-/* How often that byte must be told to be the last of all. A newline is one; without, the
- * file may be cut, unless two replies have told its length. */
+/* How often that byte must be told to be the last of all. A newline is one; without,
+ * the file may be cut, unless two replies have told its length. */
 static unsigned times_told(const struct gb_results *r, char last)
 {
 	return last == '\n' ? 1 : !shape_ends_well(last) ? ODD_TIMES : r->proven ? 1 : 2;
@@ -260,7 +260,7 @@ static bool is_end(struct gb_results *r, char last, int64_t size, uint32_t crc)
 	return times == 1 || stream_is_told(&r->odd_end, size, crc, times);
 }
 
-/* Lock held. 0, or why these bytes are none of the file. */
+/* Lock held. 0, or why these bytes do not belong to the file. */
 static int judge_piece(struct stream *s, const char *buf, size_t n, struct after *a)
 {
 	struct gb_results *r = s->r;
@@ -334,8 +334,8 @@ int stream_on_data(void *arg, const void *buf, size_t n)
 
 /* ---- the end ----------------------------------------------------------------------- */
 
-/* A whole body without a length has ended: that is the length, if it looks whole. The
- * last newline is all that shows that no byte is missing. */
+/* A complete body without a stated length has ended: this is the length, if it looks
+ * complete. Only the last newline shows that no byte is missing. */
 static int end_unmeasured(struct stream *s, struct after *a)
 {
 	struct gb_results *r = s->r;

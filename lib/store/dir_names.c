@@ -80,8 +80,8 @@ void name_encode(const char *display, const char *tail, char ret[NAME_SIZE])
 		cut_and_mark(out, n, tail, ret);
 }
 
-/* The two digits behind a '%', n bytes of text in all, at the beginning of a name or not:
- * would they be read back as a byte that had to be escaped? */
+/* The two digits behind a '%', n bytes of text in all, at the beginning of a name or
+ * not: would they be read back as a byte that had to be escaped? */
 static bool reads_back(const char *digits, size_t n, bool first)
 {
 	char three[4] = "%";

@@ -150,7 +150,8 @@ int known_add_gone(struct store *s, const char *id)
 	return summary ? append(s, summary, "", &off) : -ENOMEM;
 }
 
-/* buf has HEAD_SIZE bytes, and no end that sscanf, which looks for one first, would find. */
+/* buf has HEAD_SIZE bytes, and no end that sscanf, which looks for one first, would
+ * find. */
 static bool head_parse(const char *buf, struct head *h)
 {
 	char text[HEAD_SIZE + 1] = "";
@@ -201,8 +202,8 @@ char *known_json(struct store *s, int64_t off)
 }
 
 /* Head and summary of the entry at off into buf, which has room for the largest. The
- * JSON must be there; whether it is whole is seen when it is read. 0; -EBADMSG: there is
- * no such entry, nor any behind it; or why it cannot be read. */
+ * JSON must be there; whether it is whole is seen when it is read. 0; -EBADMSG: there
+ * is no such entry, nor any behind it; or why it cannot be read. */
 static int entry_read(int fd, int64_t off, int64_t size, char *buf, struct head *h)
 {
 	ssize_t n = pread(fd, buf, FIRST_READ, off), more = 0;

@@ -11,9 +11,9 @@
  * continues from its length when the file was written. So a span grows by time that has
  * passed, and never by more.
  *
- * A directory may have several of the API's jobs behind it: their members are in the array
- * "batches". Format 1 of the state directory had one, with its members among the others; it
- * is still read.
+ * A directory may have several of the API's jobs behind it: their members are in the
+ * array "batches". Format 1 of the state directory had one, with its members among the
+ * others; it is still read.
  *
  * A record is plain memory; its owner (struct local) says what guards it. Strings are
  * malloc'ed, NULL when absent.

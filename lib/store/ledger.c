@@ -24,15 +24,15 @@ static unsigned fields_in(const char *line)
 	return n;
 }
 
-/* What a crash cut short has fewer fields; more, or bytes that are no text, are not ours to
- * change. */
+/* What a crash cut short has fewer fields; more, or bytes that are no text, are not
+ * ours to change. */
 static bool is_short(const char *line, size_t n)
 {
 	return strlen(line) == n && fields_in(line) < FIELDS;
 }
 
-/* As many fields as there are headings. The total is the last, as it was; in and out were
- * not told apart. */
+/* As many fields as there are headings. The total is the last, as it was; in and out
+ * were not told apart. */
 static int fill_line(FILE *to, const char *line)
 {
 	unsigned n = fields_in(line);
@@ -141,7 +141,7 @@ static int open_it(int dir)
 	return fd < 0 ? -errno : fd;
 }
 
-/* What is appended next must not become part of a line that was cut short. */
+/* The next appended line must not become part of one that was cut short. */
 static int end_line(int fd)
 {
 	off_t end = lseek(fd, 0, SEEK_END);

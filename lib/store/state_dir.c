@@ -70,9 +70,9 @@ static int write_version(struct store *s)
 	return text ? util_write_file(s->state, "version", text, strlen(text), true) : -ENOMEM;
 }
 
-/* What an older version wrote is read as it is, and written anew as it changes. The mark
- * that keeps older versions away comes before that, so one of them can never take a newer
- * file for its own. */
+/* What an older version wrote is read as it is, and written anew as it changes. The
+ * mark that keeps older versions away comes before that, so one of them can never take
+ * a newer file for its own. */
 static int check_version(struct store *s, const char *dir, char **ret_why)
 {
 	_cleanup_free_ char *text = NULL;
@@ -102,8 +102,8 @@ static bool is_salt(const char *text, size_t n)
 	return n == SALT_LEN && strspn(text, "0123456789abcdef") == SALT_LEN;
 }
 
-/* The copy has a checksum, so it is the one to believe. *ret_same: both are well, and say
- * the same. 0, -ENOENT, -EBADMSG, or why one could not be read. */
+/* The copy has a checksum, so it is the one to believe. *ret_same: both are well, and
+ * say the same. 0, -ENOENT, -EBADMSG, or why one could not be read. */
 static int read_salts(struct store *s, bool *ret_same)
 {
 	_cleanup_free_ char *salt = NULL, *copy = NULL;
@@ -139,7 +139,7 @@ static int write_salt(struct store *s)
 	return err ? err : util_write_file(s->state, "salt.copy", copy, strlen(copy), true);
 }
 
-/* Without it nothing can tell which key queued work was meant for. */
+/* Without it, it is unknown which key queued jobs were meant for. */
 static int load_salt(struct store *s)
 {
 	bool same = false;
@@ -160,7 +160,7 @@ static int open_log(int dir, const char *name, int *ret)
 	return *ret < 0 ? -errno : 0;
 }
 
-/* What is appended next must not become part of a line that was cut short. */
+/* The next appended line must not become part of one that was cut short. */
 static int open_lines(int dir, const char *name, int *ret)
 {
 	int err = open_log(dir, name, ret);
@@ -362,7 +362,7 @@ int store_job_remove(struct store *s, const char *lid, int trash_days, time_t no
 		return -errno;
 	test_point("trashed");
 	int err = util_sync_dir(s->jobs);
-	/* What a crash leaves of this (time 0) goes at the next look. */
+	/* What a crash leaves of this (time 0) is removed at the next look. */
 	return trash_days > 0 || err ? err : util_remove_tree(s->trash, name);
 }
 

@@ -76,8 +76,8 @@ static bool is_mounted(const char *path)
 	return false;
 }
 
-/* Who has the lock as the kernel shows it here, whatever namespace the text was written
- * in; 0: nobody who can be seen. */
+/* Who holds the lock according to the kernel here, whatever namespace the text was
+ * written in; 0: nobody that can be seen. */
 static int pid_of_locker(int fd)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/locks", "re");
@@ -140,8 +140,8 @@ static char *read_text(int state)
 
 /* ---- locks ------------------------------------------------------------------------- */
 
-/* The file, and the directory itself, which nobody can remove and make anew as one may do
- * with the file. Some filesystems have no locks of directories. */
+/* The file, and the directory itself, which cannot be removed and made again as the
+ * file can. Some filesystems cannot lock directories. */
 static int lock_all(int fd, int state)
 {
 	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -158,7 +158,7 @@ static int lock_all(int fd, int state)
 									  : -errno;
 }
 
-/* Who has just been unmounted may need a moment. */
+/* A mount that has just been unmounted may need a moment. */
 static int lock_patiently(int fd, int state)
 {
 	int err = lock_all(fd, state);
@@ -216,7 +216,7 @@ static int write_text(int fd, const char *text)
 	return !err && fsync(fd) < 0 ? -errno : err;
 }
 
-/* Of two that came at once the one that wrote last has it. */
+/* Of two that came at the same time the one that wrote last holds the lock. */
 static int look_again(
 	int fd, int state, const char *dir, const char *mine, char **ret_why)
 {
@@ -255,7 +255,8 @@ int statelock_take(
 	if (!text)
 		return -ENOMEM;
 	err = write_text(fd, text);
-	/* On a local filesystem the text is for people: a full disk is in nobody's way. */
+	/* On a local filesystem the text is only for people, so a full disk does not
+	 * matter. */
 	if (!err && remote)
 		err = look_again(fd, state, path, text, ret_why);
 	if (err && (remote || (err != -ENOSPC && err != -EDQUOT)))
@@ -269,6 +270,7 @@ void statelock_release(int fd)
 	if (fd < 0)
 		return;
 	/* Before the lock goes: from then on the text may be another's. */
-	DROP(ftruncate(fd, 0)); /* it names who was here last; on this host nobody minds */
+	DROP(ftruncate(fd, 0)); /* it names the last holder; on this host that does not
+	                           matter */
 	close(fd);
 }

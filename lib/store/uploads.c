@@ -449,7 +449,7 @@ void registry_end(struct registry *r, const char *lid)
 	struct user *u = registry_find_user(r, lid);
 	if (u && u->held) {
 		registry_apply_end(u);
-		/* What is not written down is held until it expires. */
+		/* An upload that cannot be noted is held until it expires. */
 		DROP(registry_append_take(
 			r, json_pack("{ss ss}", "op", "end", "lid", lid)));
 	}
@@ -500,7 +500,8 @@ char *registry_next_idle(
 static void bury(struct registry *r, struct known *e)
 {
 	e->dead = true;
-	/* The API refuses it, should a start take it for alive, and then it is buried again. */
+	/* The API refuses it, should a start take it for alive, and then it is buried
+	 * again. */
 	DROP(registry_append_take(
 		r, json_pack("{ss ss}", "op", "gone", "file", e->file)));
 	if (!registry_is_used(e))

@@ -1,6 +1,6 @@
-/* All uploads of one content: which of them can be given out, and where on this disk the
- * content lies. A retry is uploaded anew, so a chain of retries is many entries and one
- * directory that has the files. */
+/* All uploads of one content: which of them can be given out, and where on this disk
+ * the content lies. A retry is uploaded anew, so a chain of retries is many entries and
+ * one directory that has the files. */
 #include "store/uploads_private.h"
 
 #include <errno.h>
@@ -125,6 +125,6 @@ void registry_hand_on(struct registry *r, struct known *e)
 
 	for (struct ref *ref = e->refs; ref && heir; ref = ref->next)
 		if (*ref->name)
-			/* Without memory it costs a copy that is not found. */
+			/* Without memory one copy is not found. */
 			DROP(registry_add_ref(r, heir, ref->user->lid, ref->name, false));
 }

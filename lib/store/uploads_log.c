@@ -1,4 +1,4 @@
-/* The registry's file: read, appended to, written anew. */
+/* The registry's file: reading, appending, rewriting. */
 #include "store/uploads_private.h"
 #include "base/test_point.h"
 
@@ -444,8 +444,8 @@ static int read_log(struct registry *r, int dir, bool *ret_stale, bool *ret_dama
 	}
 	*ret_damaged = bad > 0;
 	*ret_stale = bad || lines > 2 * lines_needed(r) + 100;
-	/* Where there is no room to show a person what was bad, it is written over: the
-	 * lines that are good have been read. */
+	/* If there is no room to keep the bad file for a person, it is overwritten: its
+	 * good lines have been read. */
 	if (bad)
 		DROP(set_aside(dir));
 	return 0;
@@ -470,8 +470,8 @@ int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
 		registry_close(r);
 		return err;
 	}
-	/* Deleted and needed by nobody. What has died by itself says a clock that can be
-	 * believed, later: registry_expire. */
+	/* Deleted and needed by nobody. What has died by itself says a clock that can
+	 * be believed, later: registry_expire. */
 	stale |= leave_out(r, 0);
 	/* A full disk is in nobody's way yet: it is tried again with the first append.
 	 */

@@ -34,7 +34,8 @@ static const char *name_fault(const char *name)
 	}
 }
 
-/* What is said of a name that is no file of the draft, but a path of a machine. */
+/* The complaint about a name that is not a file of the draft, but a path on some
+ * machine. */
 static const char *path_fault(const char *name)
 {
 	bool letter = (name[0] | 0x20) >= 'a' && (name[0] | 0x20) <= 'z';
@@ -228,7 +229,7 @@ static const char *copy_fault(int fd, const struct stat *st, char mime[MIME_SIZE
 	static _Thread_local char text[MIME_SIZE + 64];
 	int err;
 
-	/* contents.c marks so what its writer has not finished. */
+	/* contents.c marks files this way that their writer has not finished. */
 	if (st->st_mode & S_IXUSR)
 		return "it is incomplete: its writer was killed, failed or has not "
 		       "finished";
@@ -247,8 +248,8 @@ static const char *copy_fault(int fd, const struct stat *st, char mime[MIME_SIZE
 	return NULL;
 }
 
-/* A close that returns before its files are sent has promised that they will be: they
- * and their names are on disk first. Most lie in one directory. */
+/* A close that returns before its files are sent promises that they will be sent, so
+ * they and their names must be durable first. Most are in one directory. */
 static int make_durable(struct check *k, const struct attachment *a, int fd)
 {
 	const struct task *t = k->s->t;

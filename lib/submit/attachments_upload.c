@@ -52,7 +52,7 @@ static void fail(struct crew *crew, int r, struct provider_error *err)
 	pthread_mutex_unlock(&crew->lock);
 }
 
-/* Work that is queued is not cancelled at the end of the client, but ends there. */
+/* Queued work is not cancelled at the end of the client, but runs to its end. */
 static bool given_up(struct submission *s)
 {
 	client_lock(s->c);
@@ -232,7 +232,7 @@ static int on_session(void *arg, const char *url)
 	struct content c = content_of(x->s, x->a);
 
 	if (x->a->st.st_size >= SESSION_WORTH)
-		/* Without it a crash costs an upload from its beginning. */
+		/* Without it a crash means uploading from the beginning. */
 		DROP(registry_keep_session(x->s->c->registry, &c, *url ? url : NULL,
 			engine_server_time(x->s->c->engine)));
 	return 0;
@@ -273,7 +273,7 @@ static int run_upload(struct submission *s, struct attachment *a, int fd,
 	return r;
 }
 
-/* Did it get what we sent? Where it does not say, yes. */
+/* Whether the API received what we sent. If it does not say, assume so. */
 static bool arrived(const struct attachment *a, const struct remote_file *f)
 {
 	return (!f->sha256[0] || strcmp(f->sha256, a->sha256) == 0) &&
@@ -435,7 +435,7 @@ static int check_storage(struct submission *s, int64_t more)
 	r = provider_files_used(&s->c->api, &s->t->cancel, &used, &whole, &err);
 	client_called(s->c, &err);
 	provider_error_clear(&err);
-	/* Only a help: the API itself says so at the latest. */
+	/* Only an early warning: the API itself would say so later. */
 	if (r)
 		return r == -ECANCELED ? r : 0;
 	return used > limit - more ? no_room(s, used, more) : 0;
@@ -472,7 +472,7 @@ static void show_progress(struct submission *s, int64_t total)
 	client_unlock(s->c);
 }
 
-/* What is wrong with a file here is the user's to mend, and nothing was tried. */
+/* A problem with a local file is for the user to fix, and nothing was tried. */
 static void tell_changed(struct submission *s, int r)
 {
 	if (r != -EBADMSG || s->told)
@@ -483,7 +483,8 @@ static void tell_changed(struct submission *s, int r)
 	s->told = s->unfit = true;
 }
 
-/* A job that waits longer finds its file gone: said, as most do not. */
+/* A job that waits longer finds its file gone. This is a warning, because most jobs do
+ * not wait so long. */
 static void warn_of_life(struct submission *s)
 {
 	const struct attachment *first = NULL;
@@ -573,8 +574,9 @@ void attach_tidy(struct gb_client *c)
 		struct provider_error err = {.retry = -1};
 		int r = provider_file_remove(&c->api, file, &none, &err);
 
-		/* Refused counts as done: it dies by itself within two days. What did
-		 * not work is tried again at the next end of a job, or the next start.
+		/* A refusal counts as done: the file expires within two days. Failed
+		 * deletions are tried again at the next end of a job, or at the next
+		 * start.
 		 */
 		go_on = r == 0 || (err.refused && err.from_api && err.status != 429);
 		test_point("attachment-deleted");

@@ -1,8 +1,8 @@
 /*
- * Before anything is sent: does the API know the model, and can it do what the job needs?
- * An unknown model would be refused only after an upload of gigabytes, and a retired one
- * may be taken and fail line by line. When nobody can tell the submission goes on: then the
- * API itself decides.
+ * Checked before anything is sent: does the API know the model, and can it do what the
+ * job needs? An unknown model would be refused only after an upload of gigabytes, and a
+ * retired one may be accepted and fail line by line. If this is unknown, the submission
+ * goes on, and the API itself decides.
  */
 #include "files/files.h"
 #include "jobs/models.h"
@@ -23,7 +23,7 @@ static int refuse_model(struct submission *s, const struct refusal *r)
 	local_error(s->job, r->err, r->what, r->todo, NULL);
 	s->told = true;
 	if (s->t->from && !s->moved)
-		/* Where that fails the file is still where mv took it from. */
+		/* If that fails, the file is still where mv took it from. */
 		DROP(files_reject(s->t->file, s->job));
 	return r->err;
 }
@@ -36,7 +36,7 @@ static char *names_like(struct submission *s, enum batch_method needs)
 		like ? ". " : "");
 }
 
-/* No such model, or one that runs no batches at all. */
+/* There is no such model, or it runs no batches at all. */
 static struct refusal other_model(struct submission *s, enum batch_method needs, bool known)
 {
 	_cleanup_free_ char *names = names_like(s, needs);

@@ -1,7 +1,7 @@
 /*
- * Names are what keeps two machines from buying the same: mkdir is EEXIST for one that
- * any job of the project has. A draft that was made while no list could be had is looked
- * up here, before anything is sent. Everybody else pays no call for it.
+ * Names prevent two machines from buying the same job: mkdir fails with EEXIST for a
+ * name that any job of the project has. The name of a draft that was made while no list
+ * was available is looked up here, before anything is sent. Other drafts cost no call.
  */
 #include "store/dir_names.h"
 #include "submit/submit.h"
@@ -13,8 +13,8 @@
 /* Each of up to 100 jobs: a server whose list has no end says nothing about names. */
 enum { MAX_LIST_PAGES = 1000 };
 
-/* Ours, and what is being removed, is no other's: that its name is free is for the table
- * to judge. */
+/* Our own jobs, and those being removed, do not count: the table decides whether their
+ * names are free. */
 static bool is_anothers(struct gb_client *c, const char *id)
 {
 	client_lock(c);
@@ -48,7 +48,7 @@ static int look_at_names(struct submission *s, const struct remote_page *p)
 	return 0;
 }
 
-/* What the key is refused for is no matter of the network. */
+/* A refused key is not a problem of the network. */
 static int list_failed(struct submission *s)
 {
 	int err = s->err.err == -EACCES || s->err.err == -ECANCELED ? s->err.err
@@ -87,7 +87,7 @@ static int look_through_names(struct submission *s)
 int submission_name(struct submission *s)
 {
 	client_lock(s->c);
-	/* What is sent again had its name looked up the first time. */
+	/* A job that is sent again had its name looked up the first time. */
 	bool look = s->rec->name_unchecked && !s->t->again;
 	client_unlock(s->c);
 	if (!look)
@@ -96,7 +96,8 @@ int submission_name(struct submission *s)
 	client_called(s->c, &s->err);
 	if (err)
 		return err;
-	/* To the disk with the intent: a crash before that looks again. */
+	/* Written with the intent: after a crash before that, the name is looked up
+	 * again. */
 	client_lock(s->c);
 	s->rec->name_unchecked = false;
 	client_unlock(s->c);

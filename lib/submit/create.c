@@ -1,6 +1,6 @@
 /*
  * The last steps of a submission (submit.c): the durable intent, the create, and what
- * its answer proves. Here money is spent.
+ * its reply proves. This is where money is spent.
  */
 #include "submit/submit.h"
 #include "files/files.h"
@@ -16,8 +16,8 @@ enum {
 	CLOSE_PATIENCE = 60,        /* seconds a caller waits for a lost answer */
 };
 
-/* Lock held: the new intent in memory, with what is known of the one it replaces. 0,
- * or the job has been removed or found meanwhile. */
+/* Lock held: note the new intent in memory, with what is known about the one it
+ * replaces. 0, or an error if the job has been removed or found meanwhile. */
 static int note_intent(struct submission *s)
 {
 	struct record *r = s->rec;
@@ -41,8 +41,8 @@ static int note_intent(struct submission *s)
 	return 0;
 }
 
-/* The intent is void: on disk before anything else is tried. An earlier one whose
- * answer is missing stands again. */
+/* The intent is void; this is written to disk before anything else is tried. An earlier
+ * intent that was not answered is valid again. */
 static int take_back(struct submission *s)
 {
 	struct record *r = s->rec;
@@ -128,7 +128,8 @@ static int look_again_and_again(struct submission *s)
 {
 	int err = -EAGAIN;
 
-	/* Nobody waits for what is done in the background: it is found by looks for all. */
+	/* Nobody waits for background submissions: their jobs are found by the shared
+	 * looks. */
 	for (double pause = 1; err && !s->t->background; pause = pause < 8 ? 2 * pause : 8) {
 		err = settle_once(s->job, &s->t->cancel);
 		if (err && job_phase(s->job) != PHASE_SUBMITTING)
@@ -145,7 +146,8 @@ static int look_again_and_again(struct submission *s)
 	return sent ? 0 : err;
 }
 
-/* The answer never came. The caller is told within a minute; looking goes on. */
+/* The create was never answered. The caller gets an error within a minute; looking goes
+ * on. */
 static int settle(struct submission *s)
 {
 	task_deadline(s->t, test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE));
@@ -171,7 +173,7 @@ static int settle(struct submission *s)
 	return -EIO;
 }
 
-/* Who waited has gone while the create was under way: no other is made for nobody. */
+/* The waiters left while the create was running: no other create is sent for nobody. */
 static bool caller_left(struct submission *s)
 {
 	return !s->t->background && waitq_count(&s->t->q) == 0;

@@ -1,6 +1,6 @@
 /*
- * The first step of a submission: the bytes are durable, good, and what is to be sent of
- * them lies ready. Nothing leaves this machine.
+ * The first step of a submission: the bytes are durable and valid, and what is to be
+ * sent is ready. Nothing leaves this machine.
  */
 #include "submit/attachments.h"
 #include "jobs/advice.h"
@@ -44,12 +44,12 @@ int submission_refuse(struct submission *s, int err, const char *text)
 			text);
 	s->told = s->unfit = true;
 	if (s->t->from)
-		/* Where that fails the file is still where mv took it from. */
+		/* If that fails, the file is still where mv took it from. */
 		DROP(files_reject(s->t->file, s->job));
 	return err;
 }
 
-/* A copy of the requests as they go out, where that is not byte for byte. */
+/* Make a copy of the requests as they are sent, if they are not sent byte for byte. */
 static int compose(struct submission *s, int in)
 {
 	off_t size;
@@ -104,7 +104,7 @@ int submission_durable(struct submission *s)
 	return s->sync_err;
 }
 
-/* The one of an earlier try, which was of other bytes. */
+/* Remove the copy of an earlier try, which was made from other bytes. */
 static void drop_sent(struct submission *s)
 {
 	_cleanup_close_ int dir = local_dir_open(s->job);
@@ -129,7 +129,7 @@ static int look_through(struct submission *s, int in)
 	return text ? submission_refuse(s, err, text) : err;
 }
 
-/* Nothing that the user put there to be sent is passed over in silence. */
+/* Nothing that the user put there to be sent is ignored silently. */
 static bool is_mixed(struct submission *s)
 {
 	bool mixed;
@@ -147,12 +147,12 @@ static int refuse_mixed(struct submission *s)
 	files_decided(s->t->file);
 	s->told = s->unfit = true;
 	if (s->t->from)
-		/* Where that fails the file is still where mv took it from. */
+		/* If that fails, the file is still where mv took it from. */
 		DROP(files_reject(s->t->file, s->job));
 	return gather_refuse_mixed(s->job);
 }
 
-/* Nobody waits for what is worth knowing, nor is anything refused for it. */
+/* Warnings delay nothing, and nothing is refused because of them. */
 static void advise(struct submission *s)
 {
 	_cleanup_free_ char *model = NULL;

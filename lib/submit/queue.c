@@ -18,7 +18,8 @@ struct gate {
 	double after;               /* util_now: no probe before */
 	double told;                /* the same by the API's word, which stands */
 	int err;                    /* of the newest refusal, negative errno */
-	bool spoken;                /* and it was the API's word, no broken connection */
+	bool spoken;                /* and the API refused it, not a broken
+	                               connection */
 	const struct gb_job *probe; /* the one that is being tried; compared only */
 };
 
@@ -95,8 +96,9 @@ static double queue_pause(void)
 	return test_seconds("BATCHFS_TEST_QUEUE_SECONDS", PROBE_EVERY);
 }
 
-/* Those that were under way when the gate closed count as one refusal. A refusal that names
- * no time is about a quota that will not pass within seconds; a broken line may. */
+/* Submissions in progress when the gate closed count as one refusal. A refusal that
+ * names no time is about a quota that does not recover within seconds; a broken
+ * connection may. */
 static void gate_close(struct gate *g, const struct gb_job *job, const struct provider_error *why)
 {
 	double now = util_now();
@@ -133,7 +135,7 @@ static void look_timer(void *arg)
 	DROP(work_add(c->work, WORK_SHORT, go_now, c));
 }
 
-/* A timer cannot be taken back: one that fires too soon looks in vain. */
+/* A timer cannot be cancelled: one that fires too soon finds nothing to do. */
 static void plan_look(struct gb_client *c, double at)
 {
 	double now = util_now();

@@ -1,5 +1,5 @@
 /*
- * Creates whose answer never came: which of the API's jobs may be theirs.
+ * Creates that were never answered: which of the API's jobs may be theirs.
  *
  * The job, if there is one, refers to the file that was uploaded for this create and
  * for nothing else. So it is looked for by its input file, in the list and, where the
@@ -25,7 +25,8 @@ static bool fits_name_and_time(
 		       created->tv_sec >= r->batch->intent_server - SETTLE_CLOCK_SLACK);
 }
 
-/* Call fn for every submission whose answer is missing; the first job it accepts. */
+/* Call fn for every submission whose create was not answered; returns the first job
+ * that it accepts. */
 static struct gb_job *find_unsettled(struct gb_client *c,
 	bool (*fn)(const struct record *r, const void *arg), const void *arg)
 {
@@ -54,8 +55,8 @@ struct stranger {
 	bool listed;
 };
 
-/* An inline one that has become uncertain is a person's to settle: what fits is
- * shown, so that it can be adopted. */
+/* A person must settle an inline submission that has become uncertain: jobs that fit
+ * are shown, so that one can be adopted. */
 static bool may_be(const struct record *r, const void *arg)
 {
 	const struct stranger *s = arg;
@@ -88,9 +89,9 @@ void settle_doubt(struct gb_client *c, const struct remote_batch *b, double unti
 	}
 }
 
-/* Lock held: whether looking is over. Both our own span and the server's clock must say so:
- * either alone may be told wrong. A server's clock that says otherwise for so much longer
- * was wrong when the create was intended. */
+/* Lock held: whether looking is over. Both our own span and the server's clock must say
+ * so, because either may be wrong. If the server's clock disagrees for so much longer,
+ * it was wrong when the create was intended. */
 bool settle_time_over(const struct record *r, const struct provider_conn *api)
 {
 	const struct provider_limits *l = api->provider->limits;

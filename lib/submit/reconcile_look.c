@@ -1,11 +1,11 @@
 /*
- * Looking for the jobs of creates whose answer never came (reconcile.c).
+ * Looking for the jobs of creates that were never answered (reconcile.c).
  *
- * However many are looked for, there is one look at a time, by one worker: a pass through
- * the list, newest first, until all of it is older than the oldest intent. Each element is
- * held against all of them, and a candidate whose input file the list does not tell is
- * asked for once, for all. Who waits for a look (settle_once) waits for the first that
- * begins after it was asked for. After one that failed there is a pause.
+ * However many are looked for, there is one look at a time, by one worker: a pass
+ * through the list, newest first, until the rest is older than the oldest intent. Each
+ * element is compared with all of them, and a candidate whose input file the list does
+ * not name is requested once, for all. A waiter (settle_once) waits for the first look
+ * that begins after its request. After a failed look there is a pause.
  */
 #include "submit/reconcile.h"
 #include "jobs/bind.h"
@@ -58,7 +58,7 @@ struct pass {
 	struct seeker *all;
 	size_t n;
 	int64_t since;  /* of the oldest */
-	int broken;     /* what was found could not be kept: nothing is concluded */
+	int broken;     /* what was found could not be written: conclude nothing */
 	struct provider_error err;
 };
 
@@ -163,7 +163,8 @@ static void note_for_files(struct pass *p, const struct remote_batch *b)
 			note_candidate(&p->all[i], b);
 }
 
-/* Ours already; or, for an inline one, met before: what may be ours is not met (observe.c). */
+/* Ours already; or, for an inline one, met before: what may be ours is not met
+ * (observe.c). */
 static bool is_known(struct gb_client *c, const char *id, bool is_inline)
 {
 	client_lock(c);
@@ -174,8 +175,8 @@ static bool is_known(struct gb_client *c, const char *id, bool is_inline)
 	return known;
 }
 
-/* Its own resource tells its input file. One that the API does not give out now, or
- * never, must not keep us from looking at the others. */
+/* Its own resource names its input file. If the API cannot send it now, or ever, the
+ * others must still be looked at. */
 static int ask_for_files(struct pass *p, const struct remote_batch *b)
 {
 	struct canceller none = CANCELLER_INIT;
@@ -268,7 +269,7 @@ static int take_only_candidate(struct pass *p, struct seeker *s)
 	return err;
 }
 
-/* Only a look that worked can say that nothing is there. */
+/* Only a successful look can show that nothing is there. */
 static void conclude(struct pass *p, struct seeker *s)
 {
 	bool one = s->is_inline && s->same_key && s->candidates == 1 && s->only;
@@ -312,7 +313,7 @@ static void look_timer(void *arg)
 	start_look(c);
 }
 
-/* Unlocked. A timer that fires too soon costs a look that a later one does not make. */
+/* Unlocked. A timer that fires too soon costs one look. */
 static void plan_look(struct gb_client *c, double at)
 {
 	client_lock(c);
@@ -367,7 +368,7 @@ static void look_run(void *arg)
 	start_look(c);
 }
 
-/* Unlocked. See to it that a look that was asked for is made. */
+/* Unlocked. Make sure that a requested look is made. */
 static void start_look(struct gb_client *c)
 {
 	struct settling *s = c->settling;

@@ -1,8 +1,8 @@
 /*
- * resubmit=HOURS: what nobody can tell about is sent again without a person, once no list
- * has shown it for so long. That may buy twice, which the option's user has taken on: so
- * only where lists have worked all the while, by the server's clock and by our own, and
- * never less than two hours.
+ * resubmit=HOURS: an uncertain job is submitted again without a person, once no list
+ * has shown it for so long. This may buy it twice, which the user of the option has
+ * accepted. So it is done only if lists have worked all the time, by the server's clock
+ * and by our own, and never in less than two hours.
  */
 #include "jobs/history.h"
 #include "jobs/poller.h"

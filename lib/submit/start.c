@@ -196,7 +196,8 @@ int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
 	return err;
 }
 
-/* Lock held: who else among ours the API's job b belongs to, or may; NULL: nobody. */
+/* Lock held: which other job of ours the API's job b belongs to, or may belong to; or
+ * NULL. */
 static struct gb_job *whose(
 	struct gb_client *c, const struct remote_batch *b, const struct gb_job *but)
 {
@@ -307,8 +308,8 @@ int submit_finish_rename(struct gb_job *job)
 	return 0;
 }
 
-/* The power went while the requests were on their way to the disk and to the API: those
- * that are here are fewer than were sent. */
+/* The power failed while the requests were being written to the disk and sent: fewer
+ * are here than were sent. */
 static void find_cut_short(struct gb_job *job)
 {
 	struct record *r = &job->local->rec;
@@ -340,7 +341,7 @@ void submit_recover(struct gb_job *job)
 	struct record *r = &job->local->rec;
 
 	find_cut_short(job);
-	/* Should it fail: nothing is sent before it has been done. */
+	/* If it fails, nothing is sent before it has been done. */
 	DROP(submit_finish_rename(job));
 	if (r->batch->phase == PHASE_UPLOADING && r->background)
 		job_set_phase(job, PHASE_QUEUED);

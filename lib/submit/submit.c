@@ -10,21 +10,22 @@
  *   name     a name that no list has confirmed since mkdir is looked up (check_name.c)
  *   name     free, if no list could say so at mkdir (check_name.c)
  *   model    known to the API, and able to do it (check_model.c)
- *   attach   the files that the requests name are uploaded (attachments.h), each remembered
+ *   attach   the files that the requests name are uploaded (attachments.h), each
+ *            remembered
  *   upload   the session is journalled as soon as there is one
  *   intend   all of that is durable, then SUBMITTING: from here on there may be a job
  *   create   sent at most once per intent
  *
- * Before `intend` nothing costs money, and a crash leaves a draft. Between `intend`
- * and the answer a crash leaves SUBMITTING, and reconcile.c finds out. An answer that
- * proves that nothing was made (429, another 4xx, no connection) takes the intent
- * back, in the journal, before anything else happens. There is no path on which a
- * create is sent twice for one intent, and none from SUBMITTING to another create but
- * through such a proof or a person who writes `resubmit`.
+ * Before `intend` nothing costs money, and a crash leaves a draft. Between `intend` and
+ * the answer a crash leaves SUBMITTING, and reconcile.c finds out. An answer that
+ * proves that nothing was made (429, another 4xx, no connection) takes the intent back,
+ * in the journal, before anything else happens. There is no path on which a create is
+ * sent twice for one intent, and none from SUBMITTING to another create except through
+ * such a proof or a person who writes `resubmit`.
  *
- * Resubmitting changes nothing in the journal until the new intent takes the place of
- * the old one: until then the lost job can be found, and then no other is made. Where
- * the new create is refused the old intent stands again.
+ * Resubmitting changes nothing in the journal until the new intent replaces the old
+ * one: until then the lost job can still be found, and then no other is made. If the
+ * new create is refused, the old intent is valid again.
  */
 #include "submit/attachments.h"
 #include "jobs/advice.h"
@@ -75,8 +76,8 @@ static int enter(struct gb_job *job, enum phase p)
 
 /* ---- start ----------------------------------------------------------------------- */
 
-/* Between the choice and this thread another task may have done it all. From here on
- * the job is ours. */
+/* Before this thread started, another task may have done everything. From here on the
+ * job is ours. */
 static int step_start(struct submission *s)
 {
 	client_lock(s->c);
@@ -91,8 +92,8 @@ static int step_start(struct submission *s)
 
 /* ---- begin, attach, upload ------------------------------------------------------------------ */
 
-/* Lock held. An upload is taken up only by the very content it was begun with: the
- * name may have come to stand for another of the same size. */
+/* Lock held. An upload is resumed only with the content it was begun with: the name may
+ * now belong to another file of the same size. */
 static int keep_session_of(struct submission *s, const struct stat *st)
 {
 	char stamp[128];
@@ -133,7 +134,7 @@ int submission_save(struct submission *s)
 			      : local_save(s->job);
 }
 
-/* Behind: from here on the bytes are safe and will be sent. */
+/* In the background: from here on the bytes are safe and will be sent. */
 static int enter_queue(struct submission *s)
 {
 	enum phase before = job_phase(s->job);
@@ -161,8 +162,9 @@ static int note_source(struct submission *s)
 	return err;
 }
 
-/* Lock held. An upload that was made with another key is no upload: files belong to the
- * key's project. Not the mark of a lost job, which `again` looks for. */
+/* Lock held. An upload that was made with another key is useless, because files belong
+ * to the key's project. The mark of a lost job, which `again` looks for, is not
+ * dropped. */
 static void drop_another_keys_upload(struct submission *s)
 {
 	bool same = !s->rec->key_print || strcmp(s->rec->key_print, s->c->key_print) == 0;
@@ -211,8 +213,8 @@ static int step_begin(struct submission *s)
 	return client_online(s->c) ? submission_turn(s) : -EHOSTUNREACH;
 }
 
-/* Queued work whose files went to other URIs since its requests were uploaded: those
- * are of no use any more. */
+/* A queued job whose files got other URIs after its requests were uploaded: those
+ * requests are useless now. */
 static int drop_stale_upload(struct submission *s, const struct stat *st)
 {
 	struct canceller none = CANCELLER_INIT;
@@ -268,8 +270,8 @@ static void on_progress(void *arg, int64_t n)
 	s->job->local->uploaded = n;
 }
 
-/* Whether the upload of an earlier try lives long enough: our span does not count the time
- * between two boots, and the server's clock may be told wrong. */
+/* Whether the upload of an earlier try lives long enough: our span does not count the
+ * time between two boots, and the server's clock may be told wrong. */
 static bool upload_is_good(const struct submission *s)
 {
 	const struct record *r = s->rec;
@@ -339,7 +341,8 @@ static void void_upload(struct submission *s)
 	client_unlock(s->c);
 }
 
-/* Takes a call: the job is another's by then, or stays ours. */
+/* This takes a call: afterwards the job belongs to another submission, or stays
+ * ours. */
 static void delete_orphan(struct submission *s)
 {
 	struct canceller none = CANCELLER_INIT;
@@ -351,7 +354,7 @@ static void delete_orphan(struct submission *s)
 	provider_error_clear(&err);
 }
 
-/* The next try takes the upload, or rmdir deletes it. */
+/* The next try uses the upload, or rmdir deletes it. */
 static void keep_upload(struct submission *s)
 {
 	client_lock(s->c);
@@ -447,7 +450,7 @@ static int give_up(struct submission *s, int err)
 	else if (!s->told)
 		submit_tell(s->job, err, s->err.text);
 	if (s->t->from && !s->moved && !s->told)
-		/* Where that fails the file is still where mv took it from. */
+		/* If that fails, the file is still where mv took it from. */
 		DROP(files_reject(s->t->file, s->job));
 	void_upload(s);
 	unset_text(s->job, &s->rec->batch->source);
@@ -478,8 +481,8 @@ static const struct {
 
 enum { STEP_ATTACH = 4 };
 
-/* The API refused the create since it has files no more that we thought it had: once
- * more, with new ones. */
+/* The API refused the create because it does not have files any more that we expected:
+ * try once more, with new ones. */
 static bool try_anew(struct submission *s)
 {
 	_cleanup_free_ char *text = NULL;
@@ -507,7 +510,7 @@ static void step_point(const char *when, const char *name)
 	test_point(point);
 }
 
-/* What mv must never see: it would try again or copy. */
+/* Errors that mv must never see, because it would try again or copy. */
 static int for_rename(int err)
 {
 	switch (err) {
@@ -522,7 +525,7 @@ static int for_rename(int err)
 	}
 }
 
-/* What the queue learns of it: an answer that is missing is a failure of the API. */
+/* What the queue is told: a missing reply is a failure of the API. */
 static void tell_queue(struct submission *s)
 {
 	enum phase p = job_phase(s->job);
@@ -535,8 +538,8 @@ static void tell_queue(struct submission *s)
 		queue_left(s->job);
 }
 
-/* The job is free from here on, unless rmdir has overtaken us: then the rest of that
- * is ours. */
+/* The job is free from here on, unless rmdir came meanwhile: then we finish the
+ * removal. */
 static void leave(struct submission *s)
 {
 	client_lock(s->c);

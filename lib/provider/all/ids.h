@@ -1,7 +1,7 @@
 /*
  * Ids of all providers that there are. Only what passes here becomes part of a URL, a
- * journal or a file name. What is on disk may be another provider's than the one that is
- * open, so it is checked against all. Pure, any thread.
+ * journal or a file name. What is on disk may be another provider's than the one that
+ * is open, so it is checked against all. Pure, any thread.
  */
 #ifndef GB_ALL_IDS_H
 #define GB_ALL_IDS_H

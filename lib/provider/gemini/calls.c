@@ -13,10 +13,10 @@
 #define TRIES 4
 #define TRY_S 30.0
 #define TOTAL_S 90.0
-/* The API takes up to a minute to put a big inline output together. */
+/* The API takes up to a minute to assemble a large inline output. */
 #define GET_TRY_S 80.0
 #define FETCH_TRY_S 900.0
-/* By itself the API gives up such a reply after 60 s, with 503 (py#2519). */
+/* The API itself gives up such a reply after 60 s, with 503 (py#2519). */
 #define FETCH_STALL_S 660.0
 #define GET_STALL_S 90.0
 #define CREATE_S 900.0
@@ -41,8 +41,8 @@ struct effort {
 static const struct effort metadata = {TRIES, TRY_S, TOTAL_S, NULL, NULL};
 static const struct effort once = {1, TRY_S, TRY_S, NULL, NULL};
 
-/* A 2xx that cannot be understood, or is larger than it may be. What is known of who
- * sent it stays. */
+/* A 2xx that cannot be understood, or is too large. What is known about its sender
+ * stays. */
 static int broken(struct provider_error *err, int r)
 {
 	char *text = STEAL_PTR(err->text);
@@ -251,7 +251,7 @@ int gemini_list(struct engine *e, const char *token, struct canceller *c,
 	return r < 0 ? broken(err, r) : 0;
 }
 
-/* The reply on its way through the filter, anew for every try. */
+/* The reply on its way through the filter; restarted for every try. */
 struct fetch {
 	struct inline_filter *filter;
 	int out_fd;
@@ -444,7 +444,7 @@ static int send_create(struct engine *e, const char *path, const char *body, siz
 		http_reply_clear(&reply);
 		if (err->err == -EPROTO)
 			return broken(err, -EPROTO);
-		/* Whatever of the two is gone, model or file, it is the request's
+		/* Whichever of the two is gone, model or file, the request is at
 		 * fault. */
 		if (err->status == 404)
 			err->err = -EINVAL;

@@ -291,8 +291,8 @@ static void read_reply(const struct http_reply *reply, struct provider_error *e)
 	name_stranger(reply, e);
 }
 
-/* A 404 or 403 that the API has not said itself (a portal, a gateway) is no word about a job,
- * a file or the key: the API could not be asked. */
+/* A 404 or 403 that is not from the API itself (but from a portal, a gateway) says
+ * nothing about a job, a file or the key: the API could not be asked. */
 static void doubt_refusal(struct provider_error *e)
 {
 	if (e->status > 400 && !e->from_api && (e->err == -ENOENT || e->err == -EACCES))
@@ -322,7 +322,7 @@ void gemini_error_from_reply(const struct http_reply *reply, struct provider_err
 
 /* ---- downloads  ---- */
 
-/* 403 is how the API says "not there, or not yours", and what it says about keys. */
+/* 403 is how the API says "not there, or not yours", and also how it refuses keys. */
 static bool is_about_key(const struct provider_error *e)
 {
 	static const char *const reasons[] = {"API_KEY", "SERVICE_", "CONSUMER_",

@@ -39,8 +39,8 @@ struct walk {
 	const struct uris_new *(*find)(void *arg, const char *text);
 };
 
-/* "p:1.png" is a file as well as it may be a scheme, "C:\\a.png" and "file:///a.png" are
- * paths of some machine: none of them is what the API could fetch. */
+/* "p:1.png" is a file as well as it may be a scheme, "C:\\a.png" and "file:///a.png"
+ * are paths of some machine: none of them is what the API could fetch. */
 bool uris_has_scheme(const char *text, size_t len)
 {
 	enum { SCHEME_MAX = 32 };

@@ -541,7 +541,7 @@ static int convert_members(
 	return err;
 }
 
-/* What is right by its names may be wrong by its values. */
+/* A schema with correct names may still have wrong values. */
 static int settle(struct convert *c, const struct place *at, const json_t *in, json_t *out)
 {
 	struct schema_fault f = {0};

@@ -546,7 +546,8 @@ bool composed_is_part(const char *name)
 	return is_one_of(name, parts);
 }
 
-/* What editors, downloads and other systems leave: never asked about, and no mistake. */
+/* What editors, downloads and other systems leave behind: never sent, and not an
+ * error. */
 bool composed_is_leftover(const char *name)
 {
 	static const char *const names[] = {"Thumbs.db", "ehthumbs.db", "desktop.ini",

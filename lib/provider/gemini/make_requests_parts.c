@@ -14,7 +14,8 @@
 
 /* ---- text --------------------------------------------------------------------------- */
 
-/* A whole part without BOM, NUL-terminated. *ret NULL: not usable, which has been complained of. */
+/* A whole part without BOM, NUL-terminated. *ret NULL: not usable, which has been
+ * complained of. */
 static int read_part(struct composed *c, int fd, const char *name, char **ret)
 {
 	char *text = malloc(COMPOSED_TEXT_MAX + 2);
@@ -40,8 +41,8 @@ static int read_part(struct composed *c, int fd, const char *name, char **ret)
 	return 0;
 }
 
-/* The same as it is said to the model: without the newlines that echo and editors put at
- * the end. */
+/* The same as it is said to the model: without the newlines that echo and editors put
+ * at the end. */
 static int read_words(struct composed *c, int fd, const char *name, char **ret)
 {
 	char *text = NULL;

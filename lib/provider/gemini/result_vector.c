@@ -13,8 +13,8 @@
 
 enum {
 	CHUNK = 32 << 10,
-	/* More digits than a number half way between two floats can have: what follows only
-	 * says that it is more than that. */
+	/* More digits than a number half way between two floats can have: what follows
+	 * only says that it is more than that. */
 	DIGITS = 160,
 	EXPONENT_MAX = 1000000000,
 };
@@ -105,8 +105,8 @@ static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9
 	1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 /* digits * 10^exponent in one rounding to double; false: that is not certain to become
- * the right float. It is, unless the double lies just half way between two floats: the true
- * number may be on either side of it then. */
+ * the right float. It is, unless the double lies just half way between two floats: the
+ * true number may be on either side of it then. */
 static bool quick(uint64_t digits, int exponent, float *ret)
 {
 	uint64_t bits;

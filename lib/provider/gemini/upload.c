@@ -1,6 +1,6 @@
 /*
- * The machine: start → (query →) send → done. Whatever goes wrong while sending
- * leads to a query, which says where to go on or that the session is dead.
+ * The machine: start → (query →) send → done. Any failure while sending leads to a
+ * query, which says where to continue or that the session is invalid.
  * docs/api-facts.md, "Upload".
  */
 #include "provider/gemini/upload.h"
@@ -40,7 +40,7 @@ struct run {
 	int breaks, restarts;
 	bool have_file;
 	bool under_prefix; /* where the session is looked for */
-	bool both_ways;    /* and it was looked for at the other place, too */
+	bool both_ways;    /* and the other place was tried too */
 };
 
 /* ---- ends and breaks  ---- */
@@ -95,7 +95,7 @@ static int set_session(struct run *run, const char *url)
 	return r ? fail(run, r < 0 ? r : -ECANCELED, NULL) : 0;
 }
 
-/* The session is dead: forget it and begin anew, not for ever. */
+/* The session is invalid: forget it and start again, a limited number of times. */
 static int start_anew(struct run *run)
 {
 	int r = set_session(run, "");
@@ -438,7 +438,7 @@ static int step_send(struct run *run)
 
 /* ---- after  ---- */
 
-/* Text is ready at once; videos are not: wait for them. */
+/* Text is ready at once; videos are not, so wait for them. */
 static int await_active(struct run *run)
 {
 	_cleanup_free_ char *name = strdup(run->file->name);
