@@ -54,7 +54,7 @@ has_id() { test -s "$MNT/$1/id"; }
 	make_ca ca
 	make_cert good DNS:api.test,IP:127.0.0.1
 	export SSL_CERT_FILE=$C/ca.pem CURL_CA_BUNDLE=$C/ca.pem
-	start_tls good in_net
+	start_tls good nsenter -t "$NET" -n -m --
 	echo 127.0.0.1 localhost >"$C/hosts"
 	: >"$C/resolv"
 	in_net mount --bind "$C/hosts" /etc/hosts
@@ -62,7 +62,7 @@ has_id() { test -s "$MNT/$1/id"; }
 	mkdir "$HOME/jobs"
 	MNT=/proc/$NET/root$HOME/jobs
 	FS_LOG=$BATS_TEST_TMPDIR/batchfs.1.log
-	in_net "$BATCHFS" -f -o ttl=1,poll=1,submit=background \
+	nsenter -t "$NET" -n -m -- "$BATCHFS" -f -o ttl=1,poll=1,submit=background \
 		"https://api.test:${EMU_URL##*:}" "$HOME/jobs" >"$FS_LOG" 2>&1 3>&- </dev/null &
 	PIDS="$PIDS $!"
 
