@@ -111,6 +111,7 @@ struct transfer {
 	struct http_reply reply;
 	char location[2048];
 	char elsewhere[128]; /* of all legs, for reply.elsewhere */
+	time_t date, retry_date; /* of the head, and that of its Retry-After; 0: none */
 	bool head_done;
 	bool chunked; /* it has a Transfer-Encoding */
 	bool cut;     /* enough was read: we ended it, and this is not a failure */

@@ -48,6 +48,7 @@ void reply_forget_head(struct transfer *t)
 	copy(t->reply.elsewhere, sizeof t->reply.elsewhere, t->elsewhere);
 	t->location[0] = 0;
 	t->head_done = t->cut = t->chunked = false;
+	t->date = t->retry_date = 0;
 	t->head_bytes = t->discarded = t->body_alloc = 0;
 }
 
@@ -100,6 +101,7 @@ static void on_date(struct transfer *t, const char *value)
 
 	if (!t->home || date <= 0)
 		return;
+	t->date = date;
 	long long told = (long long)date - (long long)util_now();
 	long long before = atomic_exchange(&t->e->clock_told, told);
 	/* The first is compared with the wall clock; these two may agree too. */
@@ -114,13 +116,21 @@ static void on_retry_after(struct transfer *t, const char *value)
 {
 	bool seconds = *value && !value[strspn(value, "0123456789")];
 	time_t date = seconds ? -1 : curl_getdate(value, NULL);
-	double told = -1;
 
 	if (seconds)
-		told = strtod(value, NULL);
-	else if (date > 0)
-		told = fmax(0, difftime(date, engine_server_time(t->e)));
-	t->reply.retry_after = fmax(t->reply.retry_after, told);
+		t->reply.retry_after = fmax(t->reply.retry_after, strtod(value, NULL));
+	else if (date > t->retry_date)
+		t->retry_date = date;
+}
+
+/* A date is one of the clock that the same reply tells. */
+static void take_retry_date(struct transfer *t)
+{
+	time_t now = t->date ? t->date : engine_server_time(t->e);
+
+	if (t->retry_date)
+		t->reply.retry_after = fmax(
+			t->reply.retry_after, fmax(0, difftime(t->retry_date, now)));
 }
 
 /* The last of several of one name counts. Without memory it is as if it were absent. */
@@ -194,6 +204,7 @@ static int end_of_head(struct transfer *t)
 		return 0;
 	}
 	t->head_done = true;
+	take_retry_date(t);
 	/* In chunks a Content-Length means nothing (RFC 9112, 6.3). */
 	if (t->reply.encoded || t->chunked)
 		t->reply.content_length = -1;
