@@ -322,12 +322,17 @@ static void test_verbs_answered_by_a_page(void **state)
 	struct provider_error err;
 
 	BEGIN(f, {200, NULL, "<html>Log in</html>"}, {200, NULL, "[]"}, {200, NULL, "{"},
-		{200, NULL, ""});
+		{200, NULL, "{\"error\":{\"code\":503,\"message\":\"m\"}}"},
+		{200, NULL, "{\"message\":\"log in\"}"}, {200, NULL, ""});
 	assert_int_equal(gemini_cancel(f.engine, "batches/b1", NULL, &err), -EIO);
 	provider_error_clear(&err);
 	assert_int_equal(gemini_delete(f.engine, "batches/b1", NULL, &err), -EIO);
 	provider_error_clear(&err);
 	assert_int_equal(gemini_file_delete(f.engine, "files/f1", NULL, &err), -EIO);
+	provider_error_clear(&err);
+	assert_int_equal(gemini_delete(f.engine, "batches/b1", NULL, &err), -EIO);
+	provider_error_clear(&err);
+	assert_int_equal(gemini_cancel(f.engine, "batches/b1", NULL, &err), -EIO);
 	provider_error_clear(&err);
 	assert_int_equal(gemini_delete(f.engine, "batches/b1", NULL, &err), 0);
 	end(&f);

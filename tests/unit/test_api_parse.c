@@ -266,6 +266,30 @@ static void test_page(void **state)
 	assert_int_equal(gemini_page_parse("<html>", 6, NULL, &p), -EPROTO);
 }
 
+/* Objects that gateways and portals answer with, with status 200. An empty list has no
+ * members at all. */
+static void test_strangers(void **state)
+{
+	static const char *const texts[] = {
+		"{\"error\":{\"code\":503,\"message\":\"m\",\"status\":\"UNAVAILABLE\"}}",
+		"{\"operations\":[],\"error\":{\"code\":13}}", "{\"error\":\"x\"}",
+		"{\"message\":\"login\"}", "{\"status\":\"ok\",\"models\":7}",
+		"{\"url\":\"http://portal/\"}"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct remote_models m = {0};
+		struct remote_page p;
+		int64_t bytes;
+		char *next;
+		size_t n = strlen(texts[i]);
+
+		assert_int_equal(gemini_page_parse(texts[i], n, NULL, &p), -EPROTO);
+		assert_int_equal(gemini_models_parse(texts[i], n, &m, &next), -EPROTO);
+		assert_int_equal(
+			gemini_files_parse(texts[i], n, NULL, &bytes, &next), -EPROTO);
+	}
+}
+
 static void test_models(void **state)
 {
 	static const char text[] =
@@ -437,7 +461,7 @@ int main(void)
 		cmocka_unit_test(test_inlined),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_bad_ids_are_left_out),
-		cmocka_unit_test(test_page),
+		cmocka_unit_test(test_page), cmocka_unit_test(test_strangers),
 		cmocka_unit_test(test_models),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_file_digest),

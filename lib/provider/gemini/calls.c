@@ -133,7 +133,7 @@ int gemini_check_key(struct engine *e, double deadline, struct canceller *c,
 	if (ret < 0)
 		return ret;
 	root = gemini_json(reply.body, reply.body_len);
-	if (!json_is_object(root))
+	if (!gemini_is_list(root, "models"))
 		ret = broken(err, -EPROTO);
 	json_decref(root);
 	http_reply_clear(&reply);
@@ -480,13 +480,16 @@ int gemini_create(struct engine *e, const struct create_args *a, struct cancelle
 
 /* ---- verbs  ---- */
 
-/* Done is what the API itself has answered: an object, mostly {}, or nothing. A proxy's
- * page is no proof that a job was cancelled. */
+/* Done is what the API itself has answered: nothing, {}, or the thing itself. A proxy's page
+ * or JSON of its own is no proof that a job was cancelled. */
 static int check_done(const struct http_reply *reply, struct provider_error *err)
 {
 	json_t *root =
 		reply->body_len ? gemini_json(reply->body, reply->body_len) : NULL;
-	int ret = reply->body_len && !json_is_object(root) ? broken(err, -EPROTO) : 0;
+	bool named = gemini_field(root, "name") || gemini_field(root, "@type");
+	bool done = json_is_object(root) && !json_object_get(root, "error") &&
+		    (named || json_object_size(root) == 0);
+	int ret = reply->body_len && !done ? broken(err, -EPROTO) : 0;
 
 	json_decref(root);
 	return ret;

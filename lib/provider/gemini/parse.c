@@ -264,6 +264,17 @@ char *gemini_next_token(const json_t *page, const char *asked)
 	return strdup(next);
 }
 
+bool gemini_is_list(const json_t *root, const char *member)
+{
+	static const char *const others[] = {"nextPageToken", "unreachable"};
+	bool has = json_is_array(gemini_field(root, member));
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		has |= gemini_field(root, others[i]) != NULL;
+	return json_is_object(root) && !json_object_get(root, "error") &&
+	       (has || json_object_size(root) == 0);
+}
+
 int gemini_page_parse(
 	const char *text, size_t n, const char *asked, struct remote_page *ret)
 {
@@ -273,7 +284,7 @@ int gemini_page_parse(
 	size_t i, count = json_array_size(list);
 	int r = -EPROTO;
 
-	if (!json_is_object(root) || (list && !json_is_array(list)) ||
+	if (!gemini_is_list(root, "operations") || (list && !json_is_array(list)) ||
 		count > API_PAGE_JOBS)
 		goto out;
 	r = -ENOMEM;
@@ -341,7 +352,7 @@ int gemini_models_parse(
 	json_t *root = gemini_json(text, n), *m;
 	json_t *list = gemini_field(root, "models");
 	size_t i;
-	int r = json_is_object(root) ? 0 : -EPROTO;
+	int r = gemini_is_list(root, "models") ? 0 : -EPROTO;
 
 	json_array_foreach(list, i, m)
 	{
@@ -456,7 +467,8 @@ int gemini_files_parse(const char *text, size_t n, const char *asked,
 	json_t *root = gemini_json(text, n), *list = gemini_field(root, "files"), *f;
 	int64_t sum = 0;
 	size_t i;
-	int r = json_is_object(root) && (!list || json_is_array(list)) ? 0 : -EPROTO;
+	int r = gemini_is_list(root, "files") && (!list || json_is_array(list)) ? 0
+										: -EPROTO;
 
 	json_array_foreach(list, i, f)
 	{
