@@ -87,7 +87,7 @@ enum http_sent {
 	HTTP_MAYBE_SENT /* all of it left: the server may have acted */
 };
 
-enum { HTTP_KEPT = 4 };
+enum { HTTP_KEPT = 4, HTTP_KEPT_SIZE = 1024 };
 
 struct http_reply {
 	int err;       /* 0: a complete reply arrived (error bodies may be cut); else
@@ -111,7 +111,8 @@ struct http_reply {
 	bool encoded;           /* Content-Encoding other than identity */
 	char etag[128];
 	char *kept[HTTP_KEPT];  /* values of the headers that the request names; NULL:
-				  absent. They may be secrets */
+				  absent, or HTTP_KEPT_SIZE or longer. They may be
+				  secrets */
 	char elsewhere[128];    /* scheme://host[:port] that a redirect led or would lead to,
 				   if it is not the base's; "" */
 	char error[256];        /* why, when err; no path, user or password in it */
