@@ -1,5 +1,4 @@
 #include "jobs/operation.h"
-#include "provider/gemini/make_requests.h"
 #include "answers/answers.h"
 #include "archive/save.h"
 #include "client/advice.h"

@@ -1,6 +1,7 @@
 #include "files/composed_draft.h"
 #include "jobs/messages.h"
 #include "jobs/operation.h"
+#include "files/part_names.h"
 #include "provider/gemini/make_requests.h"
 #include "files/files.h"
 #include "jobs/models.h"

@@ -1,7 +1,7 @@
 /*
  * What is where: the tree of a job's files in memory, and as it is found at start.
  */
-#include "provider/gemini/make_requests.h"
+#include "files/part_names.h"
 #include "files/files.h"
 
 #include <dirent.h>

@@ -1,6 +1,6 @@
 /* Files in a draft that look as if they were meant to have another name. */
 #include "files/files.h"
-#include "provider/gemini/make_requests.h"
+#include "files/part_names.h"
 
 #include <ctype.h>
 #include <fnmatch.h>

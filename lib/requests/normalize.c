@@ -314,13 +314,13 @@ int compose_file(int in, int out, const struct scan_report *report,
 	return r;
 }
 
-int compose_inline(
-	int in, const struct scan_report *report, char **ret, size_t *ret_len)
+int compose_inline(int in, const struct scan_report *report, int64_t max, char **ret,
+	size_t *ret_len)
 {
 	struct compose *c;
 	int r;
 
-	if (report->send_size > COMPOSE_INLINE_MAX)
+	if (report->send_size > (uint64_t)max)
 		return -EFBIG;
 	c = compose_new(in, -1, report, on_element);
 	if (!c)

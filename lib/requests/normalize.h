@@ -26,9 +26,6 @@
 #include "requests/line_parser.h"
 #include "requests/validate.h"
 
-/* What compose_inline takes at most, as report->send_size. */
-#define COMPOSE_INLINE_MAX 20000000
-
 /* Write to out, from its offset on, what is sent for in. Bounded memory. *ret_size, the
  * bytes written, is report->send_size unless the file is clean. 0, -ECANCELED once
  * *cancel (may be NULL) is true, -ESTALE, -ENOMEM, errno of reading or writing; out is
@@ -42,10 +39,10 @@ int compose_file(int in, int out, const struct scan_report *report,
  *     {"metadata":{"key":"a"},"request":{...}},{"request":{...},"metadata":...}
  *
  * The member "metadata" replaces "key", or follows a bare request. NUL- terminated; the
- * caller frees. -EFBIG when there is more than COMPOSE_INLINE_MAX to send, else the
+ * caller frees. -EFBIG when there is more than max to send, else the
  * errors of compose_file. */
-int compose_inline(
-	int in, const struct scan_report *report, char **ret, size_t *ret_len);
+int compose_inline(int in, const struct scan_report *report, int64_t max, char **ret,
+	size_t *ret_len);
 
 /* By how many bytes compose_file makes a line of this kind longer. */
 size_t compose_extra(enum line_kind kind, unsigned width);

@@ -71,8 +71,9 @@ static int compose(struct submission *s, int in)
 /* There the key goes into metadata, which must be the only one. */
 static bool goes_inline(const struct submission *s)
 {
-	return !s->report.warned[WARN_METADATA].n && s->c->o.inline_max && s->report.send_size <= s->c->o.inline_max &&
-	       !s->attached;
+	return s->c->api.provider->can & CAN_INLINE &&
+	       !s->report.warned[WARN_METADATA].n && s->c->o.inline_max &&
+	       s->report.send_size <= s->c->o.inline_max && !s->attached;
 }
 
 /* The bytes are what a retry after a crash will send: they and their name. */
@@ -184,7 +185,9 @@ static int check_requests(struct submission *s)
 	client_unlock(s->c);
 	s->is_inline = goes_inline(s);
 	if (s->is_inline)
-		return compose_inline(in, &s->report, &s->inline_text, &s->inline_len);
+		return compose_inline(in, &s->report,
+			s->c->api.provider->limits->inlined, &s->inline_text,
+			&s->inline_len);
 	if (!s->report.clean)
 		return compose(s, in);
 	s->fd = fcntl(in, F_DUPFD_CLOEXEC, 0);

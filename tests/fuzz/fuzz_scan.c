@@ -313,7 +313,8 @@ static void check_inline(int fd, const struct scan_report *report)
 	size_t n = 0;
 	json_t *json;
 
-	check(compose_inline(fd, report, &elements, &n) == 0, "compose inline");
+	check(compose_inline(fd, report, INT64_MAX, &elements, &n) == 0,
+		"compose inline");
 	check(strlen(elements) == n, "length of elements");
 	list = util_format("[%s]", elements);
 	json = json_loads(list, FLAGS, NULL);

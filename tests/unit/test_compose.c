@@ -15,6 +15,8 @@
 #include "requests/validate.h"
 #include "base/util.h"
 
+#define INLINE_MAX 20000000
+
 #define BOM "\xef\xbb\xbf"
 
 static int file_of(const void *text, size_t n)
@@ -174,7 +176,7 @@ static void test_inline(void **state)
 		size_t n = 0;
 
 		scan_good(fd, &report);
-		assert_int_equal(compose_inline(fd, &report, &text, &n), 0);
+		assert_int_equal(compose_inline(fd, &report, INLINE_MAX, &text, &n), 0);
 		assert_string_equal(text, inlines[i].out);
 		assert_int_equal(n, strlen(text));
 		free(text);
@@ -199,7 +201,7 @@ static void test_inline_is_json(void **state)
 	fclose(f);
 	fd = file_of(text, size);
 	scan_good(fd, &report);
-	assert_int_equal(compose_inline(fd, &report, &elements, &n), 0);
+	assert_int_equal(compose_inline(fd, &report, INLINE_MAX, &elements, &n), 0);
 	list = util_format("[%s]", elements);
 	json = json_loads(list, 0, NULL);
 	assert_int_equal(json_array_size(json), 20000);
@@ -238,7 +240,8 @@ static void test_changed(void **state)
 
 		assert_int_equal(
 			compose_file(other, out, &report, NULL, &size), -ESTALE);
-		assert_int_equal(compose_inline(other, &report, &text, &n), -ESTALE);
+		assert_int_equal(
+			compose_inline(other, &report, INLINE_MAX, &text, &n), -ESTALE);
 		close(other);
 	}
 	close(fd);
@@ -259,8 +262,9 @@ static void test_errors(void **state)
 	assert_int_equal(compose_file(fd, full, &report, &cancel, &size), -ECANCELED);
 	assert_int_equal(compose_file(fd, full, &report, NULL, &size), -ENOSPC);
 	assert_int_equal(size, 7);
-	report.send_size = COMPOSE_INLINE_MAX + 1;
-	assert_int_equal(compose_inline(fd, &report, &elements, &n), -EFBIG);
+	report.send_size = INLINE_MAX + 1;
+	assert_int_equal(
+		compose_inline(fd, &report, INLINE_MAX, &elements, &n), -EFBIG);
 	assert_null(elements);
 	close(full);
 	close(fd);

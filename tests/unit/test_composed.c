@@ -1,4 +1,5 @@
 #include "provider/gemini/make_requests.h"
+#include "files/part_names.h"
 #include "base/util.h"
 
 #include <errno.h>
