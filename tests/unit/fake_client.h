@@ -98,8 +98,12 @@ static inline const char *state_of_job(struct gb_job *job)
  * been too early. */
 static inline void await_state(struct gb_job *job, const char *state)
 {
-	for (int i = 0; i < 100 && strcmp(state_of_job(job), state) != 0; i++)
+	double until = util_now() + 60;
+
+	while (strcmp(state_of_job(job), state) != 0 && util_now() < until) {
 		assert_int_equal(BLOCKING(gb_job_refresh, job), 0);
+		usleep(1000);
+	}
 	assert_string_equal(state_of_job(job), state);
 }
 
