@@ -415,7 +415,7 @@ static struct gb_client *client_new(
 	pthread_mutex_init(&c->lock, NULL);
 	table_init(c);
 	c->work = work_new();
-	c->follows = follows_new(c->work);
+	c->follows = follows_new(c->work, p->requests);
 	c->poller = poller_new();
 	c->queue = queue_new();
 	c->saver = saver_new();

@@ -37,6 +37,8 @@
 #include "provider/ids.h"
 #include "provider/limits.h"
 
+struct request_grammar;
+
 /* ---- what went wrong -------------------------------------------------------------- */
 
 struct provider_error {
@@ -226,6 +228,7 @@ struct provider {
 	const char *name; /* "gemini" */
 	unsigned can;     /* enum provider_can */
 	const struct provider_limits *limits;
+	const struct request_grammar *requests;
 	/* How a request shows who sends it: the header that carries the key. The engine
 	 * adds it where a request goes to the base's origin, and to no other. */
 	const char *key_header;

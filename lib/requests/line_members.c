@@ -71,7 +71,8 @@ static __attribute__((noinline)) void on_known_name(
 
 void lines_on_request_name(struct lines *l, uint8_t place, const char *text, size_t len)
 {
-	const struct placement *row = placement_find(lines_place_of(place), text, len);
+	const struct placement *row =
+		placement_find(l->grammar, lines_place_of(place), text, len);
 
 	if (row && row->part != PART_UNWANTED)
 		on_known_name(l, row);
@@ -81,7 +82,7 @@ void lines_on_request_name(struct lines *l, uint8_t place, const char *text, siz
 void lines_on_request_string(struct lines *l)
 {
 	refuse(lines_request_of(l), l->row->name,
-		l->member == CONFIG ? placement_no_object : placement_string,
+		l->member == CONFIG ? l->grammar->no_object : l->grammar->string,
 		lines_column(l, l->tok.quote));
 }
 
@@ -91,8 +92,8 @@ void lines_on_role(struct lines *l, const char *text, size_t len)
 	struct lines_request *r = lines_request_of(l);
 
 	r->prefilled = lines_is(text, len, "model");
-	if (!placement_is_role(text, len))
-		refuse(r, "role", placement_role, lines_column(l, l->tok.quote));
+	if (!l->grammar->is_role(text, len))
+		refuse(r, "role", l->grammar->role, lines_column(l, l->tok.quote));
 }
 
 /* The end of a request of which something may be wrong. */
@@ -101,7 +102,7 @@ void lines_judge_request(struct lines *l, struct lines_request *r)
 	const unsigned beside = 1u << PART_SYSTEM | 1u << PART_TOOLS;
 
 	if (r->parts & 1u << PART_CACHED && r->parts & beside)
-		refuse(r, "cachedContent", placement_beside, r->cached_column);
+		refuse(r, "cachedContent", l->grammar->beside, r->cached_column);
 	if (!(r->parts & 1u << PART_MISPLACED) || l->line.reason)
 		return;
 	l->line.name = r->name;

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "provider/gemini/file_refs.h"
 #include "base/util.h"
 
 /* Small enough to stay in the processor's cache between pread and the look. */
@@ -26,12 +25,14 @@ enum {
 static const uint8_t bom[3] = {0xef, 0xbb, 0xbf};
 enum { BOM_SEEN = sizeof bom, NO_BOM };
 
-void lines_init(struct lines *l, struct keyseed seed, lines_fn each, void *arg)
+void lines_init(struct lines *l, const struct request_grammar *g, struct keyseed seed,
+	lines_fn each, void *arg)
 {
 	memset(l, 0, sizeof *l);
 	jtok_init(&l->tok, true);
 	l->tok.initial = 'f';
-	placement_filter_init(&l->filter);
+	l->grammar = g;
+	placement_filter_init(&l->filter, g);
 	l->seed = seed;
 	l->each = each;
 	l->arg = arg;
@@ -184,7 +185,7 @@ static void on_string(struct lines *l)
 	} else if (l->member == FILE_URI) {
 		text = whole_text(l, &len);
 		l->line.uris++;
-		l->line.loose_uris += !uris_has_scheme(text, len);
+		l->line.loose_uris += !l->grammar->has_scheme(text, len);
 	} else if (l->member == CONFIG || l->member == SYSTEM) {
 		l->name_len = 0;
 		lines_on_request_string(l);

@@ -12,12 +12,12 @@
  *     white space                               LINE_BLANK
  *
  * and everything else is LINE_BAD with a reason, also if a member of the request is in
- * the wrong place (request_members.h). Members may come in any order and be written
+ * the wrong place (request_grammar.h). Members may come in any order and be written
  * with escapes; anything else in the object is left to the API. A BOM before the first
  * line is skipped. The file is read once, in bounded memory however long a line is;
  * scan and compose are both built on it.
  *
- *     lines_init(&l, seed, each, arg);
+ *     lines_init(&l, grammar, seed, each, arg);
  *     lines_feed(&l, buf, n); ...; lines_finish(&l)
  *     or lines_file(&l, fd, cancel)
  *
@@ -34,7 +34,7 @@
 
 #include "base/json_tokens.h"
 #include "base/siphash_set.h"
-#include "provider/gemini/request_members.h"
+#include "provider/request_grammar.h"
 
 enum line_kind {
 	LINE_BLANK,
@@ -113,6 +113,7 @@ struct lines {
 	uint8_t rank;                 /* of the member whose value comes */
 	uint64_t top_start;           /* the quote of the name of the line's latest member */
 	const struct placement *row; /* of the member whose value comes */
+	const struct request_grammar *grammar;
 	struct placement_filter filter;
 	/* The beginning of a name or URI that arrives in parts. */
 	char name[LINES_NAME_MAX];
@@ -121,7 +122,8 @@ struct lines {
 							   is the value of file_data */
 };
 
-void lines_init(struct lines *l, struct keyseed seed, lines_fn each, void *arg);
+void lines_init(struct lines *l, const struct request_grammar *g, struct keyseed seed,
+	lines_fn each, void *arg);
 
 /* buf must stay as it is until the next call. 0 or what the callback returned;
  * after the latter nothing more may be fed. */

@@ -276,7 +276,7 @@ static struct compose *compose_new(
 	c->out = out;
 	c->report = report;
 	/* The hashes are of no interest here. */
-	lines_init(&c->lines, (struct keyseed){0}, each, c);
+	lines_init(&c->lines, report->grammar, (struct keyseed){0}, each, c);
 	return c;
 }
 

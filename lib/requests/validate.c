@@ -101,18 +101,20 @@ static int on_line(void *arg, const struct line *line)
 	if (line->warned)
 		count_warnings(r, line);
 	s->object_bytes += compose_object(line) + 1;
-	if (s->object_bytes > SCAN_SEND_MAX)
+	if (s->object_bytes > s->lines.grammar->max)
 		return TOO_BIG;
 	return line->kind == LINE_KEYED ? keyset_add(&s->keys, line->hash.first) : 0;
 }
 
-struct scan *scan_new(void)
+struct scan *scan_new(const struct request_grammar *g)
 {
 	struct scan *s = calloc(1, sizeof *s);
 	struct keyseed seed = {util_random_u64(), util_random_u64()};
 
-	if (s)
-		lines_init(&s->lines, seed, on_line, s);
+	if (!s)
+		return NULL;
+	s->report.grammar = g;
+	lines_init(&s->lines, g, seed, on_line, s);
 	return s;
 }
 
@@ -220,7 +222,7 @@ static int read_again(
 
 	if (!l)
 		return -ENOMEM;
-	lines_init(l, s->lines.seed, each, arg);
+	lines_init(l, s->lines.grammar, s->lines.seed, each, arg);
 	r = lines_file(l, fd, cancel);
 	free(l);
 	return r;
@@ -274,7 +276,7 @@ static void settle_sizes(struct scan *s)
 		       r->bare * compose_extra(LINE_BARE, r->width);
 	if (r->clean)
 		r->send_size = r->file_size;
-	r->too_big |= r->send_size > SCAN_SEND_MAX;
+	r->too_big |= r->send_size > r->grammar->max;
 }
 
 /* After all lines have been seen. */
@@ -306,9 +308,10 @@ int scan_finish(
 	return 0;
 }
 
-int scan_file(int fd, const atomic_bool *cancel, struct scan_report *ret)
+int scan_file(const struct request_grammar *g, int fd, const atomic_bool *cancel,
+	struct scan_report *ret)
 {
-	struct scan *s = scan_new();
+	struct scan *s = scan_new(g);
 	int r;
 
 	if (!s)
@@ -400,7 +403,7 @@ char *scan_report_text(const struct scan_report *r)
 			(uintmax_t)(r->bad_total - r->n_bad));
 	if (r->too_big)
 		fprintf(f, "more than %ju bytes would be sent: split the file\n",
-			(uintmax_t)SCAN_SEND_MAX);
+			(uintmax_t)r->grammar->max);
 	else if (r->requests == 0 && r->bad_total == 0)
 		fputs("there is no request in the file\n", f);
 	fputs(hint_for(r), f);

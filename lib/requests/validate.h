@@ -4,7 +4,7 @@
  * line_parser.h), a key must be a string, and no key may appear twice; a line without a
  * key has its line number as key, padded with zeros to the width of the last line that
  * is not blank. There must be a request, and what is sent must not exceed
- * SCAN_SEND_MAX.
+ * the grammar's max.
  *
  *     scan_file(fd, cancel, &report);          the usual way
  *     scan_report_status(&report)              0, -EBADMSG, -EFBIG
@@ -23,7 +23,7 @@
  * A line without key takes that of custom_id, id or metadata (line_parser.h).
  *
  * Equal strings are equal keys however they are escaped. Not checked: the content of a
- * request except for misplaced members (request_members.h), other members beside key
+ * request except for misplaced members (request_grammar.h), other members beside key
  * and request, equal names within a request. */
 #ifndef GB_SCAN_H
 #define GB_SCAN_H
@@ -51,6 +51,7 @@ struct scan_warned {
 };
 
 struct scan_report {
+	const struct request_grammar *grammar;
 	uint64_t lines;     /* all, blank ones too */
 	uint64_t last_line; /* number of the last that is not blank */
 	uint64_t requests;  /* good lines: keyed + no_key + bare */
@@ -61,12 +62,12 @@ struct scan_report {
 	/* The file can be sent byte for byte: no BOM, no blank lines, no CR before LF,
 	 * every line keyed, LF at the very end. (Spaces around an object are left.) */
 	bool clean;
-	/* More than SCAN_SEND_MAX would be sent. Reading stops where that is certain;
+	/* More than the grammar's max would be sent. Reading stops where that is certain;
 	 * the counts are for the part before. */
 	bool too_big;
 	uint64_t file_size; /* bytes read */
 	uint64_t send_size; /* exact, if the file is good: see compose_file */
-	/* Strings that name files (file_refs.h), and those of them without a scheme:
+	/* Strings that name files (request_grammar.h), and those of them without a scheme:
 	 * files of the draft, to be uploaded first. */
 	uint64_t uris, loose_uris;
 	struct scan_warned warned[LINE_WARNINGS];
@@ -81,7 +82,7 @@ struct scan_report {
 struct scan;
 
 /* NULL when memory is out. */
-struct scan *scan_new(void);
+struct scan *scan_new(const struct request_grammar *g);
 void scan_free(struct scan *s);
 
 /* Feed the next bytes of the file, cut anywhere; buf must stay unchanged until the next
@@ -100,7 +101,8 @@ int scan_finish(
 /* Check all of fd, from offset 0, with pread. 0 if there is a report, whatever it says;
  * -ECANCELED soon after *cancel (may be NULL) has become true; -ENOMEM, or the errno of
  * reading. */
-int scan_file(int fd, const atomic_bool *cancel, struct scan_report *ret);
+int scan_file(const struct request_grammar *g, int fd, const atomic_bool *cancel,
+	struct scan_report *ret);
 
 /* 0: can be sent; -EFBIG: too big; -EBADMSG: bad lines or no request. */
 int scan_report_status(const struct scan_report *report);

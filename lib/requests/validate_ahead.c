@@ -36,19 +36,21 @@ struct follow {
 };
 
 struct follows {
+	const struct request_grammar *grammar;
 	struct work *work;
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
 	struct follow *oldest_first[FOLLOW_MAX]; /* lock; borrowed; no gaps */
 };
 
-struct follows *follows_new(struct work *work)
+struct follows *follows_new(struct work *work, const struct request_grammar *g)
 {
 	struct follows *all = calloc(1, sizeof *all);
 
 	if (!all)
 		return NULL;
 	all->work = work;
+	all->grammar = g;
 	pthread_mutex_init(&all->lock, NULL);
 	pthread_cond_init(&all->idle, NULL);
 	return all;
@@ -116,7 +118,8 @@ struct follow *follow_begin(struct follows *all, int fd)
 		return NULL;
 	fo->all = all;
 	fo->refs = 1;
-	fo->owned = (struct look){.fd = util_dup(fd), .scan = scan_new(),
+	fo->owned = (struct look){.fd = util_dup(fd),
+		.scan = scan_new(all->grammar),
 		.buf = malloc(BUFFER_SIZE)};
 	pthread_mutex_lock(&all->lock);
 	if (fo->owned.fd < 0 || !fo->owned.scan || !fo->owned.buf) {
@@ -263,15 +266,15 @@ static void give_back(struct follow *fo)
 	pthread_mutex_unlock(&all->lock);
 }
 
-int follow_finish(struct follow *fo, int fd, const atomic_bool *cancel,
-	struct scan_report *ret)
+int follow_finish(struct follow *fo, const struct request_grammar *g, int fd,
+	const atomic_bool *cancel, struct scan_report *ret)
 {
 	struct look *l = fo ? take(fo) : NULL;
 	ssize_t n;
 
 	if (!l) {
 		follow_end(fo);
-		return scan_file(fd, cancel, ret);
+		return scan_file(g, fd, cancel, ret);
 	}
 	while ((n = look_on(l, l->at + BUFFER_SIZE, cancel)) > 0)
 		;

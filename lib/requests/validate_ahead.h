@@ -9,7 +9,7 @@
  *
  *     fo = follow_begin(all, fd)            the first megabytes are there
  *     follow_wrote(fo, off, in_order)       after each write
- *     follow_finish(fo, fd, cancel, &report)   or follow_end(fo)
+ *     follow_finish(fo, g, fd, cancel, &report)   or follow_end(fo)
  *
  * Checked bytes are also written back to the disk early, so that a close that must make
  * them durable has little left to wait for.
@@ -37,7 +37,7 @@ struct follow;
 
 /* All followers of a client. NULL without memory. Freed after work_stop and after all
  * of them. */
-struct follows *follows_new(struct work *work);
+struct follows *follows_new(struct work *work, const struct request_grammar *g);
 void follows_free(struct follows *all);
 
 /* Follow the file of fd, which stays the caller's. NULL: it cannot be followed. */
@@ -50,7 +50,7 @@ void follow_end(struct follow *fo);
 /* The report on all of fd, the same file, using what was checked already; from the
  * start if fo is NULL or useless. Nobody may write meanwhile. Frees fo. Otherwise like
  * scan_file. */
-int follow_finish(struct follow *fo, int fd, const atomic_bool *cancel,
-	struct scan_report *ret);
+int follow_finish(struct follow *fo, const struct request_grammar *g, int fd,
+	const atomic_bool *cancel, struct scan_report *ret);
 
 #endif

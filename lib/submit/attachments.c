@@ -394,7 +394,8 @@ int attach_resolve(struct submission *s, int in, char **ret_text)
 		return 0;
 	k.all = calloc(1, sizeof(*k.all));
 	k.faults = open_memstream(&text, &len);
-	err = k.all && k.faults ? uris_each(in, &s->t->cancel.set, on_uri, &k)
+	err = k.all && k.faults ? s->c->api.provider->requests->files_each(
+					  in, &s->t->cancel.set, on_uri, &k)
 				: -ENOMEM;
 	if (k.n_faults > FAULTS_TOLD)
 		fprintf(k.faults, "and %zu more\n", k.n_faults - FAULTS_TOLD);
@@ -449,7 +450,7 @@ int attach_write(struct submission *s)
 		dir, tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (out < 0)
 		return -errno;
-	err = uris_replace(
+	err = s->c->api.provider->requests->files_replace(
 		s->plain, out, &s->t->cancel.set, on_wire, s->attached, &size);
 	if (!err && (uint64_t)size > (uint64_t)s->c->api.provider->limits->requests)
 		err = -EFBIG;

@@ -7,7 +7,7 @@
 #include "base/mime.h"
 #include "store/uploads.h"
 #include "base/sha256.h"
-#include "provider/gemini/file_refs.h"
+#include "provider/request_grammar.h"
 
 #include <sys/stat.h>
 

@@ -117,8 +117,8 @@ static void drop_sent(struct submission *s)
 static int look_through(struct submission *s, int in)
 {
 	_cleanup_free_ char *text = NULL;
-	int err = follow_finish(files_take_follow(s->t->file), in, &s->t->cancel.set,
-		&s->report);
+	int err = follow_finish(files_take_follow(s->t->file),
+		s->c->api.provider->requests, in, &s->t->cancel.set, &s->report);
 
 	if (err)
 		return err;

@@ -14,6 +14,7 @@
 #include "requests/normalize.h"
 #include "requests/validate.h"
 #include "base/util.h"
+#include "provider/gemini/request_members.h"
 
 #define ROUNDS 5
 
@@ -86,7 +87,8 @@ static double time_scan(int fd, off_t size)
 	double start = util_now();
 	struct scan_report report;
 
-	if (scan_file(fd, NULL, &report) < 0 || scan_report_status(&report) < 0) {
+	if (scan_file(&gemini_requests, fd, NULL, &report) < 0 ||
+		scan_report_status(&report) < 0) {
 		fprintf(stderr, "%s", scan_report_text(&report));
 		exit(1);
 	}
@@ -117,7 +119,7 @@ static double time_compose(int fd, off_t size)
 	double start;
 	off_t sent;
 
-	if (scan_file(fd, NULL, &report) < 0)
+	if (scan_file(&gemini_requests, fd, NULL, &report) < 0)
 		exit(1);
 	start = util_now();
 	if (compose_file(fd, out, &report, NULL, &sent) < 0)

@@ -72,7 +72,8 @@ static unsigned parts_of(json_t *object, enum place place)
 
 	json_object_foreach(object, name, value)
 	{
-		const struct placement *row = placement_find(place, name, strlen(name));
+		const struct placement *row =
+			placement_find(&gemini_requests, place, name, strlen(name));
 
 		if (!row)
 			continue;
@@ -96,7 +97,8 @@ static bool has_odd_role(json_t *request)
 		json_t *role = json_object_get(one, "role");
 
 		if (json_is_string(role) &&
-			!placement_is_role(json_string_value(role), json_string_length(role)))
+			!gemini_requests.is_role(
+				json_string_value(role), json_string_length(role)))
 			return true;
 	}
 	return false;
@@ -268,7 +270,7 @@ static void compare_pieces(
 	int fd, const uint8_t *data, size_t n, const struct scan_report *whole)
 {
 	size_t piece = 1;
-	struct scan *s = scan_new();
+	struct scan *s = scan_new(&gemini_requests);
 	struct scan_report r;
 
 	for (size_t i = 0; i < n; i++)
@@ -301,7 +303,7 @@ static void check_composed(int fd, const struct scan_report *report)
 	check(compose_file(fd, out, report, NULL, &size) == 0, "compose");
 	check(report->clean || (uint64_t)size == report->send_size, "send_size");
 	check(lseek(out, 0, SEEK_END) == size, "size");
-	check(scan_file(out, NULL, &again) == 0, "scan again");
+	check(scan_file(&gemini_requests, out, NULL, &again) == 0, "scan again");
 	check(scan_report_status(&again) == 0 && again.clean, "composed is clean");
 	check(again.keyed == report->requests, "all lines composed");
 	close(out);
@@ -364,7 +366,7 @@ static void check_uris(int fd, const struct scan_report *report)
 	check(counts[0] == report->uris, "number of uris");
 	check(uris_replace(fd, out, NULL, any, NULL, &size) == 0, "replace");
 	check(lseek(out, 0, SEEK_END) == size, "size replaced");
-	check(scan_file(out, NULL, &again) == 0, "scan replaced");
+	check(scan_file(&gemini_requests, out, NULL, &again) == 0, "scan replaced");
 	check(scan_report_status(&again) == 0, "replaced is good");
 	check(again.requests == report->requests && again.uris == report->uris,
 		"replaced is the same");
@@ -398,7 +400,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	check(util_write_all(fd, data, n) == 0, "write");
 	seen.n = 0;
-	lines_init(&l, (struct keyseed){1, 2}, remember, &seen);
+	lines_init(&l, &gemini_requests, (struct keyseed){1, 2}, remember, &seen);
 	if (lines_file(&l, fd, NULL) != 0) {
 		close(fd);
 		return 0;
@@ -406,7 +408,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	memset(verdicts, 0, seen.n * sizeof *verdicts);
 	known = !has_embedding(&seen) &&
 		compare_lines(&seen, (const char *)data, n, verdicts);
-	check(scan_file(fd, NULL, &report) == 0, "scan");
+	check(scan_file(&gemini_requests, fd, NULL, &report) == 0, "scan");
 	check(report.lines == seen.n, "lines");
 	number_keys(&report, verdicts, seen.n);
 	if (known)

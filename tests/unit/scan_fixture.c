@@ -1,4 +1,5 @@
 #include "scan_fixture.h"
+#include "provider/gemini/request_members.h"
 
 int file_of(const void *text, size_t n)
 {
@@ -14,7 +15,7 @@ void scan_bytes(const void *text, size_t n, struct scan_report *ret)
 	int fd = file_of(text, n);
 
 	memset(ret, 0xa5, sizeof *ret);
-	assert_int_equal(scan_file(fd, NULL, ret), 0);
+	assert_int_equal(scan_file(&gemini_requests, fd, NULL, ret), 0);
 	close(fd);
 }
 
@@ -29,7 +30,7 @@ struct scan_report scan_text(const char *text)
 void scan_pieces(
 	const char *text, size_t n, size_t first, size_t rest, struct scan_report *ret)
 {
-	struct scan *s = scan_new();
+	struct scan *s = scan_new(&gemini_requests);
 	int fd = file_of(text, n);
 	char *last = NULL;
 

@@ -14,6 +14,7 @@
 #include "requests/normalize.h"
 #include "requests/validate.h"
 #include "base/util.h"
+#include "provider/gemini/request_members.h"
 
 #define INLINE_MAX 20000000
 
@@ -30,7 +31,7 @@ static int file_of(const void *text, size_t n)
 
 static void scan_good(int fd, struct scan_report *ret)
 {
-	assert_int_equal(scan_file(fd, NULL, ret), 0);
+	assert_int_equal(scan_file(&gemini_requests, fd, NULL, ret), 0);
 	assert_int_equal(scan_report_status(ret), 0);
 }
 

@@ -12,6 +12,7 @@
 
 #include "requests/validate_ahead.h"
 #include "base/util.h"
+#include "provider/gemini/request_members.h"
 
 /* A file of a little more than n bytes of requests, written in order as a program does
  * it, behind which workers look. */
@@ -39,7 +40,7 @@ static int setup(void **state)
 	struct t *t = calloc(1, sizeof *t);
 
 	t->work = work_new();
-	t->all = follows_new(t->work);
+	t->all = follows_new(t->work, &gemini_requests);
 	t->fd = file_new();
 	*state = t;
 	return 0;
@@ -94,7 +95,8 @@ static void append_lines(struct t *t, off_t until)
 static void finish(struct t *t, struct scan_report *ret)
 {
 	memset(ret, 0, sizeof *ret);
-	assert_int_equal(follow_finish(STEAL_PTR(t->fo), t->fd, NULL, ret), 0);
+	assert_int_equal(
+		follow_finish(STEAL_PTR(t->fo), &gemini_requests, t->fd, NULL, ret), 0);
 }
 
 static void test_says_what_a_scan_says(void **state)
@@ -106,7 +108,7 @@ static void test_says_what_a_scan_says(void **state)
 	append(t, "{\"key\":\"7\",\"request\":{}}\n");
 	append(t, "{\"request\":{}}");
 	finish(t, &got);
-	assert_int_equal(scan_file(t->fd, NULL, &want), 0);
+	assert_int_equal(scan_file(&gemini_requests, t->fd, NULL, &want), 0);
 	assert_int_equal(got.bad_total, 1); /* the key came before, in another step */
 	assert_int_equal(got.bad[0].line, t->lines + 1);
 	assert_int_equal(got.bad[0].line, want.bad[0].line);
@@ -202,7 +204,8 @@ static void test_cancelled(void **state)
 
 	append_lines(t, 2 * FOLLOW_STEP);
 	assert_int_equal(
-		follow_finish(STEAL_PTR(t->fo), t->fd, &cancel, &got), -ECANCELED);
+		follow_finish(STEAL_PTR(t->fo), &gemini_requests, t->fd, &cancel, &got),
+		-ECANCELED);
 }
 
 /* Keeps a worker until it is told. */

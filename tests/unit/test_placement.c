@@ -4,6 +4,14 @@
 #include "provider/gemini/request_members.h"
 
 #define CONFIG_BELONGS "belongs in generationConfig: {\"generationConfig\": {…}}"
+#define NO_OBJECT "is not an object: write {…}"
+#define STRING "is a string: write {\"parts\": [{\"text\": \"…\"}]}"
+#define TOGETHER                                                                       \
+	"cannot be used together with a system instruction, tools or toolConfig: put " \
+	"those into the cache"
+#define ROLE                                                                           \
+	"must be user or model: a system instruction goes into systemInstruction, "    \
+	"beside contents"
 #define BESIDE "belongs beside generationConfig, not in it"
 
 /* What is wrong with a request, and where, from 1, the fault is; 0: nothing. */
@@ -24,24 +32,24 @@ static const struct {
 	{"{\"contents\":[],\"system_instructions\":{}}", 16, "systemInstructions",
 		"is misspelt: write systemInstruction"},
 	{"{\"contents\":[],\"systemInstruction\":\"Be brief.\"}", 36,
-		"systemInstruction", placement_string},
+		"systemInstruction", STRING},
 	{"{\"contents\":[],\"system_instruction\":\"\\u0041 \\n b\"}", 37,
-		"systemInstruction", placement_string},
+		"systemInstruction", STRING},
 	{"{\"contents\":[],\"generationConfig\":\"x\"}", 35, "generationConfig",
-		placement_no_object},
+		NO_OBJECT},
 	{"{\"contents\":[],\"generationConfig\":{\"cachedContent\":\"a\"}}", 36,
 		"cachedContent", BESIDE},
 	{"{\"contents\":[],\"generation_config\":{\"topK\":1,\"safety_settings\":[]}}",
 		46, "safetySettings", BESIDE},
 	{"{\"contents\":[],\"cachedContent\":\"a\",\"tools\":[]}", 16, "cachedContent",
-		placement_beside},
+		TOGETHER},
 	{"{\"toolConfig\":{},\"contents\":[],\"cached_content\":\"a\"}", 32,
-		"cachedContent", placement_beside},
+		"cachedContent", TOGETHER},
 	{"{\"systemInstruction\":{},\"cachedContent\":\"a\",\"contents\":[]}", 25,
-		"cachedContent", placement_beside},
+		"cachedContent", TOGETHER},
 	{"{\"contents\":[{\"role\":\"user\"},{\"parts\":[],\"role\":\"system\"}]}", 49,
-		"role", placement_role},
-	{"{\"contents\":[{\"role\":\"assis\\u0074ant\"}]}", 22, "role", placement_role},
+		"role", ROLE},
+	{"{\"contents\":[{\"role\":\"assis\\u0074ant\"}]}", 22, "role", ROLE},
 	/* Right, or not for us to judge. */
 	{"{\"contents\":[{\"role\":\"\"},{\"role\":\"us\\u0065r\"},{\"role\":\"model\"}"
 	 ",{\"role\":"
@@ -137,16 +145,18 @@ static void test_lines_apart(void **state)
 /* The filter lets every name of the table through, in both spellings. */
 static void test_filter(void **state)
 {
+	const struct request_grammar *g = &gemini_requests;
 	struct placement_filter f;
 
-	placement_filter_init(&f);
+	placement_filter_init(&f, g);
 	for (enum place place = 0; place < N_PLACES; place++) {
-		size_t n;
-		const struct placement *rows = placement_rows(place, &n);
+		size_t n = g->places[place].n;
+		const struct placement *rows = g->places[place].rows;
 
 		for (size_t i = 0; i < n; i++) {
 			assert_int_equal(strlen(rows[i].name), rows[i].len);
-			assert_ptr_equal(placement_find(place, rows[i].name, rows[i].len),
+			assert_ptr_equal(
+				placement_find(g, place, rows[i].name, rows[i].len),
 				&rows[i]);
 			if (rows[i].part != PART_UNWANTED)
 				assert_true(placement_may_know(
@@ -154,11 +164,11 @@ static void test_filter(void **state)
 		}
 	}
 	assert_true(placement_may_know(&f, PLACE_REQUEST, "max_output_tokens", 17));
-	assert_ptr_equal(placement_find(PLACE_REQUEST, "max_output_tokens", 17),
-		placement_find(PLACE_REQUEST, "maxOutputTokens", 15));
+	assert_ptr_equal(placement_find(g, PLACE_REQUEST, "max_output_tokens", 17),
+		placement_find(g, PLACE_REQUEST, "maxOutputTokens", 15));
 	assert_false(placement_may_know(&f, PLACE_REQUEST, "", 0));
-	assert_null(placement_find(PLACE_REQUEST, "tools\0AAAAAAAAA", 15));
-	assert_null(placement_find(PLACE_REQUEST, "max_output_", 11));
+	assert_null(placement_find(g, PLACE_REQUEST, "tools\0AAAAAAAAA", 15));
+	assert_null(placement_find(g, PLACE_REQUEST, "max_output_", 11));
 }
 
 int main(void)

@@ -1,5 +1,6 @@
 /* A whole file: what it counts, its size, keys that repeat. */
 #include "scan_fixture.h"
+#include "provider/gemini/request_members.h"
 
 static void test_good_files(void **state)
 {
@@ -185,7 +186,7 @@ static void test_too_big(void **state)
 	/* A sparse file would be NULs, so the same megabytes are fed again. */
 	size_t n = 1 << 20;
 	char *text = malloc(n);
-	struct scan *s = scan_new();
+	struct scan *s = scan_new(&gemini_requests);
 	struct scan_report r;
 	_cleanup_free_ char *told = NULL;
 
@@ -204,7 +205,7 @@ static void test_too_big(void **state)
 	assert_non_null(strstr(told, "2147483648"));
 	scan_free(s);
 
-	s = scan_new();
+	s = scan_new(&gemini_requests);
 	for (int i = 0; i < 2060; i++)
 		assert_int_equal(scan_feed(s, text, n), 0);
 	assert_int_equal(scan_finish(s, -1, NULL, &r), 0);
@@ -220,11 +221,11 @@ static void test_cancel_and_errors(void **state)
 	struct scan_report r = {.lines = 7};
 	int fd = file_of(KEYED("a"), strlen(KEYED("a")));
 
-	assert_int_equal(scan_file(fd, &cancel, &r), -ECANCELED);
-	assert_int_equal(scan_file(-1, NULL, &r), -EBADF);
+	assert_int_equal(scan_file(&gemini_requests, fd, &cancel, &r), -ECANCELED);
+	assert_int_equal(scan_file(&gemini_requests, -1, NULL, &r), -EBADF);
 	assert_int_equal(r.lines, 7);
 	cancel = false;
-	assert_int_equal(scan_file(fd, &cancel, &r), 0);
+	assert_int_equal(scan_file(&gemini_requests, fd, &cancel, &r), 0);
 	close(fd);
 	scan_free(NULL);
 }

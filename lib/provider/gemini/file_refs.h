@@ -12,35 +12,11 @@
 #ifndef GB_URIS_H
 #define GB_URIS_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/types.h>
-
-#define URIS_TEXT_MAX 2048 /* bytes of a URI or name that are looked at */
-
-/* One that was found. text is NUL-terminated and unescaped, and valid during the
- * call. */
-struct uris_found {
-	uint64_t line; /* from 1 */
-	const char *text;
-	bool loose;
-	bool odd; /* longer than URIS_TEXT_MAX, or with a NUL in it: text is its
-		     beginning */
-};
-
-/* A result other than 0 ends the reading with that value. */
-typedef int (*uris_fn)(void *arg, const struct uris_found *found);
+#include "provider/request_grammar.h"
 
 /* Call it for all of them, in order. 0, -ECANCELED once *cancel (may be NULL) is true,
  * -ESTALE, -ENOMEM, errno of reading. */
 int uris_each(int fd, const atomic_bool *cancel, uris_fn each, void *arg);
-
-/* What replaces one: plain texts, borrowed until uris_replace returns. If the object
- * has no mime_type, mime is put beside the URI, in the same spelling. */
-struct uris_new {
-	const char *uri, *mime;
-};
 
 /* Copy in to out (from its present offset). Each URI is replaced by what find returns;
  * NULL: it stays. *ret_size is the number of bytes written. */

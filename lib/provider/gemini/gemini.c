@@ -3,6 +3,7 @@
 
 #include "provider/gemini/calls.h"
 #include "provider/gemini/output.h"
+#include "provider/gemini/request_members.h"
 #include "provider/gemini/upload.h"
 
 static int check_key(struct provider_conn *p, double deadline, struct canceller *c,
@@ -105,7 +106,7 @@ static int output_size(struct provider_conn *p, const char *file, unsigned way,
 
 /* docs/api-facts.md. */
 static const struct provider_limits limits = {
-	.requests = INT64_C(2147483648),
+	.requests = SCAN_SEND_MAX,
 	.inlined = 20000000,
 	.attachment = INT64_C(2147483648),
 	.storage = INT64_C(21474836480),
@@ -128,6 +129,7 @@ const struct provider provider_gemini = {
 	.key_header = "x-goog-api-key",
 	.version = "v1beta",
 	.limits = &limits,
+	.requests = &gemini_requests,
 	.ways = 2,
 	.check_key = check_key,
 	.models = models,

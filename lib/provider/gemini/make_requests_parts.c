@@ -102,8 +102,8 @@ static void complain_member(
 static void check_members(
 	struct composed *c, const char *text, enum place place, const json_t *object)
 {
-	size_t n;
-	const struct placement *rows = placement_rows(place, &n);
+	const struct placement *rows = gemini_requests.places[place].rows;
+	size_t n = gemini_requests.places[place].n;
 
 	for (size_t i = 0; i < n; i++) {
 		const char *name = spelled(object, rows[i].name);
@@ -121,14 +121,15 @@ static void check_defaults(struct composed *c, const char *text, const json_t *d
 
 	check_members(c, text, PLACE_REQUEST, d);
 	if (config && !json_is_object(config))
-		complain_member(
-			c, text, spelled(d, "generationConfig"), placement_no_object);
+		complain_member(c, text, spelled(d, "generationConfig"),
+			gemini_requests.no_object);
 	check_members(c, text, PLACE_CONFIG, config);
 	if (json_is_string(system))
-		complain_member(
-			c, text, spelled(d, "systemInstruction"), placement_string);
+		complain_member(c, text, spelled(d, "systemInstruction"),
+			gemini_requests.string);
 	if (member(d, "cachedContent") && beside)
-		complain_member(c, text, spelled(d, "cachedContent"), placement_beside);
+		complain_member(
+			c, text, spelled(d, "cachedContent"), gemini_requests.beside);
 }
 
 /* What a request for an embedding may have beside its text. */

@@ -1,19 +1,19 @@
 #include "provider/gemini/request_members.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "base/util.h"
+#include "provider/gemini/file_refs.h"
 
-const char placement_no_object[] = "is not an object: write {…}";
-const char placement_string[] =
-	"is a string: write {\"parts\": [{\"text\": \"…\"}]}";
-const char placement_beside[] =
+static const char no_object[] = "is not an object: write {…}";
+static const char string[] = "is a string: write {\"parts\": [{\"text\": \"…\"}]}";
+static const char beside[] =
 	"cannot be used together with a system instruction, tools or toolConfig: put "
 	"those into the cache";
 
-const char placement_role[] = "must be user or model: a system instruction goes into "
-			      "systemInstruction, beside contents";
+static const char role_words[] =
+	"must be user or model: a system instruction goes into "
+	"systemInstruction, beside contents";
 
 static const char wants_config[] =
 	"belongs in generationConfig: {\"generationConfig\": {…}}";
@@ -78,22 +78,7 @@ static const struct placement in_thinking[] = {
 };
 /* clang-format on */
 
-const struct placement *placement_rows(enum place place, size_t *ret_n)
-{
-	static const struct {
-		const struct placement *rows;
-		size_t n;
-	} all[N_PLACES] = {
-		[PLACE_REQUEST] = {in_request, ARRAY_SIZE(in_request)},
-		[PLACE_CONFIG] = {in_config, ARRAY_SIZE(in_config)},
-		[PLACE_THINKING] = {in_thinking, ARRAY_SIZE(in_thinking)},
-	};
-
-	*ret_n = all[place].n;
-	return all[place].rows;
-}
-
-bool placement_is_role(const char *role, size_t len)
+static bool is_role(const char *role, size_t len)
 {
 	static const char *const roles[] = {"user", "model", "function", ""};
 
@@ -103,48 +88,20 @@ bool placement_is_role(const char *role, size_t len)
 	return false;
 }
 
-/* By first and last letter, which both spellings have in common. */
-void placement_filter_init(struct placement_filter *f)
-{
-	memset(f, 0, sizeof *f);
-	for (enum place place = 0; place < N_PLACES; place++) {
-		size_t n;
-		const struct placement *rows = placement_rows(place, &n);
-
-		for (size_t i = 0; i < n; i++) {
-			const char *name = rows[i].name;
-			unsigned last = (unsigned char)name[rows[i].len - 1] & 31;
-
-			if (rows[i].part != PART_UNWANTED)
-				f->bits[place][name[0] & 31] |= UINT32_C(1) << last;
-		}
-	}
-}
-
-bool placement_is(const char *name, size_t len, const char *camel)
-{
-	size_t i = 0;
-
-	for (; *camel; camel++) {
-		char c = *camel;
-		bool snake = i < len && name[i] == '_' && isupper((unsigned char)c);
-
-		i += snake;
-		if (i == len || name[i++] != (snake ? (char)tolower((unsigned char)c) : c))
-			return false;
-	}
-	return i == len;
-}
-
-const struct placement *placement_find(enum place place, const char *name, size_t len)
-{
-	size_t n;
-	const struct placement *rows = placement_rows(place, &n);
-
-	/* In snake_case it is longer. */
-	for (const struct placement *r = rows; r < rows + n; r++)
-		if (len == r->len ? memcmp(name, r->name, len) == 0
-				  : len > r->len && placement_is(name, len, r->name))
-			return r;
-	return NULL;
-}
+const struct request_grammar gemini_requests = {
+	.places =
+		{
+			[PLACE_REQUEST] = {in_request, ARRAY_SIZE(in_request)},
+			[PLACE_CONFIG] = {in_config, ARRAY_SIZE(in_config)},
+			[PLACE_THINKING] = {in_thinking, ARRAY_SIZE(in_thinking)},
+		},
+	.no_object = no_object,
+	.string = string,
+	.beside = beside,
+	.role = role_words,
+	.is_role = is_role,
+	.max = SCAN_SEND_MAX,
+	.has_scheme = uris_has_scheme,
+	.files_each = uris_each,
+	.files_replace = uris_replace,
+};
