@@ -534,6 +534,9 @@ static void tell_queue(struct submission *s)
 		queue_passed(s->job);
 	else if (phase_is_unanswered(p) && s->t->background)
 		queue_refused(s->job, &s->err, true);
+	else if (p == PHASE_QUEUED)
+		/* A look that came while it was ours passed it over. */
+		queue_wait(s->job);
 	else
 		queue_left(s->job);
 }

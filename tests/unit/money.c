@@ -6,6 +6,7 @@
 #include "jobs/job.h"
 #include "store/journal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -182,6 +183,98 @@ void row_true(bool yes, const char *what, int line)
 		world->seen.error[0] ? world->seen.error : world->then.error);
 }
 
+/* Members of a journal that tell how far things are, and whether others are there. */
+static uint32_t print_journal(const char *path, uint32_t crc)
+{
+	_cleanup_free_ char *text = NULL;
+	struct record r;
+	size_t n;
+
+	if (util_read_file(AT_FDCWD, path, 1 << 20, &text, &n) ||
+		record_parse(text, n, &r))
+		return crc + 1;
+	const int told[] = {r.phase, r.removal, r.id != NULL, r.input_file != NULL,
+		r.session != NULL, r.source != NULL, r.error != NULL, r.home, r.composed,
+		r.background, r.end_logged, r.counted, r.name_unchecked, r.err};
+
+	record_clear(&r);
+	return util_crc32c(crc, told, sizeof(told));
+}
+
+static uint32_t print_dir(const char *dir, int depth)
+{
+	char path[512];
+	uint32_t sum = 0;
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		/* Jobs and what is in the trash have names by chance. */
+		bool chance = depth == 1 && e->d_type == DT_DIR;
+		uint32_t crc = chance ? 1 : util_crc32c(0, e->d_name, strlen(e->d_name));
+		if (e->d_type == DT_DIR)
+			crc = 31 * crc + print_dir(path, depth + 1);
+		else if (strcmp(e->d_name, "journal") == 0)
+			crc = print_journal(path, crc);
+		sum += 17 * crc; /* in whatever order */
+	}
+	if (d)
+		closedir(d);
+	return sum;
+}
+
+uint32_t world_print(void)
+{
+	const unsigned there[] = {fake_made(the_api), fake_there(the_api),
+		fake_uploads(the_api), world->step, world->returned};
+
+	return util_crc32c(print_dir(dirs[0], 0), there, sizeof(there));
+}
+
+static unsigned count_files(const char *dir, const char *name, char *ret_path)
+{
+	char path[512];
+	unsigned n = 0;
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (strcmp(e->d_name, name) == 0 && ret_path)
+			snprintf(ret_path, 512, "%s", path);
+		n += strcmp(e->d_name, name) == 0;
+		if (e->d_type == DT_DIR)
+			n += count_files(path, name, ret_path);
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+unsigned files_below(const char *dir, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", dirs[0], dir);
+	return count_files(path, name, NULL);
+}
+
+bool results_are_of(const struct fake_job *j)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[512];
+	size_t n;
+
+	return count_files(dirs[0], "results.jsonl", path) == 1 &&
+	       util_read_file(AT_FDCWD, path, 1 << 20, &text, &n) == 0 &&
+	       n == strlen(j->results) && memcmp(text, j->results, n) == 0;
+}
+
 /* A row that hangs ends by a signal. */
 static void be_born(void (*fn)(void))
 {
@@ -270,7 +363,7 @@ void close_here(void)
 	client = NULL;
 }
 
-static void write_file(struct gb_job *job, const char *name, const void *buf, size_t n)
+void write_file(struct gb_job *job, const char *name, const void *buf, size_t n)
 {
 	struct gb_file *f = gb_file_by_name(job, NULL, name);
 
@@ -362,6 +455,12 @@ bool is_settled(void)
 	return all;
 }
 
+bool is_saved(void)
+{
+	look_here(&world->seen);
+	return world->seen.saved && is_settled();
+}
+
 static bool has_phase(enum phase p)
 {
 	struct gb_job *job = job_here();
@@ -382,10 +481,14 @@ static void buy(struct gb_job *job)
 	EXPECT(ret == 0 || ret == -EBUSY);
 }
 
-static bool is_saved(void)
+void fill_requests(struct gb_job *job)
 {
-	look_here(&world->seen);
-	return world->seen.saved && is_settled();
+	struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
+	struct stat st = {0};
+
+	if (!f || gb_file_stat(f, &st) || !st.st_size)
+		write_requests(job, GB_REQUESTS, false);
+	gb_file_unref(f);
 }
 
 void finish_here(void)
@@ -393,11 +496,9 @@ void finish_here(void)
 	struct gb_job *job = job_here();
 
 	if (!job)
-		job = draft_here(false, true);
-	struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
-	if (!f)
-		write_requests(job, GB_REQUESTS, false);
-	gb_file_unref(f);
+		EXPECT(gb_draft_create(client, "job", true, &job) == 0);
+	if (has_phase(PHASE_DRAFT) || has_phase(PHASE_FAILED))
+		(world->fill ? world->fill : fill_requests)(job);
 	if (!has_phase(PHASE_SENT))
 		buy(job);
 	gb_job_unref(job);

@@ -55,12 +55,16 @@ struct world {
 	struct point stop;             /* killed there */
 	double passed;                 /* seconds that spans are longer than they are */
 	void (*at)(const char *point); /* called at each point, by its thread */
+	void (*fill)(struct gb_job *job); /* writes what the draft lacks; NULL: usual */
 	/* What they tell. */
 	struct point trace[POINTS]; /* in order, of the newest life */
 	unsigned n_trace;
 	bool returned; /* the verb has; with … */
 	int ret;
 	struct seen then, seen; /* when it had; and when all was settled */
+	struct seen found; /* after a start, before anybody did anything … */
+	unsigned found_made; /* … and how many jobs there were */
+	unsigned step;          /* how far a life has come, where a row counts that */
 	char said[512];         /* why a life failed */
 };
 extern struct world *world;
@@ -82,6 +86,13 @@ unsigned trace_of(void (*fn)(void), struct point *ret);
 /* assert_true with the row's name. */
 #define ROW_TRUE(c) row_true((c), #c, __LINE__)
 void row_true(bool yes, const char *what, int line);
+/* What the state directory and the API look like, but for times and names: lives that leave
+ * the same go on alike. */
+uint32_t world_print(void);
+/* Whether the only results.jsonl in the state directory is j's. */
+bool results_are_of(const struct fake_job *j);
+/* How many files of that name are below that directory of the state directory. */
+unsigned files_below(const char *dir, const char *name);
 
 /* ---- in a life -------------------------------------------------------------------- */
 
@@ -113,12 +124,17 @@ int came_to(struct waiter_sync *s, int err);
 struct gb_job *draft_here(bool with_picture, bool listed);
 /* It, if it is in the tree; a reference. */
 struct gb_job *job_here(void);
+void write_file(struct gb_job *job, const char *name, const void *buf, size_t n);
 void write_requests(struct gb_job *job, const char *name, bool with_picture);
 /* To the world: how the verb came out. */
 void tell_returned(int ret);
 void look_here(struct seen *ret);
 /* Nothing is under way any more: no submission, no removal, no results to be saved. */
 bool is_settled(void);
+/* The same, and its results are saved; looks (world->seen). */
+bool is_saved(void);
+/* Of requests.jsonl, where it is empty or not there. */
+void fill_requests(struct gb_job *job);
 /* What a person does who reads the state, until there is a job and its results are saved. */
 void finish_here(void);
 
