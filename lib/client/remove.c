@@ -159,11 +159,12 @@ static bool waited_enough(struct gb_job *job)
 	return record_span(job->local->rec.removal_since) > END_WAIT;
 }
 
+/* All that its journal is needed for comes before that goes: a start does it again. */
 static int finish_removal(struct gb_job *job)
 {
 	delete_upload(job);
-	if (forget(job) == 0)
-		attach_release(job->c, job->local->lid, !job->c->o.trash_days);
+	attach_release(job->c, job->local->lid, !job->c->o.trash_days);
+	forget(job);
 	return 0;
 }
 
@@ -468,9 +469,7 @@ static int remove_queued(struct gb_job *job)
 
 void remove_unsent(struct gb_job *job)
 {
-	delete_upload(job);
-	if (forget(job) == 0)
-		attach_release(job->c, job->local->lid, !job->c->o.trash_days);
+	finish_removal(job);
 }
 
 /* Lock held: with rmdir=ended. */
