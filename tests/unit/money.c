@@ -18,7 +18,7 @@
 
 #define REQUEST(text)                                                                  \
 	"\"request\":{\"contents\":[{\"parts\":[{\"text\":\"" text "\"}" PICTURE "]}]" \
-										 "}"
+	"}"
 #define PICTURE ""
 static const char plain[] =
 	"{\"key\":\"a\"," REQUEST("hi") "}\n{\"key\":\"b\"," REQUEST("ho") "}\n";
@@ -193,9 +193,11 @@ static uint32_t print_journal(const char *path, uint32_t crc)
 	if (util_read_file(AT_FDCWD, path, 1 << 20, &text, &n) ||
 		record_parse(text, n, &r))
 		return crc + 1;
-	const int told[] = {r.phase, r.removal, r.id != NULL, r.input_file != NULL,
-		r.session != NULL, r.source != NULL, r.error != NULL, r.home, r.composed,
-		r.background, r.end_logged, r.counted, r.name_unchecked, r.err};
+	const struct record_batch *o = r.batch;
+	const int told[] = {o->phase, r.removal, o->id != NULL, o->input_file != NULL,
+		o->session != NULL, o->source != NULL, r.error != NULL, o->home,
+		r.composed, r.background, o->end_logged, o->counted, r.name_unchecked,
+		r.err};
 
 	record_clear(&r);
 	return util_crc32c(crc, told, sizeof(told));
@@ -207,6 +209,7 @@ static uint32_t print_dir(const char *dir, int depth)
 	uint32_t sum = 0;
 	DIR *d = opendir(dir);
 	struct dirent *e;
+	struct stat st;
 
 	while (d && (e = readdir(d))) {
 		if (e->d_name[0] == '.')
@@ -214,12 +217,15 @@ static uint32_t print_dir(const char *dir, int depth)
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		/* Jobs and what is in the trash have names by chance. */
 		bool chance = depth == 1 && e->d_type == DT_DIR;
-		uint32_t crc = chance ? 1 : util_crc32c(0, e->d_name, strlen(e->d_name));
+		uint32_t crc =
+			chance ? 1 : util_crc32c(0, e->d_name, strlen(e->d_name));
 		if (e->d_type == DT_DIR)
 			crc = 31 * crc + print_dir(path, depth + 1);
 		else if (strcmp(e->d_name, "journal") == 0)
 			crc = print_journal(path, crc);
-		sum += 17 * crc; /* in whatever order */
+		else if (strcmp(e->d_name, "attachments") == 0 && stat(path, &st) == 0)
+			crc += (uint32_t)st.st_size; /* it tells what is held */
+		sum += 17 * crc;                     /* in whatever order */
 	}
 	if (d)
 		closedir(d);
@@ -229,7 +235,8 @@ static uint32_t print_dir(const char *dir, int depth)
 uint32_t world_print(void)
 {
 	const unsigned there[] = {fake_made(the_api), fake_there(the_api),
-		fake_uploads(the_api), world->step, world->returned};
+		fake_uploads(the_api), world->step, world->returned,
+		(unsigned)world->ret};
 
 	return util_crc32c(print_dir(dirs[0], 0), there, sizeof(there));
 }
@@ -332,7 +339,7 @@ void expect(bool yes, const char *what, const char *file, int line)
 
 void a_moment(void)
 {
-	usleep(1000);
+	usleep(200);
 }
 
 int came_to(struct waiter_sync *s, int err)
@@ -436,7 +443,8 @@ static bool rests(const struct gb_job *job)
 {
 	enum phase p = job_phase(job);
 
-	if (job->batch->fetching || job->batch->sealing || !job->local || job->local->forgotten)
+	if (job->batch->fetching || job->batch->sealing || !job->local ||
+		job->local->forgotten)
 		return !job->batch->fetching && !job->batch->sealing;
 	return !job->local->task && !job->local->rec.removal && p != PHASE_UPLOADING &&
 	       p != PHASE_QUEUED && p != PHASE_SUBMITTING &&

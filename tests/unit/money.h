@@ -62,8 +62,8 @@ struct world {
 	bool returned; /* the verb has; with … */
 	int ret;
 	struct seen then, seen; /* when it had; and when all was settled */
-	struct seen found; /* after a start, before anybody did anything … */
-	unsigned found_made; /* … and how many jobs there were */
+	struct seen found;      /* after a start, before anybody did anything … */
+	unsigned found_made;    /* … and how many jobs there were */
 	unsigned step;          /* how far a life has come, where a row counts that */
 	char said[512];         /* why a life failed */
 };
@@ -101,11 +101,11 @@ void open_here(void);
 void close_here(void);
 #define EXPECT(c) expect((c), #c, __FILE__, __LINE__)
 void expect(bool yes, const char *what, const char *file, int line);
-/* Whether cond becomes true within seconds; looks every millisecond. */
+/* Whether cond becomes true within seconds; looks all the time. */
 #define UNTIL(cond)                                                                    \
 	do {                                                                           \
 		for (int n_ = 0; !(cond); n_++) {                                      \
-			expect(n_ < 10000, "until " #cond, __FILE__, __LINE__);        \
+			expect(n_ < 40000, "until " #cond, __FILE__, __LINE__);        \
 			a_moment();                                                    \
 		}                                                                      \
 	} while (0)
