@@ -318,6 +318,13 @@ static void room_freed(struct gb_client *c)
 	queue_go_later(c, true);
 }
 
+/* The list that told so came before: what it showed to have ended was not fetched. */
+static void back_online(struct gb_client *c)
+{
+	queue_online(c);
+	home_next(c);
+}
+
 static const struct job_hooks hooks = {
 	.owner_of = settle_owner,
 	.may_be_ours = settle_may_be_ours,
@@ -326,7 +333,7 @@ static const struct job_hooks hooks = {
 	.room_freed = room_freed,
 	.ended = job_ended,
 	.listed = resubmit_after_list,
-	.online = queue_online,
+	.online = back_online,
 	.results_saved = answers_come_home,
 	.results_dropped = answers_forget,
 	.freed = remove_unsent,
