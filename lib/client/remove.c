@@ -20,6 +20,7 @@
  */
 #include "submit/attachments.h"
 #include "answers/answers.h"
+#include "archive/save.h"
 #include "client/trash.h"
 #include "jobs/operation.h"
 #include "submit/queue.h"
@@ -101,6 +102,8 @@ static void come_back(struct gb_job *job, const struct provider_error *e)
 			"It is still there; try rmdir again later.", e->text);
 	local_save_soon(job);
 	job_changed(job, GB_CHANGED_TREE | GB_CHANGED_FILES);
+	/* Nobody saved its results meanwhile. */
+	home_consider(job);
 }
 
 static void delete_upload(struct gb_job *job)
@@ -332,14 +335,14 @@ static void insist(struct gb_job *job, bool yes)
 	client_unlock(job->c);
 }
 
-static void remove_undo(struct gb_job *job, int ret, const char *text)
+/* err: what the API answered, NULL: it was not asked. */
+static void remove_undo(struct gb_job *job, int ret, const struct provider_error *err)
 {
 	removal_note(job, REMOVAL_NONE);
 	job->local->rec.removal_since = 0;
 	insist(job, false);
-	if (text)
-		local_error(job, ret, "The job was not deleted.",
-			"It is still there; try rmdir again.", text);
+	if (err && err->text)
+		removal_tell(job, ret, err);
 	local_save_soon(job);
 	removal_leave(job, -1);
 	job_changed(job, GB_CHANGED_FILES);
@@ -367,7 +370,7 @@ static int remove_run(struct task *t)
 		ret = 0;
 	} else if (ret) {
 		ret = ret == -ECANCELED ? -EINTR : ret;
-		remove_undo(job, ret, err.text);
+		remove_undo(job, ret, &err);
 	} else {
 		hide(job);
 		task_answer(t, 0);

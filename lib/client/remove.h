@@ -34,6 +34,8 @@ int removal_note_deleted(struct gb_job *job, const char *event);
 /* Choose the first step and take it. */
 int removal_first(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err);
+/* Say in `error` why the first step was not taken, or that nobody knows. */
+void removal_tell(struct gb_job *job, int ret, const struct provider_error *err);
 /* Whether the job has ended by now. */
 void removal_look(struct gb_job *job);
 

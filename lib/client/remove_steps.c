@@ -154,3 +154,14 @@ void removal_look(struct gb_job *job)
 	client_called(job->c, &err);
 	provider_error_clear(&err);
 }
+
+void removal_tell(struct gb_job *job, int ret, const struct provider_error *err)
+{
+	bool lost = !err->refused && err->sent != HTTP_NOT_SENT;
+
+	local_error(job, ret,
+		lost ? "The API's reply to rmdir was lost: it may still be there or not."
+		     : "The job was not deleted.",
+		lost ? "Try rmdir again." : "It is still there; try rmdir again.",
+		err->text);
+}
