@@ -64,6 +64,8 @@ struct world {
 	struct seen then, seen; /* when it had; and when all was settled */
 	struct seen found;      /* after a start, before anybody did anything … */
 	unsigned found_made;    /* … and how many jobs there were */
+	bool other_returned; /* the same of what another thread asked for */
+	int other_ret;
 	unsigned step;          /* how far a life has come, where a row counts that */
 	char said[512];         /* why a life failed */
 };
