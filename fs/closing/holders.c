@@ -24,7 +24,7 @@ struct shown {
 	bool mail;        /* descriptors wait in one of its sockets (Linux 5.11 counts) */
 };
 
-static void answer(struct proc_question *q, enum proc_holder found)
+static void question_answer(struct proc_question *q, enum proc_holder found)
 {
 	if (found > q->found)
 		q->found = found;
@@ -33,7 +33,7 @@ static void answer(struct proc_question *q, enum proc_holder found)
 static void answer_all(const struct walk *w, enum proc_holder found)
 {
 	for (size_t i = 0; i < w->n; i++)
-		answer(&w->q[i], found);
+		question_answer(&w->q[i], found);
 }
 
 static bool is_answered(const struct walk *w)
@@ -84,7 +84,7 @@ static enum sight look_at_descriptor(
 		return SIGHT_CLEAR;
 	for (size_t i = 0; i < w->n; i++)
 		if (strtoull(ino, NULL, 10) == w->q[i].ino)
-			answer(&w->q[i], HOLDER_SOME);
+			question_answer(&w->q[i], HOLDER_SOME);
 	return SIGHT_CLEAR;
 }
 
@@ -309,7 +309,7 @@ static bool may_receive(const struct proc_question *q, pid_t pid)
 
 /* ---- the walk --------------------------------------------------------------------- */
 
-static void conclude(const struct walk *w, pid_t pid, const struct shown *s)
+static void conclude_process(const struct walk *w, pid_t pid, const struct shown *s)
 {
 	for (size_t i = 0; i < w->n; i++) {
 		struct proc_question *q = &w->q[i];
@@ -317,17 +317,17 @@ static void conclude(const struct walk *w, pid_t pid, const struct shown *s)
 		if (q->found == HOLDER_SOME)
 			continue;
 		if (s->mail && may_receive(q, pid))
-			answer(q, HOLDER_FLYING);
+			question_answer(q, HOLDER_FLYING);
 		if (s->sight == SIGHT_DIM ||
 			(s->sight == SIGHT_HIDDEN && may_hold(q, pid)))
-			answer(q, HOLDER_UNKNOWN);
+			question_answer(q, HOLDER_UNKNOWN);
 	}
 }
 
 /* For an instant before its files are closed, an exiting process cannot be inspected;
  * the close then may show that it was killed. We wait for it, but not for long, because
  * it may hang in the close of another file: then the result is unknown. */
-static void ask(struct walk *w, pid_t pid)
+static void ask_process(struct walk *w, pid_t pid)
 {
 	bool leaving = true;
 	struct shown s = {};
@@ -343,7 +343,7 @@ static void ask(struct walk *w, pid_t pid)
 		look_at_owner(w, path, pid, &s, &leaving);
 		look_at_threads(w, pid, &s, &leaving);
 	}
-	conclude(w, pid, &s);
+	conclude_process(w, pid, &s);
 }
 
 /* A shell that keeps the file open is found without the long way round. */
@@ -354,10 +354,10 @@ static void ask_nearest(struct proc_question *q)
 
 	for (size_t i = 0; i < q->closer_count && one.found != HOLDER_SOME; i++)
 		if (q->closers[i])
-			ask(&w, q->closers[i]);
+			ask_process(&w, q->closers[i]);
 	for (size_t i = 0; i < PROC_ORIGINS && one.found != HOLDER_SOME; i++)
 		if (q->origins[i].process && !is_closer(q, q->origins[i].process))
-			ask(&w, q->origins[i].process);
+			ask_process(&w, q->origins[i].process);
 	if (one.found == HOLDER_SOME)
 		q->found = HOLDER_SOME;
 }
@@ -385,7 +385,7 @@ static bool ask_everybody(struct walk *w)
 		saw_self |= pid == getpid();
 		saw_init |= pid == 1;
 		if (pid != getpid())
-			ask(w, pid);
+			ask_process(w, pid);
 	}
 	if (dir)
 		closedir(dir);

@@ -186,7 +186,7 @@ struct wfile *closes_next(struct closes *c, fuse_ino_t after)
 }
 
 /* Under the lock: the file, made if it was not open. */
-static struct wfile *add(struct closes *c, fuse_ino_t ino)
+static struct wfile *wfile_add(struct closes *c, fuse_ino_t ino)
 {
 	struct wfile *f = closes_find(c, ino);
 
@@ -223,7 +223,7 @@ int closes_open(struct mount *m, struct close_handle *h, fuse_ino_t ino,
 	struct wfile *f;
 
 	pthread_mutex_lock(&c->lock);
-	f = add(c, ino);
+	f = wfile_add(c, ino);
 	if (f) {
 		f->handles++;
 		f->refs++;
@@ -354,7 +354,7 @@ static bool note_flush(struct closes *c, struct wfile *f)
 }
 
 /* Let ask wait for the clerk: -EINPROGRESS. Frees it on failure. */
-static int enlist(struct closes *c, struct ask *ask)
+static int ask_enlist(struct closes *c, struct ask *ask)
 {
 	bool stopped;
 
@@ -403,7 +403,7 @@ int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 		.pending = pending,
 	};
 	*ret = ask;
-	err = enlist(c, ask);
+	err = ask_enlist(c, ask);
 	if (err == -EINPROGRESS)
 		judge_closer(c, ask, tid);
 	else
@@ -431,7 +431,7 @@ static int ask_free(struct closes *c, struct gb_job *job, fuse_ino_t ino, bool p
 		return -ENOMEM;
 	*ask = (struct ask){
 		.kind = ASK_FREE, .w = w, .job = job, .ino = ino, .parts = parts};
-	err = enlist(c, ask);
+	err = ask_enlist(c, ask);
 	if (err == -EINPROGRESS)
 		looks_nudge(c->looks);
 	return err;

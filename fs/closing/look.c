@@ -62,7 +62,7 @@ static struct timespec in_seconds(double seconds)
 	return t;
 }
 
-static struct look *take(struct queue *q)
+static struct look *look_queue_take(struct queue *q)
 {
 	struct look *l = STAILQ_FIRST(q);
 
@@ -89,9 +89,9 @@ static void *run_looker(void *arg)
 	leave_descriptors();
 	pthread_mutex_lock(&s->lock);
 	while (!s->stop) {
-		l = take(&s->quick);
+		l = look_queue_take(&s->quick);
 		if (!l && !me->quick_only)
-			l = take(&s->slow);
+			l = look_queue_take(&s->slow);
 		if (!l) {
 			pthread_cond_wait(&s->work, &s->lock);
 			continue;
@@ -153,7 +153,7 @@ static void *run_clerk(void *arg)
 	pthread_mutex_lock(&s->lock);
 	while (!s->stop) {
 		await_news(s, next);
-		while ((l = take(&s->seen))) {
+		while ((l = look_queue_take(&s->seen))) {
 			pthread_mutex_unlock(&s->lock);
 			l->done(l);
 			pthread_mutex_lock(&s->lock);
@@ -246,7 +246,7 @@ void looks_stop(struct looks *s)
 			break;
 	STAILQ_CONCAT(&s->seen, &s->quick);
 	STAILQ_CONCAT(&s->seen, &s->slow);
-	while ((l = take(&s->seen))) {
+	while ((l = look_queue_take(&s->seen))) {
 		pthread_mutex_unlock(&s->lock);
 		l->done(l);
 		pthread_mutex_lock(&s->lock);

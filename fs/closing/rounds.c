@@ -40,7 +40,7 @@ static void forget_waiting(struct closes *c, struct wfile *f)
 }
 
 /* Answer ask, whose request goes on and frees what it has borrowed. */
-static void finish(struct closes *c, struct ask *ask, int verdict)
+static void finish_ask(struct closes *c, struct ask *ask, int verdict)
 {
 	struct gb_waiter *w = ask->w;
 	bool is_free = ask->kind == ASK_FREE;
@@ -75,7 +75,7 @@ static void finish_others(
 	for (struct ask *a = next_ask(c, NULL); a; a = next) {
 		next = next_ask(c, a);
 		if (a != but && may_decide(a, f) && a->walk == walk)
-			finish(c, a, 0);
+			finish_ask(c, a, 0);
 	}
 }
 
@@ -120,7 +120,7 @@ static void hear(struct closes *c, struct ask *ask)
 	/* A close by execve decides nothing, because other processes cannot be
 	 * inspected meanwhile. */
 	if (ask->closer.in_exec || ask->kind == ASK_PART || !ask->pending)
-		finish(c, ask, 0);
+		finish_ask(c, ask, 0);
 }
 
 /* ---- the decision ------------------------------------------------------------------- */
@@ -155,7 +155,7 @@ static bool take_pending(struct wfile *f)
 }
 
 /* The content is not submitted, because the answer is unknown. */
-static int refuse(struct ask *ask, const char *why)
+static int refuse_close(struct ask *ask, const char *why)
 {
 	gb_job_explain(ask->job, why);
 	return -EBUSY;
@@ -172,7 +172,7 @@ static int verdict_of(const struct against *x, bool unknown)
 		return 0;
 	}
 	if (unknown || x->unseen)
-		return refuse(x->last,
+		return refuse_close(x->last,
 			"not submitted: a process of another user, or one that /proc does "
 			"not show, may still write to requests.jsonl");
 	if (x->append) {
@@ -196,7 +196,7 @@ static void decide(
 		return; /* its time was over: give_up has decided */
 	finish_others(c, f, walk, x.last);
 	verdict = was ? verdict_of(&x, unknown) : 0;
-	finish(c, x.last, verdict);
+	finish_ask(c, x.last, verdict);
 }
 
 /* ---- walks ---------------------------------------------------------------------------- */
@@ -456,7 +456,7 @@ static bool is_part_of(struct mount *m, struct gb_job *job, uint32_t slot, fuse_
 }
 
 /* The first part of job that is open for writing; 0: none. */
-static fuse_ino_t open_part(struct closes *c, struct gb_job *job)
+static fuse_ino_t find_open_part(struct closes *c, struct gb_job *job)
 {
 	struct gb_info info;
 	struct wfile *f;
@@ -477,7 +477,7 @@ static fuse_ino_t open_part(struct closes *c, struct gb_job *job)
 
 bool rounds_parts_open(struct closes *c, struct gb_job *job)
 {
-	return open_part(c, job) != 0;
+	return find_open_part(c, job) != 0;
 }
 
 /* Who waited in vain is told for what. */
@@ -509,15 +509,15 @@ static bool is_open(struct closes *c, fuse_ino_t ino)
 /* FUSE knows exactly how often a file is open, so /proc is not needed. */
 static void see_if_free(struct closes *c, struct ask *ask, double now)
 {
-	fuse_ino_t open = ask->parts ? open_part(c, ask->job)
+	fuse_ino_t open = ask->parts ? find_open_part(c, ask->job)
 			  : is_open(c, ask->ino) ? ask->ino
 						 : 0;
 
 	if (!open) {
-		finish(c, ask, 0);
+		finish_ask(c, ask, 0);
 	} else if (now >= ask->deadline) {
 		tell_busy(c, open);
-		finish(c, ask, -EBUSY);
+		finish_ask(c, ask, -EBUSY);
 	}
 }
 
@@ -531,7 +531,7 @@ static bool leaves_another(struct closes *c, const struct ask *ask, double now)
 }
 
 /* It could not be looked into in time. */
-static void give_up(struct closes *c, struct ask *ask, double now)
+static void give_up_ask(struct closes *c, struct ask *ask, double now)
 {
 	bool decides = ask->kind == ASK_FLUSH && ask->pending &&
 		       !leaves_another(c, ask, now);
@@ -541,10 +541,10 @@ static void give_up(struct closes *c, struct ask *ask, double now)
 	decides = decides && take_pending(ask->f);
 	pthread_mutex_unlock(&c->lock);
 	if (decides)
-		verdict = refuse(
+		verdict = refuse_close(
 			ask, "not submitted: /proc did not show in time whether "
 			     "another process can still write to requests.jsonl");
-	finish(c, ask, verdict);
+	finish_ask(c, ask, verdict);
 }
 
 static bool has_been_looked_at(struct closes *c, struct ask *ask)
@@ -564,7 +564,7 @@ static void attend(struct closes *c, struct ask *ask, double now)
 	else if (!ask->heard && has_been_looked_at(c, ask))
 		hear(c, ask);
 	else if (now >= ask->deadline)
-		give_up(c, ask, now);
+		give_up_ask(c, ask, now);
 }
 
 /* The earliest of what is waited for; < 0: nothing. */
@@ -606,5 +606,5 @@ void rounds_end(struct closes *c)
 	struct ask *a;
 
 	while ((a = next_ask(c, NULL)))
-		finish(c, a, -EINTR);
+		finish_ask(c, a, -EINTR);
 }

@@ -29,7 +29,7 @@ struct refusal_look {
 	struct gb_waiter *w;
 };
 
-static time_t now(void)
+static time_t boot_now(void)
 {
 	struct timespec ts;
 
@@ -78,7 +78,7 @@ static struct refusal_look *look_new(
 /* Lock held. Whether it still counts, for a file inside the directory or for all of it. */
 static bool counts(const struct refusal *one, uint64_t dir, bool inside)
 {
-	return one->dir == dir && one->until > now() && (one->own || !inside);
+	return one->dir == dir && one->until > boot_now() && (one->own || !inside);
 }
 
 static bool is_noted(uint64_t dir, bool inside)
@@ -99,7 +99,7 @@ bool refusals_note(struct mount *m, pid_t tid, uint64_t dir, bool own)
 
 	pthread_mutex_lock(&lock);
 	refusals[next++ % REMEMBERED] = (struct refusal){
-		.tid = tid, .own = own, .dir = dir, .until = now() + SECONDS};
+		.tid = tid, .own = own, .dir = dir, .until = boot_now() + SECONDS};
 	pthread_mutex_unlock(&lock);
 	if (r)
 		looks_post(closes_looks(m->closes), &r->look, true);
@@ -114,7 +114,7 @@ static bool is_hit(const struct refusal *one, pid_t tid, pid_t process)
 	return one->process && one->process == process;
 }
 
-static void tell(struct look *l)
+static void guard_tell(struct look *l)
 {
 	struct refusal_look *r = CONTAINER_OF(l, struct refusal_look, look);
 	struct gb_waiter *w = r->w;
@@ -136,7 +136,7 @@ int refusals_check(
 
 	if (!is_noted(dir, inside))
 		return 0;
-	r = look_new(tid, dir, tell);
+	r = look_new(tid, dir, guard_tell);
 	if (!r)
 		return -ENOMEM;
 	r->inside = inside;

@@ -126,7 +126,7 @@ void notify_job_now(struct mount *m, uint32_t slot)
 	gb_job_unref(job);
 }
 
-static void *run(void *arg)
+static void *notifier_run(void *arg)
 {
 	struct notify *n = arg;
 
@@ -163,7 +163,7 @@ int notify_start(struct notify *n, struct mount *m)
 	pthread_mutex_lock(&n->lock);
 	n->live = true;
 	pthread_mutex_unlock(&n->lock);
-	err = pthread_create(&n->thread, NULL, run, n);
+	err = pthread_create(&n->thread, NULL, notifier_run, n);
 	n->running = !err;
 	return -err;
 }

@@ -17,7 +17,7 @@ static int find_again(struct park *p, struct node *ret)
 	return node_child(p->m, &root, p->name, ret);
 }
 
-static int call_first_list(struct park *p)
+static int attr_first_list(struct park *p)
 {
 	return gb_list_refresh(p->m->gb, GB_LIST_ONCE, &p->w);
 }
@@ -45,7 +45,7 @@ static void lookup_missing(fuse_req_t req, const char *name)
 		ops_err(req, -ENOENT);
 		return;
 	}
-	p = park_new(req, call_first_list, end_lookup);
+	p = park_new(req, attr_first_list, end_lookup);
 	if (!p)
 		return;
 	p->name = strdup(name);
@@ -55,7 +55,7 @@ static void lookup_missing(fuse_req_t req, const char *name)
 		park_fail(p, -ENOMEM);
 }
 
-static int call_look(struct park *p)
+static int attr_look(struct park *p)
 {
 	return gb_answers_look(p->job, &p->w);
 }
@@ -94,7 +94,7 @@ static bool wants_index(const struct node *dir, const char *name)
 static void lookup_after_index(fuse_req_t req, const struct node *dir, const char *name)
 {
 	bool inside = dir->kind == NODE_ANSWER;
-	struct park *p = park_new(req, inside ? ops_call_answers : call_look, end_look);
+	struct park *p = park_new(req, inside ? ops_call_answers : attr_look, end_look);
 
 	if (!p)
 		return;
@@ -281,7 +281,7 @@ static struct timespec pick_time(
 }
 
 /* Nothing but a draft and the files in it has times of the user's. */
-static int set_times(const struct node *n, const struct stat *attr, int to_set)
+static int set_file_times(const struct node *n, const struct stat *attr, int to_set)
 {
 	struct timespec times[2] = {
 		pick_time(attr->st_atim, to_set, FUSE_SET_ATTR_ATIME,
@@ -316,7 +316,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		err = set_size(req, &n, attr->st_size);
 	if (!err && to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |
 				     FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW))
-		err = set_times(&n, attr, to_set);
+		err = set_file_times(&n, attr, to_set);
 	if (err) {
 		ops_err(req, err);
 		return;

@@ -25,7 +25,7 @@ struct listing {
 
 /* ---- OPENDIR ------------------------------------------------------------------- */
 
-static int call_first_list(struct park *p)
+static int dir_first_list(struct park *p)
 {
 	return gb_list_refresh(p->m->gb, GB_LIST_NEWS, &p->w);
 }
@@ -39,7 +39,7 @@ static void end_opendir(struct park *p, int err)
 		fuse_reply_open(p->req, &p->fi);
 }
 
-static int call_look(struct park *p)
+static int dir_look(struct park *p)
 {
 	return gb_answers_look(p->job, &p->w);
 }
@@ -55,7 +55,7 @@ static void end_open_responses(struct park *p, int err)
 static struct park *park_open(fuse_req_t req, const struct node *dir)
 {
 	if (dir->kind == NODE_JOB && dir->info.answers_pending)
-		return park_new(req, call_look, end_opendir);
+		return park_new(req, dir_look, end_opendir);
 	return park_new(req, ops_call_answers, end_open_responses);
 }
 
@@ -93,7 +93,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	gb_list_refresh(mount_of(req)->gb, GB_LIST_FRESH, NULL);
-	p = park_new(req, call_first_list, end_opendir);
+	p = park_new(req, dir_first_list, end_opendir);
 	if (!p)
 		return;
 	p->fi = *fi;
@@ -103,7 +103,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* ---- entries --------------------------------------------------------------------- */
 
 /* Append bytes of an entry that took n; false when it did not fit. */
-static bool fits(struct listing *l, size_t n)
+static bool entry_fits(struct listing *l, size_t n)
 {
 	if (l->used + n > l->room)
 		return false;
@@ -116,8 +116,8 @@ static bool add_plain(
 {
 	struct stat st = {.st_ino = ino, .st_mode = mode};
 
-	return fits(l, fuse_add_direntry(l->req, l->buf + l->used, l->room - l->used,
-			       name, &st, next));
+	return entry_fits(l, fuse_add_direntry(l->req, l->buf + l->used,
+				     l->room - l->used, name, &st, next));
 }
 
 /* An entry with attributes; without them (they are then looked up when needed) if the
@@ -132,12 +132,12 @@ static bool add_plus(struct listing *l, const char *name, const struct node *n,
 			.attr = {.st_ino = n ? n->ino : 0, .st_mode = mode}};
 	if (!entry.attr.st_ino)
 		entry.attr.st_ino = l->dir->ino;
-	return fits(l, fuse_add_direntry_plus(l->req, l->buf + l->used,
+	return entry_fits(l, fuse_add_direntry_plus(l->req, l->buf + l->used,
 			       l->room - l->used, name, &entry, next));
 }
 
-static bool add(struct listing *l, const char *name, const struct node *n, mode_t mode,
-	off_t next)
+static bool listing_add(struct listing *l, const char *name, const struct node *n,
+	mode_t mode, off_t next)
 {
 	if (l->plus)
 		return add_plus(l, name, n, mode, next);
@@ -149,7 +149,7 @@ static bool add_dots(struct listing *l, off_t off)
 	static const char *const dots[] = {".", ".."};
 
 	for (; off < FIRST; off++)
-		if (!add(l, dots[off], NULL, S_IFDIR, off + 1))
+		if (!listing_add(l, dots[off], NULL, S_IFDIR, off + 1))
 			return false;
 	return true;
 }
@@ -162,7 +162,7 @@ static void list_root(struct listing *l, off_t off)
 
 	if (off == FIRST) {
 		node_meta(l->m, &meta);
-		if (!add(l, ".batchfs", &meta, S_IFDIR, ++off))
+		if (!listing_add(l, ".batchfs", &meta, S_IFDIR, ++off))
 			return;
 	}
 	while (more && (job = gb_job_next(l->m->gb, off - FIRST - 1))) {
@@ -170,7 +170,7 @@ static void list_root(struct listing *l, off_t off)
 
 		node_job_take(l->m, job, &n);
 		off = (off_t)n.info.slot + FIRST + 2;
-		more = add(l, n.info.name, &n, S_IFDIR, off);
+		more = listing_add(l, n.info.name, &n, S_IFDIR, off);
 	}
 }
 
@@ -182,7 +182,7 @@ static bool add_tree(struct listing *l, const struct vfile *row)
 	if (!gb_answer_get(l->dir->job, 0, &root))
 		return true;
 	node_answer_take(l->m, gb_job_ref(l->dir->job), &root, &n);
-	return add(l, row->name, &n, S_IFDIR, row->number + 1 + FIRST);
+	return listing_add(l, row->name, &n, S_IFDIR, row->number + 1 + FIRST);
 }
 
 static void list_answers(struct listing *l, off_t off)
@@ -197,7 +197,7 @@ static void list_answers(struct listing *l, off_t off)
 		if (!gb_answer_get(l->dir->job, dir->first + (uint32_t)i, &answer))
 			return;
 		node_answer_take(l->m, gb_job_ref(l->dir->job), &answer, &n);
-		more = add(l, answer.name, &n, answer.dir ? S_IFDIR : S_IFREG,
+		more = listing_add(l, answer.name, &n, answer.dir ? S_IFDIR : S_IFREG,
 			i + 1 + FIRST);
 	}
 }
@@ -219,7 +219,7 @@ static bool list_virtual(struct listing *l, bool in_job, off_t off)
 			continue;
 		}
 		node_virtual_take(l->m, in_job ? gb_job_ref(dir->job) : NULL, row, &n);
-		if (!add(l, row->name, &n, S_IFREG, row->number + 1 + FIRST))
+		if (!listing_add(l, row->name, &n, S_IFREG, row->number + 1 + FIRST))
 			return false;
 	}
 	return true;
@@ -238,12 +238,13 @@ static void list_files(struct listing *l, off_t off)
 		node_file_take(l->m, gb_job_ref(l->dir->job), file, &n);
 		from = gb_file_number(file) + 1;
 		if (gb_file_name(file, name))
-			more = add(l, name, &n, n.kind == NODE_DIR ? S_IFDIR : S_IFREG,
+			more = listing_add(l, name, &n,
+				n.kind == NODE_DIR ? S_IFDIR : S_IFREG,
 				(off_t)from + FIRST);
 	}
 }
 
-static void list(struct listing *l, off_t off)
+static void list_entries(struct listing *l, off_t off)
 {
 	if (!add_dots(l, off))
 		return;
@@ -291,7 +292,7 @@ static void readdir_any(
 		return;
 	}
 	l = (struct listing){req, mount_of(req), &dir, plus, buf, size, 0};
-	list(&l, off);
+	list_entries(&l, off);
 	fuse_reply_buf(req, buf, l.used);
 }
 

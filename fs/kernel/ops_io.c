@@ -96,7 +96,7 @@ static void reply_fd(fuse_req_t req, int fd, size_t size, off_t off)
 /* Programs take a short read for the end of the file, so the whole range must be local,
  * or everything up to the end. Checked from the start each time: while waiting only the
  * length is kept. */
-static int call_results(struct park *p)
+static int io_results(struct park *p)
 {
 	size_t have = 0;
 
@@ -140,13 +140,13 @@ static void park_read(struct park *p, struct handle *h, size_t size, off_t off)
 	park_run(p, 0);
 }
 
-static void read_results(fuse_req_t req, struct handle *h, size_t size, off_t off)
+static void io_read_results(fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
-	park_read(park_new(req, call_results, end_results), h, size, off);
+	park_read(park_new(req, io_results, end_results), h, size, off);
 }
 
 /* Into the thread's buffer, from which `end`, on the same thread, replies. */
-static int call_answers(struct park *p)
+static int io_answers(struct park *p)
 {
 	const struct handle *h = p->h;
 	char *buf = thread_buffer(p->size);
@@ -171,7 +171,7 @@ static void end_answers(struct park *p, int err)
 
 static void read_answers(fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
-	park_read(park_new(req, call_answers, end_answers), h, size, off);
+	park_read(park_new(req, io_answers, end_answers), h, size, off);
 }
 
 /* p->have: the end has come, and once was waited for what comes with it. */
@@ -220,7 +220,7 @@ static void read_wait(fuse_req_t req, struct handle *h, size_t size, off_t off)
 	park_run(p, 0);
 }
 
-static void read_log(fuse_req_t req, struct handle *h, size_t size, off_t off)
+static void io_read_log(fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
 	char *buf = thread_buffer(size);
 
@@ -239,7 +239,7 @@ static void read_virtual(fuse_req_t req, struct handle *h, size_t size, off_t of
 
 	switch (h->row->how) {
 	case HOW_RESULTS:
-		read_results(req, h, size, off);
+		io_read_results(req, h, size, off);
 		return;
 	case HOW_ANSWERS:
 		read_answers(req, h, size, off);
@@ -248,7 +248,7 @@ static void read_virtual(fuse_req_t req, struct handle *h, size_t size, off_t of
 		reply_fd(req, gb_history_fd(m->gb), size, off);
 		return;
 	case HOW_LOG:
-		read_log(req, h, size, off);
+		io_read_log(req, h, size, off);
 		return;
 	default:
 		break;

@@ -311,7 +311,7 @@ static void rename_submitting(fuse_req_t req, const struct node *from, const cha
 }
 
 /* Whether it is the requests.jsonl of a job's directory. */
-static bool is_requests(const struct node *dir, const char *name)
+static bool names_requests(const struct node *dir, const char *name)
 {
 	return dir->kind == NODE_JOB && !strcmp(name, GB_REQUESTS);
 }
@@ -328,9 +328,9 @@ static int check_rename(const struct node *from, const char *name,
 		return -EPERM;
 	if (!gb_job_has_file(from->job, from->file, name))
 		return -ENOENT;
-	if (is_requests(from, name) && !node_is_draft(from))
+	if (names_requests(from, name) && !node_is_draft(from))
 		return -EPERM;
-	if (is_requests(to, newname) && !node_is_draft(to))
+	if (names_requests(to, newname) && !node_is_draft(to))
 		return -EPERM;
 	if (noreplace && gb_job_has_file(to->job, to->file, newname))
 		return -EEXIST;
@@ -345,7 +345,7 @@ static void rename_file(fuse_req_t req, const struct node *from, const char *nam
 
 	if (err || same)
 		ops_err(req, err);
-	else if (is_requests(to, newname))
+	else if (names_requests(to, newname))
 		rename_submitting(req, from, name, to);
 	else
 		ops_err(req, gb_file_rename(from->job, from->file, name, to->job,

@@ -51,14 +51,14 @@ static int call_models(struct park *p)
 }
 
 /* Inline results are at the API inside the job: to read them is to fetch it. */
-static int call_results(struct park *p)
+static int open_call_results(struct park *p)
 {
 	int err = gb_results_open(p->h->job, &p->h->results);
 
 	return err == -EINPROGRESS ? gb_fetch_home(p->h->job, &p->w) : err;
 }
 
-static int call_answers(struct park *p)
+static int open_call_answers(struct park *p)
 {
 	return gb_answers_open(p->h->job, &p->w, &p->h->answers);
 }
@@ -74,7 +74,7 @@ static int take_snapshot(struct park *p)
 	return err;
 }
 
-static int open_text(struct park *p)
+static int open_virtual_text(struct park *p)
 {
 	int err = take_snapshot(p);
 
@@ -127,7 +127,7 @@ static void end_open(struct park *p, int err)
 	else if (!err && p->h->row->how == HOW_ANSWERS)
 		keep_pages(p);
 	else if (!err && (p->h->row->how == HOW_TEXT || p->h->row->how == HOW_MODELS))
-		err = open_text(p);
+		err = open_virtual_text(p);
 	if (err) {
 		handle_free(p->m, p->h);
 		ops_err(p->req, err);
@@ -150,11 +150,11 @@ static int call_log(struct park *p)
 static int (*const calls[])(struct park *p) = {
 	[HOW_TEXT] = call_refresh,
 	[HOW_WAIT] = call_nothing,
-	[HOW_RESULTS] = call_results,
+	[HOW_RESULTS] = open_call_results,
 	[HOW_HISTORY] = call_nothing,
 	[HOW_LOG] = call_log,
 	[HOW_MODELS] = call_models,
-	[HOW_ANSWERS] = call_answers,
+	[HOW_ANSWERS] = open_call_answers,
 };
 
 static void open_virtual(
@@ -212,7 +212,7 @@ static void open_answer(
 		return;
 	}
 	h = handle_new(mount_of(req), n);
-	p = h ? park_new(req, call_answers, end_open_answer) : NULL;
+	p = h ? park_new(req, open_call_answers, end_open_answer) : NULL;
 	if (!p) {
 		handle_free(mount_of(req), h);
 		if (!h)
@@ -241,8 +241,8 @@ static bool may_be_mapped(const struct node *n, const struct fuse_file_info *fi)
 }
 
 /* The handle of a file that may be opened so, or a negative errno. */
-static int open_file(fuse_req_t req, const struct node *n, struct fuse_file_info *fi,
-	struct handle **ret)
+static int open_user_file(fuse_req_t req, const struct node *n,
+	struct fuse_file_info *fi, struct handle **ret)
 {
 	struct mount *m = mount_of(req);
 	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY;
@@ -291,7 +291,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	if (n.kind == NODE_FILE)
-		err = open_file(req, &n, fi, &h);
+		err = open_user_file(req, &n, fi, &h);
 	if (err)
 		ops_err(req, err);
 	else
@@ -341,7 +341,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		return;
 	err = create_in(req, &dir, name, fi, &n);
 	if (!err)
-		err = open_file(req, &n, fi, &h);
+		err = open_user_file(req, &n, fi, &h);
 	if (!err)
 		err = ops_entry(m, &n, &entry);
 	if (err) {

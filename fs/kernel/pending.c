@@ -29,7 +29,7 @@ struct park_lot {
 	TAILQ_HEAD(, park) watched;
 };
 
-static double now(void)
+static double park_now(void)
 {
 	struct timespec t;
 
@@ -55,7 +55,7 @@ struct park *park_new(fuse_req_t req, int (*call)(struct park *p),
 	return p;
 }
 
-static void unref(struct park *p)
+static void park_unref(struct park *p)
 {
 	bool last;
 
@@ -78,7 +78,7 @@ static void unref(struct park *p)
 	free(p);
 }
 
-static void finish(struct park *p, int err)
+static void park_finish(struct park *p, int err)
 {
 	struct park_lot *lot = p->m->lot;
 
@@ -92,7 +92,7 @@ static void finish(struct park *p, int err)
 	if (p->hooked)
 		fuse_req_interrupt_func(p->req, NULL, NULL);
 	p->end(p, p->leaves ? -EINTR : err);
-	unref(p);
+	park_unref(p);
 }
 
 /* Under the lot's lock. */
@@ -118,7 +118,7 @@ static void on_interrupt(fuse_req_t req, void *arg)
 
 /* Let go of a request that `call` has left with a waiter. Returns 0 when it waits
  * now, 1 when done() has come meanwhile. */
-static int hold(struct park *p)
+static int park_hold(struct park *p)
 {
 	struct park_lot *lot = p->m->lot;
 	bool fired;
@@ -156,7 +156,7 @@ static void arm(struct park *p)
 		p->w = (struct gb_waiter){.done = on_done};
 		err = p->call(p);
 		if (err == -EINPROGRESS) {
-			if (!hold(p))
+			if (!park_hold(p))
 				return;
 			err = p->err;
 			if (wants_again(p))
@@ -164,15 +164,15 @@ static void arm(struct park *p)
 		}
 		break;
 	} while (true);
-	finish(p, err);
+	park_finish(p, err);
 }
 
-static void go_on(struct park *p)
+static void park_go_on(struct park *p)
 {
 	if (wants_again(p))
 		arm(p);
 	else
-		finish(p, p->err);
+		park_finish(p, p->err);
 }
 
 static void on_done(struct gb_waiter *w, int err)
@@ -187,7 +187,7 @@ static void on_done(struct gb_waiter *w, int err)
 	p->err = err;
 	pthread_mutex_unlock(&lot->lock);
 	if (!owned)
-		go_on(p);
+		park_go_on(p);
 }
 
 void park_run(struct park *p, double seconds)
@@ -196,7 +196,7 @@ void park_run(struct park *p, double seconds)
 
 	if (seconds > 0) {
 		pthread_mutex_lock(&lot->lock);
-		p->deadline = now() + seconds;
+		p->deadline = park_now() + seconds;
 		watch(lot, p);
 		pthread_mutex_unlock(&lot->lock);
 	}
@@ -204,11 +204,11 @@ void park_run(struct park *p, double seconds)
 }
 
 /* Whether a request should be given up now: 0, -EINTR or -ETIMEDOUT. */
-static int judge(bool interrupted, pid_t tid, double deadline)
+static int judge_wait(bool interrupted, pid_t tid, double deadline)
 {
 	if (interrupted && proc_interrupted(tid))
 		return -EINTR;
-	if (deadline && now() >= deadline)
+	if (deadline && park_now() >= deadline)
 		return -ETIMEDOUT;
 	return 0;
 }
@@ -219,13 +219,13 @@ static void interrupt(struct park *p)
 	struct park_lot *lot = p->m->lot;
 
 	if (!p->leave || p->leaves) {
-		finish(p, -EINTR);
+		park_finish(p, -EINTR);
 		return;
 	}
 	pthread_mutex_lock(&lot->lock);
 	p->leaves = true;
 	p->interrupted = p->again = false;
-	p->deadline = now() + PARK_LEAVES;
+	p->deadline = park_now() + PARK_LEAVES;
 	p->call = p->leave;
 	watch(lot, p);
 	pthread_mutex_unlock(&lot->lock);
@@ -233,7 +233,7 @@ static void interrupt(struct park *p)
 }
 
 /* Under the lot's lock, which is let go of meanwhile. */
-static void look_at(struct park_lot *lot, struct park *p)
+static void park_look_at(struct park_lot *lot, struct park *p)
 {
 	bool interrupted = p->interrupted;
 	double deadline = p->deadline;
@@ -246,7 +246,7 @@ static void look_at(struct park_lot *lot, struct park *p)
 	p->refs++;
 	p->phase = DROPPING;
 	pthread_mutex_unlock(&lot->lock);
-	err = judge(interrupted, p->tid, deadline);
+	err = judge_wait(interrupted, p->tid, deadline);
 	if (err)
 		dropped = gb_waiter_drop(&p->w);
 	pthread_mutex_lock(&lot->lock);
@@ -257,10 +257,10 @@ static void look_at(struct park_lot *lot, struct park *p)
 	if (dropped && err == -EINTR)
 		interrupt(p);
 	else if (dropped)
-		finish(p, err);
+		park_finish(p, err);
 	else if (fired)
-		go_on(p);
-	unref(p);
+		park_go_on(p);
+	park_unref(p);
 	pthread_mutex_lock(&lot->lock);
 }
 
@@ -275,7 +275,7 @@ static void look_at_all(struct park_lot *lot)
 	while (n-- && (p = TAILQ_FIRST(&lot->watched))) {
 		TAILQ_REMOVE(&lot->watched, p, watched_link);
 		TAILQ_INSERT_TAIL(&lot->watched, p, watched_link);
-		look_at(lot, p);
+		park_look_at(lot, p);
 	}
 }
 
@@ -350,5 +350,5 @@ void park_end_err(struct park *p, int err)
 void park_fail(struct park *p, int err)
 {
 	fuse_reply_err(p->req, -err);
-	unref(p);
+	park_unref(p);
 }

@@ -238,7 +238,7 @@ int node_child(
 	}
 }
 
-static void set_times(struct stat *st, struct timespec t)
+static void node_set_times(struct stat *st, struct timespec t)
 {
 	st->st_atim = st->st_mtim = st->st_ctim = t;
 }
@@ -305,7 +305,7 @@ static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)
 	if (row->write == WRITE_ALWAYS ||
 		(row->write == WRITE_DRAFT && node_is_draft(n)))
 		st->st_mode = S_IFREG | 0666;
-	set_times(st, row_time(m, n));
+	node_set_times(st, row_time(m, n));
 	/* tar takes another ctime after reading for a file that changed under it */
 	if (row->time == TIME_NOW)
 		st->st_ctim = m->started;
@@ -315,13 +315,13 @@ static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)
 	case HOW_HISTORY:
 		if (!fstat(gb_history_fd(m->gb), &ledger)) {
 			st->st_size = ledger.st_size;
-			set_times(st, ledger.st_mtim);
+			node_set_times(st, ledger.st_mtim);
 		}
 		return 0;
 	case HOW_LOG:
 		st->st_size = (off_t)log_lines_size(&newest);
 		if (newest.tv_sec)
-			set_times(st, newest);
+			node_set_times(st, newest);
 		return 0;
 	case HOW_ANSWERS:
 		st->st_blksize = BLOCK;
@@ -376,7 +376,7 @@ static void answer_attr(struct mount *m, const struct node *n, struct stat *st)
 	st->st_mode = n->answer.dir ? S_IFDIR | 0777 : S_IFREG | 0444;
 	if (!n->answer.dir)
 		st->st_size = n->answer.size;
-	set_times(st, first_known(m, n->info.ended_at, n->info.updated));
+	node_set_times(st, first_known(m, n->info.ended_at, n->info.updated));
 }
 
 int node_attr(struct mount *m, const struct node *n, struct stat *ret)
@@ -390,12 +390,12 @@ int node_attr(struct mount *m, const struct node *n, struct stat *ret)
 	case NODE_JOB:
 		/* One link: find must not conclude that there are no directories. */
 		st.st_mode = S_IFDIR | 0777;
-		set_times(&st, directory_time(m, n));
+		node_set_times(&st, directory_time(m, n));
 		break;
 	case NODE_LINK:
 		st.st_mode = S_IFLNK | 0777;
 		st.st_size = strlen(n->info.name);
-		set_times(&st, first_known(m, n->info.created, n->info.updated));
+		node_set_times(&st, first_known(m, n->info.created, n->info.updated));
 		break;
 	case NODE_VIRTUAL:
 		err = virtual_attr(m, n, &st);

@@ -183,8 +183,8 @@ static void *field(struct options *o, const struct option_row *row)
 	return (char *)o + row->where;
 }
 
-static enum options_verdict bad(const char *fmt, ...) _printf_(1, 2);
-static enum options_verdict bad(const char *fmt, ...)
+static enum options_verdict bad_option(const char *fmt, ...) _printf_(1, 2);
+static enum options_verdict bad_option(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -208,11 +208,12 @@ static enum options_verdict unknown(const char *name)
 		}
 	}
 	if (nearest)
-		return bad("unknown option %s (did you mean %s?)", name, nearest);
-	return bad("unknown option %s (batchfs -h lists them)", name);
+		return bad_option(
+			"unknown option %s (did you mean %s?)", name, nearest);
+	return bad_option("unknown option %s (batchfs -h lists them)", name);
 }
 
-static const struct option_row *find(const char *name)
+static const struct option_row *find_option(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (!strcmp(rows[i].name, name))
@@ -269,9 +270,9 @@ static enum options_verdict set_number(
 	else
 		ok = parse_number(value, row->kind == OCTAL ? 8 : 10, &n, &end);
 	if (!ok || *end)
-		return bad("%s=%s: not a number", row->name, value);
+		return bad_option("%s=%s: not a number", row->name, value);
 	if (n < row->lo || n > row->hi)
-		return bad(row->kind == OCTAL ? "%s=%s: %#jo to %#jo"
+		return bad_option(row->kind == OCTAL ? "%s=%s: %#jo to %#jo"
 					      : "%s=%s: must be from %ju to %ju",
 			row->name, value, (uintmax_t)row->lo, (uintmax_t)row->hi);
 	if (row->kind == SIZE)
@@ -297,20 +298,20 @@ static enum options_verdict set_choice(
 		strcat(words, i ? ", " : "");
 		strcat(words, row->words[i]);
 	}
-	return bad("%s=%s: must be one of %s", row->name, value, words);
+	return bad_option("%s=%s: must be one of %s", row->name, value, words);
 }
 
-static enum options_verdict set_text(
+static enum options_verdict set_option_text(
 	struct options *o, const struct option_row *row, const char *value)
 {
 	char **text = field(o, row);
 	char *copy;
 
 	if (!*value)
-		return bad("%s= needs a value", row->name);
+		return bad_option("%s= needs a value", row->name);
 	copy = strdup(value);
 	if (!copy)
-		return bad("out of memory");
+		return bad_option("out of memory");
 	free(*text);
 	*text = copy;
 	return OPTIONS_GO;
@@ -323,7 +324,7 @@ static enum options_verdict add_mount_word(struct options *o, const char *word)
 	char *to = realloc(o->mount_words, had + 2 * strlen(word) + 2);
 
 	if (!to)
-		return bad("out of memory");
+		return bad_option("out of memory");
 	o->mount_words = to;
 	to += had;
 	if (had)
@@ -348,8 +349,9 @@ static enum options_verdict set_option(struct options *o, char *word)
 	if (!strncmp(word, "x-", 2) || !strncmp(word, "X-", 2))
 		return OPTIONS_GO;
 	if (!strcmp(word, "remount"))
-		return bad("a mounted batchfs cannot be remounted: unmount it first");
-	row = find(word);
+		return bad_option(
+			"a mounted batchfs cannot be remounted: unmount it first");
+	row = find_option(word);
 	if (!row)
 		return unknown(word);
 	switch (row->kind) {
@@ -358,21 +360,21 @@ static enum options_verdict set_option(struct options *o, char *word)
 	case MOUNT:
 		if (!strcmp(word, "rw"))
 			o->readonly = false;
-		return whole ? add_mount_word(o, whole) : bad("out of memory");
+		return whole ? add_mount_word(o, whole) : bad_option("out of memory");
 	case REFUSE:
-		return bad("option %s is not supported: %s", word, row->why);
+		return bad_option("option %s is not supported: %s", word, row->why);
 	case FLAG:
 		if (value)
-			return bad("option %s takes no value", word);
+			return bad_option("option %s takes no value", word);
 		*(bool *)field(o, row) = true;
 		return OPTIONS_GO;
 	default:
 		break;
 	}
 	if (!value)
-		return bad("option %s needs a value: %s=...", word, word);
+		return bad_option("option %s needs a value: %s=...", word, word);
 	if (row->kind == TEXT)
-		return set_text(o, row, value);
+		return set_option_text(o, row, value);
 	if (row->kind == CHOICE)
 		return set_choice(o, row, value);
 	return set_number(o, row, value);
@@ -407,21 +409,23 @@ static enum options_verdict positional(struct options *o, int n, char **words)
 	const char *source = n == 2 ? words[0] : "none";
 
 	if (n < 1)
-		return bad("the mountpoint is missing; usage: batchfs [-o OPTION...] "
-			   "[SOURCE] MOUNTPOINT");
+		return bad_option(
+			"the mountpoint is missing; usage: batchfs [-o OPTION...] "
+			"[SOURCE] MOUNTPOINT");
 	if (n > 2)
-		return bad("%s: one argument too many; usage: batchfs [-o OPTION...] "
-			   "[SOURCE] MOUNTPOINT",
+		return bad_option(
+			"%s: one argument too many; usage: batchfs [-o OPTION...] "
+			"[SOURCE] MOUNTPOINT",
 			words[2]);
 	if (!*words[n - 1])
-		return bad("the mountpoint is an empty string");
+		return bad_option("the mountpoint is an empty string");
 	if (!*source || !strcmp(source, "none"))
 		source = getenv("GOOGLE_GEMINI_BASE_URL");
 	if (!source || !*source)
 		source = "https://generativelanguage.googleapis.com";
 	o->source = strdup(source);
 	o->mountpoint = strdup(words[n - 1]);
-	return o->source && o->mountpoint ? OPTIONS_GO : bad("out of memory");
+	return o->source && o->mountpoint ? OPTIONS_GO : bad_option("out of memory");
 }
 
 /* As Google's SDKs read it. Other programs may need a version that has no batches. */
@@ -463,13 +467,13 @@ static enum options_verdict set_defaults(struct options *o)
 	o->account = strdup("default");
 	if (model && *model)
 		o->model = strdup(model);
-	return o->account ? OPTIONS_GO : bad("out of memory");
+	return o->account ? OPTIONS_GO : bad_option("out of memory");
 }
 
 static enum options_verdict check_webhook(const struct options *o)
 {
 	if (o->webhook && strncmp(o->webhook, "https://", 8) != 0)
-		return bad("webhook=%s: must be an https URL", o->webhook);
+		return bad_option("webhook=%s: must be an https URL", o->webhook);
 	return OPTIONS_GO;
 }
 
@@ -477,7 +481,7 @@ static enum options_verdict check_webhook(const struct options *o)
 static enum options_verdict check_account(const struct options *o)
 {
 	if (*o->account == '.' || strchr(o->account, '/') || strlen(o->account) > 100)
-		return bad("account=%s: must be a plain file name", o->account);
+		return bad_option("account=%s: must be a plain file name", o->account);
 	return OPTIONS_GO;
 }
 
@@ -509,12 +513,13 @@ static enum options_verdict parse_words(int argc, char **argv, struct options *o
 				return verdict;
 			break;
 		case ':':
-			return bad("-%c needs a value", optopt);
+			return bad_option("-%c needs a value", optopt);
 		default:
 			if (optopt)
-				return bad("unknown option -%c (batchfs -h lists them)",
+				return bad_option(
+					"unknown option -%c (batchfs -h lists them)",
 					optopt);
-			return bad("unknown option %s (batchfs -h lists them)",
+			return bad_option("unknown option %s (batchfs -h lists them)",
 				argv[optind - 1]);
 		}
 	}

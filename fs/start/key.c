@@ -43,7 +43,7 @@ static bool looks_like_key(const char *text)
 	return true;
 }
 
-static int refuse(const char *path, const char *why)
+static int refuse_key_file(const char *path, const char *why)
 {
 	log_line(LOG_ERR, "key file %s %s", path, why);
 	return -EACCES;
@@ -56,13 +56,13 @@ static int check_file(int fd, const char *path)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
-		return refuse(path, "is not a regular file");
+		return refuse_key_file(path, "is not a regular file");
 	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return refuse(path, "belongs to another user");
+		return refuse_key_file(path, "belongs to another user");
 	if (st.st_mode & 077)
-		return refuse(path, "can be read by others: chmod 600 it");
+		return refuse_key_file(path, "can be read by others: chmod 600 it");
 	if (st.st_size >= KEY_MAX)
-		return refuse(path, "is too large to be a key");
+		return refuse_key_file(path, "is too large to be a key");
 	return 0;
 }
 
@@ -70,13 +70,13 @@ static int check_file(int fd, const char *path)
 static int check_encoding(const char *buf, size_t n, const char *path)
 {
 	if (n >= 3 && memcmp(buf, "\xef\xbb\xbf", 3) == 0)
-		return refuse(
+		return refuse_key_file(
 			path, "begins with a byte order mark (BOM), which is invisible "
 			      "and not part of the key: save it without one, or: sed "
 			      "-i '1s/^\\xef\\xbb\\xbf//' FILE");
 	if (n >= 2 &&
 		(memcmp(buf, "\xff\xfe", 2) == 0 || memcmp(buf, "\xfe\xff", 2) == 0))
-		return refuse(path, "is UTF-16, not plain text: "
+		return refuse_key_file(path, "is UTF-16, not plain text: "
 				    "iconv -f UTF-16 -t UTF-8 FILE > NEW");
 	return 0;
 }
@@ -111,12 +111,12 @@ static int read_file(const char *path, char **ret)
 	if (!*ret || !looks_like_key(*ret)) {
 		wipe(*ret);
 		*ret = NULL;
-		return refuse(path, "holds no key (one line is expected)");
+		return refuse_key_file(path, "holds no key (one line is expected)");
 	}
 	return 0;
 }
 
-static int take_file(const char *path, struct key *ret)
+static int take_key_file(const char *path, struct key *ret)
 {
 	int err = read_file(path, &ret->text);
 
@@ -175,7 +175,7 @@ int key_find(const struct options *o, struct key *ret)
 	if (o->api_key_file) {
 		take_environment(&unused);
 		key_wipe(&unused);
-		err = take_file(o->api_key_file, ret);
+		err = take_key_file(o->api_key_file, ret);
 		if (err == -ENOENT)
 			log_line(
 				LOG_ERR, "key file %s does not exist", o->api_key_file);
@@ -185,7 +185,7 @@ int key_find(const struct options *o, struct key *ret)
 	if (err != -ENOENT)
 		return err;
 	path = paths_key_file(o->account);
-	return path ? take_file(path, ret) : -ENOENT;
+	return path ? take_key_file(path, ret) : -ENOENT;
 }
 
 void key_wipe(struct key *k)

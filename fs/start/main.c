@@ -390,7 +390,7 @@ static void keep_small(void)
  * ------------------------------------------------------------- */
 
 /* In the background: let go of the terminal and tell the parent. */
-static void detach(int verdict_fd)
+static void detach_daemon(int verdict_fd)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -424,7 +424,7 @@ static void *run_verdict(void *arg)
 	struct statfs fs;
 
 	if (!statfs(v->mountpoint, &fs) && fs.f_type == FUSE_SUPER_MAGIC)
-		detach(v->fd);
+		detach_daemon(v->fd);
 	return NULL;
 }
 
@@ -493,7 +493,8 @@ static int run_mount(
 	return err;
 }
 
-static int run(struct mount *m, struct key *key, const char *mountpoint, int verdict_fd)
+static int serve_mount(
+	struct mount *m, struct key *key, const char *mountpoint, int verdict_fd)
 {
 	struct signals s = {.m = m};
 	int err = start_signals(&s);
@@ -550,7 +551,7 @@ static int to_background(struct key *key)
 	}
 }
 
-static int start(struct options *o)
+static int start_mount(struct options *o)
 {
 	_cleanup_free_ char *mountpoint = NULL;
 	struct mount m = {.o = o};
@@ -579,7 +580,7 @@ static int start(struct options *o)
 	}
 	hide_memory();
 	keep_small();
-	err = run(&m, &key, mountpoint, verdict_fd);
+	err = serve_mount(&m, &key, mountpoint, verdict_fd);
 out:
 	key_wipe(&key);
 	return err;
@@ -595,7 +596,7 @@ int main(int argc, char **argv)
 	log_open(o.debug);
 	environment_clean();
 	if (verdict == OPTIONS_GO)
-		err = start(&o);
+		err = start_mount(&o);
 	options_free(&o);
 	return verdict == OPTIONS_BAD || err ? 1 : 0;
 }

@@ -106,7 +106,7 @@ static int explain_unreachable(const char *path, int err)
 	}
 }
 
-static bool is_empty(const char *path)
+static bool is_empty_dir(const char *path)
 {
 	DIR *dir = opendir(path);
 	struct dirent *entry;
@@ -162,7 +162,7 @@ int paths_check_mountpoint(const struct options *o, char **ret)
 			"%s is already a batchfs mount (to unmount it: fusermount3 -u "
 			"%s)",
 			path, path);
-	if (!o->nonempty && !is_empty(path))
+	if (!o->nonempty && !is_empty_dir(path))
 		return no(-ENOTEMPTY,
 			"%s is not empty, and a mount would hide its files. Move them "
 			"away; they may have been written while nothing was mounted "

@@ -87,7 +87,7 @@ void verbs_list(struct gb_job *job, FILE *out)
 	}
 }
 
-static const struct verb *find(const char *name, size_t n)
+static const struct verb *find_verb(const char *name, size_t n)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (strlen(verbs[i].name) == n && !memcmp(verbs[i].name, name, n))
@@ -151,7 +151,7 @@ int verbs_store_ctl(
 {
 	size_t n = strcspn(text, " \t\n");
 	const char *argument = text + n + strspn(text + n, " \t");
-	const struct verb *verb = find(text, n);
+	const struct verb *verb = find_verb(text, n);
 
 	if (!verb || strchr(text, '\n') || !!*argument != !!verb->argument)
 		return refuse_verb(job, text, n, -EINVAL);

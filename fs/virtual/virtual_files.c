@@ -11,7 +11,7 @@ static bool has_id(const struct gb_info *info)
 	return info->id;
 }
 
-static bool has_error(const struct gb_info *info)
+static bool shows_error(const struct gb_info *info)
 {
 	return info->has_error;
 }
@@ -86,7 +86,7 @@ static const struct vfile job_files[] = {
 	{"results.jsonl", 4, HOW_RESULTS, WRITE_NEVER, TIME_ENDED,
 		.present = has_results, .listed = lists_results},
 	{"error", 5, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_error,
-		.present = has_error},
+		.present = shows_error},
 	{"id", 6, HOW_TEXT, WRITE_NEVER, TIME_CREATED, .text = text_id,
 		.present = has_id},
 	{"job.json", 7, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .text = text_json,
