@@ -82,7 +82,7 @@ static uint64_t here(const struct csv *c)
 	return c->offset - (uint64_t)(c->end - c->p);
 }
 
-static void fault(struct csv *c, enum csv_fault what)
+static void csv_fail(struct csv *c, enum csv_fault what)
 {
 	if (c->row.fault)
 		return;
@@ -108,12 +108,12 @@ static int reserve(struct csv *c, size_t n)
 	return 0;
 }
 
-static int keep(struct csv *c, const char *text, size_t n)
+static int csv_keep(struct csv *c, const char *text, size_t n)
 {
 	if (c->row.len - c->from_text + n > CSV_CELL_MAX)
-		fault(c, CSV_LONG_CELL);
+		csv_fail(c, CSV_LONG_CELL);
 	else if (c->row.len + n > CSV_ROW_MAX)
-		fault(c, CSV_LONG_ROW);
+		csv_fail(c, CSV_LONG_ROW);
 	if (c->row.fault)
 		return 0;
 	if (c->room - c->row.len < n + 1 && reserve(c, n))
@@ -127,7 +127,7 @@ static int end_cell(struct csv *c)
 {
 	c->where = BEGIN;
 	if (c->row.n == CSV_CELLS_MAX)
-		fault(c, CSV_MANY_CELLS);
+		csv_fail(c, CSV_MANY_CELLS);
 	if (c->row.fault) {
 		c->row.n += c->row.n < CSV_CELLS_MAX;
 		return 0;
@@ -200,7 +200,7 @@ static int plain(struct csv *c)
 	const char *from = c->p, *end = c->end;
 
 	c->p = find_stop(c, from);
-	int err = c->p > from ? keep(c, from, (size_t)(c->p - from)) : 0;
+	int err = c->p > from ? csv_keep(c, from, (size_t)(c->p - from)) : 0;
 	c->where = PLAIN;
 	return !err && c->p < end ? at_stop(c) : err;
 }
@@ -214,10 +214,10 @@ static int quoted(struct csv *c)
 	c->where = quote ? QUOTE : QUOTED;
 	for (const char *nl = from; (nl = memchr(nl, '\n', (size_t)(to - nl))); nl++)
 		c->line++;
-	return to > from ? keep(c, from, (size_t)(to - from)) : 0;
+	return to > from ? csv_keep(c, from, (size_t)(to - from)) : 0;
 }
 
-static int begin(struct csv *c)
+static int csv_begin(struct csv *c)
 {
 	if (*c->p != '"')
 		return plain(c);
@@ -232,17 +232,20 @@ static int quote(struct csv *c)
 	if (*c->p == '"') {
 		c->p++;
 		c->where = QUOTED;
-		return keep(c, "\"", 1);
+		return csv_keep(c, "\"", 1);
 	}
 	if (c->stop[(uint8_t)*c->p])
 		return at_stop(c);
-	fault(c, CSV_AFTER_QUOTE);
+	csv_fail(c, CSV_AFTER_QUOTE);
 	c->where = AFTER;
 	return 0;
 }
 
-static int (*const steps[])(struct csv *c) = {
-	[BEGIN] = begin, [PLAIN] = plain, [QUOTED] = quoted, [QUOTE] = quote, [AFTER] = plain};
+static int (*const steps[])(struct csv *c) = {[BEGIN] = csv_begin,
+	[PLAIN] = plain,
+	[QUOTED] = quoted,
+	[QUOTE] = quote,
+	[AFTER] = plain};
 
 /* ---- rows ------------------------------------------------------------------------------ */
 
@@ -280,13 +283,13 @@ static int begin_row(struct csv *c)
 static int last_row(struct csv *c)
 {
 	if (c->where == QUOTED)
-		fault(c, CSV_OPEN_QUOTE);
+		csv_fail(c, CSV_OPEN_QUOTE);
 	c->row.at.to = here(c);
 	c->over = true;
 	return end_cell(c);
 }
 
-static int read_row(struct csv *c)
+static int csv_read_row(struct csv *c)
 {
 	int more = begin_row(c), err = 0;
 
@@ -311,7 +314,7 @@ int csv_next(struct csv *c, const struct csv_row **ret)
 	int got;
 
 	do
-		got = read_row(c);
+		got = csv_read_row(c);
 	while (got == 1 && c->row.n == 1 && !c->has_quotes && !c->row.fault &&
 		is_spaces(c->text, c->cells[0].len));
 	c->row.text = c->text;
@@ -345,7 +348,7 @@ char csv_separator(const char *head, size_t n)
 
 /* ---- writing --------------------------------------------------------------------------- */
 
-static bool is_space(char c)
+static bool csv_space(char c)
 {
 	return c == ' ' || c == '\t';
 }
@@ -357,7 +360,7 @@ int csv_sink_measure(void *arg, const void *buf, size_t n)
 
 	if (!n)
 		return 0;
-	m->quoted |= !m->len && is_space(p[0]);
+	m->quoted |= !m->len && csv_space(p[0]);
 	for (size_t i = 0; i < n; i++) {
 		m->quotes += p[i] == '"';
 		m->quoted |= p[i] == '"' || p[i] == '\n' || p[i] == '\r' ||
@@ -370,7 +373,7 @@ int csv_sink_measure(void *arg, const void *buf, size_t n)
 
 uint64_t csv_measured(struct csv_measure *m)
 {
-	m->quoted |= m->len && is_space(m->last);
+	m->quoted |= m->len && csv_space(m->last);
 	return m->quoted ? m->len + m->quotes + 2 : m->len;
 }
 

@@ -62,7 +62,7 @@ int text_raw(const struct text_source *from, struct span at, const struct text_s
 
 /* The tokenizer needs an object, so it is given one that has the string as a member, or
  * the beginning of one. */
-static void begin_string(struct jtok *j, bool inside)
+static void text_begin_string(struct jtok *j, bool inside)
 {
 	static const char before[] = "{\"\":\"";
 
@@ -109,7 +109,7 @@ static int each_piece(const struct text_source *from, struct span at, bool insid
 	struct jtok j;
 	int err = buf ? 0 : -ENOMEM;
 
-	begin_string(&j, inside);
+	text_begin_string(&j, inside);
 	while (!err && at.from < at.to) {
 		ssize_t n = next_bytes(from, at, buf, CHUNK);
 

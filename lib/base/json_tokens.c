@@ -59,7 +59,7 @@ static unsigned stops(const uint8_t *p)
 #endif
 
 /* The first byte from p on that stops; end when there is none. */
-static const uint8_t *plain_run(const uint8_t *p, const uint8_t *end)
+static const uint8_t *jtok_plain_run(const uint8_t *p, const uint8_t *end)
 {
 #ifdef __SSE2__
 	for (; end - p >= 16; p += 16) {
@@ -119,7 +119,7 @@ static const uint8_t *text_run(struct jtok *j, const uint8_t *p, const uint8_t *
 {
 	for (;;) {
 		if (!j->utf8)
-			p = plain_run(p, end);
+			p = jtok_plain_run(p, end);
 		if (p == end || (*p < 0x80 && !j->utf8))
 			return p;
 		p = long_run(j, p, end);
@@ -128,7 +128,7 @@ static const uint8_t *text_run(struct jtok *j, const uint8_t *p, const uint8_t *
 	}
 }
 
-static enum jtok_event bad(struct jtok *j, const uint8_t *p, const char *reason)
+static enum jtok_event jtok_bad(struct jtok *j, const uint8_t *p, const char *reason)
 {
 	j->p = p;
 	j->state = SKIP;
@@ -143,12 +143,12 @@ static enum jtok_event bad_in_string(struct jtok *j, const uint8_t *p)
 		return JTOK_NEWLINE;
 	}
 	if (j->utf8 == UTF8_BAD)
-		return bad(j, p, "not valid UTF-8");
-	return bad(j, p, "control character in a string (write it as an escape)");
+		return jtok_bad(j, p, "not valid UTF-8");
+	return jtok_bad(j, p, "control character in a string (write it as an escape)");
 }
 
 /* The rest of a line that has been called bad. */
-static enum jtok_event skip(struct jtok *j)
+static enum jtok_event jtok_skip(struct jtok *j)
 {
 	const uint8_t *p;
 
@@ -205,7 +205,7 @@ static enum jtok_event unicode_escape(struct jtok *j)
 		return JTOK_MORE;
 	}
 	if ((code >= 0xdc00 && code < 0xe000) != (high != 0))
-		return bad(j, j->p - 1, "half of a surrogate pair");
+		return jtok_bad(j, j->p - 1, "half of a surrogate pair");
 	j->high = 0;
 	if (high)
 		code = 0x10000 + ((high - 0xd800) << 10) + (code - 0xdc00);
@@ -226,10 +226,10 @@ static unsigned hex_code(const uint8_t *p)
 	return (a & 15) << 12 | (b & 15) << 8 | (c & 15) << 4 | (d & 15);
 }
 
-static enum jtok_event hex_digit(struct jtok *j, uint8_t c)
+static enum jtok_event jtok_hex_digit(struct jtok *j, uint8_t c)
 {
 	if (!hex[c])
-		return bad(j, j->p - 1, "\\u needs four hex digits");
+		return jtok_bad(j, j->p - 1, "\\u needs four hex digits");
 	j->code = j->code << 4 | (hex[c] & 15);
 	return ++j->digits == 4 ? unicode_escape(j) : JTOK_MORE;
 }
@@ -261,26 +261,26 @@ static enum jtok_event escape_byte(struct jtok *j)
 	j->p++;
 	switch (j->state) {
 	case HEX:
-		return hex_digit(j, c);
+		return jtok_hex_digit(j, c);
 	case LOW_BACKSLASH:
 		if (c != '\\')
-			return bad(j, j->p - 1, "half of a surrogate pair");
+			return jtok_bad(j, j->p - 1, "half of a surrogate pair");
 		j->state = LOW_U;
 		return JTOK_MORE;
 	case LOW_U:
 		if (c != 'u')
-			return bad(j, j->p - 1, "half of a surrogate pair");
+			return jtok_bad(j, j->p - 1, "half of a surrogate pair");
 		return begin_hex(j);
 	default:
 		if (c == 'u')
 			return begin_hex(j);
 		if (!escapes[c])
-			return bad(j, j->p - 1, "unknown escape");
+			return jtok_bad(j, j->p - 1, "unknown escape");
 		return unescaped(j, escapes[c]);
 	}
 }
 
-static enum jtok_event end_string(struct jtok *j)
+static enum jtok_event jtok_end_string(struct jtok *j)
 {
 	enum jtok_event e = j->is_name ? JTOK_NAME : j->want ? JTOK_STRING : JTOK_MORE;
 
@@ -375,7 +375,7 @@ static enum jtok_event string_part(struct jtok *j)
 			j->state = COLON;
 			return JTOK_MORE;
 		}
-		return end_string(j);
+		return jtok_end_string(j);
 	}
 	if (wanted && p > from)
 		return JTOK_PIECE;
@@ -402,7 +402,7 @@ static enum jtok_event open_bracket(struct jtok *j, bool object)
 	uint64_t bit;
 
 	if (j->depth == JTOK_DEPTH_MAX)
-		return bad(j, j->p - 1, "nested too deeply");
+		return jtok_bad(j, j->p - 1, "nested too deeply");
 	j->depth++;
 	bit = UINT64_C(1) << (j->depth % 64);
 	if (object)
@@ -417,7 +417,8 @@ static enum jtok_event open_bracket(struct jtok *j, bool object)
 static enum jtok_event close_bracket(struct jtok *j, bool object)
 {
 	if (jtok_in_object(j) != object)
-		return bad(j, j->p - 1, object ? "']' is expected" : "'}' is expected");
+		return jtok_bad(
+			j, j->p - 1, object ? "']' is expected" : "'}' is expected");
 	j->depth--;
 	j->state = j->depth ? AFTER : DONE;
 	j->want = false;
@@ -429,7 +430,7 @@ static unsigned after_comma(const struct jtok *j)
 	return jtok_in_object(j) ? NAME : VALUE;
 }
 
-static enum jtok_event begin_string(struct jtok *j, bool is_name)
+static enum jtok_event jtok_begin_string(struct jtok *j, bool is_name)
 {
 	j->quote = jtok_offset(j) - 1;
 	j->is_name = is_name;
@@ -439,11 +440,11 @@ static enum jtok_event begin_string(struct jtok *j, bool is_name)
 }
 
 /* Act on what the table says about the byte before p. */
-static enum jtok_event act(struct jtok *j, uint8_t action)
+static enum jtok_event jtok_act(struct jtok *j, uint8_t action)
 {
 	/* Most are these: no jump through a table. */
 	if (action == BEGIN_NAME || action == BEGIN_STRING)
-		return begin_string(j, action == BEGIN_NAME);
+		return jtok_begin_string(j, action == BEGIN_NAME);
 	switch (action) {
 	case OPEN_OBJECT:
 	case OPEN_ARRAY:
@@ -457,7 +458,7 @@ static enum jtok_event act(struct jtok *j, uint8_t action)
 	case NEWLINE:
 		return JTOK_NEWLINE;
 	default:
-		return bad(j, j->p - 1, reasons[j->state]);
+		return jtok_bad(j, j->p - 1, reasons[j->state]);
 	}
 }
 
@@ -485,7 +486,7 @@ static enum jtok_event structure_next(struct jtok *j)
 		}
 		j->p = p;
 		j->state = (uint8_t)state;
-		return act(j, (uint8_t)next);
+		return jtok_act(j, (uint8_t)next);
 	}
 	j->p = p;
 	j->state = (uint8_t)state;
@@ -502,7 +503,7 @@ enum jtok_event jtok_next(struct jtok *j)
 		else if (j->state < SKIP)
 			e = string_next(j);
 		else
-			e = skip(j);
+			e = jtok_skip(j);
 	}
 	return e;
 }

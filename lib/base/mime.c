@@ -59,7 +59,7 @@ static const char *as_api(const char *mime)
 	return mime;
 }
 
-static int look(const void *buf, size_t n, char ret[MIME_SIZE])
+static int mime_look(const void *buf, size_t n, char ret[MIME_SIZE])
 {
 	const char *mime;
 	int err;
@@ -102,7 +102,7 @@ int mime_of_fd(int fd, char ret[MIME_SIZE])
 
 	if (n < 0)
 		return (int)n;
-	return n ? look(buf, (size_t)n, ret) : -ENODATA;
+	return n ? mime_look(buf, (size_t)n, ret) : -ENODATA;
 }
 
 static bool begins(const char *text, const char *with)

@@ -12,7 +12,7 @@ void ranges_clear(struct ranges *r)
 }
 
 /* Index of the first range whose hi is at least off (touching counts). */
-static size_t find(const struct ranges *r, uint64_t off)
+static size_t ranges_find(const struct ranges *r, uint64_t off)
 {
 	size_t a = 0, b = r->n;
 
@@ -28,7 +28,7 @@ static size_t find(const struct ranges *r, uint64_t off)
 }
 
 /* Make room for one more range at index i. */
-static int insert(struct ranges *r, size_t i)
+static int ranges_insert_at(struct ranges *r, size_t i)
 {
 	if (r->n == r->cap) {
 		size_t cap = r->cap ? r->cap * 2 : 2;
@@ -54,13 +54,13 @@ static void erase(struct ranges *r, size_t i, size_t count)
 
 int64_t ranges_add(struct ranges *r, uint64_t lo, uint64_t hi)
 {
-	size_t i = find(r, lo), j = i;
+	size_t i = ranges_find(r, lo), j = i;
 	uint64_t fresh = hi - lo;
 
 	if (lo >= hi)
 		return 0;
 	if (i == r->n || r->v[i].lo > hi) {
-		if (insert(r, i) < 0)
+		if (ranges_insert_at(r, i) < 0)
 			return -ENOMEM;
 		r->v[i] = (struct range){lo, hi};
 		return (int64_t)fresh;
@@ -80,14 +80,14 @@ int64_t ranges_add(struct ranges *r, uint64_t lo, uint64_t hi)
 
 void ranges_remove(struct ranges *r, uint64_t lo, uint64_t hi)
 {
-	size_t i = find(r, lo), j;
+	size_t i = ranges_find(r, lo), j;
 
 	if (lo >= hi)
 		return;
 	if (i < r->n && r->v[i].lo < lo) {
 		uint64_t end = r->v[i].hi;
 
-		if (end > hi && insert(r, i + 1) == 0)
+		if (end > hi && ranges_insert_at(r, i + 1) == 0)
 			r->v[i + 1] = (struct range){hi, end};
 		r->v[i].hi = lo < end ? lo : end;
 		i++;
@@ -101,14 +101,14 @@ void ranges_remove(struct ranges *r, uint64_t lo, uint64_t hi)
 
 uint64_t ranges_end(const struct ranges *r, uint64_t off)
 {
-	size_t i = find(r, off);
+	size_t i = ranges_find(r, off);
 
 	return i < r->n && r->v[i].lo <= off ? r->v[i].hi : off;
 }
 
 uint64_t ranges_next(const struct ranges *r, uint64_t off)
 {
-	size_t i = find(r, off);
+	size_t i = ranges_find(r, off);
 
 	if (i < r->n && r->v[i].hi == off)
 		i++;

@@ -20,7 +20,7 @@ static uint32_t right(uint32_t x, unsigned n)
 	return x >> n | x << (32 - n);
 }
 
-static uint32_t load(const uint8_t *p)
+static uint32_t load_be32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
@@ -28,7 +28,7 @@ static uint32_t load(const uint8_t *p)
 static void schedule(const uint8_t *block, uint32_t w[64])
 {
 	for (int i = 0; i < 16; i++)
-		w[i] = load(block + 4 * i);
+		w[i] = load_be32(block + 4 * i);
 	for (int i = 16; i < 64; i++) {
 		uint32_t a = w[i - 15], b = w[i - 2];
 		uint32_t low = right(a, 7) ^ right(a, 18) ^ a >> 3;

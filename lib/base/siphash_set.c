@@ -111,7 +111,7 @@ static void sort_few(uint64_t *a, size_t n)
 
 /* Put each hash into the part of a for its byte at shift; start[b] is where part
  * b begins. */
-static void split(uint64_t *a, size_t n, unsigned shift, size_t start[257])
+static void split_radix(uint64_t *a, size_t n, unsigned shift, size_t start[257])
 {
 	size_t next[256], count[256] = {0};
 
@@ -142,7 +142,7 @@ static void sort(uint64_t *a, size_t n, unsigned shift)
 		sort_few(a, n);
 		return;
 	}
-	split(a, n, shift, start);
+	split_radix(a, n, shift, start);
 	if (shift == 0)
 		return;
 	for (int b = 0; b < 256; b++)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* The index of the first slot whose number is at least number. */
-static uint32_t find(const struct numbered *n, uint32_t number)
+static uint32_t numbered_find(const struct numbered *n, uint32_t number)
 {
 	uint32_t lo = 0, hi = n->used;
 
@@ -20,7 +20,7 @@ static uint32_t find(const struct numbered *n, uint32_t number)
 	return lo;
 }
 
-static int make_room(struct numbered *n)
+static int numbered_make_room(struct numbered *n)
 {
 	uint32_t cap = n->cap ? 2 * n->cap : 4;
 	struct numbered_slot *slots;
@@ -37,10 +37,10 @@ static int make_room(struct numbered *n)
 
 int numbered_add(struct numbered *n, uint32_t number, void *thing)
 {
-	uint32_t i = find(n, number);
+	uint32_t i = numbered_find(n, number);
 
 	if (i == n->used || n->slots[i].number != number) {
-		if (make_room(n))
+		if (numbered_make_room(n))
 			return -ENOMEM;
 		memmove(n->slots + i + 1, n->slots + i,
 			(n->used - i) * sizeof(*n->slots));
@@ -63,7 +63,7 @@ static void close_holes(struct numbered *n)
 
 void numbered_remove(struct numbered *n, uint32_t number)
 {
-	uint32_t i = find(n, number);
+	uint32_t i = numbered_find(n, number);
 
 	if (i == n->used || n->slots[i].number != number || !n->slots[i].thing)
 		return;
@@ -77,7 +77,7 @@ void numbered_remove(struct numbered *n, uint32_t number)
 
 void *numbered_from(const struct numbered *n, uint32_t number)
 {
-	uint32_t i = find(n, number);
+	uint32_t i = numbered_find(n, number);
 
 	while (i < n->used && !n->slots[i].thing)
 		i++;

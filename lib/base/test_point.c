@@ -36,7 +36,8 @@ static struct {
 } hooks;
 
 /* "NAME" and what follows the last `mark`; usual without it. */
-static void split(const char *value, size_t n, char mark, double usual, struct hook *ret)
+static void split_hook(
+	const char *value, size_t n, char mark, double usual, struct hook *ret)
 {
 	const char *at = memrchr(value, mark, n);
 
@@ -51,11 +52,11 @@ static void read_hooks(void)
 	const char *pause = getenv("BATCHFS_TEST_PAUSE");
 
 	if (stop)
-		split(stop, strlen(stop), '#', 1, &hooks.stop);
+		split_hook(stop, strlen(stop), '#', 1, &hooks.stop);
 	for (int i = 0; pause && *pause && i < MAX_PAUSES; i++) {
 		size_t n = strcspn(pause, ",");
 
-		split(pause, n, '=', 1, &hooks.pauses[i]);
+		split_hook(pause, n, '=', 1, &hooks.pauses[i]);
 		pause += n + (pause[n] == ',');
 	}
 	hooks.trace = trace ? open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;

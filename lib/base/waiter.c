@@ -19,7 +19,7 @@ void waitq_destroy(struct gb_waitq *q)
 	pthread_mutex_unlock(&waiters_lock);
 }
 
-static void append(struct gb_waitq *q, struct gb_waiter *w)
+static void waitq_append(struct gb_waitq *q, struct gb_waiter *w)
 {
 	w->q = q;
 	w->next = NULL;
@@ -29,7 +29,7 @@ static void append(struct gb_waitq *q, struct gb_waiter *w)
 	q->count++;
 }
 
-static void detach(struct gb_waiter *w)
+static void waiter_detach(struct gb_waiter *w)
 {
 	struct gb_waitq *q = w->q;
 
@@ -49,7 +49,7 @@ int waitq_add(struct gb_waitq *q, struct gb_waiter *w, uint64_t lo, uint64_t hi)
 	w->lo = lo;
 	w->hi = hi;
 	w->err = 0;
-	append(q, w);
+	waitq_append(q, w);
 	pthread_mutex_unlock(&waiters_lock);
 	return -EINPROGRESS;
 }
@@ -72,7 +72,7 @@ bool gb_waiter_drop(struct gb_waiter *w)
 	struct gb_waitq *q = w->q;
 	held = q != NULL;
 	if (held) {
-		detach(w);
+		waiter_detach(w);
 		if (q->count == 0 && q->emptied)
 			q->emptied(q);
 	}
@@ -88,8 +88,8 @@ void waitq_move_if(struct gb_waitq *q, struct gb_waitq *to,
 		next = w->next;
 		if (pred && !pred(w, arg))
 			continue;
-		detach(w);
-		append(to, w);
+		waiter_detach(w);
+		waitq_append(to, w);
 	}
 	pthread_mutex_unlock(&waiters_lock);
 }
@@ -104,7 +104,7 @@ static struct gb_waiter *pop(struct gb_waitq *q)
 	pthread_mutex_lock(&waiters_lock);
 	struct gb_waiter *w = q->head;
 	if (w)
-		detach(w);
+		waiter_detach(w);
 	pthread_mutex_unlock(&waiters_lock);
 	return w;
 }
@@ -126,7 +126,7 @@ void waitq_wake(struct gb_waitq *q, int err)
 	waitq_call(&now, err);
 }
 
-static bool is_below(const struct gb_waiter *w, void *arg)
+static bool waiter_is_below(const struct gb_waiter *w, void *arg)
 {
 	return w->lo < *(uint64_t *)arg;
 }
@@ -136,7 +136,7 @@ void waitq_wake_below(struct gb_waitq *q, uint64_t limit, int err)
 	struct gb_waitq now;
 
 	waitq_init(&now);
-	waitq_move_if(q, &now, is_below, &limit);
+	waitq_move_if(q, &now, waiter_is_below, &limit);
 	waitq_call(&now, err);
 }
 
