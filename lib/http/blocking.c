@@ -48,7 +48,7 @@ void canceller_set(struct engine *e, struct canceller *c)
 	pthread_mutex_unlock(&e->call_lock);
 }
 
-static int refuse(struct http_reply *reply, int err)
+static int refuse_call(struct http_reply *reply, int err)
 {
 	reply->err = err;
 	snprintf(reply->error, sizeof reply->error, "%s", strerror(-err));
@@ -83,7 +83,7 @@ int engine_call(struct engine *e, const struct http_request *r, struct canceller
 			: engine_submit_for(e, r, true, call_done, &call, &call.t);
 	if (err < 0) {
 		pthread_mutex_unlock(&e->call_lock);
-		return refuse(reply, err);
+		return refuse_call(reply, err);
 	}
 	if (c)
 		call_link(c, &call);

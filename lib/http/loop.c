@@ -64,7 +64,7 @@ static void leg_end(struct transfer *t)
 	curl_slist_free_all(STEAL_PTR(t->headers));
 }
 
-static void log_end(struct transfer *t)
+static void log_transfer_end(struct transfer *t)
 {
 	static const char *const verbs[] = {"GET", "POST", "DELETE"};
 	const struct http_reply *p = &t->reply;
@@ -77,7 +77,7 @@ static void log_end(struct transfer *t)
 /* Tell the end and free t, which is in no list. */
 static void transfer_end(struct transfer *t)
 {
-	log_end(t);
+	log_transfer_end(t);
 	if (t->reply.err == 0)
 		atomic_store(&t->e->answered, (long long)time(NULL)); /* wall: shown */
 	if (t->done)

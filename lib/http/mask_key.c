@@ -12,7 +12,7 @@
 #define KEY_MIN 8     /* what is shorter is no secret, and part of many words */
 #define ENCODED_MIN 10 /* the same of base64 */
 
-static int hex_digit(char c)
+static int hex_value(char c)
 {
 	static const char digits[] = "0123456789abcdef";
 	const char *p = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
@@ -28,7 +28,7 @@ static bool is_hex(const char *p, const char *end, size_t n, char c)
 	if ((size_t)(end - p) < n)
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		int d = hex_digit(p[i]);
+		int d = hex_value(p[i]);
 
 		if (d < 0)
 			return false;
@@ -64,7 +64,7 @@ static size_t percent(const char *p, const char *end, char c)
 }
 
 /* "&#65;" or "&#x41;" */
-static size_t entity(const char *p, const char *end, char c)
+static size_t entity_length(const char *p, const char *end, char c)
 {
 	char text[2][16];
 
@@ -91,7 +91,7 @@ static size_t stands_for(const char *p, const char *end, char c)
 	else if (*p == '%')
 		n = percent(p, end, c);
 	else if (*p == '&')
-		n = entity(p, end, c);
+		n = entity_length(p, end, c);
 	return n ? n : *p == c;
 }
 

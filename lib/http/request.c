@@ -287,7 +287,7 @@ static int set_target(struct transfer *t)
 	return 0;
 }
 
-static int set_times(struct transfer *t)
+static int set_timeouts(struct transfer *t)
 {
 	double stall = t->r.stall > 0 ? t->r.stall : STALL_DEFAULT_S;
 	double left = t->deadline_at > 0 ? t->deadline_at - util_now() : 0;
@@ -359,7 +359,7 @@ int transfer_prepare(struct transfer *t)
 	SET(CURLOPT_HTTPHEADER, wants_key(t) ? &t->key_node : t->headers);
 	r = set_target(t);
 	if (r == 0)
-		r = set_times(t);
+		r = set_timeouts(t);
 	if (r == 0)
 		r = set_body(t);
 	return r == 0 ? set_reply(t) : r;

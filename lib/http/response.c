@@ -35,7 +35,7 @@ void http_reply_clear(struct http_reply *reply)
 	reply_init(reply);
 }
 
-static void copy(char *to, size_t size, const char *value)
+static void copy_header(char *to, size_t size, const char *value)
 {
 	if (strlen(value) < size)
 		strcpy(to, value);
@@ -45,7 +45,7 @@ static void copy(char *to, size_t size, const char *value)
 void reply_forget_head(struct transfer *t)
 {
 	http_reply_clear(&t->reply);
-	copy(t->reply.elsewhere, sizeof t->reply.elsewhere, t->elsewhere);
+	copy_header(t->reply.elsewhere, sizeof t->reply.elsewhere, t->elsewhere);
 	t->location[0] = 0;
 	t->head_done = t->cut = t->chunked = false;
 	t->date = t->retry_date = 0;
@@ -162,13 +162,13 @@ static void on_header_pair(struct transfer *t, const char *name, const char *val
 	else if (strcasecmp(name, "Content-Encoding") == 0)
 		p->encoded = *value && strcasecmp(value, "identity") != 0;
 	else if (strcasecmp(name, "ETag") == 0)
-		copy(p->etag, sizeof p->etag, value);
+		copy_header(p->etag, sizeof p->etag, value);
 	else if (strcasecmp(name, "Date") == 0)
 		on_date(t, value);
 	else if (strcasecmp(name, "Retry-After") == 0)
 		on_retry_after(t, value);
 	else if (strcasecmp(name, "Location") == 0)
-		copy(t->location, sizeof t->location, value);
+		copy_header(t->location, sizeof t->location, value);
 	keep_header(t, name, value);
 }
 
@@ -188,8 +188,8 @@ static void look_at_redirect(struct transfer *t)
 	url = url_resolve(t->url, t->location);
 	origin = url ? url_origin(url) : NULL;
 	if (origin && strcmp(origin, t->e->base.origin) != 0)
-		copy(t->elsewhere, sizeof t->elsewhere, origin);
-	copy(t->reply.elsewhere, sizeof t->reply.elsewhere, t->elsewhere);
+		copy_header(t->elsewhere, sizeof t->elsewhere, origin);
+	copy_header(t->reply.elsewhere, sizeof t->reply.elsewhere, t->elsewhere);
 	if (t->r.method != HTTP_GET || t->hops >= ENGINE_HOPS_MAX)
 		return;
 	if (url && url_redirect(&t->e->base, url, &t->next_home))
@@ -273,7 +273,7 @@ size_t reply_on_header(char *buf, size_t size, size_t n, void *arg)
 /* ---- the body  ---- */
 
 /* Append to reply.body, NUL-terminated. */
-static int keep(struct transfer *t, const char *buf, size_t n)
+static int keep_body(struct transfer *t, const char *buf, size_t n)
 {
 	struct http_reply *p = &t->reply;
 	size_t need = p->body_len + n + 1, alloc = t->body_alloc ? t->body_alloc : 4096;
@@ -298,7 +298,7 @@ static int keep_reply(struct transfer *t, const char *buf, size_t n)
 {
 	size_t cap = t->r.cap ? t->r.cap : ENGINE_BODY_MAX;
 
-	return n > cap - t->reply.body_len ? -EPROTO : keep(t, buf, n);
+	return n > cap - t->reply.body_len ? -EPROTO : keep_body(t, buf, n);
 }
 
 /* The beginning of an error's text will do; more is not even read. */
@@ -307,10 +307,10 @@ static int keep_error(struct transfer *t, const char *buf, size_t n)
 	size_t room = ENGINE_ERROR_BODY_MAX - t->reply.body_len;
 
 	t->cut = n > room;
-	return keep(t, buf, n < room ? n : room);
+	return keep_body(t, buf, n < room ? n : room);
 }
 
-static int discard(struct transfer *t, size_t n)
+static int discard_body(struct transfer *t, size_t n)
 {
 	t->discarded += n;
 	t->cut = t->discarded > ENGINE_ERROR_BODY_MAX;
@@ -357,7 +357,7 @@ size_t reply_on_body(char *buf, size_t size, size_t n, void *arg)
 	size_t len = size * n;
 
 	if (t->next_url)
-		t->fail = discard(t, len);
+		t->fail = discard_body(t, len);
 	else if (t->reply.status < 200 || t->reply.status > 299)
 		t->fail = keep_error(t, buf, len);
 	else if (t->r.on_data)
