@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static bool is_space(char c)
+static bool shape_space(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
@@ -12,18 +12,18 @@ static bool is_space(char c)
 /* White space, noughts, a byte order mark: what programs put before the first line. */
 static bool is_filler(char c)
 {
-	return is_space(c) || c == '\0' || (c && strchr("\xef\xbb\xbf", c));
+	return shape_space(c) || c == '\0' || (c && strchr("\xef\xbb\xbf", c));
 }
 
 bool shape_ends_well(char last)
 {
-	return last == '}' || is_space(last);
+	return last == '}' || shape_space(last);
 }
 
 /* The next character of p that is none of white space. */
-static const char *skip(const char *p, const char *end)
+static const char *skip_space(const char *p, const char *end)
 {
-	while (p < end && is_space(*p))
+	while (p < end && shape_space(*p))
 		p++;
 	return p;
 }
@@ -33,7 +33,7 @@ static const char *expect(const char *p, const char *end, const char *word)
 {
 	size_t n = strlen(word);
 
-	p = p ? skip(p, end) : end;
+	p = p ? skip_space(p, end) : end;
 	return (size_t)(end - p) >= n && memcmp(p, word, n) == 0 ? p + n : NULL;
 }
 
@@ -47,7 +47,7 @@ static bool is_api_error(const char *p, const char *end)
 		p = expect(p, end, words[i]);
 	if (!p)
 		return false;
-	p = skip(p, end);
+	p = skip_space(p, end);
 	for (int i = 0; i < 3; i++)
 		if (p + i == end || p[i] < '0' || p[i] > '9')
 			return false;

@@ -76,7 +76,7 @@ static int begin_try(const struct effort *how, struct provider_error *err)
 }
 
 /* Call with an idempotent request. On failure reply is empty. */
-static int call(struct engine *e, const struct http_request *request,
+static int call_method(struct engine *e, const struct http_request *request,
 	const struct effort *how, struct canceller *c, struct http_reply *reply,
 	struct provider_error *err)
 {
@@ -112,7 +112,7 @@ static int invalid(struct provider_error *err, const char *why)
 	return -EINVAL;
 }
 
-static struct http_request get(const char *path)
+static struct http_request get_request(const char *path)
 {
 	return (struct http_request){.method = HTTP_GET, .path = path, .body_fd = -1};
 }
@@ -122,14 +122,14 @@ static struct http_request get(const char *path)
 int gemini_check_key(struct engine *e, double deadline, struct canceller *c,
 	struct provider_error *err)
 {
-	struct http_request r = get("/v1beta/models?pageSize=1");
+	struct http_request r = get_request("/v1beta/models?pageSize=1");
 	struct effort how = {TRIES, deadline, deadline, NULL, NULL};
 	struct http_reply reply;
 	json_t *root;
 	int ret;
 
 	*err = (struct provider_error){.retry = -1};
-	ret = call(e, &r, &how, c, &reply, err);
+	ret = call_method(e, &r, &how, c, &reply, err);
 	if (ret < 0)
 		return ret;
 	root = gemini_json(reply.body, reply.body_len);
@@ -155,12 +155,12 @@ static int call_page(struct engine *e, const char *path, const char *token,
 	struct provider_error *err)
 {
 	_cleanup_free_ char *full = page_path(path, token);
-	struct http_request r = get(full);
+	struct http_request r = get_request(full);
 
 	if (!full)
 		return err->err = -ENOMEM;
 	r.cap = PAGE_MAX;
-	return call(e, &r, how, c, reply, err);
+	return call_method(e, &r, how, c, reply, err);
 }
 
 static int models_page(struct engine *e, struct canceller *c, struct remote_models *ret,
@@ -325,7 +325,7 @@ static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
 	if (!util_id_valid(id, "batches/"))
 		return invalid(err, "not the id of a job");
 	snprintf(path, sizeof path, "/v1beta/%s", id);
-	r = get(path);
+	r = get_request(path);
 	r.stall = GET_STALL_S;
 	if (out_fd >= 0) {
 		f.start = lseek(out_fd, 0, SEEK_CUR);
@@ -335,7 +335,7 @@ static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
 	r.on_data = fetch_data;
 	r.arg = &f;
 	get_effort(out_fd >= 0, tries, &f, &how);
-	result = call(e, &r, &how, c, &reply, err);
+	result = call_method(e, &r, &how, c, &reply, err);
 	if (result == 0) {
 		http_reply_clear(&reply);
 		result = fetch_end(e, &f, ret, ret_lines);
@@ -496,7 +496,7 @@ static int check_done(const struct http_reply *reply, struct provider_error *err
 }
 
 /* A call whose reply tells nothing more. */
-static int act(struct engine *e, enum http_method method, const char *id,
+static int act_on(struct engine *e, enum http_method method, const char *id,
 	const char *prefix, const char *suffix, struct canceller *c,
 	struct provider_error *err)
 {
@@ -516,7 +516,7 @@ static int act(struct engine *e, enum http_method method, const char *id,
 	if (!util_id_valid(id, prefix))
 		return invalid(err, "not an id");
 	snprintf(path, sizeof path, "/v1beta/%s%s", id, suffix);
-	if (call(e, &r, &metadata, c, &reply, err) < 0)
+	if (call_method(e, &r, &metadata, c, &reply, err) < 0)
 		return err->err;
 	int ret = check_done(&reply, err);
 	http_reply_clear(&reply);
@@ -534,19 +534,19 @@ static int gone_is_done(struct provider_error *err)
 int gemini_cancel(struct engine *e, const char *id, struct canceller *c,
 	struct provider_error *err)
 {
-	return act(e, HTTP_POST, id, "batches/", ":cancel", c, err);
+	return act_on(e, HTTP_POST, id, "batches/", ":cancel", c, err);
 }
 
 int gemini_delete(struct engine *e, const char *id, struct canceller *c,
 	struct provider_error *err)
 {
-	return act(e, HTTP_DELETE, id, "batches/", "", c, err);
+	return act_on(e, HTTP_DELETE, id, "batches/", "", c, err);
 }
 
 int gemini_file_delete(struct engine *e, const char *file, struct canceller *c,
 	struct provider_error *err)
 {
-	act(e, HTTP_DELETE, file, "files/", "", c, err);
+	act_on(e, HTTP_DELETE, file, "files/", "", c, err);
 	return gone_is_done(err);
 }
 
@@ -564,7 +564,7 @@ int gemini_file_get(struct engine *e, const char *file, struct canceller *c,
 	if (!util_id_valid(file, "files/"))
 		return invalid(err, "not the id of a file");
 	snprintf(path, sizeof path, "/v1beta/%s", file);
-	r = get(path);
+	r = get_request(path);
 	r.deadline = TRY_S;
 	if (one_try(e, &r, c, &reply, err) < 0) {
 		http_reply_clear(&reply);
@@ -625,7 +625,7 @@ int gemini_download_request(const char *file, bool other, char *path, size_t pat
 		other ? "" : "/download", file);
 	if (n < 0 || (size_t)n >= path_size)
 		return -ENAMETOOLONG;
-	*r = get(path);
+	*r = get_request(path);
 	r->accept_range = range;
 	return 0;
 }

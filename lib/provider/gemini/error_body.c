@@ -72,7 +72,7 @@ static const struct {
 	{"&nbsp;", ' '},
 };
 
-static char entity(const char **p, const char *end)
+static char entity_char(const char **p, const char *end)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(entities); i++) {
 		size_t n = strlen(entities[i].name);
@@ -98,7 +98,7 @@ static char *page_text(const char *p, size_t n)
 		if (*p == '<')
 			p = skip_tag(p, end);
 		else if (*p == '&')
-			c = entity(&p, end);
+			c = entity_char(&p, end);
 		else
 			c = *p++;
 		if (isspace((unsigned char)c))

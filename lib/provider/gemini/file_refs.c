@@ -60,18 +60,18 @@ bool uris_has_scheme(const char *text, size_t len)
 
 /* ---- writing ------------------------------------------------------------------- */
 
-static int put(struct walk *w, const void *buf, size_t n)
+static int refs_put(struct walk *w, const void *buf, size_t n)
 {
 	return fwrite(buf, 1, n, w->out) == n ? 0 : -errno;
 }
 
-static int put_text(struct walk *w, const char *text)
+static int refs_put_text(struct walk *w, const char *text)
 {
-	return put(w, text, strlen(text));
+	return refs_put(w, text, strlen(text));
 }
 
 /* Bytes that are in memory no more. */
-static int put_from_file(struct walk *w, uint64_t to)
+static int refs_copy(struct walk *w, uint64_t to)
 {
 	char buf[4096];
 	int r = 0;
@@ -85,7 +85,7 @@ static int put_from_file(struct walk *w, uint64_t to)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : -ESTALE;
-		r = put(w, buf, (size_t)n);
+		r = refs_put(w, buf, (size_t)n);
 		w->done += (uint64_t)n;
 	}
 	return r;
@@ -100,9 +100,9 @@ static int copy_to(struct walk *w, uint64_t to)
 	if (!w->out)
 		return 0;
 	if (w->done < j->base)
-		r = put_from_file(w, to < j->base ? to : j->base);
+		r = refs_copy(w, to < j->base ? to : j->base);
 	if (r == 0 && w->done < to) {
-		r = put(w, j->buf + (w->done - j->base), to - w->done);
+		r = refs_put(w, j->buf + (w->done - j->base), to - w->done);
 		w->done = to;
 	}
 	return r;
@@ -110,7 +110,7 @@ static int copy_to(struct walk *w, uint64_t to)
 
 /* ---- events --------------------------------------------------------------------- */
 
-static void keep(struct walk *w)
+static void refs_keep(struct walk *w)
 {
 	size_t room = URIS_TEXT_MAX - w->len;
 	size_t n = w->tok.len < room ? w->tok.len : room;
@@ -127,7 +127,7 @@ static void forget_text(struct walk *w)
 	w->odd = false;
 }
 
-static void on_name(struct walk *w)
+static void refs_on_name(struct walk *w)
 {
 	static const struct {
 		const char *name;
@@ -143,7 +143,7 @@ static void on_name(struct walk *w)
 	};
 	struct object *o = &w->objects[w->tok.depth];
 
-	keep(w);
+	refs_keep(w);
 	w->member = OTHER;
 	for (size_t i = 0; i < ARRAY_SIZE(names) && !w->odd; i++)
 		if (strcmp(w->text, names[i].name) == 0 &&
@@ -157,7 +157,7 @@ static void on_name(struct walk *w)
 	w->held = w->tok.want ? jtok_offset(&w->tok) : 0;
 }
 
-static void on_open(struct walk *w)
+static void refs_on_open(struct walk *w)
 {
 	w->objects[w->tok.depth] = (struct object){
 		.file_data = w->member == FILE_DATA && jtok_in_object(&w->tok),
@@ -166,7 +166,7 @@ static void on_open(struct walk *w)
 	w->held = 0;
 }
 
-static int on_close(struct walk *w)
+static int refs_on_close(struct walk *w)
 {
 	struct object *o = &w->objects[w->tok.depth + 1];
 	int r = 0;
@@ -177,13 +177,14 @@ static int on_close(struct walk *w)
 		return 0;
 	r = copy_to(w, jtok_offset(&w->tok) - 1);
 	if (r == 0)
-		r = put_text(w, o->camel ? ",\"mimeType\":\"" : ",\"mime_type\":\"");
+		r = refs_put_text(
+			w, o->camel ? ",\"mimeType\":\"" : ",\"mime_type\":\"");
 	if (r == 0)
-		r = put_text(w, o->mime);
-	return r == 0 ? put_text(w, "\"") : r;
+		r = refs_put_text(w, o->mime);
+	return r == 0 ? refs_put_text(w, "\"") : r;
 }
 
-static int replace(struct walk *w)
+static int refs_replace(struct walk *w)
 {
 	const struct uris_new *with = w->odd ? NULL : w->find(w->arg, w->text);
 	struct object *o = &w->objects[w->tok.depth];
@@ -196,19 +197,19 @@ static int replace(struct walk *w)
 	o->camel = w->camel;
 	r = copy_to(w, w->tok.quote + 1);
 	if (r == 0)
-		r = put_text(w, with->uri);
+		r = refs_put_text(w, with->uri);
 	w->done = jtok_offset(&w->tok) - 1;
 	return r;
 }
 
-static int on_string(struct walk *w)
+static int refs_on_string(struct walk *w)
 {
 	int r;
 
-	keep(w);
+	refs_keep(w);
 	w->member = OTHER;
 	if (w->out) {
-		r = replace(w);
+		r = refs_replace(w);
 	} else {
 		struct uris_found found = {.line = w->line,
 			.text = w->text,
@@ -232,7 +233,7 @@ static int on_line_end(struct walk *w)
 	return 0;
 }
 
-static int run(struct walk *w)
+static int refs_run(struct walk *w)
 {
 	enum jtok_event e;
 	int r = 0;
@@ -240,19 +241,19 @@ static int run(struct walk *w)
 	while (r == 0 && (e = jtok_next(&w->tok)) != JTOK_MORE) {
 		switch (e) {
 		case JTOK_OPEN:
-			on_open(w);
+			refs_on_open(w);
 			break;
 		case JTOK_CLOSE:
-			r = on_close(w);
+			r = refs_on_close(w);
 			break;
 		case JTOK_PIECE:
-			keep(w);
+			refs_keep(w);
 			break;
 		case JTOK_NAME:
-			on_name(w);
+			refs_on_name(w);
 			break;
 		case JTOK_STRING:
-			r = on_string(w);
+			r = refs_on_string(w);
 			break;
 		case JTOK_NEWLINE:
 			r = on_line_end(w);
@@ -265,14 +266,14 @@ static int run(struct walk *w)
 	return r ? r : copy_to(w, w->held ? w->held : jtok_offset(&w->tok));
 }
 
-static int feed(struct walk *w, const uint8_t *buf, size_t n, bool first)
+static int refs_feed(struct walk *w, const uint8_t *buf, size_t n, bool first)
 {
 	jtok_feed(&w->tok, buf, n);
 	if (first && n >= 3 && memcmp(buf, "\xef\xbb\xbf", 3) == 0) {
 		w->tok.p += 3;
 		w->done = 3;
 	}
-	return run(w);
+	return refs_run(w);
 }
 
 static int walk_file(struct walk *w, const atomic_bool *cancel)
@@ -296,7 +297,7 @@ static int walk_file(struct walk *w, const atomic_bool *cancel)
 			return -errno;
 		if (n == 0)
 			break;
-		r = feed(w, buf, (size_t)n, off == 0);
+		r = refs_feed(w, buf, (size_t)n, off == 0);
 		off += n;
 	}
 	if (r == 0 && !jtok_complete(&w->tok) && !jtok_blank(&w->tok))

@@ -6,7 +6,7 @@
 #include "provider/gemini/request_members.h"
 #include "provider/gemini/upload.h"
 
-static int check_key(struct provider_conn *p, double deadline, struct canceller *c,
+static int conn_check_key(struct provider_conn *p, double deadline, struct canceller *c,
 	struct provider_error *err)
 {
 	return gemini_check_key(p->engine, deadline, c, err);
@@ -24,19 +24,19 @@ static int model_get(struct provider_conn *p, const char *model, struct cancelle
 	return gemini_model_get(p->engine, model, c, ret_methods, err);
 }
 
-static int list(struct provider_conn *p, const char *token, struct canceller *c,
+static int conn_list(struct provider_conn *p, const char *token, struct canceller *c,
 	struct remote_page *ret, struct provider_error *err)
 {
 	return gemini_list(p->engine, token, c, ret, err);
 }
 
-static int get(struct provider_conn *p, const char *id, struct canceller *c,
+static int conn_get(struct provider_conn *p, const char *id, struct canceller *c,
 	struct remote_batch *ret, struct provider_error *err)
 {
 	return gemini_get(p->engine, id, -1, c, ret, NULL, err);
 }
 
-static int look(struct provider_conn *p, const char *id, struct canceller *c,
+static int conn_look(struct provider_conn *p, const char *id, struct canceller *c,
 	struct remote_batch *ret, struct provider_error *err)
 {
 	return gemini_look(p->engine, id, c, ret, err);
@@ -49,7 +49,7 @@ static int inline_output(struct provider_conn *p, const char *id, int fd,
 	return gemini_get(p->engine, id, fd, c, ret, ret_lines, err);
 }
 
-static int create(struct provider_conn *p, const struct create_args *a,
+static int conn_create(struct provider_conn *p, const struct create_args *a,
 	struct canceller *c, struct remote_batch *ret, struct provider_error *err)
 {
 	return gemini_create(p->engine, a, c, ret, err);
@@ -87,7 +87,7 @@ static int files_used(struct provider_conn *p, struct canceller *c, int64_t *ret
 	return gemini_files_used(p->engine, c, ret, ret_whole, err);
 }
 
-static int download(
+static int conn_download(
 	struct provider_conn *p, const struct download *d, struct transfer **ret)
 {
 	return gemini_download(p->engine, d, ret);
@@ -131,20 +131,20 @@ const struct provider provider_gemini = {
 	.limits = &limits,
 	.requests = &gemini_requests,
 	.ways = 2,
-	.check_key = check_key,
+	.check_key = conn_check_key,
 	.models = models,
 	.model_get = model_get,
-	.list = list,
-	.get = get,
-	.look = look,
+	.list = conn_list,
+	.get = conn_get,
+	.look = conn_look,
 	.inline_output = inline_output,
-	.create = create,
+	.create = conn_create,
 	.cancel = cancel,
 	.remove = remove_job,
 	.upload = upload,
 	.file_remove = file_remove,
 	.files_used = files_used,
-	.download = download,
+	.download = conn_download,
 	.download_abort = download_abort,
 	.judge_download = gemini_judge_download,
 	.output_size = output_size,

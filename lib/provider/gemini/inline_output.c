@@ -104,16 +104,17 @@ void inline_filter_free(struct inline_filter *f)
 	free(f);
 }
 
-static void fail(struct inline_filter *f, int err)
+static void inline_fail(struct inline_filter *f, int err)
 {
 	if (f->err == 0)
 		f->err = err;
 }
 
-static void append(struct inline_filter *f, struct text *t, const void *buf, size_t n)
+static void inline_append(
+	struct inline_filter *f, struct text *t, const void *buf, size_t n)
 {
 	if (n > t->max - t->n) {
-		fail(f, -EPROTO);
+		inline_fail(f, -EPROTO);
 		return;
 	}
 	/* One byte more, for a NUL at the end. */
@@ -122,7 +123,7 @@ static void append(struct inline_filter *f, struct text *t, const void *buf, siz
 		char *bigger = realloc(t->buf, size);
 
 		if (!bigger) {
-			fail(f, -ENOMEM);
+			inline_fail(f, -ENOMEM);
 			return;
 		}
 		t->buf = bigger;
@@ -133,12 +134,12 @@ static void append(struct inline_filter *f, struct text *t, const void *buf, siz
 	t->n += n;
 }
 
-static void flush(struct inline_filter *f)
+static void inline_flush(struct inline_filter *f)
 {
 	int r = f->sink && f->out_n > 0 ? f->sink(f->arg, f->out, f->out_n) : 0;
 
 	if (r < 0)
-		fail(f, r);
+		inline_fail(f, r);
 	f->out_n = 0;
 }
 
@@ -156,7 +157,7 @@ static void out(struct inline_filter *f, const void *buf, size_t n)
 		p += part;
 		n -= part;
 		if (f->out_n == OUT_SIZE)
-			flush(f);
+			inline_flush(f);
 	}
 }
 
@@ -172,18 +173,18 @@ static void out_comma(struct inline_filter *f)
 	f->comma = true;
 }
 
-static bool is_space(uint8_t c)
+static bool inline_space(uint8_t c)
 {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 /* Part of an element without white space, to where the mode says. */
-static void put(struct inline_filter *f, const uint8_t *p, size_t n)
+static void inline_put(struct inline_filter *f, const uint8_t *p, size_t n)
 {
 	if (f->mode == VALUE)
 		out(f, p, n);
 	else
-		append(f, f->mode == NAME ? &f->member : &f->metadata, p, n);
+		inline_append(f, f->mode == NAME ? &f->member : &f->metadata, p, n);
 }
 
 static void put_dense(struct inline_filter *f, const uint8_t *p, const uint8_t *end)
@@ -196,14 +197,14 @@ static void put_dense(struct inline_filter *f, const uint8_t *p, const uint8_t *
 		} else if (f->in_string) {
 			f->in_string = *p != '"';
 			f->escaped = *p == '\\';
-		} else if (is_space(*p)) {
-			put(f, from, (size_t)(p - from));
+		} else if (inline_space(*p)) {
+			inline_put(f, from, (size_t)(p - from));
 			from = p + 1;
 		} else {
 			f->in_string = *p == '"';
 		}
 	}
-	put(f, from, (size_t)(p - from));
+	inline_put(f, from, (size_t)(p - from));
 }
 
 /* Bytes up to end go where the mode says. */
@@ -214,14 +215,14 @@ static void pass(struct inline_filter *f, const uint8_t *end)
 	f->mark = end;
 	switch (f->mode) {
 	case KEEP:
-		append(f, &f->object, p, (size_t)(end - p));
+		inline_append(f, &f->object, p, (size_t)(end - p));
 		break;
 	case DROP:
 		break;
 	case BETWEEN:
 		for (; p < end; p++)
-			if (*p != ',' && !is_space(*p))
-				fail(f, -EPROTO);
+			if (*p != ',' && !inline_space(*p))
+				inline_fail(f, -EPROTO);
 		break;
 	default:
 		put_dense(f, p, end);
@@ -322,7 +323,7 @@ static void end_metadata(struct inline_filter *f)
 static void begin_element(struct inline_filter *f)
 {
 	if (!jtok_in_object(&f->tok))
-		fail(f, -EPROTO);
+		inline_fail(f, -EPROTO);
 	pass_before(f);
 	out_text(f, "{");
 	f->comma = false;
@@ -337,7 +338,7 @@ static void begin_member(struct inline_filter *f, const char *name, size_t len)
 	pass(f, f->tok.p);
 	if (is(name, len, "metadata")) {
 		if (f->has_metadata)
-			fail(f, -EPROTO);
+			inline_fail(f, -EPROTO);
 		f->has_metadata = true;
 		f->metadata.n = 0;
 		f->mode = METADATA;
@@ -395,7 +396,7 @@ static void begin_array(struct inline_filter *f)
 static void begin_list(struct inline_filter *f)
 {
 	pass_before(f);
-	append(f, &f->object, "{}", 2);
+	inline_append(f, &f->object, "{}", 2);
 	f->mode = DROP;
 	f->list_depth = f->tok.depth - 1;
 	begin_array(f);
@@ -416,7 +417,7 @@ static void end_list(struct inline_filter *f)
 	f->mode = KEEP;
 }
 
-static void on_open(struct inline_filter *f)
+static void inline_on_open(struct inline_filter *f)
 {
 	unsigned depth = f->tok.depth;
 	enum place to = depth == 1 ? ROOT : f->next;
@@ -437,7 +438,7 @@ static void on_open(struct inline_filter *f)
 	}
 }
 
-static void on_close(struct inline_filter *f)
+static void inline_on_close(struct inline_filter *f)
 {
 	unsigned depth = f->tok.depth;
 
@@ -451,7 +452,7 @@ static void on_close(struct inline_filter *f)
 		end_list(f);
 }
 
-static void keep_part(struct inline_filter *f)
+static void inline_keep_part(struct inline_filter *f)
 {
 	size_t room = sizeof f->name - f->name_len;
 	size_t n = f->tok.len < room ? f->tok.len : room;
@@ -460,12 +461,12 @@ static void keep_part(struct inline_filter *f)
 	f->name_len += n;
 }
 
-static void on_name(struct inline_filter *f)
+static void inline_on_name(struct inline_filter *f)
 {
 	unsigned depth = f->tok.depth;
 	size_t len;
 
-	keep_part(f);
+	inline_keep_part(f);
 	len = f->name_len;
 	f->name_len = 0;
 	if (f->array_depth) {
@@ -490,17 +491,17 @@ int inline_filter_feed(struct inline_filter *f, const void *buf, size_t n)
 	f->mark = f->tok.p;
 	while (f->err == 0 && (e = jtok_next(&f->tok)) != JTOK_MORE) {
 		if (e == JTOK_OPEN)
-			on_open(f);
+			inline_on_open(f);
 		else if (e == JTOK_CLOSE)
-			on_close(f);
+			inline_on_close(f);
 		else if (e == JTOK_PIECE)
-			keep_part(f);
+			inline_keep_part(f);
 		else if (e == JTOK_NAME)
-			on_name(f);
+			inline_on_name(f);
 		else if (e == JTOK_COMMA)
 			end_member(f);
 		else
-			fail(f, -EPROTO);
+			inline_fail(f, -EPROTO);
 	}
 	if (f->err == 0)
 		pass(f, f->tok.p);
@@ -511,9 +512,9 @@ int inline_filter_finish(
 	struct inline_filter *f, char **ret, size_t *ret_len, uint64_t *ret_lines)
 {
 	if (f->err == 0 && !jtok_complete(&f->tok))
-		fail(f, -EPROTO);
+		inline_fail(f, -EPROTO);
 	if (f->err == 0)
-		flush(f);
+		inline_flush(f);
 	if (f->err != 0)
 		return f->err;
 	f->object.buf[f->object.n] = '\0';

@@ -42,7 +42,7 @@ static void put_place(FILE *out, const struct place *at)
 	}
 }
 
-static int fail(struct convert *c, const struct place *at, const char *name,
+static int convert_fail(struct convert *c, const struct place *at, const char *name,
 	const char *what)
 {
 	struct place here = {at, name};
@@ -82,18 +82,18 @@ static int follow(struct convert *c, const struct place *at, const json_t *in,
 	int err;
 
 	if (!target)
-		return fail(c, at, "$ref", "it refers to nothing in this file");
+		return convert_fail(c, at, "$ref", "it refers to nothing in this file");
 	for (unsigned i = 0; i < c->n_refs; i++)
 		if (c->refs[i] == target)
-			return fail(c, at, "$ref",
+			return convert_fail(c, at, "$ref",
 				"it refers to itself, and the API does not accept "
 				"recursive schemas");
 	if (target == c->root)
-		return fail(c, at, "$ref",
+		return convert_fail(c, at, "$ref",
 			"it refers to itself, and the API does not accept recursive "
 			"schemas");
 	if (c->n_refs == DEPTH_MAX)
-		return fail(c, at, "$ref", "references are nested too deeply");
+		return convert_fail(c, at, "$ref", "references are nested too deeply");
 	c->refs[c->n_refs++] = target;
 	err = convert_laid_over(c, at, target, in, "$ref", ret);
 	c->n_refs--;
@@ -154,9 +154,9 @@ struct member {
 	json_t *out;
 };
 
-static int refuse(const struct member *m, const char *what)
+static int refuse_member(const struct member *m, const char *what)
 {
-	return fail(m->c, m->at, m->name, what);
+	return convert_fail(m->c, m->at, m->name, what);
 }
 
 static int do_type_list(const struct member *m)
@@ -168,7 +168,7 @@ static int do_type_list(const struct member *m)
 	json_array_foreach((json_t *)m->value, i, one)
 		nulls += is_null_type(one);
 	if (n == nulls)
-		return refuse(m, "its only type is null");
+		return refuse_member(m, "its only type is null");
 	if (nulls)
 		err = set(m->out, "nullable", json_true());
 	json_array_foreach((json_t *)m->value, i, one) {
@@ -177,7 +177,7 @@ static int do_type_list(const struct member *m)
 		if (err || is_null_type(one))
 			continue;
 		if (!name)
-			return refuse(m, "the API has no such type");
+			return refuse_member(m, "the API has no such type");
 		err = n - nulls == 1 ? set_type(m->out, name) : add_alternative(m->out, name);
 	}
 	return err;
@@ -189,7 +189,8 @@ static int do_type(const struct member *m)
 
 	if (json_is_array(m->value))
 		return do_type_list(m);
-	return name ? set_type(m->out, name) : refuse(m, "the API has no such type");
+	return name ? set_type(m->out, name)
+		    : refuse_member(m, "the API has no such type");
 }
 
 /* ---- values --------------------------------------------------------------------------- */
@@ -203,7 +204,7 @@ static int do_enum(const struct member *m)
 {
 	json_t *list = json_array(), *one;
 	size_t i;
-	int err = json_is_array(m->value) ? 0 : refuse(m, "this must be a list");
+	int err = json_is_array(m->value) ? 0 : refuse_member(m, "this must be a list");
 
 	json_array_foreach((json_t *)m->value, i, one) {
 		if (err)
@@ -211,7 +212,7 @@ static int do_enum(const struct member *m)
 		if (json_is_null(one))
 			err = set(m->out, "nullable", json_true());
 		else if (!json_is_string(one))
-			err = refuse(m, "the API accepts strings only");
+			err = refuse_member(m, "the API accepts strings only");
 		else if (json_array_append(list, one))
 			err = -ENOMEM;
 	}
@@ -234,7 +235,7 @@ static int do_const(const struct member *m)
 		return err ? err : default_type(m, "STRING");
 	}
 	if (!json_is_integer(m->value))
-		return refuse(
+		return refuse_member(
 			m, "the API supports constants for strings and integers only");
 	err = set(m->out, "minimum", json_incref((json_t *)m->value));
 	if (!err)
@@ -250,7 +251,7 @@ static int exclusive(const struct member *m, const char *inclusive, int step)
 
 	if (!json_is_number(m->value) || !is_integer_schema(m->in) || v != floor(v) ||
 		fabs(v) > (double)(INT64_C(1) << 53))
-		return refuse(m, "the API has no exclusive bounds");
+		return refuse_member(m, "the API has no exclusive bounds");
 	v += step;
 	if (json_is_number(other) && (json_number_value(other) - v) * step > 0)
 		return 0;
@@ -279,7 +280,7 @@ static int do_string(const struct member *m)
 {
 	return json_is_string(m->value)
 		       ? set(m->out, m->name, json_incref((json_t *)m->value))
-		       : refuse(m, "this must be a string");
+		       : refuse_member(m, "this must be a string");
 }
 
 static int do_strings(const struct member *m)
@@ -288,10 +289,10 @@ static int do_strings(const struct member *m)
 	size_t i;
 
 	if (!json_is_array(m->value))
-		return refuse(m, "this must be a list of strings");
+		return refuse_member(m, "this must be a list of strings");
 	json_array_foreach((json_t *)m->value, i, one)
 		if (!json_is_string(one))
-			return refuse(m, "this must be a list of strings");
+			return refuse_member(m, "this must be a list of strings");
 	return set(m->out, m->name, json_incref((json_t *)m->value));
 }
 
@@ -299,7 +300,7 @@ static int do_bool(const struct member *m)
 {
 	return json_is_boolean(m->value)
 		       ? set(m->out, m->name, json_incref((json_t *)m->value))
-		       : refuse(m, "this must be true or false");
+		       : refuse_member(m, "this must be true or false");
 }
 
 static int do_any(const struct member *m)
@@ -323,7 +324,7 @@ static int do_property_names(const struct member *m)
 
 	if (json_object_size(m->value) == 1 && type_name(type) == types[0])
 		return 0;
-	return refuse(m, "the API has no such field");
+	return refuse_member(m, "the API has no such field");
 }
 
 static int do_nothing(const struct member *m)
@@ -335,9 +336,10 @@ static int do_additional(const struct member *m)
 {
 	return json_is_false(m->value)
 		       ? 0
-		       : refuse(m, "the API supports named properties only: name them, "
-				   "or ask for a list of objects with a name and a "
-				   "value");
+		       : refuse_member(m,
+				 "the API supports named properties only: name them, "
+				 "or ask for a list of objects with a name and a "
+				 "value");
 }
 
 /* ---- schemas in schemas ---------------------------------------------------------------- */
@@ -356,7 +358,8 @@ static int do_properties(const struct member *m)
 	struct place here = {m->at, m->name};
 	json_t *all = json_object(), *value;
 	const char *key;
-	int err = json_is_object(m->value) ? 0 : refuse(m, "this must be an object");
+	int err = json_is_object(m->value) ? 0
+					   : refuse_member(m, "this must be an object");
 
 	json_object_foreach((json_t *)m->value, key, value) {
 		struct place there = {&here, key};
@@ -419,11 +422,11 @@ static int do_alternatives(const struct member *m)
 	int err;
 
 	if (!json_is_array(m->value) || json_object_get(m->out, "anyOf"))
-		return refuse(m, "this must be one list of schemas");
+		return refuse_member(m, "this must be one list of schemas");
 	list = json_array();
 	err = list ? convert_alternatives(m, list) : -ENOMEM;
 	if (!err && json_array_size(list) == 0)
-		err = refuse(m, "there is nothing to choose from");
+		err = refuse_member(m, "there is nothing to choose from");
 	else if (!err && json_array_size(list) == 1)
 		err = take_only(m->out, json_array_get(list, 0));
 	else if (!err)
@@ -530,7 +533,7 @@ static int convert_members(
 
 	json_object_foreach((json_t *)in, key, value)
 		if (!known(key))
-			return fail(c, at, key, "the API has no such field");
+			return convert_fail(c, at, key, "the API has no such field");
 	for (size_t i = 0; !err && i < ARRAY_SIZE(members); i++) {
 		struct member m = {c, at, members[i].name, in,
 			member_by(in, members[i].name), out};
@@ -542,12 +545,15 @@ static int convert_members(
 }
 
 /* A schema with correct names may still have wrong values. */
-static int settle(struct convert *c, const struct place *at, const json_t *in, json_t *out)
+static int convert_settle(
+	struct convert *c, const struct place *at, const json_t *in, json_t *out)
 {
 	struct schema_fault f = {0};
 	int err = schema_settle(out, json_is_array(member_by(in, "type")), &f);
 
-	return err == -EBADMSG ? fail(c, at, *f.member ? f.member : NULL, f.what) : err;
+	return err == -EBADMSG
+		       ? convert_fail(c, at, *f.member ? f.member : NULL, f.what)
+		       : err;
 }
 
 static int convert_object(struct convert *c, const struct place *at, const json_t *in,
@@ -567,7 +573,7 @@ static int convert_object(struct convert *c, const struct place *at, const json_
 		return -ENOMEM;
 	err = convert_members(c, at, in, out);
 	if (!err)
-		err = settle(c, at, in, out);
+		err = convert_settle(c, at, in, out);
 	if (err)
 		json_decref(out);
 	else
@@ -581,9 +587,9 @@ static int convert(
 	int err;
 
 	if (!json_is_object(in))
-		return fail(c, at, NULL, "a schema must be an object");
+		return convert_fail(c, at, NULL, "a schema must be an object");
 	if (c->depth == DEPTH_MAX || ++c->schemas > SCHEMAS_MAX)
-		return fail(c, at, NULL, "the schema is too large");
+		return convert_fail(c, at, NULL, "the schema is too large");
 	c->depth++;
 	err = convert_object(c, at, in, ret);
 	c->depth--;

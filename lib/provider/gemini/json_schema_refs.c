@@ -6,7 +6,7 @@
 #include "base/util.h"
 
 /* A part of a JSON pointer without its escapes. */
-static void unescape(char *part)
+static void unescape_pointer(char *part)
 {
 	char *to = part;
 
@@ -38,7 +38,7 @@ const json_t *schema_find(const json_t *root, const char *pointer)
 	if (!copy || *copy != '#' || (*rest && *rest != '/'))
 		return NULL;
 	for (strsep(&rest, "/"); found && (part = strsep(&rest, "/"));) {
-		unescape(part);
+		unescape_pointer(part);
 		found = step_into(found, part);
 	}
 	return json_is_object(found) ? found : NULL;

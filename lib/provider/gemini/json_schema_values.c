@@ -54,7 +54,7 @@ static const struct typed {
 	{"maximum", NUMBER | INTEGER, "NUMBER", IS_NUMBER},
 };
 
-static int fail(struct schema_fault *f, const char *member, const char *what)
+static int values_fail(struct schema_fault *f, const char *member, const char *what)
 {
 	snprintf(f->member, sizeof f->member, "%s", member);
 	f->what = what;
@@ -101,7 +101,7 @@ static int infer_type(json_t *out, struct schema_fault *f)
 				       json_string(typed[i].infers))
 				       ? -ENOMEM
 				       : 0;
-	return fail(f, "", "it has no type, and the API requires one");
+	return values_fail(f, "", "it has no type, and the API requires one");
 }
 
 /* Of {"type": ["string", "integer"], "minLength": 1} the length is the string's. */
@@ -111,7 +111,7 @@ static int hand_down(json_t *out, struct schema_fault *f)
 	size_t i;
 
 	if (json_object_get(out, "enum"))
-		return fail(f, "enum",
+		return values_fail(f, "enum",
 			"the API supports it for strings only: write one type");
 	for (size_t k = 0; k < ARRAY_SIZE(typed); k++) {
 		value = json_object_get(out, typed[k].name);
@@ -170,9 +170,10 @@ static int check_numbers(const json_t *out, struct schema_fault *f)
 		const json_t *value = json_object_get(out, typed[i].name);
 
 		if (value && typed[i].kind == IS_COUNT && !is_count(value))
-			return fail(f, typed[i].name, "this must be a whole number, 0 or more");
+			return values_fail(f, typed[i].name,
+				"this must be a whole number, 0 or more");
 		if (value && typed[i].kind == IS_NUMBER && !is_number(value))
-			return fail(f, typed[i].name, "this must be a number");
+			return values_fail(f, typed[i].name, "this must be a number");
 	}
 	return 0;
 }
@@ -185,9 +186,9 @@ static int check_enum(const json_t *out, unsigned type, struct schema_fault *f)
 	if (!list)
 		return 0;
 	if (type != STRING)
-		return fail(f, "enum", "the API supports it for strings only");
+		return values_fail(f, "enum", "the API supports it for strings only");
 	if (!json_array_size(list))
-		return fail(f, "enum", "there is nothing to choose from");
+		return values_fail(f, "enum", "there is nothing to choose from");
 	json_array_foreach(list, i, one) if (!json_string_length(one)) return fail_at(
 		f, "enum", i, "the API does not accept an empty string");
 	return 0;
@@ -218,7 +219,8 @@ static int move_format(json_t *out, unsigned type)
 
 /* ---- objects and lists ----------------------------------------------------------------- */
 
-static int check_names(const json_t *out, const char *member, struct schema_fault *f)
+static int check_property_names(
+	const json_t *out, const char *member, struct schema_fault *f)
 {
 	const json_t *properties = json_object_get(out, "properties");
 	json_t *one;
@@ -253,12 +255,12 @@ static int settle_object(json_t *out, struct schema_fault *f)
 	int err;
 
 	if (!json_object_size(properties))
-		return fail(f, properties ? "properties" : "",
+		return values_fail(f, properties ? "properties" : "",
 			"the API does not accept an object without properties: name "
 			"them, or ask for a list of objects with a name and a value");
-	err = check_names(out, "required", f);
+	err = check_property_names(out, "required", f);
 	if (!err)
-		err = check_names(out, "propertyOrdering", f);
+		err = check_property_names(out, "propertyOrdering", f);
 	return err ? err : put_order(out);
 }
 
@@ -282,7 +284,7 @@ int schema_settle(json_t *out, bool listed, struct schema_fault *f)
 	if (!err)
 		err = move_format(out, type);
 	if (!err && type == ARRAY && !json_object_get(out, "items"))
-		err = fail(f, "",
+		err = values_fail(f, "",
 			"the API does not accept a list without items: describe them");
 	if (!err && type == OBJECT && !choice)
 		err = settle_object(out, f);

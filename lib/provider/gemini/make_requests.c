@@ -37,7 +37,7 @@ char *composed_complaints(const struct composed *c)
 
 /* ---- writing ----------------------------------------------------------------------- */
 
-static int flush(struct composed *c)
+static int composed_flush(struct composed *c)
 {
 	int err = util_write_all(c->out, c->buf, c->n);
 
@@ -56,7 +56,7 @@ int composed_put(struct composed *c, const char *text, size_t n)
 		c->n += part;
 		text += part;
 		n -= part;
-		if (c->n == BUFFER_SIZE && (err = flush(c)))
+		if (c->n == BUFFER_SIZE && (err = composed_flush(c)))
 			return err;
 	}
 	return 0;
@@ -84,7 +84,7 @@ static bool needs_escape(unsigned char byte)
 
 /* How many bytes from text on need none, eight at a time. A borrow can only hit bytes
  * behind one that needs it. */
-static size_t plain_run(const char *text, size_t n)
+static size_t plain_text_run(const char *text, size_t n)
 {
 	const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
 	size_t i = 0;
@@ -127,7 +127,7 @@ int composed_put_string(struct composed *c, const char *text, size_t n)
 	int err = 0;
 
 	while (!err && n) {
-		size_t run = plain_run(text, n);
+		size_t run = plain_text_run(text, n);
 
 		err = run ? composed_put(c, text, run) : 0;
 		if (!err && run < n) {
@@ -399,7 +399,7 @@ static void complain_line(struct reading *r, const char *what)
 	composed_complain(r->c, name, what);
 }
 
-static int end_line(struct reading *r)
+static int reading_end_line(struct reading *r)
 {
 	const char *text = r->c->text;
 	char key[LINE_KEY];
@@ -427,7 +427,7 @@ static int end_line(struct reading *r)
 	return put_text_request(r->c, key, text, n);
 }
 
-static int take(struct reading *r, const char *chunk, size_t n)
+static int reading_take(struct reading *r, const char *chunk, size_t n)
 {
 	for (const char *end = chunk + n; chunk < end;) {
 		const char *nl = memchr(chunk, '\n', (size_t)(end - chunk));
@@ -440,14 +440,14 @@ static int take(struct reading *r, const char *chunk, size_t n)
 			memcpy(r->c->text + r->n, chunk, part), r->n += part;
 		if (!nl)
 			return 0;
-		if ((err = end_line(r)))
+		if ((err = reading_end_line(r)))
 			return err;
 		chunk = nl + 1;
 	}
 	return 0;
 }
 
-static int read_lines(struct reading *r, int fd, const atomic_bool *cancel)
+static int reading_lines(struct reading *r, int fd, const atomic_bool *cancel)
 {
 	char chunk[16 << 10];
 	off_t at = 0;
@@ -462,21 +462,21 @@ static int read_lines(struct reading *r, int fd, const atomic_bool *cancel)
 		else if (n < 0)
 			err = -errno;
 		else
-			err = take(r, chunk, (size_t)n);
+			err = reading_take(r, chunk, (size_t)n);
 	}
-	return err || (!r->n && !r->too_long) ? err : end_line(r);
+	return err || (!r->n && !r->too_long) ? err : reading_end_line(r);
 }
 
 int composed_add_lines(struct composed *c, int fd, const atomic_bool *cancel)
 {
 	struct reading look = {.c = c}, r = {.c = c};
-	int err = read_lines(&look, fd, cancel);
+	int err = reading_lines(&look, fd, cancel);
 
 	if (err || !look.last)
 		return err;
 	for (uint64_t n = look.last; n; n /= 10)
 		r.width++;
-	return read_lines(&r, fd, cancel);
+	return reading_lines(&r, fd, cancel);
 }
 
 /* ---- life ---------------------------------------------------------------------------- */
@@ -516,7 +516,7 @@ void composed_free(struct composed *c)
 
 int composed_end(struct composed *c)
 {
-	return flush(c);
+	return composed_flush(c);
 }
 
 uint64_t composed_requests(const struct composed *c)

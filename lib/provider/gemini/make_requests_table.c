@@ -157,7 +157,7 @@ static bool is_good(struct table *t, const struct csv_row *row)
 
 /* ---- the names of the columns ---------------------------------------------------------- */
 
-static void trim(struct column *c)
+static void trim_column(struct column *c)
 {
 	while (c->len && strchr(" \t\r\n", c->name[0]))
 		c->name++, c->len--;
@@ -165,7 +165,7 @@ static void trim(struct column *c)
 		c->len--;
 }
 
-static int by_name(const void *a, const void *b)
+static int by_column_name(const void *a, const void *b)
 {
 	const struct column *x = *(const struct column *const *)a;
 	const struct column *y = *(const struct column *const *)b;
@@ -180,7 +180,7 @@ static bool same_name(const struct column *a, const struct column *b)
 	return a->len == b->len && memcmp(a->name, b->name, a->len) == 0;
 }
 
-static int check_names(struct table *t, const struct csv_row *row)
+static int check_column_names(struct table *t, const struct csv_row *row)
 {
 	const struct column **sorted = calloc(t->n, sizeof *sorted);
 	char what[80];
@@ -192,7 +192,7 @@ static int check_names(struct table *t, const struct csv_row *row)
 		if (!t->columns[i].len)
 			complain_cell(t, row, i, "has no name: the first row must name all columns");
 	}
-	qsort(sorted, t->n, sizeof *sorted, by_name);
+	qsort(sorted, t->n, sizeof *sorted, by_column_name);
 	for (uint32_t i = 1; i < t->n; i++) {
 		if (!sorted[i]->len || !same_name(sorted[i - 1], sorted[i]))
 			continue;
@@ -232,10 +232,10 @@ static int take_names(struct table *t, const struct csv_row *row)
 	for (uint32_t i = 0; i < t->n; i++) {
 		t->columns[i] = (struct column){.name = t->head + row->cells[i].at,
 			.len = row->cells[i].len, .files = true};
-		trim(&t->columns[i]);
+		trim_column(&t->columns[i]);
 	}
 	find_key_columns(t);
-	return check_names(t, row);
+	return check_column_names(t, row);
 }
 
 /* ---- prompt.txt ------------------------------------------------------------------------ */
@@ -268,7 +268,7 @@ static int add_text(struct table *t, const char *text, size_t n)
 	return add_segment(t, s);
 }
 
-static int add_column(struct table *t, uint32_t column)
+static int rows_add_column(struct table *t, uint32_t column)
 {
 	t->columns[column].asked = true;
 	return add_segment(t, (struct segment){.column = column});
@@ -338,7 +338,7 @@ static int cut_prompt(struct table *t)
 		if (brace + two > from)
 			err = add_text(t, from, (size_t)(brace + two - from));
 		if (!err && known)
-			err = add_column(t, column);
+			err = rows_add_column(t, column);
 		t->prompt_asks |= known;
 		from = known ? brace + t->columns[column].len + 2 : brace + 1 + two;
 	}
@@ -361,7 +361,7 @@ static int add_all_columns(struct table *t)
 		first = false;
 		err = name ? add_text(t, name, strlen(name)) : -ENOMEM;
 		if (!err)
-			err = add_column(t, i);
+			err = rows_add_column(t, i);
 	}
 	return err;
 }
@@ -417,7 +417,7 @@ static int note_row(struct table *t, const struct csv_row *row)
 	return err;
 }
 
-static void remark(struct table *t, char *text_take)
+static void rows_remark(struct table *t, char *text_take)
 {
 	if (text_take)
 		t->in->remark(t->in->arg, text_take);
@@ -429,11 +429,13 @@ static void remark_key(struct table *t, const struct key_column *k, const char *
 {
 	const char *table = t->in->name;
 
-	remark(t, k->row ? util_format("%s: column %s is not used for keys: row %ju has no value "
-				       "there, or one longer than 1024 bytes",
-				   table, name, (uintmax_t)k->row)
-			 : util_format("%s: column %s is not used for keys: a value appears twice",
-				   table, name));
+	rows_remark(t, k->row ? util_format("%s: column %s is not used for keys: row "
+					    "%ju has no value "
+					    "there, or one longer than 1024 bytes",
+					table, name, (uintmax_t)k->row)
+			      : util_format("%s: column %s is not used for keys: a "
+					    "value appears twice",
+					table, name));
 }
 
 static void choose_key(struct table *t)
@@ -482,7 +484,7 @@ static int begin_part(struct table *t)
 	return first ? 0 : composed_put(t->c, ",", 1);
 }
 
-static int open_text(struct table *t)
+static int open_table_text(struct table *t)
 {
 	int err = 0;
 
@@ -501,9 +503,9 @@ static int close_text(struct table *t)
 	return open ? composed_put(t->c, "\"}", 2) : 0;
 }
 
-static int put_value(struct table *t, const char *text, size_t n)
+static int put_column_value(struct table *t, const char *text, size_t n)
 {
-	int err = n ? open_text(t) : 0;
+	int err = n ? open_table_text(t) : 0;
 
 	return err || !n ? err : composed_put_string(t->c, text, n);
 }
@@ -553,7 +555,7 @@ static int put_input(struct table *t, struct composed_input *input)
 	if (err || look.kind == COMPOSED_BAD)
 		return err;
 	if (look.kind == COMPOSED_TEXT)
-		return put_value(t, look.text, look.n);
+		return put_column_value(t, look.text, look.n);
 	err = close_text(t);
 	if (!err)
 		err = begin_part(t);
@@ -581,14 +583,14 @@ static int put_file(struct table *t, const struct csv_row *row, uint32_t column)
 static int put_segment(struct table *t, const struct csv_row *row, const struct segment *s)
 {
 	if (s->text) {
-		int err = open_text(t);
+		int err = open_table_text(t);
 
 		return err ? err : composed_put(t->c, s->text, s->len);
 	}
 	const struct csv_cell *cell = &row->cells[s->column];
 	return t->columns[s->column].files
 		       ? put_file(t, row, s->column)
-		       : put_value(t, row->text + cell->at, cell->len);
+		       : put_column_value(t, row->text + cell->at, cell->len);
 }
 
 /* Files that prompt.txt does not say the place of come last. */
@@ -597,7 +599,7 @@ static int put_parts(struct table *t, const struct csv_row *row)
 	int err = 0;
 
 	if (t->c->prompt && !t->prompt_asks) {
-		err = put_value(t, t->c->prompt, strlen(t->c->prompt));
+		err = put_column_value(t, t->c->prompt, strlen(t->c->prompt));
 		if (!err)
 			err = close_text(t);
 	}
@@ -670,7 +672,7 @@ static int put_row(struct table *t, const struct csv_row *row)
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
-static int sniff(struct table *t)
+static int sniff_rows(struct table *t)
 {
 	char *head = malloc(SNIFF);
 	ssize_t n = head ? util_pread_max(t->in->fd, head, SNIFF) : -ENOMEM;
@@ -692,7 +694,7 @@ static int sniff(struct table *t)
 	return n < 0 ? (int)n : 0;
 }
 
-static int plan(struct table *t)
+static int plan_columns(struct table *t)
 {
 	int err = 0;
 
@@ -723,15 +725,17 @@ static void pass_over_inputs(struct table *t)
 {
 	for (size_t i = 0; i < t->in->n_inputs; i++)
 		if (t->in->inputs[i].kind == COMPOSED_UNKNOWN)
-			remark(t, util_format("inputs/%s: not sent: no row of %s names it",
-					  t->in->inputs[i].path, t->in->name));
+			rows_remark(
+				t, util_format(
+					   "inputs/%s: not sent: no row of %s names it",
+					   t->in->inputs[i].path, t->in->name));
 }
 
 /* All rows have been looked at. */
 static int write_lines(struct table *t)
 {
 	uint64_t before = t->c->n_complaints;
-	int err = plan(t);
+	int err = plan_columns(t);
 
 	if (!t->asked)
 		composed_complain(t->c, t->in->name,
@@ -748,7 +752,7 @@ static int write_lines(struct table *t)
 	return err;
 }
 
-static void clear(struct table *t)
+static void rows_clear(struct table *t)
 {
 	for (size_t k = 0; k < KEY_NAMES; k++)
 		keyset_clear(&t->keys[k].set);
@@ -764,12 +768,12 @@ int composed_add_table(struct composed *c, const struct composed_table *in)
 	struct table t = {.c = c, .in = in, .seed = {util_random_u64(), util_random_u64()},
 		.source = {text_source_fd, (void *)&in->fd}};
 	uint64_t before = c->n_complaints;
-	int err = sniff(&t);
+	int err = sniff_rows(&t);
 
 	if (!err && c->n_complaints == before)
 		err = each_row(&t, take_names, note_row);
 	if (!err && c->n_complaints == before)
 		err = write_lines(&t);
-	clear(&t);
+	rows_clear(&t);
 	return err;
 }

@@ -195,7 +195,7 @@ static bool is_embedding(const json_t *meta)
 	return type && strstr(type, "EmbedContentBatch");
 }
 
-static char *dump(const json_t *op)
+static char *dump_operation(const json_t *op)
 {
 	char *text = json_dumps(op, JSON_INDENT(2) | JSON_PRESERVE_ORDER), *line;
 
@@ -234,7 +234,7 @@ static int batch_from_json(json_t *op, struct remote_batch *ret)
 	parse_counts(meta, &b);
 	parse_outcome(op, meta, &b);
 	parse_state(meta, json_is_true(gemini_field(op, "done")), &b);
-	b.json = dump(op);
+	b.json = dump_operation(op);
 	if (!b.json || !b.display || !b.state_text) {
 		remote_batch_clear(&b);
 		return -ENOMEM;

@@ -232,12 +232,12 @@ static void end_scalar(struct line_walk *w)
 
 /* ---- strings ---------------------------------------------------------------------- */
 
-static struct line_text *text_of(struct line_walk *w, uint8_t member)
+static struct line_text *line_text_of(struct line_walk *w, uint8_t member)
 {
 	return member == PART_TEXT ? &w->part.text : &w->line.message;
 }
 
-static struct line_word *word_of(struct line_walk *w, uint8_t member)
+static struct line_word *line_word_of(struct line_walk *w, uint8_t member)
 {
 	switch (member) {
 	case MIME:
@@ -266,9 +266,9 @@ static bool is_key(uint8_t member)
 	return member >= KEY && member <= METADATA_ID;
 }
 
-static void begin_string(struct line_walk *w)
+static void line_begin_string(struct line_walk *w)
 {
-	struct line_word *word = word_of(w, w->member);
+	struct line_word *word = line_word_of(w, w->member);
 
 	if (word)
 		word_clear(word);
@@ -280,7 +280,7 @@ static void begin_string(struct line_walk *w)
 		break;
 	case PART_TEXT:
 	case MESSAGE:
-		*text_of(w, w->member) = (struct line_text){0};
+		*line_text_of(w, w->member) = (struct line_text){0};
 		break;
 	case DATA:
 		w->part.data = (struct line_data){.regular = true};
@@ -320,7 +320,7 @@ static void string_piece(struct line_walk *w)
 	const uint8_t *text = w->tok.text;
 	size_t n = w->tok.len;
 	bool escaped = text == w->tok.utf8_text;
-	struct line_word *word = word_of(w, w->member);
+	struct line_word *word = line_word_of(w, w->member);
 
 	if (!n)
 		return;
@@ -331,10 +331,10 @@ static void string_piece(struct line_walk *w)
 	else if (w->member == DATA)
 		text_data_count(&w->part.data, text, n, escaped);
 	else if (w->member == PART_TEXT || w->member == MESSAGE)
-		text_piece(text_of(w, w->member), text, n, escaped);
+		text_piece(line_text_of(w, w->member), text, n, escaped);
 }
 
-static void end_string(struct line_walk *w)
+static void line_end_string(struct line_walk *w)
 {
 	struct span inside = {w->tok.quote + 1, jtok_offset(&w->tok) - 1};
 
@@ -379,7 +379,7 @@ static const struct rule *rule_of(uint8_t parent, const struct line_word *name)
 	return NULL;
 }
 
-static void on_name(struct line_walk *w)
+static void line_on_name(struct line_walk *w)
 {
 	uint8_t parent = place_at(w, w->tok.depth);
 	const struct rule *r;
@@ -398,7 +398,7 @@ static void on_name(struct line_walk *w)
 	if (w->capturing)
 		word_clear(&w->scalar);
 	if (w->tok.want)
-		begin_string(w);
+		line_begin_string(w);
 }
 
 /* What an opened bracket is the beginning of. */
@@ -422,7 +422,7 @@ static uint8_t place_opened(struct line_walk *w)
 	return w->member;
 }
 
-static void on_open(struct line_walk *w)
+static void line_on_open(struct line_walk *w)
 {
 	uint64_t at = jtok_offset(&w->tok) - 1;
 	uint8_t place = place_opened(w);
@@ -481,7 +481,7 @@ static int end_part(struct line_walk *w)
 	return w->calls->part ? w->calls->part(w->arg, p) : 0;
 }
 
-static int on_close(struct line_walk *w)
+static int line_on_close(struct line_walk *w)
 {
 	uint64_t after = jtok_offset(&w->tok);
 	uint8_t place = place_at(w, w->tok.depth + 1);
@@ -513,7 +513,7 @@ static int on_close(struct line_walk *w)
 /* ---- lines ------------------------------------------------------------------------ */
 
 /* lf: a newline ended it. */
-static int end_line(struct line_walk *w, bool lf)
+static int walk_end_line(struct line_walk *w, bool lf)
 {
 	uint64_t next = w->line.number + 1;
 	int err = 0;
@@ -549,10 +549,10 @@ static int on_event(struct line_walk *w, enum jtok_event e)
 		end_scalar(w);
 	switch (e) {
 	case JTOK_OPEN:
-		on_open(w);
+		line_on_open(w);
 		return 0;
 	case JTOK_CLOSE:
-		return on_close(w);
+		return line_on_close(w);
 	case JTOK_PIECE:
 		if (piece_of_name)
 			word_add(&w->name, w->tok.text, w->tok.len);
@@ -560,20 +560,20 @@ static int on_event(struct line_walk *w, enum jtok_event e)
 			string_piece(w);
 		return 0;
 	case JTOK_NAME:
-		on_name(w);
+		line_on_name(w);
 		return 0;
 	case JTOK_STRING:
-		end_string(w);
+		line_end_string(w);
 		return 0;
 	case JTOK_NEWLINE:
-		return end_line(w, true);
+		return walk_end_line(w, true);
 	default:
 		w->after_damage = true;
 		return 0;
 	}
 }
 
-static int feed(struct line_walk *w, const void *buf, size_t n)
+static int line_feed(struct line_walk *w, const void *buf, size_t n)
 {
 	enum jtok_event e;
 	int err = 0;
@@ -592,7 +592,8 @@ static int feed(struct line_walk *w, const void *buf, size_t n)
 }
 
 /* Where the first line begins: not with a BOM. */
-static uint64_t skip_bom(const struct text_source *source, uint64_t from, uint64_t to)
+static uint64_t result_skip_bom(
+	const struct text_source *source, uint64_t from, uint64_t to)
 {
 	static const char bom[] = "\xef\xbb\xbf";
 	uint64_t n = 0;
@@ -610,7 +611,7 @@ int line_walk_run(struct line_walk *w, const struct text_source *source, uint64_
 	_cleanup_free_ uint8_t *buf = malloc(BUFFER_SIZE);
 	int err = buf ? 0 : -ENOMEM;
 
-	from = skip_bom(source, from, to);
+	from = result_skip_bom(source, from, to);
 	w->tok.base = w->line_start = from;
 	w->first_candidate = true;
 	while (!err && from < to) {
@@ -622,10 +623,10 @@ int line_walk_run(struct line_walk *w, const struct text_source *source, uint64_
 		n = source->read(source->arg, from, buf, want);
 		if (n <= 0)
 			return n < 0 ? (int)n : -EIO;
-		err = feed(w, buf, (size_t)n);
+		err = line_feed(w, buf, (size_t)n);
 		from += (uint64_t)n;
 	}
 	if (!err && w->line_start < to)
-		err = end_line(w, false);
+		err = walk_end_line(w, false);
 	return err;
 }

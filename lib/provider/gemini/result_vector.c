@@ -202,16 +202,16 @@ static float slow_number(const char *text, const char *end)
 	return good && x.any ? slow_value(&x) : no_number(text, end);
 }
 
-static bool is_space(char c)
+static bool vector_space(char c)
 {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 static float trimmed_number(const char *p, const char *end)
 {
-	while (p < end && is_space(*p))
+	while (p < end && vector_space(*p))
 		p++;
-	while (p < end && is_space(end[-1]))
+	while (p < end && vector_space(end[-1]))
 		end--;
 	return slow_number(p, end);
 }
@@ -357,7 +357,7 @@ int vector_read(
 		const char *after = NULL;
 		float f = NAN;
 
-		while (w.p < w.end && is_space(*w.p))
+		while (w.p < w.end && vector_space(*w.p))
 			w.p++;
 		if (w.p < w.end && (after = quick_number(w.p, w.end, &f)))
 			w.p = after + 1;

@@ -45,7 +45,7 @@ struct run {
 
 /* ---- ends and breaks  ---- */
 
-static int fail(struct run *run, int err, const char *text)
+static int upload_fail(struct run *run, int err, const char *text)
 {
 	provider_error_clear(run->err);
 	run->err->err = err;
@@ -59,14 +59,14 @@ static int break_then(struct run *run, enum step next)
 	bool unreached = next == STEP_START && run->err->err == -EHOSTUNREACH;
 
 	if (++run->breaks > (unreached ? UNREACHED_MAX : BREAKS_MAX))
-		return run->err->err ? run->err->err : fail(run, -EIO, NULL);
+		return run->err->err ? run->err->err : upload_fail(run, -EIO, NULL);
 	switch (engine_pause(run->e, run->breaks, run->err->retry, run->c)) {
 	case 0:
 		return (int)next;
 	case -EAGAIN:
-		return run->err->err ? run->err->err : fail(run, -EIO, NULL);
+		return run->err->err ? run->err->err : upload_fail(run, -EIO, NULL);
 	default:
-		return fail(run, -ECANCELED, NULL);
+		return upload_fail(run, -ECANCELED, NULL);
 	}
 }
 
@@ -92,7 +92,7 @@ static int set_session(struct run *run, const char *url)
 	snprintf(run->u->session, sizeof run->u->session, "%s", url);
 	run->offset = 0;
 	r = run->u->on_session ? tell_session(run, url) : 0;
-	return r ? fail(run, r < 0 ? r : -ECANCELED, NULL) : 0;
+	return r ? upload_fail(run, r < 0 ? r : -ECANCELED, NULL) : 0;
 }
 
 /* The session is invalid: forget it and start again, a limited number of times. */
@@ -142,7 +142,8 @@ static const char *const kept[] = {
 	NULL,
 };
 
-static int call(struct run *run, struct http_request *r, struct http_reply *reply)
+static int upload_call(
+	struct run *run, struct http_request *r, struct http_reply *reply)
 {
 	r->keep = kept;
 	engine_call(run->e, r, run->c, reply);
@@ -172,7 +173,7 @@ static int started(struct run *run, const struct http_reply *reply)
 	int r;
 
 	if (!url || strlen(url) >= sizeof run->u->session) {
-		fail(run, -EIO,
+		upload_fail(run, -EIO,
 			"the API started an upload but did not say where to send it");
 		return break_then(run, STEP_START);
 	}
@@ -183,7 +184,7 @@ static int started(struct run *run, const struct http_reply *reply)
 	return engine_session_way(run->e) == SESSION_UNKNOWN ? STEP_QUERY : STEP_SEND;
 }
 
-static int step_start(struct run *run)
+static int upload_step_start(struct run *run)
 {
 	_cleanup_free_ char *body = start_body(run->u);
 	char length[80], type[256];
@@ -203,11 +204,12 @@ static int step_start(struct run *run)
 	int next;
 
 	if (!body)
-		return fail(run, -EINVAL, "the file's display name is not UTF-8");
+		return upload_fail(
+			run, -EINVAL, "the file's display name is not UTF-8");
 	snprintf(length, sizeof length, "X-Goog-Upload-Header-Content-Length: %lld",
 		(long long)run->u->size);
 	snprintf(type, sizeof type, "X-Goog-Upload-Header-Content-Type: %s", run->mime);
-	if (call(run, &r, &reply) == 0)
+	if (upload_call(run, &r, &reply) == 0)
 		next = started(run, &reply);
 	else
 		next = errors_may_pass(run->err, CALL_UPLOAD)
@@ -241,7 +243,7 @@ static int64_t received(const struct http_reply *reply)
 }
 
 /* The finished file, if the reply holds one. */
-static bool take_file(struct run *run, const struct http_reply *reply)
+static bool take_remote_file(struct run *run, const struct http_reply *reply)
 {
 	if (!run->have_file)
 		run->have_file =
@@ -253,7 +255,7 @@ static bool take_file(struct run *run, const struct http_reply *reply)
  * not liked. */
 static int finished_nameless(struct run *run)
 {
-	fail(run, -EIO, "the API finished an upload without naming the file");
+	upload_fail(run, -EIO, "the API finished an upload without naming the file");
 	if (may_be_plain(run)) {
 		run->mime = FALLBACK_MIME;
 		return start_anew(run);
@@ -263,12 +265,13 @@ static int finished_nameless(struct run *run)
 
 /* ---- query  ---- */
 
-static int go_on(struct run *run, int64_t had)
+static int upload_go_on(struct run *run, int64_t had)
 {
 	if (had < 0)
 		had = 0;
 	if (had > run->u->size) {
-		fail(run, -EIO, "the API reports more uploaded bytes than there are");
+		upload_fail(run, -EIO,
+			"the API reports more uploaded bytes than there are");
 		return refused(run, true);
 	}
 	if (had > run->best) {
@@ -303,7 +306,7 @@ static int look_elsewhere(struct run *run)
 		run->both_ways = true;
 		return STEP_QUERY;
 	}
-	fail(run, -EIO,
+	upload_fail(run, -EIO,
 		"The upload was started, but the address that the API gave for its "
 		"bytes does not answer, neither below the path of SOURCE nor without "
 		"it.\n"
@@ -323,17 +326,17 @@ static void found_way(struct run *run, const struct http_reply *reply)
 
 static int queried(struct run *run, const struct http_reply *reply)
 {
-	if (take_file(run, reply))
+	if (take_remote_file(run, reply))
 		return STEP_DONE;
 	if (says(reply, "final"))
 		return finished_nameless(run);
 	if (says(reply, "cancelled")) {
-		fail(run, -EIO, "the API has cancelled the upload");
+		upload_fail(run, -EIO, "the API has cancelled the upload");
 		return refused(run, true);
 	}
 	if (says(reply, "active"))
-		return go_on(run, received(reply));
-	fail(run, -EIO, "the API does not say how far the upload is");
+		return upload_go_on(run, received(reply));
+	upload_fail(run, -EIO, "the API does not say how far the upload is");
 	return break_then(run, STEP_QUERY);
 }
 
@@ -352,7 +355,7 @@ static int step_query(struct run *run)
 	struct http_reply reply;
 	int next;
 
-	call(run, &r, &reply);
+	upload_call(run, &r, &reply);
 	found_way(run, &reply);
 	if (engine_session_way(run->e) == SESSION_UNKNOWN &&
 		knows_no_sessions(run, &reply))
@@ -382,7 +385,7 @@ static void on_sent(void *arg, int64_t n)
 /* A 2xx without the file: the server wants more, or it got lost. */
 static int sent_without_file(struct run *run, const struct http_reply *reply)
 {
-	fail(run, -EIO, "the API accepted the upload but named no file");
+	upload_fail(run, -EIO, "the API accepted the upload but named no file");
 	return break_then(run, STEP_QUERY);
 }
 
@@ -425,8 +428,8 @@ static int step_send(struct run *run)
 
 	snprintf(offset, sizeof offset, "X-Goog-Upload-Offset: %lld",
 		(long long)run->offset);
-	if (call(run, &r, &reply) == 0)
-		next = take_file(run, &reply) ? STEP_DONE
+	if (upload_call(run, &r, &reply) == 0)
+		next = take_remote_file(run, &reply) ? STEP_DONE
 					      : sent_without_file(run, &reply);
 	else if (errors_may_pass(run->err, CALL_UPLOAD))
 		next = break_then(run, STEP_QUERY);
@@ -449,10 +452,10 @@ static int await_active(struct run *run)
 		struct remote_file now;
 
 		if (util_now() > end)
-			return fail(run, -ETIMEDOUT,
+			return upload_fail(run, -ETIMEDOUT,
 				"the API is still processing the uploaded file");
 		if (engine_sleep(run->e, pause, run->c) < 0)
-			return fail(run, -ECANCELED, NULL);
+			return upload_fail(run, -ECANCELED, NULL);
 		pause = pause < POLL_LAST_S ? 2 * pause : POLL_LAST_S;
 		provider_error_clear(run->err);
 		if (gemini_file_get(run->e, name, run->c, &now, run->err) == 0) {
@@ -465,9 +468,9 @@ static int await_active(struct run *run)
 		}
 	}
 	if (!name)
-		return fail(run, -ENOMEM, NULL);
+		return upload_fail(run, -ENOMEM, NULL);
 	if (run->file->failed)
-		return fail(
+		return upload_fail(
 			run, -EINVAL, "the API could not process the uploaded file");
 	provider_error_clear(run->err);
 	return 0;
@@ -477,7 +480,7 @@ int upload_run(struct engine *e, struct upload *u, struct canceller *c,
 	struct remote_file *ret, struct provider_error *err)
 {
 	static int (*const steps[])(struct run * run) = {
-		[STEP_START] = step_start,
+		[STEP_START] = upload_step_start,
 		[STEP_QUERY] = step_query,
 		[STEP_SEND] = step_send,
 	};
