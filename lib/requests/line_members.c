@@ -10,7 +10,7 @@ struct lines_request *lines_request_of(struct lines *l)
 	return &l->requests[l->tok.depth - below[lines_place(l)] - 1];
 }
 
-static void refuse(
+static void refuse_request(
 	struct lines_request *r, const char *name, const char *what, uint64_t column)
 {
 	if (r->parts & 1u << PART_MISPLACED)
@@ -47,7 +47,7 @@ static __attribute__((noinline)) void on_known_name(
 	uint64_t column = lines_column(l, l->tok.quote);
 
 	if (row->part == PART_MISPLACED) {
-		refuse(r, row->name, row->what, column);
+		refuse_request(r, row->name, row->what, column);
 		return;
 	}
 	if (row->part == PART_WARNED) {
@@ -81,7 +81,7 @@ void lines_on_request_name(struct lines *l, uint8_t place, const char *text, siz
 /* The value of generationConfig or systemInstruction is a string. */
 void lines_on_request_string(struct lines *l)
 {
-	refuse(lines_request_of(l), l->row->name,
+	refuse_request(lines_request_of(l), l->row->name,
 		l->member == CONFIG ? l->grammar->no_object : l->grammar->string,
 		lines_column(l, l->tok.quote));
 }
@@ -93,7 +93,8 @@ void lines_on_role(struct lines *l, const char *text, size_t len)
 
 	r->prefilled = lines_is(text, len, "model");
 	if (!l->grammar->is_role(text, len))
-		refuse(r, "role", l->grammar->role, lines_column(l, l->tok.quote));
+		refuse_request(
+			r, "role", l->grammar->role, lines_column(l, l->tok.quote));
 }
 
 /* The end of a request of which something may be wrong. */
@@ -102,7 +103,8 @@ void lines_judge_request(struct lines *l, struct lines_request *r)
 	const unsigned beside = 1u << PART_SYSTEM | 1u << PART_TOOLS;
 
 	if (r->parts & 1u << PART_CACHED && r->parts & beside)
-		refuse(r, "cachedContent", l->grammar->beside, r->cached_column);
+		refuse_request(
+			r, "cachedContent", l->grammar->beside, r->cached_column);
 	if (!(r->parts & 1u << PART_MISPLACED) || l->line.reason)
 		return;
 	l->line.name = r->name;

@@ -40,7 +40,7 @@ void lines_init(struct lines *l, const struct request_grammar *g, struct keyseed
 	l->places[1] = IN_LINE;
 }
 
-static void keep_part(struct lines *l)
+static void lines_keep_part(struct lines *l)
 {
 	size_t room = sizeof l->name - l->name_len;
 	size_t n = l->tok.len < room ? l->tok.len : room;
@@ -57,7 +57,7 @@ static const char *whole_text(struct lines *l, size_t *ret_len)
 		*ret_len = l->tok.len < sizeof l->name ? l->tok.len : sizeof l->name;
 		return (const char *)l->tok.text;
 	}
-	keep_part(l);
+	lines_keep_part(l);
 	*ret_len = l->name_len;
 	l->name_len = 0;
 	return l->name;
@@ -157,7 +157,7 @@ static void look_at_name(struct lines *l)
 	}
 }
 
-static void on_name(struct lines *l)
+static void lines_on_name(struct lines *l)
 {
 	l->member = OTHER;
 	l->tok.want = false;
@@ -166,7 +166,7 @@ static void on_name(struct lines *l)
 	l->tok.quiet_depth = l->member == OTHER ? LINES_PLACES : 0;
 }
 
-static void on_string(struct lines *l)
+static void lines_on_string(struct lines *l)
 {
 	const char *text;
 	size_t len;
@@ -198,7 +198,7 @@ static void on_piece(struct lines *l)
 	if (!l->tok.is_name && (l->member == KEY || l->member == BORROWED))
 		keyhash_add(&l->hash, l->tok.text, l->tok.len);
 	else
-		keep_part(l);
+		lines_keep_part(l);
 }
 
 static void set_place(struct lines *l)
@@ -219,7 +219,7 @@ static void set_place(struct lines *l)
 		lines_request_of(l)->prefilled = false;
 }
 
-static void on_open(struct lines *l)
+static void lines_on_open(struct lines *l)
 {
 	uint64_t at = jtok_offset(&l->tok) - 1;
 
@@ -237,7 +237,7 @@ static void on_open(struct lines *l)
 	l->member = OTHER;
 }
 
-static void on_close(struct lines *l)
+static void lines_on_close(struct lines *l)
 {
 	uint64_t after = jtok_offset(&l->tok);
 
@@ -274,7 +274,7 @@ static enum line_kind kind_of(struct lines *l)
 }
 
 /* What a complete object is. */
-static enum line_kind judge(struct lines *l)
+static enum line_kind judge_line(struct lines *l)
 {
 	struct lines_request *request;
 	unsigned seen = l->seen;
@@ -312,7 +312,7 @@ static void classify(struct lines *l)
 	struct line *line = &l->line;
 
 	if (!line->reason && jtok_complete(&l->tok)) {
-		line->kind = judge(l);
+		line->kind = judge_line(l);
 		return;
 	}
 	if (!line->reason && jtok_blank(&l->tok)) {
@@ -354,7 +354,7 @@ static void begin_line(struct lines *l)
 	l->name_len = 0;
 }
 
-static int end_line(struct lines *l, bool lf)
+static int lines_end_line(struct lines *l, bool lf)
 {
 	int r;
 
@@ -369,7 +369,7 @@ static int end_line(struct lines *l, bool lf)
 
 /* A byte order mark at the start of the file; anything else that begins like one
  * is left for the JSON grammar to refuse. */
-static size_t skip_bom(struct lines *l, const uint8_t *p, size_t n)
+static size_t lines_skip_bom(struct lines *l, const uint8_t *p, size_t n)
 {
 	size_t i;
 
@@ -394,7 +394,7 @@ static void on_bad(struct lines *l)
 		lines_column(l, jtok_offset(&l->tok)));
 }
 
-static int run(struct lines *l)
+static int lines_run(struct lines *l)
 {
 	enum jtok_event e;
 	int r = 0;
@@ -402,22 +402,22 @@ static int run(struct lines *l)
 	while (r == 0 && (e = jtok_next(&l->tok)) != JTOK_MORE) {
 		switch (e) {
 		case JTOK_OPEN:
-			on_open(l);
+			lines_on_open(l);
 			break;
 		case JTOK_CLOSE:
-			on_close(l);
+			lines_on_close(l);
 			break;
 		case JTOK_PIECE:
 			on_piece(l);
 			break;
 		case JTOK_NAME:
-			on_name(l);
+			lines_on_name(l);
 			break;
 		case JTOK_STRING:
-			on_string(l);
+			lines_on_string(l);
 			break;
 		case JTOK_NEWLINE:
-			r = end_line(l, true);
+			r = lines_end_line(l, true);
 			break;
 		default:
 			on_bad(l);
@@ -437,8 +437,8 @@ int lines_feed(struct lines *l, const void *buf, size_t n)
 		l->head[l->n_head++] = ((const uint8_t *)buf)[i];
 	jtok_feed(&l->tok, buf, n);
 	if (l->bom < BOM_SEEN)
-		l->tok.p += skip_bom(l, buf, n);
-	r = run(l);
+		l->tok.p += lines_skip_bom(l, buf, n);
+	r = lines_run(l);
 	l->last_byte = ((const uint8_t *)buf)[n - 1];
 	return r;
 }
@@ -449,7 +449,7 @@ int lines_finish(struct lines *l)
 		lines_bad(l, "not a JSON object", 1);
 	if (jtok_offset(&l->tok) == l->line_start)
 		return 0;
-	return end_line(l, false);
+	return lines_end_line(l, false);
 }
 
 uint64_t lines_offset(const struct lines *l)

@@ -55,7 +55,7 @@ uint64_t compose_object(const struct line *line)
 	return n;
 }
 
-static int flush(struct compose *c)
+static int compose_flush(struct compose *c)
 {
 	int r = util_write_all(c->out, c->buf, c->n);
 
@@ -66,7 +66,7 @@ static int flush(struct compose *c)
 
 /* Make room for something: for n bytes in a growing buffer, for at least one in
  * the other. */
-static int make_room(struct compose *c, size_t n)
+static int compose_make_room(struct compose *c, size_t n)
 {
 	size_t size = c->size;
 	char *bigger;
@@ -74,7 +74,7 @@ static int make_room(struct compose *c, size_t n)
 	if (c->size - c->n >= n)
 		return 0;
 	if (c->out >= 0)
-		return c->n == c->size ? flush(c) : 0;
+		return c->n == c->size ? compose_flush(c) : 0;
 	while (size - c->n < n)
 		size *= 2;
 	bigger = realloc(c->buf, size);
@@ -85,13 +85,13 @@ static int make_room(struct compose *c, size_t n)
 	return 0;
 }
 
-static int put(struct compose *c, const void *text, size_t n)
+static int compose_put(struct compose *c, const void *text, size_t n)
 {
 	const char *p = text;
 
 	while (n > 0) {
 		size_t part;
-		int r = make_room(c, n);
+		int r = compose_make_room(c, n);
 
 		if (r < 0)
 			return r;
@@ -104,16 +104,16 @@ static int put(struct compose *c, const void *text, size_t n)
 	return 0;
 }
 
-static int put_text(struct compose *c, const char *text)
+static int compose_put_text(struct compose *c, const char *text)
 {
-	return put(c, text, strlen(text));
+	return compose_put(c, text, strlen(text));
 }
 
 /* Bytes of the file that are in memory no more. */
-static int put_from_file(struct compose *c, uint64_t from, uint64_t to)
+static int compose_copy(struct compose *c, uint64_t from, uint64_t to)
 {
 	while (from < to) {
-		int r = make_room(c, to - from);
+		int r = compose_make_room(c, to - from);
 		size_t room = c->size - c->n;
 		ssize_t got;
 
@@ -137,39 +137,40 @@ static int put_range(struct compose *c, uint64_t from, uint64_t to)
 {
 	const uint8_t *p = lines_peek(&c->lines, from, to);
 
-	return p ? put(c, p, to - from) : put_from_file(c, from, to);
+	return p ? compose_put(c, p, to - from) : compose_copy(c, from, to);
 }
 
-static int put_number(struct compose *c, const struct line *line)
+static int compose_put_number(struct compose *c, const struct line *line)
 {
 	char key[LINES_KEY_MAX];
 
-	return put(c, key, lines_number_key(line->number, c->report->width, key));
+	return compose_put(
+		c, key, lines_number_key(line->number, c->report->width, key));
 }
 
 /* {"request":{…}} with its number as key put in. */
 static int put_no_key(struct compose *c, const struct line *line, const struct wrap *w)
 {
-	int r = put_text(c, w->before);
+	int r = compose_put_text(c, w->before);
 
 	if (r == 0)
-		r = put_number(c, line);
+		r = compose_put_number(c, line);
 	if (r == 0)
-		r = put_text(c, w->after);
+		r = compose_put_text(c, w->after);
 	return r == 0 ? put_range(c, line->start + 1, line->end) : r;
 }
 
 static int put_bare_line(struct compose *c, const struct line *line)
 {
-	int r = put_text(c, wrap_bare.before);
+	int r = compose_put_text(c, wrap_bare.before);
 
 	if (r == 0)
-		r = put_number(c, line);
+		r = compose_put_number(c, line);
 	if (r == 0)
-		r = put_text(c, wrap_bare.after);
+		r = compose_put_text(c, wrap_bare.after);
 	if (r == 0)
 		r = put_range(c, line->start, line->end);
-	return r == 0 ? put_text(c, wrap_bare.end) : r;
+	return r == 0 ? compose_put_text(c, wrap_bare.end) : r;
 }
 
 /* Whether the line is a request; else *ret is what the callback returns. */
@@ -185,13 +186,13 @@ static int put_borrowed_line(struct compose *c, const struct line *line)
 	int r = put_range(c, line->start, line->member_start);
 
 	if (r == 0)
-		r = put_text(c, key_name);
+		r = compose_put_text(c, key_name);
 	if (r == 0)
 		r = put_range(c, line->key_start, line->key_end);
 	return r == 0 ? put_range(c, line->member_end, line->end) : r;
 }
 
-static int on_line(void *arg, const struct line *line)
+static int compose_line(void *arg, const struct line *line)
 {
 	struct compose *c = arg;
 	int r;
@@ -207,20 +208,20 @@ static int on_line(void *arg, const struct line *line)
 		r = put_borrowed_line(c, line);
 	else
 		r = put_range(c, line->start, line->end);
-	return r == 0 ? put(c, "\n", 1) : r;
+	return r == 0 ? compose_put(c, "\n", 1) : r;
 }
 
 static int put_bare_element(struct compose *c, const struct line *line)
 {
-	int r = put_text(c, inline_bare.before);
+	int r = compose_put_text(c, inline_bare.before);
 
 	if (r == 0)
 		r = put_range(c, line->start, line->end);
 	if (r == 0)
-		r = put_text(c, inline_bare.after);
+		r = compose_put_text(c, inline_bare.after);
 	if (r == 0)
-		r = put_number(c, line);
-	return r == 0 ? put_text(c, inline_bare.end) : r;
+		r = compose_put_number(c, line);
+	return r == 0 ? compose_put_text(c, inline_bare.end) : r;
 }
 
 /* The object with "key":"a" replaced by "metadata":{"key":"a"}. */
@@ -229,11 +230,11 @@ static int put_keyed_element(struct compose *c, const struct line *line)
 	int r = put_range(c, line->start, line->member_start);
 
 	if (r == 0)
-		r = put_text(c, "\"metadata\":{\"key\":");
+		r = compose_put_text(c, "\"metadata\":{\"key\":");
 	if (r == 0)
 		r = put_range(c, line->key_start, line->key_end);
 	if (r == 0)
-		r = put_text(c, "}");
+		r = compose_put_text(c, "}");
 	return r == 0 ? put_range(c, line->member_end, line->end) : r;
 }
 
@@ -249,7 +250,7 @@ static int on_element(void *arg, const struct line *line)
 	if (c->objects > c->report->send_size || c->requests >= c->report->requests)
 		return -ESTALE;
 	if (c->requests++ > 0)
-		r = put_text(c, ",");
+		r = compose_put_text(c, ",");
 	if (r < 0)
 		return r;
 	if (line->kind == LINE_BARE)
@@ -298,14 +299,14 @@ static bool as_reported(const struct compose *c)
 int compose_file(int in, int out, const struct scan_report *report,
 	const atomic_bool *cancel, off_t *ret_size)
 {
-	struct compose *c = compose_new(in, out, report, on_line);
+	struct compose *c = compose_new(in, out, report, compose_line);
 	int r;
 
 	if (!c)
 		return -ENOMEM;
 	r = lines_file(&c->lines, in, cancel);
 	if (r == 0)
-		r = flush(c);
+		r = compose_flush(c);
 	if (r == 0 && !as_reported(c))
 		r = -ESTALE;
 	if (r == 0)
@@ -329,7 +330,7 @@ int compose_inline(int in, const struct scan_report *report, int64_t max, char *
 	if (r == 0 && !as_reported(c))
 		r = -ESTALE;
 	if (r == 0)
-		r = put(c, "", 1);
+		r = compose_put(c, "", 1);
 	if (r == 0) {
 		*ret = STEAL_PTR(c->buf);
 		*ret_len = c->n - 1;

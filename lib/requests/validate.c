@@ -74,7 +74,7 @@ static bool is_of_other_kind(struct scan *s, const struct line *line)
 }
 
 /* Every line of the first reading. */
-static int on_line(void *arg, const struct line *line)
+static int scan_line(void *arg, const struct line *line)
 {
 	struct scan *s = arg;
 	struct scan_report *r = &s->report;
@@ -114,7 +114,7 @@ struct scan *scan_new(const struct request_grammar *g)
 	if (!s)
 		return NULL;
 	s->report.grammar = g;
-	lines_init(&s->lines, g, seed, on_line, s);
+	lines_init(&s->lines, g, seed, scan_line, s);
 	return s;
 }
 
@@ -280,7 +280,7 @@ static void settle_sizes(struct scan *s)
 }
 
 /* After all lines have been seen. */
-static int settle(struct scan *s, int fd, const atomic_bool *cancel)
+static int scan_settle(struct scan *s, int fd, const atomic_bool *cancel)
 {
 	struct scan_report *r = &s->report;
 	int err = 0;
@@ -301,7 +301,7 @@ int scan_finish(
 		r = lines_finish(&s->lines);
 	s->report.too_big |= r == TOO_BIG;
 	if (r >= 0)
-		r = settle(s, fd, cancel);
+		r = scan_settle(s, fd, cancel);
 	if (r < 0)
 		return r;
 	*ret = s->report;
@@ -319,7 +319,7 @@ int scan_file(const struct request_grammar *g, int fd, const atomic_bool *cancel
 	r = lines_file(&s->lines, fd, cancel);
 	s->report.too_big = r == TOO_BIG;
 	if (r >= 0)
-		r = settle(s, fd, cancel);
+		r = scan_settle(s, fd, cancel);
 	if (r == 0)
 		*ret = s->report;
 	scan_free(s);

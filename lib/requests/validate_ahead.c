@@ -14,7 +14,7 @@ enum follow_state {
 	FOLLOW_TAKEN,       /* by who finishes it */
 };
 
-/* Of whoever runs, or finishes: without the lock, but only from own() on until the
+/* Of whoever runs, or finishes: without the lock, but only from follow_own() on until the
  * state is FOLLOW_IDLE again. A worker that comes late is given nothing to read or
  * write. */
 struct look {
@@ -68,7 +68,7 @@ void follows_free(struct follows *all)
 /* ---- life ---------------------------------------------------------------------------- */
 
 /* Lock held. */
-static void forget(struct follow *fo)
+static void follow_forget(struct follow *fo)
 {
 	struct follow **slots = fo->all->oldest_first;
 	size_t n = 0;
@@ -92,21 +92,21 @@ static void let_go(struct follow *fo)
 }
 
 /* Lock held. Who is at it lets go itself when it has seen this. */
-static void end(struct follow *fo)
+static void follow_stop(struct follow *fo)
 {
 	fo->ended = true;
 	fo->stop = true;
-	forget(fo);
+	follow_forget(fo);
 	if (fo->state == FOLLOW_IDLE || fo->state == FOLLOW_QUEUED)
 		let_go(fo);
 }
 
 /* Lock held. */
-static void unref(struct follow *fo)
+static void follow_unref(struct follow *fo)
 {
 	if (--fo->refs)
 		return;
-	end(fo);
+	follow_stop(fo);
 	free(fo);
 }
 
@@ -123,10 +123,10 @@ struct follow *follow_begin(struct follows *all, int fd)
 		.buf = malloc(BUFFER_SIZE)};
 	pthread_mutex_lock(&all->lock);
 	if (fo->owned.fd < 0 || !fo->owned.scan || !fo->owned.buf) {
-		unref(STEAL_PTR(fo));
+		follow_unref(STEAL_PTR(fo));
 	} else {
 		if (all->oldest_first[FOLLOW_MAX - 1])
-			end(all->oldest_first[0]);
+			follow_stop(all->oldest_first[0]);
 		for (size_t i = 0; i < FOLLOW_MAX; i++)
 			if (!all->oldest_first[i]) {
 				all->oldest_first[i] = fo;
@@ -144,8 +144,8 @@ void follow_end(struct follow *fo)
 	struct follows *all = fo->all;
 
 	pthread_mutex_lock(&all->lock);
-	end(fo);
-	unref(fo);
+	follow_stop(fo);
+	follow_unref(fo);
 	pthread_mutex_unlock(&all->lock);
 }
 
@@ -189,7 +189,8 @@ static bool look_at_claim(struct look *l, off_t to, const atomic_bool *stop)
 }
 
 /* Lock held. Its work is the caller's now; NULL: it is somebody else's, or over. */
-static struct look *own(struct follow *fo, enum follow_state from, enum follow_state to)
+static struct look *follow_own(
+	struct follow *fo, enum follow_state from, enum follow_state to)
 {
 	if (fo->ended || fo->state != from)
 		return NULL;
@@ -198,13 +199,13 @@ static struct look *own(struct follow *fo, enum follow_state from, enum follow_s
 }
 
 /* Up to what was claimed for it. */
-static void run(void *arg)
+static void follow_run(void *arg)
 {
 	struct follow *fo = arg;
 	struct follows *all = fo->all;
 
 	pthread_mutex_lock(&all->lock);
-	struct look *l = own(fo, FOLLOW_QUEUED, FOLLOW_RUNS);
+	struct look *l = follow_own(fo, FOLLOW_QUEUED, FOLLOW_RUNS);
 	off_t to = fo->claimed;
 	pthread_mutex_unlock(&all->lock);
 	bool useful = l && look_at_claim(l, to, &fo->stop);
@@ -212,9 +213,9 @@ static void run(void *arg)
 	if (l)
 		fo->state = FOLLOW_IDLE;
 	if (l && (!useful || fo->ended))
-		end(fo);
+		follow_stop(fo);
 	pthread_cond_broadcast(&all->idle);
-	unref(fo);
+	follow_unref(fo);
 	pthread_mutex_unlock(&all->lock);
 }
 
@@ -224,13 +225,13 @@ void follow_wrote(struct follow *fo, off_t off, off_t in_order)
 
 	pthread_mutex_lock(&all->lock);
 	if (off < fo->claimed) {
-		end(fo);
+		follow_stop(fo);
 	} else if (!fo->ended && fo->state == FOLLOW_IDLE &&
 		   in_order - fo->claimed >= FOLLOW_STEP) {
 		fo->claimed = in_order;
 		fo->state = FOLLOW_QUEUED;
 		fo->refs++;
-		if (work_add(all->work, WORK_SHORT, run, fo)) {
+		if (work_add(all->work, WORK_SHORT, follow_run, fo)) {
 			fo->state = FOLLOW_IDLE;
 			fo->refs--;
 		}
@@ -240,7 +241,7 @@ void follow_wrote(struct follow *fo, off_t off, off_t in_order)
 
 /* The scan becomes the caller's: who is on it is waited for, which takes a moment, who
  * would have been will leave it alone. */
-static struct look *take(struct follow *fo)
+static struct look *follow_take(struct follow *fo)
 {
 	struct follows *all = fo->all;
 
@@ -248,8 +249,8 @@ static struct look *take(struct follow *fo)
 	fo->stop = true;
 	while (fo->state == FOLLOW_RUNS)
 		pthread_cond_wait(&all->idle, &all->lock);
-	struct look *l = own(fo, fo->state, FOLLOW_TAKEN);
-	forget(fo);
+	struct look *l = follow_own(fo, fo->state, FOLLOW_TAKEN);
+	follow_forget(fo);
 	pthread_mutex_unlock(&all->lock);
 	return l;
 }
@@ -261,15 +262,15 @@ static void give_back(struct follow *fo)
 
 	pthread_mutex_lock(&all->lock);
 	fo->state = FOLLOW_IDLE;
-	end(fo);
-	unref(fo);
+	follow_stop(fo);
+	follow_unref(fo);
 	pthread_mutex_unlock(&all->lock);
 }
 
 int follow_finish(struct follow *fo, const struct request_grammar *g, int fd,
 	const atomic_bool *cancel, struct scan_report *ret)
 {
-	struct look *l = fo ? take(fo) : NULL;
+	struct look *l = fo ? follow_take(fo) : NULL;
 	ssize_t n;
 
 	if (!l) {

@@ -7,7 +7,7 @@
 
 #include "base/util.h"
 
-static void append(struct warnings *w, const char *line, size_t n)
+static void warnings_append(struct warnings *w, const char *line, size_t n)
 {
 	char *bigger = realloc(w->text, w->len + n + 2);
 
@@ -32,7 +32,7 @@ void warnings_add(struct warnings *w, const char *fmt, ...)
 	n = vasprintf(&line, fmt, ap);
 	va_end(ap);
 	if (n >= 0)
-		append(w, line, (size_t)n);
+		warnings_append(w, line, (size_t)n);
 	if (n >= 0)
 		free(line);
 }
@@ -53,7 +53,7 @@ char *warnings_text_take(struct warnings *w)
 	if (w->n > WARNINGS_MAX) {
 		snprintf(more, sizeof more, "and %llu more",
 			(unsigned long long)(w->n - WARNINGS_MAX));
-		append(w, more, strlen(more));
+		warnings_append(w, more, strlen(more));
 	}
 	text = w->text ? w->text : strdup("");
 	*w = (struct warnings){0};
