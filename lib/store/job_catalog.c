@@ -115,7 +115,8 @@ static bool summary_parse(char *text, struct remote_batch *b, bool *ret_by_get)
 
 /* ---- entries --------------------------------------------------------------------------- */
 
-static int append(struct store *s, const char *summary, const char *json, int64_t *ret_off)
+static int catalog_append(
+	struct store *s, const char *summary, const char *json, int64_t *ret_off)
 {
 	size_t n = strlen(summary), m = strlen(json);
 	_cleanup_free_ char *text = util_format(HEAD "%s%s", n, util_crc32c(0, summary, n), m,
@@ -139,7 +140,8 @@ int known_add(
 {
 	_cleanup_free_ char *summary = summary_of(b, by_get);
 
-	return summary ? append(s, summary, b->json ? b->json : "", ret_off) : -ENOMEM;
+	return summary ? catalog_append(s, summary, b->json ? b->json : "", ret_off)
+		       : -ENOMEM;
 }
 
 int known_add_gone(struct store *s, const char *id)
@@ -147,7 +149,7 @@ int known_add_gone(struct store *s, const char *id)
 	_cleanup_free_ char *summary = util_format("%s\t%s", gone_word, id);
 	int64_t off;
 
-	return summary ? append(s, summary, "", &off) : -ENOMEM;
+	return summary ? catalog_append(s, summary, "", &off) : -ENOMEM;
 }
 
 /* buf has HEAD_SIZE bytes, and no end that sscanf, which looks for one first, would

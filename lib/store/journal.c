@@ -307,7 +307,7 @@ static bool plausible(const struct record *r)
 }
 
 /* Whether the line that ends at nl has its checksum behind it, and nothing else. */
-static bool is_whole(const char *text, const char *nl, size_t len)
+static bool is_whole_record(const char *text, const char *nl, size_t len)
 {
 	char want[CRC_DIGITS + 2];
 
@@ -324,7 +324,7 @@ int record_parse(const char *text, size_t len, struct record *ret)
 	int err = -EBADMSG;
 
 	record_init(&r);
-	if (!nl || !is_whole(text, nl, len))
+	if (!nl || !is_whole_record(text, nl, len))
 		goto out;
 	o = json_loadb(text, (size_t)(nl - text), 0, NULL);
 	if (!json_is_object(o))

@@ -142,7 +142,7 @@ static int open_it(int dir)
 }
 
 /* The next appended line must not become part of one that was cut short. */
-static int end_line(int fd)
+static int ledger_end_line(int fd)
 {
 	off_t end = lseek(fd, 0, SEEK_END);
 	char last = '\n';
@@ -165,11 +165,11 @@ int ledger_open(int dir)
 		if (fd < 0)
 			return fd;
 	}
-	int err = end_line(fd);
+	int err = ledger_end_line(fd);
 	return err ? err : steal_fd(&fd);
 }
 
-static void put_number(FILE *f, int64_t n)
+static void put_ledger_number(FILE *f, int64_t n)
 {
 	if (n < 0)
 		fputs("-\t", f);
@@ -185,9 +185,9 @@ char *ledger_fields(const struct ledger_tokens *t)
 
 	if (!f)
 		return NULL;
-	put_number(f, t->in);
-	put_number(f, t->out);
-	put_number(f, t->cached);
+	put_ledger_number(f, t->in);
+	put_ledger_number(f, t->out);
+	put_ledger_number(f, t->cached);
 	fprintf(f, "%s\t", t->cost);
 	if (t->total < 0)
 		fputs("-", f);

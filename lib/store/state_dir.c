@@ -153,7 +153,7 @@ static int load_salt(struct store *s)
 	return write_salt(s);
 }
 
-static int open_log(int dir, const char *name, int *ret)
+static int open_append_log(int dir, const char *name, int *ret)
 {
 	*ret = openat(dir, name, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
 		0600);
@@ -163,7 +163,7 @@ static int open_log(int dir, const char *name, int *ret)
 /* The next appended line must not become part of one that was cut short. */
 static int open_lines(int dir, const char *name, int *ret)
 {
-	int err = open_log(dir, name, ret);
+	int err = open_append_log(dir, name, ret);
 	off_t end = err ? 0 : lseek(*ret, 0, SEEK_END);
 	char last = '\n';
 
@@ -184,7 +184,7 @@ static int open_ledger(int dir, const char *name, int *ret)
 	return *ret < 0 ? *ret : 0;
 }
 
-static int open_parts(
+static int open_state_parts(
 	struct store *s, const char *state_dir, const char *cache_dir, char **ret_why)
 {
 	const struct {
@@ -199,7 +199,7 @@ static int open_parts(
 		{open_dir, cache_dir, s->cache, "results", &s->results},
 		{open_lines, state_dir, s->state, "names", &s->names},
 		{open_ledger, state_dir, s->state, "history", &s->history},
-		{open_log, cache_dir, s->cache, "known", &s->known},
+		{open_append_log, cache_dir, s->cache, "known", &s->known},
 	};
 	int err = load_salt(s);
 
@@ -229,7 +229,7 @@ int store_open(const char *state_dir, const char *cache_dir, const char *holder,
 		(err = statelock_take(
 			 s->state, state_dir, holder, &s->lock, ret_why)) ||
 		(err = check_version(s, state_dir, ret_why)) ||
-		(err = open_parts(s, state_dir, cache_dir, ret_why))) {
+		(err = open_state_parts(s, state_dir, cache_dir, ret_why))) {
 		if (!*ret_why)
 			why(ret_why, "%s: %s", state_dir, strerror(-err));
 		store_close(s);

@@ -38,7 +38,7 @@ static void own_host(char host[128])
 /* ---- what is said of who has it --------------------------------------------------- */
 
 /* A field of mountinfo, whose blanks are written \040. */
-static void unescape(char *text)
+static void unescape_mount(char *text)
 {
 	char *to = text;
 
@@ -69,7 +69,7 @@ static bool is_mounted(const char *path)
 
 		if (sscanf(line, "%*s %*s %*s %*s %4095s", at) != 1)
 			continue;
-		unescape(at);
+		unescape_mount(at);
 		if (strcmp(at, path) == 0)
 			return true;
 	}
@@ -207,7 +207,7 @@ static int believe_text(int state, const char *dir, char **ret_why)
 	return -EBUSY;
 }
 
-static int write_text(int fd, const char *text)
+static int write_holder(int fd, const char *text)
 {
 	if (ftruncate(fd, 0) < 0)
 		return -errno;
@@ -217,7 +217,7 @@ static int write_text(int fd, const char *text)
 }
 
 /* Of two that came at the same time the one that wrote last holds the lock. */
-static int look_again(
+static int lock_look_again(
 	int fd, int state, const char *dir, const char *mine, char **ret_why)
 {
 	usleep((useconds_t)(test_seconds("BATCHFS_TEST_REMOTE_STATE", 2) * 1e6));
@@ -254,11 +254,11 @@ int statelock_take(
 	text = util_format("%s pid %d %s\n", host, (int)getpid(), holder ? holder : "");
 	if (!text)
 		return -ENOMEM;
-	err = write_text(fd, text);
+	err = write_holder(fd, text);
 	/* On a local filesystem the text is only for people, so a full disk does not
 	 * matter. */
 	if (!err && remote)
-		err = look_again(fd, state, path, text, ret_why);
+		err = lock_look_again(fd, state, path, text, ret_why);
 	if (err && (remote || (err != -ENOSPC && err != -EDQUOT)))
 		return err;
 	*ret = steal_fd(&fd);

@@ -314,7 +314,8 @@ void registry_close(struct registry *r)
  */
 
 /* Lock held: a reference, in memory and in the log. */
-static int hold(struct registry *r, struct known *e, const char *lid, const char *name)
+static int hold_upload(
+	struct registry *r, struct known *e, const char *lid, const char *name)
 {
 	int err = registry_add_ref(r, e, lid, name, true);
 
@@ -330,7 +331,7 @@ int registry_add(struct registry *r, const struct content *c, const struct place
 	if (!err)
 		err = registry_append_take(r, registry_up_json(c, p));
 	if (!err)
-		err = hold(r, registry_find_file(r, p->file), lid, name);
+		err = hold_upload(r, registry_find_file(r, p->file), lid, name);
 	pthread_mutex_unlock(&r->lock);
 	return err;
 }
@@ -359,7 +360,7 @@ int registry_take(struct registry *r, const struct content *c, time_t until,
 	if (!err)
 		err = placed_copy(e, &p);
 	if (!err)
-		err = hold(r, e, lid, name);
+		err = hold_upload(r, e, lid, name);
 	pthread_mutex_unlock(&r->lock);
 	if (err)
 		placed_clear(&p);
@@ -413,7 +414,7 @@ int registry_hold(
 {
 	pthread_mutex_lock(&r->lock);
 	struct known *e = find_uri(r, uri);
-	int err = e && !e->dead && !e->busy ? hold(r, e, lid, name) : -ENOENT;
+	int err = e && !e->dead && !e->busy ? hold_upload(r, e, lid, name) : -ENOENT;
 	pthread_mutex_unlock(&r->lock);
 	return err;
 }

@@ -66,7 +66,7 @@ static char *line_take(json_t *j)
 /* ---- reading it
  * ------------------------------------------------------------------------ */
 
-static const char *text_of(json_t *j, const char *name)
+static const char *uploads_text(json_t *j, const char *name)
 {
 	json_t *v = json_object_get(j, name);
 	const char *text = json_string_value(v);
@@ -74,10 +74,10 @@ static const char *text_of(json_t *j, const char *name)
 	return text && strlen(text) == json_string_length(v) ? text : NULL;
 }
 
-static bool content_of(json_t *j, struct content *c)
+static bool uploads_content(json_t *j, struct content *c)
 {
-	*c = (struct content){text_of(j, "sha256"), text_of(j, "mime"),
-		text_of(j, "origin"), text_of(j, "key"),
+	*c = (struct content){uploads_text(j, "sha256"), uploads_text(j, "mime"),
+		uploads_text(j, "origin"), uploads_text(j, "key"),
 		json_integer_value(json_object_get(j, "size"))};
 	return registry_is_hex(c->sha256, 64) && registry_mime_valid(c->mime) &&
 	       c->origin && c->key_print && c->size >= 0;
@@ -85,12 +85,12 @@ static bool content_of(json_t *j, struct content *c)
 
 static int load_up(struct registry *r, json_t *j)
 {
-	struct placed p = {(char *)text_of(j, "file"), (char *)text_of(j, "uri"),
-		(char *)text_of(j, "api_mime"),
+	struct placed p = {(char *)uploads_text(j, "file"),
+		(char *)uploads_text(j, "uri"), (char *)uploads_text(j, "api_mime"),
 		json_integer_value(json_object_get(j, "expires"))};
 	struct content c;
 
-	if (!content_of(j, &c) || !p.uri ||
+	if (!uploads_content(j, &c) || !p.uri ||
 		!registry_uri_valid(p.uri, p.file, c.origin) ||
 		!registry_mime_valid(p.mime))
 		return -EBADMSG;
@@ -99,8 +99,8 @@ static int load_up(struct registry *r, json_t *j)
 
 static int load_ref(struct registry *r, json_t *j)
 {
-	const char *file = text_of(j, "file"), *lid = text_of(j, "lid"),
-		   *name = text_of(j, "name");
+	const char *file = uploads_text(j, "file"), *lid = uploads_text(j, "lid"),
+		   *name = uploads_text(j, "name");
 	struct known *e = file ? registry_find_file(r, file) : NULL;
 
 	if (!file || !name || !registry_is_hex(lid, LID_SIZE - 1))
@@ -110,7 +110,7 @@ static int load_ref(struct registry *r, json_t *j)
 
 static int load_gone(struct registry *r, json_t *j)
 {
-	const char *file = text_of(j, "file");
+	const char *file = uploads_text(j, "file");
 	struct known *e = file ? registry_find_file(r, file) : NULL;
 
 	if (e)
@@ -120,7 +120,7 @@ static int load_gone(struct registry *r, json_t *j)
 
 static int load_end(struct registry *r, json_t *j)
 {
-	const char *lid = text_of(j, "lid");
+	const char *lid = uploads_text(j, "lid");
 	struct user *u = lid ? registry_find_user(r, lid) : NULL;
 
 	if (u)
@@ -130,7 +130,7 @@ static int load_end(struct registry *r, json_t *j)
 
 static int load_forget(struct registry *r, json_t *j)
 {
-	const char *lid = text_of(j, "lid");
+	const char *lid = uploads_text(j, "lid");
 	struct user *u = lid ? registry_find_user(r, lid) : NULL;
 
 	if (u)
@@ -141,9 +141,9 @@ static int load_forget(struct registry *r, json_t *j)
 static int load_session(struct registry *r, json_t *j)
 {
 	struct content c;
-	const char *url = text_of(j, "url");
+	const char *url = uploads_text(j, "url");
 
-	if (!content_of(j, &c))
+	if (!uploads_content(j, &c))
 		return -EBADMSG;
 	return registry_apply_session(r, &c, url && strlen(url) < 1024 ? url : NULL,
 		json_integer_value(json_object_get(j, "at")));
@@ -172,14 +172,15 @@ static int load_line(struct registry *r, const char *line, size_t n)
 		return -EBADMSG;
 	j = json_loadb(line + 9, n - 9, 0, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
-		if (text_of(j, "op") && strcmp(text_of(j, "op"), ops[i].op) == 0)
+		if (uploads_text(j, "op") &&
+			strcmp(uploads_text(j, "op"), ops[i].op) == 0)
 			err = ops[i].load(r, j);
 	json_decref(j);
 	return err;
 }
 
 /* How many lines there are; those that cannot be understood are counted, too. */
-static int load(struct registry *r, FILE *f, size_t *ret_lines, size_t *ret_bad)
+static int uploads_load(struct registry *r, FILE *f, size_t *ret_lines, size_t *ret_bad)
 {
 	_cleanup_free_ char *line = malloc(LINE_MAX_BYTES);
 	bool middle = false;
@@ -256,7 +257,7 @@ static void dump_user(const void *node, VISIT which, void *arg)
 			d->f, json_pack("{ss ss}", "op", "end", "lid", u->lid));
 }
 
-static int dump(struct registry *r, FILE *f)
+static int uploads_dump(struct registry *r, FILE *f)
 {
 	struct dump d = {f, fputs(LOG_HEAD, f) < 0 ? -EIO : 0};
 
@@ -288,7 +289,7 @@ static int rewrite(struct registry *r, int dir)
 		util_closep(&fd);
 		return err;
 	}
-	err = dump(r, f);
+	err = uploads_dump(r, f);
 	fclose(f);
 	test_point("registry-rewrite");
 	if (!err && renameat(dir, tmp, dir, LOG_NAME) < 0)
@@ -300,7 +301,7 @@ static int rewrite(struct registry *r, int dir)
 }
 
 /* Written anew if stale, and open for appending. */
-static int open_log(struct registry *r, bool stale)
+static int uploads_open_log(struct registry *r, bool stale)
 {
 	int err = stale ? rewrite(r, r->dir) : 0;
 
@@ -320,7 +321,7 @@ int registry_append_take(struct registry *r, json_t *j)
 	if (!line)
 		return -ENOMEM;
 	if (r->fd < 0)
-		return open_log(r, true);
+		return uploads_open_log(r, true);
 	err = r->torn ? util_write_all(r->fd, "\n", 1) : 0;
 	test_point("registry-append");
 	if (!err)
@@ -369,7 +370,7 @@ void registry_expire(struct registry *r, time_t now)
 		util_closep(&r->fd);
 		r->fd = -1;
 		/* On a full disk the next append tries again. */
-		open_log(r, true);
+		uploads_open_log(r, true);
 	}
 	pthread_mutex_unlock(&r->lock);
 }
@@ -409,7 +410,7 @@ static size_t lines_needed(const struct registry *r)
 	return n;
 }
 
-static int set_aside(int dir)
+static int uploads_set_aside(int dir)
 {
 	_cleanup_close_ int aside = util_mkdir_open(dir, "aside");
 
@@ -418,7 +419,8 @@ static int set_aside(int dir)
 	return renameat(dir, LOG_NAME, aside, LOG_NAME) < 0 ? -errno : 0;
 }
 
-static int read_log(struct registry *r, int dir, bool *ret_stale, bool *ret_damaged)
+static int uploads_read_log(
+	struct registry *r, int dir, bool *ret_stale, bool *ret_damaged)
 {
 	_cleanup_close_ int fd =
 		openat(dir, LOG_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -428,7 +430,7 @@ static int read_log(struct registry *r, int dir, bool *ret_stale, bool *ret_dama
 
 	if (f) {
 		fd = -1;
-		err = load(r, f, &lines, &bad);
+		err = uploads_load(r, f, &lines, &bad);
 	}
 	switch (util_reading(err)) {
 	case READ_WHOLE:
@@ -447,7 +449,7 @@ static int read_log(struct registry *r, int dir, bool *ret_stale, bool *ret_dama
 	/* If there is no room to keep the bad file for a person, it is overwritten: its
 	 * good lines have been read. */
 	if (bad)
-		DROP(set_aside(dir));
+		DROP(uploads_set_aside(dir));
 	return 0;
 }
 
@@ -463,7 +465,7 @@ int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
 	r->fd = -1;
 	r->dir = s->state;
 	pthread_mutex_init(&r->lock, NULL);
-	int err = read_log(r, s->state, &stale, ret_damaged);
+	int err = uploads_read_log(r, s->state, &stale, ret_damaged);
 	if (!err)
 		err = forget_unknown(r, lid_known, arg, &stale);
 	if (err) {
@@ -475,7 +477,7 @@ int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
 	stale |= leave_out(r, 0);
 	/* A full disk is in nobody's way yet: it is tried again with the first append.
 	 */
-	open_log(r, stale);
+	uploads_open_log(r, stale);
 	*ret = r;
 	return 0;
 }
