@@ -25,14 +25,14 @@ struct entries {
 	size_t n, cap;
 };
 
-static void clear(struct entries *all)
+static void entries_clear(struct entries *all)
 {
 	for (size_t i = 0; i < all->n; i++)
 		free(all->v[i].name);
 	free(all->v);
 }
 
-static int add(struct entries *all, const char *name, size_t len, bool is_map,
+static int entries_add(struct entries *all, const char *name, size_t len, bool is_map,
 	const struct stat *st)
 {
 	struct entry *e;
@@ -87,14 +87,14 @@ static int read_dir(int dirfd, struct entries *all)
 
 		if (fstatat(dirfd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 			S_ISREG(st.st_mode) && !is_being_written(d->d_name, &st))
-			err = add(all, d->d_name, is_map ? len - suffix : len, is_map,
-				&st);
+			err = entries_add(all, d->d_name, is_map ? len - suffix : len,
+				is_map, &st);
 	}
 	closedir(dir);
 	return err;
 }
 
-static int by_name(const void *pa, const void *pb)
+static int by_entry_name(const void *pa, const void *pb)
 {
 	const struct entry *a = pa, *b = pb;
 	int c = strcmp(a->name, b->name);
@@ -123,7 +123,7 @@ static void join(struct entries *all)
 
 	if (all->n == 0)
 		return;
-	qsort(all->v, all->n, sizeof *all->v, by_name);
+	qsort(all->v, all->n, sizeof *all->v, by_entry_name);
 	for (size_t i = 1; i < all->n; i++) {
 		struct entry *a = &all->v[n], *b = &all->v[i];
 
@@ -155,7 +155,8 @@ static int take_away(int dirfd, const char *name, const char *tmp)
 }
 
 /* 1: gone; 0: it may not. */
-static int discard(int dirfd, const struct entry *e, const struct results_trimmer *t)
+static int discard_entry(
+	int dirfd, const struct entry *e, const struct results_trimmer *t)
 {
 	char tmp[UTIL_TMP_NAME_MAX] = UTIL_TMP_PREFIX;
 	int err;
@@ -181,11 +182,11 @@ int results_trim(int dirfd, uint64_t max, const struct results_trimmer *t)
 	for (size_t i = 0; i < all.n; i++)
 		total += all.v[i].bytes;
 	for (size_t i = 0; err == 0 && i < all.n && total > max; i++) {
-		err = discard(dirfd, &all.v[i], t);
+		err = discard_entry(dirfd, &all.v[i], t);
 		if (err > 0)
 			total -= all.v[i].bytes;
 		err = err < 0 ? err : 0;
 	}
-	clear(&all);
+	entries_clear(&all);
 	return err;
 }

@@ -91,7 +91,7 @@ ssize_t results_read(struct gb_results *r, void *buf, size_t n, uint64_t off)
 }
 
 /* Rename NAME to NAME.aside, where it counts as garbage; the map is of no use. */
-static int set_aside(struct gb_results *r)
+static int copy_set_aside(struct gb_results *r)
 {
 	_cleanup_free_ char *map = util_format("%s" RESULTS_MAP_SUFFIX, r->name);
 	_cleanup_free_ char *aside = util_format("%s" ASIDE_SUFFIX, r->name);
@@ -113,7 +113,7 @@ void disk_close(struct gb_results *r)
 		close(r->old_fds[--r->n_old_fds]);
 }
 
-static void forget(struct gb_results *r)
+static void copy_forget(struct gb_results *r)
 {
 	ranges_clear(&r->have);
 	ranges_clear(&r->summed);
@@ -129,16 +129,16 @@ void disk_idle(struct gb_results *r)
 	if (r->readers > 0 || r->pins > 0 || r->streams || r->fetching)
 		return;
 	disk_close(r);
-	if (!r->changed || r->renewed || set_aside(r) < 0)
+	if (!r->changed || r->renewed || copy_set_aside(r) < 0)
 		return;
-	forget(r);
+	copy_forget(r);
 	r->changed = false;
 	r->renewed = true;
 }
 
 /* ---- the map ------------------------------------------------------------- */
 
-static void take_map(struct gb_results *r, struct results_map *m)
+static void take_block_map(struct gb_results *r, struct results_map *m)
 {
 	r->size = m->size;
 	r->proven = m->size >= 0;
@@ -164,7 +164,7 @@ static int keep_map(struct gb_results *r, struct results_map *m)
 		return -ENOMEM;
 	free(r->file);
 	r->file = file;
-	take_map(r, m);
+	take_block_map(r, m);
 	return 0;
 }
 
@@ -179,11 +179,11 @@ int disk_load(struct gb_results *r)
 	if (err < 0)
 		return 0;
 	if (!r->file || !m.file[0] || strcmp(r->file, m.file) == 0)
-		take_map(r, &m);
+		take_block_map(r, &m);
 	else if (m.sealed || r->rotten)
 		err = keep_map(r, &m);
 	else
-		err = set_aside(r);
+		err = copy_set_aside(r);
 	results_map_clear(&m);
 	return err;
 }
@@ -401,7 +401,7 @@ static bool is_named(const struct gb_results *r, int fd)
 }
 
 /* Lock held. The data file, of which every byte is there. */
-static int begin_seal(struct gb_results *r)
+static int copy_begin_seal(struct gb_results *r)
 {
 	int err = check_all(r), fd = err < 0 ? err : disk_fd(r);
 
@@ -440,7 +440,7 @@ int results_seal(struct gb_results *r)
 	size = r->size;
 	sealed = r->sealed && results_is_complete(r);
 	r->pins++;
-	err = sealed ? 0 : (fd = begin_seal(r));
+	err = sealed ? 0 : (fd = copy_begin_seal(r));
 	pthread_mutex_unlock(&r->lock);
 	if (err >= 0 && !sealed)
 		err = sync_data(fd, size);

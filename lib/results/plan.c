@@ -73,7 +73,7 @@ static int submit(struct stream *s)
 }
 
 /* base and end are only wishes where the server ignores Range. */
-static int start(
+static int start_stream(
 	struct gb_results *r, enum stream_kind kind, uint64_t base, uint64_t end)
 {
 	struct stream *s;
@@ -138,7 +138,7 @@ static int start_open(struct gb_results *r, uint64_t base)
 	 * refused for a size that is not quite what was thought. */
 	if (r->size >= 0 && end == (uint64_t)r->size)
 		end = NO_END;
-	err = start(r, STREAM_OPEN, base, end);
+	err = start_stream(r, STREAM_OPEN, base, end);
 	if (err == 0 && base == r->resume) {
 		r->streams->first = r->resume_first;
 		r->resume = NO_END;
@@ -157,7 +157,7 @@ static int start_bounded(struct gb_results *r, uint64_t lo, uint64_t hi)
 		base = results_local_end(r, next);
 	end = results_block_end(r, hi - 1);
 	next = results_local_next(r, lo);
-	return start(r, STREAM_BOUNDED, base, next < end ? next : end);
+	return start_stream(r, STREAM_BOUNDED, base, next < end ? next : end);
 }
 
 static bool is_sequential(const struct gb_results *r, uint64_t lo)
@@ -178,7 +178,7 @@ static int start_proof(struct gb_results *r)
 
 	if (lo < size && size - lo <= RESULTS_UNSURE)
 		return start_open(r, lo);
-	return start(r, STREAM_BOUNDED, size - 1, size);
+	return start_stream(r, STREAM_BOUNDED, size - 1, size);
 }
 
 static int start_for(struct gb_results *r, uint64_t lo, uint64_t hi)
@@ -265,7 +265,7 @@ static int plan_size(struct gb_results *r)
 	for (struct stream *s = r->streams; s; s = s->next)
 		if (!s->stopping && will_prove(s))
 			return 0;
-	err = r->size < 0 ? start(r, STREAM_PROBE, 0, 1) : start_proof(r);
+	err = r->size < 0 ? start_stream(r, STREAM_PROBE, 0, 1) : start_proof(r);
 	return err < 0 ? err : 1;
 }
 

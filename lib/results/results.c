@@ -18,7 +18,7 @@ void after_init(struct after *a)
 }
 
 /* Not after the last reference is dropped, which waits for calls in progress. */
-static void tell(struct gb_results *r, unsigned events)
+static void results_tell(struct gb_results *r, unsigned events)
 {
 	bool go;
 
@@ -43,7 +43,7 @@ static void tell(struct gb_results *r, unsigned events)
 void results_finish(struct gb_results *r, struct after *a)
 {
 	if (a->events)
-		tell(r, a->events);
+		results_tell(r, a->events);
 	waitq_call(&a->wake, 0);
 	waitq_call(&a->fail, a->err);
 	if (a->save)
@@ -140,7 +140,7 @@ static void destroy(struct gb_results *r)
 	free(r);
 }
 
-static struct gb_results *create(const struct results_config *c)
+static struct gb_results *results_create(const struct results_config *c)
 {
 	struct gb_results *r = calloc(1, sizeof *r);
 
@@ -178,7 +178,7 @@ int results_new(const struct results_config *c, struct gb_results **ret)
 
 	if (strchr(c->name, '/') || (c->file && !remote_id_valid(REMOTE_FILE, c->file)))
 		return -EINVAL;
-	r = create(c);
+	r = results_create(c);
 	if (!r)
 		return -ENOMEM;
 	err = r->dirfd = util_dup(c->dirfd);
@@ -283,7 +283,7 @@ static int fetchable(const struct gb_results *r)
 	return r->offline ? -EHOSTUNREACH : -ENODATA;
 }
 
-static int ask(struct gb_results *r, struct gb_waitq *q, struct gb_waiter *w,
+static int results_ask(struct gb_results *r, struct gb_waitq *q, struct gb_waiter *w,
 	uint64_t lo, uint64_t hi, struct after *a)
 {
 	int err = fetchable(r);
@@ -307,7 +307,7 @@ int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
 	else if (r->proven || (r->size < 0 && r->no_length))
 		*ret = r->size;
 	else
-		err = ask(r, &r->sizeq, w, 0, 0, &a);
+		err = results_ask(r, &r->sizeq, w, 0, 0, &a);
 	/* If the API cannot be asked now, this is the best answer. */
 	if (err < 0 && err != -EINPROGRESS && err != -EIO && r->size >= 0) {
 		*ret = r->size;
@@ -329,7 +329,7 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 	if (n == 0 || off > (uint64_t)RESULTS_MAX)
 		return 0;
 	if (r->size >= 0 && off >= (uint64_t)r->size)
-		return r->ended ? 0 : ask(r, &r->readq, w, off, hi, a);
+		return r->ended ? 0 : results_ask(r, &r->readq, w, off, hi, a);
 	if (r->size >= 0 && hi > (uint64_t)r->size)
 		hi = (uint64_t)r->size;
 	/* A promise is one about the file that is open. */
@@ -342,7 +342,7 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 	if (end == off && err < 0)
 		return err;
 	if (end == off)
-		return ask(r, &r->readq, w, off, hi, a);
+		return results_ask(r, &r->readq, w, off, hi, a);
 	r->given = true;
 	stream_note_read(r, off, end, a);
 	return (ssize_t)(end - off);
@@ -373,7 +373,7 @@ int results_fetch(struct gb_results *r, struct gb_waiter *w)
 	r->rest_err = 0;
 	if (!results_is_complete(r)) {
 		r->fetching = fetchable(r) == 0;
-		err = ask(r, &r->fetchq, w, 0, 0, &a);
+		err = results_ask(r, &r->fetchq, w, 0, 0, &a);
 	}
 	pthread_mutex_unlock(&r->lock);
 	results_finish(r, &a);

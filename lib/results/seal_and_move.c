@@ -30,7 +30,8 @@ static int sum_all(int fd, struct results_map *m)
 }
 
 /* The old map is removed first, so that a map is never beside data of another file. */
-static int publish(int dirfd, const char *tmp, const char *name, struct results_map *m)
+static int publish_copy(
+	int dirfd, const char *tmp, const char *name, struct results_map *m)
 {
 	_cleanup_free_ char *map = util_format("%s" RESULTS_MAP_SUFFIX, name);
 	_cleanup_close_ int fd = disk_open(dirfd, tmp, O_RDWR);
@@ -61,7 +62,7 @@ static int publish(int dirfd, const char *tmp, const char *name, struct results_
 
 /* Lines of objects begin and end like this; where a disk or a filesystem lost something
  * there are zeros. */
-static int look_through(int fd, int64_t size)
+static int read_whole_file(int fd, int64_t size)
 {
 	char buf[CHUNK], first = 0, last = 0;
 	int64_t at = 0;
@@ -93,7 +94,7 @@ static int open_fitting(int dirfd, const char *name, int64_t size)
 		return fd == -ENOENT ? -EBADMSG : fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	err = st.st_size == size ? look_through(fd, size) : -EBADMSG;
+	err = st.st_size == size ? read_whole_file(fd, size) : -EBADMSG;
 	return err < 0 ? err : steal_fd(&fd);
 }
 
@@ -121,7 +122,7 @@ int results_adopt(int dirfd, const char *name, int64_t size)
 int results_publish(int dirfd, const char *tmp, const char *name)
 {
 	struct results_map m = {.size = -1};
-	int err = publish(dirfd, tmp, name, &m);
+	int err = publish_copy(dirfd, tmp, name, &m);
 
 	results_map_clear(&m);
 	return err;

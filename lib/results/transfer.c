@@ -311,7 +311,7 @@ static struct download_verdict judge_refusal(
 	return v;
 }
 
-static struct download_verdict judge_end(
+static struct download_verdict stream_judge_end(
 	struct stream *s, const struct http_reply *reply, struct after *a)
 {
 	struct download_verdict v = {.hint = -1};
@@ -339,7 +339,7 @@ static bool is_orphan(const struct gb_waiter *w, void *arg)
 
 /* Waiters that other streams serve may go on waiting. The time that the API named for
  * the next request applies to all who come meanwhile. */
-static void give_up(
+static void stream_give_up(
 	struct gb_results *r, const struct download_verdict *v, struct after *a)
 {
 	a->err = v->err;
@@ -400,7 +400,7 @@ static void try_again(struct gb_results *r, const struct stream *s,
 	double pause = engine_backoff((int)r->tries, v->hint);
 	/* A reader does not wait for an hour because the server asks for it. */
 	if (r->tries > MAX_TRIES || pause > ENGINE_PATIENCE) {
-		give_up(r, v, a);
+		stream_give_up(r, v, a);
 		return;
 	}
 	if (r->retrying || s->at_once)
@@ -436,7 +436,7 @@ static void take_verdict(struct gb_results *r, const struct stream *s,
 	} else if (v->again) {
 		try_again(r, s, v, a);
 	} else {
-		give_up(r, v, a);
+		stream_give_up(r, v, a);
 	}
 }
 
@@ -460,7 +460,7 @@ void stream_on_done(void *arg, struct http_reply *reply)
 
 	after_init(&a);
 	pthread_mutex_lock(&r->lock);
-	v = judge_end(s, reply, &a);
+	v = stream_judge_end(s, reply, &a);
 	unlink_stream(s);
 	if (!r->changed)
 		take_verdict(r, s, &v, &a);

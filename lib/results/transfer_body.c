@@ -177,7 +177,7 @@ static int judge_beginning(struct stream *s, uint64_t upto, struct after *a)
 }
 
 /* All bytes before upto count. */
-static int settle(struct stream *s, uint64_t upto, struct after *a)
+static int stream_settle(struct stream *s, uint64_t upto, struct after *a)
 {
 	struct gb_results *r = s->r;
 	int err = s->sure == 0 && upto > 0 ? judge_beginning(s, upto, a) : 0;
@@ -215,7 +215,7 @@ static int commit(struct stream *s, struct after *a)
 
 	if (s->pos == s->end && s->measured)
 		upto = s->pos;
-	err = settle(s, upto, a);
+	err = stream_settle(s, upto, a);
 	return err < 0 ? err : s->pos == s->end ? 0 : stream_judge(s);
 }
 
@@ -345,7 +345,7 @@ static int end_unmeasured(struct stream *s, struct after *a)
 		keep_sum(s);
 	int err = stream_learn_size(r, (int64_t)s->pos, a);
 	if (err == 0)
-		err = settle(s, s->pos, a);
+		err = stream_settle(s, s->pos, a);
 	if (err == 0)
 		stream_check_complete(r, a);
 	return err;
@@ -364,5 +364,5 @@ int stream_end_body(struct stream *s, const struct http_reply *reply, struct aft
 		return 0;
 	if (s->end == NO_END)
 		return end_unmeasured(s, a);
-	return s->pos == s->end ? settle(s, s->pos, a) : drop_reply(s, a);
+	return s->pos == s->end ? stream_settle(s, s->pos, a) : drop_reply(s, a);
 }
