@@ -9,7 +9,7 @@
 enum { ADVICE_MAX = 64 << 10 };
 
 /* A warning that cannot be written is not a reason to fail; at most it is logged. */
-static bool write_text(struct gb_job *job, const char *text)
+static bool write_advice(struct gb_job *job, const char *text)
 {
 	bool kept = false;
 
@@ -26,7 +26,7 @@ static bool write_text(struct gb_job *job, const char *text)
 void advice_keep(struct gb_job *job, struct warnings *w)
 {
 	_cleanup_free_ char *text = warnings_text_take(w);
-	bool kept = write_text(job, text ? text : "");
+	bool kept = write_advice(job, text ? text : "");
 
 	client_lock(job->c);
 	job->local->rec.warned = kept;

@@ -10,7 +10,8 @@ int gb_history_fd(struct gb_client *c)
 	return c->store->history;
 }
 
-static void add_line(struct gb_job *job, const char *event, const struct ledger_tokens *t)
+static void history_add_line(
+	struct gb_job *job, const char *event, const struct ledger_tokens *t)
 {
 	struct gb_client *c = job->c;
 	_cleanup_free_ char *tokens = ledger_fields(t);
@@ -32,10 +33,10 @@ static void add_line(struct gb_job *job, const char *event, const struct ledger_
 
 void history_add(struct gb_job *job, const char *event)
 {
-	add_line(job, event, &LEDGER_NO_TOKENS);
+	history_add_line(job, event, &LEDGER_NO_TOKENS);
 }
 
 void history_add_counted(struct gb_job *job, const struct ledger_tokens *tokens)
 {
-	add_line(job, "counted", tokens);
+	history_add_line(job, "counted", tokens);
 }

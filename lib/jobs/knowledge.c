@@ -34,7 +34,7 @@ static uint32_t seconds(int64_t t)
 	return t < 0 ? 0 : t > UINT32_MAX ? UINT32_MAX : (uint32_t)t;
 }
 
-static void judge_end(struct knowledge *k, struct moment m, bool error)
+static void knowledge_judge_end(struct knowledge *k, struct moment m, bool error)
 {
 	k->final |= k->ended && (k->output || error ||
 					(k->end && m.server - k->end >= GIVE_UP_AFTER));
@@ -65,7 +65,7 @@ static enum take take_word(
 	} else {
 		take_all(k, w, by_get);
 	}
-	judge_end(k, m, w->ended && w->error);
+	knowledge_judge_end(k, m, w->ended && w->error);
 	return take;
 }
 

@@ -93,7 +93,7 @@ static bool tells_error(const struct remote_batch *b)
 		       b->state != REMOTE_STATE_SUCCEEDED);
 }
 
-static struct job_word word_of(
+static struct job_word job_word_of(
 	const struct gb_job *job, const struct remote_batch *b, bool listed)
 {
 	return (struct job_word){
@@ -160,7 +160,7 @@ static struct news apply(struct gb_job *job, const struct remote_batch *b, bool 
 	bool recalled, bool by_get)
 {
 	struct moment m = client_moment(job->c);
-	struct job_word w = word_of(job, b, listed);
+	struct job_word w = job_word_of(job, b, listed);
 	struct gb_job was;
 	enum take take = TAKE_ALL;
 	struct news news;
@@ -217,7 +217,7 @@ static void keep_json(struct gb_job *job, const struct remote_batch *b)
 	}
 }
 
-static void log_end(struct gb_job *job)
+static void log_job_end(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 
@@ -250,7 +250,7 @@ static void name_given(struct gb_job *job)
 
 /* Lock held: the job b speaks of, made if need be. *ret_owner: a submission of ours
  * that has just been found by its input file. */
-static struct gb_job *place(struct gb_client *c, const struct remote_batch *b,
+static struct gb_job *observe_place(struct gb_client *c, const struct remote_batch *b,
 	bool listed, struct gb_job **ret_owner, bool *ret_new)
 {
 	struct gb_job *job = job_find_id(c, b->id);
@@ -277,7 +277,7 @@ struct gb_job *learn_batch(
 	struct news news = {0};
 
 	client_lock(c);
-	struct gb_job *job = place(c, b, listed, &owner, &is_new);
+	struct gb_job *job = observe_place(c, b, listed, &owner, &is_new);
 	if (listed && !owner && !(job && job->local && job->local->rec.own))
 		c->hooks->seen_in_list(c, b);
 	if (owner)
@@ -308,7 +308,7 @@ struct gb_job *learn_batch(
 	if (news.keep)
 		keep_json(job, b);
 	if (news.what) {
-		log_end(job);
+		log_job_end(job);
 		job_changed(job, news.what);
 	}
 	if (b->ended)

@@ -85,7 +85,7 @@ static void task_run(void *arg)
 }
 
 /* Lock held. What is chosen to be sent does not change from here on (contents.c). */
-static int own(struct task *t)
+static int task_own(struct task *t)
 {
 	struct local *l = t->job->local;
 
@@ -109,7 +109,7 @@ static int claim(struct task *t)
 	if (c->stopping)
 		err = -EINTR;
 	else if (t->owns)
-		err = own(t);
+		err = task_own(t);
 	if (!err) {
 		t->serial = ++c->task_serial;
 		t->next = c->tasks;

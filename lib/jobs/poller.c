@@ -232,7 +232,7 @@ static void look_worked(struct gb_client *c)
 	client_unlock(c);
 }
 
-static int ask(struct gb_job *job)
+static int ask_for_job(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 	struct canceller none = CANCELLER_INIT;
@@ -288,7 +288,7 @@ static void check_missing(struct gb_client *c, uint64_t seq)
 		client_unlock(c);
 		if (!job)
 			continue;
-		int err = ask(job);
+		int err = ask_for_job(job);
 		failed = err && err != -ENOENT && err != -EACCES;
 		left--;
 		gb_job_unref(job);
@@ -405,7 +405,7 @@ static void do_list(struct gb_client *c, bool whole)
 
 static void do_get(struct gb_job *job)
 {
-	int err = ask(job);
+	int err = ask_for_job(job);
 
 	if (!still_hoped(job->c, err))
 		refreshed(job, err);

@@ -52,7 +52,8 @@ void table_init(struct gb_client *c)
 	strindex_init(&c->by_id, id_of, c);
 }
 
-static struct gb_job *find(struct gb_client *c, const struct strindex *ix, const char *text)
+static struct gb_job *find_in_index(
+	struct gb_client *c, const struct strindex *ix, const char *text)
 {
 	uint32_t slot;
 
@@ -61,12 +62,12 @@ static struct gb_job *find(struct gb_client *c, const struct strindex *ix, const
 
 struct gb_job *job_find_name(struct gb_client *c, const char *name)
 {
-	return find(c, &c->by_name, name);
+	return find_in_index(c, &c->by_name, name);
 }
 
 struct gb_job *job_find_id(struct gb_client *c, const char *id)
 {
-	return find(c, &c->by_id, id);
+	return find_in_index(c, &c->by_id, id);
 }
 
 struct gb_job *job_new(struct gb_client *c)
