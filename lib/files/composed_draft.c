@@ -157,7 +157,7 @@ static char *shown(char *path)
 }
 
 /* Lock held. */
-static int take_file(struct gather *g, struct gb_file *f)
+static int gather_file(struct gather *g, struct gb_file *f)
 {
 	char path[FILE_PATH_MAX];
 	bool input = is_input(f), part = !f->parent && composed_is_part(f->name);
@@ -186,14 +186,14 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct input *)a)->path, ((const struct input *)b)->path);
 }
 
-static int look(struct gather *g)
+static int gather_look(struct gather *g)
 {
 	struct gb_file *f;
 	int err = 0;
 
 	client_lock(g->job->c);
 	for (uint32_t n = 0; !err && (f = files_any(g->job, n)); n = f->number + 1)
-		err = take_file(g, f);
+		err = gather_file(g, f);
 	client_unlock(g->job->c);
 	if (!err && g->n)
 		qsort(g->inputs, g->n, sizeof(*g->inputs), by_path);
@@ -271,7 +271,7 @@ static int fd_of(struct gb_file *f, int *ret)
 	return f && *ret < 0 ? *ret : 0;
 }
 
-static int open_parts(struct gather *g, int out)
+static int gather_open_parts(struct gather *g, int out)
 {
 	struct composed_parts parts = {.embedding = g->embedding};
 	int err = fd_of(g->prompt, &parts.prompt);
@@ -321,7 +321,7 @@ static int open_input(void *arg, size_t i)
 	return files_reopen(g->inputs[i].f);
 }
 
-static void remark(void *arg, const char *text)
+static void gather_remark(void *arg, const char *text)
 {
 	struct gather *g = arg;
 	_cleanup_free_ char *copy = strdup(text);
@@ -334,7 +334,7 @@ static int add_table(struct gather *g, const struct task *t, int list)
 {
 	struct composed_table table = {.name = list_names[list], .cancel = &t->cancel.set,
 		.inputs = calloc(g->n + 1, sizeof *table.inputs), .n_inputs = g->n,
-		.open = open_input, .remark = remark, .arg = g};
+		.open = open_input, .remark = gather_remark, .arg = g};
 	int err = table.inputs ? fd_of(g->lists[list], &table.fd) : -ENOMEM;
 
 	for (size_t i = 0; !err && i < g->n; i++)
@@ -349,7 +349,7 @@ static int add_table(struct gather *g, const struct task *t, int list)
 
 static int compose_to(struct gather *g, const struct task *t, int out)
 {
-	int err = open_parts(g, out), list = the_list(g);
+	int err = gather_open_parts(g, out), list = the_list(g);
 
 	if (err)
 		return err;
@@ -362,7 +362,7 @@ static int compose_to(struct gather *g, const struct task *t, int out)
 	return err;
 }
 
-static int refuse(struct gather *g)
+static int gather_refuse(struct gather *g)
 {
 	_cleanup_free_ char *text = composed_complaints(g->c);
 
@@ -377,7 +377,7 @@ static int refuse(struct gather *g)
 
 /* First the bytes, including those of inputs that are only referred to; then the
  * name. */
-static int publish(struct gather *g, int out)
+static int gather_publish(struct gather *g, int out)
 {
 	struct gb_job *job = g->job;
 	int err = fsync(out) < 0 ? -errno : 0;
@@ -476,16 +476,16 @@ int gather_run(struct task *t)
 {
 	struct gather g = {.job = t->job};
 	_cleanup_close_ int out = make_tmp(t->job);
-	int err = out < 0 ? out : look(&g);
+	int err = out < 0 ? out : gather_look(&g);
 
 	if (!err)
 		err = ask_model(&g, t);
 	if (!err)
 		err = compose_to(&g, t, out);
 	if (!err)
-		err = refuse(&g);
+		err = gather_refuse(&g);
 	if (!err)
-		err = publish(&g, out);
+		err = gather_publish(&g, out);
 	if (err)
 		drop_tmp(t->job);
 	else

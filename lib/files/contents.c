@@ -208,7 +208,7 @@ static bool is_sent(const struct gb_file *f)
 	return f->job && files_is_sent(f->job, f->parent, f->name);
 }
 
-static bool is_requests(const struct gb_file *f)
+static bool is_requests_file(const struct gb_file *f)
 {
 	return f->job && !f->parent && strcmp(f->name, GB_REQUESTS) == 0;
 }
@@ -250,7 +250,7 @@ static void end_change(struct gb_file *f, struct gb_job *job)
 	gb_job_unref(job);
 }
 
-static int mark(struct gb_file *f, mode_t mode)
+static int mark_mode(struct gb_file *f, mode_t mode)
 {
 	int fd = file_fd(f);
 
@@ -268,7 +268,7 @@ static int mark(struct gb_file *f, mode_t mode)
  * SUBMIT_FAILED are void, and that is on disk before the change is. */
 static int before_change(struct gb_file *f, struct gb_job *job)
 {
-	int err = mark(f, MARKED);
+	int err = mark_mode(f, MARKED);
 
 	if (err || !job || f->touched == job->local->touches)
 		return err;
@@ -349,7 +349,7 @@ int files_touch(struct gb_job *job)
 /* Lock held: what may be requests, now or under another name. */
 static bool may_be_requests(const struct gb_file *f)
 {
-	return f->job && !f->parent && (is_requests(f) || !is_sent(f));
+	return f->job && !f->parent && (is_requests_file(f) || !is_sent(f));
 }
 
 /* Bytes [off, end) were written, or for end = off may have been: continue the check
@@ -418,9 +418,9 @@ static int set_taint(struct gb_file *f, const char *why)
 	int err = 0;
 
 	f->tainted = why != NULL;
-	mark(f, why ? MARKED : WHOLE);
+	mark_mode(f, why ? MARKED : WHOLE);
 	client_lock(f->c);
-	if (is_requests(f)) {
+	if (is_requests_file(f)) {
 		job = gb_job_ref(f->job);
 		err = record_set(&job->local->rec.taint, why);
 	}
@@ -454,7 +454,7 @@ int gb_file_truncate(struct gb_file *f, off_t size)
 void gb_file_settle(struct gb_file *f)
 {
 	if (f->marked && !f->tainted)
-		mark(f, WHOLE);
+		mark_mode(f, WHOLE);
 }
 
 static int set_times_at(struct gb_file *f, const struct timespec times[2])
@@ -548,7 +548,7 @@ void gb_file_explain_taint(struct gb_file *f)
 	struct gb_job *job = NULL;
 
 	client_lock(f->c);
-	struct local *l = is_requests(f) ? f->job->local : NULL;
+	struct local *l = is_requests_file(f) ? f->job->local : NULL;
 	if (l && l->rec.taint && !l->rec.error) {
 		why = strdup(l->rec.taint);
 		job = gb_job_ref(f->job);
@@ -564,7 +564,7 @@ void gb_file_taint(struct gb_file *f, const char *why)
 	set_taint(f, why);
 	client_lock(f->c);
 	struct gb_job *job = is_sent(f) ? gb_job_ref(f->job) : NULL;
-	bool requests = is_requests(f);
+	bool requests = is_requests_file(f);
 	client_unlock(f->c);
 	if (job && requests)
 		gb_job_explain(job, why);

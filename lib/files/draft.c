@@ -30,7 +30,7 @@ static int new_record(struct gb_client *c, const char *name, const char *display
 }
 
 /* Lock held. Another job's display name may be this one without bearing it here. */
-static struct gb_job *enlist(
+static struct gb_job *enlist_draft(
 	struct gb_client *c, const char *name, const char *lid, struct record *r, int *err)
 {
 	struct gb_job *job;
@@ -76,7 +76,7 @@ int gb_draft_create(
 	struct gb_job *job = NULL;
 	if (!err) {
 		client_lock(c);
-		job = enlist(c, name, lid, &r, &err);
+		job = enlist_draft(c, name, lid, &r, &err);
 		client_unlock(c);
 	}
 	if (err && dir >= 0)

@@ -81,7 +81,7 @@ static struct numbered *children_of(struct gb_job *job, struct gb_file *dir)
 }
 
 /* Into the tables, under the number it has. */
-static int insert(struct gb_job *job, struct gb_file *parent, struct gb_file *f)
+static int insert_file(struct gb_job *job, struct gb_file *parent, struct gb_file *f)
 {
 	struct local *l = job->local;
 
@@ -107,7 +107,7 @@ int files_link(struct gb_job *job, struct gb_file *parent, struct gb_file *f)
 	if (job->local->next_file > GB_FILE_NUMBER_MAX)
 		return -ENOSPC;
 	f->number = job->local->next_file;
-	int err = insert(job, parent, f);
+	int err = insert_file(job, parent, f);
 	job->local->next_file += !err;
 	return err;
 }
@@ -160,24 +160,24 @@ int files_move(struct gb_file *f, struct gb_job *to, struct gb_file *parent, cha
 
 	files_unlink(f);
 	f->name = name;
-	err = from == to ? insert(to, parent, f) : files_link(to, parent, f);
+	err = from == to ? insert_file(to, parent, f) : files_link(to, parent, f);
 	if (!err) {
 		free(old);
 		return from != to && f->is_dir ? move_children(f, to) : 0;
 	}
 	f->name = old;
-	if (insert(from, was, f))
+	if (insert_file(from, was, f))
 		f->refs--; /* without a place, for want of a few bytes: only on disk */
 	return err;
 }
 
-static void keep(void *f)
+static void keep_name(void *f)
 {
 }
 
 void files_free(struct local *l)
 {
-	tdestroy(l->names, keep);
+	tdestroy(l->names, keep_name);
 	for (uint32_t i = 0; i < l->numbers.used; i++) {
 		struct gb_file *f = l->numbers.slots[i].thing;
 

@@ -88,7 +88,7 @@ static const char *misnamed(struct gb_job *job, char ret[256])
 }
 
 /* Lock held: whether requests.jsonl exists, is empty, and nobody is writing it. */
-static bool is_empty(struct gb_job *job)
+static bool has_no_files(struct gb_job *job)
 {
 	const struct gb_file *f;
 
@@ -104,7 +104,7 @@ char *files_mistake(struct gb_job *job)
 
 	client_lock(job->c);
 	const char *meant = misnamed(job, name);
-	bool empty = is_empty(job);
+	bool empty = has_no_files(job);
 	client_unlock(job->c);
 	if (empty)
 		return strdup("requests.jsonl is empty: nothing is sent.\n"
@@ -118,5 +118,5 @@ bool files_has_mistake(struct gb_job *job)
 {
 	char name[256];
 
-	return misnamed(job, name) || is_empty(job);
+	return misnamed(job, name) || has_no_files(job);
 }

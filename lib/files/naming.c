@@ -321,7 +321,7 @@ static int move_file(struct gb_file *f, struct gb_job *to, struct gb_file *dir,
 }
 
 /* Lock held: whether dir is f or below it. */
-static bool is_below(const struct gb_file *dir, const struct gb_file *f)
+static bool is_below_dir(const struct gb_file *dir, const struct gb_file *f)
 {
 	while (dir && dir != f)
 		dir = dir->parent;
@@ -338,7 +338,7 @@ static int fits_together(const struct gb_file *f, const struct gb_file *dir,
 		return -EEXIST;
 	if (f->is_dir && !dir)
 		return -EPERM; /* below inputs/ alone there are directories */
-	if (is_below(dir, f))
+	if (is_below_dir(dir, f))
 		return -EINVAL;
 	if (!old || old == f)
 		return 0;
