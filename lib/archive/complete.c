@@ -216,7 +216,7 @@ static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
 }
 
 /* The new file replaces the old one. Readers of the old one may go on. */
-static int replace(struct gb_job *job, struct gb_results *r, int dir)
+static int replace_copy(struct gb_job *job, struct gb_results *r, int dir)
 {
 	int err = results_rehome(r, dir, HOME_RESULTS);
 
@@ -246,7 +246,7 @@ static int fetch_better(struct gb_job *job)
 	client_unlock(job->c);
 	if (better) {
 		keep_tally(job, &t);
-		err = replace(job, r, dir);
+		err = replace_copy(job, r, dir);
 	}
 	results_unref(r);
 	if (!better && dir >= 0) {

@@ -163,7 +163,7 @@ static void run_seal(struct gb_job *job)
 }
 
 /* Lock held. Whether the caller is to call run_seal: none is under way. */
-static bool begin_seal(struct gb_job *job)
+static bool save_begin_seal(struct gb_job *job)
 {
 	bool begin = job->batch->sealing != SEAL_RUNS;
 
@@ -196,7 +196,7 @@ static size_t take_ripe(struct gb_client *c, struct gb_job **ret)
 			rest_more(c);
 			continue;
 		}
-		begin_seal(job);
+		save_begin_seal(job);
 		ret[n++] = gb_job_ref(job);
 	}
 	return n;
@@ -258,7 +258,7 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 	int told = safe || whole || job->batch->fetching ? 0 : home_told_later(job);
 	if (!safe && whole) {
 		err = queue_add(job, QUEUE_SEALERS, w);
-		start = err == -EINPROGRESS && begin_seal(job);
+		start = err == -EINPROGRESS && save_begin_seal(job);
 	}
 	client_unlock(job->c);
 	if (start)
@@ -488,7 +488,7 @@ static int compose_inline_output(struct gb_job *job, int dir)
 	return err ? err : home_note_safe(job, size, true);
 }
 
-static int download(struct gb_job *job)
+static int download_all(struct gb_job *job)
 {
 	client_lock(job->c);
 	enum gb_output o = job->batch->kept ? job_output_there(job) : job_output(job);
@@ -516,7 +516,7 @@ static int bring_home(struct gb_job *job)
 	bool home = job->local->rec.batch->home, more = whole_is_short(job);
 	client_unlock(job->c);
 	if (!home || more)
-		err = home ? whole_look(job) : download(job);
+		err = home ? whole_look(job) : download_all(job);
 	return err ? home_take_kept(job, err) : 0;
 }
 
@@ -605,7 +605,7 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 		err = -EHOSTUNREACH;
 	else if ((err = queue_add(job, QUEUE_HOMERS, w)) == -EINPROGRESS &&
 		 !(start = home_begin_fetch(job)))
-		seal = job->batch->sealing == SEAL_RESTS && begin_seal(job);
+		seal = job->batch->sealing == SEAL_RESTS && save_begin_seal(job);
 	client_unlock(c);
 	if (start)
 		home_run_fetch(job);

@@ -23,7 +23,7 @@ static bool is_blank(const char *p, const char *end)
 	return p == end;
 }
 
-static void take(struct walk *w, int64_t at, const char *buf, size_t n)
+static void tally_take(struct walk *w, int64_t at, const char *buf, size_t n)
 {
 	const char *p = buf, *end = buf + n;
 
@@ -86,7 +86,7 @@ int tally_file(int fd, int64_t size, struct tally *ret)
 
 		if (n < 0)
 			return (int)n;
-		take(&w, at, buf, (size_t)n);
+		tally_take(&w, at, buf, (size_t)n);
 		at += n;
 	}
 	w.tally.open = !w.blank;
