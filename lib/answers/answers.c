@@ -136,7 +136,7 @@ static int index_place(struct gb_job *job, char name[192])
 	return cached ? util_dup(job->c->store->results) : local_dir_open(job);
 }
 
-static int open_file(int dir, const char *name, struct stat *st)
+static int open_source(int dir, const char *name, struct stat *st)
 {
 	_cleanup_close_ int fd =
 		openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -158,13 +158,13 @@ static int open_requests(struct gb_job *job, struct stat *st)
 	if (!here)
 		return -ENOENT;
 	_cleanup_close_ int dir = local_dir_open(job);
-	_cleanup_close_ int fd = dir < 0 ? dir : open_file(dir, STORE_SENT, st);
+	_cleanup_close_ int fd = dir < 0 ? dir : open_source(dir, STORE_SENT, st);
 	if (fd >= 0 && st->st_size == sent)
 		return steal_fd(&fd);
 	if (composed)
-		return dir < 0 ? dir : open_file(dir, FILE_COMPOSED, st);
+		return dir < 0 ? dir : open_source(dir, FILE_COMPOSED, st);
 	_cleanup_close_ int files = local_files_dir_open(job);
-	return files < 0 ? files : open_file(files, GB_REQUESTS, st);
+	return files < 0 ? files : open_source(files, GB_REQUESTS, st);
 }
 
 /* The table of a job that has one: a descriptor, or -ENOENT. */
@@ -177,7 +177,7 @@ static int open_table(struct gb_job *job, struct stat *st, bool *ret_tabs)
 		return -ENOENT;
 	_cleanup_close_ int files = local_files_dir_open(job);
 	*ret_tabs = strcmp(name, "inputs.tsv") == 0;
-	return files < 0 ? files : open_file(files, name, st);
+	return files < 0 ? files : open_source(files, name, st);
 }
 
 /* ---- sources ------------------------------------------------------------------------------ */
@@ -204,7 +204,7 @@ static ssize_t wait_ready(struct gb_results *r, uint64_t off, size_t n)
 	return got;
 }
 
-static ssize_t read_results(void *arg, uint64_t off, void *buf, size_t n)
+static ssize_t source_read(void *arg, uint64_t off, void *buf, size_t n)
 {
 	struct source *s = arg;
 	ssize_t ready = s->w ? results_ready(s->results, off, n, s->w)
@@ -297,7 +297,8 @@ static int read_properties(struct gb_job *job, char **ret, size_t *ret_len)
 {
 	struct stat st;
 	_cleanup_close_ int files = local_files_dir_open(job);
-	_cleanup_close_ int fd = files < 0 ? files : open_file(files, "schema.json", &st);
+	_cleanup_close_ int fd =
+		files < 0 ? files : open_source(files, "schema.json", &st);
 
 	return fd == -ENOENT ? 0 : fd < 0 ? fd : composed_properties(fd, ret, ret_len);
 }
@@ -305,7 +306,7 @@ static int read_properties(struct gb_job *job, char **ret, size_t *ret_len)
 static int build(struct gb_job *job, struct opened *o, struct answers **ret)
 {
 	struct source source = {.results = o->results};
-	struct text_source from_results = {read_results, &source};
+	struct text_source from_results = {source_read, &source};
 	struct text_source from_requests = {text_source_fd, &o->requests};
 	struct text_source from_table = {text_source_fd, &o->table};
 	_cleanup_free_ char *properties = NULL;
@@ -379,7 +380,7 @@ static void log_tokens(struct gb_job *job, const struct answers *a)
 }
 
 /* The results may have been saved while an index of the requests alone was made. */
-static bool take(struct gb_job *job, struct answers *a)
+static bool take_answers(struct gb_job *job, struct answers *a)
 {
 	struct answers *old = NULL;
 	char text[ANSWERS_USAGE_MAX];
@@ -409,7 +410,7 @@ static int make_index(struct gb_job *job)
 
 	while (!err && !taken) {
 		err = load_or_build(job, &a);
-		taken = !err && take(job, a);
+		taken = !err && take_answers(job, a);
 		if (taken)
 			log_tokens(job, a);
 		if (!err)
@@ -657,7 +658,7 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_
 {
 	struct source source = {a->results, w};
 	struct answers_sources s = {
-		{read_results, &source}, {text_source_fd, &a->requests},
+		{source_read, &source}, {text_source_fd, &a->requests},
 		{text_source_fd, &a->table}};
 
 	switch (what) {

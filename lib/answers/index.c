@@ -237,7 +237,7 @@ static void point_into(struct answers *a)
 }
 
 /* The map of the file is read once from end to end here. */
-static int take_map(struct answers *a)
+static int take_index_map(struct answers *a)
 {
 	struct iovec part[SECTIONS];
 	uint32_t crc = 0;
@@ -278,7 +278,7 @@ int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 	int err = a ? map_file(dirfd, name, a) : -ENOMEM;
 
 	if (!err)
-		err = take_map(a);
+		err = take_index_map(a);
 	if (!err && memcmp(&a->head.stamp, stamp, sizeof *stamp) != 0)
 		err = -ESTALE;
 	if (err) {

@@ -13,7 +13,7 @@
 
 /* ---- memory ------------------------------------------------------------------------- */
 
-static int grow(void *array, size_t n, size_t each)
+static int grow_array(void *array, size_t n, size_t each)
 {
 	void **at = array, *bigger = reallocarray(*at, n, each);
 
@@ -30,9 +30,9 @@ static int new_row(struct build *b, uint32_t *ret)
 
 		if (b->n >= ANSWERS_NODES_MAX)
 			return -EFBIG;
-		if (grow(&b->rows, room, sizeof *b->rows) ||
-			grow(&b->keys, room, sizeof *b->keys) ||
-			grow(&b->files, room, sizeof *b->files))
+		if (grow_array(&b->rows, room, sizeof *b->rows) ||
+			grow_array(&b->keys, room, sizeof *b->keys) ||
+			grow_array(&b->files, room, sizeof *b->files))
 			return -ENOMEM;
 		b->room = room;
 	}
@@ -50,7 +50,7 @@ int answers_blob_add(struct answers_blob *b, const void *text, size_t n, uint64_
 
 		while (room - b->len < n)
 			room *= 2;
-		if (grow(&b->text, room, 1))
+		if (grow_array(&b->text, room, 1))
 			return -ENOMEM;
 		b->room = room;
 	}
@@ -210,7 +210,7 @@ static int row_of(struct build *b, const struct answer_line *line, uint32_t *ret
 
 /* ---- results ----------------------------------------------------------------------------- */
 
-static int on_part(void *arg, const struct line_part *p)
+static int index_part(void *arg, const struct line_part *p)
 {
 	struct build *b = arg;
 
@@ -221,7 +221,7 @@ static int on_part(void *arg, const struct line_part *p)
 
 		if (b->n_media >= ANSWERS_NODES_MAX)
 			return -EFBIG;
-		if (grow(&b->media, room, sizeof *b->media))
+		if (grow_array(&b->media, room, sizeof *b->media))
 			return -ENOMEM;
 		b->room_media = room;
 	}
@@ -272,9 +272,9 @@ static int on_result(void *arg, const struct answer_line *line)
 	return err;
 }
 
-static int read_results(struct build *b)
+static int index_results(struct build *b)
 {
-	static const struct line_calls calls = {.line = on_result, .part = on_part};
+	static const struct line_calls calls = {.line = on_result, .part = index_part};
 	struct line_walk *w = malloc(sizeof *w);
 	int err = w ? 0 : -ENOMEM;
 
@@ -348,7 +348,7 @@ static int name_media(struct build *b)
 	return err;
 }
 
-static void add_up(struct build *b)
+static void add_up_usage(struct build *b)
 {
 	struct answers_head *h = &b->a->head;
 
@@ -369,7 +369,7 @@ static void add_up(struct build *b)
 	b->a->blob = NULL;
 }
 
-static int finish(struct build *b)
+static int finish_build(struct build *b)
 {
 	int err = settle_rows(b);
 
@@ -380,7 +380,7 @@ static int finish(struct build *b)
 	if (!err)
 		err = name_media(b);
 	if (!err) {
-		add_up(b);
+		add_up_usage(b);
 		err = answers_summary(b);
 	}
 	b->rows = NULL;
@@ -408,9 +408,9 @@ int answers_build(const struct answers_input *in, struct answers **ret)
 	if (!err && in->requests)
 		err = read_requests(&b);
 	if (!err && in->results)
-		err = read_results(&b);
+		err = index_results(&b);
 	if (!err)
-		err = finish(&b);
+		err = finish_build(&b);
 	if (!err)
 		*ret = STEAL_PTR(b.a);
 	answers_unref(b.a);

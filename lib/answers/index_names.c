@@ -114,7 +114,7 @@ static int more_slots(struct tree *t)
 	return 0;
 }
 
-static uint32_t find(const struct tree *t, uint32_t parent, size_t len)
+static uint32_t tree_find(const struct tree *t, uint32_t parent, size_t len)
 {
 	uint64_t at = answers_name_hash(t->a->head.seed, parent, t->name, len);
 	uint32_t i;
@@ -126,7 +126,7 @@ static uint32_t find(const struct tree *t, uint32_t parent, size_t len)
 	return 0;
 }
 
-static int grow(struct tree *t)
+static int tree_grow(struct tree *t)
 {
 	uint32_t room = t->room ? 2 * t->room : 128;
 	struct answers_node *bigger;
@@ -145,9 +145,9 @@ static int grow(struct tree *t)
 }
 
 /* A node of t->name; *ret its number. */
-static int add(struct tree *t, struct answers_node n, size_t len, uint32_t *ret)
+static int tree_add(struct tree *t, struct answers_node n, size_t len, uint32_t *ret)
 {
-	int err = grow(t);
+	int err = tree_grow(t);
 
 	if (!err)
 		err = answers_blob_add(t->blob, t->name, len + 1, &n.name_at);
@@ -165,7 +165,8 @@ static int add(struct tree *t, struct answers_node n, size_t len, uint32_t *ret)
 
 /* t->name from t->encoded, cut to max, marked from the first try on, or at once where
  * it had to be cut. */
-static size_t mark(struct tree *t, size_t len, size_t max, uint32_t line, unsigned try)
+static size_t mark_double(
+	struct tree *t, size_t len, size_t max, uint32_t line, unsigned try)
 {
 	size_t keep = name_cut(t->encoded, len, max);
 
@@ -180,15 +181,16 @@ static size_t mark(struct tree *t, size_t len, size_t max, uint32_t line, unsign
 	return keep;
 }
 
-static int enter(struct tree *t, uint32_t *dir, const char *part, size_t n, uint32_t line)
+static int tree_enter(
+	struct tree *t, uint32_t *dir, const char *part, size_t n, uint32_t line)
 {
 	size_t len = name_encode_part(part, n, t->encoded), full;
 
 	for (unsigned try = 0;; try++) {
 		uint32_t found;
 
-		full = mark(t, len, NAME_SIZE - 1 - MARK_MAX, line, try);
-		found = find(t, *dir, full);
+		full = mark_double(t, len, NAME_SIZE - 1 - MARK_MAX, line, try);
+		found = tree_find(t, *dir, full);
 		if (!found)
 			break;
 		if (t->nodes[found].kind == NODE_IS_DIR) {
@@ -196,7 +198,8 @@ static int enter(struct tree *t, uint32_t *dir, const char *part, size_t n, uint
 			return 0;
 		}
 	}
-	return add(t, (struct answers_node){.kind = NODE_IS_DIR, .parent = *dir}, full, dir);
+	return tree_add(t, (struct answers_node){.kind = NODE_IS_DIR, .parent = *dir},
+		full, dir);
 }
 
 /* ---- files of a row -------------------------------------------------------------------- */
@@ -247,7 +250,7 @@ static bool is_free(struct tree *t, uint32_t dir, size_t base,
 		if (!file_of(f, media, k, &n, suffix))
 			continue;
 		strcpy(t->name + base, suffix);
-		if (find(t, dir, base + strlen(suffix)))
+		if (tree_find(t, dir, base + strlen(suffix)))
 			return false;
 	}
 	return true;
@@ -267,12 +270,12 @@ static int add_files(struct tree *t, uint32_t dir, size_t base, uint32_t row,
 		n.parent = dir;
 		n.row = row;
 		strcpy(t->name + base, suffix);
-		err = add(t, n, base + strlen(suffix), &made);
+		err = tree_add(t, n, base + strlen(suffix), &made);
 	}
 	return err;
 }
 
-static int place(struct tree *t, uint32_t row, const struct answers_files *f,
+static int place_row(struct tree *t, uint32_t row, const struct answers_files *f,
 	const struct answers_medium *media)
 {
 	const struct answers_row *r = &t->a->rows[row];
@@ -285,7 +288,7 @@ static int place(struct tree *t, uint32_t row, const struct answers_files *f,
 
 	memcpy(key, t->blob->text + r->key_at, left);
 	for (int depth = 0; depth < DEPTH_MAX && (slash = memchr(part, '/', left)); depth++) {
-		int err = enter(t, &dir, part, (size_t)(slash - part), r->line);
+		int err = tree_enter(t, &dir, part, (size_t)(slash - part), r->line);
 
 		if (err)
 			return err;
@@ -296,7 +299,7 @@ static int place(struct tree *t, uint32_t row, const struct answers_files *f,
 	if (f->unnamed)
 		len = 0, try = 1;
 	do
-		base = mark(t, len, BASE_MAX, r->line, try++);
+		base = mark_double(t, len, BASE_MAX, r->line, try++);
 	while (!is_free(t, dir, base, f, media));
 	return add_files(t, dir, base, row, f, media);
 }
@@ -323,7 +326,7 @@ static void group(struct tree *t, uint32_t *next, uint32_t *moved)
 		moved[i] = next[t->nodes[i].parent]++;
 }
 
-static int settle(struct tree *t)
+static int tree_settle(struct tree *t)
 {
 	struct answers_head *h = &t->a->head;
 	uint32_t *moved = calloc(t->n, sizeof *moved);
@@ -385,11 +388,11 @@ int answers_tree(struct answers *a, struct answers_blob *blob,
 		return err;
 	t->a = a;
 	t->blob = blob;
-	err = add(t, (struct answers_node){.kind = NODE_IS_DIR}, 0, &root);
+	err = tree_add(t, (struct answers_node){.kind = NODE_IS_DIR}, 0, &root);
 	for (uint32_t i = 0; !err && i < a->head.n_rows; i++)
-		err = place(t, i, &files[i], media);
+		err = place_row(t, i, &files[i], media);
 	if (!err)
-		err = settle(t);
+		err = tree_settle(t);
 	free(t->nodes);
 	free(t->slots);
 	free(t);

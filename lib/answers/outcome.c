@@ -11,7 +11,7 @@
 #include "base/util.h"
 #include "provider/gemini/result_vector.h"
 
-static int count_bytes(void *arg, const void *buf, size_t n)
+static int count_text_bytes(void *arg, const void *buf, size_t n)
 {
 	uint64_t *sums = arg;
 
@@ -21,17 +21,17 @@ static int count_bytes(void *arg, const void *buf, size_t n)
 }
 
 /* Of JSON as it stands, which may have backslashes: bytes, and more as TSV. */
-static int measure(struct build *b, struct span at, struct line_text *ret)
+static int measure_text(struct build *b, struct span at, struct line_text *ret)
 {
 	uint64_t sums[2] = {0};
-	struct text_sink counter = {count_bytes, sums, NULL};
+	struct text_sink counter = {count_text_bytes, sums, NULL};
 	int err = text_raw(b->in->results, at, &counter);
 
 	*ret = (struct line_text){.at = at, .len = sums[0], .extra = sums[1]};
 	return err;
 }
 
-static void set_text(
+static void set_outcome_text(
 	struct build *b, uint32_t i, enum answers_how how, const struct line_text *text)
 {
 	b->rows[i].how = (uint8_t)how;
@@ -46,7 +46,7 @@ static void wants_retry(struct build *b, uint32_t i)
 	b->rows[i].retry_end = b->rows[i].request.to > 0;
 }
 
-static int failed(struct build *b, uint32_t i, const struct answer_line *line)
+static int note_failure(struct build *b, uint32_t i, const struct answer_line *line)
 {
 	const char *name = line->status.len ? line->status.text
 			   : line->code >= 0 && line->code < 100
@@ -58,7 +58,7 @@ static int failed(struct build *b, uint32_t i, const struct answer_line *line)
 	b->rows[i].status = ANSWER_FAILED;
 	b->files[i].error = true;
 	if (line->has_message)
-		set_text(b, i, HOW_STRING, &line->message);
+		set_outcome_text(b, i, HOW_STRING, &line->message);
 	if (errors_code_may_pass(line->code))
 		wants_retry(b, i);
 	if (line->code >= 0)
@@ -117,7 +117,7 @@ static int no_answer(struct build *b, uint32_t i, const struct answer_line *line
 	if (b->rows[i].status == ANSWER_FAILED)
 		wants_retry(b, i);
 	if (line->has_message && line->message.len)
-		set_text(b, i, HOW_STRING, &line->message);
+		set_outcome_text(b, i, HOW_STRING, &line->message);
 	snprintf(note, sizeof note, "%s%s%s", why, empty ? ", no content" : "",
 		line->has_message && line->message.len ? ": " : "");
 	return answers_note(b, i, note);
@@ -140,7 +140,7 @@ static int text_answer(struct build *b, uint32_t i, const struct answer_line *li
 	struct answers_files *f = &b->files[i];
 	int err = 0;
 
-	set_text(b, i, line->texts > 1 ? HOW_STRINGS : HOW_STRING, &line->text);
+	set_outcome_text(b, i, line->texts > 1 ? HOW_STRINGS : HOW_STRING, &line->text);
 	f->has_main = true;
 	f->newline = !line->text.len || line->text.last != '\n';
 	if (!f->json)
@@ -157,7 +157,7 @@ static bool says_something(const struct answer_line *line)
 	return !lacks_picture(line) && (line->text.len || line->media || line->others);
 }
 
-static int answer(struct build *b, uint32_t i, const struct answer_line *line)
+static int note_answer(struct build *b, uint32_t i, const struct answer_line *line)
 {
 	struct answers_files *f = &b->files[i];
 	bool cut = strcmp(line->finish.text, "MAX_TOKENS") == 0;
@@ -174,8 +174,8 @@ static int answer(struct build *b, uint32_t i, const struct answer_line *line)
 	f->parts = line->parts;
 	if (f->has_main)
 		return 0;
-	err = measure(b, line->parts, &raw);
-	set_text(b, i, HOW_RAW, &raw);
+	err = measure_text(b, line->parts, &raw);
+	set_outcome_text(b, i, HOW_RAW, &raw);
 	return err;
 }
 
@@ -206,11 +206,11 @@ int answers_judge(struct build *b, uint32_t i, const struct answer_line *line)
 	if (line->damaged)
 		return failed_because(b, i, "the line of results is damaged");
 	if (line->has_error && !line->has_candidate)
-		return failed(b, i, line);
+		return note_failure(b, i, line);
 	if (!line->has_response)
 		return failed_because(b, i, "neither a response nor an error");
 	if (line->has_candidate && says_something(line))
-		return answer(b, i, line);
+		return note_answer(b, i, line);
 	if (!line->has_candidate && line->has_embedding)
 		return embedding(b, i, line);
 	return no_answer(b, i, line);

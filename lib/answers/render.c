@@ -15,14 +15,14 @@ struct strings {
 	const struct text_sink *to;
 };
 
-static int on_part(void *arg, const struct line_part *p)
+static int render_part(void *arg, const struct line_part *p)
 {
 	const struct strings *s = arg;
 
 	return p->has_text ? text_string(s->results, p->text.at, s->to) : 0;
 }
 
-static int on_line(void *arg, const struct answer_line *line)
+static int render_line(void *arg, const struct answer_line *line)
 {
 	(void)arg;
 	(void)line;
@@ -32,7 +32,8 @@ static int on_line(void *arg, const struct answer_line *line)
 static int all_strings(const struct answers_row *row, const struct text_source *results,
 	const struct text_sink *to)
 {
-	static const struct line_calls calls = {.line = on_line, .part = on_part};
+	static const struct line_calls calls = {
+		.line = render_line, .part = render_part};
 	struct strings s = {results, to};
 	struct line_walk *w = malloc(sizeof *w);
 	int err = -ENOMEM;
@@ -156,7 +157,7 @@ static ssize_t read_rows(const struct answers *a, const struct answers_sources *
 	return got(&range, err);
 }
 
-static int put_text(const struct text_sink *to, const char *text)
+static int render_text(const struct text_sink *to, const char *text)
 {
 	return to->put(to->arg, text, strlen(text));
 }
@@ -168,14 +169,14 @@ static int tsv_row(const struct answers *a, const struct answers_row *row,
 	int err = text_tsv(to, a->blob + row->key_at, row->key_len);
 
 	if (!err)
-		err = put_text(to, "\t");
+		err = render_text(to, "\t");
 	if (!err)
-		err = put_text(to, answers_status_names[row->status]);
+		err = render_text(to, answers_status_names[row->status]);
 	if (!err)
-		err = put_text(to, "\t");
+		err = render_text(to, "\t");
 	if (!err)
 		err = answers_row_text(a, row, &s->results, &field);
-	return err ? err : put_text(to, "\n");
+	return err ? err : render_text(to, "\n");
 }
 
 static int retry_row(const struct answers *a, const struct answers_row *row,
@@ -190,8 +191,8 @@ static int retry_row(const struct answers *a, const struct answers_row *row,
 	if (!err)
 		err = text_raw(&s->requests, w.rest, to);
 	if (!err)
-		err = put_text(to, w.after);
-	return err ? err : put_text(to, "\n");
+		err = render_text(to, w.after);
+	return err ? err : render_text(to, "\n");
 }
 
 ssize_t answers_read_tsv(const struct answers *a, const struct answers_sources *s,
@@ -215,7 +216,7 @@ static int node_text(const struct answers *a, const struct answers_node *node,
 			  ? text_raw(&s->results, node->data, to)
 			  : answers_row_text(a, &a->rows[node->row], &s->results, to);
 
-	return !err && node->newline ? put_text(to, "\n") : err;
+	return !err && node->newline ? render_text(to, "\n") : err;
 }
 
 /* Sixteen bits a sample, the least byte first: that is how samples come. */

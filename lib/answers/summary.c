@@ -34,7 +34,7 @@ static bool is_ending(const struct line_word *stage)
 }
 
 /* Names go into lines of text. */
-static bool is_name(const struct line_word *w)
+static bool word_is_name(const struct line_word *w)
 {
 	return w->len && strspn(w->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 					 "0123456789._-/:@") == w->len;
@@ -45,12 +45,12 @@ void answers_summary_line(struct build *b, const struct answer_line *line)
 	struct answers_models *m = &b->models;
 	unsigned i = 0;
 
-	if (is_ending(&line->stage) && is_name(&line->stage)) {
+	if (is_ending(&line->stage) && word_is_name(&line->stage)) {
 		copy_word(&m->stage, &line->stage);
 		copy_word(&m->retires, &line->retires);
 		m->ending++;
 	}
-	if (!is_name(&line->version))
+	if (!word_is_name(&line->version))
 		return;
 	while (i < m->n && strcmp(m->models[i].name.text, line->version.text) != 0)
 		i++;
@@ -124,8 +124,8 @@ static void warn_of_models(const struct build *b, struct warnings *w)
 		warnings_add(w,
 			"the model's stage is %s%s%.40s (%" PRIu64 " results say so): "
 			"choose another model for the next job (names: .batchfs/models)",
-			m->stage.text, is_name(&m->retires) ? ", it retires " : "",
-			is_name(&m->retires) ? m->retires.text : "", m->ending);
+			m->stage.text, word_is_name(&m->retires) ? ", it retires " : "",
+			word_is_name(&m->retires) ? m->retires.text : "", m->ending);
 }
 
 static bool same_note(const struct build *b, const struct answers_row *x,

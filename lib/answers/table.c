@@ -160,13 +160,13 @@ static int find_members(struct table *t, const struct text_source *text, bool *r
 	return n < 0 ? (int)n : 0;
 }
 
-static bool is_space(char c)
+static bool cell_space(char c)
 {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 /* A value without the colon and white space before it, and white space behind it. */
-static int trim(const struct text_source *text, struct span *at, char *ret_first)
+static int trim_cell(const struct text_source *text, struct span *at, char *ret_first)
 {
 	char window[WINDOW];
 	ssize_t n, i = 0;
@@ -175,7 +175,7 @@ static int trim(const struct text_source *text, struct span *at, char *ret_first
 		uint64_t left = at->to - at->from;
 
 		n = text->read(text->arg, at->from, window, left < WINDOW ? left : WINDOW);
-		for (i = 0; i < n && (is_space(window[i]) || window[i] == ':'); i++)
+		for (i = 0; i < n && (cell_space(window[i]) || window[i] == ':'); i++)
 			at->from++;
 	} while (n > 0 && i == n);
 	if (n <= 0)
@@ -186,7 +186,7 @@ static int trim(const struct text_source *text, struct span *at, char *ret_first
 		size_t part = left < WINDOW ? (size_t)left : WINDOW;
 
 		n = text->read(text->arg, at->to - part, window, part);
-		for (i = n; i > 0 && is_space(window[i - 1]); i--)
+		for (i = n; i > 0 && cell_space(window[i - 1]); i--)
 			at->to--;
 	} while (n > 0 && i == 0);
 	return n < 0 ? (int)n : 0;
@@ -221,7 +221,7 @@ struct value {
 	char first;
 };
 
-static int put_value(void *arg, const struct text_sink *to)
+static int put_cell_value(void *arg, const struct text_sink *to)
 {
 	const struct value *v = arg;
 	struct span inside = {v->at.from + 1, v->at.to - 1};
@@ -236,11 +236,11 @@ static int put_property(
 	struct table *t, const struct text_source *text, uint32_t i, const struct text_sink *to)
 {
 	struct value v = {text, t->values[i], 0};
-	int err = v.at.to ? trim(text, &v.at, &v.first) : 0;
+	int err = v.at.to ? trim_cell(text, &v.at, &v.first) : 0;
 
 	if (err || !v.at.to || v.first == 'n') /* null */
 		return err;
-	return put_cell(t->a->head.separator, put_value, &v, to);
+	return put_cell(t->a->head.separator, put_cell_value, &v, to);
 }
 
 static int put_separator(struct table *t, const struct text_sink *to)
@@ -285,7 +285,8 @@ static int put_row_text(void *arg, const struct text_sink *to)
 			   : answers_row_text(w->a, w->row, w->results, to);
 }
 
-static int put_text(struct table *t, const struct answers_row *row, const struct text_sink *to)
+static int put_table_text(
+	struct table *t, const struct answers_row *row, const struct text_sink *to)
 {
 	int err = put_separator(t, to);
 
@@ -306,7 +307,7 @@ static int put_outcome(
 
 /* ---- lines ------------------------------------------------------------------------------ */
 
-static int put_name(void *arg, const struct text_sink *to)
+static int put_column_name(void *arg, const struct text_sink *to)
 {
 	return to->put(to->arg, arg, strlen(arg));
 }
@@ -320,7 +321,7 @@ static int put_columns(struct table *t, const struct text_sink *to)
 	for (; !err && name < end; name += strlen(name) + 1) {
 		err = put_separator(t, to);
 		if (!err)
-			err = put_cell(h->separator, put_name, name, to);
+			err = put_cell(h->separator, put_column_name, name, to);
 	}
 	return err;
 }
@@ -359,11 +360,12 @@ static int put_line(struct table *t, uint32_t i, const struct text_sink *to)
 		err = put_outcome(t, row, to);
 	if (!err && i > 0)
 		err = t->a->head.n_properties ? put_properties(t, row, to)
-					      : put_text(t, row, to);
+					      : put_table_text(t, row, to);
 	return err ? err : to->put(to->arg, newline, strlen(newline));
 }
 
-static int begin(struct table *t, const struct answers *a, const struct answers_sources *s)
+static int table_begin(
+	struct table *t, const struct answers *a, const struct answers_sources *s)
 {
 	uint32_t n = a->head.n_properties;
 	const char *name = a->blob + a->head.properties_at;
@@ -380,7 +382,7 @@ static int begin(struct table *t, const struct answers *a, const struct answers_
 	return 0;
 }
 
-static void end(struct table *t)
+static void table_end(struct table *t)
 {
 	free(t->window);
 	free(t->answer.kept);
@@ -412,14 +414,14 @@ ssize_t answers_read_table(const struct answers *a, const struct answers_sources
 		.buf = buf, .room = n, .pos = i ? a->lines[i - 1].end : 0};
 	struct text_sink to = text_to_range(&range);
 	struct table t;
-	int err = n && i < a->head.n_lines ? begin(&t, a, s) : 1;
+	int err = n && i < a->head.n_lines ? table_begin(&t, a, s) : 1;
 
 	if (err == 1)
 		return 0;
 	range.skip = off - range.pos;
 	for (; !err && i < a->head.n_lines; i++)
 		err = put_line(&t, i, &to);
-	end(&t);
+	table_end(&t);
 	if (err < 0)
 		return err == -EBADMSG ? -EIO : err;
 	return (ssize_t)range.have;
@@ -427,11 +429,11 @@ ssize_t answers_read_table(const struct answers *a, const struct answers_sources
 
 /* ---- making: columns ---------------------------------------------------------------------- */
 
-static bool is_name(const char *cell, size_t len, const char *name)
+static bool cell_is_name(const char *cell, size_t len, const char *name)
 {
-	while (len && is_space(cell[0]))
+	while (len && cell_space(cell[0]))
 		cell++, len--;
-	while (len && is_space(cell[len - 1]))
+	while (len && cell_space(cell[len - 1]))
 		len--;
 	return strlen(name) == len && memcmp(cell, name, len) == 0;
 }
@@ -441,7 +443,8 @@ static bool is_taken(const struct csv_row *names, const char *added, size_t adde
 	const char *name)
 {
 	for (uint32_t i = 0; i < names->n; i++)
-		if (is_name(names->text + names->cells[i].at, names->cells[i].len, name))
+		if (cell_is_name(names->text + names->cells[i].at, names->cells[i].len,
+			    name))
 			return true;
 	for (const char *p = added; p < added + added_len; p += strlen(p) + 1)
 		if (strcmp(p, name) == 0)
@@ -449,7 +452,8 @@ static bool is_taken(const struct csv_row *names, const char *added, size_t adde
 	return false;
 }
 
-static int add_column(struct build *b, const struct csv_row *names, const char *name)
+static int table_add_column(
+	struct build *b, const struct csv_row *names, const char *name)
 {
 	struct answers_head *h = &b->a->head;
 	char *free_name = strdup(name);
@@ -481,19 +485,20 @@ static int add_columns(struct build *b, const struct csv_row *names)
 		return err;
 	h->properties_len = b->in->properties_len;
 	h->columns_at = b->blob.len;
-	err = add_column(b, names, "outcome");
+	err = table_add_column(b, names, "outcome");
 	for (; !err && p < end; p += strlen(p) + 1) {
-		err = add_column(b, names, p);
+		err = table_add_column(b, names, p);
 		h->n_properties++;
 	}
 	if (!err && !h->n_properties)
-		err = add_column(b, names, "answer");
+		err = table_add_column(b, names, "answer");
 	return err;
 }
 
 /* ---- making: lines -------------------------------------------------------------------------- */
 
-static int add_line(struct build *b, const struct csv_row *row, uint32_t answers_row)
+static int table_add_line(
+	struct build *b, const struct csv_row *row, uint32_t answers_row)
 {
 	struct answers *a = b->a;
 	uint32_t n = a->head.n_lines;
@@ -520,7 +525,7 @@ static int add_names(struct build *b, const struct csv_row *names)
 	int err = add_columns(b, names);
 
 	if (!err)
-		err = add_line(b, names, ANSWERS_NOT_ASKED);
+		err = table_add_line(b, names, ANSWERS_NOT_ASKED);
 	if (err)
 		return err;
 	if (b->a->lines[0].at.from == 3)
@@ -530,7 +535,7 @@ static int add_names(struct build *b, const struct csv_row *names)
 	return 0;
 }
 
-static int read_lines(struct build *b, struct csv *csv, bool *ret_fits)
+static int read_table_lines(struct build *b, struct csv *csv, bool *ret_fits)
 {
 	const struct csv_row *row;
 	uint32_t asked = 0, n = 0;
@@ -542,14 +547,15 @@ static int read_lines(struct build *b, struct csv *csv, bool *ret_fits)
 
 		fits = !row->fault && row->n == n && (blank || asked < b->asked);
 		err = b->in->cancel && *b->in->cancel ? -ECANCELED
-		      : !fits			      ? 0
-				: add_line(b, row, blank ? ANSWERS_NOT_ASKED : asked++);
+		      : !fits                         ? 0
+						      : table_add_line(
+								b, row, blank ? ANSWERS_NOT_ASKED : asked++);
 	}
 	*ret_fits = fits && asked == b->asked;
 	return err ? err : got < 0 ? got : 0;
 }
 
-static int sniff(struct build *b, char *ret)
+static int sniff_table(struct build *b, char *ret)
 {
 	const struct text_source *table = b->in->table;
 	char *head = malloc(SNIFF);
@@ -564,7 +570,7 @@ static int sniff(struct build *b, char *ret)
 	return n < 0 ? (int)n : 0;
 }
 
-static int count_bytes(void *arg, const void *buf, size_t n)
+static int count_cell_bytes(void *arg, const void *buf, size_t n)
 {
 	(void)buf;
 	*(uint64_t *)arg += n;
@@ -572,26 +578,26 @@ static int count_bytes(void *arg, const void *buf, size_t n)
 }
 
 /* The blob does not grow any more. */
-static int measure(struct build *b)
+static int measure_rows(struct build *b)
 {
 	struct answers *a = b->a;
 	struct answers_sources s = {.results = *b->in->results, .table = *b->in->table};
-	struct text_sink to = {count_bytes, &a->head.table_size, NULL};
+	struct text_sink to = {count_cell_bytes, &a->head.table_size, NULL};
 	struct table t;
 
 	a->blob = b->blob.text;
-	int err = begin(&t, a, &s);
+	int err = table_begin(&t, a, &s);
 
 	for (uint32_t i = 0; !err && i < a->head.n_lines; i++) {
 		err = b->in->cancel && *b->in->cancel ? -ECANCELED : put_line(&t, i, &to);
 		a->lines[i].end = a->head.table_size;
 	}
 	a->blob = NULL;
-	end(&t);
+	table_end(&t);
 	return err;
 }
 
-static void forget(struct answers *a)
+static void table_forget(struct answers *a)
 {
 	struct answers_head *h = &a->head;
 
@@ -606,16 +612,16 @@ int answers_table(struct build *b)
 {
 	struct csv *csv = NULL;
 	bool fits = false;
-	int err = sniff(b, &b->a->head.separator);
+	int err = sniff_table(b, &b->a->head.separator);
 
 	if (!err)
 		err = csv_open(b->in->table, b->a->head.separator, &csv);
 	if (!err)
-		err = read_lines(b, csv, &fits);
+		err = read_table_lines(b, csv, &fits);
 	csv_close(csv);
 	if (!err && fits)
-		err = measure(b);
+		err = measure_rows(b);
 	else if (!err)
-		forget(b->a);
+		table_forget(b->a);
 	return err;
 }

@@ -64,8 +64,8 @@ static int skip_floats(
 }
 
 /* n floats of row i from number k on. */
-static int read_row(const struct answers *a, const struct text_source *results, uint32_t i,
-	uint64_t k, uint8_t *out, size_t n)
+static int read_vector(const struct answers *a, const struct text_source *results,
+	uint32_t i, uint64_t k, uint8_t *out, size_t n)
 {
 	const struct answers_row *row = &a->rows[i];
 	uint64_t first = (uint64_t)i * a->head.dims, at;
@@ -93,7 +93,8 @@ static int read_floats(const struct answers *a, const struct text_source *result
 		uint64_t in_row = k % a->head.dims;
 
 		part = a->head.dims - in_row < n ? (size_t)(a->head.dims - in_row) : n;
-		err = read_row(a, results, (uint32_t)(k / a->head.dims), in_row, out, part);
+		err = read_vector(
+			a, results, (uint32_t)(k / a->head.dims), in_row, out, part);
 	}
 	return err;
 }
