@@ -47,7 +47,7 @@ static const char *path_fault(const char *name)
 	return NULL;
 }
 
-static int open_part(int dir, const char *name, int flags)
+static int open_below(int dir, const char *name, int flags)
 {
 	int fd = openat(
 		dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags);
@@ -61,7 +61,7 @@ static int open_parent(struct store *s, const char *lid, const char *path, bool 
 	const char **ret_name)
 {
 	_cleanup_close_ int dir = store_copy_open(s, lid);
-	int fd = dir < 0 ? dir : open_part(dir, "files", O_DIRECTORY), err = 0;
+	int fd = dir < 0 ? dir : open_below(dir, "files", O_DIRECTORY), err = 0;
 	const char *slash;
 
 	for (; fd >= 0 && (slash = strchr(path, '/')); path = slash + 1) {
@@ -74,7 +74,7 @@ static int open_parent(struct store *s, const char *lid, const char *path, bool 
 		memcpy(part, path, n);
 		part[n] = '\0';
 		err = sync && !err ? util_sync_dir(parent) : err;
-		fd = open_part(parent, part, O_DIRECTORY);
+		fd = open_below(parent, part, O_DIRECTORY);
 	}
 	if (fd >= 0 && sync && !err)
 		err = util_sync_dir(fd);
@@ -94,7 +94,7 @@ int attach_open(struct store *s, const char *lid, const char *path, struct stat 
 	if (name_fault(path))
 		return -ENOENT;
 	dir = open_parent(s, lid, path, false, &name);
-	fd = dir < 0 ? dir : open_part(dir, name, 0);
+	fd = dir < 0 ? dir : open_below(dir, name, 0);
 	if (fd < 0 || fstat(fd, ret) < 0 || !S_ISREG(ret->st_mode))
 		return -ENOENT;
 	return steal_fd(&fd);
@@ -126,16 +126,17 @@ int attach_hash(int fd, const atomic_bool *cancel, char ret[SHA256_HEX])
 /* ---- the set of them ----------------------------------------------------------------
  */
 
-static int by_name(const void *a, const void *b)
+static int by_attachment_name(const void *a, const void *b)
 {
 	return strcmp(((const struct attachment *)a)->name,
 		((const struct attachment *)b)->name);
 }
 
-static struct attachment *find(const struct attachments *all, const char *name)
+static struct attachment *attachments_find(
+	const struct attachments *all, const char *name)
 {
 	struct attachment key = {.name = (char *)name};
-	struct attachment **found = tfind(&key, &all->by_name, by_name);
+	struct attachment **found = tfind(&key, &all->by_name, by_attachment_name);
 
 	return found ? *found : NULL;
 }
@@ -150,7 +151,7 @@ static void free_one(struct attachment *a)
 	free(a);
 }
 
-static void keep_it(void *node)
+static void keep_attachment(void *node)
 {
 }
 
@@ -158,7 +159,7 @@ void attach_free(struct attachments *all)
 {
 	if (!all)
 		return;
-	tdestroy(all->by_name, keep_it);
+	tdestroy(all->by_name, keep_attachment);
 	for (size_t i = 0; i < all->n; i++)
 		free_one(all->items[i]);
 	free(all->items);
@@ -166,7 +167,8 @@ void attach_free(struct attachments *all)
 }
 
 /* A new one, of the set; NULL without memory. */
-static struct attachment *add(struct attachments *all, const char *name, uint64_t line)
+static struct attachment *attachments_add(
+	struct attachments *all, const char *name, uint64_t line)
 {
 	struct attachment *a = calloc(1, sizeof(*a));
 
@@ -182,7 +184,7 @@ static struct attachment *add(struct attachments *all, const char *name, uint64_
 		all->items = items;
 		all->cap = cap;
 	}
-	if (!tsearch(a, &all->by_name, by_name))
+	if (!tsearch(a, &all->by_name, by_attachment_name))
 		goto fail;
 	all->items[all->n++] = a;
 	return a;
@@ -204,7 +206,7 @@ struct check {
 };
 
 /* Names can hold anything; what is told is one line of text. */
-static void put_name(FILE *f, const char *name)
+static void put_attachment_name(FILE *f, const char *name)
 {
 	size_t n = util_utf8_cut(name, strlen(name), 300);
 
@@ -214,12 +216,13 @@ static void put_name(FILE *f, const char *name)
 	fputs(name[n] ? "…" : "", f);
 }
 
-static void fault(struct check *k, uint64_t line, const char *name, const char *why)
+static void note_fault(
+	struct check *k, uint64_t line, const char *name, const char *why)
 {
 	if (k->n_faults++ >= FAULTS_TOLD)
 		return;
 	fprintf(k->faults, "line %" PRIu64 ": ", line);
-	put_name(k->faults, name);
+	put_attachment_name(k->faults, name);
 	fprintf(k->faults, ": %s\n", why);
 }
 
@@ -250,7 +253,7 @@ static const char *copy_fault(int fd, const struct stat *st, char mime[MIME_SIZE
 
 /* A close that returns before its files are sent promises that they will be sent, so
  * they and their names must be durable first. Most are in one directory. */
-static int make_durable(struct check *k, const struct attachment *a, int fd)
+static int sync_attachment(struct check *k, const struct attachment *a, int fd)
 {
 	const struct task *t = k->s->t;
 	const char *slash = strrchr(a->path, '/'), *name;
@@ -293,17 +296,17 @@ static int check_name(struct check *k, struct attachment *a)
 		snprintf(larger, sizeof larger,
 			"it is larger than the %s that the API takes",
 			l->attachment_text);
-		fault(k, a->line, a->name, larger);
+		note_fault(k, a->line, a->name, larger);
 		return 0;
 	}
 	if (!why)
 		why = copy_fault(fd, &a->st, a->mime);
 	if (why) {
-		fault(k, a->line, a->name, why);
+		note_fault(k, a->line, a->name, why);
 		k->only_large = false;
 		return 0;
 	}
-	return make_durable(k, a, fd);
+	return sync_attachment(k, a, fd);
 }
 
 /* The first of the copies ("LID NAME" a line) that still has the content. */
@@ -345,7 +348,7 @@ static int check_uri(struct check *k, const char *uri, uint64_t line)
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	struct attachment *a = add(k->all, uri, line);
+	struct attachment *a = attachments_add(k->all, uri, line);
 	if (!a)
 		return -ENOMEM;
 	memcpy(a->sha256, sha256, sizeof(sha256));
@@ -356,7 +359,7 @@ static int check_uri(struct check *k, const char *uri, uint64_t line)
 	if (err != -ENOENT)
 		return err;
 	if (until <= now)
-		fault(k, line, uri,
+		note_fault(k, line, uri,
 			"the API does not have this upload any more, and neither a job "
 			"here nor the trash has the file");
 	k->only_large &= until > now;
@@ -368,16 +371,17 @@ static int on_uri(void *arg, const struct uris_found *found)
 	struct check *k = arg;
 	struct attachment *a;
 
-	if (find(k->all, found->text))
+	if (attachments_find(k->all, found->text))
 		return 0;
 	if (!found->loose)
 		return found->odd ? 0 : check_uri(k, found->text, found->line);
 	if (found->odd) {
-		fault(k, found->line, found->text, "this cannot be the name of a file");
+		note_fault(k, found->line, found->text,
+			"this cannot be the name of a file");
 		k->only_large = false;
 		return 0;
 	}
-	a = add(k->all, found->text, found->line);
+	a = attachments_add(k->all, found->text, found->line);
 	return a ? check_name(k, a) : -ENOMEM;
 }
 
@@ -417,7 +421,7 @@ int attach_resolve(struct submission *s, int in, char **ret_text)
 
 static const struct uris_new *on_wire(void *arg, const char *text)
 {
-	struct attachment *a = find(arg, text);
+	struct attachment *a = attachments_find(arg, text);
 
 	return a && a->at.uri ? &a->on_wire : NULL;
 }

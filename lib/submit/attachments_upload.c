@@ -32,7 +32,7 @@ struct crew {
 	struct provider_error why; /* lock; of that */
 };
 
-static bool failed(struct crew *crew)
+static bool crew_failed(struct crew *crew)
 {
 	pthread_mutex_lock(&crew->lock);
 	bool yes = crew->err != 0;
@@ -41,7 +41,7 @@ static bool failed(struct crew *crew)
 }
 
 /* Takes over what err holds. */
-static void fail(struct crew *crew, int r, struct provider_error *err)
+static void crew_fail(struct crew *crew, int r, struct provider_error *err)
 {
 	pthread_mutex_lock(&crew->lock);
 	if (!crew->err) {
@@ -67,13 +67,13 @@ static void *crew_work(void *arg)
 	struct attachments *all = crew->s->attached;
 	size_t i;
 
-	while (!failed(crew) && (i = crew->next++) < all->n) {
+	while (!crew_failed(crew) && (i = crew->next++) < all->n) {
 		struct provider_error err = {.retry = -1};
 		int r = given_up(crew->s) ? -ECANCELED
 					  : crew->each(crew->s, all->items[i], &err);
 
 		if (r)
-			fail(crew, r, &err);
+			crew_fail(crew, r, &err);
 		provider_error_clear(&err);
 	}
 	return NULL;
@@ -119,13 +119,14 @@ static int for_all(
 /* ---- one of them
  * ------------------------------------------------------------------------ */
 
-static struct content content_of(const struct submission *s, const struct attachment *a)
+static struct content attachment_content(
+	const struct submission *s, const struct attachment *a)
 {
 	return (struct content){a->sha256, a->mime, engine_origin(s->c->engine),
 		s->c->key_print, a->st.st_size};
 }
 
-static void place(struct attachment *a, struct placed *p_take)
+static void attachment_place(struct attachment *a, struct placed *p_take)
 {
 	placed_clear(&a->at);
 	a->at = *p_take;
@@ -179,7 +180,7 @@ static int hold_uri(
 	if (!r && (!p.file || !p.uri || !p.mime))
 		r = -ENOMEM;
 	if (!r)
-		place(a, &p);
+		attachment_place(a, &p);
 	placed_clear(&p);
 	return r;
 }
@@ -210,11 +211,11 @@ static int look_up(
 	int r = attach_hash(fd, &s->t->cancel.set, a->sha256);
 	if (r)
 		return r;
-	struct content c = content_of(s, a);
+	struct content c = attachment_content(s, a);
 	r = registry_take(s->c->registry, &c, good_until(s),
 		s->job->local->lid, own_copy(s, a), &p);
 	if (!r)
-		place(a, &p);
+		attachment_place(a, &p);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -226,10 +227,10 @@ struct sending {
 	struct attachment *a;
 };
 
-static int on_session(void *arg, const char *url)
+static int on_part_session(void *arg, const char *url)
 {
 	struct sending *x = arg;
-	struct content c = content_of(x->s, x->a);
+	struct content c = attachment_content(x->s, x->a);
 
 	if (x->a->st.st_size >= SESSION_WORTH)
 		/* Without it a crash means uploading from the beginning. */
@@ -238,7 +239,7 @@ static int on_session(void *arg, const char *url)
 	return 0;
 }
 
-static void on_progress(void *arg, int64_t n)
+static void on_part_progress(void *arg, int64_t n)
 {
 	struct sending *x = arg;
 
@@ -251,13 +252,13 @@ static int run_upload(struct submission *s, struct attachment *a, int fd,
 {
 	char display[DISPLAY_MAX + 1];
 	struct sending x = {s, a};
-	struct content c = content_of(s, a);
+	struct content c = attachment_content(s, a);
 	struct upload u = {.fd = fd,
 		.size = a->st.st_size,
 		.mime = a->mime,
 		.display = display,
-		.on_session = on_session,
-		.on_progress = on_progress,
+		.on_session = on_part_session,
+		.on_progress = on_part_progress,
 		.arg = &x};
 	_cleanup_free_ char *session = registry_session(
 		s->c->registry, &c, engine_server_time(s->c->engine));
@@ -307,7 +308,7 @@ static int upload_whole(struct submission *s, struct attachment *a, int fd,
 	return because(err, -EIO, a, "the API got other bytes than were sent, twice");
 }
 
-static time_t expiry(struct submission *s, const struct remote_file *f)
+static time_t upload_expiry(struct submission *s, const struct remote_file *f)
 {
 	return f->expires.tv_sec
 		       ? f->expires.tv_sec
@@ -318,8 +319,8 @@ static time_t expiry(struct submission *s, const struct remote_file *f)
 static int remember(struct submission *s, struct attachment *a,
 	const struct remote_file *f, struct provider_error *err)
 {
-	struct placed p = {.expires = expiry(s, f)};
-	struct content c = content_of(s, a);
+	struct placed p = {.expires = upload_expiry(s, f)};
+	struct content c = attachment_content(s, a);
 	int r = 0;
 
 	if (!f->uri ||
@@ -335,7 +336,7 @@ static int remember(struct submission *s, struct attachment *a,
 			s->c->registry, &c, &p, s->job->local->lid, own_copy(s, a));
 	test_point("attached");
 	if (!r)
-		place(a, &p);
+		attachment_place(a, &p);
 	placed_clear(&p);
 	return r;
 }
@@ -372,12 +373,12 @@ static int by_content(const void *a, const void *b)
 	return r ? r : strcmp(x->mime, y->mime);
 }
 
-static void keep_it(void *node)
+static void keep_placed(void *node)
 {
 }
 
 /* How many bytes have to be uploaded, each content once; -ENOMEM. */
-static int64_t plan(struct attachments *all)
+static int64_t plan_uploads(struct attachments *all)
 {
 	void *seen = NULL;
 	int64_t sum = 0;
@@ -396,7 +397,7 @@ static int64_t plan(struct attachments *all)
 		else
 			sum += a->st.st_size;
 	}
-	tdestroy(seen, keep_it);
+	tdestroy(seen, keep_placed);
 	return sum;
 }
 
@@ -448,7 +449,7 @@ static int take_twins(struct submission *s)
 
 	for (size_t i = 0; i < s->attached->n && !r; i++) {
 		struct attachment *a = s->attached->items[i];
-		struct content c = content_of(s, a);
+		struct content c = attachment_content(s, a);
 		struct placed p = {0};
 
 		if (!a->twin)
@@ -456,7 +457,7 @@ static int take_twins(struct submission *s)
 		r = registry_take(
 			s->c->registry, &c, 0, s->job->local->lid, own_copy(s, a), &p);
 		if (!r)
-			place(a, &p);
+			attachment_place(a, &p);
 	}
 	return r == -ENOENT ? -EIO : r;
 }
@@ -518,7 +519,7 @@ int attach_upload(struct submission *s)
 	int r = for_all(s, look_up);
 
 	if (!r)
-		more = plan(s->attached);
+		more = plan_uploads(s->attached);
 	if (more < 0)
 		r = (int)more;
 	if (!r && more)

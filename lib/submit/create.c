@@ -148,7 +148,7 @@ static int look_again_and_again(struct submission *s)
 
 /* The create was never answered. The caller gets an error within a minute; looking goes
  * on. */
-static int settle(struct submission *s)
+static int settle_create(struct submission *s)
 {
 	task_deadline(s->t, test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE));
 	client_lock(s->c);
@@ -189,7 +189,7 @@ int submission_create(struct submission *s)
 		if (job_phase(s->job) == PHASE_SENT) /* a list was quicker */
 			return 0;
 		if (provider_create_verdict(&s->err) != CREATE_NOT_MADE)
-			return settle(s);
+			return settle_create(s);
 		int saved = take_back(s);
 		if (saved)
 			return saved;

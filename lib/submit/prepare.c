@@ -77,7 +77,7 @@ static bool goes_inline(const struct submission *s)
 }
 
 /* The bytes are what a retry after a crash will send: they and their name. */
-static void *make_durable(void *arg)
+static void *sync_requests(void *arg)
 {
 	struct submission *s = arg;
 
@@ -89,9 +89,9 @@ static void *make_durable(void *arg)
  * lane of workers waits for itself. */
 void submission_begin_durable(struct submission *s)
 {
-	s->syncs = pthread_create(&s->syncing, NULL, make_durable, s) == 0;
+	s->syncs = pthread_create(&s->syncing, NULL, sync_requests, s) == 0;
 	if (!s->syncs)
-		make_durable(s);
+		sync_requests(s);
 }
 
 int submission_durable(struct submission *s)
@@ -114,7 +114,7 @@ static void drop_sent(struct submission *s)
 		unlinkat(dir, STORE_SENT, 0);
 }
 
-static int look_through(struct submission *s, int in)
+static int look_through_requests(struct submission *s, int in)
 {
 	_cleanup_free_ char *text = NULL;
 	int err = follow_finish(files_take_follow(s->t->file),
@@ -143,7 +143,7 @@ static bool is_mixed(struct submission *s)
 	return mixed;
 }
 
-static int refuse_mixed(struct submission *s)
+static int refuse_mixed_requests(struct submission *s)
 {
 	files_decided(s->t->file);
 	s->told = s->unfit = true;
@@ -174,10 +174,10 @@ static int check_requests(struct submission *s)
 
 	if (in < 0)
 		return in;
-	if ((err = look_through(s, in)))
+	if ((err = look_through_requests(s, in)))
 		return err;
 	if (is_mixed(s))
-		return refuse_mixed(s);
+		return refuse_mixed_requests(s);
 	drop_sent(s);
 	client_lock(s->c);
 	s->rec->batch->requests = (int64_t)s->report.requests;

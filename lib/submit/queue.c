@@ -124,7 +124,7 @@ static void go_now(void *arg)
 }
 
 /* On the engine's thread: the work is a worker's. */
-static void look_timer(void *arg)
+static void queue_timer(void *arg)
 {
 	struct gb_client *c = arg;
 
@@ -136,7 +136,7 @@ static void look_timer(void *arg)
 }
 
 /* A timer cannot be cancelled: one that fires too soon finds nothing to do. */
-static void plan_look(struct gb_client *c, double at)
+static void plan_queue_look(struct gb_client *c, double at)
 {
 	double now = util_now();
 
@@ -146,7 +146,7 @@ static void plan_look(struct gb_client *c, double at)
 	if (sooner)
 		c->queue->timer_at = at;
 	client_unlock(c);
-	if (!sooner || !engine_timer(c->engine, at - now, look_timer, c))
+	if (!sooner || !engine_timer(c->engine, at - now, queue_timer, c))
 		return;
 	client_lock(c);
 	c->queue->timer_at = 0;
@@ -197,7 +197,7 @@ void queue_go(struct gb_client *c)
 			next = at;
 	}
 	if (next)
-		plan_look(c, next);
+		plan_queue_look(c, next);
 }
 
 void queue_go_later(struct gb_client *c, bool freed)
@@ -233,7 +233,7 @@ void queue_refused(struct gb_job *job, const struct provider_error *why, bool pa
 		g->probe = NULL;
 	double at = g ? g->after : 0;
 	client_unlock(c);
-	plan_look(c, at);
+	plan_queue_look(c, at);
 }
 
 void queue_passed(struct gb_job *job)
@@ -271,7 +271,7 @@ void queue_wait(struct gb_job *job)
 	const struct gate *g = gate_find(job);
 	double at = g && g->refusals ? g->after : util_now() + pause;
 	client_unlock(c);
-	plan_look(c, at);
+	plan_queue_look(c, at);
 }
 
 void queue_left(struct gb_job *job)

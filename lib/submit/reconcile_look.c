@@ -140,7 +140,7 @@ static bool give_to_owner(struct pass *p, const struct remote_batch *b)
 	return true;
 }
 
-static bool fits(const struct seeker *s, const struct remote_batch *b)
+static bool seeker_fits(const struct seeker *s, const struct remote_batch *b)
 {
 	return strcmp(b->display ? b->display : "", s->display) == 0 &&
 	       (!b->created.tv_sec || b->created.tv_sec >= s->since);
@@ -159,7 +159,7 @@ static void note_candidate(struct seeker *s, const struct remote_batch *b)
 static void note_for_files(struct pass *p, const struct remote_batch *b)
 {
 	for (size_t i = 0; i < p->n; i++)
-		if (!p->all[i].is_inline && fits(&p->all[i], b))
+		if (!p->all[i].is_inline && seeker_fits(&p->all[i], b))
 			note_candidate(&p->all[i], b);
 }
 
@@ -200,7 +200,7 @@ static int look_at_candidate(struct pass *p, const struct remote_batch *b)
 	for (size_t i = 0; i < p->n; i++) {
 		struct seeker *s = &p->all[i];
 
-		if (!fits(s, b))
+		if (!seeker_fits(s, b))
 			continue;
 		file |= !s->is_inline;
 		if (s->is_inline && !known && (b->requests == s->requests || b->requests < 0))
@@ -209,7 +209,7 @@ static int look_at_candidate(struct pass *p, const struct remote_batch *b)
 	return file && !is_known(p->c, b->id, false) ? ask_for_files(p, b) : 0;
 }
 
-static int look_at(struct pass *p, const struct remote_batch *b)
+static int pass_look_at(struct pass *p, const struct remote_batch *b)
 {
 	return give_to_owner(p, b) || b->has_input_config ? 0 : look_at_candidate(p, b);
 }
@@ -223,7 +223,7 @@ static int look_at_page(struct pass *p, const struct remote_page *page)
 
 	for (size_t i = 0; i < page->n; i++) {
 		const struct remote_batch *b = &page->batches[i];
-		int err = look_at(p, b);
+		int err = pass_look_at(p, b);
 
 		if (err)
 			return err;
@@ -232,7 +232,7 @@ static int look_at_page(struct pass *p, const struct remote_page *page)
 	return old ? -ENOENT : 0;
 }
 
-static int look_through(struct pass *p)
+static int pass_look_through(struct pass *p)
 {
 	struct canceller none = CANCELLER_INIT;
 	_cleanup_free_ char *token = NULL;
@@ -270,7 +270,7 @@ static int take_only_candidate(struct pass *p, struct seeker *s)
 }
 
 /* Only a successful look can show that nothing is there. */
-static void conclude(struct pass *p, struct seeker *s)
+static void conclude_seeker(struct pass *p, struct seeker *s)
 {
 	bool one = s->is_inline && s->same_key && s->candidates == 1 && s->only;
 
@@ -288,12 +288,12 @@ static int pass_run(struct gb_client *c, double *ret_hint)
 	*ret_hint = -1;
 	test_point("look");
 	if (!err && p.n) {
-		err = look_through(&p);
+		err = pass_look_through(&p);
 		client_called(c, &p.err);
 		*ret_hint = p.err.retry;
 	}
 	for (size_t i = 0; !err && !p.broken && i < p.n; i++)
-		conclude(&p, &p.all[i]);
+		conclude_seeker(&p, &p.all[i]);
 	pass_clear(&p);
 	return err ? err : p.broken;
 }
@@ -302,7 +302,7 @@ static int pass_run(struct gb_client *c, double *ret_hint)
 
 static void start_look(struct gb_client *c);
 
-static void look_timer(void *arg)
+static void reconcile_timer(void *arg)
 {
 	struct gb_client *c = arg;
 
@@ -314,14 +314,14 @@ static void look_timer(void *arg)
 }
 
 /* Unlocked. A timer that fires too soon costs one look. */
-static void plan_look(struct gb_client *c, double at)
+static void plan_reconcile_look(struct gb_client *c, double at)
 {
 	client_lock(c);
 	bool sooner = !c->settling->timer_at || at < c->settling->timer_at;
 	if (sooner)
 		c->settling->timer_at = at;
 	client_unlock(c);
-	if (!sooner || !engine_timer(c->engine, at - util_now(), look_timer, c))
+	if (!sooner || !engine_timer(c->engine, at - util_now(), reconcile_timer, c))
 		return;
 	client_lock(c);
 	c->settling->timer_at = 0;
@@ -364,7 +364,7 @@ static void look_run(void *arg)
 	double pause = c->stopping ? -1 : next_pause(c);
 	client_unlock(c);
 	if (pause >= 0)
-		plan_look(c, util_now() + pause);
+		plan_reconcile_look(c, util_now() + pause);
 	start_look(c);
 }
 
@@ -383,7 +383,7 @@ static void start_look(struct gb_client *c)
 	if (!go)
 		return;
 	if (!now) {
-		plan_look(c, after);
+		plan_reconcile_look(c, after);
 	} else if (work_add(c->work, WORK_SHORT, look_run, c)) {
 		client_lock(c);
 		s->running = false;
@@ -415,5 +415,5 @@ int settle_once(struct gb_job *job, struct canceller *cancel)
 void settle_later(struct gb_job *job)
 {
 	if (!job->c->o.offline)
-		plan_look(job->c, util_now() + shortest_pause());
+		plan_reconcile_look(job->c, util_now() + shortest_pause());
 }

@@ -58,7 +58,7 @@ static int not_offline(struct gb_job *job)
 	return -EHOSTUNREACH;
 }
 
-static int refuse_mixed(struct gb_job *job)
+static int refuse_mixed_draft(struct gb_job *job)
 {
 	int err = gather_refuse_mixed(job);
 
@@ -90,8 +90,8 @@ static const struct way checking = {
 
 /* f is requests.jsonl, of job or to be moved to it; NULL: it is composed. Who reads the
  * parts reads all of them: none may change meanwhile. */
-static int start(struct gb_job *job, const struct way *way, struct gb_file *f,
-	struct gb_job *from, struct gb_waiter *w)
+static int start_submission(struct gb_job *job, const struct way *way,
+	struct gb_file *f, struct gb_job *from, struct gb_waiter *w)
 {
 	struct task fill = {.file = f, .from = from, .gathers = !f,
 		.sends = way->sends, .background = way->sends && job->c->o.background};
@@ -119,11 +119,12 @@ static int go(struct gb_job *job, const struct way *way, enum gb_by by,
 	if (by == GB_BY_CLOSE && !worth_submitting(f))
 		goto out;
 	if (kind == GATHER_MIXED)
-		err = refuse_mixed(job);
+		err = refuse_mixed_draft(job);
 	else if (kind == GATHER_NOTHING)
 		err = no_requests(job);
 	else
-		err = start(job, way, kind == GATHER_COMPOSED ? NULL : f, NULL, w);
+		err = start_submission(
+			job, way, kind == GATHER_COMPOSED ? NULL : f, NULL, w);
 out:
 	gb_file_unref(f);
 	return err;
@@ -153,7 +154,7 @@ int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
 		gb_file_ref(f);
 	client_unlock(c);
 	if (!err)
-		err = f ? start(job, &submitting, f, from, w) : -ENOENT;
+		err = f ? start_submission(job, &submitting, f, from, w) : -ENOENT;
 	gb_file_unref(f);
 	return err;
 }

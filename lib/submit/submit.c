@@ -62,7 +62,7 @@ static void unset_text(struct gb_job *job, char **field)
 }
 
 /* Phase to disk, then to the world; when the disk refuses, back. */
-static int enter(struct gb_job *job, enum phase p)
+static int enter_phase(struct gb_job *job, enum phase p)
 {
 	enum phase before = job_phase(job);
 
@@ -78,7 +78,7 @@ static int enter(struct gb_job *job, enum phase p)
 
 /* Before this thread started, another task may have done everything. From here on the
  * job is ours. */
-static int step_start(struct submission *s)
+static int step_upload_start(struct submission *s)
 {
 	client_lock(s->c);
 	enum phase p = job_phase(s->job);
@@ -203,7 +203,7 @@ static int step_begin(struct submission *s)
 	if (s->t->from == s->job && (err = note_source(s)))
 		return err;
 	if (!s->t->background)
-		return enter(s->job, PHASE_UPLOADING);
+		return enter_phase(s->job, PHASE_UPLOADING);
 	if ((err = submission_durable(s)) || (err = enter_queue(s)))
 		return err;
 	/* A background close returns here. */
@@ -253,7 +253,7 @@ static int step_attach(struct submission *s)
 	return drop_stale_upload(s, &st);
 }
 
-static int on_session(void *arg, const char *url)
+static int on_upload_session(void *arg, const char *url)
 {
 	struct submission *s = arg;
 
@@ -263,7 +263,7 @@ static int on_session(void *arg, const char *url)
 	return err ? err : local_save(s->job);
 }
 
-static void on_progress(void *arg, int64_t n)
+static void on_upload_progress(void *arg, int64_t n)
 {
 	struct submission *s = arg;
 
@@ -297,8 +297,8 @@ static int step_upload(struct submission *s)
 	struct upload u = {.fd = s->fd,
 		.size = s->size,
 		.display = s->rec->display,
-		.on_session = on_session,
-		.on_progress = on_progress,
+		.on_session = on_upload_session,
+		.on_progress = on_upload_progress,
 		.arg = s};
 	struct remote_file file = {0};
 
@@ -399,7 +399,7 @@ static int stay_queued(struct submission *s, int err)
 	client_lock(s->c);
 	s->rec->batch->tries++;
 	client_unlock(s->c);
-	enter(s->job, PHASE_QUEUED);
+	enter_phase(s->job, PHASE_QUEUED);
 	queue_refused(s->job, &s->err, true);
 	return 0;
 }
@@ -411,7 +411,7 @@ static int stay_held(struct submission *s)
 	int err = queue_reason(s->job);
 	client_unlock(s->c);
 	tell_queued(s, err);
-	enter(s->job, PHASE_QUEUED);
+	enter_phase(s->job, PHASE_QUEUED);
 	queue_wait(s->job);
 	return 0;
 }
@@ -422,7 +422,7 @@ static bool worth_queueing(const struct submission *s, int err)
 	       errors_may_pass(&(struct provider_error){.err = err}, CALL_QUEUE);
 }
 
-static int give_up(struct submission *s, int err)
+static int submission_give_up(struct submission *s, int err)
 {
 	enum phase p = job_phase(s->job);
 
@@ -440,7 +440,7 @@ static int give_up(struct submission *s, int err)
 	if (!stopped && worth_queueing(s, err) && p != PHASE_DRAFT && p != PHASE_FAILED) {
 		keep_upload(s);
 		if (cancelled)
-			return enter(s->job, PHASE_QUEUED), -EINTR;
+			return enter_phase(s->job, PHASE_QUEUED), -EINTR;
 		if (stay_queued(s, err) == 0)
 			return 0;
 	}
@@ -575,7 +575,7 @@ int submit_run(struct task *t)
 {
 	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
 		.rec = &t->job->local->rec, .fd = -1, .plain = -1, .err = {.retry = -1}};
-	int err = step_start(&s);
+	int err = step_upload_start(&s);
 	bool ours = !err;
 
 	for (size_t i = 0; !err && i < ARRAY_SIZE(steps); i++) {
@@ -588,7 +588,7 @@ int submit_run(struct task *t)
 		}
 	}
 	if (err && ours)
-		err = give_up(&s, err);
+		err = submission_give_up(&s, err);
 	else if (ours && t->left && !t->background)
 		advice_add(t->job, "the submission was interrupted, but the job had been sent by "
 				   "then: this is that job, and the only one");
