@@ -33,7 +33,7 @@ enum {
 
 /* ---- options -------------------------------------------------------------------- */
 
-static char *copy(const char *text)
+static char *copy_or_null(const char *text)
 {
 	return text ? strdup(text) : NULL;
 }
@@ -41,17 +41,17 @@ static char *copy(const char *text)
 static void copy_options(struct gb_client *c, const struct gb_options *o)
 {
 	c->o = *o;
-	c->key = copy(o->key);
+	c->key = copy_or_null(o->key);
 	c->o.key = NULL;
-	c->o.source = copy(o->source);
-	c->o.version = o->version ? copy(o->version) : NULL;
-	c->o.key_source = copy(o->key_source);
-	c->o.state_dir = copy(o->state_dir);
-	c->o.cache_dir = copy(o->cache_dir);
-	c->o.holder = copy(o->holder);
-	c->o.prices = copy(o->prices);
-	c->o.webhook = copy(o->webhook);
-	c->o.model = copy(o->model ? o->model : MODEL_DEFAULT);
+	c->o.source = copy_or_null(o->source);
+	c->o.version = o->version ? copy_or_null(o->version) : NULL;
+	c->o.key_source = copy_or_null(o->key_source);
+	c->o.state_dir = copy_or_null(o->state_dir);
+	c->o.cache_dir = copy_or_null(o->cache_dir);
+	c->o.holder = copy_or_null(o->holder);
+	c->o.prices = copy_or_null(o->prices);
+	c->o.webhook = copy_or_null(o->webhook);
+	c->o.model = copy_or_null(o->model ? o->model : MODEL_DEFAULT);
 	if (!c->o.cache_max)
 		c->o.cache_max = (uint64_t)10 << 30;
 	if (!c->o.poll_s)
@@ -103,7 +103,7 @@ static int cannot_read(struct loading *l, int err, const char *fmt, ...)
 static const char *const journal_part = "journal";
 
 /* Lock not needed: there are no other threads yet. The journal was read well. */
-static int enlist(struct gb_client *c, const char *lid, struct record *r,
+static int enlist_record(struct gb_client *c, const char *lid, struct record *r,
 	const char **ret_part)
 {
 	struct gb_job *job = job_new(c);
@@ -149,7 +149,8 @@ static int unfinished(int dir)
 	return err ? err : empty;
 }
 
-static void set_aside(struct gb_client *c, const char *lid, const char *part, int why)
+static void set_job_aside(
+	struct gb_client *c, const char *lid, const char *part, int why)
 {
 	int err = store_job_aside(c->store, lid);
 
@@ -160,7 +161,7 @@ static void set_aside(struct gb_client *c, const char *lid, const char *part, in
 
 /* A crash while a job that was taken for someone else's became ours leaves two with its
  * id: ours counts. */
-static void make_room(struct gb_client *c, const struct record *r)
+static void make_name_room(struct gb_client *c, const struct record *r)
 {
 	struct gb_job *other = r->own && r->batch->id ? job_find_id(c, r->batch->id) : NULL;
 
@@ -189,8 +190,8 @@ static int load_opened(
 		return empty == 1 ? 0 : empty == 0 ? err : empty;
 	}
 	if (!err) {
-		make_room(c, &r);
-		err = enlist(c, lid, &r, ret_part);
+		make_name_room(c, &r);
+		err = enlist_record(c, lid, &r, ret_part);
 	}
 	record_clear(&r);
 	return err;
@@ -215,13 +216,13 @@ static int load_job(void *arg, const char *lid)
 	case READ_ABSENT:
 	case READ_DAMAGED:
 		if (dir >= 0)
-			set_aside(l->c, lid, part, err);
+			set_job_aside(l->c, lid, part, err);
 		return 0; /* what is no directory is no job of ours */
 	case READ_FAILED:
 		break;
 	}
 	if (err == -EEXIST) { /* two have one id */
-		set_aside(l->c, lid, part, err);
+		set_job_aside(l->c, lid, part, err);
 		return 0;
 	}
 	cannot_read(l, err, "%s/jobs/%s/%s", l->c->o.state_dir, lid, dir < 0 ? "" : part);
@@ -266,7 +267,7 @@ static int load_registry(struct gb_client *c)
 	return err;
 }
 
-static int load(struct gb_client *c, char **ret_why)
+static int load_jobs(struct gb_client *c, char **ret_why)
 {
 	struct loading l = {c, ret_why};
 	int err;
@@ -361,7 +362,7 @@ static void one_line(char *text)
 	text[strcspn(text, "\n")] = '\0';
 }
 
-static int check_key(struct gb_client *c, char **ret_why)
+static int client_check_key(struct gb_client *c, char **ret_why)
 {
 	struct canceller none = CANCELLER_INIT;
 	struct provider_error e = {.retry = -1};
@@ -449,7 +450,7 @@ static void start_behind(void *arg)
 	attach_tidy(c);
 }
 
-static bool is_whole(const struct gb_client *c)
+static bool all_options_copied(const struct gb_client *c)
 {
 	return c->work && c->follows && c->models && c->poller && c->queue && c->saver &&
 	       c->answers && c->settling && c->removals;
@@ -467,7 +468,7 @@ int client_open_with(const struct gb_options *o, const struct provider *p, void 
 	int err;
 
 	*ret_why = NULL;
-	if (!c || !is_whole(c))
+	if (!c || !all_options_copied(c))
 		return -ENOMEM;
 	if (!c->key && !c->o.offline) {
 		*ret_why = strdup("no API key");
@@ -478,9 +479,9 @@ int client_open_with(const struct gb_options *o, const struct provider *p, void 
 	if (!err)
 		err = start_engine(c, ret_why);
 	if (!err)
-		err = load(c, ret_why);
+		err = load_jobs(c, ret_why);
 	if (!err)
-		err = check_key(c, ret_why);
+		err = client_check_key(c, ret_why);
 	if (err)
 		goto fail;
 	store_fingerprint(c->store, c->key ? c->key : "", c->key_print);

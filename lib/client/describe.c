@@ -54,7 +54,7 @@ static bool goes_on_alone(const struct gb_job *job)
 	return t && t->sends && t->left && job_phase(job) == PHASE_SUBMITTING;
 }
 
-static bool has_error(struct gb_job *job)
+static bool has_error_text(struct gb_job *job)
 {
 	return files_has_mistake(job) || (job->local && job->local->rec.error) ||
 	       goes_on_alone(job) ||
@@ -63,7 +63,7 @@ static bool has_error(struct gb_job *job)
 	       (job->local && job->local->other_key);
 }
 
-static time_t expiry(const struct gb_job *job)
+static time_t results_expiry(const struct gb_job *job)
 {
 	int life = job->c->api.provider->limits->job_life;
 
@@ -109,7 +109,7 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.submitted = true,
 		.sent = job->batch->id != NULL,
 		.ended = knowledge_final(&job->batch->known),
-		.has_error = has_error(job),
+		.has_error = has_error_text(job),
 		.has_warnings = advice_has(job),
 		.output = job_output(job),
 		.results_safe = home_safe(job),
@@ -124,7 +124,7 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.failed = job->batch->failed,
 		.pending = job->batch->pending,
 		.learnt = wall_time_of(job->batch->learnt),
-		.expires = expiry(job),
+		.expires = results_expiry(job),
 	};
 	answers_info(job, ret);
 	if (job->local)

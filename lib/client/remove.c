@@ -59,7 +59,7 @@ enum {
 
 #define TURN 0.5 /* seconds until another look whether there is room for a removal */
 
-static double look_again(void)
+static double removal_pause(void)
 {
 	return test_seconds("BATCHFS_TEST_REMOVAL_SECONDS", LOOK_AGAIN);
 }
@@ -133,7 +133,7 @@ static void delete_upload(struct gb_job *job)
 	provider_error_clear(&err);
 }
 
-static int forget(struct gb_job *job)
+static int forget_job(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 
@@ -167,7 +167,7 @@ static int finish_removal(struct gb_job *job)
 {
 	delete_upload(job);
 	attach_release(job->c, job->local->lid, !job->c->o.trash_days);
-	forget(job);
+	forget_job(job);
 	return 0;
 }
 
@@ -254,11 +254,11 @@ static double remove_judge(
 	if (ret == -ENOENT && removal_next(job) != REMOVE_LOOK)
 		return missing_delay(job);
 	if (ret == -EAGAIN || ret == -ECANCELED)
-		return look_again();
+		return removal_pause();
 	/* Later by the pause that the API asks for, and not all removals at the same
 	 * time. */
 	if (errors_may_pass(err, CALL_REMOVE))
-		return 6 * look_again() + engine_backoff(3, err->retry);
+		return 6 * removal_pause() + engine_backoff(3, err->retry);
 	come_back(job, err);
 	return -1;
 }
@@ -434,7 +434,7 @@ static int remove_draft(struct gb_job *job)
 {
 	struct task fill = {0};
 	bool holds = registry_holds(job->c->registry, job->local->lid);
-	int err = forget(job);
+	int err = forget_job(job);
 
 	if (err) {
 		show(job);
@@ -560,13 +560,13 @@ void remove_recover(struct gb_job *job)
 		/* If it cannot begin, the next start does it. */
 		DROP(task_start(job, WORK_SHORT, unsent_run, false, false, NULL, NULL));
 	else if (!job->c->o.offline)
-		remove_later(job, fmin(1, look_again()));
+		remove_later(job, fmin(1, removal_pause()));
 }
 
 void remove_twin(struct gb_job *twin)
 {
 	if (twin->local && !twin->local->rec.own)
-		forget(twin);
+		forget_job(twin);
 	job_changed(twin, GB_CHANGED_TREE);
 }
 

@@ -17,7 +17,7 @@ struct sums {
 };
 
 /* Lock held. */
-static void add_up(struct gb_client *c, struct sums *s)
+static void add_up_states(struct gb_client *c, struct sums *s)
 {
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		const struct gb_job *job = c->slots[i];
@@ -62,7 +62,7 @@ void gb_status(struct gb_client *c, FILE *out)
 	struct statvfs vfs;
 
 	client_lock(c);
-	add_up(c, &s);
+	add_up_states(c, &s);
 	if (c->offline_since)
 		util_time_text(c->offline_since, since);
 	fprintf(out, "endpoint %s\n", engine_origin(c->engine));
