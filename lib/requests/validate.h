@@ -1,5 +1,11 @@
 /* The check of a requests file before anything is sent.
  *
+ * The rest of this room: line_parser.h (what is on a line; everything here is built on
+ * it), validate_ahead.h (the same check while the file is being written), normalize.h
+ * (what is sent, if it differs), warning_rules.h and warnings.h (what is worth knowing
+ * and no error). Nobody here knows jobs or the client; a file is a descriptor, borrowed
+ * for the call. Blocks on the disk only; any thread, one per struct scan.
+ *
  * Every line must be valid UTF-8 and one JSON object with a request (see
  * line_parser.h), a key must be a string, and no key may appear twice; a line without a
  * key has its line number as key, padded with zeros to the width of the last line that

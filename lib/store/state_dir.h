@@ -29,7 +29,15 @@
  *   CACHE/known              resources of other programs' jobs, for the next start
  *
  * Everything is 0700/0600 and opened relative to a descriptor, never through a link.
- * Any thread; appends are serialised by the store's own lock.
+ *
+ * store_open (state_lock.h), then anything, then store_close. The rest of this room has
+ * a header for each file above: journal.h, dir_names.h, job_catalog.h, uploads.h,
+ * ledger.h, and prices.h for a file of the user's. Nobody here knows jobs in memory or
+ * the client. Descriptors that are returned are the caller's to close; those in struct
+ * store are borrowed.
+ *
+ * Any thread; appends are serialised by the store's own lock. Errors are negative errno;
+ * what one says about damage: util_reading (util.h).
  */
 #ifndef GB_STORE_H
 #define GB_STORE_H
