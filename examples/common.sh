@@ -71,7 +71,7 @@ ask() { # JOB FILE
 refused() { # JOB
 	why "$1"
 	case $(cat "$1/state") in
-	DRAFT | SUBMIT_FAILED) stop "the draft stays: mend it and echo submit >$1/ctl, or rmdir $1" ;;
+	DRAFT | SUBMIT_FAILED) stop "the draft stays: fix it and echo submit >$1/ctl, or rmdir $1" ;;
 	*) stop "$1: $(cat "$1/state")" ;;
 	esac
 }

@@ -164,7 +164,8 @@ enum gb_answers_file {
 	GB_ANSWERS_TSV,   /* one line per request: key, outcome, text or reason */
 	GB_ANSWERS_RETRY, /* the requests that another try may answer */
 	GB_ANSWERS_USAGE, /* `name value` lines: tokens and outcomes */
-	GB_ANSWERS_TABLE, /* the user's table with what came back, as CSV in its separator */
+	GB_ANSWERS_TABLE, /* the user's table with the answers, as CSV with its
+	                     separator */
 	GB_ANSWERS_VECTORS, /* embeddings in numpy's NPY format: float32, one row per
 	                       request */
 	GB_ANSWERS_FILES,
@@ -338,8 +339,8 @@ void gb_file_explain_taint(struct gb_file *f);
 void gb_file_busy(struct gb_file *f);
 /* Explain in `error` why a close did not submit (the draft stays a draft). */
 void gb_job_explain(struct gb_job *job, const char *why);
-/* Explain why a name cannot be made: in the log, and in a draft's `error` until it is changed,
- * if nothing else stands there. */
+/* Explain why a name cannot be made: in the log, and in a draft's `error` until it is
+ * changed, if nothing else stands there. */
 void gb_job_explain_name(struct gb_job *job, const char *what, const char *todo);
 
 /* ---- verbs ------------------------------------------------------------------- */
@@ -395,8 +396,9 @@ unsigned gb_verbs(struct gb_job *job);
  * first. */
 int gb_results_open(struct gb_job *job, struct gb_results **ret);
 void gb_results_close(struct gb_results *r);
-/* Size in bytes into *ret. Two small requests the first time, which must agree, unless
- * a read has told already. 0 with *ret -1: the API tells no length. */
+/* *ret becomes the size in bytes. This takes two small requests the first time, which
+ * must agree, unless a read has shown the size already. 0 with *ret -1: the API tells
+ * no length. */
 int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 /* How many bytes at off, up to n, gb_results_read can return now: > 0; 0: off is at or
  * past the end; -EINPROGRESS: they were requested, and done() is called when it is

@@ -141,14 +141,17 @@ static int call_remove(struct park *p)
 	return err ? err : gb_remove(p->job, &p->w);
 }
 
-/* What rm -r was refused in a job's directory or below it; own: a file of batchfs's own. */
+/* What rm -r was refused in a job's directory or below it; own: a file of batchfs's
+ * own. */
 static void note_refusal(struct mount *m, pid_t tid, struct gb_job *job, bool own)
 {
 	struct gb_info info;
 
 	gb_job_info(job, &info);
 	if (refusals_note(m, tid, ino_of_job(m, info.slot, 0), own))
-		log_line(LOG_WARNING, "%s: not removed: rm -r removes no job and no draft: rmdir does",
+		log_line(LOG_WARNING,
+			"%s: not removed: rm -r does not remove jobs and drafts, rmdir "
+			"does",
 			info.name);
 }
 
@@ -211,7 +214,8 @@ static void end_unlink(struct park *p, int err)
 	ops_err(p->req, err);
 }
 
-/* From memory and the local disk, but where somebody was refused a file of the directory. */
+/* From memory and the local disk, but where somebody was refused a file of the
+ * directory. */
 static void unlink_file(fuse_req_t req, const struct node *dir, const char *name)
 {
 	struct park *p = park_new(req, call_unlink, end_unlink);

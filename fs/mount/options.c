@@ -170,7 +170,7 @@ static const char help[] =
 	"[any]\n"
 	"  trash=DAYS                    how long removed jobs' copies stay [7]\n"
 	"  poll=SECONDS ttl=SECONDS      freshness [30, 5]\n"
-	"  resubmit=HOURS                send again what is uncertain for so long [never]\n"
+	"  resubmit=HOURS                submit uncertain jobs again after so long [never]\n"
 	"  on_end=COMMAND                run when a job has ended: COMMAND NAME STATE\n"
 	"  webhook=URL                   called by the API when a job has ended\n"
 	"  inline_max=BYTES              requests up to this size go inline [0]\n"

@@ -126,8 +126,8 @@ struct answers_head {
 	/* Of vectors.npy: numbers per row, 0: there is no such file; number of rows. */
 	uint32_t dims, vectors;
 	/* Of answers.csv: rows of the table, 0: there is no such file; the names of the
-	 * columns that it gets, and those of members of answers, with a NUL behind
-	 * each, in the blob. */
+	 * added columns, and those of members of answers, each followed by a NUL, in
+	 * the blob. */
 	uint32_t n_lines, n_properties;
 	uint64_t table_size, columns_at, columns_len, properties_at, properties_len;
 	char separator, unused[7];
@@ -177,9 +177,8 @@ struct answers_input {
 	const atomic_bool *cancel; /* may be NULL */
 	int64_t asked;             /* how many requests the API counts; -1: not known */
 	const char *model; /* that was asked (remote_model_name); NULL: not known */
-	/* The table that requests were made of, NULL: none; whether it is inputs.tsv;
-	 * the names of the members that schema.json gives answers, a NUL behind
-	 * each. */
+	/* The table that requests were made from, NULL: none; whether it is inputs.tsv;
+	 * the names of the properties in schema.json, each followed by a NUL. */
 	const struct text_source *table;
 	bool tabs;
 	const char *properties;

@@ -172,8 +172,9 @@ int whole_judge(struct gb_job *job, struct gb_results *r, bool home)
 		return err;
 	if (results_odd(r))
 		client_log(job->c, LOG_WARNING,
-			"results of %s begin or end as no lines of JSON do, and the API sends "
-			"them so each time: they are kept as they are", job_label(job));
+			"results of %s do not begin or end like lines of JSON, and the "
+			"API sends them this way each time: they are saved as they are",
+			job_label(job));
 	client_lock(job->c);
 	bool ask = (is_less(job, &t) && !home) || t.open;
 	ask = ask && !job->c->o.offline && job->batch->output_file;

@@ -8,14 +8,14 @@
  *
  * Rows end with LF, CRLF or CR, the last one at the end of the file, too. A cell in
  * quotes may have separators, line ends and doubled quotes; a quote further on in
- * another cell is itself. A byte order mark and lines of nothing but spaces are passed
- * over. What a row has that no table has is its `fault`, and reading goes on behind it.
+ * another cell is itself. A byte order mark and lines of only spaces are skipped. A row
+ * that is not valid has a `fault`, and reading goes on after it.
  *
- * Memory is bounded by CSV_CELL_MAX, CSV_ROW_MAX and CSV_CELLS_MAX: what is longer is
- * read to its end but not kept. That, and `at`, is why this is no library's parser:
- * libcsv keeps a cell of any length (after a quote that is not closed that is the rest
- * of the file), takes white space off cells, and does not tell where a row stands in
- * the file, while tables go back to their users byte for byte. One thread at a time. */
+ * Memory is bounded by CSV_CELL_MAX, CSV_ROW_MAX and CSV_CELLS_MAX: longer parts are
+ * read to their end but not kept. This, and `at`, is why no library is used: libcsv
+ * keeps a cell of any length (after an unclosed quote that is the rest of the file),
+ * strips white space from cells, and does not say where a row is in the file, while
+ * tables go back to their users byte for byte. One thread at a time. */
 #ifndef GB_CSV_H
 #define GB_CSV_H
 
@@ -30,7 +30,7 @@ enum {
 enum csv_fault {
 	CSV_GOOD,
 	CSV_OPEN_QUOTE,  /* the file ends inside of quotes */
-	CSV_AFTER_QUOTE, /* a cell goes on behind its closing quote */
+	CSV_AFTER_QUOTE, /* a cell goes on after its closing quote */
 	CSV_LONG_CELL,
 	CSV_LONG_ROW,
 	CSV_MANY_CELLS,
@@ -42,7 +42,7 @@ struct csv_cell {
 
 /* Valid until the next csv_next. */
 struct csv_row {
-	const char *text; /* the cells without quotes, a newline behind each */
+	const char *text; /* the cells without quotes, each followed by a newline */
 	size_t len;
 	const struct csv_cell *cells;
 	uint32_t n;

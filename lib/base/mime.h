@@ -15,8 +15,8 @@
  * -ELIBACC: no libmagic database on this machine; or the errno of reading. */
 int mime_of_fd(int fd, char ret[MIME_SIZE]);
 
-/* The name of the encoding that these bytes of text are in, as iconv knows it; false: it
- * cannot be determined. */
+/* The name of the encoding that these bytes of text are in, as iconv knows it; false:
+ * it cannot be determined. */
 bool mime_encoding(const void *buf, size_t n, char ret[MIME_SIZE]);
 
 /* Whether models accept a file of this type: pictures, sound, video, PDF and text. */

@@ -37,8 +37,8 @@ static void put_unserved(FILE *out, const struct answers *a)
 	uint64_t all = a->head.n_rows + (a->head.absent > 0 ? (uint64_t)a->head.absent : 0);
 
 	fprintf(out,
-		"the job was asked to be cancelled: %" PRIu64 " of %" PRIu64
-		" requests were not served%s\n",
+		"a cancel was asked for: %" PRIu64 " of %" PRIu64
+		" requests were not answered%s\n",
 		a->unserved, all, a->head.retry_size ? " (retry.jsonl has them)" : "");
 }
 

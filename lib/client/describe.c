@@ -252,9 +252,10 @@ char *gb_job_error(struct gb_job *job)
 	client_lock(job->c);
 	const char *own = job->local ? job->local->rec.error : NULL;
 	if (!own && goes_on_alone(job))
-		own = "The submission was interrupted when the job was being created: it goes on.\n"
-		      "Do not send it again. state tells; then, to stop it: echo cancel > ctl, or "
-		      "rmdir\n";
+		own = "The submission was interrupted while the job was being created, "
+		      "so it goes on.\n"
+		      "Do not submit it again. state shows what became of it; to stop "
+		      "the job then: echo cancel > ctl, or rmdir\n";
 	_cleanup_free_ char *text = own ? strdup(own) : NULL;
 	client_unlock(job->c);
 	if (!text)

@@ -1,7 +1,7 @@
 /*
- * How much of the disk the state directory takes, for status. A small one is counted when
- * somebody asks. A large one takes seconds: it is counted in the background, at most once
- * in a while, and status shows what was counted last.
+ * How much of the disk the state directory takes, for status. A small one is counted
+ * when somebody asks. A large one takes seconds: it is counted in the background, at
+ * most once in a while, and status shows what was counted last.
  */
 #include "client/disk_use.h"
 
@@ -23,8 +23,8 @@ static bool is_stopping(struct gb_client *c)
 	return stopping;
 }
 
-/* Bytes on the disk; -1: there are more than max files, it cannot be read, or the client
- * is being closed. What goes meanwhile does not count. */
+/* Bytes on the disk; -1: there are more than max files, it cannot be read, or the
+ * client is being closed. What goes meanwhile does not count. */
 static int64_t count_bytes_below(struct gb_client *c, uint64_t max)
 {
 	char *paths[] = {(char *)c->o.state_dir, NULL};

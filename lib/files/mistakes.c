@@ -21,8 +21,8 @@ static const struct {
 	{"*.json", GB_REQUESTS}, {"requests", GB_REQUESTS},
 };
 
-/* Whether b is a with one letter more, less, or another, or two neighbours swapped; case
- * does not count. */
+/* Whether b is a with one letter more, less, or another, or two neighbours swapped;
+ * case does not count. */
 static bool is_one_slip(const char *a, const char *b)
 {
 	size_t n = strlen(a), m = strlen(b), i = 0;

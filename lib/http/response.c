@@ -133,8 +133,8 @@ static void take_retry_date(struct transfer *t)
 			t->reply.retry_after, fmax(0, difftime(t->retry_date, now)));
 }
 
-/* The last of several of one name counts, but for one that is too long. Without memory it
- * is as if it were absent. */
+/* The last of several of one name counts, but for one that is too long. Without memory
+ * it is as if it were absent. */
 static void keep_header(struct transfer *t, const char *name, const char *value)
 {
 	if (strlen(value) >= HTTP_KEPT_SIZE)

@@ -52,7 +52,8 @@ struct batch {
 	                            other … */
 	double gave_up_at;       /* … when the last one failed, and its error */
 	int gave_up;
-	double gave_up_told;     /* when the API wants to be asked again; 0: not told */
+	double gave_up_told;     /* when the API wants the next request; 0: not
+	                            stated */
 	unsigned handles;        /* gb_results_open without close */
 
 	/* answers/ */

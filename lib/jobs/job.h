@@ -3,7 +3,7 @@
  * notices. The rest of what this room shows: client.h (the client and its lock),
  * batch.h (the API's job behind a directory), job_dir.h (its directory on disk),
  * operation.h (a verb at work), observe.h (what replies tell), poller.h (who asks the
- * API, and when), and hooks.h (what the rooms above are told and asked).
+ * API, and when), and hooks.h (what the rooms above are told and asked for).
  *
  * Life cycle: job_new, then job_set_id or job_set_name; changes under client.lock;
  * then, unlocked, job_changed, which wakes those who wait and tells the caller of
@@ -48,7 +48,7 @@ struct gb_job {
 	bool in_tree : 1;
 	bool watched : 1;        /* in the poller's list */
 	bool settle_timer : 1;   /* a timer limits how long anyone waits for that */
-	/* The API's jobs behind it: one today, which is there before it is sent, too. */
+	/* The API's jobs behind it: one today, which exists even before it is sent. */
 	struct batch batch[JOB_BATCHES];
 };
 

@@ -20,7 +20,7 @@ struct task {
 	                            nothing */
 	bool sends;              /* a submission: `cancel` stops it before the create */
 	bool stopped;            /* client.lock; by `cancel`: no create is intended any more */
-	struct gb_waitq let_go;  /* who waits until the job is free for the next task */
+	struct gb_waitq let_go;  /* waiters until the job is free for the next task */
 	bool owns;               /* local.task points here; the file is held */
 	uint64_t serial;         /* of all tasks ever */
 	struct gb_job *from;     /* rename that submits: a reference, or NULL */

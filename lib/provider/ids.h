@@ -1,7 +1,8 @@
 /*
- * Ids of things at an API. Each kind has a prefix of its own ("batches/x"); after it come 1
- * to 128 characters of [A-Za-z0-9_.-], the first not '.' (util_id_valid). A provider gives
- * its prefixes; provider/all/ids.h checks, cuts and completes those of all.
+ * Ids of things at an API. Each kind has a prefix of its own ("batches/x"); after it
+ * come 1 to 128 characters of [A-Za-z0-9_.-], the first not '.' (util_id_valid). A
+ * provider gives its prefixes; provider/all/ids.h checks, cuts and completes those of
+ * all.
  */
 #ifndef GB_IDS_H
 #define GB_IDS_H

@@ -15,7 +15,7 @@ struct provider_limits {
 	/* Seconds. A job that has not ended, and results after an end, are kept for so
 	 * long … */
 	int job_life;
-	/* … and results that are refused so long after are there no more, for certain. */
+	/* … and results that are still refused then certainly do not exist any more. */
 	int results_over;
 	/* Of an upload. One is sent only if it is no older than `upload_good`, and
 	 * lives for as long as it would then. */

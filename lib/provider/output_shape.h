@@ -1,6 +1,6 @@
 /*
- * What output files look like at their beginning and end, by which they are told from
- * what something else sends in their place. Pure.
+ * What output files look like at their beginning and end, to distinguish them from what
+ * something else sends instead. Pure.
  */
 #ifndef GB_OUTPUT_SHAPE_H
 #define GB_OUTPUT_SHAPE_H

@@ -1,10 +1,10 @@
 /*
- * How a provider's request lines are written, as a table that the check and the submission
- * are given: which member belongs where, and which strings name files.
+ * How a provider's request lines are written, as a table that the check and the
+ * submission are given: which member belongs where, and which strings name files.
  *
- * The check's loops call none of its functions for a byte or for a usual name: of names they
- * ask the filter, which is made of the rows once a file. Constant, any thread; a filter is
- * its user's own.
+ * The check's loops call none of its functions for a byte or for a usual name: of names
+ * they ask the filter, which is made of the rows once a file. Constant, any thread; a
+ * filter is its user's own.
  */
 #ifndef GB_REQUEST_GRAMMAR_H
 #define GB_REQUEST_GRAMMAR_H
@@ -89,8 +89,8 @@ struct request_grammar {
 	bool (*is_role)(const char *role, size_t len);
 	uint64_t max; /* bytes of requests in one job */
 
-	/* Files that lines name: all of them, and with others in their place. A URI without
-	 * a scheme names a file of the draft. As uris_each and uris_replace. */
+	/* Files that lines name: all of them, and with others in their place. A URI
+	 * without a scheme names a file of the draft. As uris_each and uris_replace. */
 	bool (*has_scheme)(const char *text, size_t len);
 	int (*files_each)(int fd, const atomic_bool *cancel, uris_fn each, void *arg);
 	int (*files_replace)(int in, int out, const atomic_bool *cancel,

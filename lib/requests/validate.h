@@ -68,13 +68,13 @@ struct scan_report {
 	/* The file can be sent byte for byte: no BOM, no blank lines, no CR before LF,
 	 * every line keyed, LF at the very end. (Spaces around an object are left.) */
 	bool clean;
-	/* More than the grammar's max would be sent. Reading stops where that is certain;
-	 * the counts are for the part before. */
+	/* More than the grammar's max would be sent. Reading stops where that is
+	 * certain; the counts are for the part before. */
 	bool too_big;
 	uint64_t file_size; /* bytes read */
 	uint64_t send_size; /* exact, if the file is good: see compose_file */
-	/* Strings that name files (request_grammar.h), and those of them without a scheme:
-	 * files of the draft, to be uploaded first. */
+	/* Strings that name files (request_grammar.h), and those of them without a
+	 * scheme: files of the draft, to be uploaded first. */
 	uint64_t uris, loose_uris;
 	struct scan_warned warned[LINE_WARNINGS];
 	/* Bad lines: how many, and the first of them in order. If keys repeat in more

@@ -21,10 +21,11 @@
  *   - results_fetch downloads everything that is missing, whoever reads, even after its
  *     waiters are gone.
  *
- * A size that one reply tells is for planning. It is proven, and told to others, once a
- * second reply agrees or a body that came as its head promised fits it. It is an end
- * for readers once the last byte has come so, and is one that may be last. Of a whole
- * file in one reply the head counts once the first bytes are those of a file.
+ * A size that one reply states is used for planning only. It is proven, and shown to
+ * others, once a second reply agrees or a body that arrived as its head promised fits
+ * it. It is the end for readers once the last byte has arrived in this way and can be a
+ * last byte. If the whole file comes in one reply, its head counts once the first bytes
+ * look like a file.
  *
  * Nothing is trusted: Content-Range must be what was asked for, the total must agree
  * with what is known, and a body that does not begin like a line, ends early, or ends
@@ -111,10 +112,10 @@ bool results_some(struct gb_results *r); /* of the bytes are local */
  * again (results_reader) or fetches, nothing more is requested, and waiters get
  * -ENODATA. */
 unsigned results_refusal(struct gb_results *r, char **ret_words);
-/* The errno that waiters got last; into *ret_told when (util_now) the API wants to be
- * asked again, 0: it did not say. Until then, or until results_rest's (util_now), they
- * get such an errno without a request, but what is under way goes on, and a fetch
- * asks. */
+/* The errno that waiters got last; *ret_told: when (util_now) the API wants the next
+ * request, 0: it did not say. Until then, or until the time of results_rest (util_now),
+ * they get such an errno without a request; requests in progress go on, and a fetch
+ * sends one. */
 int results_gave_up(struct gb_results *r, double *ret_told);
 void results_rest(struct gb_results *r, int err, double until);
 bool results_final(struct gb_results *r); /* complete, sealed, every block checked */

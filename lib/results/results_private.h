@@ -28,7 +28,7 @@
 #define SKIP ((uint64_t)8 << 20)  /* a local run long enough to be skipped by a new
                                      request */
 #define RESULTS_UNSURE ((uint64_t)64 << 10) /* of a reply, until it has ended well */
-#define ODD_TIMES 5 /* as often odd bytes must be told; no more than MAX_TRIES */
+#define ODD_TIMES 5 /* how often odd bytes must come; at most MAX_TRIES */
 #define PIECE_MIN ((uint64_t)512)
 #define PIECES_GOOD 8 /* before more is asked for at once */
 #define SAVE_EVERY ((uint64_t)64 << 20)
@@ -122,9 +122,9 @@ struct gb_results {
 	int64_t doubted;        /* a different size that was reported last; -1 */
 	bool no_length, no_ranges;
 	struct odd odd_begin, odd_end, empty;
-	uint64_t piece;         /* no more is asked for at once; 0: no limit */
+	uint64_t piece;         /* at most so much is requested at once; 0: no limit */
 	unsigned good_pieces;   /* in a row */
-	bool given;      /* somebody was told that bytes are there */
+	bool given;      /* somebody was answered that bytes are there */
 	bool refused;    /* the API refuses to send it; until the next open or fetch */
 	unsigned refused_with; /* HTTP status */
 	char *refused_words;

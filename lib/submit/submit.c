@@ -590,8 +590,8 @@ int submit_run(struct task *t)
 	if (err && ours)
 		err = submission_give_up(&s, err);
 	else if (ours && t->left && !t->background)
-		advice_add(t->job, "the submission was interrupted, but the job had been sent by "
-				   "then: this is that job, and the only one");
+		advice_add(t->job, "the submission was interrupted after the job had "
+				   "been sent: this is that job, and the only one");
 	leave(&s);
 	submission_clear(&s);
 	return t->from ? for_rename(err) : err;

@@ -391,7 +391,7 @@ fd = os.open(sys.argv[1], os.O_RDWR); os.read(fd, 100); os.close(fd)' "$J"
 	eventually state_is a SUBMITTING
 	kill -TERM $cp
 	wait $cp || true
-	contains "$(cat "$MNT/a/error")" 'interrupted when the job was being created: it goes on'
+	contains "$(cat "$MNT/a/error")" 'interrupted while the job was being created, so it goes on'
 	grep -q resubmit "$MNT/a/ctl" && return 1
 	eventually test -e "$MNT/a/warnings"
 	contains "$(cat "$MNT/a/warnings")" 'this is that job, and the only one'

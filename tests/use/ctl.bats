@@ -79,9 +79,9 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 	eventually test -e "$MNT/a/usage"
 	n=$(grep -c 'CANCELLED (1)' "$MNT/a/answers.tsv")
 	[ "$n" -gt 0 ]
-	contains "$(cat "$MNT/a/warnings")" "asked to be cancelled: $n of 5 requests were not served"
+	contains "$(cat "$MNT/a/warnings")" "a cancel was asked for: $n of 5 requests were not answered"
 	remount_jobs
-	contains "$(cat "$MNT/a/warnings")" "asked to be cancelled: $n of 5 requests were not served"
+	contains "$(cat "$MNT/a/warnings")" "a cancel was asked for: $n of 5 requests were not answered"
 	same 1 "$(grep -c "	cancel-asked	" "$MNT/.batchfs/history")"
 }
 

@@ -109,7 +109,7 @@ schema() {
 	mkdir pictures
 	head -c 1000 /dev/zero >pictures/cat.png
 	refuses 1 "cat.png" describe-pictures pictures holiday
-	contains "$(cat err)" "the draft stays: mend it and echo submit >$MNT/holiday/ctl, or rmdir $MNT/holiday"
+	contains "$(cat err)" "the draft stays: fix it and echo submit >$MNT/holiday/ctl, or rmdir $MNT/holiday"
 	state_is holiday DRAFT
 	printf 'Why?\n' >prompts.txt
 	refuses 1 "no model nope" compare-models prompts.txt nope gemini-4-carbon m

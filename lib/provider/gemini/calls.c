@@ -480,8 +480,8 @@ int gemini_create(struct engine *e, const struct create_args *a, struct cancelle
 
 /* ---- verbs  ---- */
 
-/* Done is what the API itself has answered: nothing, {}, or the thing itself. A proxy's page
- * or JSON of its own is no proof that a job was cancelled. */
+/* Done is what the API itself has answered: nothing, {}, or the thing itself. A proxy's
+ * page or JSON of its own is no proof that a job was cancelled. */
 static int check_done(const struct http_reply *reply, struct provider_error *err)
 {
 	json_t *root =

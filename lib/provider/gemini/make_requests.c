@@ -251,8 +251,8 @@ static char *shell_word(const char *text)
 	return NULL;
 }
 
-/* Of text: which encoding it is in as far as can be told, and the whole command. A name that
- * begins with a dot is no part of the draft. */
+/* Of text: which encoding it is in as far as can be told, and the whole command. A name
+ * that begins with a dot is no part of the draft. */
 static void complain_encoding(struct composed *c, const char *key, size_t n)
 {
 	char name[MIME_SIZE];
@@ -267,8 +267,8 @@ static void complain_encoding(struct composed *c, const char *key, size_t n)
 	complain_input(c, key, what ? what : "is text, but not UTF-8");
 }
 
-/* Whether the input cannot be sent as a file, which is complained of; its type, and the n
- * bytes of it that are in memory if it is small. */
+/* Whether the input cannot be sent as a file, which is complained of; its type, and the
+ * n bytes of it that are in memory if it is small. */
 static bool is_no_attachment(
 	struct composed *c, const char *key, const char *mime, bool small, size_t n)
 {

@@ -85,7 +85,7 @@ struct composed_table {
 	size_t n_inputs;
 	/* A descriptor that the callee closes, or a negative errno. */
 	int (*open)(void *arg, size_t input);
-	/* A line about what is no fault. */
+	/* Add a line about something that is not a fault. */
 	void (*remark)(void *arg, const char *text);
 	void *arg;
 };
@@ -93,8 +93,8 @@ struct composed_table {
 /* A request for each row that is not blank. As composed_add. */
 int composed_add_table(struct composed *c, const struct composed_table *table);
 
-/* The names of what answers have by schema.json, a NUL behind each, malloc'ed; NULL: it
- * is no schema of objects. -ENOMEM, errno of reading. */
+/* The names of the properties in schema.json, each followed by a NUL, malloc'ed; NULL:
+ * it is not a schema of objects. -ENOMEM, errno of reading. */
 int composed_properties(int schema, char **ret, size_t *ret_len);
 
 /* A complaint of the caller's own: "NAME: what is wrong". */

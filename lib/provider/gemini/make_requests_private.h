@@ -1,5 +1,5 @@
-/* Between make_requests.c (the lines), make_requests_table.c (lines of the rows of a
- * table) and make_requests_parts.c (what is the same in all). */
+/* Shared by make_requests.c (the lines), make_requests_table.c (lines from the rows of
+ * a table) and make_requests_parts.c (what all lines share). */
 #ifndef GB_COMPOSED_PRIVATE_H
 #define GB_COMPOSED_PRIVATE_H
 

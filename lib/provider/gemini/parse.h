@@ -30,9 +30,10 @@ struct timespec gemini_field_time(const json_t *obj, const char *name);
 char *gemini_field_id(
 	const json_t *obj, const char *name, const char *prefix, const char *other);
 
-/* Whether root is a page of the list whose elements are in member. An empty list of the API
- * has no members at all. An object that has none of a list's members comes from something
- * else (a gateway, or an error with status 200) and does not mean "there are none". */
+/* Whether root is a page of the list whose elements are in member. An empty list of the
+ * API has no members at all. An object that has none of a list's members comes from
+ * something else (a gateway, or an error with status 200) and does not mean "there are
+ * none". */
 bool gemini_is_list(const json_t *root, const char *member);
 
 /* The list of jobs; -EPROTO if it is not a list. asked is the token of the request. */
