@@ -2,10 +2,9 @@
  * The Gemini API as a provider: the table that provider.h asks for, and the parts of
  * it that are pure. Calls are made through the table only.
  *
- * Rooms above also use this room's grammar, which has a header for each part:
- * request_members.h and file_refs.h (what may be on a request line), make_requests.h
+ * Rooms above also use what the table does not have yet, directly: make_requests.h
  * (request lines made of prompt, inputs and schema), result_line.h and result_vector.h
- * (what is on a result line). These are called directly, because they see every byte.
+ * (what is on a result line).
  */
 #ifndef GB_GEMINI_H
 #define GB_GEMINI_H
