@@ -37,5 +37,6 @@ start_tls() {
 	export EMU_PID=$!
 	eventually grep -q 'https://' "$BATS_TEST_TMPDIR/tls.out"
 	EMU_URL=$(grep -oEm1 'https://[^ ]+' "$BATS_TEST_TMPDIR/tls.out")
+	# shellcheck disable=SC2034 # of the tests
 	URL=https://localhost:${EMU_URL##*:}
 }
