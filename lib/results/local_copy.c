@@ -190,7 +190,7 @@ int disk_load(struct gb_results *r)
 
 int disk_format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_len)
 {
-	struct results_map m = {.size = r->proven ? r->size : -1,
+	struct results_map m = {.size = r->proven || r->ended ? r->size : -1,
 		.sealed = sealed,
 		.no_length = r->no_length,
 		.blocks = r->summed,

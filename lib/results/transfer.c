@@ -72,9 +72,13 @@ bool stream_is_told(struct odd *o, int64_t size, uint32_t crc, unsigned times)
 
 void stream_prove_size(struct gb_results *r, struct after *a)
 {
-	if (!r->proven)
+	/* Of a file that is complete the map has the size already: while that is being sealed
+	 * there is nothing new to write. */
+	if (!r->proven) {
 		a->events |= 1u << RESULTS_SIZED;
-	r->proven = r->dirty = true;
+		r->dirty |= !r->ended;
+	}
+	r->proven = true;
 	waitq_move(&r->sizeq, &a->wake);
 	results_wake_ready(r, a);
 	if (results_is_complete(r) && r->size % RESULTS_BLOCK)
