@@ -12,12 +12,12 @@
  */
 #include "answers/answers_private.h"
 #include "answers/answers.h"
+#include "answers/sources.h"
 #include "archive/complete.h"
 #include "archive/save.h"
 #include "jobs/operation.h"
-#include "files/files.h"
+#include "files/composed_draft.h"
 #include "provider/all/ids.h"
-#include "provider/gemini/make_requests.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +46,6 @@ void answers_hurry(struct gb_client *c)
 	c->answers->hurry = true;
 }
 
-#define INDEX ".index"
 enum { EVICTED_MAX = 10 /* times that results may go before they are looked at */ };
 
 struct gb_answers {
@@ -56,39 +55,6 @@ struct gb_answers {
 	struct gb_results *results; /* NULL: there are none */
 	int requests, table;        /* -1: there are none */
 };
-
-/* ---- what there can be ---------------------------------------------------------------- */
-
-static bool sent_from_here(const struct gb_job *job)
-{
-	return job->local && job->local->rec.own && job->local->rec.batch->phase == PHASE_SENT;
-}
-
-/* A person who cancelled a job does not want it again. */
-static bool ended_with_nothing(const struct gb_job *job)
-{
-	return job->batch->id && knowledge_final(&job->batch->known) &&
-	       job->batch->state != REMOTE_STATE_CANCELLED &&
-	       job_output(job) == GB_OUTPUT_NONE;
-}
-
-static bool can_be_made(const struct gb_job *job)
-{
-	return home_safe(job) || (sent_from_here(job) && ended_with_nothing(job));
-}
-
-/* Lock held: the table that the requests were made of. */
-static const char *table_name(struct gb_job *job)
-{
-	static const char *const names[] = {"inputs.csv", "inputs.tsv"};
-
-	if (!sent_from_here(job) || !job->local->rec.composed)
-		return NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (files_has(job, names[i]))
-			return names[i];
-	return NULL;
-}
 
 void answers_info(struct gb_job *job, struct gb_info *i)
 {
@@ -101,11 +67,11 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 	bool sure = !whole_in_doubt(job);
 
 	i->has_vectors = i->has_answers && job->batch->embedding;
-	i->has_table = i->has_answers && table_name(job);
+	i->has_table = i->has_answers && answers_table_name(job);
 
-	i->has_retry = sure && sent_from_here(job) &&
-		       (i->has_answers || ended_with_nothing(job));
-	i->answers_pending = !a && !job->batch->index_failed && can_be_made(job);
+	i->has_retry = sure && answers_sent_here(job) &&
+		       (i->has_answers || answers_ended_with_nothing(job));
+	i->answers_pending = !a && !job->batch->index_failed && answers_can_be_made(job);
 	if (!a)
 		return;
 	i->has_answers = a->head.stamp.results_size >= 0;
@@ -120,193 +86,12 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 	i->answers_size[GB_ANSWERS_VECTORS] = (int64_t)answers_vectors_size(a);
 }
 
-/* ---- where it all lies ------------------------------------------------------------------ */
-
-/* Directory (the caller closes it) and name of the index of a job whose results are
- * saved or that has none. */
-static int index_place(struct gb_job *job, char name[192])
-{
-	client_lock(job->c);
-	bool cached = job->batch->cached && !(job->local && job->local->rec.batch->home);
-	if (cached)
-		snprintf(name, 192, "%.140s" INDEX, remote_id_tail(job->batch->id));
-	else
-		snprintf(name, 192, "results" INDEX);
-	client_unlock(job->c);
-	return cached ? util_dup(job->c->store->results) : local_dir_open(job);
-}
-
-static int open_source(int dir, const char *name, struct stat *st)
-{
-	_cleanup_close_ int fd =
-		openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-	if (fd < 0 || fstat(fd, st) < 0)
-		return -errno;
-	return S_ISREG(st->st_mode) ? steal_fd(&fd) : -EINVAL;
-}
-
-/* The requests as they were sent: a descriptor, or -ENOENT. A sent.jsonl of another
- * size is of an earlier try. */
-static int open_requests(struct gb_job *job, struct stat *st)
-{
-	client_lock(job->c);
-	bool here = sent_from_here(job);
-	bool composed = here && job->local->rec.composed;
-	int64_t sent = here ? job->local->rec.batch->sent_size : 0;
-	client_unlock(job->c);
-	if (!here)
-		return -ENOENT;
-	_cleanup_close_ int dir = local_dir_open(job);
-	_cleanup_close_ int fd = dir < 0 ? dir : open_source(dir, STORE_SENT, st);
-	if (fd >= 0 && st->st_size == sent)
-		return steal_fd(&fd);
-	if (composed)
-		return dir < 0 ? dir : open_source(dir, FILE_COMPOSED, st);
-	_cleanup_close_ int files = local_files_dir_open(job);
-	return files < 0 ? files : open_source(files, GB_REQUESTS, st);
-}
-
-/* The table of a job that has one: a descriptor, or -ENOENT. */
-static int open_table(struct gb_job *job, struct stat *st, bool *ret_tabs)
-{
-	client_lock(job->c);
-	const char *name = table_name(job);
-	client_unlock(job->c);
-	if (!name)
-		return -ENOENT;
-	_cleanup_close_ int files = local_files_dir_open(job);
-	*ret_tabs = strcmp(name, "inputs.tsv") == 0;
-	return files < 0 ? files : open_source(files, name, st);
-}
-
-/* ---- sources ------------------------------------------------------------------------------ */
-
-struct source {
-	struct gb_results *results;
-	struct gb_waiter *w; /* NULL: a worker, which may wait */
-};
-
-/* A block that turned out to be damaged is fetched again. */
-static ssize_t wait_ready(struct gb_results *r, uint64_t off, size_t n)
-{
-	struct waiter_sync s;
-	ssize_t got;
-
-	do {
-		waiter_sync_init(&s);
-		got = results_ready(r, off, n, &s.w);
-		if (got == -EINPROGRESS)
-			got = waiter_sync_wait(&s);
-		else
-			return got;
-	} while (got == 0);
-	return got;
-}
-
-static ssize_t source_read(void *arg, uint64_t off, void *buf, size_t n)
-{
-	struct source *s = arg;
-	ssize_t ready = s->w ? results_ready(s->results, off, n, s->w)
-			     : wait_ready(s->results, off, n);
-
-	if (ready <= 0)
-		return ready;
-	return results_read(s->results, buf, (size_t)ready, off);
-}
-
 /* ---- making -------------------------------------------------------------------------------- */
 
-/* For results that are here and complete, with the known size. -EAGAIN: they are not
- * here any more, because the cache has lost them; this is noted. */
-static int stamp_results(
-	struct gb_job *job, struct gb_results *r, struct answers_stamp *ret)
+static int build(struct gb_job *job, struct answers_opened *o, struct answers **ret)
 {
-	int fd = results_fd(r);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return fd < 0 ? fd : -errno;
-	if (!results_complete(r) || st.st_size != results_known_size(r)) {
-		client_lock(job->c);
-		bool cached = job->batch->cached;
-		job->batch->cached = job->batch->checked = false;
-		client_unlock(job->c);
-		return cached ? -EAGAIN : -EIO;
-	}
-	ret->results_size = st.st_size;
-	ret->results_s = st.st_mtim.tv_sec;
-	ret->results_ns = st.st_mtim.tv_nsec;
-	return 0;
-}
-
-/* The sources of an index: results NULL and descriptors -1 if there are none. */
-struct opened {
-	struct gb_results *results;
-	int requests, table;
-	bool tabs;
-	struct answers_stamp stamp;
-};
-
-static void close_all(struct opened *o)
-{
-	if (o->results)
-		gb_results_close(o->results);
-	util_closep(&o->requests);
-	util_closep(&o->table);
-}
-
-static int open_all(struct gb_job *job, struct opened *ret)
-{
-	struct answers_stamp *stamp = &ret->stamp;
-	struct stat st;
-	int err = 0, fd;
-
-	*ret = (struct opened){.requests = -1, .table = -1,
-		.stamp = {.results_size = -1, .requests_size = -1, .table_size = -1}};
-	client_lock(job->c);
-	bool home = home_safe(job);
-	if (!can_be_made(job))
-		err = -EAGAIN;
-	client_unlock(job->c);
-	if (!err && home)
-		err = gb_results_open(job, &ret->results);
-	if (!err && home)
-		err = stamp_results(job, ret->results, stamp);
-	if (err)
-		return err;
-	fd = open_requests(job, &st);
-	if (fd < 0)
-		return fd == -ENOENT && home ? 0 : fd;
-	ret->requests = fd;
-	stamp->requests_size = st.st_size;
-	stamp->requests_s = st.st_mtim.tv_sec;
-	stamp->requests_ns = st.st_mtim.tv_nsec;
-	fd = open_table(job, &st, &ret->tabs);
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
-	ret->table = fd;
-	stamp->table_size = st.st_size;
-	stamp->table_s = st.st_mtim.tv_sec;
-	stamp->table_ns = st.st_mtim.tv_nsec;
-	return 0;
-}
-
-/* The properties in schema.json, each name followed by a NUL. */
-static int read_properties(struct gb_job *job, char **ret, size_t *ret_len)
-{
-	struct stat st;
-	_cleanup_close_ int files = local_files_dir_open(job);
-	_cleanup_close_ int fd =
-		files < 0 ? files : open_source(files, "schema.json", &st);
-
-	return fd == -ENOENT ? 0 : fd < 0 ? fd : composed_properties(fd, ret, ret_len);
-}
-
-static int build(struct gb_job *job, struct opened *o, struct answers **ret)
-{
-	struct source source = {.results = o->results};
-	struct text_source from_results = {source_read, &source};
+	struct answers_from source = {.results = o->results};
+	struct text_source from_results = {answers_read_results, &source};
 	struct text_source from_requests = {text_source_fd, &o->requests};
 	struct text_source from_table = {text_source_fd, &o->table};
 	_cleanup_free_ char *properties = NULL;
@@ -316,7 +101,7 @@ static int build(struct gb_job *job, struct opened *o, struct answers **ret)
 		.tabs = o->tabs,
 		.stamp = o->stamp,
 		.cancel = &job->c->answers->hurry};
-	int err = in.table ? read_properties(job, &properties, &in.properties_len) : 0;
+	int err = in.table ? gather_properties(job, &properties, &in.properties_len) : 0;
 
 	if (err)
 		return err;
@@ -333,13 +118,13 @@ static int build(struct gb_job *job, struct opened *o, struct answers **ret)
 static int load_or_build(struct gb_job *job, struct answers **ret)
 {
 	_cleanup_close_ int dir = -1;
-	struct opened o;
+	struct answers_opened o;
 	char name[192];
-	int err = open_all(job, &o);
+	int err = answers_open_all(job, &o);
 
 	if (err)
 		goto out;
-	dir = index_place(job, name);
+	dir = answers_index_place(job, name);
 	err = dir < 0 ? dir : answers_load(dir, name, &o.stamp, ret);
 	if (!err)
 		goto out;
@@ -359,7 +144,7 @@ static int load_or_build(struct gb_job *job, struct answers **ret)
 		*ret = mapped;
 	}
 out:
-	close_all(&o);
+	answers_close_all(&o);
 	return err;
 }
 
@@ -369,7 +154,7 @@ static void log_tokens(struct gb_job *job, const struct answers *a)
 	if (a->head.stamp.results_size < 0)
 		return;
 	client_lock(job->c);
-	bool now = sent_from_here(job) && !job->local->rec.batch->counted;
+	bool now = answers_sent_here(job) && !job->local->rec.batch->counted;
 	if (now)
 		job->local->rec.batch->counted = true;
 	client_unlock(job->c);
@@ -453,7 +238,7 @@ static int wait_for_index(struct gb_job *job, struct gb_waiter *w, bool *ret_sta
 		return -EINTR;
 	if (job->batch->answers)
 		return 0;
-	if (!can_be_made(job))
+	if (!answers_can_be_made(job))
 		return -ENOENT;
 	int err = w ? queue_add(job, QUEUE_INDEXERS, w) : 0;
 	if (err == -ENOMEM)
@@ -536,7 +321,7 @@ static int answers_make(struct gb_job *job, struct answers *index_take, struct g
 	if (index_take->head.stamp.results_size >= 0)
 		err = gb_results_open(job, &a->results);
 	if (!err && index_take->head.stamp.requests_size >= 0) {
-		int fd = open_requests(job, &st);
+		int fd = answers_open_requests(job, &st);
 
 		if (fd >= 0)
 			a->requests = fd;
@@ -544,7 +329,7 @@ static int answers_make(struct gb_job *job, struct answers *index_take, struct g
 			err = fd;
 	}
 	if (!err && index_take->head.n_lines) {
-		a->table = open_table(job, &st, &tabs);
+		a->table = answers_open_table(job, &st, &tabs);
 		err = a->table < 0 ? a->table : 0;
 	}
 	if (err) {
@@ -598,7 +383,7 @@ static int make_there(struct gb_job *job, struct gb_waiter *w)
 	struct gb_client *c = job->c;
 
 	client_lock(c);
-	bool there = job->batch->answers, can = can_be_made(job);
+	bool there = job->batch->answers, can = answers_can_be_made(job);
 	enum gb_output o = job_output(job);
 	client_unlock(c);
 	if (!there && !can && (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED))
@@ -656,9 +441,9 @@ static ssize_t read_usage(const struct answers *a, uint64_t off, void *buf, size
 ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_t number,
 	uint64_t off, void *buf, size_t n, struct gb_waiter *w)
 {
-	struct source source = {a->results, w};
+	struct answers_from source = {a->results, w};
 	struct answers_sources s = {
-		{source_read, &source}, {text_source_fd, &a->requests},
+		{answers_read_results, &source}, {text_source_fd, &a->requests},
 		{text_source_fd, &a->table}};
 
 	switch (what) {

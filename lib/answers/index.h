@@ -259,9 +259,13 @@ ssize_t answers_read_retry(const struct answers *a, const struct answers_sources
 	uint64_t off, void *buf, size_t n);
 ssize_t answers_read_node(const struct answers *a, const struct answers_sources *s,
 	uint32_t node, uint64_t off, void *buf, size_t n);
-/* The same of answers.csv, with a table. */
+/* The same of answers.csv (table.c). */
 ssize_t answers_read_table(const struct answers *a, const struct answers_sources *s,
 	uint64_t off, void *buf, size_t n);
+/* While it is made: fill in where its lines end, and its size. -ECANCELED, or what a source
+ * answers. */
+int answers_table_measure(
+	struct answers *a, const struct answers_sources *s, const atomic_bool *cancel);
 /* The same for vectors.npy; -ENOENT: there is none. */
 ssize_t answers_read_vectors(const struct answers *a, const struct answers_sources *s,
 	uint64_t off, void *buf, size_t n);

@@ -510,3 +510,16 @@ int gather_run(struct task *t)
 	gather_clear(&g);
 	return err == -ELIBACC ? -EIO : err;
 }
+
+int gather_properties(struct gb_job *job, char **ret, size_t *ret_len)
+{
+	_cleanup_close_ int files = local_files_dir_open(job);
+	_cleanup_close_ int fd =
+		files < 0 ? files
+			  : openat(files, "schema.json",
+				    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (files >= 0 && fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return fd < 0 ? fd : composed_properties(fd, ret, ret_len);
+}

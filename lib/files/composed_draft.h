@@ -29,4 +29,8 @@ int gather_run(struct task *t);
 /* Write the draft's error for a mixture; returns err. */
 int gather_refuse_mixed(struct gb_job *job);
 
+/* The names of the members that answers have by the job's schema.json, a NUL behind each,
+ * malloc'ed; NULL: there is none, or it is of no object. */
+int gather_properties(struct gb_job *job, char **ret, size_t *ret_len);
+
 #endif

@@ -1,11 +1,15 @@
 /* A table of any bytes (the first one chooses the separator and the sizes of pieces). Its
- * rows are the same however it is read; answers.csv of it reads back as the cells it had
- * and what came back. */
+ * rows are the same however it is read; requests made of it are JSON, one a row;
+ * answers.csv of it reads back as the cells it had and what came back. */
+#include <jansson.h>
 #include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "../unit/answers_fixture.h"
 #include "base/csv.h"
 #include "base/util.h"
+#include "provider/gemini/make_requests.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -159,19 +163,76 @@ static void check_answers(struct memory table, uint32_t n, bool tabs, size_t pie
 	free(results);
 }
 
+static void pass_over(void *arg, const char *text)
+{
+	(void)arg;
+	must(util_utf8_valid(text, strlen(text)));
+}
+
+static void check_lines(int out, uint32_t n)
+{
+	FILE *in = fdopen(out, "r");
+	uint32_t lines = 0;
+	json_error_t e;
+	json_t *line;
+
+	rewind(in);
+	while ((line = json_loadf(in, JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES, &e))) {
+		must(json_is_string(json_object_get(line, "key")));
+		must(json_is_object(json_object_get(line, "request")));
+		json_decref(line);
+		lines++;
+	}
+	must(lines == n);
+	fclose(in);
+}
+
+/* All of it, with its first line as what is asked. */
+static void check_requests(struct memory m, uint32_t asked, bool tabs)
+{
+	struct composed_parts parts = {.prompt = memfd_create("prompt", 0), .system = -1,
+		.schema = -1, .defaults = -1};
+	struct composed_table table = {.name = tabs ? "inputs.tsv" : "inputs.csv",
+		.fd = memfd_create("table", 0), .remark = pass_over};
+	int out = memfd_create("out", 0);
+	struct composed *c;
+
+	must(util_write_all(table.fd, m.text, m.len) == 0);
+	must(util_write_all(parts.prompt, m.text, strcspn(m.text, "\n")) == 0);
+	must(composed_new(&parts, out, &c) == 0);
+	must(composed_add_table(c, &table) == 0 && composed_end(c) == 0);
+	char *complaints = composed_complaints(c);
+	must(complaints || composed_requests(c) == asked);
+	if (!complaints)
+		check_lines(dup(out), asked);
+	free(complaints);
+	composed_free(c);
+	close(out);
+	close(table.fd);
+	close(parts.prompt);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	const char *text = (const char *)data + 1;
 	bool tabs = n && data[0] & 1;
 	size_t piece = n ? (data[0] >> 1) % 17 + 1 : 1;
 
+	char *copy;
+
 	if (!n || n > 20000)
 		return 0;
+	text = copy = strndup(text, n - 1);
+	if (!copy)
+		return 0;
+	n = strlen(copy) + 1;
 	char separator = tabs ? '\t' : csv_separator(text, n - 1);
 	struct memory whole = {text, n - 1, 0, 0}, pieces = {text, n - 1, piece, 0};
 	uint32_t asked = check_pieces(whole, pieces, separator);
 
 	if (asked)
 		check_answers(whole, asked, tabs, piece);
+	check_requests(whole, asked, tabs);
+	free(copy);
 	return 0;
 }

@@ -1,0 +1,203 @@
+#include "answers/sources.h"
+#include "archive/complete.h"
+#include "archive/save.h"
+#include "files/files.h"
+#include "provider/all/ids.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define INDEX ".index"
+
+/* ---- what there can be ---------------------------------------------------------------- */
+
+bool answers_sent_here(const struct gb_job *job)
+{
+	return job->local && job->local->rec.own && job->local->rec.batch->phase == PHASE_SENT;
+}
+
+/* A person who cancelled a job does not want it again. */
+bool answers_ended_with_nothing(const struct gb_job *job)
+{
+	return job->batch->id && knowledge_final(&job->batch->known) &&
+	       job->batch->state != REMOTE_STATE_CANCELLED &&
+	       job_output(job) == GB_OUTPUT_NONE;
+}
+
+bool answers_can_be_made(const struct gb_job *job)
+{
+	return home_safe(job) || (answers_sent_here(job) && answers_ended_with_nothing(job));
+}
+
+/* Lock held: the table that the requests were made of. */
+const char *answers_table_name(struct gb_job *job)
+{
+	static const char *const names[] = {"inputs.csv", "inputs.tsv"};
+
+	if (!answers_sent_here(job) || !job->local->rec.composed)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (files_has(job, names[i]))
+			return names[i];
+	return NULL;
+}
+
+/* ---- where it all lies ------------------------------------------------------------------ */
+
+/* Directory (the caller closes it) and name of the index of a job whose results are saved or
+ * that has none. */
+int answers_index_place(struct gb_job *job, char name[192])
+{
+	client_lock(job->c);
+	bool cached = job->batch->cached && !(job->local && job->local->rec.batch->home);
+	if (cached)
+		snprintf(name, 192, "%.140s" INDEX, remote_id_tail(job->batch->id));
+	else
+		snprintf(name, 192, "results" INDEX);
+	client_unlock(job->c);
+	return cached ? util_dup(job->c->store->results) : local_dir_open(job);
+}
+
+static int open_source(int dir, const char *name, struct stat *st)
+{
+	_cleanup_close_ int fd =
+		openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, st) < 0)
+		return -errno;
+	return S_ISREG(st->st_mode) ? steal_fd(&fd) : -EINVAL;
+}
+
+/* The requests as they were sent: a descriptor, or -ENOENT. A sent.jsonl of another size
+ * is of an earlier try. */
+int answers_open_requests(struct gb_job *job, struct stat *st)
+{
+	client_lock(job->c);
+	bool here = answers_sent_here(job);
+	bool composed = here && job->local->rec.composed;
+	int64_t sent = here ? job->local->rec.batch->sent_size : 0;
+	client_unlock(job->c);
+	if (!here)
+		return -ENOENT;
+	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int fd = dir < 0 ? dir : open_source(dir, STORE_SENT, st);
+	if (fd >= 0 && st->st_size == sent)
+		return steal_fd(&fd);
+	if (composed)
+		return dir < 0 ? dir : open_source(dir, FILE_COMPOSED, st);
+	_cleanup_close_ int files = local_files_dir_open(job);
+	return files < 0 ? files : open_source(files, GB_REQUESTS, st);
+}
+
+/* The table of a job that has one: a descriptor, or -ENOENT. */
+int answers_open_table(struct gb_job *job, struct stat *st, bool *ret_tabs)
+{
+	client_lock(job->c);
+	const char *name = answers_table_name(job);
+	client_unlock(job->c);
+	if (!name)
+		return -ENOENT;
+	_cleanup_close_ int files = local_files_dir_open(job);
+	*ret_tabs = strcmp(name, "inputs.tsv") == 0;
+	return files < 0 ? files : open_source(files, name, st);
+}
+
+/* ---- sources ------------------------------------------------------------------------------ */
+
+/* A block that turned out to be damaged is fetched again. */
+static ssize_t wait_ready(struct gb_results *r, uint64_t off, size_t n)
+{
+	struct waiter_sync s;
+	ssize_t got;
+
+	do {
+		waiter_sync_init(&s);
+		got = results_ready(r, off, n, &s.w);
+		if (got == -EINPROGRESS)
+			got = waiter_sync_wait(&s);
+		else
+			return got;
+	} while (got == 0);
+	return got;
+}
+
+ssize_t answers_read_results(void *arg, uint64_t off, void *buf, size_t n)
+{
+	struct answers_from *s = arg;
+	ssize_t ready = s->w ? results_ready(s->results, off, n, s->w)
+			     : wait_ready(s->results, off, n);
+
+	if (ready <= 0)
+		return ready;
+	return results_read(s->results, buf, (size_t)ready, off);
+}
+
+/* ---- what an index is made of --------------------------------------------------------- */
+
+/* For results that are here and complete, with the known size. -EAGAIN: they are not
+ * here any more, because the cache has lost them; this is noted. */
+static int stamp_results(
+	struct gb_job *job, struct gb_results *r, struct answers_stamp *ret)
+{
+	int fd = results_fd(r);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fd < 0 ? fd : -errno;
+	if (!results_complete(r) || st.st_size != results_known_size(r)) {
+		client_lock(job->c);
+		bool cached = job->batch->cached;
+		job->batch->cached = job->batch->checked = false;
+		client_unlock(job->c);
+		return cached ? -EAGAIN : -EIO;
+	}
+	ret->results_size = st.st_size;
+	ret->results_s = st.st_mtim.tv_sec;
+	ret->results_ns = st.st_mtim.tv_nsec;
+	return 0;
+}
+
+void answers_close_all(struct answers_opened *o)
+{
+	if (o->results)
+		gb_results_close(o->results);
+	util_closep(&o->requests);
+	util_closep(&o->table);
+}
+
+int answers_open_all(struct gb_job *job, struct answers_opened *ret)
+{
+	struct answers_stamp *stamp = &ret->stamp;
+	struct stat st;
+	int err = 0, fd;
+
+	*ret = (struct answers_opened){.requests = -1, .table = -1,
+		.stamp = {.results_size = -1, .requests_size = -1, .table_size = -1}};
+	client_lock(job->c);
+	bool home = home_safe(job);
+	if (!answers_can_be_made(job))
+		err = -EAGAIN;
+	client_unlock(job->c);
+	if (!err && home)
+		err = gb_results_open(job, &ret->results);
+	if (!err && home)
+		err = stamp_results(job, ret->results, stamp);
+	if (err)
+		return err;
+	fd = answers_open_requests(job, &st);
+	if (fd < 0)
+		return fd == -ENOENT && home ? 0 : fd;
+	ret->requests = fd;
+	stamp->requests_size = st.st_size;
+	stamp->requests_s = st.st_mtim.tv_sec;
+	stamp->requests_ns = st.st_mtim.tv_nsec;
+	fd = answers_open_table(job, &st, &ret->tabs);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	ret->table = fd;
+	stamp->table_size = st.st_size;
+	stamp->table_s = st.st_mtim.tv_sec;
+	stamp->table_ns = st.st_mtim.tv_nsec;
+	return 0;
+}
