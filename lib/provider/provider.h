@@ -1,8 +1,7 @@
 /*
  * What a batch API must do, in neutral terms. Everything above this room uses only
  * these types and functions; what an API is called, how it spells things and what it
- * allows is in the API's own room (gemini/). To add one: docs/architecture.md,
- * "Provider".
+ * allows is in the API's own room (gemini/). To add one: docs/hacking.md, "A provider".
  *
  * Life cycle: a struct provider is a constant table. Opening a client makes a struct
  * provider_conn from it and an engine; it lives as long as the engine.
