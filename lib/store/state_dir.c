@@ -70,6 +70,18 @@ static int write_version(struct store *s)
 	return text ? util_write_file(s->state, "version", text, strlen(text), true) : -ENOMEM;
 }
 
+static int mark_version(struct store *s, const char *dir, int from, char **ret_why)
+{
+	test_point("version-write");
+	int err = write_version(s);
+
+	if (err)
+		why(ret_why, "%s cannot be marked as format %d (it is %d; nothing is changed): %s",
+			dir, STATE_VERSION, from, strerror(-err));
+	test_point("version-written");
+	return err;
+}
+
 /* What an older version wrote is read as it is, and written anew as it changes. The
  * mark that keeps older versions away comes before that, so one of them can never take
  * a newer file for its own. */
@@ -94,7 +106,7 @@ static int check_version(struct store *s, const char *dir, char **ret_why)
 			dir, version, STATE_VERSION);
 		return -EPROTO;
 	}
-	return version < STATE_VERSION ? write_version(s) : 0;
+	return version < STATE_VERSION ? mark_version(s, dir, version, ret_why) : 0;
 }
 
 static bool is_salt(const char *text, size_t n)
