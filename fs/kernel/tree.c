@@ -30,7 +30,7 @@ void node_job_take(struct mount *m, struct gb_job *job, struct node *ret)
 	ret->ino = ino_of_job(m, ret->info.slot, 0);
 }
 
-void node_link_take(struct mount *m, struct gb_job *job, struct node *ret)
+static void node_link_take(struct mount *m, struct gb_job *job, struct node *ret)
 {
 	*ret = (struct node){.kind = NODE_LINK};
 	set_job_take(m, job, ret);

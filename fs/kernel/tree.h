@@ -54,7 +54,6 @@ void node_virtual_take(
 	struct mount *m, struct gb_job *job, const struct vfile *row, struct node *ret);
 void node_answer_take(struct mount *m, struct gb_job *job,
 	const struct gb_answer *answer, struct node *ret);
-void node_link_take(struct mount *m, struct gb_job *job, struct node *ret);
 void node_meta(struct mount *m, struct node *ret);
 
 /* Whether requests.jsonl and model of the job can be written. */

@@ -126,20 +126,6 @@ void waitq_wake(struct gb_waitq *q, int err)
 	waitq_call(&now, err);
 }
 
-static bool waiter_is_below(const struct gb_waiter *w, void *arg)
-{
-	return w->lo < *(uint64_t *)arg;
-}
-
-void waitq_wake_below(struct gb_waitq *q, uint64_t limit, int err)
-{
-	struct gb_waitq now;
-
-	waitq_init(&now);
-	waitq_move_if(q, &now, waiter_is_below, &limit);
-	waitq_call(&now, err);
-}
-
 /* ---- waiting on the spot -------------------------------------------------------- */
 
 static void sync_done(struct gb_waiter *w, int err)

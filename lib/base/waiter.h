@@ -35,9 +35,8 @@ int waitq_add(struct gb_waitq *q, struct gb_waiter *w, uint64_t lo, uint64_t hi)
 
 size_t waitq_count(struct gb_waitq *q);
 
-/* Detach and call all waiters, or those with lo < limit. */
+/* Detach and call all waiters. */
 void waitq_wake(struct gb_waitq *q, int err);
-void waitq_wake_below(struct gb_waitq *q, uint64_t limit, int err);
 
 /* The same in two halves, for callers that decide under a lock and call without it:
  * move all waiters of q to the list `to` (a local queue), then waitq_call it. A waiter

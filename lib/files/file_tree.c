@@ -262,7 +262,9 @@ int files_path(const struct gb_file *f, char ret[FILE_PATH_MAX])
 	return 0;
 }
 
-bool files_visible(const struct gb_file *f)
+/* client.lock held: whether it is shown: inputs/ of a job that was sent without it is
+ * not. */
+static bool files_visible(const struct gb_file *f)
 {
 	return !f->is_dir || f->parent || f->children.things ||
 	       phase_is_draft(job_phase(f->job));

@@ -69,9 +69,6 @@ int files_move(struct gb_file *f, struct gb_job *to, struct gb_file *parent, cha
 
 /* client.lock held: the path below files/. -ENAMETOOLONG. */
 int files_path(const struct gb_file *f, char ret[FILE_PATH_MAX]);
-/* client.lock held: whether it is shown: inputs/ of a job that was sent without it is
- * not. */
-bool files_visible(const struct gb_file *f);
 /* client.lock held: whether the requests are or will be made from it: requests.jsonl,
  * or part of a composed draft. */
 bool files_is_sent(const struct gb_job *job, const struct gb_file *parent,

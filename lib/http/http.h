@@ -75,9 +75,8 @@ enum session_way { SESSION_UNKNOWN, SESSION_BARE, SESSION_UNDER_PREFIX };
 /* SESSION_BARE where the base has no path. */
 enum session_way engine_session_way(struct engine *e);
 void engine_found_session_way(struct engine *e, enum session_way way);
-/* Counters for `status`: requests sent so far; the last time one was answered. */
+/* For `status`: how many requests have been sent. */
 uint64_t engine_calls(struct engine *e);
-time_t engine_answered(struct engine *e); /* 0: never */
 
 enum http_method { HTTP_GET, HTTP_POST, HTTP_DELETE };
 

@@ -75,7 +75,6 @@ struct engine {
 
 	atomic_ullong calls;
 	_Atomic(enum session_way) session_way;
-	atomic_llong answered;     /* time_t, 0: never */
 	atomic_llong clock_told;   /* a reply's Date - util_now(), the newest; LLONG_MIN: none */
 	atomic_llong clock_offset; /* the newest of two that agreed; LLONG_MIN: none */
 };

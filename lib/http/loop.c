@@ -78,8 +78,6 @@ static void log_transfer_end(struct transfer *t)
 static void transfer_end(struct transfer *t)
 {
 	log_transfer_end(t);
-	if (t->reply.err == 0)
-		atomic_store(&t->e->answered, (long long)time(NULL)); /* wall: shown */
 	if (t->done)
 		t->done(t->done_arg, &t->reply);
 	transfer_free(t);
@@ -420,11 +418,6 @@ time_t engine_server_time(struct engine *e)
 uint64_t engine_calls(struct engine *e)
 {
 	return atomic_load(&e->calls);
-}
-
-time_t engine_answered(struct engine *e)
-{
-	return (time_t)atomic_load(&e->answered);
 }
 
 /* ---- life cycle  ---- */

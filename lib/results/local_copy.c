@@ -23,7 +23,8 @@ int disk_open(int dirfd, const char *name, int flags)
 	return S_ISREG(st.st_mode) ? steal_fd(&fd) : -EBADMSG;
 }
 
-void disk_lose(struct gb_results *r, uint64_t lo, uint64_t hi)
+/* The bytes [lo, hi) are not there, contrary to what was assumed. */
+static void disk_lose(struct gb_results *r, uint64_t lo, uint64_t hi)
 {
 	ranges_remove(&r->have, lo, hi);
 	ranges_remove(&r->summed, lo / RESULTS_BLOCK * RESULTS_BLOCK, hi);
@@ -227,7 +228,8 @@ static int save(struct gb_results *r, bool sealed)
 	return err;
 }
 
-int disk_save(struct gb_results *r, bool sealed)
+/* Write the map. sealed: mark it as complete and durable. */
+static int disk_save(struct gb_results *r, bool sealed)
 {
 	int err;
 

@@ -222,8 +222,6 @@ int stream_end_body(struct stream *s, const struct http_reply *reply, struct aft
 int disk_load(struct gb_results *r);
 /* The data file, opened when first needed. */
 int disk_fd(struct gb_results *r);
-/* The bytes [lo, hi) are not there, contrary to what was assumed. */
-void disk_lose(struct gb_results *r, uint64_t lo, uint64_t hi);
 void disk_close(struct gb_results *r);
 /* Close it if nobody uses it; if the file has changed at the API, prepare for a new
  * download. */
@@ -256,9 +254,7 @@ int stream_take_late_head(struct stream *s, const char *buf, size_t n);
 int stream_on_data(void *arg, const void *buf, size_t n);
 void stream_on_done(void *arg, struct http_reply *reply);
 
-/* Write the map. sealed: mark it as complete and durable. */
-int disk_save(struct gb_results *r, bool sealed);
-/* The same if it has something new and nobody else is writing it. */
+/* Write the map if it has something new and nobody else is writing it. */
 void disk_save_lazily(struct gb_results *r);
 
 #endif

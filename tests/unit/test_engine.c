@@ -63,7 +63,6 @@ static void test_get(void **state)
 	assert_int_equal(httpd_count(&f.server, "GET /v1beta/models?pageSize=1 "), 1);
 	assert_int_equal(httpd_count(&f.server, "User-Agent: test/1"), 1);
 	assert_int_equal(engine_calls(f.engine), 1);
-	assert_true(engine_answered(f.engine) > 0);
 	end(&f);
 }
 

@@ -63,17 +63,25 @@ static void test_drop(void **state)
 	waitq_destroy(&q);
 }
 
-static void test_wake_below(void **state)
+static bool starts_below(const struct gb_waiter *w, void *arg)
+{
+	return w->lo < *(uint64_t *)arg;
+}
+
+static void test_move_if(void **state)
 {
 	struct gb_waiter w[3] = {{.done = count}, {.done = count}, {.done = count}};
-	struct gb_waitq q;
+	struct gb_waitq q, now;
+	uint64_t limit = 10;
 
 	calls = 0;
 	waitq_init(&q);
+	waitq_init(&now);
 	waitq_add(&q, &w[0], 10, 20);
 	waitq_add(&q, &w[1], 0, 5);
 	waitq_add(&q, &w[2], 9, 20);
-	waitq_wake_below(&q, 10, 0);
+	waitq_move_if(&q, &now, starts_below, &limit);
+	waitq_call(&now, 0);
 	assert_int_equal(calls, 2);
 	assert_true(gb_waiter_drop(&w[0]));
 }
@@ -105,7 +113,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wake_calls_each_once),
 		cmocka_unit_test(test_drop),
-		cmocka_unit_test(test_wake_below),
+		cmocka_unit_test(test_move_if),
 		cmocka_unit_test(test_moved_can_be_dropped),
 	};
 

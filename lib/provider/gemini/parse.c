@@ -254,7 +254,8 @@ int gemini_batch_parse(const char *text, size_t n, struct remote_batch *ret)
 
 /* ---- pages  ---- */
 
-char *gemini_next_token(const json_t *page, const char *asked)
+/* A page token, malloc'ed; NULL: none, or unusable. */
+static char *gemini_next_token(const json_t *page, const char *asked)
 {
 	const char *next = gemini_field_text(page, "nextPageToken");
 

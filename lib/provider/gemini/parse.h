@@ -52,9 +52,6 @@ int gemini_model_parse(const char *text, size_t n, unsigned *ret_methods);
 int gemini_files_parse(const char *text, size_t n, const char *asked,
 	int64_t *ret_bytes, char **ret_next);
 
-/* A page token, malloc'ed; NULL: none, or unusable. */
-char *gemini_next_token(const json_t *page, const char *asked);
-
 /* Fill reason, text, retry, from_api of *e from an error's body of any form; e->status
  * is set before. */
 void gemini_error_parse(const char *body, size_t n, struct provider_error *e);
