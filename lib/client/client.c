@@ -106,6 +106,14 @@ static const char *const journal_part = "journal";
 static int enlist_record(struct gb_client *c, const char *lid, struct record *r,
 	const char **ret_part)
 {
+	static const struct {
+		const char *name;
+		int (*load)(struct gb_job *);
+	} parts[] = {
+		{"job.json", learn_local_json},
+		{HOME_RESULTS ".map", home_look},
+		{"files", files_load},
+	};
 	struct gb_job *job = job_new(c);
 	const char *tail = r->batch->id ? remote_id_tail(r->batch->id) : lid;
 	int err = job ? 0 : -ENOMEM;
@@ -121,11 +129,11 @@ static int enlist_record(struct gb_client *c, const char *lid, struct record *r,
 		return err;
 	job->model = client_intern(c, remote_model_name(job->local->rec.model));
 	job->in_tree = job->local->rec.own || job->local->rec.batch->phase == PHASE_REMOTE;
-	if ((*ret_part = "job.json", err = learn_local_json(job)) ||
-		(*ret_part = HOME_RESULTS ".map", err = home_look(job)) ||
-		(*ret_part = "files", err = files_load(job)))
-		return err;
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(parts) && !err; i++) {
+		*ret_part = parts[i].name;
+		err = parts[i].load(job);
+	}
+	return err;
 }
 
 /* Whether a directory without a journal was never finished: nothing has been put into

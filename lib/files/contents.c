@@ -384,6 +384,14 @@ struct follow *files_take_follow(struct gb_file *f)
 	return taken;
 }
 
+/* What is to be changed now; or an error. */
+static int fd_to_change(struct gb_file *f, struct gb_job *job)
+{
+	int err = before_change(f, job);
+
+	return err ? err : file_fd(f);
+}
+
 int gb_file_write(struct gb_file *f, const void *buf, size_t n, off_t off)
 {
 	struct gb_job *job;
@@ -391,7 +399,8 @@ int gb_file_write(struct gb_file *f, const void *buf, size_t n, off_t off)
 
 	if (err)
 		return err;
-	if (!(err = before_change(f, job)) && (err = fd = file_fd(f)) >= 0) {
+	err = fd = fd_to_change(f, job);
+	if (fd >= 0) {
 		f->changes++;
 		test_point("file-write");
 		err = util_pwrite_all(fd, buf, n, off);
@@ -442,7 +451,8 @@ int gb_file_truncate(struct gb_file *f, off_t size)
 
 	if (err)
 		return err;
-	if (!(err = before_change(f, job)) && (err = fd = file_fd(f)) >= 0) {
+	err = fd = fd_to_change(f, job);
+	if (fd >= 0) {
 		f->changes++;
 		note_truncated(f, size);
 		err = ftruncate(fd, size) < 0 ? -errno : 0;

@@ -64,7 +64,7 @@ static void call_link(struct canceller *c, struct call *call)
 	c->calls = call;
 }
 
-static void call_unlink(struct call *call)
+static void unlink_call(struct call *call)
 {
 	*call->prev = call->next;
 	if (call->next)
@@ -90,7 +90,7 @@ int engine_call(struct engine *e, const struct http_request *r, struct canceller
 	while (!call.done)
 		pthread_cond_wait(&e->call_cond, &e->call_lock);
 	if (c)
-		call_unlink(&call);
+		unlink_call(&call);
 	pthread_mutex_unlock(&e->call_lock);
 	return reply->err;
 }

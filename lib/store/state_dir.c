@@ -236,12 +236,16 @@ int store_open(const char *state_dir, const char *cache_dir, const char *holder,
 		return -ENOMEM;
 	*s = (struct store){.state = -1, .jobs = -1, .trash = -1, .cache = -1,
 		.results = -1, .lock = -1, .names = -1, .history = -1, .known = -1};
-	if ((err = open_root(state_dir, &s->state, ret_why)) ||
-		(err = open_root(cache_dir, &s->cache, ret_why)) ||
-		(err = statelock_take(
-			 s->state, state_dir, holder, &s->lock, ret_why)) ||
-		(err = check_version(s, state_dir, ret_why)) ||
-		(err = open_state_parts(s, state_dir, cache_dir, ret_why))) {
+	err = open_root(state_dir, &s->state, ret_why);
+	if (!err)
+		err = open_root(cache_dir, &s->cache, ret_why);
+	if (!err)
+		err = statelock_take(s->state, state_dir, holder, &s->lock, ret_why);
+	if (!err)
+		err = check_version(s, state_dir, ret_why);
+	if (!err)
+		err = open_state_parts(s, state_dir, cache_dir, ret_why);
+	if (err) {
 		if (!*ret_why)
 			why(ret_why, "%s: %s", state_dir, strerror(-err));
 		store_close(s);

@@ -204,7 +204,10 @@ static int step_begin(struct submission *s)
 		return err;
 	if (!s->t->background)
 		return enter_phase(s->job, PHASE_UPLOADING);
-	if ((err = submission_durable(s)) || (err = enter_queue(s)))
+	err = submission_durable(s);
+	if (!err)
+		err = enter_queue(s);
+	if (err)
 		return err;
 	/* A background close returns here. */
 	s->t->intended = true;
@@ -247,10 +250,12 @@ static int step_attach(struct submission *s)
 		s->plain = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
 	if (s->plain < 0)
 		return -errno;
-	if ((err = attach_upload(s)) || (err = attach_write(s)) ||
-		(err = gb_file_stat(s->t->file, &st)))
-		return err;
-	return drop_stale_upload(s, &st);
+	err = attach_upload(s);
+	if (!err)
+		err = attach_write(s);
+	if (!err)
+		err = gb_file_stat(s->t->file, &st);
+	return err ? err : drop_stale_upload(s, &st);
 }
 
 static int on_upload_session(void *arg, const char *url)

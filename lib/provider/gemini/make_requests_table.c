@@ -288,7 +288,10 @@ static int each_row(struct table *t, row_fn names, row_fn each)
 		err = more = csv_next(csv, &row);
 	if (more == 1)
 		err = names ? names(t, row) : 0;
-	while (!err && (!names || t->columns) && (err = more = csv_next(csv, &row)) == 1) {
+	while (!err && (!names || t->columns)) {
+		err = more = csv_next(csv, &row);
+		if (more != 1)
+			break;
 		err = t->in->cancel && *t->in->cancel ? -ECANCELED : each(t, row);
 	}
 	csv_close(csv);
