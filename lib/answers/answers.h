@@ -24,7 +24,7 @@ void answers_cache_free(struct answers_cache *a);
  * stops. */
 void answers_hurry(struct gb_client *c);
 
-/* client.lock held: fill in what gb_job_info says about answers. */
+/* Lock held: fill in what gb_job_info says about answers. */
 void answers_info(struct gb_job *job, struct gb_info *i);
 /* The results are saved, or complete in the cache: make their index in the
  * background. */
@@ -34,7 +34,7 @@ void answers_forget(struct gb_job *job);
 /* The client is being closed. */
 void answers_close(struct gb_client *c);
 
-/* after_end.c; client.lock held: move those who need not wait any longer to `to`. */
+/* after_end.c; lock held: move those who need not wait any longer to `to`. */
 void after_end_look(struct gb_job *job, struct gb_waitq *to);
 
 #endif

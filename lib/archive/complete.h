@@ -6,12 +6,12 @@
 
 #include "jobs/job.h"
 
-/* All are about saved results. client.lock held: whether they have fewer lines than the
+/* All are about saved results. Lock held: whether they have fewer lines than the
  * API counts; and whether there may still be more; and whether it is time to look. */
 bool whole_is_short(const struct gb_job *job);
 bool whole_in_doubt(const struct gb_job *job);
 bool whole_look_due(const struct gb_job *job);
-/* client.lock held. The line of `warnings` about that, malloc'ed; NULL: none. */
+/* Lock held. The line of `warnings` about that, malloc'ed; NULL: none. */
 char *whole_warning(const struct gb_job *job);
 /* Unlocked, on a worker. Just sealed: count their lines; whole_judged when the count is
  * written down. -EAGAIN: those in the cache were incomplete and were dropped. */

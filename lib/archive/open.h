@@ -7,7 +7,7 @@
 
 #include "jobs/job.h"
 
-/* client.lock held: whether the output is, or will be, in the job's own directory. A
+/* Lock held: whether the output is, or will be, in the job's own directory. A
  * complete file in the cache stays there until a fetch moves it. */
 bool output_is_at_home(const struct gb_job *job);
 /* Unlocked: the job's results object; a new reference. */

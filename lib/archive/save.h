@@ -19,7 +19,7 @@
 
 #include "jobs/job.h"
 
-/* client.lock held: false, it is being fetched or sealed; true: call home_run_fetch. */
+/* Lock held: false, it is being fetched or sealed; true: call home_run_fetch. */
 bool home_begin_fetch(struct gb_job *job);
 int home_run_fetch(struct gb_job *job);
 /* Unlocked: start saving what is missing and due, as far as there is room. */
@@ -37,7 +37,7 @@ bool saver_disk_low(const struct gb_client *c);
 void home_event(void *arg, struct gb_results *r, enum results_event ev);
 /* Unlocked: all bytes are here but not durable yet. */
 void home_note_whole(struct gb_job *job);
-/* client.lock held: the errno of the last try, if the API has named a time to ask again
+/* Lock held: the errno of the last try, if the API has named a time to ask again
  * and it has not come yet. Only `fetch` asks anyway. 0: the API may be asked. */
 int home_told_later(const struct gb_job *job);
 /* A reader has opened r. A reader that opens it in a loop and fails does not cost a
@@ -56,12 +56,12 @@ _must_check_ int home_note_safe(struct gb_job *job, int64_t size, bool home);
 /* Start saving what is missing and fits on the disk; arg: the client. Unlocked. */
 void home_go_on(void *arg);
 
-/* client.lock held: whether there is output that is not saved, but in the cache at
+/* Lock held: whether there is output that is not saved, but in the cache at
  * most. */
 bool home_can_fetch(const struct gb_job *job);
-/* client.lock held: whether it is to be saved automatically and is not saved yet. */
+/* Lock held: whether it is to be saved automatically and is not saved yet. */
 bool home_missing(const struct gb_job *job);
-/* client.lock held: whether the whole output is on the local disk, known to be complete
+/* Lock held: whether the whole output is on the local disk, known to be complete
  * and durable. */
 bool home_safe(const struct gb_job *job);
 /* unlocked: make it so: in the cache if a reader has completed it there, else in the

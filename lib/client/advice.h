@@ -6,7 +6,7 @@
 
 #include "jobs/job.h"
 
-/* client.lock held: whether there is anything. */
+/* Lock held: whether there is anything. */
 bool advice_has(const struct gb_job *job);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "jobs/job.h"
 
-/* client.lock held: whether it fits. */
+/* Lock held: whether it fits. */
 bool cancel_fits(const struct gb_job *job);
 
 #endif

@@ -47,7 +47,7 @@ void removals_free(struct removals *r);
 
 /* At start: go on with a removal that was begun. */
 void remove_recover(struct gb_job *job);
-/* client.lock held: whether `forget` is possible, because rmdir cannot finish, or not
+/* Lock held: whether `forget` is possible, because rmdir cannot finish, or not
  * with this key. */
 bool remove_may_forget(const struct gb_job *job);
 /* unlocked: for a job that job_drop_twin dropped, never one of ours: remove its local

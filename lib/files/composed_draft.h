@@ -13,11 +13,11 @@ enum gather_kind {
 	GATHER_MIXED,    /* requests.jsonl and prompt.txt or another part */
 };
 
-/* client.lock held. Files in inputs/ beside requests.jsonl may be those that its lines
+/* Lock held. Files in inputs/ beside requests.jsonl may be those that its lines
  * name, so they alone do not make a mixture. */
 enum gather_kind gather_kind(struct gb_job *job);
 
-/* client.lock held: whether there is an input in inputs/, or prompt.txt or the like. */
+/* Lock held: whether there is an input in inputs/, or prompt.txt or the like. */
 bool gather_has_inputs(struct gb_job *job);
 bool gather_has_parts(struct gb_job *job);
 

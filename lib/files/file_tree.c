@@ -262,7 +262,7 @@ int files_path(const struct gb_file *f, char ret[FILE_PATH_MAX])
 	return 0;
 }
 
-/* client.lock held: whether it is shown: inputs/ of a job that was sent without it is
+/* Lock held: whether it is shown: inputs/ of a job that was sent without it is
  * not. */
 static bool files_visible(const struct gb_file *f)
 {

@@ -57,19 +57,19 @@ struct gb_file {
 
 /* A new file that is in no table; one reference. NULL without memory. */
 struct gb_file *files_new(struct gb_job *job, const char *name);
-/* client.lock held: add it to job's table, which takes the reference. -ENOMEM, -ENOSPC
+/* Lock held: add it to job's table, which takes the reference. -ENOMEM, -ENOSPC
  * (numbers are used up). */
 _must_check_ int files_link(struct gb_job *job, struct gb_file *parent, struct gb_file *f);
-/* client.lock held: remove it from its table; the caller gets the table's reference. */
+/* Lock held: remove it from its table; the caller gets the table's reference. */
 void files_unlink(struct gb_file *f);
-/* client.lock held: give it another name or directory, in the same job or another. In
+/* Lock held: give it another name or directory, in the same job or another. In
  * another job everything in a directory gets new numbers. name is stolen, on success
  * only. */
 int files_move(struct gb_file *f, struct gb_job *to, struct gb_file *parent, char *name);
 
-/* client.lock held: the path below files/. -ENAMETOOLONG. */
+/* Lock held: the path below files/. -ENAMETOOLONG. */
 int files_path(const struct gb_file *f, char ret[FILE_PATH_MAX]);
-/* client.lock held: whether the requests are or will be made from it: requests.jsonl,
+/* Lock held: whether the requests are or will be made from it: requests.jsonl,
  * or part of a composed draft. */
 bool files_is_sent(const struct gb_job *job, const struct gb_file *parent,
 	const char *name);
@@ -93,7 +93,7 @@ _must_check_ int files_hold(struct gb_job *job);
 /* At start, before there are other threads. */
 _must_check_ int files_load(struct gb_job *job);
 void files_free(struct local *l);
-/* All with client.lock held. A file of the top; of a directory (NULL: the top); by its
+/* Lock held, for all. A file of the top; of a directory (NULL: the top); by its
  * path ("inputs/a/b"). */
 struct gb_file *files_find(struct gb_job *job, const char *name);
 struct gb_file *files_find_in(struct gb_job *job, struct gb_file *dir, const char *name);
@@ -115,7 +115,7 @@ _must_check_ int files_sync(struct gb_job *job, struct gb_file *f);
  * before it changes. */
 void files_decided(struct gb_file *f);
 bool files_is_decided(struct gb_file *f);
-/* client.lock held: a task takes f; false: another task has it, or somebody writes to
+/* Lock held: a task takes f; false: another task has it, or somebody writes to
  * it. */
 bool files_claim(struct gb_file *f);
 void files_let_go(struct gb_file *f);

@@ -121,18 +121,18 @@ static inline bool job_was_home(const struct gb_job *job)
 	return job->local && job->local->rec.batch->results_size >= 0;
 }
 
-/* client.lock held: change the phase of a job with local data. */
+/* Lock held: change the phase of a job with local data. */
 void job_set_phase(struct gb_job *job, enum phase p);
 
-/* client.lock held: whether what the API says to this key concerns this job. */
+/* Lock held: whether what the API says to this key concerns this job. */
 bool submit_same_key(const struct gb_job *job);
 
-/* client.lock held: add w to one of the job's queues. Returns -EINPROGRESS, or -ENOMEM
+/* Lock held: add w to one of the job's queues. Returns -EINPROGRESS, or -ENOMEM
  * if w was not queued. */
 _must_check_ int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w);
 _must_check_ int queue_add_until(
 	struct gb_job *job, enum job_queue kind, struct gb_waiter *w, uint64_t until);
-/* client.lock held: whether a queue has anyone in it; move all of them to another
+/* Lock held: whether a queue has anyone in it; move all of them to another
  * queue. */
 bool queue_waits(const struct gb_job *job, enum job_queue kind);
 void queue_take(struct gb_job *job, enum job_queue kind, struct gb_waitq *to);

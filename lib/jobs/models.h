@@ -17,9 +17,9 @@ struct models;
 
 struct models *models_new(struct gb_client *c);
 void models_free(struct models *m);
-/* client.lock held: whether any list has arrived. */
+/* Lock held: whether any list has arrived. */
 bool models_known(const struct models *m);
-/* client.lock held: remove the waiter `which` for the list; NULL: all of them. */
+/* Lock held: remove the waiter `which` for the list; NULL: all of them. */
 void models_take_waiters(struct models *m, struct gb_waitq *to,
 	bool (*which)(const struct gb_waiter *w, void *arg), void *arg);
 

@@ -1,6 +1,6 @@
 /*
  * Taking what replies of the API tell: new jobs, states, ends, missing jobs. Unlocked,
- * unless a comment says "lock held".
+ * unless a comment says "Lock held".
  */
 #ifndef GB_OBSERVE_H
 #define GB_OBSERVE_H

@@ -53,7 +53,7 @@ void task_answer(struct task *t, int err);
 void task_deadline(struct task *t, double seconds);
 /* From run(): whether that has happened; if not, it will not happen any more. */
 bool task_is_late(struct task *t);
-/* client.lock held: the job is free for the next task, because run() is at its end.
+/* Lock held: the job is free for the next task, because run() is at its end.
  * Call task_disowned afterwards, unlocked: it wakes those who wait for that. */
 void task_disown(struct task *t);
 void task_disowned(struct task *t);

@@ -37,7 +37,7 @@ void poller_look_soon(struct gb_job *job);
 
 int poll_start(struct gb_client *c);
 void poll_stop(struct gb_client *c);
-/* With client.lock held: there is something to look at; the poller makes a new plan. */
+/* Lock held: there is something to look at; the poller makes a new plan. */
 void poll_poke(struct gb_client *c);
 void poll_watch(struct gb_job *job);
 

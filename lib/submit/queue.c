@@ -46,7 +46,7 @@ void queue_free(struct queue *q)
 	free(q);
 }
 
-/* ---- gates; client.lock held ------------------------------------------------------- */
+/* ---- gates; lock held ------------------------------------------------------- */
 
 /* NULL: none has been needed yet, it is open. */
 static struct gate *gate_find(const struct gb_job *job)

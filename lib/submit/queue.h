@@ -40,11 +40,11 @@ void queue_go_later(struct gb_client *c, bool freed);
 /* The network is back: jobs that wait for nothing else go on. */
 void queue_online(struct gb_client *c);
 
-/* client.lock held: whether job may be sent now. If the gate is closed, job becomes the
+/* Lock held: whether job may be sent now. If the gate is closed, job becomes the
  * probe. Ask again later. */
 bool queue_admits(struct gb_job *job);
 
-/* client.lock held: why job was not admitted, negative errno. */
+/* Lock held: why job was not admitted, negative errno. */
 int queue_reason(const struct gb_job *job);
 
 /* job was refused, or could not be sent, for this reason. pause: false if it is given

@@ -10,7 +10,7 @@
 enum { SETTLE_CLOCK_SLACK = 120 /* accuracy in seconds to which the server's clock is
                                    known */ };
 
-/* client.lock held: whether the time for looking is over. */
+/* Lock held: whether the time for looking is over. */
 bool settle_time_over(const struct record *r, const struct provider_conn *api);
 /* Unlocked: it stays unknown whether there is a job; candidates: ids, one per line, or
  * "". */
@@ -26,9 +26,9 @@ void settling_free(struct settling *s);
 int settle_once(struct gb_job *job, struct canceller *cancel);
 /* Go on looking in the background until the time is over; then SUBMIT_UNCERTAIN. */
 void settle_later(struct gb_job *job);
-/* client.lock held: our submission for which file was uploaded; or NULL. */
+/* Lock held: our submission for which file was uploaded; or NULL. */
 struct gb_job *settle_owner(struct gb_client *c, const char *file);
-/* client.lock held: whether this job, whose input file is unknown, may be the one that
+/* Lock held: whether this job, whose input file is unknown, may be the one that
  * a lost create made. listed: its own resource may name the file; else it has none. */
 bool settle_may_be_ours(struct gb_client *c, const struct remote_batch *b, bool listed);
 /* Lock held: a submission that b may belong to is not repeated automatically before
