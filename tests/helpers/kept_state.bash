@@ -21,7 +21,8 @@ shown() {
 		printf '%s %s %s %s\n' "$name" "$(cat "$dir/state")" "$(cat "$dir/id" 2>/dev/null)" \
 			"$(cat "$dir/model" 2>/dev/null)"
 		for f in requests.jsonl results.jsonl inputs.txt prompt.txt system.txt notes picture.png; do
-			[ ! -e "$dir/$f" ] ||
+			# Of what is not saved there is nothing without the API but a wait.
+			[ "$name/$f" = unsaved/results.jsonl ] || [ ! -e "$dir/$f" ] ||
 				printf '%s/%s %s\n' "$name" "$f" "$(timeout 20 sha256sum <"$dir/$f" 2>&1 | cut -c 1-16)"
 		done
 	done
