@@ -238,6 +238,24 @@ static int the_list(const struct gather *g)
 	return i;
 }
 
+/* A file that is no part of a composed draft. Somebody who typed its name wrong must not
+ * be told to remove it. */
+static void complain_of_stranger(struct composed *c, const char *name)
+{
+	const char *meant = files_meant_by(name);
+	char *what = strcmp(name, GB_REJECTED) == 0
+		? strdup("was refused and is not sent: remove it, or move it to a draft of "
+			 "its own")
+		: meant && composed_is_part(meant)
+		? util_format("is not part of a composed draft. If it is meant to be %s: mv "
+			      "it there", meant)
+		: strdup("is not part of a composed draft: remove it, or move it below "
+			 "inputs/ if it is an input");
+
+	composed_complain(c, name, what ? what : "is not part of a composed draft");
+	free(what);
+}
+
 /* The draft as a whole. */
 static void check_draft(struct gather *g)
 {
@@ -246,12 +264,7 @@ static void check_draft(struct gather *g)
 			"is incomplete because its writer was killed or failed: write "
 			"it again or remove it");
 	for (size_t i = 0; i < g->n_unknown; i++)
-		composed_complain(g->c, g->unknown[i],
-			strcmp(g->unknown[i], GB_REJECTED) == 0
-				? "was refused and is not sent: remove it, or move it to a "
-				  "draft of its own"
-				: "is not part of a composed draft: remove it, or move it below "
-				  "inputs/ if it is an input");
+		complain_of_stranger(g->c, g->unknown[i]);
 	int list = the_list(g);
 	if (list == LINES && g->n)
 		composed_complain(g->c, "inputs.txt",

@@ -131,6 +131,8 @@ _must_check_ int files_touch(struct gb_job *job);
 
 /* Whether a file of this name at the top was perhaps meant to have another name. */
 bool files_lookalike(const char *name);
+/* The name that it was perhaps meant to have; NULL. */
+const char *files_meant_by(const char *name);
 /* Unlocked: what looks like a mistake in a draft's files, as text for `error`; the
  * caller frees it. NULL: nothing. */
 char *files_mistake(struct gb_job *job);

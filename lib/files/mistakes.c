@@ -53,7 +53,7 @@ static const char *near_name(const char *name)
 	return NULL;
 }
 
-static const char *meant_by(const char *name)
+const char *files_meant_by(const char *name)
 {
 	const char *near = near_name(name);
 
@@ -67,7 +67,7 @@ static const char *meant_by(const char *name)
 
 bool files_lookalike(const char *name)
 {
-	return !composed_is_part(name) && meant_by(name);
+	return !composed_is_part(name) && files_meant_by(name);
 }
 
 /* Lock held. A draft without requests.jsonl has a file that was perhaps meant to be
@@ -81,7 +81,7 @@ static const char *misnamed(struct gb_job *job, char ret[256])
 		files_has(job, GB_REQUESTS))
 		return NULL;
 	for (uint32_t n = 0; !meant && (f = files_next(job, NULL, n)); n = f->number + 1) {
-		meant = f->lookalike ? meant_by(f->name) : NULL;
+		meant = f->lookalike ? files_meant_by(f->name) : NULL;
 		snprintf(ret, 256, "%s", f->name);
 	}
 	return meant;

@@ -218,6 +218,12 @@ two" "$(python3 -c 'import os; print(os.pread(7, 100, 0).decode(), end="")' 7<&7
 	contains "$(cat "$MNT/.batchfs/log")" 'cp OLD/retry.jsonl NEW/requests.jsonl'
 	echo 'What is this?' >"$MNT/d/promt.txt"
 	contains "$(cat "$MNT/d/error")" 'If it is meant to be prompt.txt'
+	cp "$HOME/texts/one.txt" "$MNT/d/reviews.csv"
+	echo Summarize. >"$MNT/d/system.txt"
+	run ! sh -c 'echo check >"$1/ctl"' - "$MNT/d"
+	contains "$(cat "$MNT/d/error")" 'promt.txt: is not part of a composed draft. If it is meant to be prompt.txt: mv it'
+	contains "$(cat "$MNT/d/error")" 'reviews.csv: is not part of a composed draft. If it is meant to be inputs.csv: mv it'
+	rm "$MNT/d/reviews.csv"
 	mv "$MNT/d/promt.txt" "$MNT/d/prompt.txt"
 	[ ! -e "$MNT/d/error" ]
 	run ! sh -c 'echo sumbit >"$1/ctl"' - "$MNT/d"
