@@ -67,8 +67,10 @@ void __wrap_test_point(const char *name)
 	unsigned n = count_pass(name);
 	if (world->stop.n == n && strcmp(world->stop.name, name) == 0)
 		kill(getpid(), SIGKILL);
-	if (world->at)
-		world->at(name);
+	void (*at)(const char *) = world->at;
+
+	if (at)
+		at(name);
 }
 
 double __wrap_record_span(int64_t since)

@@ -186,7 +186,7 @@ static char point[POINT_NAME];
 /* ---- the pair --------------------------------------------------------------------------------- */
 
 static pthread_t other;
-static atomic_bool fired;
+static atomic_bool fired, started;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t happened = PTHREAD_COND_INITIALIZER;
 static bool over;
@@ -209,6 +209,7 @@ static void let_happen(void)
 	struct timespec until;
 
 	EXPECT(pthread_create(&other, NULL, happen, NULL) == 0);
+	started = true;
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_nsec += 15000000;
 	until.tv_sec += until.tv_nsec / 1000000000;
@@ -255,8 +256,11 @@ static void live_both(void)
 	life->act();
 	UNTIL(is_over());
 	world->at = NULL;
-	if (fired)
+	/* If it has not begun it will not any more. */
+	if (atomic_exchange(&fired, true)) {
+		UNTIL(started);
 		pthread_join(other, NULL);
+	}
 	UNTIL(is_over());
 	look_here(&world->then);
 	close_here();
