@@ -114,7 +114,7 @@ static struct fake_answer begin(struct fake_provider *f, enum fake_call call)
 static bool has_effect(const struct fake_answer *a)
 {
 	return a->what == FAKE_OK || a->what == FAKE_LOST_AFTER ||
-	       a->what == FAKE_GARBAGE_AFTER;
+	       a->what == FAKE_GARBAGE_AFTER || a->done;
 }
 
 static char *error_body(const struct fake_answer *a)

@@ -66,6 +66,7 @@ struct fake_answer {
 		*reason;  /* google.rpc word or ErrorInfo reason; NULL: by the status */
 	const char *text; /* NULL: some */
 	double retry;     /* > 0: seconds the server asks for */
+	bool done;        /* FAKE_STATUS, FAKE_PAGE: it was done all the same */
 	unsigned times;   /* how often; 0: once */
 };
 

@@ -41,6 +41,13 @@ static const struct {
 	{"lost", {FAKE_LOST_BEFORE}},
 	{"lost+", {FAKE_LOST_AFTER}},
 	{"silent", {FAKE_NO_ANSWER}},
+	/* An answer that proves nothing, and it was done. */
+	{"408+", {FAKE_STATUS, 408, .done = true}},
+	{"409+", {FAKE_STATUS, 409, .done = true}},
+	{"499+", {FAKE_STATUS, 499, .done = true}},
+	{"500+", {FAKE_STATUS, 500, .done = true}},
+	{"503+", {FAKE_STATUS, 503, .done = true}},
+	{"504-page+", {FAKE_PAGE, 504, .done = true}},
 };
 
 enum step {
@@ -115,6 +122,8 @@ static const struct row {
 		"503-page "
 		"garbage garbage+ unreached lost lost+ silent",
 		FAILED(-EHOSTUNREACH, NOT_REACHED), BOUGHT},
+	{AT(NAME), "408+ 409+ 499+ 500+ 503+ 504-page+",
+		FAILED(-EHOSTUNREACH, NOT_REACHED), BOUGHT},
 	{AT(NAME), "429-hour", FAILED(-EHOSTUNREACH, NOT_REACHED), QUEUED(NOT_REACHED)},
 	{AT(NAME), "429-credit", FAILED(-EHOSTUNREACH, NOT_REACHED),
 		FAILED(0, NOT_REACHED)},
@@ -125,6 +134,7 @@ static const struct row {
 		"429-hour 429-credit 500 503 503-page garbage garbage+ unreached lost "
 		"lost+ silent",
 		BOUGHT, BOUGHT},
+	{MODELS, "408+ 409+ 499+ 500+ 503+ 504-page+", BOUGHT, BOUGHT},
 	{AT(MODEL), "404", BOUGHT, BOUGHT},
 	{AT(OTHER_MODEL), "404", FAILED(-EINVAL, "The API has no model tuned."),
 		FAILED(0, "The API has no model tuned.")},
@@ -143,6 +153,10 @@ static const struct row {
 		FAILED(0, "The API failed.")},
 	{UPLOADS, "500 503 503-page garbage garbage+ lost lost+",
 		FAILED(-EIO, "The API failed."), BOUGHT},
+	{UPLOADS, "408+", FAILED(-ETIMEDOUT, LATE), BOUGHT},
+	{UPLOADS, "409+", FAILED(-EBUSY, "The API failed."),
+		FAILED(0, "The API failed.")},
+	{UPLOADS, "499+ 500+ 503+ 504-page+", FAILED(-EIO, "The API failed."), BOUGHT},
 	{UPLOADS, "429 429-soon", FAILED(-EDQUOT, QUOTA), BOUGHT},
 	{UPLOADS | AT(CREATE), "429-4", FAILED(-EDQUOT, QUOTA), BOUGHT},
 	{UPLOADS | AT(CREATE), "429-hour", FAILED(-EDQUOT, QUOTA), QUEUED(QUOTA)},
@@ -150,7 +164,7 @@ static const struct row {
 
 	{AT(CREATE), "429 429-soon", BOUGHT, BOUGHT},
 	/* Only a look can tell, and it tells what was made. */
-	{AT(CREATE), "garbage+ lost+", BOUGHT, BOUGHT},
+	{AT(CREATE), "garbage+ lost+ 408+ 409+ 499+ 500+ 503+ 504-page+", BOUGHT, BOUGHT},
 	{AT(CREATE), "408 409 500 503 503-page garbage lost silent",
 		{-EIO, "SUBMITTING", 0, "The API's reply to the submission was lost"},
 		{0, "SUBMIT_UNCERTAIN", 0,
