@@ -122,7 +122,7 @@ truth() {
 # The bytes are whole wherever they are.
 whole() {
 	local f
-	for f in "$MNT/$NAME"/{requests.jsonl,tmp} "$MNT/$NAME-from/tmp"; do
+	for f in "$MNT/$NAME"/{requests.jsonl,tmp}; do
 		[ ! -e "$f" ] || cmp "$IN" "$f" || return
 	done
 }
@@ -133,7 +133,7 @@ finish() {
 	case $(state) in
 	DRAFT | SUBMIT_FAILED)
 		add_files || return
-		for f in "$MNT/$NAME/tmp" "$MNT/$NAME-from/tmp" "$IN"; do
+		for f in "$MNT/$NAME/tmp" "$IN"; do
 			[ -e "$MNT/$NAME/requests.jsonl" ] || [ ! -e "$f" ] ||
 				cp "$f" "$MNT/$NAME/requests.jsonl" || return
 		done
@@ -156,7 +156,7 @@ recovers() {
 one() {
 	same 1 "$(bought)" && cmp "$IN" "$MNT/$NAME/requests.jsonl" && succeeded "$NAME" &&
 		same 4 "$(grep -c . "$MNT/$NAME/results.jsonl")" &&
-		same "$NAME" "$(ls "$MNT" | grep -v -- '-from$')" && right_files
+		same "$NAME" "$(ls "$MNT")" && right_files
 }
 
 # Requests that name files, and those files, with WITH_FILES.
@@ -190,14 +190,6 @@ by_files() { mkdir "$MNT/$NAME" && add_files && cp "$IN" "$MNT/$NAME/requests.js
 by_rename() {
 	mkdir "$MNT/$NAME" && cp "$IN" "$MNT/$NAME/tmp" &&
 		mv "$MNT/$NAME/tmp" "$MNT/$NAME/requests.jsonl"
-}
-by_move() {
-	mkdir "$MNT/$NAME" "$MNT/$NAME-from" && cp "$IN" "$MNT/$NAME-from/tmp" &&
-		mv "$MNT/$NAME-from/tmp" "$MNT/$NAME/requests.jsonl"
-}
-by_ctl() {
-	mkdir "$MNT/$NAME" && cp "$IN" "$MNT/$NAME/requests.jsonl" &&
-		echo submit >"$MNT/$NAME/ctl"
 }
 
 # The same four requests, as lines of which they are made.

@@ -31,14 +31,6 @@ every_point() { # WAY OPTIONS
 	every_point by_rename submit=close
 }
 
-@test "killed at every point of a submission by rename from another directory" {
-	every_point by_move submit=close
-}
-
-@test "killed at every point of a submission by ctl" {
-	every_point by_ctl submit=ctl
-}
-
 @test "killed at every point of a submission with files" {
 	export WITH_FILES=yes
 	every_point by_files submit=close
@@ -47,10 +39,6 @@ every_point() { # WAY OPTIONS
 
 @test "killed at every point of a submission behind" {
 	every_point by_close submit=background
-}
-
-@test "killed at every point of a submission behind, by rename" {
-	every_point by_rename submit=background
 }
 
 every_point_composed() { # OPTIONS
@@ -66,10 +54,6 @@ trace_composed() { # OPTIONS
 
 @test "killed at every point of a submission of a composed draft" {
 	every_point_composed submit=close
-}
-
-@test "killed at every point of a submission of a composed draft, behind" {
-	every_point_composed submit=background
 }
 
 @test "rmdir behind's back: queued work that is being tried is removed at every point" {

@@ -23,16 +23,8 @@ every_second_point() { # WAY OPTIONS FIRST
 	each_point "$POINTS" recovery "$@"
 }
 
-@test "killed again at every point of the next start, when the create had not left" {
-	every_second_point by_close submit=close before-create
-}
-
 @test "killed again at every point of the next start, when the answer had not come" {
 	every_second_point by_rename submit=close after-create
-}
-
-@test "killed again at every point of the next start, when work was queued" {
-	every_second_point by_rename submit=background journal-written#2
 }
 
 @test "the power goes before all of the requests is on disk: half of them is not sent as it is" {
@@ -49,40 +41,6 @@ power_cut() {
 		same 0 "$(bought)" || return
 	cp "$IN" "$MNT/$NAME/requests.jsonl" && [ ! -e "$MNT/$NAME/error" ] &&
 		same 1 "$(bought)"
-}
-
-# The same of a composed draft: killed where its first life stops, and again.
-trace_composed_recovery() { # OPTIONS FIRST
-	mount_stop "$2" -o "$1" || return
-	BATCHFS_TEST_TRACE='' by_parts
-	bury
-	: >"$BATCHFS_TEST_TRACE"
-	mount_jobs -o "$1" && eventually settled
-}
-
-every_second_point_composed() { # OPTIONS FIRST
-	(in_case trace traced "$POINTS.raw" trace_composed_recovery "$@") 3>&-
-	number_points <"$POINTS.raw" >"$POINTS"
-	[ -s "$POINTS" ]
-	each_point "$POINTS" composed_recovery "$@"
-}
-composed_recovery() { # OPTIONS FIRST POINT
-	mount_stop "$2" -o "$1" || return
-	by_parts
-	bury
-	if mount_stop "$3" -o "$1" && ! dead; then
-		eventually dead_or_settled || return
-	fi
-	bury
-	composed_recovers "$1"
-}
-
-@test "a composed draft killed again at every point of the next start, when the answer had not come" {
-	every_second_point_composed submit=close after-create
-}
-
-@test "a composed draft killed again at every point of the next start, when work was queued" {
-	every_second_point_composed submit=background before-upload
 }
 
 # ---- rmdir -----------------------------------------------------------------------------------
@@ -137,10 +95,6 @@ every_removal() { # STATE
 	each_point "$POINTS" removal "$1"
 }
 
-@test "killed at every point of rmdir of an ended job" {
-	every_removal ended
-}
-
 @test "killed at every point of rmdir of an ended job with files" {
 	export WITH_FILES=yes
 	every_removal ended
@@ -192,11 +146,6 @@ every_second_removal() { # STATE FIRST
 	export WITH_FILES=yes
 	every_second_removal ended deleted
 	grep -qx 'trashed#1' "$POINTS"
-}
-
-@test "killed at every point of rmdir of a job that has not ended" {
-	knob pending=1000
-	every_removal pending
 }
 
 # Half of a job in jobs/ would be shown again, without what has gone of it.

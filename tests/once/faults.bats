@@ -46,30 +46,6 @@ one_job() {
 	same 1 "$(calls create)"
 }
 
-@test "a create is answered with 500 after it was done" {
-	fault 'match=create&kind=status&status=500&after=1'
-	cp "$IN" "$J"
-	one_job
-}
-
-@test "a create is answered with 503 after it was done" {
-	fault 'match=create&kind=status&status=503&after=1'
-	cp "$IN" "$J"
-	one_job
-}
-
-@test "a create is answered with garbage" {
-	fault 'match=create&kind=garbage&after=1&text=%7B%22name'
-	cp "$IN" "$J"
-	one_job
-}
-
-@test "a create's answer is cut" {
-	fault 'match=create&kind=cut&at=20'
-	cp "$IN" "$J"
-	one_job
-}
-
 @test "a lost create, and lists do not show the job at first, nor inputConfig" {
 	knob list_delay=3 list_input_config=off
 	fault 'match=create&kind=drop_after'

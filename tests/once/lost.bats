@@ -21,9 +21,6 @@ done_but() { # FAULT
 
 @test "done, but the answer is a 500" { done_but 'kind=status&status=500&after=1'; }
 @test "done, but the answer is a 504 of a front end" { done_but 'kind=html&status=504&after=1'; }
-@test "done, but the answer is a 408" { done_but 'kind=status&status=408&after=1'; }
-@test "done, but the answer is a 409" { done_but 'kind=status&status=409&after=1'; }
-@test "done, but the answer is a 499" { done_but 'kind=status&status=499&after=1'; }
 @test "done, but the answer ends early" { done_but 'kind=truncate&at=10'; }
 @test "done, but the answer is cut" { done_but 'kind=cut&at=0'; }
 @test "done, but the answer is noise" { done_but 'kind=garbage&after=1&bytes=3000'; }

@@ -88,8 +88,6 @@ no_job() { # ERRNO FAULT
 }
 
 @test "the model is refused with 404" { no_job EINVAL 'kind=status&status=404'; }
-@test "the model is refused with 400" { no_job EINVAL 'kind=status&status=400'; }
-@test "the key is refused with 403" { no_job EACCES 'kind=status&status=403'; }
 @test "the create does not leave wholly" { no_job EIO 'kind=cut_body&at=5' || skip; }
 
 @test "429 is waited for, and the create repeated" {
@@ -108,13 +106,6 @@ no_job() { # ERRNO FAULT
 	state_is a SUBMIT_FAILED
 	[ "$(calls create)" -gt 1 ] && [ "$(calls create)" -lt 10 ]
 	same 0 "$(files_at_api)"
-}
-
-@test "429 that waiting does not mend: at once" {
-	fault 'match=create&kind=status&status=429&count=0&text=Your+prepayment+credits+are+depleted.'
-	same EDQUOT "$(cp_errno)"
-	same 1 "$(calls create)"
-	state_is a SUBMIT_FAILED
 }
 
 @test "interrupted while a 429 is waited for: a draft, and no job later" {
