@@ -99,6 +99,26 @@ int submission_intend(struct submission *s)
 	return err == -ENOENT ? 0 : err;
 }
 
+/* A reply from something between here and the API may be about another job. One that
+ * does not name what we sent is as good as lost: the job is looked for. */
+static bool reply_is_ours(const struct submission *s, const struct remote_batch *b)
+{
+	if (b->input_file)
+		return !s->is_inline && strcmp(b->input_file, s->input_file) == 0;
+	if (b->has_input_config || s->is_inline)
+		return s->is_inline;
+	return b->display && strcmp(b->display, s->rec->display) == 0;
+}
+
+static int take_reply(struct submission *s, const struct remote_batch *b)
+{
+	if (reply_is_ours(s, b))
+		return submit_known(s->job, b);
+	s->err.err = -EPROTO;
+	s->err.text = strdup("The reply is about another job.");
+	return -EPROTO;
+}
+
 static int create_once(struct submission *s)
 {
 	const struct create_args args = {.model = s->rec->model,
@@ -117,7 +137,7 @@ static int create_once(struct submission *s)
 	test_point("after-create");
 	client_called(s->c, &s->err);
 	if (!err) {
-		err = submit_known(s->job, &b);
+		err = take_reply(s, &b);
 		remote_batch_clear(&b);
 	}
 	return err;

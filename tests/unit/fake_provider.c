@@ -114,7 +114,7 @@ static struct fake_answer begin(struct fake_provider *f, enum fake_call call)
 static bool has_effect(const struct fake_answer *a)
 {
 	return a->what == FAKE_OK || a->what == FAKE_LOST_AFTER ||
-	       a->what == FAKE_GARBAGE_AFTER || a->done;
+	       a->what == FAKE_GARBAGE_AFTER || a->what == FAKE_OTHER || a->done;
 }
 
 static char *error_body(const struct fake_answer *a)
@@ -164,6 +164,7 @@ static struct http_reply reply_of(const struct fake_answer *a)
 	case FAKE_GARBAGE_AFTER:
 		r.err = -EIO;
 		break;
+	case FAKE_OTHER:
 	case FAKE_OK:
 		r.status = 200;
 		r.complete = true;
@@ -506,6 +507,17 @@ static struct fake_job *make(struct fake_provider *f, const struct create_args *
 	return j;
 }
 
+/* One that somebody else made. */
+static void describe_other(const struct fake_job *made, struct remote_batch *ret)
+{
+	struct fake_job other = *made;
+
+	strcpy(other.id, "batches/another");
+	other.display = (char *)"another";
+	other.input = "files/another";
+	describe(&other, true, ret);
+}
+
 static int create(struct provider_conn *p, const struct create_args *args,
 	struct canceller *c, struct remote_batch *ret, struct provider_error *err)
 {
@@ -522,7 +534,11 @@ static int create(struct provider_conn *p, const struct create_args *args,
 
 		if (a.what == FAKE_OK)
 			describe(j, true, ret);
+		else if (a.what == FAKE_OTHER)
+			describe_other(j, ret);
 	}
+	if (a.what == FAKE_OTHER)
+		a.what = FAKE_OK;
 	return end(f, &a, 0, c, err);
 }
 

@@ -56,6 +56,7 @@ enum fake_what {
 	FAKE_NO_ANSWER, /* as FAKE_LOST_BEFORE, but -ETIMEDOUT */
 	FAKE_GARBAGE,       /* 200, with what cannot be understood: nothing was done */
 	FAKE_GARBAGE_AFTER, /* the same, and it was done */
+	FAKE_OTHER, /* a create is done, and answered with another job than was made */
 };
 
 /* All but `what` may be left out. */

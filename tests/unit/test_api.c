@@ -15,6 +15,7 @@
 
 #define KEY "secret-key-0123456789"
 #define JOB "{\"name\":\"batches/b1\",\"metadata\":{\"state\":\"BATCH_STATE_PENDING\"}}"
+#define OTHER_JOB "{\"name\":\"batches/b2\",\"metadata\":{\"state\":\"BATCH_STATE_PENDING\"}}"
 
 /* ---- a server that gives the listed replies, the last one again and again  ---- */
 
@@ -229,6 +230,7 @@ static void test_repeats(void **state)
 	CHECK_GET(-ENOENT, 1, {404, NOW, OWN_404});
 	CHECK_GET(-EHOSTUNREACH, 1, {404, NOW, ""});
 	CHECK_GET(-EIO, 1, {200, NULL, "junk"});
+	CHECK_GET(-EIO, 1, {200, NULL, OTHER_JOB});
 	CHECK_GET(-EDQUOT, 1,
 		{429, NOW,
 			"{\"error\":{\"message\":\"Your prepayment credits are "

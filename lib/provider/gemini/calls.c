@@ -253,6 +253,7 @@ int gemini_list(struct engine *e, const char *token, struct canceller *c,
 
 /* The reply on its way through the filter; restarted for every try. */
 struct fetch {
+	const char *id; /* that is asked for */
 	struct inline_filter *filter;
 	int out_fd;
 	off_t start; /* of the lines in out_fd */
@@ -280,9 +281,11 @@ static int fetch_data(void *arg, const void *buf, size_t n)
 	return inline_filter_feed(f->filter, buf, n);
 }
 
+/* A reply about another job than was asked for is none. */
 static int fetch_end(
 	struct engine *e, struct fetch *f, struct remote_batch *ret, int64_t *ret_lines)
 {
+	struct remote_batch b;
 	_cleanup_free_ char *text = NULL;
 	size_t n;
 	uint64_t lines;
@@ -291,10 +294,17 @@ static int fetch_end(
 	if (r < 0)
 		return r;
 	engine_mask_key(e, text, n);
-	r = gemini_batch_parse(text, n, ret);
-	if (r == 0 && ret_lines)
+	r = gemini_batch_parse(text, n, &b);
+	if (r < 0)
+		return r;
+	if (strcmp(b.id, f->id) != 0) {
+		remote_batch_clear(&b);
+		return -EPROTO;
+	}
+	*ret = b;
+	if (ret_lines)
 		*ret_lines = (int64_t)lines;
-	return r;
+	return 0;
 }
 
 static void get_effort(bool lines, int tries, struct fetch *f, struct effort *how)
@@ -314,7 +324,7 @@ static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
 	struct canceller *c, struct remote_batch *ret, int64_t *ret_lines,
 	struct provider_error *err)
 {
-	struct fetch f = {.out_fd = out_fd};
+	struct fetch f = {.id = id, .out_fd = out_fd};
 	struct effort how;
 	struct http_reply reply;
 	struct http_request r;
