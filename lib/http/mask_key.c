@@ -1,7 +1,7 @@
 /*
  * Hiding the key in the API's texts. A server that repeats it may write it as in JSON,
- * HTML and URLs, broken into lines, or in base64; decoded later, that would be the key
- * again.
+ * HTML and URLs, broken into lines, in base64 or hexadecimal; decoded later, that would
+ * be the key again.
  */
 #include "http/http_private.h"
 
@@ -63,20 +63,23 @@ static size_t percent(const char *p, const char *end, char c)
 	return is_hex(q, end, 2, c) ? (size_t)(q - p) + 2 : 0;
 }
 
-/* "&#65;" or "&#x41;" */
+/* "&#65;" or "&#x41;", with zeros before the number or without */
 static size_t entity_length(const char *p, const char *end, char c)
 {
-	char text[2][16];
+	char text[16];
+	const char *q = p + 1;
 
-	snprintf(text[0], sizeof text[0], "&#%d;", (unsigned char)c);
-	snprintf(text[1], sizeof text[1], "&#x%x;", (unsigned char)c);
-	for (size_t i = 0; i < ARRAY_SIZE(text); i++) {
-		size_t n = strlen(text[i]);
-
-		if ((size_t)(end - p) >= n && strncasecmp(p, text[i], n) == 0)
-			return n;
-	}
-	return 0;
+	if (q == end || *q++ != '#')
+		return 0;
+	bool hex = q < end && (*q == 'x' || *q == 'X');
+	snprintf(text, sizeof text, hex ? "%x;" : "%d;", (unsigned char)c);
+	q += hex;
+	while (q < end && *q == '0')
+		q++;
+	size_t n = strlen(text);
+	return (size_t)(end - q) >= n && strncasecmp(q, text, n) == 0
+		       ? (size_t)(q - p) + n
+		       : 0;
 }
 
 /* How many bytes at p stand for c; 0: it is not that. */
@@ -115,11 +118,13 @@ static const char *skip_break(const char *p, const char *end)
 /* The end of the key that begins at p, or NULL. */
 static const char *key_end(const char *p, const char *end, const char *key)
 {
+	const char *begin = p;
+
 	for (;;) {
 		const char *next;
 		size_t n = stands_for(p, end, *key);
 
-		if (n == 0 && (next = skip_break(p, end)) != p)
+		if (n == 0 && p > begin && (next = skip_break(p, end)) != p)
 			n = stands_for(p = next, end, *key);
 		if (n == 0)
 			return NULL;
@@ -158,16 +163,38 @@ static bool mask_text(char *text, const char *end, const char *what, size_t n)
 	return found;
 }
 
-static bool mask_base64(char *text, const char *end, const char *key)
+/* The same of what may be broken into lines. */
+static bool mask_broken(char *text, const char *end, const char *what)
 {
-	char what[8192];
 	bool found = false;
 
-	for (size_t i = 0; i < 6; i++) {
-		size_t n = in_base64(key, i / 2, i % 2, what, sizeof what);
+	for (char *p = text; (p = memchr(p, *what, (size_t)(end - p))); p++) {
+		const char *last = key_end(p, end, what);
 
-		if (n >= ENCODED_MIN)
-			found |= mask_text(text, end, what, n);
+		if (!last)
+			continue;
+		memset(p, '*', (size_t)(last - p));
+		p += last - p - 1;
+		found = true;
+	}
+	return found;
+}
+
+/* In base64, and in hexadecimal. */
+static bool mask_coded(char *text, const char *end, const char *key)
+{
+	char what[8192];
+	size_t len = strlen(key);
+	bool found = false;
+
+	for (size_t i = 0; i < 6; i++)
+		if (in_base64(key, i / 2, i % 2, what, sizeof what) >= ENCODED_MIN)
+			found |= mask_broken(text, end, what);
+	for (size_t i = 0; i < 2 && 2 * len < sizeof what; i++) {
+		for (size_t k = 0; k < len; k++)
+			snprintf(what + 2 * k, 3, i ? "%02X" : "%02x",
+				(unsigned char)key[k]);
+		found |= mask_broken(text, end, what);
 	}
 	explicit_bzero(what, sizeof what);
 	return found;
@@ -187,9 +214,12 @@ bool engine_mask_key(struct engine *e, char *text, size_t n)
 	if (!text || !key || strlen(key) < KEY_MIN)
 		return false;
 	found = mask_text(text, end, key, strlen(key));
-	found |= mask_base64(text, end, key);
+	found |= mask_coded(text, end, key);
 	for (char *p = text; p < end; p++) {
 		last = is_first(*p, *key) ? key_end(p, end, key) : NULL;
+		/* All of a run of them has been looked at. */
+		while (!last && *p == '\\' && p + 1 < end && p[1] == '\\')
+			p++;
 		if (!last)
 			continue;
 		memset(p, '*', (size_t)(last - p));
