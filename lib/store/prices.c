@@ -49,11 +49,15 @@ bool prices_find(const char *path, const char *model, struct price *ret)
 	_cleanup_close_ int fd =
 		path && model ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	_cleanup_free_ char *text = fd < 0 ? NULL : calloc(1, PRICES_MAX + 1);
+	ssize_t n = text ? util_pread_max(fd, text, PRICES_MAX) : -1;
 	char *rest, *line;
 	bool found = false;
 
-	if (!text || util_pread_max(fd, text, PRICES_MAX) < 0)
+	if (n < 0)
 		return false;
+	/* A number at the end of what is read may be cut. */
+	for (ssize_t i = n; n == PRICES_MAX && i > 0 && text[i - 1] != '\n'; i--)
+		text[i - 1] = '\0';
 	rest = text + (strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0);
 	while (!found && (line = strsep(&rest, "\n")))
 		found = take_row(line, bare_model(model), ret);

@@ -10,8 +10,6 @@
 #define LOG_NAME "attachments"
 #define LOG_HEAD "batchfs attachments 1\n"
 
-enum { LINE_MAX_BYTES = 16 << 10 };
-
 /* ---- the log
  * ---------------------------------------------------------------------------- */
 
@@ -182,33 +180,30 @@ static int load_line(struct registry *r, const char *line, size_t n)
 /* How many lines there are; those that cannot be understood are counted, too. */
 static int uploads_load(struct registry *r, FILE *f, size_t *ret_lines, size_t *ret_bad)
 {
-	_cleanup_free_ char *line = malloc(LINE_MAX_BYTES);
-	bool middle = false;
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+	ssize_t n;
 
 	*ret_lines = *ret_bad = 0;
-	if (!line)
-		return -ENOMEM;
 	errno = 0;
-	if (!fgets(line, LINE_MAX_BYTES, f) || strcmp(line, LOG_HEAD) != 0) {
+	/* No line is too long: names have any length. */
+	if (getline(&line, &size, f) < 0 || strcmp(line, LOG_HEAD) != 0) {
 		if (ferror(f))
 			return util_read_error(errno);
 		*ret_bad = 1;
 		return 0;
 	}
-	while (fgets(line, LINE_MAX_BYTES, f)) {
-		size_t n = strlen(line);
-		bool whole = n && line[n - 1] == '\n';
-		int err = middle || !whole ? -EBADMSG
-			  : n == 1         ? 0
-					   : load_line(r, line, n - 1);
+	while ((n = getline(&line, &size, f)) > 0) {
+		int err = line[n - 1] != '\n' ? -EBADMSG
+			  : n == 1            ? 0
+					      : load_line(r, line, (size_t)n - 1);
 
 		if (err == -ENOMEM)
 			return err;
-		middle = !whole;
 		*ret_lines += n > 1;
 		*ret_bad += err != 0;
 	}
-	return ferror(f) ? util_read_error(errno) : 0;
+	return feof(f) ? 0 : util_read_error(errno);
 }
 
 /* ---- writing it anew

@@ -139,6 +139,22 @@ static void test_prices(void **state)
 	assert_false(prices_find(path, NULL, &p));
 }
 
+/* Of a file that is too long a number may be cut; no line of it is half believed. */
+static void test_prices_cut(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *path = util_format("%s/prices.tsv", f->path);
+	_cleanup_free_ char *text = malloc((1 << 20) + 3);
+	struct price p;
+
+	memset(text, '#', 1 << 20);
+	memcpy(text, "a\t1\t2\n", 6);
+	strcpy(text + (1 << 20) - 7, "\nb\t1\t250");
+	put(f, "prices.tsv", text);
+	assert_true(prices_find(path, "a", &p));
+	assert_false(prices_find(path, "b", &p));
+}
+
 static void test_cost(void **state)
 {
 	static const struct {
@@ -168,7 +184,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_new), TEST(test_old), TEST(test_mixed), TEST(test_noise),
 		TEST(test_fields),
-		TEST(test_prices), TEST(test_cost),
+		TEST(test_prices), TEST(test_prices_cut), TEST(test_cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

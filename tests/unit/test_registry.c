@@ -330,6 +330,21 @@ static void test_damage(void **state)
 }
 
 /* Cut anywhere, as by a crash: all lines before the cut count. */
+/* A name of any length, of characters that JSON writes longer. */
+static void test_long_name(void **state)
+{
+	struct fixture *f = *state;
+	char name[4000];
+
+	memset(name, 1, sizeof name - 1);
+	name[sizeof name - 1] = 0;
+	add_copy(f, &a, "one", 40, LID1, name);
+	reopen(f);
+	assert_false(f->damaged);
+	assert_true(registry_holds(f->r, LID1));
+	assert_string_equal(idle(f), "");
+}
+
 static void test_cut(void **state)
 {
 	struct fixture *f = *state;
@@ -519,6 +534,7 @@ int main(void)
 		TEST(test_sessions),
 		TEST(test_damage),
 		TEST(test_cut),
+		TEST(test_long_name),
 		TEST(test_claims),
 		cmocka_unit_test(test_valid),
 		TEST(test_many),
