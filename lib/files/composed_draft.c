@@ -2,7 +2,7 @@
 #include "jobs/messages.h"
 #include "jobs/operation.h"
 #include "files/part_names.h"
-#include "provider/gemini/make_requests.h"
+#include "provider/compose.h"
 #include "files/files.h"
 #include "jobs/models.h"
 #include "requests/warnings.h"
@@ -88,6 +88,7 @@ struct gather {
 	size_t n, cap;
 	struct gb_file *prompt, *system, *schema, *defaults; /* references */
 	struct gb_file *lists[LISTS];
+	const struct compose_grammar *api;
 	struct composed *c;
 	bool embedding;               /* the model makes embeddings */
 	struct warnings passed;       /* what was passed over */
@@ -220,7 +221,7 @@ static void gather_clear(struct gather *g)
 	gb_file_unref(g->defaults);
 	for (size_t i = 0; i < LISTS; i++)
 		gb_file_unref(g->lists[i]);
-	composed_free(g->c);
+	g->api->free(g->c);
 	free(warnings_text_take(&g->passed));
 	free_names(g->unknown, g->n_unknown);
 	free_names(g->incomplete, g->n_incomplete);
@@ -240,7 +241,7 @@ static int the_list(const struct gather *g)
 
 /* A file that is no part of a composed draft. Somebody who typed its name wrong must not
  * be told to remove it. */
-static void complain_of_stranger(struct composed *c, const char *name)
+static void complain_of_stranger(struct gather *g, const char *name)
 {
 	const char *meant = files_meant_by(name);
 	char *what = strcmp(name, GB_REJECTED) == 0
@@ -252,7 +253,7 @@ static void complain_of_stranger(struct composed *c, const char *name)
 		: strdup("is not part of a composed draft: remove it, or move it below "
 			 "inputs/ if it is an input");
 
-	composed_complain(c, name, what ? what : "is not part of a composed draft");
+	g->api->complain(g->c, name, what ? what : "is not part of a composed draft");
 	free(what);
 }
 
@@ -260,21 +261,21 @@ static void complain_of_stranger(struct composed *c, const char *name)
 static void check_draft(struct gather *g)
 {
 	for (size_t i = 0; i < g->n_incomplete; i++)
-		composed_complain(g->c, g->incomplete[i],
+		g->api->complain(g->c, g->incomplete[i],
 			"is incomplete because its writer was killed or failed: write "
 			"it again or remove it");
 	for (size_t i = 0; i < g->n_unknown; i++)
-		complain_of_stranger(g->c, g->unknown[i]);
+		complain_of_stranger(g, g->unknown[i]);
 	int list = the_list(g);
 	if (list == LINES && g->n)
-		composed_complain(g->c, "inputs.txt",
+		g->api->complain(g->c, "inputs.txt",
 			"there are files in inputs/ too: keep only one of the two");
 	else if (list == LISTS && !g->n && !g->n_incomplete)
-		composed_complain(g->c, "inputs/",
+		g->api->complain(g->c, "inputs/",
 			"is empty: copy files into it; each becomes a request");
 	for (int i = list + 1; i < LISTS; i++)
 		if (g->lists[i])
-			composed_complain(g->c, list_names[i],
+			g->api->complain(g->c, list_names[i],
 				"is there beside another list of inputs: keep only one of them");
 }
 
@@ -295,7 +296,7 @@ static int gather_open_parts(struct gather *g, int out)
 		err = fd_of(g->schema, &parts.schema);
 	if (!err)
 		err = fd_of(g->defaults, &parts.defaults);
-	return err ? err : composed_new(&parts, out, &g->c);
+	return err ? err : g->api->begin(&parts, out, &g->c);
 }
 
 /* One descriptor at a time, because there may be more inputs than a process may
@@ -310,7 +311,7 @@ static int add_inputs(struct gather *g, const struct task *t)
 
 		err = t->cancel.set ? -ECANCELED
 		      : fd < 0	    ? fd
-				    : composed_add(g->c, g->inputs[i].path, fd);
+				    : g->api->add(g->c, g->inputs[i].path, fd);
 		gb_file_unref(f);
 	}
 	return err;
@@ -321,9 +322,9 @@ static int add_lines(struct gather *g, const struct task *t)
 	int fd, err = fd_of(g->lists[LINES], &fd);
 
 	if (!err)
-		err = composed_add_lines(g->c, fd, &t->cancel.set);
-	if (!err && !composed_requests(g->c))
-		composed_complain(g->c, "inputs.txt", "has only blank lines");
+		err = g->api->add_lines(g->c, fd, &t->cancel.set);
+	if (!err && !g->api->requests(g->c))
+		g->api->complain(g->c, "inputs.txt", "has only blank lines");
 	return err;
 }
 
@@ -353,7 +354,7 @@ static int add_table(struct gather *g, const struct task *t, int list)
 	for (size_t i = 0; !err && i < g->n; i++)
 		table.inputs[i].path = g->inputs[i].path;
 	if (!err)
-		err = composed_add_table(g->c, &table);
+		err = g->api->add_table(g->c, &table);
 	for (size_t i = 0; table.inputs && i < g->n; i++)
 		free(table.inputs[i].type);
 	free(table.inputs);
@@ -371,13 +372,13 @@ static int compose_to(struct gather *g, const struct task *t, int out)
 	      : list == LISTS ? add_inputs(g, t)
 			      : add_table(g, t, list);
 	if (!err)
-		err = composed_end(g->c);
+		err = g->api->end(g->c);
 	return err;
 }
 
 static int gather_refuse(struct gather *g)
 {
-	_cleanup_free_ char *text = composed_complaints(g->c);
+	_cleanup_free_ char *text = g->api->complaints(g->c);
 
 	if (!text)
 		return 0;
@@ -395,7 +396,7 @@ static int gather_publish(struct gather *g, int out)
 	struct gb_job *job = g->job;
 	int err = fsync(out) < 0 ? -errno : 0;
 
-	if (!err && composed_attachments(g->c) && syncfs(out) < 0)
+	if (!err && g->api->attachments(g->c) && syncfs(out) < 0)
 		err = -errno;
 	test_point("composed-written");
 	pthread_mutex_lock(&job->local->disk);
@@ -422,7 +423,7 @@ static int announce(struct gather *g, struct task *t)
 	else
 		old = NULL;
 	job->local->rec.composed = true;
-	job->local->rec.batch->requests = (int64_t)composed_requests(g->c);
+	job->local->rec.batch->requests = (int64_t)g->api->requests(g->c);
 	job->batch->requests = job->local->rec.batch->requests;
 	int err = files_add_composed(job);
 	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
@@ -487,7 +488,7 @@ static void tell_too_large(struct gb_job *job)
 
 int gather_run(struct task *t)
 {
-	struct gather g = {.job = t->job};
+	struct gather g = {.job = t->job, .api = t->job->c->api.provider->compose};
 	_cleanup_close_ int out = make_tmp(t->job);
 	int err = out < 0 ? out : gather_look(&g);
 
@@ -534,5 +535,5 @@ int gather_properties(struct gb_job *job, char **ret, size_t *ret_len)
 
 	if (files >= 0 && fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return fd < 0 ? fd : composed_properties(fd, ret, ret_len);
+	return fd < 0 ? fd : job->c->api.provider->compose->properties(fd, ret, ret_len);
 }

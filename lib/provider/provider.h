@@ -36,6 +36,7 @@
 #include "provider/ids.h"
 #include "provider/limits.h"
 
+struct compose_grammar;
 struct request_grammar;
 
 /* ---- what went wrong -------------------------------------------------------------- */
@@ -228,6 +229,7 @@ struct provider {
 	unsigned can;     /* enum provider_can */
 	const struct provider_limits *limits;
 	const struct request_grammar *requests;
+	const struct compose_grammar *compose; /* requests of parts of a draft */
 	/* How a request shows who sends it: the header that carries the key. The engine
 	 * adds it where a request goes to the base's origin, and to no other. */
 	const char *key_header;

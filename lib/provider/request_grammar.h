@@ -53,6 +53,14 @@ struct placement {
 	enum line_warning warning; /* of a PART_WARNED */
 };
 
+/* What is said of a warning, to those who ask these models. */
+struct line_tale {
+	enum line_warning warning;
+	bool (*about)(const char *model); /* its name (remote_model_name); "": not
+	                                     known */
+	const char *text;
+};
+
 /* ---- files that lines name ------------------------------------------------------- */
 
 #define URIS_TEXT_MAX 2048 /* bytes of a URI or name that are looked at */
@@ -88,6 +96,7 @@ struct request_grammar {
 	const char *no_object, *string, *beside, *role;
 	bool (*is_role)(const char *role, size_t len);
 	uint64_t max; /* bytes of requests in one job */
+	const struct line_tale *tales; /* up to one without text */
 
 	/* Files that lines name: all of them, and with others in their place. A URI
 	 * without a scheme names a file of the draft. As uris_each and uris_replace. */

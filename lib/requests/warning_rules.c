@@ -1,90 +1,24 @@
 #include "requests/warning_rules.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "base/util.h"
 #include "provider/all/ids.h"
 
-/* Which models a warning is about, by their names. */
-static bool is_any(const char *model)
-{
-	return true;
-}
-
-/* What is known was seen with those after the second generation. */
-static bool is_new(const char *model)
-{
-	return strncmp(model, "gemini-1", 8) != 0 && strncmp(model, "gemini-2", 8) != 0;
-}
-
-static bool is_neon(const char *model)
-{
-	return strstr(model, "-neon") != NULL;
-}
-
-static bool spoils_json_schema(const char *model)
-{
-	return strstr(model, "-carbon") == NULL;
-}
-
-static bool refuses_budget(const char *model)
-{
-	return is_neon(model) || strncmp(model, "gemini-3.5-flash-lite", 21) == 0;
-}
-
-static bool dislikes_budget(const char *model)
-{
-	return is_new(model) && !refuses_budget(model);
-}
-
-static const struct {
-	enum line_warning warning;
-	bool (*about)(const char *model);
-	const char *text;
-} tales[] = {
-	{WARN_BORROWED, is_any,
-		"there is no \"key\": the value of custom_id, id or metadata is sent "
-		"as the key"},
-	{WARN_ODD_KEY, is_any,
-		"custom_id, id or metadata has no string that could be the key: the "
-		"line number is the key"},
-	{WARN_JSON_SCHEMA, spoils_json_schema,
-		"responseJsonSchema is known to give useless answers in batches: use "
-		"responseSchema"},
-	{WARN_BUDGET, refuses_budget,
-		"this model refuses every request with thinkingBudget: use "
-		"thinkingLevel"},
-	{WARN_BUDGET, dislikes_budget,
-		"thinkingBudget is for older models: use thinkingLevel"},
-	{WARN_CANDIDATES, is_any,
-		"candidateCount above 1 is refused or ignored by current models, and "
-		"only the first candidate is shown here"},
-	{WARN_SAMPLING, is_new,
-		"temperature, topP and topK are ignored by current models"},
-	{WARN_PENALTY, is_neon,
-		"presencePenalty and frequencyPenalty are refused or ignored by "
-		"this model"},
-	{WARN_CACHED, is_neon, "cachedContent is refused or ignored by this model"},
-	{WARN_PREFILLED, is_new,
-		"the last turn is the model's: current models refuse or ignore it"},
-};
-
-void warn_lines(const struct scan_report *r, const char *model, struct warnings *w)
+void warn_lines(const struct scan_report *r, const struct request_grammar *g,
+	const char *model, struct warnings *w)
 {
 	if (!model)
 		model = "";
 	model = remote_model_name(model);
-	for (size_t i = 0; i < ARRAY_SIZE(tales); i++) {
-		const struct scan_warned *s = &r->warned[tales[i].warning];
+	for (const struct line_tale *tale = g->tales; tale->text; tale++) {
+		const struct scan_warned *s = &r->warned[tale->warning];
 
-		if (!s->n || !tales[i].about(model))
+		if (!s->n || !tale->about(model))
 			continue;
 		if (s->n == 1)
-			warnings_add(w, "line %" PRIu64 ": %s", s->first, tales[i].text);
+			warnings_add(w, "line %" PRIu64 ": %s", s->first, tale->text);
 		else
 			warnings_add(w, "line %" PRIu64 " and %" PRIu64 " more: %s", s->first,
-				s->n - 1, tales[i].text);
+				s->n - 1, tale->text);
 	}
 }

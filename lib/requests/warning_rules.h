@@ -1,5 +1,5 @@
-/* What the API accepts in request lines but answers badly (docs/api-facts.md), as lines
- * of `warnings`. Pure. */
+/* What an API accepts in request lines but answers badly (the tales of its grammar), as
+ * lines of `warnings`. Pure. */
 #ifndef GB_WARN_LINES_H
 #define GB_WARN_LINES_H
 
@@ -7,6 +7,7 @@
 #include "requests/warnings.h"
 
 /* model: that will be asked, as people or the API write it. */
-void warn_lines(const struct scan_report *r, const char *model, struct warnings *w);
+void warn_lines(const struct scan_report *r, const struct request_grammar *g,
+	const char *model, struct warnings *w);
 
 #endif

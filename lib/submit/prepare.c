@@ -164,7 +164,7 @@ static void advise(struct submission *s)
 	client_unlock(s->c);
 	if (s->t->advice)
 		warnings_text(&w, s->t->advice);
-	warn_lines(&s->report, model, &w);
+	warn_lines(&s->report, s->c->api.provider->requests, model, &w);
 	advice_keep(s->job, &w);
 }
 

@@ -1,5 +1,6 @@
 /* The lines of a file, good and bad, however they are cut. */
 #include "scan_fixture.h"
+#include "provider/gemini/request_members.h"
 #include "requests/warning_rules.h"
 
 static const struct {
@@ -318,10 +319,10 @@ static void test_warnings(void **state)
 		assert_int_equal(r.warned[i].n, want[i].n);
 		assert_int_equal(r.warned[i].first, want[i].first);
 	}
-	warn_lines(&r, "gemini-4-carbon", &w);
+	warn_lines(&r, &gemini_requests, "gemini-4-carbon", &w);
 	assert_int_equal(w.n, 6);
 	free(warnings_text_take(&w));
-	warn_lines(&r, "models/gemini-2.5-flash", &w);
+	warn_lines(&r, &gemini_requests, "models/gemini-2.5-flash", &w);
 	_cleanup_free_ char *all = warnings_text_take(&w);
 	assert_string_equal(all,
 		"line 3: there is no \"key\": the value of custom_id, id or metadata "

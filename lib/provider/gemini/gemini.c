@@ -2,6 +2,7 @@
 #include "provider/gemini/gemini.h"
 
 #include "provider/gemini/calls.h"
+#include "provider/gemini/make_requests.h"
 #include "provider/gemini/output.h"
 #include "provider/gemini/request_members.h"
 #include "provider/gemini/upload.h"
@@ -130,6 +131,7 @@ const struct provider provider_gemini = {
 	.version = "v1beta",
 	.limits = &limits,
 	.requests = &gemini_requests,
+	.compose = &gemini_compose,
 	.ways = 2,
 	.check_key = conn_check_key,
 	.models = models,

@@ -528,3 +528,17 @@ uint64_t composed_attachments(const struct composed *c)
 {
 	return c->attachments;
 }
+
+const struct compose_grammar gemini_compose = {
+	.begin = composed_new,
+	.free = composed_free,
+	.add = composed_add,
+	.add_lines = composed_add_lines,
+	.add_table = composed_add_table,
+	.complain = composed_complain,
+	.end = composed_end,
+	.requests = composed_requests,
+	.attachments = composed_attachments,
+	.complaints = composed_complaints,
+	.properties = composed_properties,
+};

@@ -40,20 +40,11 @@
 #ifndef GB_COMPOSED_H
 #define GB_COMPOSED_H
 
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include "provider/compose.h"
 
 #define COMPOSED_TEXT_MAX (1 << 20)
 
-/* Descriptors, read with pread, or -1 for parts that the draft does not have. */
-struct composed_parts {
-	int prompt, system, schema, defaults;
-	bool embedding; /* what the model makes */
-};
-
-struct composed;
+extern const struct compose_grammar gemini_compose;
 
 /* out is written to from its present offset. Negative errno. */
 int composed_new(const struct composed_parts *parts, int out, struct composed **ret);
@@ -64,31 +55,6 @@ void composed_free(struct composed *c);
 int composed_add(struct composed *c, const char *key, int fd);
 /* cancel may be NULL; -ECANCELED. */
 int composed_add_lines(struct composed *c, int fd, const atomic_bool *cancel);
-
-/* ---- tables ---------------------------------------------------------------------- */
-
-enum composed_kind { COMPOSED_UNKNOWN, COMPOSED_TEXT, COMPOSED_FILE, COMPOSED_BAD };
-
-/* A file that cells may name. The caller has them; zero but for the path. */
-struct composed_input {
-	char *path;              /* below inputs/ */
-	enum composed_kind kind; /* COMPOSED_UNKNOWN: no cell names it */
-	char *type;              /* COMPOSED_FILE: malloc'ed */
-};
-
-struct composed_table {
-	const char *name; /* inputs.csv or inputs.tsv */
-	int fd;
-	const atomic_bool *cancel; /* may be NULL; -ECANCELED */
-	/* Sorted by path. */
-	struct composed_input *inputs;
-	size_t n_inputs;
-	/* A descriptor that the callee closes, or a negative errno. */
-	int (*open)(void *arg, size_t input);
-	/* Add a line about something that is not a fault. */
-	void (*remark)(void *arg, const char *text);
-	void *arg;
-};
 
 /* A request for each row that is not blank. As composed_add. */
 int composed_add_table(struct composed *c, const struct composed_table *table);

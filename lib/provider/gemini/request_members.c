@@ -101,6 +101,7 @@ const struct request_grammar gemini_requests = {
 	.role = role_words,
 	.is_role = is_role,
 	.max = SCAN_SEND_MAX,
+	.tales = gemini_line_tales,
 	.has_scheme = uris_has_scheme,
 	.files_each = uris_each,
 	.files_replace = uris_replace,
