@@ -88,6 +88,11 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 
 /* ---- making -------------------------------------------------------------------------------- */
 
+static const struct result_grammar *grammar_of(const struct gb_job *job)
+{
+	return job->c->api.provider->results;
+}
+
 static int build(struct gb_job *job, struct answers_opened *o, struct answers **ret)
 {
 	struct answers_from source = {.results = o->results};
@@ -95,7 +100,8 @@ static int build(struct gb_job *job, struct answers_opened *o, struct answers **
 	struct text_source from_requests = {text_source_fd, &o->requests};
 	struct text_source from_table = {text_source_fd, &o->table};
 	_cleanup_free_ char *properties = NULL;
-	struct answers_input in = {.results = o->results ? &from_results : NULL,
+	struct answers_input in = {.grammar = grammar_of(job),
+		.results = o->results ? &from_results : NULL,
 		.requests = o->requests >= 0 ? &from_requests : NULL,
 		.table = o->table >= 0 ? &from_table : NULL,
 		.tabs = o->tabs,
@@ -125,7 +131,7 @@ static int load_or_build(struct gb_job *job, struct answers **ret)
 	if (err)
 		goto out;
 	dir = answers_index_place(job, name);
-	err = dir < 0 ? dir : answers_load(dir, name, &o.stamp, ret);
+	err = dir < 0 ? dir : answers_load(dir, name, &o.stamp, grammar_of(job), ret);
 	if (!err)
 		goto out;
 	err = build(job, &o, ret);
@@ -139,7 +145,7 @@ static int load_or_build(struct gb_job *job, struct answers **ret)
 	if (saved)
 		client_log(job->c, LOG_WARNING, "the index of answers of %s: %s",
 			job_label(job), strerror(-saved));
-	else if (!answers_load(dir, name, &o.stamp, &mapped)) {
+	else if (!answers_load(dir, name, &o.stamp, grammar_of(job), &mapped)) {
 		answers_unref(*ret);
 		*ret = mapped;
 	}

@@ -272,7 +272,7 @@ static int map_file(int dirfd, const char *name, struct answers *a)
 }
 
 int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
-	struct answers **ret)
+	const struct result_grammar *grammar, struct answers **ret)
 {
 	struct answers *a = answers_new();
 	int err = a ? map_file(dirfd, name, a) : -ENOMEM;
@@ -285,6 +285,7 @@ int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 		answers_unref(a);
 		return err;
 	}
+	a->grammar = grammar;
 	*ret = a;
 	return 0;
 }

@@ -3,8 +3,8 @@
  *
  *     answers_build(&input, &a)              one pass over requests and results
  *     answers_save(a, dirfd, name)           beside the results
- *     answers_load(dirfd, name, &stamp, &a)  at a later start: -ENOENT, -ESTALE of
- *                                            other results, -EBADMSG damaged
+ *     answers_load(dirfd, name, &stamp, g, &a)  at a later start: -ENOENT, -ESTALE
+ *                                            of other results, -EBADMSG damaged
  *     answers_read_…(a, …)                   bytes of a file made of it
  *     answers_ref, answers_unref
  *
@@ -26,7 +26,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "provider/gemini/result_line.h"
+#include "provider/result_grammar.h"
 #include "store/prices.h"
 
 enum answers_status {
@@ -161,6 +161,7 @@ struct answers {
 	void *map;       /* everything is in this mapping; NULL: malloc'ed one by one */
 	size_t map_len;
 	struct answers_places *places;
+	const struct result_grammar *grammar; /* to read the results by */
 };
 
 /* The largest node number: node numbers are part of inode numbers. */
@@ -172,6 +173,7 @@ void answers_unref(struct answers *a);
 
 /* The sources of an index. */
 struct answers_input {
+	const struct result_grammar *grammar; /* of results and requests */
 	const struct text_source *results, *requests; /* NULL: none */
 	struct answers_stamp stamp;
 	const atomic_bool *cancel; /* may be NULL */
@@ -191,7 +193,7 @@ int answers_build(const struct answers_input *in, struct answers **ret);
 
 int answers_save(const struct answers *a, int dirfd, const char *name);
 int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
-	struct answers **ret);
+	const struct result_grammar *grammar, struct answers **ret);
 
 /* ---- the tree --------------------------------------------------------------------- */
 

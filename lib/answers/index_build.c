@@ -151,15 +151,11 @@ static int hash_rows(struct build *b)
 static int read_requests(struct build *b)
 {
 	static const struct line_calls calls = {.line = on_request};
-	struct line_walk *w = malloc(sizeof *w);
-	int err = w ? 0 : -ENOMEM;
+	struct line_reading reading = {
+		WALK_REQUESTS, b->seed, &calls, b, b->in->cancel};
+	int err = b->in->grammar->walk(&reading, b->in->requests,
+		(struct span){0, (uint64_t)b->in->stamp.requests_size});
 
-	if (!err) {
-		line_walk_init(w, WALK_REQUESTS, b->seed, &calls, b);
-		err = line_walk_run(w, b->in->requests, 0,
-			(uint64_t)b->in->stamp.requests_size, b->in->cancel);
-	}
-	free(w);
 	if (!err)
 		err = number_keys(b);
 	b->asked = b->n;
@@ -275,16 +271,11 @@ static int on_result(void *arg, const struct answer_line *line)
 static int index_results(struct build *b)
 {
 	static const struct line_calls calls = {.line = on_result, .part = index_part};
-	struct line_walk *w = malloc(sizeof *w);
-	int err = w ? 0 : -ENOMEM;
+	struct line_reading reading = {
+		WALK_RESULTS, b->seed, &calls, b, b->in->cancel};
 
-	if (!err) {
-		line_walk_init(w, WALK_RESULTS, b->seed, &calls, b);
-		err = line_walk_run(w, b->in->results, 0,
-			(uint64_t)b->in->stamp.results_size, b->in->cancel);
-	}
-	free(w);
-	return err;
+	return b->in->grammar->walk(&reading, b->in->results,
+		(struct span){0, (uint64_t)b->in->stamp.results_size});
 }
 
 /* ---- adding up ----------------------------------------------------------------------------- */
@@ -404,6 +395,7 @@ int answers_build(const struct answers_input *in, struct answers **ret)
 	if (!err) {
 		b.a->head.stamp = in->stamp;
 		b.a->head.seed = b.seed;
+		b.a->grammar = in->grammar;
 	}
 	if (!err && in->requests)
 		err = read_requests(&b);

@@ -9,7 +9,6 @@
 
 #include "provider/errors.h"
 #include "base/util.h"
-#include "provider/gemini/result_vector.h"
 
 static int count_text_bytes(void *arg, const void *buf, size_t n)
 {
@@ -77,37 +76,32 @@ static int failed_because(struct build *b, uint32_t i, const char *why)
 	return answers_note(b, i, why);
 }
 
-/* A policy blocked it: the same request would be blocked again. */
-static bool is_policy(const char *finish)
+static enum line_finish finish_of(const struct build *b, const struct answer_line *line)
 {
-	static const char *const policies[] = {"SAFETY", "RECITATION",
-		"PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "IMAGE_SAFETY",
-		"IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "MODEL_ARMOR"};
+	const struct finish_word *f = b->in->grammar->finishes;
 
-	for (size_t i = 0; i < ARRAY_SIZE(policies); i++)
-		if (strcmp(policies[i], finish) == 0)
-			return true;
-	return false;
+	while (f->word && strcmp(f->word, line->finish.text) != 0)
+		f++;
+	return f->word ? f->means : FINISH_USUAL;
 }
 
 /* A picture was asked for and none was made. */
-static bool lacks_picture(const struct answer_line *line)
+static bool lacks_picture(const struct build *b, const struct answer_line *line)
 {
-	return !line->media && (strcmp(line->finish.text, "NO_IMAGE") == 0 ||
-				       strcmp(line->finish.text, "IMAGE_OTHER") == 0);
+	return !line->media && finish_of(b, line) == FINISH_NO_PICTURE;
 }
 
 static int no_answer(struct build *b, uint32_t i, const struct answer_line *line)
 {
-	const char *finish = line->finish.text;
-	bool cut = strcmp(finish, "MAX_TOKENS") == 0;
-	bool blocked = line->block.len || is_policy(finish);
+	enum line_finish finish = finish_of(b, line);
+	bool cut = finish == FINISH_CUT;
+	bool blocked = line->block.len || finish == FINISH_BLOCKED;
 	const char *why = line->block.len	? line->block.text
-			  : line->finish.len	? finish
+			  : line->finish.len	? line->finish.text
 			  : line->has_candidate ? "no content"
 						: "no candidates";
 	bool empty = !cut && !blocked && line->has_candidate && line->finish.len &&
-		     !lacks_picture(line);
+		     !lacks_picture(b, line);
 	char note[LINE_WORD_MAX + 32];
 
 	b->rows[i].status = cut	      ? ANSWER_TRUNCATED
@@ -152,15 +146,15 @@ static int text_answer(struct build *b, uint32_t i, const struct answer_line *li
 }
 
 /* Empty text is not an answer: another try often has one. */
-static bool says_something(const struct answer_line *line)
+static bool says_something(const struct build *b, const struct answer_line *line)
 {
-	return !lacks_picture(line) && (line->text.len || line->media || line->others);
+	return !lacks_picture(b, line) && (line->text.len || line->media || line->others);
 }
 
 static int note_answer(struct build *b, uint32_t i, const struct answer_line *line)
 {
 	struct answers_files *f = &b->files[i];
-	bool cut = strcmp(line->finish.text, "MAX_TOKENS") == 0;
+	bool cut = finish_of(b, line) == FINISH_CUT;
 	struct line_text raw;
 	int err = 0;
 
@@ -185,7 +179,8 @@ static int embedding(struct build *b, uint32_t i, const struct answer_line *line
 	struct answers_row *r = &b->rows[i];
 	char note[24];
 	uint64_t n = 0;
-	int err = vector_find(b->in->results, line->embedding, &r->text, &n);
+	int err = b->in->grammar->vector_find(
+		b->in->results, line->embedding, &r->text, &n);
 
 	if (err)
 		return err;
@@ -209,7 +204,7 @@ int answers_judge(struct build *b, uint32_t i, const struct answer_line *line)
 		return note_failure(b, i, line);
 	if (!line->has_response)
 		return failed_because(b, i, "neither a response nor an error");
-	if (line->has_candidate && says_something(line))
+	if (line->has_candidate && says_something(b, line))
 		return note_answer(b, i, line);
 	if (!line->has_candidate && line->has_embedding)
 		return embedding(b, i, line);

@@ -29,21 +29,15 @@ static int render_line(void *arg, const struct answer_line *line)
 	return 0;
 }
 
-static int all_strings(const struct answers_row *row, const struct text_source *results,
-	const struct text_sink *to)
+static int all_strings(const struct answers *a, const struct answers_row *row,
+	const struct text_source *results, const struct text_sink *to)
 {
 	static const struct line_calls calls = {
 		.line = render_line, .part = render_part};
 	struct strings s = {results, to};
-	struct line_walk *w = malloc(sizeof *w);
-	int err = -ENOMEM;
+	struct line_reading reading = {.of = WALK_RESULTS, .calls = &calls, .arg = &s};
 
-	if (w) {
-		line_walk_init(w, WALK_RESULTS, (struct keyseed){0}, &calls, &s);
-		err = line_walk_run(w, results, row->result.from, row->result.to, NULL);
-	}
-	free(w);
-	return err;
+	return a->grammar->walk(&reading, results, row->result);
 }
 
 int answers_row_text(const struct answers *a, const struct answers_row *row,
@@ -57,7 +51,7 @@ int answers_row_text(const struct answers *a, const struct answers_row *row,
 	case HOW_STRING:
 		return text_string(results, row->text, to);
 	case HOW_STRINGS:
-		return all_strings(row, results, to);
+		return all_strings(a, row, results, to);
 	case HOW_RAW:
 		return text_raw(results, row->text, to);
 	default:

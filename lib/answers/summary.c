@@ -19,20 +19,6 @@ static void copy_word(struct line_word *to, const struct line_word *from)
 	memcpy(to, from, sizeof *to);
 }
 
-/* "MODEL_STAGE_RETIRED" as well as "RETIRED". */
-static bool is_ending(const struct line_word *stage)
-{
-	static const char *const endings[] = {"DEPRECATED", "RETIRED"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
-		size_t n = strlen(endings[i]);
-
-		if (stage->len >= n && strcmp(stage->text + stage->len - n, endings[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Names go into lines of text. */
 static bool word_is_name(const struct line_word *w)
 {
@@ -45,7 +31,7 @@ void answers_summary_line(struct build *b, const struct answer_line *line)
 	struct answers_models *m = &b->models;
 	unsigned i = 0;
 
-	if (is_ending(&line->stage) && word_is_name(&line->stage)) {
+	if (b->in->grammar->stage_is_ending(line->stage.text) && word_is_name(&line->stage)) {
 		copy_word(&m->stage, &line->stage);
 		copy_word(&m->retires, &line->retires);
 		m->ending++;
@@ -86,35 +72,15 @@ static int put_models(struct build *b)
 
 /* ---- warnings ---------------------------------------------------------------------- */
 
-static bool is_alias(const char *model)
-{
-	size_t n = strlen(model);
-
-	return n > 7 && strcmp(model + n - 7, "-latest") == 0;
-}
-
-/* gemini-x answers as gemini-x-001 or gemini-x-preview-09-2026, but not as
- * gemini-x-lite. */
-static bool is_same_model(const char *asked, const char *version)
-{
-	size_t n = strlen(asked);
-	const char *rest = version + n;
-
-	if (strncmp(asked, version, n) != 0 || (*rest && *rest != '-'))
-		return false;
-	return !*rest || strspn(rest, "-0123456789") == strlen(rest) ||
-	       strncmp(rest, "-preview", 8) == 0 || strncmp(rest, "-exp", 4) == 0;
-}
-
 static void warn_of_models(const struct build *b, struct warnings *w)
 {
 	const struct answers_models *m = &b->models;
 	const char *asked = b->in->model ? bare_name(b->in->model) : "";
 
-	for (unsigned i = 0; *asked && !is_alias(asked) && i < m->n; i++) {
+	for (unsigned i = 0; *asked && i < m->n; i++) {
 		const char *version = bare_name(m->models[i].name.text);
 
-		if (!is_same_model(asked, version))
+		if (!b->in->grammar->may_answer_as(asked, version))
 			warnings_add(w,
 				"another model answered: %s, not %s (%" PRIu64
 				" requests); its price may differ",

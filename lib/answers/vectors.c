@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "provider/gemini/result_vector.h"
 
 enum { FLOAT = 4, BATCH = 256 /* floats decoded at a time where a read is not of whole ones */ };
 
@@ -50,15 +49,15 @@ static struct vector_reading begin_at(const struct answers *a, const struct answ
 	return (struct vector_reading){place.at, row->text.to};
 }
 
-static int skip_floats(
-	const struct text_source *from, struct vector_reading *r, uint64_t n)
+static int skip_floats(const struct answers *a, const struct text_source *from,
+	struct vector_reading *r, uint64_t n)
 {
 	uint8_t out[BATCH * FLOAT];
 	int err = 0;
 
 	for (uint64_t part; !err && n; n -= part) {
 		part = n < BATCH ? n : BATCH;
-		err = vector_read(from, r, out, (size_t)part);
+		err = a->grammar->vector_read(from, r, out, (size_t)part);
 	}
 	return err;
 }
@@ -74,10 +73,10 @@ static int read_vector(const struct answers *a, const struct text_source *result
 
 	if (row->how == HOW_VECTOR) {
 		r = begin_at(a, row, first, k, &at);
-		err = skip_floats(results, &r, k - at);
+		err = skip_floats(a, results, &r, k - at);
 	}
 	if (!err)
-		err = vector_read(results, &r, out, n);
+		err = a->grammar->vector_read(results, &r, out, n);
 	if (!err && k + n < a->head.dims && r.to)
 		answers_place_keep(a, PLACE_OF_VECTORS, (struct text_place){first + k + n, r.at});
 	return err;

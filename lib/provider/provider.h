@@ -38,6 +38,7 @@
 
 struct compose_grammar;
 struct request_grammar;
+struct result_grammar;
 
 /* ---- what went wrong -------------------------------------------------------------- */
 
@@ -229,6 +230,7 @@ struct provider {
 	unsigned can;     /* enum provider_can */
 	const struct provider_limits *limits;
 	const struct request_grammar *requests;
+	const struct result_grammar *results;
 	const struct compose_grammar *compose; /* requests of parts of a draft */
 	/* How a request shows who sends it: the header that carries the key. The engine
 	 * adds it where a request goes to the base's origin, and to no other. */

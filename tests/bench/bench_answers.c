@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "answers/index.h"
+#include "provider/gemini/result_line.h"
 #include "base/util.h"
 
 static const char *const words = "The quick brown fox jumps over the lazy dog. ";
@@ -95,7 +96,7 @@ static void run(const struct kind *k, int rounds)
 	uint64_t disk;
 
 	fill(k, results, requests);
-	struct answers_input in = {.results = &rs, .requests = &qs,
+	struct answers_input in = {.grammar = &gemini_results, .results = &rs, .requests = &qs,
 		.stamp = {.results_size = lseek(results, 0, SEEK_END),
 			.requests_size = lseek(requests, 0, SEEK_END)}};
 	uint64_t size = (uint64_t)(in.stamp.results_size + in.stamp.requests_size);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "answers/index.h"
+#include "provider/gemini/result_line.h"
 
 struct memory {
 	const char *text;
@@ -61,7 +62,8 @@ static struct {
 static int made_new(struct made *m, const char *requests, size_t requests_len,
 	const char *results, size_t results_len, size_t piece)
 {
-	struct answers_input in = {.stamp = {.results_size = -1, .requests_size = -1,
+	struct answers_input in = {.grammar = &gemini_results,
+		.stamp = {.results_size = -1, .requests_size = -1,
 					   .table_size = -1},
 		.asked = made_asked,
 		.model = "models/gemini-3.8-flash"};

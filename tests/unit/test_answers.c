@@ -651,9 +651,9 @@ static void saved_and_loaded(void **state)
 
 	assert_int_equal(answers_save(m.a, dir, name), 0);
 	other.results_ns++;
-	assert_int_equal(answers_load(dir, name, &other, &loaded), -ESTALE);
-	assert_int_equal(answers_load(dir, "none-such.index", &stamp, &loaded), -ENOENT);
-	assert_int_equal(answers_load(dir, name, &stamp, &loaded), 0);
+	assert_int_equal(answers_load(dir, name, &other, &gemini_results, &loaded), -ESTALE);
+	assert_int_equal(answers_load(dir, "none-such.index", &stamp, &gemini_results, &loaded), -ENOENT);
+	assert_int_equal(answers_load(dir, name, &stamp, &gemini_results, &loaded), 0);
 	answers_unref(m.a);
 	m.a = loaded;
 	_cleanup_free_ char *tsv2 = made_tsv(&m), *tree2 = made_tree(&m),
@@ -686,14 +686,14 @@ static void damage_is_found_out(void **state)
 		fd = openat(dir, name, O_WRONLY | O_TRUNC);
 		assert_int_equal(util_write_all(fd, text, len), 0);
 		close(fd);
-		assert_int_equal(answers_load(dir, name, &stamp, &loaded), -EBADMSG);
+		assert_int_equal(answers_load(dir, name, &stamp, &gemini_results, &loaded), -EBADMSG);
 		text[i] ^= 0x40;
 	}
 	for (size_t n = 0; n < len; n += 97) {
 		fd = openat(dir, name, O_WRONLY | O_TRUNC);
 		assert_int_equal(util_write_all(fd, text, n), 0);
 		close(fd);
-		assert_int_equal(answers_load(dir, name, &stamp, &loaded), -EBADMSG);
+		assert_int_equal(answers_load(dir, name, &stamp, &gemini_results, &loaded), -EBADMSG);
 	}
 	made_free(&m);
 	unlinkat(dir, name, 0);

@@ -166,8 +166,8 @@ static void saved_and_loaded(void **state)
 
 	assert_int_equal(answers_save(m.a, dir, "index"), 0);
 	other.table_size++;
-	assert_int_equal(answers_load(dir, "index", &other, &loaded), -ESTALE);
-	assert_int_equal(answers_load(dir, "index", &stamp, &loaded), 0);
+	assert_int_equal(answers_load(dir, "index", &other, &gemini_results, &loaded), -ESTALE);
+	assert_int_equal(answers_load(dir, "index", &stamp, &gemini_results, &loaded), 0);
 	answers_unref(m.a);
 	m.a = loaded;
 	_cleanup_free_ char *got = made_table(&m);

@@ -5,6 +5,7 @@
 #include "provider/gemini/make_requests.h"
 #include "provider/gemini/output.h"
 #include "provider/gemini/request_members.h"
+#include "provider/gemini/result_line.h"
 #include "provider/gemini/upload.h"
 
 static int conn_check_key(struct provider_conn *p, double deadline, struct canceller *c,
@@ -131,6 +132,7 @@ const struct provider provider_gemini = {
 	.version = "v1beta",
 	.limits = &limits,
 	.requests = &gemini_requests,
+	.results = &gemini_results,
 	.compose = &gemini_compose,
 	.ways = 2,
 	.check_key = conn_check_key,

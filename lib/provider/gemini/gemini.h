@@ -1,9 +1,6 @@
 /*
  * The Gemini API as a provider: the table that provider.h asks for, and the parts of
  * it that are pure. Calls are made through the table only.
- *
- * Rooms above also use what the table does not have yet, directly: result_line.h and
- * result_vector.h (what is on a result line).
  */
 #ifndef GB_GEMINI_H
 #define GB_GEMINI_H

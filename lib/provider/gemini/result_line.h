@@ -1,4 +1,5 @@
-/* What is on a line of results, or of requests, as far as answers need it.
+/* What is on a line of results, or of requests, as far as answers need it: the walk of
+ * result_grammar.h.
  *
  *     line_walk_init(&w, WALK_RESULTS, seed, &calls, arg);
  *     line_walk_run(&w, source, from, to)      bytes [from, to) of it
@@ -16,87 +17,12 @@
 #ifndef GB_ANSWER_LINE_H
 #define GB_ANSWER_LINE_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/types.h>
-
-#include "base/json_text.h"
 #include "base/json_tokens.h"
-#include "base/siphash_set.h"
+#include "provider/result_grammar.h"
 
-enum {
-	LINE_KEY_MAX = 4096,  /* bytes of a key that are kept */
-	LINE_WORD_MAX = 64,   /* of a finishReason, a MIME type and such */
-	LINE_PLACES = 12,
-};
+extern const struct result_grammar gemini_results;
 
-enum line_tokens {
-	TOKENS_PROMPT,
-	TOKENS_CANDIDATES,
-	TOKENS_THOUGHTS,
-	TOKENS_CACHED,
-	TOKENS_TOTAL,
-	TOKENS_N,
-};
-
-struct line_word {
-	char text[LINE_WORD_MAX]; /* NUL-terminated, cut */
-	size_t len;
-};
-
-/* A string and how long it is. */
-struct line_text {
-	struct span at;  /* between its quotes */
-	uint64_t len;    /* bytes, decoded */
-	uint64_t extra;  /* additional bytes as a field of TSV */
-	uint8_t last;    /* byte */
-};
-
-struct line_part {
-	bool thought;
-	bool has_text, has_data;
-	bool other; /* a function call, code, or something unknown */
-	struct line_text text;
-	struct line_data data;
-	struct line_word mime;
-};
-
-struct answer_line {
-	uint64_t number;   /* from 1 */
-	struct span at;    /* the object; the whole line if it is damaged */
-	bool damaged;      /* not a complete JSON object */
-	bool has_key;
-	uint8_t key_rank;    /* 0: "key"; else what replaced it, the larger the less
-	                        preferred */
-	struct keypair hash; /* of the key */
-	size_t key_len;    /* kept, whole characters */
-	char key[LINE_KEY_MAX];
-
-	/* Results. */
-	bool has_response, has_error, has_candidate, has_embedding, has_parts;
-	struct span embedding, parts; /* values, brackets included */
-	struct line_word finish, block, status;
-	struct line_word version, stage, retires; /* of the model that answered */
-	int64_t code;      /* of the error; -1: none */
-	bool has_message;
-	struct line_text message;
-	int64_t tokens[TOKENS_N];
-	uint64_t texts, media, others; /* parts; thoughts left out */
-	struct line_text text; /* at: of the last; len, extra: of all */
-
-	/* Requests. */
-	bool has_request;  /* else it is a bare one */
-	struct line_word mime; /* responseMimeType */
-};
-
-enum line_walk_of { WALK_RESULTS, WALK_REQUESTS };
-
-struct line_calls {
-	int (*line)(void *arg, const struct answer_line *line);
-	int (*part)(void *arg, const struct line_part *part); /* may be NULL */
-};
+enum { LINE_PLACES = 12 };
 
 struct line_walk {
 	struct jtok tok;

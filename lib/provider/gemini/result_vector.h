@@ -10,17 +10,12 @@
 #ifndef GB_VECTOR_H
 #define GB_VECTOR_H
 
-#include "base/json_text.h"
+#include "provider/result_grammar.h"
 
 /* Find the values of an embedding, and how many there are; *ret_n 0: it has none.
  * Returns 0 or the source's error. */
 int vector_find(
 	const struct text_source *from, struct span object, struct span *ret, uint64_t *ret_n);
-
-/* Where the next number begins: in the results, up to `to`. */
-struct vector_reading {
-	uint64_t at, to;
-};
 
 /* Read n numbers as float32, little endian; NaN after their end. 0, or the source's
  * error. */
