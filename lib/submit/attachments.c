@@ -202,6 +202,7 @@ struct check {
 	FILE *faults;
 	size_t n_faults;
 	bool only_large;
+	bool lacks_input; /* a file below inputs/ is not there */
 	char *synced; /* the directory that was made durable last; NULL: none */
 };
 
@@ -291,6 +292,7 @@ static int check_name(struct check *k, struct attachment *a)
 		why = path  ? path
 		      : why ? why
 			    : "there is no such file in this directory";
+		k->lacks_input |= !path && strncmp(a->name, "inputs/", 7) == 0;
 	}
 	if (!why && a->st.st_size > l->attachment) {
 		snprintf(larger, sizeof larger,
@@ -403,6 +405,9 @@ int attach_resolve(struct submission *s, int in, char **ret_text)
 				: -ENOMEM;
 	if (k.n_faults > FAULTS_TOLD)
 		fprintf(k.faults, "and %zu more\n", k.n_faults - FAULTS_TOLD);
+	if (k.faults && k.lacks_input)
+		fputs("If these are requests of another job, copy its files here "
+		      "first: cp -r OLD/inputs NEW/\n", k.faults);
 	if (k.faults && fclose(k.faults) != 0 && !err)
 		err = -ENOMEM;
 	if (!err && k.n_faults) {

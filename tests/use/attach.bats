@@ -378,6 +378,7 @@ ask_into() { bash -c 'cat >"$1"' - "$1" <<<"$(ask k1 one.png)"; }
 	} >"$HOME/in.jsonl"
 	same EBADMSG "$(errno_of_write "$J" "$(cat "$HOME/in.jsonl")"$'\n')"
 	contains "$(cat "$MNT/a/error")" 'line 3: inputs/deep: there is no such file'
+	contains "$(cat "$MNT/a/error")" 'cp -r OLD/inputs NEW/'
 	exec 4>"$MNT/a/inputs/three.png"
 	picture 3 >&4
 	sed -i s:inputs/deep\":inputs/three.png\": "$HOME/in.jsonl"
