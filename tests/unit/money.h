@@ -51,10 +51,10 @@ struct world {
 	struct fake_provider fake;
 	char row[160]; /* its name, for messages */
 	/* What the next lives are like. */
-	struct gb_options o;           /* source and directories are filled in */
-	struct point stop;             /* killed there */
-	double passed;                 /* seconds that spans are longer than they are */
-	void (*at)(const char *point); /* called at each point, by its thread */
+	struct gb_options o;   /* source and directories are filled in */
+	struct point stop;     /* killed there */
+	_Atomic double passed; /* seconds that spans are longer than they are */
+	void (*_Atomic at)(const char *point); /* called at each point, by its thread */
 	void (*fill)(struct gb_job *job); /* writes what the draft lacks; NULL: usual */
 	/* What they tell. */
 	struct point trace[POINTS]; /* in order, of the newest life */
@@ -64,10 +64,10 @@ struct world {
 	struct seen then, seen; /* when it had; and when all was settled */
 	struct seen found;      /* after a start, before anybody did anything … */
 	unsigned found_made;    /* … and how many jobs there were */
-	bool other_returned; /* the same of what another thread asked for */
+	bool other_returned;    /* the same of what another thread asked for */
 	int other_ret;
-	unsigned step;          /* how far a life has come, where a row counts that */
-	char said[512];         /* why a life failed */
+	unsigned step;  /* how far a life has come, where a row counts that */
+	char said[512]; /* why a life failed */
 };
 extern struct world *world;
 #define the_api (&world->fake)
