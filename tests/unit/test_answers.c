@@ -618,13 +618,16 @@ static void usage_is_summed_up(void **state)
 		"\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":99}],"
 		"\"totalTokenCount\":12,\"thoughtsTokenCount\":3,\"cachedContentTokenCount\":2}}}\n"
 		"{\"key\":\"b\",\"response\":{\"usage_metadata\":{\"prompt_token_count\":\"100\","
-		"\"total_token_count\":-5,\"candidates_token_count\":1e2}}}\n");
+		"\"total_token_count\":-5,\"candidates_token_count\":1e2}}}\n"
+		/* No count: a sum of millions of these would be none either. */
+		"{\"key\":\"c\",\"response\":{\"usageMetadata\":{\"promptTokenCount\":"
+		"999999999999999}}}\n");
 
 	answers_usage(m.a, text);
 	assert_string_equal(text,
 		"prompt_token_count 105\ncandidates_token_count 107\nthoughts_token_count 3\n"
 		"cached_content_token_count 2\ntotal_token_count 212\nanswered 1\ntruncated 0\n"
-		"blocked 0\nfailed 1\nmissing 1\n");
+		"blocked 0\nfailed 2\nmissing 0\n");
 	made_free(&m);
 }
 

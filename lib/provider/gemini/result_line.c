@@ -174,12 +174,13 @@ static void capture(struct line_walk *w, const uint8_t *p, const uint8_t *end)
 	}
 }
 
+/* -1: none, or so large that the sum over millions of lines would not be a number. */
 static int64_t scalar_number(const struct line_walk *w)
 {
 	char *end;
 	double v = strtod(w->scalar.text, &end);
 
-	if (end == w->scalar.text || !(v >= 0) || v > 1e15)
+	if (end == w->scalar.text || !(v >= 0) || v > 1e12)
 		return -1;
 	return (int64_t)v;
 }
