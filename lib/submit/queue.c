@@ -192,7 +192,10 @@ void queue_go(struct gb_client *c)
 		return;
 	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
 		slot = job->slot + 1;
-		double at = job_phase(job) == PHASE_QUEUED ? send_one(job) : 0;
+		client_lock(c);
+		bool queued = job_phase(job) == PHASE_QUEUED;
+		client_unlock(c);
+		double at = queued ? send_one(job) : 0;
 		if (at && (!next || at < next))
 			next = at;
 	}
