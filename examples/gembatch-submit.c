@@ -108,7 +108,7 @@ static int print_results(struct gb_job *job)
 	ssize_t n;
 
 	wait_init(&x);
-	int err = wait_for(&x, gb_fetch_home(job, &x.w));
+	int err = wait_for(&x, gb_save_results(job, &x.w));
 	if (err || (err = gb_results_open(job, &r)))
 		return err;
 	while ((n = gb_results_ready(r, off, sizeof(buf), &x.w)) > 0 &&

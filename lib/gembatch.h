@@ -151,7 +151,7 @@ enum gb_output {
 	GB_OUTPUT_AWAITED, /* ended, the API has not named it yet */
 	GB_OUTPUT_INLINE,  /* at the API inside the job; listed once saved */
 	GB_OUTPUT_THERE,   /* a file at the API */
-	GB_OUTPUT_HOME,    /* all of it on the local disk */
+	GB_OUTPUT_SAVED,    /* all of it on the local disk */
 	GB_OUTPUT_LOST,    /* not saved, and the API does not have it any more; or the
 	                      saved copy is incomplete, and the API refused the rest */
 	GB_OUTPUT_KEPT,    /* saved once, but its checksums are lost: fetched again, or
@@ -370,7 +370,7 @@ int gb_job_left(struct gb_job *job, struct gb_waiter *w);
  * cancel the job at the API: answered when that has accepted it. */
 int gb_cancel(struct gb_job *job, struct gb_waiter *w);
 /* Save the results now. */
-int gb_fetch_home(struct gb_job *job, struct gb_waiter *w);
+int gb_save_results(struct gb_job *job, struct gb_waiter *w);
 /* Settle an uncertain submission by hand: declare that id is its job; or submit again
  * on purpose. */
 int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w);
@@ -392,7 +392,7 @@ unsigned gb_verbs(struct gb_job *job);
 
 /* The output file of a job, backed by a sparse file that fills as it is read. Opening
  * costs nothing. -ENOENT: there is none; -ENODATA: gone; -EINPROGRESS (there is no
- * waiter): it is inline in the job, or its checksums are lost: call gb_fetch_home
+ * waiter): it is inline in the job, or its checksums are lost: call gb_save_results
  * first. */
 int gb_results_open(struct gb_job *job, struct gb_results **ret);
 void gb_results_close(struct gb_results *r);

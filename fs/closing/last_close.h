@@ -2,7 +2,7 @@
  * Which close of a requests.jsonl is the last one, and may it submit? The reasoning is
  * in last_close.c. Any thread. Nothing here looks into /proc or waits: a question that
  * needs a look is answered later, through a waiter whose done() is called with
- * PARK_AGAIN (pending.h).
+ * PENDING_AGAIN (pending.h).
  */
 #ifndef FS_LASTCLOSE_H
 #define FS_LASTCLOSE_H

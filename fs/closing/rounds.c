@@ -56,7 +56,7 @@ static void finish_ask(struct closes *c, struct ask *ask, int verdict)
 	ask->verdict = verdict;
 	if (is_free)
 		free(ask);
-	w->done(w, is_free && verdict ? verdict : PARK_AGAIN);
+	w->done(w, is_free && verdict ? verdict : PENDING_AGAIN);
 }
 
 /* Whether ask is a FLUSH of f that may decide. */

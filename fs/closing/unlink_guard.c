@@ -126,7 +126,7 @@ static void guard_tell(struct look *l)
 		      is_hit(&refusals[i], r->tid, r->process);
 	pthread_mutex_unlock(&lock);
 	free(r);
-	w->done(w, hit ? -EPERM : PARK_AGAIN);
+	w->done(w, hit ? -EPERM : PENDING_AGAIN);
 }
 
 int refusals_check(

@@ -21,7 +21,7 @@
 bool refusals_note(struct mount *m, pid_t tid, uint64_t dir, bool own);
 /* To be called before thread tid removes dir, or (inside) a file in it: 0: its process
  * was not refused any, or (inside) none that batchfs makes; -EINPROGRESS: w is done
- * with PARK_AGAIN if it was not refused, else with an error. -ENOMEM. */
+ * with PENDING_AGAIN if it was not refused, else with an error. -ENOMEM. */
 int refusals_check(
 	struct mount *m, pid_t tid, uint64_t dir, bool inside, struct gb_waiter *w);
 

@@ -67,7 +67,7 @@ void ops_reply_entry(fuse_req_t req, const struct node *n)
 		fuse_reply_entry(req, &entry);
 }
 
-int ops_call_answers(struct park *p)
+int ops_call_answers(struct pending *p)
 {
 	struct gb_answers *answers;
 	int err = gb_answers_open(p->job, &p->w, &answers);

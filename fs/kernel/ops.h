@@ -23,11 +23,11 @@ int ops_read_only(fuse_req_t req);
 /* A node for the request's inode; replies and returns false if it is stale. */
 bool ops_node(fuse_req_t req, fuse_ino_t ino, struct node *ret);
 
-struct park;
+struct pending;
 
 /* For a park with `again`: make sure that the answers of its job are here; saves the
  * results first. */
-int ops_call_answers(struct park *p);
+int ops_call_answers(struct pending *p);
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

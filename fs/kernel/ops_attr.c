@@ -10,20 +10,20 @@
 
 /* ---- LOOKUP -------------------------------------------------------------------- */
 
-static int find_again(struct park *p, struct node *ret)
+static int find_again(struct pending *p, struct node *ret)
 {
 	struct node root = {.kind = NODE_ROOT, .ino = FUSE_ROOT_ID};
 
 	return node_child(p->m, &root, p->name, ret);
 }
 
-static int attr_first_list(struct park *p)
+static int attr_first_list(struct pending *p)
 {
 	return gb_list_refresh(p->m->gb, GB_LIST_ONCE, &p->w);
 }
 
 /* Answer with what is known now, whether or not the list arrived. */
-static void end_lookup(struct park *p, int err)
+static void end_lookup(struct pending *p, int err)
 {
 	_cleanup_node_ struct node child = {};
 
@@ -39,28 +39,28 @@ static void end_lookup(struct park *p, int err)
  * time is this worth waiting for. */
 static void lookup_missing(fuse_req_t req, const char *name)
 {
-	struct park *p;
+	struct pending *p;
 
 	if (*name == '.') {
 		ops_err(req, -ENOENT);
 		return;
 	}
-	p = park_new(req, attr_first_list, end_lookup);
+	p = pending_new(req, attr_first_list, end_lookup);
 	if (!p)
 		return;
 	p->name = strdup(name);
 	if (p->name)
-		park_run(p, 0);
+		pending_run(p, 0);
 	else
-		park_fail(p, -ENOMEM);
+		pending_fail(p, -ENOMEM);
 }
 
-static int attr_look(struct park *p)
+static int attr_look(struct pending *p)
 {
 	return gb_answers_look(p->job, &p->w);
 }
 
-static void end_look(struct park *p, int err)
+static void end_look(struct pending *p, int err)
 {
 	_cleanup_node_ struct node dir = {};
 	_cleanup_node_ struct node child = {};
@@ -94,7 +94,7 @@ static bool wants_index(const struct node *dir, const char *name)
 static void lookup_after_index(fuse_req_t req, const struct node *dir, const char *name)
 {
 	bool inside = dir->kind == NODE_ANSWER;
-	struct park *p = park_new(req, inside ? ops_call_answers : attr_look, end_look);
+	struct pending *p = pending_new(req, inside ? ops_call_answers : attr_look, end_look);
 
 	if (!p)
 		return;
@@ -103,9 +103,9 @@ static void lookup_after_index(fuse_req_t req, const struct node *dir, const cha
 	p->job = gb_job_ref(dir->job);
 	p->name = strdup(name);
 	if (p->name)
-		park_run(p, 0);
+		pending_run(p, 0);
 	else
-		park_fail(p, -ENOMEM);
+		pending_fail(p, -ENOMEM);
 }
 
 /* A name that the job's directory does not have. In inputs/ names are made and removed
@@ -147,12 +147,12 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* ---- GETATTR ------------------------------------------------------------------- */
 
-static int call_size(struct park *p)
+static int call_size(struct pending *p)
 {
 	return gb_results_size(p->results, &p->w, &p->value);
 }
 
-static void end_size(struct park *p, int err)
+static void end_size(struct pending *p, int err)
 {
 	_cleanup_node_ struct node n = {};
 	struct stat st;
@@ -170,7 +170,7 @@ static void end_size(struct park *p, int err)
 	fuse_reply_attr(p->req, &st, p->value < 0 && !node_is_settled(&n) ? 0 : BELIEF);
 }
 
-static void end_answers_size(struct park *p, int err)
+static void end_answers_size(struct pending *p, int err)
 {
 	_cleanup_node_ struct node n = {};
 	struct stat st;
@@ -189,20 +189,20 @@ static void end_answers_size(struct park *p, int err)
  * name that is not listed yet waits for it, like an open. */
 static void ask_answers_size(fuse_req_t req, const struct node *n)
 {
-	struct park *p = park_new(req, ops_call_answers, end_answers_size);
+	struct pending *p = pending_new(req, ops_call_answers, end_answers_size);
 
 	if (!p)
 		return;
 	p->ino = n->ino;
 	p->job = gb_job_ref(n->job);
 	p->again = true;
-	park_run(p, 0);
+	pending_run(p, 0);
 }
 
 /* The size of results that nobody has asked for yet: one small request. */
 static void ask_size(fuse_req_t req, const struct node *n)
 {
-	struct park *p = park_new(req, call_size, end_size);
+	struct pending *p = pending_new(req, call_size, end_size);
 	int err;
 
 	if (!p)
@@ -212,9 +212,9 @@ static void ask_size(fuse_req_t req, const struct node *n)
 	p->again = true; /* which then answers at once */
 	err = gb_results_open(n->job, &p->results);
 	if (err)
-		park_fail(p, err);
+		pending_fail(p, err);
 	else
-		park_run(p, 0);
+		pending_run(p, 0);
 }
 
 static void reply_attr(fuse_req_t req, const struct node *n, bool may_ask)

@@ -25,12 +25,12 @@ struct listing {
 
 /* ---- OPENDIR ------------------------------------------------------------------- */
 
-static int dir_first_list(struct park *p)
+static int dir_first_list(struct pending *p)
 {
 	return gb_list_refresh(p->m->gb, GB_LIST_NEWS, &p->w);
 }
 
-static void end_opendir(struct park *p, int err)
+static void end_opendir(struct pending *p, int err)
 {
 	/* Without a list, show what is known from before. */
 	if (err == -EINTR)
@@ -39,12 +39,12 @@ static void end_opendir(struct park *p, int err)
 		fuse_reply_open(p->req, &p->fi);
 }
 
-static int dir_look(struct park *p)
+static int dir_look(struct pending *p)
 {
 	return gb_answers_look(p->job, &p->w);
 }
 
-static void end_open_responses(struct park *p, int err)
+static void end_open_responses(struct pending *p, int err)
 {
 	if (err)
 		ops_err(p->req, err);
@@ -52,11 +52,11 @@ static void end_open_responses(struct park *p, int err)
 		fuse_reply_open(p->req, &p->fi);
 }
 
-static struct park *park_open(fuse_req_t req, const struct node *dir)
+static struct pending *pending_open(fuse_req_t req, const struct node *dir)
 {
 	if (dir->kind == NODE_JOB && dir->info.answers_pending)
-		return park_new(req, dir_look, end_opendir);
-	return park_new(req, ops_call_answers, end_open_responses);
+		return pending_new(req, dir_look, end_opendir);
+	return pending_new(req, ops_call_answers, end_open_responses);
 }
 
 /* A job's answer files are listed once their index exists: a listing waits for it,
@@ -65,7 +65,7 @@ static struct park *park_open(fuse_req_t req, const struct node *dir)
 static void open_other(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	_cleanup_node_ struct node dir = {};
-	struct park *p;
+	struct pending *p;
 
 	if (node_get(mount_of(req), ino, &dir) ||
 		!((dir.kind == NODE_JOB && dir.info.answers_pending) ||
@@ -73,31 +73,31 @@ static void open_other(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		fuse_reply_open(req, fi);
 		return;
 	}
-	p = park_open(req, &dir);
+	p = pending_open(req, &dir);
 	if (!p)
 		return;
 	p->fi = *fi;
 	p->job = gb_job_ref(dir.job);
 	p->again = dir.kind == NODE_ANSWER;
-	park_run(p, 0);
+	pending_run(p, 0);
 }
 
 /* The first look after a start waits for the list; others start a refresh in the
  * background. */
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct park *p;
+	struct pending *p;
 
 	if (ino != FUSE_ROOT_ID) {
 		open_other(req, ino, fi);
 		return;
 	}
 	gb_list_refresh(mount_of(req)->gb, GB_LIST_FRESH, NULL);
-	p = park_new(req, dir_first_list, end_opendir);
+	p = pending_new(req, dir_first_list, end_opendir);
 	if (!p)
 		return;
 	p->fi = *fi;
-	park_run(p, 0);
+	pending_run(p, 0);
 }
 
 /* ---- entries --------------------------------------------------------------------- */

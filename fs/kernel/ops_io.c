@@ -96,7 +96,7 @@ static void reply_fd(fuse_req_t req, int fd, size_t size, off_t off)
 /* Programs take a short read for the end of the file, so the whole range must be local,
  * or everything up to the end. Checked from the start each time: while waiting only the
  * length is kept. */
-static int io_results(struct park *p)
+static int io_results(struct pending *p)
 {
 	size_t have = 0;
 
@@ -115,7 +115,7 @@ static int io_results(struct park *p)
 	return 0;
 }
 
-static void end_results(struct park *p, int err)
+static void end_results(struct pending *p, int err)
 {
 	char *buf = p->have ? thread_buffer(p->have) : NULL;
 
@@ -129,7 +129,7 @@ static void end_results(struct park *p, int err)
 }
 
 /* Park p (NULL: replied already) for a READ; call is run again when it is woken. */
-static void park_read(struct park *p, struct handle *h, size_t size, off_t off)
+static void pending_read(struct pending *p, struct handle *h, size_t size, off_t off)
 {
 	if (!p)
 		return;
@@ -137,16 +137,16 @@ static void park_read(struct park *p, struct handle *h, size_t size, off_t off)
 	p->size = size;
 	p->off = off;
 	p->again = true;
-	park_run(p, 0);
+	pending_run(p, 0);
 }
 
 static void io_read_results(fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
-	park_read(park_new(req, io_results, end_results), h, size, off);
+	pending_read(pending_new(req, io_results, end_results), h, size, off);
 }
 
 /* Into the thread's buffer, from which `end`, on the same thread, replies. */
-static int io_answers(struct park *p)
+static int io_answers(struct pending *p)
 {
 	const struct handle *h = p->h;
 	char *buf = thread_buffer(p->size);
@@ -161,7 +161,7 @@ static int io_answers(struct park *p)
 	return 0;
 }
 
-static void end_answers(struct park *p, int err)
+static void end_answers(struct pending *p, int err)
 {
 	if (err)
 		ops_err(p->req, err);
@@ -171,11 +171,11 @@ static void end_answers(struct park *p, int err)
 
 static void read_answers(fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
-	park_read(park_new(req, io_answers, end_answers), h, size, off);
+	pending_read(pending_new(req, io_answers, end_answers), h, size, off);
 }
 
 /* p->have: the end has come, and once was waited for what comes with it. */
-static int call_wait(struct park *p)
+static int call_wait(struct pending *p)
 {
 	int err = p->have ? 0 : gb_job_wait(p->h->job, &p->w);
 
@@ -185,7 +185,7 @@ static int call_wait(struct park *p)
 	return gb_job_settle(p->h->job, &p->w);
 }
 
-static void end_wait(struct park *p, int err)
+static void end_wait(struct pending *p, int err)
 {
 	struct gb_info info;
 	const char *text;
@@ -209,7 +209,7 @@ static void end_wait(struct park *p, int err)
 
 static void read_wait(fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
-	struct park *p = park_new(req, call_wait, end_wait);
+	struct pending *p = pending_new(req, call_wait, end_wait);
 
 	if (!p)
 		return;
@@ -217,7 +217,7 @@ static void read_wait(fuse_req_t req, struct handle *h, size_t size, off_t off)
 	p->size = size;
 	p->off = off;
 	p->again = true;
-	park_run(p, 0);
+	pending_run(p, 0);
 }
 
 static void io_read_log(fuse_req_t req, struct handle *h, size_t size, off_t off)
@@ -275,19 +275,19 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 /* ---- WRITE ----------------------------------------------------------------------- */
 
-static int call_store(struct park *p)
+static int call_store(struct pending *p)
 {
 	const struct vfile *row = p->h->row;
 
 	return row->store(p->m, p->h->job, p->text, &p->w);
 }
 
-static int leave_store(struct park *p)
+static int leave_store(struct pending *p)
 {
 	return gb_job_left(p->h->job, &p->w);
 }
 
-static void end_store(struct park *p, int err)
+static void end_store(struct pending *p, int err)
 {
 	notify_job_now(p->m, p->h->slot);
 	if (err)
@@ -313,13 +313,13 @@ static char *word_dup(const char *buf, size_t size)
 static void write_virtual(
 	fuse_req_t req, struct handle *h, const char *buf, size_t size)
 {
-	struct park *p;
+	struct pending *p;
 
 	if (!h->row->store || size > WORD_MAX || memchr(buf, '\0', size)) {
 		ops_err(req, h->row->store ? -EINVAL : -EROFS);
 		return;
 	}
-	p = park_new(req, call_store, end_store);
+	p = pending_new(req, call_store, end_store);
 	if (!p)
 		return;
 	p->leave = leave_store;
@@ -327,9 +327,9 @@ static void write_virtual(
 	p->size = size;
 	p->text = word_dup(buf, size);
 	if (p->text)
-		park_run(p, 0);
+		pending_run(p, 0);
 	else
-		park_fail(p, -ENOMEM);
+		pending_fail(p, -ENOMEM);
 }
 
 /* A write that failed leaves a file that is not what was meant, and its writer may

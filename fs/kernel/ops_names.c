@@ -27,7 +27,7 @@ static bool job_exists(struct mount *m, const char *name)
 	return job;
 }
 
-static int call_list(struct park *p)
+static int call_list(struct pending *p)
 {
 	return gb_list_refresh(p->m->gb, GB_LIST_FRESH, &p->w);
 }
@@ -35,9 +35,9 @@ static int call_list(struct park *p)
 /* Park the request until the list is fresh enough to make a name in, then go on
  * with end. Steals job. */
 static void after_list(fuse_req_t req, struct gb_job *job, const char *name,
-	void (*end)(struct park *p, int err))
+	void (*end)(struct pending *p, int err))
 {
-	struct park *p = park_new(req, call_list, end);
+	struct pending *p = pending_new(req, call_list, end);
 
 	if (!p) {
 		if (job)
@@ -47,16 +47,16 @@ static void after_list(fuse_req_t req, struct gb_job *job, const char *name,
 	p->job = job;
 	p->name = strdup(name);
 	if (p->name)
-		park_run(p, 0);
+		pending_run(p, 0);
 	else
-		park_fail(p, -ENOMEM);
+		pending_fail(p, -ENOMEM);
 }
 
 /* ---- MKDIR --------------------------------------------------------------------- */
 
 /* The draft is made whatever the list's result, except after an interrupt; without a
  * list its name is looked up before anything is sent. */
-static void end_mkdir(struct park *p, int err)
+static void end_mkdir(struct pending *p, int err)
 {
 	_cleanup_node_ struct node n = {};
 	struct gb_job *job = NULL;
@@ -128,7 +128,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 
 /* ---- RMDIR --------------------------------------------------------------------- */
 
-static int call_remove(struct park *p)
+static int call_remove(struct pending *p)
 {
 	struct gb_info info;
 	int err = 0;
@@ -170,7 +170,7 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	_cleanup_node_ struct node dir = {};
 	struct gb_job *job;
-	struct park *p;
+	struct pending *p;
 
 	if (!ops_node(req, parent, &dir))
 		return;
@@ -183,18 +183,18 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		ops_err(req, strcmp(name, ".batchfs") ? -ENOENT : -EPERM);
 		return;
 	}
-	p = park_new(req, call_remove, park_end_err);
+	p = pending_new(req, call_remove, pending_end_err);
 	if (!p) {
 		gb_job_unref(job);
 		return;
 	}
 	p->job = job;
-	park_run(p, 0);
+	pending_run(p, 0);
 }
 
 /* ---- UNLINK -------------------------------------------------------------------- */
 
-static int call_unlink(struct park *p)
+static int call_unlink(struct pending *p)
 {
 	bool checked = p->checked;
 	struct gb_info info;
@@ -207,7 +207,7 @@ static int call_unlink(struct park *p)
 	return err ? err : gb_file_unlink(p->job, p->file, p->name);
 }
 
-static void end_unlink(struct park *p, int err)
+static void end_unlink(struct pending *p, int err)
 {
 	if (err == -EPERM)
 		note_refusal(p->m, p->tid, p->job, false);
@@ -218,7 +218,7 @@ static void end_unlink(struct park *p, int err)
  * directory. */
 static void unlink_file(fuse_req_t req, const struct node *dir, const char *name)
 {
-	struct park *p = park_new(req, call_unlink, end_unlink);
+	struct pending *p = pending_new(req, call_unlink, end_unlink);
 
 	if (!p)
 		return;
@@ -226,9 +226,9 @@ static void unlink_file(fuse_req_t req, const struct node *dir, const char *name
 	p->file = dir->file ? gb_file_ref(dir->file) : NULL;
 	p->name = strdup(name);
 	if (p->name)
-		park_run(p, 0);
+		pending_run(p, 0);
 	else
-		park_fail(p, -ENOMEM);
+		pending_fail(p, -ENOMEM);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -248,7 +248,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* ---- RENAME of a draft's directory ----------------------------------------------- */
 
-static void end_rename_job(struct park *p, int err)
+static void end_rename_job(struct pending *p, int err)
 {
 	if (err != -EINTR)
 		err = gb_draft_rename(p->job, p->name, !err);
@@ -281,7 +281,7 @@ static void rename_job(fuse_req_t req, const char *name, const char *newname)
 
 /* ---- RENAME of a file ------------------------------------------------------------ */
 
-static int call_submit_rename(struct park *p)
+static int call_submit_rename(struct pending *p)
 {
 	int err = closes_settle(p->m, p->job, p->file, p->name, &p->w);
 
@@ -290,7 +290,7 @@ static int call_submit_rename(struct park *p)
 	return gb_submit_rename(p->job, p->file, p->name, p->to, &p->w);
 }
 
-static int leave_submit_rename(struct park *p)
+static int leave_submit_rename(struct pending *p)
 {
 	return gb_job_left(p->to, &p->w);
 }
@@ -299,7 +299,7 @@ static int leave_submit_rename(struct park *p)
 static void rename_submitting(fuse_req_t req, const struct node *from, const char *name,
 	const struct node *to)
 {
-	struct park *p = park_new(req, call_submit_rename, park_end_err);
+	struct pending *p = pending_new(req, call_submit_rename, pending_end_err);
 
 	if (!p)
 		return;
@@ -309,9 +309,9 @@ static void rename_submitting(fuse_req_t req, const struct node *from, const cha
 	p->to = gb_job_ref(to->job);
 	p->name = strdup(name);
 	if (p->name)
-		park_run(p, 0);
+		pending_run(p, 0);
 	else
-		park_fail(p, -ENOMEM);
+		pending_fail(p, -ENOMEM);
 }
 
 /* Whether it is the requests.jsonl of a job's directory. */

@@ -36,7 +36,7 @@ static void reply_open(struct mount *m, fuse_req_t req, struct fuse_file_info *f
 /* ---- virtual files -----------------------------------------------------------------
  */
 
-static int call_refresh(struct park *p)
+static int call_refresh(struct pending *p)
 {
 	const struct vfile *row = p->h->row;
 
@@ -45,25 +45,25 @@ static int call_refresh(struct park *p)
 	return row->refresh ? row->refresh(p->h->job, &p->w) : 0;
 }
 
-static int call_models(struct park *p)
+static int call_models(struct pending *p)
 {
 	return gb_models(p->m->gb, &p->w, &p->text);
 }
 
 /* Inline results are at the API inside the job: to read them is to fetch it. */
-static int open_call_results(struct park *p)
+static int open_call_results(struct pending *p)
 {
 	int err = gb_results_open(p->h->job, &p->h->results);
 
-	return err == -EINPROGRESS ? gb_fetch_home(p->h->job, &p->w) : err;
+	return err == -EINPROGRESS ? gb_save_results(p->h->job, &p->w) : err;
 }
 
-static int open_call_answers(struct park *p)
+static int open_call_answers(struct pending *p)
 {
 	return gb_answers_open(p->h->job, &p->w, &p->h->answers);
 }
 
-static int take_snapshot(struct park *p)
+static int take_snapshot(struct pending *p)
 {
 	size_t len;
 	char *text;
@@ -74,13 +74,13 @@ static int take_snapshot(struct park *p)
 	return err;
 }
 
-static int open_virtual_text(struct park *p)
+static int open_virtual_text(struct pending *p)
 {
 	int err = take_snapshot(p);
 
 	/* Its size may be another now than the kernel was told a moment ago; what
 	 * comes from memory alone was announced when it changed. */
-	if (park_has_waited(p) || p->h->row->time == TIME_NOW)
+	if (pending_has_waited(p) || p->h->row->time == TIME_NOW)
 		notify_now(p->m, p->h->ino);
 	return err;
 }
@@ -88,15 +88,15 @@ static int open_virtual_text(struct park *p)
 /* Pages can be kept for a file that is complete here and never changes. Reads through
  * pages end at the size that the kernel has cached, so a reader that had to wait for
  * the file reads directly: the cached size may be the old one. */
-static void keep_pages(struct park *p)
+static void keep_pages(struct pending *p)
 {
-	if (park_has_waited(p))
+	if (pending_has_waited(p))
 		return;
 	p->fi.direct_io = 0;
 	p->fi.keep_cache = 1;
 }
 
-static int open_results(struct park *p)
+static int open_results(struct pending *p)
 {
 	if (!p->h->results)
 		return -EIO;
@@ -109,14 +109,14 @@ static int open_results(struct park *p)
 }
 
 /* Names of models that are known from before are better than an error. */
-static bool knows_models(struct park *p)
+static bool knows_models(struct pending *p)
 {
 	size_t len = 0;
 
 	return !take_snapshot(p) && handle_text(p->m, p->h, &len) && len;
 }
 
-static void end_open(struct park *p, int err)
+static void end_open(struct pending *p, int err)
 {
 	if (err && err != -EINTR && p->h->row->how == HOW_MODELS && knows_models(p))
 		err = 0;
@@ -136,18 +136,18 @@ static void end_open(struct park *p, int err)
 	}
 }
 
-static int call_nothing(struct park *p)
+static int call_nothing(struct pending *p)
 {
 	return 0;
 }
 
-static int call_log(struct park *p)
+static int call_log(struct pending *p)
 {
 	log_lines_open(&p->h->log);
 	return 0;
 }
 
-static int (*const calls[])(struct park *p) = {
+static int (*const calls[])(struct pending *p) = {
 	[HOW_TEXT] = call_refresh,
 	[HOW_WAIT] = call_nothing,
 	[HOW_RESULTS] = open_call_results,
@@ -163,7 +163,7 @@ static void open_virtual(
 	const struct vfile *row = n->file_row;
 	struct mount *m = mount_of(req);
 	struct handle *h;
-	struct park *p;
+	struct pending *p;
 
 	if (wants_write(fi) &&
 		(row->write == WRITE_NEVER ||
@@ -172,7 +172,7 @@ static void open_virtual(
 		return;
 	}
 	h = handle_new(m, n);
-	p = h ? park_new(req, calls[row->how], end_open) : NULL;
+	p = h ? pending_new(req, calls[row->how], end_open) : NULL;
 	if (!p) {
 		handle_free(m, h);
 		if (!h)
@@ -185,12 +185,12 @@ static void open_virtual(
 	p->h = h;
 	p->again = row->how == HOW_RESULTS || row->how == HOW_MODELS ||
 		   row->how == HOW_ANSWERS;
-	park_run(p, 0);
+	pending_run(p, 0);
 }
 
 /* ---- responses/ -------------------------------------------------------------------- */
 
-static void end_open_answer(struct park *p, int err)
+static void end_open_answer(struct pending *p, int err)
 {
 	if (err) {
 		handle_free(p->m, p->h);
@@ -205,14 +205,14 @@ static void open_answer(
 	fuse_req_t req, const struct node *n, struct fuse_file_info *fi)
 {
 	struct handle *h;
-	struct park *p;
+	struct pending *p;
 
 	if (wants_write(fi)) {
 		ops_err(req, ops_read_only(req));
 		return;
 	}
 	h = handle_new(mount_of(req), n);
-	p = h ? park_new(req, open_call_answers, end_open_answer) : NULL;
+	p = h ? pending_new(req, open_call_answers, end_open_answer) : NULL;
 	if (!p) {
 		handle_free(mount_of(req), h);
 		if (!h)
@@ -223,7 +223,7 @@ static void open_answer(
 	p->fi = *fi;
 	p->h = h;
 	p->again = true;
-	park_run(p, 0);
+	pending_run(p, 0);
 }
 
 /* ---- users' files ------------------------------------------------------------------
@@ -355,24 +355,24 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 /* ---- closing -----------------------------------------------------------------------
  */
 
-static int call_submit(struct park *p)
+static int call_submit(struct pending *p)
 {
 	return gb_submit(p->h->job, GB_BY_CLOSE, &p->w);
 }
 
-static int leave_submit(struct park *p)
+static int leave_submit(struct pending *p)
 {
 	return gb_job_left(p->h->job, &p->w);
 }
 
-static void end_submit(struct park *p, int err)
+static void end_submit(struct pending *p, int err)
 {
 	notify_job_now(p->m, p->h->slot);
 	ops_err(p->req, err);
 }
 
 /* Take the clerk's verdict; then it may become a submission. */
-static int call_flush(struct park *p)
+static int call_flush(struct pending *p)
 {
 	struct ask *ask = p->ask;
 	int verdict;
@@ -393,17 +393,17 @@ static int call_flush(struct park *p)
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct handle *h = handle_of(fi);
-	struct park *p;
+	struct pending *p;
 
 	if (!h->closing.file) {
 		ops_err(req, 0);
 		return;
 	}
-	p = park_new(req, call_flush, park_end_err);
+	p = pending_new(req, call_flush, pending_end_err);
 	if (!p)
 		return;
 	p->h = h;
-	park_run(p, 0);
+	pending_run(p, 0);
 }
 
 /* Never submits: nobody would see its error. */
@@ -416,7 +416,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_err(req, 0);
 }
 
-static int call_sync(struct park *p)
+static int call_sync(struct pending *p)
 {
 	return gb_file_sync(p->file, &p->w);
 }
@@ -424,15 +424,15 @@ static int call_sync(struct park *p)
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct handle *h = handle_of(fi);
-	struct park *p;
+	struct pending *p;
 
 	if (!h->file) {
 		ops_err(req, 0);
 		return;
 	}
-	p = park_new(req, call_sync, park_end_err);
+	p = pending_new(req, call_sync, pending_end_err);
 	if (!p)
 		return;
 	p->file = gb_file_ref(h->file);
-	park_run(p, 0);
+	pending_run(p, 0);
 }

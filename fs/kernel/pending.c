@@ -20,16 +20,16 @@
  */
 enum phase { ARMING, FIRED, HELD, DROPPING, ENDED };
 
-struct park_lot {
+struct pending_lot {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	pthread_t watcher;
 	bool stop; /* lock */
 	/* Those with a deadline or a reported signal; lock. */
-	TAILQ_HEAD(, park) watched;
+	TAILQ_HEAD(, pending) watched;
 };
 
-static double park_now(void)
+static double pending_now(void)
 {
 	struct timespec t;
 
@@ -37,10 +37,10 @@ static double park_now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-struct park *park_new(fuse_req_t req, int (*call)(struct park *p),
-	void (*end)(struct park *p, int err))
+struct pending *pending_new(fuse_req_t req, int (*call)(struct pending *p),
+	void (*end)(struct pending *p, int err))
 {
-	struct park *p = calloc(1, sizeof *p);
+	struct pending *p = calloc(1, sizeof *p);
 
 	if (!p) {
 		fuse_reply_err(req, ENOMEM);
@@ -55,7 +55,7 @@ struct park *park_new(fuse_req_t req, int (*call)(struct park *p),
 	return p;
 }
 
-static void park_unref(struct park *p)
+static void pending_unref(struct pending *p)
 {
 	bool last;
 
@@ -78,9 +78,9 @@ static void park_unref(struct park *p)
 	free(p);
 }
 
-static void park_finish(struct park *p, int err)
+static void pending_finish(struct pending *p, int err)
 {
-	struct park_lot *lot = p->m->lot;
+	struct pending_lot *lot = p->m->lot;
 
 	pthread_mutex_lock(&lot->lock);
 	p->phase = ENDED;
@@ -92,11 +92,11 @@ static void park_finish(struct park *p, int err)
 	if (p->hooked)
 		fuse_req_interrupt_func(p->req, NULL, NULL);
 	p->end(p, p->leaves ? -EINTR : err);
-	park_unref(p);
+	pending_unref(p);
 }
 
 /* Under the lot's lock. */
-static void watch(struct park_lot *lot, struct park *p)
+static void watch(struct pending_lot *lot, struct pending *p)
 {
 	if (!p->watched)
 		TAILQ_INSERT_TAIL(&lot->watched, p, watched_link);
@@ -106,8 +106,8 @@ static void watch(struct park_lot *lot, struct park *p)
 
 static void on_interrupt(fuse_req_t req, void *arg)
 {
-	struct park *p = arg;
-	struct park_lot *lot = p->m->lot;
+	struct pending *p = arg;
+	struct pending_lot *lot = p->m->lot;
 
 	pthread_mutex_lock(&lot->lock);
 	p->interrupted = true;
@@ -118,9 +118,9 @@ static void on_interrupt(fuse_req_t req, void *arg)
 
 /* Let go of a request that `call` has left with a waiter. Returns 0 when it waits
  * now, 1 when done() has come meanwhile. */
-static int park_hold(struct park *p)
+static int pending_hold(struct pending *p)
 {
-	struct park_lot *lot = p->m->lot;
+	struct pending_lot *lot = p->m->lot;
 	bool fired;
 
 	if (!p->hooked) {
@@ -140,12 +140,12 @@ static int park_hold(struct park *p)
 static void on_done(struct gb_waiter *w, int err);
 
 /* After done(). */
-static bool wants_again(const struct park *p)
+static bool wants_again(const struct pending *p)
 {
-	return p->err == PARK_AGAIN || (!p->err && p->again);
+	return p->err == PENDING_AGAIN || (!p->err && p->again);
 }
 
-static void arm(struct park *p)
+static void arm(struct pending *p)
 {
 	int err;
 
@@ -156,7 +156,7 @@ static void arm(struct park *p)
 		p->w = (struct gb_waiter){.done = on_done};
 		err = p->call(p);
 		if (err == -EINPROGRESS) {
-			if (!park_hold(p))
+			if (!pending_hold(p))
 				return;
 			err = p->err;
 			if (wants_again(p))
@@ -164,21 +164,21 @@ static void arm(struct park *p)
 		}
 		break;
 	} while (true);
-	park_finish(p, err);
+	pending_finish(p, err);
 }
 
-static void park_go_on(struct park *p)
+static void pending_go_on(struct pending *p)
 {
 	if (wants_again(p))
 		arm(p);
 	else
-		park_finish(p, p->err);
+		pending_finish(p, p->err);
 }
 
 static void on_done(struct gb_waiter *w, int err)
 {
-	struct park *p = CONTAINER_OF(w, struct park, w);
-	struct park_lot *lot = p->m->lot;
+	struct pending *p = CONTAINER_OF(w, struct pending, w);
+	struct pending_lot *lot = p->m->lot;
 	bool owned;
 
 	pthread_mutex_lock(&lot->lock);
@@ -187,16 +187,16 @@ static void on_done(struct gb_waiter *w, int err)
 	p->err = err;
 	pthread_mutex_unlock(&lot->lock);
 	if (!owned)
-		park_go_on(p);
+		pending_go_on(p);
 }
 
-void park_run(struct park *p, double seconds)
+void pending_run(struct pending *p, double seconds)
 {
-	struct park_lot *lot = p->m->lot;
+	struct pending_lot *lot = p->m->lot;
 
 	if (seconds > 0) {
 		pthread_mutex_lock(&lot->lock);
-		p->deadline = park_now() + seconds;
+		p->deadline = pending_now() + seconds;
 		watch(lot, p);
 		pthread_mutex_unlock(&lot->lock);
 	}
@@ -208,24 +208,24 @@ static int judge_wait(bool interrupted, pid_t tid, double deadline)
 {
 	if (interrupted && proc_interrupted(tid))
 		return -EINTR;
-	if (deadline && park_now() >= deadline)
+	if (deadline && pending_now() >= deadline)
 		return -ETIMEDOUT;
 	return 0;
 }
 
 /* The waiter was taken back, so the request is ours. */
-static void interrupt(struct park *p)
+static void interrupt(struct pending *p)
 {
-	struct park_lot *lot = p->m->lot;
+	struct pending_lot *lot = p->m->lot;
 
 	if (!p->leave || p->leaves) {
-		park_finish(p, -EINTR);
+		pending_finish(p, -EINTR);
 		return;
 	}
 	pthread_mutex_lock(&lot->lock);
 	p->leaves = true;
 	p->interrupted = p->again = false;
-	p->deadline = park_now() + PARK_LEAVES;
+	p->deadline = pending_now() + PENDING_LEAVES;
 	p->call = p->leave;
 	watch(lot, p);
 	pthread_mutex_unlock(&lot->lock);
@@ -233,7 +233,7 @@ static void interrupt(struct park *p)
 }
 
 /* Under the lot's lock, which is let go of meanwhile. */
-static void park_look_at(struct park_lot *lot, struct park *p)
+static void pending_look_at(struct pending_lot *lot, struct pending *p)
 {
 	bool interrupted = p->interrupted;
 	double deadline = p->deadline;
@@ -257,31 +257,31 @@ static void park_look_at(struct park_lot *lot, struct park *p)
 	if (dropped && err == -EINTR)
 		interrupt(p);
 	else if (dropped)
-		park_finish(p, err);
+		pending_finish(p, err);
 	else if (fired)
-		park_go_on(p);
-	park_unref(p);
+		pending_go_on(p);
+	pending_unref(p);
 	pthread_mutex_lock(&lot->lock);
 }
 
 /* Under the lot's lock. */
-static void look_at_all(struct park_lot *lot)
+static void look_at_all(struct pending_lot *lot)
 {
 	size_t n = 0;
-	struct park *p;
+	struct pending *p;
 
 	TAILQ_FOREACH(p, &lot->watched, watched_link)
 	n++;
 	while (n-- && (p = TAILQ_FIRST(&lot->watched))) {
 		TAILQ_REMOVE(&lot->watched, p, watched_link);
 		TAILQ_INSERT_TAIL(&lot->watched, p, watched_link);
-		park_look_at(lot, p);
+		pending_look_at(lot, p);
 	}
 }
 
 static void *run_watcher(void *arg)
 {
-	struct park_lot *lot = arg;
+	struct pending_lot *lot = arg;
 
 	pthread_mutex_lock(&lot->lock);
 	while (!lot->stop) {
@@ -305,9 +305,9 @@ static void *run_watcher(void *arg)
 	return NULL;
 }
 
-int park_lot_new(struct park_lot **ret)
+int pending_lot_new(struct pending_lot **ret)
 {
-	struct park_lot *lot = calloc(1, sizeof *lot);
+	struct pending_lot *lot = calloc(1, sizeof *lot);
 	pthread_condattr_t attr;
 	int err;
 
@@ -328,7 +328,7 @@ int park_lot_new(struct park_lot **ret)
 	return 0;
 }
 
-void park_lot_free(struct park_lot *lot)
+void pending_lot_free(struct pending_lot *lot)
 {
 	if (!lot)
 		return;
@@ -342,13 +342,13 @@ void park_lot_free(struct park_lot *lot)
 	free(lot);
 }
 
-void park_end_err(struct park *p, int err)
+void pending_end_err(struct pending *p, int err)
 {
 	fuse_reply_err(p->req, -err);
 }
 
-void park_fail(struct park *p, int err)
+void pending_fail(struct pending *p, int err)
 {
 	fuse_reply_err(p->req, -err);
-	park_unref(p);
+	pending_unref(p);
 }

@@ -1,12 +1,12 @@
 /*
  * Requests that wait for gembatch: one struct each, and no thread.
  *
- * Life cycle: park_new, fill in the payload, park_run. From then on the lot owns it.
+ * Life cycle: pending_new, fill in the payload, pending_run. From then on the lot owns it.
  * `call` starts the operation with &p->w as its waiter and answers as gb_* functions
  * do; `end` replies to the kernel, after which the struct and what its payload refers
  * to are freed. With `again` a successful wake-up leads to another `call` instead;
- * PARK_AGAIN from a waker of our own always does so. `call` and `end` are never run at
- * the same time for one request; `end` runs exactly once, in the thread of park_run,
+ * PENDING_AGAIN from a waker of our own always does so. `call` and `end` are never run at
+ * the same time for one request; `end` runs exactly once, in the thread of pending_run,
  * one of gembatch's or the lot's. Neither may block.
  *
  * Interrupts. The kernel reports any signal of the waiting thread, even one that
@@ -15,7 +15,7 @@
  * the request waits. If one should interrupt, it takes the waiter back and ends the
  * request with -EINTR. Work that others wait for goes on. Where there is `leave`, it is
  * called first in place of `call`, and the request ends when that is done, or
- * PARK_LEAVES seconds later: whoever was interrupted then finds what was given up gone.
+ * PENDING_LEAVES seconds later: whoever was interrupted then finds what was given up gone.
  */
 #ifndef FS_PARK_H
 #define FS_PARK_H
@@ -28,14 +28,14 @@
 struct handle;
 struct ask;
 
-struct park {
+struct pending {
 	struct gb_waiter w;
 	struct mount *m;
 	fuse_req_t req;
 	pid_t tid; /* the thread that waits */
-	int (*call)(struct park *p);
-	void (*end)(struct park *p, int err);
-	int (*leave)(struct park *p); /* or NULL */
+	int (*call)(struct pending *p);
+	void (*end)(struct pending *p, int err);
+	int (*leave)(struct pending *p); /* or NULL */
 	bool again;
 
 	/* Payload: what call and end need; references and malloc'ed memory, freed at
@@ -56,38 +56,38 @@ struct park {
 	bool checked;    /* RMDIR: the unlink guard has been asked */
 
 	/* Private, under the lot's lock. */
-	TAILQ_ENTRY(park) watched_link;
+	TAILQ_ENTRY(pending) watched_link;
 	double deadline;
 	unsigned refs;
 	int phase, err;
 	bool interrupted, watched, hooked, leaves;
 };
 
-#define PARK_LEAVES 1 /* seconds */
+#define PENDING_LEAVES 1 /* seconds */
 
-struct park_lot;
+struct pending_lot;
 
-int park_lot_new(struct park_lot **ret);
+int pending_lot_new(struct pending_lot **ret);
 /* To be called when no request can be parked any more. */
-void park_lot_free(struct park_lot *lot);
+void pending_lot_free(struct pending_lot *lot);
 
 /* NULL after having replied -ENOMEM. */
-struct park *park_new(fuse_req_t req, int (*call)(struct park *p),
-	void (*end)(struct park *p, int err));
+struct pending *pending_new(fuse_req_t req, int (*call)(struct pending *p),
+	void (*end)(struct pending *p, int err));
 
 /* Run it. seconds > 0: end it with -ETIMEDOUT if it takes longer. */
-void park_run(struct park *p, double seconds);
+void pending_run(struct pending *p, double seconds);
 
 /* In `end`: whether the request had to wait. */
-static inline bool park_has_waited(const struct park *p)
+static inline bool pending_has_waited(const struct pending *p)
 {
 	return p->hooked;
 }
 
-/* Instead of park_run: reply err (negative) and free p. */
-void park_fail(struct park *p, int err);
+/* Instead of pending_run: reply err (negative) and free p. */
+void pending_fail(struct pending *p, int err);
 
 /* An `end` that replies err and nothing else. */
-void park_end_err(struct park *p, int err);
+void pending_end_err(struct pending *p, int err);
 
 #endif

@@ -20,7 +20,7 @@
 struct closes;
 struct notify;
 struct on_end;
-struct park_lot;
+struct pending_lot;
 
 /* Seconds for which the kernel may cache attributes and names. Short, because noticed
  * changes are announced at once (notify.h) and this is only for the rest. */
@@ -28,13 +28,13 @@ struct park_lot;
 
 /* What a waker of our own passes to done() of a waiter, so that the request that waits
  * is tried once more (kernel/pending.h). */
-#define PARK_AGAIN (-ERESTART)
+#define PENDING_AGAIN (-ERESTART)
 
 struct mount {
 	const struct options *o;
 	struct gb_client *gb;
 	struct fuse_session *se;
-	struct park_lot *lot;
+	struct pending_lot *lot;
 	struct notify *notify;
 	struct on_end *on_end;
 	struct closes *closes;

@@ -234,7 +234,7 @@ static int make_parts(struct mount *m)
 	if (!err)
 		err = handles_new(&m->handles);
 	if (!err)
-		err = park_lot_new(&m->lot);
+		err = pending_lot_new(&m->lot);
 	if (err)
 		log_line(LOG_ERR, "%s", strerror(-err));
 	return err;
@@ -486,7 +486,7 @@ static int run_mount(
 	on_end_stop(m->on_end);
 	handles_free(m);
 	gb_close(m->gb);
-	park_lot_free(m->lot);
+	pending_lot_free(m->lot);
 	if (m->se)
 		fuse_session_destroy(m->se);
 	closes_free(m->closes);

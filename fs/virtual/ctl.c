@@ -42,7 +42,7 @@ static int run_cancel(
 static int run_fetch(
 	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
 {
-	return gb_fetch_home(job, w);
+	return gb_save_results(job, w);
 }
 
 static int run_adopt(

@@ -26,7 +26,7 @@ static bool has_results(const struct gb_info *info)
 	switch (info->output) {
 	case GB_OUTPUT_INLINE:
 	case GB_OUTPUT_THERE:
-	case GB_OUTPUT_HOME:
+	case GB_OUTPUT_SAVED:
 	case GB_OUTPUT_KEPT:
 	case GB_OUTPUT_DAMAGED:
 		return true;

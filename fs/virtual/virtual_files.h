@@ -23,7 +23,7 @@ enum vfile_write { WRITE_NEVER, WRITE_DRAFT, WRITE_ALWAYS };
 /* Which of the job's times a file has. */
 enum vfile_time { TIME_CREATED, TIME_UPDATED, TIME_ENDED, TIME_STARTED, TIME_NOW };
 
-struct park;
+struct pending;
 
 struct vfile {
 	const char *name;

@@ -15,12 +15,12 @@ static bool is_settled(const struct gb_job *job)
 {
 	const struct gb_client *c = job->c;
 	enum gb_output o = job_output(job);
-	bool comes = o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE || o == GB_OUTPUT_HOME;
+	bool comes = o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE || o == GB_OUTPUT_SAVED;
 
-	if (!comes || !knowledge_ended(&job->batch->known) || !job->local || !job->local->rec.own ||
+	if (!comes || !knowledge_ended(&job->batch->known) || !job->dir || !job->dir->rec.own ||
 		c->o.fetch == GB_FETCH_READ || c->o.offline || c->o.readonly)
 		return true;
-	if (!home_safe(job))
+	if (!save_is_safe(job))
 		return c->offline_since ||
 		       !knowledge_fetch_due(&job->batch->known, client_moment(job->c));
 	return job->batch->answers || job->batch->index_failed;
@@ -57,7 +57,7 @@ int gb_job_settle(struct gb_job *job, struct gb_waiter *w)
 	if (!c->stopping && !is_settled(job))
 		err = queue_add(job, QUEUE_SETTLERS, w);
 	/* Results that were saved before this mount: nobody may have asked for answers. */
-	bool index = err == -EINPROGRESS && home_safe(job);
+	bool index = err == -EINPROGRESS && save_is_safe(job);
 	bool start = err == -EINPROGRESS && !job->settle_timer;
 	job->settle_timer |= start;
 	client_unlock(c);

@@ -61,10 +61,10 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 	const struct answers *a = job->batch->answers;
 	enum gb_output o = job_output(job);
 
-	i->has_answers = o == GB_OUTPUT_HOME || o == GB_OUTPUT_INLINE ||
+	i->has_answers = o == GB_OUTPUT_SAVED || o == GB_OUTPUT_INLINE ||
 			 o == GB_OUTPUT_THERE || o == GB_OUTPUT_KEPT;
 	/* Results that may only be late are not offered for another submission. */
-	bool sure = !whole_in_doubt(job);
+	bool sure = !complete_in_doubt(job);
 
 	i->has_vectors = i->has_answers && job->batch->embedding;
 	i->has_table = i->has_answers && answers_table_name(job);
@@ -107,7 +107,7 @@ static int build(struct gb_job *job, struct answers_opened *o, struct answers **
 		.tabs = o->tabs,
 		.stamp = o->stamp,
 		.cancel = &job->c->answers->hurry};
-	int err = in.table ? gather_properties(job, &properties, &in.properties_len) : 0;
+	int err = in.table ? compose_draft_properties(job, &properties, &in.properties_len) : 0;
 
 	if (err)
 		return err;
@@ -160,14 +160,14 @@ static void log_tokens(struct gb_job *job, const struct answers *a)
 	if (a->head.stamp.results_size < 0)
 		return;
 	client_lock(job->c);
-	bool now = answers_sent_here(job) && !job->local->rec.batch->counted;
+	bool now = answers_sent_here(job) && !job->dir->rec.batch->counted;
 	if (now)
-		job->local->rec.batch->counted = true;
+		job->dir->rec.batch->counted = true;
 	client_unlock(job->c);
 	if (!now)
 		return;
 	answers_count(job, a);
-	local_save_soon(job);
+	job_dir_save_soon(job);
 }
 
 /* The results may have been saved while an index of the requests alone was made. */
@@ -177,13 +177,13 @@ static bool take_answers(struct gb_job *job, struct answers *a)
 	char text[ANSWERS_USAGE_MAX];
 
 	client_lock(job->c);
-	bool cancelled = job->local && job->local->rec.batch->cancel_asked;
+	bool cancelled = job->dir && job->dir->rec.batch->cancel_asked;
 	client_unlock(job->c);
 	a->unserved = cancelled && a->head.stamp.results_size >= 0 ? answers_unserved(a) : 0;
 	answers_price(job, a);
 	a->usage_len = answers_usage(a, text);
 	client_lock(job->c);
-	bool fits = home_safe(job) == (a->head.stamp.results_size >= 0);
+	bool fits = save_is_safe(job) == (a->head.stamp.results_size >= 0);
 	if (fits) {
 		old = job->batch->answers;
 		job->batch->answers = answers_ref(a);
@@ -221,7 +221,7 @@ static void index_over(struct gb_job *job, int err, struct gb_waitq *ret)
 	queue_take(job, QUEUE_INDEXERS, ret);
 }
 
-static int index_run(struct task *t)
+static int index_run(struct operation *t)
 {
 	struct gb_job *job = t->job;
 	struct gb_waitq over;
@@ -265,7 +265,7 @@ static int want(struct gb_job *job, struct gb_waiter *w)
 	client_unlock(c);
 	if (!start)
 		return err;
-	int started = task_start(job, WORK_SHORT, index_run, false, false, NULL, NULL);
+	int started = operation_start(job, POOL_SHORT, index_run, false, false, NULL, NULL);
 	if (!started)
 		return err;
 	waitq_init(&over);
@@ -278,7 +278,7 @@ static int want(struct gb_job *job, struct gb_waiter *w)
 
 /* One of the two objects stays: it may have been in use since the results were known to
  * be here, and an open file must not change. */
-void answers_come_home(struct gb_job *job)
+void answers_results_saved(struct gb_job *job)
 {
 	client_lock(job->c);
 	bool made = job->batch->answers && job->batch->answers->head.stamp.results_size >= 0;
@@ -394,7 +394,7 @@ static int make_there(struct gb_job *job, struct gb_waiter *w)
 	client_unlock(c);
 	if (!there && !can && (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED))
 		return -ENOENT;
-	int err = there || can ? 0 : home_make_whole(job, w);
+	int err = there || can ? 0 : save_make_whole(job, w);
 	if (!err && !there)
 		err = want(job, w);
 	return err == -ENOENT ? -EAGAIN : err;

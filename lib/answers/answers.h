@@ -3,7 +3,7 @@
  * retry.jsonl, usage, vectors.npy. None of them exists on disk: they are read from the
  * results through an index (index.h), which a worker makes once.
  *
- * In order: answers_come_home (the results are saved) or the first reader has the
+ * In order: answers_results_saved (the results are saved) or the first reader has the
  * index made; gb_answers_open returns a handle that keeps index and results;
  * gb_answers_read renders a range of a file; gb_answers_close. answers_forget when
  * other results take their place.
@@ -28,7 +28,7 @@ void answers_hurry(struct gb_client *c);
 void answers_info(struct gb_job *job, struct gb_info *i);
 /* The results are saved, or complete in the cache: make their index in the
  * background. */
-void answers_come_home(struct gb_job *job);
+void answers_results_saved(struct gb_job *job);
 /* The loaded index is useless now: the job has been removed, or has other results. */
 void answers_forget(struct gb_job *job);
 /* The client is being closed. */

@@ -295,12 +295,12 @@ int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 uint64_t answers_name_hash(
 	struct keyseed seed, uint32_t parent, const char *name, size_t len)
 {
-	struct keyhash h;
+	struct siphash h;
 
-	keyhash_init(&h, seed);
-	keyhash_add(&h, &parent, sizeof parent);
-	keyhash_add(&h, name, len);
-	return keyhash_end(&h).first;
+	siphash_init(&h, seed);
+	siphash_add(&h, &parent, sizeof parent);
+	siphash_add(&h, name, len);
+	return siphash_end(&h).first;
 }
 
 uint32_t answers_child(const struct answers *a, uint32_t dir, const char *name)

@@ -115,15 +115,15 @@ static int number_keys(struct build *b)
 	unsigned width = (unsigned)lines_number_key(b->last_line, 0, key);
 
 	for (uint32_t i = 0; i < b->n; i++) {
-		struct keyhash h;
+		struct siphash h;
 		size_t n;
 
 		if (!b->rows[i].unkeyed)
 			continue;
 		n = lines_number_key(b->rows[i].line, width, key);
-		keyhash_init(&h, b->seed);
-		keyhash_add(&h, key, n);
-		b->keys[i] = keyhash_end(&h);
+		siphash_init(&h, b->seed);
+		siphash_add(&h, key, n);
+		b->keys[i] = siphash_end(&h);
 		if (set_key(b, i, key, n))
 			return -ENOMEM;
 	}

@@ -14,7 +14,7 @@
 
 bool answers_sent_here(const struct gb_job *job)
 {
-	return job->local && job->local->rec.own && job->local->rec.batch->phase == PHASE_SENT;
+	return job->dir && job->dir->rec.own && job->dir->rec.batch->phase == PHASE_SENT;
 }
 
 /* A person who cancelled a job does not want it again. */
@@ -27,7 +27,7 @@ bool answers_ended_with_nothing(const struct gb_job *job)
 
 bool answers_can_be_made(const struct gb_job *job)
 {
-	return home_safe(job) || (answers_sent_here(job) && answers_ended_with_nothing(job));
+	return save_is_safe(job) || (answers_sent_here(job) && answers_ended_with_nothing(job));
 }
 
 /* Lock held: the table that the requests were made of. */
@@ -35,7 +35,7 @@ const char *answers_table_name(struct gb_job *job)
 {
 	static const char *const names[] = {"inputs.csv", "inputs.tsv"};
 
-	if (!answers_sent_here(job) || !job->local->rec.composed)
+	if (!answers_sent_here(job) || !job->dir->rec.composed)
 		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (files_has(job, names[i]))
@@ -50,13 +50,13 @@ const char *answers_table_name(struct gb_job *job)
 int answers_index_place(struct gb_job *job, char name[192])
 {
 	client_lock(job->c);
-	bool cached = job->batch->cached && !(job->local && job->local->rec.batch->home);
+	bool cached = job->batch->cached && !(job->dir && job->dir->rec.batch->home);
 	if (cached)
 		snprintf(name, 192, "%.140s" INDEX, remote_id_tail(job->batch->id));
 	else
 		snprintf(name, 192, "results" INDEX);
 	client_unlock(job->c);
-	return cached ? util_dup(job->c->store->results) : local_dir_open(job);
+	return cached ? util_dup(job->c->store->results) : job_dir_open(job);
 }
 
 static int open_source(int dir, const char *name, struct stat *st)
@@ -75,18 +75,18 @@ int answers_open_requests(struct gb_job *job, struct stat *st)
 {
 	client_lock(job->c);
 	bool here = answers_sent_here(job);
-	bool composed = here && job->local->rec.composed;
-	int64_t sent = here ? job->local->rec.batch->sent_size : 0;
+	bool composed = here && job->dir->rec.composed;
+	int64_t sent = here ? job->dir->rec.batch->sent_size : 0;
 	client_unlock(job->c);
 	if (!here)
 		return -ENOENT;
-	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int dir = job_dir_open(job);
 	_cleanup_close_ int fd = dir < 0 ? dir : open_source(dir, STORE_SENT, st);
 	if (fd >= 0 && st->st_size == sent)
 		return steal_fd(&fd);
 	if (composed)
 		return dir < 0 ? dir : open_source(dir, FILE_COMPOSED, st);
-	_cleanup_close_ int files = local_files_dir_open(job);
+	_cleanup_close_ int files = job_dir_open_files(job);
 	return files < 0 ? files : open_source(files, GB_REQUESTS, st);
 }
 
@@ -98,7 +98,7 @@ int answers_open_table(struct gb_job *job, struct stat *st, bool *ret_tabs)
 	client_unlock(job->c);
 	if (!name)
 		return -ENOENT;
-	_cleanup_close_ int files = local_files_dir_open(job);
+	_cleanup_close_ int files = job_dir_open_files(job);
 	*ret_tabs = strcmp(name, "inputs.tsv") == 0;
 	return files < 0 ? files : open_source(files, name, st);
 }
@@ -175,7 +175,7 @@ int answers_open_all(struct gb_job *job, struct answers_opened *ret)
 	*ret = (struct answers_opened){.requests = -1, .table = -1,
 		.stamp = {.results_size = -1, .requests_size = -1, .table_size = -1}};
 	client_lock(job->c);
-	bool home = home_safe(job);
+	bool home = save_is_safe(job);
 	if (!answers_can_be_made(job))
 		err = -EAGAIN;
 	client_unlock(job->c);

@@ -39,8 +39,8 @@ static int64_t told(const struct gb_job *job)
 		      (job->batch->failed > 0 ? job->batch->failed : 0);
 
 	if (!sum && job->batch->requests < 0 && job->batch->state == REMOTE_STATE_SUCCEEDED &&
-		job->local)
-		return job->local->rec.batch->requests;
+		job->dir)
+		return job->dir->rec.batch->requests;
 	return sum;
 }
 
@@ -49,9 +49,9 @@ static bool is_less(const struct gb_job *job, const struct tally *t)
 	return t->cut || t->lines < told(job);
 }
 
-bool whole_is_short(const struct gb_job *job)
+bool complete_is_short(const struct gb_job *job)
 {
-	const struct record *r = job->local ? &job->local->rec : NULL;
+	const struct record *r = job->dir ? &job->dir->rec : NULL;
 	struct tally t;
 
 	if (!r || !r->batch->home || r->batch->lines < 0 || !job->batch->output_file ||
@@ -61,24 +61,24 @@ bool whole_is_short(const struct gb_job *job)
 	return is_less(job, &t);
 }
 
-char *whole_warning(const struct gb_job *job)
+char *complete_warning(const struct gb_job *job)
 {
 	const struct record *r;
 
-	if (!whole_is_short(job))
+	if (!complete_is_short(job))
 		return NULL;
-	r = &job->local->rec;
+	r = &job->dir->rec;
 	return util_format("results.jsonl: %lld lines%s, and the API counts %lld answers. %s\n",
 		(long long)r->batch->lines, r->batch->cut ? ", the last one cut off or damaged" : "",
 		(long long)told(job),
-		whole_in_doubt(job) ? "The API is asked again within the hour. To ask now: "
+		complete_in_doubt(job) ? "The API is asked again within the hour. To ask now: "
 				      "echo fetch > ctl."
 				    : "The API has no more. To ask again: echo fetch > ctl.");
 }
 
-bool whole_in_doubt(const struct gb_job *job)
+bool complete_in_doubt(const struct gb_job *job)
 {
-	return whole_is_short(job) && job->local->rec.batch->looks < LOOKS;
+	return complete_is_short(job) && job->dir->rec.batch->looks < LOOKS;
 }
 
 static double next_look(const struct record *r)
@@ -88,9 +88,9 @@ static double next_look(const struct record *r)
 	return (r->batch->looks ? all : all / 60) - record_span(r->batch->doubted_since);
 }
 
-bool whole_look_due(const struct gb_job *job)
+bool complete_look_due(const struct gb_job *job)
 {
-	return whole_in_doubt(job) && next_look(&job->local->rec) <= 0;
+	return complete_in_doubt(job) && next_look(&job->dir->rec) <= 0;
 }
 
 /* ---- judging what was saved ----------------------------------------------------------- */
@@ -109,18 +109,18 @@ static void look_later(struct gb_job *job)
 	struct gb_client *c = job->c;
 
 	client_lock(c);
-	bool doubt = whole_in_doubt(job);
-	double pause = doubt ? next_look(&job->local->rec) : 0;
+	bool doubt = complete_in_doubt(job);
+	double pause = doubt ? next_look(&job->dir->rec) : 0;
 	client_unlock(c);
 	/* If this fails, the next look at what is missing does it. */
 	if (doubt)
-		DROP(engine_timer(c->engine, pause > 0 ? pause : 0, home_go_on, c));
+		DROP(engine_timer(c->engine, pause > 0 ? pause : 0, save_go_on, c));
 }
 
 /* Note the tally of saved results; a different tally restarts the count of looks. */
 static void keep_tally(struct gb_job *job, const struct tally *t)
 {
-	struct record *r = &job->local->rec;
+	struct record *r = &job->dir->rec;
 
 	client_lock(job->c);
 	if (r->batch->lines != t->lines || r->batch->cut != t->cut) {
@@ -161,7 +161,7 @@ static int drop_cached(struct gb_job *job, struct gb_results *r)
 	return -EAGAIN;
 }
 
-int whole_judge(struct gb_job *job, struct gb_results *r, bool home)
+int complete_judge(struct gb_job *job, struct gb_results *r, bool home)
 {
 	struct canceller none = CANCELLER_INIT;
 	struct tally t;
@@ -189,7 +189,7 @@ int whole_judge(struct gb_job *job, struct gb_results *r, bool home)
 	return 0;
 }
 
-void whole_judged(struct gb_job *job)
+void complete_judged(struct gb_job *job)
 {
 	look_later(job);
 }
@@ -199,7 +199,7 @@ void whole_judged(struct gb_job *job)
 static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
 {
 	struct results_config cfg = {
-		.api = &job->c->api, .dirfd = dir, .name = HOME_NEW};
+		.api = &job->c->api, .dirfd = dir, .name = RESULTS_NEW_FILE};
 	struct waiter_sync s;
 
 	client_lock(job->c);
@@ -219,7 +219,7 @@ static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
 /* The new file replaces the old one. Readers of the old one may go on. */
 static int replace_copy(struct gb_job *job, struct gb_results *r, int dir)
 {
-	int err = results_rehome(r, dir, HOME_RESULTS);
+	int err = results_rehome(r, dir, RESULTS_FILE);
 
 	if (err)
 		return err;
@@ -229,13 +229,13 @@ static int replace_copy(struct gb_job *job, struct gb_results *r, int dir)
 	client_unlock(job->c);
 	results_unref(old);
 	job->c->hooks->results_dropped(job);
-	return home_note_safe(job, results_known_size(r), true);
+	return save_note_safe(job, results_known_size(r), true);
 }
 
 static int fetch_better(struct gb_job *job)
 {
-	_cleanup_close_ int dir = local_dir_open(job);
-	const struct record *rec = &job->local->rec;
+	_cleanup_close_ int dir = job_dir_open(job);
+	const struct record *rec = &job->dir->rec;
 	struct gb_results *r = NULL;
 	struct tally t;
 	int err = dir < 0 ? dir : fetch_beside(job, dir, &r);
@@ -251,8 +251,8 @@ static int fetch_better(struct gb_job *job)
 	}
 	results_unref(r);
 	if (!better && dir >= 0) {
-		unlinkat(dir, HOME_NEW, 0);
-		unlinkat(dir, HOME_NEW RESULTS_MAP_SUFFIX, 0);
+		unlinkat(dir, RESULTS_NEW_FILE, 0);
+		unlinkat(dir, RESULTS_NEW_FILE RESULTS_MAP_SUFFIX, 0);
 	}
 	return err;
 }
@@ -260,17 +260,17 @@ static int fetch_better(struct gb_job *job)
 static void looked(struct gb_job *job)
 {
 	client_lock(job->c);
-	bool due = whole_look_due(job);
+	bool due = complete_look_due(job);
 	if (due)
-		job->local->rec.batch->looks++;
+		job->dir->rec.batch->looks++;
 	client_unlock(job->c);
 	if (due)
-		local_save_soon(job);
+		job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	look_later(job);
 }
 
-int whole_look(struct gb_job *job)
+int complete_look(struct gb_job *job)
 {
 	struct canceller none = CANCELLER_INIT;
 	struct gb_results *r = NULL;

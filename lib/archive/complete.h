@@ -8,16 +8,16 @@
 
 /* All are about saved results. Lock held: whether they have fewer lines than the
  * API counts; and whether there may still be more; and whether it is time to look. */
-bool whole_is_short(const struct gb_job *job);
-bool whole_in_doubt(const struct gb_job *job);
-bool whole_look_due(const struct gb_job *job);
+bool complete_is_short(const struct gb_job *job);
+bool complete_in_doubt(const struct gb_job *job);
+bool complete_look_due(const struct gb_job *job);
 /* Lock held. The line of `warnings` about that, malloc'ed; NULL: none. */
-char *whole_warning(const struct gb_job *job);
-/* Unlocked, on a worker. Just sealed: count their lines; whole_judged when the count is
+char *complete_warning(const struct gb_job *job);
+/* Unlocked, on a worker. Just sealed: count their lines; complete_judged when the count is
  * written down. -EAGAIN: those in the cache were incomplete and were dropped. */
-int whole_judge(struct gb_job *job, struct gb_results *r, bool home);
-void whole_judged(struct gb_job *job);
+int complete_judge(struct gb_job *job, struct gb_results *r, bool home);
+void complete_judged(struct gb_job *job);
 /* The same: request more of them from the API. */
-int whole_look(struct gb_job *job);
+int complete_look(struct gb_job *job);
 
 #endif

@@ -14,9 +14,9 @@
 
 /* ---- where ---------------------------------------------------------------------- */
 
-bool output_is_at_home(const struct gb_job *job)
+bool output_is_local(const struct gb_job *job)
 {
-	return job->local && (job->local->rec.own || job_was_home(job) ||
+	return job->dir && (job->dir->rec.own || job_was_saved(job) ||
 				     (job->batch->fetching && !job->batch->cached));
 }
 
@@ -25,19 +25,19 @@ bool output_is_at_home(const struct gb_job *job)
 static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
 {
 	struct gb_client *c = job->c;
-	struct results_config cfg = {.api = &c->api, .event = home_event, .arg = job};
+	struct results_config cfg = {.api = &c->api, .event = save_event, .arg = job};
 	_cleanup_free_ char *file = NULL;
 
 	client_lock(c);
 	cfg.offline = c->o.offline;
 	cfg.checked = job->batch->checked;
 	bool kept = job->batch->kept;
-	cfg.was_whole = home && !kept && job_was_home(job);
+	cfg.was_whole = home && !kept && job_was_saved(job);
 	file = job_output_may_come(job) && job->batch->output_file ? strdup(job->batch->output_file) : NULL;
 	client_unlock(c);
 	cfg.file = file;
-	cfg.name = !home ? remote_id_tail(job->batch->id) : kept ? HOME_NEW : HOME_RESULTS;
-	_cleanup_close_ int dir = home ? local_dir_open(job) : -1;
+	cfg.name = !home ? remote_id_tail(job->batch->id) : kept ? RESULTS_NEW_FILE : RESULTS_FILE;
+	_cleanup_close_ int dir = home ? job_dir_open(job) : -1;
 	if (home && dir < 0)
 		return dir;
 	cfg.dirfd = home ? dir : c->store->results;
@@ -55,7 +55,7 @@ int output_of(struct gb_job *job, struct gb_results **ret)
 		err = -ENOENT;
 	else if (job->batch->results)
 		*ret = results_ref(job->batch->results);
-	bool home = output_is_at_home(job);
+	bool home = output_is_local(job);
 	client_unlock(c);
 	if (err || *ret)
 		return err;
@@ -94,8 +94,8 @@ int gb_results_open(struct gb_job *job, struct gb_results **ret)
 
 	client_lock(c);
 	enum gb_output o = job_output(job);
-	bool lost = o == GB_OUTPUT_LOST && !home_can_fetch(job);
-	int told = o == GB_OUTPUT_INLINE ? home_told_later(job) : 0;
+	bool lost = o == GB_OUTPUT_LOST && !save_is_possible(job);
+	int told = o == GB_OUTPUT_INLINE ? save_told_later(job) : 0;
 	if (o != GB_OUTPUT_NONE)
 		job->batch->handles++;
 	client_unlock(c);
@@ -108,9 +108,9 @@ int gb_results_open(struct gb_job *job, struct gb_results **ret)
 			  : output_of(job, &r);
 	if (!err) {
 		results_reader(r, 1);
-		home_spare(job, r);
+		save_spare(job, r);
 		if (results_unsealed(r))
-			home_note_whole(job);
+			save_note_whole(job);
 		gb_job_ref(job);
 		*ret = r;
 		return 0;

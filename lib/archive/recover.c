@@ -17,12 +17,12 @@
 #include <syslog.h>
 #include <unistd.h>
 
-int home_look(struct gb_job *job)
+int recover_results(struct gb_job *job)
 {
-	struct record *r = &job->local->rec;
-	_cleanup_close_ int dir = local_dir_open(job);
+	struct record *r = &job->dir->rec;
+	_cleanup_close_ int dir = job_dir_open(job);
 	int64_t size = r->batch->results_size;
-	int found = dir < 0 ? dir : results_mapped(dir, HOME_RESULTS, &size);
+	int found = dir < 0 ? dir : results_mapped(dir, RESULTS_FILE, &size);
 
 	if (found < 0 && util_reading(found) == READ_FAILED)
 		return found;
@@ -45,7 +45,7 @@ static int look_in_cache(struct gb_client *c, const char *name)
 
 	struct gb_job *job =
 		remote_id_from(REMOTE_BATCH, name, id) ? job_find_id(c, id) : NULL;
-	if (!job || (job->local && job->local->rec.own))
+	if (!job || (job->dir && job->dir->rec.own))
 		return 0;
 	int found = results_sealed(c->store->results, name, &size);
 	if (found < 0 && util_reading(found) == READ_FAILED)
@@ -57,7 +57,7 @@ static int look_in_cache(struct gb_client *c, const char *name)
 	return 0;
 }
 
-int home_look_cache(struct gb_client *c)
+int recover_cache(struct gb_client *c)
 {
 	_cleanup_close_ int fd = util_dup(c->store->results);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -80,21 +80,21 @@ static bool is_kept(struct gb_job *job, int64_t *ret_size)
 {
 	client_lock(job->c);
 	bool kept = job->batch->kept;
-	*ret_size = job->local->rec.batch->results_size;
+	*ret_size = job->dir->rec.batch->results_size;
 	client_unlock(job->c);
 	return kept;
 }
 
-int home_may_replace(struct gb_job *job, struct gb_results *r)
+int recover_may_replace(struct gb_job *job, struct gb_results *r)
 {
 	int64_t size;
 
 	if (!is_kept(job, &size))
 		return 0;
-	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int dir = job_dir_open(job);
 	if (dir < 0)
 		return dir;
-	if (results_known_size(r) != size && results_fits(dir, HOME_RESULTS, size) == 0)
+	if (results_known_size(r) != size && results_fits(dir, RESULTS_FILE, size) == 0)
 		return -ENODATA;
 	return results_seal(r);
 }
@@ -119,21 +119,21 @@ static void drop_new(struct gb_job *job, int dir)
 	struct gb_results *r = STEAL_PTR(job->batch->results);
 	client_unlock(job->c);
 	results_unref(r);
-	unlinkat(dir, HOME_NEW, 0);
-	unlinkat(dir, HOME_NEW ".map", 0);
+	unlinkat(dir, RESULTS_NEW_FILE, 0);
+	unlinkat(dir, RESULTS_NEW_FILE ".map", 0);
 }
 
-int home_take_kept(struct gb_job *job, int err)
+int recover_take_kept(struct gb_job *job, int err)
 {
 	struct gb_client *c = job->c;
 	int64_t size;
 
 	if (!is_kept(job, &size) || !is_hopeless(job, err))
 		return err;
-	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int dir = job_dir_open(job);
 	if (dir < 0)
 		return dir;
-	err = results_adopt(dir, HOME_RESULTS, size);
+	err = results_adopt(dir, RESULTS_FILE, size);
 	if (err && err != -EBADMSG)
 		return err;
 	drop_new(job, dir);
@@ -149,9 +149,9 @@ int home_take_kept(struct gb_job *job, int err)
 			    : "results of %s: they cannot be fetched again; the saved "
 			      "copy has its full length, and its checksums were "
 			      "computed anew (jobs/%s)",
-			job_label(job), job->local->lid);
+			job_label(job), job->dir->lid);
 	if (!err)
-		return home_note_safe(job, size, true);
+		return save_note_safe(job, size, true);
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
 	return -ENODATA;
 }

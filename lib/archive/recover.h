@@ -8,13 +8,13 @@
 
 /* At start: find out which results are saved, or complete in the cache. Negative: that
  * is impossible now. */
-_must_check_ int home_look(struct gb_job *job);
-_must_check_ int home_look_cache(struct gb_client *c);
+_must_check_ int recover_results(struct gb_job *job);
+_must_check_ int recover_cache(struct gb_client *c);
 /* unlocked: whether r, downloaded again beside the saved copy, may replace it;
  * -ENODATA: it is a different output than the saved one. On a worker. */
-int home_may_replace(struct gb_job *job, struct gb_results *r);
+int recover_may_replace(struct gb_job *job, struct gb_results *r);
 /* unlocked: the download failed with err. Accept the saved copy if the API does not
  * have the output any more and the copy is complete; else return err. On a worker. */
-int home_take_kept(struct gb_job *job, int err);
+int recover_take_kept(struct gb_job *job, int err);
 
 #endif

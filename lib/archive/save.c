@@ -83,7 +83,7 @@ static void note_size(struct gb_job *job, int64_t size)
 	job->batch->results_size = size;
 }
 
-int home_note_safe(struct gb_job *job, int64_t size, bool home)
+int save_note_safe(struct gb_job *job, int64_t size, bool home)
 {
 	struct gb_client *c = job->c;
 
@@ -92,12 +92,12 @@ int home_note_safe(struct gb_job *job, int64_t size, bool home)
 	job->batch->cached = !home;
 	if (home) {
 		job->batch->kept = job->batch->unfit = false;
-		job->local->rec.batch->home = true;
-		job->local->rec.batch->results_size = size;
+		job->dir->rec.batch->home = true;
+		job->dir->rec.batch->results_size = size;
 	}
 	client_unlock(c);
 	test_point("home-noted");
-	int err = home ? local_save(job) : 0;
+	int err = home ? job_dir_save(job) : 0;
 	job->c->hooks->results_saved(job);
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
 	return err;
@@ -109,11 +109,11 @@ static int seal(struct gb_job *job, struct gb_results *r, bool home)
 
 	test_point("results-sealed");
 	if (!err)
-		err = whole_judge(job, r, home);
+		err = complete_judge(job, r, home);
 	if (!err)
-		err = home_note_safe(job, results_known_size(r), home);
+		err = save_note_safe(job, results_known_size(r), home);
 	if (!err && home)
-		whole_judged(job);
+		complete_judged(job);
 	return err;
 }
 
@@ -127,21 +127,21 @@ static void seal_over(struct gb_job *job, int err)
 	client_lock(job->c);
 	job->batch->sealing = SEAL_NONE;
 	queue_take(job, QUEUE_SEALERS, &over);
-	bool start = queue_waits(job, QUEUE_HOMERS) && home_begin_fetch(job);
+	bool start = queue_waits(job, QUEUE_SAVERS) && save_begin(job);
 	client_unlock(job->c);
 	waitq_call(&over, err == -EAGAIN ? 0 : err);
 	if (start)
-		home_run_fetch(job);
+		save_run(job);
 }
 
-static int seal_run(struct task *t)
+static int seal_run(struct operation *t)
 {
 	struct gb_client *c = t->job->c;
 	struct gb_results *r = NULL;
 	int err = output_of(t->job, &r);
 
 	client_lock(c);
-	bool home = output_is_at_home(t->job);
+	bool home = output_is_local(t->job);
 	client_unlock(c);
 	if (!err && results_complete(r))
 		err = seal(t->job, r, home);
@@ -149,14 +149,14 @@ static int seal_run(struct task *t)
 	results_unref(r);
 	output_rest(t->job);
 	trim_cache(c);
-	home_next(c);
+	save_next(c);
 	return err;
 }
 
 /* begin_seal said so. */
 static void run_seal(struct gb_job *job)
 {
-	int err = task_start(job, WORK_SHORT, seal_run, false, false, NULL, NULL);
+	int err = operation_start(job, POOL_SHORT, seal_run, false, false, NULL, NULL);
 
 	if (err)
 		seal_over(job, err);
@@ -227,14 +227,14 @@ static void plan_seal(struct gb_job *job)
 	rest_more(job->c);
 }
 
-void home_note_whole(struct gb_job *job)
+void save_note_whole(struct gb_job *job)
 {
 	client_lock(job->c);
 	plan_seal(job);
 	client_unlock(job->c);
 }
 
-void home_close(struct gb_client *c)
+void save_close(struct gb_client *c)
 {
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];
@@ -246,16 +246,16 @@ void home_close(struct gb_client *c)
 	}
 }
 
-int home_make_whole(struct gb_job *job, struct gb_waiter *w)
+int save_make_whole(struct gb_job *job, struct gb_waiter *w)
 {
 	bool start = false;
 	int err = 0;
 
 	client_lock(job->c);
-	bool safe = home_safe(job);
+	bool safe = save_is_safe(job);
 	bool whole = job->batch->sealing ||
-		     (!job->batch->fetching && job_output(job) == GB_OUTPUT_HOME);
-	int told = safe || whole || job->batch->fetching ? 0 : home_told_later(job);
+		     (!job->batch->fetching && job_output(job) == GB_OUTPUT_SAVED);
+	int told = safe || whole || job->batch->fetching ? 0 : save_told_later(job);
 	if (!safe && whole) {
 		err = queue_add(job, QUEUE_SEALERS, w);
 		start = err == -EINPROGRESS && save_begin_seal(job);
@@ -263,14 +263,14 @@ int home_make_whole(struct gb_job *job, struct gb_waiter *w)
 	client_unlock(job->c);
 	if (start)
 		run_seal(job);
-	return safe || whole ? err : told ? told : gb_fetch_home(job, w);
+	return safe || whole ? err : told ? told : gb_save_results(job, w);
 }
 
 /* Lock held. Note that a saved copy is damaged and only a part is left. Returns whether
  * that is new. */
 static bool note_refused(struct gb_job *job, bool some, unsigned status, char *words_take)
 {
-	bool part = some && !job->batch->kept && job_was_home(job);
+	bool part = some && !job->batch->kept && job_was_saved(job);
 	bool news = part && !knowledge_has_part(&job->batch->known);
 
 	knowledge_download_refused(&job->batch->known, client_moment(job->c), status, part,
@@ -278,7 +278,7 @@ static bool note_refused(struct gb_job *job, bool some, unsigned status, char *w
 	free(job->batch->refusal);
 	job->batch->refusal = words_take;
 	if (part)
-		job->local->rec.batch->home = false;
+		job->dir->rec.batch->home = false;
 	return news;
 }
 
@@ -305,12 +305,12 @@ static void note_came(struct gb_job *job)
 	job->batch->gave_up_told = 0;
 }
 
-int home_told_later(const struct gb_job *job)
+int save_told_later(const struct gb_job *job)
 {
 	return util_now() < job->batch->gave_up_told ? job->batch->gave_up : 0;
 }
 
-void home_spare(struct gb_job *job, struct gb_results *r)
+void save_spare(struct gb_job *job, struct gb_results *r)
 {
 	client_lock(job->c);
 	bool often = job->batch->gave_up_often >= GIVE_UP_OFTEN;
@@ -321,7 +321,7 @@ void home_spare(struct gb_job *job, struct gb_results *r)
 		results_rest(r, err, until);
 }
 
-void home_event(void *arg, struct gb_results *r, enum results_event ev)
+void save_event(void *arg, struct gb_results *r, enum results_event ev)
 {
 	struct gb_job *job = arg;
 	int64_t size = results_known_size(r);
@@ -349,7 +349,7 @@ void home_event(void *arg, struct gb_results *r, enum results_event ev)
 		note_came(job);
 	client_unlock(job->c);
 	if (ev == RESULTS_REFUSED)
-		home_try_again(job->c);
+		save_try_again(job->c);
 	if (holed)
 		client_log(job->c, LOG_WARNING,
 			"results of %s: a part of the saved copy is damaged, and the "
@@ -408,13 +408,13 @@ static int fetch_file(struct gb_job *job)
 	if (!err)
 		err = fetch_blocking(r);
 	if (!err)
-		err = home_may_replace(job, r);
+		err = recover_may_replace(job, r);
 	if (!err) {
 		/* Move what was read before from the cache; does nothing if it is here
 		 * already. */
-		_cleanup_close_ int dir = local_dir_open(job);
+		_cleanup_close_ int dir = job_dir_open(job);
 
-		err = dir < 0 ? dir : results_rehome(r, dir, HOME_RESULTS);
+		err = dir < 0 ? dir : results_rehome(r, dir, RESULTS_FILE);
 	}
 	if (!err)
 		err = seal(job, r, true);
@@ -438,17 +438,17 @@ static void tell_inline(struct gb_job *job, int err, const char *text)
 	bool told, tell = err == -EIO || err == -ETIMEDOUT;
 
 	client_lock(job->c);
-	told = job->local->rec.error &&
-	       strncmp(job->local->rec.error, no_inline, strlen(no_inline)) == 0;
+	told = job->dir->rec.error &&
+	       strncmp(job->dir->rec.error, no_inline, strlen(no_inline)) == 0;
 	client_unlock(job->c);
 	if (tell)
-		local_error(job, err, no_inline,
+		job_dir_error(job, err, no_inline,
 			"The job itself is fine, and its results are stored inside it "
 			"at the API. Requests for large ones fail at times. Try again "
 			"later: read results.jsonl, or: echo fetch > ctl",
 			text);
 	else if (told && !err)
-		local_error(job, 0, NULL, NULL, NULL);
+		job_dir_error(job, 0, NULL, NULL, NULL);
 	if (tell || (told && !err))
 		job_changed(job, GB_CHANGED_FILES);
 }
@@ -459,7 +459,7 @@ static int compose_inline_output(struct gb_job *job, int dir)
 	struct canceller none = CANCELLER_INIT;
 	struct provider_error e = {.retry = -1};
 	struct remote_batch b;
-	uint64_t seq = learn_seq(c);
+	uint64_t seq = observe_seq(c);
 	int64_t lines = 0, size;
 	_cleanup_close_ int fd = openat(dir, "results.tmp",
 		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -473,19 +473,19 @@ static int compose_inline_output(struct gb_job *job, int dir)
 	else if (err && e.retry > 0)
 		note_gave_up(job, err, util_now() + engine_backoff(1, e.retry));
 	if (err == -ENOENT)
-		learn_missed(job);
+		observe_missed(job);
 	tell_inline(job, err, e.text);
 	provider_error_clear(&e);
 	if (err)
 		return err;
 	bool has = b.output_inline;
-	gb_job_unref(learn_batch(c, &b, seq, false));
+	gb_job_unref(observe_batch(c, &b, seq, false));
 	remote_batch_clear(&b);
 	if (!has)
 		return -ENOENT;
 	size = lseek(fd, 0, SEEK_END);
-	err = results_publish(dir, "results.tmp", HOME_RESULTS);
-	return err ? err : home_note_safe(job, size, true);
+	err = results_publish(dir, "results.tmp", RESULTS_FILE);
+	return err ? err : save_note_safe(job, size, true);
 }
 
 static int download_all(struct gb_job *job)
@@ -493,31 +493,31 @@ static int download_all(struct gb_job *job)
 	client_lock(job->c);
 	enum gb_output o = job->batch->kept ? job_output_there(job) : job_output(job);
 	bool comes = job_output_may_come(job);
-	bool is_inline = !job->batch->output_file && o != GB_OUTPUT_HOME;
+	bool is_inline = !job->batch->output_file && o != GB_OUTPUT_SAVED;
 	client_unlock(job->c);
 	if (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED)
 		return -EBUSY;
-	if (!comes && o != GB_OUTPUT_HOME)
+	if (!comes && o != GB_OUTPUT_SAVED)
 		return o == GB_OUTPUT_DAMAGED ? -EIO : -ENODATA;
 	if (!is_inline)
 		return fetch_file(job);
-	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int dir = job_dir_open(job);
 	return dir < 0 ? dir : compose_inline_output(job, dir);
 }
 
 static int bring_home(struct gb_job *job)
 {
-	int err = job->local ? 0 : local_make(job);
+	int err = job->dir ? 0 : job_dir_make(job);
 
 	if (err)
 		return err;
 	test_point("fetch-begins");
 	client_lock(job->c);
-	bool home = job->local->rec.batch->home, more = whole_is_short(job);
+	bool home = job->dir->rec.batch->home, more = complete_is_short(job);
 	client_unlock(job->c);
 	if (!home || more)
-		err = home ? whole_look(job) : download_all(job);
-	return err ? home_take_kept(job, err) : 0;
+		err = home ? complete_look(job) : download_all(job);
+	return err ? recover_take_kept(job, err) : 0;
 }
 
 /* Lock held. A refusal has set the time of the next try itself. */
@@ -542,14 +542,14 @@ static void fetch_over(struct gb_job *job, int err)
 	job->batch->fetching = false;
 	note_outcome(job, err);
 	job->c->saver->fetches_running--;
-	queue_take(job, QUEUE_HOMERS, &over);
+	queue_take(job, QUEUE_SAVERS, &over);
 	client_unlock(job->c);
 	output_rest(job);
 	waitq_call(&over, err == -ECANCELED ? -EINTR : err);
 	job_changed(job, 0);
 }
 
-static int home_run(struct task *t)
+static int save_operation_run(struct operation *t)
 {
 	struct gb_job *job = t->job;
 	int err = bring_home(job);
@@ -559,13 +559,13 @@ static int home_run(struct task *t)
 			strerror(-err));
 	fetch_over(job, err);
 	if (err)
-		home_try_again(job->c);
-	home_next(job->c);
+		save_try_again(job->c);
+	save_next(job->c);
 	return 0;
 }
 
 /* Lock held. Not while it is being sealed where it is. */
-bool home_begin_fetch(struct gb_job *job)
+bool save_begin(struct gb_job *job)
 {
 	if (job->batch->fetching || job->batch->sealing)
 		return false;
@@ -574,17 +574,17 @@ bool home_begin_fetch(struct gb_job *job)
 	return true;
 }
 
-/* home_begin_fetch said so. */
-int home_run_fetch(struct gb_job *job)
+/* save_begin said so. */
+int save_run(struct gb_job *job)
 {
-	int err = task_start(job, WORK_LONG, home_run, false, false, NULL, NULL);
+	int err = operation_start(job, POOL_LONG, save_operation_run, false, false, NULL, NULL);
 
 	if (err)
 		fetch_over(job, err);
 	return err;
 }
 
-int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
+int gb_save_results(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 	bool start = false, seal = false;
@@ -594,21 +594,21 @@ int gb_fetch_home(struct gb_job *job, struct gb_waiter *w)
 	enum gb_output o = job_output(job);
 	if (c->stopping)
 		err = -EINTR;
-	else if (job->local && job->local->rec.batch->home &&
-		 (c->o.offline || !whole_is_short(job)))
+	else if (job->dir && job->dir->rec.batch->home &&
+		 (c->o.offline || !complete_is_short(job)))
 		err = 0;
 	else if (o == GB_OUTPUT_NONE || o == GB_OUTPUT_AWAITED)
 		err = -EBUSY;
-	else if (!home_can_fetch(job))
+	else if (!save_is_possible(job))
 		err = o == GB_OUTPUT_DAMAGED ? -EIO : -ENODATA;
-	else if (c->o.offline && o != GB_OUTPUT_HOME && o != GB_OUTPUT_KEPT)
+	else if (c->o.offline && o != GB_OUTPUT_SAVED && o != GB_OUTPUT_KEPT)
 		err = -EHOSTUNREACH;
-	else if ((err = queue_add(job, QUEUE_HOMERS, w)) == -EINPROGRESS &&
-		 !(start = home_begin_fetch(job)))
+	else if ((err = queue_add(job, QUEUE_SAVERS, w)) == -EINPROGRESS &&
+		 !(start = save_begin(job)))
 		seal = job->batch->sealing == SEAL_RESTS && save_begin_seal(job);
 	client_unlock(c);
 	if (start)
-		home_run_fetch(job);
+		save_run(job);
 	if (seal)
 		run_seal(job);
 	return err;

@@ -4,11 +4,11 @@
  * this room: where results are (open.h), what a start finds of them (recover.h),
  * whether they are complete (complete.h).
  *
- * In order: home_consider (the job has ended) or gb_fetch_home (a person asks) claims
- * the job with home_begin_fetch and starts a worker with home_run_fetch. The worker
- * downloads (results.h), seals, and calls home_note_safe, which journals it and tells
+ * In order: save_consider (the job has ended) or gb_save_results (a person asks) claims
+ * the job with save_begin and starts a worker with save_run. The worker
+ * downloads (results.h), seals, and calls save_note_safe, which journals it and tells
  * the rooms above (hook results_saved). What a reader has completed is only sealed
- * (home_note_whole).
+ * (save_note_whole).
  *
  * At most one save or seal runs for a job. What failed is tried again automatically,
  * when knowledge.h says so. Errors are negative errno; -ENODATA: the API does not give
@@ -19,13 +19,13 @@
 
 #include "jobs/job.h"
 
-/* Lock held: false, it is being fetched or sealed; true: call home_run_fetch. */
-bool home_begin_fetch(struct gb_job *job);
-int home_run_fetch(struct gb_job *job);
+/* Lock held: false, it is being fetched or sealed; true: call save_run. */
+bool save_begin(struct gb_job *job);
+int save_run(struct gb_job *job);
 /* Unlocked: start saving what is missing and due, as far as there is room. */
-void home_next(struct gb_client *c);
+void save_next(struct gb_client *c);
 /* Unlocked: plan this again for the time when the next refused output is due. */
-void home_try_again(struct gb_client *c);
+void save_try_again(struct gb_client *c);
 
 /* Its state. NULL without memory. */
 struct saver *saver_new(void);
@@ -34,38 +34,38 @@ void saver_free(struct saver *s);
 bool saver_disk_low(const struct gb_client *c);
 
 /* struct results_config's, arg: the job. */
-void home_event(void *arg, struct gb_results *r, enum results_event ev);
+void save_event(void *arg, struct gb_results *r, enum results_event ev);
 /* Unlocked: all bytes are here but not durable yet. */
-void home_note_whole(struct gb_job *job);
+void save_note_whole(struct gb_job *job);
 /* Lock held: the errno of the last try, if the API has named a time to ask again
  * and it has not come yet. Only `fetch` asks anyway. 0: the API may be asked. */
-int home_told_later(const struct gb_job *job);
+int save_told_later(const struct gb_job *job);
 /* A reader has opened r. A reader that opens it in a loop and fails does not cost a
  * request each time. */
-void home_spare(struct gb_job *job, struct gb_results *r);
+void save_spare(struct gb_job *job, struct gb_results *r);
 /* At the end, when no thread is left. Seals that have not begun are left to the next
  * start. */
-void home_close(struct gb_client *c);
+void save_close(struct gb_client *c);
 /* unlocked: the job has ended: save its results if they are to be saved. */
-void home_consider(struct gb_job *job);
-#define HOME_RESULTS "results.jsonl"
-#define HOME_NEW "results.new" /* downloaded again, beside the saved copy */
+void save_consider(struct gb_job *job);
+#define RESULTS_FILE "results.jsonl"
+#define RESULTS_NEW_FILE "results.new" /* downloaded again, beside the saved copy */
 /* unlocked: the results are complete and durable, saved or in the cache. */
-_must_check_ int home_note_safe(struct gb_job *job, int64_t size, bool home);
+_must_check_ int save_note_safe(struct gb_job *job, int64_t size, bool home);
 
 /* Start saving what is missing and fits on the disk; arg: the client. Unlocked. */
-void home_go_on(void *arg);
+void save_go_on(void *arg);
 
 /* Lock held: whether there is output that is not saved, but in the cache at
  * most. */
-bool home_can_fetch(const struct gb_job *job);
+bool save_is_possible(const struct gb_job *job);
 /* Lock held: whether it is to be saved automatically and is not saved yet. */
-bool home_missing(const struct gb_job *job);
+bool save_is_missing(const struct gb_job *job);
 /* Lock held: whether the whole output is on the local disk, known to be complete
  * and durable. */
-bool home_safe(const struct gb_job *job);
+bool save_is_safe(const struct gb_job *job);
 /* unlocked: make it so: in the cache if a reader has completed it there, else in the
- * job's directory. Like gb_fetch_home; call it again after a successful wake-up. */
-int home_make_whole(struct gb_job *job, struct gb_waiter *w);
+ * job's directory. Like gb_save_results; call it again after a successful wake-up. */
+int save_make_whole(struct gb_job *job, struct gb_waiter *w);
 
 #endif

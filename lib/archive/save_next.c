@@ -7,32 +7,32 @@ enum {
 	AT_A_TIME = 2,      /* results brought home side by side */
 };
 
-bool home_can_fetch(const struct gb_job *job)
+bool save_is_possible(const struct gb_job *job)
 {
 	enum gb_output o = job_output(job);
 
-	if (job->local && job->local->rec.batch->home)
-		return whole_is_short(job);
-	return o == GB_OUTPUT_HOME || o == GB_OUTPUT_KEPT || job_output_may_come(job);
+	if (job->dir && job->dir->rec.batch->home)
+		return complete_is_short(job);
+	return o == GB_OUTPUT_SAVED || o == GB_OUTPUT_KEPT || job_output_may_come(job);
 }
 
-bool home_missing(const struct gb_job *job)
+bool save_is_missing(const struct gb_job *job)
 {
 	const struct gb_client *c = job->c;
 	bool asked = c->o.fetch == GB_FETCH_ALL ||
-		     (c->o.fetch == GB_FETCH_OWN && job->local && job->local->rec.own);
+		     (c->o.fetch == GB_FETCH_OWN && job->dir && job->dir->rec.own);
 
 	return (asked || job->batch->kept) && job->batch->id && job->in_tree &&
-	       (whole_is_short(job) ? whole_look_due(job) : home_can_fetch(job));
+	       (complete_is_short(job) ? complete_look_due(job) : save_is_possible(job));
 }
 
-bool home_safe(const struct gb_job *job)
+bool save_is_safe(const struct gb_job *job)
 {
-	return job->batch->cached || (job->local && job->local->rec.batch->home);
+	return job->batch->cached || (job->dir && job->dir->rec.batch->home);
 }
 
 /* Start what there is room for. */
-void home_next(struct gb_client *c)
+void save_next(struct gb_client *c)
 {
 	for (;;) {
 		struct gb_job *next = NULL;
@@ -43,36 +43,36 @@ void home_next(struct gb_client *c)
 		for (uint32_t i = 0; may && !next && i < c->n_slots; i++) {
 			struct gb_job *job = c->slots[i];
 
-			if (!job->batch->fetching && !job->batch->sealing && home_missing(job) &&
+			if (!job->batch->fetching && !job->batch->sealing && save_is_missing(job) &&
 				knowledge_fetch_due(&job->batch->known, job_moment(job)))
 				next = job;
 		}
 		if (next) {
 			gb_job_ref(next);
-			home_begin_fetch(next);
+			save_begin(next);
 		}
 		client_unlock(c);
 		if (!next)
 			return;
-		int err = home_run_fetch(next);
+		int err = save_run(next);
 		gb_job_unref(next);
 		if (err)
 			return;
 	}
 }
 
-void home_go_on(void *arg)
+void save_go_on(void *arg)
 {
-	home_next(arg);
+	save_next(arg);
 }
 
-void home_consider(struct gb_job *job)
+void save_consider(struct gb_job *job)
 {
 	client_lock(job->c);
-	bool missing = home_missing(job);
+	bool missing = save_is_missing(job);
 	client_unlock(job->c);
 	if (missing)
-		home_next(job->c);
+		save_next(job->c);
 }
 
 /* ---- later ----------------------------------------------------------------------- */
@@ -89,8 +89,8 @@ static void next_timer(void *arg)
 	client_unlock(c);
 	if (!mine)
 		return;
-	home_next(c);
-	home_try_again(c);
+	save_next(c);
+	save_try_again(c);
 }
 
 /* Lock held. When the first of the results that wait for their next try is due; 0:
@@ -105,13 +105,13 @@ static double next_due(struct gb_client *c)
 		double t = knowledge_fetch_at(&job->batch->known);
 
 		if (!knowledge_fetch_due(&job->batch->known, m) && (!at || t < at) &&
-			home_missing(job))
+			save_is_missing(job))
 			at = t;
 	}
 	return at;
 }
 
-void home_try_again(struct gb_client *c)
+void save_try_again(struct gb_client *c)
 {
 	client_lock(c);
 	double at = c->stopping ? 0 : next_due(c);

@@ -7,7 +7,7 @@
 /* All under client.lock. */
 struct saver {
 	unsigned fetches_running;
-	double fetch_at; /* home_next is planned for this time; 0: it is not */
+	double fetch_at; /* save_next is planned for this time; 0: it is not */
 	bool rest_timer; /* a look at waiting seals is planned */
 	bool disk_low;
 };

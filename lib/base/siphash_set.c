@@ -10,7 +10,7 @@ static inline uint64_t rotate(uint64_t x, int b)
 	return x << b | x >> (64 - b);
 }
 
-static inline void sip_round(struct keyhash *h)
+static inline void sip_round(struct siphash *h)
 {
 	h->v0 += h->v1;
 	h->v1 = rotate(h->v1, 13) ^ h->v0;
@@ -24,7 +24,7 @@ static inline void sip_round(struct keyhash *h)
 	h->v2 = rotate(h->v2, 32);
 }
 
-static inline void sip_word(struct keyhash *h, uint64_t m)
+static inline void sip_word(struct siphash *h, uint64_t m)
 {
 	h->v3 ^= m;
 	sip_round(h);
@@ -32,7 +32,7 @@ static inline void sip_word(struct keyhash *h, uint64_t m)
 }
 
 /* SipHash's own constants, in the form with 128 bits of output. */
-void keyhash_init(struct keyhash *h, struct keyseed seed)
+void siphash_init(struct siphash *h, struct keyseed seed)
 {
 	h->v0 = seed.k0 ^ UINT64_C(0x736f6d6570736575);
 	h->v1 = seed.k1 ^ UINT64_C(0x646f72616e646f6d) ^ 0xee;
@@ -42,7 +42,7 @@ void keyhash_init(struct keyhash *h, struct keyseed seed)
 	h->len = 0;
 }
 
-void keyhash_add(struct keyhash *h, const void *text, size_t n)
+void siphash_add(struct siphash *h, const void *text, size_t n)
 {
 	const uint8_t *p = text, *end = p + n;
 	uint64_t word;
@@ -63,14 +63,14 @@ void keyhash_add(struct keyhash *h, const void *text, size_t n)
 	}
 }
 
-static uint64_t sip_output(struct keyhash *h)
+static uint64_t sip_output(struct siphash *h)
 {
 	for (int i = 0; i < 3; i++)
 		sip_round(h);
 	return h->v0 ^ h->v1 ^ h->v2 ^ h->v3;
 }
 
-struct keypair keyhash_end(struct keyhash *h)
+struct keypair siphash_end(struct siphash *h)
 {
 	struct keypair pair;
 
@@ -82,7 +82,7 @@ struct keypair keyhash_end(struct keyhash *h)
 	return pair;
 }
 
-int keyset_add(struct keyset *set, uint64_t hash)
+int siphash_set_add(struct siphash_set *set, uint64_t hash)
 {
 	if (set->n == set->size) {
 		size_t size = set->size ? 2 * set->size : 1024;
@@ -149,7 +149,7 @@ static void sort(uint64_t *a, size_t n, unsigned shift)
 		sort(a + start[b], start[b + 1] - start[b], shift - 8);
 }
 
-size_t keyset_reduce(struct keyset *set)
+size_t siphash_set_reduce(struct siphash_set *set)
 {
 	size_t kept = 0, repeated = 0, run;
 
@@ -165,7 +165,7 @@ size_t keyset_reduce(struct keyset *set)
 	return repeated;
 }
 
-ssize_t keyset_find(const struct keyset *set, uint64_t hash)
+ssize_t siphash_set_find(const struct siphash_set *set, uint64_t hash)
 {
 	size_t low = 0, high = set->n;
 
@@ -182,8 +182,8 @@ ssize_t keyset_find(const struct keyset *set, uint64_t hash)
 	return -1;
 }
 
-void keyset_clear(struct keyset *set)
+void siphash_set_clear(struct siphash_set *set)
 {
 	free(set->hash);
-	*set = (struct keyset){0};
+	*set = (struct siphash_set){0};
 }

@@ -1,14 +1,14 @@
 /* Hashes of keys, and which of them appear twice.
  *
- *     struct keyhash h;                        one key, in pieces
- *     keyhash_init(&h, seed); keyhash_add(&h, p, n); ...; keyhash_end(&h)
+ *     struct siphash h;                        one key, in pieces
+ *     siphash_init(&h, seed); siphash_add(&h, p, n); ...; siphash_end(&h)
  *
- *     struct keyset set = {0};                 all keys
- *     keyset_add(&set, hash); ...
- *     keyset_reduce(&set)                      now it holds only hashes that appeared
+ *     struct siphash_set set = {0};                 all keys
+ *     siphash_set_add(&set, hash); ...
+ *     siphash_set_reduce(&set)                      now it holds only hashes that appeared
  *                                              twice
- *     keyset_find(&set, hash)
- *     keyset_clear(&set)
+ *     siphash_set_find(&set, hash)
+ *     siphash_set_clear(&set)
  *
  * A key costs 8 bytes. The hash is SipHash-1-3 with a random seed, so nobody can
  * prepare keys that collide. Among 20 million different keys two have the same 64 bits
@@ -25,7 +25,7 @@ struct keyseed {
 	uint64_t k0, k1;
 };
 
-struct keyhash {
+struct siphash {
 	uint64_t v0, v1, v2, v3, tail, len;
 };
 
@@ -33,25 +33,25 @@ struct keypair {
 	uint64_t first, second; /* two halves of 128 bits */
 };
 
-struct keyset {
+struct siphash_set {
 	uint64_t *hash;
 	size_t n, size;
 };
 
-void keyhash_init(struct keyhash *h, struct keyseed seed);
-void keyhash_add(struct keyhash *h, const void *text, size_t n);
-struct keypair keyhash_end(struct keyhash *h);
+void siphash_init(struct siphash *h, struct keyseed seed);
+void siphash_add(struct siphash *h, const void *text, size_t n);
+struct keypair siphash_end(struct siphash *h);
 
 /* 0 or -ENOMEM. */
-int keyset_add(struct keyset *set, uint64_t hash);
+int siphash_set_add(struct siphash_set *set, uint64_t hash);
 
 /* Sort, and keep one of each hash that is there more than once. Returns how many
  * additions were repetitions of an earlier one. */
-size_t keyset_reduce(struct keyset *set);
+size_t siphash_set_reduce(struct siphash_set *set);
 
 /* The index of hash in a reduced set, or -1. */
-ssize_t keyset_find(const struct keyset *set, uint64_t hash);
+ssize_t siphash_set_find(const struct siphash_set *set, uint64_t hash);
 
-void keyset_clear(struct keyset *set);
+void siphash_set_clear(struct siphash_set *set);
 
 #endif

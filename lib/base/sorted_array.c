@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* The index of the first slot whose number is at least number. */
-static uint32_t numbered_find(const struct numbered *n, uint32_t number)
+static uint32_t sorted_array_find(const struct sorted_array *n, uint32_t number)
 {
 	uint32_t lo = 0, hi = n->used;
 
@@ -20,10 +20,10 @@ static uint32_t numbered_find(const struct numbered *n, uint32_t number)
 	return lo;
 }
 
-static int numbered_make_room(struct numbered *n)
+static int sorted_array_make_room(struct sorted_array *n)
 {
 	uint32_t cap = n->cap ? 2 * n->cap : 4;
-	struct numbered_slot *slots;
+	struct sorted_array_slot *slots;
 
 	if (n->used < n->cap)
 		return 0;
@@ -35,23 +35,23 @@ static int numbered_make_room(struct numbered *n)
 	return 0;
 }
 
-int numbered_add(struct numbered *n, uint32_t number, void *thing)
+int sorted_array_add(struct sorted_array *n, uint32_t number, void *thing)
 {
-	uint32_t i = numbered_find(n, number);
+	uint32_t i = sorted_array_find(n, number);
 
 	if (i == n->used || n->slots[i].number != number) {
-		if (numbered_make_room(n))
+		if (sorted_array_make_room(n))
 			return -ENOMEM;
 		memmove(n->slots + i + 1, n->slots + i,
 			(n->used - i) * sizeof(*n->slots));
 		n->used++;
 	}
-	n->slots[i] = (struct numbered_slot){number, thing};
+	n->slots[i] = (struct sorted_array_slot){number, thing};
 	n->things++;
 	return 0;
 }
 
-static void close_holes(struct numbered *n)
+static void close_holes(struct sorted_array *n)
 {
 	uint32_t to = 0;
 
@@ -61,9 +61,9 @@ static void close_holes(struct numbered *n)
 	n->used = to;
 }
 
-void numbered_remove(struct numbered *n, uint32_t number)
+void sorted_array_remove(struct sorted_array *n, uint32_t number)
 {
-	uint32_t i = numbered_find(n, number);
+	uint32_t i = sorted_array_find(n, number);
 
 	if (i == n->used || n->slots[i].number != number || !n->slots[i].thing)
 		return;
@@ -75,17 +75,17 @@ void numbered_remove(struct numbered *n, uint32_t number)
 		n->used = 0;
 }
 
-void *numbered_from(const struct numbered *n, uint32_t number)
+void *sorted_array_from(const struct sorted_array *n, uint32_t number)
 {
-	uint32_t i = numbered_find(n, number);
+	uint32_t i = sorted_array_find(n, number);
 
 	while (i < n->used && !n->slots[i].thing)
 		i++;
 	return i < n->used ? n->slots[i].thing : NULL;
 }
 
-void numbered_clear(struct numbered *n)
+void sorted_array_clear(struct sorted_array *n)
 {
 	free(n->slots);
-	*n = (struct numbered){0};
+	*n = (struct sorted_array){0};
 }

@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-struct numbered {
-	struct numbered_slot {
+struct sorted_array {
+	struct sorted_array_slot {
 		uint32_t number;
 		void *thing; /* NULL: a hole */
 	} *slots;
@@ -15,10 +15,10 @@ struct numbered {
 };
 
 /* 0 or -ENOMEM. The number must be free. */
-int numbered_add(struct numbered *n, uint32_t number, void *thing);
-void numbered_remove(struct numbered *n, uint32_t number);
+int sorted_array_add(struct sorted_array *n, uint32_t number, void *thing);
+void sorted_array_remove(struct sorted_array *n, uint32_t number);
 /* The first element whose number is at least number, or NULL. */
-void *numbered_from(const struct numbered *n, uint32_t number);
-void numbered_clear(struct numbered *n);
+void *sorted_array_from(const struct sorted_array *n, uint32_t number);
+void sorted_array_clear(struct sorted_array *n);
 
 #endif

@@ -6,36 +6,36 @@
 
 enum { FREE, TAKEN_BEFORE, FIRST, SMALLEST = 64 };
 
-void strindex_init(struct strindex *ix,
+void string_index_init(struct string_index *ix,
 	const char *(*string_of)(void *arg, uint32_t number), void *arg)
 {
-	*ix = (struct strindex){.string_of = string_of, .arg = arg,
+	*ix = (struct string_index){.string_of = string_of, .arg = arg,
 		.seed = {util_random_u64(), util_random_u64()}};
 }
 
-void strindex_clear(struct strindex *ix)
+void string_index_clear(struct string_index *ix)
 {
 	free(ix->cells);
 	ix->cells = NULL;
 	ix->size = ix->used = ix->live = 0;
 }
 
-static uint32_t first_cell(const struct strindex *ix, const char *text)
+static uint32_t first_cell(const struct string_index *ix, const char *text)
 {
-	struct keyhash h;
+	struct siphash h;
 
-	keyhash_init(&h, ix->seed);
-	keyhash_add(&h, text, strlen(text));
-	return (uint32_t)keyhash_end(&h).first & (ix->size - 1);
+	siphash_init(&h, ix->seed);
+	siphash_add(&h, text, strlen(text));
+	return (uint32_t)siphash_end(&h).first & (ix->size - 1);
 }
 
-static const char *string_in(const struct strindex *ix, uint32_t cell)
+static const char *string_in(const struct string_index *ix, uint32_t cell)
 {
 	return ix->string_of(ix->arg, ix->cells[cell] - FIRST);
 }
 
 /* Where text is, or else a free cell. There always is one. */
-static uint32_t cell_of(const struct strindex *ix, const char *text)
+static uint32_t cell_of(const struct string_index *ix, const char *text)
 {
 	uint32_t i = first_cell(ix, text);
 
@@ -46,7 +46,7 @@ static uint32_t cell_of(const struct strindex *ix, const char *text)
 }
 
 /* Into a table of size cells: what was removed is gone. */
-static int resize(struct strindex *ix, uint32_t size)
+static int resize(struct string_index *ix, uint32_t size)
 {
 	uint32_t *old = ix->cells, n = ix->size;
 	uint32_t *cells = calloc(size, sizeof(*cells));
@@ -63,7 +63,7 @@ static int resize(struct strindex *ix, uint32_t size)
 	return 0;
 }
 
-int strindex_add(struct strindex *ix, uint32_t number)
+int string_index_add(struct string_index *ix, uint32_t number)
 {
 	uint32_t size = ix->size ? ix->size : SMALLEST;
 	int err;
@@ -80,7 +80,7 @@ int strindex_add(struct strindex *ix, uint32_t number)
 	return 0;
 }
 
-void strindex_remove(struct strindex *ix, uint32_t number)
+void string_index_remove(struct string_index *ix, uint32_t number)
 {
 	if (!ix->size)
 		return;
@@ -91,7 +91,7 @@ void strindex_remove(struct strindex *ix, uint32_t number)
 	ix->live--;
 }
 
-bool strindex_find(const struct strindex *ix, const char *text, uint32_t *ret)
+bool string_index_find(const struct string_index *ix, const char *text, uint32_t *ret)
 {
 	if (!ix->size)
 		return false;

@@ -6,11 +6,11 @@
  * because strings from the wire are looked up. The string of a number must not change
  * while it is in the index.
  *
- *     struct strindex ix;
- *     strindex_init(&ix, string_of, arg)
- *     strindex_add(&ix, number)    strindex_find(&ix, text)
- *     strindex_remove(&ix, number)
- *     strindex_clear(&ix)
+ *     struct string_index ix;
+ *     string_index_init(&ix, string_of, arg)
+ *     string_index_add(&ix, number)    string_index_find(&ix, text)
+ *     string_index_remove(&ix, number)
+ *     string_index_clear(&ix)
  *
  * One thread at a time.
  */
@@ -21,7 +21,7 @@
 
 #include <stdbool.h>
 
-struct strindex {
+struct string_index {
 	const char *(*string_of)(void *arg, uint32_t number);
 	void *arg;
 	struct keyseed seed;
@@ -31,14 +31,14 @@ struct strindex {
 	uint32_t live;   /* of them, those with a number */
 };
 
-void strindex_init(struct strindex *ix,
+void string_index_init(struct string_index *ix,
 	const char *(*string_of)(void *arg, uint32_t number), void *arg);
 /* Add number, at most UINT32_MAX - 2; no number in the index may have the same string.
  * -ENOMEM. */
-int strindex_add(struct strindex *ix, uint32_t number);
+int string_index_add(struct string_index *ix, uint32_t number);
 /* Does nothing if it is not there. */
-void strindex_remove(struct strindex *ix, uint32_t number);
-bool strindex_find(const struct strindex *ix, const char *text, uint32_t *ret);
-void strindex_clear(struct strindex *ix);
+void string_index_remove(struct string_index *ix, uint32_t number);
+bool string_index_find(const struct string_index *ix, const char *text, uint32_t *ret);
+void string_index_clear(struct string_index *ix);
 
 #endif

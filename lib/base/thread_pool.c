@@ -15,24 +15,24 @@ struct item {
 };
 
 struct lane {
-	struct work *work;
+	struct thread_pool *work;
 	struct item *head, **tail;
 	pthread_cond_t more;
 	unsigned threads, idle, max;
 };
 
-struct work {
+struct thread_pool {
 	pthread_mutex_t lock; /* guards all below and the lanes */
 	pthread_cond_t gone;
-	struct lane lanes[WORK_LANES];
+	struct lane lanes[POOL_LANES];
 	bool stopping;
 };
 
-static const unsigned lane_threads[WORK_LANES] = {[WORK_SHORT] = 8, [WORK_LONG] = 4};
+static const unsigned lane_threads[POOL_LANES] = {[POOL_SHORT] = 8, [POOL_LONG] = 4};
 
-struct work *work_new(void)
+struct thread_pool *pool_new(void)
 {
-	struct work *w = calloc(1, sizeof(*w));
+	struct thread_pool *w = calloc(1, sizeof(*w));
 	pthread_condattr_t attr;
 
 	if (!w)
@@ -41,7 +41,7 @@ struct work *work_new(void)
 	pthread_cond_init(&w->gone, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	for (int i = 0; i < WORK_LANES; i++) {
+	for (int i = 0; i < POOL_LANES; i++) {
 		struct lane *l = &w->lanes[i];
 
 		*l = (struct lane){.work = w, .tail = &l->head, .max = lane_threads[i]};
@@ -77,7 +77,7 @@ static struct item *next_item(struct lane *l)
 static void *worker(void *arg)
 {
 	struct lane *l = arg;
-	struct work *w = l->work;
+	struct thread_pool *w = l->work;
 	struct item *it;
 
 	pthread_mutex_lock(&w->lock);
@@ -113,7 +113,7 @@ static int start_thread(struct lane *l)
 	return -err;
 }
 
-int work_add(struct work *w, enum work_lane lane, void (*fn)(void *arg), void *arg)
+int pool_add(struct thread_pool *w, enum pool_lane lane, void (*fn)(void *arg), void *arg)
 {
 	struct lane *l = &w->lanes[lane];
 	struct item *it = malloc(sizeof(*it));
@@ -140,24 +140,24 @@ out:
 	return err;
 }
 
-void work_stop(struct work *w)
+void pool_stop(struct thread_pool *w)
 {
 	pthread_mutex_lock(&w->lock);
 	w->stopping = true;
-	for (int i = 0; i < WORK_LANES; i++)
+	for (int i = 0; i < POOL_LANES; i++)
 		pthread_cond_broadcast(&w->lanes[i].more);
-	for (int i = 0; i < WORK_LANES; i++)
+	for (int i = 0; i < POOL_LANES; i++)
 		while (w->lanes[i].threads)
 			pthread_cond_wait(&w->gone, &w->lock);
 	pthread_mutex_unlock(&w->lock);
 }
 
-void work_free(struct work *w)
+void pool_free(struct thread_pool *w)
 {
 	if (!w)
 		return;
-	work_stop(w);
-	for (int i = 0; i < WORK_LANES; i++)
+	pool_stop(w);
+	for (int i = 0; i < POOL_LANES; i++)
 		pthread_cond_destroy(&w->lanes[i].more);
 	pthread_cond_destroy(&w->gone);
 	pthread_mutex_destroy(&w->lock);

@@ -2,7 +2,7 @@
  * Worker threads for what blocks: the disk and the blocking calls of an API.
  *
  * There are two lanes, so that a quick step never waits for a long one: transfers and
- * whole submissions go to WORK_LONG, single calls and disk work to WORK_SHORT. Threads
+ * whole submissions go to POOL_LONG, single calls and disk work to POOL_SHORT. Threads
  * start when there is work and end when there has been none for a while.
  */
 #ifndef GB_WORK_H
@@ -10,17 +10,17 @@
 
 #include "base/util.h"
 
-struct work;
+struct thread_pool;
 
-enum work_lane { WORK_SHORT, WORK_LONG, WORK_LANES };
+enum pool_lane { POOL_SHORT, POOL_LONG, POOL_LANES };
 
-struct work *work_new(void);
-/* Queue fn(arg). -ECANCELED once work_stop has begun, and then fn is never called;
+struct thread_pool *pool_new(void);
+/* Queue fn(arg). -ECANCELED once pool_stop has begun, and then fn is never called;
  * -ENOMEM. Any thread. */
-_must_check_ int work_add(struct work *w, enum work_lane lane, void (*fn)(void *arg), void *arg);
+_must_check_ int pool_add(struct thread_pool *w, enum pool_lane lane, void (*fn)(void *arg), void *arg);
 /* Refuse new work, run what is queued, wait until everything is done. Running work must
  * have been told to stop by other means (engine_stop). */
-void work_stop(struct work *w);
-void work_free(struct work *w);
+void pool_stop(struct thread_pool *w);
+void pool_free(struct thread_pool *w);
 
 #endif

@@ -18,7 +18,7 @@ static size_t of_results(const struct gb_job *job)
  * it had none: lists leave them out, and they are not fetched automatically. */
 static bool results_inside(const struct gb_job *job)
 {
-	return job_output(job) == GB_OUTPUT_INLINE && !home_missing(job);
+	return job_output(job) == GB_OUTPUT_INLINE && !save_is_missing(job);
 }
 
 static const char how_to_save[] =
@@ -44,8 +44,8 @@ static void put_unserved(FILE *out, const struct answers *a)
 
 bool advice_has(const struct gb_job *job)
 {
-	return (job->local && job->local->rec.warned) || of_results(job) ||
-	       unserved(job) || results_inside(job) || whole_is_short(job);
+	return (job->dir && job->dir->rec.warned) || of_results(job) ||
+	       unserved(job) || results_inside(job) || complete_is_short(job);
 }
 
 char *gb_job_warnings(struct gb_job *job)
@@ -60,7 +60,7 @@ char *gb_job_warnings(struct gb_job *job)
 	client_lock(job->c);
 	const struct answers *a = job->batch->answers;
 	size_t n = of_results(job);
-	_cleanup_free_ char *less = whole_warning(job);
+	_cleanup_free_ char *less = complete_warning(job);
 	fputs(text ? text : "", out);
 	if (unserved(job))
 		put_unserved(out, a);

@@ -9,22 +9,22 @@
 
 #include <errno.h>
 
-static int cancel_run(struct task *t)
+static int cancel_run(struct operation *t)
 {
 	struct gb_job *job = t->job;
 	struct provider_error err = {.retry = -1};
 	int ret;
 
 	client_lock(job->c);
-	if (job->local)
-		job->local->rec.batch->cancel_asked = true;
+	if (job->dir)
+		job->dir->rec.batch->cancel_asked = true;
 	client_unlock(job->c);
-	if (job->local && (ret = local_save(job)))
+	if (job->dir && (ret = job_dir_save(job)))
 		return ret;
 	ret = provider_cancel(&job->c->api, job->batch->id, &t->cancel, &err);
 	client_called(job->c, &err);
 	if (ret == -ENOENT)
-		learn_missed(job);
+		observe_missed(job);
 	if (!ret)
 		history_add(job, "cancel-asked");
 	client_lock(job->c);
@@ -32,8 +32,8 @@ static int cancel_run(struct task *t)
 	poller_look_soon(job);
 	poll_poke(job->c);
 	client_unlock(job->c);
-	if (ret && job->local && err.text)
-		local_error(job, ret, "The API did not cancel the job.",
+	if (ret && job->dir && err.text)
+		job_dir_error(job, ret, "The API did not cancel the job.",
 			"See its message:", err.text);
 	provider_error_clear(&err);
 	return ret == -ECANCELED ? -EINTR : ret;
@@ -43,9 +43,9 @@ static int cancel_run(struct task *t)
 
 /* Lock held. A running submission that has not reached its create; note_intent checks
  * under the same lock. */
-static struct task *sending(const struct gb_job *job)
+static struct operation *sending(const struct gb_job *job)
 {
-	struct task *t = job->local ? job->local->task : NULL;
+	struct operation *t = job->dir ? job->dir->task : NULL;
 
 	return t && t->sends && !job->batch->id && !phase_is_unanswered(job_phase(job)) ? t : NULL;
 }
@@ -53,11 +53,11 @@ static struct task *sending(const struct gb_job *job)
 bool cancel_fits(const struct gb_job *job)
 {
 	return (job->batch->id && !knowledge_ended(&job->batch->known)) || sending(job) ||
-	       (job->local && !job->local->task && job_phase(job) == PHASE_QUEUED);
+	       (job->dir && !job->dir->task && job_phase(job) == PHASE_QUEUED);
 }
 
 /* Remove it from the queue, if no task has taken it yet. */
-static int unqueue_run(struct task *t)
+static int unqueue_run(struct operation *t)
 {
 	struct canceller none = CANCELLER_INIT;
 	struct provider_error err = {.retry = -1};
@@ -69,16 +69,16 @@ static int unqueue_run(struct task *t)
 	client_lock(c);
 	bool queued = job_phase(t->job) == PHASE_QUEUED;
 	_cleanup_free_ char *file =
-		queued ? STEAL_PTR(t->job->local->rec.batch->input_file) : NULL;
+		queued ? STEAL_PTR(t->job->dir->rec.batch->input_file) : NULL;
 	if (queued)
 		job_set_phase(t->job, PHASE_DRAFT);
 	t->stopped = true;
 	client_unlock(c);
 	if (!queued)
 		return -EBUSY;
-	submit_tell_left(t);
-	local_save_soon(t->job);
-	task_answer(t, 0);
+	message_tell_left(t);
+	job_dir_save_soon(t->job);
+	operation_answer(t, 0);
 	if (file && client_online(c))
 		provider_file_remove(&c->api, file, &none, &err);
 	provider_error_clear(&err);
@@ -91,7 +91,7 @@ int gb_cancel(struct gb_job *job, struct gb_waiter *w)
 	int err = 0;
 
 	client_lock(c);
-	struct task *t = sending(job);
+	struct operation *t = sending(job);
 	bool fits = cancel_fits(job), sent = job->batch->id;
 	if (c->o.readonly)
 		err = -EROFS;
@@ -107,6 +107,6 @@ int gb_cancel(struct gb_job *job, struct gb_waiter *w)
 	client_unlock(c);
 	if (err)
 		return err;
-	return sent ? task_start(job, WORK_SHORT, cancel_run, false, false, NULL, w)
-		    : task_start(job, WORK_SHORT, unqueue_run, true, false, NULL, w);
+	return sent ? operation_start(job, POOL_SHORT, cancel_run, false, false, NULL, w)
+		    : operation_start(job, POOL_SHORT, unqueue_run, true, false, NULL, w);
 }

@@ -110,8 +110,8 @@ static int enlist_record(struct gb_client *c, const char *lid, struct record *r,
 		const char *name;
 		int (*load)(struct gb_job *);
 	} parts[] = {
-		{"job.json", learn_local_json},
-		{HOME_RESULTS ".map", home_look},
+		{"job.json", observe_local_json},
+		{RESULTS_FILE ".map", recover_results},
 		{"files", files_load},
 	};
 	struct gb_job *job = job_new(c);
@@ -124,11 +124,11 @@ static int enlist_record(struct gb_client *c, const char *lid, struct record *r,
 	if (!err && !r->removal)
 		err = job_set_name(job, r->name[0] ? r->name : tail, tail);
 	if (!err)
-		err = local_attach(job, lid, r);
+		err = job_dir_attach(job, lid, r);
 	if (err)
 		return err;
-	job->model = client_intern(c, remote_model_name(job->local->rec.model));
-	job->in_tree = job->local->rec.own || job->local->rec.batch->phase == PHASE_REMOTE;
+	job->model = client_intern(c, remote_model_name(job->dir->rec.model));
+	job->in_tree = job->dir->rec.own || job->dir->rec.batch->phase == PHASE_REMOTE;
 	for (size_t i = 0; i < ARRAY_SIZE(parts) && !err; i++) {
 		*ret_part = parts[i].name;
 		err = parts[i].load(job);
@@ -173,11 +173,11 @@ static void make_name_room(struct gb_client *c, const struct record *r)
 {
 	struct gb_job *other = r->own && r->batch->id ? job_find_id(c, r->batch->id) : NULL;
 
-	if (!other || !other->local || other->local->rec.own)
+	if (!other || !other->dir || other->dir->rec.own)
 		return;
 	/* Should it stay, the next start does this again. */
 	if (job_drop_twin(other) == 0)
-		DROP(store_job_aside(c->store, other->local->lid));
+		DROP(store_job_aside(c->store, other->dir->lid));
 }
 
 static int load_opened(
@@ -266,7 +266,7 @@ static int load_registry(struct gb_client *c)
 {
 	struct known_lids k = {.c = c};
 	bool damaged;
-	int err = registry_open(c->store, lid_known, &k, &c->registry, &damaged);
+	int err = uploads_open(c->store, lid_known, &k, &c->uploads, &damaged);
 
 	if (!err && damaged)
 		client_log(c, LOG_WARNING,
@@ -289,11 +289,11 @@ static int load_jobs(struct gb_client *c, char **ret_why)
 		return cannot_read(&l, err, "%s/attachments", c->o.state_dir);
 	if ((err = store_jobs(c->store, load_job, &l)))
 		return cannot_read(&l, err, "%s/jobs", c->o.state_dir);
-	if ((err = learn_names(c)))
+	if ((err = observe_names(c)))
 		return cannot_read(&l, err, "%s/names", c->o.state_dir);
-	if ((err = learn_known(c)))
+	if ((err = observe_known(c)))
 		return cannot_read(&l, err, "%s/known", c->o.cache_dir);
-	if ((err = home_look_cache(c)))
+	if ((err = recover_cache(c)))
 		return cannot_read(&l, err, "%s/results", c->o.cache_dir);
 	trash_expire(c); /* what needs no clock: trash=0 */
 	return 0;
@@ -304,9 +304,9 @@ static void recover(struct gb_client *c)
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];
 
-		if (!job->local || c->o.readonly)
+		if (!job->dir || c->o.readonly)
 			continue;
-		if (job->local->rec.removal)
+		if (job->dir->rec.removal)
 			remove_recover(job);
 		else
 			submit_recover(job);
@@ -319,7 +319,7 @@ static void job_ended(struct gb_job *job, bool news)
 {
 	if (news)
 		remove_ended(job);
-	home_consider(job);
+	save_consider(job);
 }
 
 static void room_freed(struct gb_client *c)
@@ -331,22 +331,22 @@ static void room_freed(struct gb_client *c)
 static void back_online(struct gb_client *c)
 {
 	queue_online(c);
-	home_next(c);
+	save_next(c);
 }
 
 static const struct job_hooks hooks = {
-	.owner_of = settle_owner,
-	.may_be_ours = settle_may_be_ours,
+	.owner_of = reconcile_owner,
+	.may_be_ours = reconcile_may_be_ours,
 	.seen_in_list = resubmit_saw,
 	.duplicate = remove_twin,
 	.room_freed = room_freed,
 	.ended = job_ended,
 	.listed = resubmit_after_list,
 	.online = back_online,
-	.results_saved = answers_come_home,
+	.results_saved = answers_results_saved,
 	.results_dropped = answers_forget,
 	.freed = remove_unsent,
-	.results_awaited = home_missing,
+	.results_awaited = save_is_missing,
 	.take_settled = after_end_look,
 	.file_ref = gb_file_ref,
 	.file_unref = gb_file_unref,
@@ -430,13 +430,13 @@ static struct gb_client *client_new(
 	pthread_mutex_init(&c->cache_lock, NULL);
 	pthread_mutex_init(&c->lock, NULL);
 	table_init(c);
-	c->work = work_new();
-	c->follows = follows_new(c->work, p->requests);
+	c->pool = pool_new();
+	c->follows = follows_new(c->pool, p->requests);
 	c->poller = poller_new();
 	c->queue = queue_new();
 	c->saver = saver_new();
 	c->answers = answers_cache_new();
-	c->settling = settling_new();
+	c->reconciling = reconciling_new();
 	c->removals = removals_new();
 	c->models = models_new(c);
 	return c;
@@ -451,7 +451,7 @@ static void start_behind(void *arg)
 	queue_go(c);
 	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
 		slot = job->slot + 1;
-		home_consider(job);
+		save_consider(job);
 		remove_ended(job);
 		job_changed(job, 0); /* an end that nobody has been told of */
 	}
@@ -460,8 +460,8 @@ static void start_behind(void *arg)
 
 static bool all_options_copied(const struct gb_client *c)
 {
-	return c->work && c->follows && c->models && c->poller && c->queue && c->saver &&
-	       c->answers && c->settling && c->removals;
+	return c->pool && c->follows && c->models && c->poller && c->queue && c->saver &&
+	       c->answers && c->reconciling && c->removals;
 }
 
 int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
@@ -493,13 +493,13 @@ int client_open_with(const struct gb_options *o, const struct provider *p, void 
 	if (err)
 		goto fail;
 	store_fingerprint(c->store, c->key ? c->key : "", c->key_print);
-	learn_keys(c);
+	observe_keys(c);
 	recover(c);
 	err = c->o.offline ? 0 : poll_start(c);
 	if (err)
 		goto fail;
 	if (!c->o.offline)
-		err = work_add(c->work, WORK_SHORT, start_behind, c);
+		err = pool_add(c->pool, POOL_SHORT, start_behind, c);
 	if (err)
 		goto fail;
 	*ret = c;
@@ -523,7 +523,7 @@ static void collect_job(struct gb_job *job, struct gb_waitq *to)
 /* Lock held. Creates that were sent get a moment to be answered. */
 static bool create_in_flight(struct gb_client *c)
 {
-	for (struct task *t = c->tasks; t; t = t->next)
+	for (struct operation *t = c->operations; t; t = t->next)
 		if (t->owns && job_phase(t->job) == PHASE_SUBMITTING)
 			return true;
 	return false;
@@ -534,7 +534,7 @@ static void give_up_tasks(struct gb_client *c)
 	client_lock(c);
 	c->stopping = true;
 	answers_hurry(c);
-	for (struct task *t = c->tasks; t; t = t->next)
+	for (struct operation *t = c->operations; t; t = t->next)
 		if (!t->intended)
 			canceller_set(c->engine, &t->cancel);
 	poll_poke(c);
@@ -569,7 +569,7 @@ void gb_shutdown(struct gb_client *c)
 	/* Downloads and calls end here, their waiters with them. */
 	engine_stop(c->engine);
 	client_lock(c);
-	for (struct task *t = c->tasks; t; t = t->next) {
+	for (struct operation *t = c->operations; t; t = t->next) {
 		t->answered = true;
 		waitq_move(&t->q, &all);
 		waitq_move(&t->let_go, &all);
@@ -584,19 +584,19 @@ void gb_close(struct gb_client *c)
 		return;
 	gb_shutdown(c);
 	poll_stop(c);
-	if (c->work)
-		work_stop(c->work);
+	if (c->pool)
+		pool_stop(c->pool);
 	answers_close(c);
-	home_close(c);
+	save_close(c);
 	table_free(c);
-	registry_close(c->registry);
+	uploads_close(c->uploads);
 	engine_free(c->engine);
 	follows_free(c->follows);
-	work_free(c->work);
+	pool_free(c->pool);
 	store_close(c->store);
 	queue_free(c->queue);
 	removals_free(c->removals);
-	settling_free(c->settling);
+	reconciling_free(c->reconciling);
 	answers_cache_free(c->answers);
 	saver_free(c->saver);
 	poller_free(c->poller);

@@ -37,30 +37,30 @@ static const char *state_text(const struct gb_job *job)
 static bool is_refused(const struct gb_job *job)
 {
 	return knowledge_output(&job->batch->known, job_moment(job)) == OUTPUT_REFUSED &&
-	       !home_safe(job);
+	       !save_is_safe(job);
 }
 
 static bool is_missing(const struct gb_job *job)
 {
-	return job->local && !knowledge_final(&job->batch->known) &&
+	return job->dir && !knowledge_final(&job->batch->known) &&
 	       knowledge_standing(&job->batch->known, job_moment(job)) >= STANDS_MISSING;
 }
 
 /* Lock held. The submitting program was interrupted too late to stop the submission. */
 static bool goes_on_alone(const struct gb_job *job)
 {
-	const struct task *t = job->local ? job->local->task : NULL;
+	const struct operation *t = job->dir ? job->dir->task : NULL;
 
 	return t && t->sends && t->left && job_phase(job) == PHASE_SUBMITTING;
 }
 
 static bool has_error_text(struct gb_job *job)
 {
-	return files_has_mistake(job) || (job->local && job->local->rec.error) ||
+	return files_has_mistake(job) || (job->dir && job->dir->rec.error) ||
 	       goes_on_alone(job) ||
 	       job->batch->has_api_error || job_output(job) == GB_OUTPUT_LOST ||
 	       job_output(job) == GB_OUTPUT_DAMAGED || is_refused(job) || is_missing(job) ||
-	       (job->local && job->local->other_key);
+	       (job->dir && job->dir->other_key);
 }
 
 static time_t results_expiry(const struct gb_job *job)
@@ -75,10 +75,10 @@ static time_t results_expiry(const struct gb_job *job)
 /* Fill in what only jobs with a directory of their own have. */
 static void local_info(struct gb_job *job, struct gb_info *i)
 {
-	const struct record *r = &job->local->rec;
+	const struct record *r = &job->dir->rec;
 
 	i->own = r->own;
-	i->draft = phase_is_draft(r->batch->phase) && !(job->local->task && job->local->task->intended);
+	i->draft = phase_is_draft(r->batch->phase) && !(job->dir->task && job->dir->task->intended);
 	i->submitted = !phase_is_draft(r->batch->phase);
 	i->removing = r->removal != REMOVAL_NONE;
 	i->has_requests = files_has(job, GB_REQUESTS);
@@ -112,7 +112,7 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.has_error = has_error_text(job),
 		.has_warnings = advice_has(job),
 		.output = job_output(job),
-		.results_safe = home_safe(job),
+		.results_safe = save_is_safe(job),
 		.results_size = job->batch->results_size,
 		.results_unmeasured = job->batch->no_length && job->batch->results_size < 0,
 		.results_refused = is_refused(job),
@@ -127,7 +127,7 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.expires = results_expiry(job),
 	};
 	answers_info(job, ret);
-	if (job->local)
+	if (job->dir)
 		local_info(job, ret);
 	client_unlock(job->c);
 }
@@ -142,14 +142,14 @@ char *gb_job_json(struct gb_job *job)
 	int64_t off = job->batch->known_off;
 	client_unlock(c);
 	if (off >= 0)
-		return known_json(c->store, off);
-	if (!job->local || !job->batch->id)
+		return catalog_json(c->store, off);
+	if (!job->dir || !job->batch->id)
 		return NULL;
-	pthread_mutex_lock(&job->local->disk);
-	_cleanup_close_ int dir = local_dir_open(job);
+	pthread_mutex_lock(&job->dir->disk);
+	_cleanup_close_ int dir = job_dir_open(job);
 	if (dir >= 0)
 		DROP(util_read_file(dir, "job.json", 16 << 20, &text, &n)); /* NULL */
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	return text;
 }
 
@@ -189,7 +189,7 @@ static char *damage_text(struct gb_job *job)
 			   "API does not have the output any more.\n"
 			   "The undamaged parts can be read (dd bs=1M conv=noerror). "
 			   "The damaged file itself is %s/jobs/%s/results.jsonl\n",
-		job->c->o.state_dir, job->local->lid);
+		job->c->o.state_dir, job->dir->lid);
 }
 
 static char *refused_text(unsigned status, double in, const char *words)
@@ -215,7 +215,7 @@ static char *remote_error(struct gb_job *job)
 	struct moment m = client_moment(job->c);
 	enum gb_output output = job_output(job);
 	bool refused = is_refused(job), missing = is_missing(job);
-	bool other_key = job->local && job->local->other_key;
+	bool other_key = job->dir && job->dir->other_key;
 	bool failed = job->batch->has_api_error;
 	unsigned status = knowledge_refusal(&job->batch->known);
 	double in = knowledge_fetch_at(&job->batch->known) - m.now;
@@ -250,7 +250,7 @@ static char *remote_error(struct gb_job *job)
 char *gb_job_error(struct gb_job *job)
 {
 	client_lock(job->c);
-	const char *own = job->local ? job->local->rec.error : NULL;
+	const char *own = job->dir ? job->dir->rec.error : NULL;
 	if (!own && goes_on_alone(job))
 		own = "The submission was interrupted while the job was being created, "
 		      "so it goes on.\n"
@@ -276,15 +276,15 @@ unsigned gb_verbs(struct gb_job *job)
 
 	client_lock(job->c);
 	enum phase p = job_phase(job);
-	bool busy = job->local && job->local->task;
+	bool busy = job->dir && job->dir->task;
 	if (phase_is_draft(p) && !busy)
 		verbs |= GB_SUBMIT | GB_CHECK;
 	if (cancel_fits(job))
 		verbs |= GB_CANCEL;
-	if (home_can_fetch(job))
+	if (save_is_possible(job))
 		verbs |= GB_FETCH_VERB;
 	if (p == PHASE_UNCERTAIN ||
-		(p == PHASE_SUBMITTING && (!busy || job->local->rec.error)))
+		(p == PHASE_SUBMITTING && (!busy || job->dir->rec.error)))
 		verbs |= GB_ADOPT | GB_RESUBMIT;
 	if (remove_may_forget(job))
 		verbs |= GB_FORGET;

@@ -67,7 +67,7 @@ static void count_now(struct gb_client *c)
 {
 	int64_t bytes = count_bytes_below(c, AT_ONCE);
 
-	if (bytes < 0 && work_add(c->work, WORK_SHORT, count_all, c) == 0)
+	if (bytes < 0 && pool_add(c->pool, POOL_SHORT, count_all, c) == 0)
 		return;
 	keep_count(c, bytes);
 }

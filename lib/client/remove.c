@@ -79,17 +79,17 @@ static void hide(struct gb_job *job)
 static void show(struct gb_job *job)
 {
 	client_lock(job->c);
-	job->local->rec.removal = REMOVAL_NONE;
-	job->local->rec.removal_since = 0;
-	job->local->rec.insisted = false;
+	job->dir->rec.removal = REMOVAL_NONE;
+	job->dir->rec.removal_since = 0;
+	job->dir->rec.insisted = false;
 	knowledge_insisted(&job->batch->known, false);
 	if (!job->name)
 		/* Without memory it gets its name again at the next start. */
-		DROP(job_set_name(job, job->local->rec.name,
-			job->batch->id ? remote_id_tail(job->batch->id) : job->local->lid));
+		DROP(job_set_name(job, job->dir->rec.name,
+			job->batch->id ? remote_id_tail(job->batch->id) : job->dir->lid));
 	if (job->name)
 		/* Without memory the next start may give it another name. */
-		DROP(record_set(&job->local->rec.name, job->name));
+		DROP(record_set(&job->dir->rec.name, job->name));
 	job->in_tree = true;
 	client_unlock(job->c);
 }
@@ -97,13 +97,13 @@ static void show(struct gb_job *job)
 static void come_back(struct gb_job *job, const struct provider_error *e)
 {
 	show(job);
-	if (!job->local->other_key)
-		local_error(job, e->err, "The API refused to delete this job.",
+	if (!job->dir->other_key)
+		job_dir_error(job, e->err, "The API refused to delete this job.",
 			"It is still there; try rmdir again later.", e->text);
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_TREE | GB_CHANGED_FILES);
 	/* Nobody saved its results meanwhile. */
-	home_consider(job);
+	save_consider(job);
 }
 
 static void delete_upload(struct gb_job *job)
@@ -114,8 +114,8 @@ static void delete_upload(struct gb_job *job)
 	_cleanup_free_ char *file = NULL;
 
 	client_lock(c);
-	struct record *r = &job->local->rec;
-	if (r->own && r->batch->input_file && submit_same_key(job) &&
+	struct record *r = &job->dir->rec;
+	if (r->own && r->batch->input_file && identity_same_key(job) &&
 		(knowledge_ended(&job->batch->known) || !job->batch->id || r->removal == REMOVAL_DELETED))
 		file = strdup(r->batch->input_file);
 	client_unlock(c);
@@ -128,7 +128,7 @@ static void delete_upload(struct gb_job *job)
 		client_lock(c);
 		record_unset(&r->batch->input_file);
 		client_unlock(c);
-		local_save_soon(job);
+		job_dir_save_soon(job);
 	}
 	provider_error_clear(&err);
 }
@@ -138,18 +138,18 @@ static int forget_job(struct gb_job *job)
 	struct gb_client *c = job->c;
 
 	if (job->batch->id)
-		DROP(known_add_gone(c->store, job->batch->id)); /* a list has it or not */
-	pthread_mutex_lock(&job->local->disk);
+		DROP(catalog_add_gone(c->store, job->batch->id)); /* a list has it or not */
+	pthread_mutex_lock(&job->dir->disk);
 	test_point("local-remove");
 	int err = files_hold(job);
 	if (!err)
-		err = store_job_remove(c->store, job->local->lid, c->o.trash_days,
+		err = store_job_remove(c->store, job->dir->lid, c->o.trash_days,
 			trash_clock(c));
 	test_point("local-removed");
 	client_lock(c);
-	job->local->forgotten = !err;
+	job->dir->forgotten = !err;
 	client_unlock(c);
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	trash_expire(c);
 	if (err)
 		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));
@@ -159,14 +159,14 @@ static int forget_job(struct gb_job *job)
 
 static bool waited_enough(struct gb_job *job)
 {
-	return record_span(job->local->rec.removal_since) > END_WAIT;
+	return record_span(job->dir->rec.removal_since) > END_WAIT;
 }
 
 /* All that its journal is needed for comes before that goes: a start does it again. */
 static int finish_removal(struct gb_job *job)
 {
 	delete_upload(job);
-	attach_release(job->c, job->local->lid, !job->c->o.trash_days);
+	attach_release(job->c, job->dir->lid, !job->c->o.trash_days);
 	forget_job(job);
 	return 0;
 }
@@ -179,11 +179,11 @@ static int remove_rest(struct gb_job *job, struct provider_error *err)
 	enum removal_step step;
 	int ret;
 
-	if (job->local->rec.removal == REMOVAL_DELETED)
+	if (job->dir->rec.removal == REMOVAL_DELETED)
 		return finish_removal(job);
 	if ((ret = removal_choose(job, &none, err, &step)))
 		return ret;
-	if (step == REMOVE_CANCEL && job->local->rec.removal < REMOVAL_CANCELLED &&
+	if (step == REMOVE_CANCEL && job->dir->rec.removal < REMOVAL_CANCELLED &&
 		(ret = removal_cancel(job, &none, err)))
 		return ret;
 	step = removal_next(job);
@@ -204,8 +204,8 @@ static void remove_timer(void *arg);
 static void remove_later(struct gb_job *job, double delay)
 {
 	client_lock(job->c);
-	enum removing was = job->local->removing;
-	job->local->removing = was >= REMOVING_RUNS ? REMOVING_AGAIN : REMOVING_PLANNED;
+	enum removing was = job->dir->removing;
+	job->dir->removing = was >= REMOVING_RUNS ? REMOVING_AGAIN : REMOVING_PLANNED;
 	client_unlock(job->c);
 	if (was != REMOVING_IDLE)
 		return;
@@ -218,7 +218,7 @@ static void remove_later(struct gb_job *job, double delay)
 static void removal_take(struct gb_job *job)
 {
 	client_lock(job->c);
-	job->local->removing = REMOVING_RUNS;
+	job->dir->removing = REMOVING_RUNS;
 	client_unlock(job->c);
 }
 
@@ -226,11 +226,11 @@ static void removal_take(struct gb_job *job)
 static void removal_leave(struct gb_job *job, double delay)
 {
 	client_lock(job->c);
-	if (job->local->removing == REMOVING_AGAIN)
+	if (job->dir->removing == REMOVING_AGAIN)
 		delay = 0;
-	if (job->local->forgotten || !job->local->rec.removal)
+	if (job->dir->forgotten || !job->dir->rec.removal)
 		delay = -1;
-	job->local->removing = REMOVING_IDLE;
+	job->dir->removing = REMOVING_IDLE;
 	client_unlock(job->c);
 	if (delay >= 0)
 		remove_later(job, delay);
@@ -289,7 +289,7 @@ static void end_removal(struct gb_client *c)
 	client_unlock(c);
 }
 
-static int remove_behind(struct task *t)
+static int remove_behind(struct operation *t)
 {
 	removal_leave(t->job, remove_on(t->job));
 	end_removal(t->job->c);
@@ -299,7 +299,7 @@ static int remove_behind(struct task *t)
 /* A timer that came too late for its plan does nothing. */
 static bool removal_is_due(struct gb_job *job)
 {
-	struct local *l = job->local;
+	struct job_dir *l = job->dir;
 
 	client_lock(job->c);
 	bool planned = l->removing == REMOVING_PLANNED;
@@ -318,7 +318,7 @@ static void remove_timer(void *arg)
 		goto out;
 	if (!begin_removal(job->c)) {
 		removal_leave(job, TURN);
-	} else if (task_start(job, WORK_SHORT, remove_behind, false, false, NULL, NULL)) {
+	} else if (operation_start(job, POOL_SHORT, remove_behind, false, false, NULL, NULL)) {
 		end_removal(job->c);
 		removal_leave(job, -1);
 	}
@@ -330,8 +330,8 @@ static void insist(struct gb_job *job, bool yes)
 {
 	client_lock(job->c);
 	knowledge_insisted(&job->batch->known, yes);
-	if (job->local)
-		job->local->rec.insisted = yes;
+	if (job->dir)
+		job->dir->rec.insisted = yes;
 	client_unlock(job->c);
 }
 
@@ -339,11 +339,11 @@ static void insist(struct gb_job *job, bool yes)
 static void remove_undo(struct gb_job *job, int ret, const struct provider_error *err)
 {
 	removal_note(job, REMOVAL_NONE);
-	job->local->rec.removal_since = 0;
+	job->dir->rec.removal_since = 0;
 	insist(job, false);
 	if (err && err->text)
 		removal_tell(job, ret, err);
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	removal_leave(job, -1);
 	job_changed(job, GB_CHANGED_FILES);
 }
@@ -351,12 +351,12 @@ static void remove_undo(struct gb_job *job, int ret, const struct provider_error
 /* The cancel found no job. */
 static bool must_wait(struct gb_job *job)
 {
-	return job->local->rec.removal == REMOVAL_INTENDED &&
+	return job->dir->rec.removal == REMOVAL_INTENDED &&
 	       removal_next(job) == REMOVE_CANCEL;
 }
 
 /* The first step, while rmdir waits; the intent is on disk. */
-static int remove_run(struct task *t)
+static int remove_run(struct operation *t)
 {
 	struct gb_job *job = t->job;
 	struct provider_error err = {.retry = -1};
@@ -365,7 +365,7 @@ static int remove_run(struct task *t)
 	int ret = removal_first(job, &t->cancel, &err);
 	client_called(job->c, &err);
 	test_point("removal-answered");
-	if (task_is_late(t)) {
+	if (operation_is_late(t)) {
 		removal_leave(job, remove_judge(job, ret, &err));
 		ret = 0;
 	} else if (ret) {
@@ -373,7 +373,7 @@ static int remove_run(struct task *t)
 		remove_undo(job, ret, &err);
 	} else {
 		hide(job);
-		task_answer(t, 0);
+		operation_answer(t, 0);
 		removal_leave(job, must_wait(job) ? missing_delay(job) : 0);
 	}
 	provider_error_clear(&err);
@@ -383,7 +383,7 @@ static int remove_run(struct task *t)
 /* Lock held: none is in progress; from here on this one is. */
 static int removal_begin(struct gb_job *job)
 {
-	struct local *l = job->local;
+	struct job_dir *l = job->dir;
 
 	if (l->rec.removal || l->task)
 		return -EBUSY;
@@ -395,29 +395,29 @@ static int removal_begin(struct gb_job *job)
 static int remove_start(struct gb_job *job, struct gb_waiter *w)
 {
 	double within = test_seconds("BATCHFS_TEST_ANSWER_SECONDS", ANSWER_WITHIN);
-	struct task fill = {.late = hide, .late_after = within};
-	int err = local_make(job);
+	struct operation fill = {.late = hide, .late_after = within};
+	int err = job_dir_make(job);
 
 	if (err)
 		return err;
 	if (removal_next(job) == REMOVE_OTHER_KEY)
 		return removal_other_key(job, &(struct provider_error){0});
 	client_lock(job->c);
-	job->local->rec.insisted = knowledge_is_insisted(&job->batch->known);
+	job->dir->rec.insisted = knowledge_is_insisted(&job->batch->known);
 	err = removal_begin(job);
 	client_unlock(job->c);
 	if (err)
 		return err;
-	err = local_save(job);
+	err = job_dir_save(job);
 	test_point("removal-intended");
 	if (!err)
-		err = task_start(job, WORK_SHORT, remove_run, true, false, &fill, w);
+		err = operation_start(job, POOL_SHORT, remove_run, true, false, &fill, w);
 	if (err && err != -EINPROGRESS)
 		remove_undo(job, err, NULL);
 	return err;
 }
 
-static int stray_run(struct task *t)
+static int stray_run(struct operation *t)
 {
 	struct canceller none = CANCELLER_INIT;
 	struct provider_error err = {0};
@@ -432,8 +432,8 @@ static int stray_run(struct task *t)
 /* It has left the tree already, so nobody begins to submit it. */
 static int remove_draft(struct gb_job *job)
 {
-	struct task fill = {0};
-	bool holds = registry_holds(job->c->registry, job->local->lid);
+	struct operation fill = {0};
+	bool holds = uploads_holds(job->c->uploads, job->dir->lid);
 	int err = forget_job(job);
 
 	if (err) {
@@ -442,15 +442,15 @@ static int remove_draft(struct gb_job *job)
 	}
 	hide(job);
 	if (job->c->o.trash_days)
-		registry_end(job->c->registry, job->local->lid);
+		uploads_end(job->c->uploads, job->dir->lid);
 	else
-		registry_forget(job->c->registry, job->local->lid);
+		uploads_forget(job->c->uploads, job->dir->lid);
 	client_lock(job->c);
-	fill.arg = STEAL_PTR(job->local->rec.batch->input_file);
+	fill.arg = STEAL_PTR(job->dir->rec.batch->input_file);
 	client_unlock(job->c);
 	if ((fill.arg || holds) && !job->c->o.offline)
 		/* What it would delete dies by itself. */
-		DROP(task_start(job, WORK_SHORT, stray_run, false, false, &fill, NULL));
+		DROP(operation_start(job, POOL_SHORT, stray_run, false, false, &fill, NULL));
 	free(fill.arg);
 	return 0;
 }
@@ -459,7 +459,7 @@ static int remove_draft(struct gb_job *job)
  * any more (submit.c looks under the same lock), and its task ends soon. */
 static int remove_queued(struct gb_job *job)
 {
-	int err = local_save(job);
+	int err = job_dir_save(job);
 
 	if (err) {
 		show(job);
@@ -489,9 +489,9 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 
 	client_lock(c);
 	enum phase p = job_phase(job);
-	struct task *t = job->local ? job->local->task : NULL;
+	struct operation *t = job->dir ? job->dir->task : NULL;
 	bool queued = t && t->background && p < PHASE_SUBMITTING;
-	bool draft = job->local && job->local->rec.own && p != PHASE_SENT;
+	bool draft = job->dir && job->dir->rec.own && p != PHASE_SENT;
 	if (c->o.readonly)
 		err = -EROFS;
 	else if (!job->in_tree)
@@ -503,8 +503,8 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 	else if (!draft && c->o.offline)
 		err = -EHOSTUNREACH;
 	if (!err && queued) {
-		job->local->rec.removal = REMOVAL_INTENDED;
-		job->local->rec.removal_since = record_now();
+		job->dir->rec.removal = REMOVAL_INTENDED;
+		job->dir->rec.removal_since = record_now();
 		canceller_set(c->engine, &t->cancel);
 	}
 	if (!err && (queued || draft))
@@ -524,7 +524,7 @@ bool remove_may_forget(const struct gb_job *job)
 {
 	struct moment m = client_moment(job->c);
 
-	return job->batch->id && job->local &&
+	return job->batch->id && job->dir &&
 	       (knowledge_removal(&job->batch->known, m) == REMOVE_OTHER_KEY ||
 		       knowledge_standing(&job->batch->known, m) >= STANDS_MISSING);
 }
@@ -543,7 +543,7 @@ int gb_forget(struct gb_job *job, struct gb_waiter *w)
 	return err;
 }
 
-static int unsent_run(struct task *t)
+static int unsent_run(struct operation *t)
 {
 	remove_unsent(t->job);
 	return 0;
@@ -558,40 +558,40 @@ void remove_recover(struct gb_job *job)
 	client_unlock(job->c);
 	if (unsent)
 		/* If it cannot begin, the next start does it. */
-		DROP(task_start(job, WORK_SHORT, unsent_run, false, false, NULL, NULL));
+		DROP(operation_start(job, POOL_SHORT, unsent_run, false, false, NULL, NULL));
 	else if (!job->c->o.offline)
 		remove_later(job, fmin(1, removal_pause()));
 }
 
 void remove_twin(struct gb_job *twin)
 {
-	if (twin->local && !twin->local->rec.own)
+	if (twin->dir && !twin->dir->rec.own)
 		forget_job(twin);
 	job_changed(twin, GB_CHANGED_TREE);
 }
 
-static int uploads_run(struct task *t)
+static int uploads_run(struct operation *t)
 {
 	delete_upload(t->job);
-	attach_release(t->job->c, t->job->local->lid, false);
+	attach_release(t->job->c, t->job->dir->lid, false);
 	return 0;
 }
 
 void remove_ended(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
-	bool holds = job->local && registry_holds(c->registry, job->local->lid);
+	bool holds = job->dir && uploads_holds(c->uploads, job->dir->lid);
 
 	client_lock(c);
-	bool waits = job->local && job->local->rec.removal == REMOVAL_CANCELLED;
-	bool tidy = job->local && job->local->rec.own && knowledge_ended(&job->batch->known) &&
-		    submit_same_key(job) &&
-		    (job->local->rec.batch->input_file || holds) && !job->local->rec.removal &&
+	bool waits = job->dir && job->dir->rec.removal == REMOVAL_CANCELLED;
+	bool tidy = job->dir && job->dir->rec.own && knowledge_ended(&job->batch->known) &&
+		    identity_same_key(job) &&
+		    (job->dir->rec.batch->input_file || holds) && !job->dir->rec.removal &&
 		    !c->o.readonly;
 	client_unlock(c);
 	if (waits)
 		remove_later(job, 0);
 	else if (tidy)
 		/* What it would delete dies by itself. */
-		DROP(task_start(job, WORK_SHORT, uploads_run, false, false, NULL, NULL));
+		DROP(operation_start(job, POOL_SHORT, uploads_run, false, false, NULL, NULL));
 }

@@ -7,7 +7,7 @@
  * (removal_note); removal_choose and removal_first take the first step; remove_ended
  * continues when the job has ended.
  *
- * The steps block, except removal_note and removal_next; unlocked. job->local must
+ * The steps block, except removal_note and removal_next; unlocked. job->dir must
  * exist. Errors are negative errno.
  */
 #ifndef GB_REMOVE_H

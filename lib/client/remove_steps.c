@@ -8,9 +8,9 @@
 void removal_note(struct gb_job *job, enum removal stage)
 {
 	client_lock(job->c);
-	job->local->rec.removal = stage;
-	if (!job->local->rec.removal_since)
-		job->local->rec.removal_since = record_now();
+	job->dir->rec.removal = stage;
+	if (!job->dir->rec.removal_since)
+		job->dir->rec.removal_since = record_now();
 	client_unlock(job->c);
 }
 
@@ -28,13 +28,13 @@ static void removal_note_missed(struct gb_job *job)
 	unsigned misses;
 	double span;
 
-	learn_missed(job);
+	observe_missed(job);
 	client_lock(job->c);
 	knowledge_misses(&job->batch->known, &misses, &span);
-	job->local->rec.missed = misses;
-	job->local->rec.missed_span = (int64_t)span;
+	job->dir->rec.missed = misses;
+	job->dir->rec.missed_span = (int64_t)span;
 	client_unlock(job->c);
-	local_save_soon(job);
+	job_dir_save_soon(job);
 }
 
 /* A cancel that is refused because the job has just ended does not count as refused. */
@@ -46,7 +46,7 @@ int removal_cancel(
 	test_point("cancelled");
 	if (ret == -ENOENT)
 		removal_note_missed(job);
-	if (ret == -EINVAL && learn_look(job, cancel, err) == 0 &&
+	if (ret == -EINVAL && observe_look(job, cancel, err) == 0 &&
 		removal_next(job) == REMOVE_DELETE)
 		return 0;
 	if (ret)
@@ -55,7 +55,7 @@ int removal_cancel(
 	knowledge_cancel_accepted(&job->batch->known);
 	client_unlock(job->c);
 	removal_note(job, REMOVAL_CANCELLED);
-	ret = local_save(job);
+	ret = job_dir_save(job);
 	history_add(job, "cancel-asked");
 	return ret;
 }
@@ -63,7 +63,7 @@ int removal_cancel(
 int removal_note_deleted(struct gb_job *job, const char *event)
 {
 	removal_note(job, REMOVAL_DELETED);
-	int err = local_save(job);
+	int err = job_dir_save(job);
 
 	history_add(job, event);
 	return err;
@@ -88,7 +88,7 @@ int removal_delete(
 int removal_other_key(struct gb_job *job, struct provider_error *err)
 {
 	client_lock(job->c);
-	job->local->other_key = true;
+	job->dir->other_key = true;
 	client_unlock(job->c);
 	provider_error_clear(err);
 	err->refused = true;
@@ -102,7 +102,7 @@ int removal_choose(struct gb_job *job, struct canceller *cancel,
 	struct provider_error *err, enum removal_step *ret)
 {
 	enum removal_step step = removal_next(job);
-	int look = step == REMOVE_LOOK ? learn_look(job, cancel, err) : 0;
+	int look = step == REMOVE_LOOK ? observe_look(job, cancel, err) : 0;
 
 	if (look)
 		return look;
@@ -120,7 +120,7 @@ static int removal_note_key(struct gb_job *job)
 	int err = 0;
 
 	client_lock(c);
-	struct record *r = &job->local->rec;
+	struct record *r = &job->dir->rec;
 	if (!r->key_print)
 		err = record_set(&r->origin, engine_origin(c->engine));
 	if (!err && !r->key_print)
@@ -150,7 +150,7 @@ void removal_look(struct gb_job *job)
 	struct canceller none = CANCELLER_INIT;
 	struct provider_error err = {0};
 
-	learn_look(job, &none, &err);
+	observe_look(job, &none, &err);
 	client_called(job->c, &err);
 	provider_error_clear(&err);
 }
@@ -159,7 +159,7 @@ void removal_tell(struct gb_job *job, int ret, const struct provider_error *err)
 {
 	bool lost = !err->refused && err->sent != HTTP_NOT_SENT;
 
-	local_error(job, ret,
+	job_dir_error(job, ret,
 		lost ? "The API's reply to rmdir was lost: it may still be there or not."
 		     : "The job was not deleted.",
 		lost ? "Try rmdir again." : "It is still there; try rmdir again.",

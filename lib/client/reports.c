@@ -23,9 +23,9 @@ static void add_up_states(struct gb_client *c, struct sums *s)
 		const struct gb_job *job = c->slots[i];
 		enum phase p = job_phase(job);
 
-		s->removing += job->local && job->local->rec.removal &&
-			       !job->local->forgotten;
-		if (job->batch->results_size > 0 && job->local && job->local->rec.batch->home)
+		s->removing += job->dir && job->dir->rec.removal &&
+			       !job->dir->forgotten;
+		if (job->batch->results_size > 0 && job->dir && job->dir->rec.batch->home)
 			s->home += job->batch->results_size;
 		else if (job->batch->results_size > 0 && job->batch->cached)
 			s->cache += job->batch->results_size;
@@ -35,7 +35,7 @@ static void add_up_states(struct gb_client *c, struct sums *s)
 		s->drafts += phase_is_draft(p);
 		s->unsent += p >= PHASE_UPLOADING && p <= PHASE_SUBMITTING;
 		s->uncertain += p == PHASE_UNCERTAIN;
-		s->not_saved += home_missing(job);
+		s->not_saved += save_is_missing(job);
 	}
 }
 
@@ -45,7 +45,7 @@ static void status_not_saved(struct gb_client *c, FILE *out)
 		const struct gb_job *job = c->slots[i];
 		char when[32] = "unknown";
 
-		if (!home_missing(job))
+		if (!save_is_missing(job))
 			continue;
 		if (job->batch->ended_at.tv_sec)
 			util_time_text(job->batch->ended_at.tv_sec +
@@ -96,11 +96,11 @@ static const char *saved_text(const struct gb_info *i)
 	static const char *const names[] = {
 		[GB_OUTPUT_NONE] = "-",       [GB_OUTPUT_AWAITED] = "awaited",
 		[GB_OUTPUT_INLINE] = "no",    [GB_OUTPUT_THERE] = "no",
-		[GB_OUTPUT_HOME] = "yes",     [GB_OUTPUT_LOST] = "lost",
+		[GB_OUTPUT_SAVED] = "yes",     [GB_OUTPUT_LOST] = "lost",
 		[GB_OUTPUT_KEPT] = "no",      [GB_OUTPUT_DAMAGED] = "damaged",
 	};
 
-	return i->output == GB_OUTPUT_HOME && !i->results_safe ? "no" : names[i->output];
+	return i->output == GB_OUTPUT_SAVED && !i->results_safe ? "no" : names[i->output];
 }
 
 static void count_text(int64_t n, FILE *out)
@@ -176,10 +176,10 @@ void gb_transfers(struct gb_client *c, FILE *out)
 		slot = job->slot + 1;
 		client_lock(c);
 		struct gb_results *r = job->batch->results ? results_ref(job->batch->results) : NULL;
-		if (job->local && job->local->task) {
-			since = job->local->uploaded_since;
-			sent = job->local->uploaded;
-			size = job->local->upload_size;
+		if (job->dir && job->dir->task) {
+			since = job->dir->uploaded_since;
+			sent = job->dir->uploaded;
+			size = job->dir->upload_size;
 		}
 		client_unlock(c);
 		if (since > 0)

@@ -26,7 +26,7 @@ static bool is_input(const struct gb_file *f)
 	return true;
 }
 
-bool gather_has_inputs(struct gb_job *job)
+bool compose_draft_has_inputs(struct gb_job *job)
 {
 	const struct gb_file *f;
 
@@ -36,7 +36,7 @@ bool gather_has_inputs(struct gb_job *job)
 	return false;
 }
 
-bool gather_has_parts(struct gb_job *job)
+bool compose_draft_has_parts(struct gb_job *job)
 {
 	const struct gb_file *f;
 
@@ -46,19 +46,19 @@ bool gather_has_parts(struct gb_job *job)
 	return false;
 }
 
-enum gather_kind gather_kind(struct gb_job *job)
+enum compose_draft_kind compose_draft_kind(struct gb_job *job)
 {
 	const struct gb_file *f = files_find(job, GB_REQUESTS);
-	bool parts = gather_has_parts(job);
+	bool parts = compose_draft_has_parts(job);
 
 	if (f && !f->composed)
 		return parts ? GATHER_MIXED : GATHER_REQUESTS;
-	return parts || gather_has_inputs(job) ? GATHER_COMPOSED : GATHER_NOTHING;
+	return parts || compose_draft_has_inputs(job) ? GATHER_COMPOSED : GATHER_NOTHING;
 }
 
-int gather_refuse_mixed(struct gb_job *job)
+int compose_draft_refuse_mixed(struct gb_job *job)
 {
-	local_error(job, -EBADMSG,
+	job_dir_error(job, -EBADMSG,
 		"This draft has both requests.jsonl and files that requests are made "
 		"from. Only one of the two can be sent.",
 		"Nothing was sent. To change the requests, edit inputs/*, inputs.txt, "
@@ -158,7 +158,7 @@ static char *shown(char *path)
 }
 
 /* Lock held. */
-static int gather_file(struct gather *g, struct gb_file *f)
+static int compose_draft_file(struct gather *g, struct gb_file *f)
 {
 	char path[FILE_PATH_MAX];
 	bool input = is_input(f), part = !f->parent && composed_is_part(f->name);
@@ -187,14 +187,14 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct input *)a)->path, ((const struct input *)b)->path);
 }
 
-static int gather_look(struct gather *g)
+static int compose_draft_look(struct gather *g)
 {
 	struct gb_file *f;
 	int err = 0;
 
 	client_lock(g->job->c);
 	for (uint32_t n = 0; !err && (f = files_any(g->job, n)); n = f->number + 1)
-		err = gather_file(g, f);
+		err = compose_draft_file(g, f);
 	client_unlock(g->job->c);
 	if (!err && g->n)
 		qsort(g->inputs, g->n, sizeof(*g->inputs), by_path);
@@ -208,7 +208,7 @@ static void free_names(char **list, size_t n)
 	free(list);
 }
 
-static void gather_clear(struct gather *g)
+static void compose_draft_clear(struct gather *g)
 {
 	for (size_t i = 0; i < g->n; i++) {
 		gb_file_unref(g->inputs[i].f);
@@ -285,7 +285,7 @@ static int fd_of(struct gb_file *f, int *ret)
 	return f && *ret < 0 ? *ret : 0;
 }
 
-static int gather_open_parts(struct gather *g, int out)
+static int compose_draft_open_parts(struct gather *g, int out)
 {
 	struct composed_parts parts = {.embedding = g->embedding};
 	int err = fd_of(g->prompt, &parts.prompt);
@@ -301,7 +301,7 @@ static int gather_open_parts(struct gather *g, int out)
 
 /* One descriptor at a time, because there may be more inputs than a process may
  * open. */
-static int add_inputs(struct gather *g, const struct task *t)
+static int add_inputs(struct gather *g, const struct operation *t)
 {
 	int err = 0;
 
@@ -317,7 +317,7 @@ static int add_inputs(struct gather *g, const struct task *t)
 	return err;
 }
 
-static int add_lines(struct gather *g, const struct task *t)
+static int add_lines(struct gather *g, const struct operation *t)
 {
 	int fd, err = fd_of(g->lists[LINES], &fd);
 
@@ -335,7 +335,7 @@ static int open_input(void *arg, size_t i)
 	return files_reopen(g->inputs[i].f);
 }
 
-static void gather_remark(void *arg, const char *text)
+static void compose_draft_remark(void *arg, const char *text)
 {
 	struct gather *g = arg;
 	_cleanup_free_ char *copy = strdup(text);
@@ -344,11 +344,11 @@ static void gather_remark(void *arg, const char *text)
 		warnings_add(&g->passed, "%s", shown(copy));
 }
 
-static int add_table(struct gather *g, const struct task *t, int list)
+static int add_table(struct gather *g, const struct operation *t, int list)
 {
 	struct composed_table table = {.name = list_names[list], .cancel = &t->cancel.set,
 		.inputs = calloc(g->n + 1, sizeof *table.inputs), .n_inputs = g->n,
-		.open = open_input, .remark = gather_remark, .arg = g};
+		.open = open_input, .remark = compose_draft_remark, .arg = g};
 	int err = table.inputs ? fd_of(g->lists[list], &table.fd) : -ENOMEM;
 
 	for (size_t i = 0; !err && i < g->n; i++)
@@ -361,9 +361,9 @@ static int add_table(struct gather *g, const struct task *t, int list)
 	return err;
 }
 
-static int compose_to(struct gather *g, const struct task *t, int out)
+static int compose_to(struct gather *g, const struct operation *t, int out)
 {
-	int err = gather_open_parts(g, out), list = the_list(g);
+	int err = compose_draft_open_parts(g, out), list = the_list(g);
 
 	if (err)
 		return err;
@@ -376,13 +376,13 @@ static int compose_to(struct gather *g, const struct task *t, int out)
 	return err;
 }
 
-static int gather_refuse(struct gather *g)
+static int compose_draft_refuse(struct gather *g)
 {
 	_cleanup_free_ char *text = g->api->complaints(g->c);
 
 	if (!text)
 		return 0;
-	local_error(g->job, -EBADMSG, "This draft cannot be sent as it is.",
+	job_dir_error(g->job, -EBADMSG, "This draft cannot be sent as it is.",
 		"Nothing was sent. Fix what is named below, then: echo submit > ctl",
 		text);
 	files_changed(g->job);
@@ -391,7 +391,7 @@ static int gather_refuse(struct gather *g)
 
 /* First the bytes, including those of inputs that are only referred to; then the
  * name. */
-static int gather_publish(struct gather *g, int out)
+static int compose_draft_publish(struct gather *g, int out)
 {
 	struct gb_job *job = g->job;
 	int err = fsync(out) < 0 ? -errno : 0;
@@ -399,19 +399,19 @@ static int gather_publish(struct gather *g, int out)
 	if (!err && g->api->attachments(g->c) && syncfs(out) < 0)
 		err = -errno;
 	test_point("composed-written");
-	pthread_mutex_lock(&job->local->disk);
-	_cleanup_close_ int dir = local_dir_open(job);
+	pthread_mutex_lock(&job->dir->disk);
+	_cleanup_close_ int dir = job_dir_open(job);
 	if (!err)
 		err = dir < 0 ? dir
 			      : renameat(dir, TMP_NAME, dir, FILE_COMPOSED) < 0 ? -errno
 									       : util_sync_dir(dir);
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	test_point("composed");
 	return err;
 }
 
 /* From here on the journal says that composed.jsonl matches the parts. */
-static int announce(struct gather *g, struct task *t)
+static int announce(struct gather *g, struct operation *t)
 {
 	struct gb_job *job = g->job;
 	struct gb_file *old;
@@ -422,9 +422,9 @@ static int announce(struct gather *g, struct task *t)
 		files_unlink(old);
 	else
 		old = NULL;
-	job->local->rec.composed = true;
-	job->local->rec.batch->requests = (int64_t)g->api->requests(g->c);
-	job->batch->requests = job->local->rec.batch->requests;
+	job->dir->rec.composed = true;
+	job->dir->rec.batch->requests = (int64_t)g->api->requests(g->c);
+	job->batch->requests = job->dir->rec.batch->requests;
 	int err = files_add_composed(job);
 	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
 	if (f) {
@@ -435,42 +435,42 @@ static int announce(struct gather *g, struct task *t)
 	gb_file_unref(old);
 	files_changed(job);
 	if (!err)
-		err = local_save(job);
+		err = job_dir_save(job);
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return err;
 }
 
 static int make_tmp(struct gb_job *job)
 {
-	pthread_mutex_lock(&job->local->disk);
-	_cleanup_close_ int dir = local_dir_open(job);
+	pthread_mutex_lock(&job->dir->disk);
+	_cleanup_close_ int dir = job_dir_open(job);
 	int fd = dir < 0 ? dir
 			 : openat(dir, TMP_NAME,
 				   O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (dir >= 0 && fd < 0)
 		fd = -errno;
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	return fd;
 }
 
 static void drop_tmp(struct gb_job *job)
 {
-	pthread_mutex_lock(&job->local->disk);
-	_cleanup_close_ int dir = local_dir_open(job);
+	pthread_mutex_lock(&job->dir->disk);
+	_cleanup_close_ int dir = job_dir_open(job);
 	if (dir >= 0)
 		unlinkat(dir, TMP_NAME, 0);
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 }
 
 /* If that is unknown, ask for answers; the model is checked once more before anything
  * is sent. */
-static int ask_model(struct gather *g, struct task *t)
+static int ask_model(struct gather *g, struct operation *t)
 {
 	struct gb_client *c = g->job->c;
 	_cleanup_free_ char *model = NULL;
 
 	client_lock(c);
-	model = g->job->local->rec.model ? strdup(g->job->local->rec.model) : NULL;
+	model = g->job->dir->rec.model ? strdup(g->job->dir->rec.model) : NULL;
 	client_unlock(c);
 	g->embedding = model && models_embeds(c->models, model, &t->cancel);
 	return t->cancel.set ? -ECANCELED : 0;
@@ -482,24 +482,24 @@ static void tell_too_large(struct gb_job *job)
 		"At most %s fit in one job: split the inputs into several drafts.",
 		job->c->api.provider->limits->requests_text);
 
-	local_error(job, -EFBIG, "The requests made from this draft are too large.",
+	job_dir_error(job, -EFBIG, "The requests made from this draft are too large.",
 		todo, NULL);
 }
 
-int gather_run(struct task *t)
+int compose_draft_run(struct operation *t)
 {
 	struct gather g = {.job = t->job, .api = t->job->c->api.provider->compose};
 	_cleanup_close_ int out = make_tmp(t->job);
-	int err = out < 0 ? out : gather_look(&g);
+	int err = out < 0 ? out : compose_draft_look(&g);
 
 	if (!err)
 		err = ask_model(&g, t);
 	if (!err)
 		err = compose_to(&g, t, out);
 	if (!err)
-		err = gather_refuse(&g);
+		err = compose_draft_refuse(&g);
 	if (!err)
-		err = gather_publish(&g, out);
+		err = compose_draft_publish(&g, out);
 	if (err)
 		drop_tmp(t->job);
 	else
@@ -509,25 +509,25 @@ int gather_run(struct task *t)
 	if (err == -EFBIG)
 		tell_too_large(t->job);
 	else if (err == -ENOSPC)
-		submit_tell(t->job, err, NULL);
+		message_tell(t->job, err, NULL);
 	else if (err == -ELIBACC)
-		local_error(t->job, -EIO,
+		job_dir_error(t->job, -EIO,
 			"The types of the inputs cannot be determined: this machine "
 			"does not have libmagic's database.",
 			"Nothing was sent. Install the database (on Debian: "
 			"libmagic-mgc), then: echo submit > ctl",
 			NULL);
 	if (err && err != -ECANCELED) {
-		local_save_soon(t->job);
+		job_dir_save_soon(t->job);
 		job_changed(t->job, GB_CHANGED_META | GB_CHANGED_FILES);
 	}
-	gather_clear(&g);
+	compose_draft_clear(&g);
 	return err == -ELIBACC ? -EIO : err;
 }
 
-int gather_properties(struct gb_job *job, char **ret, size_t *ret_len)
+int compose_draft_properties(struct gb_job *job, char **ret, size_t *ret_len)
 {
-	_cleanup_close_ int files = local_files_dir_open(job);
+	_cleanup_close_ int files = job_dir_open_files(job);
 	_cleanup_close_ int fd =
 		files < 0 ? files
 			  : openat(files, "schema.json",

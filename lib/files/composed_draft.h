@@ -6,7 +6,7 @@
 
 #include "jobs/operation.h"
 
-enum gather_kind {
+enum compose_draft_kind {
 	GATHER_NOTHING,  /* neither requests.jsonl nor parts */
 	GATHER_REQUESTS, /* requests.jsonl is complete in itself */
 	GATHER_COMPOSED,
@@ -15,22 +15,22 @@ enum gather_kind {
 
 /* Lock held. Files in inputs/ beside requests.jsonl may be those that its lines
  * name, so they alone do not make a mixture. */
-enum gather_kind gather_kind(struct gb_job *job);
+enum compose_draft_kind compose_draft_kind(struct gb_job *job);
 
 /* Lock held: whether there is an input in inputs/, or prompt.txt or the like. */
-bool gather_has_inputs(struct gb_job *job);
-bool gather_has_parts(struct gb_job *job);
+bool compose_draft_has_inputs(struct gb_job *job);
+bool compose_draft_has_parts(struct gb_job *job);
 
 /* From the run() of a task that gathers (task.gathers), its draft composed: make
  * composed.jsonl and put it into t->file. -EBADMSG: the draft's error says why;
  * -ECANCELED; other. */
-int gather_run(struct task *t);
+int compose_draft_run(struct operation *t);
 
 /* Write the draft's error for a mixture; returns err. */
-int gather_refuse_mixed(struct gb_job *job);
+int compose_draft_refuse_mixed(struct gb_job *job);
 
 /* The names of the members that answers have by the job's schema.json, a NUL behind each,
  * malloc'ed; NULL: there is none, or it is of no object. */
-int gather_properties(struct gb_job *job, char **ret, size_t *ret_len);
+int compose_draft_properties(struct gb_job *job, char **ret, size_t *ret_len);
 
 #endif

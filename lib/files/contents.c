@@ -39,7 +39,7 @@ int files_open_dir(struct gb_job *job, struct gb_file *dir)
 	client_unlock(job->c);
 	if (err)
 		return err;
-	fd = local_files_dir_open(job);
+	fd = job_dir_open_files(job);
 	for (bool top = true; fd >= 0 && (part = strsep(&at, "/")); top = false)
 		if (*part)
 			fd = descend(fd, part, top);
@@ -58,7 +58,7 @@ static int find_place(struct gb_file *f, char name[256])
 		return -ESTALE;
 	if (!f->composed)
 		return files_open_dir(job, parent);
-	return local_dir_open(job);
+	return job_dir_open(job);
 }
 
 int files_open(struct gb_job *job, struct gb_file *f)
@@ -114,13 +114,13 @@ static struct gb_job *begin_disk(struct gb_file *f)
 	struct gb_job *job = f->job ? gb_job_ref(f->job) : NULL;
 	client_unlock(f->c);
 	if (job)
-		pthread_mutex_lock(&job->local->disk);
+		pthread_mutex_lock(&job->dir->disk);
 	return job;
 }
 
 static void end_disk(struct gb_job *job)
 {
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	gb_job_unref(job);
 }
 
@@ -165,8 +165,8 @@ static void imagine_dir(struct gb_job *job, struct stat *ret)
 {
 	*ret = (struct stat){.st_mode = S_IFDIR | WHOLE};
 	client_lock(job->c);
-	ret->st_mtim.tv_sec = job->local->rec.made_s;
-	ret->st_mtim.tv_nsec = job->local->rec.made_ns;
+	ret->st_mtim.tv_sec = job->dir->rec.made_s;
+	ret->st_mtim.tv_nsec = job->dir->rec.made_ns;
 	client_unlock(job->c);
 	ret->st_atim = ret->st_ctim = ret->st_mtim;
 }
@@ -225,15 +225,15 @@ static int begin_change(struct gb_file *f, struct gb_job **ret)
 	bool sent = is_sent(f);
 	if (f->is_dir)
 		err = -EISDIR;
-	else if (f->composed || (sent && !phase_is_draft(f->job->local->rec.batch->phase)))
+	else if (f->composed || (sent && !phase_is_draft(f->job->dir->rec.batch->phase)))
 		err = -EROFS;
-	else if (f->held || (sent && f->job->local->task && f->job->local->gathering))
+	else if (f->held || (sent && f->job->dir->task && f->job->dir->gathering))
 		err = -EBUSY;
 	*ret = !err && sent ? gb_job_ref(f->job) : NULL;
 	if (!err) {
 		f->writers++;
 		if (*ret)
-			(*ret)->local->writers++;
+			(*ret)->dir->writers++;
 	}
 	client_unlock(f->c);
 	return err;
@@ -245,7 +245,7 @@ static void end_change(struct gb_file *f, struct gb_job *job)
 	client_lock(f->c);
 	f->writers--;
 	if (job)
-		job->local->writers--;
+		job->dir->writers--;
 	client_unlock(f->c);
 	gb_job_unref(job);
 }
@@ -270,9 +270,9 @@ static int before_change(struct gb_file *f, struct gb_job *job)
 {
 	int err = mark_mode(f, MARKED);
 
-	if (err || !job || f->touched == job->local->touches)
+	if (err || !job || f->touched == job->dir->touches)
 		return err;
-	unsigned now = job->local->touches;
+	unsigned now = job->dir->touches;
 	err = files_touch(job);
 	if (!err)
 		f->touched = now;
@@ -288,17 +288,17 @@ static struct gb_file *drop_composed(struct gb_job *job)
 	if (!f || !f->composed)
 		return NULL;
 	job->batch->requests = -1;
-	job->local->rec.batch->requests = -1;
+	job->dir->rec.batch->requests = -1;
 	files_unlink(f);
 	return f;
 }
 
 int files_touch(struct gb_job *job)
 {
-	struct record *r = &job->local->rec;
+	struct record *r = &job->dir->rec;
 	struct gb_file *old = NULL;
 
-	pthread_mutex_lock(&job->local->disk);
+	pthread_mutex_lock(&job->dir->disk);
 	client_lock(job->c);
 	bool draft = phase_is_draft(r->batch->phase);
 	bool composed = draft && r->composed;
@@ -312,7 +312,7 @@ int files_touch(struct gb_job *job)
 		int fd = f && f->refs > 2 ? files_open(job, f) : 0;
 		gb_file_unref(f);
 		if (fd < 0) {
-			pthread_mutex_unlock(&job->local->disk);
+			pthread_mutex_unlock(&job->dir->disk);
 			return fd;
 		}
 	}
@@ -328,18 +328,18 @@ int files_touch(struct gb_job *job)
 		r->composed = false;
 		old = drop_composed(job);
 	}
-	bool checked = job->local->checked;
-	free(job->local->checked);
-	job->local->checked = NULL;
+	bool checked = job->dir->checked;
+	free(job->dir->checked);
+	job->dir->checked = NULL;
 	client_unlock(job->c);
-	int err = stale || composed ? local_save_locked(job) : 0;
+	int err = stale || composed ? job_dir_save_locked(job) : 0;
 	if (composed && !err) {
 		test_point("composed-taken-back");
-		_cleanup_close_ int dir = local_dir_open(job);
+		_cleanup_close_ int dir = job_dir_open(job);
 		if (dir >= 0)
 			unlinkat(dir, FILE_COMPOSED, 0);
 	}
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	gb_file_unref(old);
 	if (stale || composed || checked)
 		job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
@@ -431,15 +431,15 @@ static int set_taint(struct gb_file *f, const char *why)
 	client_lock(f->c);
 	if (is_requests_file(f)) {
 		job = gb_job_ref(f->job);
-		err = record_set(&job->local->rec.taint, why);
+		err = record_set(&job->dir->rec.taint, why);
 	}
 	client_unlock(f->c);
 	if (!job)
 		return 0;
 	if (why)
-		local_save_soon(job);
+		job_dir_save_soon(job);
 	else if (!err)
-		err = local_save(job);
+		err = job_dir_save(job);
 	gb_job_unref(job);
 	return err;
 }
@@ -521,10 +521,10 @@ static void explain_part(struct gb_job *job, struct gb_file *f, const char *why)
 	client_unlock(job->c);
 	_cleanup_free_ char *what = util_format("%s is incomplete.", path);
 	_cleanup_free_ char *text = util_format("%s\n", why);
-	local_error(job, -EBADMSG, what ? what : "A file is incomplete.",
+	job_dir_error(job, -EBADMSG, what ? what : "A file is incomplete.",
 		"Nothing was sent. Write the file again or remove it.", text);
 	files_changed(job);
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 }
 
@@ -533,8 +533,8 @@ void gb_file_busy(struct gb_file *f)
 	char path[FILE_PATH_MAX] = "a file";
 
 	client_lock(f->c);
-	struct gb_job *job = f->job && f->job->local &&
-				     phase_is_draft(job_phase(f->job)) && !f->job->local->task
+	struct gb_job *job = f->job && f->job->dir &&
+				     phase_is_draft(job_phase(f->job)) && !f->job->dir->task
 				     ? gb_job_ref(f->job)
 				     : NULL;
 	if (job)
@@ -543,11 +543,11 @@ void gb_file_busy(struct gb_file *f)
 	if (!job)
 		return;
 	_cleanup_free_ char *what = util_format("%s is still open for writing.", path);
-	local_error(job, -EBUSY, what ? what : "A file is still open for writing.",
+	job_dir_error(job, -EBUSY, what ? what : "A file is still open for writing.",
 		"Nothing was sent. When its writer has closed it: echo submit > ctl, or the same "
 		"mv again", NULL);
 	files_changed(job);
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	gb_job_unref(job);
 }
@@ -558,7 +558,7 @@ void gb_file_explain_taint(struct gb_file *f)
 	struct gb_job *job = NULL;
 
 	client_lock(f->c);
-	struct local *l = is_requests_file(f) ? f->job->local : NULL;
+	struct job_dir *l = is_requests_file(f) ? f->job->dir : NULL;
 	if (l && l->rec.taint && !l->rec.error) {
 		why = strdup(l->rec.taint);
 		job = gb_job_ref(f->job);
@@ -586,20 +586,20 @@ void gb_file_taint(struct gb_file *f, const char *why)
 void files_changed(struct gb_job *job)
 {
 	client_lock(job->c);
-	job->local->touches++;
+	job->dir->touches++;
 	client_unlock(job->c);
 }
 
 void gb_job_explain(struct gb_job *job, const char *why)
 {
-	if (!job->local)
+	if (!job->dir)
 		return;
-	local_error(job, EINTR, why,
+	job_dir_error(job, EINTR, why,
 		"Nothing was sent. Write the file again, or, if it is complete: echo "
 		"submit > ctl",
 		NULL);
 	files_changed(job); /* the next write makes the explanation void */
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 }
 
@@ -613,16 +613,16 @@ void gb_job_explain_name(struct gb_job *job, const char *text, const char *todo)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = '?'; /* names can hold anything */
 	client_lock(job->c);
-	const struct local *l = job->local;
+	const struct job_dir *l = job->dir;
 	bool shown = l && phase_is_draft(job_phase(job)) && !l->task && !l->rec.error;
 	client_unlock(job->c);
 	if (!shown) {
 		client_log(job->c, LOG_WARNING, "%s: %s %s", job_label(job), what, todo);
 		return;
 	}
-	local_error(job, -EPERM, what, todo, NULL);
+	job_dir_error(job, -EPERM, what, todo, NULL);
 	files_changed(job); /* the next change makes the explanation void */
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 }
 
@@ -631,7 +631,7 @@ static int sync_names(struct gb_job *job, struct gb_file *f)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&job->local->disk);
+	pthread_mutex_lock(&job->dir->disk);
 	client_lock(job->c);
 	struct gb_file *dir = f->job == job ? f->parent : NULL;
 	client_unlock(job->c);
@@ -641,7 +641,7 @@ static int sync_names(struct gb_job *job, struct gb_file *f)
 		err = fd < 0 ? fd : util_sync_dir(fd);
 		more = dir != NULL;
 	}
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	return err;
 }
 
@@ -656,21 +656,21 @@ int files_sync(struct gb_job *job, struct gb_file *f)
 	return sync_names(job, f);
 }
 
-static int sync_run(struct task *t)
+static int sync_run(struct operation *t)
 {
 	return files_sync(t->job, t->file);
 }
 
 int gb_file_sync(struct gb_file *f, struct gb_waiter *w)
 {
-	struct task fill = {.file = f};
+	struct operation fill = {.file = f};
 
 	client_lock(f->c);
 	struct gb_job *job = f->job ? gb_job_ref(f->job) : NULL;
 	client_unlock(f->c);
 	if (!job)
 		return 0; /* has no name: nothing to make durable */
-	int err = task_start(job, WORK_SHORT, sync_run, false, false, &fill, w);
+	int err = operation_start(job, POOL_SHORT, sync_run, false, false, &fill, w);
 	gb_job_unref(job);
 	return err;
 }

@@ -42,12 +42,12 @@ static struct gb_job *enlist_draft(
 	job = job_new(c);
 	*err = job ? job_set_name(job, name, NULL) : -ENOMEM;
 	if (!*err)
-		*err = local_attach(job, lid, r);
+		*err = job_dir_attach(job, lid, r);
 	if (!*err)
 		*err = files_add_inputs(job);
 	if (*err)
 		return NULL;
-	job->model = client_intern(c, remote_model_name(job->local->rec.model));
+	job->model = client_intern(c, remote_model_name(job->dir->rec.model));
 	job->in_tree = true;
 	return gb_job_ref(job);
 }
@@ -103,19 +103,19 @@ int gb_draft_rename(struct gb_job *job, const char *name, bool listed)
 	client_lock(c);
 	if (!job->in_tree)
 		err = -ENOENT;
-	else if (!phase_is_draft(job_phase(job)) || job->local->task)
+	else if (!phase_is_draft(job_phase(job)) || job->dir->task)
 		err = -EPERM;
 	else
 		err = job_set_name(job, name, NULL);
 	if (!err) {
-		record_take(&job->local->rec.name, &copy);
-		record_take(&job->local->rec.display, &shown);
-		job->local->rec.name_unchecked = !listed;
+		record_take(&job->dir->rec.name, &copy);
+		record_take(&job->dir->rec.display, &shown);
+		job->dir->rec.name_unchecked = !listed;
 	}
 	client_unlock(c);
 	if (err)
 		return err;
-	err = local_save(job);
+	err = job_dir_save(job);
 	job_changed(job, GB_CHANGED_TREE);
 	return err;
 }
@@ -130,14 +130,14 @@ int gb_draft_set_model(struct gb_job *job, const char *model)
 	client_lock(c);
 	if (!phase_is_draft(job_phase(job)))
 		err = -EROFS;
-	else if (job->local->task)
+	else if (job->dir->task)
 		err = -EBUSY;
-	else if (!(err = record_set(&job->local->rec.model, model)))
+	else if (!(err = record_set(&job->dir->rec.model, model)))
 		job->model = client_intern(c, remote_model_name(model));
 	client_unlock(c);
 	if (err)
 		return err;
-	err = local_save(job);
+	err = job_dir_save(job);
 	job_changed(job, GB_CHANGED_META);
 	return err;
 }
@@ -147,10 +147,10 @@ void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime)
 	client_lock(job->c);
 	bool draft = phase_is_draft(job_phase(job));
 	if (draft) {
-		job->local->rec.made_s = mtime->tv_sec;
-		job->local->rec.made_ns = mtime->tv_nsec;
+		job->dir->rec.made_s = mtime->tv_sec;
+		job->dir->rec.made_ns = mtime->tv_nsec;
 	}
 	client_unlock(job->c);
 	if (draft)
-		local_save_soon(job);
+		job_dir_save_soon(job);
 }

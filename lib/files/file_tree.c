@@ -45,7 +45,7 @@ static void file_free(struct gb_file *f)
 
 	util_closep(&fd);
 	follow_end(f->follow);
-	numbered_clear(&f->children);
+	sorted_array_clear(&f->children);
 	free(f->name);
 	free(f);
 }
@@ -75,20 +75,20 @@ void gb_file_unref(struct gb_file *f)
 		file_free(f);
 }
 
-static struct numbered *children_of(struct gb_job *job, struct gb_file *dir)
+static struct sorted_array *children_of(struct gb_job *job, struct gb_file *dir)
 {
-	return dir ? &dir->children : &job->local->top;
+	return dir ? &dir->children : &job->dir->top;
 }
 
 /* Into the tables, under the number it has. */
 static int insert_file(struct gb_job *job, struct gb_file *parent, struct gb_file *f)
 {
-	struct local *l = job->local;
+	struct job_dir *l = job->dir;
 
 	f->parent = parent;
-	if (numbered_add(&l->numbers, f->number, f))
+	if (sorted_array_add(&l->numbers, f->number, f))
 		return -ENOMEM;
-	if (numbered_add(children_of(job, parent), f->number, f))
+	if (sorted_array_add(children_of(job, parent), f->number, f))
 		goto out;
 	if (tsearch(f, &l->names, cmp)) {
 		f->job = job;
@@ -96,31 +96,31 @@ static int insert_file(struct gb_job *job, struct gb_file *parent, struct gb_fil
 		l->lookalikes += f->lookalike;
 		return 0;
 	}
-	numbered_remove(children_of(job, parent), f->number);
+	sorted_array_remove(children_of(job, parent), f->number);
 out:
-	numbered_remove(&l->numbers, f->number);
+	sorted_array_remove(&l->numbers, f->number);
 	return -ENOMEM;
 }
 
 int files_link(struct gb_job *job, struct gb_file *parent, struct gb_file *f)
 {
-	if (job->local->next_file > GB_FILE_NUMBER_MAX)
+	if (job->dir->next_file > GB_FILE_NUMBER_MAX)
 		return -ENOSPC;
-	f->number = job->local->next_file;
+	f->number = job->dir->next_file;
 	int err = insert_file(job, parent, f);
-	job->local->next_file += !err;
+	job->dir->next_file += !err;
 	return err;
 }
 
 void files_unlink(struct gb_file *f)
 {
-	struct local *l = f->job->local;
+	struct job_dir *l = f->job->dir;
 
 	l->lookalikes -= f->lookalike;
 	f->lookalike = false;
 	tdelete(f, &l->names, cmp);
-	numbered_remove(&l->numbers, f->number);
-	numbered_remove(children_of(f->job, f->parent), f->number);
+	sorted_array_remove(&l->numbers, f->number);
+	sorted_array_remove(children_of(f->job, f->parent), f->number);
 	f->job = NULL;
 	f->parent = NULL;
 }
@@ -128,18 +128,18 @@ void files_unlink(struct gb_file *f)
 /* All that is below dir, into job's tables. */
 static int move_children(struct gb_file *dir, struct gb_job *job)
 {
-	struct numbered old = dir->children;
+	struct sorted_array old = dir->children;
 	int err = 0;
 
-	dir->children = (struct numbered){0};
+	dir->children = (struct sorted_array){0};
 	for (uint32_t i = 0; i < old.used; i++) {
 		struct gb_file *f = old.slots[i].thing;
-		struct local *l = f ? f->job->local : NULL;
+		struct job_dir *l = f ? f->job->dir : NULL;
 
 		if (!f)
 			continue;
 		tdelete(f, &l->names, cmp);
-		numbered_remove(&l->numbers, f->number);
+		sorted_array_remove(&l->numbers, f->number);
 		f->job = NULL;
 		err = files_link(job, dir, f);
 		if (!err && f->is_dir)
@@ -147,7 +147,7 @@ static int move_children(struct gb_file *dir, struct gb_job *job)
 		if (err)
 			break;
 	}
-	numbered_clear(&old);
+	sorted_array_clear(&old);
 	return err;
 }
 
@@ -175,7 +175,7 @@ static void keep_name(void *f)
 {
 }
 
-void files_free(struct local *l)
+void files_free(struct job_dir *l)
 {
 	tdestroy(l->names, keep_name);
 	for (uint32_t i = 0; i < l->numbers.used; i++) {
@@ -188,8 +188,8 @@ void files_free(struct local *l)
 		if (!--f->refs)
 			file_free(f);
 	}
-	numbered_clear(&l->numbers);
-	numbered_clear(&l->top);
+	sorted_array_clear(&l->numbers);
+	sorted_array_clear(&l->top);
 }
 
 /* ---- finding ----------------------------------------------------------------------- */
@@ -197,7 +197,7 @@ void files_free(struct local *l)
 struct gb_file *files_find_in(struct gb_job *job, struct gb_file *dir, const char *name)
 {
 	const struct gb_file key = {.parent = dir, .name = (char *)name};
-	void *at = job->local ? tfind(&key, &job->local->names, cmp) : NULL;
+	void *at = job->dir ? tfind(&key, &job->dir->names, cmp) : NULL;
 
 	return at ? *(struct gb_file **)at : NULL;
 }
@@ -235,12 +235,12 @@ struct gb_file *files_by_path(struct gb_job *job, const char *path)
 
 struct gb_file *files_next(struct gb_job *job, struct gb_file *dir, uint32_t number)
 {
-	return job->local ? numbered_from(children_of(job, dir), number) : NULL;
+	return job->dir ? sorted_array_from(children_of(job, dir), number) : NULL;
 }
 
 struct gb_file *files_any(struct gb_job *job, uint32_t number)
 {
-	return job->local ? numbered_from(&job->local->numbers, number) : NULL;
+	return job->dir ? sorted_array_from(&job->dir->numbers, number) : NULL;
 }
 
 int files_path(const struct gb_file *f, char ret[FILE_PATH_MAX])
@@ -363,7 +363,7 @@ static struct gb_file *load_file(
 	f->marked = !f->is_dir && st->st_mode & S_IXUSR;
 	f->tainted = f->marked;
 	if (!parent && strcmp(name, GB_REQUESTS) == 0)
-		f->tainted = job->local->rec.taint != NULL;
+		f->tainted = job->dir->rec.taint != NULL;
 	return f;
 }
 
@@ -452,8 +452,8 @@ int files_add_composed(struct gb_job *job)
 
 int files_load(struct gb_job *job)
 {
-	const struct record *r = &job->local->rec;
-	int fd = local_files_dir_open(job);
+	const struct record *r = &job->dir->rec;
+	int fd = job_dir_open_files(job);
 	int err = fd < 0 ? fd : load_dir(job, NULL, fd, 0);
 
 	if (!err && r->own && phase_is_draft(r->batch->phase))

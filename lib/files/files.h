@@ -52,7 +52,7 @@ struct gb_file {
 	struct follow *follow;  /* lock; its check during the writing */
 	bool held;              /* lock; a task sends it: it may not change */
 	unsigned writers;       /* lock; changes in progress: it may not be sent */
-	struct numbered children; /* lock; of a directory */
+	struct sorted_array children; /* lock; of a directory */
 };
 
 /* A new file that is in no table; one reference. NULL without memory. */
@@ -92,7 +92,7 @@ _must_check_ int files_hold(struct gb_job *job);
 
 /* At start, before there are other threads. */
 _must_check_ int files_load(struct gb_job *job);
-void files_free(struct local *l);
+void files_free(struct job_dir *l);
 /* Lock held, for all. A file of the top; of a directory (NULL: the top); by its
  * path ("inputs/a/b"). */
 struct gb_file *files_find(struct gb_job *job, const char *name);

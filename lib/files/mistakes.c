@@ -77,7 +77,7 @@ static const char *misnamed(struct gb_job *job, char ret[256])
 	const char *meant = NULL;
 	const struct gb_file *f;
 
-	if (!job->local || !job->local->lookalikes || !phase_is_draft(job_phase(job)) ||
+	if (!job->dir || !job->dir->lookalikes || !phase_is_draft(job_phase(job)) ||
 		files_has(job, GB_REQUESTS))
 		return NULL;
 	for (uint32_t n = 0; !meant && (f = files_next(job, NULL, n)); n = f->number + 1) {
@@ -92,7 +92,7 @@ static bool has_no_files(struct gb_job *job)
 {
 	const struct gb_file *f;
 
-	if (!job->local || !phase_is_draft(job_phase(job)) || job->local->task)
+	if (!job->dir || !phase_is_draft(job_phase(job)) || job->dir->task)
 		return false;
 	f = files_find(job, GB_REQUESTS);
 	return f && !f->composed && !f->length && f->refs == 1;

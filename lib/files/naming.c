@@ -20,7 +20,7 @@ static int check_place(struct gb_job *job, struct gb_file *dir, const char *name
 	char path[FILE_PATH_MAX];
 	int err;
 
-	if (!job->local || !job->in_tree || (dir && dir->job != job))
+	if (!job->dir || !job->in_tree || (dir && dir->job != job))
 		return -ENOENT;
 	if (!dir)
 		return 0;
@@ -49,13 +49,13 @@ static int may_rename(struct gb_job *job, struct gb_file *dir, const char *name)
 	if (!phase_is_draft(job_phase(job)))
 		return -EPERM;
 	bool requests = !dir && strcmp(name, GB_REQUESTS) == 0;
-	return job->local->task && (requests || job->local->gathering) ? -EBUSY : 0;
+	return job->dir->task && (requests || job->dir->gathering) ? -EBUSY : 0;
 }
 
 /* A foreign job gets a directory of its own with its first scratch file. */
 static int ensure_local(struct gb_job *job)
 {
-	return job->local ? 0 : local_make(job);
+	return job->dir ? 0 : job_dir_make(job);
 }
 
 /* `error` may depend on the names; the draft's last submission, and what its parts
@@ -66,7 +66,7 @@ static void names_changed(struct gb_job *job, struct gb_file *dir, const char *n
 
 	/* The change is made; what it invalidates must not come back at a start. */
 	if (files_is_sent(job, dir, name) && files_touch(job))
-		local_save_soon(job);
+		job_dir_save_soon(job);
 	client_lock(job->c);
 	one_of_many = dir && dir->children.things > 1;
 	client_unlock(job->c);
@@ -114,7 +114,7 @@ static int make_or_find(struct gb_job *job, struct gb_file *dir, const char *nam
 	if (!f)
 		return -ENOMEM;
 	f->is_dir = is_dir;
-	pthread_mutex_lock(&job->local->disk);
+	pthread_mutex_lock(&job->dir->disk);
 	client_lock(job->c);
 	there = files_find_in(job, dir, name);
 	if (there)
@@ -128,7 +128,7 @@ static int make_or_find(struct gb_job *job, struct gb_file *dir, const char *nam
 		if (err)
 			f->refs--;
 	}
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	if (!there && !err)
 		*ret = STEAL_PTR(f);
 	else if (there)
@@ -211,9 +211,9 @@ static int remove_name(
 	struct gb_file *f = NULL;
 	int err;
 
-	if (!job->local)
+	if (!job->dir)
 		return -ENOENT;
-	pthread_mutex_lock(&job->local->disk);
+	pthread_mutex_lock(&job->dir->disk);
 	client_lock(c);
 	err = may_remove(job, dir, name, is_dir);
 	if (!err)
@@ -232,11 +232,11 @@ static int remove_name(
 		files_unlink(f);
 		client_unlock(c);
 	}
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	if (!err) {
 		if (!dir && strcmp(name, GB_REQUESTS) == 0) {
 			client_lock(c);
-			record_unset(&job->local->rec.taint);
+			record_unset(&job->dir->rec.taint);
 			client_unlock(c);
 		}
 		gb_file_unref(f); /* the table's */
@@ -267,16 +267,16 @@ static void lock_two(struct gb_job *a, struct gb_job *b)
 		a = b;
 		b = x;
 	}
-	pthread_mutex_lock(&a->local->disk);
+	pthread_mutex_lock(&a->dir->disk);
 	if (a != b)
-		pthread_mutex_lock(&b->local->disk);
+		pthread_mutex_lock(&b->dir->disk);
 }
 
 static void unlock_two(struct gb_job *a, struct gb_job *b)
 {
-	pthread_mutex_unlock(&a->local->disk);
+	pthread_mutex_unlock(&a->dir->disk);
 	if (a != b)
-		pthread_mutex_unlock(&b->local->disk);
+		pthread_mutex_unlock(&b->dir->disk);
 }
 
 /* Disks held. The rename on disk and in memory; *ret_old is the file replaced. */
@@ -356,7 +356,7 @@ int gb_file_rename(struct gb_job *from, struct gb_file *from_dir, const char *na
 
 	if (err)
 		return err;
-	if (!from->local)
+	if (!from->dir)
 		return -ENOENT;
 	lock_two(from, to);
 	client_lock(c);
@@ -389,7 +389,7 @@ int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job)
 	bool there = f->job == from;
 	client_unlock(job->c);
 	err = there ? move_file(f, job, NULL, GB_REQUESTS, &old) : -ENOENT;
-	_cleanup_close_ int dir = err ? -1 : local_files_dir_open(job);
+	_cleanup_close_ int dir = err ? -1 : job_dir_open_files(job);
 	if (!err)
 		err = dir < 0 ? dir : util_sync_dir(dir);
 	unlock_two(from, job);
@@ -403,13 +403,13 @@ static int copy_aside(int in, struct gb_job *job)
 	struct stat st;
 	off_t at = 0;
 
-	pthread_mutex_lock(&job->local->disk);
-	_cleanup_close_ int dir = local_dir_open(job);
+	pthread_mutex_lock(&job->dir->disk);
+	_cleanup_close_ int dir = job_dir_open(job);
 	_cleanup_close_ int out = dir < 0 ? -1
 			  : openat(dir, COPY_NAME,
 				    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int err = dir < 0 ? dir : out < 0 ? -errno : 0;
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	if (!err && fstat(in, &st) < 0)
 		err = -errno;
 	while (!err && at < st.st_size) {
@@ -428,8 +428,8 @@ static int copy_aside(int in, struct gb_job *job)
 static int name_rejected(struct gb_file *f, struct gb_job *from, struct gb_job *job, bool copied)
 {
 	_cleanup_close_ int src = files_open_dir(from, f->parent);
-	_cleanup_close_ int dir = local_files_dir_open(job);
-	_cleanup_close_ int at = local_dir_open(job);
+	_cleanup_close_ int dir = job_dir_open_files(job);
+	_cleanup_close_ int at = job_dir_open(job);
 
 	if (dir < 0 || at < 0 || src < 0)
 		return dir < 0 ? dir : at < 0 ? at : src;

@@ -13,13 +13,13 @@ static bool write_advice(struct gb_job *job, const char *text)
 {
 	bool kept = false;
 
-	pthread_mutex_lock(&job->local->disk);
-	_cleanup_close_ int dir = local_dir_open(job);
+	pthread_mutex_lock(&job->dir->disk);
+	_cleanup_close_ int dir = job_dir_open(job);
 	if (dir >= 0 && *text)
 		kept = util_write_file(dir, STORE_WARNINGS, text, strlen(text), false) == 0;
 	else if (dir >= 0)
 		unlinkat(dir, STORE_WARNINGS, 0);
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	return kept;
 }
 
@@ -29,7 +29,7 @@ void advice_keep(struct gb_job *job, struct warnings *w)
 	bool kept = write_advice(job, text ? text : "");
 
 	client_lock(job->c);
-	job->local->rec.warned = kept;
+	job->dir->rec.warned = kept;
 	client_unlock(job->c);
 }
 
@@ -39,15 +39,15 @@ char *advice_text(struct gb_job *job)
 	size_t n;
 
 	client_lock(job->c);
-	bool warned = job->local && job->local->rec.warned;
+	bool warned = job->dir && job->dir->rec.warned;
 	client_unlock(job->c);
 	if (!warned)
 		return NULL;
-	pthread_mutex_lock(&job->local->disk);
-	_cleanup_close_ int dir = local_dir_open(job);
+	pthread_mutex_lock(&job->dir->disk);
+	_cleanup_close_ int dir = job_dir_open(job);
 	if (dir >= 0)
 		DROP(util_read_file(dir, STORE_WARNINGS, ADVICE_MAX, &text, &n));
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	return text;
 }
 

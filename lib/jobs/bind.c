@@ -6,11 +6,11 @@
 #include "jobs/poller.h"
 #include "jobs/hooks.h"
 
-int submit_known(struct gb_job *job, const struct remote_batch *b)
+int bind_batch(struct gb_job *job, const struct remote_batch *b)
 {
 	struct gb_client *c = job->c;
-	struct record *r = &job->local->rec;
-	uint64_t seq = learn_seq(c);
+	struct record *r = &job->dir->rec;
+	uint64_t seq = observe_seq(c);
 
 	client_lock(c);
 	bool fresh = !job->batch->id;
@@ -33,8 +33,8 @@ int submit_known(struct gb_job *job, const struct remote_batch *b)
 		record_unset(&r->error);
 		r->err = 0;
 		r->batch->sent_at = time(NULL); /* wall: shown */
-		if (job->local->settler)
-			canceller_set(c->engine, job->local->settler);
+		if (job->dir->settler)
+			canceller_set(c->engine, job->dir->settler);
 		poll_watch(job);
 		poll_poke(c);
 	}
@@ -45,9 +45,9 @@ int submit_known(struct gb_job *job, const struct remote_batch *b)
 		c->hooks->duplicate(twin);
 	/* As long as this fails the journal says SUBMITTING, and a start finds the job
 	 * by its input file. */
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	history_add(job, "created");
-	gb_job_unref(learn_batch(c, b, seq, false));
+	gb_job_unref(observe_batch(c, b, seq, false));
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return 0;
 }

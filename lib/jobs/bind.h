@@ -8,6 +8,6 @@
 #include "jobs/job.h"
 
 /* Write the id of the API's job for a submission of ours to the journal. Unlocked. */
-_must_check_ int submit_known(struct gb_job *job, const struct remote_batch *b);
+_must_check_ int bind_batch(struct gb_job *job, const struct remote_batch *b);
 
 #endif

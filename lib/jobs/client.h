@@ -35,11 +35,11 @@ struct job_hooks;
 struct models;
 struct poller;
 struct queue;
-struct registry;
+struct uploads;
 struct removals;
 struct saver;
-struct settling;
-struct task;
+struct reconciling;
+struct operation;
 
 struct gb_client {
 	const struct job_hooks *hooks; /* hooks.h; set once */
@@ -47,22 +47,22 @@ struct gb_client {
 	char *key;
 	char key_print[LID_SIZE];
 	struct store *store;
-	struct registry *registry;
+	struct uploads *uploads;
 	struct engine *engine;
 	struct provider_conn api; /* calls of the API; by engine */
-	struct work *work;
+	struct thread_pool *pool;
 
 	pthread_mutex_t cache_lock;
 	pthread_mutex_t lock;
 	struct gb_job **slots;   /* all below: lock */
 	uint32_t n_slots, cap_slots;
-	struct strindex by_name, by_id; /* of slots */
+	struct string_index by_name, by_id; /* of slots */
 	void *interned;
 	size_t met_bytes;        /* approximate memory for jobs that others made */
 	uint64_t seq;            /* counts API calls begun */
 	bool stopping;
-	struct task *tasks;      /* all that are queued or run */
-	uint64_t task_serial;
+	struct operation *operations;      /* all that are queued or run */
+	uint64_t operation_serial;
 	uint32_t unsent;         /* submissions whose create was not answered */
 	time_t offline_since;    /* wall clock, to be shown; 0: online */
 	int last_error;          /* of the newest call of the poller */
@@ -79,7 +79,7 @@ struct gb_client {
 	struct follows *follows;         /* requests/validate_ahead.c */
 	struct saver *saver;             /* archive/save.c */
 	struct answers_cache *answers;   /* answers/answers.c */
-	struct settling *settling;       /* submit/reconcile_look.c */
+	struct reconciling *reconciling;       /* submit/reconcile_look.c */
 	struct queue *queue;             /* submit/queue.c */
 	struct removals *removals;       /* client/remove.c */
 };

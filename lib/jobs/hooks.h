@@ -16,7 +16,7 @@ struct gb_client;
 struct gb_file;
 struct gb_job;
 struct gb_waitq;
-struct local;
+struct job_dir;
 
 struct job_hooks {
 	/* ---- what is heard of jobs that nobody knows here ------------------------- */
@@ -65,7 +65,7 @@ struct job_hooks {
 	/* lock: nobody writes to f, and nobody can until f is released. */
 	bool (*file_claim)(struct gb_file *f);
 	void (*file_let_go)(struct gb_file *f);
-	void (*files_free)(struct local *l);
+	void (*files_free)(struct job_dir *l);
 	void (*answers_unref)(struct answers *a);
 };
 

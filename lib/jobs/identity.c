@@ -9,7 +9,7 @@ static bool meant_for_us(const struct gb_client *c, const struct record *r)
 	       (!r->key_print || strcmp(r->key_print, c->key_print) == 0);
 }
 
-bool submit_same_key(const struct gb_job *job)
+bool identity_same_key(const struct gb_job *job)
 {
-	return !job->local || meant_for_us(job->c, &job->local->rec);
+	return !job->dir || meant_for_us(job->c, &job->dir->rec);
 }

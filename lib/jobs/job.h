@@ -24,7 +24,7 @@
 enum job_queue {
 	QUEUE_REFRESHERS, /* its state, as it is now */
 	QUEUE_ENDERS,     /* its end */
-	QUEUE_HOMERS,     /* its results saved */
+	QUEUE_SAVERS,     /* its results saved */
 	QUEUE_INDEXERS,   /* the index of its answers */
 	QUEUE_SEALERS,    /* its results durable */
 	QUEUE_SETTLERS,   /* its answers available as files */
@@ -42,7 +42,7 @@ struct gb_job {
 	char *name;
 	struct old_name *old_names;
 	const char *model;       /* interned */
-	struct local *_Atomic local; /* set once, under the lock; read by any */
+	struct job_dir *_Atomic dir; /* set once, under the lock; read by any */
 	struct gb_waitq *queues; /* JOB_QUEUES of them, made when one is first needed */
 	struct gb_job *watch_next;
 	bool in_tree : 1;
@@ -76,7 +76,7 @@ void table_free(struct gb_client *c);
 
 static inline enum phase job_phase(const struct gb_job *job)
 {
-	return job->local ? (enum phase)job->local->rec.batch->phase : PHASE_REMOTE;
+	return job->dir ? (enum phase)job->dir->rec.batch->phase : PHASE_REMOTE;
 }
 
 static inline bool phase_is_draft(enum phase p)
@@ -100,10 +100,10 @@ static inline struct moment job_moment(const struct gb_job *job)
 /* Whether the job has not ended and is ours to look after. */
 static inline bool job_own_unfinished(const struct gb_job *job)
 {
-	if (!job->local || !job->local->rec.own)
+	if (!job->dir || !job->dir->rec.own)
 		return false;
 	if (!job->batch->id)
-		return job->local->rec.batch->phase == PHASE_UNCERTAIN;
+		return job->dir->rec.batch->phase == PHASE_UNCERTAIN;
 	return knowledge_routine(&job->batch->known, job_moment(job));
 }
 
@@ -116,16 +116,16 @@ enum gb_output job_output_there(const struct gb_job *job);
 bool job_output_may_come(const struct gb_job *job);
 
 /* The whole output was in the job's directory once. */
-static inline bool job_was_home(const struct gb_job *job)
+static inline bool job_was_saved(const struct gb_job *job)
 {
-	return job->local && job->local->rec.batch->results_size >= 0;
+	return job->dir && job->dir->rec.batch->results_size >= 0;
 }
 
 /* Lock held: change the phase of a job with local data. */
 void job_set_phase(struct gb_job *job, enum phase p);
 
 /* Lock held: whether what the API says to this key concerns this job. */
-bool submit_same_key(const struct gb_job *job);
+bool identity_same_key(const struct gb_job *job);
 
 /* Lock held: add w to one of the job's queues. Returns -EINPROGRESS, or -ENOMEM
  * if w was not queued. */

@@ -8,30 +8,30 @@
 
 enum { SAVE_AGAIN = 30 /* seconds */ };
 
-int local_dir_open(struct gb_job *job)
+int job_dir_open(struct gb_job *job)
 {
-	return store_job_open(job->c->store, job->local->lid);
+	return store_job_open(job->c->store, job->dir->lid);
 }
 
-int local_files_dir_open(struct gb_job *job)
+int job_dir_open_files(struct gb_job *job)
 {
-	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int dir = job_dir_open(job);
 
 	return dir < 0 ? dir : util_dir_open(dir, "files", true);
 }
 
 void job_set_phase(struct gb_job *job, enum phase p)
 {
-	struct record *r = &job->local->rec;
+	struct record *r = &job->dir->rec;
 
 	job->c->unsent -= phase_is_unanswered(r->batch->phase);
 	job->c->unsent += phase_is_unanswered(p);
 	r->batch->phase = p;
 }
 
-static struct local *local_new(const char *lid)
+static struct job_dir *job_dir_new(const char *lid)
 {
-	struct local *l = calloc(1, sizeof(*l));
+	struct job_dir *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return NULL;
@@ -43,7 +43,7 @@ static struct local *local_new(const char *lid)
 	return l;
 }
 
-void local_free(struct gb_client *c, struct local *l)
+void job_dir_free(struct gb_client *c, struct job_dir *l)
 {
 	if (!l)
 		return;
@@ -54,16 +54,16 @@ void local_free(struct gb_client *c, struct local *l)
 	free(l);
 }
 
-int local_attach(struct gb_job *job, const char *lid, struct record *rec_take)
+int job_dir_attach(struct gb_job *job, const char *lid, struct record *rec_take)
 {
-	struct local *l = local_new(lid);
+	struct job_dir *l = job_dir_new(lid);
 
 	if (!l)
 		return -ENOMEM;
 	l->rec = *rec_take;
 	job->c->unsent += phase_is_unanswered(l->rec.batch->phase);
 	record_init(rec_take);
-	job->local = l;
+	job->dir = l;
 	return 0;
 }
 
@@ -83,30 +83,30 @@ static int describe_remote(struct gb_job *job, struct record *r)
 	return 0;
 }
 
-int local_make(struct gb_job *job)
+int job_dir_make(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 	struct record rec;
 	char lid[LID_SIZE];
 	bool used = false;
 
-	if (job->local)
+	if (job->dir)
 		return 0;
 	_cleanup_close_ int dir = store_job_make(c->store, lid);
 	if (dir < 0)
 		return dir;
 	record_init(&rec);
 	client_lock(c);
-	int err = job->local ? 0 : describe_remote(job, &rec);
-	if (!err && !job->local) {
-		err = local_attach(job, lid, &rec);
+	int err = job->dir ? 0 : describe_remote(job, &rec);
+	if (!err && !job->dir) {
+		err = job_dir_attach(job, lid, &rec);
 		used = !err;
 	}
 	client_unlock(c);
 	record_clear(&rec);
 	if (!used)
 		util_remove_tree(c->store->jobs, lid);
-	return err ? err : local_save(job);
+	return err ? err : job_dir_save(job);
 }
 
 static int save_begin(struct gb_job *job, char *ret_tmp)
@@ -115,18 +115,18 @@ static int save_begin(struct gb_job *job, char *ret_tmp)
 	size_t n;
 
 	client_lock(c);
-	_cleanup_free_ char *text = record_dump(&job->local->rec, &n);
+	_cleanup_free_ char *text = record_dump(&job->dir->rec, &n);
 	client_unlock(c);
 	if (!text)
 		return -ENOMEM;
-	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int dir = job_dir_open(job);
 	test_point("journal-write");
 	return dir < 0 ? dir : util_write_begin(dir, text, n, true, ret_tmp);
 }
 
 static int save_end(struct gb_job *job, int err, const char *tmp)
 {
-	_cleanup_close_ int dir = err ? -1 : local_dir_open(job);
+	_cleanup_close_ int dir = err ? -1 : job_dir_open(job);
 
 	if (!err)
 		err = dir < 0 ? dir : util_write_end(dir, tmp, "journal", true);
@@ -137,21 +137,21 @@ static int save_end(struct gb_job *job, int err, const char *tmp)
 	return err;
 }
 
-int local_save_locked(struct gb_job *job)
+int job_dir_save_locked(struct gb_job *job)
 {
 	char tmp[UTIL_TMP_NAME_MAX];
 
 	/* If it was removed meanwhile, there is nothing to write. */
-	if (job->local->forgotten)
+	if (job->dir->forgotten)
 		return 0;
 	return save_end(job, save_begin(job, tmp), tmp);
 }
 
-int local_save(struct gb_job *job)
+int job_dir_save(struct gb_job *job)
 {
-	pthread_mutex_lock(&job->local->disk);
-	int err = local_save_locked(job);
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_lock(&job->dir->disk);
+	int err = job_dir_save_locked(job);
+	pthread_mutex_unlock(&job->dir->disk);
 	return err;
 }
 
@@ -160,9 +160,9 @@ static void save_again(void *arg)
 	struct gb_job *job = arg;
 
 	client_lock(job->c);
-	job->local->save_planned = false;
+	job->dir->save_planned = false;
 	client_unlock(job->c);
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	gb_job_unref(job);
 }
 
@@ -171,17 +171,17 @@ static void save_timer(void *arg)
 {
 	struct gb_job *job = arg;
 
-	if (work_add(job->c->work, WORK_SHORT, save_again, job))
+	if (pool_add(job->c->pool, POOL_SHORT, save_again, job))
 		gb_job_unref(job); /* the end: it was the last try */
 }
 
-void local_save_soon(struct gb_job *job)
+void job_dir_save_soon(struct gb_job *job)
 {
-	if (!local_save(job))
+	if (!job_dir_save(job))
 		return;
 	client_lock(job->c);
-	bool planned = job->local->save_planned || job->c->stopping;
-	job->local->save_planned |= !job->c->stopping;
+	bool planned = job->dir->save_planned || job->c->stopping;
+	job->dir->save_planned |= !job->c->stopping;
 	client_unlock(job->c);
 	if (planned)
 		return;
@@ -189,7 +189,7 @@ void local_save_soon(struct gb_job *job)
 	if (engine_timer(job->c->engine,
 		    test_seconds("BATCHFS_TEST_SAVE_SECONDS", SAVE_AGAIN), save_timer, job)) {
 		client_lock(job->c);
-		job->local->save_planned = false;
+		job->dir->save_planned = false;
 		client_unlock(job->c);
 		gb_job_unref(job);
 	}
@@ -197,26 +197,26 @@ void local_save_soon(struct gb_job *job)
 
 static void drop_saved(struct gb_job *job, const char *tmp)
 {
-	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int dir = job_dir_open(job);
 
 	if (dir >= 0)
 		unlinkat(dir, tmp, 0);
 }
 
-int local_save_around(struct gb_job *job, int (*step)(void *arg), void *arg)
+int job_dir_save_around(struct gb_job *job, int (*step)(void *arg), void *arg)
 {
 	char tmp[UTIL_TMP_NAME_MAX];
 
-	pthread_mutex_lock(&job->local->disk);
+	pthread_mutex_lock(&job->dir->disk);
 	int err = save_begin(job, tmp);
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	int stepped = err ? err : step(arg);
-	pthread_mutex_lock(&job->local->disk);
+	pthread_mutex_lock(&job->dir->disk);
 	if (!err && stepped)
 		drop_saved(job, tmp);
 	else
 		stepped = save_end(job, err, tmp);
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 	return stepped;
 }
 
@@ -229,11 +229,11 @@ static char *error_text(const char *what, const char *todo, const char *text)
 /* Lock held. text NULL: no error. */
 static void set_error(struct gb_job *job, int err, char **text_take)
 {
-	record_take(&job->local->rec.error, text_take);
-	job->local->rec.err = err;
+	record_take(&job->dir->rec.error, text_take);
+	job->dir->rec.err = err;
 }
 
-void local_error(struct gb_job *job, int err, const char *what, const char *todo,
+void job_dir_error(struct gb_job *job, int err, const char *what, const char *todo,
 	const char *text)
 {
 	struct gb_client *c = job->c;
@@ -246,14 +246,14 @@ void local_error(struct gb_job *job, int err, const char *what, const char *todo
 		client_log(c, LOG_WARNING, "%s: %s", job_label(job), what);
 }
 
-bool local_error_turn(struct gb_job *job, enum phase from, enum phase to, int err,
+bool job_dir_error_turn(struct gb_job *job, enum phase from, enum phase to, int err,
 	const char *what, const char *todo, const char *text)
 {
 	struct gb_client *c = job->c;
 	_cleanup_free_ char *all = error_text(what, todo, text);
 
 	client_lock(c);
-	bool turns = job_phase(job) == from && !job->local->creating;
+	bool turns = job_phase(job) == from && !job->dir->creating;
 	if (turns) {
 		job_set_phase(job, to);
 		set_error(job, err, &all);
@@ -264,12 +264,12 @@ bool local_error_turn(struct gb_job *job, enum phase from, enum phase to, int er
 	return turns;
 }
 
-void local_keep_json(struct gb_job *job, const char *json)
+void job_dir_keep_json(struct gb_job *job, const char *json)
 {
-	pthread_mutex_lock(&job->local->disk);
-	_cleanup_close_ int dir = local_dir_open(job);
+	pthread_mutex_lock(&job->dir->disk);
+	_cleanup_close_ int dir = job_dir_open(job);
 	if (dir >= 0)
 		/* Without it the API is asked again. */
 		DROP(util_write_file(dir, "job.json", json, strlen(json), false));
-	pthread_mutex_unlock(&job->local->disk);
+	pthread_mutex_unlock(&job->dir->disk);
 }

@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-struct task;
+struct operation;
 
 /* What continues a removal: a timer or one task, never two at a time. */
 enum removing {
@@ -24,13 +24,13 @@ enum removing {
 };
 
 /* A job with a directory of its own in the state directory. */
-struct local {
+struct job_dir {
 	char lid[LID_SIZE];
 	pthread_mutex_t disk;
 	struct record rec;       /* client.lock */
 	/* Its files, client.lock: all by number; those in the top directory; by
 	 * directory and name, a tsearch tree. */
-	struct numbered numbers, top;
+	struct sorted_array numbers, top;
 	void *names;
 	uint32_t next_file;
 	uint32_t lookalikes;     /* client.lock; how many of those in the top directory
@@ -41,13 +41,13 @@ struct local {
 	                            sent */
 	atomic_uint touches;     /* incremented when the next change must be
 	                            journalled */
-	struct task *task;       /* client.lock; the verb that owns the job now */
+	struct operation *task;       /* client.lock; the verb that owns the job now */
 	char *checked;           /* what `check` counted or found wrong */
 	bool creating;           /* client.lock; the reply to the create may still
 	                            come */
 	struct canceller *settler; /* client.lock; canceller of a submission that looks
 	                              for its job */
-	bool save_planned;       /* client.lock; local_save_soon has a timer */
+	bool save_planned;       /* client.lock; job_dir_save_soon has a timer */
 	atomic_bool forgotten;   /* fully removed; set under both locks */
 	double resubmit_after;   /* client.lock; resubmit=: not before this */
 	bool end_told;           /* client.lock; gb_options.ended has been called */
@@ -58,37 +58,37 @@ struct local {
 	_Atomic int64_t uploaded;
 };
 
-/* Give job a directory in the state directory (job->local). Takes local.disk and
+/* Give job a directory in the state directory (job->dir). Takes local.disk and
  * client.lock itself. */
-_must_check_ int local_make(struct gb_job *job);
-_must_check_ int local_attach(struct gb_job *job, const char *lid, struct record *rec_take);
-void local_free(struct gb_client *c, struct local *l);
+_must_check_ int job_dir_make(struct gb_job *job);
+_must_check_ int job_dir_attach(struct gb_job *job, const char *lid, struct record *rec_take);
+void job_dir_free(struct gb_client *c, struct job_dir *l);
 /* Open its directory, or files/ in it: a descriptor that the caller closes soon, or
  * negative errno. An idle job has nothing open, because there may be 100,000 of
  * them. */
-int local_dir_open(struct gb_job *job);
-int local_files_dir_open(struct gb_job *job);
+int job_dir_open(struct gb_job *job);
+int job_dir_open_files(struct gb_job *job);
 /* Write the record as it is now. Unlocked; takes disk, then lock for the copy. */
-_must_check_ int local_save(struct gb_job *job);
+_must_check_ int job_dir_save(struct gb_job *job);
 /* The same if the time does not matter: a write that fails is logged and retried until
  * it succeeds. */
-void local_save_soon(struct gb_job *job);
-/* local_save with local.disk held already. */
-_must_check_ int local_save_locked(struct gb_job *job);
+void job_dir_save_soon(struct gb_job *job);
+/* job_dir_save with local.disk held already. */
+_must_check_ int job_dir_save_locked(struct gb_job *job);
 /* The same around a step. The step is not taken if there is no room for the record, and
  * the record is not kept if the step fails; then returns the step's error. */
-_must_check_ int local_save_around(struct gb_job *job, int (*step)(void *arg), void *arg);
+_must_check_ int job_dir_save_around(struct gb_job *job, int (*step)(void *arg), void *arg);
 /* Set `error`: a first line and a second (what to do), and the API's own text. Takes
  * client.lock; the caller saves. what NULL: no error. */
-void local_error(struct gb_job *job, int err, const char *what, const char *todo,
+void job_dir_error(struct gb_job *job, int err, const char *what, const char *todo,
 	const char *text);
 /* The same of a submission whose answer is missing, which a list may settle, or a
  * person, at any moment: only while its phase is `from` and no create is in flight;
  * with it the phase becomes `to`, so that nobody sees one without the other. false: it
  * has moved on. */
-bool local_error_turn(struct gb_job *job, enum phase from, enum phase to, int err,
+bool job_dir_error_turn(struct gb_job *job, enum phase from, enum phase to, int err,
 	const char *what, const char *todo, const char *text);
 /* Write job.json from a reply. */
-void local_keep_json(struct gb_job *job, const char *json);
+void job_dir_keep_json(struct gb_job *job, const char *json);
 
 #endif

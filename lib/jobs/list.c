@@ -18,7 +18,7 @@ static void ask_whose(struct gb_client *c, const struct remote_batch *b)
 	struct canceller none = CANCELLER_INIT;
 	struct provider_error err = {0};
 	struct remote_batch whole;
-	uint64_t seq = learn_seq(c);
+	uint64_t seq = observe_seq(c);
 
 	client_lock(c);
 	bool open = c->unsent && !b->has_input_config && c->hooks->may_be_ours(c, b, true);
@@ -27,7 +27,7 @@ static void ask_whose(struct gb_client *c, const struct remote_batch *b)
 		goto out;
 	/* The job's own resource does not name a file either: then it has none, and
 	 * is not ours unless an inline submission is being settled. */
-	gb_job_unref(learn_batch(c, &whole, seq, false));
+	gb_job_unref(observe_batch(c, &whole, seq, false));
 	remote_batch_clear(&whole);
 out:
 	provider_error_clear(&err);
@@ -67,10 +67,10 @@ static bool take_page(struct round *r, const struct remote_page *p)
 		struct gb_job *old = job_find_id(r->c, b->id);
 		bool known = old && knowledge_final(&old->batch->known) && old->in_tree;
 		again += old && old->batch->listed_seq == r->seq;
-		r->full = learn_full(r->c);
+		r->full = observe_full(r->c);
 		client_unlock(r->c);
 		r->news |= !known;
-		struct gb_job *job = learn_batch(r->c, b, r->seq, true);
+		struct gb_job *job = observe_batch(r->c, b, r->seq, true);
 		if (!job)
 			ask_whose(r->c, b);
 		gb_job_unref(job);

@@ -54,28 +54,28 @@ static char *with_limit(const char *todo, int err, const struct provider_limits 
 		   : strdup(todo);
 }
 
-void submit_tell(struct gb_job *job, int err, const char *text)
+void message_tell(struct gb_job *job, int err, const char *text)
 {
 	size_t i = 0;
 
 	while (tales[i].err && tales[i].err != err)
 		i++;
 	client_lock(job->c);
-	bool parts = err == -EINVAL && job->local->rec.composed;
+	bool parts = err == -EINVAL && job->dir->rec.composed;
 	client_unlock(job->c);
 	_cleanup_free_ char *todo = with_limit(
 		parts ? mend_parts : tales[i].todo, err, job->c->api.provider->limits);
-	local_error(job, err, tales[i].what, todo, text);
+	job_dir_error(job, err, tales[i].what, todo, text);
 }
 
-void submit_tell_left(struct task *t)
+void message_tell_left(struct operation *t)
 {
 	struct gb_client *c = t->job->c;
 
 	client_lock(c);
 	bool stopped = t->stopped, ending = c->stopping;
 	client_unlock(c);
-	local_error(t->job, -EINTR,
+	job_dir_error(t->job, -EINTR,
 		stopped	 ? "The submission was stopped by cancel: nothing was bought."
 		: ending ? "batchfs ended before this was submitted: nothing was bought."
 			 : "The submission was interrupted: nothing was bought.",

@@ -7,9 +7,9 @@
 #include "jobs/job.h"
 
 /* Write `error` for a failure err with the API's own text (or NULL). */
-void submit_tell(struct gb_job *job, int err, const char *text);
+void message_tell(struct gb_job *job, int err, const char *text);
 /* The same of a submission that was given up: interrupted, stopped, or at the end. */
-struct task;
-void submit_tell_left(struct task *t);
+struct operation;
+void message_tell_left(struct operation *t);
 
 #endif

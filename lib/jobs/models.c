@@ -154,7 +154,7 @@ int gb_models(struct gb_client *c, struct gb_waiter *w, char **ret)
 	client_unlock(c);
 	if (err == -EINPROGRESS)
 		ask_bound(c, ask_wait());
-	if (ask && work_add(c->work, WORK_SHORT, read_for_waiters, m))
+	if (ask && pool_add(c->pool, POOL_SHORT, read_for_waiters, m))
 		waitq_wake(&m->waiting, -EINTR);
 	return err;
 }

@@ -23,7 +23,7 @@ enum { KNOWN_TIDY = 1 << 20 };
  * an end must not fill the memory. */
 #define MET_MAX ((size_t)46 << 20)
 
-uint64_t learn_seq(struct gb_client *c)
+uint64_t observe_seq(struct gb_client *c)
 {
 	client_lock(c);
 	uint64_t seq = ++c->seq;
@@ -36,7 +36,7 @@ static const char *tail_of(const char *id)
 	return remote_id_tail(id);
 }
 
-bool learn_full(const struct gb_client *c)
+bool observe_full(const struct gb_client *c)
 {
 	return c->met_bytes >= MET_MAX;
 }
@@ -55,7 +55,7 @@ static size_t cost_of(const struct remote_batch *b)
 static struct gb_job *meet(struct gb_client *c, const struct remote_batch *b)
 {
 	char name[NAME_SIZE];
-	struct gb_job *job = learn_full(c) ? NULL : job_new(c);
+	struct gb_job *job = observe_full(c) ? NULL : job_new(c);
 
 	if (!job || job_set_id(job, b->id))
 		return NULL;
@@ -75,8 +75,8 @@ static bool inline_presumed(
 		return true;
 	if (!listed || b->output_file || b->state != REMOTE_STATE_SUCCEEDED)
 		return false;
-	if (job->local && job->local->rec.own)
-		return job->local->rec.batch->is_inline;
+	if (job->dir && job->dir->rec.own)
+		return job->dir->rec.batch->is_inline;
 	return !b->has_input_config;
 }
 
@@ -175,7 +175,7 @@ static struct news apply(struct gb_job *job, const struct remote_batch *b, bool 
 	else if (b->ended && !job->batch->output_file && !job->batch->output_inline)
 		set_file(&job->batch->output_file, b->output_file);
 	news.what = changes(job, &was);
-	if (!job->in_tree && !(job->local && job->local->rec.removal)) {
+	if (!job->in_tree && !(job->dir && job->dir->rec.removal)) {
 		job->in_tree = true;
 		news.what |= GB_CHANGED_TREE;
 	}
@@ -189,11 +189,11 @@ static struct news apply(struct gb_job *job, const struct remote_batch *b, bool 
 static void mark_by_get(struct gb_job *job, bool by_get)
 {
 	client_lock(job->c);
-	bool news = job->local->rec.batch->end_by_get != by_get;
-	job->local->rec.batch->end_by_get = by_get;
+	bool news = job->dir->rec.batch->end_by_get != by_get;
+	job->dir->rec.batch->end_by_get = by_get;
 	client_unlock(job->c);
 	if (news)
-		local_save_soon(job);
+		job_dir_save_soon(job);
 }
 
 static void keep_json(struct gb_job *job, const struct remote_batch *b)
@@ -205,12 +205,12 @@ static void keep_json(struct gb_job *job, const struct remote_batch *b)
 	client_lock(job->c);
 	bool by_get = knowledge_end_by_get(&job->batch->known);
 	client_unlock(job->c);
-	if (job->local) {
-		local_keep_json(job, b->json);
+	if (job->dir) {
+		job_dir_keep_json(job, b->json);
 		mark_by_get(job, by_get);
 		return;
 	}
-	if (known_add(job->c->store, b, by_get, &off) == 0) {
+	if (catalog_add(job->c->store, b, by_get, &off) == 0) {
 		client_lock(job->c);
 		job->batch->known_off = off;
 		client_unlock(job->c);
@@ -222,18 +222,18 @@ static void log_job_end(struct gb_job *job)
 	struct gb_client *c = job->c;
 
 	client_lock(c);
-	bool now = knowledge_ended(&job->batch->known) && job->local && job->local->rec.own &&
-		   !job->local->rec.batch->end_logged;
+	bool now = knowledge_ended(&job->batch->known) && job->dir && job->dir->rec.own &&
+		   !job->dir->rec.batch->end_logged;
 	if (now) {
-		job->local->rec.batch->end_logged = true;
-		job->local->rec.batch->end_due = c->o.ended != NULL;
+		job->dir->rec.batch->end_logged = true;
+		job->dir->rec.batch->end_due = c->o.ended != NULL;
 	}
 	bool cancelled = job->batch->state == REMOTE_STATE_CANCELLED;
 	client_unlock(c);
 	if (!now)
 		return;
 	history_add(job, cancelled ? "cancelled" : "ended");
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	c->hooks->room_freed(c);
 }
 
@@ -269,7 +269,7 @@ static struct gb_job *observe_place(struct gb_client *c, const struct remote_bat
 	return job;
 }
 
-struct gb_job *learn_batch(
+struct gb_job *observe_batch(
 	struct gb_client *c, const struct remote_batch *b, uint64_t seq, bool listed)
 {
 	struct gb_job *owner = NULL;
@@ -278,7 +278,7 @@ struct gb_job *learn_batch(
 
 	client_lock(c);
 	struct gb_job *job = observe_place(c, b, listed, &owner, &is_new);
-	if (listed && !owner && !(job && job->local && job->local->rec.own))
+	if (listed && !owner && !(job && job->dir && job->dir->rec.own))
 		c->hooks->seen_in_list(c, b);
 	if (owner)
 		gb_job_ref(owner);
@@ -298,7 +298,7 @@ struct gb_job *learn_batch(
 	}
 	client_unlock(c);
 	if (owner) {
-		DROP(submit_known(owner, b)); /* the next list has it, too */
+		DROP(bind_batch(owner, b)); /* the next list has it, too */
 		return owner;
 	}
 	if (!job)
@@ -316,24 +316,24 @@ struct gb_job *learn_batch(
 	return job;
 }
 
-bool learn_keeps(const struct gb_job *job)
+bool observe_keeps(const struct gb_job *job)
 {
-	return (job->local && (job->local->rec.own || job->local->rec.removal)) ||
-	       job_was_home(job) || job_output(job) == GB_OUTPUT_HOME;
+	return (job->dir && (job->dir->rec.own || job->dir->rec.removal)) ||
+	       job_was_saved(job) || job_output(job) == GB_OUTPUT_SAVED;
 }
 
 /* Lock held. Whether what is known of a missing job may be dropped: a whole list was
  * without it, too (interface: Freshness). */
 static bool may_leave(struct gb_job *job, bool *ret_ask)
 {
-	bool keep = learn_keeps(job);
+	bool keep = observe_keeps(job);
 	bool listed = job->batch->listed_seq >= poller_whole_seq(job->c);
 
 	*ret_ask = !keep && job->in_tree && listed;
 	return !keep && job->in_tree && !listed;
 }
 
-void learn_missed(struct gb_job *job)
+void observe_missed(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 	bool ask;
@@ -350,22 +350,22 @@ void learn_missed(struct gb_job *job)
 	}
 	client_unlock(c);
 	if (leave)
-		DROP(known_add_gone(c->store, job->batch->id)); /* a start asks again */
+		DROP(catalog_add_gone(c->store, job->batch->id)); /* a start asks again */
 	job_changed(job, leave ? GB_CHANGED_TREE : GB_CHANGED_FILES);
 }
 
-int learn_look(struct gb_job *job, struct canceller *cancel, struct provider_error *err)
+int observe_look(struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
 	struct gb_client *c = job->c;
-	uint64_t seq = learn_seq(c);
+	uint64_t seq = observe_seq(c);
 	struct remote_batch b;
 	int ret = provider_look(&c->api, job->batch->id, cancel, &b, err);
 
 	if (ret == 0) {
-		gb_job_unref(learn_batch(c, &b, seq, false));
+		gb_job_unref(observe_batch(c, &b, seq, false));
 		remote_batch_clear(&b);
 	} else if (ret == -ENOENT) {
-		learn_missed(job);
+		observe_missed(job);
 	} else if (ret == -EACCES) {
 		client_lock(c);
 		knowledge_key_refused(&job->batch->known, client_moment(c));
@@ -396,7 +396,7 @@ static void remember_job(
 
 	if (!job && !gone)
 		job = meet(c, b);
-	if (!job || job->local)
+	if (!job || job->dir)
 		return;
 	if (gone) {
 		job->in_tree = false;
@@ -419,9 +419,9 @@ static void tidy_known(struct gb_client *c, int64_t size)
 		if (c->slots[i]->batch->known_off < 0)
 			continue;
 		offs[n] = c->slots[i]->batch->known_off;
-		used += known_length(c->store, offs[n++]);
+		used += catalog_length(c->store, offs[n++]);
 	}
-	if (!offs || used > size / 2 || known_compact(c->store, offs, n))
+	if (!offs || used > size / 2 || catalog_compact(c->store, offs, n))
 		return;
 	for (uint32_t i = 0, at = 0; i < c->n_slots; i++)
 		if (c->slots[i]->batch->known_off >= 0)
@@ -440,17 +440,17 @@ static int pass_damage(struct gb_client *c, const char *what, int err)
 	return 0;
 }
 
-int learn_names(struct gb_client *c)
+int observe_names(struct gb_client *c)
 {
 	return pass_damage(
 		c, "state_dir/names", store_names(c->store, remember_name, c));
 }
 
-int learn_known(struct gb_client *c)
+int observe_known(struct gb_client *c)
 {
 	int64_t size = 0;
 	int err = pass_damage(
-		c, "cache_dir/known", known_walk(c->store, remember_job, c, &size));
+		c, "cache_dir/known", catalog_walk(c->store, remember_job, c, &size));
 
 	if (!err && !c->o.readonly)
 		tidy_known(c, size);
@@ -458,12 +458,12 @@ int learn_known(struct gb_client *c)
 }
 
 /* What is damaged, or not there, the API is asked for again. */
-int learn_local_json(struct gb_job *job)
+int observe_local_json(struct gb_job *job)
 {
 	_cleanup_free_ char *text = NULL;
 	struct remote_batch b;
 	size_t n;
-	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int dir = job_dir_open(job);
 	int err = dir < 0 ? dir : util_read_file(dir, "job.json", 16 << 20, &text, &n);
 
 	if (util_reading(err) == READ_FAILED)
@@ -471,20 +471,20 @@ int learn_local_json(struct gb_job *job)
 	if (err || (err = job->c->api.provider->parse(text, n, &b)))
 		return err == -ENOMEM ? err : 0;
 	if (job->batch->id && strcmp(b.id, job->batch->id) == 0)
-		apply(job, &b, true, true, job->local->rec.batch->end_by_get);
+		apply(job, &b, true, true, job->dir->rec.batch->end_by_get);
 	remote_batch_clear(&b);
 	return 0;
 }
 
-void learn_keys(struct gb_client *c)
+void observe_keys(struct gb_client *c)
 {
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];
-		const struct record *r = job->local ? &job->local->rec : NULL;
+		const struct record *r = job->dir ? &job->dir->rec : NULL;
 
 		if (!r || !r->key_print || !r->batch->id)
 			continue;
-		knowledge_made_with(&job->batch->known, submit_same_key(job));
+		knowledge_made_with(&job->batch->known, identity_same_key(job));
 		if (r->removal)
 			knowledge_recalled_misses(&job->batch->known, (unsigned)r->missed,
 				(double)r->missed_span);

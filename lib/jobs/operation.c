@@ -9,14 +9,14 @@
  * canceller. */
 static void nobody_waits(struct gb_waitq *q)
 {
-	struct task *t = CONTAINER_OF(q, struct task, q);
+	struct operation *t = CONTAINER_OF(q, struct operation, q);
 
 	t->left = true;
 	if (!t->intended)
 		canceller_set(t->job->c->engine, &t->cancel);
 }
 
-void task_answer(struct task *t, int err)
+void operation_answer(struct operation *t, int err)
 {
 	struct gb_client *c = t->job->c;
 
@@ -28,7 +28,7 @@ void task_answer(struct task *t, int err)
 		waitq_wake(&t->q, err);
 }
 
-static void task_free(struct task *t)
+static void operation_free(struct operation *t)
 {
 	struct gb_client *c = t->job->c;
 
@@ -50,9 +50,9 @@ static void task_free(struct task *t)
 	free(t);
 }
 
-void task_disown(struct task *t)
+void operation_disown(struct operation *t)
 {
-	struct local *l = t->job->local;
+	struct job_dir *l = t->job->dir;
 
 	if (!t->owns || !l || l->task != t)
 		return;
@@ -62,32 +62,32 @@ void task_disown(struct task *t)
 		t->job->c->hooks->file_let_go(t->file);
 }
 
-void task_disowned(struct task *t)
+void operation_disowned(struct operation *t)
 {
 	waitq_wake(&t->let_go, 0);
 }
 
-static void task_run(void *arg)
+static void operation_run(void *arg)
 {
-	struct task *t = arg;
+	struct operation *t = arg;
 	struct gb_job *job = t->job;
 	struct gb_client *c = job->c;
 	int err = t->run(t);
 
 	client_lock(c);
-	task_disown(t);
+	operation_disown(t);
 	client_unlock(c);
-	task_disowned(t);
+	operation_disowned(t);
 	/* Wake those who wait for the job's end before the caller goes on. */
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
-	task_answer(t, err);
-	task_free(t);
+	operation_answer(t, err);
+	operation_free(t);
 }
 
 /* Lock held. What is chosen to be sent does not change from here on (contents.c). */
-static int task_own(struct task *t)
+static int operation_own(struct operation *t)
 {
-	struct local *l = t->job->local;
+	struct job_dir *l = t->job->dir;
 
 	if (!l || l->task || (t->gathers && l->writers))
 		return -EBUSY;
@@ -100,7 +100,7 @@ static int task_own(struct task *t)
 	return 0;
 }
 
-static int claim(struct task *t)
+static int claim(struct operation *t)
 {
 	struct gb_client *c = t->job->c;
 	int err = 0;
@@ -109,24 +109,24 @@ static int claim(struct task *t)
 	if (c->stopping)
 		err = -EINTR;
 	else if (t->owns)
-		err = task_own(t);
+		err = operation_own(t);
 	if (!err) {
-		t->serial = ++c->task_serial;
-		t->next = c->tasks;
-		t->prev = &c->tasks;
+		t->serial = ++c->operation_serial;
+		t->next = c->operations;
+		t->prev = &c->operations;
 		if (t->next)
 			t->next->prev = &t->next;
-		c->tasks = t;
+		c->operations = t;
 	}
 	client_unlock(c);
 	return err;
 }
 
-int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *t),
-	bool owns, bool give_up, const struct task *fill, struct gb_waiter *w)
+int operation_start(struct gb_job *job, enum pool_lane lane, int (*run)(struct operation *t),
+	bool owns, bool give_up, const struct operation *fill, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
-	struct task *t = calloc(1, sizeof(*t));
+	struct operation *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
@@ -145,7 +145,7 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 	waitq_init(&t->let_go);
 	int err = claim(t);
 	if (err) {
-		task_free(t);
+		operation_free(t);
 		return err;
 	}
 	if (w) {
@@ -154,15 +154,15 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 		waitq_add(&t->q, w, 0, 0);
 	}
 	if (t->late)
-		task_deadline(t, t->late_after);
-	err = work_add(c->work, lane, task_run, t);
+		operation_deadline(t, t->late_after);
+	err = pool_add(c->pool, lane, operation_run, t);
 	if (err) {
 		client_lock(c);
-		task_disown(t);
+		operation_disown(t);
 		client_unlock(c);
-		task_disowned(t);
+		operation_disowned(t);
 		bool held = !w || gb_waiter_drop(w);
-		task_free(t);
+		operation_free(t);
 		return held ? (err == -ECANCELED ? -EINTR : err) : -EINPROGRESS;
 	}
 	return w ? -EINPROGRESS : 0;
@@ -171,7 +171,7 @@ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *
 int gb_job_left(struct gb_job *job, struct gb_waiter *w)
 {
 	client_lock(job->c);
-	struct task *t = job->local ? job->local->task : NULL;
+	struct operation *t = job->dir ? job->dir->task : NULL;
 	bool ends = t && t->left && !t->intended;
 	int err = ends ? waitq_add(&t->let_go, w, 0, 0) : 0;
 	client_unlock(job->c);
@@ -193,7 +193,7 @@ static void deadline_over(void *arg)
 
 	waitq_init(&waiting);
 	client_lock(c);
-	struct task *t = d->job->local->task;
+	struct operation *t = d->job->dir->task;
 	bool lives = t && t->serial == d->serial;
 	if (lives && t->late && !t->answered && !c->stopping) {
 		late = t->late;
@@ -210,7 +210,7 @@ static void deadline_over(void *arg)
 	free(d);
 }
 
-bool task_is_late(struct task *t)
+bool operation_is_late(struct operation *t)
 {
 	struct gb_client *c = t->job->c;
 
@@ -222,7 +222,7 @@ bool task_is_late(struct task *t)
 	return late;
 }
 
-void task_deadline(struct task *t, double seconds)
+void operation_deadline(struct operation *t, double seconds)
 {
 	struct deadline *d = malloc(sizeof(*d));
 

@@ -7,11 +7,11 @@
 #include "jobs/job.h"
 
 /* An operation on a job. run() blocks, on a worker; its result answers the waiters
- * unless task_answer answered them before. */
-struct task {
-	struct task *next, **prev; /* client.tasks */
+ * unless operation_answer answered them before. */
+struct operation {
+	struct operation *next, **prev; /* client.tasks */
 	struct gb_job *job;      /* a reference */
-	int (*run)(struct task *t);
+	int (*run)(struct operation *t);
 	struct gb_waitq q;
 	struct canceller cancel;
 	bool answered;
@@ -44,18 +44,18 @@ struct task {
  * dropping the last waiter sets the canceller, unless the create is intended already.
  * Unlocked. fill may set members before the task starts. Returns -EINPROGRESS, or an
  * error; with w NULL it runs in the background: 0. */
-_must_check_ int task_start(struct gb_job *job, enum work_lane lane, int (*run)(struct task *t),
-	bool owns, bool give_up, const struct task *fill, struct gb_waiter *w);
+_must_check_ int operation_start(struct gb_job *job, enum pool_lane lane, int (*run)(struct operation *t),
+	bool owns, bool give_up, const struct operation *fill, struct gb_waiter *w);
 /* Answer the waiters now; the task goes on in the background. */
-void task_answer(struct task *t, int err);
+void operation_answer(struct operation *t, int err);
 /* From run(): cancel the call that t waits for after so many seconds, if it is still
  * running. */
-void task_deadline(struct task *t, double seconds);
+void operation_deadline(struct operation *t, double seconds);
 /* From run(): whether that has happened; if not, it will not happen any more. */
-bool task_is_late(struct task *t);
+bool operation_is_late(struct operation *t);
 /* Lock held: the job is free for the next task, because run() is at its end.
- * Call task_disowned afterwards, unlocked: it wakes those who wait for that. */
-void task_disown(struct task *t);
-void task_disowned(struct task *t);
+ * Call operation_disowned afterwards, unlocked: it wakes those who wait for that. */
+void operation_disown(struct operation *t);
+void operation_disowned(struct operation *t);
 
 #endif

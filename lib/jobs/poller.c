@@ -106,7 +106,7 @@ static void consider(struct plan *p, struct gb_job *job, double now)
  * for less. */
 static bool told_by_list(const struct gb_job *job)
 {
-	return job->local && job->local->rec.own && job->local->rec.batch->is_inline;
+	return job->dir && job->dir->rec.own && job->dir->rec.batch->is_inline;
 }
 
 /* Lock held. All jobs that are waited for count, also those that are not due now;
@@ -238,7 +238,7 @@ static int ask_for_job(struct gb_job *job)
 	struct canceller none = CANCELLER_INIT;
 	struct provider_error err = {0};
 
-	int looked = learn_look(job, &none, &err);
+	int looked = observe_look(job, &none, &err);
 
 	client_called(c, &err);
 	switch (looked) {
@@ -261,11 +261,11 @@ static int ask_for_job(struct gb_job *job)
 /* Lock held. */
 static bool missed_by(const struct gb_job *job, uint64_t seq)
 {
-	bool own = job->local && job->local->rec.own;
+	bool own = job->dir && job->dir->rec.own;
 
 	return job->batch->id && job->in_tree && job->batch->listed_seq < seq && !own &&
 	       (knowledge_standing(&job->batch->known, job_moment(job)) < STANDS_MISSING ||
-		       !learn_keeps(job));
+		       !observe_keeps(job));
 }
 
 /* Jobs of others that a whole list did not have: ask for them, so that those the API
@@ -380,7 +380,7 @@ static void want_again(struct gb_client *c, bool whole)
 
 static void do_list(struct gb_client *c, bool whole)
 {
-	uint64_t seq = learn_seq(c);
+	uint64_t seq = observe_seq(c);
 	struct provider_error err = {0};
 
 	client_lock(c);

@@ -8,7 +8,7 @@
 #include "jobs/job.h"
 
 /* list.c: read the list until a page has nothing new, or all of it; seq comes from
- * learn_seq. Blocks. 0 or the errno in err. */
+ * observe_seq. Blocks. 0 or the errno in err. */
 int list_read(
 	struct gb_client *c, bool whole, uint64_t seq, struct provider_error *err);
 

@@ -48,16 +48,16 @@ static const char *id_of(void *arg, uint32_t slot)
 
 void table_init(struct gb_client *c)
 {
-	strindex_init(&c->by_name, name_of, c);
-	strindex_init(&c->by_id, id_of, c);
+	string_index_init(&c->by_name, name_of, c);
+	string_index_init(&c->by_id, id_of, c);
 }
 
 static struct gb_job *find_in_index(
-	struct gb_client *c, const struct strindex *ix, const char *text)
+	struct gb_client *c, const struct string_index *ix, const char *text)
 {
 	uint32_t slot;
 
-	return strindex_find(ix, text, &slot) ? c->slots[slot] : NULL;
+	return string_index_find(ix, text, &slot) ? c->slots[slot] : NULL;
 }
 
 struct gb_job *job_find_name(struct gb_client *c, const char *name)
@@ -106,7 +106,7 @@ int job_set_id(struct gb_job *job, const char *id)
 	job->batch->id = strdup(id);
 	if (!job->batch->id)
 		return -ENOMEM;
-	if (strindex_add(&job->c->by_id, job->slot)) {
+	if (string_index_add(&job->c->by_id, job->slot)) {
 		free(job->batch->id);
 		job->batch->id = NULL;
 		return -ENOMEM;
@@ -146,7 +146,7 @@ void job_forget_name(struct gb_job *job)
 {
 	if (!job->name)
 		return;
-	strindex_remove(&job->c->by_name, job->slot);
+	string_index_remove(&job->c->by_name, job->slot);
 	retire(job, &job->name);
 }
 
@@ -171,14 +171,14 @@ int job_set_name(struct gb_job *job, const char *name, const char *tail)
 		return -ENOMEM;
 	job_forget_name(job);
 	job->name = copy;
-	return strindex_add(&job->c->by_name, job->slot);
+	return string_index_add(&job->c->by_name, job->slot);
 }
 
 int job_drop_twin(struct gb_job *twin)
 {
-	if (twin->local && twin->local->rec.own)
+	if (twin->dir && twin->dir->rec.own)
 		return -EEXIST;
-	strindex_remove(&twin->c->by_id, twin->slot);
+	string_index_remove(&twin->c->by_id, twin->slot);
 	retire(twin, &twin->batch->id);
 	twin->in_tree = false;
 	job_forget_name(twin);
@@ -228,7 +228,7 @@ static void job_free(struct gb_job *job)
 	free(job->queues);
 	job->c->hooks->answers_unref(job->batch->answers);
 	results_unref(job->batch->results); /* lives in the local directory */
-	local_free(job->c, job->local);
+	job_dir_free(job->c, job->dir);
 	free(job->name);
 	free_old_names(job);
 	free(job->batch->id);
@@ -245,8 +245,8 @@ void gb_job_unref(struct gb_job *job)
 
 void table_free(struct gb_client *c)
 {
-	strindex_clear(&c->by_name);
-	strindex_clear(&c->by_id);
+	string_index_clear(&c->by_name);
+	string_index_clear(&c->by_id);
 	for (uint32_t i = 0; i < c->n_slots; i++)
 		gb_job_unref(c->slots[i]);
 	free(c->slots);
@@ -310,12 +310,12 @@ const char *job_label(struct gb_job *job)
 
 enum gb_output job_output(const struct gb_job *job)
 {
-	if (job->local && job->local->rec.batch->home)
-		return GB_OUTPUT_HOME;
+	if (job->dir && job->dir->rec.batch->home)
+		return GB_OUTPUT_SAVED;
 	if (job->batch->kept)
 		return job->batch->unfit ? GB_OUTPUT_LOST : GB_OUTPUT_KEPT;
 	if (job->batch->cached || (job->batch->results && results_complete(job->batch->results)))
-		return GB_OUTPUT_HOME;
+		return GB_OUTPUT_SAVED;
 	return job_output_there(job);
 }
 
@@ -353,8 +353,8 @@ int job_wait_verdict(struct gb_job *job)
 
 	if (!job->in_tree)
 		return -ENOENT;
-	if (phase_is_draft(p) && !(job->local->task && job->local->task->intended))
-		return job->local->task ? -EINPROGRESS : 0;
+	if (phase_is_draft(p) && !(job->dir->task && job->dir->task->intended))
+		return job->dir->task ? -EINPROGRESS : 0;
 	if (p == PHASE_UNCERTAIN || job->c->o.offline)
 		return 0;
 	if (knowledge_ended(&job->batch->known) && job_output(job) != GB_OUTPUT_AWAITED)
@@ -371,7 +371,7 @@ int job_wait_verdict(struct gb_job *job)
 /* Lock held. Whether gb_options.ended is to be called now. */
 static bool take_end_to_tell(struct gb_job *job)
 {
-	struct local *l = job->local;
+	struct job_dir *l = job->dir;
 
 	if (!l || !l->rec.batch->end_due || l->end_told || !job->c->o.ended || !job->in_tree ||
 		!knowledge_ended(&job->batch->known) || job->c->hooks->results_awaited(job) ||
@@ -384,11 +384,11 @@ static bool take_end_to_tell(struct gb_job *job)
 int gb_job_take_end(struct gb_job *job)
 {
 	client_lock(job->c);
-	bool due = job->local && job->local->rec.batch->end_due;
+	bool due = job->dir && job->dir->rec.batch->end_due;
 	if (due)
-		job->local->rec.batch->end_due = false;
+		job->dir->rec.batch->end_due = false;
 	client_unlock(job->c);
-	return due ? local_save(job) : -EALREADY;
+	return due ? job_dir_save(job) : -EALREADY;
 }
 
 void job_changed(struct gb_job *job, unsigned what)

@@ -78,7 +78,7 @@ struct uris_found {
 /* A result other than 0 ends the reading with that value. */
 typedef int (*uris_fn)(void *arg, const struct uris_found *found);
 
-/* What replaces one: plain texts, borrowed until uris_replace returns. If the object
+/* What replaces one: plain texts, borrowed until file_refs_replace returns. If the object
  * has no mime_type, mime is put beside the URI, in the same spelling. */
 struct uris_new {
 	const char *uri, *mime;
@@ -99,7 +99,7 @@ struct request_grammar {
 	const struct line_tale *tales; /* up to one without text */
 
 	/* Files that lines name: all of them, and with others in their place. A URI
-	 * without a scheme names a file of the draft. As uris_each and uris_replace. */
+	 * without a scheme names a file of the draft. As file_refs_each and file_refs_replace. */
 	bool (*has_scheme)(const char *text, size_t len);
 	int (*files_each)(int fd, const atomic_bool *cancel, uris_fn each, void *arg);
 	int (*files_replace)(int in, int out, const atomic_bool *cancel,

@@ -133,20 +133,20 @@ void lines_want_borrowed(struct lines *l, uint8_t place, const char *text, size_
 	l->member = BORROWED;
 	l->rank = rank;
 	l->tok.want = true;
-	keyhash_init(&l->hash, l->seed);
+	siphash_init(&l->hash, l->seed);
 }
 
 /* A member that stands for the key if there is none. That of metadata ends later. */
 void lines_on_borrowed(struct lines *l)
 {
-	keyhash_add(&l->hash, l->tok.text, l->tok.len);
+	siphash_add(&l->hash, l->tok.text, l->tok.len);
 	l->borrowed = (struct lines_borrowed){
 		.rank = l->rank,
 		.member_start = l->top_start,
 		.member_end = jtok_offset(&l->tok),
 		.key_start = l->tok.quote,
 		.key_end = jtok_offset(&l->tok),
-		.hash = keyhash_end(&l->hash),
+		.hash = siphash_end(&l->hash),
 	};
 }
 

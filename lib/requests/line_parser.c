@@ -104,7 +104,7 @@ static void on_top_name(struct lines *l, const char *text, size_t len)
 		return;
 	l->line.member_start = l->tok.quote;
 	l->tok.want = true;
-	keyhash_init(&l->hash, l->seed);
+	siphash_init(&l->hash, l->seed);
 }
 
 /* Whether the innermost bracket is an object that file_refs.h is about. */
@@ -172,8 +172,8 @@ static void lines_on_string(struct lines *l)
 	size_t len;
 
 	if (l->member == KEY) {
-		keyhash_add(&l->hash, l->tok.text, l->tok.len);
-		l->line.hash = keyhash_end(&l->hash);
+		siphash_add(&l->hash, l->tok.text, l->tok.len);
+		l->line.hash = siphash_end(&l->hash);
 		l->line.key_start = l->tok.quote;
 		l->line.member_end = l->line.key_end = jtok_offset(&l->tok);
 		l->seen |= KEY_IS_STRING;
@@ -196,7 +196,7 @@ static void lines_on_string(struct lines *l)
 static void on_piece(struct lines *l)
 {
 	if (!l->tok.is_name && (l->member == KEY || l->member == BORROWED))
-		keyhash_add(&l->hash, l->tok.text, l->tok.len);
+		siphash_add(&l->hash, l->tok.text, l->tok.len);
 	else
 		lines_keep_part(l);
 }

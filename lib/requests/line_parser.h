@@ -99,7 +99,7 @@ struct lines_borrowed {
 struct lines {
 	struct jtok tok;
 	struct keyseed seed;
-	struct keyhash hash;
+	struct siphash hash;
 	lines_fn each;
 	void *arg;
 	struct line line;

@@ -21,7 +21,7 @@ static const struct wrap inline_no_key = {"{\"metadata\":{\"key\":\"", "\"},", "
 
 struct compose {
 	struct lines lines;
-	const struct scan_report *report;
+	const struct validate_report *report;
 	int in;
 	/* Where it goes: to out whenever the buffer is full, or, with out -1, into a
 	 * buffer that grows. */
@@ -32,7 +32,7 @@ struct compose {
 	uint64_t requests, objects; /* lines, and the bytes of their objects */
 };
 
-size_t compose_extra(enum line_kind kind, unsigned width)
+size_t normalize_extra(enum line_kind kind, unsigned width)
 {
 	const struct wrap *w = kind == LINE_BARE ? &wrap_bare : &wrap_no_key;
 	size_t brace = kind == LINE_NO_KEY;
@@ -45,7 +45,7 @@ size_t compose_extra(enum line_kind kind, unsigned width)
 /* The name and colon of a key that takes another member's place. */
 static const char key_name[] = "\"key\":";
 
-uint64_t compose_object(const struct line *line)
+uint64_t normalize_object(const struct line *line)
 {
 	uint64_t n = line->end - line->start;
 
@@ -55,7 +55,7 @@ uint64_t compose_object(const struct line *line)
 	return n;
 }
 
-static int compose_flush(struct compose *c)
+static int normalize_flush(struct compose *c)
 {
 	int r = util_write_all(c->out, c->buf, c->n);
 
@@ -66,7 +66,7 @@ static int compose_flush(struct compose *c)
 
 /* Make room for something: for n bytes in a growing buffer, for at least one in
  * the other. */
-static int compose_make_room(struct compose *c, size_t n)
+static int normalize_make_room(struct compose *c, size_t n)
 {
 	size_t size = c->size;
 	char *bigger;
@@ -74,7 +74,7 @@ static int compose_make_room(struct compose *c, size_t n)
 	if (c->size - c->n >= n)
 		return 0;
 	if (c->out >= 0)
-		return c->n == c->size ? compose_flush(c) : 0;
+		return c->n == c->size ? normalize_flush(c) : 0;
 	while (size - c->n < n)
 		size *= 2;
 	bigger = realloc(c->buf, size);
@@ -85,13 +85,13 @@ static int compose_make_room(struct compose *c, size_t n)
 	return 0;
 }
 
-static int compose_put(struct compose *c, const void *text, size_t n)
+static int normalize_put(struct compose *c, const void *text, size_t n)
 {
 	const char *p = text;
 
 	while (n > 0) {
 		size_t part;
-		int r = compose_make_room(c, n);
+		int r = normalize_make_room(c, n);
 
 		if (r < 0)
 			return r;
@@ -104,16 +104,16 @@ static int compose_put(struct compose *c, const void *text, size_t n)
 	return 0;
 }
 
-static int compose_put_text(struct compose *c, const char *text)
+static int normalize_put_text(struct compose *c, const char *text)
 {
-	return compose_put(c, text, strlen(text));
+	return normalize_put(c, text, strlen(text));
 }
 
 /* Bytes of the file that are in memory no more. */
-static int compose_copy(struct compose *c, uint64_t from, uint64_t to)
+static int normalize_copy(struct compose *c, uint64_t from, uint64_t to)
 {
 	while (from < to) {
-		int r = compose_make_room(c, to - from);
+		int r = normalize_make_room(c, to - from);
 		size_t room = c->size - c->n;
 		ssize_t got;
 
@@ -137,40 +137,40 @@ static int put_range(struct compose *c, uint64_t from, uint64_t to)
 {
 	const uint8_t *p = lines_peek(&c->lines, from, to);
 
-	return p ? compose_put(c, p, to - from) : compose_copy(c, from, to);
+	return p ? normalize_put(c, p, to - from) : normalize_copy(c, from, to);
 }
 
-static int compose_put_number(struct compose *c, const struct line *line)
+static int normalize_put_number(struct compose *c, const struct line *line)
 {
 	char key[LINES_KEY_MAX];
 
-	return compose_put(
+	return normalize_put(
 		c, key, lines_number_key(line->number, c->report->width, key));
 }
 
 /* {"request":{…}} with its number as key put in. */
 static int put_no_key(struct compose *c, const struct line *line, const struct wrap *w)
 {
-	int r = compose_put_text(c, w->before);
+	int r = normalize_put_text(c, w->before);
 
 	if (r == 0)
-		r = compose_put_number(c, line);
+		r = normalize_put_number(c, line);
 	if (r == 0)
-		r = compose_put_text(c, w->after);
+		r = normalize_put_text(c, w->after);
 	return r == 0 ? put_range(c, line->start + 1, line->end) : r;
 }
 
 static int put_bare_line(struct compose *c, const struct line *line)
 {
-	int r = compose_put_text(c, wrap_bare.before);
+	int r = normalize_put_text(c, wrap_bare.before);
 
 	if (r == 0)
-		r = compose_put_number(c, line);
+		r = normalize_put_number(c, line);
 	if (r == 0)
-		r = compose_put_text(c, wrap_bare.after);
+		r = normalize_put_text(c, wrap_bare.after);
 	if (r == 0)
 		r = put_range(c, line->start, line->end);
-	return r == 0 ? compose_put_text(c, wrap_bare.end) : r;
+	return r == 0 ? normalize_put_text(c, wrap_bare.end) : r;
 }
 
 /* Whether the line is a request; else *ret is what the callback returns. */
@@ -186,13 +186,13 @@ static int put_borrowed_line(struct compose *c, const struct line *line)
 	int r = put_range(c, line->start, line->member_start);
 
 	if (r == 0)
-		r = compose_put_text(c, key_name);
+		r = normalize_put_text(c, key_name);
 	if (r == 0)
 		r = put_range(c, line->key_start, line->key_end);
 	return r == 0 ? put_range(c, line->member_end, line->end) : r;
 }
 
-static int compose_line(void *arg, const struct line *line)
+static int normalize_line(void *arg, const struct line *line)
 {
 	struct compose *c = arg;
 	int r;
@@ -208,20 +208,20 @@ static int compose_line(void *arg, const struct line *line)
 		r = put_borrowed_line(c, line);
 	else
 		r = put_range(c, line->start, line->end);
-	return r == 0 ? compose_put(c, "\n", 1) : r;
+	return r == 0 ? normalize_put(c, "\n", 1) : r;
 }
 
 static int put_bare_element(struct compose *c, const struct line *line)
 {
-	int r = compose_put_text(c, inline_bare.before);
+	int r = normalize_put_text(c, inline_bare.before);
 
 	if (r == 0)
 		r = put_range(c, line->start, line->end);
 	if (r == 0)
-		r = compose_put_text(c, inline_bare.after);
+		r = normalize_put_text(c, inline_bare.after);
 	if (r == 0)
-		r = compose_put_number(c, line);
-	return r == 0 ? compose_put_text(c, inline_bare.end) : r;
+		r = normalize_put_number(c, line);
+	return r == 0 ? normalize_put_text(c, inline_bare.end) : r;
 }
 
 /* The object with "key":"a" replaced by "metadata":{"key":"a"}. */
@@ -230,11 +230,11 @@ static int put_keyed_element(struct compose *c, const struct line *line)
 	int r = put_range(c, line->start, line->member_start);
 
 	if (r == 0)
-		r = compose_put_text(c, "\"metadata\":{\"key\":");
+		r = normalize_put_text(c, "\"metadata\":{\"key\":");
 	if (r == 0)
 		r = put_range(c, line->key_start, line->key_end);
 	if (r == 0)
-		r = compose_put_text(c, "}");
+		r = normalize_put_text(c, "}");
 	return r == 0 ? put_range(c, line->member_end, line->end) : r;
 }
 
@@ -246,11 +246,11 @@ static int on_element(void *arg, const struct line *line)
 	if (!is_request(line, &r))
 		return r;
 	/* More than was reported, and memory must not grow with it. */
-	c->objects += compose_object(line);
+	c->objects += normalize_object(line);
 	if (c->objects > c->report->send_size || c->requests >= c->report->requests)
 		return -ESTALE;
 	if (c->requests++ > 0)
-		r = compose_put_text(c, ",");
+		r = normalize_put_text(c, ",");
 	if (r < 0)
 		return r;
 	if (line->kind == LINE_BARE)
@@ -260,8 +260,8 @@ static int on_element(void *arg, const struct line *line)
 	return put_keyed_element(c, line);
 }
 
-static struct compose *compose_new(
-	int in, int out, const struct scan_report *report, lines_fn each)
+static struct compose *normalize_new(
+	int in, int out, const struct validate_report *report, lines_fn each)
 {
 	struct compose *c = calloc(1, sizeof *c);
 
@@ -281,7 +281,7 @@ static struct compose *compose_new(
 	return c;
 }
 
-static void compose_free(struct compose *c)
+static void normalize_free(struct compose *c)
 {
 	free(c->buf);
 	free(c);
@@ -290,32 +290,32 @@ static void compose_free(struct compose *c)
 /* Whether the file is still what the report is about. */
 static bool as_reported(const struct compose *c)
 {
-	const struct scan_report *r = c->report;
+	const struct validate_report *r = c->report;
 
 	return c->requests == r->requests && lines_offset(&c->lines) == r->file_size &&
 	       (r->clean || c->out < 0 || c->written == r->send_size);
 }
 
-int compose_file(int in, int out, const struct scan_report *report,
+int normalize_file(int in, int out, const struct validate_report *report,
 	const atomic_bool *cancel, off_t *ret_size)
 {
-	struct compose *c = compose_new(in, out, report, compose_line);
+	struct compose *c = normalize_new(in, out, report, normalize_line);
 	int r;
 
 	if (!c)
 		return -ENOMEM;
 	r = lines_file(&c->lines, in, cancel);
 	if (r == 0)
-		r = compose_flush(c);
+		r = normalize_flush(c);
 	if (r == 0 && !as_reported(c))
 		r = -ESTALE;
 	if (r == 0)
 		*ret_size = (off_t)c->written;
-	compose_free(c);
+	normalize_free(c);
 	return r;
 }
 
-int compose_inline(int in, const struct scan_report *report, int64_t max, char **ret,
+int normalize_inline(int in, const struct validate_report *report, int64_t max, char **ret,
 	size_t *ret_len)
 {
 	struct compose *c;
@@ -323,18 +323,18 @@ int compose_inline(int in, const struct scan_report *report, int64_t max, char *
 
 	if (report->send_size > (uint64_t)max)
 		return -EFBIG;
-	c = compose_new(in, -1, report, on_element);
+	c = normalize_new(in, -1, report, on_element);
 	if (!c)
 		return -ENOMEM;
 	r = lines_file(&c->lines, in, NULL);
 	if (r == 0 && !as_reported(c))
 		r = -ESTALE;
 	if (r == 0)
-		r = compose_put(c, "", 1);
+		r = normalize_put(c, "", 1);
 	if (r == 0) {
 		*ret = STEAL_PTR(c->buf);
 		*ret_len = c->n - 1;
 	}
-	compose_free(c);
+	normalize_free(c);
 	return r;
 }

@@ -30,7 +30,7 @@
  * bytes written, is report->send_size unless the file is clean. 0, -ECANCELED once
  * *cancel (may be NULL) is true, -ESTALE, -ENOMEM, errno of reading or writing; out is
  * then not to be used. */
-int compose_file(int in, int out, const struct scan_report *report,
+int normalize_file(int in, int out, const struct validate_report *report,
 	const atomic_bool *cancel, off_t *ret_size);
 
 /* The elements of the list of an inline submission, separated by commas, without
@@ -40,14 +40,14 @@ int compose_file(int in, int out, const struct scan_report *report,
  *
  * The member "metadata" replaces "key", or follows a bare request. NUL- terminated; the
  * caller frees. -EFBIG when there is more than max to send, else the
- * errors of compose_file. */
-int compose_inline(int in, const struct scan_report *report, int64_t max, char **ret,
+ * errors of normalize_file. */
+int normalize_inline(int in, const struct validate_report *report, int64_t max, char **ret,
 	size_t *ret_len);
 
-/* By how many bytes compose_file makes a line of this kind longer. */
-size_t compose_extra(enum line_kind kind, unsigned width);
+/* By how many bytes normalize_file makes a line of this kind longer. */
+size_t normalize_extra(enum line_kind kind, unsigned width);
 
 /* How long the object of a line is then, without that. */
-uint64_t compose_object(const struct line *line);
+uint64_t normalize_object(const struct line *line);
 
 #endif

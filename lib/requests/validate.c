@@ -14,37 +14,37 @@
 /* What on_line returns to end the reading. */
 enum { TOO_BIG = 1 };
 
-struct scan {
+struct validator {
 	struct lines lines;
-	struct keyset keys;
-	struct scan_report report;
+	struct siphash_set keys;
+	struct validate_report report;
 	uint64_t object_bytes; /* all objects, each with an LF */
 	bool dirty;            /* not clean, by a line */
 };
 
-static void add_bad(struct scan_report *r, const struct scan_bad *b)
+static void add_bad(struct validate_report *r, const struct validate_bad *b)
 {
 	unsigned at;
 
-	if (r->n_bad == SCAN_BAD_MAX && r->bad[SCAN_BAD_MAX - 1].line < b->line)
+	if (r->n_bad == VALIDATE_BAD_MAX && r->bad[VALIDATE_BAD_MAX - 1].line < b->line)
 		return;
-	if (r->n_bad < SCAN_BAD_MAX)
+	if (r->n_bad < VALIDATE_BAD_MAX)
 		r->n_bad++;
 	for (at = r->n_bad - 1; at > 0 && r->bad[at - 1].line > b->line; at--)
 		r->bad[at] = r->bad[at - 1];
 	r->bad[at] = *b;
 }
 
-static void count_bad(struct scan_report *r, const struct line *line)
+static void count_bad(struct validate_report *r, const struct line *line)
 {
-	struct scan_bad b = {
+	struct validate_bad b = {
 		line->number, line->column, line->reason, line->name, 0};
 
 	r->bad_total++;
 	add_bad(r, &b);
 }
 
-static void count_warnings(struct scan_report *r, const struct line *line)
+static void count_warnings(struct validate_report *r, const struct line *line)
 {
 	for (unsigned i = 0; i < LINE_WARNINGS; i++)
 		if (line->warned >> i & 1 && r->warned[i].n++ == 0)
@@ -52,10 +52,10 @@ static void count_warnings(struct scan_report *r, const struct line *line)
 }
 
 /* A job is of one kind: it goes to one method of the API. */
-static bool is_of_other_kind(struct scan *s, const struct line *line)
+static bool is_of_other_kind(struct validator *s, const struct line *line)
 {
-	struct scan_report *r = &s->report;
-	struct scan_bad b = {.line = line->number, .other = r->asks_line};
+	struct validate_report *r = &s->report;
+	struct validate_bad b = {.line = line->number, .other = r->asks_line};
 
 	if (!r->asks_line && line->asks) {
 		r->asks = line->asks;
@@ -74,10 +74,10 @@ static bool is_of_other_kind(struct scan *s, const struct line *line)
 }
 
 /* Every line of the first reading. */
-static int scan_line(void *arg, const struct line *line)
+static int validate_line(void *arg, const struct line *line)
 {
-	struct scan *s = arg;
-	struct scan_report *r = &s->report;
+	struct validator *s = arg;
+	struct validate_report *r = &s->report;
 
 	r->lines++;
 	if (line->kind == LINE_BLANK) {
@@ -100,33 +100,33 @@ static int scan_line(void *arg, const struct line *line)
 	r->loose_uris += line->loose_uris;
 	if (line->warned)
 		count_warnings(r, line);
-	s->object_bytes += compose_object(line) + 1;
+	s->object_bytes += normalize_object(line) + 1;
 	if (s->object_bytes > s->lines.grammar->max)
 		return TOO_BIG;
-	return line->kind == LINE_KEYED ? keyset_add(&s->keys, line->hash.first) : 0;
+	return line->kind == LINE_KEYED ? siphash_set_add(&s->keys, line->hash.first) : 0;
 }
 
-struct scan *scan_new(const struct request_grammar *g)
+struct validator *validate_new(const struct request_grammar *g)
 {
-	struct scan *s = calloc(1, sizeof *s);
+	struct validator *s = calloc(1, sizeof *s);
 	struct keyseed seed = {util_random_u64(), util_random_u64()};
 
 	if (!s)
 		return NULL;
 	s->report.grammar = g;
-	lines_init(&s->lines, g, seed, scan_line, s);
+	lines_init(&s->lines, g, seed, validate_line, s);
 	return s;
 }
 
-void scan_free(struct scan *s)
+void validate_free(struct validator *s)
 {
 	if (!s)
 		return;
-	keyset_clear(&s->keys);
+	siphash_set_clear(&s->keys);
 	free(s);
 }
 
-int scan_feed(struct scan *s, const void *buf, size_t n)
+int validate_feed(struct validator *s, const void *buf, size_t n)
 {
 	int r;
 
@@ -137,14 +137,14 @@ int scan_feed(struct scan *s, const void *buf, size_t n)
 	return r < 0 ? r : 0;
 }
 
-bool scan_is_bad(const struct scan *s)
+bool validate_is_bad(const struct validator *s)
 {
 	return s->report.bad_total > 0 || s->report.too_big;
 }
 
 /* A later reading, to see which lines have the same key. */
 struct again {
-	struct scan *scan;
+	struct validator *scan;
 	/* Beside each suspect: where it came first; line 0: not yet. */
 	struct first {
 		uint64_t line : 63, numbered : 1, second;
@@ -152,16 +152,16 @@ struct again {
 	uint64_t found, repeated;
 };
 
-static struct keypair hash_of(const struct scan *s, const struct line *line)
+static struct keypair hash_of(const struct validator *s, const struct line *line)
 {
 	char text[LINES_KEY_MAX];
-	struct keyhash h;
+	struct siphash h;
 
 	if (line->kind == LINE_KEYED)
 		return line->hash;
-	keyhash_init(&h, s->lines.seed);
-	keyhash_add(&h, text, lines_number_key(line->number, s->report.width, text));
-	return keyhash_end(&h);
+	siphash_init(&h, s->lines.seed);
+	siphash_add(&h, text, lines_number_key(line->number, s->report.width, text));
+	return siphash_end(&h);
 }
 
 static bool takes_number(const struct line *line)
@@ -172,15 +172,15 @@ static bool takes_number(const struct line *line)
 /* The second reading where some lines have keys and others not. */
 static int on_unkeyed(void *arg, const struct line *line)
 {
-	struct scan *s = arg;
+	struct validator *s = arg;
 
-	return takes_number(line) ? keyset_add(&s->keys, hash_of(s, line).first) : 0;
+	return takes_number(line) ? siphash_set_add(&s->keys, hash_of(s, line).first) : 0;
 }
 
 /* The line's key came before, on another line. */
 static void add_repeated(struct again *a, const struct line *line, struct first *first)
 {
-	struct scan_bad b = {.line = line->number, .other = first->line};
+	struct validate_bad b = {.line = line->number, .other = first->line};
 
 	if (takes_number(line))
 		b.reason = "its key is its line number, which is also the key of line";
@@ -203,7 +203,7 @@ static int on_suspect(void *arg, const struct line *line)
 	if (line->kind != LINE_KEYED && !takes_number(line))
 		return 0;
 	hash = hash_of(a->scan, line);
-	i = keyset_find(&a->scan->keys, hash.first);
+	i = siphash_set_find(&a->scan->keys, hash.first);
 	if (i < 0)
 		return 0;
 	first = &a->first[i];
@@ -211,11 +211,11 @@ static int on_suspect(void *arg, const struct line *line)
 		*first = (struct first){line->number, takes_number(line), hash.second};
 	else if (first->second == hash.second)
 		add_repeated(a, line, first);
-	return a->found == SCAN_BAD_MAX;
+	return a->found == VALIDATE_BAD_MAX;
 }
 
 static int read_again(
-	struct scan *s, int fd, const atomic_bool *cancel, lines_fn each, void *arg)
+	struct validator *s, int fd, const atomic_bool *cancel, lines_fn each, void *arg)
 {
 	struct lines *l = malloc(sizeof *l);
 	int r;
@@ -228,7 +228,7 @@ static int read_again(
 	return r;
 }
 
-static int find_repeated(struct scan *s, int fd, const atomic_bool *cancel)
+static int find_repeated(struct validator *s, int fd, const atomic_bool *cancel)
 {
 	struct again a = {.scan = s};
 	int r = 0;
@@ -237,7 +237,7 @@ static int find_repeated(struct scan *s, int fd, const atomic_bool *cancel)
 		r = read_again(s, fd, cancel, on_unkeyed, s);
 	if (r < 0)
 		return r;
-	a.repeated = keyset_reduce(&s->keys);
+	a.repeated = siphash_set_reduce(&s->keys);
 	if (a.repeated == 0)
 		return 0;
 	a.first = calloc(s->keys.n, sizeof *a.first);
@@ -261,9 +261,9 @@ static unsigned digits(uint64_t n)
 	return d;
 }
 
-static void settle_sizes(struct scan *s)
+static void settle_sizes(struct validator *s)
 {
-	struct scan_report *r = &s->report;
+	struct validate_report *r = &s->report;
 
 	r->file_size = lines_offset(&s->lines);
 	memcpy(r->head, s->lines.head, sizeof r->head);
@@ -272,17 +272,17 @@ static void settle_sizes(struct scan *s)
 	r->clean = !s->dirty && r->blank == 0 && r->requests > 0 &&
 		   !lines_have_bom(&s->lines);
 	r->send_size = s->object_bytes +
-		       r->no_key * compose_extra(LINE_NO_KEY, r->width) +
-		       r->bare * compose_extra(LINE_BARE, r->width);
+		       r->no_key * normalize_extra(LINE_NO_KEY, r->width) +
+		       r->bare * normalize_extra(LINE_BARE, r->width);
 	if (r->clean)
 		r->send_size = r->file_size;
 	r->too_big |= r->send_size > r->grammar->max;
 }
 
 /* After all lines have been seen. */
-static int scan_settle(struct scan *s, int fd, const atomic_bool *cancel)
+static int validate_settle(struct validator *s, int fd, const atomic_bool *cancel)
 {
-	struct scan_report *r = &s->report;
+	struct validate_report *r = &s->report;
 	int err = 0;
 
 	settle_sizes(s);
@@ -292,8 +292,8 @@ static int scan_settle(struct scan *s, int fd, const atomic_bool *cancel)
 	return err;
 }
 
-int scan_finish(
-	struct scan *s, int fd, const atomic_bool *cancel, struct scan_report *ret)
+int validate_finish(
+	struct validator *s, int fd, const atomic_bool *cancel, struct validate_report *ret)
 {
 	int r = 0;
 
@@ -301,17 +301,17 @@ int scan_finish(
 		r = lines_finish(&s->lines);
 	s->report.too_big |= r == TOO_BIG;
 	if (r >= 0)
-		r = scan_settle(s, fd, cancel);
+		r = validate_settle(s, fd, cancel);
 	if (r < 0)
 		return r;
 	*ret = s->report;
 	return 0;
 }
 
-int scan_file(const struct request_grammar *g, int fd, const atomic_bool *cancel,
-	struct scan_report *ret)
+int validate_file(const struct request_grammar *g, int fd, const atomic_bool *cancel,
+	struct validate_report *ret)
 {
-	struct scan *s = scan_new(g);
+	struct validator *s = validate_new(g);
 	int r;
 
 	if (!s)
@@ -319,14 +319,14 @@ int scan_file(const struct request_grammar *g, int fd, const atomic_bool *cancel
 	r = lines_file(&s->lines, fd, cancel);
 	s->report.too_big = r == TOO_BIG;
 	if (r >= 0)
-		r = scan_settle(s, fd, cancel);
+		r = validate_settle(s, fd, cancel);
 	if (r == 0)
 		*ret = s->report;
-	scan_free(s);
+	validate_free(s);
 	return r;
 }
 
-int scan_report_status(const struct scan_report *r)
+int validate_report_status(const struct validate_report *r)
 {
 	if (r->bad_total > 0)
 		return -EBADMSG;
@@ -335,7 +335,7 @@ int scan_report_status(const struct scan_report *r)
 	return r->requests > 0 ? 0 : -EBADMSG;
 }
 
-static void print_bad(FILE *f, const struct scan_bad *b)
+static void print_bad(FILE *f, const struct validate_bad *b)
 {
 	fprintf(f, "line %ju", (uintmax_t)b->line);
 	if (b->column)
@@ -369,7 +369,7 @@ static const struct {
 		       "{\"parts\": [{\"text\": \"…\"}]}}.\n"},
 };
 
-static const char *hint_for(const struct scan_report *r)
+static const char *hint_for(const struct validate_report *r)
 {
 	if (r->n_bad && r->bad[0].line == 1 && text_head_fault((const char *)r->head, r->n_head))
 		return "";
@@ -380,7 +380,7 @@ static const char *hint_for(const struct scan_report *r)
 }
 
 /* The whole file is of another kind. */
-static void put_head_fault(FILE *f, const struct scan_report *r)
+static void put_head_fault(FILE *f, const struct validate_report *r)
 {
 	const char *what = text_head_fault((const char *)r->head, r->n_head);
 
@@ -388,7 +388,7 @@ static void put_head_fault(FILE *f, const struct scan_report *r)
 		fprintf(f, "The file %s\n", what);
 }
 
-char *scan_report_text(const struct scan_report *r)
+char *validate_report_text(const struct validate_report *r)
 {
 	char *text = NULL;
 	size_t len;

@@ -4,7 +4,7 @@
  * it), validate_ahead.h (the same check while the file is being written), normalize.h
  * (what is sent, if it differs), warning_rules.h and warnings.h (what is worth knowing
  * and no error). Nobody here knows jobs or the client; a file is a descriptor, borrowed
- * for the call. Blocks on the disk only; any thread, one per struct scan.
+ * for the call. Blocks on the disk only; any thread, one per struct validator.
  *
  * Every line must be valid UTF-8 and one JSON object with a request (see
  * line_parser.h), a key must be a string, and no key may appear twice; a line without a
@@ -12,11 +12,11 @@
  * is not blank. There must be a request, and what is sent must not exceed
  * the grammar's max.
  *
- *     scan_file(fd, cancel, &report);          the usual way
- *     scan_report_status(&report)              0, -EBADMSG, -EFBIG
- *     scan_report_text(&report)                what to tell the user
+ *     validate_file(fd, cancel, &report);          the usual way
+ *     validate_report_status(&report)              0, -EBADMSG, -EFBIG
+ *     validate_report_text(&report)                what to tell the user
  *
- *     s = scan_new(); scan_feed(s, buf, n); ...; scan_finish(s, fd, cancel, &report)
+ *     s = validate_new(); validate_feed(s, buf, n); ...; validate_finish(s, fd, cancel, &report)
  *
  * How: the file is read once, line by line (line_parser.h), and 8 bytes of hash are
  * kept for each key (siphash_set.h). If two hashes are equal, or some lines have keys
@@ -41,9 +41,9 @@
 
 #include "requests/line_parser.h"
 
-#define SCAN_BAD_MAX 10
+#define VALIDATE_BAD_MAX 10
 
-struct scan_bad {
+struct validate_bad {
 	uint64_t line;      /* from 1 */
 	uint64_t column;    /* byte in the line, from 1; 0: the whole line */
 	const char *reason; /* static text */
@@ -52,11 +52,11 @@ struct scan_bad {
 };
 
 /* How many lines have something that is worth a warning, and the first. */
-struct scan_warned {
+struct validate_warned {
 	uint64_t n, first;
 };
 
-struct scan_report {
+struct validate_report {
 	const struct request_grammar *grammar;
 	uint64_t lines;     /* all, blank ones too */
 	uint64_t last_line; /* number of the last that is not blank */
@@ -72,49 +72,49 @@ struct scan_report {
 	 * certain; the counts are for the part before. */
 	bool too_big;
 	uint64_t file_size; /* bytes read */
-	uint64_t send_size; /* exact, if the file is good: see compose_file */
+	uint64_t send_size; /* exact, if the file is good: see normalize_file */
 	/* Strings that name files (request_grammar.h), and those of them without a
 	 * scheme: files of the draft, to be uploaded first. */
 	uint64_t uris, loose_uris;
-	struct scan_warned warned[LINE_WARNINGS];
+	struct validate_warned warned[LINE_WARNINGS];
 	/* Bad lines: how many, and the first of them in order. If keys repeat in more
-	 * than SCAN_BAD_MAX lines, the total is based on 64 bits of hash. */
+	 * than VALIDATE_BAD_MAX lines, the total is based on 64 bits of hash. */
 	uint64_t bad_total;
 	uint8_t head[4], n_head; /* the first bytes */
 	unsigned n_bad;
-	struct scan_bad bad[SCAN_BAD_MAX];
+	struct validate_bad bad[VALIDATE_BAD_MAX];
 };
 
-struct scan;
+struct validator;
 
 /* NULL when memory is out. */
-struct scan *scan_new(const struct request_grammar *g);
-void scan_free(struct scan *s);
+struct validator *validate_new(const struct request_grammar *g);
+void validate_free(struct validator *s);
 
 /* Feed the next bytes of the file, cut anywhere; buf must stay unchanged until the next
  * call. No effect once the file is too big. 0 or -ENOMEM. */
-int scan_feed(struct scan *s, const void *buf, size_t n);
+int validate_feed(struct validator *s, const void *buf, size_t n);
 
 /* Whether a bad line, or too much, has been seen: then going on is only useful for a
  * full report. */
-bool scan_is_bad(const struct scan *s);
+bool validate_is_bad(const struct validator *s);
 
 /* To be called once, at the end. fd has the bytes that were fed and is read again if
- * needed; cancel as in scan_file. Afterwards s can only be freed. */
-int scan_finish(
-	struct scan *s, int fd, const atomic_bool *cancel, struct scan_report *ret);
+ * needed; cancel as in validate_file. Afterwards s can only be freed. */
+int validate_finish(
+	struct validator *s, int fd, const atomic_bool *cancel, struct validate_report *ret);
 
 /* Check all of fd, from offset 0, with pread. 0 if there is a report, whatever it says;
  * -ECANCELED soon after *cancel (may be NULL) has become true; -ENOMEM, or the errno of
  * reading. */
-int scan_file(const struct request_grammar *g, int fd, const atomic_bool *cancel,
-	struct scan_report *ret);
+int validate_file(const struct request_grammar *g, int fd, const atomic_bool *cancel,
+	struct validate_report *ret);
 
 /* 0: can be sent; -EFBIG: too big; -EBADMSG: bad lines or no request. */
-int scan_report_status(const struct scan_report *report);
+int validate_report_status(const struct validate_report *report);
 
 /* One line per fault, each ending in a newline; "" if there are none; the caller frees
  * it. NULL without memory. */
-char *scan_report_text(const struct scan_report *report);
+char *validate_report_text(const struct validate_report *report);
 
 #endif

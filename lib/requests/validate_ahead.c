@@ -19,7 +19,7 @@ enum follow_state {
  * write. */
 struct look {
 	int fd;
-	struct scan *scan;
+	struct validator *scan;
 	uint8_t *buf;       /* of the last feed: the scan still needs it */
 	off_t at;           /* looked at so far */
 };
@@ -37,13 +37,13 @@ struct follow {
 
 struct follows {
 	const struct request_grammar *grammar;
-	struct work *work;
+	struct thread_pool *work;
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
 	struct follow *oldest_first[FOLLOW_MAX]; /* lock; borrowed; no gaps */
 };
 
-struct follows *follows_new(struct work *work, const struct request_grammar *g)
+struct follows *follows_new(struct thread_pool *work, const struct request_grammar *g)
 {
 	struct follows *all = calloc(1, sizeof *all);
 
@@ -87,7 +87,7 @@ static void let_go(struct follow *fo)
 
 	util_closep(&l->fd);
 	l->fd = -1;
-	scan_free(STEAL_PTR(l->scan));
+	validate_free(STEAL_PTR(l->scan));
 	free(STEAL_PTR(l->buf));
 }
 
@@ -119,7 +119,7 @@ struct follow *follow_begin(struct follows *all, int fd)
 	fo->all = all;
 	fo->refs = 1;
 	fo->owned = (struct look){.fd = util_dup(fd),
-		.scan = scan_new(all->grammar),
+		.scan = validate_new(all->grammar),
 		.buf = malloc(BUFFER_SIZE)};
 	pthread_mutex_lock(&all->lock);
 	if (fo->owned.fd < 0 || !fo->owned.scan || !fo->owned.buf) {
@@ -165,7 +165,7 @@ static ssize_t look_on(struct look *l, off_t to, const atomic_bool *cancel)
 	if (got <= 0)
 		return got < 0 ? -errno : 0;
 	l->at += got;
-	int err = scan_feed(l->scan, l->buf, (size_t)got);
+	int err = validate_feed(l->scan, l->buf, (size_t)got);
 	return err ? err : got;
 }
 
@@ -185,7 +185,7 @@ static bool look_at_claim(struct look *l, off_t to, const atomic_bool *stop)
 	while (n > 0 && l->at < to)
 		n = look_on(l, to, stop);
 	begin_write_out(l, from);
-	return (n > 0 || n == -ECANCELED) && !scan_is_bad(l->scan);
+	return (n > 0 || n == -ECANCELED) && !validate_is_bad(l->scan);
 }
 
 /* Lock held. Its work is the caller's now; NULL: it is somebody else's, or over. */
@@ -231,7 +231,7 @@ void follow_wrote(struct follow *fo, off_t off, off_t in_order)
 		fo->claimed = in_order;
 		fo->state = FOLLOW_QUEUED;
 		fo->refs++;
-		if (work_add(all->work, WORK_SHORT, follow_run, fo)) {
+		if (pool_add(all->work, POOL_SHORT, follow_run, fo)) {
 			fo->state = FOLLOW_IDLE;
 			fo->refs--;
 		}
@@ -268,19 +268,19 @@ static void give_back(struct follow *fo)
 }
 
 int follow_finish(struct follow *fo, const struct request_grammar *g, int fd,
-	const atomic_bool *cancel, struct scan_report *ret)
+	const atomic_bool *cancel, struct validate_report *ret)
 {
 	struct look *l = fo ? follow_take(fo) : NULL;
 	ssize_t n;
 
 	if (!l) {
 		follow_end(fo);
-		return scan_file(g, fd, cancel, ret);
+		return validate_file(g, fd, cancel, ret);
 	}
 	while ((n = look_on(l, l->at + BUFFER_SIZE, cancel)) > 0)
 		;
 	if (n == 0)
-		n = scan_finish(l->scan, l->fd, cancel, ret);
+		n = validate_finish(l->scan, l->fd, cancel, ret);
 	give_back(fo);
 	return (int)n;
 }

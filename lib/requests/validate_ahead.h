@@ -35,9 +35,9 @@ enum {
 struct follows;
 struct follow;
 
-/* All followers of a client. NULL without memory. Freed after work_stop and after all
+/* All followers of a client. NULL without memory. Freed after pool_stop and after all
  * of them. */
-struct follows *follows_new(struct work *work, const struct request_grammar *g);
+struct follows *follows_new(struct thread_pool *work, const struct request_grammar *g);
 void follows_free(struct follows *all);
 
 /* Follow the file of fd, which stays the caller's. NULL: it cannot be followed. */
@@ -49,8 +49,8 @@ void follow_wrote(struct follow *fo, off_t off, off_t in_order);
 void follow_end(struct follow *fo);
 /* The report on all of fd, the same file, using what was checked already; from the
  * start if fo is NULL or useless. Nobody may write meanwhile. Frees fo. Otherwise like
- * scan_file. */
+ * validate_file. */
 int follow_finish(struct follow *fo, const struct request_grammar *g, int fd,
-	const atomic_bool *cancel, struct scan_report *ret);
+	const atomic_bool *cancel, struct validate_report *ret);
 
 #endif

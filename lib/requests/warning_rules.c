@@ -4,14 +4,14 @@
 
 #include "provider/all/ids.h"
 
-void warn_lines(const struct scan_report *r, const struct request_grammar *g,
+void warn_lines(const struct validate_report *r, const struct request_grammar *g,
 	const char *model, struct warnings *w)
 {
 	if (!model)
 		model = "";
 	model = remote_model_name(model);
 	for (const struct line_tale *tale = g->tales; tale->text; tale++) {
-		const struct scan_warned *s = &r->warned[tale->warning];
+		const struct validate_warned *s = &r->warned[tale->warning];
 
 		if (!s->n || !tale->about(model))
 			continue;

@@ -7,7 +7,7 @@
 #include "requests/warnings.h"
 
 /* model: that will be asked, as people or the API write it. */
-void warn_lines(const struct scan_report *r, const struct request_grammar *g,
+void warn_lines(const struct validate_report *r, const struct request_grammar *g,
 	const char *model, struct warnings *w);
 
 #endif

@@ -12,7 +12,7 @@
 
 /* ---- files --------------------------------------------------------------- */
 
-int disk_open(int dirfd, const char *name, int flags)
+int copy_open(int dirfd, const char *name, int flags)
 {
 	_cleanup_close_ int fd =
 		openat(dirfd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -24,7 +24,7 @@ int disk_open(int dirfd, const char *name, int flags)
 }
 
 /* The bytes [lo, hi) are not there, contrary to what was assumed. */
-static void disk_lose(struct gb_results *r, uint64_t lo, uint64_t hi)
+static void copy_lose(struct gb_results *r, uint64_t lo, uint64_t hi)
 {
 	ranges_remove(&r->have, lo, hi);
 	ranges_remove(&r->summed, lo / RESULTS_BLOCK * RESULTS_BLOCK, hi);
@@ -34,9 +34,9 @@ static void disk_lose(struct gb_results *r, uint64_t lo, uint64_t hi)
 
 static int open_data(struct gb_results *r, int create)
 {
-	int fd = disk_open(r->dirfd, r->name, O_RDWR | create);
+	int fd = copy_open(r->dirfd, r->name, O_RDWR | create);
 
-	return fd == -EROFS || fd == -EACCES ? disk_open(r->dirfd, r->name, O_RDONLY) : fd;
+	return fd == -EROFS || fd == -EACCES ? copy_open(r->dirfd, r->name, O_RDONLY) : fd;
 }
 
 /* The map's claims are about one file: a different or shorter file does not have those
@@ -47,15 +47,15 @@ static int open_known(struct gb_results *r)
 	struct stat st;
 
 	if (fd == -ENOENT) {
-		disk_lose(r, 0, NO_END);
+		copy_lose(r, 0, NO_END);
 		return open_data(r, O_CREAT);
 	}
 	if (fd >= 0 && fstat(fd, &st) == 0 && results_local_limit(r) > (uint64_t)st.st_size)
-		disk_lose(r, (uint64_t)st.st_size, NO_END);
+		copy_lose(r, (uint64_t)st.st_size, NO_END);
 	return fd;
 }
 
-int disk_fd(struct gb_results *r)
+int copy_fd(struct gb_results *r)
 {
 	if (r->fd < 0)
 		r->fd = results_local_limit(r) > 0 ? open_known(r) : open_data(r, O_CREAT);
@@ -84,7 +84,7 @@ ssize_t results_read(struct gb_results *r, void *buf, size_t n, uint64_t off)
 	after_init(&a);
 	pthread_mutex_lock(&r->lock);
 	if (fd == r->fd)
-		disk_lose(r, off + got, NO_END);
+		copy_lose(r, off + got, NO_END);
 	results_tell_damage(r, &a);
 	pthread_mutex_unlock(&r->lock);
 	results_finish(r, &a);
@@ -105,7 +105,7 @@ static int copy_set_aside(struct gb_results *r)
 	return 0;
 }
 
-void disk_close(struct gb_results *r)
+void copy_close(struct gb_results *r)
 {
 	if (r->fd >= 0)
 		close(r->fd);
@@ -125,11 +125,11 @@ static void copy_forget(struct gb_results *r)
 	r->tries = 0;
 }
 
-void disk_idle(struct gb_results *r)
+void copy_idle(struct gb_results *r)
 {
 	if (r->readers > 0 || r->pins > 0 || r->streams || r->fetching)
 		return;
-	disk_close(r);
+	copy_close(r);
 	if (!r->changed || r->renewed || copy_set_aside(r) < 0)
 		return;
 	copy_forget(r);
@@ -169,7 +169,7 @@ static int keep_map(struct gb_results *r, struct results_map *m)
 	return 0;
 }
 
-int disk_load(struct gb_results *r)
+int copy_load(struct gb_results *r)
 {
 	struct results_map m;
 	int err = results_map_load(r->dirfd, r->name, &m);
@@ -189,7 +189,7 @@ int disk_load(struct gb_results *r)
 	return err;
 }
 
-int disk_format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_len)
+int copy_format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_len)
 {
 	struct results_map m = {.size = r->proven || r->ended ? r->size : -1,
 		.sealed = sealed,
@@ -213,7 +213,7 @@ static int save(struct gb_results *r, bool sealed)
 	if (!path)
 		return -ENOMEM;
 	pthread_mutex_lock(&r->lock);
-	err = r->changed ? -EIO : disk_format_map(r, sealed, &text, &n);
+	err = r->changed ? -EIO : copy_format_map(r, sealed, &text, &n);
 	if (err == 0)
 		r->dirty = false;
 	pthread_mutex_unlock(&r->lock);
@@ -229,7 +229,7 @@ static int save(struct gb_results *r, bool sealed)
 }
 
 /* Write the map. sealed: mark it as complete and durable. */
-static int disk_save(struct gb_results *r, bool sealed)
+static int copy_save(struct gb_results *r, bool sealed)
 {
 	int err;
 
@@ -248,7 +248,7 @@ static void touch(struct gb_results *r)
 		utimensat(r->dirfd, path, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
-void disk_save_lazily(struct gb_results *r)
+void copy_save_lazily(struct gb_results *r)
 {
 	bool dirty;
 
@@ -267,7 +267,7 @@ void disk_save_lazily(struct gb_results *r)
 /* ---- checksums ----------------------------------------------------------- */
 
 /* CRC of bytes [lo, hi) of fd; -EBADMSG when it is shorter. */
-int disk_sum(int fd, uint64_t lo, uint64_t hi, uint32_t *ret)
+int copy_sum(int fd, uint64_t lo, uint64_t hi, uint32_t *ret)
 {
 	char buf[CHUNK];
 	uint32_t crc = 0;
@@ -306,7 +306,7 @@ static int grow_sums(struct gb_results *r, size_t n)
 	return 0;
 }
 
-int disk_sum_block(struct gb_results *r, uint64_t hi, const uint32_t *crc, bool written)
+int copy_sum_block(struct gb_results *r, uint64_t hi, const uint32_t *crc, bool written)
 {
 	size_t b = (hi - 1) / RESULTS_BLOCK;
 	uint64_t lo = b * RESULTS_BLOCK;
@@ -320,7 +320,7 @@ int disk_sum_block(struct gb_results *r, uint64_t hi, const uint32_t *crc, bool 
 	if (crc && written)
 		sum = *crc;
 	else
-		err = disk_sum(r->fd, lo, hi, &sum);
+		err = copy_sum(r->fd, lo, hi, &sum);
 	if (err == 0 && crc && *crc != sum)
 		return -ESTALE;
 	if (err == 0)
@@ -336,13 +336,13 @@ int disk_sum_block(struct gb_results *r, uint64_t hi, const uint32_t *crc, bool 
 static int verify(struct gb_results *r, uint64_t lo, uint64_t hi)
 {
 	uint32_t sum = 0, want = r->sums[lo / RESULTS_BLOCK];
-	int fd = disk_fd(r), err = fd;
+	int fd = copy_fd(r), err = fd;
 
 	if (fd < 0)
 		return fd;
 	r->pins++;
 	pthread_mutex_unlock(&r->lock);
-	err = disk_sum(fd, lo, hi, &sum);
+	err = copy_sum(fd, lo, hi, &sum);
 	pthread_mutex_lock(&r->lock);
 	r->pins--;
 	if (util_reading(err) == READ_FAILED || r->changed)
@@ -351,11 +351,11 @@ static int verify(struct gb_results *r, uint64_t lo, uint64_t hi)
 		return 0;
 	if (err == 0 && sum == want)
 		return ranges_add(&r->have, lo, hi) < 0 ? -ENOMEM : 0;
-	disk_lose(r, lo, hi);
+	copy_lose(r, lo, hi);
 	return 0;
 }
 
-uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi, int *ret_err)
+uint64_t copy_readable(struct gb_results *r, uint64_t off, uint64_t hi, int *ret_err)
 {
 	*ret_err = 0;
 	for (;;) {
@@ -381,11 +381,11 @@ static int check_all(struct gb_results *r)
 
 	if (!results_is_complete(r))
 		return -EAGAIN;
-	if (disk_readable(r, 0, size, &err) < size)
+	if (copy_readable(r, 0, size, &err) < size)
 		return err ? err : -EAGAIN;
 	for (uint64_t off = 0; off < size;) {
 		off = results_block_end(r, off);
-		err = disk_sum_block(r, off, NULL, false);
+		err = copy_sum_block(r, off, NULL, false);
 		if (err < 0)
 			return err;
 	}
@@ -405,7 +405,7 @@ static bool is_named(const struct gb_results *r, int fd)
 /* Lock held. The data file, of which every byte is there. */
 static int copy_begin_seal(struct gb_results *r)
 {
-	int err = check_all(r), fd = err < 0 ? err : disk_fd(r);
+	int err = check_all(r), fd = err < 0 ? err : copy_fd(r);
 
 	if (fd < 0)
 		return fd;
@@ -413,7 +413,7 @@ static int copy_begin_seal(struct gb_results *r)
 		/* Readers of it may go on; the new file is a different one. Running
 		 * transfers have their beginning in this one. */
 		stream_stop_all(r);
-		disk_lose(r, 0, NO_END);
+		copy_lose(r, 0, NO_END);
 		if (r->n_old_fds < MAX_OLD_FDS) {
 			r->old_fds[r->n_old_fds++] = fd;
 			r->fd = -1;
@@ -447,10 +447,10 @@ int results_seal(struct gb_results *r)
 	if (err >= 0 && !sealed)
 		err = sync_data(fd, size);
 	if (err >= 0 && !sealed)
-		err = disk_save(r, true);
+		err = copy_save(r, true);
 	pthread_mutex_lock(&r->lock);
 	r->pins--;
-	disk_idle(r);
+	copy_idle(r);
 	pthread_mutex_unlock(&r->lock);
 	return err < 0 ? err : 0;
 }

@@ -77,7 +77,7 @@ static int start_stream(
 	struct gb_results *r, enum stream_kind kind, uint64_t base, uint64_t end)
 {
 	struct stream *s;
-	int err = disk_fd(r);
+	int err = copy_fd(r);
 
 	if (kind != STREAM_PROBE && err < 0)
 		return err;

@@ -47,7 +47,7 @@ void results_finish(struct gb_results *r, struct after *a)
 	waitq_call(&a->wake, 0);
 	waitq_call(&a->fail, a->err);
 	if (a->save)
-		disk_save_lazily(r);
+		copy_save_lazily(r);
 }
 
 static bool is_ready(const struct gb_waiter *w, void *arg)
@@ -123,7 +123,7 @@ uint64_t results_block_end(const struct gb_results *r, uint64_t off)
 
 static void destroy(struct gb_results *r)
 {
-	disk_close(r);
+	copy_close(r);
 	util_closep(&r->dirfd);
 	waitq_destroy(&r->readq);
 	waitq_destroy(&r->sizeq);
@@ -183,7 +183,7 @@ int results_new(const struct results_config *c, struct gb_results **ret)
 		return -ENOMEM;
 	err = r->dirfd = util_dup(c->dirfd);
 	if (err >= 0)
-		err = disk_load(r);
+		err = copy_load(r);
 	if (err == 0 && c->checked && r->sealed && results_is_complete(r))
 		err = ranges_add(&r->have, 0, (uint64_t)r->size) < 0 ? -ENOMEM : 0;
 	if (err == 0 && !r->file && !results_is_complete(r) && r->summed.n == 0)
@@ -220,7 +220,7 @@ void results_unref(struct gb_results *r)
 	if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
 	results_stop(r);
-	disk_save_lazily(r);
+	copy_save_lazily(r);
 	pthread_mutex_lock(&r->lock);
 	while (r->telling > 0 && !pthread_equal(r->teller, pthread_self()))
 		pthread_cond_wait(&r->idle, &r->lock);
@@ -237,7 +237,7 @@ void results_put(struct gb_results *r)
 	pthread_mutex_lock(&r->lock);
 	last = --r->holds == 0 && r->freed;
 	if (!last)
-		disk_idle(r);
+		copy_idle(r);
 	pthread_mutex_unlock(&r->lock);
 	if (last)
 		destroy(r);
@@ -258,7 +258,7 @@ void results_reader(struct gb_results *r, int delta)
 	if (idle) {
 		stream_stop_unfollowed(r);
 		r->resume = NO_END;
-		disk_idle(r);
+		copy_idle(r);
 	}
 	pthread_mutex_unlock(&r->lock);
 	a.save = idle;
@@ -333,9 +333,9 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 	if (r->size >= 0 && hi > (uint64_t)r->size)
 		hi = (uint64_t)r->size;
 	/* A promise is one about the file that is open. */
-	if (results_local_end(r, off) > off && disk_fd(r) < 0)
+	if (results_local_end(r, off) > off && copy_fd(r) < 0)
 		return r->fd;
-	end = disk_readable(r, off, hi, &err);
+	end = copy_readable(r, off, hi, &err);
 	results_tell_damage(r, a);
 	if (r->changed)
 		return -EIO;
@@ -390,7 +390,7 @@ int results_fd(struct gb_results *r)
 	int fd;
 
 	pthread_mutex_lock(&r->lock);
-	fd = disk_fd(r);
+	fd = copy_fd(r);
 	pthread_mutex_unlock(&r->lock);
 	return fd;
 }

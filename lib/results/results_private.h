@@ -219,33 +219,33 @@ bool stream_is_told(struct odd *o, int64_t size, uint32_t crc, unsigned times);
 int stream_end_body(struct stream *s, const struct http_reply *reply, struct after *a);
 
 /* local_copy.c */
-int disk_load(struct gb_results *r);
+int copy_load(struct gb_results *r);
 /* The data file, opened when first needed. */
-int disk_fd(struct gb_results *r);
-void disk_close(struct gb_results *r);
+int copy_fd(struct gb_results *r);
+void copy_close(struct gb_results *r);
 /* Close it if nobody uses it; if the file has changed at the API, prepare for a new
  * download. */
-void disk_idle(struct gb_results *r);
+void copy_idle(struct gb_results *r);
 /* One past the last byte of the readable run from off, at most hi; checks blocks of an
  * earlier run, for which it releases the lock for a while. *ret_err: 0, or why the
  * block at the end of the run could not be read, which says nothing about its
  * content. */
-uint64_t disk_readable(struct gb_results *r, uint64_t off, uint64_t hi, int *ret_err);
+uint64_t copy_readable(struct gb_results *r, uint64_t off, uint64_t hi, int *ret_err);
 /* The block that ends at hi is there: checksum it. crc: of its bytes as they arrived,
  * NULL: not known; written: those bytes are the ones on disk. -ESTALE: they differ from
  * what is known; after other errors it is not in the map. */
-int disk_sum_block(
+int copy_sum_block(
 	struct gb_results *r, uint64_t hi, const uint32_t *crc, bool written);
 
 /* The map as it is now, malloc'ed. */
-int disk_format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_len);
+int copy_format_map(struct gb_results *r, bool sealed, char **ret, size_t *ret_len);
 
 /* ---- without locks ------------------------------------------------------- */
 
 /* Open a regular file, never through a link. A descriptor or negative errno. */
-int disk_open(int dirfd, const char *name, int flags);
+int copy_open(int dirfd, const char *name, int flags);
 /* CRC of bytes [lo, hi) of fd; -EBADMSG when it is shorter. */
-int disk_sum(int fd, uint64_t lo, uint64_t hi, uint32_t *ret);
+int copy_sum(int fd, uint64_t lo, uint64_t hi, uint32_t *ret);
 
 /* Callbacks of the engine; arg is the stream. */
 int stream_on_head(void *arg, const struct http_reply *h);
@@ -255,6 +255,6 @@ int stream_on_data(void *arg, const void *buf, size_t n);
 void stream_on_done(void *arg, struct http_reply *reply);
 
 /* Write the map if it has something new and nobody else is writing it. */
-void disk_save_lazily(struct gb_results *r);
+void copy_save_lazily(struct gb_results *r);
 
 #endif

@@ -24,7 +24,7 @@ static int sum_all(int fd, struct results_map *m)
 	for (size_t b = 0; b < m->n_sums && err == 0; b++) {
 		uint64_t lo = b * RESULTS_BLOCK, hi = lo + RESULTS_BLOCK;
 
-		err = disk_sum(fd, lo, hi < size ? hi : size, &m->sums[b]);
+		err = copy_sum(fd, lo, hi < size ? hi : size, &m->sums[b]);
 	}
 	return err;
 }
@@ -34,7 +34,7 @@ static int publish_copy(
 	int dirfd, const char *tmp, const char *name, struct results_map *m)
 {
 	_cleanup_free_ char *map = util_format("%s" RESULTS_MAP_SUFFIX, name);
-	_cleanup_close_ int fd = disk_open(dirfd, tmp, O_RDWR);
+	_cleanup_close_ int fd = copy_open(dirfd, tmp, O_RDWR);
 	struct stat st;
 	int err;
 
@@ -86,7 +86,7 @@ static int read_whole_file(int fd, int64_t size)
 
 static int open_fitting(int dirfd, const char *name, int64_t size)
 {
-	_cleanup_close_ int fd = disk_open(dirfd, name, O_RDONLY);
+	_cleanup_close_ int fd = copy_open(dirfd, name, O_RDONLY);
 	struct stat st;
 	int err = 0;
 
@@ -186,7 +186,7 @@ static int copy_over(struct gb_results *r, int from, int dirfd, const char *name
 	int err;
 
 	util_random_hex(tmp + sizeof UTIL_TMP_PREFIX - 1, 8);
-	fd = disk_open(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL);
+	fd = copy_open(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL);
 	if (fd < 0)
 		return fd;
 	err = copy_data(r, from, fd);
@@ -212,7 +212,7 @@ static int freeze(struct gb_results *r)
 	stream_stop_all(r);
 	while (r->streams)
 		pthread_cond_wait(&r->idle, &r->lock);
-	return r->n_old_fds == MAX_OLD_FDS ? -EBUSY : disk_fd(r);
+	return r->n_old_fds == MAX_OLD_FDS ? -EBUSY : copy_fd(r);
 }
 
 static void thaw(struct gb_results *r)
@@ -224,7 +224,7 @@ static void thaw(struct gb_results *r)
 	r->frozen = false;
 	r->pins--;
 	stream_plan(r, &a);
-	disk_idle(r);
+	copy_idle(r);
 	pthread_mutex_unlock(&r->lock);
 	results_finish(r, &a);
 }
@@ -282,7 +282,7 @@ static int save_map_at(struct gb_results *r, int dirfd, const char *name)
 	if (!map)
 		return -ENOMEM;
 	pthread_mutex_lock(&r->lock);
-	err = r->changed ? -EIO : disk_format_map(r, r->sealed, &text, &n);
+	err = r->changed ? -EIO : copy_format_map(r, r->sealed, &text, &n);
 	pthread_mutex_unlock(&r->lock);
 	return err < 0 ? err : util_write_file(dirfd, map, text, n, true);
 }

@@ -82,7 +82,7 @@ void stream_prove_size(struct gb_results *r, struct after *a)
 	waitq_move(&r->sizeq, &a->wake);
 	results_wake_ready(r, a);
 	if (results_is_complete(r) && r->size % RESULTS_BLOCK)
-		disk_sum_block(r, (uint64_t)r->size, NULL, false);
+		copy_sum_block(r, (uint64_t)r->size, NULL, false);
 	stream_check_complete(r, a);
 }
 
@@ -203,7 +203,7 @@ static int head_whole(struct stream *s, const struct http_reply *h, struct after
 	s->end = r->size >= 0 ? (uint64_t)r->size : NO_END;
 	s->kind = STREAM_OPEN;
 	s->headed = true;
-	s->stopping |= !stream_is_followed(s) || disk_fd(r) < 0;
+	s->stopping |= !stream_is_followed(s) || copy_fd(r) < 0;
 	return s->stopping ? -ECANCELED : 0;
 }
 

@@ -116,7 +116,7 @@ static int end_block(struct stream *s, uint64_t hi, struct after *a)
 	for (size_t i = 0; i < ARRAY_SIZE(s->sums); i++)
 		if (s->sums[i].hi == hi && s->sums[i].all)
 			b = &s->sums[i];
-	err = disk_sum_block(r, hi, b ? &b->crc : NULL, b && b->written);
+	err = copy_sum_block(r, hi, b ? &b->crc : NULL, b && b->written);
 	if (err == -ESTALE)
 		return disagree(s, a);
 	stream_check_complete(r, a);
@@ -152,7 +152,7 @@ static int judge_beginning(struct stream *s, uint64_t upto, struct after *a)
 	char buf[4096];
 	size_t want = upto < sizeof buf ? (size_t)upto : sizeof buf;
 	ssize_t n;
-	int fd = disk_fd(r);
+	int fd = copy_fd(r);
 
 	if (fd < 0)
 		return fd;

@@ -135,7 +135,7 @@ static int catalog_append(
 	return err;
 }
 
-int known_add(
+int catalog_add(
 	struct store *s, const struct remote_batch *b, bool by_get, int64_t *ret_off)
 {
 	_cleanup_free_ char *summary = summary_of(b, by_get);
@@ -144,7 +144,7 @@ int known_add(
 		       : -ENOMEM;
 }
 
-int known_add_gone(struct store *s, const char *id)
+int catalog_add_gone(struct store *s, const char *id)
 {
 	_cleanup_free_ char *summary = util_format("%s\t%s", gone_word, id);
 	int64_t off;
@@ -177,14 +177,14 @@ static int64_t length_of(const struct head *h)
 	return HEAD_SIZE + (int64_t)h->summary_len + h->json_len;
 }
 
-int64_t known_length(struct store *s, int64_t off)
+int64_t catalog_length(struct store *s, int64_t off)
 {
 	struct head h;
 
 	return head_read(s->known, off, &h) ? length_of(&h) : 0;
 }
 
-char *known_json(struct store *s, int64_t off)
+char *catalog_json(struct store *s, int64_t off)
 {
 	struct head h;
 
@@ -239,7 +239,7 @@ static bool gone_parse(char *summary, struct remote_batch *b)
 	return remote_id_valid(REMOTE_BATCH, b->id);
 }
 
-int known_walk(struct store *s,
+int catalog_walk(struct store *s,
 	void (*fn)(void *arg, const struct remote_batch *b, bool gone, bool by_get,
 		int64_t off),
 	void *arg, int64_t *ret_size)
@@ -317,7 +317,7 @@ static int copy_all(struct store *s, const int64_t *offs, size_t n, const char *
 	return err ? err : steal_fd(&fd);
 }
 
-int known_compact(struct store *s, int64_t *offs, size_t n)
+int catalog_compact(struct store *s, int64_t *offs, size_t n)
 {
 	static const char tmp[] = UTIL_TMP_PREFIX "known";
 	int fd = copy_all(s, offs, n, tmp);
@@ -328,7 +328,7 @@ int known_compact(struct store *s, int64_t *offs, size_t n)
 		return fd;
 	}
 	for (size_t i = 0; i < n; i++) {
-		int64_t length = known_length(s, offs[i]);
+		int64_t length = catalog_length(s, offs[i]);
 
 		offs[i] = at;
 		at += length;

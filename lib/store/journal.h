@@ -15,7 +15,7 @@
  * array "batches". Format 1 of the state directory had one, with its members among the
  * others; it is still read.
  *
- * A record is plain memory; its owner (struct local) says what guards it. Strings are
+ * A record is plain memory; its owner (struct job_dir) says what guards it. Strings are
  * malloc'ed, NULL when absent.
  */
 #ifndef GB_RECORD_H

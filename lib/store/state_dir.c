@@ -240,7 +240,7 @@ int store_open(const char *state_dir, const char *cache_dir, const char *holder,
 	if (!err)
 		err = open_root(cache_dir, &s->cache, ret_why);
 	if (!err)
-		err = statelock_take(s->state, state_dir, holder, &s->lock, ret_why);
+		err = state_lock_take(s->state, state_dir, holder, &s->lock, ret_why);
 	if (!err)
 		err = check_version(s, state_dir, ret_why);
 	if (!err)
@@ -264,7 +264,7 @@ void store_close(struct store *s)
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		util_closep(fds[i]);
-	statelock_release(s->lock);
+	state_lock_release(s->lock);
 	free(s);
 }
 

@@ -229,7 +229,7 @@ static int lock_look_again(
 	return -EBUSY;
 }
 
-int statelock_take(
+int state_lock_take(
 	int state, const char *path, const char *holder, int *ret, char **ret_why)
 {
 	_cleanup_close_ int fd =
@@ -265,7 +265,7 @@ int statelock_take(
 	return 0;
 }
 
-void statelock_release(int fd)
+void state_lock_release(int fd)
 {
 	if (fd < 0)
 		return;

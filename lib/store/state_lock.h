@@ -15,10 +15,10 @@
  * is mounted. 0 and the descriptor; -EBUSY: somebody has it, and *ret_why (malloc'ed)
  * says who, and what can be done; or why it cannot be taken. Blocks up to two
  * seconds. */
-_must_check_ int statelock_take(
+_must_check_ int state_lock_take(
 	int state, const char *path, const char *holder, int *ret, char **ret_why);
 
 /* Release the lock; -1: does nothing. */
-void statelock_release(int fd);
+void state_lock_release(int fd);
 
 #endif

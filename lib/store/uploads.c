@@ -9,7 +9,7 @@ enum { MIME_MAX = 120, URI_MAX = 512 };
 
 /* ---- what is believed ------------------------------------------------------------ */
 
-bool registry_mime_valid(const char *mime)
+bool uploads_mime_valid(const char *mime)
 {
 	static const char chars[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -19,7 +19,7 @@ bool registry_mime_valid(const char *mime)
 	       strspn(mime, chars) == strlen(mime);
 }
 
-bool registry_uri_valid(const char *uri, const char *file, const char *origin)
+bool uploads_uri_valid(const char *uri, const char *file, const char *origin)
 {
 	size_t n = strlen(uri), f = file ? strlen(file) : 0, o = strlen(origin);
 	bool home = strncmp(uri, origin, o) == 0 && uri[o] == '/';
@@ -33,7 +33,7 @@ bool registry_uri_valid(const char *uri, const char *file, const char *origin)
 	return uri[n - f - 1] == '/' && strcmp(uri + n - f, file) == 0;
 }
 
-bool registry_is_hex(const char *text, size_t n)
+bool uploads_is_hex(const char *text, size_t n)
 {
 	return text && strlen(text) == n && strspn(text, "0123456789abcdef") == n;
 }
@@ -60,7 +60,7 @@ static int by_lid(const void *a, const void *b)
 }
 
 /* A few words that thousands of entries share. */
-static const char *intern(struct registry *r, const char *text)
+static const char *intern(struct uploads *r, const char *text)
 {
 	struct word *w = r->words;
 
@@ -77,7 +77,7 @@ static const char *intern(struct registry *r, const char *text)
 	return w->text;
 }
 
-struct known *registry_find_file(struct registry *r, const char *file)
+struct known *uploads_find_file(struct uploads *r, const char *file)
 {
 	struct known key = {.file = (char *)file};
 	struct known **found = tfind(&key, &r->by_file, by_file);
@@ -85,7 +85,7 @@ struct known *registry_find_file(struct registry *r, const char *file)
 	return found ? *found : NULL;
 }
 
-struct user *registry_find_user(struct registry *r, const char *lid)
+struct user *uploads_find_user(struct uploads *r, const char *lid)
 {
 	struct user key, **found;
 
@@ -94,9 +94,9 @@ struct user *registry_find_user(struct registry *r, const char *lid)
 	return found ? *found : NULL;
 }
 
-static struct user *make_user(struct registry *r, const char *lid)
+static struct user *make_user(struct uploads *r, const char *lid)
 {
-	struct user *u = registry_find_user(r, lid);
+	struct user *u = uploads_find_user(r, lid);
 
 	if (u)
 		return u;
@@ -117,7 +117,7 @@ static void set_held(struct ref *ref, bool held)
 	ref->held = held;
 }
 
-void registry_drop_ref(struct ref *ref)
+void uploads_drop_ref(struct ref *ref)
 {
 	set_held(ref, false);
 	*ref->prev = ref->next;
@@ -129,7 +129,7 @@ void registry_drop_ref(struct ref *ref)
 	free(ref);
 }
 
-int registry_add_ref(struct registry *r, struct known *e, const char *lid, const char *name,
+int uploads_add_ref(struct uploads *r, struct known *e, const char *lid, const char *name,
 	bool held)
 {
 	struct user *u = make_user(r, lid);
@@ -161,12 +161,12 @@ int registry_add_ref(struct registry *r, struct known *e, const char *lid, const
 	return 0;
 }
 
-void registry_drop(struct registry *r, struct known *e)
+void uploads_drop(struct uploads *r, struct known *e)
 {
 	while (e->refs)
-		registry_drop_ref(e->refs);
-	registry_leave_body(r, e);
-	if (registry_find_file(r, e->file) == e)
+		uploads_drop_ref(e->refs);
+	uploads_leave_body(r, e);
+	if (uploads_find_file(r, e->file) == e)
 		tdelete(e, &r->by_file, by_file);
 	*e->prev = e->next;
 	if (e->next)
@@ -177,12 +177,12 @@ void registry_drop(struct registry *r, struct known *e)
 }
 
 /* Into list and trees. */
-static int link_entry(struct registry *r, struct known *e)
+static int link_entry(struct uploads *r, struct known *e)
 {
-	if (registry_join_body(r, e))
+	if (uploads_join_body(r, e))
 		return -ENOMEM;
 	if (!tsearch(e, &r->by_file, by_file)) {
-		registry_leave_body(r, e);
+		uploads_leave_body(r, e);
 		return -ENOMEM;
 	}
 	e->next = r->entries;
@@ -193,7 +193,7 @@ static int link_entry(struct registry *r, struct known *e)
 	return 0;
 }
 
-static struct session **find_session(struct registry *r, const struct content *c)
+static struct session **find_session(struct uploads *r, const struct content *c)
 {
 	struct session **at = &r->sessions;
 
@@ -206,7 +206,7 @@ static struct session **find_session(struct registry *r, const struct content *c
 	return at;
 }
 
-void registry_drop_session(struct session **at)
+void uploads_drop_session(struct session **at)
 {
 	struct session *s = *at;
 
@@ -221,16 +221,16 @@ void registry_drop_session(struct session **at)
 /* ---- what happens, in memory --------------------------------------------------------
  */
 
-int registry_apply_up(
-	struct registry *r, const struct content *c, const struct placed *p)
+int uploads_apply_up(
+	struct uploads *r, const struct content *c, const struct placed *p)
 {
-	struct known *old = registry_find_file(r, p->file), *e = calloc(1, sizeof(*e));
+	struct known *old = uploads_find_file(r, p->file), *e = calloc(1, sizeof(*e));
 
 	if (!e)
 		return -ENOMEM;
 	if (old)
-		registry_drop(r, old);
-	registry_drop_session(find_session(r, c));
+		uploads_drop(r, old);
+	uploads_drop_session(find_session(r, c));
 	snprintf(e->sha256, sizeof(e->sha256), "%s", c->sha256);
 	e->mime = intern(r, c->mime);
 	e->api_mime = intern(r, p->mime);
@@ -249,12 +249,12 @@ int registry_apply_up(
 	return -ENOMEM;
 }
 
-int registry_apply_session(
-	struct registry *r, const struct content *c, const char *url, time_t at)
+int uploads_apply_session(
+	struct uploads *r, const struct content *c, const char *url, time_t at)
 {
 	struct session *s;
 
-	registry_drop_session(find_session(r, c));
+	uploads_drop_session(find_session(r, c));
 	if (!url)
 		return 0;
 	s = calloc(1, sizeof(*s));
@@ -277,28 +277,28 @@ int registry_apply_session(
 	return 0;
 }
 
-void registry_apply_end(struct user *u)
+void uploads_apply_end(struct user *u)
 {
 	for (struct ref *ref = u->refs; ref; ref = ref->user_next)
 		set_held(ref, false);
 }
 
-void registry_apply_forget(struct registry *r, struct user *u)
+void uploads_apply_forget(struct uploads *r, struct user *u)
 {
 	while (u->refs)
-		registry_drop_ref(u->refs);
+		uploads_drop_ref(u->refs);
 	tdelete(u, &r->by_lid, by_lid);
 	free(u);
 }
 
-void registry_close(struct registry *r)
+void uploads_close(struct uploads *r)
 {
 	if (!r)
 		return;
 	while (r->entries)
-		registry_drop(r, r->entries);
+		uploads_drop(r, r->entries);
 	while (r->sessions)
-		registry_drop_session(&r->sessions);
+		uploads_drop_session(&r->sessions);
 	for (struct word *w = r->words, *next; w; w = next) {
 		next = w->next;
 		free(w);
@@ -315,23 +315,23 @@ void registry_close(struct registry *r)
 
 /* Lock held: a reference, in memory and in the log. */
 static int hold_upload(
-	struct registry *r, struct known *e, const char *lid, const char *name)
+	struct uploads *r, struct known *e, const char *lid, const char *name)
 {
-	int err = registry_add_ref(r, e, lid, name, true);
+	int err = uploads_add_ref(r, e, lid, name, true);
 
 	return err ? err
-		   : registry_append_take(r, registry_ref_json(e->file, lid, name));
+		   : uploads_append_take(r, uploads_ref_json(e->file, lid, name));
 }
 
-int registry_add(struct registry *r, const struct content *c, const struct placed *p,
+int uploads_add(struct uploads *r, const struct content *c, const struct placed *p,
 	const char *lid, const char *name)
 {
 	pthread_mutex_lock(&r->lock);
-	int err = registry_apply_up(r, c, p);
+	int err = uploads_apply_up(r, c, p);
 	if (!err)
-		err = registry_append_take(r, registry_up_json(c, p));
+		err = uploads_append_take(r, uploads_up_json(c, p));
 	if (!err)
-		err = hold_upload(r, registry_find_file(r, p->file), lid, name);
+		err = hold_upload(r, uploads_find_file(r, p->file), lid, name);
 	pthread_mutex_unlock(&r->lock);
 	return err;
 }
@@ -349,13 +349,13 @@ static int placed_copy(const struct known *e, struct placed *ret)
 	return 0;
 }
 
-int registry_take(struct registry *r, const struct content *c, time_t until,
+int uploads_take(struct uploads *r, const struct content *c, time_t until,
 	const char *lid, const char *name, struct placed *ret)
 {
 	struct placed p = {0};
 
 	pthread_mutex_lock(&r->lock);
-	struct known *e = registry_find_content(r, c);
+	struct known *e = uploads_find_content(r, c);
 	int err = e && e->expires >= until ? 0 : -ENOENT;
 	if (!err)
 		err = placed_copy(e, &p);
@@ -370,18 +370,18 @@ int registry_take(struct registry *r, const struct content *c, time_t until,
 }
 
 /* Lock held. */
-static struct known *find_uri(struct registry *r, const char *uri)
+static struct known *find_uri(struct uploads *r, const char *uri)
 {
 	const char *slash = strrchr(uri, '/');
 	char file[REMOTE_ID_SIZE];
 	struct known *e = NULL;
 
 	if (remote_id_from(REMOTE_FILE, slash ? slash + 1 : "", file))
-		e = registry_find_file(r, file);
+		e = uploads_find_file(r, file);
 	return e && strcmp(e->uri, uri) == 0 ? e : NULL;
 }
 
-int registry_lookup(struct registry *r, const char *uri, const char *origin,
+int uploads_lookup(struct uploads *r, const char *uri, const char *origin,
 	const char *key_print, char sha256[65], char **ret_mime, char **ret_copies,
 	time_t *ret_until)
 {
@@ -389,7 +389,7 @@ int registry_lookup(struct registry *r, const char *uri, const char *origin,
 
 	pthread_mutex_lock(&r->lock);
 	struct known *e = find_uri(r, uri);
-	char *copies = e ? registry_copies(e) : NULL, *mime = e ? strdup(e->mime) : NULL;
+	char *copies = e ? uploads_copies(e) : NULL, *mime = e ? strdup(e->mime) : NULL;
 	if (!e)
 		err = -ENOENT;
 	else if (!copies || !mime)
@@ -409,8 +409,8 @@ int registry_lookup(struct registry *r, const char *uri, const char *origin,
 	return err;
 }
 
-int registry_hold(
-	struct registry *r, const char *uri, const char *lid, const char *name)
+int uploads_hold(
+	struct uploads *r, const char *uri, const char *lid, const char *name)
 {
 	pthread_mutex_lock(&r->lock);
 	struct known *e = find_uri(r, uri);
@@ -419,7 +419,7 @@ int registry_hold(
 	return err;
 }
 
-char *registry_session(struct registry *r, const struct content *c, time_t now)
+char *uploads_session(struct uploads *r, const struct content *c, time_t now)
 {
 	pthread_mutex_lock(&r->lock);
 	struct session *s = *find_session(r, c);
@@ -428,14 +428,14 @@ char *registry_session(struct registry *r, const struct content *c, time_t now)
 	return url;
 }
 
-int registry_keep_session(
-	struct registry *r, const struct content *c, const char *url, time_t now)
+int uploads_keep_session(
+	struct uploads *r, const struct content *c, const char *url, time_t now)
 {
 	pthread_mutex_lock(&r->lock);
 	bool void_already = !url && !*find_session(r, c);
-	int err = void_already ? 0 : registry_apply_session(r, c, url, now);
+	int err = void_already ? 0 : uploads_apply_session(r, c, url, now);
 	if (!err && !void_already)
-		err = registry_append_take(r, registry_session_json(c, url, now));
+		err = uploads_append_take(r, uploads_session_json(c, url, now));
 	pthread_mutex_unlock(&r->lock);
 	return err;
 }
@@ -444,43 +444,43 @@ int registry_keep_session(
  * ------------------------------------------------------------------------------------------
  */
 
-void registry_end(struct registry *r, const char *lid)
+void uploads_end(struct uploads *r, const char *lid)
 {
 	pthread_mutex_lock(&r->lock);
-	struct user *u = registry_find_user(r, lid);
+	struct user *u = uploads_find_user(r, lid);
 	if (u && u->held) {
-		registry_apply_end(u);
+		uploads_apply_end(u);
 		/* An upload that cannot be noted is held until it expires. */
-		DROP(registry_append_take(
+		DROP(uploads_append_take(
 			r, json_pack("{ss ss}", "op", "end", "lid", lid)));
 	}
 	pthread_mutex_unlock(&r->lock);
 }
 
-void registry_forget(struct registry *r, const char *lid)
+void uploads_forget(struct uploads *r, const char *lid)
 {
 	pthread_mutex_lock(&r->lock);
-	struct user *u = registry_find_user(r, lid);
+	struct user *u = uploads_find_user(r, lid);
 	if (u) {
-		registry_apply_forget(r, u);
+		uploads_apply_forget(r, u);
 		/* A start forgets whom it does not find. */
-		DROP(registry_append_take(
+		DROP(uploads_append_take(
 			r, json_pack("{ss ss}", "op", "forget", "lid", lid)));
 	}
 	pthread_mutex_unlock(&r->lock);
 }
 
-bool registry_holds(struct registry *r, const char *lid)
+bool uploads_holds(struct uploads *r, const char *lid)
 {
 	pthread_mutex_lock(&r->lock);
-	struct user *u = registry_find_user(r, lid);
+	struct user *u = uploads_find_user(r, lid);
 	bool holds = u && u->held;
 	pthread_mutex_unlock(&r->lock);
 	return holds;
 }
 
-char *registry_next_idle(
-	struct registry *r, const char *origin, const char *key_print, time_t now)
+char *uploads_next_idle(
+	struct uploads *r, const char *origin, const char *key_print, time_t now)
 {
 	char *file = NULL;
 
@@ -498,21 +498,21 @@ char *registry_next_idle(
 }
 
 /* Lock held. */
-static void bury(struct registry *r, struct known *e)
+static void bury(struct uploads *r, struct known *e)
 {
 	e->dead = true;
 	/* The API refuses it, should a start take it for alive, and then it is buried
 	 * again. */
-	DROP(registry_append_take(
+	DROP(uploads_append_take(
 		r, json_pack("{ss ss}", "op", "gone", "file", e->file)));
-	if (!registry_is_used(e))
-		registry_drop(r, e);
+	if (!uploads_is_used(e))
+		uploads_drop(r, e);
 }
 
-void registry_deleted(struct registry *r, const char *file, bool gone)
+void uploads_deleted(struct uploads *r, const char *file, bool gone)
 {
 	pthread_mutex_lock(&r->lock);
-	struct known *e = registry_find_file(r, file);
+	struct known *e = uploads_find_file(r, file);
 	if (e)
 		e->busy = false;
 	if (e && gone)
@@ -520,12 +520,12 @@ void registry_deleted(struct registry *r, const char *file, bool gone)
 	pthread_mutex_unlock(&r->lock);
 }
 
-unsigned registry_doubt(struct registry *r, const char *lid)
+unsigned uploads_doubt(struct uploads *r, const char *lid)
 {
 	unsigned n = 0;
 
 	pthread_mutex_lock(&r->lock);
-	struct user *u = registry_find_user(r, lid);
+	struct user *u = uploads_find_user(r, lid);
 	for (struct ref *ref = u ? u->refs : NULL; ref; ref = ref->user_next) {
 		if (!ref->held || ref->entry->dead)
 			continue;
@@ -536,7 +536,7 @@ unsigned registry_doubt(struct registry *r, const char *lid)
 	return n;
 }
 
-int registry_sync(struct registry *r)
+int uploads_sync(struct uploads *r)
 {
 	pthread_mutex_lock(&r->lock);
 	_cleanup_close_ int fd = r->fd < 0 ? -1 : dup(r->fd);

@@ -11,14 +11,14 @@
  *              a key: file, URI, size, expiry
  *   reference  a local job (LID) whose lines use the entry, and the name of the local
  *              copy in its files/. It holds the entry until the job has ended
- *              (registry_end). Afterwards it only says where the copy is (until
- *              registry_forget), also if that is in the trash
+ *              (uploads_end). Afterwards it only says where the copy is (until
+ *              uploads_forget), also if that is in the trash
  *   session    an upload that was begun, so that the next start can resume it
  *
- * An entry that nobody holds is to be deleted at the API (registry_next_idle). Deleted
+ * An entry that nobody holds is to be deleted at the API (uploads_next_idle). Deleted
  * and expired entries are remembered as long as a local copy of their content may be
  * needed again, at most 30 days. Each of them leads to all copies of its content. All
- * times are by the server's clock (registry_expire).
+ * times are by the server's clock (uploads_expire).
  *
  * Any thread; one lock of its own, held over appends to the log. Never call with
  * client.lock held.
@@ -32,7 +32,7 @@
 
 #include <time.h>
 
-struct registry;
+struct uploads;
 
 /* What identifies an upload. Borrowed strings. */
 struct content {
@@ -53,62 +53,62 @@ void placed_clear(struct placed *p);
 
 /* The URI for request lines, as the API gave it: https, or below origin. It ends in
  * /files/ID of file and needs no escape in JSON. */
-bool registry_uri_valid(const char *uri, const char *file, const char *origin);
-bool registry_mime_valid(const char *mime);
+bool uploads_uri_valid(const char *uri, const char *file, const char *origin);
+bool uploads_mime_valid(const char *mime);
 
 /* lid_known(arg, lid): 1: the job still exists; 0: it does not, and its references are
  * dropped; or the errno if that is unknown. *ret_damaged: something was moved to
  * aside/. */
-_must_check_ int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
-	void *arg, struct registry **ret, bool *ret_damaged);
-void registry_close(struct registry *r);
+_must_check_ int uploads_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
+	void *arg, struct uploads **ret, bool *ret_damaged);
+void uploads_close(struct uploads *r);
 
 /* An upload has ended: this content is at the API, and lid holds it. name: its copy in
  * files/, "" if it has none. */
-_must_check_ int registry_add(struct registry *r, const struct content *c, const struct placed *p,
+_must_check_ int uploads_add(struct uploads *r, const struct content *c, const struct placed *p,
 	const char *lid, const char *name);
 /* If the content is at the API at least until `until`, lid holds it too. -ENOENT: it is
  * not. */
-_must_check_ int registry_take(struct registry *r, const struct content *c, time_t until,
+_must_check_ int uploads_take(struct uploads *r, const struct content *c, time_t until,
 	const char *lid, const char *name, struct placed *ret);
 
 /* A URI of ours: 0, and *ret_copies lists where local copies of its content may be,
  * "LID NAME" per line, whichever upload they belong to (malloc'ed, "" for none), sha256
  * its content, *ret_mime (malloc'ed) the MIME type it was uploaded as. *ret_until: how
  * long it lives for this origin and key; 0: not at all. -ENOENT: not ours. */
-int registry_lookup(struct registry *r, const char *uri, const char *origin,
+int uploads_lookup(struct uploads *r, const char *uri, const char *origin,
 	const char *key_print, char sha256[65], char **ret_mime, char **ret_copies,
 	time_t *ret_until);
 /* lid holds the entry of a URI of ours. -ENOENT: it is gone. */
-_must_check_ int registry_hold(
-	struct registry *r, const char *uri, const char *lid, const char *name);
+_must_check_ int uploads_hold(
+	struct uploads *r, const char *uri, const char *lid, const char *name);
 
 /* The session of an upload of this content that was begun, malloc'ed; NULL: none. With
  * url NULL the session is forgotten. */
-char *registry_session(struct registry *r, const struct content *c, time_t now);
-_must_check_ int registry_keep_session(
-	struct registry *r, const struct content *c, const char *url, time_t now);
+char *uploads_session(struct uploads *r, const struct content *c, time_t now);
+_must_check_ int uploads_keep_session(
+	struct uploads *r, const struct content *c, const char *url, time_t now);
 
 /* The job has ended, or its local copies are gone: it holds nothing any more. */
-void registry_end(struct registry *r, const char *lid);
-void registry_forget(struct registry *r, const char *lid);
+void uploads_end(struct uploads *r, const char *lid);
+void uploads_forget(struct uploads *r, const char *lid);
 /* Whether lid holds something. */
-bool registry_holds(struct registry *r, const char *lid);
+bool uploads_holds(struct uploads *r, const char *lid);
 
 /* A file of this origin and key that nobody holds, malloc'ed; NULL: none. It is not
- * used for anybody until registry_deleted says what became of it. */
-char *registry_next_idle(
-	struct registry *r, const char *origin, const char *key_print, time_t now);
+ * used for anybody until uploads_deleted says what became of it. */
+char *uploads_next_idle(
+	struct uploads *r, const char *origin, const char *key_print, time_t now);
 /* Forget what has expired at the API. now must be a clock that the server has confirmed
  * (engine_server_clock). */
-void registry_expire(struct registry *r, time_t now);
+void uploads_expire(struct uploads *r, time_t now);
 /* gone: it is not at the API any more; else it is still there and may be used again. */
-void registry_deleted(struct registry *r, const char *file, bool gone);
+void uploads_deleted(struct uploads *r, const char *file, bool gone);
 /* The API says that it does not have what lid holds. None of these entries is used
  * again. Returns how many there were. */
-unsigned registry_doubt(struct registry *r, const char *lid);
+unsigned uploads_doubt(struct uploads *r, const char *lid);
 
 /* What was appended is on disk. */
-_must_check_ int registry_sync(struct registry *r);
+_must_check_ int uploads_sync(struct uploads *r);
 
 #endif

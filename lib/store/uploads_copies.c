@@ -18,7 +18,7 @@ static int by_sha256(const void *a, const void *b)
 	return strcmp(((const struct body *)a)->sha256, ((const struct body *)b)->sha256);
 }
 
-static struct body *find_body(struct registry *r, const char *sha256)
+static struct body *find_body(struct uploads *r, const char *sha256)
 {
 	struct body key, **found;
 
@@ -27,7 +27,7 @@ static struct body *find_body(struct registry *r, const char *sha256)
 	return found ? *found : NULL;
 }
 
-static struct body *make_body(struct registry *r, const char *sha256)
+static struct body *make_body(struct uploads *r, const char *sha256)
 {
 	struct body *b = find_body(r, sha256);
 
@@ -43,7 +43,7 @@ static struct body *make_body(struct registry *r, const char *sha256)
 	return NULL;
 }
 
-int registry_join_body(struct registry *r, struct known *e)
+int uploads_join_body(struct uploads *r, struct known *e)
 {
 	struct body *b = make_body(r, e->sha256);
 
@@ -58,7 +58,7 @@ int registry_join_body(struct registry *r, struct known *e)
 	return 0;
 }
 
-void registry_leave_body(struct registry *r, struct known *e)
+void uploads_leave_body(struct uploads *r, struct known *e)
 {
 	struct body *b = e->body;
 
@@ -72,7 +72,7 @@ void registry_leave_body(struct registry *r, struct known *e)
 	free(b);
 }
 
-struct known *registry_find_content(struct registry *r, const struct content *c)
+struct known *uploads_find_content(struct uploads *r, const struct content *c)
 {
 	struct body *b = find_body(r, c->sha256);
 	struct known *best = NULL;
@@ -85,7 +85,7 @@ struct known *registry_find_content(struct registry *r, const struct content *c)
 	return best;
 }
 
-bool registry_is_used(const struct known *e)
+bool uploads_is_used(const struct known *e)
 {
 	const struct known *same = e->body->entries;
 
@@ -101,7 +101,7 @@ static void put_copies(FILE *f, const struct known *e)
 			fprintf(f, "%s %s\n", ref->user->lid, ref->name);
 }
 
-char *registry_copies(const struct known *e)
+char *uploads_copies(const struct known *e)
 {
 	char *text = NULL;
 	size_t n;
@@ -119,12 +119,12 @@ char *registry_copies(const struct known *e)
 	return NULL;
 }
 
-void registry_hand_on(struct registry *r, struct known *e)
+void uploads_hand_on(struct uploads *r, struct known *e)
 {
 	struct known *heir = e->body->entries == e ? e->same_next : e->body->entries;
 
 	for (struct ref *ref = e->refs; ref && heir; ref = ref->next)
 		if (*ref->name)
 			/* Without memory one copy is not found. */
-			DROP(registry_add_ref(r, heir, ref->user->lid, ref->name, false));
+			DROP(uploads_add_ref(r, heir, ref->user->lid, ref->name, false));
 }

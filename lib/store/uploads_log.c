@@ -20,7 +20,7 @@ static json_t *content_json(const char *op, const struct content *c)
 		(json_int_t)c->size);
 }
 
-json_t *registry_up_json(const struct content *c, const struct placed *p)
+json_t *uploads_up_json(const struct content *c, const struct placed *p)
 {
 	json_t *j = content_json("up", c);
 
@@ -34,13 +34,13 @@ json_t *registry_up_json(const struct content *c, const struct placed *p)
 	return j;
 }
 
-json_t *registry_ref_json(const char *file, const char *lid, const char *name)
+json_t *uploads_ref_json(const char *file, const char *lid, const char *name)
 {
 	return json_pack(
 		"{ss ss ss ss}", "op", "ref", "file", file, "lid", lid, "name", name);
 }
 
-json_t *registry_session_json(const struct content *c, const char *url, time_t at)
+json_t *uploads_session_json(const struct content *c, const char *url, time_t at)
 {
 	json_t *j = content_json("session", c);
 
@@ -77,11 +77,11 @@ static bool uploads_content(json_t *j, struct content *c)
 	*c = (struct content){uploads_text(j, "sha256"), uploads_text(j, "mime"),
 		uploads_text(j, "origin"), uploads_text(j, "key"),
 		json_integer_value(json_object_get(j, "size"))};
-	return registry_is_hex(c->sha256, 64) && registry_mime_valid(c->mime) &&
+	return uploads_is_hex(c->sha256, 64) && uploads_mime_valid(c->mime) &&
 	       c->origin && c->key_print && c->size >= 0;
 }
 
-static int load_up(struct registry *r, json_t *j)
+static int load_up(struct uploads *r, json_t *j)
 {
 	struct placed p = {(char *)uploads_text(j, "file"),
 		(char *)uploads_text(j, "uri"), (char *)uploads_text(j, "api_mime"),
@@ -89,69 +89,69 @@ static int load_up(struct registry *r, json_t *j)
 	struct content c;
 
 	if (!uploads_content(j, &c) || !p.uri ||
-		!registry_uri_valid(p.uri, p.file, c.origin) ||
-		!registry_mime_valid(p.mime))
+		!uploads_uri_valid(p.uri, p.file, c.origin) ||
+		!uploads_mime_valid(p.mime))
 		return -EBADMSG;
-	return registry_apply_up(r, &c, &p);
+	return uploads_apply_up(r, &c, &p);
 }
 
-static int load_ref(struct registry *r, json_t *j)
+static int load_ref(struct uploads *r, json_t *j)
 {
 	const char *file = uploads_text(j, "file"), *lid = uploads_text(j, "lid"),
 		   *name = uploads_text(j, "name");
-	struct known *e = file ? registry_find_file(r, file) : NULL;
+	struct known *e = file ? uploads_find_file(r, file) : NULL;
 
-	if (!file || !name || !registry_is_hex(lid, LID_SIZE - 1))
+	if (!file || !name || !uploads_is_hex(lid, LID_SIZE - 1))
 		return -EBADMSG;
-	return e ? registry_add_ref(r, e, lid, name, true) : 0;
+	return e ? uploads_add_ref(r, e, lid, name, true) : 0;
 }
 
-static int load_gone(struct registry *r, json_t *j)
+static int load_gone(struct uploads *r, json_t *j)
 {
 	const char *file = uploads_text(j, "file");
-	struct known *e = file ? registry_find_file(r, file) : NULL;
+	struct known *e = file ? uploads_find_file(r, file) : NULL;
 
 	if (e)
 		e->dead = true;
 	return file ? 0 : -EBADMSG;
 }
 
-static int load_end(struct registry *r, json_t *j)
+static int load_end(struct uploads *r, json_t *j)
 {
 	const char *lid = uploads_text(j, "lid");
-	struct user *u = lid ? registry_find_user(r, lid) : NULL;
+	struct user *u = lid ? uploads_find_user(r, lid) : NULL;
 
 	if (u)
-		registry_apply_end(u);
+		uploads_apply_end(u);
 	return lid ? 0 : -EBADMSG;
 }
 
-static int load_forget(struct registry *r, json_t *j)
+static int load_forget(struct uploads *r, json_t *j)
 {
 	const char *lid = uploads_text(j, "lid");
-	struct user *u = lid ? registry_find_user(r, lid) : NULL;
+	struct user *u = lid ? uploads_find_user(r, lid) : NULL;
 
 	if (u)
-		registry_apply_forget(r, u);
+		uploads_apply_forget(r, u);
 	return lid ? 0 : -EBADMSG;
 }
 
-static int load_session(struct registry *r, json_t *j)
+static int load_session(struct uploads *r, json_t *j)
 {
 	struct content c;
 	const char *url = uploads_text(j, "url");
 
 	if (!uploads_content(j, &c))
 		return -EBADMSG;
-	return registry_apply_session(r, &c, url && strlen(url) < 1024 ? url : NULL,
+	return uploads_apply_session(r, &c, url && strlen(url) < 1024 ? url : NULL,
 		json_integer_value(json_object_get(j, "at")));
 }
 
-static int load_line(struct registry *r, const char *line, size_t n)
+static int load_line(struct uploads *r, const char *line, size_t n)
 {
 	static const struct {
 		const char *op;
-		int (*load)(struct registry *r, json_t *j);
+		int (*load)(struct uploads *r, json_t *j);
 	} ops[] = {
 		{"up", load_up},
 		{"ref", load_ref},
@@ -178,7 +178,7 @@ static int load_line(struct registry *r, const char *line, size_t n)
 }
 
 /* How many lines there are; those that cannot be understood are counted, too. */
-static int uploads_load(struct registry *r, FILE *f, size_t *ret_lines, size_t *ret_bad)
+static int uploads_load(struct uploads *r, FILE *f, size_t *ret_lines, size_t *ret_bad)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t size = 0;
@@ -227,11 +227,11 @@ static int dump_entry(FILE *f, const struct known *e)
 {
 	struct content c = content_in(e);
 	struct placed p = {e->file, e->uri, (char *)e->api_mime, e->expires};
-	int err = dump_line(f, registry_up_json(&c, &p));
+	int err = dump_line(f, uploads_up_json(&c, &p));
 
 	for (const struct ref *ref = e->refs; ref && !err; ref = ref->next)
 		err = dump_line(
-			f, registry_ref_json(e->file, ref->user->lid, ref->name));
+			f, uploads_ref_json(e->file, ref->user->lid, ref->name));
 	if (!err && e->dead)
 		err = dump_line(f, json_pack("{ss ss}", "op", "gone", "file", e->file));
 	return err;
@@ -252,7 +252,7 @@ static void dump_user(const void *node, VISIT which, void *arg)
 			d->f, json_pack("{ss ss}", "op", "end", "lid", u->lid));
 }
 
-static int uploads_dump(struct registry *r, FILE *f)
+static int uploads_dump(struct uploads *r, FILE *f)
 {
 	struct dump d = {f, fputs(LOG_HEAD, f) < 0 ? -EIO : 0};
 
@@ -264,14 +264,14 @@ static int uploads_dump(struct registry *r, FILE *f)
 		struct content c = {
 			s->sha256, s->mime, s->origin, s->key_print, s->size};
 
-		d.err = dump_line(f, registry_session_json(&c, s->url, s->at));
+		d.err = dump_line(f, uploads_session_json(&c, s->url, s->at));
 	}
 	if (!d.err && (fflush(f) != 0 || fsync(fileno(f)) < 0))
 		d.err = -errno;
 	return d.err;
 }
 
-static int rewrite(struct registry *r, int dir)
+static int rewrite(struct uploads *r, int dir)
 {
 	static const char tmp[] = UTIL_TMP_PREFIX LOG_NAME;
 	int fd = openat(
@@ -296,7 +296,7 @@ static int rewrite(struct registry *r, int dir)
 }
 
 /* Written anew if stale, and open for appending. */
-static int uploads_open_log(struct registry *r, bool stale)
+static int uploads_open_log(struct uploads *r, bool stale)
 {
 	int err = stale ? rewrite(r, r->dir) : 0;
 
@@ -308,7 +308,7 @@ static int uploads_open_log(struct registry *r, bool stale)
 }
 
 /* Lock held. What happened is in memory already. */
-int registry_append_take(struct registry *r, json_t *j)
+int uploads_append_take(struct uploads *r, json_t *j)
 {
 	_cleanup_free_ char *line = line_take(j);
 	int err;
@@ -332,10 +332,10 @@ static bool worth_keeping(const struct known *e, time_t now)
 {
 	if (!e->dead && e->expires > now)
 		return true;
-	return registry_is_used(e) && e->expires > now - REMEMBERED;
+	return uploads_is_used(e) && e->expires > now - REMEMBERED;
 }
 
-static bool leave_out(struct registry *r, time_t now)
+static bool leave_out(struct uploads *r, time_t now)
 {
 	bool any = false;
 
@@ -343,8 +343,8 @@ static bool leave_out(struct registry *r, time_t now)
 		next = e->next;
 		if (e->busy || worth_keeping(e, now))
 			continue;
-		registry_hand_on(r, e);
-		registry_drop(r, e);
+		uploads_hand_on(r, e);
+		uploads_drop(r, e);
 		any = true;
 	}
 	for (struct session **at = &r->sessions; *at;) {
@@ -352,13 +352,13 @@ static bool leave_out(struct registry *r, time_t now)
 			at = &(*at)->next;
 			continue;
 		}
-		registry_drop_session(at);
+		uploads_drop_session(at);
 		any = true;
 	}
 	return any;
 }
 
-void registry_expire(struct registry *r, time_t now)
+void uploads_expire(struct uploads *r, time_t now)
 {
 	pthread_mutex_lock(&r->lock);
 	if (leave_out(r, now)) {
@@ -375,7 +375,7 @@ void registry_expire(struct registry *r, time_t now)
  */
 
 /* Of jobs that are no more. */
-static int forget_unknown(struct registry *r,
+static int forget_unknown(struct uploads *r,
 	int (*lid_known)(void *arg, const char *lid), void *arg, bool *ret_any)
 {
 	for (struct known *e = r->entries; e; e = e->next)
@@ -387,13 +387,13 @@ static int forget_unknown(struct registry *r,
 				return known;
 			if (known)
 				continue;
-			registry_drop_ref(ref);
+			uploads_drop_ref(ref);
 			*ret_any = true;
 		}
 	return 0;
 }
 
-static size_t lines_needed(const struct registry *r)
+static size_t lines_needed(const struct uploads *r)
 {
 	size_t n = 0;
 
@@ -415,7 +415,7 @@ static int uploads_set_aside(int dir)
 }
 
 static int uploads_read_log(
-	struct registry *r, int dir, bool *ret_stale, bool *ret_damaged)
+	struct uploads *r, int dir, bool *ret_stale, bool *ret_damaged)
 {
 	_cleanup_close_ int fd =
 		openat(dir, LOG_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -448,10 +448,10 @@ static int uploads_read_log(
 	return 0;
 }
 
-int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
-	void *arg, struct registry **ret, bool *ret_damaged)
+int uploads_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
+	void *arg, struct uploads **ret, bool *ret_damaged)
 {
-	struct registry *r = calloc(1, sizeof(*r));
+	struct uploads *r = calloc(1, sizeof(*r));
 	bool stale = false;
 
 	*ret_damaged = false;
@@ -464,11 +464,11 @@ int registry_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
 	if (!err)
 		err = forget_unknown(r, lid_known, arg, &stale);
 	if (err) {
-		registry_close(r);
+		uploads_close(r);
 		return err;
 	}
 	/* Deleted and needed by nobody. What has died by itself says a clock that can
-	 * be believed, later: registry_expire. */
+	 * be believed, later: uploads_expire. */
 	stale |= leave_out(r, 0);
 	/* A full disk is in nobody's way yet: it is tried again with the first append.
 	 */

@@ -60,7 +60,7 @@ struct word {
 	char text[];
 };
 
-struct registry {
+struct uploads {
 	pthread_mutex_t lock; /* guards all below, and appends */
 	int dir;              /* STATE, borrowed */
 	int fd;               /* the log; -1: it must be rewritten first */
@@ -72,40 +72,40 @@ struct registry {
 };
 
 /* uploads.c; the lock is held, or no other thread exists yet. */
-bool registry_is_hex(const char *text, size_t n);
-struct known *registry_find_file(struct registry *r, const char *file);
-struct user *registry_find_user(struct registry *r, const char *lid);
+bool uploads_is_hex(const char *text, size_t n);
+struct known *uploads_find_file(struct uploads *r, const char *file);
+struct user *uploads_find_user(struct uploads *r, const char *lid);
 /* held false: only notes where a copy is; a reference that holds the entry keeps
  * holding it. */
-_must_check_ int registry_add_ref(struct registry *r, struct known *e, const char *lid,
+_must_check_ int uploads_add_ref(struct uploads *r, struct known *e, const char *lid,
 	const char *name, bool held);
-void registry_drop_ref(struct ref *ref);
-void registry_drop(struct registry *r, struct known *e);
-void registry_drop_session(struct session **at);
-int registry_apply_up(
-	struct registry *r, const struct content *c, const struct placed *p);
-int registry_apply_session(
-	struct registry *r, const struct content *c, const char *url, time_t at);
-void registry_apply_end(struct user *u);
-void registry_apply_forget(struct registry *r, struct user *u);
+void uploads_drop_ref(struct ref *ref);
+void uploads_drop(struct uploads *r, struct known *e);
+void uploads_drop_session(struct session **at);
+int uploads_apply_up(
+	struct uploads *r, const struct content *c, const struct placed *p);
+int uploads_apply_session(
+	struct uploads *r, const struct content *c, const char *url, time_t at);
+void uploads_apply_end(struct user *u);
+void uploads_apply_forget(struct uploads *r, struct user *u);
 
 /* uploads_copies.c; the same. Add to and remove from the list of its content. */
-_must_check_ int registry_join_body(struct registry *r, struct known *e);
-void registry_leave_body(struct registry *r, struct known *e);
+_must_check_ int uploads_join_body(struct uploads *r, struct known *e);
+void uploads_leave_body(struct uploads *r, struct known *e);
 /* The entry that can be used and lives longest; or NULL. */
-struct known *registry_find_content(struct registry *r, const struct content *c);
+struct known *uploads_find_content(struct uploads *r, const struct content *c);
 /* Whether a job refers to this content, by whichever upload of it. */
-bool registry_is_used(const struct known *e);
+bool uploads_is_used(const struct known *e);
 /* Where the content may be, "LID NAME" per line, malloc'ed. */
-char *registry_copies(const struct known *e);
+char *uploads_copies(const struct known *e);
 /* e is about to be dropped: another upload of its content takes over its copies. */
-void registry_hand_on(struct registry *r, struct known *e);
+void uploads_hand_on(struct uploads *r, struct known *e);
 
 /* uploads_log.c */
-json_t *registry_up_json(const struct content *c, const struct placed *p);
-json_t *registry_ref_json(const char *file, const char *lid, const char *name);
-json_t *registry_session_json(const struct content *c, const char *url, time_t at);
+json_t *uploads_up_json(const struct content *c, const struct placed *p);
+json_t *uploads_ref_json(const char *file, const char *lid, const char *name);
+json_t *uploads_session_json(const struct content *c, const char *url, time_t at);
 /* The lock is held, and what happened is in memory already. */
-_must_check_ int registry_append_take(struct registry *r, json_t *j);
+_must_check_ int uploads_append_take(struct uploads *r, json_t *j);
 
 #endif

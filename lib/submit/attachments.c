@@ -244,7 +244,7 @@ static const char *copy_fault(int fd, const struct stat *st, char mime[MIME_SIZE
 		return err == -ELIBACC ? "its type cannot be determined, because "
 					 "libmagic's database is missing"
 				       : "it cannot be read";
-	if (!mime_is_media(mime) || !registry_mime_valid(mime)) {
+	if (!mime_is_media(mime) || !uploads_mime_valid(mime)) {
 		snprintf(text, sizeof(text),
 			"models cannot be asked about a file of type %s", mime);
 		return text;
@@ -256,7 +256,7 @@ static const char *copy_fault(int fd, const struct stat *st, char mime[MIME_SIZE
  * they and their names must be durable first. Most are in one directory. */
 static int sync_attachment(struct check *k, const struct attachment *a, int fd)
 {
-	const struct task *t = k->s->t;
+	const struct operation *t = k->s->t;
 	const char *slash = strrchr(a->path, '/'), *name;
 	size_t n = slash ? (size_t)(slash - a->path) : 0;
 
@@ -280,7 +280,7 @@ static int check_name(struct check *k, struct attachment *a)
 	_cleanup_close_ int fd = -1;
 	char larger[80];
 
-	snprintf(a->lid, sizeof(a->lid), "%s", k->s->job->local->lid);
+	snprintf(a->lid, sizeof(a->lid), "%s", k->s->job->dir->lid);
 	a->path = strdup(a->name);
 	if (!a->path)
 		return -ENOMEM;
@@ -345,7 +345,7 @@ static int check_uri(struct check *k, const char *uri, uint64_t line)
 	_cleanup_free_ char *copies = NULL, *mime = NULL;
 	char sha256[SHA256_HEX];
 	time_t until, now = engine_server_time(c->engine);
-	int err = registry_lookup(c->registry, uri, engine_origin(c->engine),
+	int err = uploads_lookup(c->uploads, uri, engine_origin(c->engine),
 		c->key_print, sha256, &mime, &copies, &until);
 
 	if (err)
@@ -449,7 +449,7 @@ uint32_t attach_stamp(const struct attachments *all)
 int attach_write(struct submission *s)
 {
 	static const char tmp[] = UTIL_TMP_PREFIX "sent";
-	_cleanup_close_ int dir = local_dir_open(s->job), out = -1;
+	_cleanup_close_ int dir = job_dir_open(s->job), out = -1;
 	off_t size = 0;
 	int err;
 

@@ -173,7 +173,7 @@ static int hold_uri(
 	const char *slash = strrchr(a->name, '/');
 	struct placed p = {util_format("files%s", slash ? slash : ""), strdup(a->name),
 		strdup(a->mime), 0};
-	int r = registry_hold(s->c->registry, a->name, s->job->local->lid, "");
+	int r = uploads_hold(s->c->uploads, a->name, s->job->dir->lid, "");
 
 	if (r == -ENOENT)
 		r = because(err, -EIO, a, "it has just been deleted at the API");
@@ -188,7 +188,7 @@ static int hold_uri(
 /* The name of the job's own copy; "" where the content lies in another job's directory. */
 static const char *own_copy(const struct submission *s, const struct attachment *a)
 {
-	return strcmp(a->lid, s->job->local->lid) == 0 ? a->path : "";
+	return strcmp(a->lid, s->job->dir->lid) == 0 ? a->path : "";
 }
 
 static time_t good_until(struct submission *s)
@@ -212,8 +212,8 @@ static int look_up(
 	if (r)
 		return r;
 	struct content c = attachment_content(s, a);
-	r = registry_take(s->c->registry, &c, good_until(s),
-		s->job->local->lid, own_copy(s, a), &p);
+	r = uploads_take(s->c->uploads, &c, good_until(s),
+		s->job->dir->lid, own_copy(s, a), &p);
 	if (!r)
 		attachment_place(a, &p);
 	return r == -ENOENT ? 0 : r;
@@ -234,7 +234,7 @@ static int on_part_session(void *arg, const char *url)
 
 	if (x->a->st.st_size >= SESSION_WORTH)
 		/* Without it a crash means uploading from the beginning. */
-		DROP(registry_keep_session(x->s->c->registry, &c, *url ? url : NULL,
+		DROP(uploads_keep_session(x->s->c->uploads, &c, *url ? url : NULL,
 			engine_server_time(x->s->c->engine)));
 	return 0;
 }
@@ -243,7 +243,7 @@ static void on_part_progress(void *arg, int64_t n)
 {
 	struct sending *x = arg;
 
-	x->s->job->local->uploaded += n - x->a->sent;
+	x->s->job->dir->uploaded += n - x->a->sent;
 	x->a->sent = n;
 }
 
@@ -260,8 +260,8 @@ static int run_upload(struct submission *s, struct attachment *a, int fd,
 		.on_session = on_part_session,
 		.on_progress = on_part_progress,
 		.arg = &x};
-	_cleanup_free_ char *session = registry_session(
-		s->c->registry, &c, engine_server_time(s->c->engine));
+	_cleanup_free_ char *session = uploads_session(
+		s->c->uploads, &c, engine_server_time(s->c->engine));
 
 	snprintf(display, sizeof(display), "%.*s",
 		(int)util_utf8_cut(a->path, strlen(a->path), DISPLAY_MAX), a->path);
@@ -324,16 +324,16 @@ static int remember(struct submission *s, struct attachment *a,
 	int r = 0;
 
 	if (!f->uri ||
-		!registry_uri_valid(f->uri, f->name, engine_origin(s->c->engine)))
+		!uploads_uri_valid(f->uri, f->name, engine_origin(s->c->engine)))
 		return because(err, -EIO, a, "the API gave its upload no usable URI");
 	p.file = strdup(f->name);
 	p.uri = strdup(f->uri);
-	p.mime = strdup(registry_mime_valid(f->mime) ? f->mime : a->mime);
+	p.mime = strdup(uploads_mime_valid(f->mime) ? f->mime : a->mime);
 	if (!p.file || !p.uri || !p.mime)
 		r = -ENOMEM;
 	if (!r)
-		r = registry_add(
-			s->c->registry, &c, &p, s->job->local->lid, own_copy(s, a));
+		r = uploads_add(
+			s->c->uploads, &c, &p, s->job->dir->lid, own_copy(s, a));
 	test_point("attached");
 	if (!r)
 		attachment_place(a, &p);
@@ -413,7 +413,7 @@ static int no_room(struct submission *s, int64_t used, int64_t more)
 		"The attached files do not fit into the %s that a project may store.",
 		s->c->api.provider->limits->storage_text);
 
-	local_error(s->job, -EFBIG, what,
+	job_dir_error(s->job, -EFBIG, what,
 		"No job was created. Wait until running jobs have ended (their files "
 		"are deleted then), delete files at the API, or split the job. Then: "
 		"echo submit > ctl",
@@ -454,8 +454,8 @@ static int take_twins(struct submission *s)
 
 		if (!a->twin)
 			continue;
-		r = registry_take(
-			s->c->registry, &c, 0, s->job->local->lid, own_copy(s, a), &p);
+		r = uploads_take(
+			s->c->uploads, &c, 0, s->job->dir->lid, own_copy(s, a), &p);
 		if (!r)
 			attachment_place(a, &p);
 	}
@@ -464,7 +464,7 @@ static int take_twins(struct submission *s)
 
 static void show_progress(struct submission *s, int64_t total)
 {
-	struct local *l = s->job->local;
+	struct job_dir *l = s->job->dir;
 
 	client_lock(s->c);
 	l->uploaded = 0;
@@ -478,7 +478,7 @@ static void tell_changed(struct submission *s, int r)
 {
 	if (r != -EBADMSG || s->told)
 		return;
-	local_error(s->job, r, "A file that the requests name cannot be sent.",
+	job_dir_error(s->job, r, "A file that the requests name cannot be sent.",
 		"No job was created. When the file is fixed: echo submit > ctl",
 		s->err.text);
 	s->told = s->unfit = true;
@@ -532,7 +532,7 @@ int attach_upload(struct submission *s)
 	if (!r)
 		r = take_twins(s);
 	if (!r)
-		r = registry_sync(s->c->registry);
+		r = uploads_sync(s->c->uploads);
 	if (r)
 		tell_changed(s, r);
 	else
@@ -555,7 +555,7 @@ bool attach_doubt(struct submission *s)
 
 		named = file && strstr(s->err.text, remote_id_tail(file));
 	}
-	return named && registry_doubt(s->c->registry, s->job->local->lid) > 0;
+	return named && uploads_doubt(s->c->uploads, s->job->dir->lid) > 0;
 }
 
 void attach_tidy(struct gb_client *c)
@@ -566,11 +566,11 @@ void attach_tidy(struct gb_client *c)
 	time_t now;
 
 	if (go_on && engine_server_clock(c->engine, &now))
-		registry_expire(c->registry, now);
+		uploads_expire(c->uploads, now);
 
 	while (go_on && client_online(c) &&
-		(file = registry_next_idle(
-			 c->registry, engine_origin(c->engine), c->key_print,
+		(file = uploads_next_idle(
+			 c->uploads, engine_origin(c->engine), c->key_print,
 			 engine_server_time(c->engine)))) {
 		struct provider_error err = {.retry = -1};
 		int r = provider_file_remove(&c->api, file, &none, &err);
@@ -581,7 +581,7 @@ void attach_tidy(struct gb_client *c)
 		 */
 		go_on = r == 0 || (err.refused && err.from_api && err.status != 429);
 		test_point("attachment-deleted");
-		registry_deleted(c->registry, file, go_on);
+		uploads_deleted(c->uploads, file, go_on);
 		provider_error_clear(&err);
 		free(file);
 	}
@@ -590,8 +590,8 @@ void attach_tidy(struct gb_client *c)
 void attach_release(struct gb_client *c, const char *lid, bool forget)
 {
 	if (forget)
-		registry_forget(c->registry, lid);
+		uploads_forget(c->uploads, lid);
 	else
-		registry_end(c->registry, lid);
+		uploads_end(c->uploads, lid);
 	attach_tidy(c);
 }

@@ -20,7 +20,7 @@ static int refuse_model(struct submission *s, const struct refusal *r)
 {
 	if (!s->t->background)
 		files_decided(s->t->file);
-	local_error(s->job, r->err, r->what, r->todo, NULL);
+	job_dir_error(s->job, r->err, r->what, r->todo, NULL);
 	s->told = true;
 	if (s->t->from && !s->moved)
 		/* If that fails, the file is still where mv took it from. */

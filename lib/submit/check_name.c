@@ -19,8 +19,8 @@ static bool is_anothers(struct gb_client *c, const char *id)
 {
 	client_lock(c);
 	const struct gb_job *job = job_find_id(c, id);
-	bool ours = job && job->local &&
-		    (job->local->rec.own || job->local->rec.removal);
+	bool ours = job && job->dir &&
+		    (job->dir->rec.own || job->dir->rec.removal);
 	client_unlock(c);
 	return !ours;
 }

@@ -37,7 +37,7 @@ static int note_intent(struct submission *s)
 	r->batch->intent_server = engine_server_time(s->c->engine);
 	r->batch->intent_since = record_now();
 	job_set_phase(s->job, PHASE_SUBMITTING);
-	s->job->local->creating = true;
+	s->job->dir->creating = true;
 	return 0;
 }
 
@@ -48,7 +48,7 @@ static int take_back(struct submission *s)
 	struct record *r = s->rec;
 
 	client_lock(s->c);
-	s->job->local->creating = false;
+	s->job->dir->creating = false;
 	s->t->intended = s->t->background;
 	if (s->lost.phase) {
 		free(r->batch->input_file);
@@ -60,7 +60,7 @@ static int take_back(struct submission *s)
 		job_set_phase(s->job, s->t->background ? PHASE_QUEUED : PHASE_UPLOADING);
 	}
 	client_unlock(s->c);
-	int err = local_save(s->job);
+	int err = job_dir_save(s->job);
 	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return err;
 }
@@ -110,10 +110,10 @@ static bool reply_is_ours(const struct submission *s, const struct remote_batch 
 	return b->display && strcmp(b->display, s->rec->display) == 0;
 }
 
-static int take_reply(struct submission *s, const struct remote_batch *b)
+static int take_create_reply(struct submission *s, const struct remote_batch *b)
 {
 	if (reply_is_ours(s, b))
-		return submit_known(s->job, b);
+		return bind_batch(s->job, b);
 	s->err.err = -EPROTO;
 	s->err.text = strdup("The reply is about another job.");
 	return -EPROTO;
@@ -137,7 +137,7 @@ static int create_once(struct submission *s)
 	test_point("after-create");
 	client_called(s->c, &s->err);
 	if (!err) {
-		err = take_reply(s, &b);
+		err = take_create_reply(s, &b);
 		remote_batch_clear(&b);
 	}
 	return err;
@@ -151,7 +151,7 @@ static int look_again_and_again(struct submission *s)
 	/* Nobody waits for background submissions: their jobs are found by the shared
 	 * looks. */
 	for (double pause = 1; err && !s->t->background; pause = pause < 8 ? 2 * pause : 8) {
-		err = settle_once(s->job, &s->t->cancel);
+		err = reconcile_once(s->job, &s->t->cancel);
 		if (err && job_phase(s->job) != PHASE_SUBMITTING)
 			break;
 		if (err && engine_sleep(s->c->engine,
@@ -160,7 +160,7 @@ static int look_again_and_again(struct submission *s)
 			break;
 	}
 	client_lock(s->c);
-	s->job->local->settler = NULL;
+	s->job->dir->settler = NULL;
 	bool sent = job_phase(s->job) == PHASE_SENT;
 	client_unlock(s->c);
 	return sent ? 0 : err;
@@ -170,10 +170,10 @@ static int look_again_and_again(struct submission *s)
  * on. */
 static int settle_create(struct submission *s)
 {
-	task_deadline(s->t, test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE));
+	operation_deadline(s->t, test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE));
 	client_lock(s->c);
-	s->job->local->creating = false;
-	s->job->local->settler = &s->t->cancel;
+	s->job->dir->creating = false;
+	s->job->dir->settler = &s->t->cancel;
 	client_unlock(s->c);
 	_cleanup_free_ char *todo = util_format(
 		"Wait: batchfs looks for the job for %d minutes and sends nothing "
@@ -181,15 +181,15 @@ static int settle_create(struct submission *s)
 		"ctl. To submit again (and possibly pay twice): echo resubmit > ctl",
 		s->c->api.provider->limits->seen_after / 60);
 
-	if (local_error_turn(s->job, PHASE_SUBMITTING, PHASE_SUBMITTING, -EIO,
+	if (job_dir_error_turn(s->job, PHASE_SUBMITTING, PHASE_SUBMITTING, -EIO,
 		    "The API's reply to the submission was lost: the job may exist or not.",
 		    todo, s->err.text))
-		local_save_soon(s->job);
+		job_dir_save_soon(s->job);
 	job_changed(s->job, GB_CHANGED_FILES);
 	s->told = true;
 	if (!look_again_and_again(s))
 		return 0;
-	settle_later(s->job);
+	reconcile_later(s->job);
 	return -EIO;
 }
 

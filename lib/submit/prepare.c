@@ -20,26 +20,26 @@ int submission_refuse(struct submission *s, int err, const char *text)
 {
 	files_decided(s->t->file);
 	if (err == -EFBIG && s->report.too_big)
-		submit_tell(s->job, err, text);
+		message_tell(s->job, err, text);
 	else if (err == -EFBIG)
-		local_error(s->job, err, "One of the files to be sent is too large.",
+		job_dir_error(s->job, err, "One of the files to be sent is too large.",
 			"Nothing was sent. Make the file smaller, or split it, then: "
 			"echo submit > ctl",
 			text);
 	else if (s->t->from)
-		local_error(s->job, err,
+		job_dir_error(s->job, err,
 			"The new requests.jsonl cannot be sent. It was saved "
 			"as " GB_REJECTED ".",
 			"Nothing was sent or renamed. Fix these lines in it, then: "
 			"mv " GB_REJECTED " " GB_REQUESTS,
 			text);
 	else if (s->t->file->composed)
-		local_error(s->job, err, "This draft cannot be sent as it is.",
+		job_dir_error(s->job, err, "This draft cannot be sent as it is.",
 			"Nothing was sent. requests.jsonl shows what was made from the "
 			"files of this draft. Fix those files, then: echo submit > ctl",
 			text);
 	else
-		local_error(s->job, err, "requests.jsonl cannot be sent as it is.",
+		job_dir_error(s->job, err, "requests.jsonl cannot be sent as it is.",
 			"Nothing was sent. Fix these lines and write the file again:",
 			text);
 	s->told = s->unfit = true;
@@ -54,7 +54,7 @@ static int compose(struct submission *s, int in)
 {
 	off_t size;
 	int err;
-	_cleanup_close_ int dir = local_dir_open(s->job);
+	_cleanup_close_ int dir = job_dir_open(s->job);
 
 	if (dir < 0)
 		return dir;
@@ -63,7 +63,7 @@ static int compose(struct submission *s, int in)
 	if (s->fd < 0)
 		return -errno;
 	s->composed = true;
-	err = compose_file(in, s->fd, &s->report, &s->t->cancel.set, &size);
+	err = normalize_file(in, s->fd, &s->report, &s->t->cancel.set, &size);
 	s->size = size;
 	return err;
 }
@@ -108,7 +108,7 @@ int submission_durable(struct submission *s)
 /* Remove the copy of an earlier try, which was made from other bytes. */
 static void drop_sent(struct submission *s)
 {
-	_cleanup_close_ int dir = local_dir_open(s->job);
+	_cleanup_close_ int dir = job_dir_open(s->job);
 
 	if (dir >= 0)
 		unlinkat(dir, STORE_SENT, 0);
@@ -122,9 +122,9 @@ static int look_through_requests(struct submission *s, int in)
 
 	if (err)
 		return err;
-	err = scan_report_status(&s->report);
+	err = validate_report_status(&s->report);
 	if (err)
-		text = scan_report_text(&s->report);
+		text = validate_report_text(&s->report);
 	else
 		err = attach_resolve(s, in, &text);
 	return text ? submission_refuse(s, err, text) : err;
@@ -137,8 +137,8 @@ static bool is_mixed(struct submission *s)
 
 	client_lock(s->c);
 	mixed = !s->t->file->composed && !s->t->again && !s->t->queued &&
-		(gather_has_parts(s->job) ||
-			(gather_has_inputs(s->job) && !s->report.loose_uris));
+		(compose_draft_has_parts(s->job) ||
+			(compose_draft_has_inputs(s->job) && !s->report.loose_uris));
 	client_unlock(s->c);
 	return mixed;
 }
@@ -150,7 +150,7 @@ static int refuse_mixed_requests(struct submission *s)
 	if (s->t->from)
 		/* If that fails, the file is still where mv took it from. */
 		DROP(files_reject(s->t->file, s->job));
-	return gather_refuse_mixed(s->job);
+	return compose_draft_refuse_mixed(s->job);
 }
 
 /* Warnings delay nothing, and nothing is refused because of them. */
@@ -185,7 +185,7 @@ static int check_requests(struct submission *s)
 	client_unlock(s->c);
 	s->is_inline = goes_inline(s);
 	if (s->is_inline)
-		return compose_inline(in, &s->report,
+		return normalize_inline(in, &s->report,
 			s->c->api.provider->limits->inlined, &s->inline_text,
 			&s->inline_len);
 	if (!s->report.clean)

@@ -132,7 +132,7 @@ static void queue_timer(void *arg)
 	c->queue->timer_at = 0;
 	client_unlock(c);
 	/* Not at the end of the mount; without memory the next look at a list does it. */
-	DROP(work_add(c->work, WORK_SHORT, go_now, c));
+	DROP(pool_add(c->pool, POOL_SHORT, go_now, c));
 }
 
 /* A timer cannot be cancelled: one that fires too soon finds nothing to do. */
@@ -158,14 +158,14 @@ static void plan_queue_look(struct gb_client *c, double at)
 /* Start job if it may be sent. Returns when to look at it again, 0: not by timer. */
 static double send_one(struct gb_job *job)
 {
-	struct task fill = {.sends = true, .background = true, .queued = true};
+	struct operation fill = {.sends = true, .background = true, .queued = true};
 	double at = 0;
 
 	if (submit_finish_rename(job))
 		return util_now() + RENAME_AGAIN;
 	client_lock(job->c);
-	bool ready = job_phase(job) == PHASE_QUEUED && !job->local->task &&
-		     !job->c->o.readonly && submit_same_key(job);
+	bool ready = job_phase(job) == PHASE_QUEUED && !job->dir->task &&
+		     !job->c->o.readonly && identity_same_key(job);
 	const struct gate *g = ready ? gate_find(job) : NULL;
 	bool admitted = ready && queue_admits(job);
 	if (admitted)
@@ -176,7 +176,7 @@ static double send_one(struct gb_job *job)
 		gb_file_ref(fill.file);
 	client_unlock(job->c);
 	test_point("queued-chosen");
-	if (admitted && (!fill.file || task_start(job, WORK_LONG, submit_run, true, false,
+	if (admitted && (!fill.file || operation_start(job, POOL_LONG, submit_run, true, false,
 					       &fill, NULL)))
 		queue_wait(job);
 	gb_file_unref(fill.file);
@@ -209,7 +209,7 @@ void queue_go_later(struct gb_client *c, bool freed)
 	for (struct gate *g = c->queue->gates; freed && g; g = g->next)
 		g->after = g->told;
 	client_unlock(c);
-	DROP(work_add(c->work, WORK_SHORT, go_now, c)); /* as above */
+	DROP(pool_add(c->pool, POOL_SHORT, go_now, c)); /* as above */
 }
 
 void queue_online(struct gb_client *c)

@@ -34,7 +34,7 @@ static struct gb_job *find_unsettled(struct gb_client *c,
 		struct gb_job *job = c->slots[i];
 		enum phase p = job_phase(job);
 
-		if (phase_is_unanswered(p) && fn(&job->local->rec, arg))
+		if (phase_is_unanswered(p) && fn(&job->dir->rec, arg))
 			return job;
 	}
 	return NULL;
@@ -45,7 +45,7 @@ static bool has_file(const struct record *r, const void *arg)
 	return r->batch->input_file && strcmp(r->batch->input_file, arg) == 0;
 }
 
-struct gb_job *settle_owner(struct gb_client *c, const char *file)
+struct gb_job *reconcile_owner(struct gb_client *c, const char *file)
 {
 	return find_unsettled(c, has_file, file);
 }
@@ -66,33 +66,33 @@ static bool may_be(const struct record *r, const void *arg)
 	return fits_name_and_time(r, s->b->display, &s->b->created);
 }
 
-bool settle_may_be_ours(struct gb_client *c, const struct remote_batch *b, bool listed)
+bool reconcile_may_be_ours(struct gb_client *c, const struct remote_batch *b, bool listed)
 {
 	struct stranger s = {b, listed};
 
 	return find_unsettled(c, may_be, &s) != NULL;
 }
 
-void settle_doubt(struct gb_client *c, const struct remote_batch *b, double until)
+void reconcile_doubt(struct gb_client *c, const struct remote_batch *b, double until)
 {
 	for (uint32_t i = 0; c->unsent && i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];
 
 		if (job_phase(job) != PHASE_UNCERTAIN)
 			continue;
-		const struct record *r = &job->local->rec;
+		const struct record *r = &job->dir->rec;
 		bool may_be = r->batch->is_inline || !b->has_input_config;
 
-		if (may_be && job->local->resubmit_after < until &&
+		if (may_be && job->dir->resubmit_after < until &&
 			fits_name_and_time(r, b->display, &b->created))
-			job->local->resubmit_after = until;
+			job->dir->resubmit_after = until;
 	}
 }
 
 /* Lock held: whether looking is over. Both our own span and the server's clock must say
  * so, because either may be wrong. If the server's clock disagrees for so much longer,
  * it was wrong when the create was intended. */
-bool settle_time_over(const struct record *r, const struct provider_conn *api)
+bool reconcile_time_over(const struct record *r, const struct provider_conn *api)
 {
 	const struct provider_limits *l = api->provider->limits;
 	double usual = r->batch->is_inline ? l->inlined_seen_after : l->seen_after;
@@ -107,13 +107,13 @@ bool settle_time_over(const struct record *r, const struct provider_conn *api)
 	       span >= CONTRADICTED * most;
 }
 
-void settle_uncertain(struct gb_job *job, const char *candidates)
+void reconcile_uncertain(struct gb_job *job, const char *candidates)
 {
 	struct gb_client *c = job->c;
 	_cleanup_free_ char *ids =
 		*candidates ? util_format("Candidates:\n%s", candidates) : NULL;
 
-	if (!local_error_turn(job, PHASE_SUBMITTING, PHASE_UNCERTAIN, -EIO,
+	if (!job_dir_error_turn(job, PHASE_SUBMITTING, PHASE_UNCERTAIN, -EIO,
 		    "It is unknown whether this job was created: the API's reply was lost, "
 		    "and no matching job is listed.",
 		    "If one of the API's jobs is this one: echo adopt ID > ctl. To submit "
@@ -125,6 +125,6 @@ void settle_uncertain(struct gb_job *job, const char *candidates)
 	poll_watch(job);
 	poll_poke(c);
 	client_unlock(c);
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 }

@@ -11,28 +11,28 @@ enum { SETTLE_CLOCK_SLACK = 120 /* accuracy in seconds to which the server's clo
                                    known */ };
 
 /* Lock held: whether the time for looking is over. */
-bool settle_time_over(const struct record *r, const struct provider_conn *api);
+bool reconcile_time_over(const struct record *r, const struct provider_conn *api);
 /* Unlocked: it stays unknown whether there is a job; candidates: ids, one per line, or
  * "". */
-void settle_uncertain(struct gb_job *job, const char *candidates);
+void reconcile_uncertain(struct gb_job *job, const char *candidates);
 
 /* All looks of a client. NULL without memory. */
-struct settling *settling_new(void);
-void settling_free(struct settling *s);
+struct reconciling *reconciling_new(void);
+void reconciling_free(struct reconciling *s);
 
 /* reconcile_look.c: a create was never answered. Wait for a look, which others share: 0
  * the job was found and is journalled; -EAGAIN not found (yet), or the look failed;
  * -ECANCELED. */
-int settle_once(struct gb_job *job, struct canceller *cancel);
+int reconcile_once(struct gb_job *job, struct canceller *cancel);
 /* Go on looking in the background until the time is over; then SUBMIT_UNCERTAIN. */
-void settle_later(struct gb_job *job);
+void reconcile_later(struct gb_job *job);
 /* Lock held: our submission for which file was uploaded; or NULL. */
-struct gb_job *settle_owner(struct gb_client *c, const char *file);
+struct gb_job *reconcile_owner(struct gb_client *c, const char *file);
 /* Lock held: whether this job, whose input file is unknown, may be the one that
  * a lost create made. listed: its own resource may name the file; else it has none. */
-bool settle_may_be_ours(struct gb_client *c, const struct remote_batch *b, bool listed);
+bool reconcile_may_be_ours(struct gb_client *c, const struct remote_batch *b, bool listed);
 /* Lock held: a submission that b may belong to is not repeated automatically before
  * `until`. */
-void settle_doubt(struct gb_client *c, const struct remote_batch *b, double until);
+void reconcile_doubt(struct gb_client *c, const struct remote_batch *b, double until);
 
 #endif

@@ -4,7 +4,7 @@
  * However many are looked for, there is one look at a time, by one worker: a pass
  * through the list, newest first, until the rest is older than the oldest intent. Each
  * element is compared with all of them, and a candidate whose input file the list does
- * not name is requested once, for all. A waiter (settle_once) waits for the first look
+ * not name is requested once, for all. A waiter (reconcile_once) waits for the first look
  * that begins after its request. After a failed look there is a pause.
  */
 #include "submit/reconcile.h"
@@ -15,19 +15,19 @@
 #include <string.h>
 
 /* All under client.lock. */
-struct settling {
+struct reconciling {
 	bool asked, running;
 	uint64_t begun, done;    /* how many looks */
 	unsigned failures;       /* in a row */
 	double after, timer_at;  /* util_now; no look before; one is planned, 0: none */
 };
 
-struct settling *settling_new(void)
+struct reconciling *reconciling_new(void)
 {
-	return calloc(1, sizeof(struct settling));
+	return calloc(1, sizeof(struct reconciling));
 }
 
-void settling_free(struct settling *s)
+void reconciling_free(struct reconciling *s)
 {
 	free(s);
 }
@@ -67,21 +67,21 @@ struct pass {
 /* Lock held. */
 static bool is_sought(const struct gb_job *job)
 {
-	return job_phase(job) == PHASE_SUBMITTING && !job->local->creating;
+	return job_phase(job) == PHASE_SUBMITTING && !job->dir->creating;
 }
 
 /* Lock held. Taken before the list is: a job that a list names after its time was over
  * was not there to be named before. */
 static void take_seeker(struct pass *p, struct gb_job *job)
 {
-	const struct record *r = &job->local->rec;
+	const struct record *r = &job->dir->rec;
 	struct seeker *s = &p->all[p->n];
 
 	*s = (struct seeker){.job = job,
 		.is_inline = r->batch->is_inline,
 		.requests = r->batch->requests,
-		.same_key = submit_same_key(job),
-		.over = settle_time_over(r, &p->c->api),
+		.same_key = identity_same_key(job),
+		.over = reconcile_time_over(r, &p->c->api),
 		.since = r->batch->intent_server - SETTLE_CLOCK_SLACK,
 		.display = strdup(r->display ? r->display : "")};
 	if (!s->display)
@@ -125,13 +125,13 @@ static bool give_to_owner(struct pass *p, const struct remote_batch *b)
 	if (!b->input_file)
 		return false;
 	client_lock(c);
-	struct gb_job *owner = settle_owner(c, b->input_file);
+	struct gb_job *owner = reconcile_owner(c, b->input_file);
 	if (owner)
 		gb_job_ref(owner);
 	client_unlock(c);
 	if (!owner)
 		return false;
-	int err = submit_known(owner, b);
+	int err = bind_batch(owner, b);
 	/* One that an own job bears already was adopted for another draft: it is not
 	 * taken away. */
 	if (err && err != -EEXIST)
@@ -169,7 +169,7 @@ static bool is_known(struct gb_client *c, const char *id, bool is_inline)
 {
 	client_lock(c);
 	const struct gb_job *job = job_find_id(c, id);
-	bool own = job && job->local && job->local->rec.own;
+	bool own = job && job->dir && job->dir->rec.own;
 	bool known = own || (job && is_inline && job->in_tree);
 	client_unlock(c);
 	return known;
@@ -264,7 +264,7 @@ static int take_only_candidate(struct pass *p, struct seeker *s)
 	err = provider_look(&p->c->api, s->only, &none, &whole, &p->err);
 	if (err)
 		return err;
-	err = submit_known(s->job, &whole);
+	err = bind_batch(s->job, &whole);
 	remote_batch_clear(&whole);
 	return err;
 }
@@ -277,7 +277,7 @@ static void conclude_seeker(struct pass *p, struct seeker *s)
 	if (!s->over || job_phase(s->job) != PHASE_SUBMITTING)
 		return;
 	if (!one || take_only_candidate(p, s) == -EEXIST)
-		settle_uncertain(s->job, s->ids);
+		reconcile_uncertain(s->job, s->ids);
 }
 
 static int pass_run(struct gb_client *c, double *ret_hint)
@@ -307,8 +307,8 @@ static void reconcile_timer(void *arg)
 	struct gb_client *c = arg;
 
 	client_lock(c);
-	c->settling->timer_at = 0;
-	c->settling->asked = true;
+	c->reconciling->timer_at = 0;
+	c->reconciling->asked = true;
 	client_unlock(c);
 	start_look(c);
 }
@@ -317,14 +317,14 @@ static void reconcile_timer(void *arg)
 static void plan_reconcile_look(struct gb_client *c, double at)
 {
 	client_lock(c);
-	bool sooner = !c->settling->timer_at || at < c->settling->timer_at;
+	bool sooner = !c->reconciling->timer_at || at < c->reconciling->timer_at;
 	if (sooner)
-		c->settling->timer_at = at;
+		c->reconciling->timer_at = at;
 	client_unlock(c);
 	if (!sooner || !engine_timer(c->engine, at - util_now(), reconcile_timer, c))
 		return;
 	client_lock(c);
-	c->settling->timer_at = 0;
+	c->reconciling->timer_at = 0;
 	client_unlock(c);
 }
 
@@ -336,9 +336,9 @@ static double next_pause(const struct gb_client *c)
 	for (uint32_t i = 0; c->unsent && i < c->n_slots; i++) {
 		const struct gb_job *job = c->slots[i];
 
-		if (!is_sought(job) || job->local->settler)
+		if (!is_sought(job) || job->dir->settler)
 			continue;
-		double age = record_span(job->local->rec.batch->intent_since);
+		double age = record_span(job->dir->rec.batch->intent_since);
 		double own = fmin(fmax(age / 8, shortest_pause()), 30);
 		pause = pause < 0 ? own : fmin(pause, own);
 	}
@@ -348,7 +348,7 @@ static double next_pause(const struct gb_client *c)
 static void look_run(void *arg)
 {
 	struct gb_client *c = arg;
-	struct settling *s = c->settling;
+	struct reconciling *s = c->reconciling;
 	double hint;
 
 	client_lock(c);
@@ -371,7 +371,7 @@ static void look_run(void *arg)
 /* Unlocked. Make sure that a requested look is made. */
 static void start_look(struct gb_client *c)
 {
-	struct settling *s = c->settling;
+	struct reconciling *s = c->reconciling;
 
 	client_lock(c);
 	bool go = s->asked && !s->running && !c->stopping;
@@ -384,26 +384,26 @@ static void start_look(struct gb_client *c)
 		return;
 	if (!now) {
 		plan_reconcile_look(c, after);
-	} else if (work_add(c->work, WORK_SHORT, look_run, c)) {
+	} else if (pool_add(c->pool, POOL_SHORT, look_run, c)) {
 		client_lock(c);
 		s->running = false;
 		client_unlock(c);
 	}
 }
 
-int settle_once(struct gb_job *job, struct canceller *cancel)
+int reconcile_once(struct gb_job *job, struct canceller *cancel)
 {
 	struct gb_client *c = job->c;
 	int err = 0;
 
 	client_lock(c);
-	uint64_t mine = c->settling->begun + 1;
-	c->settling->asked = true;
+	uint64_t mine = c->reconciling->begun + 1;
+	c->reconciling->asked = true;
 	client_unlock(c);
 	start_look(c);
 	for (;;) {
 		client_lock(c);
-		bool over = c->settling->done >= mine || !is_sought(job);
+		bool over = c->reconciling->done >= mine || !is_sought(job);
 		bool sent = job_phase(job) == PHASE_SENT;
 		client_unlock(c);
 		if (over || err)
@@ -412,7 +412,7 @@ int settle_once(struct gb_job *job, struct canceller *cancel)
 	}
 }
 
-void settle_later(struct gb_job *job)
+void reconcile_later(struct gb_job *job)
 {
 	if (!job->c->o.offline)
 		plan_reconcile_look(job->c, util_now() + shortest_pause());

@@ -22,11 +22,11 @@ static double patience(const struct gb_client *c)
 static bool is_due(struct gb_job *job, double now, time_t server)
 {
 	struct gb_client *c = job->c;
-	const struct local *l = job->local;
+	const struct job_dir *l = job->dir;
 	double most = patience(c);
 
 	return l && l->rec.own && l->rec.batch->phase == PHASE_UNCERTAIN && !l->rec.removal &&
-	       !l->task && now >= l->resubmit_after && submit_same_key(job) &&
+	       !l->task && now >= l->resubmit_after && identity_same_key(job) &&
 	       now - poller_lists_ok_since(c) >= most &&
 	       (double)(server - l->rec.batch->intent_server) >= most;
 }
@@ -45,7 +45,7 @@ static struct gb_job *take_due(struct gb_client *c)
 		if (is_due(c->slots[i], now, server))
 			due = gb_job_ref(c->slots[i]);
 	if (due)
-		due->local->resubmit_after = now + AGAIN_AFTER;
+		due->dir->resubmit_after = now + AGAIN_AFTER;
 	client_unlock(c);
 	return due;
 }
@@ -53,7 +53,7 @@ static struct gb_job *take_due(struct gb_client *c)
 void resubmit_saw(struct gb_client *c, const struct remote_batch *b)
 {
 	if (c->o.resubmit_hours)
-		settle_doubt(c, b, util_now() + patience(c));
+		reconcile_doubt(c, b, util_now() + patience(c));
 }
 
 void resubmit_after_list(struct gb_client *c)

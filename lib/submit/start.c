@@ -22,7 +22,7 @@ static int may_submit(struct gb_job *job)
 {
 	if (job->c->o.readonly)
 		return -EROFS;
-	if (!job->local || !phase_is_draft(job->local->rec.batch->phase) || job->local->task)
+	if (!job->dir || !phase_is_draft(job->dir->rec.batch->phase) || job->dir->task)
 		return -EBUSY;
 	return 0;
 }
@@ -30,20 +30,20 @@ static int may_submit(struct gb_job *job)
 /* Lock held. */
 static int may_check(struct gb_job *job)
 {
-	return job->local && phase_is_draft(job->local->rec.batch->phase) ? 0 : -EBUSY;
+	return job->dir && phase_is_draft(job->dir->rec.batch->phase) ? 0 : -EBUSY;
 }
 
 static int no_requests(struct gb_job *job)
 {
 	_cleanup_free_ char *mistake = files_mistake(job);
 
-	local_error(job, -EBADMSG,
+	job_dir_error(job, -EBADMSG,
 		"There is nothing to send: this draft has no requests.",
 		"Write requests.jsonl, one request per line; or copy files into "
 		"inputs/ and write into prompt.txt what to ask about them.",
 		mistake);
 	files_changed(job);
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return -EBADMSG;
 }
@@ -52,17 +52,17 @@ static int not_offline(struct gb_job *job)
 {
 	if (!job->c->o.offline || job->c->o.background)
 		return 0;
-	submit_tell(job, -EHOSTUNREACH, "This mount was started with -o offline.\n");
-	local_save_soon(job);
+	message_tell(job, -EHOSTUNREACH, "This mount was started with -o offline.\n");
+	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return -EHOSTUNREACH;
 }
 
 static int refuse_mixed_draft(struct gb_job *job)
 {
-	int err = gather_refuse_mixed(job);
+	int err = compose_draft_refuse_mixed(job);
 
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return err;
 }
@@ -79,8 +79,8 @@ static bool worth_submitting(struct gb_file *f)
 /* The two ways that a draft can be gone through. */
 struct way {
 	int (*may)(struct gb_job *job); /* lock held */
-	int (*requests)(struct task *t);
-	int (*composed)(struct task *t);
+	int (*requests)(struct operation *t);
+	int (*composed)(struct operation *t);
 	bool sends;
 };
 
@@ -93,13 +93,13 @@ static const struct way checking = {
 static int start_submission(struct gb_job *job, const struct way *way,
 	struct gb_file *f, struct gb_job *from, struct gb_waiter *w)
 {
-	struct task fill = {.file = f, .from = from, .gathers = !f,
+	struct operation fill = {.file = f, .from = from, .gathers = !f,
 		.sends = way->sends, .background = way->sends && job->c->o.background};
 	int err = way->sends ? not_offline(job) : 0;
 
 	test_point("submit-chosen");
 	return err ? err
-		   : task_start(job, WORK_LONG, f ? way->requests : way->composed, true,
+		   : operation_start(job, POOL_LONG, f ? way->requests : way->composed, true,
 			     true, &fill, w);
 }
 
@@ -109,8 +109,8 @@ static int go(struct gb_job *job, const struct way *way, enum gb_by by,
 	client_lock(job->c);
 	int err = way->may(job);
 	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
-	enum gather_kind kind =
-		err || by == GB_BY_CLOSE ? GATHER_REQUESTS : gather_kind(job);
+	enum compose_draft_kind kind =
+		err || by == GB_BY_CLOSE ? GATHER_REQUESTS : compose_draft_kind(job);
 	if (f)
 		gb_file_ref(f);
 	client_unlock(job->c);
@@ -147,7 +147,7 @@ int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
 
 	client_lock(c);
 	int err = may_submit(job);
-	if (!err && from->local && from->local->task)
+	if (!err && from->dir && from->dir->task)
 		err = -EBUSY;
 	struct gb_file *f = err ? NULL : files_find_in(from, dir, name);
 	if (f)
@@ -164,15 +164,15 @@ static bool unsettled(struct gb_job *job)
 {
 	enum phase p = job_phase(job);
 
-	return p == PHASE_UNCERTAIN || (p == PHASE_SUBMITTING && !job->local->task) ||
-	       (p == PHASE_SUBMITTING && job->local->rec.error);
+	return p == PHASE_UNCERTAIN || (p == PHASE_SUBMITTING && !job->dir->task) ||
+	       (p == PHASE_SUBMITTING && job->dir->rec.error);
 }
 
 int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 	struct gb_file *f = NULL;
-	int err = job->local && !c->o.readonly ? submit_finish_rename(job) : 0;
+	int err = job->dir && !c->o.readonly ? submit_finish_rename(job) : 0;
 
 	if (err)
 		return err;
@@ -181,7 +181,7 @@ int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
 		err = -EROFS;
 	else if (c->o.offline)
 		err = -EHOSTUNREACH;
-	else if (!unsettled(job) || job->local->task)
+	else if (!unsettled(job) || job->dir->task)
 		err = -EBUSY;
 	else if (!(f = files_find(job, GB_REQUESTS)))
 		err = -ENOENT;
@@ -189,9 +189,9 @@ int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
 		gb_file_ref(f);
 	client_unlock(c);
 	if (!err) {
-		struct task fill = {.file = f, .again = true};
+		struct operation fill = {.file = f, .again = true};
 
-		err = task_start(job, WORK_LONG, submit_run, true, true, &fill, w);
+		err = operation_start(job, POOL_LONG, submit_run, true, true, &fill, w);
 	}
 	gb_file_unref(f);
 	return err;
@@ -204,7 +204,7 @@ static struct gb_job *whose(
 {
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];
-		const struct record *r = job->local ? &job->local->rec : NULL;
+		const struct record *r = job->dir ? &job->dir->rec : NULL;
 
 		if (!r || !r->own || job == but)
 			continue;
@@ -225,17 +225,17 @@ static int refuse_adoption(struct gb_job *job, const struct gb_job *owner)
 		owner->name ? owner->name : "a job that is being removed");
 	client_unlock(job->c);
 	if (!phase_is_unanswered(p) ||
-		!local_error_turn(job, p, p, -EBUSY, what,
+		!job_dir_error_turn(job, p, p, -EBUSY, what,
 			"If another job at the API is this one: echo adopt ID > ctl. To "
 			"submit again (and possibly pay twice): echo resubmit > ctl",
 			NULL))
 		return -EBUSY;
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return -EBUSY;
 }
 
-static int adopt_run(struct task *t)
+static int adopt_run(struct operation *t)
 {
 	struct gb_client *c = t->job->c;
 	struct provider_error err = {0};
@@ -245,13 +245,13 @@ static int adopt_run(struct task *t)
 	client_called(c, &err);
 	if (!ret) {
 		client_lock(c);
-		bool fits = unsettled(t->job) && !t->job->local->creating;
+		bool fits = unsettled(t->job) && !t->job->dir->creating;
 		struct gb_job *owner = whose(c, &b, t->job);
 		client_unlock(c);
 		if (owner)
 			ret = refuse_adoption(t->job, owner);
 		else
-			ret = fits ? submit_known(t->job, &b) : -EBUSY;
+			ret = fits ? bind_batch(t->job, &b) : -EBUSY;
 		if (ret == -EEXIST)
 			ret = -EBUSY;
 		remote_batch_clear(&b);
@@ -269,25 +269,25 @@ int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w)
 	client_lock(job->c);
 	bool fits = unsettled(job);
 	client_unlock(job->c);
-	struct task fill = {.arg = full};
-	return fits ? task_start(job, WORK_SHORT, adopt_run, false, true, &fill, w) : -EBUSY;
+	struct operation fill = {.arg = full};
+	return fits ? operation_start(job, POOL_SHORT, adopt_run, false, true, &fill, w) : -EBUSY;
 }
 
 /* ---- recovery --------------------------------------------------------- */
 
 static void other_key(struct gb_job *job)
 {
-	local_error(job, -EACCES, "This job was queued for another key or endpoint.",
+	job_dir_error(job, -EACCES, "This job was queued for another key or endpoint.",
 		"Mount with that key again to send it, or remove it with rmdir.", NULL);
 }
 
 int submit_finish_rename(struct gb_job *job)
 {
-	struct record *r = &job->local->rec;
+	struct record *r = &job->dir->rec;
 
 	client_lock(job->c);
 	enum phase since = r->background ? PHASE_UPLOADING : PHASE_SUBMITTING;
-	bool pending = r->batch->source && !job->local->task && !job->c->o.readonly;
+	bool pending = r->batch->source && !job->dir->task && !job->c->o.readonly;
 	bool due = pending && r->batch->phase >= (int)since;
 	struct gb_file *f = due ? files_by_path(job, r->batch->source) : NULL;
 	if (f)
@@ -305,7 +305,7 @@ int submit_finish_rename(struct gb_job *job)
 	client_lock(job->c);
 	record_unset(&r->batch->source);
 	client_unlock(job->c);
-	local_save_soon(job);
+	job_dir_save_soon(job);
 	return 0;
 }
 
@@ -313,7 +313,7 @@ int submit_finish_rename(struct gb_job *job)
  * are here than were sent. */
 static void find_cut_short(struct gb_job *job)
 {
-	struct record *r = &job->local->rec;
+	struct record *r = &job->dir->rec;
 	struct gb_file *f = r->batch->source ? files_by_path(job, r->batch->source)
 				      : files_find(job, GB_REQUESTS);
 	long long size;
@@ -331,15 +331,15 @@ static void find_cut_short(struct gb_job *job)
 static void cut_off(struct gb_job *job)
 {
 	job_set_phase(job, PHASE_DRAFT);
-	if (!job->local->rec.error)
-		local_error(job, -EINTR,
+	if (!job->dir->rec.error)
+		job_dir_error(job, -EINTR,
 			"batchfs was ended while this was being submitted: nothing was bought.",
 			"What was written is still here. To submit it: echo submit > ctl", NULL);
 }
 
 void submit_recover(struct gb_job *job)
 {
-	struct record *r = &job->local->rec;
+	struct record *r = &job->dir->rec;
 
 	find_cut_short(job);
 	/* If it fails, nothing is sent before it has been done. */
@@ -349,7 +349,7 @@ void submit_recover(struct gb_job *job)
 	else if (r->batch->phase == PHASE_UPLOADING)
 		cut_off(job);
 	else if (r->batch->phase == PHASE_SUBMITTING)
-		settle_later(job);
-	if (r->batch->phase == PHASE_QUEUED && !submit_same_key(job))
+		reconcile_later(job);
+	if (r->batch->phase == PHASE_QUEUED && !identity_same_key(job))
 		other_key(job);
 }

@@ -67,7 +67,7 @@ static int enter_phase(struct gb_job *job, enum phase p)
 	enum phase before = job_phase(job);
 
 	set_phase(job, p);
-	int err = local_save(job);
+	int err = job_dir_save(job);
 	if (err)
 		set_phase(job, before);
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
@@ -118,7 +118,7 @@ int submission_promote(struct submission *s)
 	if (err || !s->rec->batch->source)
 		return err;
 	unset_text(s->job, &s->rec->batch->source);
-	return local_save(s->job);
+	return job_dir_save(s->job);
 }
 
 static int promote_step(void *arg)
@@ -130,8 +130,8 @@ int submission_save(struct submission *s)
 {
 	bool from_elsewhere = s->t->from && s->t->from != s->job && !s->moved;
 
-	return from_elsewhere ? local_save_around(s->job, promote_step, s)
-			      : local_save(s->job);
+	return from_elsewhere ? job_dir_save_around(s->job, promote_step, s)
+			      : job_dir_save(s->job);
 }
 
 /* In the background: from here on the bytes are safe and will be sent. */
@@ -212,7 +212,7 @@ static int step_begin(struct submission *s)
 	/* A background close returns here. */
 	s->t->intended = true;
 	files_decided(s->t->file);
-	task_answer(s->t, 0);
+	operation_answer(s->t, 0);
 	return client_online(s->c) ? submission_turn(s) : -EHOSTUNREACH;
 }
 
@@ -265,14 +265,14 @@ static int on_upload_session(void *arg, const char *url)
 	client_lock(s->c);
 	int err = record_set(&s->rec->batch->session, *url ? url : NULL);
 	client_unlock(s->c);
-	return err ? err : local_save(s->job);
+	return err ? err : job_dir_save(s->job);
 }
 
 static void on_upload_progress(void *arg, int64_t n)
 {
 	struct submission *s = arg;
 
-	s->job->local->uploaded = n;
+	s->job->dir->uploaded = n;
 }
 
 /* Whether the upload of an earlier try lives long enough: our span does not count the
@@ -313,12 +313,12 @@ static int step_upload(struct submission *s)
 		set_phase(s->job, PHASE_UPLOADING);
 	if (s->rec->batch->session)
 		snprintf(u.session, sizeof(u.session), "%s", s->rec->batch->session);
-	s->job->local->uploaded = 0;
-	s->job->local->upload_size = s->size;
-	s->job->local->uploaded_since = util_now();
+	s->job->dir->uploaded = 0;
+	s->job->dir->upload_size = s->size;
+	s->job->dir->uploaded_since = util_now();
 	int err = provider_upload(&s->c->api, &u, &s->t->cancel, &file, &s->err);
 	client_called(s->c, &s->err);
-	s->job->local->uploaded_since = 0;
+	s->job->dir->uploaded_since = 0;
 	if (!err) {
 		client_lock(s->c);
 		record_unset(&s->rec->batch->session);
@@ -387,7 +387,7 @@ static void tell_queued(struct submission *s, int err)
 				  : "The API cannot be reached";
 	_cleanup_free_ char *line = util_format("%s: the job is queued here.", why);
 
-	local_error(s->job, err, line ? line : why,
+	job_dir_error(s->job, err, line ? line : why,
 		"It is submitted as soon as possible; you need not do anything.",
 		s->err.text);
 }
@@ -451,9 +451,9 @@ static int submission_give_up(struct submission *s, int err)
 	}
 	s->t->intended = false;
 	if (cancelled)
-		submit_tell_left(s->t);
+		message_tell_left(s->t);
 	else if (!s->told)
-		submit_tell(s->job, err, s->err.text);
+		message_tell(s->job, err, s->err.text);
 	if (s->t->from && !s->moved && !s->told)
 		/* If that fails, the file is still where mv took it from. */
 		DROP(files_reject(s->t->file, s->job));
@@ -463,7 +463,7 @@ static int submission_give_up(struct submission *s, int err)
 		files_decided(s->t->file);
 	bool local_only = s->unfit || cancelled || p == PHASE_DRAFT || submission_durable(s);
 	set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
-	local_save_soon(s->job);
+	job_dir_save_soon(s->job);
 	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return cancelled ? -EINTR : err;
 }
@@ -551,13 +551,13 @@ static void tell_queue(struct submission *s)
 static void leave(struct submission *s)
 {
 	client_lock(s->c);
-	s->job->local->creating = false;
+	s->job->dir->creating = false;
 	bool removed = s->rec->removal && !s->job->batch->id;
 	if (!removed)
-		task_disown(s->t);
+		operation_disown(s->t);
 	client_unlock(s->c);
 	if (!removed)
-		task_disowned(s->t);
+		operation_disowned(s->t);
 	tell_queue(s);
 	if (removed)
 		s->c->hooks->freed(s->job);
@@ -576,10 +576,10 @@ static void submission_clear(struct submission *s)
 	provider_error_clear(&s->err);
 }
 
-int submit_run(struct task *t)
+int submit_run(struct operation *t)
 {
 	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
-		.rec = &t->job->local->rec, .fd = -1, .plain = -1, .err = {.retry = -1}};
+		.rec = &t->job->dir->rec, .fd = -1, .plain = -1, .err = {.retry = -1}};
 	int err = step_upload_start(&s);
 	bool ours = !err;
 
@@ -602,35 +602,35 @@ int submit_run(struct task *t)
 	return t->from ? for_rename(err) : err;
 }
 
-int submit_check_run(struct task *t)
+int submit_check_run(struct operation *t)
 {
 	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
-		.rec = &t->job->local->rec, .fd = -1, .plain = -1};
+		.rec = &t->job->dir->rec, .fd = -1, .plain = -1};
 	int err = submission_check(&s);
 
 	if (!err) {
-		local_error(t->job, 0, NULL, NULL, NULL);
+		job_dir_error(t->job, 0, NULL, NULL, NULL);
 		t->job->batch->requests = (int64_t)s.report.requests;
 	}
-	local_save_soon(t->job);
+	job_dir_save_soon(t->job);
 	submission_clear(&s);
 	return err == -ECANCELED ? -EINTR : err;
 }
 
-int submit_composed_run(struct task *t)
+int submit_composed_run(struct operation *t)
 {
-	int err = gather_run(t);
+	int err = compose_draft_run(t);
 
 	if (err == -ECANCELED) {
-		submit_tell_left(t);
-		local_save_soon(t->job);
+		message_tell_left(t);
+		job_dir_save_soon(t->job);
 	}
 	return err == -ECANCELED ? -EINTR : err ? err : submit_run(t);
 }
 
-int submit_check_composed_run(struct task *t)
+int submit_check_composed_run(struct operation *t)
 {
-	int err = gather_run(t);
+	int err = compose_draft_run(t);
 
 	return err == -ECANCELED ? -EINTR : err ? err : submit_check_run(t);
 }

@@ -32,11 +32,11 @@ struct lost {
 };
 
 struct submission {
-	struct task *t;
+	struct operation *t;
 	struct gb_job *job;
 	struct gb_client *c;
 	struct record *rec;
-	struct scan_report report;
+	struct validate_report report;
 	int fd;             /* what is sent; -1 */
 	int plain;          /* the same, with names of files in place of URIs; -1 */
 	struct attachments *attached; /* files that it names; NULL: none */
@@ -61,11 +61,11 @@ struct submission {
 };
 
 /* task.run of a submission (task.file, from, by_close, background) and of `check`. */
-int submit_run(struct task *t);
-int submit_check_run(struct task *t);
+int submit_run(struct operation *t);
+int submit_check_run(struct operation *t);
 /* The same of a composed draft: composed_draft.h first. */
-int submit_composed_run(struct task *t);
-int submit_check_composed_run(struct task *t);
+int submit_composed_run(struct operation *t);
+int submit_check_composed_run(struct operation *t);
 
 /* The first step (prepare.c), and its refusal: write the reason to `error` and keep the
  * bytes. Returns err. */

@@ -85,11 +85,11 @@ static int make_file(const struct sample *s, size_t size)
 static double time_scan(int fd, off_t size)
 {
 	double start = util_now();
-	struct scan_report report;
+	struct validate_report report;
 
-	if (scan_file(&gemini_requests, fd, NULL, &report) < 0 ||
-		scan_report_status(&report) < 0) {
-		fprintf(stderr, "%s", scan_report_text(&report));
+	if (validate_file(&gemini_requests, fd, NULL, &report) < 0 ||
+		validate_report_status(&report) < 0) {
+		fprintf(stderr, "%s", validate_report_text(&report));
 		exit(1);
 	}
 	return (double)size / (util_now() - start);
@@ -115,14 +115,14 @@ static double time_jansson(const char *text, off_t size)
 static double time_compose(int fd, off_t size)
 {
 	int out = memfd_create("out", MFD_CLOEXEC);
-	struct scan_report report;
+	struct validate_report report;
 	double start;
 	off_t sent;
 
-	if (scan_file(&gemini_requests, fd, NULL, &report) < 0)
+	if (validate_file(&gemini_requests, fd, NULL, &report) < 0)
 		exit(1);
 	start = util_now();
-	if (compose_file(fd, out, &report, NULL, &sent) < 0)
+	if (normalize_file(fd, out, &report, NULL, &sent) < 0)
 		exit(1);
 	close(out);
 	return (double)size / (util_now() - start);

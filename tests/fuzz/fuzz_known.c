@@ -41,16 +41,16 @@ static void meet(
 			m->sum = util_crc32c(m->sum, texts[i], strlen(texts[i]));
 	check(util_id_valid(b->id, "batches/"), "id");
 	check(gone || b->display, "name");
-	check(known_length(m->s, off) > 0, "length");
+	check(catalog_length(m->s, off) > 0, "length");
 	snprintf(m->last, sizeof m->last, "%s", b->id);
-	free(known_json(m->s, off));
+	free(catalog_json(m->s, off));
 }
 
 static struct met walk(struct store *s)
 {
 	struct met m = {.s = s};
 	int64_t size;
-	int err = known_walk(s, meet, &m, &size);
+	int err = catalog_walk(s, meet, &m, &size);
 
 	check(err == 0 || err == -EBADMSG, "walk");
 	return m;
@@ -64,8 +64,8 @@ static void add(struct store *s, char *id)
 		.json = "{}\n"};
 	int64_t off;
 
-	check(known_add(s, &b, false, &off) == 0, "add");
-	char *json = known_json(s, off);
+	check(catalog_add(s, &b, false, &off) == 0, "add");
+	char *json = catalog_json(s, off);
 	check(json && strcmp(json, b.json) == 0, "read back");
 	free(json);
 }

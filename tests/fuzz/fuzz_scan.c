@@ -231,7 +231,7 @@ static bool compare_lines(
 	return known;
 }
 
-static void number_keys(const struct scan_report *report, struct verdict *v, size_t n)
+static void number_keys(const struct validate_report *report, struct verdict *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (v[i].kind != LINE_NO_KEY && v[i].kind != LINE_BARE)
@@ -252,14 +252,14 @@ static bool repeated(const struct verdict *v, size_t i)
 }
 
 static void compare_bad(
-	const struct scan_report *report, const struct verdict *v, size_t n)
+	const struct validate_report *report, const struct verdict *v, size_t n)
 {
 	uint64_t bad = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		if (v[i].kind != LINE_BAD && !repeated(v, i))
 			continue;
-		if (bad < SCAN_BAD_MAX)
+		if (bad < VALIDATE_BAD_MAX)
 			check(report->bad[bad].line == i + 1, "number of bad line");
 		bad++;
 	}
@@ -267,20 +267,20 @@ static void compare_bad(
 }
 
 static void compare_pieces(
-	int fd, const uint8_t *data, size_t n, const struct scan_report *whole)
+	int fd, const uint8_t *data, size_t n, const struct validate_report *whole)
 {
 	size_t piece = 1;
-	struct scan *s = scan_new(&gemini_requests);
-	struct scan_report r;
+	struct validator *s = validate_new(&gemini_requests);
+	struct validate_report r;
 
 	for (size_t i = 0; i < n; i++)
 		piece += data[i];
 	piece = 1 + piece % 67;
 	for (size_t at = 0; at < n; at += piece)
-		check(scan_feed(s, data + at, n - at < piece ? n - at : piece) == 0,
+		check(validate_feed(s, data + at, n - at < piece ? n - at : piece) == 0,
 			"feed");
-	check(scan_finish(s, fd, NULL, &r) == 0, "finish");
-	scan_free(s);
+	check(validate_finish(s, fd, NULL, &r) == 0, "finish");
+	validate_free(s);
 	check(r.lines == whole->lines && r.requests == whole->requests &&
 			r.clean == whole->clean && r.send_size == whole->send_size &&
 			r.loose_uris == whole->loose_uris &&
@@ -294,28 +294,28 @@ static void compare_pieces(
 			"bad line in pieces");
 }
 
-static void check_composed(int fd, const struct scan_report *report)
+static void check_composed(int fd, const struct validate_report *report)
 {
 	int out = memfd_create("out", MFD_CLOEXEC);
-	struct scan_report again;
+	struct validate_report again;
 	off_t size = 0;
 
-	check(compose_file(fd, out, report, NULL, &size) == 0, "compose");
+	check(normalize_file(fd, out, report, NULL, &size) == 0, "compose");
 	check(report->clean || (uint64_t)size == report->send_size, "send_size");
 	check(lseek(out, 0, SEEK_END) == size, "size");
-	check(scan_file(&gemini_requests, out, NULL, &again) == 0, "scan again");
-	check(scan_report_status(&again) == 0 && again.clean, "composed is clean");
+	check(validate_file(&gemini_requests, out, NULL, &again) == 0, "scan again");
+	check(validate_report_status(&again) == 0 && again.clean, "composed is clean");
 	check(again.keyed == report->requests, "all lines composed");
 	close(out);
 }
 
-static void check_inline(int fd, const struct scan_report *report)
+static void check_inline(int fd, const struct validate_report *report)
 {
 	char *elements = NULL, *list;
 	size_t n = 0;
 	json_t *json;
 
-	check(compose_inline(fd, report, INT64_MAX, &elements, &n) == 0,
+	check(normalize_inline(fd, report, INT64_MAX, &elements, &n) == 0,
 		"compose inline");
 	check(strlen(elements) == n, "length of elements");
 	list = util_format("[%s]", elements);
@@ -355,22 +355,22 @@ static int expect_other(void *arg, const struct uris_found *found)
 	return 0;
 }
 
-static void check_uris(int fd, const struct scan_report *report)
+static void check_uris(int fd, const struct validate_report *report)
 {
 	int out = memfd_create("out", MFD_CLOEXEC);
 	uint64_t counts[2] = {0};
-	struct scan_report again;
+	struct validate_report again;
 	off_t size = 0;
 
-	check(uris_each(fd, NULL, count_uri, counts) == 0, "uris");
+	check(file_refs_each(fd, NULL, count_uri, counts) == 0, "uris");
 	check(counts[0] == report->uris, "number of uris");
-	check(uris_replace(fd, out, NULL, any, NULL, &size) == 0, "replace");
+	check(file_refs_replace(fd, out, NULL, any, NULL, &size) == 0, "replace");
 	check(lseek(out, 0, SEEK_END) == size, "size replaced");
-	check(scan_file(&gemini_requests, out, NULL, &again) == 0, "scan replaced");
-	check(scan_report_status(&again) == 0, "replaced is good");
+	check(validate_file(&gemini_requests, out, NULL, &again) == 0, "scan replaced");
+	check(validate_report_status(&again) == 0, "replaced is good");
 	check(again.requests == report->requests && again.uris == report->uris,
 		"replaced is the same");
-	check(uris_each(out, NULL, expect_other, NULL) == 0, "replaced uris");
+	check(file_refs_each(out, NULL, expect_other, NULL) == 0, "replaced uris");
 	close(out);
 }
 
@@ -393,7 +393,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	static struct seen seen;
 	static struct verdict verdicts[LINES_MAX];
 	int fd = memfd_create("in", MFD_CLOEXEC);
-	struct scan_report report;
+	struct validate_report report;
 	struct lines l;
 	char *text;
 	bool known;
@@ -408,16 +408,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	memset(verdicts, 0, seen.n * sizeof *verdicts);
 	known = !has_embedding(&seen) &&
 		compare_lines(&seen, (const char *)data, n, verdicts);
-	check(scan_file(&gemini_requests, fd, NULL, &report) == 0, "scan");
+	check(validate_file(&gemini_requests, fd, NULL, &report) == 0, "scan");
 	check(report.lines == seen.n, "lines");
 	number_keys(&report, verdicts, seen.n);
 	if (known)
 		compare_bad(&report, verdicts, seen.n);
 	compare_pieces(fd, data, n, &report);
-	text = scan_report_text(&report);
-	check((scan_report_status(&report) == 0) == (*text == '\0'), "text");
+	text = validate_report_text(&report);
+	check((validate_report_status(&report) == 0) == (*text == '\0'), "text");
 	free(text);
-	if (scan_report_status(&report) == 0) {
+	if (validate_report_status(&report) == 0) {
 		check_composed(fd, &report);
 		check_uris(fd, &report);
 		if (known)

@@ -445,10 +445,10 @@ static bool rests(const struct gb_job *job)
 {
 	enum phase p = job_phase(job);
 
-	if (job->batch->fetching || job->batch->sealing || !job->local ||
-		job->local->forgotten)
+	if (job->batch->fetching || job->batch->sealing || !job->dir ||
+		job->dir->forgotten)
 		return !job->batch->fetching && !job->batch->sealing;
-	return !job->local->task && !job->local->rec.removal && p != PHASE_UPLOADING &&
+	return !job->dir->task && !job->dir->rec.removal && p != PHASE_UPLOADING &&
 	       p != PHASE_QUEUED && p != PHASE_SUBMITTING &&
 	       !client->hooks->results_awaited(job);
 }
@@ -460,7 +460,7 @@ bool is_settled(void)
 	client_lock(client);
 	for (uint32_t i = 0; i < client->n_slots; i++)
 		all &= rests(client->slots[i]);
-	all &= !client->tasks;
+	all &= !client->operations;
 	client_unlock(client);
 	return all;
 }

@@ -10,27 +10,27 @@ int file_of(const void *text, size_t n)
 	return fd;
 }
 
-void scan_bytes(const void *text, size_t n, struct scan_report *ret)
+void scan_bytes(const void *text, size_t n, struct validate_report *ret)
 {
 	int fd = file_of(text, n);
 
 	memset(ret, 0xa5, sizeof *ret);
-	assert_int_equal(scan_file(&gemini_requests, fd, NULL, ret), 0);
+	assert_int_equal(validate_file(&gemini_requests, fd, NULL, ret), 0);
 	close(fd);
 }
 
-struct scan_report scan_text(const char *text)
+struct validate_report scan_text(const char *text)
 {
-	struct scan_report r;
+	struct validate_report r;
 
 	scan_bytes(text, strlen(text), &r);
 	return r;
 }
 
 void scan_pieces(
-	const char *text, size_t n, size_t first, size_t rest, struct scan_report *ret)
+	const char *text, size_t n, size_t first, size_t rest, struct validate_report *ret)
 {
-	struct scan *s = scan_new(&gemini_requests);
+	struct validator *s = validate_new(&gemini_requests);
 	int fd = file_of(text, n);
 	char *last = NULL;
 
@@ -43,18 +43,18 @@ void scan_pieces(
 			piece = 1;
 		copy = malloc(piece);
 		memcpy(copy, text + at, piece);
-		assert_int_equal(scan_feed(s, copy, piece), 0);
+		assert_int_equal(validate_feed(s, copy, piece), 0);
 		free(last);
 		last = copy;
 	}
 	memset(ret, 0xa5, sizeof *ret);
-	assert_int_equal(scan_finish(s, fd, NULL, ret), 0);
+	assert_int_equal(validate_finish(s, fd, NULL, ret), 0);
 	free(last);
-	scan_free(s);
+	validate_free(s);
 	close(fd);
 }
 
-void assert_same_report(const struct scan_report *a, const struct scan_report *b)
+void assert_same_report(const struct validate_report *a, const struct validate_report *b)
 {
 	assert_int_equal(a->lines, b->lines);
 	assert_int_equal(a->last_line, b->last_line);

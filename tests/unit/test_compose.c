@@ -29,22 +29,22 @@ static int file_of(const void *text, size_t n)
 	return fd;
 }
 
-static void scan_good(int fd, struct scan_report *ret)
+static void scan_good(int fd, struct validate_report *ret)
 {
-	assert_int_equal(scan_file(&gemini_requests, fd, NULL, ret), 0);
-	assert_int_equal(scan_report_status(ret), 0);
+	assert_int_equal(validate_file(&gemini_requests, fd, NULL, ret), 0);
+	assert_int_equal(validate_report_status(ret), 0);
 }
 
-/* What compose_file writes for text; the caller frees. */
+/* What normalize_file writes for text; the caller frees. */
 static char *composed(const char *text, size_t n, size_t *ret_len)
 {
 	int in = file_of(text, n), out = memfd_create("out", MFD_CLOEXEC);
-	struct scan_report report;
+	struct validate_report report;
 	char *buf;
 	off_t size = -1;
 
 	scan_good(in, &report);
-	assert_int_equal(compose_file(in, out, &report, NULL, &size), 0);
+	assert_int_equal(normalize_file(in, out, &report, NULL, &size), 0);
 	if (!report.clean)
 		assert_int_equal(size, report.send_size);
 	assert_int_equal(lseek(out, 0, SEEK_END), size);
@@ -172,12 +172,12 @@ static void test_inline(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(inlines); i++) {
 		int fd = file_of(inlines[i].in, strlen(inlines[i].in));
-		struct scan_report report;
+		struct validate_report report;
 		char *text = NULL;
 		size_t n = 0;
 
 		scan_good(fd, &report);
-		assert_int_equal(compose_inline(fd, &report, INLINE_MAX, &text, &n), 0);
+		assert_int_equal(normalize_inline(fd, &report, INLINE_MAX, &text, &n), 0);
 		assert_string_equal(text, inlines[i].out);
 		assert_int_equal(n, strlen(text));
 		free(text);
@@ -190,7 +190,7 @@ static void test_inline_is_json(void **state)
 	char *text, *elements, *list;
 	size_t size, n;
 	FILE *f = open_memstream(&text, &size);
-	struct scan_report report;
+	struct validate_report report;
 	json_t *json;
 	int fd;
 
@@ -202,7 +202,7 @@ static void test_inline_is_json(void **state)
 	fclose(f);
 	fd = file_of(text, size);
 	scan_good(fd, &report);
-	assert_int_equal(compose_inline(fd, &report, INLINE_MAX, &elements, &n), 0);
+	assert_int_equal(normalize_inline(fd, &report, INLINE_MAX, &elements, &n), 0);
 	list = util_format("[%s]", elements);
 	json = json_loads(list, 0, NULL);
 	assert_int_equal(json_array_size(json), 20000);
@@ -229,7 +229,7 @@ static void test_changed(void **state)
 	static const char before[] = "{\"contents\":[]}\n";
 	static const char *const after[] = {"{\"contents\":[1]}\n", "{\"contents\":[",
 		"", "{\"contents\":[]}\n{\"contents\":[]}\n", "{\"contents\":[]}\n\n"};
-	struct scan_report report;
+	struct validate_report report;
 	int fd = file_of(before, strlen(before)), out = memfd_create("o", MFD_CLOEXEC);
 	char *text;
 	size_t n;
@@ -240,9 +240,9 @@ static void test_changed(void **state)
 		int other = file_of(after[i], strlen(after[i]));
 
 		assert_int_equal(
-			compose_file(other, out, &report, NULL, &size), -ESTALE);
+			normalize_file(other, out, &report, NULL, &size), -ESTALE);
 		assert_int_equal(
-			compose_inline(other, &report, INLINE_MAX, &text, &n), -ESTALE);
+			normalize_inline(other, &report, INLINE_MAX, &text, &n), -ESTALE);
 		close(other);
 	}
 	close(fd);
@@ -253,19 +253,19 @@ static void test_errors(void **state)
 {
 	static const char text[] = "{\"contents\":[]}\n";
 	atomic_bool cancel = true;
-	struct scan_report report;
+	struct validate_report report;
 	int fd = file_of(text, strlen(text)), full = open("/dev/full", O_WRONLY);
 	char *elements = NULL;
 	off_t size = 7;
 	size_t n;
 
 	scan_good(fd, &report);
-	assert_int_equal(compose_file(fd, full, &report, &cancel, &size), -ECANCELED);
-	assert_int_equal(compose_file(fd, full, &report, NULL, &size), -ENOSPC);
+	assert_int_equal(normalize_file(fd, full, &report, &cancel, &size), -ECANCELED);
+	assert_int_equal(normalize_file(fd, full, &report, NULL, &size), -ENOSPC);
 	assert_int_equal(size, 7);
 	report.send_size = INLINE_MAX + 1;
 	assert_int_equal(
-		compose_inline(fd, &report, INLINE_MAX, &elements, &n), -EFBIG);
+		normalize_inline(fd, &report, INLINE_MAX, &elements, &n), -EFBIG);
 	assert_null(elements);
 	close(full);
 	close(fd);

@@ -97,7 +97,7 @@ static void test_an_open_file_outlives_its_draft(void **state)
 	struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
 	assert_int_equal(gb_remove(job, &w), 0);
 	/* Who was about to write its journal need not any more. */
-	assert_int_equal(local_save(job), 0);
+	assert_int_equal(job_dir_save(job), 0);
 	gb_job_unref(job);
 	assert_int_equal(pread(gb_file_fd(f), buf, 1, 0), 1);
 	gb_file_unref(f);
@@ -135,16 +135,16 @@ static void fill_store(struct gb_client *c)
 	assert_int_equal(record_set(&r.name, "paid"), 0);
 	assert_int_equal(record_set(&r.batch->id, paid), 0);
 	assert_int_equal(util_write_file(dir, "tmp", line, strlen(line), false), 0);
-	assert_int_equal(results_publish(dir, "tmp", HOME_RESULTS), 0);
+	assert_int_equal(results_publish(dir, "tmp", RESULTS_FILE), 0);
 	assert_int_equal(store_journal_save(dir, &r), 0);
 	record_clear(&r);
 	assert_int_equal(
 		util_write_file(c->store->results, "tmp", line, strlen(line), false), 0);
 	assert_int_equal(results_publish(c->store->results, "tmp", "met"), 0);
 	assert_int_equal(store_name_add(c->store, met, "theirs"), 0);
-	assert_int_equal(known_add(c->store, &b, false, &off), 0);
+	assert_int_equal(catalog_add(c->store, &b, false, &off), 0);
 	const struct content content = {zeros, "text/plain", "https://example.com", "k", 1};
-	assert_int_equal(registry_add(c->registry, &content, &p, lid, "x"), 0);
+	assert_int_equal(uploads_add(c->uploads, &content, &p, lid, "x"), 0);
 }
 
 static void expect_all(struct gb_client *c)
@@ -152,9 +152,9 @@ static void expect_all(struct gb_client *c)
 	struct gb_job *job = gb_job_by_name(c, "paid");
 
 	assert_non_null(job);
-	assert_true(job->local->rec.batch->home);
+	assert_true(job->dir->rec.batch->home);
 	assert_false(job->batch->kept);
-	assert_true(registry_holds(c->registry, job->local->lid));
+	assert_true(uploads_holds(c->uploads, job->dir->lid));
 	gb_job_unref(job);
 	assert_non_null(job = gb_job_by_name(c, "theirs"));
 	assert_true(job->batch->cached);
@@ -223,8 +223,8 @@ static void test_saved_results_stay_saved(void **state)
 	assert_int_equal(gb_results_ready(r, 0, 10, &w), 10);
 	gb_results_close(r);
 	gb_job_unref(job);
-	_cleanup_close_ int dir = local_dir_open(job);
-	assert_int_equal(results_sealed(dir, HOME_RESULTS, &size), 1);
+	_cleanup_close_ int dir = job_dir_open(job);
+	assert_int_equal(results_sealed(dir, RESULTS_FILE, &size), 1);
 }
 
 /* ---- what was begun is finished, now or later ------------------------------------------ */
@@ -243,25 +243,25 @@ static void test_a_rename_that_was_begun_is_not_forgotten(void **state)
 	assert_int_equal(gb_file_write(f, "new", 3, 0), 0);
 	gb_file_unref(f);
 	assert_int_equal(gb_file_unlink(job, NULL, GB_REQUESTS), 0);
-	job->local->rec.batch->phase = PHASE_QUEUED;
-	job->local->rec.background = true;
-	assert_int_equal(record_set(&job->local->rec.batch->source, "next"), 0);
-	assert_int_equal(local_save(job), 0);
-	_cleanup_close_ int files = local_files_dir_open(job);
+	job->dir->rec.batch->phase = PHASE_QUEUED;
+	job->dir->rec.background = true;
+	assert_int_equal(record_set(&job->dir->rec.batch->source, "next"), 0);
+	assert_int_equal(job_dir_save(job), 0);
+	_cleanup_close_ int files = job_dir_open_files(job);
 	gb_job_unref(job);
 	gb_close(*state);
 	/* Whatever is in the way of the rename. */
 	assert_int_equal(mkdirat(files, GB_REQUESTS, 0700), 0);
 	*state = open_client();
 	job = gb_job_by_name(*state, "draft1");
-	assert_non_null(job->local->rec.batch->source);
+	assert_non_null(job->dir->rec.batch->source);
 	assert_int_not_equal(submit_finish_rename(job), 0);
 	gb_job_unref(job);
 	gb_close(*state);
 	assert_int_equal(unlinkat(files, GB_REQUESTS, AT_REMOVEDIR), 0);
 	*state = open_client();
 	job = gb_job_by_name(*state, "draft1");
-	assert_null(job->local->rec.batch->source);
+	assert_null(job->dir->rec.batch->source);
 	assert_non_null(f = gb_file_by_name(job, NULL, GB_REQUESTS));
 	assert_int_equal(pread(gb_file_fd(f), buf, sizeof(buf), 0), 3);
 	assert_string_equal(buf, "new");
@@ -279,10 +279,10 @@ static void test_a_journal_is_written_later(void **state)
 	setenv("BATCHFS_TEST_SAVE_SECONDS", "0.05", 1);
 	assert_int_equal(make_draft(*state, 1), 0);
 	assert_non_null(job = gb_job_by_name(*state, "draft1"));
-	_cleanup_close_ int dir = local_dir_open(job);
+	_cleanup_close_ int dir = job_dir_open(job);
 	allow(0);
-	local_error(job, -EIO, "why", "todo", NULL);
-	local_save_soon(job);
+	job_dir_error(job, -EIO, "why", "todo", NULL);
+	job_dir_save_soon(job);
 	allow_all();
 	for (int i = 0; i < 600 && !err; i++) {
 		usleep(20000);

@@ -17,7 +17,7 @@
 /* A file of a little more than n bytes of requests, written in order as a program does
  * it, behind which workers look. */
 struct t {
-	struct work *work;
+	struct thread_pool *work;
 	struct follows *all;
 	struct follow *fo;
 	int fd;
@@ -39,7 +39,7 @@ static int setup(void **state)
 {
 	struct t *t = calloc(1, sizeof *t);
 
-	t->work = work_new();
+	t->work = pool_new();
 	t->all = follows_new(t->work, &gemini_requests);
 	t->fd = file_new();
 	*state = t;
@@ -49,7 +49,7 @@ static int setup(void **state)
 /* Whoever has been woken has looked. No more will be. */
 static void wait_for_workers(struct t *t)
 {
-	work_stop(t->work);
+	pool_stop(t->work);
 }
 
 static int teardown(void **state)
@@ -59,7 +59,7 @@ static int teardown(void **state)
 	wait_for_workers(t);
 	follow_end(t->fo);
 	follows_free(t->all);
-	work_free(t->work);
+	pool_free(t->work);
 	close(t->fd);
 	free(t);
 	return 0;
@@ -92,7 +92,7 @@ static void append_lines(struct t *t, off_t until)
 }
 
 /* What a scan of the file as it is would say. */
-static void finish(struct t *t, struct scan_report *ret)
+static void finish(struct t *t, struct validate_report *ret)
 {
 	memset(ret, 0, sizeof *ret);
 	assert_int_equal(
@@ -101,14 +101,14 @@ static void finish(struct t *t, struct scan_report *ret)
 
 static void test_says_what_a_scan_says(void **state)
 {
-	struct scan_report got, want;
+	struct validate_report got, want;
 	struct t *t = *state;
 
 	append_lines(t, 3 * FOLLOW_STEP);
 	append(t, "{\"key\":\"7\",\"request\":{}}\n");
 	append(t, "{\"request\":{}}");
 	finish(t, &got);
-	assert_int_equal(scan_file(&gemini_requests, t->fd, NULL, &want), 0);
+	assert_int_equal(validate_file(&gemini_requests, t->fd, NULL, &want), 0);
 	assert_int_equal(got.bad_total, 1); /* the key came before, in another step */
 	assert_int_equal(got.bad[0].line, t->lines + 1);
 	assert_int_equal(got.bad[0].line, want.bad[0].line);
@@ -122,20 +122,20 @@ static void test_says_what_a_scan_says(void **state)
 /* That it is beside the writing: behind its back is not looked at again. */
 static void test_looks_once(void **state)
 {
-	struct scan_report got;
+	struct validate_report got;
 	struct t *t = *state;
 
 	append_lines(t, 2 * FOLLOW_STEP);
 	wait_for_workers(t);
 	assert_int_equal(pwrite(t->fd, "?", 1, 0), 1);
 	finish(t, &got);
-	assert_int_equal(scan_report_status(&got), 0);
+	assert_int_equal(validate_report_status(&got), 0);
 	assert_int_equal(got.requests, t->lines);
 }
 
 static void test_a_change_of_what_was_looked_at(void **state)
 {
-	struct scan_report got;
+	struct validate_report got;
 	struct t *t = *state;
 
 	append_lines(t, 2 * FOLLOW_STEP);
@@ -151,7 +151,7 @@ static void test_a_change_of_what_was_looked_at(void **state)
 /* A program may go back a little, to where nobody has been yet. */
 static void test_a_change_of_what_was_not_looked_at(void **state)
 {
-	struct scan_report got;
+	struct validate_report got;
 	struct t *t = *state;
 
 	append_lines(t, FOLLOW_STEP + 1);
@@ -160,13 +160,13 @@ static void test_a_change_of_what_was_not_looked_at(void **state)
 	assert_int_equal(pwrite(t->fd, "{", 1, at), 1);
 	follow_wrote(t->fo, at, t->size);
 	finish(t, &got);
-	assert_int_equal(scan_report_status(&got), 0);
+	assert_int_equal(validate_report_status(&got), 0);
 	assert_int_equal(got.requests, t->lines + 1);
 }
 
 static void test_a_bad_line_ends_it_and_all_are_told(void **state)
 {
-	struct scan_report got;
+	struct validate_report got;
 	struct t *t = *state;
 
 	append(t, "not JSON\n");
@@ -182,7 +182,7 @@ static void test_a_bad_line_ends_it_and_all_are_told(void **state)
 static void test_the_oldest_gives_way(void **state)
 {
 	struct follow *more[FOLLOW_MAX];
-	struct scan_report got;
+	struct validate_report got;
 	struct t *t = *state;
 
 	append_lines(t, 2 * FOLLOW_STEP);
@@ -199,7 +199,7 @@ static void test_the_oldest_gives_way(void **state)
 static void test_cancelled(void **state)
 {
 	atomic_bool cancel = true;
-	struct scan_report got;
+	struct validate_report got;
 	struct t *t = *state;
 
 	append_lines(t, 2 * FOLLOW_STEP);
@@ -218,12 +218,12 @@ static void hold_worker(void *arg)
 /* ThreadSanitizer sees whether the worker looks at what is the finisher's by then. */
 static void test_a_late_worker_leaves_it_alone(void **state)
 {
-	struct scan_report got;
+	struct validate_report got;
 	struct t *t = *state;
 	atomic_bool go = false;
 
 	for (int i = 0; i < 8; i++)
-		assert_int_equal(work_add(t->work, WORK_SHORT, hold_worker, &go), 0);
+		assert_int_equal(pool_add(t->work, POOL_SHORT, hold_worker, &go), 0);
 	append_lines(t, 2 * FOLLOW_STEP);
 	atomic_store(&go, true);
 	finish(t, &got);
@@ -232,7 +232,7 @@ static void test_a_late_worker_leaves_it_alone(void **state)
 
 static void test_without_a_follower(void **state)
 {
-	struct scan_report got;
+	struct validate_report got;
 	struct t *t = *state;
 
 	append(t, "{\"key\":\"a\",\"request\":{}}\n");

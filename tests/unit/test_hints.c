@@ -363,7 +363,7 @@ static void check_saving(const struct hint *hint)
 		assert_int_equal(downloads(), 1);
 		struct waiter_sync s;
 		waiter_sync_init(&s);
-		if (gb_fetch_home(job, &s.w) == -EINPROGRESS)
+		if (gb_save_results(job, &s.w) == -EINPROGRESS)
 			waiter_sync_wait(&s);
 		assert_int_equal(downloads(), before + 1);
 	}

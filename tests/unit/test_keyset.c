@@ -24,29 +24,29 @@ static void test_keyset(void **state)
 
 	for (size_t m = 0; m < ARRAY_SIZE(masks); m++)
 		for (size_t n = 0; n < 5000; n = 2 * n + 1) {
-			struct keyset set = {0};
+			struct siphash_set set = {0};
 			uint64_t *all = calloc(n + 1, sizeof *all);
 			size_t repeated = 0, kept = 0;
 
 			for (size_t i = 0; i < n; i++) {
 				all[i] = util_random_u64() & masks[m];
-				assert_int_equal(keyset_add(&set, all[i]), 0);
+				assert_int_equal(siphash_set_add(&set, all[i]), 0);
 			}
 			qsort(all, n, sizeof *all, by_value);
 			for (size_t i = 1; i < n; i++)
 				repeated += all[i] == all[i - 1];
-			assert_int_equal(keyset_reduce(&set), repeated);
+			assert_int_equal(siphash_set_reduce(&set), repeated);
 			for (size_t i = 0; i < n; i++) {
 				bool twice = (i > 0 && all[i - 1] == all[i]) ||
 					     (i + 1 < n && all[i + 1] == all[i]);
-				ssize_t at = keyset_find(&set, all[i]);
+				ssize_t at = siphash_set_find(&set, all[i]);
 
 				assert_int_equal(at >= 0, twice);
 				if (twice && (i == 0 || all[i - 1] != all[i]))
 					assert_int_equal(at, kept++);
 			}
 			assert_int_equal(set.n, kept);
-			keyset_clear(&set);
+			siphash_set_clear(&set);
 			free(all);
 		}
 }
@@ -58,27 +58,27 @@ static void test_keyhash(void **state)
 	static const char key[] = "a key of more than sixteen bytes";
 	struct keyseed seed = {1, 2}, other = {1, 3};
 	struct keypair first = {0}, pair;
-	struct keyhash h;
+	struct siphash h;
 
 	for (size_t a = 0; a < sizeof key; a++)
 		for (size_t b = a; b < sizeof key; b++) {
-			keyhash_init(&h, seed);
-			keyhash_add(&h, key, a);
-			keyhash_add(&h, key + a, b - a);
-			keyhash_add(&h, key + b, sizeof key - b);
-			pair = keyhash_end(&h);
+			siphash_init(&h, seed);
+			siphash_add(&h, key, a);
+			siphash_add(&h, key + a, b - a);
+			siphash_add(&h, key + b, sizeof key - b);
+			pair = siphash_end(&h);
 			if (a == 0 && b == 0)
 				first = pair;
 			assert_true(pair.first == first.first);
 			assert_true(pair.second == first.second);
 		}
 	assert_true(first.first != first.second);
-	keyhash_init(&h, other);
-	keyhash_add(&h, key, sizeof key);
-	assert_true(keyhash_end(&h).first != first.first);
-	keyhash_init(&h, seed);
-	keyhash_add(&h, key, sizeof key - 1);
-	assert_true(keyhash_end(&h).first != first.first);
+	siphash_init(&h, other);
+	siphash_add(&h, key, sizeof key);
+	assert_true(siphash_end(&h).first != first.first);
+	siphash_init(&h, seed);
+	siphash_add(&h, key, sizeof key - 1);
+	assert_true(siphash_end(&h).first != first.first);
 }
 
 int main(void)

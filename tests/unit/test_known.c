@@ -81,7 +81,7 @@ static void walk(struct t *t)
 
 	t->met = t->gone = t->by_get = 0;
 	assert_int_equal(fstat(t->s.known, &st), 0);
-	int err = known_walk(&t->s, meet, t, &t->size);
+	int err = catalog_walk(&t->s, meet, t, &t->size);
 	assert_int_equal(err, st.st_size > t->size ? -EBADMSG : 0);
 }
 
@@ -108,7 +108,7 @@ static void add(struct t *t, char *id, int64_t *off)
 {
 	struct remote_batch b = sample(id);
 
-	assert_int_equal(known_add(&t->s, &b, false, off), 0);
+	assert_int_equal(catalog_add(&t->s, &b, false, off), 0);
 }
 
 static void test_what_is_told_is_known(void **state)
@@ -138,7 +138,7 @@ static void test_what_is_told_is_known(void **state)
 	assert_int_equal(t->b.requests, b.requests);
 	assert_int_equal(t->b.pending, b.pending);
 	assert_int_equal(t->b.error_code, b.error_code);
-	char *json = known_json(&t->s, off);
+	char *json = catalog_json(&t->s, off);
 	assert_string_equal(json, b.json);
 	free(json);
 }
@@ -149,7 +149,7 @@ static void test_what_is_not_told(void **state)
 	struct t *t = *state;
 	int64_t off;
 
-	assert_int_equal(known_add(&t->s, &b, true, &off), 0);
+	assert_int_equal(catalog_add(&t->s, &b, true, &off), 0);
 	walk(t);
 	assert_int_equal(t->by_get, 1);
 	assert_string_equal(t->b.display, "");
@@ -165,7 +165,7 @@ static void test_gone(void **state)
 	int64_t off;
 
 	add(t, "batches/a", &off);
-	assert_int_equal(known_add_gone(&t->s, "batches/b"), 0);
+	assert_int_equal(catalog_add_gone(&t->s, "batches/b"), 0);
 	walk(t);
 	assert_int_equal(t->met, 2);
 	assert_int_equal(t->gone, 1);
@@ -203,9 +203,9 @@ static void test_flipped_bits(void **state)
 
 	add(t, "batches/a", &first);
 	for (int64_t i = 0;; i++) {
-		ftruncate(t->s.known, known_length(&t->s, 0));
+		ftruncate(t->s.known, catalog_length(&t->s, 0));
 		add(t, "batches/b", &second);
-		if (second + i == second + known_length(&t->s, second))
+		if (second + i == second + catalog_length(&t->s, second))
 			break;
 		assert_int_equal(pread(t->s.known, &c, 1, second + i), 1);
 		c ^= 1;
@@ -214,7 +214,7 @@ static void test_flipped_bits(void **state)
 		assert_int_equal(pwrite(fd, &c, 1, second + i), 1);
 		close(fd);
 		walk(t);
-		char *json = t->met == 2 ? known_json(&t->s, second) : NULL;
+		char *json = t->met == 2 ? catalog_json(&t->s, second) : NULL;
 		assert_true(t->met == 1 || !json);
 		free(json);
 	}
@@ -243,12 +243,12 @@ static void test_compacted(void **state)
 	add(t, "batches/b", &offs[1]);
 	walk(t);
 	int64_t before = t->size;
-	assert_int_equal(known_compact(&t->s, offs, 2), 0);
+	assert_int_equal(catalog_compact(&t->s, offs, 2), 0);
 	walk(t);
 	assert_int_equal(t->met, 2);
 	assert_true(t->size < before / 40);
 	assert_int_equal(t->off, offs[1]);
-	json = known_json(&t->s, offs[0]);
+	json = catalog_json(&t->s, offs[0]);
 	assert_non_null(json);
 	free(json);
 	/* And on. */

@@ -13,7 +13,7 @@ static void learn_from(struct gb_client *c, const char *text, uint64_t seq, bool
 	struct remote_batch b;
 
 	assert_int_equal(provider_default()->parse(text, strlen(text), &b), 0);
-	gb_job_unref(learn_batch(c, &b, seq, listed));
+	gb_job_unref(observe_batch(c, &b, seq, listed));
 	remote_batch_clear(&b);
 }
 
@@ -72,7 +72,7 @@ static void expect_state(struct gb_client *c, const char *state)
 
 static void test_in_order(void **state)
 {
-	uint64_t first = learn_seq(*state), second = learn_seq(*state);
+	uint64_t first = observe_seq(*state), second = observe_seq(*state);
 
 	learn(*state, RUNNING, first);
 	expect_state(*state, "JOB_STATE_RUNNING");
@@ -82,7 +82,7 @@ static void test_in_order(void **state)
 
 static void test_a_slow_reply(void **state)
 {
-	uint64_t slow = learn_seq(*state), quick = learn_seq(*state);
+	uint64_t slow = observe_seq(*state), quick = observe_seq(*state);
 
 	learn(*state, SUCCEEDED, quick);
 	learn(*state, RUNNING, slow);
@@ -93,10 +93,10 @@ static void test_a_list_undoes_no_end(void **state)
 {
 	struct gb_client *c = *state;
 
-	learn(c, TRUE_COUNTS, learn_seq(c));
-	learn_from(c, LAGGING, learn_seq(c), true);
+	learn(c, TRUE_COUNTS, observe_seq(c));
+	learn_from(c, LAGGING, observe_seq(c), true);
 	expect_counts(c, 5, 0);
-	learn_from(c, STILL_RUNNING, learn_seq(c), true);
+	learn_from(c, STILL_RUNNING, observe_seq(c), true);
 	expect_counts(c, 5, 0);
 	struct gb_job *job = gb_job_by_name(c, "a");
 	assert_int_equal(job_output(job), GB_OUTPUT_THERE);
@@ -107,11 +107,11 @@ static void test_the_end_of_a_list_is_an_end(void **state)
 {
 	struct gb_client *c = *state;
 
-	learn_from(c, LAGGING, learn_seq(c), true);
+	learn_from(c, LAGGING, observe_seq(c), true);
 	expect_counts(c, 0, 6);
-	learn_from(c, STILL_RUNNING, learn_seq(c), true);
+	learn_from(c, STILL_RUNNING, observe_seq(c), true);
 	expect_counts(c, 0, 6);
-	learn(c, TRUE_COUNTS, learn_seq(c));
+	learn(c, TRUE_COUNTS, observe_seq(c));
 	expect_counts(c, 5, 0);
 }
 
@@ -120,16 +120,16 @@ static void over_a_restart(void **state, bool local)
 {
 	struct gb_client *c = *state;
 
-	learn_from(c, LAGGING, learn_seq(c), true);
+	learn_from(c, LAGGING, observe_seq(c), true);
 	struct gb_job *job = gb_job_by_name(c, "a");
 	if (local)
-		assert_int_equal(local_make(job), 0);
+		assert_int_equal(job_dir_make(job), 0);
 	gb_job_unref(job);
-	learn(c, TRUE_COUNTS, learn_seq(c));
+	learn(c, TRUE_COUNTS, observe_seq(c));
 	gb_close(c);
 	*state = c = open_client();
 	expect_counts(c, 5, 0);
-	learn_from(c, LAGGING, learn_seq(c), true);
+	learn_from(c, LAGGING, observe_seq(c), true);
 	expect_counts(c, 5, 0);
 }
 
@@ -148,17 +148,17 @@ static void test_missing(void **state)
 {
 	struct gb_client *c = *state;
 
-	learn_from(c, STILL_RUNNING, learn_seq(c), true);
+	learn_from(c, STILL_RUNNING, observe_seq(c), true);
 	struct gb_job *job = gb_job_by_name(c, "a");
-	c->poller->whole_seq = learn_seq(c) - 1;
-	learn_missed(job);
+	c->poller->whole_seq = observe_seq(c) - 1;
+	observe_missed(job);
 	expect_state(c, "JOB_STATE_RUNNING");
 	assert_true(c->poller->want_whole);
-	c->poller->whole_seq = learn_seq(c);
-	learn_missed(job);
+	c->poller->whole_seq = observe_seq(c);
+	observe_missed(job);
 	gb_job_unref(job);
 	assert_null(gb_job_by_name(c, "a"));
-	learn_from(c, STILL_RUNNING, learn_seq(c), true);
+	learn_from(c, STILL_RUNNING, observe_seq(c), true);
 	expect_state(c, "JOB_STATE_RUNNING");
 }
 
@@ -166,15 +166,15 @@ static void test_no_own_twin_is_dropped(void **state)
 {
 	struct gb_client *c = *state;
 
-	learn_from(c, STILL_RUNNING, learn_seq(c), true);
+	learn_from(c, STILL_RUNNING, observe_seq(c), true);
 	struct gb_job *job = gb_job_by_name(c, "a");
-	assert_int_equal(local_make(job), 0);
-	job->local->rec.own = true;
+	assert_int_equal(job_dir_make(job), 0);
+	job->dir->rec.own = true;
 	assert_int_equal(job_drop_twin(job), -EEXIST);
 	remove_twin(job);
 	expect_state(c, "JOB_STATE_RUNNING");
-	assert_false(job->local->forgotten);
-	job->local->rec.own = false;
+	assert_false(job->dir->forgotten);
+	job->dir->rec.own = false;
 	assert_int_equal(job_drop_twin(job), 0);
 	gb_job_unref(job);
 }

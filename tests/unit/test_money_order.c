@@ -49,7 +49,7 @@ static int it_is_cancelled(void)
 
 static int it_is_fetched(void)
 {
-	return by_job(gb_fetch_home);
+	return by_job(gb_save_results);
 }
 
 static int it_ends(void)
@@ -140,7 +140,7 @@ static void refresh(void)
 
 static void fetch(void)
 {
-	tell_returned(by_job(gb_fetch_home));
+	tell_returned(by_job(gb_save_results));
 }
 
 /* A job from before: none, one that runs, or one that has ended since. */

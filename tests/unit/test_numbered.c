@@ -12,7 +12,7 @@ enum { MANY = 3000 };
 /* Beside a plain table of what ought to be there. */
 static void test_random(void **state)
 {
-	struct numbered n = {0};
+	struct sorted_array n = {0};
 	bool there[MANY] = {false};
 	unsigned seed = 1;
 	char things[MANY];
@@ -21,21 +21,21 @@ static void test_random(void **state)
 		uint32_t k = (uint32_t)rand_r(&seed) % MANY, next;
 
 		if (there[k])
-			numbered_remove(&n, k);
+			sorted_array_remove(&n, k);
 		else
-			assert_int_equal(numbered_add(&n, k, &things[k]), 0);
+			assert_int_equal(sorted_array_add(&n, k, &things[k]), 0);
 		there[k] = !there[k];
 		k = (uint32_t)rand_r(&seed) % MANY;
 		for (next = k; next < MANY && !there[next];)
 			next++;
-		assert_ptr_equal(numbered_from(&n, k), next < MANY ? &things[next] : NULL);
+		assert_ptr_equal(sorted_array_from(&n, k), next < MANY ? &things[next] : NULL);
 	}
-	numbered_remove(&n, MANY + 1);
+	sorted_array_remove(&n, MANY + 1);
 	for (uint32_t k = 0; k < MANY; k++)
-		numbered_remove(&n, k);
-	assert_null(numbered_from(&n, 0));
+		sorted_array_remove(&n, k);
+	assert_null(sorted_array_from(&n, 0));
 	assert_int_equal(n.things, 0);
-	numbered_clear(&n);
+	sorted_array_clear(&n);
 }
 
 int main(void)

@@ -78,7 +78,7 @@ static const struct {
 static void check(const char *before, const char *request, const char *after, size_t i)
 {
 	_cleanup_free_ char *text = util_format("%s%s%s\n", before, request, after);
-	struct scan_report whole, r;
+	struct validate_report whole, r;
 
 	scan_bytes(text, strlen(text), &whole);
 	if (whole.bad_total != (requests[i].column != 0))
@@ -116,9 +116,9 @@ static void test_beside_request(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
-		struct scan_report r = scan_text(lines[i]);
+		struct validate_report r = scan_text(lines[i]);
 
-		if (scan_report_status(&r) != 0)
+		if (validate_report_status(&r) != 0)
 			fail_msg("%s", lines[i]);
 	}
 }
@@ -133,10 +133,10 @@ static void test_lines_apart(void **state)
 		"{\"key\":\"b\",\"request\":{\"generationConfig\":{}}}\n"
 		"{\"key\":\"c\",\"request\":{\"generationConfig\":{},\"generationConfig\":{"
 		"\"tools\":[]}}}\n";
-	struct scan_report r = scan_text(text);
-	_cleanup_free_ char *told = scan_report_text(&r);
+	struct validate_report r = scan_text(text);
+	_cleanup_free_ char *told = validate_report_text(&r);
 
-	assert_int_equal(scan_report_status(&r), -EBADMSG);
+	assert_int_equal(validate_report_status(&r), -EBADMSG);
 	assert_string_equal(told,
 		"line 3, column 23: \"topK\" " CONFIG_BELONGS "\n"
 		"line 5, column 65: \"tools\" " BESIDE "\n");

@@ -50,7 +50,7 @@ static void live(struct gb_job *job)
 	assert_string_equal(state_of_job(job), "JOB_STATE_PENDING");
 	fake_end(&fake, fake_job(&fake, 0), REMOTE_STATE_SUCCEEDED);
 	await_state(job, "JOB_STATE_SUCCEEDED");
-	assert_int_equal(BLOCKING(gb_fetch_home, job), 0);
+	assert_int_equal(BLOCKING(gb_save_results, job), 0);
 	assert_answered(job);
 	assert_int_equal(BLOCKING(gb_remove, job), 0);
 	assert_int_equal(fake_made(&fake), 1);

@@ -27,7 +27,7 @@ static const struct content a = {A, "image/png", ORIGIN, KEY, 10},
 struct fixture {
 	char dir[64];
 	struct store store;
-	struct registry *r;
+	struct uploads *r;
 	bool damaged;
 	const char *gone; /* a LID that is not known */
 };
@@ -41,9 +41,9 @@ static int known(void *arg, const char *lid)
 
 static void reopen(struct fixture *f)
 {
-	registry_close(f->r);
+	uploads_close(f->r);
 	f->r = NULL;
-	assert_int_equal(registry_open(&f->store, known, f, &f->r, &f->damaged), 0);
+	assert_int_equal(uploads_open(&f->store, known, f, &f->r, &f->damaged), 0);
 }
 
 static int setup(void **state)
@@ -62,7 +62,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	registry_close(f->r);
+	uploads_close(f->r);
 	close(f->store.state);
 	assert_int_equal(util_remove_tree(AT_FDCWD, f->dir), 0);
 	free(f);
@@ -82,7 +82,7 @@ static void add_copy(struct fixture *f, const struct content *c, const char *id,
 
 	snprintf(file, sizeof file, "files/%s", id);
 	snprintf(uri, sizeof uri, ORIGIN "/v1beta/files/%s", id);
-	assert_int_equal(registry_add(f->r, c, &p, lid, copy), 0);
+	assert_int_equal(uploads_add(f->r, c, &p, lid, copy), 0);
 }
 
 static void add(struct fixture *f, const struct content *c, const char *id,
@@ -97,14 +97,14 @@ static const char *take(
 {
 	static char file[64];
 	struct placed p;
-	int err = registry_take(f->r, c, in(hours), lid, "cat.png", &p);
+	int err = uploads_take(f->r, c, in(hours), lid, "cat.png", &p);
 
 	if (err) {
 		assert_int_equal(err, -ENOENT);
 		return "";
 	}
 	assert_string_equal(p.mime, "image/png");
-	assert_true(registry_uri_valid(p.uri, p.file, ORIGIN));
+	assert_true(uploads_uri_valid(p.uri, p.file, ORIGIN));
 	snprintf(file, sizeof file, "%s", p.file);
 	placed_clear(&p);
 	return file;
@@ -113,7 +113,7 @@ static const char *take(
 static const char *idle(struct fixture *f)
 {
 	static char file[64];
-	_cleanup_free_ char *got = registry_next_idle(f->r, ORIGIN, KEY, in(0));
+	_cleanup_free_ char *got = uploads_next_idle(f->r, ORIGIN, KEY, in(0));
 
 	snprintf(file, sizeof file, "%s", got ? got : "");
 	return file;
@@ -147,31 +147,31 @@ static void test_holders(void **state)
 	add(f, &a, "one", 48, LID1);
 	add(f, &b, "two", 48, LID1);
 	assert_string_equal(take(f, &a, 40, LID2), "files/one");
-	assert_true(registry_holds(f->r, LID1));
+	assert_true(uploads_holds(f->r, LID1));
 	assert_string_equal(idle(f), "");
-	registry_end(f->r, LID1);
-	assert_false(registry_holds(f->r, LID1));
+	uploads_end(f->r, LID1);
+	assert_false(uploads_holds(f->r, LID1));
 	reopen(f);
-	assert_false(registry_holds(f->r, LID1));
-	assert_true(registry_holds(f->r, LID2));
+	assert_false(uploads_holds(f->r, LID1));
+	assert_true(uploads_holds(f->r, LID2));
 	/* Only what nobody holds, once, and never to anybody else meanwhile. */
 	assert_string_equal(idle(f), "files/two");
 	assert_string_equal(idle(f), "");
 	assert_string_equal(take(f, &b, 0, LID2), "");
-	registry_deleted(f->r, "files/two", true);
+	uploads_deleted(f->r, "files/two", true);
 	assert_string_equal(take(f, &b, 0, LID2), "");
-	registry_forget(f->r, LID2);
+	uploads_forget(f->r, LID2);
 	assert_string_equal(idle(f), "files/one");
-	registry_deleted(f->r, "files/one", false);
+	uploads_deleted(f->r, "files/one", false);
 	/* It is still there: for who needs it, or to be deleted later. */
 	assert_string_equal(take(f, &a, 40, LID2), "files/one");
-	registry_end(f->r, LID2);
+	uploads_end(f->r, LID2);
 	reopen(f);
 	assert_string_equal(idle(f), "files/one");
 	/* Not with another key. */
 	reopen(f);
-	assert_null(registry_next_idle(f->r, ORIGIN, "x", in(0)));
-	assert_null(registry_next_idle(f->r, "https://other", KEY, in(0)));
+	assert_null(uploads_next_idle(f->r, ORIGIN, "x", in(0)));
+	assert_null(uploads_next_idle(f->r, "https://other", KEY, in(0)));
 }
 
 static void test_lookup(void **state)
@@ -183,12 +183,12 @@ static void test_lookup(void **state)
 
 	add(f, &a, "one", 48, LID1);
 	assert_string_equal(take(f, &a, 40, LID2), "files/one");
-	registry_end(f->r, LID1);
-	registry_end(f->r, LID2);
+	uploads_end(f->r, LID1);
+	uploads_end(f->r, LID2);
 	assert_string_equal(idle(f), "files/one");
-	registry_deleted(f->r, "files/one", true);
+	uploads_deleted(f->r, "files/one", true);
 	reopen(f);
-	assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, KEY,
+	assert_int_equal(uploads_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, KEY,
 				 sha, &mime, &copies, &until),
 		0);
 	assert_string_equal(sha, A);
@@ -199,20 +199,20 @@ static void test_lookup(void **state)
 	free(copies);
 	free(mime);
 	assert_int_equal(
-		registry_hold(f->r, ORIGIN "/v1beta/files/one", LID2, "x"), -ENOENT);
+		uploads_hold(f->r, ORIGIN "/v1beta/files/one", LID2, "x"), -ENOENT);
 	/* Almost ours. */
 	static const char *const others[] = {ORIGIN "/v1beta/files/other",
 		"https://x/files/one", "files/one", "", "/",
 		ORIGIN "/v1beta/files/one/"};
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-		assert_int_equal(registry_lookup(f->r, others[i], ORIGIN, KEY, sha,
+		assert_int_equal(uploads_lookup(f->r, others[i], ORIGIN, KEY, sha,
 					 &mime, &copies, &until),
 			-ENOENT);
 	/* With its last copy it is forgotten. */
 	f->gone = LID1;
-	registry_forget(f->r, LID2);
+	uploads_forget(f->r, LID2);
 	reopen(f);
-	assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, KEY,
+	assert_int_equal(uploads_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, KEY,
 				 sha, &mime, &copies, &until),
 		-ENOENT);
 }
@@ -226,33 +226,33 @@ static void test_lives(void **state)
 
 	add(f, &a, "one", 48, LID1);
 	add(f, &b, "old", -24 * 31, LID1);
-	assert_int_equal(registry_hold(f->r, ORIGIN "/v1beta/files/one", LID2, "x"), 0);
-	assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, KEY,
+	assert_int_equal(uploads_hold(f->r, ORIGIN "/v1beta/files/one", LID2, "x"), 0);
+	assert_int_equal(uploads_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, KEY,
 				 sha, &mime, &copies, &until),
 		0);
 	assert_true(until > in(47));
 	free(copies);
 	free(mime);
-	assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, "x",
+	assert_int_equal(uploads_lookup(f->r, ORIGIN "/v1beta/files/one", ORIGIN, "x",
 				 sha, &mime, &copies, &until),
 		0);
 	assert_int_equal(until, 0);
 	free(copies);
 	free(mime);
 	/* What the API says that it has not is gone for all. */
-	assert_int_equal(registry_doubt(f->r, LID2), 1);
+	assert_int_equal(uploads_doubt(f->r, LID2), 1);
 	assert_string_equal(take(f, &a, 0, LID1), "");
 	reopen(f);
 	assert_string_equal(take(f, &a, 0, LID1), "");
 	/* Time tells what a confirmed clock says, and no start by itself. */
-	assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/old", ORIGIN, KEY,
+	assert_int_equal(uploads_lookup(f->r, ORIGIN "/v1beta/files/old", ORIGIN, KEY,
 				 sha, &mime, &copies, &until),
 		0);
 	free(copies);
 	free(mime);
-	registry_expire(f->r, in(0));
+	uploads_expire(f->r, in(0));
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(registry_lookup(f->r, ORIGIN "/v1beta/files/old",
+		assert_int_equal(uploads_lookup(f->r, ORIGIN "/v1beta/files/old",
 					 ORIGIN, KEY, sha, &mime, &copies, &until),
 			-ENOENT);
 		reopen(f);
@@ -264,22 +264,22 @@ static void test_sessions(void **state)
 	struct fixture *f = *state;
 	char *url;
 
-	assert_null(registry_session(f->r, &a, in(0)));
-	assert_int_equal(registry_keep_session(f->r, &a, "https://h/u?id=1", in(0)), 0);
-	assert_int_equal(registry_keep_session(f->r, &a, "https://h/u?id=2", in(0)), 0);
-	assert_int_equal(registry_keep_session(f->r, &b, "https://h/u?id=3", in(0)), 0);
-	assert_int_equal(registry_keep_session(f->r, &b, NULL, in(0)), 0);
+	assert_null(uploads_session(f->r, &a, in(0)));
+	assert_int_equal(uploads_keep_session(f->r, &a, "https://h/u?id=1", in(0)), 0);
+	assert_int_equal(uploads_keep_session(f->r, &a, "https://h/u?id=2", in(0)), 0);
+	assert_int_equal(uploads_keep_session(f->r, &b, "https://h/u?id=3", in(0)), 0);
+	assert_int_equal(uploads_keep_session(f->r, &b, NULL, in(0)), 0);
 	reopen(f);
-	url = registry_session(f->r, &a, in(0));
+	url = uploads_session(f->r, &a, in(0));
 	assert_string_equal(url, "https://h/u?id=2");
 	free(url);
-	assert_null(registry_session(f->r, &b, in(0)));
-	assert_null(registry_session(f->r, &a_other_key, in(0)));
+	assert_null(uploads_session(f->r, &b, in(0)));
+	assert_null(uploads_session(f->r, &a_other_key, in(0)));
 	/* An upload that has ended needs none. */
 	add(f, &a, "one", 48, LID1);
-	assert_null(registry_session(f->r, &a, in(0)));
+	assert_null(uploads_session(f->r, &a, in(0)));
 	reopen(f);
-	assert_null(registry_session(f->r, &a, in(0)));
+	assert_null(uploads_session(f->r, &a, in(0)));
 }
 
 static char *log_text(struct fixture *f, size_t *ret_len)
@@ -314,10 +314,10 @@ static void test_damage(void **state)
 		memcpy(bad, good, n);
 		bad[i] ^= 0x15;
 		set_log(f, bad, n);
-		registry_close(f->r);
+		uploads_close(f->r);
 		f->r = NULL;
 		assert_int_equal(
-			registry_open(&f->store, known, f, &f->r, &f->damaged), 0);
+			uploads_open(&f->store, known, f, &f->r, &f->damaged), 0);
 		assert_true(f->damaged);
 		assert_int_equal(
 			faccessat(f->store.state, "aside/attachments", F_OK, 0), 0);
@@ -341,7 +341,7 @@ static void test_long_name(void **state)
 	add_copy(f, &a, "one", 40, LID1, name);
 	reopen(f);
 	assert_false(f->damaged);
-	assert_true(registry_holds(f->r, LID1));
+	assert_true(uploads_holds(f->r, LID1));
 	assert_string_equal(idle(f), "");
 }
 
@@ -419,22 +419,22 @@ static void test_valid(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(uris); i++)
-		if (registry_uri_valid(uris[i].uri, uris[i].file,
+		if (uploads_uri_valid(uris[i].uri, uris[i].file,
 			    "http://127.0.0.1:1") != uris[i].good)
 			fail_msg("%s", uris[i].uri);
-	assert_true(registry_mime_valid("image/svg+xml"));
-	assert_true(registry_mime_valid("text/plain; charset=utf-8"));
-	assert_false(registry_mime_valid("image"));
-	assert_false(registry_mime_valid("a/\"b"));
-	assert_false(registry_mime_valid("a/b\n"));
-	assert_false(registry_mime_valid(NULL));
+	assert_true(uploads_mime_valid("image/svg+xml"));
+	assert_true(uploads_mime_valid("text/plain; charset=utf-8"));
+	assert_false(uploads_mime_valid("image"));
+	assert_false(uploads_mime_valid("a/\"b"));
+	assert_false(uploads_mime_valid("a/b\n"));
+	assert_false(uploads_mime_valid(NULL));
 }
 
 static void at_end(struct fixture *f, const char *lid, const char *file)
 {
-	registry_end(f->r, lid);
+	uploads_end(f->r, lid);
 	assert_string_equal(idle(f), file);
-	registry_deleted(f->r, file, true);
+	uploads_deleted(f->r, file, true);
 }
 
 /* Where the content behind an upload's URI lies; malloc'ed, NULL: it is not ours. */
@@ -444,7 +444,7 @@ static char *copies_by(struct fixture *f, const char *id)
 	char sha[65], *mime, *copies;
 	time_t until;
 
-	if (registry_lookup(f->r, uri, ORIGIN, KEY, sha, &mime, &copies, &until))
+	if (uploads_lookup(f->r, uri, ORIGIN, KEY, sha, &mime, &copies, &until))
 		return NULL;
 	free(mime);
 	return copies;
@@ -466,7 +466,7 @@ static void test_chain(void **state)
 		reopen(f);
 	}
 	/* The job in the middle is removed: its lines may have been copied. */
-	registry_forget(f->r, LID2);
+	uploads_forget(f->r, LID2);
 	reopen(f);
 	_cleanup_free_ char *copies = copies_by(f, "two");
 	assert_string_equal(copies, LID1 " inputs/cat 1.png\n");
@@ -479,8 +479,8 @@ static void test_chain_outlives_its_first(void **state)
 
 	add(f, &a, "one", -24 * 31, LID1);
 	add_copy(f, &a, "two", 48, LID2, "");
-	registry_end(f->r, LID1);
-	registry_expire(f->r, in(0));
+	uploads_end(f->r, LID1);
+	uploads_expire(f->r, in(0));
 	for (int again = 0; again < 2; again++) {
 		_cleanup_free_ char *copies = copies_by(f, "two");
 
@@ -511,10 +511,10 @@ static void test_many(void **state)
 	}
 	assert_int_equal(fstatat(f->store.state, "attachments", &st, 0), 0);
 	before = (size_t)st.st_size;
-	registry_forget(f->r, LID2);
-	registry_end(f->r, LID1);
+	uploads_forget(f->r, LID2);
+	uploads_end(f->r, LID1);
 	for (int i = 0; i < 3000; i++)
-		registry_deleted(f->r, idle(f), true);
+		uploads_deleted(f->r, idle(f), true);
 	f->gone = LID1;
 	reopen(f);
 	assert_int_equal(fstatat(f->store.state, "attachments", &st, 0), 0);

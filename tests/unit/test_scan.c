@@ -4,9 +4,9 @@
 
 static void test_good_files(void **state)
 {
-	struct scan_report r = scan_text(KEYED("a") "\n" KEYED("b") "\n");
+	struct validate_report r = scan_text(KEYED("a") "\n" KEYED("b") "\n");
 
-	assert_int_equal(scan_report_status(&r), 0);
+	assert_int_equal(validate_report_status(&r), 0);
 	assert_int_equal(r.lines, 2);
 	assert_int_equal(r.last_line, 2);
 	assert_int_equal(r.requests, 2);
@@ -15,7 +15,7 @@ static void test_good_files(void **state)
 	assert_int_equal(r.send_size, r.file_size);
 
 	r = scan_text("\t {\"request\" : { } , \"key\" :\"a\",\"more\":[1,{}]} \t\n");
-	assert_int_equal(scan_report_status(&r), 0);
+	assert_int_equal(validate_report_status(&r), 0);
 	assert_true(r.clean);
 
 	r = scan_text("{\"k\\u0065y\":\"a\",\"\\u0072equest\":{}}\n");
@@ -24,14 +24,14 @@ static void test_good_files(void **state)
 	assert_int_equal(r.keyed, 1);
 	r = scan_text("{\"request\":{\"key\":1,\"request\":2},\"a\":{\"key\":[]}}\n");
 	assert_int_equal(r.no_key, 1);
-	assert_int_equal(scan_report_status(&r), 0);
+	assert_int_equal(validate_report_status(&r), 0);
 }
 
 static void test_kinds_and_sizes(void **state)
 {
-	struct scan_report r = scan_text(BARE "\n" NO_KEY "\n" KEYED("x") "\n");
+	struct validate_report r = scan_text(BARE "\n" NO_KEY "\n" KEYED("x") "\n");
 
-	assert_int_equal(scan_report_status(&r), 0);
+	assert_int_equal(validate_report_status(&r), 0);
 	assert_int_equal(r.bare, 1);
 	assert_int_equal(r.no_key, 1);
 	assert_int_equal(r.keyed, 1);
@@ -58,16 +58,16 @@ static void test_unclean(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		struct scan_report r = scan_text(texts[i]);
+		struct validate_report r = scan_text(texts[i]);
 
-		if (scan_report_status(&r) != 0 || r.clean)
+		if (validate_report_status(&r) != 0 || r.clean)
 			fail_msg("%s", texts[i]);
 	}
 }
 
 static void test_sizes_without_dirt(void **state)
 {
-	struct scan_report r =
+	struct validate_report r =
 		scan_text(BOM "\r\n " KEYED("a") " \r\n\n" KEYED("b") "\r\n \n");
 
 	assert_int_equal(r.lines, 5);
@@ -78,10 +78,10 @@ static void test_sizes_without_dirt(void **state)
 
 static void test_repeated_keys(void **state)
 {
-	struct scan_report r = scan_text(KEYED("a") "\n" KEYED(
+	struct validate_report r = scan_text(KEYED("a") "\n" KEYED(
 		"b") "\n\n"
 		     "{" REQUEST ",\"key\":\"\\u0061\"}\n" KEYED("a") "\n");
-	_cleanup_free_ char *text = scan_report_text(&r);
+	_cleanup_free_ char *text = validate_report_text(&r);
 
 	assert_int_equal(r.bad_total, 2);
 	assert_string_equal(text, "line 4: the same key as on line 1\n"
@@ -103,7 +103,7 @@ static void test_repeated_keys(void **state)
 
 static void test_number_keys(void **state)
 {
-	struct scan_report r = scan_text(NO_KEY "\n" KEYED("1") "\n");
+	struct validate_report r = scan_text(NO_KEY "\n" KEYED("1") "\n");
 
 	assert_int_equal(r.bad_total, 1);
 	assert_int_equal(r.bad[0].line, 2);
@@ -144,19 +144,19 @@ static void test_many_bad(void **state)
 	char *text = NULL, *told;
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
-	struct scan_report r;
+	struct validate_report r;
 
 	for (int i = 1; i <= 40; i++)
 		fputs(i % 2 ? "{}\n" : KEYED("a") "\n", f);
 	fclose(f);
 	scan_bytes(text, n, &r);
 	assert_int_equal(r.bad_total, 20 + 19);
-	assert_int_equal(r.n_bad, SCAN_BAD_MAX);
-	for (unsigned i = 0; i < SCAN_BAD_MAX; i++) {
+	assert_int_equal(r.n_bad, VALIDATE_BAD_MAX);
+	for (unsigned i = 0; i < VALIDATE_BAD_MAX; i++) {
 		assert_int_equal(r.bad[i].line, i == 0 ? 1 : i + 2);
 		assert_int_equal(r.bad[i].other, r.bad[i].line % 2 ? 0 : 2);
 	}
-	told = scan_report_text(&r);
+	told = validate_report_text(&r);
 	assert_non_null(strstr(told, "and 29 more bad lines\n"));
 	free(told);
 	free(text);
@@ -167,7 +167,7 @@ static void test_many_keys(void **state)
 	char *text = NULL;
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
-	struct scan_report r;
+	struct validate_report r;
 
 	for (int i = 0; i < 200000; i++)
 		fprintf(f, "{\"key\":\"%d\",\"request\":{}}\n", i);
@@ -186,48 +186,48 @@ static void test_too_big(void **state)
 	/* A sparse file would be NULs, so the same megabytes are fed again. */
 	size_t n = 1 << 20;
 	char *text = malloc(n);
-	struct scan *s = scan_new(&gemini_requests);
-	struct scan_report r;
+	struct validator *s = validate_new(&gemini_requests);
+	struct validate_report r;
 	_cleanup_free_ char *told = NULL;
 
 	memset(text, 'x', n);
 	memcpy(text, "{\"request\":{\"a\":\"", 17);
 	memcpy(text + n - 4, "\"}}\n", 4);
 	for (int i = 0; i < 2047; i++)
-		assert_int_equal(scan_feed(s, text, n), 0);
-	assert_int_equal(scan_feed(s, text, n), 0);
-	assert_int_equal(scan_finish(s, -1, NULL, &r), 0);
+		assert_int_equal(validate_feed(s, text, n), 0);
+	assert_int_equal(validate_feed(s, text, n), 0);
+	assert_int_equal(validate_finish(s, -1, NULL, &r), 0);
 	/* The objects alone are just 2 GiB: the keys put in are too much. */
 	assert_true(r.too_big);
 	assert_int_equal(r.requests, 2048);
-	assert_int_equal(scan_report_status(&r), -EFBIG);
-	told = scan_report_text(&r);
+	assert_int_equal(validate_report_status(&r), -EFBIG);
+	told = validate_report_text(&r);
 	assert_non_null(strstr(told, "2147483648"));
-	scan_free(s);
+	validate_free(s);
 
-	s = scan_new(&gemini_requests);
+	s = validate_new(&gemini_requests);
 	for (int i = 0; i < 2060; i++)
-		assert_int_equal(scan_feed(s, text, n), 0);
-	assert_int_equal(scan_finish(s, -1, NULL, &r), 0);
+		assert_int_equal(validate_feed(s, text, n), 0);
+	assert_int_equal(validate_finish(s, -1, NULL, &r), 0);
 	assert_true(r.too_big);
 	assert_int_equal(r.requests, 2049);
-	scan_free(s);
+	validate_free(s);
 	free(text);
 }
 
 static void test_cancel_and_errors(void **state)
 {
 	atomic_bool cancel = true;
-	struct scan_report r = {.lines = 7};
+	struct validate_report r = {.lines = 7};
 	int fd = file_of(KEYED("a"), strlen(KEYED("a")));
 
-	assert_int_equal(scan_file(&gemini_requests, fd, &cancel, &r), -ECANCELED);
-	assert_int_equal(scan_file(&gemini_requests, -1, NULL, &r), -EBADF);
+	assert_int_equal(validate_file(&gemini_requests, fd, &cancel, &r), -ECANCELED);
+	assert_int_equal(validate_file(&gemini_requests, -1, NULL, &r), -EBADF);
 	assert_int_equal(r.lines, 7);
 	cancel = false;
-	assert_int_equal(scan_file(&gemini_requests, fd, &cancel, &r), 0);
+	assert_int_equal(validate_file(&gemini_requests, fd, &cancel, &r), 0);
 	close(fd);
-	scan_free(NULL);
+	validate_free(NULL);
 }
 
 int main(void)

@@ -94,7 +94,7 @@ static void test_bad_lines(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad_lines); i++) {
 		_cleanup_free_ char *text = util_format(
 			"%s\n%s\n%s\n", KEYED("a"), bad_lines[i].line, KEYED("z"));
-		struct scan_report r = scan_text(text);
+		struct validate_report r = scan_text(text);
 
 		assert_int_equal(r.requests, 2);
 		assert_int_equal(r.bad_total, 1);
@@ -104,7 +104,7 @@ static void test_bad_lines(void **state)
 			fail_msg("%s: %ju:%ju: %s", bad_lines[i].line,
 				(uintmax_t)r.bad[0].line, (uintmax_t)r.bad[0].column,
 				r.bad[0].reason);
-		assert_int_equal(scan_report_status(&r), -EBADMSG);
+		assert_int_equal(validate_report_status(&r), -EBADMSG);
 		assert_false(r.clean);
 	}
 }
@@ -122,9 +122,9 @@ static void test_good_values(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 		_cleanup_free_ char *text =
 			util_format("{\"request\":{\"v\":%s}}\n", values[i]);
-		struct scan_report r = scan_text(text);
+		struct validate_report r = scan_text(text);
 
-		if (scan_report_status(&r) != 0)
+		if (validate_report_status(&r) != 0)
 			fail_msg("%s: %s", text, r.bad[0].reason);
 	}
 }
@@ -134,10 +134,10 @@ static void test_no_request(void **state)
 	static const char *const texts[] = {"", "\n", "  \r\n\t\n", BOM, BOM "\n"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		struct scan_report r = scan_text(texts[i]);
-		_cleanup_free_ char *text = scan_report_text(&r);
+		struct validate_report r = scan_text(texts[i]);
+		_cleanup_free_ char *text = validate_report_text(&r);
 
-		assert_int_equal(scan_report_status(&r), -EBADMSG);
+		assert_int_equal(validate_report_status(&r), -EBADMSG);
 		assert_int_equal(r.requests, 0);
 		assert_int_equal(r.bad_total, 0);
 		assert_false(r.clean);
@@ -162,8 +162,8 @@ static void test_kinds(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		struct scan_report r = scan_text(files[i].text);
-		_cleanup_free_ char *text = scan_report_text(&r);
+		struct validate_report r = scan_text(files[i].text);
+		_cleanup_free_ char *text = validate_report_text(&r);
 
 		assert_int_equal(r.asks, files[i].asks);
 		assert_int_equal(r.asks_line, files[i].line);
@@ -183,7 +183,7 @@ static void test_cut(void **state)
 	size_t n = sizeof line - 1;
 
 	for (size_t cut = 1; cut < n; cut++) {
-		struct scan_report r;
+		struct validate_report r;
 
 		scan_bytes(line, cut, &r);
 		assert_int_equal(r.n_bad, 1);
@@ -193,7 +193,7 @@ static void test_cut(void **state)
 			r.bad[0].reason, "ends in the middle of a line (cut short?)");
 	}
 	for (size_t cut = 1; cut < 3; cut++) {
-		struct scan_report r;
+		struct validate_report r;
 
 		scan_bytes(BOM, cut, &r);
 		assert_int_equal(r.bad_total, 1);
@@ -215,10 +215,10 @@ static void test_other_encodings(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		struct scan_report r;
+		struct validate_report r;
 
 		scan_bytes(files[i].bytes, files[i].n, &r);
-		_cleanup_free_ char *text = scan_report_text(&r);
+		_cleanup_free_ char *text = validate_report_text(&r);
 		if (!strstr(text, files[i].says))
 			fail_msg("%s", text);
 	}
@@ -227,7 +227,7 @@ static void test_other_encodings(void **state)
 static void test_zero_bytes(void **state)
 {
 	static const char text[] = "{\"request\":{\"a\":\"x\0y\"}}\n\0\n";
-	struct scan_report r;
+	struct validate_report r;
 
 	scan_bytes(text, sizeof text - 1, &r);
 	assert_int_equal(r.bad_total, 2);
@@ -271,9 +271,9 @@ static void test_loose_uris(void **state)
 					    "s\"}},\"x\"]}}\n",
 					camel ? "fileData" : "file_d\\u0061ta",
 					camel ? "fileUri" : "file_uri", uris[i].uri);
-			struct scan_report r = scan_text(text);
+			struct validate_report r = scan_text(text);
 
-			assert_int_equal(scan_report_status(&r), 0);
+			assert_int_equal(validate_report_status(&r), 0);
 			if (r.loose_uris != uris[i].loose || r.uris != 1)
 				fail_msg("%s", text);
 			scan_pieces(text, strlen(text), 9, 9, &r);
@@ -306,12 +306,12 @@ static void test_warnings(void **state)
 		"{\"temperature\":1,\"response_json_schema\":{\"topK\":1},\"candidateCount\":1,"
 		"\"presencePenalty\":1,\"thinkingLevel\":\"x\"}}}\n"
 		"{\"metadata\":{\"id\":1},\"request\":{\"contents\":[],\"tools\":[{\"topK\":1}]}}\n";
-	static const struct scan_warned want[LINE_WARNINGS] = {
+	static const struct validate_warned want[LINE_WARNINGS] = {
 		[WARN_PREFILLED] = {1, 1}, [WARN_SAMPLING] = {2, 2}, [WARN_CANDIDATES] = {1, 2},
 		[WARN_BUDGET] = {1, 2}, [WARN_BORROWED] = {1, 3}, [WARN_CACHED] = {1, 3},
 		[WARN_JSON_SCHEMA] = {1, 3}, [WARN_PENALTY] = {1, 3}, [WARN_ODD_KEY] = {1, 4},
 		[WARN_METADATA] = {1, 4}};
-	struct scan_report r = scan_text(text);
+	struct validate_report r = scan_text(text);
 	struct warnings w = {0};
 
 	assert_int_equal(r.bad_total, 0);
@@ -357,7 +357,7 @@ static void test_nesting(void **state)
 		char *text = NULL;
 		size_t n;
 		FILE *f = open_memstream(&text, &n);
-		struct scan_report r;
+		struct validate_report r;
 
 		/* Two brackets are the line's and the request's. */
 		fputs("{\"request\":{\"a\":", f);
@@ -380,7 +380,7 @@ static void test_mixed_nesting(void **state)
 {
 	static const char *const opens[] = {"{\"a\":", "[", "{\"b\":"};
 	char text[2048] = "{\"request\":", *p = text + strlen(text);
-	struct scan_report r;
+	struct validate_report r;
 
 	for (int i = 0; i < 200; i++)
 		p = stpcpy(p, opens[i % 3]);
@@ -388,7 +388,7 @@ static void test_mixed_nesting(void **state)
 		p = stpcpy(p, i % 3 == 1 ? "]" : "}");
 	strcpy(p, "}\n");
 	r = scan_text(text);
-	assert_int_equal(scan_report_status(&r), 0);
+	assert_int_equal(validate_report_status(&r), 0);
 	p[-3] = ']';
 	r = scan_text(text);
 	assert_int_equal(r.bad_total, 1);
@@ -409,7 +409,7 @@ static void test_pieces(void **state)
 				      "{\"request\":{\"t\":\"\xe2\x82\"}}\r\n" KEYED(
 					      "\\u0061") "\n{\"request\":{}";
 	size_t n = sizeof text - 1;
-	struct scan_report whole, r;
+	struct validate_report whole, r;
 
 	scan_bytes(text, n, &whole);
 	assert_int_equal(whole.requests, 6);
@@ -431,7 +431,7 @@ static void test_long_lines(void **state)
 	size_t n = 3 << 20, size;
 	char *text = NULL, *x = malloc(n + 1);
 	FILE *f = open_memstream(&text, &size);
-	struct scan_report r;
+	struct validate_report r;
 
 	memset(x, 'x', n);
 	x[n] = '\0';

@@ -35,7 +35,7 @@ static json_t *converted(const json_t *in)
 {
 	json_t *out = NULL;
 	char *why = NULL;
-	int err = schema_convert(in, &out, &why);
+	int err = json_schema_convert(in, &out, &why);
 
 	if (err)
 		fail_msg("%s", why ? why : "out of memory");
@@ -152,7 +152,7 @@ static void refused(const json_t *in, const char *where)
 	json_t *out = NULL;
 	char *why = NULL;
 
-	assert_int_equal(schema_convert(in, &out, &why), -EBADMSG);
+	assert_int_equal(json_schema_convert(in, &out, &why), -EBADMSG);
 	assert_null(out);
 	assert_non_null(why);
 	if (strncmp(why, where, strlen(where)) || why[strlen(where)] != ':')
@@ -267,7 +267,7 @@ static void test_references_that_double(void **state)
 	json_object_set_new(defs, "d40", json_object());
 	json_object_set_new(in, "$ref", json_string("#/$defs/d0"));
 	json_object_set_new(in, "$defs", defs);
-	assert_int_equal(schema_convert(in, &out, &why), -EBADMSG);
+	assert_int_equal(json_schema_convert(in, &out, &why), -EBADMSG);
 	assert_non_null(strstr(why, "too large"));
 	free(why);
 	json_decref(in);
@@ -281,7 +281,7 @@ static void test_deep(void **state)
 
 	for (int i = 0; i < 1000; i++)
 		in = json_pack("{s:o}", "items", in);
-	assert_int_equal(schema_convert(in, &out, &why), -EBADMSG);
+	assert_int_equal(json_schema_convert(in, &out, &why), -EBADMSG);
 	free(why);
 	json_decref(in);
 }

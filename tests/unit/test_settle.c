@@ -14,7 +14,7 @@ static struct gb_job *lose(struct gb_client *c, int n)
 	snprintf(file, sizeof(file), "files/f%d", n);
 	assert_int_equal(gb_draft_create(c, name, true, &job), 0);
 	client_lock(c);
-	struct record *r = &job->local->rec;
+	struct record *r = &job->dir->rec;
 	assert_int_equal(record_set(&r->batch->input_file, file), 0);
 	assert_int_equal(record_set(&r->display, name), 0);
 	r->batch->intent_server = world.now - 3600;
@@ -29,7 +29,7 @@ static void lose_all(struct gb_client *c, struct gb_job **jobs)
 	for (int i = 0; i < LOST; i++)
 		jobs[i] = lose(c, i);
 	for (int i = 0; i < LOST; i++)
-		settle_later(jobs[i]);
+		reconcile_later(jobs[i]);
 }
 
 static bool is_sent(struct gb_job *job)
@@ -111,7 +111,7 @@ static void *wait_for_look(void *arg)
 	struct closer *w = arg;
 	struct canceller none = CANCELLER_INIT;
 
-	w->err = settle_once(w->job, &none);
+	w->err = reconcile_once(w->job, &none);
 	return NULL;
 }
 

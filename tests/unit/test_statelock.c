@@ -52,7 +52,7 @@ static void refused(int dir, int want, const char *words)
 	char *why = NULL;
 	int fd = -1;
 
-	assert_int_equal(statelock_take(dir, "STATE", "/there", &fd, &why), want);
+	assert_int_equal(state_lock_take(dir, "STATE", "/there", &fd, &why), want);
 	assert_non_null(why);
 	if (!strstr(why, words))
 		print_message("%s\n", why);
@@ -65,7 +65,7 @@ static int taken(int dir, const char *holder)
 	char *why = NULL;
 	int fd = -1;
 
-	assert_int_equal(statelock_take(dir, "STATE", holder, &fd, &why), 0);
+	assert_int_equal(state_lock_take(dir, "STATE", holder, &fd, &why), 0);
 	assert_null(why);
 	return fd;
 }
@@ -82,8 +82,8 @@ static void test_one_at_a_time(void **state)
 
 	snprintf(pid, sizeof(pid), "pid %d /proc (unmount it", (int)getpid());
 	refused(dir, -EBUSY, pid);
-	statelock_release(fd);
-	statelock_release(taken(dir, "/proc"));
+	state_lock_release(fd);
+	state_lock_release(taken(dir, "/proc"));
 }
 
 /* It lives, and where it was mounted nothing is: the mount lives on in another namespace. */
@@ -96,7 +96,7 @@ static void test_a_mount_that_cannot_be_seen(void **state)
 	refused(dir, -EBUSY, "another mount namespace");
 	refused(dir, -EBUSY, kill_it);
 	refused(dir, -EBUSY, "/not/mounted here");
-	statelock_release(fd);
+	state_lock_release(fd);
 }
 
 static void test_either_kind_of_lock_is_enough(void **state)
@@ -110,7 +110,7 @@ static void test_either_kind_of_lock_is_enough(void **state)
 	assert_int_equal(fcntl(fd, F_OFD_SETLK, &whole), 0);
 	refused(dir, -EBUSY, "in use by");
 	close(fd);
-	statelock_release(taken(dir, "/x"));
+	state_lock_release(taken(dir, "/x"));
 }
 
 /* A crash leaves the text. On a local disk the kernel's word counts, on a network
@@ -127,14 +127,14 @@ static void test_the_text_of_another_host(void **state)
 	gethostname(host, sizeof(host) - 1);
 	snprintf(own, sizeof(own), "%s pid 7 /mnt\n", host);
 	write_as(dir, own);
-	statelock_release(taken(dir, "/x"));
+	state_lock_release(taken(dir, "/x"));
 	/* Its end has emptied it. */
 	struct stat st;
 	assert_int_equal(fstatat(dir, "lock", &st, 0), 0);
 	assert_int_equal(st.st_size, 0);
 	unsetenv("BATCHFS_TEST_REMOTE_STATE");
 	write_as(dir, "elsewhere pid 7 /mnt\n");
-	statelock_release(taken(dir, "/x"));
+	state_lock_release(taken(dir, "/x"));
 }
 
 /* Somebody removes the file while the directory is in use: there is another lock. */
@@ -146,9 +146,9 @@ static void test_a_lock_that_was_removed(void **state)
 
 	assert_int_equal(unlinkat(dir, "lock", 0), 0);
 	refused(other, -EBUSY, "in use");
-	statelock_release(fd);
+	state_lock_release(fd);
 	assert_int_equal(flock(dir, LOCK_UN), 0); /* as the directory's close does */
-	statelock_release(taken(other, "/there"));
+	state_lock_release(taken(other, "/there"));
 }
 
 /* What is no lock of another's is not said to be one. */

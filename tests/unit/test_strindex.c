@@ -20,51 +20,51 @@ static const char *text_of(void *arg, uint32_t number)
 
 static int setup(void **state)
 {
-	struct strindex *ix = malloc(sizeof *ix);
+	struct string_index *ix = malloc(sizeof *ix);
 
 	texts = calloc(MANY, sizeof *texts);
 	for (unsigned i = 0; i < MANY; i++)
 		snprintf(texts[i], sizeof *texts, "text %u", i);
-	strindex_init(ix, text_of, NULL);
+	string_index_init(ix, text_of, NULL);
 	*state = ix;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	strindex_clear(*state);
+	string_index_clear(*state);
 	free(*state);
 	free(texts);
 	return 0;
 }
 
-static void assert_there(const struct strindex *ix, uint32_t number)
+static void assert_there(const struct string_index *ix, uint32_t number)
 {
 	uint32_t found = MANY;
 
-	assert_true(strindex_find(ix, texts[number], &found));
+	assert_true(string_index_find(ix, texts[number], &found));
 	assert_int_equal(found, number);
 }
 
-static void assert_not_there(const struct strindex *ix, const char *text)
+static void assert_not_there(const struct string_index *ix, const char *text)
 {
 	uint32_t found;
 
-	assert_false(strindex_find(ix, text, &found));
+	assert_false(string_index_find(ix, text, &found));
 }
 
 static void test_empty(void **state)
 {
 	assert_not_there(*state, "text 1");
-	strindex_remove(*state, 1);
+	string_index_remove(*state, 1);
 }
 
 static void test_many(void **state)
 {
-	struct strindex *ix = *state;
+	struct string_index *ix = *state;
 
 	for (uint32_t i = 0; i < MANY; i++)
-		assert_int_equal(strindex_add(ix, i), 0);
+		assert_int_equal(string_index_add(ix, i), 0);
 	for (uint32_t i = 0; i < MANY; i++)
 		assert_there(ix, i);
 	assert_not_there(ix, "");
@@ -74,20 +74,20 @@ static void test_many(void **state)
 
 static void test_removed(void **state)
 {
-	struct strindex *ix = *state;
+	struct string_index *ix = *state;
 
 	for (uint32_t i = 0; i < MANY; i++)
-		strindex_add(ix, i);
+		string_index_add(ix, i);
 	for (uint32_t i = 0; i < MANY; i += 2)
-		strindex_remove(ix, i);
-	strindex_remove(ix, 0);
+		string_index_remove(ix, i);
+	string_index_remove(ix, 0);
 	for (uint32_t i = 0; i < MANY; i++)
 		if (i % 2)
 			assert_there(ix, i);
 		else
 			assert_not_there(ix, texts[i]);
 	for (uint32_t i = 0; i < MANY; i += 2)
-		strindex_add(ix, i);
+		string_index_add(ix, i);
 	for (uint32_t i = 0; i < MANY; i++)
 		assert_there(ix, i);
 }
@@ -95,12 +95,12 @@ static void test_removed(void **state)
 /* Coming and going fills nothing up: it stays small and is found to the end. */
 static void test_coming_and_going(void **state)
 {
-	struct strindex *ix = *state;
+	struct string_index *ix = *state;
 
 	for (uint32_t i = 0; i < MANY; i++) {
-		assert_int_equal(strindex_add(ix, i), 0);
+		assert_int_equal(string_index_add(ix, i), 0);
 		if (i >= 10)
-			strindex_remove(ix, i - 10);
+			string_index_remove(ix, i - 10);
 		assert_not_there(ix, "never");
 	}
 	for (uint32_t i = MANY - 10; i < MANY; i++)
@@ -110,11 +110,11 @@ static void test_coming_and_going(void **state)
 
 static void test_the_text_of_another(void **state)
 {
-	struct strindex *ix = *state;
+	struct string_index *ix = *state;
 
 	strcpy(texts[2], texts[1]);
-	strindex_add(ix, 1);
-	strindex_remove(ix, 2); /* is not there, though its text is */
+	string_index_add(ix, 1);
+	string_index_remove(ix, 2); /* is not there, though its text is */
 	assert_there(ix, 1);
 }
 

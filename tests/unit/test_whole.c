@@ -139,7 +139,7 @@ static int fetch(struct gb_job *job)
 	struct waiter_sync s;
 
 	waiter_sync_init(&s);
-	return end_of_call(&s, gb_fetch_home(job, &s.w));
+	return end_of_call(&s, gb_save_results(job, &s.w));
 }
 
 static int64_t size_of(struct gb_job *job)

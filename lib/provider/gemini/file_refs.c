@@ -29,10 +29,10 @@ struct walk {
 	char text[URIS_TEXT_MAX + 1];
 	size_t len;
 	bool odd;
-	/* uris_each */
+	/* file_refs_each */
 	uris_fn each;
 	void *arg;
-	/* uris_replace. Bytes before `done` are written or replaced. Those from `held`
+	/* file_refs_replace. Bytes before `done` are written or replaced. Those from `held`
 	 * on may have to be: 0, none. */
 	FILE *out;
 	uint64_t done, held;
@@ -41,7 +41,7 @@ struct walk {
 
 /* "p:1.png" is a file as well as it may be a scheme, "C:\\a.png" and "file:///a.png"
  * are paths of some machine: none of them is what the API could fetch. */
-bool uris_has_scheme(const char *text, size_t len)
+bool file_refs_has_scheme(const char *text, size_t len)
 {
 	enum { SCHEME_MAX = 32 };
 	size_t i;
@@ -214,7 +214,7 @@ static int refs_on_string(struct walk *w)
 		struct uris_found found = {.line = w->line,
 			.text = w->text,
 			.odd = w->odd,
-			.loose = !uris_has_scheme(w->text, w->len)};
+			.loose = !file_refs_has_scheme(w->text, w->len)};
 
 		r = w->each(w->arg, &found);
 	}
@@ -305,7 +305,7 @@ static int walk_file(struct walk *w, const atomic_bool *cancel)
 	return r;
 }
 
-int uris_each(int fd, const atomic_bool *cancel, uris_fn each, void *arg)
+int file_refs_each(int fd, const atomic_bool *cancel, uris_fn each, void *arg)
 {
 	struct walk *w = calloc(1, sizeof *w);
 	int r;
@@ -333,7 +333,7 @@ static FILE *open_buffered(int out)
 	return f;
 }
 
-int uris_replace(int in, int out, const atomic_bool *cancel,
+int file_refs_replace(int in, int out, const atomic_bool *cancel,
 	const struct uris_new *(*find)(void *arg, const char *text), void *arg,
 	off_t *ret_size)
 {

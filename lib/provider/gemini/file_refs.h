@@ -16,16 +16,16 @@
 
 /* Call it for all of them, in order. 0, -ECANCELED once *cancel (may be NULL) is true,
  * -ESTALE, -ENOMEM, errno of reading. */
-int uris_each(int fd, const atomic_bool *cancel, uris_fn each, void *arg);
+int file_refs_each(int fd, const atomic_bool *cancel, uris_fn each, void *arg);
 
 /* Copy in to out (from its present offset). Each URI is replaced by what find returns;
  * NULL: it stays. *ret_size is the number of bytes written. */
-int uris_replace(int in, int out, const atomic_bool *cancel,
+int file_refs_replace(int in, int out, const atomic_bool *cancel,
 	const struct uris_new *(*find)(void *arg, const char *text), void *arg,
 	off_t *ret_size);
 
 /* A URI that the API may fetch: a scheme (a letter, then letters, digits, "+", "-",
  * ".", at most 32 of them), then "://"; not file://. */
-bool uris_has_scheme(const char *text, size_t len);
+bool file_refs_has_scheme(const char *text, size_t len);
 
 #endif

@@ -108,7 +108,7 @@ static int output_size(struct provider_conn *p, const char *file, unsigned way,
 
 /* docs/api-facts.md. */
 static const struct provider_limits limits = {
-	.requests = SCAN_SEND_MAX,
+	.requests = VALIDATE_SEND_MAX,
 	.inlined = 20000000,
 	.attachment = INT64_C(2147483648),
 	.storage = INT64_C(21474836480),

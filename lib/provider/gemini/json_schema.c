@@ -67,7 +67,7 @@ static int set(json_t *out, const char *name, json_t *value)
 static int convert_laid_over(struct convert *c, const struct place *at,
 	const json_t *base, const json_t *over, const char *name, json_t **ret)
 {
-	json_t *all = schema_lay_over(base, over, name);
+	json_t *all = json_schema_lay_over(base, over, name);
 	int err = all ? convert(c, at, all, ret) : -ENOMEM;
 
 	json_decref(all);
@@ -78,7 +78,7 @@ static int follow(struct convert *c, const struct place *at, const json_t *in,
 	json_t **ret)
 {
 	const char *pointer = json_string_value(json_object_get(in, "$ref"));
-	const json_t *target = pointer ? schema_find(c->root, pointer) : NULL;
+	const json_t *target = pointer ? json_schema_find(c->root, pointer) : NULL;
 	int err;
 
 	if (!target)
@@ -411,7 +411,7 @@ static int take_only(json_t *out, json_t *one)
 	const char *here = json_string_value(json_object_get(out, "description"));
 	const char *there = json_string_value(json_object_get(one, "description"));
 
-	if (here && there && strcmp(here, there) != 0 && schema_describe(out, "", there))
+	if (here && there && strcmp(here, there) != 0 && json_schema_describe(out, "", there))
 		return -ENOMEM;
 	return json_object_update_missing(out, one) ? -ENOMEM : 0;
 }
@@ -549,7 +549,7 @@ static int convert_settle(
 	struct convert *c, const struct place *at, const json_t *in, json_t *out)
 {
 	struct schema_fault f = {0};
-	int err = schema_settle(out, json_is_array(member_by(in, "type")), &f);
+	int err = json_schema_settle(out, json_is_array(member_by(in, "type")), &f);
 
 	return err == -EBADMSG
 		       ? convert_fail(c, at, *f.member ? f.member : NULL, f.what)
@@ -596,7 +596,7 @@ static int convert(
 	return err;
 }
 
-int schema_convert(const json_t *in, json_t **ret, char **ret_why)
+int json_schema_convert(const json_t *in, json_t **ret, char **ret_why)
 {
 	struct convert c = {.root = in};
 	struct place root = {0};

@@ -23,6 +23,6 @@
 /* 0 and *ret, a new reference; -EBADMSG and *ret_why, malloc'ed, the place as a JSON
  * pointer and what is wrong there: "#/properties/a/multipleOf: the API has no …";
  * -ENOMEM. */
-int schema_convert(const json_t *in, json_t **ret, char **ret_why);
+int json_schema_convert(const json_t *in, json_t **ret, char **ret_why);
 
 #endif

@@ -29,7 +29,7 @@ static const json_t *step_into(const json_t *from, const char *part)
 	return json_object_get(from, part);
 }
 
-const json_t *schema_find(const json_t *root, const char *pointer)
+const json_t *json_schema_find(const json_t *root, const char *pointer)
 {
 	_cleanup_free_ char *copy = strdup(pointer);
 	const json_t *found = root;
@@ -44,7 +44,7 @@ const json_t *schema_find(const json_t *root, const char *pointer)
 	return json_is_object(found) ? found : NULL;
 }
 
-json_t *schema_lay_over(const json_t *base, const json_t *over, const char *name)
+json_t *json_schema_lay_over(const json_t *base, const json_t *over, const char *name)
 {
 	json_t *all = json_copy((json_t *)base);
 

@@ -6,10 +6,10 @@
 
 /* The object that "#" or "#/a/b" points to, borrowed from root; NULL if there is
  * none. */
-const json_t *schema_find(const json_t *root, const char *pointer);
+const json_t *json_schema_find(const json_t *root, const char *pointer);
 
 /* A copy of base, overridden by the members of over except name: a new reference; NULL
  * without memory. */
-json_t *schema_lay_over(const json_t *base, const json_t *over, const char *name);
+json_t *json_schema_lay_over(const json_t *base, const json_t *over, const char *name);
 
 #endif

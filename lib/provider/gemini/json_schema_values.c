@@ -79,7 +79,7 @@ static unsigned type_of(const json_t *out)
 	return 0;
 }
 
-int schema_describe(json_t *out, const char *before, const char *text)
+int json_schema_describe(json_t *out, const char *before, const char *text)
 {
 	const char *old = json_string_value(json_object_get(out, "description"));
 	_cleanup_free_ char *all =
@@ -122,7 +122,7 @@ static int hand_down(json_t *out, struct schema_fault *f)
 		json_object_del(out, typed[k].name);
 	}
 	json_array_foreach(list, i, one) {
-		int err = schema_settle(one, false, f);
+		int err = json_schema_settle(one, false, f);
 
 		if (err)
 			return err;
@@ -212,7 +212,7 @@ static int move_format(json_t *out, unsigned type)
 	if (!format || knows_format(format, type, out))
 		return 0;
 	if (*format && strcmp(format, "enum") != 0)
-		err = schema_describe(out, "format: ", format);
+		err = json_schema_describe(out, "format: ", format);
 	json_object_del(out, "format");
 	return err;
 }
@@ -264,7 +264,7 @@ static int settle_object(json_t *out, struct schema_fault *f)
 	return err ? err : put_order(out);
 }
 
-int schema_settle(json_t *out, bool listed, struct schema_fault *f)
+int json_schema_settle(json_t *out, bool listed, struct schema_fault *f)
 {
 	bool choice = json_object_get(out, "anyOf");
 	unsigned type;

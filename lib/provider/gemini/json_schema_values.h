@@ -20,9 +20,9 @@ struct schema_fault {
 
 /* out: one schema in the API's terms, with its inner schemas finished before. listed:
  * its alternatives come from a list of types. 0; -EBADMSG and *ret; -ENOMEM. */
-int schema_settle(json_t *out, bool listed, struct schema_fault *ret);
+int json_schema_settle(json_t *out, bool listed, struct schema_fault *ret);
 
 /* Append text in brackets to the description. */
-int schema_describe(json_t *out, const char *before, const char *text);
+int json_schema_describe(json_t *out, const char *before, const char *text);
 
 #endif

@@ -43,7 +43,7 @@ static int composed_flush(struct composed *c)
 
 	c->written += c->n;
 	c->n = 0;
-	return err ? err : c->written > SCAN_SEND_MAX ? -EFBIG : 0;
+	return err ? err : c->written > VALIDATE_SEND_MAX ? -EFBIG : 0;
 }
 
 int composed_put(struct composed *c, const char *text, size_t n)

@@ -197,7 +197,7 @@ static int check_default_schema(struct composed *c, const char *text, json_t *d)
 	const char *name = spelled(config, "responseSchema");
 	json_t *in = json_object_get(config, name);
 	_cleanup_free_ char *why = NULL, *what = NULL;
-	int err = in ? schema_convert(in, &schema, &why) : 0;
+	int err = in ? json_schema_convert(in, &schema, &why) : 0;
 
 	if (err == -EBADMSG) {
 		what = util_format("cannot be used: %s", why);
@@ -289,7 +289,7 @@ static int add_schema(struct composed *c, json_t *rest, int fd)
 
 	if (err || !in)
 		return err;
-	err = schema_convert(in, &schema, &why);
+	err = json_schema_convert(in, &schema, &why);
 	json_decref(in);
 	if (err == -EBADMSG) {
 		composed_complain(c, "schema.json", why ? why : "cannot be used");
@@ -391,7 +391,7 @@ int composed_properties(int fd, char **ret, size_t *ret_len)
 	*ret = NULL;
 	*ret_len = 0;
 	if (!err && in)
-		err = schema_convert(in, &schema, &why);
+		err = json_schema_convert(in, &schema, &why);
 	if (!err && schema)
 		err = list_members(json_object_get(schema, "properties"), ret, ret_len);
 	json_decref(in);

@@ -210,7 +210,7 @@ static void note_files(struct table *t, const struct csv_row *row)
 static int note_key(struct table *t, struct key_column *k, const struct csv_row *row)
 {
 	const struct csv_cell *cell = &row->cells[k->column];
-	struct keyhash h;
+	struct siphash h;
 
 	if (!k->fit)
 		return 0;
@@ -220,9 +220,9 @@ static int note_key(struct table *t, struct key_column *k, const struct csv_row 
 		k->row = t->rows;
 		return 0;
 	}
-	keyhash_init(&h, t->seed);
-	keyhash_add(&h, row->text + cell->at, cell->len);
-	return keyset_add(&k->set, keyhash_end(&h).first);
+	siphash_init(&h, t->seed);
+	siphash_add(&h, row->text + cell->at, cell->len);
+	return siphash_set_add(&k->set, siphash_end(&h).first);
 }
 
 static int note_row(struct table *t, const struct csv_row *row)
@@ -267,7 +267,7 @@ static void choose_key(struct table *t)
 
 		if (!one->there)
 			continue;
-		one->fit = one->fit && !keyset_reduce(&one->set);
+		one->fit = one->fit && !siphash_set_reduce(&one->set);
 		if (one->fit)
 			t->key = one->column;
 		else
@@ -372,7 +372,7 @@ static int write_lines(struct table *t)
 static void rows_clear(struct table *t)
 {
 	for (size_t k = 0; k < TABLE_KEY_NAMES; k++)
-		keyset_clear(&t->keys[k].set);
+		siphash_set_clear(&t->keys[k].set);
 	for (size_t i = 0; i < t->n_segments; i++)
 		free(t->segments[i].text);
 	free(t->segments);

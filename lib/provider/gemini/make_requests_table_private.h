@@ -14,7 +14,7 @@ struct key_column {
 	uint32_t column;
 	bool there, fit;
 	uint64_t row;      /* that it is not fit because of; 0: two have the same value */
-	struct keyset set;
+	struct siphash_set set;
 };
 
 struct column {

@@ -100,9 +100,9 @@ const struct request_grammar gemini_requests = {
 	.beside = beside,
 	.role = role_words,
 	.is_role = is_role,
-	.max = SCAN_SEND_MAX,
+	.max = VALIDATE_SEND_MAX,
 	.tales = gemini_line_tales,
-	.has_scheme = uris_has_scheme,
-	.files_each = uris_each,
-	.files_replace = uris_replace,
+	.has_scheme = file_refs_has_scheme,
+	.files_each = file_refs_each,
+	.files_replace = file_refs_replace,
 };

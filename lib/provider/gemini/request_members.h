@@ -17,6 +17,6 @@ extern const struct request_grammar gemini_requests;
 extern const struct line_tale gemini_line_tales[]; /* of it */
 
 /* Bytes of requests in one job. */
-#define SCAN_SEND_MAX UINT64_C(2147483648)
+#define VALIDATE_SEND_MAX UINT64_C(2147483648)
 
 #endif

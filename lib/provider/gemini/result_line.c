@@ -276,7 +276,7 @@ static void line_begin_string(struct line_walk *w)
 	switch (w->member) {
 	case KEY ... METADATA_ID:
 		/* What is no string takes no other's place. */
-		keyhash_init(&w->hash, w->seed);
+		siphash_init(&w->hash, w->seed);
 		w->key_begins = true;
 		break;
 	case PART_TEXT:
@@ -300,7 +300,7 @@ static void key_piece(struct line_walk *w, const uint8_t *text, size_t n)
 		line->key_len = 0;
 	w->key_begins = false;
 	room = sizeof line->key - line->key_len;
-	keyhash_add(&w->hash, text, n);
+	siphash_add(&w->hash, text, n);
 	if (n > room)
 		n = room;
 	memcpy(line->key + line->key_len, text, n);
@@ -344,7 +344,7 @@ static void line_end_string(struct line_walk *w)
 	case KEY ... METADATA_ID:
 		if (w->key_begins)
 			w->line.key_len = 0;
-		w->line.hash = keyhash_end(&w->hash);
+		w->line.hash = siphash_end(&w->hash);
 		w->line.has_key = true;
 		w->line.key_rank = w->member - KEY;
 		w->line.key_len = util_utf8_cut(

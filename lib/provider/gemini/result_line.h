@@ -30,7 +30,7 @@ struct line_walk {
 	void *arg;
 	enum line_walk_of of;
 	struct keyseed seed;
-	struct keyhash hash;
+	struct siphash hash;
 	struct answer_line line;
 	struct line_part part;
 	uint64_t line_start;
