@@ -291,8 +291,8 @@ void gb_file_unref(struct gb_file *f);
 int gb_file_create(struct gb_job *job, struct gb_file *dir, const char *name, bool excl,
 	struct gb_file **ret);
 /* -EPERM at the top. */
-int gb_file_mkdir(
-	struct gb_job *job, struct gb_file *dir, const char *name, struct gb_file **ret);
+int gb_file_mkdir(struct gb_job *job, struct gb_file *dir, const char *name,
+	struct gb_file **ret);
 struct gb_file *gb_file_by_name(
 	struct gb_job *job, struct gb_file *dir, const char *name);
 bool gb_job_has_file(struct gb_job *job, struct gb_file *dir, const char *name);
@@ -325,7 +325,8 @@ int gb_file_rmdir(struct gb_job *job, struct gb_file *dir, const char *name);
 /* Rename within a job or between jobs; replaces the target as rename(2) does. Not for a
  * rename that submits. */
 int gb_file_rename(struct gb_job *from, struct gb_file *from_dir, const char *name,
-	struct gb_job *to, struct gb_file *to_dir, const char *new_name, bool noreplace);
+	struct gb_job *to, struct gb_file *to_dir, const char *new_name,
+	bool noreplace);
 /* The writer was killed or failed. No close submits this content until the file is
  * truncated to nothing, replaced, or submitted by rename or ctl. If the file is part of
  * a composed draft, it is not sent until it is truncated to nothing, replaced or
@@ -438,8 +439,8 @@ int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers *
 void gb_answers_close(struct gb_answers *a);
 /* Read up to n bytes at off; fewer only at the end. number is used for GB_ANSWERS_NODE.
  * -EINPROGRESS: the local bytes were damaged and are fetched again. */
-ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_t number,
-	uint64_t off, void *buf, size_t n, struct gb_waiter *w);
+ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what,
+	uint32_t number, uint64_t off, void *buf, size_t n, struct gb_waiter *w);
 /* Find a node by number, or a child by name; false: there is none, or no index is
  * loaded. */
 bool gb_answer_get(struct gb_job *job, uint32_t number, struct gb_answer *ret);

@@ -231,7 +231,8 @@ void proc_closer(pid_t tid, struct proc_closer *ret)
 	const char *tgid;
 	char status[8192];
 
-	if (tid > 0 && proc_slurp_of(tid, "status", status, sizeof status) == SIGHT_CLEAR) {
+	if (tid > 0 &&
+		proc_slurp_of(tid, "status", status, sizeof status) == SIGHT_CLEAR) {
 		tgid = proc_field(status, "Tgid");
 		c.process = tgid ? atoi(tgid) : 0;
 		c.in_exec = lacks_program(status);

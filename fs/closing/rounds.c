@@ -414,8 +414,8 @@ static struct walk *walk_new(struct closes *c, double now)
 		.files = calloc(n, sizeof *w->files),
 		.generations = calloc(n, sizeof *w->generations),
 		.questions = calloc(n, sizeof *w->questions)};
-	for (struct wfile *f = c->files; f && w->files && w->generations && w->questions;
-		f = f->next)
+	for (struct wfile *f = c->files;
+		f && w->files && w->generations && w->questions; f = f->next)
 		if (wants_walk(c, f, now))
 			add_question(w, f);
 	if (!w->n) {
@@ -442,12 +442,14 @@ static void start_walk(struct closes *c, double now)
 /* ---- the turn ------------------------------------------------------------------------- */
 
 /* Whether the inode number is that of a part of a composed draft of job. */
-static bool is_part_of(struct mount *m, struct gb_job *job, uint32_t slot, fuse_ino_t ino)
+static bool is_part_of(
+	struct mount *m, struct gb_job *job, uint32_t slot, fuse_ino_t ino)
 {
 	struct gb_file *file;
 	bool part;
 
-	if (ino < ino_of_job(m, slot, NUMBER_FILES) || ino >= ino_of_job(m, slot + 1, 0))
+	if (ino < ino_of_job(m, slot, NUMBER_FILES) ||
+		ino >= ino_of_job(m, slot + 1, 0))
 		return false;
 	file = gb_file_by_number(job, ino - ino_of_job(m, slot, 0));
 	part = file && gb_file_is_part(file);
@@ -484,8 +486,9 @@ bool rounds_parts_open(struct closes *c, struct gb_job *job)
 static void tell_busy(struct closes *c, fuse_ino_t ino)
 {
 	struct ino_parts at;
-	struct gb_job *job =
-		ino_split(c->m, ino, &at) && !at.meta ? gb_job_by_slot(c->m->gb, at.slot) : NULL;
+	struct gb_job *job = ino_split(c->m, ino, &at) && !at.meta
+				     ? gb_job_by_slot(c->m->gb, at.slot)
+				     : NULL;
 	struct gb_file *file = job ? gb_file_by_number(job, at.number) : NULL;
 
 	if (file)

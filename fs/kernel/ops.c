@@ -45,7 +45,8 @@ int ops_entry(struct mount *m, const struct node *n, struct fuse_entry_param *re
 	 * And a name that was moved by a rename which then failed, because the API
 	 * refused the job, still exists for the kernel: mv looks at it once more and
 	 * would see one file twice. */
-	fleeting = n->kind == NODE_FILE && node_is_draft(n) && !gb_file_is_part(n->file);
+	fleeting =
+		n->kind == NODE_FILE && node_is_draft(n) && !gb_file_is_part(n->file);
 	*ret = (struct fuse_entry_param){
 		.ino = n->ino,
 		.attr = st,

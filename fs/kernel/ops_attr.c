@@ -86,7 +86,8 @@ static bool wants_index(const struct node *dir, const char *name)
 	if (dir->kind != NODE_JOB || !dir->info.answers_pending)
 		return false;
 	row = vfile_by_name(true, name);
-	return row && (row->how == HOW_ANSWERS || row->how == HOW_TREE || row->in_index);
+	return row &&
+	       (row->how == HOW_ANSWERS || row->how == HOW_TREE || row->in_index);
 }
 
 /* A name in the job's directory waits for the index; one in responses/ waits for the
@@ -94,7 +95,8 @@ static bool wants_index(const struct node *dir, const char *name)
 static void lookup_after_index(fuse_req_t req, const struct node *dir, const char *name)
 {
 	bool inside = dir->kind == NODE_ANSWER;
-	struct pending *p = pending_new(req, inside ? ops_call_answers : attr_look, end_look);
+	struct pending *p =
+		pending_new(req, inside ? ops_call_answers : attr_look, end_look);
 
 	if (!p)
 		return;

@@ -120,7 +120,8 @@ static void end_results(struct pending *p, int err)
 	char *buf = p->have ? thread_buffer(p->have) : NULL;
 
 	if (p->have)
-		err = buf ? gb_results_read(p->h->results, buf, p->have, (uint64_t)p->off)
+		err = buf ? gb_results_read(
+				    p->h->results, buf, p->have, (uint64_t)p->off)
 			  : -ENOMEM;
 	if (err < 0)
 		ops_err(p->req, err);
@@ -150,10 +151,11 @@ static int io_answers(struct pending *p)
 {
 	const struct handle *h = p->h;
 	char *buf = thread_buffer(p->size);
-	ssize_t n = buf ? gb_answers_read(h->answers,
-				  h->row ? h->row->answers : GB_ANSWERS_NODE,
-				  h->answer.number, (uint64_t)p->off, buf, p->size, &p->w)
-			: -ENOMEM;
+	ssize_t n =
+		buf ? gb_answers_read(h->answers,
+			      h->row ? h->row->answers : GB_ANSWERS_NODE,
+			      h->answer.number, (uint64_t)p->off, buf, p->size, &p->w)
+		    : -ENOMEM;
 
 	if (n < 0)
 		return (int)n;

@@ -42,7 +42,8 @@ static const char *const rmdir_words[] = {"any", "ended", NULL};
 
 static const char decides_cache[] =
 	"batchfs decides file by file what the kernel may cache, and for how long";
-static const char high_level[] = "it belongs to a part of libfuse that batchfs does not use";
+static const char high_level[] =
+	"it belongs to a part of libfuse that batchfs does not use";
 
 #define AT(field) offsetof(struct options, field)
 

@@ -139,8 +139,9 @@ static int check_source(const struct options *o)
 		   !strncasecmp(o->source, "http://", 7);
 
 	if (strpbrk(o->source, "@?#\\")) {
-		log_line(LOG_ERR, "SOURCE must be https://HOST[:PORT][/PATH], without a "
-				  "user, a password, a query or a fragment");
+		log_line(LOG_ERR,
+			"SOURCE must be https://HOST[:PORT][/PATH], without a "
+			"user, a password, a query or a fragment");
 		return -EINVAL;
 	}
 	if (!url) {
@@ -252,7 +253,8 @@ static char *mount_words(const struct options *o)
 		source[n++] = *p;
 	}
 	source[n] = '\0';
-	return format("default_permissions,subtype=batchfs,max_read=%ju,fsname=%s%s%s%s",
+	return format(
+		"default_permissions,subtype=batchfs,max_read=%ju,fsname=%s%s%s%s",
 		(uintmax_t)o->max_read, source, o->readonly ? ",ro" : "",
 		o->mount_words ? "," : "", o->mount_words ? o->mount_words : "");
 }
@@ -299,7 +301,8 @@ static void survive_signals(void)
 {
 	static const int harmless[] = {SIGXFSZ, SIGPIPE, SIGUSR1, SIGIO, SIGPROF,
 		SIGVTALRM, SIGSTKFLT, SIGPWR};
-	const struct sigaction nothing = {.sa_handler = on_nothing, .sa_flags = SA_RESTART};
+	const struct sigaction nothing = {
+		.sa_handler = on_nothing, .sa_flags = SA_RESTART};
 
 	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
 		sigaction(harmless[i], &nothing, NULL);
@@ -343,7 +346,8 @@ static void *run_signals(void *arg)
  * thread that takes them. */
 static int start_signals(struct signals *s)
 {
-	static const int ending[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU, SIGALRM};
+	static const int ending[] = {
+		SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU, SIGALRM};
 	struct sigaction wake = {.sa_handler = on_wake};
 
 	sigemptyset(&s->set);

@@ -113,10 +113,11 @@ static int spawn_attributes(posix_spawnattr_t *attr)
 		POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 }
 
-static int spawn_command(
-	const struct on_end *e, const char *name, const char *state, int out, pid_t *ret)
+static int spawn_command(const struct on_end *e, const char *name, const char *state,
+	int out, pid_t *ret)
 {
-	const char *argv[] = {"/bin/sh", "-c", e->command, "batchfs", name, state, NULL};
+	const char *argv[] = {
+		"/bin/sh", "-c", e->command, "batchfs", name, state, NULL};
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	int err;

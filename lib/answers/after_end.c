@@ -15,10 +15,12 @@ static bool is_settled(const struct gb_job *job)
 {
 	const struct gb_client *c = job->c;
 	enum gb_output o = job_output(job);
-	bool comes = o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE || o == GB_OUTPUT_SAVED;
+	bool comes =
+		o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE || o == GB_OUTPUT_SAVED;
 
-	if (!comes || !knowledge_ended(&job->batch->known) || !job->dir || !job->dir->rec.own ||
-		c->o.fetch == GB_FETCH_READ || c->o.offline || c->o.readonly)
+	if (!comes || !knowledge_ended(&job->batch->known) || !job->dir ||
+		!job->dir->rec.own || c->o.fetch == GB_FETCH_READ || c->o.offline ||
+		c->o.readonly)
 		return true;
 	if (!save_is_safe(job))
 		return c->offline_since ||

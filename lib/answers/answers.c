@@ -71,7 +71,8 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 
 	i->has_retry = sure && answers_sent_here(job) &&
 		       (i->has_answers || answers_ended_with_nothing(job));
-	i->answers_pending = !a && !job->batch->index_failed && answers_can_be_made(job);
+	i->answers_pending =
+		!a && !job->batch->index_failed && answers_can_be_made(job);
 	if (!a)
 		return;
 	i->has_answers = a->head.stamp.results_size >= 0;
@@ -107,7 +108,9 @@ static int build(struct gb_job *job, struct answers_opened *o, struct answers **
 		.tabs = o->tabs,
 		.stamp = o->stamp,
 		.cancel = &job->c->answers->hurry};
-	int err = in.table ? compose_draft_properties(job, &properties, &in.properties_len) : 0;
+	int err = in.table ? compose_draft_properties(
+				     job, &properties, &in.properties_len)
+			   : 0;
 
 	if (err)
 		return err;
@@ -179,7 +182,8 @@ static bool take_answers(struct gb_job *job, struct answers *a)
 	client_lock(job->c);
 	bool cancelled = job->dir && job->dir->rec.batch->cancel_asked;
 	client_unlock(job->c);
-	a->unserved = cancelled && a->head.stamp.results_size >= 0 ? answers_unserved(a) : 0;
+	a->unserved =
+		cancelled && a->head.stamp.results_size >= 0 ? answers_unserved(a) : 0;
 	answers_price(job, a);
 	a->usage_len = answers_usage(a, text);
 	client_lock(job->c);
@@ -265,7 +269,8 @@ static int want(struct gb_job *job, struct gb_waiter *w)
 	client_unlock(c);
 	if (!start)
 		return err;
-	int started = operation_start(job, POOL_SHORT, index_run, false, false, NULL, NULL);
+	int started =
+		operation_start(job, POOL_SHORT, index_run, false, false, NULL, NULL);
 	if (!started)
 		return err;
 	waitq_init(&over);
@@ -281,7 +286,8 @@ static int want(struct gb_job *job, struct gb_waiter *w)
 void answers_results_saved(struct gb_job *job)
 {
 	client_lock(job->c);
-	bool made = job->batch->answers && job->batch->answers->head.stamp.results_size >= 0;
+	bool made = job->batch->answers &&
+		    job->batch->answers->head.stamp.results_size >= 0;
 	client_unlock(job->c);
 	if (made)
 		return;
@@ -311,7 +317,8 @@ void gb_answers_close(struct gb_answers *a)
 	free(a);
 }
 
-static int answers_make(struct gb_job *job, struct answers *index_take, struct gb_answers **ret)
+static int answers_make(
+	struct gb_job *job, struct answers *index_take, struct gb_answers **ret)
 {
 	struct gb_answers *a = calloc(1, sizeof(*a));
 	struct stat st;
@@ -363,7 +370,8 @@ static int open_there(struct gb_job *job, struct gb_answers **ret)
 	struct answers *index = NULL;
 
 	client_lock(c);
-	if (c->answers->open && c->answers->open->index == job->batch->answers && job->batch->answers) {
+	if (c->answers->open && c->answers->open->index == job->batch->answers &&
+		job->batch->answers) {
 		a = c->answers->open;
 		a->refs++;
 	} else if (job->batch->answers) {
@@ -444,8 +452,8 @@ static ssize_t read_usage(const struct answers *a, uint64_t off, void *buf, size
 	return (ssize_t)n;
 }
 
-ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_t number,
-	uint64_t off, void *buf, size_t n, struct gb_waiter *w)
+ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what,
+	uint32_t number, uint64_t off, void *buf, size_t n, struct gb_waiter *w)
 {
 	struct answers_from source = {a->results, w};
 	struct answers_sources s = {
@@ -454,7 +462,8 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_
 
 	switch (what) {
 	case GB_ANSWERS_TSV:
-		return a->results ? answers_read_tsv(a->index, &s, off, buf, n) : -ENOENT;
+		return a->results ? answers_read_tsv(a->index, &s, off, buf, n)
+				  : -ENOENT;
 	case GB_ANSWERS_RETRY:
 		return a->requests >= 0 ? answers_read_retry(a->index, &s, off, buf, n)
 					: -ENOENT;
@@ -465,7 +474,8 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_
 			       ? answers_read_table(a->index, &s, off, buf, n)
 			       : -ENOENT;
 	case GB_ANSWERS_VECTORS:
-		return a->results ? answers_read_vectors(a->index, &s, off, buf, n) : -ENOENT;
+		return a->results ? answers_read_vectors(a->index, &s, off, buf, n)
+				  : -ENOENT;
 	default:
 		return number < a->index->head.n_nodes
 			       ? answers_read_node(a->index, &s, number, off, buf, n)
@@ -478,7 +488,8 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what, uint32_
 static struct answers *index_ref(struct gb_job *job)
 {
 	client_lock(job->c);
-	struct answers *a = job->batch->answers ? answers_ref(job->batch->answers) : NULL;
+	struct answers *a =
+		job->batch->answers ? answers_ref(job->batch->answers) : NULL;
 	client_unlock(job->c);
 	return a;
 }

@@ -36,7 +36,8 @@ void answers_price(struct gb_job *job, struct answers *a)
 	const char *model = job->model; /* interned: it lives as long as the client */
 	client_unlock(job->c);
 	only_version(a, version);
-	if (prices_find(path, model, &p) || (*version && prices_find(path, version, &p)))
+	if (prices_find(path, model, &p) ||
+		(*version && prices_find(path, version, &p)))
 		prices_cost(&p, tokens[TOKENS_PROMPT],
 			tokens[TOKENS_CANDIDATES] + tokens[TOKENS_THOUGHTS], a->cost);
 }

@@ -78,7 +78,8 @@ static void sections(const struct answers *a, struct iovec ret[SECTIONS])
 
 static uint32_t head_crc(const struct answers_head *h)
 {
-	return util_crc32c(0, &h->format, sizeof *h - offsetof(struct answers_head, format));
+	return util_crc32c(
+		0, &h->format, sizeof *h - offsetof(struct answers_head, format));
 }
 
 static int write_all(const struct answers *a, int fd)
@@ -109,7 +110,8 @@ int answers_save(const struct answers *a, int dirfd, const char *name)
 	int err;
 
 	util_random_hex(tmp + sizeof UTIL_TMP_PREFIX - 1, 8);
-	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = openat(
+		dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
 	err = write_all(a, fd);
@@ -128,9 +130,10 @@ static bool head_fits(const struct answers_head *h, uint64_t file_size)
 			(uint64_t)h->n_slots * sizeof(uint32_t);
 
 	return h->crc == head_crc(h) && memcmp(h->magic, magic, sizeof magic) == 0 &&
-	       h->format == FORMAT && size <= file_size && h->blob_len == file_size - size &&
-	       h->n_nodes >= 1 && h->n_nodes <= ANSWERS_NODES_MAX &&
-	       h->n_slots > h->n_nodes && (h->n_slots & (h->n_slots - 1)) == 0;
+	       h->format == FORMAT && size <= file_size &&
+	       h->blob_len == file_size - size && h->n_nodes >= 1 &&
+	       h->n_nodes <= ANSWERS_NODES_MAX && h->n_slots > h->n_nodes &&
+	       (h->n_slots & (h->n_slots - 1)) == 0;
 }
 
 static bool span_fits(struct span at)
@@ -149,7 +152,8 @@ static bool row_fits(const struct answers *a, const struct answers_row *r,
 	return span_fits(r->result) && span_fits(r->text) && span_fits(r->request) &&
 	       r->status < ANSWER_STATUSES && r->how < ANSWERS_HOWS &&
 	       in_blob(a, r->key_at, r->key_len) && r->key_len <= LINE_KEY_MAX &&
-	       in_blob(a, r->note_at, r->note_len) && (r->how != HOW_STRING || r->text.from) &&
+	       in_blob(a, r->note_at, r->note_len) &&
+	       (r->how != HOW_STRING || r->text.from) &&
 	       (r->how != HOW_VECTOR || r->text.from) &&
 	       r->tsv_end >= (before ? before->tsv_end : 0) &&
 	       r->retry_end >= (before ? before->retry_end : 0);
@@ -160,11 +164,13 @@ static bool node_fits(const struct answers *a, uint32_t i)
 	const struct answers_node *n = &a->nodes[i];
 	bool dir = n->kind == NODE_IS_DIR;
 
-	return n->kind < NODE_KINDS && n->parent < a->head.n_nodes && span_fits(n->data) &&
-	       n->size <= INT64_MAX && in_blob(a, n->name_at, n->name_len + 1u) &&
+	return n->kind < NODE_KINDS && n->parent < a->head.n_nodes &&
+	       span_fits(n->data) && n->size <= INT64_MAX &&
+	       in_blob(a, n->name_at, n->name_len + 1u) &&
 	       a->blob[n->name_at + n->name_len] == '\0' &&
 	       (i == 0) == (n->name_len == 0) && n->name_len < 256 &&
-	       (dir ? n->first <= a->head.n_nodes && n->count <= a->head.n_nodes - n->first
+	       (dir ? n->first <= a->head.n_nodes &&
+				       n->count <= a->head.n_nodes - n->first
 		    : n->row < a->head.n_rows) &&
 	       ((n->kind != NODE_IS_DATA && n->kind != NODE_IS_WAVE) || n->data.from) &&
 	       (n->kind != NODE_IS_WAVE || n->size >= ANSWERS_WAVE_HEAD);
@@ -193,7 +199,9 @@ static bool table_fits(const struct answers *a)
 {
 	const struct answers_head *h = &a->head;
 	bool good = names_fit(a, h->columns_at, h->columns_len,
-			    !h->n_lines ? 0 : h->n_properties ? h->n_properties + 1 : 2) &&
+			    !h->n_lines       ? 0
+			    : h->n_properties ? h->n_properties + 1
+					      : 2) &&
 		    names_fit(a, h->properties_at, h->properties_len, h->n_properties);
 
 	for (uint32_t i = 0; good && i < h->n_lines; i++)
@@ -206,8 +214,8 @@ static bool body_fits(const struct answers *a)
 {
 	uint64_t tsv = 0, retry = 0;
 	const struct answers_head *h = &a->head;
-	bool good = a->nodes[0].kind == NODE_IS_DIR &&
-		    h->vectors <= h->n_rows && in_blob(a, h->models_at, h->models_len) &&
+	bool good = a->nodes[0].kind == NODE_IS_DIR && h->vectors <= h->n_rows &&
+		    in_blob(a, h->models_at, h->models_len) &&
 		    in_blob(a, h->warnings_at, h->warnings_len);
 
 	for (uint32_t i = 0; good && i < a->head.n_rows; i++) {
@@ -219,7 +227,8 @@ static bool body_fits(const struct answers *a)
 		good = node_fits(a, i);
 	for (uint32_t i = 0; good && i < a->head.n_slots; i++)
 		good = a->slots[i] < a->head.n_nodes;
-	return good && table_fits(a) && a->head.tsv_size == tsv && a->head.retry_size == retry;
+	return good && table_fits(a) && a->head.tsv_size == tsv &&
+	       a->head.retry_size == retry;
 }
 
 static void point_into(struct answers *a)

@@ -282,8 +282,10 @@ size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX]);
 
 /* The last known place of a file (see answers_places) that is not after off; and add
  * one. */
-struct text_place answers_place_find(const struct answers *a, uint32_t file, uint64_t off);
-void answers_place_keep(const struct answers *a, uint32_t file, struct text_place place);
+struct text_place answers_place_find(
+	const struct answers *a, uint32_t file, uint64_t off);
+void answers_place_keep(
+	const struct answers *a, uint32_t file, struct text_place place);
 
 /* Write the main text of a row to a sink: the note, then what `how` says. */
 int answers_row_text(const struct answers *a, const struct answers_row *row,
@@ -296,7 +298,7 @@ struct answers_wrap {
 	struct span rest;
 	const char *after;
 };
-void answers_wrap(
-	const struct answers *a, const struct answers_row *row, struct answers_wrap *ret);
+void answers_wrap(const struct answers *a, const struct answers_row *row,
+	struct answers_wrap *ret);
 
 #endif

@@ -43,7 +43,8 @@ static int new_row(struct build *b, uint32_t *ret)
 	return 0;
 }
 
-int answers_blob_add(struct answers_blob *b, const void *text, size_t n, uint64_t *ret_at)
+int answers_blob_add(
+	struct answers_blob *b, const void *text, size_t n, uint64_t *ret_at)
 {
 	if (b->room - b->len < n) {
 		uint64_t room = b->room ? b->room : 4096;
@@ -174,7 +175,8 @@ static bool same_key(const struct build *b, uint32_t i, const struct answer_line
 }
 
 /* The first row of this key that has no result yet. */
-static bool find_row(const struct build *b, const struct answer_line *line, uint32_t *ret)
+static bool find_row(
+	const struct build *b, const struct answer_line *line, uint32_t *ret)
 {
 	uint32_t slot;
 
@@ -280,15 +282,16 @@ static int index_results(struct build *b)
 
 /* ---- adding up ----------------------------------------------------------------------------- */
 
-void answers_wrap(
-	const struct answers *a, const struct answers_row *row, struct answers_wrap *ret)
+void answers_wrap(const struct answers *a, const struct answers_row *row,
+	struct answers_wrap *ret)
 {
 	*ret = (struct answers_wrap){.rest = row->request, .after = ""};
 	if (!row->unkeyed)
 		return;
 	ret->len = (size_t)snprintf(ret->before, sizeof ret->before,
 		row->bare ? "{\"key\":\"%.*s\",\"request\":" : "{\"key\":\"%.*s\",",
-		row->key_len < LINES_KEY_MAX ? (int)row->key_len : 0, a->blob + row->key_at);
+		row->key_len < LINES_KEY_MAX ? (int)row->key_len : 0,
+		a->blob + row->key_at);
 	if (row->bare)
 		ret->after = "}";
 	else
@@ -350,8 +353,9 @@ static void add_up_usage(struct build *b)
 		const char *note = b->blob.text + r->note_at;
 
 		h->tsv_size += r->key_len + text_tsv_extra(key, r->key_len) + 1 +
-			       strlen(answers_status_names[r->status]) + 1 + r->tsv_end +
-			       r->note_len + text_tsv_extra(note, r->note_len) + 1;
+			       strlen(answers_status_names[r->status]) + 1 +
+			       r->tsv_end + r->note_len +
+			       text_tsv_extra(note, r->note_len) + 1;
 		r->tsv_end = h->tsv_size;
 		if (r->retry_end)
 			h->retry_size += retry_size(b->a, r);

@@ -63,8 +63,9 @@ static uint32_t mime_number(const char *mime, const char *name, uint32_t otherwi
 void answers_take_wave(const char *mime, struct answers_medium *m)
 {
 	size_t n = strcspn(mime, "; ");
-	bool raw = n == strlen("audio/L16") && (strncasecmp(mime, "audio/L16", n) == 0 ||
-						       strncasecmp(mime, "audio/pcm", n) == 0);
+	bool raw = n == strlen("audio/L16") &&
+		   (strncasecmp(mime, "audio/L16", n) == 0 ||
+			   strncasecmp(mime, "audio/pcm", n) == 0);
 
 	if (!raw)
 		return;
@@ -88,8 +89,8 @@ struct tree {
 
 /* ---- a hash of nodes ----------------------------------------------------------------- */
 
-static void put_slot(const struct tree *t, uint32_t *slots, uint32_t n_slots, uint32_t i,
-	const struct answers_node *n)
+static void put_slot(const struct tree *t, uint32_t *slots, uint32_t n_slots,
+	uint32_t i, const struct answers_node *n)
 {
 	uint64_t at = answers_name_hash(t->a->head.seed, n->parent,
 		t->blob->text + n->name_at, n->name_len);
@@ -287,7 +288,8 @@ static int place_row(struct tree *t, uint32_t row, const struct answers_files *f
 	unsigned try = 0;
 
 	memcpy(key, t->blob->text + r->key_at, left);
-	for (int depth = 0; depth < DEPTH_MAX && (slash = memchr(part, '/', left)); depth++) {
+	for (int depth = 0; depth < DEPTH_MAX && (slash = memchr(part, '/', left));
+		depth++) {
 		int err = tree_enter(t, &dir, part, (size_t)(slash - part), r->line);
 
 		if (err)

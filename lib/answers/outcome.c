@@ -61,7 +61,8 @@ static int note_failure(struct build *b, uint32_t i, const struct answer_line *l
 	if (errors_code_may_pass(line->code))
 		wants_retry(b, i);
 	if (line->code >= 0)
-		snprintf(note, sizeof note, "%s (%jd)%s", name, (intmax_t)line->code, colon);
+		snprintf(note, sizeof note, "%s (%jd)%s", name, (intmax_t)line->code,
+			colon);
 	else
 		snprintf(note, sizeof note, "%s%s",
 			line->status.len ? line->status.text : "no code", colon);
@@ -148,7 +149,8 @@ static int text_answer(struct build *b, uint32_t i, const struct answer_line *li
 /* Empty text is not an answer: another try often has one. */
 static bool says_something(const struct build *b, const struct answer_line *line)
 {
-	return !lacks_picture(b, line) && (line->text.len || line->media || line->others);
+	return !lacks_picture(b, line) &&
+	       (line->text.len || line->media || line->others);
 }
 
 static int note_answer(struct build *b, uint32_t i, const struct answer_line *line)

@@ -43,7 +43,9 @@ static int all_strings(const struct answers *a, const struct answers_row *row,
 int answers_row_text(const struct answers *a, const struct answers_row *row,
 	const struct text_source *results, const struct text_sink *to)
 {
-	int err = row->note_len ? to->put(to->arg, a->blob + row->note_at, row->note_len) : 0;
+	int err = row->note_len
+			  ? to->put(to->arg, a->blob + row->note_at, row->note_len)
+			  : 0;
 
 	if (err)
 		return err;
@@ -62,7 +64,8 @@ int answers_row_text(const struct answers *a, const struct answers_row *row,
 /* ---- places ---------------------------------------------------------------------------- */
 
 /* The latest place of file that is not after off. */
-struct text_place answers_place_find(const struct answers *a, uint32_t file, uint64_t off)
+struct text_place answers_place_find(
+	const struct answers *a, uint32_t file, uint64_t off)
 {
 	struct answers_places *p = a->places;
 	struct text_place best = {0};
@@ -71,7 +74,8 @@ struct text_place answers_place_find(const struct answers *a, uint32_t file, uin
 	for (size_t i = 0; i < ARRAY_SIZE(p->latest); i++) {
 		const struct answers_place *one = &p->latest[i];
 
-		if (one->file == file && one->place.pos <= off && one->place.pos >= best.pos)
+		if (one->file == file && one->place.pos <= off &&
+			one->place.pos >= best.pos)
 			best = one->place;
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -85,7 +89,8 @@ void answers_place_keep(const struct answers *a, uint32_t file, struct text_plac
 	if (!place.at)
 		return;
 	pthread_mutex_lock(&p->lock);
-	p->latest[p->next++ % ARRAY_SIZE(p->latest)] = (struct answers_place){file, place};
+	p->latest[p->next++ % ARRAY_SIZE(p->latest)] =
+		(struct answers_place){file, place};
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -290,9 +295,9 @@ size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX])
 		if (i != ANSWER_MISSING || a->head.absent >= 0)
 			n += (size_t)sprintf(ret + n, "%s %" PRIu64 "\n",
 				answers_status_names[i],
-				a->head.counts[i] + (i == ANSWER_MISSING
-								    ? (uint64_t)a->head.absent
-								    : 0));
+				a->head.counts[i] +
+					(i == ANSWER_MISSING ? (uint64_t)a->head.absent
+							     : 0));
 	if (a->head.models_len < ANSWERS_USAGE_MAX - n) {
 		memcpy(ret + n, a->blob + a->head.models_at, a->head.models_len);
 		n += a->head.models_len;

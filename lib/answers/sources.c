@@ -14,7 +14,8 @@
 
 bool answers_sent_here(const struct gb_job *job)
 {
-	return job->dir && job->dir->rec.own && job->dir->rec.batch->phase == PHASE_SENT;
+	return job->dir && job->dir->rec.own &&
+	       job->dir->rec.batch->phase == PHASE_SENT;
 }
 
 /* A person who cancelled a job does not want it again. */
@@ -27,7 +28,8 @@ bool answers_ended_with_nothing(const struct gb_job *job)
 
 bool answers_can_be_made(const struct gb_job *job)
 {
-	return save_is_safe(job) || (answers_sent_here(job) && answers_ended_with_nothing(job));
+	return save_is_safe(job) ||
+	       (answers_sent_here(job) && answers_ended_with_nothing(job));
 }
 
 /* Lock held: the table that the requests were made of. */

@@ -22,8 +22,9 @@ static void copy_word(struct line_word *to, const struct line_word *from)
 /* Names go into lines of text. */
 static bool word_is_name(const struct line_word *w)
 {
-	return w->len && strspn(w->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-					 "0123456789._-/:@") == w->len;
+	return w->len &&
+	       strspn(w->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			       "0123456789._-/:@") == w->len;
 }
 
 void answers_summary_line(struct build *b, const struct answer_line *line)
@@ -31,7 +32,8 @@ void answers_summary_line(struct build *b, const struct answer_line *line)
 	struct answers_models *m = &b->models;
 	unsigned i = 0;
 
-	if (b->in->grammar->stage_is_ending(line->stage.text) && word_is_name(&line->stage)) {
+	if (b->in->grammar->stage_is_ending(line->stage.text) &&
+		word_is_name(&line->stage)) {
 		copy_word(&m->stage, &line->stage);
 		copy_word(&m->retires, &line->retires);
 		m->ending++;
@@ -64,8 +66,8 @@ static int put_models(struct build *b)
 
 	for (unsigned i = 0; i < m->n; i++)
 		n += (size_t)snprintf(text + n, sizeof text - n,
-			"model_version %s %" PRIu64 "\n", bare_name(m->models[i].name.text),
-			m->models[i].n);
+			"model_version %s %" PRIu64 "\n",
+			bare_name(m->models[i].name.text), m->models[i].n);
 	b->a->head.models_len = n;
 	return answers_blob_add(&b->blob, text, n, &b->a->head.models_at);
 }
@@ -175,7 +177,8 @@ uint64_t answers_unserved(const struct answers *a)
 	for (uint32_t i = 0; i < a->head.n_rows; i++) {
 		const struct answers_row *row = &a->rows[i];
 
-		n += row->status == ANSWER_FAILED && row->note_len >= strlen(cancelled) &&
+		n += row->status == ANSWER_FAILED &&
+		     row->note_len >= strlen(cancelled) &&
 		     memcmp(a->blob + row->note_at, cancelled, strlen(cancelled)) == 0;
 	}
 	return n;
@@ -201,8 +204,10 @@ static void settle_vectors(struct build *b, struct warnings *w)
 	h->vectors = n;
 	h->dims = other ? 0 : dims;
 	if (other)
-		warnings_add(w, "the embeddings have different lengths (%" PRIu32 " and %" PRIu32
-				"): there is no vectors.npy", dims, other);
+		warnings_add(w,
+			"the embeddings have different lengths (%" PRIu32
+			" and %" PRIu32 "): there is no vectors.npy",
+			dims, other);
 }
 
 static int put_warnings(struct build *b)

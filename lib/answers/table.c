@@ -174,7 +174,8 @@ static int trim_cell(const struct text_source *text, struct span *at, char *ret_
 	do {
 		uint64_t left = at->to - at->from;
 
-		n = text->read(text->arg, at->from, window, left < WINDOW ? left : WINDOW);
+		n = text->read(
+			text->arg, at->from, window, left < WINDOW ? left : WINDOW);
 		for (i = 0; i < n && (cell_space(window[i]) || window[i] == ':'); i++)
 			at->from++;
 	} while (n > 0 && i == n);
@@ -232,8 +233,8 @@ static int put_cell_value(void *arg, const struct text_sink *to)
 			       : text_raw(v->text, v->at, to);
 }
 
-static int put_property(
-	struct table *t, const struct text_source *text, uint32_t i, const struct text_sink *to)
+static int put_property(struct table *t, const struct text_source *text, uint32_t i,
+	const struct text_sink *to)
 {
 	struct value v = {text, t->values[i], 0};
 	int err = v.at.to ? trim_cell(text, &v.at, &v.first) : 0;
@@ -252,7 +253,8 @@ static int put_separator(struct table *t, const struct text_sink *to)
 static bool has_text(const struct answers_row *row)
 {
 	return row->status == ANSWERED ||
-	       (row->status == ANSWER_TRUNCATED && row->how != HOW_NOTHING && !row->note_len);
+	       (row->status == ANSWER_TRUNCATED && row->how != HOW_NOTHING &&
+		       !row->note_len);
 }
 
 static int put_properties(
@@ -285,7 +287,8 @@ static int put_row_text(void *arg, const struct text_sink *to)
 			   : answers_row_text(w->a, w->row, w->results, to);
 }
 
-static int put_table_text(struct table *t, const struct answers_row *row, const struct text_sink *to)
+static int put_table_text(
+	struct table *t, const struct answers_row *row, const struct text_sink *to)
 {
 	int err = put_separator(t, to);
 
@@ -363,7 +366,8 @@ static int put_line(struct table *t, uint32_t i, const struct text_sink *to)
 	return err ? err : to->put(to->arg, newline, strlen(newline));
 }
 
-static int table_begin(struct table *t, const struct answers *a, const struct answers_sources *s)
+static int table_begin(
+	struct table *t, const struct answers *a, const struct answers_sources *s)
 {
 	uint32_t n = a->head.n_properties;
 	const char *name = a->blob + a->head.properties_at;

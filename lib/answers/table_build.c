@@ -33,7 +33,8 @@ static bool is_taken(const struct csv_row *names, const char *added, size_t adde
 	const char *name)
 {
 	for (uint32_t i = 0; i < names->n; i++)
-		if (cell_is_name(names->text + names->cells[i].at, names->cells[i].len, name))
+		if (cell_is_name(names->text + names->cells[i].at, names->cells[i].len,
+			    name))
 			return true;
 	for (const char *p = added; p < added + added_len; p += strlen(p) + 1)
 		if (strcmp(p, name) == 0)
@@ -41,20 +42,22 @@ static bool is_taken(const struct csv_row *names, const char *added, size_t adde
 	return false;
 }
 
-static int table_add_column(struct build *b, const struct csv_row *names, const char *name)
+static int table_add_column(
+	struct build *b, const struct csv_row *names, const char *name)
 {
 	struct answers_head *h = &b->a->head;
 	char *free_name = strdup(name);
 	uint64_t at;
 
-	while (free_name && is_taken(names, b->blob.text + h->columns_at, h->columns_len,
-				    free_name)) {
+	while (free_name && is_taken(names, b->blob.text + h->columns_at,
+				    h->columns_len, free_name)) {
 		char *longer = util_format("answer_%s", free_name);
 
 		free(free_name);
 		free_name = longer;
 	}
-	int err = free_name ? answers_blob_add(&b->blob, free_name, strlen(free_name) + 1, &at)
+	int err = free_name ? answers_blob_add(
+				      &b->blob, free_name, strlen(free_name) + 1, &at)
 			    : -ENOMEM;
 	if (!err)
 		h->columns_len += strlen(free_name) + 1;
@@ -67,7 +70,8 @@ static int add_columns(struct build *b, const struct csv_row *names)
 	struct answers_head *h = &b->a->head;
 	const char *p = b->in->properties ? b->in->properties : "";
 	const char *end = p + b->in->properties_len;
-	int err = answers_blob_add(&b->blob, p, b->in->properties_len, &h->properties_at);
+	int err =
+		answers_blob_add(&b->blob, p, b->in->properties_len, &h->properties_at);
 
 	if (err)
 		return err;
@@ -85,7 +89,8 @@ static int add_columns(struct build *b, const struct csv_row *names)
 
 /* ---- lines -------------------------------------------------------------------------- */
 
-static int table_add_line(struct build *b, const struct csv_row *row, uint32_t answers_row)
+static int table_add_line(
+	struct build *b, const struct csv_row *row, uint32_t answers_row)
 {
 	struct answers *a = b->a;
 	uint32_t n = a->head.n_lines;
@@ -133,8 +138,9 @@ static int read_table_lines(struct build *b, struct csv *csv, bool *ret_fits)
 
 		fits = !row->fault && row->n == n && (blank || asked < b->asked);
 		err = b->in->cancel && *b->in->cancel ? -ECANCELED
-		      : !fits			      ? 0
-				: table_add_line(b, row, blank ? ANSWERS_NOT_ASKED : asked++);
+		      : !fits                         ? 0
+						      : table_add_line(
+								b, row, blank ? ANSWERS_NOT_ASKED : asked++);
 	}
 	*ret_fits = fits && asked == b->asked;
 	return err ? err : got < 0 ? got : 0;
@@ -148,10 +154,12 @@ static int sniff_table(struct build *b)
 	ssize_t n = head ? 1 : -ENOMEM, have = 0;
 
 	while (n > 0 && have < SNIFF) {
-		n = table->read(table->arg, (uint64_t)have, head + have, (size_t)(SNIFF - have));
+		n = table->read(table->arg, (uint64_t)have, head + have,
+			(size_t)(SNIFF - have));
 		have += n > 0 ? n : 0;
 	}
-	h->separator = b->in->tabs ? '\t' : csv_separator(head ? head : "", (size_t)have);
+	h->separator =
+		b->in->tabs ? '\t' : csv_separator(head ? head : "", (size_t)have);
 	free(head);
 	return n < 0 ? (int)n : 0;
 }

@@ -20,9 +20,11 @@ void answers_vectors_head(const struct answers *a, char ret[ANSWERS_VECTORS_HEAD
 	size_t room = ANSWERS_VECTORS_HEAD - sizeof magic;
 	int n;
 
-	_Static_assert(ANSWERS_VECTORS_HEAD == sizeof magic + 0x76, "the length in magic");
+	_Static_assert(
+		ANSWERS_VECTORS_HEAD == sizeof magic + 0x76, "the length in magic");
 	memcpy(ret, magic, sizeof magic);
-	n = snprintf(text, room, "{'descr': '<f4', 'fortran_order': False, 'shape': (%u, %u), }",
+	n = snprintf(text, room,
+		"{'descr': '<f4', 'fortran_order': False, 'shape': (%u, %u), }",
 		a->head.vectors, a->head.dims);
 	memset(text + n, ' ', room - (size_t)n - 1);
 	text[room - 1] = '\n';
@@ -37,8 +39,8 @@ uint64_t answers_vectors_size(const struct answers *a)
 
 /* Where in the results float k of row begins, as far as that is known: at that or at
  * one before it, *ret_k. */
-static struct vector_reading begin_at(const struct answers *a, const struct answers_row *row,
-	uint64_t first, uint64_t k, uint64_t *ret_k)
+static struct vector_reading begin_at(const struct answers *a,
+	const struct answers_row *row, uint64_t first, uint64_t k, uint64_t *ret_k)
 {
 	struct text_place place = answers_place_find(a, PLACE_OF_VECTORS, first + k);
 
@@ -78,13 +80,14 @@ static int read_vector(const struct answers *a, const struct text_source *result
 	if (!err)
 		err = a->grammar->vector_read(results, &r, out, n);
 	if (!err && k + n < a->head.dims && r.to)
-		answers_place_keep(a, PLACE_OF_VECTORS, (struct text_place){first + k + n, r.at});
+		answers_place_keep(
+			a, PLACE_OF_VECTORS, (struct text_place){first + k + n, r.at});
 	return err;
 }
 
 /* Floats [k, k + n) of the file. */
-static int read_floats(const struct answers *a, const struct text_source *results, uint64_t k,
-	uint8_t *out, size_t n)
+static int read_floats(const struct answers *a, const struct text_source *results,
+	uint64_t k, uint8_t *out, size_t n)
 {
 	int err = 0;
 
@@ -99,8 +102,8 @@ static int read_floats(const struct answers *a, const struct text_source *result
 }
 
 /* The bytes of floats, from any of them on. */
-static int read_bytes(const struct answers *a, const struct text_source *results, uint64_t at,
-	char *buf, size_t n)
+static int read_bytes(const struct answers *a, const struct text_source *results,
+	uint64_t at, char *buf, size_t n)
 {
 	uint8_t one[FLOAT];
 	size_t odd = (size_t)(at % FLOAT), part = odd ? FLOAT - odd : 0;
@@ -136,7 +139,9 @@ ssize_t answers_read_vectors(const struct answers *a, const struct answers_sourc
 	n = n < size - off ? n : (size_t)(size - off);
 	if (off < ANSWERS_VECTORS_HEAD) {
 		answers_vectors_head(a, head);
-		part = n < ANSWERS_VECTORS_HEAD - off ? n : (size_t)(ANSWERS_VECTORS_HEAD - off);
+		part = n < ANSWERS_VECTORS_HEAD - off
+			       ? n
+			       : (size_t)(ANSWERS_VECTORS_HEAD - off);
 		memcpy(buf, head + off, part);
 	}
 	if (part < n)

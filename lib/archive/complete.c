@@ -38,8 +38,8 @@ static int64_t told(const struct gb_job *job)
 	int64_t sum = (job->batch->succeeded > 0 ? job->batch->succeeded : 0) +
 		      (job->batch->failed > 0 ? job->batch->failed : 0);
 
-	if (!sum && job->batch->requests < 0 && job->batch->state == REMOTE_STATE_SUCCEEDED &&
-		job->dir)
+	if (!sum && job->batch->requests < 0 &&
+		job->batch->state == REMOTE_STATE_SUCCEEDED && job->dir)
 		return job->dir->rec.batch->requests;
 	return sum;
 }
@@ -68,12 +68,15 @@ char *complete_warning(const struct gb_job *job)
 	if (!complete_is_short(job))
 		return NULL;
 	r = &job->dir->rec;
-	return util_format("results.jsonl: %lld lines%s, and the API counts %lld answers. %s\n",
-		(long long)r->batch->lines, r->batch->cut ? ", the last one cut off or damaged" : "",
+	return util_format(
+		"results.jsonl: %lld lines%s, and the API counts %lld answers. %s\n",
+		(long long)r->batch->lines,
+		r->batch->cut ? ", the last one cut off or damaged" : "",
 		(long long)told(job),
-		complete_in_doubt(job) ? "The API is asked again within the hour. To ask now: "
-				      "echo fetch > ctl."
-				    : "The API has no more. To ask again: echo fetch > ctl.");
+		complete_in_doubt(job)
+			? "The API is asked again within the hour. To ask now: "
+			  "echo fetch > ctl."
+			: "The API has no more. To ask again: echo fetch > ctl.");
 }
 
 bool complete_in_doubt(const struct gb_job *job)
@@ -85,7 +88,8 @@ static double next_look(const struct record *r)
 {
 	double all = test_seconds("BATCHFS_TEST_DOUBT_SECONDS", DOUBT);
 
-	return (r->batch->looks ? all : all / 60) - record_span(r->batch->doubted_since);
+	return (r->batch->looks ? all : all / 60) -
+	       record_span(r->batch->doubted_since);
 }
 
 bool complete_look_due(const struct gb_job *job)
@@ -151,7 +155,8 @@ static int drop_cached(struct gb_job *job, struct gb_results *r)
 		return -ENOMEM;
 	pthread_mutex_lock(&c->cache_lock);
 	client_lock(c);
-	struct gb_results *old = job->batch->results == r ? STEAL_PTR(job->batch->results) : NULL;
+	struct gb_results *old =
+		job->batch->results == r ? STEAL_PTR(job->batch->results) : NULL;
 	job->batch->cached = job->batch->checked = false;
 	client_unlock(c);
 	unlinkat(c->store->results, map, 0);
@@ -203,7 +208,8 @@ static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
 	struct waiter_sync s;
 
 	client_lock(job->c);
-	_cleanup_free_ char *file = job->batch->output_file ? strdup(job->batch->output_file) : NULL;
+	_cleanup_free_ char *file =
+		job->batch->output_file ? strdup(job->batch->output_file) : NULL;
 	client_unlock(job->c);
 	cfg.file = file;
 	int err = results_new(&cfg, ret);
@@ -243,7 +249,9 @@ static int fetch_better(struct gb_job *job)
 	if (!err)
 		err = count_lines(r, &t);
 	client_lock(job->c);
-	bool better = !err && tally_less(&(struct tally){rec->batch->lines, rec->batch->cut}, &t);
+	bool better =
+		!err &&
+		tally_less(&(struct tally){rec->batch->lines, rec->batch->cut}, &t);
 	client_unlock(job->c);
 	if (better) {
 		keep_tally(job, &t);

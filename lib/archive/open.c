@@ -33,10 +33,14 @@ static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
 	cfg.checked = job->batch->checked;
 	bool kept = job->batch->kept;
 	cfg.was_whole = home && !kept && job_was_saved(job);
-	file = job_output_may_come(job) && job->batch->output_file ? strdup(job->batch->output_file) : NULL;
+	file = job_output_may_come(job) && job->batch->output_file
+		       ? strdup(job->batch->output_file)
+		       : NULL;
 	client_unlock(c);
 	cfg.file = file;
-	cfg.name = !home ? remote_id_tail(job->batch->id) : kept ? RESULTS_NEW_FILE : RESULTS_FILE;
+	cfg.name = !home  ? remote_id_tail(job->batch->id)
+		   : kept ? RESULTS_NEW_FILE
+			  : RESULTS_FILE;
 	_cleanup_close_ int dir = home ? job_dir_open(job) : -1;
 	if (home && dir < 0)
 		return dir;
@@ -153,7 +157,8 @@ int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
 	return err;
 }
 
-ssize_t gb_results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w)
+ssize_t gb_results_ready(
+	struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w)
 {
 	return results_ready(r, off, n, w);
 }

@@ -192,7 +192,8 @@ static size_t take_ripe(struct gb_client *c, struct gb_job **ret)
 
 		if (job->batch->sealing != SEAL_RESTS)
 			continue;
-		if (n == RIPE_MAX || (job->batch->handles && ++job->batch->seal_rested < RESTS_MAX)) {
+		if (n == RIPE_MAX || (job->batch->handles &&
+					     ++job->batch->seal_rested < RESTS_MAX)) {
 			rest_more(c);
 			continue;
 		}
@@ -268,13 +269,14 @@ int save_make_whole(struct gb_job *job, struct gb_waiter *w)
 
 /* Lock held. Note that a saved copy is damaged and only a part is left. Returns whether
  * that is new. */
-static bool note_refused(struct gb_job *job, bool some, unsigned status, char *words_take)
+static bool note_refused(
+	struct gb_job *job, bool some, unsigned status, char *words_take)
 {
 	bool part = some && !job->batch->kept && job_was_saved(job);
 	bool news = part && !knowledge_has_part(&job->batch->known);
 
-	knowledge_download_refused(&job->batch->known, client_moment(job->c), status, part,
-		test_seconds("BATCHFS_TEST_REFUSED_SECONDS", REFUSED_PAUSE));
+	knowledge_download_refused(&job->batch->known, client_moment(job->c), status,
+		part, test_seconds("BATCHFS_TEST_REFUSED_SECONDS", REFUSED_PAUSE));
 	free(job->batch->refusal);
 	job->batch->refusal = words_take;
 	if (part)
@@ -314,7 +316,8 @@ void save_spare(struct gb_job *job, struct gb_results *r)
 {
 	client_lock(job->c);
 	bool often = job->batch->gave_up_often >= GIVE_UP_OFTEN;
-	double until = fmax(often ? job->batch->gave_up_at + GIVE_UP_REST : 0, job->batch->gave_up_told);
+	double until = fmax(often ? job->batch->gave_up_at + GIVE_UP_REST : 0,
+		job->batch->gave_up_told);
 	int err = util_now() < until ? job->batch->gave_up : 0;
 	client_unlock(job->c);
 	if (err)
@@ -577,7 +580,8 @@ bool save_begin(struct gb_job *job)
 /* save_begin said so. */
 int save_run(struct gb_job *job)
 {
-	int err = operation_start(job, POOL_LONG, save_operation_run, false, false, NULL, NULL);
+	int err = operation_start(
+		job, POOL_LONG, save_operation_run, false, false, NULL, NULL);
 
 	if (err)
 		fetch_over(job, err);

@@ -23,7 +23,8 @@ bool save_is_missing(const struct gb_job *job)
 		     (c->o.fetch == GB_FETCH_OWN && job->dir && job->dir->rec.own);
 
 	return (asked || job->batch->kept) && job->batch->id && job->in_tree &&
-	       (complete_is_short(job) ? complete_look_due(job) : save_is_possible(job));
+	       (complete_is_short(job) ? complete_look_due(job)
+				       : save_is_possible(job));
 }
 
 bool save_is_safe(const struct gb_job *job)
@@ -43,8 +44,10 @@ void save_next(struct gb_client *c)
 		for (uint32_t i = 0; may && !next && i < c->n_slots; i++) {
 			struct gb_job *job = c->slots[i];
 
-			if (!job->batch->fetching && !job->batch->sealing && save_is_missing(job) &&
-				knowledge_fetch_due(&job->batch->known, job_moment(job)))
+			if (!job->batch->fetching && !job->batch->sealing &&
+				save_is_missing(job) &&
+				knowledge_fetch_due(
+					&job->batch->known, job_moment(job)))
 				next = job;
 		}
 		if (next) {

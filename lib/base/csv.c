@@ -208,7 +208,8 @@ static int plain(struct csv *c)
 static int quoted(struct csv *c)
 {
 	size_t left = (size_t)(c->end - c->p);
-	const char *quote = memchr(c->p, '"', left), *from = c->p, *to = quote ? quote : c->end;
+	const char *quote = memchr(c->p, '"', left), *from = c->p,
+		   *to = quote ? quote : c->end;
 
 	c->p = quote ? quote + 1 : c->end;
 	c->where = quote ? QUOTE : QUOTED;

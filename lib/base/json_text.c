@@ -144,7 +144,8 @@ static bool begin_at_place(struct text_range *r, struct span at)
 {
 	struct text_place p = r->place;
 
-	if (p.at <= at.from || p.at >= at.to || p.pos < r->pos || p.pos - r->pos > r->skip)
+	if (p.at <= at.from || p.at >= at.to || p.pos < r->pos ||
+		p.pos - r->pos > r->skip)
 		return false;
 	r->skip -= p.pos - r->pos;
 	r->pos = p.pos;
@@ -208,17 +209,75 @@ int text_sink_tsv(void *arg, const void *buf, size_t n)
 
 enum { SPACE = 65, OVER = 66 }; /* beside 1 + the value of a digit */
 
-static const uint8_t digits[256] = {
-	['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,
-	['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14,
-	['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21,
-	['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28,
-	['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35,
-	['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
-	['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49,
-	['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
-	['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63,
-	['-'] = 63, ['/'] = 64, ['_'] = 64, [' '] = SPACE, ['\t'] = SPACE, ['\n'] = SPACE,
+static const uint8_t digits[256] = {['A'] = 1,
+	['B'] = 2,
+	['C'] = 3,
+	['D'] = 4,
+	['E'] = 5,
+	['F'] = 6,
+	['G'] = 7,
+	['H'] = 8,
+	['I'] = 9,
+	['J'] = 10,
+	['K'] = 11,
+	['L'] = 12,
+	['M'] = 13,
+	['N'] = 14,
+	['O'] = 15,
+	['P'] = 16,
+	['Q'] = 17,
+	['R'] = 18,
+	['S'] = 19,
+	['T'] = 20,
+	['U'] = 21,
+	['V'] = 22,
+	['W'] = 23,
+	['X'] = 24,
+	['Y'] = 25,
+	['Z'] = 26,
+	['a'] = 27,
+	['b'] = 28,
+	['c'] = 29,
+	['d'] = 30,
+	['e'] = 31,
+	['f'] = 32,
+	['g'] = 33,
+	['h'] = 34,
+	['i'] = 35,
+	['j'] = 36,
+	['k'] = 37,
+	['l'] = 38,
+	['m'] = 39,
+	['n'] = 40,
+	['o'] = 41,
+	['p'] = 42,
+	['q'] = 43,
+	['r'] = 44,
+	['s'] = 45,
+	['t'] = 46,
+	['u'] = 47,
+	['v'] = 48,
+	['w'] = 49,
+	['x'] = 50,
+	['y'] = 51,
+	['z'] = 52,
+	['0'] = 53,
+	['1'] = 54,
+	['2'] = 55,
+	['3'] = 56,
+	['4'] = 57,
+	['5'] = 58,
+	['6'] = 59,
+	['7'] = 60,
+	['8'] = 61,
+	['9'] = 62,
+	['+'] = 63,
+	['-'] = 63,
+	['/'] = 64,
+	['_'] = 64,
+	[' '] = SPACE,
+	['\t'] = SPACE,
+	['\n'] = SPACE,
 	['\r'] = SPACE};
 
 /* 0: none; 1 to 64; SPACE; what ends it counts as none. */
@@ -322,7 +381,8 @@ static size_t decode_fours(struct decoder *d, const uint8_t *p, size_t n)
 	return i;
 }
 
-static int decode_piece(void *arg, const void *text, size_t n, bool escaped, uint64_t at)
+static int decode_piece(
+	void *arg, const void *text, size_t n, bool escaped, uint64_t at)
 {
 	struct decoder *d = arg;
 	const uint8_t *p = text;

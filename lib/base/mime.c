@@ -10,8 +10,8 @@
 enum { LOOKED_AT = 256 << 10 };
 
 /* Formats that are not media are not parsed, so that less code handles the bytes. */
-#define FLAGS                                                                            \
-	(MAGIC_MIME_TYPE | MAGIC_NO_CHECK_COMPRESS | MAGIC_NO_CHECK_ELF |                \
+#define FLAGS                                                                          \
+	(MAGIC_MIME_TYPE | MAGIC_NO_CHECK_COMPRESS | MAGIC_NO_CHECK_ELF |              \
 		MAGIC_NO_CHECK_CDF)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -58,7 +58,8 @@ static int resize(struct string_index *ix, uint32_t size)
 	ix->used = ix->live;
 	for (uint32_t i = 0; i < n; i++)
 		if (old[i] >= FIRST)
-			cells[cell_of(ix, ix->string_of(ix->arg, old[i] - FIRST))] = old[i];
+			cells[cell_of(ix, ix->string_of(ix->arg, old[i] - FIRST))] =
+				old[i];
 	free(old);
 	return 0;
 }

@@ -42,13 +42,14 @@ static void split_hook(
 	const char *at = memrchr(value, mark, n);
 
 	ret->number = at ? atof(at + 1) : usual;
-	snprintf(ret->name, sizeof(ret->name), "%.*s", (int)(at ? (size_t)(at - value) : n),
-		value);
+	snprintf(ret->name, sizeof(ret->name), "%.*s",
+		(int)(at ? (size_t)(at - value) : n), value);
 }
 
 static void read_hooks(void)
 {
-	const char *trace = getenv("BATCHFS_TEST_TRACE"), *stop = getenv("BATCHFS_TEST_STOP");
+	const char *trace = getenv("BATCHFS_TEST_TRACE"),
+		   *stop = getenv("BATCHFS_TEST_STOP");
 	const char *pause = getenv("BATCHFS_TEST_PAUSE");
 
 	if (stop)
@@ -59,7 +60,9 @@ static void read_hooks(void)
 		split_hook(pause, n, '=', 1, &hooks.pauses[i]);
 		pause += n + (pause[n] == ',');
 	}
-	hooks.trace = trace ? open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+	hooks.trace =
+		trace ? open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
+		      : -1;
 	hooks.on = hooks.stop.name[0] || hooks.pauses[0].name[0] || hooks.trace >= 0;
 }
 
@@ -80,7 +83,8 @@ void test_point(const char *name)
 	if (!hooks.on)
 		return;
 	trace(name);
-	if (strcmp(hooks.stop.name, name) == 0 && ++hooks.stop.passed == hooks.stop.number)
+	if (strcmp(hooks.stop.name, name) == 0 &&
+		++hooks.stop.passed == hooks.stop.number)
 		kill(getpid(), SIGKILL);
 	for (struct hook *h = hooks.pauses; h < hooks.pauses + MAX_PAUSES; h++)
 		if (strcmp(h->name, name) == 0 && h->passed++ == 0)

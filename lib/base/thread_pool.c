@@ -113,7 +113,8 @@ static int start_thread(struct lane *l)
 	return -err;
 }
 
-int pool_add(struct thread_pool *w, enum pool_lane lane, void (*fn)(void *arg), void *arg)
+int pool_add(
+	struct thread_pool *w, enum pool_lane lane, void (*fn)(void *arg), void *arg)
 {
 	struct lane *l = &w->lanes[lane];
 	struct item *it = malloc(sizeof(*it));

@@ -17,7 +17,8 @@ enum pool_lane { POOL_SHORT, POOL_LONG, POOL_LANES };
 struct thread_pool *pool_new(void);
 /* Queue fn(arg). -ECANCELED once pool_stop has begun, and then fn is never called;
  * -ENOMEM. Any thread. */
-_must_check_ int pool_add(struct thread_pool *w, enum pool_lane lane, void (*fn)(void *arg), void *arg);
+_must_check_ int pool_add(
+	struct thread_pool *w, enum pool_lane lane, void (*fn)(void *arg), void *arg);
 /* Refuse new work, run what is queued, wait until everything is done. Running work must
  * have been told to stop by other means (engine_stop). */
 void pool_stop(struct thread_pool *w);

@@ -50,11 +50,11 @@ static inline void util_fclosep(FILE **f)
 #define DROP(call) ((void)!(call))
 
 /* Return a pointer or descriptor and disarm its cleanup. */
-#define STEAL_PTR(p)                                                                     \
-	({                                                                               \
-		__typeof__(p) stolen_ = (p);                                             \
-		(p) = NULL;                                                              \
-		stolen_;                                                                 \
+#define STEAL_PTR(p)                                                                   \
+	({                                                                             \
+		__typeof__(p) stolen_ = (p);                                           \
+		(p) = NULL;                                                            \
+		stolen_;                                                               \
 	})
 
 static inline int steal_fd(int *fd)
@@ -92,7 +92,8 @@ uint32_t util_crc32c(uint32_t crc, const void *buf, size_t n);
 /* All of a regular file of at most max bytes, NUL-terminated, opened with O_NOFOLLOW
  * below dirfd. The caller frees; ret_len may be NULL. -EFBIG if larger, -EINVAL if it
  * is not a regular file, -EAGAIN if it grew meanwhile. */
-_must_check_ int util_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *ret_len);
+_must_check_ int util_read_file(
+	int dirfd, const char *name, size_t max, char **ret, size_t *ret_len);
 
 /* What the result of reading one of our files means, from 0 or a negative errno. A file
  * is damaged only if it was read and differs from what was written (checksum, syntax,
@@ -112,12 +113,15 @@ int util_read_error(int system_errno);
  * UTIL_TMP_PREFIX and may be removed. */
 #define UTIL_TMP_PREFIX ".tmp-"
 #define UTIL_TMP_NAME_MAX (sizeof UTIL_TMP_PREFIX + 16)
-_must_check_ int util_write_file(int dirfd, const char *name, const void *buf, size_t n, bool sync);
+_must_check_ int util_write_file(
+	int dirfd, const char *name, const void *buf, size_t n, bool sync);
 /* The same in two parts: everything that needs disk space, under a temporary name
  * returned in ret_tmp (UTIL_TMP_NAME_MAX); and the rename. If the second part is not
  * called, unlink ret_tmp. */
-_must_check_ int util_write_begin(int dirfd, const void *buf, size_t n, bool sync, char *ret_tmp);
-_must_check_ int util_write_end(int dirfd, const char *tmp, const char *name, bool sync);
+_must_check_ int util_write_begin(
+	int dirfd, const void *buf, size_t n, bool sync, char *ret_tmp);
+_must_check_ int util_write_end(
+	int dirfd, const char *tmp, const char *name, bool sync);
 
 /* write(2) and pwrite(2) until everything is written. 0 or negative errno. */
 _must_check_ int util_write_all(int fd, const void *buf, size_t n);

@@ -34,7 +34,8 @@ static uint64_t unserved(const struct gb_job *job)
 
 static void put_unserved(FILE *out, const struct answers *a)
 {
-	uint64_t all = a->head.n_rows + (a->head.absent > 0 ? (uint64_t)a->head.absent : 0);
+	uint64_t all =
+		a->head.n_rows + (a->head.absent > 0 ? (uint64_t)a->head.absent : 0);
 
 	fprintf(out,
 		"a cancel was asked for: %" PRIu64 " of %" PRIu64

@@ -47,12 +47,15 @@ static struct operation *sending(const struct gb_job *job)
 {
 	struct operation *t = job->dir ? job->dir->task : NULL;
 
-	return t && t->sends && !job->batch->id && !phase_is_unanswered(job_phase(job)) ? t : NULL;
+	return t && t->sends && !job->batch->id && !phase_is_unanswered(job_phase(job))
+		       ? t
+		       : NULL;
 }
 
 bool cancel_fits(const struct gb_job *job)
 {
-	return (job->batch->id && !knowledge_ended(&job->batch->known)) || sending(job) ||
+	return (job->batch->id && !knowledge_ended(&job->batch->known)) ||
+	       sending(job) ||
 	       (job->dir && !job->dir->task && job_phase(job) == PHASE_QUEUED);
 }
 
@@ -107,6 +110,8 @@ int gb_cancel(struct gb_job *job, struct gb_waiter *w)
 	client_unlock(c);
 	if (err)
 		return err;
-	return sent ? operation_start(job, POOL_SHORT, cancel_run, false, false, NULL, w)
-		    : operation_start(job, POOL_SHORT, unqueue_run, true, false, NULL, w);
+	return sent ? operation_start(
+			      job, POOL_SHORT, cancel_run, false, false, NULL, w)
+		    : operation_start(
+			      job, POOL_SHORT, unqueue_run, true, false, NULL, w);
 }

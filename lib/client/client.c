@@ -62,8 +62,9 @@ static void copy_options(struct gb_client *c, const struct gb_options *o)
 
 static void free_options(struct gb_client *c)
 {
-	const char *strings[] = {c->o.source, c->o.key_source, c->o.state_dir, c->o.version,
-		c->o.cache_dir, c->o.holder, c->o.model, c->o.webhook, c->o.prices};
+	const char *strings[] = {c->o.source, c->o.key_source, c->o.state_dir,
+		c->o.version, c->o.cache_dir, c->o.holder, c->o.model, c->o.webhook,
+		c->o.prices};
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free((char *)strings[i]);
@@ -163,7 +164,8 @@ static void set_job_aside(
 	int err = store_job_aside(c->store, lid);
 
 	client_log(c, LOG_ERR, "%s of jobs/%s is damaged (%s): %s%s", part, lid,
-		strerror(-why), err ? "it cannot be moved to aside/: " : "moved to aside/",
+		strerror(-why),
+		err ? "it cannot be moved to aside/: " : "moved to aside/",
 		err ? strerror(-err) : "");
 }
 
@@ -171,7 +173,8 @@ static void set_job_aside(
  * id: ours counts. */
 static void make_name_room(struct gb_client *c, const struct record *r)
 {
-	struct gb_job *other = r->own && r->batch->id ? job_find_id(c, r->batch->id) : NULL;
+	struct gb_job *other =
+		r->own && r->batch->id ? job_find_id(c, r->batch->id) : NULL;
 
 	if (!other || !other->dir || other->dir->rec.own)
 		return;
@@ -233,7 +236,8 @@ static int load_job(void *arg, const char *lid)
 		set_job_aside(l->c, lid, part, err);
 		return 0;
 	}
-	cannot_read(l, err, "%s/jobs/%s/%s", l->c->o.state_dir, lid, dir < 0 ? "" : part);
+	cannot_read(
+		l, err, "%s/jobs/%s/%s", l->c->o.state_dir, lid, dir < 0 ? "" : part);
 	return err;
 }
 
@@ -460,8 +464,8 @@ static void start_behind(void *arg)
 
 static bool all_options_copied(const struct gb_client *c)
 {
-	return c->pool && c->follows && c->models && c->poller && c->queue && c->saver &&
-	       c->answers && c->reconciling && c->removals;
+	return c->pool && c->follows && c->models && c->poller && c->queue &&
+	       c->saver && c->answers && c->reconciling && c->removals;
 }
 
 int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
@@ -483,7 +487,8 @@ int client_open_with(const struct gb_options *o, const struct provider *p, void 
 		err = -EACCES;
 		goto fail;
 	}
-	err = store_open(c->o.state_dir, c->o.cache_dir, c->o.holder, &c->store, ret_why);
+	err = store_open(
+		c->o.state_dir, c->o.cache_dir, c->o.holder, &c->store, ret_why);
 	if (!err)
 		err = start_engine(c, ret_why);
 	if (!err)

@@ -36,14 +36,16 @@ static const char *state_text(const struct gb_job *job)
 /* Lock held. */
 static bool is_refused(const struct gb_job *job)
 {
-	return knowledge_output(&job->batch->known, job_moment(job)) == OUTPUT_REFUSED &&
+	return knowledge_output(&job->batch->known, job_moment(job)) ==
+		       OUTPUT_REFUSED &&
 	       !save_is_safe(job);
 }
 
 static bool is_missing(const struct gb_job *job)
 {
 	return job->dir && !knowledge_final(&job->batch->known) &&
-	       knowledge_standing(&job->batch->known, job_moment(job)) >= STANDS_MISSING;
+	       knowledge_standing(&job->batch->known, job_moment(job)) >=
+		       STANDS_MISSING;
 }
 
 /* Lock held. The submitting program was interrupted too late to stop the submission. */
@@ -57,10 +59,10 @@ static bool goes_on_alone(const struct gb_job *job)
 static bool has_error_text(struct gb_job *job)
 {
 	return files_has_mistake(job) || (job->dir && job->dir->rec.error) ||
-	       goes_on_alone(job) ||
-	       job->batch->has_api_error || job_output(job) == GB_OUTPUT_LOST ||
-	       job_output(job) == GB_OUTPUT_DAMAGED || is_refused(job) || is_missing(job) ||
-	       (job->dir && job->dir->other_key);
+	       goes_on_alone(job) || job->batch->has_api_error ||
+	       job_output(job) == GB_OUTPUT_LOST ||
+	       job_output(job) == GB_OUTPUT_DAMAGED || is_refused(job) ||
+	       is_missing(job) || (job->dir && job->dir->other_key);
 }
 
 static time_t results_expiry(const struct gb_job *job)
@@ -68,7 +70,8 @@ static time_t results_expiry(const struct gb_job *job)
 	int life = job->c->api.provider->limits->job_life;
 
 	if (knowledge_ended(&job->batch->known))
-		return job->batch->ended_at.tv_sec ? job->batch->ended_at.tv_sec + life : 0;
+		return job->batch->ended_at.tv_sec ? job->batch->ended_at.tv_sec + life
+						   : 0;
 	return job->batch->created.tv_sec ? job->batch->created.tv_sec + life : 0;
 }
 
@@ -78,7 +81,8 @@ static void local_info(struct gb_job *job, struct gb_info *i)
 	const struct record *r = &job->dir->rec;
 
 	i->own = r->own;
-	i->draft = phase_is_draft(r->batch->phase) && !(job->dir->task && job->dir->task->intended);
+	i->draft = phase_is_draft(r->batch->phase) &&
+		   !(job->dir->task && job->dir->task->intended);
 	i->submitted = !phase_is_draft(r->batch->phase);
 	i->removing = r->removal != REMOVAL_NONE;
 	i->has_requests = files_has(job, GB_REQUESTS);
@@ -114,7 +118,8 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.output = job_output(job),
 		.results_safe = save_is_safe(job),
 		.results_size = job->batch->results_size,
-		.results_unmeasured = job->batch->no_length && job->batch->results_size < 0,
+		.results_unmeasured =
+			job->batch->no_length && job->batch->results_size < 0,
 		.results_refused = is_refused(job),
 		.created = job->batch->created,
 		.ended_at = job->batch->ended_at,
@@ -219,7 +224,8 @@ static char *remote_error(struct gb_job *job)
 	bool failed = job->batch->has_api_error;
 	unsigned status = knowledge_refusal(&job->batch->known);
 	double in = knowledge_fetch_at(&job->batch->known) - m.now;
-	_cleanup_free_ char *words = job->batch->refusal ? strdup(job->batch->refusal) : NULL;
+	_cleanup_free_ char *words =
+		job->batch->refusal ? strdup(job->batch->refusal) : NULL;
 	enum remote_state state = job->batch->state;
 	client_unlock(job->c);
 	if (other_key)

@@ -36,7 +36,8 @@ static int64_t count_bytes_below(struct gb_client *c, uint64_t max)
 	if (!walk)
 		return -1;
 	while (bytes >= 0 && (e = fts_read(walk))) {
-		if (e->fts_info == FTS_DP || e->fts_info == FTS_NS || e->fts_info == FTS_ERR)
+		if (e->fts_info == FTS_DP || e->fts_info == FTS_NS ||
+			e->fts_info == FTS_ERR)
 			continue;
 		bytes += (int64_t)e->fts_statp->st_blocks * 512;
 		if (++n > max || (n % STOP_EVERY == 0 && is_stopping(c)))

@@ -86,7 +86,8 @@ static void show(struct gb_job *job)
 	if (!job->name)
 		/* Without memory it gets its name again at the next start. */
 		DROP(job_set_name(job, job->dir->rec.name,
-			job->batch->id ? remote_id_tail(job->batch->id) : job->dir->lid));
+			job->batch->id ? remote_id_tail(job->batch->id)
+				       : job->dir->lid));
 	if (job->name)
 		/* Without memory the next start may give it another name. */
 		DROP(record_set(&job->dir->rec.name, job->name));
@@ -116,7 +117,8 @@ static void delete_upload(struct gb_job *job)
 	client_lock(c);
 	struct record *r = &job->dir->rec;
 	if (r->own && r->batch->input_file && identity_same_key(job) &&
-		(knowledge_ended(&job->batch->known) || !job->batch->id || r->removal == REMOVAL_DELETED))
+		(knowledge_ended(&job->batch->known) || !job->batch->id ||
+			r->removal == REMOVAL_DELETED))
 		file = strdup(r->batch->input_file);
 	client_unlock(c);
 	if (!file || c->o.offline)
@@ -152,7 +154,8 @@ static int forget_job(struct gb_job *job)
 	pthread_mutex_unlock(&job->dir->disk);
 	trash_expire(c);
 	if (err)
-		client_log(c, LOG_WARNING, "local copies of a removed job: %s", strerror(-err));
+		client_log(c, LOG_WARNING, "local copies of a removed job: %s",
+			strerror(-err));
 	answers_forget(job);
 	return err;
 }
@@ -318,7 +321,8 @@ static void remove_timer(void *arg)
 		goto out;
 	if (!begin_removal(job->c)) {
 		removal_leave(job, TURN);
-	} else if (operation_start(job, POOL_SHORT, remove_behind, false, false, NULL, NULL)) {
+	} else if (operation_start(
+			   job, POOL_SHORT, remove_behind, false, false, NULL, NULL)) {
 		end_removal(job->c);
 		removal_leave(job, -1);
 	}
@@ -411,7 +415,8 @@ static int remove_start(struct gb_job *job, struct gb_waiter *w)
 	err = job_dir_save(job);
 	test_point("removal-intended");
 	if (!err)
-		err = operation_start(job, POOL_SHORT, remove_run, true, false, &fill, w);
+		err = operation_start(
+			job, POOL_SHORT, remove_run, true, false, &fill, w);
 	if (err && err != -EINPROGRESS)
 		remove_undo(job, err, NULL);
 	return err;
@@ -450,7 +455,8 @@ static int remove_draft(struct gb_job *job)
 	client_unlock(job->c);
 	if ((fill.arg || holds) && !job->c->o.offline)
 		/* What it would delete dies by itself. */
-		DROP(operation_start(job, POOL_SHORT, stray_run, false, false, &fill, NULL));
+		DROP(operation_start(
+			job, POOL_SHORT, stray_run, false, false, &fill, NULL));
 	free(fill.arg);
 	return 0;
 }
@@ -478,8 +484,10 @@ void remove_unsent(struct gb_job *job)
 /* Lock held: with rmdir=ended. */
 static bool may_go(const struct gb_job *job)
 {
-	return knowledge_ended(&job->batch->known) || knowledge_is_insisted(&job->batch->known) ||
-	       knowledge_standing(&job->batch->known, client_moment(job->c)) == STANDS_GONE;
+	return knowledge_ended(&job->batch->known) ||
+	       knowledge_is_insisted(&job->batch->known) ||
+	       knowledge_standing(&job->batch->known, client_moment(job->c)) ==
+		       STANDS_GONE;
 }
 
 int gb_remove(struct gb_job *job, struct gb_waiter *w)
@@ -558,7 +566,8 @@ void remove_recover(struct gb_job *job)
 	client_unlock(job->c);
 	if (unsent)
 		/* If it cannot begin, the next start does it. */
-		DROP(operation_start(job, POOL_SHORT, unsent_run, false, false, NULL, NULL));
+		DROP(operation_start(
+			job, POOL_SHORT, unsent_run, false, false, NULL, NULL));
 	else if (!job->c->o.offline)
 		remove_later(job, fmin(1, removal_pause()));
 }
@@ -584,14 +593,15 @@ void remove_ended(struct gb_job *job)
 
 	client_lock(c);
 	bool waits = job->dir && job->dir->rec.removal == REMOVAL_CANCELLED;
-	bool tidy = job->dir && job->dir->rec.own && knowledge_ended(&job->batch->known) &&
-		    identity_same_key(job) &&
-		    (job->dir->rec.batch->input_file || holds) && !job->dir->rec.removal &&
-		    !c->o.readonly;
+	bool tidy = job->dir && job->dir->rec.own &&
+		    knowledge_ended(&job->batch->known) && identity_same_key(job) &&
+		    (job->dir->rec.batch->input_file || holds) &&
+		    !job->dir->rec.removal && !c->o.readonly;
 	client_unlock(c);
 	if (waits)
 		remove_later(job, 0);
 	else if (tidy)
 		/* What it would delete dies by itself. */
-		DROP(operation_start(job, POOL_SHORT, uploads_run, false, false, NULL, NULL));
+		DROP(operation_start(
+			job, POOL_SHORT, uploads_run, false, false, NULL, NULL));
 }

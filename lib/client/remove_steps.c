@@ -17,7 +17,8 @@ void removal_note(struct gb_job *job, enum removal stage)
 enum removal_step removal_next(struct gb_job *job)
 {
 	client_lock(job->c);
-	enum removal_step step = knowledge_removal(&job->batch->known, client_moment(job->c));
+	enum removal_step step =
+		knowledge_removal(&job->batch->known, client_moment(job->c));
 	client_unlock(job->c);
 	return step;
 }

@@ -25,7 +25,8 @@ static void add_up_states(struct gb_client *c, struct sums *s)
 
 		s->removing += job->dir && job->dir->rec.removal &&
 			       !job->dir->forgotten;
-		if (job->batch->results_size > 0 && job->dir && job->dir->rec.batch->home)
+		if (job->batch->results_size > 0 && job->dir &&
+			job->dir->rec.batch->home)
 			s->home += job->batch->results_size;
 		else if (job->batch->results_size > 0 && job->batch->cached)
 			s->cache += job->batch->results_size;
@@ -70,22 +71,26 @@ void gb_status(struct gb_client *c, FILE *out)
 	if (c->o.offline)
 		fprintf(out, "online no (mounted offline)\n");
 	else if (c->offline_since)
-		fprintf(out, "online no, since %s (%s)\n", since, errors_meaning(c->last_error));
+		fprintf(out, "online no, since %s (%s)\n", since,
+			errors_meaning(c->last_error));
 	else
 		fprintf(out, "online yes\n");
 	fprintf(out, "state_dir %s\ncache_dir %s\n", c->o.state_dir, c->o.cache_dir);
 	fprintf(out, "api_calls %" PRIu64 "\n", engine_calls(c->engine));
-	fprintf(out, "jobs %u\ndrafts %u\nunsent %u\nuncertain %u\nremoving %u\n", s.jobs,
-		s.drafts, s.unsent, s.uncertain, s.removing);
+	fprintf(out, "jobs %u\ndrafts %u\nunsent %u\nuncertain %u\nremoving %u\n",
+		s.jobs, s.drafts, s.unsent, s.uncertain, s.removing);
 	fprintf(out, "results_not_saved %u\n", s.not_saved);
-	fprintf(out, "disk_results_saved %" PRId64 "\ndisk_results_cached %" PRId64 "\n",
+	fprintf(out,
+		"disk_results_saved %" PRId64 "\ndisk_results_cached %" PRId64 "\n",
 		s.home, s.cache);
-	fprintf(out, "disk_low %s\n", saver_disk_low(c) ? "yes: results are not fetched" : "no");
+	fprintf(out, "disk_low %s\n",
+		saver_disk_low(c) ? "yes: results are not fetched" : "no");
 	status_not_saved(c, out);
 	client_unlock(c);
 	disk_use_status(c, out);
 	if (gb_statvfs(c, &vfs) == 0)
-		fprintf(out, "disk_free %" PRIu64 "\n", (uint64_t)vfs.f_bavail * vfs.f_frsize);
+		fprintf(out, "disk_free %" PRIu64 "\n",
+			(uint64_t)vfs.f_bavail * vfs.f_frsize);
 	trash_status(c, out);
 }
 
@@ -100,7 +105,8 @@ static const char *saved_text(const struct gb_info *i)
 		[GB_OUTPUT_KEPT] = "no",      [GB_OUTPUT_DAMAGED] = "damaged",
 	};
 
-	return i->output == GB_OUTPUT_SAVED && !i->results_safe ? "no" : names[i->output];
+	return i->output == GB_OUTPUT_SAVED && !i->results_safe ? "no"
+								: names[i->output];
 }
 
 static void count_text(int64_t n, FILE *out)
@@ -139,8 +145,9 @@ void gb_jobs_table(struct gb_client *c, FILE *out)
 {
 	struct gb_job *job;
 
-	fprintf(out, "name\tstate\tmodel\trequests\tsucceeded\tfailed\tpending\tcreated\t"
-		     "hours_left\tresults_saved\tseconds_old\n");
+	fprintf(out,
+		"name\tstate\tmodel\trequests\tsucceeded\tfailed\tpending\tcreated\t"
+		"hours_left\tresults_saved\tseconds_old\n");
 	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
 		struct gb_info i;
 
@@ -175,7 +182,8 @@ void gb_transfers(struct gb_client *c, FILE *out)
 
 		slot = job->slot + 1;
 		client_lock(c);
-		struct gb_results *r = job->batch->results ? results_ref(job->batch->results) : NULL;
+		struct gb_results *r =
+			job->batch->results ? results_ref(job->batch->results) : NULL;
 		if (job->dir && job->dir->task) {
 			since = job->dir->uploaded_since;
 			sent = job->dir->uploaded;
@@ -186,7 +194,8 @@ void gb_transfers(struct gb_client *c, FILE *out)
 			transfer_line(out, job_label(job), "up", sent, size,
 				(double)sent / (util_now() - since + 0.001));
 		if (r && results_progress(r, &p))
-			transfer_line(out, job_label(job), "down", p.have, p.total, p.rate);
+			transfer_line(
+				out, job_label(job), "down", p.have, p.total, p.rate);
 		results_unref(r);
 	}
 }

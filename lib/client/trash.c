@@ -36,7 +36,8 @@ void trash_expire(struct gb_client *c)
 	client_lock(c);
 	bool due = now >= c->trash_look;
 	if (due && clock)
-		c->trash_look = now + test_seconds("BATCHFS_TEST_TRASH_SECONDS", TRASH_LOOK);
+		c->trash_look =
+			now + test_seconds("BATCHFS_TEST_TRASH_SECONDS", TRASH_LOOK);
 	client_unlock(c);
 	if (due)
 		store_trash_expire(c->store, c->o.trash_days, clock);
@@ -90,8 +91,8 @@ static void put_entry(struct gb_client *c, const char *name, FILE *out)
 		util_time_text((time_t)t, when);
 	/* It may be on its way out just now, or damaged. */
 	bool known = dir >= 0 && store_journal_load(dir, &r) == 0;
-	fprintf(out, "trashed %s\t%s\t%s/trash/%s\n", when, known && r.name ? r.name : "-",
-		c->o.state_dir, name);
+	fprintf(out, "trashed %s\t%s\t%s/trash/%s\n", when,
+		known && r.name ? r.name : "-", c->o.state_dir, name);
 	if (known)
 		record_clear(&r);
 }

@@ -53,7 +53,8 @@ enum compose_draft_kind compose_draft_kind(struct gb_job *job)
 
 	if (f && !f->composed)
 		return parts ? GATHER_MIXED : GATHER_REQUESTS;
-	return parts || compose_draft_has_inputs(job) ? GATHER_COMPOSED : GATHER_NOTHING;
+	return parts || compose_draft_has_inputs(job) ? GATHER_COMPOSED
+						      : GATHER_NOTHING;
 }
 
 int compose_draft_refuse_mixed(struct gb_job *job)
@@ -133,8 +134,8 @@ static int take_part(struct gather *g, struct gb_file *f)
 		struct gb_file **to;
 	} parts[] = {{"prompt.txt", &g->prompt}, {"system.txt", &g->system},
 		{"schema.json", &g->schema}, {"defaults.json", &g->defaults},
-		{list_names[LINES], &g->lists[LINES]}, {list_names[CSV], &g->lists[CSV]},
-		{list_names[TSV], &g->lists[TSV]}};
+		{list_names[LINES], &g->lists[LINES]},
+		{list_names[CSV], &g->lists[CSV]}, {list_names[TSV], &g->lists[TSV]}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		if (strcmp(f->name, parts[i].name) == 0)
@@ -244,14 +245,17 @@ static int the_list(const struct gather *g)
 static void complain_of_stranger(struct gather *g, const char *name)
 {
 	const char *meant = files_meant_by(name);
-	char *what = strcmp(name, GB_REJECTED) == 0
-		? strdup("was refused and is not sent: remove it, or move it to a draft of "
-			 "its own")
+	char *what =
+		strcmp(name, GB_REJECTED) == 0
+			? strdup("was refused and is not sent: remove it, or move it to a draft of "
+				 "its own")
 		: meant && composed_is_part(meant)
-		? util_format("is not part of a composed draft. If it is meant to be %s: mv "
-			      "it there", meant)
-		: strdup("is not part of a composed draft: remove it, or move it below "
-			 "inputs/ if it is an input");
+			? util_format(
+				  "is not part of a composed draft. If it is meant to be %s: mv "
+				  "it there",
+				  meant)
+			: strdup("is not part of a composed draft: remove it, or move it below "
+				 "inputs/ if it is an input");
 
 	g->api->complain(g->c, name, what ? what : "is not part of a composed draft");
 	free(what);
@@ -346,9 +350,13 @@ static void compose_draft_remark(void *arg, const char *text)
 
 static int add_table(struct gather *g, const struct operation *t, int list)
 {
-	struct composed_table table = {.name = list_names[list], .cancel = &t->cancel.set,
-		.inputs = calloc(g->n + 1, sizeof *table.inputs), .n_inputs = g->n,
-		.open = open_input, .remark = compose_draft_remark, .arg = g};
+	struct composed_table table = {.name = list_names[list],
+		.cancel = &t->cancel.set,
+		.inputs = calloc(g->n + 1, sizeof *table.inputs),
+		.n_inputs = g->n,
+		.open = open_input,
+		.remark = compose_draft_remark,
+		.arg = g};
 	int err = table.inputs ? fd_of(g->lists[list], &table.fd) : -ENOMEM;
 
 	for (size_t i = 0; !err && i < g->n; i++)
@@ -403,8 +411,9 @@ static int compose_draft_publish(struct gather *g, int out)
 	_cleanup_close_ int dir = job_dir_open(job);
 	if (!err)
 		err = dir < 0 ? dir
-			      : renameat(dir, TMP_NAME, dir, FILE_COMPOSED) < 0 ? -errno
-									       : util_sync_dir(dir);
+		      : renameat(dir, TMP_NAME, dir, FILE_COMPOSED) < 0
+			      ? -errno
+			      : util_sync_dir(dir);
 	pthread_mutex_unlock(&job->dir->disk);
 	test_point("composed");
 	return err;
@@ -446,7 +455,8 @@ static int make_tmp(struct gb_job *job)
 	_cleanup_close_ int dir = job_dir_open(job);
 	int fd = dir < 0 ? dir
 			 : openat(dir, TMP_NAME,
-				   O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+				   O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+				   0600);
 	if (dir >= 0 && fd < 0)
 		fd = -errno;
 	pthread_mutex_unlock(&job->dir->disk);
@@ -535,5 +545,6 @@ int compose_draft_properties(struct gb_job *job, char **ret, size_t *ret_len)
 
 	if (files >= 0 && fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return fd < 0 ? fd : job->c->api.provider->compose->properties(fd, ret, ret_len);
+	return fd < 0 ? fd
+		      : job->c->api.provider->compose->properties(fd, ret, ret_len);
 }

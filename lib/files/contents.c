@@ -225,7 +225,8 @@ static int begin_change(struct gb_file *f, struct gb_job **ret)
 	bool sent = is_sent(f);
 	if (f->is_dir)
 		err = -EISDIR;
-	else if (f->composed || (sent && !phase_is_draft(f->job->dir->rec.batch->phase)))
+	else if (f->composed ||
+		 (sent && !phase_is_draft(f->job->dir->rec.batch->phase)))
 		err = -EROFS;
 	else if (f->held || (sent && f->job->dir->task && f->job->dir->gathering))
 		err = -EBUSY;
@@ -302,8 +303,8 @@ int files_touch(struct gb_job *job)
 	client_lock(job->c);
 	bool draft = phase_is_draft(r->batch->phase);
 	bool composed = draft && r->composed;
-	bool stale = draft && (r->batch->phase == PHASE_FAILED || r->batch->session || r->error ||
-			       r->warned);
+	bool stale = draft && (r->batch->phase == PHASE_FAILED || r->batch->session ||
+				      r->error || r->warned);
 	client_unlock(job->c);
 	if (composed) {
 		struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
@@ -534,7 +535,8 @@ void gb_file_busy(struct gb_file *f)
 
 	client_lock(f->c);
 	struct gb_job *job = f->job && f->job->dir &&
-				     phase_is_draft(job_phase(f->job)) && !f->job->dir->task
+					     phase_is_draft(job_phase(f->job)) &&
+					     !f->job->dir->task
 				     ? gb_job_ref(f->job)
 				     : NULL;
 	if (job)
@@ -545,7 +547,8 @@ void gb_file_busy(struct gb_file *f)
 	_cleanup_free_ char *what = util_format("%s is still open for writing.", path);
 	job_dir_error(job, -EBUSY, what ? what : "A file is still open for writing.",
 		"Nothing was sent. When its writer has closed it: echo submit > ctl, or the same "
-		"mv again", NULL);
+		"mv again",
+		NULL);
 	files_changed(job);
 	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
@@ -617,7 +620,8 @@ void gb_job_explain_name(struct gb_job *job, const char *text, const char *todo)
 	bool shown = l && phase_is_draft(job_phase(job)) && !l->task && !l->rec.error;
 	client_unlock(job->c);
 	if (!shown) {
-		client_log(job->c, LOG_WARNING, "%s: %s %s", job_label(job), what, todo);
+		client_log(
+			job->c, LOG_WARNING, "%s: %s %s", job_label(job), what, todo);
 		return;
 	}
 	job_dir_error(job, -EPERM, what, todo, NULL);

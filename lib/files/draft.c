@@ -30,8 +30,8 @@ static int new_record(struct gb_client *c, const char *name, const char *display
 }
 
 /* Lock held. Another job's display name may be this one without bearing it here. */
-static struct gb_job *enlist_draft(
-	struct gb_client *c, const char *name, const char *lid, struct record *r, int *err)
+static struct gb_job *enlist_draft(struct gb_client *c, const char *name,
+	const char *lid, struct record *r, int *err)
 {
 	struct gb_job *job;
 

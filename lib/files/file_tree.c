@@ -281,7 +281,8 @@ static struct gb_file *shown_ref(struct gb_file *f)
 	return f && files_visible(f) ? gb_file_ref(f) : NULL;
 }
 
-struct gb_file *gb_file_by_name(struct gb_job *job, struct gb_file *dir, const char *name)
+struct gb_file *gb_file_by_name(
+	struct gb_job *job, struct gb_file *dir, const char *name)
 {
 	client_lock(job->c);
 	struct gb_file *f = shown_ref(files_find_in(job, dir, name));
@@ -349,8 +350,8 @@ bool gb_file_name(struct gb_file *f, char *name)
 
 /* ---- at start, before there are other threads ---------------------------------------- */
 
-static struct gb_file *load_file(
-	struct gb_job *job, struct gb_file *parent, const char *name, const struct stat *st)
+static struct gb_file *load_file(struct gb_job *job, struct gb_file *parent,
+	const char *name, const struct stat *st)
 {
 	struct gb_file *f = files_new(job, name);
 
@@ -367,10 +368,11 @@ static struct gb_file *load_file(
 	return f;
 }
 
-static int load_dir(struct gb_job *job, struct gb_file *parent, int fd_take, unsigned depth);
+static int load_dir(
+	struct gb_job *job, struct gb_file *parent, int fd_take, unsigned depth);
 
-static int load_entry(struct gb_job *job, struct gb_file *parent, int fd, const char *name,
-	unsigned depth)
+static int load_entry(struct gb_job *job, struct gb_file *parent, int fd,
+	const char *name, unsigned depth)
 {
 	struct gb_file *f;
 	struct stat st;
@@ -394,7 +396,8 @@ static int load_entry(struct gb_job *job, struct gb_file *parent, int fd, const 
 	return fd < 0 ? util_read_error(errno) : load_dir(job, f, fd, depth + 1);
 }
 
-static int load_dir(struct gb_job *job, struct gb_file *parent, int fd_take, unsigned depth)
+static int load_dir(
+	struct gb_job *job, struct gb_file *parent, int fd_take, unsigned depth)
 {
 	DIR *d = fdopendir(fd_take);
 	struct dirent *e;

@@ -59,13 +59,15 @@ struct gb_file {
 struct gb_file *files_new(struct gb_job *job, const char *name);
 /* Lock held: add it to job's table, which takes the reference. -ENOMEM, -ENOSPC
  * (numbers are used up). */
-_must_check_ int files_link(struct gb_job *job, struct gb_file *parent, struct gb_file *f);
+_must_check_ int files_link(
+	struct gb_job *job, struct gb_file *parent, struct gb_file *f);
 /* Lock held: remove it from its table; the caller gets the table's reference. */
 void files_unlink(struct gb_file *f);
 /* Lock held: give it another name or directory, in the same job or another. In
  * another job everything in a directory gets new numbers. name is stolen, on success
  * only. */
-int files_move(struct gb_file *f, struct gb_job *to, struct gb_file *parent, char *name);
+int files_move(
+	struct gb_file *f, struct gb_job *to, struct gb_file *parent, char *name);
 
 /* Lock held: the path below files/. -ENAMETOOLONG. */
 int files_path(const struct gb_file *f, char ret[FILE_PATH_MAX]);
@@ -96,7 +98,8 @@ void files_free(struct job_dir *l);
 /* Lock held, for all. A file of the top; of a directory (NULL: the top); by its
  * path ("inputs/a/b"). */
 struct gb_file *files_find(struct gb_job *job, const char *name);
-struct gb_file *files_find_in(struct gb_job *job, struct gb_file *dir, const char *name);
+struct gb_file *files_find_in(
+	struct gb_job *job, struct gb_file *dir, const char *name);
 struct gb_file *files_by_path(struct gb_job *job, const char *path);
 bool files_has(struct gb_job *job, const char *name);
 /* The first of a directory, or of all, whose number is at least number. */
@@ -121,7 +124,8 @@ bool files_claim(struct gb_file *f);
 void files_let_go(struct gb_file *f);
 /* Move file `name` of `from` to requests.jsonl of job, replacing (disk, and memory);
  * both directories durable. Unlocked. */
-_must_check_ int files_promote(struct gb_job *from, struct gb_file *f, struct gb_job *job);
+_must_check_ int files_promote(
+	struct gb_job *from, struct gb_file *f, struct gb_job *job);
 /* Save the bytes of f also as requests.jsonl.rejected of job, as a separate file
  * because both can be written to. f is held by its task. Unlocked. */
 _must_check_ int files_reject(struct gb_file *f, struct gb_job *job);

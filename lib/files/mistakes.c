@@ -11,14 +11,26 @@
 static const struct {
 	const char *pattern, *meant;
 } lookalikes[] = {
-	{"input.txt", "inputs.txt"}, {"inputs", "inputs.txt"}, {"questions.txt", "inputs.txt"},
-	{"prompts.txt", "inputs.txt"}, {"prompt", "prompt.txt"}, {"prompt.md", "prompt.txt"},
-	{"question.txt", "prompt.txt"}, {"system", "system.txt"}, {"system.md", "system.txt"},
-	{"*.csv", "inputs.csv"}, {"*.tsv", "inputs.tsv"},
-	{"system_instruction.txt", "system.txt"}, {"default.json", "defaults.json"},
-	{"config.json", "defaults.json"}, {"schemas.json", "schema.json"},
-	{"*.schema.json", "schema.json"}, {"*.jsonl", GB_REQUESTS}, {"*.ndjson", GB_REQUESTS},
-	{"*.json", GB_REQUESTS}, {"requests", GB_REQUESTS},
+	{"input.txt", "inputs.txt"},
+	{"inputs", "inputs.txt"},
+	{"questions.txt", "inputs.txt"},
+	{"prompts.txt", "inputs.txt"},
+	{"prompt", "prompt.txt"},
+	{"prompt.md", "prompt.txt"},
+	{"question.txt", "prompt.txt"},
+	{"system", "system.txt"},
+	{"system.md", "system.txt"},
+	{"*.csv", "inputs.csv"},
+	{"*.tsv", "inputs.tsv"},
+	{"system_instruction.txt", "system.txt"},
+	{"default.json", "defaults.json"},
+	{"config.json", "defaults.json"},
+	{"schemas.json", "schema.json"},
+	{"*.schema.json", "schema.json"},
+	{"*.jsonl", GB_REQUESTS},
+	{"*.ndjson", GB_REQUESTS},
+	{"*.json", GB_REQUESTS},
+	{"requests", GB_REQUESTS},
 };
 
 /* Whether b is a with one letter more, less, or another, or two neighbours swapped;
@@ -36,8 +48,11 @@ static bool is_one_slip(const char *a, const char *b)
 	if (n != m || !a[i])
 		return n == m;
 	return strcasecmp(a + i + 1, b + i + 1) == 0 ||
-	       (a[i + 1] && tolower((unsigned char)a[i]) == tolower((unsigned char)b[i + 1]) &&
-		       tolower((unsigned char)a[i + 1]) == tolower((unsigned char)b[i]) &&
+	       (a[i + 1] &&
+		       tolower((unsigned char)a[i]) ==
+			       tolower((unsigned char)b[i + 1]) &&
+		       tolower((unsigned char)a[i + 1]) ==
+			       tolower((unsigned char)b[i]) &&
 		       strcasecmp(a + i + 2, b + i + 2) == 0);
 }
 
@@ -45,7 +60,8 @@ static bool is_one_slip(const char *a, const char *b)
 static const char *near_name(const char *name)
 {
 	static const char *const names[] = {"prompt.txt", "inputs.txt", "inputs.csv",
-		"inputs.tsv", "system.txt", "schema.json", "defaults.json", GB_REQUESTS};
+		"inputs.tsv", "system.txt", "schema.json", "defaults.json",
+		GB_REQUESTS};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strcmp(name, names[i]) != 0 && is_one_slip(name, names[i]))
@@ -60,7 +76,8 @@ const char *files_meant_by(const char *name)
 	if (near)
 		return near;
 	for (size_t i = 0; i < ARRAY_SIZE(lookalikes); i++)
-		if (fnmatch(lookalikes[i].pattern, name, FNM_CASEFOLD | FNM_PERIOD) == 0)
+		if (fnmatch(lookalikes[i].pattern, name, FNM_CASEFOLD | FNM_PERIOD) ==
+			0)
 			return lookalikes[i].meant;
 	return NULL;
 }
@@ -80,7 +97,8 @@ static const char *misnamed(struct gb_job *job, char ret[256])
 	if (!job->dir || !job->dir->lookalikes || !phase_is_draft(job_phase(job)) ||
 		files_has(job, GB_REQUESTS))
 		return NULL;
-	for (uint32_t n = 0; !meant && (f = files_next(job, NULL, n)); n = f->number + 1) {
+	for (uint32_t n = 0; !meant && (f = files_next(job, NULL, n));
+		n = f->number + 1) {
 		meant = f->lookalike ? files_meant_by(f->name) : NULL;
 		snprintf(ret, 256, "%s", f->name);
 	}
@@ -110,7 +128,8 @@ char *files_mistake(struct gb_job *job)
 		return strdup("requests.jsonl is empty: nothing is sent.\n"
 			      "Write requests into it, one per line.\n");
 	return meant ? util_format("%s is scratch: nothing is sent.\n"
-				   "If it is meant to be %s: mv it there.\n", name, meant)
+				   "If it is meant to be %s: mv it there.\n",
+			       name, meant)
 		     : NULL;
 }
 

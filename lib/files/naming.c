@@ -295,7 +295,8 @@ static int move_file(struct gb_file *f, struct gb_job *to, struct gb_file *dir,
 	}
 	/* Whoever has it open finds it by name, if not before now. */
 	struct gb_file *old = gb_file_by_name(to, dir, new_name);
-	err = old && old != f && !old->is_dir && old->refs > 2 ? files_open(to, old) : 0;
+	err = old && old != f && !old->is_dir && old->refs > 2 ? files_open(to, old)
+							       : 0;
 	if (err >= 0)
 		err = renameat(src, f->name, dst, new_name) < 0 ? -errno : 0;
 	if (err < 0) {
@@ -405,9 +406,11 @@ static int copy_aside(int in, struct gb_job *job)
 
 	pthread_mutex_lock(&job->dir->disk);
 	_cleanup_close_ int dir = job_dir_open(job);
-	_cleanup_close_ int out = dir < 0 ? -1
-			  : openat(dir, COPY_NAME,
-				    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_close_ int out =
+		dir < 0 ? -1
+			: openat(dir, COPY_NAME,
+				  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+				  0600);
 	int err = dir < 0 ? dir : out < 0 ? -errno : 0;
 	pthread_mutex_unlock(&job->dir->disk);
 	if (!err && fstat(in, &st) < 0)
@@ -425,7 +428,8 @@ static int copy_aside(int in, struct gb_job *job)
 
 /* Disks held. A link instead of a copy if the disk is too full: two names for the same
  * bytes are better than one that a program removes. */
-static int name_rejected(struct gb_file *f, struct gb_job *from, struct gb_job *job, bool copied)
+static int name_rejected(
+	struct gb_file *f, struct gb_job *from, struct gb_job *job, bool copied)
 {
 	_cleanup_close_ int src = files_open_dir(from, f->parent);
 	_cleanup_close_ int dir = job_dir_open_files(job);

@@ -155,14 +155,16 @@ struct http_request {
 /* Start a transfer. *ret (optional) stays valid until done() returns; a caller that
  * keeps it outside the engine thread must order engine_abort and done() itself.
  * -ECANCELED: stopping; then done() is not called. */
-int engine_submit(struct engine *e, const struct http_request *r, struct transfer **ret);
+int engine_submit(
+	struct engine *e, const struct http_request *r, struct transfer **ret);
 
 /* Abort a transfer: done() follows with -ECANCELED. */
 void engine_abort(struct engine *e, struct transfer *t);
 
 /* Call fn on the engine thread after delay seconds (0: as soon as possible), or when
  * the engine stops. -ECANCELED: stopping, fn is not called. */
-_must_check_ int engine_timer(struct engine *e, double delay, void (*fn)(void *arg), void *arg);
+_must_check_ int engine_timer(
+	struct engine *e, double delay, void (*fn)(void *arg), void *arg);
 
 /*
  * Blocking calls, for worker threads only (never a FUSE thread).

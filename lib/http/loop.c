@@ -131,7 +131,8 @@ static bool worth_another_connection(const struct transfer *t, CURLcode code)
 	curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
 	return t->reply.err == -EHOSTUNREACH && t->requested == 0 && !t->fail &&
 	       !t->reply.untrusted && proxy < 300 &&
-	       code != CURLE_COULDNT_RESOLVE_HOST && code != CURLE_COULDNT_RESOLVE_PROXY &&
+	       code != CURLE_COULDNT_RESOLVE_HOST &&
+	       code != CURLE_COULDNT_RESOLVE_PROXY &&
 	       t->unsent < ENGINE_CONNECTIONS_MORE &&
 	       util_now() - t->leg_at < ENGINE_BROKE_SOON_S;
 }

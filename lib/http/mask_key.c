@@ -135,13 +135,15 @@ static const char *key_end(const char *p, const char *end, const char *key)
 }
 
 /* The characters that key has in base64 for sure, behind `before` other bytes. */
-static size_t in_base64(const char *key, size_t before, bool url, char *ret, size_t size)
+static size_t in_base64(
+	const char *key, size_t before, bool url, char *ret, size_t size)
 {
 	static const char digits[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 	size_t bits = 8 * strlen(key), n = 0;
 
-	for (size_t at = (6 - 8 * before % 6) % 6; at + 6 <= bits && n + 1 < size; at += 6) {
+	for (size_t at = (6 - 8 * before % 6) % 6; at + 6 <= bits && n + 1 < size;
+		at += 6) {
 		unsigned pair = (unsigned char)key[at / 8] * 256u +
 				(unsigned char)key[at / 8 + 1];
 		unsigned d = pair >> (10 - at % 8) & 63;

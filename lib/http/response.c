@@ -421,8 +421,8 @@ static enum http_sent how_far(const struct transfer *t)
 
 static bool about_trust(CURLcode code)
 {
-	return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_ISSUER_ERROR ||
-	       code == CURLE_SSL_CACERT_BADFILE;
+	return code == CURLE_PEER_FAILED_VERIFICATION ||
+	       code == CURLE_SSL_ISSUER_ERROR || code == CURLE_SSL_CACERT_BADFILE;
 }
 
 void reply_finish(struct transfer *t, CURLcode code)

@@ -16,7 +16,8 @@ static bool write_advice(struct gb_job *job, const char *text)
 	pthread_mutex_lock(&job->dir->disk);
 	_cleanup_close_ int dir = job_dir_open(job);
 	if (dir >= 0 && *text)
-		kept = util_write_file(dir, STORE_WARNINGS, text, strlen(text), false) == 0;
+		kept = util_write_file(
+			       dir, STORE_WARNINGS, text, strlen(text), false) == 0;
 	else if (dir >= 0)
 		unlinkat(dir, STORE_WARNINGS, 0);
 	pthread_mutex_unlock(&job->dir->disk);

@@ -33,8 +33,9 @@ bool ask_in_vain(const struct gb_client *c)
 {
 	double left = c->poller->list_after - util_now();
 
-	return c->o.offline || (left > 0 && (c->offline_since || c->poller->list_failures >= STORM ||
-						    left > ask_wait()));
+	return c->o.offline ||
+	       (left > 0 && (c->offline_since || c->poller->list_failures >= STORM ||
+				    left > ask_wait()));
 }
 
 /* ---- the end of waiting ----------------------------------------------------------- */
@@ -92,7 +93,8 @@ static void deadline_timer(void *arg)
 	models_take_waiters(c->models, &models, over_due, &s);
 	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next)
 		if (job->queues)
-			waitq_move_if(&job->queues[QUEUE_REFRESHERS], &reads, over_due, &s);
+			waitq_move_if(
+				&job->queues[QUEUE_REFRESHERS], &reads, over_due, &s);
 	int err = models_known(c->models) ? 0 : -ETIMEDOUT;
 	client_unlock(c);
 	waitq_call(&lists, -ETIMEDOUT);
@@ -127,7 +129,8 @@ static bool fresh(const struct gb_job *job)
 static bool nothing_to_ask(const struct gb_job *job, bool alone)
 {
 	const struct gb_client *c = job->c;
-	bool told = fresh(job) || !knowledge_look_due(&job->batch->known, client_moment(c));
+	bool told =
+		fresh(job) || !knowledge_look_due(&job->batch->known, client_moment(c));
 
 	return !job->batch->id || (told && !alone) || ask_in_vain(c);
 }
@@ -174,7 +177,8 @@ int gb_job_wait(struct gb_job *job, struct gb_waiter *w)
 	client_lock(c);
 	err = c->stopping ? -EINTR : job_wait_verdict(job);
 	bool first = !queue_waits(job, QUEUE_ENDERS);
-	if (err == -EINPROGRESS && (err = queue_add(job, QUEUE_ENDERS, w)) == -EINPROGRESS) {
+	if (err == -EINPROGRESS &&
+		(err = queue_add(job, QUEUE_ENDERS, w)) == -EINPROGRESS) {
 		/* The first who waits wants to know soon. */
 		if (first && !fresh(job))
 			job->batch->next_look = 0;

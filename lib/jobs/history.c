@@ -19,12 +19,14 @@ static void history_add_line(
 
 	util_time_text(time(NULL), when); /* wall: shown */
 	client_lock(c);
-	const char *name = job->dir && job->dir->rec.name ? job->dir->rec.name : job->name;
+	const char *name =
+		job->dir && job->dir->rec.name ? job->dir->rec.name : job->name;
 	int64_t requests = job->batch->requests;
 	if (requests <= 0 && job->dir && job->dir->rec.batch->requests > 0)
 		requests = job->dir->rec.batch->requests;
-	_cleanup_free_ char *line = util_format("%s\t%u\t%s\t%s\t%s\t%s\t%" PRId64 "\t%s", when,
-		(unsigned)getuid(), event, job->batch->id ? job->batch->id : "-", name ? name : "-",
+	_cleanup_free_ char *line = util_format(
+		"%s\t%u\t%s\t%s\t%s\t%s\t%" PRId64 "\t%s", when, (unsigned)getuid(),
+		event, job->batch->id ? job->batch->id : "-", name ? name : "-",
 		job->model ? job->model : "-", requests < 0 ? 0 : requests, tokens);
 	client_unlock(c);
 	if (tokens && line)

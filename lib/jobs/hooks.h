@@ -26,7 +26,8 @@ struct job_hooks {
 	/* lock: whether b, whose input file is unknown, may be the job of a create
 	 * whose reply was lost. listed: b came from a list, and its own resource may
 	 * name the file. */
-	bool (*may_be_ours)(struct gb_client *c, const struct remote_batch *b, bool listed);
+	bool (*may_be_ours)(
+		struct gb_client *c, const struct remote_batch *b, bool listed);
 	/* lock: a list shows b, which is not known to be ours. */
 	void (*seen_in_list)(struct gb_client *c, const struct remote_batch *b);
 	/* A job that was taken for someone else's is one of ours; it was removed from

@@ -129,7 +129,8 @@ bool identity_same_key(const struct gb_job *job);
 
 /* Lock held: add w to one of the job's queues. Returns -EINPROGRESS, or -ENOMEM
  * if w was not queued. */
-_must_check_ int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w);
+_must_check_ int queue_add(
+	struct gb_job *job, enum job_queue kind, struct gb_waiter *w);
 _must_check_ int queue_add_until(
 	struct gb_job *job, enum job_queue kind, struct gb_waiter *w, uint64_t until);
 /* Lock held: whether a queue has anyone in it; move all of them to another

@@ -72,7 +72,8 @@ static int describe_remote(struct gb_job *job, struct record *r)
 {
 	r->batch->phase = PHASE_REMOTE;
 	if (record_set(&r->name, job->name ? job->name : "") ||
-		record_set(&r->model, job->model) || record_set(&r->batch->id, job->batch->id))
+		record_set(&r->model, job->model) ||
+		record_set(&r->batch->id, job->batch->id))
 		return -ENOMEM;
 	/* What this key has seen is its project's. */
 	if (knowledge_is_strangers(&job->batch->known) &&
@@ -187,7 +188,8 @@ void job_dir_save_soon(struct gb_job *job)
 		return;
 	gb_job_ref(job);
 	if (engine_timer(job->c->engine,
-		    test_seconds("BATCHFS_TEST_SAVE_SECONDS", SAVE_AGAIN), save_timer, job)) {
+		    test_seconds("BATCHFS_TEST_SAVE_SECONDS", SAVE_AGAIN), save_timer,
+		    job)) {
 		client_lock(job->c);
 		job->dir->save_planned = false;
 		client_unlock(job->c);

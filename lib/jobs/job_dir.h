@@ -61,7 +61,8 @@ struct job_dir {
 /* Give job a directory in the state directory (job->dir). Takes local.disk and
  * client.lock itself. */
 _must_check_ int job_dir_make(struct gb_job *job);
-_must_check_ int job_dir_attach(struct gb_job *job, const char *lid, struct record *rec_take);
+_must_check_ int job_dir_attach(
+	struct gb_job *job, const char *lid, struct record *rec_take);
 void job_dir_free(struct gb_client *c, struct job_dir *l);
 /* Open its directory, or files/ in it: a descriptor that the caller closes soon, or
  * negative errno. An idle job has nothing open, because there may be 100,000 of
@@ -77,7 +78,8 @@ void job_dir_save_soon(struct gb_job *job);
 _must_check_ int job_dir_save_locked(struct gb_job *job);
 /* The same around a step. The step is not taken if there is no room for the record, and
  * the record is not kept if the step fails; then returns the step's error. */
-_must_check_ int job_dir_save_around(struct gb_job *job, int (*step)(void *arg), void *arg);
+_must_check_ int job_dir_save_around(
+	struct gb_job *job, int (*step)(void *arg), void *arg);
 /* Set `error`: a first line and a second (what to do), and the API's own text. Takes
  * client.lock; the caller saves. what NULL: no error. */
 void job_dir_error(struct gb_job *job, int err, const char *what, const char *todo,

@@ -176,7 +176,8 @@ static bool key_counts(const struct knowledge *k)
 static bool proven(const struct knowledge *k)
 {
 	return key_counts(k) && k->misses >= MISSES_PROVE &&
-	       (double)k->missed_span >= test_seconds("BATCHFS_TEST_GONE_SECONDS", PROOF_SPAN);
+	       (double)k->missed_span >=
+		       test_seconds("BATCHFS_TEST_GONE_SECONDS", PROOF_SPAN);
 }
 
 enum standing knowledge_standing(const struct knowledge *k, struct moment m)
@@ -253,7 +254,8 @@ static int64_t output_dies(const struct knowledge *k, const struct provider_limi
 enum output_known knowledge_output(const struct knowledge *k, struct moment m)
 {
 	if (!k->output)
-		return k->ended && k->succeeded && !k->final ? OUTPUT_AWAITED : OUTPUT_NONE;
+		return k->ended && k->succeeded && !k->final ? OUTPUT_AWAITED
+							     : OUTPUT_NONE;
 	if (!k->refused)
 		return OUTPUT_NAMED;
 	return m.server >= output_dies(k, m.limits) ? OUTPUT_OVER : OUTPUT_REFUSED;
@@ -292,7 +294,8 @@ enum removal_step knowledge_removal(const struct knowledge *k, struct moment m)
 
 bool knowledge_is_deleted(const struct knowledge *k, struct moment m)
 {
-	return k->insisted || proven(k) || (key_counts(k) && (k->ended || k->cancelled));
+	return k->insisted || proven(k) ||
+	       (key_counts(k) && (k->ended || k->cancelled));
 }
 
 bool knowledge_is_insisted(const struct knowledge *k)

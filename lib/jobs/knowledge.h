@@ -188,6 +188,7 @@ enum removal_step knowledge_removal(const struct knowledge *k, struct moment m);
 bool knowledge_is_deleted(const struct knowledge *k, struct moment m);
 bool knowledge_is_insisted(const struct knowledge *k);
 /* For the record, so that proof can be collected across restarts. */
-void knowledge_misses(const struct knowledge *k, unsigned *ret_misses, double *ret_span);
+void knowledge_misses(
+	const struct knowledge *k, unsigned *ret_misses, double *ret_span);
 
 #endif

@@ -21,7 +21,8 @@ static void ask_whose(struct gb_client *c, const struct remote_batch *b)
 	uint64_t seq = observe_seq(c);
 
 	client_lock(c);
-	bool open = c->unsent && !b->has_input_config && c->hooks->may_be_ours(c, b, true);
+	bool open =
+		c->unsent && !b->has_input_config && c->hooks->may_be_ours(c, b, true);
 	client_unlock(c);
 	if (!open || provider_get(&c->api, b->id, &none, &whole, &err))
 		goto out;
@@ -40,7 +41,8 @@ static bool somebody_waits(const struct gb_client *c, uint64_t seq)
 
 	for (const struct gb_job *job = c->poller->watched; job; job = job->watch_next)
 		if (job->batch->id && job->batch->seq < seq && !job->batch->solo &&
-			(job->batch->wanted || (queue_waits(job, QUEUE_ENDERS) && job->batch->next_look <= now)))
+			(job->batch->wanted || (queue_waits(job, QUEUE_ENDERS) &&
+						       job->batch->next_look <= now)))
 			return true;
 	return false;
 }

@@ -76,8 +76,10 @@ void message_tell_left(struct operation *t)
 	bool stopped = t->stopped, ending = c->stopping;
 	client_unlock(c);
 	job_dir_error(t->job, -EINTR,
-		stopped	 ? "The submission was stopped by cancel: nothing was bought."
-		: ending ? "batchfs ended before this was submitted: nothing was bought."
-			 : "The submission was interrupted: nothing was bought.",
-		"What was written is still here. To submit it: echo submit > ctl", NULL);
+		stopped ? "The submission was stopped by cancel: nothing was bought."
+		: ending
+			? "batchfs ended before this was submitted: nothing was bought."
+			: "The submission was interrupted: nothing was bought.",
+		"What was written is still here. To submit it: echo submit > ctl",
+		NULL);
 }

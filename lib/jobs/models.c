@@ -260,7 +260,8 @@ char *models_like(struct models *m, const char *model, enum batch_method method)
 
 	client_lock(m->c);
 	while (n < NEAREST && (taken[n] = most_alike(m, name, method, taken, n))) {
-		char *longer = util_format("%s%s%s", n ? text : "", n ? ", " : "", taken[n]->name);
+		char *longer = util_format(
+			"%s%s%s", n ? text : "", n ? ", " : "", taken[n]->name);
 
 		free(text);
 		text = longer;

@@ -47,7 +47,8 @@ static size_t cost_of(const struct remote_batch *b)
 {
 	size_t name = b->display ? strlen(b->display) : 0;
 
-	return sizeof(struct gb_job) + 96 + strlen(b->id) + (name < NAME_SIZE ? name : NAME_SIZE) +
+	return sizeof(struct gb_job) + 96 + strlen(b->id) +
+	       (name < NAME_SIZE ? name : NAME_SIZE) +
 	       (b->output_file ? strlen(b->output_file) : 0);
 }
 
@@ -143,14 +144,17 @@ static unsigned changes(const struct gb_job *job, const struct gb_job *was)
 {
 	unsigned what = 0;
 
-	if (job->batch->state_text != was->batch->state_text || job->batch->succeeded != was->batch->succeeded ||
-		job->batch->failed != was->batch->failed || job->batch->pending != was->batch->pending ||
+	if (job->batch->state_text != was->batch->state_text ||
+		job->batch->succeeded != was->batch->succeeded ||
+		job->batch->failed != was->batch->failed ||
+		job->batch->pending != was->batch->pending ||
 		job->batch->updated.tv_sec != was->batch->updated.tv_sec)
 		what |= GB_CHANGED_META;
 	if (!!job->batch->output_file != !!was->batch->output_file ||
 		job->batch->output_inline != was->batch->output_inline ||
 		job->batch->has_api_error != was->batch->has_api_error ||
-		knowledge_final(&job->batch->known) != knowledge_final(&was->batch->known))
+		knowledge_final(&job->batch->known) !=
+			knowledge_final(&was->batch->known))
 		what |= GB_CHANGED_FILES;
 	return what;
 }
@@ -222,8 +226,8 @@ static void log_job_end(struct gb_job *job)
 	struct gb_client *c = job->c;
 
 	client_lock(c);
-	bool now = knowledge_ended(&job->batch->known) && job->dir && job->dir->rec.own &&
-		   !job->dir->rec.batch->end_logged;
+	bool now = knowledge_ended(&job->batch->known) && job->dir &&
+		   job->dir->rec.own && !job->dir->rec.batch->end_logged;
 	if (now) {
 		job->dir->rec.batch->end_logged = true;
 		job->dir->rec.batch->end_due = c->o.ended != NULL;
@@ -354,7 +358,8 @@ void observe_missed(struct gb_job *job)
 	job_changed(job, leave ? GB_CHANGED_TREE : GB_CHANGED_FILES);
 }
 
-int observe_look(struct gb_job *job, struct canceller *cancel, struct provider_error *err)
+int observe_look(
+	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
 	struct gb_client *c = job->c;
 	uint64_t seq = observe_seq(c);
@@ -486,8 +491,8 @@ void observe_keys(struct gb_client *c)
 			continue;
 		knowledge_made_with(&job->batch->known, identity_same_key(job));
 		if (r->removal)
-			knowledge_recalled_misses(&job->batch->known, (unsigned)r->missed,
-				(double)r->missed_span);
+			knowledge_recalled_misses(&job->batch->known,
+				(unsigned)r->missed, (double)r->missed_span);
 		if (r->removal >= REMOVAL_CANCELLED)
 			knowledge_cancel_accepted(&job->batch->known);
 		knowledge_insisted(&job->batch->known, r->insisted);

@@ -122,8 +122,9 @@ static int claim(struct operation *t)
 	return err;
 }
 
-int operation_start(struct gb_job *job, enum pool_lane lane, int (*run)(struct operation *t),
-	bool owns, bool give_up, const struct operation *fill, struct gb_waiter *w)
+int operation_start(struct gb_job *job, enum pool_lane lane,
+	int (*run)(struct operation *t), bool owns, bool give_up,
+	const struct operation *fill, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 	struct operation *t = calloc(1, sizeof(*t));

@@ -44,8 +44,9 @@ struct operation {
  * dropping the last waiter sets the canceller, unless the create is intended already.
  * Unlocked. fill may set members before the task starts. Returns -EINPROGRESS, or an
  * error; with w NULL it runs in the background: 0. */
-_must_check_ int operation_start(struct gb_job *job, enum pool_lane lane, int (*run)(struct operation *t),
-	bool owns, bool give_up, const struct operation *fill, struct gb_waiter *w);
+_must_check_ int operation_start(struct gb_job *job, enum pool_lane lane,
+	int (*run)(struct operation *t), bool owns, bool give_up,
+	const struct operation *fill, struct gb_waiter *w);
 /* Answer the waiters now; the task goes on in the background. */
 void operation_answer(struct operation *t, int err);
 /* From run(): cancel the call that t waits for after so many seconds, if it is still

@@ -41,7 +41,8 @@ struct plan {
 
 static double look_interval(const struct gb_job *job)
 {
-	double age = difftime(engine_server_time(job->c->engine), job->batch->created.tv_sec);
+	double age = difftime(
+		engine_server_time(job->c->engine), job->batch->created.tv_sec);
 	double max = job->c->o.poll_s;
 
 	if (!job->batch->created.tv_sec || age < 0)
@@ -86,7 +87,8 @@ static void sooner(double *until, double t)
 /* Lock held. Who reads and who waits sit out the pause after a failure alike. */
 static void consider(struct plan *p, struct gb_job *job, double now)
 {
-	bool read = job->batch->wanted || job->batch->solo, awaited = end_is_awaited(job);
+	bool read = job->batch->wanted || job->batch->solo,
+	     awaited = end_is_awaited(job);
 	double at = fmax(read ? 0 : job->batch->next_look, job->c->poller->list_after);
 
 	if (!job->batch->id || (!read && !awaited))
@@ -146,7 +148,9 @@ static struct plan plan_next(struct gb_client *c)
 		if (held && (c->poller->want_list || own || c->offline_since))
 			sooner(&p.until, c->poller->list_after);
 		if (own)
-			sooner(&p.until, own_at > c->poller->list_after ? own_at : c->poller->list_after);
+			sooner(&p.until, own_at > c->poller->list_after
+						 ? own_at
+						 : c->poller->list_after);
 	}
 	return p;
 }
@@ -163,7 +167,8 @@ bool client_online(struct gb_client *c)
 
 void client_called(struct gb_client *c, const struct provider_error *err)
 {
-	bool down = err->err == -EHOSTUNREACH || (err->err == -ETIMEDOUT && !err->status);
+	bool down =
+		err->err == -EHOSTUNREACH || (err->err == -ETIMEDOUT && !err->status);
 	bool was;
 
 	if (err->err == -ECANCELED)
@@ -180,7 +185,9 @@ void client_called(struct gb_client *c, const struct provider_error *err)
 	}
 	client_unlock(c);
 	if (down != was)
-		client_log(c, LOG_WARNING, down ? "the API cannot be reached: %s" : "the API answers again%s",
+		client_log(c, LOG_WARNING,
+			down ? "the API cannot be reached: %s"
+			     : "the API answers again%s",
 			down && err->text ? err->text : "");
 	if (was && !down)
 		c->hooks->online(c);
@@ -219,7 +226,8 @@ static void look_failed(struct gb_client *c, const struct provider_error *err)
 	c->poller->lists_ok_since = 0;
 	/* A network may be back at any moment. */
 	if (c->offline_since)
-		pause = fmin(pause, test_seconds("BATCHFS_TEST_OWN_SECONDS", OFFLINE_LOOK));
+		pause = fmin(
+			pause, test_seconds("BATCHFS_TEST_OWN_SECONDS", OFFLINE_LOOK));
 	c->poller->list_after = util_now() + pause;
 	client_unlock(c);
 }
@@ -264,7 +272,8 @@ static bool missed_by(const struct gb_job *job, uint64_t seq)
 	bool own = job->dir && job->dir->rec.own;
 
 	return job->batch->id && job->in_tree && job->batch->listed_seq < seq && !own &&
-	       (knowledge_standing(&job->batch->known, job_moment(job)) < STANDS_MISSING ||
+	       (knowledge_standing(&job->batch->known, job_moment(job)) <
+			       STANDS_MISSING ||
 		       !observe_keeps(job));
 }
 
@@ -303,7 +312,8 @@ static struct gb_job *told_by(struct gb_client *c, uint64_t seq, int err)
 {
 	struct gb_job *job = c->poller->watched;
 
-	while (job && !(job->batch->wanted && !job->batch->solo && (err || job->batch->seq >= seq)))
+	while (job && !(job->batch->wanted && !job->batch->solo &&
+			      (err || job->batch->seq >= seq)))
 		job = job->watch_next;
 	return job ? gb_job_ref(job) : NULL;
 }
@@ -328,7 +338,8 @@ static void answer_listed(struct gb_client *c, uint64_t seq, int err)
  * requested alone. */
 static void plan_after_list(struct gb_client *c, uint64_t seq)
 {
-	double now = util_now(), gap = fmin(c->o.poll_s, PAGE_SECONDS * c->poller->list_pages);
+	double now = util_now(),
+	       gap = fmin(c->o.poll_s, PAGE_SECONDS * c->poller->list_pages);
 	unsigned awaited = 0;
 
 	client_lock(c);
@@ -338,8 +349,10 @@ static void plan_after_list(struct gb_client *c, uint64_t seq)
 		gap = 0;
 	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next) {
 		bool look = end_is_awaited(job) || job_own_unfinished(job);
-		bool due = job->batch->wanted || (look && job->batch->next_look <= now &&
-				knowledge_look_due(&job->batch->known, client_moment(c)));
+		bool due = job->batch->wanted ||
+			   (look && job->batch->next_look <= now &&
+				   knowledge_look_due(
+					   &job->batch->known, client_moment(c)));
 
 		if (job->batch->id && due && job->batch->seq < seq)
 			job->batch->solo = true;

@@ -90,7 +90,8 @@ struct gb_job *job_new(struct gb_client *c)
 	job->c = c;
 	job->refs = 1;
 	job->slot = c->n_slots;
-	job->batch->requests = job->batch->succeeded = job->batch->failed = job->batch->pending = -1;
+	job->batch->requests = job->batch->succeeded = job->batch->failed =
+		job->batch->pending = -1;
 	job->batch->results_size = job->batch->known_off = -1;
 	job->batch->state_text = "";
 	c->slots[c->n_slots++] = job;
@@ -301,7 +302,9 @@ struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot)
 const char *job_label(struct gb_job *job)
 {
 	client_lock(job->c);
-	const char *label = job->name ? job->name : job->batch->id ? job->batch->id : "a removed draft";
+	const char *label = job->name        ? job->name
+			    : job->batch->id ? job->batch->id
+					     : "a removed draft";
 	client_unlock(job->c);
 	return label;
 }
@@ -314,7 +317,8 @@ enum gb_output job_output(const struct gb_job *job)
 		return GB_OUTPUT_SAVED;
 	if (job->batch->kept)
 		return job->batch->unfit ? GB_OUTPUT_LOST : GB_OUTPUT_KEPT;
-	if (job->batch->cached || (job->batch->results && results_complete(job->batch->results)))
+	if (job->batch->cached ||
+		(job->batch->results && results_complete(job->batch->results)))
 		return GB_OUTPUT_SAVED;
 	return job_output_there(job);
 }
@@ -373,8 +377,9 @@ static bool take_end_to_tell(struct gb_job *job)
 {
 	struct job_dir *l = job->dir;
 
-	if (!l || !l->rec.batch->end_due || l->end_told || !job->c->o.ended || !job->in_tree ||
-		!knowledge_ended(&job->batch->known) || job->c->hooks->results_awaited(job) ||
+	if (!l || !l->rec.batch->end_due || l->end_told || !job->c->o.ended ||
+		!job->in_tree || !knowledge_ended(&job->batch->known) ||
+		job->c->hooks->results_awaited(job) ||
 		job_output(job) == GB_OUTPUT_AWAITED)
 		return false;
 	l->end_told = true;

@@ -51,7 +51,8 @@ struct composed_table {
 
 struct compose_grammar {
 	/* out is written to from its present offset. Negative errno. */
-	int (*begin)(const struct composed_parts *parts, int out, struct composed **ret);
+	int (*begin)(
+		const struct composed_parts *parts, int out, struct composed **ret);
 	void (*free)(struct composed *c); /* NULL is fine */
 
 	/* A request for a file below inputs/, whose path there is key. Also 0 with

@@ -41,7 +41,8 @@ static const char *expect(const char *p, const char *end, const char *word)
  * figures, and there is a key. */
 static bool is_api_error(const char *p, const char *end)
 {
-	static const char *const words[] = {"{", "\"error\"", ":", "{", "\"code\"", ":"};
+	static const char *const words[] = {
+		"{", "\"error\"", ":", "{", "\"code\"", ":"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		p = expect(p, end, words[i]);

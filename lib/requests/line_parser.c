@@ -150,8 +150,8 @@ static void look_at_name(struct lines *l)
 		return;
 	if (lines_is(text, len, "file_data") || lines_is(text, len, "fileData")) {
 		l->member = FILE_DATA;
-	} else if (in_file_data(l) &&
-		   (lines_is(text, len, "file_uri") || lines_is(text, len, "fileUri"))) {
+	} else if (in_file_data(l) && (lines_is(text, len, "file_uri") ||
+					      lines_is(text, len, "fileUri"))) {
 		l->member = FILE_URI;
 		l->tok.want = true;
 	}
@@ -226,8 +226,10 @@ static void lines_on_open(struct lines *l)
 	set_file_data(l, l->member == FILE_DATA && jtok_in_object(&l->tok));
 	set_place(l);
 	if (l->member == CONTENT && !jtok_in_object(&l->tok))
-		lines_bad(l, "\"content\" is a list: for an embedding it is one object, and a "
-			     "list for an answer is called \"contents\"", lines_column(l, at));
+		lines_bad(l,
+			"\"content\" is a list: for an embedding it is one object, and a "
+			"list for an answer is called \"contents\"",
+			lines_column(l, at));
 	if (l->tok.depth == 1)
 		l->line.start = at;
 	else if (l->member == REQUEST && jtok_in_object(&l->tok)) {
@@ -243,7 +245,8 @@ static void lines_on_close(struct lines *l)
 
 	if (l->tok.depth == 0)
 		l->line.end = after;
-	else if (l->tok.depth == 1 && l->places[2] == IN_METADATA && l->borrowed.rank >= RANK_METADATA)
+	else if (l->tok.depth == 1 && l->places[2] == IN_METADATA &&
+		 l->borrowed.rank >= RANK_METADATA)
 		l->borrowed.member_end = after;
 	else if (l->tok.depth == 1 && (l->seen & REQUEST_IS_OBJECT) &&
 		 !l->line.request_end)
@@ -292,16 +295,20 @@ static enum line_kind judge_line(struct lines *l)
 				: "\"key\" beside \"contents\": put the rest into \"request\"",
 			0);
 	if (!(seen & SEEN_REQUEST) && seen & (SEEN_BORROWED | SEEN_METADATA))
-		lines_bad(l, seen & SEEN_METADATA ? "\"metadata\" beside \"contents\": put the rest "
-					      "into \"request\""
-					    : "\"id\" or \"custom_id\" beside \"contents\": put "
-					      "the rest into \"request\"",
+		lines_bad(l,
+			seen & SEEN_METADATA
+				? "\"metadata\" beside \"contents\": put the rest "
+				  "into \"request\""
+				: "\"id\" or \"custom_id\" beside \"contents\": put "
+				  "the rest into \"request\"",
 			0);
 	request = &l->requests[(seen & SEEN_REQUEST) != 0];
 	l->line.asks = request->asks;
 	if (request->asks == ASKS_BOTH)
-		lines_bad(l, "has both \"contents\" (for an answer) and \"content\" (for an "
-			     "embedding): keep one of them", 0);
+		lines_bad(l,
+			"has both \"contents\" (for an answer) and \"content\" (for an "
+			"embedding): keep one of them",
+			0);
 	if (request->parts & (1u << PART_MISPLACED | 1u << PART_CACHED))
 		lines_judge_request(l, request);
 	return l->line.reason ? LINE_BAD : kind_of(l);

@@ -74,7 +74,8 @@ static inline enum place lines_place_of(uint8_t place)
 /* The request that the innermost object is or belongs to. */
 struct lines_request *lines_request_of(struct lines *l);
 /* A name in a request or below it, of which placement_may_know. */
-void lines_on_request_name(struct lines *l, uint8_t place, const char *text, size_t len);
+void lines_on_request_name(
+	struct lines *l, uint8_t place, const char *text, size_t len);
 /* The value of generationConfig or systemInstruction is a string; the role of a turn. */
 void lines_on_request_string(struct lines *l);
 void lines_on_role(struct lines *l, const char *text, size_t len);

@@ -315,8 +315,8 @@ int normalize_file(int in, int out, const struct validate_report *report,
 	return r;
 }
 
-int normalize_inline(int in, const struct validate_report *report, int64_t max, char **ret,
-	size_t *ret_len)
+int normalize_inline(int in, const struct validate_report *report, int64_t max,
+	char **ret, size_t *ret_len)
 {
 	struct compose *c;
 	int r;

@@ -41,8 +41,8 @@ int normalize_file(int in, int out, const struct validate_report *report,
  * The member "metadata" replaces "key", or follows a bare request. NUL- terminated; the
  * caller frees. -EFBIG when there is more than max to send, else the
  * errors of normalize_file. */
-int normalize_inline(int in, const struct validate_report *report, int64_t max, char **ret,
-	size_t *ret_len);
+int normalize_inline(int in, const struct validate_report *report, int64_t max,
+	char **ret, size_t *ret_len);
 
 /* By how many bytes normalize_file makes a line of this kind longer. */
 size_t normalize_extra(enum line_kind kind, unsigned width);

@@ -103,7 +103,8 @@ static int validate_line(void *arg, const struct line *line)
 	s->object_bytes += normalize_object(line) + 1;
 	if (s->object_bytes > s->lines.grammar->max)
 		return TOO_BIG;
-	return line->kind == LINE_KEYED ? siphash_set_add(&s->keys, line->hash.first) : 0;
+	return line->kind == LINE_KEYED ? siphash_set_add(&s->keys, line->hash.first)
+					: 0;
 }
 
 struct validator *validate_new(const struct request_grammar *g)
@@ -174,7 +175,8 @@ static int on_unkeyed(void *arg, const struct line *line)
 {
 	struct validator *s = arg;
 
-	return takes_number(line) ? siphash_set_add(&s->keys, hash_of(s, line).first) : 0;
+	return takes_number(line) ? siphash_set_add(&s->keys, hash_of(s, line).first)
+				  : 0;
 }
 
 /* The line's key came before, on another line. */
@@ -214,8 +216,8 @@ static int on_suspect(void *arg, const struct line *line)
 	return a->found == VALIDATE_BAD_MAX;
 }
 
-static int read_again(
-	struct validator *s, int fd, const atomic_bool *cancel, lines_fn each, void *arg)
+static int read_again(struct validator *s, int fd, const atomic_bool *cancel,
+	lines_fn each, void *arg)
 {
 	struct lines *l = malloc(sizeof *l);
 	int r;
@@ -292,8 +294,8 @@ static int validate_settle(struct validator *s, int fd, const atomic_bool *cance
 	return err;
 }
 
-int validate_finish(
-	struct validator *s, int fd, const atomic_bool *cancel, struct validate_report *ret)
+int validate_finish(struct validator *s, int fd, const atomic_bool *cancel,
+	struct validate_report *ret)
 {
 	int r = 0;
 
@@ -371,7 +373,8 @@ static const struct {
 
 static const char *hint_for(const struct validate_report *r)
 {
-	if (r->n_bad && r->bad[0].line == 1 && text_head_fault((const char *)r->head, r->n_head))
+	if (r->n_bad && r->bad[0].line == 1 &&
+		text_head_fault((const char *)r->head, r->n_head))
 		return "";
 	for (size_t i = 0; r->n_bad && i < ARRAY_SIZE(hints); i++)
 		if (!r->bad[0].name && strcmp(hints[i].reason, r->bad[0].reason) == 0)

@@ -101,8 +101,8 @@ bool validate_is_bad(const struct validator *s);
 
 /* To be called once, at the end. fd has the bytes that were fed and is read again if
  * needed; cancel as in validate_file. Afterwards s can only be freed. */
-int validate_finish(
-	struct validator *s, int fd, const atomic_bool *cancel, struct validate_report *ret);
+int validate_finish(struct validator *s, int fd, const atomic_bool *cancel,
+	struct validate_report *ret);
 
 /* Check all of fd, from offset 0, with pread. 0 if there is a report, whatever it says;
  * -ECANCELED soon after *cancel (may be NULL) has become true; -ENOMEM, or the errno of

@@ -18,7 +18,7 @@ void warn_lines(const struct validate_report *r, const struct request_grammar *g
 		if (s->n == 1)
 			warnings_add(w, "line %" PRIu64 ": %s", s->first, tale->text);
 		else
-			warnings_add(w, "line %" PRIu64 " and %" PRIu64 " more: %s", s->first,
-				s->n - 1, tale->text);
+			warnings_add(w, "line %" PRIu64 " and %" PRIu64 " more: %s",
+				s->first, s->n - 1, tale->text);
 	}
 }

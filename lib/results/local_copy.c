@@ -36,7 +36,8 @@ static int open_data(struct gb_results *r, int create)
 {
 	int fd = copy_open(r->dirfd, r->name, O_RDWR | create);
 
-	return fd == -EROFS || fd == -EACCES ? copy_open(r->dirfd, r->name, O_RDONLY) : fd;
+	return fd == -EROFS || fd == -EACCES ? copy_open(r->dirfd, r->name, O_RDONLY)
+					     : fd;
 }
 
 /* The map's claims are about one file: a different or shorter file does not have those
@@ -50,7 +51,8 @@ static int open_known(struct gb_results *r)
 		copy_lose(r, 0, NO_END);
 		return open_data(r, O_CREAT);
 	}
-	if (fd >= 0 && fstat(fd, &st) == 0 && results_local_limit(r) > (uint64_t)st.st_size)
+	if (fd >= 0 && fstat(fd, &st) == 0 &&
+		results_local_limit(r) > (uint64_t)st.st_size)
 		copy_lose(r, (uint64_t)st.st_size, NO_END);
 	return fd;
 }
@@ -58,7 +60,8 @@ static int open_known(struct gb_results *r)
 int copy_fd(struct gb_results *r)
 {
 	if (r->fd < 0)
-		r->fd = results_local_limit(r) > 0 ? open_known(r) : open_data(r, O_CREAT);
+		r->fd = results_local_limit(r) > 0 ? open_known(r)
+						   : open_data(r, O_CREAT);
 	return r->fd;
 }
 
@@ -143,7 +146,8 @@ static void take_block_map(struct gb_results *r, struct results_map *m)
 {
 	r->size = m->size;
 	r->proven = m->size >= 0;
-	r->ended = m->size == 0 || (m->size > 0 && ranges_limit(&m->blocks) == (uint64_t)m->size);
+	r->ended = m->size == 0 ||
+		   (m->size > 0 && ranges_limit(&m->blocks) == (uint64_t)m->size);
 	r->sealed = m->sealed;
 	r->no_length = m->no_length;
 	r->summed = m->blocks;

@@ -98,7 +98,8 @@ void results_reader(struct gb_results *r, int delta);
  * running GETs; `Range: bytes=0-0`, then the last byte of which that told, or all of
  * what is small; asked once however many ask. */
 int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
-ssize_t results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
+ssize_t results_ready(
+	struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
 /* Read n bytes at off that results_ready has announced, while the caller is a reader.
  * Returns n or an errno; -EIO: the file on disk has changed, and the next results_ready
  * takes that into account. */

@@ -382,7 +382,8 @@ static void fit_piece(struct gb_results *r, const struct stream *s, bool failed)
 
 	if (failed && s->cut_short && s->whole)
 		r->no_ranges = false;
-	if (failed && s->cut_short && !s->progress && !s->whole && came > 0 && r->tries >= 2) {
+	if (failed && s->cut_short && !s->progress && !s->whole && came > 0 &&
+		r->tries >= 2) {
 		least = r->piece && r->piece < came ? r->piece / 2 : came / 2;
 		r->piece = least > PIECE_MIN ? least : PIECE_MIN;
 		r->good_pieces = 0;

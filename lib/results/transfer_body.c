@@ -165,10 +165,12 @@ static int judge_beginning(struct stream *s, uint64_t upto, struct after *a)
 	case SHAPE_FOREIGN:
 		return drop_reply(s, a);
 	case SHAPE_UNTOLD:
-		return memchr(buf, 0, want) || want == sizeof buf ? drop_reply(s, a) : 0;
+		return memchr(buf, 0, want) || want == sizeof buf ? drop_reply(s, a)
+								  : 0;
 	case SHAPE_ODD:
 		if (shape_has_members(buf, want) &&
-			stream_is_told(&r->odd_begin, r->size, util_crc32c(0, buf, want), ODD_TIMES))
+			stream_is_told(&r->odd_begin, r->size,
+				util_crc32c(0, buf, want), ODD_TIMES))
 			return 0;
 		return drop_reply(s, a);
 	default:
@@ -210,7 +212,8 @@ static int stream_settle(struct stream *s, uint64_t upto, struct after *a)
 /* The piece that ends at s->pos is on disk. */
 static int commit(struct stream *s, struct after *a)
 {
-	uint64_t upto = s->pos - s->base > RESULTS_UNSURE ? s->pos - RESULTS_UNSURE : s->base;
+	uint64_t upto =
+		s->pos - s->base > RESULTS_UNSURE ? s->pos - RESULTS_UNSURE : s->base;
 	int err;
 
 	if (s->pos == s->end && s->measured)
@@ -250,7 +253,10 @@ static int write_new(struct stream *s, int fd, const char *buf, size_t n)
  * the file may be cut, unless two replies have told its length. */
 static unsigned times_told(const struct gb_results *r, char last)
 {
-	return last == '\n' ? 1 : !shape_ends_well(last) ? ODD_TIMES : r->proven ? 1 : 2;
+	return last == '\n'             ? 1
+	       : !shape_ends_well(last) ? ODD_TIMES
+	       : r->proven              ? 1
+					: 2;
 }
 
 static bool is_end(struct gb_results *r, char last, int64_t size, uint32_t crc)
@@ -355,7 +361,8 @@ int stream_end_body(struct stream *s, const struct http_reply *reply, struct aft
 {
 	if (s->err < 0)
 		return s->err;
-	if (s->late && reply->complete && s->late->content_length == 0 && !s->late->page)
+	if (s->late && reply->complete && s->late->content_length == 0 &&
+		!s->late->page)
 		return stream_learn_size(s->r, 0, a);
 	s->cut_short |= !reply->complete || s->pos < s->end;
 	if (!s->headed || !reply->complete)

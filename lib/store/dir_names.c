@@ -14,7 +14,8 @@ static bool is_escape(const char *s)
 
 static int hex(char c)
 {
-	return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
+	return isdigit((unsigned char)c) ? c - '0'
+					 : tolower((unsigned char)c) - 'a' + 10;
 }
 
 /* Bytes of the character at s if it must be escaped at position pos, else 0. */
@@ -68,7 +69,8 @@ void name_encode(const char *display, const char *tail, char ret[NAME_SIZE])
 		size_t len = bad ? bad : char_len(s);
 
 		for (size_t i = 0; i < len && s[i]; i++)
-			n += bad ? (size_t)sprintf(out + n, "%%%02X", (unsigned char)s[i])
+			n += bad ? (size_t)sprintf(
+					   out + n, "%%%02X", (unsigned char)s[i])
 				 : (size_t)sprintf(out + n, "%c", s[i]);
 		s += strnlen(s, len);
 	}
@@ -96,7 +98,8 @@ static bool reads_back(const char *digits, size_t n, bool first)
 	if (byte == '%')
 		return reads_back(digits + 2, n - 2, first);
 	if (byte == 0xc2)
-		return n >= 5 && digits[2] == '%' && (digits[3] == '8' || digits[3] == '9') &&
+		return n >= 5 && digits[2] == '%' &&
+		       (digits[3] == '8' || digits[3] == '9') &&
 		       isxdigit((unsigned char)digits[4]);
 	return byte < 0x20 || byte == 0x7f || byte == '/' || (byte == '.' && first);
 }
@@ -113,7 +116,8 @@ size_t name_encode_part(const char *part, size_t n, char *ret)
 		bad = part[i] == '%' ? reads_back(part + i + 1, n - i - 1, i == 0)
 				     : forbidden(next, i);
 		for (size_t k = 0; k < bad; k++)
-			len += (size_t)sprintf(ret + len, "%%%02X", (unsigned char)next[k]);
+			len += (size_t)sprintf(
+				ret + len, "%%%02X", (unsigned char)next[k]);
 		if (!bad)
 			ret[len++] = part[i];
 	}

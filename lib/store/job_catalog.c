@@ -48,14 +48,16 @@ static unsigned flags_of(const struct remote_batch *b)
 
 static char *summary_of(const struct remote_batch *b, bool by_get)
 {
-	return util_format("%s\t%s\t%s\t%u\t%lld.%09ld\t%lld.%09ld\t%lld.%09ld\t%" PRId64
-			   "\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%s\t%d\t%s",
+	return util_format(
+		"%s\t%s\t%s\t%u\t%lld.%09ld\t%lld.%09ld\t%lld.%09ld\t%" PRId64
+		"\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%s\t%d\t%s",
 		b->id, b->model ? b->model : "", b->state_text ? b->state_text : "",
-		flags_of(b) | (by_get ? FLAG_BY_GET : 0), (long long)b->created.tv_sec, b->created.tv_nsec,
-		(long long)b->updated.tv_sec, b->updated.tv_nsec,
+		flags_of(b) | (by_get ? FLAG_BY_GET : 0), (long long)b->created.tv_sec,
+		b->created.tv_nsec, (long long)b->updated.tv_sec, b->updated.tv_nsec,
 		(long long)b->ended_at.tv_sec, b->ended_at.tv_nsec, b->requests,
-		b->succeeded, b->failed, b->pending, b->output_file ? b->output_file : "",
-		b->error_code, b->display ? b->display : "");
+		b->succeeded, b->failed, b->pending,
+		b->output_file ? b->output_file : "", b->error_code,
+		b->display ? b->display : "");
 }
 
 static char *or_null(char *text)
@@ -119,8 +121,8 @@ static int catalog_append(
 	struct store *s, const char *summary, const char *json, int64_t *ret_off)
 {
 	size_t n = strlen(summary), m = strlen(json);
-	_cleanup_free_ char *text = util_format(HEAD "%s%s", n, util_crc32c(0, summary, n), m,
-		util_crc32c(0, json, m), summary, json);
+	_cleanup_free_ char *text = util_format(HEAD "%s%s", n,
+		util_crc32c(0, summary, n), m, util_crc32c(0, json, m), summary, json);
 	off_t end = lseek(s->known, 0, SEEK_END);
 
 	if (!text)
@@ -282,9 +284,8 @@ static int copy_entry(int from, int64_t off, FILE *to)
 	if (!head_read(from, off, &h))
 		return -EIO;
 	for (int64_t left = length_of(&h); left > 0;) {
-		ssize_t n = pread(from, buf, left < (int64_t)sizeof(buf) ? (size_t)left
-									   : sizeof(buf),
-			off);
+		ssize_t n = pread(from, buf,
+			left < (int64_t)sizeof(buf) ? (size_t)left : sizeof(buf), off);
 
 		if (n <= 0)
 			return -EIO;

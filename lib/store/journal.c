@@ -35,16 +35,35 @@ static const struct field fields[] = {
 #define FIELD(k, f) {#f, k, offsetof(struct record_batch, f)}
 
 static const struct field batch_fields[] = {
-	FIELD(INT, phase),         FIELD(STR, session),      FIELD(I64, sent_size),
-	FIELD(STR, sent_stamp),    FIELD(STR, source),       FIELD(STR, mime),
-	FIELD(STR, input_file),    FIELD(BOOL, is_inline),   FIELD(BOOL, embedding),
-	FIELD(I64, requests),      FIELD(I64, intent_server), FIELD(SINCE, intent_since),
-	FIELD(SINCE, queued_since), FIELD(SINCE, upload_since), FIELD(I64, upload_until),
-	FIELD(INT, tries),         FIELD(STR, id),           FIELD(I64, sent_at),
-	FIELD(BOOL, cancel_asked), FIELD(I64, results_size), FIELD(BOOL, home),
-	FIELD(I64, lines),         FIELD(BOOL, cut),         FIELD(INT, looks),
-	FIELD(SINCE, doubted_since), FIELD(BOOL, end_logged), FIELD(BOOL, counted),
-	FIELD(BOOL, end_due),      FIELD(BOOL, end_by_get),
+	FIELD(INT, phase),
+	FIELD(STR, session),
+	FIELD(I64, sent_size),
+	FIELD(STR, sent_stamp),
+	FIELD(STR, source),
+	FIELD(STR, mime),
+	FIELD(STR, input_file),
+	FIELD(BOOL, is_inline),
+	FIELD(BOOL, embedding),
+	FIELD(I64, requests),
+	FIELD(I64, intent_server),
+	FIELD(SINCE, intent_since),
+	FIELD(SINCE, queued_since),
+	FIELD(SINCE, upload_since),
+	FIELD(I64, upload_until),
+	FIELD(INT, tries),
+	FIELD(STR, id),
+	FIELD(I64, sent_at),
+	FIELD(BOOL, cancel_asked),
+	FIELD(I64, results_size),
+	FIELD(BOOL, home),
+	FIELD(I64, lines),
+	FIELD(BOOL, cut),
+	FIELD(INT, looks),
+	FIELD(SINCE, doubted_since),
+	FIELD(BOOL, end_logged),
+	FIELD(BOOL, counted),
+	FIELD(BOOL, end_due),
+	FIELD(BOOL, end_by_get),
 };
 
 #undef FIELD
@@ -156,7 +175,8 @@ static json_t *record_json(const struct record *r)
 	int bad = !o;
 
 	for (size_t i = 0; i < RECORD_BATCHES; i++)
-		bad |= json_array_append_new(batches, part_dump(of_batch(&r->batch[i])));
+		bad |= json_array_append_new(
+			batches, part_dump(of_batch(&r->batch[i])));
 	bad |= json_object_set_new(o, "batches", batches) ||
 	       json_object_set_new(o, "boot", json_string(util_boot())) ||
 	       json_object_set_new(o, "written", json_integer(record_now()));
@@ -174,7 +194,8 @@ char *record_dump(const struct record *r, size_t *ret_len)
 
 	json_decref(o);
 	if (text)
-		all = util_format("%s\n%08x\n", text, util_crc32c(0, text, strlen(text)));
+		all = util_format(
+			"%s\n%08x\n", text, util_crc32c(0, text, strlen(text)));
 	if (all)
 		*ret_len = strlen(all);
 	return all;
@@ -184,7 +205,8 @@ static int field_parse(void *p, enum kind kind, const json_t *v)
 {
 	switch (kind) {
 	case STR:
-		return json_is_string(v) ? record_set(p, json_string_value(v)) : -EBADMSG;
+		return json_is_string(v) ? record_set(p, json_string_value(v))
+					 : -EBADMSG;
 	case I64:
 	case SINCE:
 		*(int64_t *)p = json_integer_value(v);
@@ -311,7 +333,8 @@ static bool is_whole_record(const char *text, const char *nl, size_t len)
 {
 	char want[CRC_DIGITS + 2];
 
-	snprintf(want, sizeof(want), "%08x\n", util_crc32c(0, text, (size_t)(nl - text)));
+	snprintf(want, sizeof(want), "%08x\n",
+		util_crc32c(0, text, (size_t)(nl - text)));
 	return (size_t)(text + len - nl - 1) == strlen(want) &&
 	       memcmp(nl + 1, want, strlen(want)) == 0;
 }

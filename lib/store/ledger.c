@@ -136,7 +136,8 @@ static int bring_into_form(int dir, int fd)
 
 static int open_it(int dir)
 {
-	int fd = openat(dir, NAME, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = openat(
+		dir, NAME, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	return fd < 0 ? -errno : fd;
 }

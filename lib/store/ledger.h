@@ -17,7 +17,7 @@ struct ledger_tokens {
 };
 #define LEDGER_NO_TOKENS ((struct ledger_tokens){-1, -1, -1, -1, "-"})
 
-#define LEDGER_HEAD \
+#define LEDGER_HEAD                                                                         \
 	"time\tuid\twhat\tid\tname\tmodel\trequests\ttokens_in\ttokens_out\tcached\tcost\t" \
 	"total\n"
 

@@ -36,7 +36,8 @@ static int check_owner(int fd, const char *path, char **ret_why)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_uid != geteuid()) {
-		why(ret_why, "%s belongs to another user: choose another directory", path);
+		why(ret_why, "%s belongs to another user: choose another directory",
+			path);
 		return -EPERM;
 	}
 	if (st.st_mode & 077) {
@@ -67,7 +68,8 @@ static int write_version(struct store *s)
 {
 	_cleanup_free_ char *text = util_format(VERSION_TEXT "%d\n", STATE_VERSION);
 
-	return text ? util_write_file(s->state, "version", text, strlen(text), true) : -ENOMEM;
+	return text ? util_write_file(s->state, "version", text, strlen(text), true)
+		    : -ENOMEM;
 }
 
 static int mark_version(struct store *s, const char *dir, int from, char **ret_why)
@@ -76,7 +78,8 @@ static int mark_version(struct store *s, const char *dir, int from, char **ret_w
 	int err = write_version(s);
 
 	if (err)
-		why(ret_why, "%s cannot be marked as format %d (it is %d; nothing is changed): %s",
+		why(ret_why,
+			"%s cannot be marked as format %d (it is %d; nothing is changed): %s",
 			dir, STATE_VERSION, from, strerror(-err));
 	test_point("version-written");
 	return err;
@@ -96,7 +99,8 @@ static int check_version(struct store *s, const char *dir, char **ret_why)
 	if (err)
 		return err;
 	if (sscanf(text, VERSION_TEXT "%d", &version) != 1) {
-		why(ret_why, "%s/version is damaged: is this a batchfs state directory?",
+		why(ret_why,
+			"%s/version is damaged: is this a batchfs state directory?",
 			dir);
 		return -EPROTO;
 	}
@@ -146,9 +150,11 @@ static int write_salt(struct store *s)
 {
 	_cleanup_free_ char *copy = util_format(
 		"%s %08x\n", s->salt, util_crc32c(0, s->salt, SALT_LEN));
-	int err = copy ? util_write_file(s->state, "salt", s->salt, SALT_LEN, true) : -ENOMEM;
+	int err = copy ? util_write_file(s->state, "salt", s->salt, SALT_LEN, true)
+		       : -ENOMEM;
 
-	return err ? err : util_write_file(s->state, "salt.copy", copy, strlen(copy), true);
+	return err ? err
+		   : util_write_file(s->state, "salt.copy", copy, strlen(copy), true);
 }
 
 /* Without it, it is unknown which key queued jobs were meant for. */
@@ -416,7 +422,8 @@ int store_name_add(struct store *s, const char *id, const char *name)
 {
 	_cleanup_free_ char *text = util_format("%s %s", id, name);
 	_cleanup_free_ char *line =
-		text ? util_format("%08x %s", util_crc32c(0, text, strlen(text)), text) : NULL;
+		text ? util_format("%08x %s", util_crc32c(0, text, strlen(text)), text)
+		     : NULL;
 
 	return line ? store_append(s->names, line) : -ENOMEM;
 }
@@ -432,7 +439,8 @@ static bool can_be_name(const char *name)
 /* Cuts line into its parts; false when it is not what was written. */
 static bool name_line(char *line, size_t n, char **ret_id, char **ret_name)
 {
-	bool summed = strspn(line, "0123456789abcdef") == NAME_CRC && line[NAME_CRC] == ' ';
+	bool summed =
+		strspn(line, "0123456789abcdef") == NAME_CRC && line[NAME_CRC] == ' ';
 	char *id = summed ? line + NAME_CRC + 1 : line, *space = strchr(id, ' ');
 
 	if (line[n - 1] != '\n' || strlen(line) != n || !space)
@@ -446,8 +454,8 @@ static bool name_line(char *line, size_t n, char **ret_id, char **ret_name)
 	return remote_id_valid(REMOTE_BATCH, id) && can_be_name(space + 1);
 }
 
-int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),
-	void *arg)
+int store_names(struct store *s,
+	void (*fn)(void *arg, const char *id, const char *name), void *arg)
 {
 	_cleanup_close_ int fd = dup(s->names);
 	_cleanup_fclose_ FILE *f = fd < 0 ? NULL : fdopen(fd, "r");

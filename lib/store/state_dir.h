@@ -60,8 +60,8 @@ struct store {
 
 /* Make or open all of it; take the lock. -EBUSY locked (*ret_why says by whom),
  * -EPERM not ours or open to others, -EPROTO newer version. */
-_must_check_ int store_open(const char *state_dir, const char *cache_dir, const char *holder,
-	struct store **ret, char **ret_why);
+_must_check_ int store_open(const char *state_dir, const char *cache_dir,
+	const char *holder, struct store **ret, char **ret_why);
 void store_close(struct store *s);
 
 /* Salted fingerprint of a key, 16 hex digits: tells keys apart and reveals nothing
@@ -76,7 +76,8 @@ _must_check_ int store_journal_save(int jobdir, const struct record *r);
 _must_check_ int store_journal_load(int jobdir, struct record *ret);
 /* Call fn for every LID. Stops at the first error and returns it, also if the directory
  * itself cannot be read. */
-_must_check_ int store_jobs(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
+_must_check_ int store_jobs(
+	struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
 /* Move jobs/LID to the trash, and remove it from there if days is 0, so that jobs/
  * never has half a job. now: Unix time by a clock that can be trusted; 0: there is
  * none. */
@@ -98,17 +99,19 @@ int store_copy_open(struct store *s, const char *lid);
 int store_trashed(struct store *s, int (*fn)(void *arg, const char *lid), void *arg);
 /* The name of an entry of the trash; undated: there was no trusted clock. */
 enum { STORE_TRASH_NAME = 64 };
-void store_trash_name(const char *lid, long long when, bool undated, char ret[STORE_TRASH_NAME]);
+void store_trash_name(
+	const char *lid, long long when, bool undated, char ret[STORE_TRASH_NAME]);
 /* Call fn for every name in a directory that does not begin with a dot. Stops at a
  * result that is not 0 and returns it, also if the directory itself cannot be read. */
-int store_walk(int parent, const char *name, int (*fn)(void *arg, const char *entry), void *arg);
+int store_walk(int parent, const char *name, int (*fn)(void *arg, const char *entry),
+	void *arg);
 
 /* Append a line (newline added) to history. */
 _must_check_ int store_append(int fd, const char *line);
 /* Append to names; call fn for each of them. -EBADMSG: damaged lines were skipped;
  * other errors: not all could be read. */
 _must_check_ int store_name_add(struct store *s, const char *id, const char *name);
-_must_check_ int store_names(struct store *s, void (*fn)(void *arg, const char *id, const char *name),
-	void *arg);
+_must_check_ int store_names(struct store *s,
+	void (*fn)(void *arg, const char *id, const char *name), void *arg);
 
 #endif

@@ -22,7 +22,8 @@ static bool holder_parse(const char *text, struct holder *ret)
 {
 	struct holder h = {{0}};
 
-	if (sscanf(text, "%127s pid %d %4095[^\n]", h.host, &h.pid, h.path) < 2 || h.pid < 1)
+	if (sscanf(text, "%127s pid %d %4095[^\n]", h.host, &h.pid, h.path) < 2 ||
+		h.pid < 1)
 		return false;
 	*ret = h;
 	return true;
@@ -121,10 +122,12 @@ static char *say_busy(const char *dir, const char *text, int fd)
 				   "container (unmount it there, or %s)",
 			dir, h.host, h.pid, h.path, other);
 	if (*h.path && !is_mounted(h.path))
-		return util_format("%s is in use by %s pid %d, which is alive, while nothing is "
-				   "mounted on %s as seen from here: another mount namespace (a "
-				   "container, unshare) may hold that mount (to end it: kill %d; "
-				   "or %s)", dir, h.host, pid, h.path, pid, other);
+		return util_format(
+			"%s is in use by %s pid %d, which is alive, while nothing is "
+			"mounted on %s as seen from here: another mount namespace (a "
+			"container, unshare) may hold that mount (to end it: kill %d; "
+			"or %s)",
+			dir, h.host, pid, h.path, pid, other);
 	return util_format("%s is in use by %s pid %d %s (unmount it, or %s)", dir,
 		h.host, pid, h.path, other);
 }

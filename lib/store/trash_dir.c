@@ -9,7 +9,8 @@
 
 #define UNDATED "undated"
 
-void store_trash_name(const char *lid, long long when, bool undated, char ret[STORE_TRASH_NAME])
+void store_trash_name(
+	const char *lid, long long when, bool undated, char ret[STORE_TRASH_NAME])
 {
 	if (undated)
 		snprintf(ret, STORE_TRASH_NAME, UNDATED "-%s", lid);
@@ -44,7 +45,8 @@ static int expire_entry(void *arg, const char *name)
 
 	if (!undated && sscanf(name, "%lld-", &when) != 1)
 		return 0;
-	if (!x->days || (!undated && (!when || (x->now && when < x->now - x->days * DAY)))) {
+	if (!x->days ||
+		(!undated && (!when || (x->now && when < x->now - x->days * DAY)))) {
 		util_remove_tree(x->store->trash, name);
 		test_point("trash-expired");
 	} else if (x->now && (undated || when > x->now + DAY)) {

@@ -129,8 +129,8 @@ void uploads_drop_ref(struct ref *ref)
 	free(ref);
 }
 
-int uploads_add_ref(struct uploads *r, struct known *e, const char *lid, const char *name,
-	bool held)
+int uploads_add_ref(struct uploads *r, struct known *e, const char *lid,
+	const char *name, bool held)
 {
 	struct user *u = make_user(r, lid);
 	struct ref *ref = e->refs;

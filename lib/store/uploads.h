@@ -59,14 +59,15 @@ bool uploads_mime_valid(const char *mime);
 /* lid_known(arg, lid): 1: the job still exists; 0: it does not, and its references are
  * dropped; or the errno if that is unknown. *ret_damaged: something was moved to
  * aside/. */
-_must_check_ int uploads_open(struct store *s, int (*lid_known)(void *arg, const char *lid),
-	void *arg, struct uploads **ret, bool *ret_damaged);
+_must_check_ int uploads_open(struct store *s,
+	int (*lid_known)(void *arg, const char *lid), void *arg, struct uploads **ret,
+	bool *ret_damaged);
 void uploads_close(struct uploads *r);
 
 /* An upload has ended: this content is at the API, and lid holds it. name: its copy in
  * files/, "" if it has none. */
-_must_check_ int uploads_add(struct uploads *r, const struct content *c, const struct placed *p,
-	const char *lid, const char *name);
+_must_check_ int uploads_add(struct uploads *r, const struct content *c,
+	const struct placed *p, const char *lid, const char *name);
 /* If the content is at the API at least until `until`, lid holds it too. -ENOENT: it is
  * not. */
 _must_check_ int uploads_take(struct uploads *r, const struct content *c, time_t until,

@@ -15,7 +15,8 @@ struct body {
 
 static int by_sha256(const void *a, const void *b)
 {
-	return strcmp(((const struct body *)a)->sha256, ((const struct body *)b)->sha256);
+	return strcmp(
+		((const struct body *)a)->sha256, ((const struct body *)b)->sha256);
 }
 
 static struct body *find_body(struct uploads *r, const char *sha256)
@@ -79,7 +80,8 @@ struct known *uploads_find_content(struct uploads *r, const struct content *c)
 
 	for (struct known *e = b ? b->entries : NULL; e; e = e->same_next)
 		if (!e->dead && !e->busy && (!best || e->expires > best->expires) &&
-			strcmp(e->mime, c->mime) == 0 && strcmp(e->origin, c->origin) == 0 &&
+			strcmp(e->mime, c->mime) == 0 &&
+			strcmp(e->origin, c->origin) == 0 &&
 			strcmp(e->key_print, c->key_print) == 0)
 			best = e;
 	return best;
@@ -126,5 +128,6 @@ void uploads_hand_on(struct uploads *r, struct known *e)
 	for (struct ref *ref = e->refs; ref && heir; ref = ref->next)
 		if (*ref->name)
 			/* Without memory one copy is not found. */
-			DROP(uploads_add_ref(r, heir, ref->user->lid, ref->name, false));
+			DROP(uploads_add_ref(
+				r, heir, ref->user->lid, ref->name, false));
 }

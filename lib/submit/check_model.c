@@ -32,12 +32,13 @@ static char *names_like(struct submission *s, enum batch_method needs)
 {
 	_cleanup_free_ char *like = models_like(s->c->models, s->rec->model, needs);
 
-	return util_format("%s%s%s", like ? "Names that would do: " : "", like ? like : "",
-		like ? ". " : "");
+	return util_format("%s%s%s", like ? "Names that would do: " : "",
+		like ? like : "", like ? ". " : "");
 }
 
 /* There is no such model, or it runs no batches at all. */
-static struct refusal other_model(struct submission *s, enum batch_method needs, bool known)
+static struct refusal other_model(
+	struct submission *s, enum batch_method needs, bool known)
 {
 	_cleanup_free_ char *names = names_like(s, needs);
 	const char *model = remote_model_name(s->rec->model);
@@ -68,20 +69,23 @@ static struct refusal other_kind(struct submission *s, enum batch_method needs)
 			  "\"contents\"";
 
 	return (struct refusal){-EBADMSG,
-		util_format(needs == BATCH_EMBED
-				    ? "The model %s gives answers, and these requests ask for "
-				      "embeddings (\"content\")."
-				    : "The model %s makes embeddings, and these requests ask for "
-				      "answers (\"contents\").",
+		util_format(
+			needs == BATCH_EMBED
+				? "The model %s gives answers, and these requests ask for "
+				  "embeddings (\"content\")."
+				: "The model %s makes embeddings, and these requests ask for "
+				  "answers (\"contents\").",
 			model),
-		util_format("Nothing was sent. %sEither change the model: echo NAME > model, then: "
-			    "echo submit > ctl; %s",
+		util_format(
+			"Nothing was sent. %sEither change the model: echo NAME > model, then: "
+			"echo submit > ctl; %s",
 			names ? names : "", lines)};
 }
 
 int submission_model(struct submission *s)
 {
-	enum batch_method needs = s->rec->batch->embedding ? BATCH_EMBED : BATCH_GENERATE;
+	enum batch_method needs =
+		s->rec->batch->embedding ? BATCH_EMBED : BATCH_GENERATE;
 	struct refusal r = {0};
 	unsigned methods = 0;
 	int err = models_methods(s->c->models, s->rec->model, &s->t->cancel, &methods);

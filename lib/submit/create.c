@@ -31,7 +31,8 @@ static int note_intent(struct submission *s)
 	if (err)
 		return err;
 	if (phase_is_unanswered(r->batch->phase))
-		s->lost = (struct lost){r->batch->phase, STEAL_PTR(r->batch->input_file), r->batch->is_inline};
+		s->lost = (struct lost){r->batch->phase,
+			STEAL_PTR(r->batch->input_file), r->batch->is_inline};
 	record_take(&r->batch->input_file, &input);
 	r->batch->is_inline = s->is_inline;
 	r->batch->intent_server = engine_server_time(s->c->engine);
@@ -57,7 +58,8 @@ static int take_back(struct submission *s)
 		job_set_phase(s->job, s->lost.phase);
 		s->lost.phase = 0;
 	} else {
-		job_set_phase(s->job, s->t->background ? PHASE_QUEUED : PHASE_UPLOADING);
+		job_set_phase(
+			s->job, s->t->background ? PHASE_QUEUED : PHASE_UPLOADING);
 	}
 	client_unlock(s->c);
 	int err = job_dir_save(s->job);
@@ -150,7 +152,8 @@ static int look_again_and_again(struct submission *s)
 
 	/* Nobody waits for background submissions: their jobs are found by the shared
 	 * looks. */
-	for (double pause = 1; err && !s->t->background; pause = pause < 8 ? 2 * pause : 8) {
+	for (double pause = 1; err && !s->t->background;
+		pause = pause < 8 ? 2 * pause : 8) {
 		err = reconcile_once(s->job, &s->t->cancel);
 		if (err && job_phase(s->job) != PHASE_SUBMITTING)
 			break;
@@ -170,7 +173,8 @@ static int look_again_and_again(struct submission *s)
  * on. */
 static int settle_create(struct submission *s)
 {
-	operation_deadline(s->t, test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE));
+	operation_deadline(
+		s->t, test_seconds("BATCHFS_TEST_CLOSE_SECONDS", CLOSE_PATIENCE));
 	client_lock(s->c);
 	s->job->dir->creating = false;
 	s->job->dir->settler = &s->t->cancel;

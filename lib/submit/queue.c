@@ -99,7 +99,8 @@ static double queue_pause(void)
 /* Submissions in progress when the gate closed count as one refusal. A refusal that
  * names no time is about a quota that does not recover within seconds; a broken
  * connection may. */
-static void gate_close(struct gate *g, const struct gb_job *job, const struct provider_error *why)
+static void gate_close(
+	struct gate *g, const struct gb_job *job, const struct provider_error *why)
 {
 	double now = util_now();
 	double most = queue_pause();
@@ -110,7 +111,8 @@ static void gate_close(struct gate *g, const struct gb_job *job, const struct pr
 	g->err = why->err;
 	g->spoken = why->status && why->err != -EHOSTUNREACH;
 	if (why->retry > 0)
-		g->told = fmax(g->told, now + engine_backoff((int)g->refusals, why->retry));
+		g->told = fmax(
+			g->told, now + engine_backoff((int)g->refusals, why->retry));
 	else if (g->spoken)
 		own = fmax(own, most);
 	g->after = fmax(fmax(g->after, g->told), now + own);
@@ -176,8 +178,8 @@ static double send_one(struct gb_job *job)
 		gb_file_ref(fill.file);
 	client_unlock(job->c);
 	test_point("queued-chosen");
-	if (admitted && (!fill.file || operation_start(job, POOL_LONG, submit_run, true, false,
-					       &fill, NULL)))
+	if (admitted && (!fill.file || operation_start(job, POOL_LONG, submit_run, true,
+					       false, &fill, NULL)))
 		queue_wait(job);
 	gb_file_unref(fill.file);
 	return at;

@@ -66,7 +66,8 @@ static bool may_be(const struct record *r, const void *arg)
 	return fits_name_and_time(r, s->b->display, &s->b->created);
 }
 
-bool reconcile_may_be_ours(struct gb_client *c, const struct remote_batch *b, bool listed)
+bool reconcile_may_be_ours(
+	struct gb_client *c, const struct remote_batch *b, bool listed)
 {
 	struct stranger s = {b, listed};
 

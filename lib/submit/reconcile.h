@@ -30,7 +30,8 @@ void reconcile_later(struct gb_job *job);
 struct gb_job *reconcile_owner(struct gb_client *c, const char *file);
 /* Lock held: whether this job, whose input file is unknown, may be the one that
  * a lost create made. listed: its own resource may name the file; else it has none. */
-bool reconcile_may_be_ours(struct gb_client *c, const struct remote_batch *b, bool listed);
+bool reconcile_may_be_ours(
+	struct gb_client *c, const struct remote_batch *b, bool listed);
 /* Lock held: a submission that b may belong to is not repeated automatically before
  * `until`. */
 void reconcile_doubt(struct gb_client *c, const struct remote_batch *b, double until);

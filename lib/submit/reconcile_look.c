@@ -203,7 +203,8 @@ static int look_at_candidate(struct pass *p, const struct remote_batch *b)
 		if (!seeker_fits(s, b))
 			continue;
 		file |= !s->is_inline;
-		if (s->is_inline && !known && (b->requests == s->requests || b->requests < 0))
+		if (s->is_inline && !known &&
+			(b->requests == s->requests || b->requests < 0))
 			note_candidate(s, b);
 	}
 	return file && !is_known(p->c, b->id, false) ? ask_for_files(p, b) : 0;

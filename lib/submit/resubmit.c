@@ -15,7 +15,8 @@ enum { AGAIN_AFTER = 3600 /* seconds after a try that changed nothing */ };
 
 static double patience(const struct gb_client *c)
 {
-	return test_seconds("BATCHFS_TEST_RESUBMIT_SECONDS", c->o.resubmit_hours * 3600.0);
+	return test_seconds(
+		"BATCHFS_TEST_RESUBMIT_SECONDS", c->o.resubmit_hours * 3600.0);
 }
 
 /* Lock held. */
@@ -25,9 +26,9 @@ static bool is_due(struct gb_job *job, double now, time_t server)
 	const struct job_dir *l = job->dir;
 	double most = patience(c);
 
-	return l && l->rec.own && l->rec.batch->phase == PHASE_UNCERTAIN && !l->rec.removal &&
-	       !l->task && now >= l->resubmit_after && identity_same_key(job) &&
-	       now - poller_lists_ok_since(c) >= most &&
+	return l && l->rec.own && l->rec.batch->phase == PHASE_UNCERTAIN &&
+	       !l->rec.removal && !l->task && now >= l->resubmit_after &&
+	       identity_same_key(job) && now - poller_lists_ok_since(c) >= most &&
 	       (double)(server - l->rec.batch->intent_server) >= most;
 }
 
@@ -41,7 +42,8 @@ static struct gb_job *take_due(struct gb_client *c)
 	if (!engine_server_clock(c->engine, &server))
 		return NULL;
 	client_lock(c);
-	for (uint32_t i = 0; poller_lists_ok_since(c) > 0 && !due && i < c->n_slots; i++)
+	for (uint32_t i = 0; poller_lists_ok_since(c) > 0 && !due && i < c->n_slots;
+		i++)
 		if (is_due(c->slots[i], now, server))
 			due = gb_job_ref(c->slots[i]);
 	if (due)

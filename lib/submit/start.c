@@ -84,7 +84,8 @@ struct way {
 	bool sends;
 };
 
-static const struct way submitting = {may_submit, submit_run, submit_composed_run, true};
+static const struct way submitting = {
+	may_submit, submit_run, submit_composed_run, true};
 static const struct way checking = {
 	may_check, submit_check_run, submit_check_composed_run, false};
 
@@ -99,8 +100,8 @@ static int start_submission(struct gb_job *job, const struct way *way,
 
 	test_point("submit-chosen");
 	return err ? err
-		   : operation_start(job, POOL_LONG, f ? way->requests : way->composed, true,
-			     true, &fill, w);
+		   : operation_start(job, POOL_LONG, f ? way->requests : way->composed,
+			     true, true, &fill, w);
 }
 
 static int go(struct gb_job *job, const struct way *way, enum gb_by by,
@@ -270,7 +271,8 @@ int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w)
 	bool fits = unsettled(job);
 	client_unlock(job->c);
 	struct operation fill = {.arg = full};
-	return fits ? operation_start(job, POOL_SHORT, adopt_run, false, true, &fill, w) : -EBUSY;
+	return fits ? operation_start(job, POOL_SHORT, adopt_run, false, true, &fill, w)
+		    : -EBUSY;
 }
 
 /* ---- recovery --------------------------------------------------------- */
@@ -334,7 +336,8 @@ static void cut_off(struct gb_job *job)
 	if (!job->dir->rec.error)
 		job_dir_error(job, -EINTR,
 			"batchfs was ended while this was being submitted: nothing was bought.",
-			"What was written is still here. To submit it: echo submit > ctl", NULL);
+			"What was written is still here. To submit it: echo submit > ctl",
+			NULL);
 }
 
 void submit_recover(struct gb_job *job)

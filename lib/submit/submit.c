@@ -98,9 +98,10 @@ static int keep_session_of(struct submission *s, const struct stat *st)
 {
 	char stamp[128];
 
-	snprintf(stamp, sizeof(stamp), "%lld %llu %lld.%09ld %08x %lld", (long long)s->size,
-		(unsigned long long)st->st_ino, (long long)st->st_mtim.tv_sec,
-		st->st_mtim.tv_nsec, attach_stamp(s->attached), (long long)st->st_size);
+	snprintf(stamp, sizeof(stamp), "%lld %llu %lld.%09ld %08x %lld",
+		(long long)s->size, (unsigned long long)st->st_ino,
+		(long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
+		attach_stamp(s->attached), (long long)st->st_size);
 	if (!s->rec->batch->sent_stamp || strcmp(s->rec->batch->sent_stamp, stamp) != 0)
 		record_unset(&s->rec->batch->session);
 	s->rec->batch->sent_size = s->size;
@@ -167,7 +168,8 @@ static int note_source(struct submission *s)
  * dropped. */
 static void drop_another_keys_upload(struct submission *s)
 {
-	bool same = !s->rec->key_print || strcmp(s->rec->key_print, s->c->key_print) == 0;
+	bool same =
+		!s->rec->key_print || strcmp(s->rec->key_print, s->c->key_print) == 0;
 
 	if (same || s->t->again)
 		return;
@@ -282,10 +284,12 @@ static bool upload_is_good(const struct submission *s)
 	const struct record *r = s->rec;
 	const struct provider_limits *l = s->c->api.provider->limits;
 
-	return r->batch->upload_since && record_span(r->batch->upload_since) < l->upload_good &&
+	return r->batch->upload_since &&
+	       record_span(r->batch->upload_since) < l->upload_good &&
 	       (!r->batch->upload_until ||
 		       engine_server_time(s->c->engine) <
-			       r->batch->upload_until - (l->upload_life - l->upload_good));
+			       r->batch->upload_until -
+				       (l->upload_life - l->upload_good));
 }
 
 /* A create that was answered with 429 made nothing of its upload. */
@@ -337,8 +341,9 @@ static int step_upload(struct submission *s)
 static void void_upload(struct submission *s)
 {
 	client_lock(s->c);
-	bool intended = phase_is_unanswered(s->rec->batch->phase) && s->rec->batch->input_file &&
-			s->input_file && strcmp(s->rec->batch->input_file, s->input_file) == 0;
+	bool intended = phase_is_unanswered(s->rec->batch->phase) &&
+			s->rec->batch->input_file && s->input_file &&
+			strcmp(s->rec->batch->input_file, s->input_file) == 0;
 	if (!intended && !s->orphan)
 		s->orphan = STEAL_PTR(s->input_file);
 	if (!phase_is_unanswered(s->rec->batch->phase) && !s->job->batch->id)
@@ -442,7 +447,8 @@ static int submission_give_up(struct submission *s, int err)
 			void_upload(s);
 		return cancelled ? -EINTR : err;
 	}
-	if (!stopped && worth_queueing(s, err) && p != PHASE_DRAFT && p != PHASE_FAILED) {
+	if (!stopped && worth_queueing(s, err) && p != PHASE_DRAFT &&
+		p != PHASE_FAILED) {
 		keep_upload(s);
 		if (cancelled)
 			return enter_phase(s->job, PHASE_QUEUED), -EINTR;
@@ -461,7 +467,8 @@ static int submission_give_up(struct submission *s, int err)
 	unset_text(s->job, &s->rec->batch->source);
 	if (!cancelled)
 		files_decided(s->t->file);
-	bool local_only = s->unfit || cancelled || p == PHASE_DRAFT || submission_durable(s);
+	bool local_only =
+		s->unfit || cancelled || p == PHASE_DRAFT || submission_durable(s);
 	set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
 	job_dir_save_soon(s->job);
 	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
@@ -495,8 +502,8 @@ static bool try_anew(struct submission *s)
 	if (s->doubted || job_phase(s->job) == PHASE_SENT || !attach_doubt(s))
 		return false;
 	s->doubted = true;
-	client_log(s->c, LOG_WARNING, "%s: uploading its files again: %s", job_label(s->job),
-		s->err.text);
+	client_log(s->c, LOG_WARNING, "%s: uploading its files again: %s",
+		job_label(s->job), s->err.text);
 	void_upload(s);
 	delete_orphan(s);
 	int err = attach_resolve(s, s->plain, &text);

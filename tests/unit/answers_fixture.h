@@ -38,12 +38,13 @@ struct made {
 	struct answers *a;
 };
 
-#define must(condition)                                                                  \
-	do {                                                                             \
-		if (!(condition)) {                                                      \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);  \
-			abort();                                                         \
-		}                                                                        \
+#define must(condition)                                                                \
+	do {                                                                           \
+		if (!(condition)) {                                                    \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__,             \
+				#condition);                                           \
+			abort();                                                       \
+		}                                                                      \
 	} while (0)
 
 /* How many requests the API counts. */

@@ -13,7 +13,7 @@
 enum { PAGE = 100 };
 
 #define RETRY_AT_ONCE                                                                  \
-	"{\"error\":{\"code\":503,\"message\":\"no\",\"details\":[{\"@type\":"           \
+	"{\"error\":{\"code\":503,\"message\":\"no\",\"details\":[{\"@type\":"         \
 	"\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"0s\"}]}}"
 
 static struct world {
@@ -59,7 +59,8 @@ static void print_page(FILE *out, int from)
 
 static bool serve(struct httpd *h, int fd, struct httpd_request *r)
 {
-	const char *list = strstr(r->head, "/batches?"), *token = strstr(r->head, "pageToken=");
+	const char *list = strstr(r->head, "/batches?"),
+		   *token = strstr(r->head, "pageToken=");
 	const char *get = strstr(r->head, "/batches/j"), *refusal = world.refusal;
 	_cleanup_free_ char *body = NULL;
 	size_t n;
@@ -84,13 +85,23 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *r)
 	return httpd_reply(fd, 200, "Content-Type: application/json\r\n", body);
 }
 
-static inline int lists(void) { return httpd_count(&world.server, "GET /v1beta/batches?"); }
-static inline int gets(void) { return httpd_count(&world.server, "GET /v1beta/batches/"); }
+static inline int lists(void)
+{
+	return httpd_count(&world.server, "GET /v1beta/batches?");
+}
+static inline int gets(void)
+{
+	return httpd_count(&world.server, "GET /v1beta/batches/");
+}
 
 static inline struct gb_client *open_world(int jobs, int poll)
 {
-	struct gb_options o = {.state_dir = state_dir, .cache_dir = cache_dir, .key = "secret-key",
-		.poll_s = poll, .ttl_s = -1, .trash_days = 1};
+	struct gb_options o = {.state_dir = state_dir,
+		.cache_dir = cache_dir,
+		.key = "secret-key",
+		.poll_s = poll,
+		.ttl_s = -1,
+		.trash_days = 1};
 	static int n;
 	struct gb_client *c;
 	char *why = NULL;

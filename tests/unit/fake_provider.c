@@ -283,7 +283,8 @@ static char *answer_all(const struct fake_job *j)
 	return out;
 }
 
-static void end_job(struct fake_provider *f, struct fake_job *j, enum remote_state state)
+static void end_job(
+	struct fake_provider *f, struct fake_job *j, enum remote_state state)
 {
 	static const char *const words[] = {
 		[REMOTE_STATE_SUCCEEDED] = "BATCH_STATE_SUCCEEDED",
@@ -615,7 +616,8 @@ static int upload_start(struct provider_conn *p, struct upload *u, struct cancel
 
 	if (ret)
 		return ret;
-	snprintf(u->session, sizeof u->session, "%s/session/%u", engine_origin(p->engine), n);
+	snprintf(u->session, sizeof u->session, "%s/session/%u",
+		engine_origin(p->engine), n);
 	ret = u->on_session ? u->on_session(u->arg, u->session) : 0;
 	return err->err = ret;
 }

@@ -27,8 +27,8 @@ struct validate_report scan_text(const char *text)
 	return r;
 }
 
-void scan_pieces(
-	const char *text, size_t n, size_t first, size_t rest, struct validate_report *ret)
+void scan_pieces(const char *text, size_t n, size_t first, size_t rest,
+	struct validate_report *ret)
 {
 	struct validator *s = validate_new(&gemini_requests);
 	int fd = file_of(text, n);
@@ -54,7 +54,8 @@ void scan_pieces(
 	close(fd);
 }
 
-void assert_same_report(const struct validate_report *a, const struct validate_report *b)
+void assert_same_report(
+	const struct validate_report *a, const struct validate_report *b)
 {
 	assert_int_equal(a->lines, b->lines);
 	assert_int_equal(a->last_line, b->last_line);

@@ -31,9 +31,10 @@ struct validate_report scan_text(const char *text);
 
 /* The file in pieces of n bytes, each in memory of its own size, so that a read
  * past a piece is seen by the sanitizer. */
-void scan_pieces(
-	const char *text, size_t n, size_t first, size_t rest, struct validate_report *ret);
+void scan_pieces(const char *text, size_t n, size_t first, size_t rest,
+	struct validate_report *ret);
 
-void assert_same_report(const struct validate_report *a, const struct validate_report *b);
+void assert_same_report(
+	const struct validate_report *a, const struct validate_report *b);
 
 #endif

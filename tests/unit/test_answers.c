@@ -12,13 +12,14 @@
 
 /* A request with key k, and what else is in it. */
 #define ASK(k, more) "{\"key\":\"" k "\",\"request\":{\"contents\":[]" more "}}\n"
-#define SAYS(k, text)                                                                    \
-	"{\"response\":{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"" text      \
+#define SAYS(k, text)                                                                  \
+	"{\"response\":{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"" text    \
 	"\"}],\"role\":\"model\"},\"finishReason\":\"STOP\"}]},\"key\":\"" k "\"}\n"
 #define FAILS(k, code) "{\"key\":\"" k "\",\"error\":{\"code\":" code "}}\n"
-#define PARTS(k, parts, finish)                                                          \
-	"{\"key\":\"" k "\",\"response\":{\"candidates\":[{\"content\":{\"parts\":["     \
-	parts "]}" finish "}]}}\n"
+#define PARTS(k, parts, finish)                                                        \
+	"{\"key\":\"" k                                                                \
+	"\",\"response\":{\"candidates\":[{\"content\":{\"parts\":[" parts "]}" finish \
+	"}]}}\n"
 
 static void make(struct made *m, const char *requests, const char *results)
 {
@@ -85,8 +86,8 @@ static void damaged_lines_are_failures(void **state)
 {
 	expect(ASK("a", "") ASK("b", ""),
 		"{\"key\":\"a\",\"response\":{\"candidates\":[{\"content\":{\"parts\":"
-		"[{\"text\":\"x\"},{\"inlineData\":{\"data\":\"AAAA\"}}\n" SAYS("b", "2")
-			"{\"key\":\"b",
+		"[{\"text\":\"x\"},{\"inlineData\":{\"data\":\"AAAA\"}}\n" SAYS(
+			"b", "2") "{\"key\":\"b",
 		"a\tfailed\tthe line of results is damaged\nb\tanswered\t2\n"
 		"\tfailed\tthe line of results is damaged\n",
 		"a.error = the line of results is damaged\nb.txt = 2\n"
@@ -96,14 +97,15 @@ static void damaged_lines_are_failures(void **state)
 
 static void a_bom_is_no_damage(void **state)
 {
-	expect(ASK("a", ""), "\xef\xbb\xbf" SAYS("a", "1"), "a\tanswered\t1\n", "a.txt = 1\n",
-		"");
+	expect(ASK("a", ""), "\xef\xbb\xbf" SAYS("a", "1"), "a\tanswered\t1\n",
+		"a.txt = 1\n", "");
 }
 
 static void escapes_and_surrogates(void **state)
 {
 	expect(NULL,
-		SAYS("\\u00e4\\/b", "tab\\tnl\\ncr\\r\\\\ \\\"q\\\" \\ud83d\\ude00 \\u00fc\\/"),
+		SAYS("\\u00e4\\/b",
+			"tab\\tnl\\ncr\\r\\\\ \\\"q\\\" \\ud83d\\ude00 \\u00fc\\/"),
 		"\xc3\xa4/b\tanswered\ttab\\tnl\\ncr\\r\\\\ \"q\" \xf0\x9f\x98\x80 \xc3\xbc/\n",
 		"\xc3\xa4/\n\xc3\xa4/b.txt = tab\tnl\ncr\r\\ \"q\" \xf0\x9f\x98\x80 \xc3\xbc/\n",
 		NULL);
@@ -143,14 +145,15 @@ static void truncated(void **state)
 
 static void blocked(void **state)
 {
-	static const char *const policies[] = {"SAFETY", "RECITATION", "PROHIBITED_CONTENT",
-		"BLOCKLIST", "SPII", "IMAGE_SAFETY"};
+	static const char *const policies[] = {"SAFETY", "RECITATION",
+		"PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "IMAGE_SAFETY"};
 
 	expect(ASK("a", "") ASK("b", "") ASK("c", ""),
 		"{\"key\":\"a\",\"response\":{\"promptFeedback\":{\"blockReason\":"
-		"\"PROHIBITED_CONTENT\"}}}\n" PARTS("b", "", ",\"finishReason\":\"SAFETY\","
-							"\"finishMessage\":\"No, \\u00e4.\"")
-			PARTS("c", "{\"text\":\"\"}", ",\"finishReason\":\"RECITATION\""),
+		"\"PROHIBITED_CONTENT\"}}}\n" PARTS("b", "",
+			",\"finishReason\":\"SAFETY\","
+			"\"finishMessage\":\"No, \\u00e4.\"") PARTS("c",
+			"{\"text\":\"\"}", ",\"finishReason\":\"RECITATION\""),
 		"a\tblocked\tPROHIBITED_CONTENT\nb\tblocked\tSAFETY: No, \xc3\xa4.\n"
 		"c\tblocked\tRECITATION\n",
 		"a.error = PROHIBITED_CONTENT\nb.error = SAFETY: No, \xc3\xa4.\n"
@@ -181,8 +184,10 @@ static void nothing_said_is_a_failure_that_may_pass(void **state)
 		{"", ",\"finishReason\":\"MALFORMED_FUNCTION_CALL\",\"finishMessage\":\"f(\"",
 			"MALFORMED_FUNCTION_CALL, no content: f("},
 		{"", ",\"finishReason\":\"NO_IMAGE\"", "NO_IMAGE"},
-		{"{\"text\":\"Here it is\"}", ",\"finishReason\":\"IMAGE_OTHER\"", "IMAGE_OTHER"},
-		{"", ",\"finishReason\":\"SOMETHING_NEW\"", "SOMETHING_NEW, no content"},
+		{"{\"text\":\"Here it is\"}", ",\"finishReason\":\"IMAGE_OTHER\"",
+			"IMAGE_OTHER"},
+		{"", ",\"finishReason\":\"SOMETHING_NEW\"",
+			"SOMETHING_NEW, no content"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(empty); i++) {
@@ -194,21 +199,24 @@ static void nothing_said_is_a_failure_that_may_pass(void **state)
 		expect(ASK("a", ""), line, tsv, tree, ASK("a", ""));
 	}
 	expect(ASK("a", ""), "{\"key\":\"a\",\"response\":{\"candidates\":[]}}\n",
-		"a\tfailed\tno candidates\n", "a.error = no candidates\n", ASK("a", ""));
+		"a\tfailed\tno candidates\n", "a.error = no candidates\n",
+		ASK("a", ""));
 }
 
 /* As batches of other programs name their requests. */
 static void keys_by_other_names(void **state)
 {
-#define WITH(more) "{\"response\":{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}]}" \
+#define WITH(more)                                                                      \
+	"{\"response\":{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]}}]}" \
 	"," more "}\n"
 	expect(NULL,
-		WITH("\"metadata\":{\"custom_id\":\"m\"}") WITH("\"custom_id\":\"c\"")
-			WITH("\"id\":\"i\"") WITH("\"metadata\":{\"id\":\"j\",\"n\":1}")
-		WITH("\"metadata\":{\"key\":\"no\"},\"key\":\"k\",\"id\":\"no\"")
-		WITH("\"id\":\"no\",\"customId\":\"d\",\"metadata\":{\"key\":\"no\"}")
-		WITH("\"metadata\":{\"id\":\"no\",\"key\":\"e\",\"custom_id\":\"no\"}")
-		WITH("\"metadata\":{\"id\":7}") WITH("\"metadata\":{\"id\":\"f\"},\"id\":7"),
+		WITH("\"metadata\":{\"custom_id\":\"m\"}") WITH("\"custom_id\":\"c\"") WITH(
+			"\"id\":\"i\"") WITH("\"metadata\":{\"id\":\"j\",\"n\":1}")
+			WITH("\"metadata\":{\"key\":\"no\"},\"key\":\"k\",\"id\":\"no\"") WITH(
+				"\"id\":\"no\",\"customId\":\"d\",\"metadata\":{\"key\":\"no\"}")
+				WITH("\"metadata\":{\"id\":\"no\",\"key\":\"e\",\"custom_id\":\"no\"}")
+					WITH("\"metadata\":{\"id\":7}") WITH(
+						"\"metadata\":{\"id\":\"f\"},\"id\":7"),
 		"m\tanswered\tx\nc\tanswered\tx\ni\tanswered\tx\nj\tanswered\tx\nk\tanswered\tx\n"
 		"d\tanswered\tx\ne\tanswered\tx\n\tanswered\tx\nf\tanswered\tx\n",
 		NULL, NULL);
@@ -234,7 +242,7 @@ static void expect_warnings(const char *requests, const char *results, const cha
 	made_free(&m);
 }
 
-#define VERSION(v, more)                                                                 \
+#define VERSION(v, more)                                                                        \
 	"{\"key\":\"a\",\"response\":{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"" \
 	"}]}}],\"modelVersion\":\"" v "\"" more "}}\n"
 
@@ -246,12 +254,15 @@ static void what_all_results_tell(void **state)
 	expect_warnings(NULL, VERSION("gemini-3.8-flash", ""), "");
 	expect_warnings(NULL, VERSION("models/gemini-3.8-flash-001", ""), "");
 	expect_warnings(NULL, VERSION("gemini-3.8-flash-preview-09-2026", ""), "");
-	expect_warnings(NULL, VERSION("gemini-3.8-flash-lite", "") VERSION("gemini-3.8-flash-lite", ""),
+	expect_warnings(NULL,
+		VERSION("gemini-3.8-flash-lite", "")
+			VERSION("gemini-3.8-flash-lite", ""),
 		"another model answered: gemini-3.8-flash-lite, not gemini-3.8-flash (2 "
 		"requests); its price may differ\n");
 	expect_warnings(NULL,
-		VERSION("gemini-3.8-flash", ",\"modelStatus\":{\"modelStage\":\"DEPRECATED\","
-					     "\"retirementTime\":\"2027-01-02T00:00:00Z\"}"),
+		VERSION("gemini-3.8-flash",
+			",\"modelStatus\":{\"modelStage\":\"DEPRECATED\","
+			"\"retirementTime\":\"2027-01-02T00:00:00Z\"}"),
 		"the model's stage is DEPRECATED, it retires 2027-01-02T00:00:00Z (1 results say "
 		"so): choose another model for the next job (names: .batchfs/models)\n");
 	expect_warnings(NULL,
@@ -263,7 +274,9 @@ static void what_all_results_tell(void **state)
 		"2 of 3 requests have no answer (blocked 0, failed 1, missing 1): "
 		"answers.tsv says why; to ask again where that may help: mkdir NEW && "
 		"cp retry.jsonl NEW/requests.jsonl\n");
-	make(&m, NULL, VERSION("m-1", "") VERSION("m-2", "") VERSION("m-1", "") VERSION("a b", ""));
+	make(&m, NULL,
+		VERSION("m-1", "") VERSION("m-2", "") VERSION("m-1", "")
+			VERSION("a b", ""));
 	answers_usage(m.a, text);
 	assert_non_null(strstr(text, "\nmodel_version m-1 2\nmodel_version m-2 1\n"));
 	made_free(&m);
@@ -304,14 +317,17 @@ static void missing_of_others_is_a_warning(void **state)
 /* Samples alone are opened by no player. */
 static void samples_get_a_head(void **state)
 {
-	static const uint8_t want[] = "RIFF\x2a\0\0\0WAVEfmt \x10\0\0\0\1\0\2\0\x80\xbb\0\0"
-				      "\0\xee\2\0\4\0\x10\0data\6\0\0\0abcdef";
+	static const uint8_t want[] =
+		"RIFF\x2a\0\0\0WAVEfmt \x10\0\0\0\1\0\2\0\x80\xbb\0\0"
+		"\0\xee\2\0\4\0\x10\0data\6\0\0\0abcdef";
 	uint8_t got[64];
 	struct made m;
 
 	make(&m, NULL,
-		PARTS("a", "{\"inlineData\":{\"mimeType\":\"audio/L16;codec=pcm; rate=48000;"
-			   "channels=2\",\"data\":\"YWJjZGVm\"}}", ""));
+		PARTS("a",
+			"{\"inlineData\":{\"mimeType\":\"audio/L16;codec=pcm; rate=48000;"
+			"channels=2\",\"data\":\"YWJjZGVm\"}}",
+			""));
 	assert_string_equal(answers_name(m.a, &m.a->nodes[1]), "a.wav");
 	assert_int_equal(m.a->nodes[1].size, sizeof want - 1);
 	for (uint64_t off = 0; off < sizeof want - 1; off++)
@@ -332,16 +348,18 @@ static void failures_that_pass_are_tried_again(void **state)
 		bool again;
 	} codes[] = {{"1", true}, {"2", true}, {"3", false}, {"4", true}, {"5", false},
 		{"7", false}, {"8", true}, {"9", false}, {"10", true}, {"12", false},
-		{"13", true}, {"14", true}, {"16", false}, {"400", false}, {"404", false},
-		{"408", true}, {"429", true}, {"499", true}, {"500", true}, {"501", false},
-		{"503", true}, {"\"14\"", true}, {"\"3\"", false}, {"null", true}};
+		{"13", true}, {"14", true}, {"16", false}, {"400", false},
+		{"404", false}, {"408", true}, {"429", true}, {"499", true},
+		{"500", true}, {"501", false}, {"503", true}, {"\"14\"", true},
+		{"\"3\"", false}, {"null", true}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
 		_cleanup_free_ char *results = util_format(
 			"{\"key\":\"a\",\"error\":{\"code\":%s}}\n", codes[i].code);
 
 		print_message("%s\n", codes[i].code);
-		expect(ASK("a", ""), results, NULL, NULL, codes[i].again ? ASK("a", "") : "");
+		expect(ASK("a", ""), results, NULL, NULL,
+			codes[i].again ? ASK("a", "") : "");
 	}
 	expect(ASK("a", "") ASK("b", "") ASK("c", ""),
 		"{\"error\":{\"code\":13,\"message\":\"An \\\"internal\\\"\\nerror\"},"
@@ -378,15 +396,16 @@ static void all_is_tried_again_without_output(void **state)
 }
 
 #define JSON ",\"generationConfig\":{\"responseMimeType\":\"application/json\"}"
-#define JSON_SNAKE ",\"generation_config\":{\"response_mime_type\":\"application/json\"}"
+#define JSON_SNAKE                                                                     \
+	",\"generation_config\":{\"response_mime_type\":\"application/json\"}"
 
 static void json_that_was_asked_for(void **state)
 {
 	expect(ASK("a", JSON) ASK("b", JSON_SNAKE) ASK("c", JSON) ASK("d", "")
-		       ASK("e", JSON) ASK("f", JSON) ASK("g", JSON),
-		SAYS("a", "{\\\"x\\\": [1,2]}") SAYS("b", "[1]\\n") SAYS("c", "{\\\"x\\\": [1")
-			SAYS("d", "{}") SAYS("e", "1, \\\"y\\\":2") SAYS("f", "1} ")
-				SAYS("g", " \\\"s\\\" "),
+			ASK("e", JSON) ASK("f", JSON) ASK("g", JSON),
+		SAYS("a", "{\\\"x\\\": [1,2]}") SAYS("b", "[1]\\n") SAYS("c",
+			"{\\\"x\\\": [1") SAYS("d", "{}") SAYS("e", "1, \\\"y\\\":2")
+			SAYS("f", "1} ") SAYS("g", " \\\"s\\\" "),
 		NULL,
 		"a.json = {\"x\": [1,2]}\nb.json = [1]\nc.txt = {\"x\": [1\nd.txt = {}\n"
 		"e.txt = 1, \"y\":2\nf.txt = 1} \ng.json =  \"s\" \n",
@@ -395,21 +414,25 @@ static void json_that_was_asked_for(void **state)
 		"1.json = []\n", NULL);
 	/* In two parts, and cut short. */
 	expect(ASK("a", JSON),
-		PARTS("a", "{\"text\":\"[1\"},{\"text\":\",2]\"}", ",\"finishReason\":\"MAX_TOKENS\""),
+		PARTS("a", "{\"text\":\"[1\"},{\"text\":\",2]\"}",
+			",\"finishReason\":\"MAX_TOKENS\""),
 		"a\ttruncated\t[1,2]\n", "a.json = [1,2]\n", "");
 }
 
 static void parts_that_are_no_text(void **state)
 {
 	expect(ASK("a", ""),
-		PARTS("a", "{\"functionCall\":{\"name\":\"f\",\"args\":{\"t\":\"\\\\n\"}}}", ""),
+		PARTS("a",
+			"{\"functionCall\":{\"name\":\"f\",\"args\":{\"t\":\"\\\\n\"}}}",
+			""),
 		"a\tanswered\t[{\"functionCall\":{\"name\":\"f\",\"args\":{\"t\":\"\\\\\\\\n\"}}}]\n",
 		"a.json = [{\"functionCall\":{\"name\":\"f\",\"args\":{\"t\":\"\\\\n\"}}}]\n",
 		"");
 	/* Beside a text both are there. */
 	expect(NULL, PARTS("a", "{\"text\":\"t\"}, {\"functionCall\":{}}", ""),
 		"a\tanswered\tt\n",
-		"a.txt = t\na.json = [{\"text\":\"t\"}, {\"functionCall\":{}}]\n", NULL);
+		"a.txt = t\na.json = [{\"text\":\"t\"}, {\"functionCall\":{}}]\n",
+		NULL);
 }
 
 static void embeddings(void **state)
@@ -419,8 +442,7 @@ static void embeddings(void **state)
 	expect(NULL,
 		"{\"response\":{\"tokenCount\":\"7\",\"embedding\":{\"values\":[0.5,-1e3]}},"
 		"\"key\":\"a\"}\n",
-		"a\tanswered\t2\n",
-		"a.json = {\"values\":[0.5,-1e3]}\n", NULL);
+		"a\tanswered\t2\n", "a.json = {\"values\":[0.5,-1e3]}\n", NULL);
 	make(&m, NULL,
 		"{\"response\":{\"tokenCount\":\"7\",\"embedding\":{\"values\":[]}},\"key\":\"a\"}");
 	assert_int_equal(m.a->head.tokens[TOKENS_PROMPT], 7);
@@ -428,17 +450,22 @@ static void embeddings(void **state)
 	made_free(&m);
 }
 
-#define PICTURE(mime, data) "{\"inlineData\":{\"mimeType\":\"" mime "\",\"data\":\"" data "\"}}"
+#define PICTURE(mime, data)                                                            \
+	"{\"inlineData\":{\"mimeType\":\"" mime "\",\"data\":\"" data "\"}}"
 
 static void pictures_and_sounds(void **state)
 {
 	/* "Man", "Ma", "M"; with escapes, without padding, for URLs, cut by what is none. */
 	expect(NULL,
 		PARTS("a",
-			PICTURE("image/png", "TWFu") "," PICTURE("image/jpeg", "TWE=") ","
-			"{\"text\":\"t\"}," PICTURE("audio/amr", "TQ==") ","
-			"{\"inline_data\":{\"data\":\"T\\u0057\\nFu\",\"mime_type\":\"x/y\"}},"
-			PICTURE("image/gif", "TWE") "," PICTURE("image/webp", "TWFu*TWFu"),
+			PICTURE("image/png", "TWFu") "," PICTURE("image/jpeg",
+				"TWE=") ","
+					"{\"text\":\"t\"}," PICTURE("audio/amr",
+						"TQ==") ","
+							"{\"inline_data\":{\"data\":\"T\\u0057\\nFu\",\"mime_type\":\"x/y\"}}," PICTURE(
+								"image/gif",
+								"TWE") "," PICTURE("image/webp",
+								"TWFu*TWFu"),
 			""),
 		"a\tanswered\tt\n",
 		"a.txt = t\na.png = Man\na.2.jpg = Ma\na.3.bin = M\na.4.bin = Man\n"
@@ -448,14 +475,19 @@ static void pictures_and_sounds(void **state)
 		"a\tanswered\ta.png\n", "a.png = ?\?\?\?\?\?>>>\n", NULL);
 	expect(NULL, PARTS("a", PICTURE("image/png", ""), ""), "a\tanswered\ta.png\n",
 		"a.png = \n", NULL);
-	expect(NULL, PARTS("d/a", PICTURE("image/png", "TWFu") "," PICTURE("image/png", "TWE="), ""),
-		"d/a\tanswered\td/a.png\n", "d/\nd/a.png = Man\nd/a.2.png = Ma\n", NULL);
+	expect(NULL,
+		PARTS("d/a",
+			PICTURE("image/png", "TWFu") "," PICTURE("image/png", "TWE="),
+			""),
+		"d/a\tanswered\td/a.png\n", "d/\nd/a.png = Man\nd/a.2.png = Ma\n",
+		NULL);
 }
 
 /* Longer than any buffer on the way, read from the middle, too. */
 static void a_large_picture(void **state)
 {
-	static const char digits[] = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9w";
+	static const char digits[] =
+		"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9w";
 	static const char bytes[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop";
 	enum { TIMES = 20000 };
 	size_t unit = strlen(digits), size = TIMES * strlen(bytes);
@@ -477,7 +509,8 @@ static void a_large_picture(void **state)
 		assert_int_equal(m.a->nodes[1].size, size);
 		assert_int_equal(m.a->nodes[1].regular, !escaped);
 		for (uint64_t off = 0; off < size; off = off * 2 + 1) {
-			assert_int_equal(answers_read_node(m.a, &m.sources, 1, off, got, size),
+			assert_int_equal(
+				answers_read_node(m.a, &m.sources, 1, off, got, size),
 				size - off);
 			assert_memory_equal(got, all + off, size - off);
 		}
@@ -515,7 +548,8 @@ static void cheap(
 static void long_texts_are_decoded_once(void **state)
 {
 	static const char *const units[] = {"plain ", "\\n\\u00e9\\ud83d\\ude00\\\"",
-		"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "a\\tb\xc3\xa9 and so on \\\\ "};
+		"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
+		"a\\tb\xc3\xa9 and so on \\\\ "};
 	enum { SIZE = 3 << 20 };
 
 	for (size_t u = 0; u < ARRAY_SIZE(units); u++) {
@@ -526,7 +560,8 @@ static void long_texts_are_decoded_once(void **state)
 
 		for (size_t i = 0; i < n; i++)
 			memcpy(text + i * unit, units[u], unit + 1);
-		results = util_format(SAYS("z", "first") SAYS("a", "%s") SAYS("b", "last"), text);
+		results = util_format(
+			SAYS("z", "first") SAYS("a", "%s") SAYS("b", "last"), text);
 		requests = util_format(ASK("a", "") ASK("z", "") ASK("b", "")
 			ASK("c", ",\"x\":\"%s\""), text);
 		make(&m, requests, results);
@@ -543,8 +578,8 @@ static void odd_keys(void **state)
 {
 	expect(NULL,
 		SAYS("..", "1") SAYS("../../etc/passwd", "2") SAYS("a//b", "3")
-			SAYS("", "4") SAYS("x\\u0000y\\n\\u0085%41", "5") SAYS(".hid", "6")
-				SAYS("/", "7") SAYS("100% sure", "8"),
+			SAYS("", "4") SAYS("x\\u0000y\\n\\u0085%41", "5")
+				SAYS(".hid", "6") SAYS("/", "7") SAYS("100% sure", "8"),
 		NULL,
 		"%2E..txt = 1\n%2E./\n%2E./%2E./\n%2E./%2E./etc/\n"
 		"%2E./%2E./etc/passwd.txt = 2\na/\na/%/\na/%/b.txt = 3\n%.txt = 4\n"
@@ -557,15 +592,16 @@ static void names_that_collide(void **state)
 {
 	/* A file and a directory, the same key twice, a second picture and a key. */
 	expect(NULL,
-		SAYS("a", "1") SAYS("a.txt/b", "2") SAYS("a.txt/c", "3") SAYS("d.txt/e", "4")
-			SAYS("d", "5") SAYS("a", "6") SAYS("a~6", "7"),
+		SAYS("a", "1") SAYS("a.txt/b", "2") SAYS("a.txt/c", "3") SAYS(
+			"d.txt/e", "4") SAYS("d", "5") SAYS("a", "6") SAYS("a~6", "7"),
 		NULL,
 		"a.txt = 1\na.txt~2/\na.txt~2/b.txt = 2\na.txt~3/\na.txt~3/c.txt = 3\n"
 		"d.txt/\nd.txt/e.txt = 4\nd~5.txt = 5\na~6.txt = 6\na~6~7.txt = 7\n",
 		NULL);
 	expect(NULL,
-		PARTS("p", PICTURE("image/png", "TWFu") "," PICTURE("image/png", "TWFu"), "")
-			PARTS("p.2", PICTURE("image/png", "TWE="), ""),
+		PARTS("p",
+			PICTURE("image/png", "TWFu") "," PICTURE("image/png", "TWFu"),
+			"") PARTS("p.2", PICTURE("image/png", "TWE="), ""),
 		NULL, "p.png = Man\np.2.png = Man\np.2~2.png = Ma\n", NULL);
 }
 
@@ -648,14 +684,18 @@ static void saved_and_loaded(void **state)
 	struct made m;
 
 	make(&m, ASK("a", "") ASK("b/c", ""), SAYS("b/c", "2"));
-	_cleanup_free_ char *tsv = made_tsv(&m), *tree = made_tree(&m), *retry = made_retry(&m);
+	_cleanup_free_ char *tsv = made_tsv(&m), *tree = made_tree(&m),
+			    *retry = made_retry(&m);
 	struct answers_stamp stamp = m.a->head.stamp, other = stamp;
 	struct answers *loaded;
 
 	assert_int_equal(answers_save(m.a, dir, name), 0);
 	other.results_ns++;
-	assert_int_equal(answers_load(dir, name, &other, &gemini_results, &loaded), -ESTALE);
-	assert_int_equal(answers_load(dir, "none-such.index", &stamp, &gemini_results, &loaded), -ENOENT);
+	assert_int_equal(
+		answers_load(dir, name, &other, &gemini_results, &loaded), -ESTALE);
+	assert_int_equal(
+		answers_load(dir, "none-such.index", &stamp, &gemini_results, &loaded),
+		-ENOENT);
 	assert_int_equal(answers_load(dir, name, &stamp, &gemini_results, &loaded), 0);
 	answers_unref(m.a);
 	m.a = loaded;
@@ -689,14 +729,18 @@ static void damage_is_found_out(void **state)
 		fd = openat(dir, name, O_WRONLY | O_TRUNC);
 		assert_int_equal(util_write_all(fd, text, len), 0);
 		close(fd);
-		assert_int_equal(answers_load(dir, name, &stamp, &gemini_results, &loaded), -EBADMSG);
+		assert_int_equal(
+			answers_load(dir, name, &stamp, &gemini_results, &loaded),
+			-EBADMSG);
 		text[i] ^= 0x40;
 	}
 	for (size_t n = 0; n < len; n += 97) {
 		fd = openat(dir, name, O_WRONLY | O_TRUNC);
 		assert_int_equal(util_write_all(fd, text, n), 0);
 		close(fd);
-		assert_int_equal(answers_load(dir, name, &stamp, &gemini_results, &loaded), -EBADMSG);
+		assert_int_equal(
+			answers_load(dir, name, &stamp, &gemini_results, &loaded),
+			-EBADMSG);
 	}
 	made_free(&m);
 	unlinkat(dir, name, 0);
@@ -712,7 +756,8 @@ static void results_that_shrank_are_an_error(void **state)
 
 	m.results.len = 70;
 	assert_int_equal(answers_read_tsv(m.a, &m.sources, 0, buf, sizeof buf), -EIO);
-	assert_int_equal(answers_read_node(m.a, &m.sources, 1, 0, buf, sizeof buf), -EIO);
+	assert_int_equal(
+		answers_read_node(m.a, &m.sources, 1, 0, buf, sizeof buf), -EIO);
 	made_free(&m);
 }
 

@@ -13,18 +13,20 @@
 #include "base/util.h"
 
 #define ASK(k) "{\"key\":\"" k "\",\"request\":{\"contents\":[]}}\n"
-#define ASK_JSON(k)                                                                      \
-	"{\"key\":\"" k "\",\"request\":{\"contents\":[],\"generationConfig\":"          \
+#define ASK_JSON(k)                                                                    \
+	"{\"key\":\"" k "\",\"request\":{\"contents\":[],\"generationConfig\":"        \
 	"{\"responseMimeType\":\"application/json\"}}}\n"
-#define SAYS(k, text)                                                                    \
-	"{\"key\":\"" k "\",\"response\":{\"candidates\":[{\"content\":{\"parts\":"      \
+#define SAYS(k, text)                                                                  \
+	"{\"key\":\"" k "\",\"response\":{\"candidates\":[{\"content\":{\"parts\":"    \
 	"[{\"text\":\"" text "\"}]},\"finishReason\":\"STOP\"}]}}\n"
-#define CUT(k, text)                                                                     \
-	"{\"key\":\"" k "\",\"response\":{\"candidates\":[{\"content\":{\"parts\":"      \
+#define CUT(k, text)                                                                   \
+	"{\"key\":\"" k "\",\"response\":{\"candidates\":[{\"content\":{\"parts\":"    \
 	"[{\"text\":\"" text "\"}]},\"finishReason\":\"MAX_TOKENS\"}]}}\n"
-#define STOPPED(k, why)                                                                  \
-	"{\"key\":\"" k "\",\"response\":{\"candidates\":[{\"finishReason\":\"" why "\"}]}}\n"
-#define FAILS(k) "{\"key\":\"" k "\",\"error\":{\"code\":13,\"message\":\"no, \\\"x\\\"\"}}\n"
+#define STOPPED(k, why)                                                                \
+	"{\"key\":\"" k "\",\"response\":{\"candidates\":[{\"finishReason\":\"" why    \
+	"\"}]}}\n"
+#define FAILS(k)                                                                       \
+	"{\"key\":\"" k "\",\"error\":{\"code\":13,\"message\":\"no, \\\"x\\\"\"}}\n"
 
 static void of(const char *table, const char *properties, size_t len)
 {
@@ -58,15 +60,18 @@ static void rows_as_they_are(void **state)
 {
 	of("\xef\xbb\xbf" "a, b \r\n1,\"x\r\n\"\"y\"\r\n\r\n,\r\n2 , \"q\n3,",
 		NULL, 0);
-	expect(ASK("1") ASK("2") ASK("3"), SAYS("3", "c") SAYS("2", "b,\\n\\\"") SAYS("1", "a"),
-		"\xef\xbb\xbf" "a, b ,outcome,answer\r\n1,\"x\r\n\"\"y\",answered,a\r\n,,,\r\n"
+	expect(ASK("1") ASK("2") ASK("3"),
+		SAYS("3", "c") SAYS("2", "b,\\n\\\"") SAYS("1", "a"),
+		"\xef\xbb\xbf"
+		"a, b ,outcome,answer\r\n1,\"x\r\n\"\"y\",answered,a\r\n,,,\r\n"
 		"2 , \"q,answered,\"b,\n\"\"\"\n3,,answered,c\r\n");
 	of("a;b\r1;2\r3;4", NULL, 0);
 	expect(ASK("x") ASK("y"), SAYS("y", "u,v") SAYS("x", "s;t"),
 		"a;b;outcome;answer\r1;2;answered;\"s;t\"\r3;4;answered;u,v\r");
 	of("a\tb,c\n1\t2\n", NULL, 0);
 	made_of.tabs = true;
-	expect(ASK("x"), SAYS("x", "\\ta\\\\"), "a\tb,c\toutcome\tanswer\n1\t2\tanswered\t\"\ta\\\"\n");
+	expect(ASK("x"), SAYS("x", "\\ta\\\\"),
+		"a\tb,c\toutcome\tanswer\n1\t2\tanswered\t\"\ta\\\"\n");
 	of("a\n1", NULL, 0);
 	expect(ASK("x"), SAYS("x", ""), "a,outcome,answer\n1,failed,\n");
 }
@@ -90,7 +95,9 @@ static void names_that_are_there(void **state)
 		"key,outcome, answer ,answer_outcome,answer_answer_outcome,answer_answer\n"
 		"1,2,3,4,answered,x\n");
 	of("key,id\n1,2\n", properties, sizeof properties);
-	expect(ASK_JSON("1"), SAYS("1", "{\\\"sum\\\":7,\\\"key\\\":\\\"k\\\",\\\"outcome\\\":\\\"o\\\"}"),
+	expect(ASK_JSON("1"),
+		SAYS("1",
+			"{\\\"sum\\\":7,\\\"key\\\":\\\"k\\\",\\\"outcome\\\":\\\"o\\\"}"),
 		"key,id,outcome,answer_outcome,answer_key,sum\n1,2,answered,o,k,7\n");
 }
 
@@ -100,12 +107,14 @@ static void members(void **state)
 
 	of("a\n1\n2\n3\n4\n5\n\n", properties, sizeof properties);
 	expect(ASK_JSON("1") ASK_JSON("2") ASK_JSON("3") ASK_JSON("4") ASK_JSON("5"),
-		SAYS("1", " { \\\"s\\\" : \\\"x\\\\n\\\\\\\"y\\\\u00e4\\\" , \\\"n\\\":-1.50e3 ,\\n"
-			  "\\\"\\\\\\\"q\\\\\\\",\\\":null,\\\"l\\\": [1, {\\\"s\\\":2}] ,"
-			  "\\\"o\\\":{\\\"n\\\":\\\"\\\\n\\\"}, \\\"b\\\" : true , \\\"z\\\":\\\"\\\" } ")
-		SAYS("2", "{}") SAYS("3", "{\\\"s\\\":\\\"half") FAILS("4")
+		SAYS("1",
+			" { \\\"s\\\" : \\\"x\\\\n\\\\\\\"y\\\\u00e4\\\" , \\\"n\\\":-1.50e3 ,\\n"
+			"\\\"\\\\\\\"q\\\\\\\",\\\":null,\\\"l\\\": [1, {\\\"s\\\":2}] ,"
+			"\\\"o\\\":{\\\"n\\\":\\\"\\\\n\\\"}, \\\"b\\\" : true , \\\"z\\\":\\\"\\\" } ")
+			SAYS("2", "{}") SAYS("3", "{\\\"s\\\":\\\"half") FAILS("4")
 		/* What comes twice counts as it came last; others are nobody's. */
-		SAYS("5", "{\\\"s\\\":1,\\\"x\\\":\\\"s\\\",\\\"s\\\":[],\\\"l\\\":\\\"a,b\\\"}"),
+		SAYS("5",
+			"{\\\"s\\\":1,\\\"x\\\":\\\"s\\\",\\\"s\\\":[],\\\"l\\\":\\\"a,b\\\"}"),
 		"a,outcome,s,n,\"\"\"q\"\",\",l,o,b,z\n"
 		"1,answered,\"x\n\"\"y\xc3\xa4\",-1.50e3,,\"[1, {\"\"s\"\":2}]\","
 		"\"{\"\"n\"\":\"\"\\n\"\"}\",true,\n"
@@ -129,7 +138,8 @@ static void long_answers(void **state)
 	of("a\n1\n", NULL, 0);
 	expect(ASK("1"), results, want);
 	_cleanup_free_ char *json = util_format(
-		SAYS("1", "{\\\"y\\\":\\\"%s\\\\n\\\",\\\"x\\\":{ \\\"%s\\\":1}}"), text, text);
+		SAYS("1", "{\\\"y\\\":\\\"%s\\\\n\\\",\\\"x\\\":{ \\\"%s\\\":1}}"),
+		text, text);
 	_cleanup_free_ char *split = util_format(
 		"a,outcome,x,y\n1,answered,\"{ \"\"%s\"\":1}\",\"%s\n\"\n", text, text);
 	of("a\n1\n", properties, sizeof properties);
@@ -140,8 +150,8 @@ static void long_answers(void **state)
 /* A table that is not that of the requests makes no file, and harms no other. */
 static void another_table(void **state)
 {
-	static const char *const tables[] = {"", "a\n", "a\n1\n2\n3\n", "a\n1\n", "a,b\n1,2\n3\n",
-		"a\n1\n\"2", "a\n,\n1\n"};
+	static const char *const tables[] = {"", "a\n", "a\n1\n2\n3\n", "a\n1\n",
+		"a,b\n1,2\n3\n", "a\n1\n\"2", "a\n,\n1\n"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		of(tables[i], NULL, 0);
@@ -160,14 +170,17 @@ static void saved_and_loaded(void **state)
 	_cleanup_close_ int dir = open(dir_name, O_RDONLY | O_DIRECTORY);
 	of("a\n1\n", properties, sizeof properties);
 	assert_int_equal(
-		made_new(&m, requests, strlen(requests), results, strlen(results), 0), 0);
+		made_new(&m, requests, strlen(requests), results, strlen(results), 0),
+		0);
 	struct answers_stamp stamp = m.a->head.stamp, other = stamp;
 	struct answers *loaded;
 
 	assert_int_equal(answers_save(m.a, dir, "index"), 0);
 	other.table_size++;
-	assert_int_equal(answers_load(dir, "index", &other, &gemini_results, &loaded), -ESTALE);
-	assert_int_equal(answers_load(dir, "index", &stamp, &gemini_results, &loaded), 0);
+	assert_int_equal(
+		answers_load(dir, "index", &other, &gemini_results, &loaded), -ESTALE);
+	assert_int_equal(
+		answers_load(dir, "index", &stamp, &gemini_results, &loaded), 0);
 	answers_unref(m.a);
 	m.a = loaded;
 	_cleanup_free_ char *got = made_table(&m);

@@ -15,7 +15,8 @@
 
 #define KEY "secret-key-0123456789"
 #define JOB "{\"name\":\"batches/b1\",\"metadata\":{\"state\":\"BATCH_STATE_PENDING\"}}"
-#define OTHER_JOB "{\"name\":\"batches/b2\",\"metadata\":{\"state\":\"BATCH_STATE_PENDING\"}}"
+#define OTHER_JOB                                                                      \
+	"{\"name\":\"batches/b2\",\"metadata\":{\"state\":\"BATCH_STATE_PENDING\"}}"
 
 /* ---- a server that gives the listed replies, the last one again and again  ---- */
 
@@ -118,7 +119,8 @@ static void test_create_bodies(void **state)
 		"\"inputConfig\":{\"fileName\":\"files/f\"}}}");
 	remote_batch_clear(&b);
 	assert_int_equal(
-		httpd_count(&f.server, "POST /v1beta/models/e:asyncBatchEmbedContent"), 1);
+		httpd_count(&f.server, "POST /v1beta/models/e:asyncBatchEmbedContent"),
+		1);
 	assert_int_equal(httpd_count(&f.server, "Content-Type: application/json"), 3);
 	end(&f);
 }
@@ -323,7 +325,8 @@ static void test_verbs_answered_by_a_page(void **state)
 	struct fixture f;
 	struct provider_error err;
 
-	BEGIN(f, {200, NULL, "<html>Log in</html>"}, {200, NULL, "[]"}, {200, NULL, "{"},
+	BEGIN(f, {200, NULL, "<html>Log in</html>"}, {200, NULL, "[]"},
+		{200, NULL, "{"},
 		{200, NULL, "{\"error\":{\"code\":503,\"message\":\"m\"}}"},
 		{200, NULL, "{\"message\":\"log in\"}"}, {200, NULL, ""});
 	assert_int_equal(gemini_cancel(f.engine, "batches/b1", NULL, &err), -EIO);
@@ -509,8 +512,10 @@ static void emulate(const char *const *args, bool file_output)
 		gemini_model_get(e, "no-such-model", NULL, &methods, &err), -ENOENT);
 	assert_true(err.from_api);
 	provider_error_clear(&err);
-	struct create_args args_in = {.model = "gemini-3.8-flash", .display = "emulated",
-		.inline_requests = request, .inline_len = strlen(request)};
+	struct create_args args_in = {.model = "gemini-3.8-flash",
+		.display = "emulated",
+		.inline_requests = request,
+		.inline_len = strlen(request)};
 	if (gemini_create(e, &args_in, NULL, &b, &err) < 0)
 		fail_msg("%s", err.text);
 	snprintf(id, sizeof id, "%s", b.id);

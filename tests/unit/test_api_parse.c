@@ -318,8 +318,9 @@ static void test_models(void **state)
 	assert_string_equal(all.list[2].name, "three");
 	assert_int_equal(all.list[2].methods, BATCH_GENERATE);
 	remote_models_clear(&all);
-	static const char one[] = "{\"name\":\"models/e\",\"supportedGenerationMethods\":"
-				  "[\"asyncBatchEmbedContent\"]}";
+	static const char one[] =
+		"{\"name\":\"models/e\",\"supportedGenerationMethods\":"
+		"[\"asyncBatchEmbedContent\"]}";
 
 	assert_int_equal(gemini_model_parse(one, strlen(one), &methods), 0);
 	assert_int_equal(methods, BATCH_EMBED);
@@ -386,8 +387,9 @@ static void test_file_digest(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(digests); i++) {
-		_cleanup_free_ char *text = util_format(
-			"{\"name\":\"files/a\",\"sha256Hash\":\"%s\"}", digests[i].base64);
+		_cleanup_free_ char *text =
+			util_format("{\"name\":\"files/a\",\"sha256Hash\":\"%s\"}",
+				digests[i].base64);
 		struct remote_file f;
 
 		assert_int_equal(gemini_file_parse(text, strlen(text), &f), 0);

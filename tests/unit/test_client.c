@@ -104,7 +104,8 @@ static void test_files(void **state)
 	assert_int_equal(gb_file_number(f), number);
 	assert_null(gb_file_by_name(job, NULL, "one"));
 	put(job, "one", "other");
-	assert_int_equal(gb_file_rename(job, NULL, "two", job, NULL, "one", true), -EEXIST);
+	assert_int_equal(
+		gb_file_rename(job, NULL, "two", job, NULL, "one", true), -EEXIST);
 	assert_int_equal(gb_file_rename(job, NULL, "two", job, NULL, "one", false), 0);
 	expect(job, "one", "1");
 	assert_int_equal(gb_file_rename(job, NULL, "one", to, NULL, "moved", false), 0);

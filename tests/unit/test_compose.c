@@ -177,7 +177,8 @@ static void test_inline(void **state)
 		size_t n = 0;
 
 		scan_good(fd, &report);
-		assert_int_equal(normalize_inline(fd, &report, INLINE_MAX, &text, &n), 0);
+		assert_int_equal(
+			normalize_inline(fd, &report, INLINE_MAX, &text, &n), 0);
 		assert_string_equal(text, inlines[i].out);
 		assert_int_equal(n, strlen(text));
 		free(text);
@@ -242,7 +243,8 @@ static void test_changed(void **state)
 		assert_int_equal(
 			normalize_file(other, out, &report, NULL, &size), -ESTALE);
 		assert_int_equal(
-			normalize_inline(other, &report, INLINE_MAX, &text, &n), -ESTALE);
+			normalize_inline(other, &report, INLINE_MAX, &text, &n),
+			-ESTALE);
 		close(other);
 	}
 	close(fd);

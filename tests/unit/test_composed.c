@@ -32,12 +32,12 @@ struct draft {
 
 static bool embeds;
 
-static struct draft begin(
-	const char *prompt, const char *system, const char *schema, const char *defaults)
+static struct draft begin(const char *prompt, const char *system, const char *schema,
+	const char *defaults)
 {
 	struct draft d = {.out = file_of("", 0)};
-	struct composed_parts p = {text_file(prompt), text_file(system), text_file(schema),
-		text_file(defaults), .embedding = embeds};
+	struct composed_parts p = {text_file(prompt), text_file(system),
+		text_file(schema), text_file(defaults), .embedding = embeds};
 
 	assert_int_equal(composed_new(&p, d.out, &d.c), 0);
 	util_closep(&p.prompt);
@@ -94,20 +94,23 @@ static void test_text(void **state)
 	struct draft d = begin(NULL, NULL, NULL, NULL);
 
 	add(&d, "a/\"b\"", "x\ny\t\"\\\x01", 7);
-	check(&d, "{\"key\":\"a/\\\"b\\\"\",\"request\":{\"contents\":[{\"role\":\"user\","
-		  "\"parts\":[{\"text\":\"x\\ny\\t\\\"\\\\\\u0001\"}]}]}}\n");
+	check(&d,
+		"{\"key\":\"a/\\\"b\\\"\",\"request\":{\"contents\":[{\"role\":\"user\","
+		"\"parts\":[{\"text\":\"x\\ny\\t\\\"\\\\\\u0001\"}]}]}}\n");
 }
 
 static void test_parts(void **state)
 {
-	struct draft d = begin("Q?\n", "Be.\n", "{\"type\":\"string\"}", "{\"tools\":[]}");
+	struct draft d =
+		begin("Q?\n", "Be.\n", "{\"type\":\"string\"}", "{\"tools\":[]}");
 
 	add(&d, "k", "x", 1);
-	check(&d, "{\"key\":\"k\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
-		  "{\"text\":\"Q?\"},{\"text\":\"x\"}]}],\"tools\":[],"
-		  "\"systemInstruction\":{\"parts\":[{\"text\":\"Be.\"}]},"
-		  "\"generationConfig\":{\"responseSchema\":{\"type\":\"STRING\"},"
-		  "\"responseMimeType\":\"application/json\"}}}\n");
+	check(&d,
+		"{\"key\":\"k\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		"{\"text\":\"Q?\"},{\"text\":\"x\"}]}],\"tools\":[],"
+		"\"systemInstruction\":{\"parts\":[{\"text\":\"Be.\"}]},"
+		"\"generationConfig\":{\"responseSchema\":{\"type\":\"STRING\"},"
+		"\"responseMimeType\":\"application/json\"}}}\n");
 }
 
 static void test_lines(void **state)
@@ -116,8 +119,8 @@ static void test_lines(void **state)
 
 	add_lines(&d, "\xef\xbb\xbf" "a\r\n\n \t\nb\n\n\n\n\n\nc");
 	assert_int_equal(composed_requests(d.c), 3);
-#define LINE(k, t)                                                                       \
-	"{\"key\":\"" k "\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["    \
+#define LINE(k, t)                                                                     \
+	"{\"key\":\"" k "\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":[" \
 	"{\"text\":\"" t "\"}]}]}}\n"
 	check(&d, LINE("01", "a") LINE("04", "b") LINE("10", "c"));
 }
@@ -127,22 +130,25 @@ static void test_embedding(void **state)
 	struct draft d;
 
 	embeds = true;
-	d = begin(NULL, NULL, NULL, "{\"task_type\":\"CLUSTERING\",\"outputDimensionality\":8}");
+	d = begin(NULL, NULL, NULL,
+		"{\"task_type\":\"CLUSTERING\",\"outputDimensionality\":8}");
 	add(&d, "a.txt", "x\n", 2);
-	check(&d, "{\"key\":\"a.txt\",\"request\":{\"content\":{\"parts\":[{\"text\":\"x\\n\"}]},"
-		  "\"task_type\":\"CLUSTERING\",\"outputDimensionality\":8}}\n");
+	check(&d,
+		"{\"key\":\"a.txt\",\"request\":{\"content\":{\"parts\":[{\"text\":\"x\\n\"}]},"
+		"\"task_type\":\"CLUSTERING\",\"outputDimensionality\":8}}\n");
 	d = begin(NULL, NULL, NULL, NULL);
 	add_lines(&d, "a\nb\n");
-	check(&d, "{\"key\":\"1\",\"request\":{\"content\":{\"parts\":[{\"text\":\"a\"}]}}}\n"
-		  "{\"key\":\"2\",\"request\":{\"content\":{\"parts\":[{\"text\":\"b\"}]}}}\n");
+	check(&d,
+		"{\"key\":\"1\",\"request\":{\"content\":{\"parts\":[{\"text\":\"a\"}]}}}\n"
+		"{\"key\":\"2\",\"request\":{\"content\":{\"parts\":[{\"text\":\"b\"}]}}}\n");
 	embeds = false;
 }
 
 static void test_embedding_parts(void **state)
 {
-#define UNFIT                                                                            \
+#define UNFIT                                                                                 \
 	": is for answers only, but the draft's model makes embeddings of the texts as they " \
-	"are: "                                                                                 \
+	"are: "                                                                               \
 	"remove it, or change the model (echo NAME > model)\n"
 	struct draft d;
 
@@ -176,7 +182,8 @@ static void test_bad_lines(void **state)
 		    "-f WINDOWS-1252 -t UTF-8 FILE > NEW makes it UTF-8\n");
 }
 
-static const char png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\10\2\0\0\0\x90wS\xde";
+static const char png[] =
+	"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\10\2\0\0\0\x90wS\xde";
 
 static void test_attachment(void **state)
 {
@@ -184,9 +191,10 @@ static void test_attachment(void **state)
 
 	add(&d, "a.png", png, sizeof(png) - 1);
 	assert_int_equal(composed_attachments(d.c), 1);
-	check(&d, "{\"key\":\"a.png\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
-		  "{\"text\":\"Q?\"},{\"file_data\":{\"file_uri\":\"inputs/a.png\","
-		  "\"mime_type\":\"image/png\"}}]}]}}\n");
+	check(&d,
+		"{\"key\":\"a.png\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		"{\"text\":\"Q?\"},{\"file_data\":{\"file_uri\":\"inputs/a.png\","
+		"\"mime_type\":\"image/png\"}}]}]}}\n");
 }
 
 static void test_bad_inputs(void **state)
@@ -210,13 +218,14 @@ static void test_bad_inputs(void **state)
 /* What is no text is named with its cure; a BOM is no part of a text. */
 static void test_encodings(void **state)
 {
-	struct draft d = begin("\xef\xbb\xbfQ?", NULL, "\xef\xbb\xbf{\"type\":\"string\"}",
-		"\xef\xbb\xbf{}");
+	struct draft d = begin("\xef\xbb\xbfQ?", NULL,
+		"\xef\xbb\xbf{\"type\":\"string\"}", "\xef\xbb\xbf{}");
 
 	add(&d, "k", "\xef\xbb\xbfx", 4);
-	check(&d, "{\"key\":\"k\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
-		  "{\"text\":\"Q?\"},{\"text\":\"x\"}]}],\"generationConfig\":{\"responseSchema\""
-		  ":{\"type\":\"STRING\"},\"responseMimeType\":\"application/json\"}}}\n");
+	check(&d,
+		"{\"key\":\"k\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		"{\"text\":\"Q?\"},{\"text\":\"x\"}]}],\"generationConfig\":{\"responseSchema\""
+		":{\"type\":\"STRING\"},\"responseMimeType\":\"application/json\"}}}\n");
 	d = begin("\xff\xfeQ", NULL, "\x1f\x8b\x08", "{\"model\":\"x\"}");
 	add(&d, "u16", "\xff\xfe" "a\0b\0c\0", 8);
 	add(&d, "blank", " \n\t\r\n", 5);
@@ -247,27 +256,30 @@ static void test_iconv(void **state)
 
 	add(&d, "it's.txt", latin1, sizeof latin1 - 1);
 	add(&d, "w.txt", windows, sizeof windows - 1);
-	refused(&d, "inputs/it's.txt: is text, but not UTF-8 (it looks like this): iconv -f "
-		    "ISO-8859-1 -t UTF-8 'inputs/it'\\''s.txt' > .new && mv .new "
-		    "'inputs/it'\\''s.txt'\n"
-		    "inputs/w.txt: is text, but not UTF-8 (if it comes from Windows): iconv "
-		    "-f WINDOWS-1252 -t UTF-8 'inputs/w.txt' > .new && mv .new "
-		    "'inputs/w.txt'\n");
+	refused(&d,
+		"inputs/it's.txt: is text, but not UTF-8 (it looks like this): iconv -f "
+		"ISO-8859-1 -t UTF-8 'inputs/it'\\''s.txt' > .new && mv .new "
+		"'inputs/it'\\''s.txt'\n"
+		"inputs/w.txt: is text, but not UTF-8 (if it comes from Windows): iconv "
+		"-f WINDOWS-1252 -t UTF-8 'inputs/w.txt' > .new && mv .new "
+		"'inputs/w.txt'\n");
 }
 
 /* As it would be referred to by name. */
 static void test_pdf_of_text(void **state)
 {
-	static const char pdf[] = "%PDF-1.4\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n";
+	static const char pdf[] =
+		"%PDF-1.4\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n";
 	struct draft d = begin("Q?", NULL, NULL, NULL);
 
 	add(&d, "a.pdf", pdf, sizeof pdf - 1);
 	add(&d, "a.m3u", "#EXTM3U\n", 8);
-	check(&d, "{\"key\":\"a.pdf\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
-		  "{\"text\":\"Q?\"},{\"file_data\":{\"file_uri\":\"inputs/a.pdf\","
-		  "\"mime_type\":\"application/pdf\"}}]}]}}\n"
-		  "{\"key\":\"a.m3u\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
-		  "{\"text\":\"Q?\"},{\"text\":\"#EXTM3U\\n\"}]}]}}\n");
+	check(&d,
+		"{\"key\":\"a.pdf\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		"{\"text\":\"Q?\"},{\"file_data\":{\"file_uri\":\"inputs/a.pdf\","
+		"\"mime_type\":\"application/pdf\"}}]}]}}\n"
+		"{\"key\":\"a.m3u\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		"{\"text\":\"Q?\"},{\"text\":\"#EXTM3U\\n\"}]}]}}\n");
 }
 
 static void test_many_complaints(void **state)
@@ -298,11 +310,13 @@ static void test_long(void **state)
 	line = json_loadfd(d.out, 0, NULL);
 	assert_non_null(line);
 	const json_t *got = json_object_get(
-		json_array_get(json_object_get(json_array_get(json_object_get(json_object_get(
-							       line, "request"),
+		json_array_get(
+			json_object_get(
+				json_array_get(json_object_get(
+						       json_object_get(line, "request"),
 						       "contents"),
-						 0),
-				       "parts"),
+					0),
+				"parts"),
 			0),
 		"text");
 	assert_int_equal(json_string_length(got), n);
@@ -333,9 +347,10 @@ static void test_default_schema(void **state)
 		"\"format\":\"uuid\"}}}");
 
 	add(&d, "k", "x", 1);
-	check(&d, "{\"key\":\"k\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
-		  "{\"text\":\"Q?\"},{\"text\":\"x\"}]}],\"generationConfig\":{\"responseSchema\""
-		  ":{\"type\":\"STRING\",\"description\":\"format: uuid\"}}}}\n");
+	check(&d,
+		"{\"key\":\"k\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":["
+		"{\"text\":\"Q?\"},{\"text\":\"x\"}]}],\"generationConfig\":{\"responseSchema\""
+		":{\"type\":\"STRING\",\"description\":\"format: uuid\"}}}}\n");
 	d = begin("Q?", NULL, NULL,
 		"{\"generationConfig\":{\n\"responseSchema\":{\"type\":\"object\"}}}");
 	refused(&d, "defaults.json, line 2: \"responseSchema\" cannot be used: #: the "
@@ -350,11 +365,11 @@ static void test_names(void **state)
 	assert_true(composed_is_part("prompt.txt"));
 	assert_false(composed_is_part("Prompt.txt"));
 	assert_false(composed_is_part("requests.jsonl"));
-	static const char *const left[] = {".DS_Store", "Thumbs.db", "thumbs.DB", "Desktop.ini",
-		"a~", "#a#", "a.orig", "a.txt.SWP", ".a.swp", "film.mp4.part", "x.crdownload",
-		"~$a.docx", "Icon\r"};
-	static const char *const inputs[] = {"a", "~", "#a", "#", "##", "original", "part",
-		"a.party", "Icon", "a~b"};
+	static const char *const left[] = {".DS_Store", "Thumbs.db", "thumbs.DB",
+		"Desktop.ini", "a~", "#a#", "a.orig", "a.txt.SWP", ".a.swp",
+		"film.mp4.part", "x.crdownload", "~$a.docx", "Icon\r"};
+	static const char *const inputs[] = {"a", "~", "#a", "#", "##", "original",
+		"part", "a.party", "Icon", "a~b"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(left); i++)
 		assert_true(composed_is_leftover(left[i]));

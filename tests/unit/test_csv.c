@@ -90,7 +90,8 @@ static void test_rows(void **state)
 
 static void test_quotes(void **state)
 {
-	expect("\"a,\"\"b\"\"\nc\",\"\"\r\nx\n", "1:[a,\"b\"\nc][]\"a,\"\"b\"\"\nc\",\"\"RN 3:[x]xN ");
+	expect("\"a,\"\"b\"\"\nc\",\"\"\r\nx\n",
+		"1:[a,\"b\"\nc][]\"a,\"\"b\"\"\nc\",\"\"RN 3:[x]xN ");
 	expect("\"\"\n\"\"\"\"\n", "1:[]\"\"N 2:[\"]\"\"\"\"N ");
 	/* Further on it is itself. */
 	expect("5\" disk, \"b\"\n", "1:[5\" disk][ \"b\"]5\" disk, \"b\"N ");
@@ -180,7 +181,8 @@ static void check_cell(const char *text, char with, const char *want)
 			strcat(got, "\"");
 		for (size_t at = 0; at < strlen(text); at += piece)
 			if (m.quoted)
-				csv_sink_quoted(&to, text + at, strnlen(text + at, piece));
+				csv_sink_quoted(
+					&to, text + at, strnlen(text + at, piece));
 			else
 				append(got, text + at, strnlen(text + at, piece));
 		if (m.quoted)

@@ -121,7 +121,8 @@ static void fill_store(struct gb_client *c)
 		.succeeded = -1,
 		.failed = -1,
 		.pending = -1};
-	struct placed p = {(char *)"files/f1", uri, (char *)"text/plain", time(NULL) + 9999};
+	struct placed p = {
+		(char *)"files/f1", uri, (char *)"text/plain", time(NULL) + 9999};
 	char lid[LID_SIZE];
 	int64_t off;
 	_cleanup_close_ int dir = store_job_make(c->store, lid);
@@ -139,11 +140,13 @@ static void fill_store(struct gb_client *c)
 	assert_int_equal(store_journal_save(dir, &r), 0);
 	record_clear(&r);
 	assert_int_equal(
-		util_write_file(c->store->results, "tmp", line, strlen(line), false), 0);
+		util_write_file(c->store->results, "tmp", line, strlen(line), false),
+		0);
 	assert_int_equal(results_publish(c->store->results, "tmp", "met"), 0);
 	assert_int_equal(store_name_add(c->store, met, "theirs"), 0);
 	assert_int_equal(catalog_add(c->store, &b, false, &off), 0);
-	const struct content content = {zeros, "text/plain", "https://example.com", "k", 1};
+	const struct content content = {
+		zeros, "text/plain", "https://example.com", "k", 1};
 	assert_int_equal(uploads_add(c->uploads, &content, &p, lid, "x"), 0);
 }
 
@@ -301,7 +304,8 @@ static void test_what_reading_came_to(void **state)
 	assert_int_equal(util_reading(-ENOENT), READ_ABSENT);
 	assert_int_equal(util_reading(-EBADMSG), READ_DAMAGED);
 	assert_int_equal(util_reading(-ELOOP), READ_DAMAGED);
-	const int says_nothing[] = {EMFILE, ENFILE, ENOMEM, EIO, ESTALE, EACCES, EPERM, EINTR};
+	const int says_nothing[] = {
+		EMFILE, ENFILE, ENOMEM, EIO, ESTALE, EACCES, EPERM, EINTR};
 	for (size_t i = 0; i < ARRAY_SIZE(says_nothing); i++)
 		assert_int_equal(util_reading(-says_nothing[i]), READ_FAILED);
 	/* The filesystem's own checksum: the disk, not what we wrote on it. */

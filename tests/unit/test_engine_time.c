@@ -172,7 +172,9 @@ static void test_timers(void **state)
 
 	begin(&f, ok_handler);
 	for (int i = 0; i < 10; i++)
-		assert_int_equal(engine_timer(f.engine, 0.01 * (10 - i), count_timer, &fired), 0);
+		assert_int_equal(
+			engine_timer(f.engine, 0.01 * (10 - i), count_timer, &fired),
+			0);
 	assert_int_equal(engine_timer(f.engine, 0, count_timer, &fired), 0);
 	while (atomic_load(&fired) < 11)
 		usleep(1000);

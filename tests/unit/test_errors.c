@@ -346,7 +346,8 @@ static void test_strangers(void **state)
 			"Welcome"},
 		{200, "", "<html>", -EPROTO, "web page"},
 		{511, "", "<html>pay</html>", -EIO, "log in"},
-		{403, "https://login.example", "<html>no</html>", -EHOSTUNREACH, "log in"},
+		{403, "https://login.example", "<html>no</html>", -EHOSTUNREACH,
+			"log in"},
 		{302, "", "moved", -EIO, "moved"},
 	};
 

@@ -11,7 +11,14 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-enum { JOBS = 12, READERS = 6, LINE = 101, LINES = 2000, SIZE = LINE * LINES, ROUNDS = 200 };
+enum {
+	JOBS = 12,
+	READERS = 6,
+	LINE = 101,
+	LINES = 2000,
+	SIZE = LINE * LINES,
+	ROUNDS = 200
+};
 
 static char top[] = "/tmp/test-evict-XXXXXX";
 static char *content[JOBS];
@@ -22,10 +29,13 @@ static struct gb_client *client;
 
 static char *write_job(char *at, int i)
 {
-	return at + sprintf(at, "{\"name\":\"batches/job%d\",\"metadata\":{\"displayName\":\"job%d\","
-			"\"state\":\"BATCH_STATE_SUCCEEDED\",\"batchStats\":{\"requestCount\":"
-			"\"%d\",\"successfulRequestCount\":\"%d\"}},\"done\":true,\"response\":"
-			"{\"responsesFile\":\"files/out%d\"}}", i, i, LINES, LINES, i);
+	return at +
+	       sprintf(at,
+		       "{\"name\":\"batches/job%d\",\"metadata\":{\"displayName\":\"job%d\","
+		       "\"state\":\"BATCH_STATE_SUCCEEDED\",\"batchStats\":{\"requestCount\":"
+		       "\"%d\",\"successfulRequestCount\":\"%d\"}},\"done\":true,\"response\":"
+		       "{\"responsesFile\":\"files/out%d\"}}",
+		       i, i, LINES, LINES, i);
 }
 
 static void write_list(char *at)
@@ -62,7 +72,8 @@ static bool serve_file(int fd, const char *head, const char *file)
 
 static bool serve(struct httpd *h, int fd, struct httpd_request *q)
 {
-	const char *file = strstr(q->head, "files/out"), *job = strstr(q->head, "batches/job");
+	const char *file = strstr(q->head, "files/out"),
+		   *job = strstr(q->head, "batches/job");
 	char text[JOBS * 400 + 100] = "{}";
 
 	if (file)
@@ -83,7 +94,8 @@ static char *make_content(int job)
 	for (int i = 0; i < LINES; i++) {
 		int n = sprintf(p + i * LINE,
 			"{\"key\":\"%05d\",\"response\":{\"candidates\":[{\"content\":{\"parts\":"
-			"[{\"text\":\"%02d %05d\"}]}}]}}", i, job, i);
+			"[{\"text\":\"%02d %05d\"}]}}]}}",
+			i, job, i);
 
 		memset(p + i * LINE + n, ' ', LINE - n);
 		p[i * LINE + LINE - 1] = '\n';
@@ -243,7 +255,8 @@ static void test_eviction_under_readers(void **state)
 	struct waiter_sync s;
 
 	waiter_sync_init(&s);
-	assert_int_equal(end_of_call(&s, gb_list_refresh(client, GB_LIST_ONCE, &s.w)), 0);
+	assert_int_equal(
+		end_of_call(&s, gb_list_refresh(client, GB_LIST_ONCE, &s.w)), 0);
 	job = find_job(JOBS - 1);
 	assert_non_null(job);
 	gb_job_unref(job);
@@ -263,7 +276,8 @@ static void test_eviction_under_readers(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_eviction_under_readers)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_eviction_under_readers)};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

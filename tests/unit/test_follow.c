@@ -84,7 +84,8 @@ static void append_lines(struct t *t, off_t until)
 
 	memset(fill, 'x', sizeof fill - 1);
 	while (t->size < until) {
-		line = util_format("{\"key\":\"%u\",\"request\":{\"contents\":\"%s\"}}\n",
+		line = util_format(
+			"{\"key\":\"%u\",\"request\":{\"contents\":\"%s\"}}\n",
 			t->lines++, fill);
 		append(t, line);
 		free(line);

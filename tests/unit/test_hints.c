@@ -14,8 +14,8 @@
 #include <time.h>
 
 #define INFO(delay)                                                                    \
-	"{\"error\":{\"code\":503,\"message\":\"no\",\"status\":\"UNAVAILABLE\","        \
-	"\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\","          \
+	"{\"error\":{\"code\":503,\"message\":\"no\",\"status\":\"UNAVAILABLE\","      \
+	"\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\","        \
 	"\"retryDelay\":\"" delay "\"}]}}"
 
 struct hint {
@@ -57,11 +57,11 @@ static struct world {
 	const char *refuses;
 } world;
 
-#define JOB                                                                            \
-	"{\"name\":\"batches/j1\",\"metadata\":{\"displayName\":\"j1\",\"createTime\":"     \
+#define JOB                                                                                \
+	"{\"name\":\"batches/j1\",\"metadata\":{\"displayName\":\"j1\",\"createTime\":"    \
 	"\"2026-01-01T00:00:00Z\",\"endTime\":\"2026-01-01T01:00:00Z\",\"state\":"         \
 	"\"BATCH_STATE_SUCCEEDED\",\"batchStats\":{\"requestCount\":\"1\","                \
-	"\"successfulRequestCount\":\"1\"},\"output\":{\"responsesFile\":\"files/out\"}},"  \
+	"\"successfulRequestCount\":\"1\"},\"output\":{\"responsesFile\":\"files/out\"}}," \
 	"\"done\":true,\"response\":{\"responsesFile\":\"files/out\"}}"
 
 static bool serve(struct httpd *h, int fd, struct httpd_request *r)
@@ -78,7 +78,8 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *r)
 			"X-Goog-Upload-Status: active\r\nContent-Length: 0\r\n\r\n",
 			world.server.base);
 	if (strstr(r->head, "/models?"))
-		return httpd_reply(fd, 200, "", "{\"models\":[{\"name\":\"models/m\"}]}");
+		return httpd_reply(
+			fd, 200, "", "{\"models\":[{\"name\":\"models/m\"}]}");
 	if (strstr(r->head, "/batches?"))
 		return httpd_reply(fd, 200, "", "{\"operations\":[" JOB "]}");
 	if (strstr(r->head, "GET /v1beta/batches/"))
@@ -281,8 +282,13 @@ static void test_methods(void **state)
 
 static struct gb_client *open_world(enum gb_fetch fetch)
 {
-	struct gb_options o = {.state_dir = state_dir, .cache_dir = cache_dir,
-		.key = "secret-key", .poll_s = 30, .ttl_s = 30, .trash_days = 1, .fetch = fetch};
+	struct gb_options o = {.state_dir = state_dir,
+		.cache_dir = cache_dir,
+		.key = "secret-key",
+		.poll_s = 30,
+		.ttl_s = 30,
+		.trash_days = 1,
+		.fetch = fetch};
 	static int n;
 	struct gb_client *c;
 	char *why = NULL;

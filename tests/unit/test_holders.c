@@ -53,7 +53,8 @@ static enum proc_holder holder(int flags, void (*before)(void))
 	pid_t pid;
 
 	if (flags >= 0)
-		q.origins[0] = (struct proc_origin){.process = getpid(), .unknown = flags};
+		q.origins[0] =
+			(struct proc_origin){.process = getpid(), .unknown = flags};
 	pid = fork();
 	if (!pid) {
 		close(file);

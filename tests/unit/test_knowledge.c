@@ -88,18 +88,18 @@ static const struct {
 	enum output_known output;
 } table[BEFORES][OBSERVATIONS] = {
 	/* GET runs, ended; list runs, ended, lags; missed, key, refused, came, cancelled */
-	[NOTHING] = {{R, N}, {E, T}, {R, N}, {E, T}, {E, T}, {M, N}, {U, N}, {U, N}, {U, N},
-		{U, N}},
-	[RUNS] = {{R, N}, {E, T}, {R, N}, {E, T}, {E, T}, {M, N}, {R, N}, {R, N}, {R, N},
-		{R, N}},
-	[ENDED_BY_GET] = {{R, N}, {E, T}, {E, T}, {E, T}, {E, T}, {M, T}, {E, T}, {E, X},
-		{E, T}, {E, T}},
-	[ENDED_BY_LIST] = {{R, N}, {E, T}, {E, T}, {E, T}, {E, T}, {M, T}, {E, T}, {E, X},
-		{E, T}, {E, T}},
-	[MISSING] = {{R, N}, {E, T}, {R, N}, {E, T}, {E, T}, {M, N}, {M, N}, {M, N}, {M, N},
-		{M, N}},
-	[REFUSED] = {{R, N}, {E, X}, {E, X}, {E, X}, {E, X}, {M, X}, {E, X}, {E, X}, {E, T},
-		{E, X}},
+	[NOTHING] = {{R, N}, {E, T}, {R, N}, {E, T}, {E, T}, {M, N}, {U, N}, {U, N},
+		{U, N}, {U, N}},
+	[RUNS] = {{R, N}, {E, T}, {R, N}, {E, T}, {E, T}, {M, N}, {R, N}, {R, N},
+		{R, N}, {R, N}},
+	[ENDED_BY_GET] = {{R, N}, {E, T}, {E, T}, {E, T}, {E, T}, {M, T}, {E, T},
+		{E, X}, {E, T}, {E, T}},
+	[ENDED_BY_LIST] = {{R, N}, {E, T}, {E, T}, {E, T}, {E, T}, {M, T}, {E, T},
+		{E, X}, {E, T}, {E, T}},
+	[MISSING] = {{R, N}, {E, T}, {R, N}, {E, T}, {E, T}, {M, N}, {M, N}, {M, N},
+		{M, N}, {M, N}},
+	[REFUSED] = {{R, N}, {E, X}, {E, X}, {E, X}, {E, X}, {M, X}, {E, X}, {E, X},
+		{E, T}, {E, X}},
 };
 
 static void test_table(void **state)
@@ -109,8 +109,10 @@ static void test_table(void **state)
 			struct knowledge k = in((enum before)b);
 
 			observe(&k, (enum observation)o, 2 * HOUR);
-			if (knowledge_standing(&k, at(2 * HOUR)) != table[b][o].standing ||
-				knowledge_output(&k, at(2 * HOUR)) != table[b][o].output)
+			if (knowledge_standing(&k, at(2 * HOUR)) !=
+					table[b][o].standing ||
+				knowledge_output(&k, at(2 * HOUR)) !=
+					table[b][o].output)
 				fail_msg("before %d, observation %d: %d, %d", b, o,
 					knowledge_standing(&k, at(2 * HOUR)),
 					knowledge_output(&k, at(2 * HOUR)));
@@ -279,7 +281,8 @@ static void test_removal(void **state)
 		{KEY_SEES, ENDED_BY_GET, false, false, false, REMOVE_DELETE, true},
 		{KEY_UNKNOWN, ENDED_BY_GET, false, false, false, REMOVE_LOOK, false},
 		{KEY_UNKNOWN, RUNS, true, false, false, REMOVE_LOOK, false},
-		{KEY_ANOTHER, ENDED_BY_GET, false, false, false, REMOVE_OTHER_KEY, false},
+		{KEY_ANOTHER, ENDED_BY_GET, false, false, false, REMOVE_OTHER_KEY,
+			false},
 		{KEY_ANOTHER, RUNS, true, true, false, REMOVE_OTHER_KEY, false},
 		{KEY_ANOTHER, RUNS, false, false, true, REMOVE_CANCEL, true},
 		{KEY_ANOTHER, RUNS, true, false, true, REMOVE_DONE, true},

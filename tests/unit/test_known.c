@@ -25,7 +25,8 @@ struct t {
 
 static int open_known(struct t *t)
 {
-	return openat(t->s.cache, "known", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	return openat(
+		t->s.cache, "known", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
 static int setup(void **state)

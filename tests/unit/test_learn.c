@@ -22,26 +22,28 @@ static void learn(struct gb_client *c, const char *text, uint64_t seq)
 	learn_from(c, text, seq, false);
 }
 
-#define OPERATION(state, more)                                                         \
-	"{\"name\":\"batches/j1\",\"metadata\":{\"displayName\":\"a\",\"state\":\"" state "\"}" \
-	more "}"
+#define OPERATION(state, more)                                                            \
+	"{\"name\":\"batches/j1\",\"metadata\":{\"displayName\":\"a\",\"state\":\"" state \
+	"\"}" more "}"
 #define RUNNING OPERATION("BATCH_STATE_RUNNING", "")
 #define SUCCEEDED                                                                      \
 	OPERATION("BATCH_STATE_SUCCEEDED",                                             \
 		",\"done\":true,\"response\":{\"responsesFile\":\"files/batch-j1\"}")
 
-#define COUNTED(state, stats, more)                                                    \
-	"{\"name\":\"batches/j1\",\"metadata\":{\"displayName\":\"a\",\"state\":\"" state      \
-	"\",\"createTime\":\"2026-01-02T03:04:05Z\",\"batchStats\":{" stats "}}" more "}"
+#define COUNTED(state, stats, more)                                                       \
+	"{\"name\":\"batches/j1\",\"metadata\":{\"displayName\":\"a\",\"state\":\"" state \
+	"\",\"createTime\":\"2026-01-02T03:04:05Z\",\"batchStats\":{" stats "}}" more     \
+	"}"
 #define DONE ",\"done\":true,\"response\":{\"responsesFile\":\"files/batch-j1\"}"
 #define TRUE_COUNTS                                                                    \
 	COUNTED("BATCH_STATE_SUCCEEDED",                                               \
-		"\"requestCount\":\"6\",\"successfulRequestCount\":\"5\","                   \
-		"\"failedRequestCount\":\"1\"",                                              \
+		"\"requestCount\":\"6\",\"successfulRequestCount\":\"5\","             \
+		"\"failedRequestCount\":\"1\"",                                        \
 		DONE)
 #define LAGGING                                                                        \
 	COUNTED("BATCH_STATE_SUCCEEDED",                                               \
-		"\"requestCount\":\"6\",\"pendingRequestCount\":\"6\"", ",\"done\":true")
+		"\"requestCount\":\"6\",\"pendingRequestCount\":\"6\"",                \
+		",\"done\":true")
 #define STILL_RUNNING                                                                  \
 	COUNTED("BATCH_STATE_RUNNING",                                                 \
 		"\"requestCount\":\"6\",\"pendingRequestCount\":\"6\"", "")

@@ -73,7 +73,8 @@ static void test_new(void **state)
 static void test_old(void **state)
 {
 	put(*state, "history",
-		JOB "created" OF "\n" JOB "ended" OF "\t-\n" JOB "counted" OF "\t1234\n");
+		JOB "created" OF "\n" JOB "ended" OF "\t-\n" JOB "counted" OF
+		    "\t1234\n");
 	for (int again = 0; again < 2; again++)
 		expect_after(*state, NULL,
 			LEDGER_HEAD JOB "created" OF "\t-\t-\t-\t-\t-\n" JOB "ended" OF
@@ -102,7 +103,8 @@ static void test_noise(void **state)
 	struct fixture *f = *state;
 	struct stat before, after;
 
-	assert_int_equal(util_write_file(f->dir, "history", noise, sizeof(noise) - 1, false), 0);
+	assert_int_equal(
+		util_write_file(f->dir, "history", noise, sizeof(noise) - 1, false), 0);
 	assert_int_equal(fstatat(f->dir, "history", &before, 0), 0);
 	close(ledger_open(f->dir));
 	assert_int_equal(fstatat(f->dir, "history", &after, 0), 0);
@@ -111,7 +113,8 @@ static void test_noise(void **state)
 
 static void test_fields(void **state)
 {
-	struct ledger_tokens t = {.in = 10, .out = 0, .cached = 4, .total = 12, .cost = "0.50"};
+	struct ledger_tokens t = {
+		.in = 10, .out = 0, .cached = 4, .total = 12, .cost = "0.50"};
 	_cleanup_free_ char *some = ledger_fields(&t);
 	_cleanup_free_ char *none = ledger_fields(&LEDGER_NO_TOKENS);
 

@@ -69,8 +69,8 @@ static void test_encode_long(void **state)
 
 static void test_round_trip(void **state)
 {
-	static const char *const displays[] = {"haiku", "a/b", ".x", "..", "a\nb", "50%20",
-		"%", "%%41", "\xc2\x85", "日本/x", "x%2F"};
+	static const char *const displays[] = {"haiku", "a/b", ".x", "..", "a\nb",
+		"50%20", "%", "%%41", "\xc2\x85", "日本/x", "x%2F"};
 	char name[NAME_SIZE], back[NAME_SIZE];
 
 	for (size_t i = 0; i < ARRAY_SIZE(displays); i++) {

@@ -28,7 +28,8 @@ static void test_random(void **state)
 		k = (uint32_t)rand_r(&seed) % MANY;
 		for (next = k; next < MANY && !there[next];)
 			next++;
-		assert_ptr_equal(sorted_array_from(&n, k), next < MANY ? &things[next] : NULL);
+		assert_ptr_equal(
+			sorted_array_from(&n, k), next < MANY ? &things[next] : NULL);
 	}
 	sorted_array_remove(&n, MANY + 1);
 	for (uint32_t k = 0; k < MANY; k++)

@@ -100,7 +100,8 @@ static void test_requests(void **state)
 		check("", requests[i].request, "", i);
 		check("{\"key\":\"a\",\"request\":", requests[i].request, "}", i);
 		check("{\"request\": ", requests[i].request, ",\"key\":\"a\"}", i);
-		check("{\"tools\":[],\"topP\":1,\"request\":", requests[i].request, "}", i);
+		check("{\"tools\":[],\"topP\":1,\"request\":", requests[i].request, "}",
+			i);
 	}
 }
 

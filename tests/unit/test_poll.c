@@ -134,7 +134,8 @@ static void test_many_wait(void **state)
 	double since = util_now();
 	await_rounds(ROUNDS, JOBS / PAGE);
 	assert_int_equal(gets(), asked);
-	assert_true(lists() - listed <= ((util_now() - since) / POLL + 2) * JOBS / PAGE);
+	assert_true(
+		lists() - listed <= ((util_now() - since) / POLL + 2) * JOBS / PAGE);
 	for (int i = 0; i < WAIT; i++)
 		gb_waiter_drop(&w[i]);
 	close_world(c);

@@ -30,10 +30,14 @@ static void await_admitted(struct gb_job *job)
 		usleep(1000);
 }
 
-static const struct provider_error told_hour = {.err = -EDQUOT, .status = 429, .retry = 3600},
-			      refusal = {.err = -EDQUOT, .status = 429, .retry = -1},
-			      at_once = {.err = -EDQUOT, .status = 429},
-			      broken = {.err = -EIO, .retry = -1};
+static const struct provider_error told_hour = {.err = -EDQUOT,
+					   .status = 429,
+					   .retry = 3600},
+				   refusal = {.err = -EDQUOT,
+					   .status = 429,
+					   .retry = -1},
+				   at_once = {.err = -EDQUOT, .status = 429},
+				   broken = {.err = -EIO, .retry = -1};
 
 static void test_one_model_waits(void **state)
 {
@@ -116,9 +120,8 @@ static void test_broken_line(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		CASE(test_one_model_waits), CASE(test_one_probe), CASE(test_probe_leaves),
-		CASE(test_broken_line)};
+	const struct CMUnitTest tests[] = {CASE(test_one_model_waits),
+		CASE(test_one_probe), CASE(test_probe_leaves), CASE(test_broken_line)};
 
 	setenv("BATCHFS_TEST_BACKOFF_SECONDS", "0.01", 1);
 	setenv("BATCHFS_TEST_QUEUE_SECONDS", "0.05", 1);

@@ -76,9 +76,10 @@ static char *with_crc(const char *json)
 /* As the version before wrote it: what is a batch's stands among the rest. */
 static void test_format_1(void **state)
 {
-	char *text = with_crc("{\"name\":\"a\",\"phase\":7,\"id\":\"batches/b\",\"requests\":3,"
-			      "\"input_file\":\"files/f\",\"home\":true,\"results_size\":9,"
-			      "\"removal\":1,\"own\":true}");
+	char *text = with_crc(
+		"{\"name\":\"a\",\"phase\":7,\"id\":\"batches/b\",\"requests\":3,"
+		"\"input_file\":\"files/f\",\"home\":true,\"results_size\":9,"
+		"\"removal\":1,\"own\":true}");
 	struct record r;
 
 	assert_int_equal(record_parse(text, strlen(text), &r), 0);
@@ -96,8 +97,10 @@ static void test_format_1(void **state)
 static void test_other_numbers_of_batches(void **state)
 {
 	static const char *const bad[] = {
-		"{\"name\":\"a\",\"batches\":[]}", "{\"name\":\"a\",\"batches\":{}}",
-		"{\"name\":\"a\",\"batches\":[{},{}]}", "{\"name\":\"a\",\"batches\":[1]}",
+		"{\"name\":\"a\",\"batches\":[]}",
+		"{\"name\":\"a\",\"batches\":{}}",
+		"{\"name\":\"a\",\"batches\":[{},{}]}",
+		"{\"name\":\"a\",\"batches\":[1]}",
 	};
 	struct record r;
 
@@ -112,11 +115,17 @@ static void test_other_numbers_of_batches(void **state)
 static void test_not_plausible(void **state)
 {
 	static const char *const bad[] = {
-		"{}", "[]", "{\"name\":\"a/b\"}", "{\"name\":\"a\",\"phase\":99}",
-		"{\"name\":\"a\",\"phase\":-1}", "{\"name\":\"a\",\"phase\":\"x\"}",
-		"{\"name\":\"a\",\"id\":\"batches/../x\"}", "{\"name\":\"a\",\"id\":\"x\"}",
+		"{}",
+		"[]",
+		"{\"name\":\"a/b\"}",
+		"{\"name\":\"a\",\"phase\":99}",
+		"{\"name\":\"a\",\"phase\":-1}",
+		"{\"name\":\"a\",\"phase\":\"x\"}",
+		"{\"name\":\"a\",\"id\":\"batches/../x\"}",
+		"{\"name\":\"a\",\"id\":\"x\"}",
 		"{\"name\":\"a\",\"input_file\":\"files/a/b\"}",
-		"{\"name\":\"a\",\"phase\":7}", "{\"name\":7}",
+		"{\"name\":\"a\",\"phase\":7}",
+		"{\"name\":7}",
 	};
 	struct record r;
 
@@ -170,9 +179,11 @@ static void test_spans(void **state)
 	assert_true(about(queued_for("another", -far, far), 0));
 	/* An older version wrote no clock. */
 	struct record r;
-	_cleanup_free_ char *old = with_crc("{\"name\":\"a\",\"phase\":4,\"queued_at\":1}");
+	_cleanup_free_ char *old =
+		with_crc("{\"name\":\"a\",\"phase\":4,\"queued_at\":1}");
 	assert_int_equal(record_parse(old, strlen(old), &r), 0);
-	assert_true(r.batch->queued_since && about(record_span(r.batch->queued_since), 0));
+	assert_true(
+		r.batch->queued_since && about(record_span(r.batch->queued_since), 0));
 	record_clear(&r);
 }
 

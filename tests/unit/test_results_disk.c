@@ -403,9 +403,11 @@ static struct gb_results *seal_small(void)
 static void test_gigabytes_that_were_checked(void **state)
 {
 	enum { BLOCKS = 3000 };
-	struct results_map m = {.size = (int64_t)(BLOCKS * RESULTS_BLOCK), .sealed = true,
+	struct results_map m = {.size = (int64_t)(BLOCKS * RESULTS_BLOCK),
+		.sealed = true,
 		.file = FILE_ID};
-	_cleanup_close_ int fd = openat(dir_fd, "f", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	_cleanup_close_ int fd =
+		openat(dir_fd, "f", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct gb_results *r;
 
 	assert_int_equal(ftruncate(fd, m.size), 0);

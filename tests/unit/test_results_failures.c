@@ -20,8 +20,9 @@ static void refuse(struct engine *e, struct answer *a)
 	if (refuse_with < 300)
 		return;
 	snprintf(text, sizeof text,
-		by_a_page ? "<html>%ld</html>"
-			  : "{\"error\":{\"code\":%ld,\"message\":\"m\",\"details\":[]}}",
+		by_a_page
+			? "<html>%ld</html>"
+			: "{\"error\":{\"code\":%ld,\"message\":\"m\",\"details\":[]}}",
 		refuse_with);
 	a->reply.body = text;
 	a->reply.body_len = strlen(text);

@@ -8,7 +8,8 @@
 #define SMALL 26700
 #define ALWAYS 1000000
 
-static char error_json[] = "{\"error\":{\"code\":503,\"message\":\"try again later\"}}\n";
+static char error_json[] =
+	"{\"error\":{\"code\":503,\"message\":\"try again later\"}}\n";
 static char error_lines[] = "{\n  \"error\": {\n    \"code\": 503\n  }\n}\n";
 static char error_list[] = "[{\n  \"error\": {\n    \"code\": 503\n  }\n}\n]\n";
 static char page[] = "<!DOCTYPE html>\n<html><body>Sign in</body></html>\n";
@@ -177,12 +178,35 @@ static const struct {
 	const char *name;
 	void (*tell)(struct answer *a);
 } heads[] = {
-	{"honest", NULL}, ROW(whole), ROW(whole_all), ROW(whole_short), ROW(whole_empty),
-	ROW(whole_no_length), ROW(no_length), ROW(no_total), ROW(no_range), ROW(total_less),
-	ROW(file_less), ROW(total_more), ROW(total_huge), ROW(file_more), ROW(start_later),
-	ROW(end_sooner), ROW(end_at_once), ROW(part), ROW(length_short), ROW(length_none),
-	ROW(label), ROW(label_whole), ROW(packed), ROW(beyond), ROW(beyond_nothing), ROW(s204),
-	ROW(s302), ROW(s404), ROW(s500),
+	{"honest", NULL},
+	ROW(whole),
+	ROW(whole_all),
+	ROW(whole_short),
+	ROW(whole_empty),
+	ROW(whole_no_length),
+	ROW(no_length),
+	ROW(no_total),
+	ROW(no_range),
+	ROW(total_less),
+	ROW(file_less),
+	ROW(total_more),
+	ROW(total_huge),
+	ROW(file_more),
+	ROW(start_later),
+	ROW(end_sooner),
+	ROW(end_at_once),
+	ROW(part),
+	ROW(length_short),
+	ROW(length_none),
+	ROW(label),
+	ROW(label_whole),
+	ROW(packed),
+	ROW(beyond),
+	ROW(beyond_nothing),
+	ROW(s204),
+	ROW(s302),
+	ROW(s404),
+	ROW(s500),
 };
 
 static const struct body {
@@ -287,7 +311,8 @@ static int by_fetch(struct gb_results *r)
 	return err ? err : through(r);
 }
 
-static int (*const readers[])(struct gb_results *r) = {through, by_size, its_tail, by_fetch};
+static int (*const readers[])(struct gb_results *r) = {
+	through, by_size, its_tail, by_fetch};
 
 static void assert_right_now(bool seal)
 {
@@ -319,7 +344,8 @@ static void assert_right_now(bool seal)
  * one without the last newline, where that is told again. */
 static bool is_no_lie(unsigned times)
 {
-	bool by_body = heads[head].tell == whole_no_length || heads[head].tell == packed;
+	bool by_body =
+		heads[head].tell == whole_no_length || heads[head].tell == packed;
 
 	if (by_body && bodies[body].more == -1)
 		return times > 1;
@@ -344,7 +370,8 @@ static void try_pair(unsigned times)
 		r = open_it();
 		err = readers[i](r);
 		/* Who had bytes by a length that two others contradict is told so. */
-		assert_true(err == 0 || times > 1 || (readers[i] != by_fetch && tells_more()));
+		assert_true(err == 0 || times > 1 ||
+			    (readers[i] != by_fetch && tells_more()));
 		bool kept = is_kept_to(r);
 		lies_until = 0;
 		close_it(r);

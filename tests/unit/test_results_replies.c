@@ -5,7 +5,8 @@
 #define SMALL (26700)
 #define MEDIUM (3 * MIB + 700)
 
-static char error_json[] = "{\"error\":{\"code\":503,\"message\":\"try again later\"}}\n";
+static char error_json[] =
+	"{\"error\":{\"code\":503,\"message\":\"try again later\"}}\n";
 static char error_lines[] = "{\n  \"error\": {\n    \"code\": 503\n  }\n}\n";
 static char error_page[] = "<html><body>Sign in</body></html>\n";
 
@@ -27,7 +28,8 @@ struct lie {
 
 static const struct lie lies[] = {
 	{"right head, an error comes", .body = error_json, .n = 48},
-	{"… and ends with the connection", .body = error_json, .n = 48, .break_off = -EIO},
+	{"… and ends with the connection", .body = error_json, .n = 48,
+		.break_off = -EIO},
 	{"… without a length", .body = error_json, .n = 48, .length = NONE},
 	{"… told to be the whole file", .status = 200, .body = error_json, .n = 48},
 	{"an error of several lines", .status = 200, .body = error_lines, .n = 38,
@@ -49,8 +51,8 @@ static const struct lie lies[] = {
 	{"nothing, without a length", .n = NONE, .length = NONE},
 	{"a page by its type", .status = 200, .body = error_page, .n = 33, .length = 33,
 		.page = true},
-	{"… whose length is that of the file", .status = 200, .body = error_page, .n = 33,
-		.page = true},
+	{"… whose length is that of the file", .status = 200, .body = error_page,
+		.n = 33, .page = true},
 	{"an error in one line, whole", .status = 200, .body = error_json, .n = 48,
 		.length = 48},
 	{"packed", .encoded = true, .length = 300, .n = 300},
@@ -188,7 +190,11 @@ static void test_told_in_the_middle(void **state)
 		{.body = error_json, .n = 48, .length = NONE},
 		{.body = error_json, .n = 48, .length = 48},
 		{.less = 1, .length = NONE},
-		{.status = 200, .body = error_page, .n = 33, .length = 33, .page = true},
+		{.status = 200,
+			.body = error_page,
+			.n = 33,
+			.length = 33,
+			.page = true},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(middle); i++) {

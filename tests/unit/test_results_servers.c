@@ -412,7 +412,8 @@ static void tell_wrong_length(struct engine *e, struct answer *a)
 /* It is told to nobody. */
 static void test_a_length_told_wrong_once(void **state)
 {
-	static const int64_t by[] = {1000, -1000, 5 * (int64_t)MIB, -5 * (int64_t)MIB, -BIG + 100};
+	static const int64_t by[] = {
+		1000, -1000, 5 * (int64_t)MIB, -5 * (int64_t)MIB, -BIG + 100};
 
 	for (size_t i = 0; i < ARRAY_SIZE(by); i++) {
 		struct gb_results *r;
@@ -443,7 +444,8 @@ static void test_an_end_told_wrong_once(void **state)
 		engine.hook = tell_wrong_length;
 		wrong_until = 1;
 		wrong_by = -5 * (int64_t)MIB;
-		assert_int_equal(read_at(r, past ? BIG + 1000 : BIG - MIB, 100), past ? 0 : 100);
+		assert_int_equal(
+			read_at(r, past ? BIG + 1000 : BIG - MIB, 100), past ? 0 : 100);
 		close_it(r);
 	}
 }

@@ -153,10 +153,13 @@ static void test_kinds(void **state)
 		enum line_asks asks;
 		uint64_t line, bad;
 	} files[] = {
-		{"{\"request\":{\"contents\":[]}}\n{\"contents\":[]}\n", ASKS_ANSWER, 1, 0},
+		{"{\"request\":{\"contents\":[]}}\n{\"contents\":[]}\n", ASKS_ANSWER, 1,
+			0},
 		{"{\"request\":{}}\n{\"key\":\"a\",\"request\":{\"content\":{\"contents\":1}}}\n"
-		 "{\"content\":{\"parts\":[]}}\n", ASKS_EMBEDDING, 2, 0},
-		{"{\"request\":{\"a\":{\"content\":{}}},\"content\":1}\n", ASKS_UNKNOWN, 0, 0},
+		 "{\"content\":{\"parts\":[]}}\n",
+			ASKS_EMBEDDING, 2, 0},
+		{"{\"request\":{\"a\":{\"content\":{}}},\"content\":1}\n", ASKS_UNKNOWN,
+			0, 0},
 		{"{\"content\":{}}\n{\"content\":{}}\n{\"contents\":[]}\n{\"content\":{}}\n",
 			ASKS_EMBEDDING, 1, 1},
 	};
@@ -280,15 +283,17 @@ static void test_loose_uris(void **state)
 			if (r.loose_uris != uris[i].loose)
 				fail_msg("%s", text);
 		}
-	assert_int_equal(scan_text("{\"request\":{\"fileData\":{\"file_uri\":1,\"a\":[\"x\"],"
-				   "\"fileUri\":[\"x\",{\"a\":\"x\"}]}}}\n")
-				 .uris,
+	assert_int_equal(
+		scan_text("{\"request\":{\"fileData\":{\"file_uri\":1,\"a\":[\"x\"],"
+			  "\"fileUri\":[\"x\",{\"a\":\"x\"}]}}}\n")
+			.uris,
 		0);
 	/* Elsewhere it is something else. */
-	assert_int_equal(scan_text("{\"request\":{\"file_uri\":\"a\",\"file_data\":[{"
-				   "\"file_uri\":\"a\"}],\"fileData\":{\"a\":{\"fileUri\":"
-				   "\"a\"}},\"b\":[{\"fileUri\":\"a\"}]}}\n")
-				 .uris,
+	assert_int_equal(
+		scan_text("{\"request\":{\"file_uri\":\"a\",\"file_data\":[{"
+			  "\"file_uri\":\"a\"}],\"fileData\":{\"a\":{\"fileUri\":"
+			  "\"a\"}},\"b\":[{\"fileUri\":\"a\"}]}}\n")
+			.uris,
 		0);
 	assert_int_equal(scan_text("{\"request\":{\"a\":[{\"file_uri\":1},\"x\"],"
 				   "\"b\":{\"file_uri\":{}},\"c\":\"x\"}}\n")
@@ -307,9 +312,15 @@ static void test_warnings(void **state)
 		"\"presencePenalty\":1,\"thinkingLevel\":\"x\"}}}\n"
 		"{\"metadata\":{\"id\":1},\"request\":{\"contents\":[],\"tools\":[{\"topK\":1}]}}\n";
 	static const struct validate_warned want[LINE_WARNINGS] = {
-		[WARN_PREFILLED] = {1, 1}, [WARN_SAMPLING] = {2, 2}, [WARN_CANDIDATES] = {1, 2},
-		[WARN_BUDGET] = {1, 2}, [WARN_BORROWED] = {1, 3}, [WARN_CACHED] = {1, 3},
-		[WARN_JSON_SCHEMA] = {1, 3}, [WARN_PENALTY] = {1, 3}, [WARN_ODD_KEY] = {1, 4},
+		[WARN_PREFILLED] = {1, 1},
+		[WARN_SAMPLING] = {2, 2},
+		[WARN_CANDIDATES] = {1, 2},
+		[WARN_BUDGET] = {1, 2},
+		[WARN_BORROWED] = {1, 3},
+		[WARN_CACHED] = {1, 3},
+		[WARN_JSON_SCHEMA] = {1, 3},
+		[WARN_PENALTY] = {1, 3},
+		[WARN_ODD_KEY] = {1, 4},
 		[WARN_METADATA] = {1, 4}};
 	struct validate_report r = scan_text(text);
 	struct warnings w = {0};

@@ -14,7 +14,8 @@
 
 static json_t *load(const char *name)
 {
-	_cleanup_free_ char *path = util_format("%s/schema/%s", getenv("FIXTURES"), name);
+	_cleanup_free_ char *path =
+		util_format("%s/schema/%s", getenv("FIXTURES"), name);
 	json_error_t e;
 	json_t *json = json_load_file(path, 0, &e);
 
@@ -72,7 +73,8 @@ static const struct {
 } good[] = {
 	{"{'type':'string'}", "{'type':'STRING'}"},
 	{"{'type':['null','integer']}", "{'nullable':true,'type':'INTEGER'}"},
-	{"{'type':['string','number']}", "{'anyOf':[{'type':'STRING'},{'type':'NUMBER'}]}"},
+	{"{'type':['string','number']}",
+		"{'anyOf':[{'type':'STRING'},{'type':'NUMBER'}]}"},
 	{"{'enum':['a',null]}", "{'enum':['a'],'nullable':true,'type':'STRING'}"},
 	{"{'const':7}", "{'type':'INTEGER','minimum':7,'maximum':7}"},
 	{"{'type':'integer','exclusiveMinimum':0,'minimum':5}",
@@ -103,7 +105,8 @@ static const struct {
 		"{'type':'STRING','description':'format: uuid'}"},
 	{"{'type':'string','format':'email','description':'Whom to ask'}",
 		"{'type':'STRING','description':'Whom to ask (format: email)'}"},
-	{"{'type':'string','format':'date-time'}", "{'type':'STRING','format':'date-time'}"},
+	{"{'type':'string','format':'date-time'}",
+		"{'type':'STRING','format':'date-time'}"},
 	{"{'type':'string','format':'enum'}", "{'type':'STRING'}"},
 	{"{'type':'integer','format':'int32'}", "{'type':'INTEGER','format':'int32'}"},
 	{"{'type':'integer','format':'float'}",
@@ -111,7 +114,8 @@ static const struct {
 	{"{'anyOf':[{'type':'string','format':'date'},{'type':'null'}],'description':'When'}",
 		"{'nullable':true,'type':'STRING','description':'When (format: date)'}"},
 	/* What says nothing of the type is left out, or is that of one of several. */
-	{"{'type':'string','minimum':1,'properties':{},'required':[]}", "{'type':'STRING'}"},
+	{"{'type':'string','minimum':1,'properties':{},'required':[]}",
+		"{'type':'STRING'}"},
 	{"{'type':['string','integer'],'minLength':1,'minimum':2}",
 		"{'anyOf':[{'type':'STRING','minLength':1},{'type':'INTEGER','minimum':2}]}"},
 	{"{'type':'array','minItems':'2','items':{'type':'string'}}",
@@ -261,8 +265,8 @@ static void test_references_that_double(void **state)
 		snprintf(name, sizeof name, "d%d", i);
 		snprintf(next, sizeof next, "#/$defs/d%d", i + 1);
 		json_object_set_new(defs, name,
-			json_pack("{s:{s:{s:s},s:{s:s}}}", "properties", "a", "$ref", next,
-				"b", "$ref", next));
+			json_pack("{s:{s:{s:s},s:{s:s}}}", "properties", "a", "$ref",
+				next, "b", "$ref", next));
 	}
 	json_object_set_new(defs, "d40", json_object());
 	json_object_set_new(in, "$ref", json_string("#/$defs/d0"));

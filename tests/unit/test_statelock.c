@@ -141,7 +141,8 @@ static void test_the_text_of_another_host(void **state)
 static void test_a_lock_that_was_removed(void **state)
 {
 	int dir = *(int *)*state;
-	_cleanup_close_ int other = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int other =
+		openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fd = taken(dir, "/there");
 
 	assert_int_equal(unlinkat(dir, "lock", 0), 0);

@@ -26,7 +26,8 @@ static int file_of(const char *bytes, size_t n)
 static const struct {
 	const char *path, *bytes;
 	size_t n;
-} files[] = {{"a.png", PNG, sizeof PNG - 1}, {"b/c.txt", "see \"c\"", 7}, {"e.txt", " ", 1}};
+} files[] = {
+	{"a.png", PNG, sizeof PNG - 1}, {"b/c.txt", "see \"c\"", 7}, {"e.txt", " ", 1}};
 
 static unsigned opened;
 
@@ -52,13 +53,20 @@ static struct {
 
 static struct made make_n(const char *text, size_t n)
 {
-	struct composed_parts parts = {.prompt = -1, .system = -1, .schema = -1, .defaults = -1,
+	struct composed_parts parts = {.prompt = -1,
+		.system = -1,
+		.schema = -1,
+		.defaults = -1,
 		.embedding = with.embedding};
 	struct composed_input inputs[ARRAY_SIZE(files)] = {0};
 	struct warnings passed = {0};
 	struct composed_table table = {.name = with.name ? with.name : "inputs.csv",
-		.fd = file_of(text, n), .inputs = inputs, .open = open_file,
-		.n_inputs = with.files ? ARRAY_SIZE(files) : 0, .remark = note_remark, .arg = &passed};
+		.fd = file_of(text, n),
+		.inputs = inputs,
+		.open = open_file,
+		.n_inputs = with.files ? ARRAY_SIZE(files) : 0,
+		.remark = note_remark,
+		.arg = &passed};
 	struct made ret;
 	struct composed *c;
 	int out = file_of("", 0);
@@ -128,17 +136,18 @@ static void refused(const char *text, const char *want)
 	refused_n(text, strlen(text), want);
 }
 
-#define LINE(key, parts)                                                                 \
-	"{\"key\":\"" key "\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":[" parts \
-	"]}]}}\n"
+#define LINE(key, parts)                                                               \
+	"{\"key\":\"" key                                                              \
+	"\",\"request\":{\"contents\":[{\"role\":\"user\",\"parts\":[" parts "]}]}}\n"
 #define TEXT(t) "{\"text\":\"" t "\"}"
-#define PICTURE "{\"file_data\":{\"file_uri\":\"inputs/a.png\",\"mime_type\":\"image/png\"}}"
+#define PICTURE                                                                        \
+	"{\"file_data\":{\"file_uri\":\"inputs/a.png\",\"mime_type\":\"image/png\"}}"
 
 #define AT "inputs.csv, "
 #define ROW(row, line, column) AT "row " row " (line " line "), column \"" column "\": "
 #define HEAD(column) AT "header row (line 1), column " column ": "
-#define WINDOWS                                                                          \
-	"is not UTF-8: if it comes from Windows, iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW "  \
+#define WINDOWS                                                                              \
+	"is not UTF-8: if it comes from Windows, iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW " \
 	"makes it UTF-8\n"
 
 static void test_rows(void **state)
@@ -161,7 +170,8 @@ static void test_rows(void **state)
 
 static void test_keys(void **state)
 {
-	check("id,t\nb,1\na,2\n", LINE("b", TEXT("id: b\\nt: 1")) LINE("a", TEXT("id: a\\nt: 2")));
+	check("id,t\nb,1\na,2\n",
+		LINE("b", TEXT("id: b\\nt: 1")) LINE("a", TEXT("id: a\\nt: 2")));
 	/* Of both that which is fit. */
 	with.prompt = "{t}";
 	check("ID,t,key\nb,1,x\na,2,y\n", LINE("x", TEXT("1")) LINE("y", TEXT("2")));
@@ -170,10 +180,10 @@ static void test_keys(void **state)
 		"inputs.csv: column key is not used for keys: a value appears twice\n");
 	with.prompt = "{t}";
 	check_all("t,id\n1,a\n2,\n3,\n4,\n5,\n6,\n7,\n8,\n9,\n10,b\n",
-		LINE("01", TEXT("1")) LINE("02", TEXT("2")) LINE("03", TEXT("3"))
-		LINE("04", TEXT("4")) LINE("05", TEXT("5")) LINE("06", TEXT("6"))
-		LINE("07", TEXT("7")) LINE("08", TEXT("8")) LINE("09", TEXT("9"))
-		LINE("10", TEXT("10")),
+		LINE("01", TEXT("1")) LINE("02", TEXT("2")) LINE("03", TEXT("3")) LINE(
+			"04", TEXT("4")) LINE("05", TEXT("5")) LINE("06", TEXT("6"))
+			LINE("07", TEXT("7")) LINE("08", TEXT("8"))
+				LINE("09", TEXT("9")) LINE("10", TEXT("10")),
 		"inputs.csv: column id is not used for keys: row 2 has no value there, or one "
 		"longer than 1024 bytes\n");
 	/* Rows without anything are no requests, but count. */
@@ -184,7 +194,8 @@ static void test_keys(void **state)
 static void test_prompt(void **state)
 {
 	with.prompt = "Is {{x}} of \"{a b}\"\n{{{{ {c}{a b}?";
-	check("a b , c\n1,\"\"\"2\"\"\"\n", LINE("1", TEXT("Is {x}} of \\\"1\\\"\\n{{ \\\"2\\\"1?")));
+	check("a b , c\n1,\"\"\"2\"\"\"\n",
+		LINE("1", TEXT("Is {x}} of \\\"1\\\"\\n{{ \\\"2\\\"1?")));
 	/* Names with braces: the longest that is there. */
 	with.prompt = "{a}b} {a}";
 	check("a,a}b\n1,2\n", LINE("1", TEXT("2 1")));
@@ -195,8 +206,9 @@ static void test_prompt(void **state)
 		"prompt.txt, line 2: {\"x\": {a} is not a column of inputs.csv (columns: a, b); "
 		"write {{ for a brace\n");
 	with.prompt = "{b}";
-	refused("a,b\n1,2\n3, \n", ROW("2", "3", "b") "is empty, so nothing would be asked about "
-				  "this row\n");
+	refused("a,b\n1,2\n3, \n",
+		ROW("2", "3", "b") "is empty, so nothing would be asked about "
+				   "this row\n");
 }
 
 static void test_files(void **state)
@@ -228,18 +240,22 @@ static void test_bad_files(void **state)
 {
 	with.files = true;
 	refused("a,photo\n1,inputs/a.png\n2,inputs/dog.png\n3,inputs/e.txt\n4,inputs/e.txt\n",
-		ROW("2", "3", "photo") "inputs/dog.png does not exist: copy it there, or leave the "
-		"cell empty\n"
-		"inputs/e.txt: has nothing but white space: write something into it or remove it\n");
+		ROW("2", "3",
+			"photo") "inputs/dog.png does not exist: copy it there, or leave the "
+				 "cell empty\n"
+				 "inputs/e.txt: has nothing but white space: write something into it or remove it\n");
 	with.files = true;
-	refused("photo\ninputs/a.png\n", ROW("1", "2", "photo") "has only files: write into "
-		"prompt.txt what to ask about them\n");
+	refused("photo\ninputs/a.png\n",
+		ROW("1", "2", "photo") "has only files: write into "
+				       "prompt.txt what to ask about them\n");
 	with.system = "Be.";
-	refused("photo\ninputs/a.png\n", ROW("1", "2", "photo") "inputs/a.png does not exist: copy "
-		"it there, or leave the cell empty\n");
+	refused("photo\ninputs/a.png\n",
+		ROW("1", "2", "photo") "inputs/a.png does not exist: copy "
+				       "it there, or leave the cell empty\n");
 	with.files = true;
-	refused("a\nx\n", "inputs.csv: there are files in inputs/ too, and no column names them: "
-			  "keep only one of the two\n");
+	refused("a\nx\n",
+		"inputs.csv: there are files in inputs/ too, and no column names them: "
+		"keep only one of the two\n");
 	with.files = true;
 	with.embedding = true;
 	refused("a,b\nx,inputs/a.png\n",
@@ -248,34 +264,44 @@ static void test_bad_files(void **state)
 
 static void test_bad_tables(void **state)
 {
-#define NO_ROWS "inputs.csv: has no rows below the column names: each row becomes a request\n"
-	refused("", "inputs.csv: is empty: the first row must name the columns; each row below it "
-		    "becomes a request\n");
+#define NO_ROWS                                                                        \
+	"inputs.csv: has no rows below the column names: each row becomes a request\n"
+	refused("",
+		"inputs.csv: is empty: the first row must name the columns; each row below it "
+		"becomes a request\n");
 	refused("a,b\n", NO_ROWS);
 	refused("a,b\n,\n\n", NO_ROWS);
 	refused("\n\n", NO_ROWS);
-	refused("a,,b, \n1,2,3,4\n", HEAD("2") "has no name: the first row must name all columns\n"
-		HEAD("4") "has no name: the first row must name all columns\n");
+	refused("a,,b, \n1,2,3,4\n",
+		HEAD("2") "has no name: the first row must name all columns\n" HEAD(
+			"4") "has no name: the first row must name all columns\n");
 	refused("a,b, a\n1,2,3\n",
 		HEAD("\"a\"") "appears twice, as columns 1 and 3: rename one of them\n");
 	refused("a,b\n1,2\n\n3\n4,5,6\n",
-		ROW("2", "4", "b") "is missing: the row has 1 cell, and there are 2 columns\n"
-		AT "row 3 (line 5), column 3: has no name: the row has 3 cells, and there are 2 "
-		"columns (a cell with \",\" in it needs quotes)\n");
+		ROW("2", "4",
+			"b") "is missing: the row has 1 cell, and there are 2 columns\n" AT
+			     "row 3 (line 5), column 3: has no name: the row has 3 cells, and there are 2 "
+			     "columns (a cell with \",\" in it needs quotes)\n");
 	refused("a,b\n1,\"2\n3,4\n",
 		ROW("1", "2", "b") "begins with a quote (\") that is never closed\n");
-	refused("a,b\n\"1\n2\",\"x\" y\n", ROW("1", "2", "b") "has text after its closing quote: "
-		"inside a quoted cell, write quotes twice (\"\")\n");
+	refused("a,b\n\"1\n2\",\"x\" y\n",
+		ROW("1", "2", "b") "has text after its closing quote: "
+				   "inside a quoted cell, write quotes twice (\"\")\n");
 	refused("a,b\n1,M\xfcller\n", ROW("1", "2", "b") WINDOWS);
 	refused("a\xfc,b\n1,2\n", HEAD("1") WINDOWS);
 	/* Halves of a character in two cells make none. */
 	refused("a,b\n\xc3,\xa4\n", ROW("1", "2", "a") WINDOWS);
-	refused_n("a,b\n1,\0\n", 8, ROW("1", "2", "b") "has a NUL byte: it is not text, or a crash "
-				  "damaged it\n");
-	refused_n("\xff\xfe" "a\0,\0", 6, "inputs.csv: is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > "
-					  "NEW makes it UTF-8\n");
-	refused_n("PK\3\4\0\0", 6, "inputs.csv: is a workbook or an archive: save the table as CSV "
-				   "(UTF-8)\n");
+	refused_n("a,b\n1,\0\n", 8,
+		ROW("1", "2", "b") "has a NUL byte: it is not text, or a crash "
+				   "damaged it\n");
+	refused_n("\xff\xfe"
+		  "a\0,\0",
+		6,
+		"inputs.csv: is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > "
+		"NEW makes it UTF-8\n");
+	refused_n("PK\3\4\0\0", 6,
+		"inputs.csv: is a workbook or an archive: save the table as CSV "
+		"(UTF-8)\n");
 }
 
 static void test_long_cells(void **state)

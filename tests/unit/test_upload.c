@@ -197,8 +197,8 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *r)
 		httpd_body(fd, r, r->length);
 		return on_start(s, fd, r, step);
 	}
-	snprintf(id, sizeof id, "POST %s/up?upload_id=S%d ", s->gateway ? s->gateway : "",
-		s->sessions);
+	snprintf(id, sizeof id, "POST %s/up?upload_id=S%d ",
+		s->gateway ? s->gateway : "", s->sessions);
 	if (!strstr(r->head, id)) {
 		httpd_body(fd, r, r->length);
 		return httpd_reply(fd, 404, "", "<html>no such page</html>");
@@ -322,8 +322,8 @@ static void check(const int *script, int result, int sessions, int requests)
 }
 
 /* Behind a gateway at /gw: what the first and the second upload take. */
-static void check_gateway(const char *sessions_below, int result, int sessions, int first,
-	int second)
+static void check_gateway(
+	const char *sessions_below, int result, int sessions, int first, int second)
 {
 	struct service s;
 	struct provider_error err;
@@ -405,7 +405,8 @@ static void test_mime_fallback(void **state)
 /* A picture is no text, and is not sent as one. */
 static void test_mime_of_media(void **state)
 {
-	static const int refused[] = {GOOD, MIME, END}, nameless[] = {GOOD, NAMELESS, NAMELESS, END};
+	static const int refused[] = {GOOD, MIME, END},
+			 nameless[] = {GOOD, NAMELESS, NAMELESS, END};
 	struct service s;
 	struct provider_error err;
 

@@ -13,8 +13,8 @@
 #include "provider/gemini/result_vector.h"
 
 #define ASK(k) "{\"key\":\"" k "\",\"request\":{\"content\":{}}}\n"
-#define EMBED(k, values)                                                                 \
-	"{\"response\":{\"tokenCount\":\"1\",\"embedding\":{\"values\":[" values         \
+#define EMBED(k, values)                                                               \
+	"{\"response\":{\"tokenCount\":\"1\",\"embedding\":{\"values\":[" values       \
 	"]}},\"key\":\"" k "\"}\n"
 
 static uint32_t bits_of(float f)
@@ -58,18 +58,22 @@ static void is_exact(const char *number)
 
 static void odd_numbers_are_exact(void **state)
 {
-	static const char *const numbers[] = {"0", "-0", "-0.0", "1e-45", "1.5E+3", "1.5e3",
-		"7.0e-46", "7.1e-46", "-1e-46", "1.17549435e-38", "1.17549428e-38",
-		"3.4028235e38", "3.4028236e38", "1e400", "-1e400", "1e-400", "16777217",
-		"16777217.0000001", "16777219", "0.1", "-0.016578470000000000000001",
+	static const char *const numbers[] = {"0", "-0", "-0.0", "1e-45", "1.5E+3",
+		"1.5e3", "7.0e-46", "7.1e-46", "-1e-46", "1.17549435e-38",
+		"1.17549428e-38", "3.4028235e38", "3.4028236e38", "1e400", "-1e400",
+		"1e-400", "16777217", "16777217.0000001", "16777219", "0.1",
+		"-0.016578470000000000000001",
 		/* Half way between two floats, and a little more or less. */
-		"1.00000005960464477539062500", "1.000000059604644775390625000000000001",
+		"1.00000005960464477539062500",
+		"1.000000059604644775390625000000000001",
 		"1.00000005960464477539062499999999999", "9007199791611904",
-		"9007199791611905", "9007199254740993", "123456789012345678901234567890",
+		"9007199791611905", "9007199254740993",
+		"123456789012345678901234567890",
 		"0.00000000000000000000000000000000000000000000000000001e53",
 		"1000000000000000000000000000000000000000000000000000000e-54",
-		"0.000000000000000000000000000000000000011754943508222875", "1e0000000001",
-		"1e+22", "1e23", "123456789012345678", "1234567890123456789"};
+		"0.000000000000000000000000000000000000011754943508222875",
+		"1e0000000001", "1e+22", "1e23", "123456789012345678",
+		"1234567890123456789"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		is_exact(numbers[i]);
@@ -124,8 +128,8 @@ static void long_decimals_are_exact(void **state)
 
 static void what_is_no_number_is_nan(void **state)
 {
-	static const char *const texts[] = {"", "null", "\"NaN\"", "-", "1e", "1e+", "1x", "e5",
-		".", "1.2.3", "{}", "0x10", "inf"};
+	static const char *const texts[] = {"", "null", "\"NaN\"", "-", "1e", "1e+",
+		"1x", "e5", ".", "1.2.3", "{}", "0x10", "inf"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		assert_true(isnan(vector_number(texts[i], strlen(texts[i]))));
@@ -147,11 +151,13 @@ static ssize_t read_vectors(
 static void rows_are_in_the_order_asked(void **state)
 {
 	static const size_t pieces[] = {0, 1, 7};
-	static const char want[] = "\x93NUMPY\x01\x00\x76\x00"
-				   "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }";
-	static const uint32_t floats[] = {0x3f000000, 0xc47a0000, 0x7fc00000, 0x7fc00000,
-		0x3f800000, 0x80000000};
-	const char *plain = EMBED("c", "1,-0") EMBED("a", " 0.5 ,\t-1e3 ") EMBED("z", "9,9");
+	static const char want[] =
+		"\x93NUMPY\x01\x00\x76\x00"
+		"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }";
+	static const uint32_t floats[] = {
+		0x3f000000, 0xc47a0000, 0x7fc00000, 0x7fc00000, 0x3f800000, 0x80000000};
+	const char *plain =
+		EMBED("c", "1,-0") EMBED("a", " 0.5 ,\t-1e3 ") EMBED("z", "9,9");
 
 	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
 		struct made m;
@@ -167,8 +173,9 @@ static void rows_are_in_the_order_asked(void **state)
 		for (size_t k = 0; k < ARRAY_SIZE(floats); k++)
 			assert_int_equal(bits_at(all + 128 + 4 * k), floats[k]);
 		_cleanup_free_ char *tsv = made_tsv(&m);
-		assert_string_equal(tsv, "a\tanswered\t2\nb\tmissing\tthere is no result for "
-					 "this request\nc\tanswered\t2\nz\tanswered\t2\n");
+		assert_string_equal(tsv,
+			"a\tanswered\t2\nb\tmissing\tthere is no result for "
+			"this request\nc\tanswered\t2\nz\tanswered\t2\n");
 		_cleanup_free_ char *tree = made_tree(&m), *retry = made_retry(&m);
 		assert_non_null(strstr(tree, "c.json = {\"values\":[1,-0]}\n"));
 		assert_string_equal(retry, ASK("b"));
@@ -202,7 +209,8 @@ static void long_rows_are_read_once(void **state)
 	uint64_t size, before;
 
 	out = open_memstream(&text, &len);
-	fputs("{\"key\":\"a\",\"response\":{\"embedding\":{\"shape\":[1],\"values\":[", out);
+	fputs("{\"key\":\"a\",\"response\":{\"embedding\":{\"shape\":[1],\"values\":[",
+		out);
 	for (int i = 0; i < N; i++)
 		fprintf(out, "%s%d.25", i ? "," : "", i);
 	fputs("]}}}\n", out);

@@ -28,10 +28,11 @@ static atomic_bool ranges; /* it knows them; else it tells no length either */
 
 /* ---- the API --------------------------------------------------------------------- */
 
-#define JOB "{\"name\":\"batches/job\",\"metadata\":{\"displayName\":\"job\",\"state\":"      \
+#define JOB                                                                               \
+	"{\"name\":\"batches/job\",\"metadata\":{\"displayName\":\"job\",\"state\":"      \
 	"\"BATCH_STATE_SUCCEEDED\",\"endTime\":\"2990-01-01T00:00:00Z\","                 \
-	"\"batchStats\":{\"requestCount\":\"50\"," \
-	"\"successfulRequestCount\":\"48\",\"failedRequestCount\":\"2\"}},\"done\":true,"     \
+	"\"batchStats\":{\"requestCount\":\"50\","                                        \
+	"\"successfulRequestCount\":\"48\",\"failedRequestCount\":\"2\"}},\"done\":true," \
 	"\"response\":{\"responsesFile\":\"files/out\"}}"
 
 static bool serve_part(int fd, const char *range, size_t size)
@@ -44,11 +45,13 @@ static bool serve_part(int fd, const char *range, size_t size)
 		hi = strtoull(end + 1, NULL, 10) + 1;
 	if (hi > size)
 		hi = size;
-	return lo < size ? httpd_print(fd,
-				   "HTTP/1.1 206 X\r\nContent-Range: bytes %zu-%zu/%zu\r\n"
-				   "Content-Length: %zu\r\n\r\n", lo, hi - 1, size, hi - lo) &&
-				   httpd_send(fd, atomic_load(&serving) + lo, hi - lo)
-			 : httpd_reply(fd, 416, "", "");
+	return lo < size
+		       ? httpd_print(fd,
+				 "HTTP/1.1 206 X\r\nContent-Range: bytes %zu-%zu/%zu\r\n"
+				 "Content-Length: %zu\r\n\r\n",
+				 lo, hi - 1, size, hi - lo) &&
+				 httpd_send(fd, atomic_load(&serving) + lo, hi - lo)
+		       : httpd_reply(fd, 416, "", "");
 }
 
 static bool serve(struct httpd *h, int fd, struct httpd_request *q)
@@ -58,8 +61,9 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *q)
 
 	if (!strstr(q->head, "files/out"))
 		return httpd_reply(fd, 200, "Content-Type: application/json\r\n",
-			strstr(q->head, "batches/job")	      ? JOB
-			: strstr(q->head, "/v1beta/batches?") ? "{\"operations\":[" JOB "]}"
+			strstr(q->head, "batches/job")        ? JOB
+			: strstr(q->head, "/v1beta/batches?") ? "{\"operations\":[" JOB
+								"]}"
 							      : "{}");
 	if (atomic_load(&refusing))
 		return httpd_reply(fd, 404, "",
@@ -98,8 +102,10 @@ static int group_setup(void **state)
 {
 	for (int i = 0; i < LINES; i++) {
 		char *p = content + i * LINE;
-		int n = sprintf(p, "{\"key\":\"%05d\",\"response\":{\"candidates\":[{\"content\":"
-				   "{\"parts\":[{\"text\":\"%d\"}]}}]}}", i, i);
+		int n = sprintf(p,
+			"{\"key\":\"%05d\",\"response\":{\"candidates\":[{\"content\":"
+			"{\"parts\":[{\"text\":\"%d\"}]}}]}}",
+			i, i);
 
 		memset(p + n, ' ', LINE - n);
 		p[LINE - 1] = '\n';
@@ -128,7 +134,8 @@ static struct gb_job *find_job(void)
 	struct waiter_sync s;
 
 	waiter_sync_init(&s);
-	assert_int_equal(end_of_call(&s, gb_list_refresh(client, GB_LIST_ONCE, &s.w)), 0);
+	assert_int_equal(
+		end_of_call(&s, gb_list_refresh(client, GB_LIST_ONCE, &s.w)), 0);
 	job = gb_job_by_name(client, "job");
 	assert_non_null(job);
 	return job;

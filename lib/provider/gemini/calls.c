@@ -190,7 +190,8 @@ int gemini_models(struct engine *e, struct canceller *c, struct remote_models *r
 	int r = 0;
 
 	*err = (struct provider_error){.retry = -1};
-	for (int i = 0; i < MODEL_PAGES && r == 0 && (i == 0 || token) && all.n < MODELS_MAX;
+	for (int i = 0;
+		i < MODEL_PAGES && r == 0 && (i == 0 || token) && all.n < MODELS_MAX;
 		i++)
 		r = models_page(e, c, &all, &token, err);
 	free(token);
@@ -401,8 +402,8 @@ static char *create_members(const struct create_args *a)
 		return NULL;
 	return util_format("%s%s%s%s%s%s", named ? "\"displayName\":" : "",
 		named ? name : "", named ? "," : "",
-		a->webhook ? "\"webhookConfig\":{\"uris\":[" : "", a->webhook ? hook : "",
-		a->webhook ? "]}," : "");
+		a->webhook ? "\"webhookConfig\":{\"uris\":[" : "",
+		a->webhook ? hook : "", a->webhook ? "]}," : "");
 }
 
 static char *inline_body(

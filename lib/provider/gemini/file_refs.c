@@ -54,7 +54,8 @@ bool file_refs_has_scheme(const char *text, size_t len)
 		if (!letter && (i == 0 || !other))
 			break;
 	}
-	return i > 0 && i <= SCHEME_MAX && len - i >= 3 && memcmp(text + i, "://", 3) == 0 &&
+	return i > 0 && i <= SCHEME_MAX && len - i >= 3 &&
+	       memcmp(text + i, "://", 3) == 0 &&
 	       !(i == 4 && strncasecmp(text, "file", 4) == 0);
 }
 

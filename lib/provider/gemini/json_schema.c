@@ -142,7 +142,8 @@ static int add_alternative(json_t *out, const char *type)
 		if (set(out, "anyOf", list))
 			return -ENOMEM;
 	}
-	return json_array_append_new(list, json_pack("{s:s}", "type", type)) ? -ENOMEM : 0;
+	return json_array_append_new(list, json_pack("{s:s}", "type", type)) ? -ENOMEM
+									     : 0;
 }
 
 /* What a row of the table gets: one member of the schema in, and the schema out. */
@@ -178,7 +179,8 @@ static int do_type_list(const struct member *m)
 			continue;
 		if (!name)
 			return refuse_member(m, "the API has no such type");
-		err = n - nulls == 1 ? set_type(m->out, name) : add_alternative(m->out, name);
+		err = n - nulls == 1 ? set_type(m->out, name)
+				     : add_alternative(m->out, name);
 	}
 	return err;
 }
@@ -411,7 +413,8 @@ static int take_only(json_t *out, json_t *one)
 	const char *here = json_string_value(json_object_get(out, "description"));
 	const char *there = json_string_value(json_object_get(one, "description"));
 
-	if (here && there && strcmp(here, there) != 0 && json_schema_describe(out, "", there))
+	if (here && there && strcmp(here, there) != 0 &&
+		json_schema_describe(out, "", there))
 		return -ENOMEM;
 	return json_object_update_missing(out, one) ? -ENOMEM : 0;
 }

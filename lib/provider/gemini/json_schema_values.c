@@ -157,7 +157,8 @@ static bool is_count(const json_t *value)
 
 	if (json_is_real(value))
 		return json_real_value(value) >= 0 && json_real_value(value) < 1e15 &&
-		       json_real_value(value) == (double)(int64_t)json_real_value(value);
+		       json_real_value(value) ==
+			       (double)(int64_t)json_real_value(value);
 	if (json_is_integer(value))
 		return json_integer_value(value) >= 0;
 	return text && *text && strlen(text) < 19 &&
@@ -199,7 +200,8 @@ static bool knows_format(const char *format, unsigned type, const json_t *out)
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
 		for (size_t k = 0; types[i].type == type && k < 2; k++)
 			if (types[i].formats[k] && !strcmp(types[i].formats[k], format))
-				return strcmp(format, "enum") || json_object_get(out, "enum");
+				return strcmp(format, "enum") ||
+				       json_object_get(out, "enum");
 	return false;
 }
 
@@ -226,9 +228,10 @@ static int check_property_names(
 	json_t *one;
 	size_t i;
 
-	json_array_foreach(json_object_get(out, member), i, one)
-		if (!json_object_get(properties, json_string_value(one)))
-			return fail_at(f, member, i, "there is no property of this name");
+	json_array_foreach(json_object_get(out, member), i,
+		one) if (!json_object_get(properties,
+				 json_string_value(one))) return fail_at(f, member, i,
+		"there is no property of this name");
 	return 0;
 }
 
@@ -238,7 +241,8 @@ static int put_order(json_t *out)
 	json_t *properties = json_object_get(out, "properties"), *value, *list;
 	const char *name;
 
-	if (json_object_get(out, "propertyOrdering") || json_object_size(properties) < 2)
+	if (json_object_get(out, "propertyOrdering") ||
+		json_object_size(properties) < 2)
 		return 0;
 	list = json_array();
 	json_object_foreach(properties, name, value)

@@ -17,7 +17,8 @@ void composed_complain(struct composed *c, const char *name, const char *what)
 {
 	if (c->n_complaints++ >= COMPLAINTS)
 		return;
-	char *all = util_format("%s%s: %s\n", c->complaints ? c->complaints : "", name, what);
+	char *all = util_format(
+		"%s%s: %s\n", c->complaints ? c->complaints : "", name, what);
 
 	if (all) {
 		free(c->complaints);
@@ -131,7 +132,8 @@ int composed_put_string(struct composed *c, const char *text, size_t n)
 
 		err = run ? composed_put(c, text, run) : 0;
 		if (!err && run < n) {
-			err = composed_put(c, one, escape((unsigned char)text[run], one));
+			err = composed_put(
+				c, one, escape((unsigned char)text[run], one));
 			run++;
 		}
 		text += run;
@@ -170,10 +172,11 @@ int composed_put_head(struct composed *c, const char *key, size_t n)
 	if (!err)
 		err = composed_put_string(c, key, n);
 	return err ? err
-		   : composed_put_text(c, c->embedding
-					? "\",\"request\":{\"content\":{\"parts\":["
-					: "\",\"request\":{\"contents\":[{\"role\":\"user\","
-					  "\"parts\":[");
+		   : composed_put_text(c,
+			     c->embedding
+				     ? "\",\"request\":{\"content\":{\"parts\":["
+				     : "\",\"request\":{\"contents\":[{\"role\":\"user\","
+				       "\"parts\":[");
 }
 
 /* What comes before an input's own part. */
@@ -201,7 +204,8 @@ int composed_put_tail(struct composed *c)
 	return err;
 }
 
-static int put_text_request(struct composed *c, const char *key, const char *text, size_t n)
+static int put_text_request(
+	struct composed *c, const char *key, const char *text, size_t n)
 {
 	int err = put_head(c, key);
 
@@ -215,7 +219,8 @@ static int put_text_request(struct composed *c, const char *key, const char *tex
 /* What texts are called matters to the API only where it reads their structure. */
 static const char *text_type(const char *mime)
 {
-	static const char *const known[] = {"text/html", "text/css", "text/csv", "text/xml"};
+	static const char *const known[] = {
+		"text/html", "text/css", "text/csv", "text/xml"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strcmp(mime, known[i]) == 0)
@@ -259,10 +264,12 @@ static void complain_encoding(struct composed *c, const char *key, size_t n)
 	bool told = mime_encoding(c->text, n, name);
 	_cleanup_free_ char *path = util_format("inputs/%s", key);
 	_cleanup_free_ char *word = path ? shell_word(path) : NULL;
-	_cleanup_free_ char *what = word ? util_format(
-		"is text, but not UTF-8 (%s): iconv -f %s -t UTF-8 %s > .new && mv .new %s",
-		told ? "it looks like this" : "if it comes from Windows",
-		told ? name : "WINDOWS-1252", word, word) : NULL;
+	_cleanup_free_ char *what =
+		word ? util_format(
+			       "is text, but not UTF-8 (%s): iconv -f %s -t UTF-8 %s > .new && mv .new %s",
+			       told ? "it looks like this" : "if it comes from Windows",
+			       told ? name : "WINDOWS-1252", word, word)
+		     : NULL;
 
 	complain_input(c, key, what ? what : "is text, but not UTF-8");
 }
@@ -289,8 +296,10 @@ static bool is_no_attachment(
 		       true;
 	if (mime_is_media(mime))
 		return false;
-	why = util_format("%s cannot be sent to a model: only pictures, sound, video, PDF "
-			  "and text can", mime);
+	why = util_format(
+		"%s cannot be sent to a model: only pictures, sound, video, PDF "
+		"and text can",
+		mime);
 	complain_input(c, key, why ? why : "is of a type that cannot be sent");
 	return true;
 }
@@ -306,14 +315,15 @@ static void take_text(struct composed *c, const char *key, struct composed_look 
 	if (!text_is_blank(ret->text, ret->n))
 		return;
 	ret->kind = COMPOSED_BAD;
-	complain_input(c, key, "has nothing but white space: write something into it or "
-			       "remove it");
+	complain_input(c, key,
+		"has nothing but white space: write something into it or "
+		"remove it");
 }
 
 /* The type is what libmagic says, as for files that request lines name; where it knows
  * none that models see, text is text. */
-static int look_at_file(
-	struct composed *c, const char *key, int fd, off_t size, struct composed_look *ret)
+static int look_at_file(struct composed *c, const char *key, int fd, off_t size,
+	struct composed_look *ret)
 {
 	bool small = size <= COMPOSED_TEXT_MAX;
 	ssize_t n = small ? util_pread_max(fd, c->text, COMPOSED_TEXT_MAX) : 0;
@@ -323,8 +333,8 @@ static int look_at_file(
 	bool text = small && !text_fault(c->text, (size_t)n);
 	int err = mime_of_fd(fd, ret->mime);
 	ret->n = (size_t)n;
-	if (text && (err == -ELIBACC ||
-			    (!err && (mime_is_text(ret->mime) || !mime_is_media(ret->mime)))))
+	if (text && (err == -ELIBACC || (!err && (mime_is_text(ret->mime) ||
+							 !mime_is_media(ret->mime)))))
 		return take_text(c, key, ret), 0;
 	if (err == -ENODATA)
 		return complain_input(c, key, empty), 0;
@@ -333,7 +343,8 @@ static int look_at_file(
 	return err;
 }
 
-int composed_look(struct composed *c, const char *key, int fd, struct composed_look *ret)
+int composed_look(
+	struct composed *c, const char *key, int fd, struct composed_look *ret)
 {
 	struct stat st;
 
@@ -395,7 +406,8 @@ static void complain_line(struct reading *r, const char *what)
 {
 	char name[48];
 
-	snprintf(name, sizeof(name), "inputs.txt, line %llu", (unsigned long long)r->line);
+	snprintf(name, sizeof(name), "inputs.txt, line %llu",
+		(unsigned long long)r->line);
 	composed_complain(r->c, name, what);
 }
 
@@ -423,7 +435,8 @@ static int reading_end_line(struct reading *r)
 	const char *fault = text_fault(text, n);
 	if (fault)
 		return complain_line(r, fault), 0;
-	snprintf(key, sizeof(key), "%0*llu", (int)r->width, (unsigned long long)r->line);
+	snprintf(
+		key, sizeof(key), "%0*llu", (int)r->width, (unsigned long long)r->line);
 	return put_text_request(r->c, key, text, n);
 }
 

@@ -117,7 +117,8 @@ static void check_defaults(struct composed *c, const char *text, const json_t *d
 {
 	json_t *config = member(d, "generationConfig");
 	json_t *system = member(d, "systemInstruction");
-	bool beside = system || c->has_system || member(d, "tools") || member(d, "toolConfig");
+	bool beside = system || c->has_system || member(d, "tools") ||
+		      member(d, "toolConfig");
 
 	check_members(c, text, PLACE_REQUEST, d);
 	if (config && !json_is_object(config))
@@ -268,8 +269,8 @@ static int set_schema(struct composed *c, json_t *rest, json_t *schema)
 		composed_complain(c, "schema.json",
 			"defaults.json has a response schema too: keep only one of the "
 			"two");
-	else if (type && (!json_is_string(type) ||
-				 strcmp(json_string_value(type), "application/json") != 0))
+	else if (type && (!json_is_string(type) || strcmp(json_string_value(type),
+							   "application/json") != 0))
 		composed_complain(c, "schema.json",
 			"defaults.json has another responseMimeType: leave it out");
 	else if (config && (json_object_set(config, "responseSchema", schema) < 0 ||

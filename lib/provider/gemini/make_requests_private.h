@@ -49,7 +49,8 @@ struct composed_look {
 	size_t n;
 	char mime[MIME_SIZE];
 };
-int composed_look(struct composed *c, const char *key, int fd, struct composed_look *ret);
+int composed_look(
+	struct composed *c, const char *key, int fd, struct composed_look *ret);
 /* Of a file that is sent as one, the type that is said. Static, or mime. */
 const char *composed_file_type(const char *mime);
 

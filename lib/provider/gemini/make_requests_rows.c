@@ -57,7 +57,8 @@ static bool column_at(const struct table *t, const char *text, uint32_t *ret)
 	for (uint32_t i = 0; i < t->n; i++) {
 		const struct column *c = &t->columns[i];
 
-		if (c->len > best && strncmp(text, c->name, c->len) == 0 && text[c->len] == '}') {
+		if (c->len > best && strncmp(text, c->name, c->len) == 0 &&
+			text[c->len] == '}') {
 			best = c->len;
 			*ret = i;
 		}
@@ -90,14 +91,16 @@ static void complain_brace(struct table *t, const char *at)
 		line += *p == '\n';
 	_cleanup_free_ char *names = list_names(t);
 	_cleanup_free_ char *where = util_format("prompt.txt, line %u", line);
-	_cleanup_free_ char *what = util_format("%.*s%s is not a column of %s (columns: %s%s); "
-						"write {{ for a brace",
-		(int)util_utf8_cut(at, n, TABLE_SHOWN), at, n > TABLE_SHOWN ? "…" : "", t->in->name,
-		names ? names : "", t->n > 10 ? ", …" : "");
+	_cleanup_free_ char *what = util_format(
+		"%.*s%s is not a column of %s (columns: %s%s); "
+		"write {{ for a brace",
+		(int)util_utf8_cut(at, n, TABLE_SHOWN), at, n > TABLE_SHOWN ? "…" : "",
+		t->in->name, names ? names : "", t->n > 10 ? ", …" : "");
 	for (char *p = what; p && *p; p++)
 		if ((unsigned char)*p < ' ')
 			*p = ' ';
-	composed_complain(t->c, where ? where : "prompt.txt", what ? what : "names no column");
+	composed_complain(
+		t->c, where ? where : "prompt.txt", what ? what : "names no column");
 }
 
 static int cut_prompt(struct table *t)
@@ -107,7 +110,8 @@ static int cut_prompt(struct table *t)
 	int err = 0;
 
 	for (; !err && p && (brace = strchr(p, '{')); p = from) {
-		bool two = brace[1] == '{', known = !two && column_at(t, brace + 1, &column);
+		bool two = brace[1] == '{',
+		     known = !two && column_at(t, brace + 1, &column);
 
 		if (!two && !known)
 			complain_brace(t, brace);
@@ -191,7 +195,8 @@ static int put_column_value(struct table *t, const char *text, size_t n)
 	return err || !n ? err : composed_put_string(t->c, text, n);
 }
 
-static struct composed_input *find_input(const struct table *t, const char *path, size_t n)
+static struct composed_input *find_input(
+	const struct table *t, const char *path, size_t n)
 {
 	size_t low = 0, high = t->in->n_inputs;
 
@@ -217,7 +222,8 @@ static int look_at_input(
 	ret->kind = input->kind;
 	if (input->kind == COMPOSED_FILE || input->kind == COMPOSED_BAD)
 		return 0;
-	_cleanup_close_ int fd = t->in->open(t->in->arg, (size_t)(input - t->in->inputs));
+	_cleanup_close_ int fd =
+		t->in->open(t->in->arg, (size_t)(input - t->in->inputs));
 	int err = fd < 0 ? fd : composed_look(t->c, input->path, fd, ret);
 	if (err)
 		return err;
@@ -251,17 +257,20 @@ static int put_file(struct table *t, const struct csv_row *row, uint32_t column)
 
 	if (!cell->len)
 		return 0;
-	struct composed_input *input = find_input(t, path, cell->len - strlen("inputs/"));
+	struct composed_input *input =
+		find_input(t, path, cell->len - strlen("inputs/"));
 	if (input)
 		return put_input(t, input);
-	what = util_format("%.*s does not exist: copy it there, or leave the cell empty",
+	what = util_format(
+		"%.*s does not exist: copy it there, or leave the cell empty",
 		(int)util_utf8_cut(row->text + cell->at, cell->len, 4 * TABLE_SHOWN),
 		row->text + cell->at);
 	table_complain(t, row, column, what ? what : "names no file");
 	return 0;
 }
 
-static int put_segment(struct table *t, const struct csv_row *row, const struct segment *s)
+static int put_segment(
+	struct table *t, const struct csv_row *row, const struct segment *s)
 {
 	if (s->text) {
 		int err = open_table_text(t);
@@ -306,7 +315,8 @@ static bool asks_something(const struct table *t, const struct csv_row *row)
 
 		text = s->text ? t->prompt_asks && s->says
 			       : !t->columns[s->column].files &&
-					 !text_is_blank(row->text + cell->at, cell->len);
+					 !text_is_blank(
+						 row->text + cell->at, cell->len);
 	}
 	for (uint32_t i = 0; !text && !files && i < t->n; i++)
 		files = t->columns[i].files && row->cells[i].len;
@@ -320,8 +330,9 @@ static void complain_nothing(struct table *t, const struct csv_row *row)
 	while (column + 1 < t->n && !t->columns[column].asked)
 		column++;
 	table_complain(t, row, column,
-		t->prompt_asks ? "is empty, so nothing would be asked about this row"
-			       : "has only files: write into prompt.txt what to ask about them");
+		t->prompt_asks
+			? "is empty, so nothing would be asked about this row"
+			: "has only files: write into prompt.txt what to ask about them");
 }
 
 int table_put_row(struct table *t, const struct csv_row *row)
@@ -341,8 +352,8 @@ int table_put_row(struct table *t, const struct csv_row *row)
 		key = row->text + row->cells[t->key].at;
 		n = row->cells[t->key].len;
 	} else {
-		n = (size_t)snprintf(
-			number, sizeof number, "%0*ju", (int)t->width, (uintmax_t)t->rows);
+		n = (size_t)snprintf(number, sizeof number, "%0*ju", (int)t->width,
+			(uintmax_t)t->rows);
 	}
 	t->parts = t->text_open = false;
 	err = composed_put_head(t->c, key, n);

@@ -73,9 +73,10 @@ static void complain_width(struct table *t, const struct csv_row *row)
 	if (t->separator != '\t')
 		snprintf(sign, sizeof sign, "\"%c\"", t->separator);
 	snprintf(what, sizeof what,
-		row->n < t->n ? "is missing: the row has %u cell%s, and there are %u columns"
-			      : "has no name: the row has %u cell%s, and there are %u columns (a "
-				"cell with %s in it needs quotes)",
+		row->n < t->n
+			? "is missing: the row has %u cell%s, and there are %u columns"
+			: "has no name: the row has %u cell%s, and there are %u columns (a "
+			  "cell with %s in it needs quotes)",
 		row->n, row->n == 1 ? "" : "s", t->n, sign);
 	table_complain(t, row, row->n < t->n ? row->n : t->n, what);
 }
@@ -99,7 +100,8 @@ static bool is_good(struct table *t, const struct csv_row *row)
 		table_complain(t, row, row->fault_cell, fault_text(row->fault));
 	else if (t->n && row->n != t->n)
 		complain_width(t, row);
-	else if (memchr(row->text, '\0', row->len) || !util_utf8_valid(row->text, row->len))
+	else if (memchr(row->text, '\0', row->len) ||
+		 !util_utf8_valid(row->text, row->len))
 		complain_text(t, row);
 	else
 		return true;
@@ -141,7 +143,8 @@ static int check_column_names(struct table *t, const struct csv_row *row)
 	for (uint32_t i = 0; i < t->n; i++) {
 		sorted[i] = &t->columns[i];
 		if (!t->columns[i].len)
-			table_complain(t, row, i, "has no name: the first row must name all columns");
+			table_complain(t, row, i,
+				"has no name: the first row must name all columns");
 	}
 	qsort(sorted, t->n, sizeof *sorted, by_column_name);
 	for (uint32_t i = 1; i < t->n; i++) {
@@ -161,7 +164,8 @@ static void find_key_columns(struct table *t)
 {
 	for (uint32_t i = 0; i < t->n; i++)
 		for (size_t k = 0; k < TABLE_KEY_NAMES; k++)
-			if (!t->keys[k].there && t->columns[i].len == strlen(key_names[k]) &&
+			if (!t->keys[k].there &&
+				t->columns[i].len == strlen(key_names[k]) &&
 				strncasecmp(t->columns[i].name, key_names[k],
 					t->columns[i].len) == 0)
 				t->keys[k] = (struct key_column){
@@ -252,11 +256,14 @@ static void remark_key(struct table *t, const struct key_column *k, const char *
 {
 	const char *table = t->in->name;
 
-	rows_remark(t, k->row ? util_format("%s: column %s is not used for keys: row %ju has no value "
-				       "there, or one longer than 1024 bytes",
-				   table, name, (uintmax_t)k->row)
-			 : util_format("%s: column %s is not used for keys: a value appears twice",
-				   table, name));
+	rows_remark(t,
+		k->row ? util_format(
+				 "%s: column %s is not used for keys: row %ju has no value "
+				 "there, or one longer than 1024 bytes",
+				 table, name, (uintmax_t)k->row)
+		       : util_format(
+				 "%s: column %s is not used for keys: a value appears twice",
+				 table, name));
 }
 
 static void choose_key(struct table *t)
@@ -344,8 +351,10 @@ static void pass_over_inputs(struct table *t)
 {
 	for (size_t i = 0; i < t->in->n_inputs; i++)
 		if (t->in->inputs[i].kind == COMPOSED_UNKNOWN)
-			rows_remark(t, util_format("inputs/%s: not sent: no row of %s names it",
-					  t->in->inputs[i].path, t->in->name));
+			rows_remark(
+				t, util_format(
+					   "inputs/%s: not sent: no row of %s names it",
+					   t->in->inputs[i].path, t->in->name));
 }
 
 /* All rows have been looked at. */
@@ -382,7 +391,9 @@ static void rows_clear(struct table *t)
 
 int composed_add_table(struct composed *c, const struct composed_table *in)
 {
-	struct table t = {.c = c, .in = in, .seed = {util_random_u64(), util_random_u64()},
+	struct table t = {.c = c,
+		.in = in,
+		.seed = {util_random_u64(), util_random_u64()},
 		.source = {text_source_fd, (void *)&in->fd}};
 	uint64_t before = c->n_complaints;
 	int err = sniff_rows(&t);

@@ -53,7 +53,8 @@ static int look_on_data(void *arg, const void *buf, size_t n)
 {
 	struct look *l = arg;
 
-	enum shape shape = l->whole && l->came == 0 ? shape_of_beginning(buf, n) : SHAPE_LINES;
+	enum shape shape =
+		l->whole && l->came == 0 ? shape_of_beginning(buf, n) : SHAPE_LINES;
 
 	if (shape == SHAPE_FOREIGN || (l->page && shape != SHAPE_LINES))
 		return -EIO;

@@ -311,7 +311,8 @@ out:
 
 const char *gemini_method_name(enum batch_method method)
 {
-	return method == BATCH_EMBED ? "asyncBatchEmbedContent" : "batchGenerateContent";
+	return method == BATCH_EMBED ? "asyncBatchEmbedContent"
+				     : "batchGenerateContent";
 }
 
 static unsigned batch_methods(const json_t *model)
@@ -468,8 +469,9 @@ int gemini_files_parse(const char *text, size_t n, const char *asked,
 	json_t *root = gemini_json(text, n), *list = gemini_field(root, "files"), *f;
 	int64_t sum = 0;
 	size_t i;
-	int r = gemini_is_list(root, "files") && (!list || json_is_array(list)) ? 0
-										: -EPROTO;
+	int r = gemini_is_list(root, "files") && (!list || json_is_array(list))
+			? 0
+			: -EPROTO;
 
 	json_array_foreach(list, i, f)
 	{

@@ -600,8 +600,8 @@ static uint64_t result_skip_bom(
 	uint64_t n = 0;
 	char c;
 
-	while (from == 0 && n < 3 && n < to && source->read(source->arg, n, &c, 1) == 1 &&
-		c == bom[n])
+	while (from == 0 && n < 3 && n < to &&
+		source->read(source->arg, n, &c, 1) == 1 && c == bom[n])
 		n++;
 	return n == 3 ? n : from;
 }
@@ -616,7 +616,8 @@ int line_walk_run(struct line_walk *w, const struct text_source *source, uint64_
 	w->tok.base = w->line_start = from;
 	w->first_candidate = true;
 	while (!err && from < to) {
-		size_t want = to - from < BUFFER_SIZE ? (size_t)(to - from) : BUFFER_SIZE;
+		size_t want =
+			to - from < BUFFER_SIZE ? (size_t)(to - from) : BUFFER_SIZE;
 		ssize_t n;
 
 		if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))

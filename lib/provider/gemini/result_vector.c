@@ -85,8 +85,8 @@ static int find_put(void *arg, const void *buf, size_t n)
 	return 0;
 }
 
-int vector_find(
-	const struct text_source *from, struct span object, struct span *ret, uint64_t *ret_n)
+int vector_find(const struct text_source *from, struct span object, struct span *ret,
+	uint64_t *ret_n)
 {
 	struct finding f = {.at = object.from};
 	struct text_sink to = {find_put, &f, NULL};
@@ -150,8 +150,8 @@ static float slow_value(const struct number *x)
 	char text[DIGITS + 40];
 	float f;
 
-	snprintf(text, sizeof text, "%.*s%se%" PRId64, (int)x->n, x->digits, x->more ? "1" : "",
-		x->exponent - x->more);
+	snprintf(text, sizeof text, "%.*s%se%" PRId64, (int)x->n, x->digits,
+		x->more ? "1" : "", x->exponent - x->more);
 	f = x->n ? strtof(text, NULL) : 0;
 	return x->negative ? -f : f;
 }
@@ -343,8 +343,8 @@ static void put_float(uint8_t *out, float f)
 	memcpy(out, &bits, sizeof bits);
 }
 
-int vector_read(
-	const struct text_source *from, struct vector_reading *r, uint8_t *out, size_t n)
+int vector_read(const struct text_source *from, struct vector_reading *r, uint8_t *out,
+	size_t n)
 {
 	struct window w; /* the buffer is not worth clearing */
 	int err = 0;

@@ -14,13 +14,13 @@
 
 /* Find the values of an embedding, and how many there are; *ret_n 0: it has none.
  * Returns 0 or the source's error. */
-int vector_find(
-	const struct text_source *from, struct span object, struct span *ret, uint64_t *ret_n);
+int vector_find(const struct text_source *from, struct span object, struct span *ret,
+	uint64_t *ret_n);
 
 /* Read n numbers as float32, little endian; NaN after their end. 0, or the source's
  * error. */
-int vector_read(
-	const struct text_source *from, struct vector_reading *r, uint8_t *out, size_t n);
+int vector_read(const struct text_source *from, struct vector_reading *r, uint8_t *out,
+	size_t n);
 
 /* The number that the n bytes at text are: for tests. */
 float vector_number(const char *text, size_t n);

@@ -45,7 +45,8 @@ static bool ends_with(const char *text, const char *end)
 /* "MODEL_STAGE_RETIRED" as well as "RETIRED". */
 static bool stage_is_ending(const char *stage)
 {
-	return *stage && (ends_with(stage, "DEPRECATED") || ends_with(stage, "RETIRED"));
+	return *stage &&
+	       (ends_with(stage, "DEPRECATED") || ends_with(stage, "RETIRED"));
 }
 
 /* An alias answers as any model; gemini-x as gemini-x-001 or gemini-x-preview-09-2026,
