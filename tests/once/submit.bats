@@ -106,7 +106,7 @@ teardown() { stop_all; }
 	kill -INT $mv
 	run wait $mv
 	[ "$status" != 0 ]
-	state_is a DRAFT
+	becomes DRAFT cat "$MNT/a/state"
 	cmp "$IN" "$MNT/a/new"
 }
 

@@ -140,7 +140,7 @@ load ../helpers/answers
 }
 
 @test "resubmit that is refused leaves it uncertain, and a late find is taken" {
-	knob list_delay=6
+	knob list_delay=600
 	fault 'match=create&kind=drop_after'
 	same EIO "$(cp_errno)"
 	eventually state_is a SUBMIT_UNCERTAIN
@@ -150,6 +150,7 @@ load ../helpers/answers
 	state_is a SUBMIT_UNCERTAIN
 	remount_jobs
 	state_is a SUBMIT_UNCERTAIN
+	knob list_delay=0
 	eventually has_id
 	one_job
 	alone

@@ -514,12 +514,3 @@ void finish_here(void)
 	gb_job_unref(job);
 	UNTIL(is_saved());
 }
-
-bool money_takes_row(void)
-{
-	static unsigned rows;
-	const char *every = getenv("MONEY_EVERY");
-	int n = every ? atoi(every) : 1;
-
-	return n < 2 || rows++ % (unsigned)n == 0;
-}

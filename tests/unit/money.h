@@ -21,6 +21,7 @@
 #define MONEY_H
 
 #include "fake_provider.h"
+#include "table_rows.h"
 #include "base/waiter.h"
 #include "gembatch.h"
 
@@ -76,9 +77,6 @@ extern struct world *world;
 int money_setup(void **state);
 int money_teardown(void **state);
 
-/* Whether the next row of a table is run: with MONEY_EVERY=n in the environment every nth,
- * as builds with sanitizers take ten times as long; else all. */
-bool money_takes_row(void);
 /* A new row: a new API and state directory. */
 _printf_(1, 2) void world_new(const char *row, ...);
 void world_free(void);

@@ -327,9 +327,9 @@ static void test_step(void **state)
 			continue;
 		const struct row *row = row_of(s, a);
 
-		if (money_takes_row())
+		if (table_takes_row())
 			go_through(s, a, false, &row->close);
-		if (money_takes_row())
+		if (table_takes_row())
 			go_through(s, a, true, &row->background);
 	}
 }

@@ -383,7 +383,7 @@ static void kill_twice(const struct kase *k, const struct point *at)
 	unsigned n = trace_of(life_start, second);
 	world_free();
 	for (unsigned i = 0; i < n; i++) {
-		if (!money_takes_row())
+		if (!table_takes_row())
 			continue;
 		begin_row(k, at, &second[i]);
 		world->stop = second[i];
@@ -403,7 +403,7 @@ static void test_case(void **state)
 	memcpy(first, world->trace, sizeof(first));
 	end_row();
 	for (unsigned i = 0; i < n; i++) {
-		if (!money_takes_row())
+		if (!table_takes_row())
 			continue;
 		begin_row(k, &first[i], NULL);
 		bool new = end_new_row();

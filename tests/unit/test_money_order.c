@@ -346,7 +346,7 @@ static void test_life(void **state)
 		n = strcspn(p, " ");
 		snprintf(point, sizeof(point), "%.*s", (int)n, p);
 		for (event = events; event < events + ARRAY_SIZE(events); event++)
-			if (money_takes_row())
+			if (table_takes_row())
 				go_through();
 	}
 }

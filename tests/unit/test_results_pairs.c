@@ -1,6 +1,7 @@
 /* Every lie of a head with every lie of a body, told once, three times and always, to each
  * kind of reader: what is read is right, or an error; and once the lies end all of it comes,
  * whoever asks next. The engine is a fake one. */
+#include "table_rows.h"
 #include "results_fixture.h"
 
 #include <unistd.h>
@@ -390,7 +391,7 @@ static void test_pairs(void **state)
 			for (body = 0; body < ARRAY_SIZE(bodies); body++) {
 				print_message("# %s, %s, %u times\n", heads[head].name,
 					bodies[body].name, times[i]);
-				if (!is_no_lie(times[i]))
+				if (table_takes_row() && !is_no_lie(times[i]))
 					try_pair(times[i]);
 			}
 }
