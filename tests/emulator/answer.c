@@ -215,18 +215,22 @@ static json_t *function_call(const struct asking *a, const struct prompt *p, int
 static const char digits[] =
 	"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/";
 
-static char *filler(int64_t n)
-{
-	char *s = xcalloc(1, n + 1);
+enum { FILLER_MAX = 64 << 20 };
 
-	for (int64_t i = 0; i < n; i++)
+/* *n: no more than a prompt may ask for. */
+static char *filler(int64_t *n)
+{
+	*n = *n < 0 ? 0 : *n > FILLER_MAX ? FILLER_MAX : *n;
+	char *s = xcalloc(1, *n + 1);
+
+	for (int64_t i = 0; i < *n; i++)
 		s[i] = digits[i % 64];
 	return s;
 }
 
 static json_t *image(const struct asking *a, const struct prompt *p, int64_t n)
 {
-	_cleanup_free_ char *bytes = filler(n), *data = base64_dup(bytes, n);
+	_cleanup_free_ char *bytes = filler(&n), *data = base64_dup(bytes, n);
 	json_t *part = json_pack(
 		"{s{ss ss}}", "inlineData", "mimeType", "image/png", "data", data);
 
@@ -235,7 +239,7 @@ static json_t *image(const struct asking *a, const struct prompt *p, int64_t n)
 
 static json_t *big(const struct asking *a, const struct prompt *p, int64_t n)
 {
-	_cleanup_free_ char *text = filler(n);
+	_cleanup_free_ char *text = filler(&n);
 
 	return answer_text(a, p, text, n, "STOP");
 }
