@@ -1,9 +1,9 @@
 /*
  * The files of a draft: what users put into a job's directory. Shared by contents.c
- * (bytes, modes, taint), file_tree.c (which file is where), naming.c (create, rename,
- * remove), draft.c (mkdir, the model) and mistakes.c (what looks like a misnamed
- * file); what the rooms above call is in the second half. composed_draft.h makes
- * requests.jsonl from inputs/.
+ * (bytes, modes, taint), on_disk.c (descriptors, sizes, durability), file_tree.c (which
+ * file is where), naming.c (create, rename, remove), draft.c (mkdir, the model) and
+ * mistakes.c (what looks like a misnamed file); what the rooms above call is in the
+ * second half. composed_draft.h makes requests.jsonl from inputs/.
  *
  * A job's files are a tree: the top, and below its one directory inputs/ whatever the
  * user makes. A file is found by (directory, name) and by its number. Top: NULL.
