@@ -47,7 +47,7 @@ enum {
 	QUEUE_GIVE_UP = 24 * 3600, /* seconds */
 };
 
-static void set_phase(struct gb_job *job, enum phase p)
+void submission_set_phase(struct gb_job *job, enum phase p)
 {
 	client_lock(job->c);
 	job_set_phase(job, p);
@@ -66,10 +66,10 @@ static int enter_phase(struct gb_job *job, enum phase p)
 {
 	enum phase before = job_phase(job);
 
-	set_phase(job, p);
+	submission_set_phase(job, p);
 	int err = job_dir_save(job);
 	if (err)
-		set_phase(job, before);
+		submission_set_phase(job, before);
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return err;
 }
@@ -90,7 +90,7 @@ static int step_upload_start(struct submission *s)
 	return fits ? 0 : -EBUSY;
 }
 
-/* ---- begin, attach, upload ------------------------------------------------------------------ */
+/* ---- begin, attach ------------------------------------------------------------------- */
 
 /* Lock held. An upload is resumed only with the content it was begun with: the name may
  * now belong to another file of the same size. */
@@ -140,13 +140,13 @@ static int enter_queue(struct submission *s)
 {
 	enum phase before = job_phase(s->job);
 
-	set_phase(s->job, PHASE_QUEUED);
+	submission_set_phase(s->job, PHASE_QUEUED);
 	int err = submission_save(s);
 	if (err)
-		set_phase(s->job, before);
+		submission_set_phase(s->job, before);
 	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
 	if (!err && (err = submission_promote(s)))
-		set_phase(s->job, PHASE_DRAFT);
+		submission_set_phase(s->job, PHASE_DRAFT);
 	return err;
 }
 
@@ -247,7 +247,7 @@ static int step_attach(struct submission *s)
 	if (!s->attached)
 		return 0;
 	if (s->t->background)
-		set_phase(s->job, PHASE_UPLOADING);
+		submission_set_phase(s->job, PHASE_UPLOADING);
 	if (s->plain < 0)
 		s->plain = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
 	if (s->plain < 0)
@@ -258,81 +258,6 @@ static int step_attach(struct submission *s)
 	if (!err)
 		err = gb_file_stat(s->t->file, &st);
 	return err ? err : drop_stale_upload(s, &st);
-}
-
-static int on_upload_session(void *arg, const char *url)
-{
-	struct submission *s = arg;
-
-	client_lock(s->c);
-	int err = record_set(&s->rec->batch->session, *url ? url : NULL);
-	client_unlock(s->c);
-	return err ? err : job_dir_save(s->job);
-}
-
-static void on_upload_progress(void *arg, int64_t n)
-{
-	struct submission *s = arg;
-
-	s->job->dir->uploaded = n;
-}
-
-/* Whether the upload of an earlier try lives long enough: our span does not count the
- * time between two boots, and the server's clock may be told wrong. */
-static bool upload_is_good(const struct submission *s)
-{
-	const struct record *r = s->rec;
-	const struct provider_limits *l = s->c->api.provider->limits;
-
-	return r->batch->upload_since &&
-	       record_span(r->batch->upload_since) < l->upload_good &&
-	       (!r->batch->upload_until ||
-		       engine_server_time(s->c->engine) <
-			       r->batch->upload_until -
-				       (l->upload_life - l->upload_good));
-}
-
-/* A create that was answered with 429 made nothing of its upload. */
-static bool uploaded_already(struct submission *s)
-{
-	if (!s->t->background || !s->rec->batch->input_file || !upload_is_good(s))
-		return false;
-	s->input_file = strdup(s->rec->batch->input_file);
-	return s->input_file != NULL;
-}
-
-static int step_upload(struct submission *s)
-{
-	struct upload u = {.fd = s->fd,
-		.size = s->size,
-		.display = s->rec->display,
-		.on_session = on_upload_session,
-		.on_progress = on_upload_progress,
-		.arg = s};
-	struct remote_file file = {0};
-
-	if (s->is_inline || uploaded_already(s))
-		return 0;
-	if (s->t->background)
-		set_phase(s->job, PHASE_UPLOADING);
-	if (s->rec->batch->session)
-		snprintf(u.session, sizeof(u.session), "%s", s->rec->batch->session);
-	s->job->dir->uploaded = 0;
-	s->job->dir->upload_size = s->size;
-	s->job->dir->uploaded_since = util_now();
-	int err = provider_upload(&s->c->api, &u, &s->t->cancel, &file, &s->err);
-	client_called(s->c, &s->err);
-	s->job->dir->uploaded_since = 0;
-	if (!err) {
-		client_lock(s->c);
-		record_unset(&s->rec->batch->session);
-		s->rec->batch->upload_since = record_now();
-		s->rec->batch->upload_until = file.expires.tv_sec;
-		s->input_file = STEAL_PTR(file.name);
-		client_unlock(s->c);
-	}
-	remote_file_clear(&file);
-	return err;
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */
@@ -469,7 +394,7 @@ static int submission_give_up(struct submission *s, int err)
 		files_decided(s->t->file);
 	bool local_only =
 		s->unfit || cancelled || p == PHASE_DRAFT || submission_durable(s);
-	set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
+	submission_set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
 	job_dir_save_soon(s->job);
 	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
 	return cancelled ? -EINTR : err;
@@ -487,7 +412,7 @@ static const struct {
 } steps[] = {
 	{"check", step_check}, {"begin", step_begin},
 	{"name", submission_name}, {"model", submission_model},
-	{"attach", step_attach}, {"upload", step_upload},
+	{"attach", step_attach}, {"upload", submission_upload},
 	{"intend", submission_intend}, {"create", submission_create},
 };
 

@@ -1,9 +1,9 @@
 /*
  * From a draft to a job. start.c chooses and starts a submission; submit.c has the
  * table of its steps, in order, and what happens when one fails; prepare.c,
- * check_name.c, check_model.c, attachments.h and create.c take them. queue.h: what is
- * sent in the background. reconcile.h: creates whose reply was lost. resubmit.h:
- * resubmit=.
+ * check_name.c, check_model.c, attachments.h, upload.c and create.c take them. queue.h:
+ * what is sent in the background. reconcile.h: creates whose reply was lost.
+ * resubmit.h: resubmit=.
  *
  * In order: gb_submit claims the job for one operation (operation.h), which runs
  * submit_run on a worker. Before the step `intend` nothing costs money and every
@@ -82,6 +82,10 @@ int submission_name(struct submission *s);
 /* The same (check_model.c): -EINVAL if the model cannot do what the job needs. */
 int submission_model(struct submission *s);
 int submission_refuse(struct submission *s, int err, const char *text);
+/* upload.c: s->input_file is the uploaded file, unless the requests go inline. */
+int submission_upload(struct submission *s);
+/* In memory only. Unlocked. */
+void submission_set_phase(struct gb_job *job, enum phase p);
 /* The last two steps, and what they share with earlier ones. */
 _must_check_ int submission_intend(struct submission *s);
 int submission_create(struct submission *s);
