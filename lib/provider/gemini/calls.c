@@ -1,4 +1,5 @@
 #include "provider/gemini/calls.h"
+#include "provider/gemini/calls_private.h"
 
 #include <errno.h>
 #include <math.h>
@@ -19,14 +20,13 @@
 /* The API itself gives up such a reply after 60 s, with 503 (py#2519). */
 #define FETCH_STALL_S 660.0
 #define GET_STALL_S 90.0
-#define CREATE_S 900.0
 #define MODEL_PAGES 20
 #define FILE_PAGES 20
 #define MODELS_MAX 20000
 #define PAGE_MAX ((size_t)8 << 20)
 #define PATH_SIZE 256
 
-static const char *const json_headers[] = {"Content-Type: application/json", NULL};
+const char *const calls_json_headers[] = {"Content-Type: application/json", NULL};
 
 /* ---- one call, repeated where that helps  ---- */
 
@@ -41,9 +41,7 @@ struct effort {
 static const struct effort metadata = {TRIES, TRY_S, TOTAL_S, NULL, NULL};
 static const struct effort once = {1, TRY_S, TRY_S, NULL, NULL};
 
-/* A 2xx that cannot be understood, or is too large. What is known about its sender
- * stays. */
-static int broken(struct provider_error *err, int r)
+int calls_broken(struct provider_error *err, int r)
 {
 	char *text = STEAL_PTR(err->text);
 
@@ -55,7 +53,7 @@ static int broken(struct provider_error *err, int r)
 	return err->err;
 }
 
-static int one_try(struct engine *e, const struct http_request *r, struct canceller *c,
+int calls_one_try(struct engine *e, const struct http_request *r, struct canceller *c,
 	struct http_reply *reply, struct provider_error *err)
 {
 	provider_error_clear(err);
@@ -87,11 +85,11 @@ static int call_method(struct engine *e, const struct http_request *request,
 		if (begin_try(how, err) < 0)
 			return err->err;
 		r.deadline = fmin(how->try_s, fmax(end - util_now(), 1));
-		if (one_try(e, &r, c, reply, err) == 0)
+		if (calls_one_try(e, &r, c, reply, err) == 0)
 			return 0;
 		http_reply_clear(reply);
 		if (err->err == -EPROTO)
-			return broken(err, -EPROTO);
+			return calls_broken(err, -EPROTO);
 		if (n == how->tries || !errors_may_pass(err, CALL_ASK))
 			return err->err;
 		pause = engine_backoff(n, err->retry);
@@ -102,8 +100,7 @@ static int call_method(struct engine *e, const struct http_request *request,
 	}
 }
 
-/* Refused before anything was sent. */
-static int invalid(struct provider_error *err, const char *why)
+int calls_invalid(struct provider_error *err, const char *why)
 {
 	provider_error_clear(err);
 	err->err = -EINVAL;
@@ -134,7 +131,7 @@ int gemini_check_key(struct engine *e, double deadline, struct canceller *c,
 		return ret;
 	root = gemini_json(reply.body, reply.body_len);
 	if (!gemini_is_list(root, "models"))
-		ret = broken(err, -EPROTO);
+		ret = calls_broken(err, -EPROTO);
 	json_decref(root);
 	http_reply_clear(&reply);
 	return ret;
@@ -176,7 +173,7 @@ static int models_page(struct engine *e, struct canceller *c, struct remote_mode
 	r = gemini_models_parse(reply.body, reply.body_len, ret, &next);
 	http_reply_clear(&reply);
 	if (r < 0)
-		return broken(err, r);
+		return calls_broken(err, r);
 	free(*token);
 	*token = next;
 	return 0;
@@ -196,7 +193,7 @@ int gemini_models(struct engine *e, struct canceller *c, struct remote_models *r
 		r = models_page(e, c, &all, &token, err);
 	free(token);
 	if (r == 0 && all.n == 0)
-		r = broken(err, -EPROTO);
+		r = calls_broken(err, -EPROTO);
 	if (r < 0)
 		remote_models_clear(&all);
 	else
@@ -204,8 +201,7 @@ int gemini_models(struct engine *e, struct canceller *c, struct remote_models *r
 	return r;
 }
 
-/* "models/M", or what another collection has. NULL: no name of a model. */
-static char *model_path(const char *model)
+char *calls_model_path(const char *model)
 {
 	const char *prefix = "models/";
 
@@ -219,19 +215,19 @@ static char *model_path(const char *model)
 int gemini_model_get(struct engine *e, const char *model, struct canceller *c,
 	unsigned *ret_methods, struct provider_error *err)
 {
-	_cleanup_free_ char *path = model_path(model);
+	_cleanup_free_ char *path = calls_model_path(model);
 	struct http_reply reply;
 	int r;
 
 	*err = (struct provider_error){.retry = -1};
 	if (!path)
-		return invalid(err, "not the name of a model");
+		return calls_invalid(err, "not the name of a model");
 	r = call_page(e, path, NULL, &metadata, c, &reply, err);
 	if (r < 0)
 		return r;
 	r = gemini_model_parse(reply.body, reply.body_len, ret_methods);
 	http_reply_clear(&reply);
-	return r < 0 ? broken(err, r) : 0;
+	return r < 0 ? calls_broken(err, r) : 0;
 }
 
 /* ---- jobs  ---- */
@@ -249,7 +245,7 @@ int gemini_list(struct engine *e, const char *token, struct canceller *c,
 		return r;
 	r = gemini_page_parse(reply.body, reply.body_len, token, ret);
 	http_reply_clear(&reply);
-	return r < 0 ? broken(err, r) : 0;
+	return r < 0 ? calls_broken(err, r) : 0;
 }
 
 /* The reply on its way through the filter; restarted for every try. */
@@ -334,7 +330,7 @@ static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
 
 	*err = (struct provider_error){.retry = -1};
 	if (!util_id_valid(id, "batches/"))
-		return invalid(err, "not the id of a job");
+		return calls_invalid(err, "not the id of a job");
 	snprintf(path, sizeof path, "/v1beta/%s", id);
 	r = get_request(path);
 	r.stall = GET_STALL_S;
@@ -351,7 +347,7 @@ static int get_batch(struct engine *e, const char *id, int out_fd, int tries,
 		http_reply_clear(&reply);
 		result = fetch_end(e, &f, ret, ret_lines);
 		if (result < 0)
-			broken(err, result);
+			calls_broken(err, result);
 	}
 	inline_filter_free(f.filter);
 	return result < 0 ? err->err : 0;
@@ -369,126 +365,6 @@ int gemini_look(struct engine *e, const char *id, struct canceller *c,
 	return get_batch(e, id, -1, 1, c, ret, NULL, err);
 }
 
-/* ---- create  ---- */
-
-static char *create_path(const struct create_args *a)
-{
-	_cleanup_free_ char *model = model_path(a->model);
-
-	return model ? util_format("%s:%s", model,
-			       gemini_method_name(
-				       a->embedding ? BATCH_EMBED : BATCH_GENERATE))
-		     : NULL;
-}
-
-/* text as JSON; NULL: it is no text, or no memory. */
-static char *json_quoted(const char *text)
-{
-	json_t *s = json_string(text);
-	char *quoted = s ? json_dumps(s, JSON_ENCODE_ANY) : NULL;
-
-	json_decref(s);
-	return quoted;
-}
-
-/* Members that come before inputConfig, each with its comma; NULL as json_quoted. */
-static char *create_members(const struct create_args *a)
-{
-	bool named = a->display && *a->display;
-	_cleanup_free_ char *name = json_quoted(named ? a->display : "");
-	_cleanup_free_ char *hook = json_quoted(a->webhook ? a->webhook : "");
-
-	if (!name || !hook)
-		return NULL;
-	return util_format("%s%s%s%s%s%s", named ? "\"displayName\":" : "",
-		named ? name : "", named ? "," : "",
-		a->webhook ? "\"webhookConfig\":{\"uris\":[" : "",
-		a->webhook ? hook : "", a->webhook ? "]}," : "");
-}
-
-static char *inline_body(
-	const char *members, const char *requests, size_t n, size_t *ret_len)
-{
-	static const char close[] = "]}}}}";
-	char *head = util_format(
-		"{\"batch\":{%s\"inputConfig\":{\"requests\":{\"requests\":[", members);
-	size_t len = head ? strlen(head) : 0;
-	char *body = head ? realloc(head, len + n + sizeof close) : NULL;
-
-	if (!body) {
-		free(head);
-		return NULL;
-	}
-	memcpy(body + len, requests, n);
-	memcpy(body + len + n, close, sizeof close);
-	*ret_len = len + n + sizeof close - 1;
-	return body;
-}
-
-static char *file_body(const char *members, const char *file, size_t *ret_len)
-{
-	char *body = util_format(
-		"{\"batch\":{%s\"inputConfig\":{\"fileName\":\"%s\"}}}", members, file);
-
-	*ret_len = body ? strlen(body) : 0;
-	return body;
-}
-
-static int send_create(struct engine *e, const char *path, const char *body, size_t len,
-	struct canceller *c, struct remote_batch *ret, struct provider_error *err)
-{
-	struct http_request r = {
-		.method = HTTP_POST,
-		.path = path,
-		.headers = json_headers,
-		.body = body,
-		.body_len = len,
-		.body_fd = -1,
-		.once = true,
-		.deadline = CREATE_S,
-		.stall = CREATE_S,
-	};
-	struct http_reply reply;
-	int parsed;
-
-	if (one_try(e, &r, c, &reply, err) < 0) {
-		http_reply_clear(&reply);
-		if (err->err == -EPROTO)
-			return broken(err, -EPROTO);
-		/* Whichever of the two is gone, model or file, the request is at
-		 * fault. */
-		if (err->status == 404)
-			err->err = -EINVAL;
-		return err->err;
-	}
-	parsed = gemini_batch_parse(reply.body, reply.body_len, ret);
-	http_reply_clear(&reply);
-	return parsed < 0 ? broken(err, parsed) : 0;
-}
-
-int gemini_create(struct engine *e, const struct create_args *a, struct canceller *c,
-	struct remote_batch *ret, struct provider_error *err)
-{
-	_cleanup_free_ char *path = create_path(a);
-	_cleanup_free_ char *members = create_members(a), *body = NULL;
-	size_t len = 0;
-
-	*err = (struct provider_error){.retry = -1};
-	if (!path)
-		return invalid(err, "not the name of a model");
-	if (!members)
-		return invalid(err, "the display name is not UTF-8");
-	if (a->input_file && !util_id_valid(a->input_file, "files/"))
-		return invalid(err, "not the id of a file");
-	if (a->input_file)
-		body = file_body(members, a->input_file, &len);
-	else
-		body = inline_body(members, a->inline_requests, a->inline_len, &len);
-	if (!body)
-		return err->err = -ENOMEM;
-	return send_create(e, path, body, len, c, ret, err);
-}
-
 /* ---- verbs  ---- */
 
 /* Done is what the API itself has answered: nothing, {}, or the thing itself. A proxy's
@@ -500,7 +376,7 @@ static int check_done(const struct http_reply *reply, struct provider_error *err
 	bool named = gemini_field(root, "name") || gemini_field(root, "@type");
 	bool done = json_is_object(root) && !json_object_get(root, "error") &&
 		    (named || json_object_size(root) == 0);
-	int ret = reply->body_len && !done ? broken(err, -EPROTO) : 0;
+	int ret = reply->body_len && !done ? calls_broken(err, -EPROTO) : 0;
 
 	json_decref(root);
 	return ret;
@@ -516,7 +392,7 @@ static int act_on(struct engine *e, enum http_method method, const char *id,
 	struct http_request r = {
 		.method = method,
 		.path = path,
-		.headers = post ? json_headers : NULL,
+		.headers = post ? calls_json_headers : NULL,
 		.body = post ? "{}" : NULL,
 		.body_len = post ? 2 : 0,
 		.body_fd = -1,
@@ -525,7 +401,7 @@ static int act_on(struct engine *e, enum http_method method, const char *id,
 
 	*err = (struct provider_error){.retry = -1};
 	if (!util_id_valid(id, prefix))
-		return invalid(err, "not an id");
+		return calls_invalid(err, "not an id");
 	snprintf(path, sizeof path, "/v1beta/%s%s", id, suffix);
 	if (call_method(e, &r, &metadata, c, &reply, err) < 0)
 		return err->err;
@@ -573,17 +449,17 @@ int gemini_file_get(struct engine *e, const char *file, struct canceller *c,
 
 	*err = (struct provider_error){.retry = -1};
 	if (!util_id_valid(file, "files/"))
-		return invalid(err, "not the id of a file");
+		return calls_invalid(err, "not the id of a file");
 	snprintf(path, sizeof path, "/v1beta/%s", file);
 	r = get_request(path);
 	r.deadline = TRY_S;
-	if (one_try(e, &r, c, &reply, err) < 0) {
+	if (calls_one_try(e, &r, c, &reply, err) < 0) {
 		http_reply_clear(&reply);
 		return err->err;
 	}
 	parsed = gemini_file_parse(reply.body, reply.body_len, ret);
 	http_reply_clear(&reply);
-	return parsed < 0 ? broken(err, parsed) : 0;
+	return parsed < 0 ? calls_broken(err, parsed) : 0;
 }
 
 static int files_page(struct engine *e, struct canceller *c, char **token,
@@ -599,7 +475,7 @@ static int files_page(struct engine *e, struct canceller *c, char **token,
 	r = gemini_files_parse(reply.body, reply.body_len, *token, ret_bytes, &next);
 	http_reply_clear(&reply);
 	if (r < 0)
-		return broken(err, r);
+		return calls_broken(err, r);
 	free(*token);
 	*token = next;
 	return 0;
