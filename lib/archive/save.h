@@ -1,8 +1,8 @@
 /*
  * Saving results: downloading them and making them durable, in the job's directory or
- * where they are (save.c); which are saved next, and when (save_next.c). The rest of
- * this room: where results are (open.h), what a start finds of them (recover.h),
- * whether they are complete (complete.h).
+ * where they are (save.c, seal.c); which are saved next, and when (save_next.c). The
+ * rest of this room: where results are (open.h), what a start finds of them
+ * (recover.h), whether they are complete (complete.h).
  *
  * In order: save_consider (the job has ended) or gb_save_results (a person asks) claims
  * the job with save_begin and starts a worker with save_run. The worker
