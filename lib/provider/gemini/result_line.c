@@ -1,124 +1,12 @@
-#include "provider/gemini/result_line.h"
+#include "provider/gemini/result_line_private.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "provider/gemini/request_members.h"
 #include "base/util.h"
 
 /* Small enough to stay in the processor's cache between the read and the look. */
 #define BUFFER_SIZE (256 << 10)
-
-/* Where in the object something stands, and what a member is. */
-enum {
-	OTHER,
-	RESULT,  /* the line's object */
-	REQUEST_LINE,
-	KEY, /* the best first */
-	CUSTOM_ID,
-	ID,
-	METADATA_KEY,
-	METADATA_CUSTOM_ID,
-	METADATA_ID,
-	METADATA,
-	REQUEST_METADATA,
-	RESPONSE,
-	CANDIDATES,
-	CANDIDATE,
-	CONTENT,
-	PARTS,
-	PART,
-	PART_TEXT,
-	THOUGHT,
-	HARMLESS, /* of a part: says nothing about what it is */
-	STRANGE,  /* of a part: makes it no text */
-	INLINE_DATA,
-	MIME,
-	DATA,
-	FINISH,
-	FEEDBACK,
-	BLOCK,
-	USAGE,
-	COUNT_PROMPT, /* in the order of enum line_tokens */
-	COUNT_CANDIDATES,
-	COUNT_THOUGHTS,
-	COUNT_CACHED,
-	COUNT_TOTAL,
-	EMBEDDING,
-	EMBEDDING_COUNT,
-	FAILURE,
-	CODE,
-	MESSAGE,
-	STATUS,
-	REQUEST,
-	CONFIG,
-	REQUEST_MIME,
-	VERSION,
-	MODEL_STATUS,
-	STAGE,
-	RETIRES,
-};
-
-/* What is read of a member's value besides where it is. */
-enum want { NOTHING, STRING, SCALAR };
-
-static const struct rule {
-	uint8_t parent;
-	const char *name; /* in lowerCamel; snake_case is taken, too */
-	uint8_t member, want;
-} rules[] = {
-	{RESULT, "key", KEY, STRING},
-	{RESULT, "customId", CUSTOM_ID, STRING},
-	{RESULT, "id", ID, STRING},
-	{RESULT, "metadata", METADATA, NOTHING},
-	{METADATA, "key", METADATA_KEY, STRING},
-	{METADATA, "customId", METADATA_CUSTOM_ID, STRING},
-	{METADATA, "id", METADATA_ID, STRING},
-	{RESULT, "response", RESPONSE, NOTHING},
-	{RESULT, "error", FAILURE, NOTHING},
-	{RESULT, "status", FAILURE, NOTHING},
-	{RESPONSE, "candidates", CANDIDATES, NOTHING},
-	{RESPONSE, "promptFeedback", FEEDBACK, NOTHING},
-	{RESPONSE, "usageMetadata", USAGE, NOTHING},
-	{RESPONSE, "embedding", EMBEDDING, NOTHING},
-	{RESPONSE, "tokenCount", EMBEDDING_COUNT, SCALAR},
-	{RESPONSE, "modelVersion", VERSION, STRING},
-	{RESPONSE, "modelStatus", MODEL_STATUS, NOTHING},
-	{MODEL_STATUS, "modelStage", STAGE, STRING},
-	{MODEL_STATUS, "retirementTime", RETIRES, STRING},
-	{CANDIDATE, "content", CONTENT, NOTHING},
-	{CANDIDATE, "finishMessage", MESSAGE, STRING},
-	{CANDIDATE, "finishReason", FINISH, STRING},
-	{CONTENT, "parts", PARTS, NOTHING},
-	{PART, "text", PART_TEXT, STRING},
-	{PART, "thought", THOUGHT, SCALAR},
-	{PART, "thoughtSignature", HARMLESS, NOTHING},
-	{PART, "inlineData", INLINE_DATA, NOTHING},
-	{INLINE_DATA, "mimeType", MIME, STRING},
-	{INLINE_DATA, "data", DATA, STRING},
-	{FEEDBACK, "blockReason", BLOCK, STRING},
-	{FEEDBACK, "blockReasonMessage", MESSAGE, STRING},
-	{USAGE, "promptTokenCount", COUNT_PROMPT, SCALAR},
-	{USAGE, "candidatesTokenCount", COUNT_CANDIDATES, SCALAR},
-	{USAGE, "thoughtsTokenCount", COUNT_THOUGHTS, SCALAR},
-	{USAGE, "cachedContentTokenCount", COUNT_CACHED, SCALAR},
-	{USAGE, "totalTokenCount", COUNT_TOTAL, SCALAR},
-	{FAILURE, "code", CODE, SCALAR},
-	{FAILURE, "message", MESSAGE, STRING},
-	{FAILURE, "status", STATUS, STRING},
-	{REQUEST_LINE, "key", KEY, STRING},
-	/* As line_parser.h has it. */
-	{REQUEST_LINE, "custom_id", CUSTOM_ID, STRING},
-	{REQUEST_LINE, "id", ID, STRING},
-	{REQUEST_LINE, "metadata", REQUEST_METADATA, NOTHING},
-	{REQUEST_METADATA, "key", METADATA_KEY, STRING},
-	{REQUEST_METADATA, "custom_id", METADATA_CUSTOM_ID, STRING},
-	{REQUEST_METADATA, "id", METADATA_ID, STRING},
-	{REQUEST_LINE, "request", REQUEST, NOTHING},
-	{REQUEST_LINE, "generationConfig", CONFIG, NOTHING},
-	{REQUEST, "generationConfig", CONFIG, NOTHING},
-	{CONFIG, "responseMimeType", REQUEST_MIME, STRING},
-};
 
 void line_walk_init(struct line_walk *w, enum line_walk_of of, struct keyseed seed,
 	const struct line_calls *calls, void *arg)
@@ -371,22 +259,13 @@ static void line_end_string(struct line_walk *w)
 
 /* ---- structure -------------------------------------------------------------------- */
 
-static const struct rule *rule_of(uint8_t parent, const struct line_word *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
-		if (rules[i].parent == parent &&
-			placement_is(name->text, name->len, rules[i].name))
-			return &rules[i];
-	return NULL;
-}
-
 static void line_on_name(struct line_walk *w)
 {
 	uint8_t parent = place_at(w, w->tok.depth);
-	const struct rule *r;
+	const struct line_rule *r;
 
 	word_add(&w->name, w->tok.text, w->tok.len);
-	r = parent ? rule_of(parent, &w->name) : NULL;
+	r = parent ? result_line_rule(parent, &w->name) : NULL;
 	word_clear(&w->name);
 	/* A better one has been met. */
 	if (r && is_key(r->member) && w->line.has_key &&
