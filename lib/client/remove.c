@@ -23,7 +23,6 @@
 #include "archive/save.h"
 #include "client/trash.h"
 #include "jobs/operation.h"
-#include "submit/queue.h"
 #include "files/files.h"
 #include "provider/errors.h"
 #include "store/job_catalog.h"
@@ -64,8 +63,7 @@ static double removal_pause(void)
 	return test_seconds("BATCHFS_TEST_REMOVAL_SECONDS", LOOK_AGAIN);
 }
 
-/* Out of the tree; its name is free again. */
-static void hide(struct gb_job *job)
+void remove_hide(struct gb_job *job)
 {
 	client_lock(job->c);
 	job->in_tree = false;
@@ -74,9 +72,7 @@ static void hide(struct gb_job *job)
 	job_changed(job, GB_CHANGED_TREE);
 }
 
-/* Put it into the tree again, under its name if no other job has it now. The name that
- * it gets is also the one after the next start. */
-static void show(struct gb_job *job)
+void remove_show(struct gb_job *job)
 {
 	client_lock(job->c);
 	job->dir->rec.removal = REMOVAL_NONE;
@@ -97,7 +93,7 @@ static void show(struct gb_job *job)
 
 static void come_back(struct gb_job *job, const struct provider_error *e)
 {
-	show(job);
+	remove_show(job);
 	if (!job->dir->other_key)
 		job_dir_error(job, e->err, "The API refused to delete this job.",
 			"It is still there; try rmdir again later.", e->text);
@@ -135,7 +131,7 @@ static void delete_upload(struct gb_job *job)
 	provider_error_clear(&err);
 }
 
-static int forget_job(struct gb_job *job)
+int remove_forget_job(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 
@@ -170,7 +166,7 @@ static int finish_removal(struct gb_job *job)
 {
 	delete_upload(job);
 	attach_release(job->c, job->dir->lid, !job->c->o.trash_days);
-	forget_job(job);
+	remove_forget_job(job);
 	return 0;
 }
 
@@ -376,7 +372,7 @@ static int remove_run(struct operation *t)
 		ret = ret == -ECANCELED ? -EINTR : ret;
 		remove_undo(job, ret, &err);
 	} else {
-		hide(job);
+		remove_hide(job);
 		operation_answer(t, 0);
 		removal_leave(job, must_wait(job) ? missing_delay(job) : 0);
 	}
@@ -399,7 +395,7 @@ static int removal_begin(struct gb_job *job)
 static int remove_start(struct gb_job *job, struct gb_waiter *w)
 {
 	double within = test_seconds("BATCHFS_TEST_ANSWER_SECONDS", ANSWER_WITHIN);
-	struct operation fill = {.late = hide, .late_after = within};
+	struct operation fill = {.late = remove_hide, .late_after = within};
 	int err = job_dir_make(job);
 
 	if (err)
@@ -420,60 +416,6 @@ static int remove_start(struct gb_job *job, struct gb_waiter *w)
 	if (err && err != -EINPROGRESS)
 		remove_undo(job, err, NULL);
 	return err;
-}
-
-static int stray_run(struct operation *t)
-{
-	struct canceller none = CANCELLER_INIT;
-	struct provider_error err = {0};
-
-	if (t->arg)
-		provider_file_remove(&t->job->c->api, t->arg, &none, &err);
-	provider_error_clear(&err);
-	attach_tidy(t->job->c);
-	return 0;
-}
-
-/* It has left the tree already, so nobody begins to submit it. */
-static int remove_draft(struct gb_job *job)
-{
-	struct operation fill = {0};
-	bool holds = uploads_holds(job->c->uploads, job->dir->lid);
-	int err = forget_job(job);
-
-	if (err) {
-		show(job);
-		return err;
-	}
-	hide(job);
-	if (job->c->o.trash_days)
-		uploads_end(job->c->uploads, job->dir->lid);
-	else
-		uploads_forget(job->c->uploads, job->dir->lid);
-	client_lock(job->c);
-	fill.arg = STEAL_PTR(job->dir->rec.batch->input_file);
-	client_unlock(job->c);
-	if ((fill.arg || holds) && !job->c->o.offline)
-		/* What it would delete dies by itself. */
-		DROP(operation_start(
-			job, POOL_SHORT, stray_run, false, false, &fill, NULL));
-	free(fill.arg);
-	return 0;
-}
-
-/* Queued work that is being tried: now that the removal is noted no create is intended
- * any more (submit.c looks under the same lock), and its task ends soon. */
-static int remove_queued(struct gb_job *job)
-{
-	int err = job_dir_save(job);
-
-	if (err) {
-		show(job);
-		queue_go_later(job->c, true);
-		return err;
-	}
-	hide(job);
-	return 0;
 }
 
 void remove_unsent(struct gb_job *job)
@@ -522,7 +464,7 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 	if (err)
 		return err;
 	if (queued)
-		return remove_queued(job);
+		return remove_draft_queued(job);
 	if (draft)
 		return remove_draft(job);
 	return remove_start(job, w);
@@ -575,7 +517,7 @@ void remove_recover(struct gb_job *job)
 void remove_twin(struct gb_job *twin)
 {
 	if (twin->dir && !twin->dir->rec.own)
-		forget_job(twin);
+		remove_forget_job(twin);
 	job_changed(twin, GB_CHANGED_TREE);
 }
 

@@ -1,7 +1,8 @@
 /*
  * rmdir, in steps that are journalled first: cancel, wait for the end, DELETE, then
- * the local data. remove.c decides when a step is taken, remove_steps.c takes it. What
- * may be done next is knowledge_removal's to say.
+ * the local data. remove.c decides when a step is taken, remove_steps.c takes it;
+ * remove_draft.c removes what was not sent. What may be done next is
+ * knowledge_removal's to say.
  *
  * In order: gb_remove, or remove_recover after a start, notes the intent
  * (removal_note); removal_choose and removal_first take the first step; remove_ended
@@ -38,6 +39,24 @@ int removal_first(
 void removal_tell(struct gb_job *job, int ret, const struct provider_error *err);
 /* Whether the job has ended by now. */
 void removal_look(struct gb_job *job);
+
+/* ---- remove_draft.c -------------------------------------------------------------- */
+
+/* A draft. It has left the tree already, so nobody begins to submit it. */
+int remove_draft(struct gb_job *job);
+/* Queued work that is being tried: now that the removal is noted no create is intended
+ * any more (create.c looks under the same lock), and its task ends soon. */
+int remove_draft_queued(struct gb_job *job);
+
+/* ---- remove.c, for remove_draft.c ------------------------------------------------- */
+
+/* Out of the tree; its name is free again. */
+void remove_hide(struct gb_job *job);
+/* Put it into the tree again, under its name if no other job has it now. The name that
+ * it gets is also the one after the next start. */
+void remove_show(struct gb_job *job);
+/* Note that its id is gone, and move the local data to the trash, or delete them. */
+int remove_forget_job(struct gb_job *job);
 
 /* ---- remove.c, for the rest of the client ---------------------------------------- */
 
