@@ -465,5 +465,5 @@ int closes_settle_parts(struct mount *m, struct gb_job *job, struct gb_waiter *w
 {
 	struct closes *c = m->closes;
 
-	return rounds_parts_open(c, job) ? ask_free(c, job, 0, true, w) : 0;
+	return still_open_parts(c, job) ? ask_free(c, job, 0, true, w) : 0;
 }

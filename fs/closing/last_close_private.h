@@ -1,5 +1,5 @@
-/* What last_close.c (which files are open, by whom) and rounds.c (which close decides)
- * share. */
+/* What last_close.c (which files are open, by whom), rounds.c (which close decides) and
+ * still_open.c (whether anybody can still write) share. */
 #ifndef FS_LASTCLOSE_PRIVATE_H
 #define FS_LASTCLOSE_PRIVATE_H
 
@@ -115,9 +115,16 @@ void judge_forget(struct ask *ask);
 
 /* One turn of the clerk. */
 double rounds_turn(void *closes);
-/* Whether a part of a composed draft is open for writing. */
-bool rounds_parts_open(struct closes *c, struct gb_job *job);
 /* Answer the requests that still wait. */
 void rounds_end(struct closes *c);
+/* The clerk: answer ask, whose request goes on and frees what it has borrowed. */
+void rounds_finish_ask(struct closes *c, struct ask *ask, int verdict);
+
+/* ---- still_open.c ---- */
+
+/* Whether a part of a composed draft is open for writing. */
+bool still_open_parts(struct closes *c, struct gb_job *job);
+/* The clerk: answer an ASK_FREE if nobody can write any more, or its time is over. */
+void still_open_attend(struct closes *c, struct ask *ask, double now);
 
 #endif

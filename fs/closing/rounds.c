@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "closing/last_close_private.h"
-#include "mount/ino.h"
 
 #define PAUSE 0.0025 /* seconds between walks that wait for something */
 /* For how long walks may have no answer before the answer is unknown: programs that are
@@ -39,8 +38,7 @@ static void forget_waiting(struct closes *c, struct wfile *f)
 	f->unknown_since = 0;
 }
 
-/* Answer ask, whose request goes on and frees what it has borrowed. */
-static void finish_ask(struct closes *c, struct ask *ask, int verdict)
+void rounds_finish_ask(struct closes *c, struct ask *ask, int verdict)
 {
 	struct gb_waiter *w = ask->w;
 	bool is_free = ask->kind == ASK_FREE;
@@ -75,7 +73,7 @@ static void finish_others(
 	for (struct ask *a = next_ask(c, NULL); a; a = next) {
 		next = next_ask(c, a);
 		if (a != but && may_decide(a, f) && a->walk == walk)
-			finish_ask(c, a, 0);
+			rounds_finish_ask(c, a, 0);
 	}
 }
 
@@ -120,7 +118,7 @@ static void hear(struct closes *c, struct ask *ask)
 	/* A close by execve decides nothing, because other processes cannot be
 	 * inspected meanwhile. */
 	if (ask->closer.in_exec || ask->kind == ASK_PART || !ask->pending)
-		finish_ask(c, ask, 0);
+		rounds_finish_ask(c, ask, 0);
 }
 
 /* ---- the decision ------------------------------------------------------------------- */
@@ -196,7 +194,7 @@ static void decide(
 		return; /* its time was over: give_up has decided */
 	finish_others(c, f, walk, x.last);
 	verdict = was ? verdict_of(&x, unknown) : 0;
-	finish_ask(c, x.last, verdict);
+	rounds_finish_ask(c, x.last, verdict);
 }
 
 /* ---- walks ---------------------------------------------------------------------------- */
@@ -441,89 +439,6 @@ static void start_walk(struct closes *c, double now)
 
 /* ---- the turn ------------------------------------------------------------------------- */
 
-/* Whether the inode number is that of a part of a composed draft of job. */
-static bool is_part_of(
-	struct mount *m, struct gb_job *job, uint32_t slot, fuse_ino_t ino)
-{
-	struct gb_file *file;
-	bool part;
-
-	if (ino < ino_of_job(m, slot, NUMBER_FILES) ||
-		ino >= ino_of_job(m, slot + 1, 0))
-		return false;
-	file = gb_file_by_number(job, ino - ino_of_job(m, slot, 0));
-	part = file && gb_file_is_part(file);
-	gb_file_unref(file);
-	return part;
-}
-
-/* The first part of job that is open for writing; 0: none. */
-static fuse_ino_t find_open_part(struct closes *c, struct gb_job *job)
-{
-	struct gb_info info;
-	struct wfile *f;
-	fuse_ino_t ino;
-	bool open = false;
-
-	gb_job_info(job, &info);
-	ino = ino_of_job(c->m, info.slot, 0);
-	while (!open && (f = closes_next(c, ino))) {
-		ino = f->ino;
-		open = is_part_of(c->m, job, info.slot, ino);
-		pthread_mutex_lock(&c->lock);
-		closes_unref(c, f);
-		pthread_mutex_unlock(&c->lock);
-	}
-	return open ? ino : 0;
-}
-
-bool rounds_parts_open(struct closes *c, struct gb_job *job)
-{
-	return find_open_part(c, job) != 0;
-}
-
-/* Who waited in vain is told for what. */
-static void tell_busy(struct closes *c, fuse_ino_t ino)
-{
-	struct ino_parts at;
-	struct gb_job *job = ino_split(c->m, ino, &at) && !at.meta
-				     ? gb_job_by_slot(c->m->gb, at.slot)
-				     : NULL;
-	struct gb_file *file = job ? gb_file_by_number(job, at.number) : NULL;
-
-	if (file)
-		gb_file_busy(file);
-	gb_file_unref(file);
-	gb_job_unref(job);
-}
-
-static bool is_open(struct closes *c, fuse_ino_t ino)
-{
-	struct wfile *f;
-	bool open;
-
-	pthread_mutex_lock(&c->lock);
-	f = closes_find(c, ino);
-	open = f && f->handles;
-	pthread_mutex_unlock(&c->lock);
-	return open;
-}
-
-/* FUSE knows exactly how often a file is open, so /proc is not needed. */
-static void see_if_free(struct closes *c, struct ask *ask, double now)
-{
-	fuse_ino_t open = ask->parts ? find_open_part(c, ask->job)
-			  : is_open(c, ask->ino) ? ask->ino
-						 : 0;
-
-	if (!open) {
-		finish_ask(c, ask, 0);
-	} else if (now >= ask->deadline) {
-		tell_busy(c, open);
-		finish_ask(c, ask, -EBUSY);
-	}
-}
-
 /* Whether another FLUSH of the same file waits, and has the time to decide. */
 static bool leaves_another(struct closes *c, const struct ask *ask, double now)
 {
@@ -547,7 +462,7 @@ static void give_up_ask(struct closes *c, struct ask *ask, double now)
 		verdict = refuse_close(
 			ask, "not submitted: /proc did not show in time whether "
 			     "another process can still write to requests.jsonl");
-	finish_ask(c, ask, verdict);
+	rounds_finish_ask(c, ask, verdict);
 }
 
 static bool has_been_looked_at(struct closes *c, struct ask *ask)
@@ -563,7 +478,7 @@ static bool has_been_looked_at(struct closes *c, struct ask *ask)
 static void attend(struct closes *c, struct ask *ask, double now)
 {
 	if (ask->kind == ASK_FREE)
-		see_if_free(c, ask, now);
+		still_open_attend(c, ask, now);
 	else if (!ask->heard && has_been_looked_at(c, ask))
 		hear(c, ask);
 	else if (now >= ask->deadline)
@@ -609,5 +524,5 @@ void rounds_end(struct closes *c)
 	struct ask *a;
 
 	while ((a = next_ask(c, NULL)))
-		finish_ask(c, a, -EINTR);
+		rounds_finish_ask(c, a, -EINTR);
 }
