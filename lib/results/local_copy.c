@@ -220,10 +220,12 @@ static int save(struct gb_results *r, bool sealed)
 	err = r->changed ? -EIO : copy_format_map(r, sealed, &text, &n);
 	if (err == 0)
 		r->dirty = false;
+	r->sealing = sealed;
 	pthread_mutex_unlock(&r->lock);
 	if (err == 0)
 		err = util_write_file(r->dirfd, path, text, n, sealed);
 	pthread_mutex_lock(&r->lock);
+	r->sealing = false;
 	if (err < 0)
 		r->dirty = true;
 	else if (sealed)

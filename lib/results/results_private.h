@@ -117,6 +117,7 @@ struct gb_results {
 	unsigned n_old_fds;
 	unsigned readers, pins; /* pins: uses of fd outside the lock */
 	int64_t size;           /* -1: not known */
+	bool sealing;           /* the map of a complete file is being written */
 	bool proven;            /* … and may be told: see results.h */
 	bool ended;             /* … and its last byte came, as last bytes do */
 	int64_t doubted;        /* a different size that was reported last; -1 */

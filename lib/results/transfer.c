@@ -23,6 +23,10 @@ void stream_check_complete(struct gb_results *r, struct after *a)
 {
 	if (r->filled || !results_is_complete(r))
 		return;
+	/* Where two transfers met inside the last block neither has summed it, and without
+	 * its checksum the next process would ask for it again. */
+	if (r->size % RESULTS_BLOCK)
+		copy_sum_block(r, (uint64_t)r->size, NULL, false);
 	r->filled = true;
 	r->fetching = false;
 	a->events |= 1u << RESULTS_FILLED;
@@ -72,17 +76,13 @@ bool stream_is_told(struct odd *o, int64_t size, uint32_t crc, unsigned times)
 
 void stream_prove_size(struct gb_results *r, struct after *a)
 {
-	/* Of a file that is complete the map has the size already: while that is being sealed
-	 * there is nothing new to write. */
-	if (!r->proven) {
+	if (!r->proven)
 		a->events |= 1u << RESULTS_SIZED;
-		r->dirty |= !r->ended;
-	}
 	r->proven = true;
+	/* The map of a sealed file has the size: told again it stays sealed. */
+	r->dirty |= !r->sealed && !r->sealing;
 	waitq_move(&r->sizeq, &a->wake);
 	results_wake_ready(r, a);
-	if (results_is_complete(r) && r->size % RESULTS_BLOCK)
-		copy_sum_block(r, (uint64_t)r->size, NULL, false);
 	stream_check_complete(r, a);
 }
 

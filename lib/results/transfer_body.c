@@ -205,6 +205,8 @@ static int stream_settle(struct stream *s, uint64_t upto, struct after *a)
 		r->ended = true;
 		stream_prove_size(r, a);
 	}
+	if (err == 0)
+		stream_check_complete(r, a);
 	results_wake_ready(r, a);
 	return err;
 }
