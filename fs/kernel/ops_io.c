@@ -211,15 +211,7 @@ static void end_wait(struct pending *p, int err)
 
 static void read_wait(fuse_req_t req, struct handle *h, size_t size, off_t off)
 {
-	struct pending *p = pending_new(req, call_wait, end_wait);
-
-	if (!p)
-		return;
-	p->h = h;
-	p->size = size;
-	p->off = off;
-	p->again = true;
-	pending_run(p, 0);
+	pending_read(pending_new(req, call_wait, end_wait), h, size, off);
 }
 
 static void io_read_log(fuse_req_t req, struct handle *h, size_t size, off_t off)

@@ -201,9 +201,8 @@ static char *refused_text(unsigned status, double in, const char *words)
 {
 	char when[32];
 	time_t t = time(NULL) + (time_t)(in > 0 ? in : 0); /* wall: shown */
-	struct tm tm;
 
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+	util_time_text(t, when);
 	return util_format(
 		"The results are not saved: the API refused to send them (it answered "
 		"%u).\n"

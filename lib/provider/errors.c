@@ -208,7 +208,7 @@ static const struct {
 	{429, 429, 0, AT_ONCE | FOR_AGES | CALL_CREATE | CALL_REQUEST},
 	{499, 499, 0, FOR_AGES | CALL_REQUEST},
 	{400, 498, 0, 0},
-	/* What is not implemented will not be in a minute. */
+	/* 501: the server cannot do this; a minute later it still cannot. */
 	{501, 501, 0, FOR_AGES},
 	{500, LONG_MAX, 0, AT_ONCE | FOR_AGES | CALL_REQUEST},
 	{0, 0, -EIO, AT_ONCE | FOR_AGES},
