@@ -23,10 +23,6 @@ void stream_check_complete(struct gb_results *r, struct after *a)
 {
 	if (r->filled || !results_is_complete(r))
 		return;
-	/* Where two transfers met inside the last block neither has summed it, and without
-	 * its checksum the next process would ask for it again. */
-	if (r->size % RESULTS_BLOCK)
-		copy_sum_block(r, (uint64_t)r->size, NULL, false);
 	r->filled = true;
 	r->fetching = false;
 	a->events |= 1u << RESULTS_FILLED;
@@ -83,6 +79,8 @@ void stream_prove_size(struct gb_results *r, struct after *a)
 	r->dirty |= !r->sealed && !r->sealing;
 	waitq_move(&r->sizeq, &a->wake);
 	results_wake_ready(r, a);
+	if (results_is_complete(r) && r->size % RESULTS_BLOCK)
+		copy_sum_block(r, (uint64_t)r->size, NULL, false);
 	stream_check_complete(r, a);
 }
 

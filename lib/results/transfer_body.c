@@ -106,7 +106,7 @@ static void keep_sum(struct stream *s)
 	s->skipped = false;
 }
 
-/* The block that ends at hi counts: checksum, map, and perhaps the end of the file. */
+/* The block that ends at hi counts: checksum and map. */
 static int end_block(struct stream *s, uint64_t hi, struct after *a)
 {
 	struct gb_results *r = s->r;
@@ -119,7 +119,6 @@ static int end_block(struct stream *s, uint64_t hi, struct after *a)
 	err = copy_sum_block(r, hi, b ? &b->crc : NULL, b && b->written);
 	if (err == -ESTALE)
 		return disagree(s, a);
-	stream_check_complete(r, a);
 	if (r->unsaved >= SAVE_EVERY) {
 		r->unsaved = 0;
 		a->save = true;
@@ -185,21 +184,20 @@ static int stream_settle(struct stream *s, uint64_t upto, struct after *a)
 	int err = s->sure == 0 && upto > 0 ? judge_beginning(s, upto, a) : 0;
 
 	while (err == 0 && s->sure < upto) {
-		uint64_t end = results_block_end(r, s->sure);
-		bool block = end <= upto;
-		int64_t fresh;
+		uint64_t lo = s->sure / RESULTS_BLOCK * RESULTS_BLOCK;
+		uint64_t block = results_block_end(r, s->sure);
+		uint64_t end = block < upto ? block : upto;
+		int64_t fresh = add_mine(s, s->sure, end);
 
-		if (!block)
-			end = upto;
-		fresh = add_mine(s, s->sure, end);
 		if (fresh < 0)
 			return (int)fresh;
 		count_rate(r, end - s->sure);
 		s->sure = end;
 		s->progress |= fresh > 0;
 		r->unsaved += (uint64_t)fresh;
-		if (block)
-			err = end_block(s, end, a);
+		/* Whoever brings the last of a block: its end may have come before. */
+		if (ranges_end(&r->have, lo) >= block)
+			err = end_block(s, block, a);
 	}
 	if (err == 0 && r->size > 0 && s->sure == (uint64_t)r->size && !r->ended) {
 		r->ended = true;

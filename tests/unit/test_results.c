@@ -75,6 +75,30 @@ static void test_size_of_a_small_file(void **state)
 	close_it(r);
 }
 
+/* The last byte, which told the size, is here before the rest of its block: that counts all
+ * the same, and the next process asks for nothing. */
+static void test_a_block_whose_end_came_first(void **state)
+{
+	struct gb_results *r = open_it();
+	uint64_t end;
+	int64_t size;
+
+	engine.size = 700 * KIB;
+	assert_int_equal(size_of(r, &size), 0);
+	fake_settle(&engine);
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, 700 * KIB);
+	assert_string_equal(engine.ranges[2], "0-716798");
+	assert_int_equal(filled, 1);
+	close_it(r);
+	unsigned calls = engine.calls;
+	r = open_it();
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, 700 * KIB);
+	assert_int_equal(engine.calls, calls);
+	close_it(r);
+}
+
 static void test_size_of_what_is_being_read(void **state)
 {
 	struct gb_results *r = open_it();
@@ -426,6 +450,7 @@ int main(void)
 		T(test_reading_through_is_one_request),
 		T(test_first_bytes_are_given_at_once),
 		T(test_size_is_two_small_requests), T(test_size_of_a_small_file),
+		T(test_a_block_whose_end_came_first), T(test_size_of_what_is_nearly_here),
 		T(test_size_of_what_is_being_read), T(test_size_of_what_is_nearly_here),
 		T(test_a_jump_fetches_its_block),
 		T(test_tail),
