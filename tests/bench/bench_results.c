@@ -143,40 +143,15 @@ static pid_t start_server(void)
 
 /* ---- what is measured ---------------------------------------------------- */
 
-struct sync {
-	struct gb_waiter w;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool over;
-	int err;
-};
-
-static void sync_done(struct gb_waiter *w, int err)
+static void wait_for(struct waiter_sync *s)
 {
-	struct sync *s = CONTAINER_OF(w, struct sync, w);
+	int err = waiter_sync_wait(s);
 
-	pthread_mutex_lock(&s->lock);
-	s->over = true;
-	s->err = err;
-	pthread_cond_signal(&s->cond);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static void sync_wait(struct sync *s)
-{
-	pthread_mutex_lock(&s->lock);
-	while (!s->over)
-		pthread_cond_wait(&s->cond, &s->lock);
-	pthread_mutex_unlock(&s->lock);
-	if (s->err < 0) {
-		errno = -s->err;
+	if (err < 0) {
+		errno = -err;
 		die("waiter");
 	}
 }
-
-#define SYNC                                                                           \
-	{.w.done = sync_done, .lock = PTHREAD_MUTEX_INITIALIZER,                       \
-		.cond = PTHREAD_COND_INITIALIZER}
 
 static void forget(void)
 {
@@ -208,11 +183,12 @@ static void go_through(struct gb_results *r)
 	uint64_t off = 0;
 
 	for (;;) {
-		struct sync s = SYNC;
-		ssize_t got = results_ready(r, off, READ, &s.w);
+		struct waiter_sync s;
 
+		waiter_sync_init(&s);
+		ssize_t got = results_ready(r, off, READ, &s.w);
 		if (got == -EINPROGRESS) {
-			sync_wait(&s);
+			wait_for(&s);
 			continue;
 		}
 		if (got <= 0)
@@ -227,10 +203,11 @@ static void go_through(struct gb_results *r)
 
 static void fetch(struct gb_results *r)
 {
-	struct sync s = SYNC;
+	struct waiter_sync s;
 
+	waiter_sync_init(&s);
 	if (results_fetch(r, &s.w) == -EINPROGRESS)
-		sync_wait(&s);
+		wait_for(&s);
 }
 
 static void run_curl(void)

@@ -158,53 +158,18 @@ static struct gb_results *open_it(void)
 
 /* ---- waiting ------------------------------------------------------------- */
 
-struct sync {
-	struct gb_waiter w;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool over;
-	int err;
-};
-
-static void sync_done(struct gb_waiter *w, int err)
-{
-	struct sync *s = CONTAINER_OF(w, struct sync, w);
-
-	pthread_mutex_lock(&s->lock);
-	s->over = true;
-	s->err = err;
-	pthread_cond_signal(&s->cond);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static void sync_init(struct sync *s)
-{
-	*s = (struct sync){.w.done = sync_done};
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->cond, NULL);
-}
-
-static int sync_wait(struct sync *s)
-{
-	pthread_mutex_lock(&s->lock);
-	while (!s->over)
-		pthread_cond_wait(&s->cond, &s->lock);
-	pthread_mutex_unlock(&s->lock);
-	return s->err;
-}
-
 static ssize_t read_at(struct gb_results *r, uint64_t off, size_t n)
 {
 	for (;;) {
-		struct sync s;
+		struct waiter_sync s;
 		ssize_t got;
 		int err;
 
-		sync_init(&s);
+		waiter_sync_init(&s);
 		got = results_ready(r, off, n, &s.w);
 		if (got != -EINPROGRESS)
 			return got;
-		err = sync_wait(&s);
+		err = waiter_sync_wait(&s);
 		if (err < 0)
 			return err;
 	}
@@ -212,12 +177,12 @@ static ssize_t read_at(struct gb_results *r, uint64_t off, size_t n)
 
 static int fetch(struct gb_results *r)
 {
-	struct sync s;
+	struct waiter_sync s;
 	int err;
 
-	sync_init(&s);
+	waiter_sync_init(&s);
 	err = results_fetch(r, &s.w);
-	return err == -EINPROGRESS ? sync_wait(&s) : err;
+	return err == -EINPROGRESS ? waiter_sync_wait(&s) : err;
 }
 
 /* 0, or what went wrong; -EILSEQ: wrong bytes. */
@@ -286,12 +251,12 @@ static void test_cold_with_broken_connections(void **state)
 {
 	struct gb_results *r = open_it();
 	int64_t size;
-	struct sync s;
+	struct waiter_sync s;
 
 	atomic_store(&unreliable, true);
-	sync_init(&s);
+	waiter_sync_init(&s);
 	if (results_size(r, &s.w, &size) == -EINPROGRESS)
-		sync_wait(&s);
+		waiter_sync_wait(&s);
 	results_unref(r);
 	read_cold();
 }
@@ -327,17 +292,17 @@ static void *ask_and_leave(void *arg)
 	struct worker *w = arg;
 
 	for (int i = 0; i < 200; i++) {
-		struct sync s;
+		struct waiter_sync s;
 		int64_t size;
 		bool ask_size = rand_r(&w->seed) % 4 == 0;
 		int err;
 
-		sync_init(&s);
+		waiter_sync_init(&s);
 		err = ask_size ? results_size(w->r, &s.w, &size)
 			       : (int)results_ready(w->r,
 					 (uint64_t)rand_r(&w->seed) % SIZE, 10, &s.w);
 		if (err == -EINPROGRESS && !gb_waiter_drop(&s.w))
-			sync_wait(&s);
+			waiter_sync_wait(&s);
 	}
 	return NULL;
 }
@@ -416,13 +381,13 @@ static void test_move_while_it_comes(void **state)
 	struct gb_results *r = open_it();
 	struct worker reader = {.r = r}, jumper = {.r = r, .seed = 7};
 	pthread_t threads[2];
-	struct sync s;
+	struct waiter_sync s;
 	int fd = mkdtemp(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	int err;
 
 	if (fd < 0)
 		skip();
-	sync_init(&s);
+	waiter_sync_init(&s);
 	err = results_fetch(r, &s.w);
 	pthread_create(&threads[0], NULL, go_through, &reader);
 	pthread_create(&threads[1], NULL, jump_about, &jumper);
@@ -433,7 +398,7 @@ static void test_move_while_it_comes(void **state)
 		usleep(2000);
 	}
 	if (err == -EINPROGRESS)
-		err = sync_wait(&s);
+		err = waiter_sync_wait(&s);
 	assert_int_equal(err, 0);
 	pthread_join(threads[0], NULL);
 	pthread_join(threads[1], NULL);
@@ -474,11 +439,11 @@ static void test_leave_in_the_middle(void **state)
 {
 	for (unsigned i = 0; i < 40; i++) {
 		struct gb_results *r = open_it();
-		struct sync s;
+		struct waiter_sync s;
 		_cleanup_free_ char *buf = malloc(10000);
 		int err;
 
-		sync_init(&s);
+		waiter_sync_init(&s);
 		results_reader(r, 1);
 		assert_true(read_and_check(r, i % 24 * MIB, 10000, buf) > 0);
 		err = results_fetch(r, &s.w);
@@ -486,7 +451,7 @@ static void test_leave_in_the_middle(void **state)
 		results_reader(r, -1);
 		results_unref(r);
 		if (err == -EINPROGRESS)
-			err = sync_wait(&s);
+			err = waiter_sync_wait(&s);
 		assert_true(err == 0 || err == -EINTR);
 	}
 }
