@@ -8,10 +8,7 @@ export BATCHFS_TEST_OWN_SECONDS=1 BATCHFS_TEST_QUEUE_SECONDS=1
 setup() {
 	start_emulator
 	mount_jobs
-	IN=$HOME/in.jsonl
-	requests 4 >"$IN"
-	draft a
-	J=$MNT/a/requests.jsonl
+	draft_to_send 4
 }
 teardown() { stop_all; }
 

@@ -380,6 +380,26 @@ requests() {
 # A draft and a job by the shortest way.
 draft() { mkdir "$MNT/$1"; }
 
+# Draft a, N requests for it in IN, and J, where they go.
+draft_to_send() { # N
+	IN=$HOME/in.jsonl
+	requests "$1" >"$IN"
+	draft a
+	J=$MNT/a/requests.jsonl
+}
+
+# Submit a by copying FILE to J, interrupted when BYTES of it are at the API.
+interrupt_upload() { # FILE BYTES
+	local cp
+	fault "match=upload&kind=stall_body&seconds=60&at=$2"
+	cp "$1" "$J" 3>&- &
+	cp=$!
+	becomes 1 calls upload && state_is a UPLOADING || return
+	kill -TERM $cp
+	wait $cp || true
+	eventually state_is a DRAFT
+}
+
 submit_job() { # NAME [LINES]
 	requests "${2:-3}" >"$BATS_TEST_TMPDIR/in.jsonl"
 	mkdir "$MNT/$1" && cp "$BATS_TEST_TMPDIR/in.jsonl" "$MNT/$1/requests.jsonl"

@@ -6,10 +6,7 @@ load ../helpers/mount
 setup() {
 	start_emulator
 	mount_jobs -o submit=background
-	IN=$HOME/in.jsonl
-	requests 10 >"$IN"
-	draft a
-	J=$MNT/a/requests.jsonl
+	draft_to_send 10
 }
 teardown() { stop_all; }
 

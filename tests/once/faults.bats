@@ -8,10 +8,7 @@ export BATCHFS_TEST_CLOSE_SECONDS=8
 setup() {
 	start_emulator
 	mount_jobs
-	IN=$HOME/in.jsonl
-	requests 10 >"$IN"
-	draft a
-	J=$MNT/a/requests.jsonl
+	draft_to_send 10
 }
 teardown() { stop_all; }
 
@@ -115,14 +112,7 @@ one_job() {
 }
 
 @test "cp is interrupted while uploading: a draft, whose upload is taken up" {
-	fault 'match=upload&kind=stall_body&seconds=60&at=10'
-	cp "$IN" "$J" 3>&- &
-	local cp=$!
-	becomes 1 calls upload
-	state_is a UPLOADING
-	kill -TERM $cp
-	wait $cp || true
-	eventually state_is a DRAFT
+	interrupt_upload "$IN" 10
 	same 0 "$(calls create)"
 	cmp "$IN" "$J"
 	echo submit >"$MNT/a/ctl"

@@ -6,10 +6,7 @@ load ../helpers/mount
 setup() {
 	start_emulator
 	mount_jobs
-	IN=$HOME/in.jsonl
-	requests 40 >"$IN"
-	draft a
-	J=$MNT/a/requests.jsonl
+	draft_to_send 40
 }
 teardown() { stop_all; }
 

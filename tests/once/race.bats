@@ -226,14 +226,7 @@ sent() { # JOB
 	requests 4 other- >"$HOME/old"
 	requests 4 prompt >"$HOME/new"
 	same "$(stat -c %s "$HOME/old")" "$(stat -c %s "$HOME/new")"
-	fault 'match=upload&kind=stall_body&seconds=60&at=150'
-	cp "$HOME/old" "$J" 3>&- &
-	local cp=$!
-	becomes 1 calls upload
-	state_is a UPLOADING
-	kill -TERM $cp
-	wait $cp || true
-	eventually state_is a DRAFT
+	interrupt_upload "$HOME/old" 150
 	cp -p "$HOME/new" "$MNT/a/tmp"
 	mv "$MNT/a/tmp" "$J"
 	succeeded a

@@ -3,21 +3,12 @@
 # schema.json and defaults.json.
 
 load ../helpers/mount
+load ../helpers/composed
 
 setup() { start_emulator; mount_jobs; draft a; J=$MNT/a; I=$J/inputs; }
 teardown() { stop_all; }
 
 asked() { jq -c "$1" "$J/requests.jsonl"; }
-
-# What submit is refused for: EBADMSG, and error says it.
-refused() { # PART...
-	local part
-	same EBADMSG "$(errno_of_ctl a submit)" || return
-	for part; do
-		contains "$(cat "$J/error")" "$part" || return
-	done
-	state_is a DRAFT && same 0 "$(calls create)" && same 0 "$(files_at_api)"
-}
 
 @test "a request per file, key its path, prompt before it; sent is what requests.jsonl shows" {
 	mkdir -p "$I/d/e"

@@ -6,10 +6,7 @@ load ../helpers/mount
 setup() {
 	start_emulator
 	mount_jobs
-	draft a
-	J=$MNT/a/requests.jsonl
-	IN=$HOME/in.jsonl
-	requests 3 >"$IN"
+	draft_to_send 3
 }
 teardown() { stop_all; }
 

@@ -2,6 +2,7 @@
 # Tables in, tables out: inputs.csv and inputs.tsv, prompt.txt with {column}, answers.csv.
 
 load ../helpers/mount
+load ../helpers/composed
 
 setup() {
 	export BATCHFS_TEST_DOUBT_SECONDS=0.01
@@ -13,15 +14,6 @@ setup() {
 teardown() { stop_all; }
 
 texts() { jq -c '[.request.contents[0].parts[] | .text // .file_data.file_uri]' "$J/requests.jsonl"; }
-
-refused() { # PART...
-	local part
-	same EBADMSG "$(errno_of_ctl a submit)" || return
-	for part; do
-		contains "$(cat "$J/error")" "$part" || return
-	done
-	state_is a DRAFT && same 0 "$(calls create)" && same 0 "$(files_at_api)"
-}
 
 @test "what a table lacks is said with its row and column, and nothing is sent" {
 	printf 'id,text\n1,good\n2\n3,a "b" c\n4,"a "b" c"\n' >"$J/inputs.csv"
