@@ -154,15 +154,20 @@ static int call_size(struct pending *p)
 	return gb_results_size(p->results, &p->w, &p->value);
 }
 
+/* The attributes after a wait that ended with err: as node_attr, or err. */
+static int attr_now(const struct pending *p, int err, struct node *n, struct stat *ret)
+{
+	if (!err)
+		err = node_get(p->m, p->ino, n);
+	return err ? err : node_attr(p->m, n, ret);
+}
+
 static void end_size(struct pending *p, int err)
 {
 	_cleanup_node_ struct node n = {};
 	struct stat st;
 
-	if (!err)
-		err = node_get(p->m, p->ino, &n);
-	if (!err)
-		err = node_attr(p->m, &n, &st);
+	err = attr_now(p, err, &n, &st);
 	if (err < 0) {
 		ops_err(p->req, err);
 		return;
@@ -177,41 +182,44 @@ static void end_answers_size(struct pending *p, int err)
 	_cleanup_node_ struct node n = {};
 	struct stat st;
 
-	if (!err)
-		err = node_get(p->m, p->ino, &n);
-	if (!err)
-		err = node_attr(p->m, &n, &st);
+	err = attr_now(p, err, &n, &st);
 	if (err)
 		ops_err(p->req, err < 0 ? err : -EIO);
 	else
 		fuse_reply_attr(p->req, &st, BELIEF);
 }
 
+static struct pending *pending_size(fuse_req_t req, const struct node *n,
+	int (*call)(struct pending *p), void (*end)(struct pending *p, int err))
+{
+	struct pending *p = pending_new(req, call, end);
+
+	if (!p)
+		return NULL;
+	p->ino = n->ino;
+	p->job = gb_job_ref(n->job);
+	p->again = true; /* which then answers at once */
+	return p;
+}
+
 /* The size of a file made from answers, which is known once they are here: a stat of a
  * name that is not listed yet waits for it, like an open. */
 static void ask_answers_size(fuse_req_t req, const struct node *n)
 {
-	struct pending *p = pending_new(req, ops_call_answers, end_answers_size);
+	struct pending *p = pending_size(req, n, ops_call_answers, end_answers_size);
 
-	if (!p)
-		return;
-	p->ino = n->ino;
-	p->job = gb_job_ref(n->job);
-	p->again = true;
-	pending_run(p, 0);
+	if (p)
+		pending_run(p, 0);
 }
 
 /* The size of results that nobody has asked for yet: one small request. */
 static void ask_size(fuse_req_t req, const struct node *n)
 {
-	struct pending *p = pending_new(req, call_size, end_size);
+	struct pending *p = pending_size(req, n, call_size, end_size);
 	int err;
 
 	if (!p)
 		return;
-	p->ino = n->ino;
-	p->job = gb_job_ref(n->job);
-	p->again = true; /* which then answers at once */
 	err = gb_results_open(n->job, &p->results);
 	if (err)
 		pending_fail(p, err);

@@ -197,20 +197,13 @@ static enum options_verdict bad_option(const char *fmt, ...)
 
 static enum options_verdict unknown(const char *name)
 {
-	const char *nearest = NULL;
-	unsigned best = 3;
+	struct words_search s = {.word = name};
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		unsigned d = words_distance(name, rows[i].name);
-
-		if (d < best) {
-			best = d;
-			nearest = rows[i].name;
-		}
-	}
-	if (nearest)
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		words_offer(&s, rows[i].name);
+	if (s.nearest)
 		return bad_option(
-			"unknown option %s (did you mean %s?)", name, nearest);
+			"unknown option %s (did you mean %s?)", name, s.nearest);
 	return bad_option("unknown option %s (batchfs -h lists them)", name);
 }
 

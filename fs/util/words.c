@@ -4,7 +4,10 @@
 
 #include "util/util.h"
 
-unsigned words_distance(const char *a, const char *b)
+enum { TOO_MANY = 3 };
+
+/* Levenshtein distance of two short words; 99 if they are too long. */
+static unsigned words_distance(const char *a, const char *b)
 {
 	size_t n = strlen(b);
 	unsigned row[32];
@@ -29,4 +32,14 @@ unsigned words_distance(const char *a, const char *b)
 		}
 	}
 	return row[n];
+}
+
+void words_offer(struct words_search *s, const char *name)
+{
+	unsigned slips = words_distance(s->word, name);
+
+	if (slips >= (s->nearest ? s->slips : TOO_MANY))
+		return;
+	s->nearest = name;
+	s->slips = slips;
 }

@@ -2,7 +2,13 @@
 #ifndef FS_WORDS_H
 #define FS_WORDS_H
 
-/* Levenshtein distance of two short words; 99 if they are too long. */
-unsigned words_distance(const char *a, const char *b);
+/* The name that is most like a word, of those that are offered one after the other. Begin
+ * with {.word = word}. */
+struct words_search {
+	const char *word;
+	const char *nearest; /* NULL: none is less than three slips away */
+	unsigned slips;      /* between them */
+};
+void words_offer(struct words_search *s, const char *name);
 
 #endif

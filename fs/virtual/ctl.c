@@ -97,18 +97,11 @@ static const struct verb *find_verb(const char *name, size_t n)
 
 static const char *nearest_verb(const char *word)
 {
-	const char *nearest = NULL;
-	unsigned best = 3;
+	struct words_search s = {.word = word};
 
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-		unsigned d = words_distance(word, verbs[i].name);
-
-		if (d < best) {
-			best = d;
-			nearest = verbs[i].name;
-		}
-	}
-	return nearest;
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		words_offer(&s, verbs[i].name);
+	return s.nearest;
 }
 
 /* The verbs that are possible now, separated by commas; malloc'ed. */

@@ -165,6 +165,13 @@ static bool mask_text(char *text, const char *end, const char *what, size_t n)
 	return found;
 }
 
+/* Stars from p to last; returns the last of them. */
+static char *mask_span(char *p, const char *last)
+{
+	memset(p, '*', (size_t)(last - p));
+	return p + (last - p) - 1;
+}
+
 /* The same of what may be broken into lines. */
 static bool mask_broken(char *text, const char *end, const char *what)
 {
@@ -175,8 +182,7 @@ static bool mask_broken(char *text, const char *end, const char *what)
 
 		if (!last)
 			continue;
-		memset(p, '*', (size_t)(last - p));
-		p += last - p - 1;
+		p = mask_span(p, last);
 		found = true;
 	}
 	return found;
@@ -224,8 +230,7 @@ bool engine_mask_key(struct engine *e, char *text, size_t n)
 			p++;
 		if (!last)
 			continue;
-		memset(p, '*', (size_t)(last - p));
-		p += last - p - 1;
+		p = mask_span(p, last);
 		found = true;
 	}
 	return found;
