@@ -29,7 +29,7 @@ static json_t *response_id(const struct asking *a, const struct prompt *p)
 		(unsigned)hash64(a->model, strlen(a->model)) & 0xffff);
 }
 
-static int prompt_tokens(const struct prompt *p)
+int answer_prompt_tokens(const struct prompt *p)
 {
 	return tokens(p->text.len) + tokens(p->system.len) + 258 * p->n_files;
 }
@@ -52,7 +52,7 @@ static json_t *respond_parts(const struct asking *a, const struct prompt *p,
 		"role", "model", "finishReason", finish, "index", 0);
 
 	return json_pack("{s{s[o] so ss so so*}}", "response", "candidates", candidate,
-		"usageMetadata", usage(p, prompt_tokens(p), out, thoughts), "modelVersion",
+		"usageMetadata", usage(p, answer_prompt_tokens(p), out, thoughts), "modelVersion",
 		model_version(a->model), "responseId", response_id(a, p), "modelStatus",
 		model_status());
 }
@@ -162,8 +162,8 @@ static json_t *blocked(const struct asking *a, const struct prompt *p, int64_t n
 {
 	return json_pack("{s{s{ss} so ss so}}", "response", "promptFeedback",
 		"blockReason", "PROHIBITED_CONTENT", "usageMetadata",
-		json_pack("{si si}", "promptTokenCount", prompt_tokens(p),
-			"totalTokenCount", prompt_tokens(p)),
+		json_pack("{si si}", "promptTokenCount", answer_prompt_tokens(p),
+			"totalTokenCount", answer_prompt_tokens(p)),
 		"modelVersion", model_version(a->model), "responseId", response_id(a, p));
 }
 
@@ -178,7 +178,7 @@ static json_t *no_parts(const struct asking *a, const struct prompt *p, int64_t 
 		"finishReason", "MAX_TOKENS", "index", 0);
 
 	return json_pack("{s{s[o] so ss so}}", "response", "candidates", candidate,
-		"usageMetadata", usage(p, prompt_tokens(p), 0, 100), "modelVersion",
+		"usageMetadata", usage(p, answer_prompt_tokens(p), 0, 100), "modelVersion",
 		model_version(a->model), "responseId", response_id(a, p));
 }
 
@@ -187,7 +187,7 @@ static json_t *safety(const struct asking *a, const struct prompt *p, int64_t n)
 	json_t *candidate = json_pack("{ss si}", "finishReason", "SAFETY", "index", 0);
 
 	return json_pack("{s{s[o] so ss}}", "response", "candidates", candidate,
-		"usageMetadata", usage(p, prompt_tokens(p), 0, 0), "modelVersion",
+		"usageMetadata", usage(p, answer_prompt_tokens(p), 0, 0), "modelVersion",
 		model_version(a->model));
 }
 

@@ -130,6 +130,18 @@ ok "deleted with its output" delete "/v1beta/$job"
 ok "so it is gone" is_code 404 "$url/v1beta/$job"
 ok "and its output" is_code 404 "$url/v1beta/files/batch-${job#batches/}:download?alt=media"
 
+# ---- countTokens
+
+count() { post "/v1beta/$model:countTokens" -d "$1" | jq -r '.totalTokens // .error.message'; }
+ask='"contents":[{"parts":[{"text":"12345678"}]}]'
+ok "tokens are counted" same 2 "$(count "{$ask}")"
+ok "of a whole request, which names its model" same 4 "$(count \
+	"{\"generateContentRequest\":{\"model\":\"$model\",$ask,\"systemInstruction\":{\"parts\":[{\"text\":\"12345\"}]}}}")"
+ok "one without is refused" contains "$(count "{\"generateContentRequest\":{$ask}}")" 'model name format'
+ok "a file that is not there too" contains "$(count \
+	'{"contents":[{"parts":[{"fileData":{"fileUri":"https://x/v1beta/files/none"}}]}]}')" 'may not exist'
+ok "a model that is not there cannot count" is_code 404 -d '{}' "$url/v1beta/models/none:countTokens"
+
 # ---- other calls
 
 job=$(create "$in" | jq -r .name)

@@ -102,37 +102,6 @@ static bool link_input(struct job *j)
 	return link(from, to) == 0;
 }
 
-/* Is the file of this URI there and ready? Else a reply has been given. What is no URI
- * of a file of ours is no business of ours. */
-static bool uri_ok(struct request *rq, const char *uri)
-{
-	const char *id = strstr(uri, "/files/") ? file_id_of(uri) : NULL;
-	bool processing = false;
-	struct file *f;
-
-	if (!strstr(uri, "://")) {
-		reply_error(rq, 400, NULL, "Invalid or unsupported file uri: %s", uri);
-		return false;
-	}
-	if (!id)
-		return true;
-	world_lock();
-	f = file_find(rq->project, id);
-	processing = f && f->ready > now_ns();
-	world_unlock();
-	if (!f)
-		reply_error(rq, 403, NULL,
-			"You do not have permission to access the File %s or it may not "
-			"exist.",
-			id);
-	else if (processing)
-		reply_error(rq, 400, "FAILED_PRECONDITION",
-			"The File %s is not in an ACTIVE state and usage is not "
-			"allowed.",
-			id);
-	return f && !processing;
-}
-
 /* The string of the next fileUri at or after p, in uri; where it ends, or NULL. */
 static const char *next_uri(const char *p, const char *end, char uri[512])
 {
@@ -168,7 +137,7 @@ static bool uris_ok(struct request *rq, int fd, int64_t size)
 	if (map == MAP_FAILED)
 		return true;
 	while (ok && (p = next_uri(p, map + size, uri)))
-		ok = uri_ok(rq, uri);
+		ok = file_uri_ok(rq, uri);
 	munmap(map, size);
 	return ok;
 }

@@ -416,3 +416,32 @@ void files_download(struct request *rq)
 	if (fd >= 0 && !rq->reply.is_file && rq->reply.status != 416)
 		close(fd);
 }
+
+bool file_uri_ok(struct request *rq, const char *uri)
+{
+	const char *id = strstr(uri, "/files/") ? file_id_of(uri) : NULL;
+	bool processing = false;
+	struct file *f;
+
+	if (!strstr(uri, "://")) {
+		reply_error(rq, 400, NULL, "Invalid or unsupported file uri: %s", uri);
+		return false;
+	}
+	if (!id)
+		return true;
+	world_lock();
+	f = file_find(rq->project, id);
+	processing = f && f->ready > now_ns();
+	world_unlock();
+	if (!f)
+		reply_error(rq, 403, NULL,
+			"You do not have permission to access the File %s or it may not "
+			"exist.",
+			id);
+	else if (processing)
+		reply_error(rq, 400, "FAILED_PRECONDITION",
+			"The File %s is not in an ACTIVE state and usage is not "
+			"allowed.",
+			id);
+	return f && !processing;
+}

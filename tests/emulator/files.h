@@ -43,6 +43,10 @@ const char *file_id_of(const char *name);
 bool file_own_id_ok(const char *id);
 void file_random_id(char id[FILE_ID]);
 
+/* Is the file of this URI there and ready? Else a reply has been given. What is no URI
+ * of a file of ours is no business of ours. */
+bool file_uri_ok(struct request *rq, const char *uri);
+
 void files_list(struct request *rq);
 void files_get(struct request *rq);
 void files_delete(struct request *rq);

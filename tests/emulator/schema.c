@@ -150,6 +150,9 @@ PUBLIC_MESSAGE(
 PUBLIC_MESSAGE(
 	schema_embed_line, STR("key"), MSG("request", embed_request), EMBED_FIELDS);
 
+PUBLIC_MESSAGE(schema_count, MSGS("contents", content),
+	MSG("generateContentRequest", generate_request));
+
 /* Batches */
 
 MESSAGE(inlined_request, MSG("request", generate_request), STRUCT("metadata"));

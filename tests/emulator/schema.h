@@ -34,6 +34,7 @@ extern const struct message schema_batch;      /* what PATCH takes */
 extern const struct message schema_line;       /* a line of an input file, both forms */
 extern const struct message schema_embed_line;
 extern const struct message schema_cache; /* CachedContent */
+extern const struct message schema_count; /* what countTokens takes */
 
 /* Names of the outer form {"key":…, "request":…}, for telling the forms apart. */
 bool schema_is_outer(const struct field *f);
