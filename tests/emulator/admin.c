@@ -84,6 +84,7 @@ void admin_jobs(struct request *rq)
 		json_t *j = job_json(all[i], false);
 
 		json_object_set_new(j, "project", json_string(all[i]->project));
+		json_object_set_new(j, "tokens", json_integer(all[i]->tokens));
 		json_array_append_new(list, j);
 	}
 	world_unlock();

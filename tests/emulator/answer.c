@@ -4,16 +4,13 @@
 
 #include <ctype.h>
 
-static int tokens(size_t bytes)
+static json_t *usage(const struct prompt *p, int64_t out, int thoughts)
 {
-	return (bytes + 3) / 4;
-}
-
-static json_t *usage(const struct prompt *p, int in, int out, int thoughts)
-{
-	json_t *u = json_pack("{si si si s[{ss si}]}", "promptTokenCount", in,
-		"candidatesTokenCount", out, "totalTokenCount", in + out + thoughts,
-		"promptTokensDetails", "modality", "TEXT", "tokenCount", in);
+	int64_t in = tokens_sum(&p->tokens);
+	json_t *u = json_pack("{sI sI sI so}", "promptTokenCount", (json_int_t)in,
+		"candidatesTokenCount", (json_int_t)out, "totalTokenCount",
+		(json_int_t)(in + out + thoughts), "promptTokensDetails",
+		tokens_details(&p->tokens));
 
 	if (thoughts)
 		json_object_set_new(u, "thoughtsTokenCount", json_integer(thoughts));
@@ -29,11 +26,6 @@ static json_t *response_id(const struct asking *a, const struct prompt *p)
 		(unsigned)hash64(a->model, strlen(a->model)) & 0xffff);
 }
 
-int answer_prompt_tokens(const struct prompt *p)
-{
-	return tokens(p->text.len) + tokens(p->system.len) + 258 * p->n_files;
-}
-
 /* NULL unless the knob says a stage. */
 static json_t *model_status(void)
 {
@@ -46,13 +38,13 @@ static json_t *model_status(void)
 }
 
 static json_t *respond_parts(const struct asking *a, const struct prompt *p,
-	json_t *parts, const char *finish, int out, int thoughts)
+	json_t *parts, const char *finish, int64_t out, int thoughts)
 {
 	json_t *candidate = json_pack("{s{so ss} ss si}", "content", "parts", parts,
 		"role", "model", "finishReason", finish, "index", 0);
 
 	return json_pack("{s{s[o] so ss so so*}}", "response", "candidates", candidate,
-		"usageMetadata", usage(p, answer_prompt_tokens(p), out, thoughts), "modelVersion",
+		"usageMetadata", usage(p, out, thoughts), "modelVersion",
 		model_version(a->model), "responseId", response_id(a, p), "modelStatus",
 		model_status());
 }
@@ -80,7 +72,7 @@ json_t *answer_text(const struct asking *a, const struct prompt *p, const char *
 	if (thinks)
 		json_array_append_new(parts, thought_part());
 	json_array_append_new(parts, text_part(text, len));
-	return respond_parts(a, p, parts, finish, tokens(len), thinks ? 7 : 0);
+	return respond_parts(a, p, parts, finish, tokens_of_bytes(len), thinks ? 7 : 0);
 }
 
 /* JSON that fits a responseSchema */
@@ -162,8 +154,8 @@ static json_t *blocked(const struct asking *a, const struct prompt *p, int64_t n
 {
 	return json_pack("{s{s{ss} so ss so}}", "response", "promptFeedback",
 		"blockReason", "PROHIBITED_CONTENT", "usageMetadata",
-		json_pack("{si si}", "promptTokenCount", answer_prompt_tokens(p),
-			"totalTokenCount", answer_prompt_tokens(p)),
+		json_pack("{sI sI}", "promptTokenCount", (json_int_t)tokens_sum(&p->tokens),
+			"totalTokenCount", (json_int_t)tokens_sum(&p->tokens)),
 		"modelVersion", model_version(a->model), "responseId", response_id(a, p));
 }
 
@@ -178,7 +170,7 @@ static json_t *no_parts(const struct asking *a, const struct prompt *p, int64_t 
 		"finishReason", "MAX_TOKENS", "index", 0);
 
 	return json_pack("{s{s[o] so ss so}}", "response", "candidates", candidate,
-		"usageMetadata", usage(p, answer_prompt_tokens(p), 0, 100), "modelVersion",
+		"usageMetadata", usage(p, 0, 100), "modelVersion",
 		model_version(a->model), "responseId", response_id(a, p));
 }
 
@@ -187,7 +179,7 @@ static json_t *safety(const struct asking *a, const struct prompt *p, int64_t n)
 	json_t *candidate = json_pack("{ss si}", "finishReason", "SAFETY", "index", 0);
 
 	return json_pack("{s{s[o] so ss}}", "response", "candidates", candidate,
-		"usageMetadata", usage(p, answer_prompt_tokens(p), 0, 0), "modelVersion",
+		"usageMetadata", usage(p, 0, 0), "modelVersion",
 		model_version(a->model));
 }
 
@@ -284,7 +276,7 @@ static json_t *echo(const struct asking *a, json_t *request, const struct prompt
 	buf_puts(&text, "You said: ");
 	buf_add(&text, p->text.p ? p->text.p : "", p->text.len);
 	describe(request, p, &text);
-	cut = max > 0 && tokens(text.len) > max;
+	cut = max > 0 && tokens_of_bytes(text.len) > max;
 	if (cut)
 		for (buf_cut(&text, max * 4);
 			text.len && (text.p[text.len] & 0xc0) == 0x80;)
@@ -356,9 +348,13 @@ json_t *answer_embedding(const struct asking *a, json_t *request)
 	json_t *parts = jget(jget(request, "content"), "parts"), *part;
 	int64_t n = jint(request, "outputDimensionality", 8);
 	json_t *values = json_array();
+	struct tokens t = {0};
+	json_int_t count;
 	uint64_t h = 0;
-	size_t i, len = 0;
+	size_t i;
 
+	tokens_add_request(&t, request);
+	count = tokens_sum(&t);
 	json_array_foreach(parts, i, part)
 	{
 		const char *text = jstr(part, "text");
@@ -366,15 +362,14 @@ json_t *answer_embedding(const struct asking *a, json_t *request)
 		if (!text)
 			continue;
 		h ^= hash64(text, strlen(text));
-		len += strlen(text);
 	}
 	for (int64_t k = 0; k < n && k < 3072; k++) {
 		h = h * 6364136223846793005ULL + 1442695040888963407ULL;
 		json_array_append_new(values, json_real((double)(h >> 40) / (1 << 24)));
 	}
 	if (answer_embeds_newly(a->model))
-		return json_pack("{s{s{so} s{si}}}", "response", "embedding", "values", values,
-			"usageMetadata", "promptTokenCount", tokens(len));
+		return json_pack("{s{s{so} s{sI}}}", "response", "embedding", "values", values,
+			"usageMetadata", "promptTokenCount", count);
 	return json_pack("{s{so s{so}}}", "response", "tokenCount",
-		json_sprintf("%d", tokens(len)), "embedding", "values", values);
+		json_sprintf("%lld", (long long)count), "embedding", "values", values);
 }

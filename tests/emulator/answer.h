@@ -10,8 +10,6 @@ json_t *answer_text(const struct asking *a, const struct prompt *p, const char *
 	size_t len, const char *finish);
 json_t *answer_builtin(const struct asking *a, json_t *request, const struct prompt *p);
 json_t *answer_embedding(const struct asking *a, json_t *request);
-/* What the answer's usageMetadata calls promptTokenCount. */
-int answer_prompt_tokens(const struct prompt *p);
 /* Whether the model's embeddings come in the form of 2026: with usageMetadata, and inline
  * below inlinedResponses. */
 bool answer_embeds_newly(const char *model);

@@ -137,7 +137,7 @@ ask='"contents":[{"parts":[{"text":"12345678"}]}]'
 ok "tokens are counted" same 2 "$(count "{$ask}")"
 ok "of a whole request, which names its model" same 4 "$(count \
 	"{\"generateContentRequest\":{\"model\":\"$model\",$ask,\"systemInstruction\":{\"parts\":[{\"text\":\"12345\"}]}}}")"
-ok "one without is refused" contains "$(count "{\"generateContentRequest\":{$ask}}")" 'model name format'
+ok "one without is refused" contains "$(count "{\"generateContentRequest\":{$ask}}")" 'model is not specified'
 ok "a file that is not there too" contains "$(count \
 	'{"contents":[{"parts":[{"fileData":{"fileUri":"https://x/v1beta/files/none"}}]}]}')" 'may not exist'
 ok "a model that is not there cannot count" is_code 404 -d '{}' "$url/v1beta/models/none:countTokens"
@@ -437,6 +437,8 @@ if command -v openssl >/dev/null && openssl req -x509 -newkey rsa:2048 -nodes -d
 	ok "https in URLs" contains "$(url=$url post /upload/v1beta/files -k -D - -H 'X-Goog-Upload-Command: start' -d '{}')" "X-Goog-Upload-URL: https://"
 	stop
 fi
+# shellcheck source-path=SCRIPTDIR source=check_quota.bash
+. "$here/check_quota.bash"
 ok "nothing was complained about" same "" "$(cat "$work/err")"
 
 echo "1..$((passed + failed))"

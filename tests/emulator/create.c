@@ -6,6 +6,7 @@
 #include "models.h"
 #include "sense.h"
 #include "store.h"
+#include "tokens.h"
 #include "validate.h"
 #include "world.h"
 
@@ -155,9 +156,9 @@ static bool file_input(struct request *rq, const char *name, struct job *j)
 		reply_not_found(rq);
 		return false;
 	}
-	if (knob_choice(K_validate) != 2)
-		validate_file(fd, st.st_size, j->embed, &v);
+	validate_file(fd, st.st_size, j->embed, &v);
 	j->total = v.requests;
+	j->tokens = v.tokens;
 	if (v.faults)
 		reply_error(rq, 400, NULL, "%s", v.text.p);
 	else if (!v.requests && knob_choice(K_validate) != 2 &&
@@ -206,6 +207,10 @@ static bool inline_input(struct request *rq, json_t *requests, struct job *j)
 	}
 	json_array_foreach(requests, i, one)
 	{
+		struct tokens t = {0};
+
+		tokens_add_request(&t, jget(one, "request"));
+		j->tokens += tokens_sum(&t);
 		json_dumpf(one, f, JSON_COMPACT);
 		fputc('\n', f);
 	}

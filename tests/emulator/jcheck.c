@@ -284,8 +284,13 @@ static int text(struct jcheck *c, const struct field *f)
 	const char *s;
 	size_t n;
 
-	if (at(c, '"'))
-		return string(c, &s, &n);
+	if (at(c, '"')) {
+		if (string(c, &s, &n) < 0)
+			return -EINVAL;
+		if (c->seen)
+			c->seen(c, f, s, n);
+		return 0;
+	}
 	if (f->type == TYPE_ENUM && c->p < c->end && isdigit((unsigned char)*c->p))
 		return number(c);
 	return wrong_type(c, f, "'\"'");
@@ -311,6 +316,8 @@ static int single(struct jcheck *c, const struct field *f)
 	}
 	if (!at(c, '{'))
 		return wrong_type(c, f, "'{'");
+	if (c->seen)
+		c->seen(c, f, NULL, 0);
 	return object(c, f->type == TYPE_STRUCT ? NULL : f->message);
 }
 

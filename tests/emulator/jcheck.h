@@ -20,6 +20,9 @@ struct jcheck {
 	bool (*unknown)(struct jcheck *c, const char *name, size_t len);
 	/* A member of the outermost message was met; may be NULL. */
 	void (*outer)(struct jcheck *c, const struct field *f, const char *at);
+	/* A field begins that is an object (text NULL), or a string was read (as written,
+	 * with its escapes); may be NULL. */
+	void (*seen)(struct jcheck *c, const struct field *f, const char *text, size_t len);
 	void *cls;
 
 	/* the fault that stopped the check; NULL if there is none */

@@ -54,7 +54,7 @@ void job_save(const struct job *j)
 		{"errorCode", j->error_code}, {"outputFrom", j->output_from},
 		{"outcome", j->outcome}, {"pendingSince", j->pending_since},
 		{"runFrom", j->run_from}, {"runUntil", j->run_until},
-		{"cancelAt", j->cancel_at}};
+		{"cancelAt", j->cancel_at}, {"tokens", j->tokens}};
 
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		json_object_set_new(r, numbers[i].name, json_integer(numbers[i].value));
@@ -99,6 +99,7 @@ static void load(const char *id, json_t *r)
 	j->run_from = jint(r, "runFrom", 0);
 	j->run_until = jint(r, "runUntil", 0);
 	j->cancel_at = jint(r, "cancelAt", 0);
+	j->tokens = jint(r, "tokens", 0);
 	registry_add(&jobs, j);
 }
 

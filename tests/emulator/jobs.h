@@ -37,6 +37,7 @@ struct job {
 	int64_t priority;
 	int64_t created, updated, ended; /* as shown; ended 0: not */
 	int64_t total, ok, failed;
+	int64_t tokens; /* of its prompts, as estimated at create */
 	enum job_state state;
 	int error_code; /* 0: none */
 	char *error_text;

@@ -15,6 +15,8 @@ static json_t *methods(int can)
 		json_array_append_new(list, json_string("batchGenerateContent"));
 	if (can & EMBED) {
 		json_array_append_new(list, json_string("embedContent"));
+		json_array_append_new(list, json_string("countTextTokens"));
+		json_array_append_new(list, json_string("countTokens"));
 		json_array_append_new(list, json_string("asyncBatchEmbedContent"));
 	}
 	if (can & IMAGEN)
@@ -54,6 +56,12 @@ static bool is_listed(const struct model *m)
 
 bool model_check(struct request *rq, const char *name, enum model_use use)
 {
+	static const struct {
+		int can;
+		const char *method;
+	} uses[] = {[MODEL_GENERATE] = {BATCH, "batchGenerateContent"},
+		[MODEL_EMBED] = {EMBED, "asyncBatchEmbedContent"},
+		[MODEL_COUNT] = {GEN | EMBED, "countTokens"}};
 	const struct model *m = model_find(name);
 
 	if (m && m->can & RETIRED) {
@@ -64,15 +72,14 @@ bool model_check(struct request *rq, const char *name, enum model_use use)
 			name);
 		return false;
 	}
-	if (m && m->can & (use == MODEL_EMBED ? EMBED : BATCH))
+	if (m && m->can & uses[use].can)
 		return true;
 	reply_error(rq, 404, NULL,
 		"models/%s is not found for API version v1beta, or is not supported "
 		"for "
 		"%s. Call ListModels to see the list of available models and their "
 		"supported methods.",
-		name,
-		use == MODEL_EMBED ? "asyncBatchEmbedContent" : "batchGenerateContent");
+		name, uses[use].method);
 	return false;
 }
 

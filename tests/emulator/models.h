@@ -4,9 +4,9 @@
 
 #include "http.h"
 
-enum model_use { MODEL_GENERATE, MODEL_EMBED };
+enum model_use { MODEL_GENERATE, MODEL_EMBED, MODEL_COUNT };
 
-/* Can the model (no "models/") run such batches? False after a 404 was replied. */
+/* Can the model (no "models/") run such batches, or count? False after a 404 was replied. */
 bool model_check(struct request *rq, const char *name, enum model_use use);
 
 void models_list(struct request *rq);

@@ -48,6 +48,7 @@ void prompt_read(json_t *request, struct prompt *ret)
 	json_t *system = jget(jget(request, "systemInstruction"), "parts");
 
 	*ret = (struct prompt){0};
+	tokens_add_request(&ret->tokens, request);
 	for (size_t i = 0; i < list_size(parts); i++)
 		add_part(ret, list_at(parts, i));
 	for (size_t i = 0; i < list_size(system); i++) {

@@ -2,6 +2,7 @@
 #ifndef EMU_PROMPT_H
 #define EMU_PROMPT_H
 
+#include "tokens.h"
 #include "util.h"
 
 #define PROMPT_FILES 16
@@ -16,6 +17,7 @@ struct prompt {
 		char sha256[65]; /* of an upload, as far as it is known */
 	} files[PROMPT_FILES];
 	size_t n_files;
+	struct tokens tokens; /* of the whole request */
 };
 
 void prompt_read(json_t *request, struct prompt *ret);

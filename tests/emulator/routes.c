@@ -2,9 +2,9 @@
 #include "admin.h"
 #include "batches.h"
 #include "caches.h"
+#include "count.h"
 #include "files.h"
 #include "models.h"
-#include "tokens.h"
 #include "upload.h"
 
 /* Matches `path`; what `{}` stands for goes to arg. */
@@ -70,7 +70,7 @@ static const struct route routes[] = {
 		files_download},
 	API("GET", "models", "models", NULL, models_list),
 	API("GET", "models/{}", "model_get", NULL, models_get),
-	API("POST", "models/{}:countTokens", "count_tokens", NULL, tokens_count),
+	API("POST", "models/{}:countTokens", "count_tokens", NULL, count_tokens),
 	API("POST", "cachedContents", "cache_create", NULL, caches_create),
 	API("GET", "cachedContents", "cache_list", NULL, caches_list),
 	API("GET", "cachedContents/{}", "cache_get", NULL, caches_get),

@@ -1,75 +1,151 @@
 #include "tokens.h"
-#include "answer.h"
-#include "bodycheck.h"
-#include "files.h"
-#include "model_table.h"
 
-/* Can this model count? False after a 404 was replied. */
-static bool counts(struct request *rq)
+int64_t tokens_of_bytes(int64_t bytes)
 {
-	const struct model *m = model_find(rq->arg);
-
-	if (m && m->can & (GEN | EMBED) && !(m->can & RETIRED))
-		return true;
-	reply_error(rq, 404, NULL,
-		"models/%s is not found for API version v1beta, or is not supported for "
-		"countTokens. Call ListModels to see the list of available models and "
-		"their supported methods.",
-		rq->arg);
-	return false;
+	return (bytes + 3) / 4;
 }
 
-/* What is to be counted, borrowed from the body; NULL after a 400. */
-static json_t *counted_request(struct request *rq, json_t *body)
+/* A list, or one element standing for it. */
+static size_t element_count(const json_t *v)
 {
-	json_t *request = jget(body, "generateContentRequest");
-	json_t *contents = jget(body, "contents");
-	const char *model = jstr(request, "model");
-
-	if (request && contents)
-		reply_error(rq, 400, NULL,
-			"CountTokens requires only one of generate_content_request or "
-			"contents to be set.");
-	else if (!request && !json_array_size(contents))
-		reply_error(rq, 400, NULL,
-			"CountTokens requires generate_content_request or contents to be "
-			"set.");
-	else if (request && (!model || strncmp(model, "models/", 7)))
-		reply_error(rq, 400, NULL,
-			"* CountTokensRequest.generate_content_request.model: unexpected "
-			"model name format\n");
-	else if (request && !json_array_size(jget(request, "contents")))
-		reply_error(rq, 400, NULL,
-			"* CountTokensRequest.generate_content_request.contents: contents "
-			"is not specified\n");
-	else
-		return request ? request : body;
-	return NULL;
+	return json_is_array(v) ? json_array_size(v) : json_is_object(v);
 }
 
-static bool files_ok(struct request *rq, const struct prompt *p)
+static const json_t *element(const json_t *v, size_t i)
 {
-	bool ok = true;
-
-	for (size_t i = 0; ok && i < p->n_files; i++)
-		ok = !p->files[i].uri || file_uri_ok(rq, p->files[i].uri);
-	return ok;
+	return json_is_array(v) ? json_array_get(v, i) : v;
 }
 
-void tokens_count(struct request *rq)
+static enum modality modality_of(const char *mime)
 {
-	_cleanup_json_ json_t *body = counts(rq) ? body_checked(rq, &schema_count) : NULL;
-	json_t *request = body ? counted_request(rq, body) : NULL;
-	struct prompt p;
-	int n;
+	static const struct {
+		const char *prefix;
+		enum modality is;
+	} kinds[] = {{"image/", MODALITY_IMAGE}, {"video/", MODALITY_VIDEO},
+		{"audio/", MODALITY_AUDIO}};
 
-	if (!request)
+	for (size_t i = 0; mime && i < ARRAY_LEN(kinds); i++)
+		if (!strncmp(mime, kinds[i].prefix, strlen(kinds[i].prefix)))
+			return kinds[i].is;
+	return MODALITY_DOCUMENT;
+}
+
+static void add_content(struct tokens *t, const json_t *content, int64_t *bytes)
+{
+	const json_t *parts = jget(content, "parts");
+
+	for (size_t i = 0; i < element_count(parts); i++) {
+		const json_t *part = element(parts, i),
+			     *data = jget(part, "inlineData");
+
+		*bytes += json_string_length(jget(part, "text"));
+		if (!data)
+			data = jget(part, "fileData");
+		if (json_is_object(data))
+			t->files[modality_of(jstr(data, "mimeType"))]++;
+	}
+}
+
+void tokens_add_request(struct tokens *t, const json_t *request)
+{
+	const json_t *contents = jget(request, "contents");
+
+	for (size_t i = 0; i < element_count(contents); i++)
+		add_content(t, element(contents, i), &t->text);
+	add_content(t, jget(request, "content"), &t->text);
+	add_content(t, jget(request, "systemInstruction"), &t->system);
+}
+
+static int hex4(const char *s)
+{
+	int v = 0;
+
+	for (int i = 0; i < 4; i++)
+		v = v << 4 | (s[i] <= '9' ? s[i] - '0' : (s[i] | 0x20) - 'a' + 10);
+	return v;
+}
+
+/* Bytes of UTF-8 that a \uXXXX stands for; a pair has two each. */
+static int escaped_bytes(int v)
+{
+	if (v >= 0xd800 && v <= 0xdfff)
+		return 2;
+	return v < 0x80 ? 1 : v < 0x800 ? 2 : 3;
+}
+
+/* Bytes of a string whose escapes are in order. */
+static int64_t string_bytes(const char *s, size_t len)
+{
+	const char *end = s + len, *p = s;
+	int64_t n = len;
+
+	while ((p = memchr(p, '\\', end - p))) {
+		if (p[1] == 'u') {
+			n += escaped_bytes(hex4(p + 2)) - 6;
+			p += 6;
+		} else {
+			n--;
+			p += 2;
+		}
+	}
+	return n;
+}
+
+static bool path_is(const struct jcheck *c, int at, const char *name)
+{
+	return at > 0 && at < c->depth &&
+	       name_is(c->path[at].name, c->path[at].len, name);
+}
+
+/*
+ * Only what is in parts of a content counts. The path is [request.]X.parts.FIELD, X being
+ * contents, content or systemInstruction.
+ */
+void tokens_add_seen(struct tokens *t, const struct jcheck *c, const struct field *f,
+	const char *text, size_t len)
+{
+	bool is_text = text && !strcmp(f->name, "text");
+	bool is_file = !text &&
+		       (!strcmp(f->name, "fileData") || !strcmp(f->name, "inlineData"));
+	int top = c->depth - 3;
+
+	if ((!is_text && !is_file) || top != (path_is(c, 1, "request") ? 2 : 1))
 		return;
-	prompt_read(request, &p);
-	n = answer_prompt_tokens(&p);
-	if (files_ok(rq, &p))
-		reply_json_take(rq, 200,
-			json_pack("{si s[{ss si}]}", "totalTokens", n,
-				"promptTokensDetails", "modality", "TEXT", "tokenCount", n));
-	prompt_free(&p);
+	if (is_file)
+		t->files[MODALITY_DOCUMENT]++;
+	else if (path_is(c, top, "systemInstruction"))
+		t->system += string_bytes(text, len);
+	else
+		t->text += string_bytes(text, len);
+}
+
+static int64_t text_tokens(const struct tokens *t)
+{
+	return tokens_of_bytes(t->text) + tokens_of_bytes(t->system);
+}
+
+int64_t tokens_sum(const struct tokens *t)
+{
+	int64_t n = text_tokens(t);
+
+	for (int i = 0; i < MODALITIES; i++)
+		n += TOKENS_FILE * t->files[i];
+	return n;
+}
+
+json_t *tokens_details(const struct tokens *t)
+{
+	static const char *const names[] = {
+		"TEXT", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT"};
+	json_t *list = json_array();
+
+	for (int i = 0; i < MODALITIES; i++) {
+		int64_t n = i ? TOKENS_FILE * t->files[i] : text_tokens(t);
+
+		if (n)
+			json_array_append_new(
+				list, json_pack("{ss sI}", "modality", names[i],
+					      "tokenCount", (json_int_t)n));
+	}
+	return list;
 }

@@ -1,6 +1,7 @@
 #include "validate.h"
 #include "jcheck.h"
 #include "knobs.h"
+#include "tokens.h"
 
 #include <sys/mman.h>
 
@@ -12,6 +13,7 @@ struct scan {
 	int max_faults;
 	/* names of both forms met in this line */
 	const char *outer_at, *inner_at, *key_at;
+	struct tokens tokens; /* of this line */
 	/* for the knob duplicate_keys */
 	uint64_t *keys;
 	size_t n_keys, cap_keys;
@@ -44,6 +46,13 @@ static void outer(struct jcheck *c, const struct field *f, const char *at)
 		s->outer_at = at;
 	else if (*f->name && !s->inner_at)
 		s->inner_at = at;
+}
+
+static void seen(struct jcheck *c, const struct field *f, const char *text, size_t len)
+{
+	struct scan *s = c->cls;
+
+	tokens_add_seen(&s->tokens, c, f, text, len);
 }
 
 /* A line is either {"key", "request"} or a bare request. */
@@ -82,6 +91,7 @@ static void note_key(struct scan *s, const char *line, size_t len)
 static void check_line(struct scan *s, const char *line, size_t len)
 {
 	s->outer_at = s->inner_at = s->key_at = NULL;
+	s->tokens = (struct tokens){0};
 	s->c.start = line;
 	s->c.end = line + len;
 	s->v->requests++;
@@ -89,6 +99,7 @@ static void check_line(struct scan *s, const char *line, size_t len)
 		add_fault(s, s->line, s->c.fault_at - line + 1, s->c.fault);
 	else
 		check_forms(s);
+	s->v->tokens += tokens_sum(&s->tokens);
 	if (knob_choice(K_duplicate_keys))
 		note_key(s, line, len);
 }
@@ -180,7 +191,9 @@ void validate_file(int fd, int64_t size, bool embed, struct validation *v)
 	void *map;
 
 	*v = (struct validation){0};
-	if (!size)
+	if (knob_choice(K_validate))
+		v->tokens = tokens_of_bytes(size);
+	if (!size || knob_choice(K_validate) == 2)
 		return;
 	map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED) {
@@ -190,6 +203,7 @@ void validate_file(int fd, int64_t size, bool embed, struct validation *v)
 	madvise(map, size, MADV_SEQUENTIAL);
 	s.c = (struct jcheck){.field_case = knob_choice(K_field_case),
 		.outer = outer,
+		.seen = seen,
 		.unknown = knob_choice(K_outer_unknown) ? pass_over : NULL,
 		.cls = &s};
 	scan(&s, map, size);

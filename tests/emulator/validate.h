@@ -6,6 +6,7 @@
 
 struct validation {
 	int64_t requests; /* lines that are requests */
+	int64_t tokens;   /* of all of them; a guess by bytes where nothing is checked */
 	int faults;
 	struct buf text; /* one line a fault, as the service words it */
 };

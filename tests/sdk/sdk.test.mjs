@@ -359,3 +359,25 @@ test('jobs and files belong to the project of the key', async () => {
     refused(404, /not found/),
   );
 });
+
+test('countTokens: what the results will say', async () => {
+  const src = [request('How many tokens is this? Ünd das?')];
+  const { totalTokens } = await ai.models.countTokens({
+    model: MODEL,
+    contents: src[0].contents,
+  });
+  const [one] = await inlineAnswers(src);
+  assert.equal(totalTokens, one.response.usageMetadata.promptTokenCount);
+});
+
+test('countTokens: none', async () => {
+  await assert.rejects(
+    ai.models.countTokens({ model: 'gemini-0', contents: 'hi' }),
+    refused(404, /NOT_FOUND/),
+  );
+  assert.ok((await emu('fault?match=count_tokens&kind=status&status=429')).ok);
+  await assert.rejects(
+    ai.models.countTokens({ model: MODEL, contents: 'hi' }),
+    refused(429, /RESOURCE_EXHAUSTED/),
+  );
+});
