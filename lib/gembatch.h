@@ -146,6 +146,12 @@ struct gb_job *gb_job_by_slot(struct gb_client *c, uint32_t slot);
 /* The first job in the tree whose slot is at least slot. */
 struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot);
 
+/* The n-th part (from 1) of a directory behind which there are several of the API's jobs;
+ * NULL: there is none with that number. A part is a job with a slot of its own, which
+ * gb_job_by_slot finds and gb_job_next passes over; what is shown of it is read-only. It
+ * may be `dir` itself, whose own job was the first. */
+struct gb_job *gb_job_part(struct gb_job *dir, uint32_t n);
+
 enum gb_output {
 	GB_OUTPUT_NONE,    /* none yet, or there never will be any */
 	GB_OUTPUT_AWAITED, /* ended, the API has not named it yet */
@@ -184,6 +190,11 @@ struct gb_info {
 	bool sent;         /* the API knows the job */
 	bool ended;        /* an end state and nothing more to come */
 	bool own;          /* made or being made from this state directory */
+	bool is_part;      /* of a directory: see gb_job_part */
+	bool has_parts;    /* there are several: numbers, states and outputs here speak for
+	                      all of them */
+	uint32_t parts;    /* made so far: 1 without has_parts */
+	uint32_t parts_sent, parts_ended; /* of them */
 	bool has_error;    /* gb_job_error has a text */
 	bool has_warnings; /* gb_job_warnings has one */
 	bool has_requests; /* requests.jsonl is on the local disk */

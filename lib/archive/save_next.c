@@ -22,7 +22,7 @@ bool save_is_missing(const struct gb_job *job)
 	bool asked = c->o.fetch == GB_FETCH_ALL ||
 		     (c->o.fetch == GB_FETCH_OWN && job->dir && job->dir->rec.own);
 
-	return (asked || job->batch->kept) && job->batch->id && job->in_tree &&
+	return (asked || job->batch->kept) && job->batch->id && job_shown(job) &&
 	       (complete_is_short(job) ? complete_look_due(job)
 				       : save_is_possible(job));
 }

@@ -221,7 +221,7 @@ static void start_behind(void *arg)
 
 	trash_expire(c); /* the key's check has told the server's clock */
 	queue_go(c);
-	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+	for (uint32_t slot = 0; (job = job_next_any(c, slot)); gb_job_unref(job)) {
 		slot = job->slot + 1;
 		save_consider(job);
 		remove_ended(job);

@@ -10,6 +10,7 @@
 #include "client/trash.h"
 #include "files/files.h"
 #include "jobs/observe.h"
+#include "jobs/parts.h"
 #include "provider/all/ids.h"
 #include "store/uploads.h"
 
@@ -67,14 +68,15 @@ static int enlist_record(struct gb_client *c, const char *lid, struct record *r,
 	*ret_part = journal_part;
 	if (!err && r->batch->id)
 		err = job_set_id(job, r->batch->id);
-	if (!err && !r->removal)
+	if (!err && !r->removal && !r->part_of)
 		err = job_set_name(job, r->name[0] ? r->name : tail, tail);
 	if (!err)
 		err = job_dir_attach(job, lid, r);
 	if (err)
 		return err;
 	job->model = client_intern(c, remote_model_name(job->dir->rec.model));
-	job->in_tree = job->dir->rec.own || job->dir->rec.batch->phase == PHASE_REMOTE;
+	job->in_tree = (job->dir->rec.own || job->dir->rec.batch->phase == PHASE_REMOTE) &&
+		       !job->dir->rec.part_of;
 	for (size_t i = 0; i < ARRAY_SIZE(parts) && !err; i++) {
 		*ret_part = parts[i].name;
 		err = parts[i].load(job);
@@ -237,6 +239,8 @@ int load_jobs(struct gb_client *c, char **ret_why)
 	if ((err = load_registry(c)))
 		return cannot_read(&l, err, "%s/attachments", c->o.state_dir);
 	if ((err = store_jobs(c->store, load_job, &l)))
+		return cannot_read(&l, err, "%s/jobs", c->o.state_dir);
+	if ((err = parts_load(c)))
 		return cannot_read(&l, err, "%s/jobs", c->o.state_dir);
 	if ((err = observe_names(c)))
 		return cannot_read(&l, err, "%s/names", c->o.state_dir);

@@ -3,8 +3,8 @@
  * reported them, what is known about it, its output and where that is stored, the index
  * of its answers.
  *
- * A directory is not a job of the API: there may be several behind one. Today there is
- * one (JOB_BATCHES), from mkdir on; a draft's has no id yet. All members: client.lock.
+ * A directory is not a job of the API: there may be several behind one (parts.h), each
+ * in a struct gb_job of its own. A draft's has no id yet. All members: client.lock.
  * A comment above each group says which room writes it.
  */
 #ifndef GB_BATCH_H
@@ -17,7 +17,6 @@
 #include <stdint.h>
 #include <time.h>
 
-#define JOB_BATCHES 1
 
 struct answers;
 

@@ -44,12 +44,15 @@ struct gb_job {
 	const char *model;       /* interned */
 	struct job_dir *_Atomic dir; /* set once, under the lock; read by any */
 	struct gb_waitq *queues; /* JOB_QUEUES of them, made when one is first needed */
+	struct gb_job *parent;   /* the directory that it is a part of; NULL: is one */
+	struct parts *parts;     /* parts.h; NULL: none */
 	struct gb_job *watch_next;
 	bool in_tree : 1;
 	bool watched : 1;        /* in the poller's list */
 	bool settle_timer : 1;   /* a timer limits how long anyone waits for that */
-	/* The API's jobs behind it: one today, which exists even before it is sent. */
-	struct batch batch[JOB_BATCHES];
+	/* The API's job of its own, even before it is sent. Further ones are parts,
+	 * jobs without a name that are not in the tree (parts.h). */
+	struct batch batch[1];
 };
 
 struct gb_job *job_new(struct gb_client *c);
@@ -73,6 +76,21 @@ void job_changed(struct gb_job *job, unsigned what);
 int job_wait_verdict(struct gb_job *job);
 void table_init(struct gb_client *c);
 void table_free(struct gb_client *c);
+
+/* Lock held: the directory that it is, or is a part of. */
+static inline struct gb_job *job_directory(struct gb_job *job)
+{
+	return job->parent ? job->parent : job;
+}
+
+/* Lock held: whether users see it, in the tree or below parts/. */
+static inline bool job_shown(const struct gb_job *job)
+{
+	return job->parent ? job->parent->in_tree : job->in_tree;
+}
+
+/* Like gb_job_next, but parts are among them, wherever their directory is. */
+struct gb_job *job_next_any(struct gb_client *c, uint32_t slot);
 
 static inline enum phase job_phase(const struct gb_job *job)
 {

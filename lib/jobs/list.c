@@ -67,7 +67,7 @@ static bool take_page(struct round *r, const struct remote_page *p)
 
 		client_lock(r->c);
 		struct gb_job *old = job_find_id(r->c, b->id);
-		bool known = old && knowledge_final(&old->batch->known) && old->in_tree;
+		bool known = old && knowledge_final(&old->batch->known) && job_shown(old);
 		again += old && old->batch->listed_seq == r->seq;
 		r->full = observe_full(r->c);
 		client_unlock(r->c);

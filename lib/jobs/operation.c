@@ -91,7 +91,7 @@ static int operation_own(struct operation *t)
 
 	if (!l || l->task || (t->gathers && l->writers))
 		return -EBUSY;
-	if (!t->job->in_tree)
+	if (!job_shown(t->job))
 		return -ENOENT;
 	if (t->file && !t->job->c->hooks->file_claim(t->file))
 		return -EBUSY;

@@ -1,6 +1,7 @@
 #include "jobs/operation.h"
 #include "jobs/job.h"
 #include "jobs/hooks.h"
+#include "jobs/parts.h"
 #include "store/dir_names.h"
 #include "provider/all/ids.h"
 
@@ -229,6 +230,7 @@ static void job_free(struct gb_job *job)
 	free(job->queues);
 	job->c->hooks->answers_unref(job->batch->answers);
 	results_unref(job->batch->results); /* lives in the local directory */
+	parts_free(job);
 	job_dir_free(job->c, job->dir);
 	free(job->name);
 	free_old_names(job);
@@ -256,7 +258,7 @@ void table_free(struct gb_client *c)
 
 static struct gb_job *visible_ref(struct gb_job *job)
 {
-	return job && job->in_tree ? gb_job_ref(job) : NULL;
+	return job && job_shown(job) ? gb_job_ref(job) : NULL;
 }
 
 struct gb_job *gb_job_by_name(struct gb_client *c, const char *name)
@@ -289,6 +291,17 @@ struct gb_job *gb_job_by_slot(struct gb_client *c, uint32_t slot)
 }
 
 struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot)
+{
+	struct gb_job *job = NULL;
+
+	client_lock(c);
+	for (; slot < c->n_slots && !job; slot++)
+		job = c->slots[slot]->parent ? NULL : visible_ref(c->slots[slot]);
+	client_unlock(c);
+	return job;
+}
+
+struct gb_job *job_next_any(struct gb_client *c, uint32_t slot)
 {
 	struct gb_job *job = NULL;
 
@@ -355,7 +368,7 @@ int job_wait_verdict(struct gb_job *job)
 {
 	enum phase p = job_phase(job);
 
-	if (!job->in_tree)
+	if (!job_shown(job))
 		return -ENOENT;
 	if (phase_is_draft(p) && !(job->dir->task && job->dir->task->intended))
 		return job->dir->task ? -EINPROGRESS : 0;
@@ -378,7 +391,7 @@ static bool take_end_to_tell(struct gb_job *job)
 	struct job_dir *l = job->dir;
 
 	if (!l || !l->rec.batch->end_due || l->end_told || !job->c->o.ended ||
-		!job->in_tree || !knowledge_ended(&job->batch->known) ||
+		!job_shown(job) || !knowledge_ended(&job->batch->known) ||
 		job->c->hooks->results_awaited(job) ||
 		job_output(job) == GB_OUTPUT_AWAITED)
 		return false;

@@ -28,6 +28,9 @@ static const struct field fields[] = {
 	FIELD(BOOL, name_unchecked), FIELD(BOOL, warned),    FIELD(STR, origin),
 	FIELD(STR, key_print),     FIELD(STR, stray),        FIELD(INT, removal),
 	FIELD(SINCE, removal_since), FIELD(INT, err),        FIELD(STR, error),
+	FIELD(STR, split),         FIELD(BOOL, rest_dropped), FIELD(STR, part_of),
+	FIELD(INT, part),          FIELD(INT, round),        FIELD(I64, range_off),
+	FIELD(I64, range_len),
 	FIELD(BOOL, insisted),     FIELD(I64, missed),       FIELD(I64, missed_span),
 };
 
@@ -318,10 +321,19 @@ static bool batch_plausible(const struct record_batch *b)
 	       (!b->input_file || remote_id_valid(REMOTE_FILE, b->input_file));
 }
 
+static bool part_plausible(const struct record *r)
+{
+	if (!r->part_of)
+		return true;
+	return r->part > 0 && r->round >= 0 && r->range_off >= 0 && r->range_len >= 0 &&
+	       r->range_len <= INT64_MAX - r->range_off &&
+	       r->batch->phase != PHASE_PARTS;
+}
+
 static bool plausible(const struct record *r)
 {
 	bool all = r->removal >= 0 && r->removal < REMOVALS && r->name &&
-		   !strchr(r->name, '/');
+		   !strchr(r->name, '/') && part_plausible(r);
 
 	for (size_t i = 0; i < RECORD_BATCHES; i++)
 		all = all && batch_plausible(&r->batch[i]);

@@ -11,9 +11,10 @@
  * continues from its length when the file was written. So a span grows by time that has
  * passed, and never by more.
  *
- * A directory may have several of the API's jobs behind it: their members are in the
- * array "batches". Format 1 of the state directory had one, with its members among the
- * others; it is still read.
+ * What the API's job has of its own is in "batches", an array of one. Format 1 of the
+ * state directory had these members among the others; it is still read. Where several of
+ * the API's jobs are behind a directory each has a journal of its own, which names the
+ * directory in `part_of` (jobs/parts.h).
  *
  * A record is plain memory; its owner (struct job_dir) says what guards it. Strings are
  * malloc'ed, NULL when absent.
@@ -38,6 +39,7 @@ enum phase {
 	PHASE_SUBMITTING, /* create is intended: from here on there may be a job */
 	PHASE_UNCERTAIN,  /* it is unknown whether there is a job */
 	PHASE_SENT,       /* the API knows the job: id is set */
+	PHASE_PARTS,      /* checked and cut: its parts are submitted, it never is */
 	PHASES
 };
 
@@ -100,6 +102,16 @@ struct record {
 	                    parts */
 	bool warned;     /* there are warnings of the check beside this file */
 	char *taint;     /* why no close may submit requests.jsonl */
+	char *split;     /* as the user wrote it; NULL: as the option says */
+	bool rest_dropped; /* what no part has yet of the requests is not bought any
+	                      more */
+
+	char *part_of;   /* LID of the directory that it is a part of; NULL: is one */
+	int part;        /* its number there, from 1 */
+	int round;       /* 0: of the requests; n: it asks again what round n - 1 did not
+	                    answer, and has a requests.jsonl of its own */
+	int64_t range_off, range_len; /* round 0: which bytes of the directory's requests,
+	                                 as they are sent, are its */
 
 	char *origin;    /* the origin that a queued job is meant for … */
 	char *key_print; /* … and a salted fingerprint of the key */

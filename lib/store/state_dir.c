@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STATE_VERSION 2
+#define STATE_VERSION 3
 #define VERSION_TEXT "batchfs state "
 
 enum { JOURNAL_MAX = 1 << 20, SALT_LEN = 32 };

@@ -1,8 +1,8 @@
 /*
  * The state directory and the cache directory on disk.
  *
- *   STATE/version            format of all this: 2. In format 1 a journal was of one
- *                            batch
+ *   STATE/version            format of all this: 3. Format 2 knew no parts; in format
+ *                            1 a journal was of one batch
  *   STATE/lock               flock'ed; "host pid mountpoint"
  *   STATE/salt[.copy]        for the key's fingerprint; the copy has a checksum
  *   STATE/names              lines of "CRC ID NAME": names once given; appended to

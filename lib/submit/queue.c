@@ -192,7 +192,7 @@ void queue_go(struct gb_client *c)
 
 	if (!client_online(c))
 		return;
-	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+	for (uint32_t slot = 0; (job = job_next_any(c, slot)); gb_job_unref(job)) {
 		slot = job->slot + 1;
 		client_lock(c);
 		bool queued = job_phase(job) == PHASE_QUEUED;

@@ -170,7 +170,7 @@ static bool is_known(struct gb_client *c, const char *id, bool is_inline)
 	client_lock(c);
 	const struct gb_job *job = job_find_id(c, id);
 	bool own = job && job->dir && job->dir->rec.own;
-	bool known = own || (job && is_inline && job->in_tree);
+	bool known = own || (job && is_inline && job_shown(job));
 	client_unlock(c);
 	return known;
 }

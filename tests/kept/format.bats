@@ -13,7 +13,7 @@ teardown() { stop_all; }
 
 version() { cat "$1/version"; }
 old() { same "batchfs state 1" "$(version "$HOME/$1/state")"; }
-marked() { same "batchfs state 2" "$(version "$HOME/$1/state")"; }
+marked() { same "batchfs state 3" "$(version "$HOME/$1/state")"; }
 as_it_was() { becomes "$(cat "$HOME/$1/shown")" shown; } # CASE
 
 @test "format 1: every job is what it was, marked first, and again at the next start" {
@@ -68,7 +68,7 @@ as_it_was() { becomes "$(cat "$HOME/$1/shown")" shown; } # CASE
 	touch "$small/settled/state/lock"
 	dd if=/dev/zero of="$small/fill" bs=4k 2>/dev/null || true
 	run ! mount_kept settled
-	contains "$output" "cannot be marked as format 2 (it is 1; nothing is changed)"
+	contains "$output" "cannot be marked as format 3 (it is 1; nothing is changed)"
 	contains "$output" "No space left"
 	old settled
 	rm "$small/fill"
@@ -79,9 +79,9 @@ as_it_was() { becomes "$(cat "$HOME/$1/shown")" shown; } # CASE
 
 @test "a directory of a newer format is refused by its number, and left as it is" {
 	local before
-	echo "batchfs state 3" >"$HOME/settled/state/version"
+	echo "batchfs state 4" >"$HOME/settled/state/version"
 	before=$(cd "$HOME/settled" && find . -type f ! -name lock -exec sha256sum {} + | sort)
 	run ! mount_kept settled
-	contains "$output" "was written by a newer batchfs (format 3, this one knows 2)"
+	contains "$output" "was written by a newer batchfs (format 4, this one knows 3)"
 	same "$before" "$(cd "$HOME/settled" && find . -type f ! -name lock -exec sha256sum {} + | sort)"
 }

@@ -1,0 +1,310 @@
+#include "jobs/parts.h"
+
+#include "provider/all/ids.h"
+#include "store/dir_names.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+struct parts {
+	struct gb_job **v; /* by number */
+	uint32_t n, cap;
+	int last;          /* highest number ever given here */
+};
+
+/* ---- which there are ------------------------------------------------------------- */
+
+/* The directory's own batch is no part once its requests were cut. */
+static bool own_counts(const struct gb_job *dir)
+{
+	return job_phase(dir) != PHASE_PARTS;
+}
+
+uint32_t parts_count(const struct gb_job *dir)
+{
+	return own_counts(dir) + (dir->parts ? dir->parts->n : 0);
+}
+
+struct gb_job *parts_at(struct gb_job *dir, uint32_t i)
+{
+	uint32_t own = own_counts(dir);
+
+	return i < own ? dir : dir->parts->v[i - own];
+}
+
+bool parts_several(const struct gb_job *dir)
+{
+	return !own_counts(dir) || (dir->parts && dir->parts->n);
+}
+
+uint32_t parts_number(const struct gb_job *job)
+{
+	return job->parent ? (uint32_t)job->dir->rec.part : 1;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct part_range *x = a, *y = b;
+
+	return (x->off > y->off) - (x->off < y->off);
+}
+
+struct part_range parts_rest(const struct gb_job *dir, int64_t total)
+{
+	uint32_t n = 0, all = dir->parts ? dir->parts->n : 0;
+	struct part_range *had = calloc(all + 1, sizeof(*had));
+	int64_t at = 0;
+
+	/* Without memory nothing is cut now. */
+	if (!had)
+		return (struct part_range){0};
+	for (uint32_t i = 0; i < all; i++) {
+		const struct record *r = &dir->parts->v[i]->dir->rec;
+
+		if (!r->round)
+			had[n++] = (struct part_range){r->range_off, r->range_len};
+	}
+	qsort(had, n, sizeof(*had), by_offset);
+	had[n] = (struct part_range){total, 0};
+	uint32_t i = 0;
+	for (; i < n && had[i].off <= at; i++)
+		at = had[i].off + had[i].len > at ? had[i].off + had[i].len : at;
+	struct part_range rest = {at, had[i].off > at ? had[i].off - at : 0};
+	free(had);
+	return rest;
+}
+
+/* ---- linking ----------------------------------------------------------------------- */
+
+static int parts_reserve(struct gb_job *dir)
+{
+	struct parts *p = dir->parts;
+
+	if (!p && !(p = dir->parts = calloc(1, sizeof(*p))))
+		return -ENOMEM;
+	if (p->n < p->cap)
+		return 0;
+	uint32_t cap = p->cap ? 2 * p->cap : 8;
+	struct gb_job **v = realloc(p->v, cap * sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	p->v = v;
+	p->cap = cap;
+	return 0;
+}
+
+/* There is room. By number: parts are linked in order but for a start. */
+static void parts_link(struct gb_job *dir, struct gb_job *part)
+{
+	struct parts *p = dir->parts;
+	int number = part->dir->rec.part;
+	uint32_t i = p->n;
+
+	for (; i > 0 && p->v[i - 1]->dir->rec.part > number; i--)
+		p->v[i] = p->v[i - 1];
+	p->v[i] = part;
+	p->n++;
+	p->last = number > p->last ? number : p->last;
+	part->parent = dir;
+}
+
+static void parts_unlink(struct gb_job *part)
+{
+	struct parts *p = part->parent->parts;
+	uint32_t i = 0;
+
+	while (p->v[i] != part)
+		i++;
+	memmove(&p->v[i], &p->v[i + 1], (--p->n - i) * sizeof(*p->v));
+	if (part->dir->rec.part == p->last)
+		p->last--;
+	part->parent = NULL;
+}
+
+void parts_free(struct gb_job *job)
+{
+	if (job->parts)
+		free(job->parts->v);
+	free(job->parts);
+	job->parts = NULL;
+}
+
+/* ---- making ------------------------------------------------------------------------ */
+
+static int describe_part(struct gb_job *dir, int number, struct record *r)
+{
+	const struct record *d = &dir->dir->rec;
+	_cleanup_free_ char *display = util_format(
+		"%s [part %d]", d->display ? d->display : d->name, number);
+
+	if (!display || record_set(&r->display, display) ||
+		record_set(&r->name, d->name) || record_set(&r->model, d->model) ||
+		record_set(&r->origin, d->origin) ||
+		record_set(&r->key_print, d->key_print) ||
+		record_set(&r->part_of, dir->dir->lid))
+		return -ENOMEM;
+	r->part = number;
+	r->own = r->background = true;
+	r->made_s = d->made_s;
+	r->made_ns = d->made_ns;
+	r->batch->embedding = d->batch->embedding;
+	return 0;
+}
+
+/* Lock held. */
+static int part_add(struct gb_job *dir, const char *lid, struct record *r,
+	enum phase phase, struct gb_job **ret)
+{
+	int err = parts_reserve(dir);
+	struct gb_job *part;
+
+	if (err)
+		return err;
+	if ((err = describe_part(
+		     dir, (dir->parts->last ? dir->parts->last : own_counts(dir)) + 1, r)))
+		return err;
+	if (!(part = job_new(dir->c)))
+		return -ENOMEM;
+	if ((err = job_dir_attach(part, lid, r)))
+		return err;
+	part->model = dir->model;
+	part->batch->embedding = part->dir->rec.batch->embedding;
+	job_set_phase(part, phase);
+	parts_link(dir, part);
+	*ret = part;
+	return 0;
+}
+
+int parts_make(struct gb_job *dir, int round, struct part_range range, int64_t requests,
+	enum phase phase, struct gb_job **ret)
+{
+	struct gb_client *c = dir->c;
+	struct gb_job *part = NULL;
+	char lid[LID_SIZE];
+	struct record r;
+	_cleanup_close_ int fd = store_job_make(c->store, lid);
+
+	if (fd < 0)
+		return fd;
+	record_init(&r);
+	r.round = round;
+	r.range_off = range.off;
+	r.range_len = range.len;
+	r.batch->requests = requests;
+	r.batch->queued_since = record_now();
+	client_lock(c);
+	int err = part_add(dir, lid, &r, phase, &part);
+	client_unlock(c);
+	record_clear(&r);
+	if (err)
+		/* Without a journal the next start removes it. */
+		DROP(util_remove_tree(c->store->jobs, lid));
+	else if ((err = job_dir_save(part)))
+		DROP(parts_unmake(part)); /* its phase is one that can be unmade */
+	else
+		*ret = part;
+	return err;
+}
+
+int parts_unmake(struct gb_job *part)
+{
+	struct gb_client *c = part->c;
+	int err = 0;
+
+	pthread_mutex_lock(&part->dir->disk);
+	client_lock(c);
+	if (part->batch->id || phase_is_unanswered(job_phase(part)) || part->dir->task)
+		err = -EBUSY;
+	client_unlock(c);
+	if (!err)
+		err = util_remove_tree(c->store->jobs, part->dir->lid);
+	client_lock(c);
+	if (!err) {
+		part->dir->forgotten = true;
+		job_set_phase(part, PHASE_DRAFT);
+		parts_unlink(part);
+	}
+	client_unlock(c);
+	pthread_mutex_unlock(&part->dir->disk);
+	return err;
+}
+
+/* ---- at start ----------------------------------------------------------------------- */
+
+static int by_lid(const void *a, const void *b)
+{
+	const struct gb_job *const *x = a, *const *y = b;
+
+	return strcmp((*x)->dir->lid, (*y)->dir->lid);
+}
+
+static struct gb_job *by_lid_find(struct gb_job **dirs, size_t n, const char *lid)
+{
+	for (size_t lo = 0, hi = n; lo < hi;) {
+		size_t mid = lo + (hi - lo) / 2;
+		int d = strcmp(dirs[mid]->dir->lid, lid);
+
+		if (!d)
+			return dirs[mid];
+		*(d < 0 ? &lo : &hi) = d < 0 ? mid + 1 : mid;
+	}
+	return NULL;
+}
+
+/* Its directory is gone, or moved aside: what was paid for must be seen. */
+static void become_directory(struct gb_job *part)
+{
+	struct record *r = &part->dir->rec;
+	const char *tail =
+		part->batch->id ? remote_id_tail(part->batch->id) : part->dir->lid;
+
+	client_log(part->c, LOG_WARNING,
+		"%s: its directory is gone, it is shown by itself", r->display);
+	record_unset(&r->part_of);
+	if (r->removal)
+		return;
+	part->in_tree = true;
+	DROP(job_set_name(part, r->display ? r->display : tail, tail));
+}
+
+int parts_load(struct gb_client *c)
+{
+	_cleanup_free_ struct gb_job **dirs =
+		calloc((size_t)c->n_slots + 1, sizeof(struct gb_job *));
+	size_t n = 0;
+	int err = dirs ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; !err && i < c->n_slots; i++)
+		if (c->slots[i]->dir && !c->slots[i]->dir->rec.part_of)
+			dirs[n++] = c->slots[i];
+	if (!err)
+		qsort(dirs, n, sizeof(struct gb_job *), by_lid);
+	for (uint32_t i = 0; !err && i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+
+		if (!job->dir || !job->dir->rec.part_of)
+			continue;
+		struct gb_job *dir = by_lid_find(dirs, n, job->dir->rec.part_of);
+		if (!dir)
+			become_directory(job);
+		else if (!(err = parts_reserve(dir)))
+			parts_link(dir, job);
+	}
+	return err;
+}
+
+/* ---- for callers of gembatch.h -------------------------------------------------------- */
+
+struct gb_job *gb_job_part(struct gb_job *dir, uint32_t n)
+{
+	struct gb_job *part = NULL;
+
+	client_lock(dir->c);
+	for (uint32_t i = parts_several(dir) ? 0 : UINT32_MAX; i < parts_count(dir); i++)
+		if (parts_number(parts_at(dir, i)) == n)
+			part = gb_job_ref(parts_at(dir, i));
+	client_unlock(dir->c);
+	return part;
+}

@@ -1,0 +1,60 @@
+/*
+ * A directory with several of the API's jobs behind it.
+ *
+ * Each of them is a part: a struct gb_job like any other, with a directory, a journal,
+ * an upload, an intent and results of its own, so that everything that holds for one job
+ * (once, found again, saved, removed) holds for each part by the same code. A part has no
+ * name and is not in the tree: `parent` is the directory. Its journal names the
+ * directory's LID, so a start finds it again whatever happened between the two writes.
+ *
+ * Round 0 are the requests as the user wrote them. If they were cut, the directory is in
+ * PHASE_PARTS and never submitted itself; which bytes of its requests a part has is
+ * in the part's journal and nowhere else. What no part has is the rest: it is not
+ * bought yet. If they were not cut, the directory's own batch is the first part. Later
+ * rounds ask again what is not answered; their parts have a requests.jsonl of their own.
+ *
+ * Numbers count from 1 in the order in which parts were made. "Lock held" (client.lock)
+ * for all unless a comment says "unlocked". A part stays linked as long as its directory:
+ * who holds a reference to a directory may use the pointers that come from here. Errors
+ * are negative errno.
+ */
+#ifndef GB_PARTS_H
+#define GB_PARTS_H
+
+#include "jobs/job.h"
+
+/* Bytes of the requests as they are sent. */
+struct part_range {
+	int64_t off, len;
+};
+
+/* Parts made so far, the directory's own batch included if it is one: 1 for a job that
+ * was never cut. */
+uint32_t parts_count(const struct gb_job *dir);
+/* The i-th of them, i < parts_count, by number; the directory itself if its own batch is
+ * the first part. */
+struct gb_job *parts_at(struct gb_job *dir, uint32_t i);
+/* Whether others than the directory's own batch are or may come to be behind it. */
+bool parts_several(const struct gb_job *dir);
+/* Number of job among the parts of its directory, from 1. */
+uint32_t parts_number(const struct gb_job *job);
+
+/* The first bytes of the `total` that no part of round 0 has; len 0: all have one. */
+struct part_range parts_rest(const struct gb_job *dir, int64_t total);
+
+/* Unlocked. Make a part with the next number, durably, in the phase `phase`: it has its
+ * directory's model, origin and key, and a display name of its own. requests: how many
+ * it has; round 0: range says which. *ret is borrowed. */
+_must_check_ int parts_make(struct gb_job *dir, int round, struct part_range range,
+	int64_t requests, enum phase phase, struct gb_job **ret);
+/* Unlocked. Remove a part that was never intended, and its directory on disk: what it
+ * had is part of the rest again. -EBUSY: there may be a job at the API. */
+_must_check_ int parts_unmake(struct gb_job *part);
+
+/* At start, before there are other threads: link what load_jobs found. A part whose
+ * directory is gone becomes a directory. -ENOMEM. */
+_must_check_ int parts_load(struct gb_client *c);
+/* job is freed. */
+void parts_free(struct gb_job *job);
+
+#endif
