@@ -45,6 +45,9 @@ static const char decides_cache[] =
 static const char high_level[] =
 	"it belongs to a part of libfuse that batchfs does not use";
 
+static const char mounts_for[] =
+	"mount.fuse3(8) does that before it starts batchfs: mount -t fuse.batchfs";
+
 #define AT(field) offsetof(struct options, field)
 
 static const struct option_row rows[] = {
@@ -76,6 +79,8 @@ static const struct option_row rows[] = {
 	{"max_threads", NUMBER, AT(max_threads), 1, 1000},
 	{"max_idle_threads", NUMBER, AT(max_idle_threads), 1, 1000},
 	{"clone_fd", FLAG, AT(clone_fd)},
+	{"nosymfollow", FLAG, AT(nosymfollow)},
+	{"default_permissions", FLAG, AT(default_permissions)},
 
 	{"allow_other", MOUNT},
 	{"allow_root", MOUNT},
@@ -99,7 +104,7 @@ static const struct option_row rows[] = {
 	{"noatime", MOUNT},
 	{"nodiratime", MOUNT},
 
-	{"default_permissions", SKIP}, /* always on */
+	{"symfollow", SKIP},
 	{"atime", SKIP},               /* there are none to keep */
 	{"diratime", SKIP},
 	{"relatime", SKIP},
@@ -138,6 +143,8 @@ static const struct option_row rows[] = {
 	{"intr", REFUSE, .why = high_level},
 	{"intr_signal", REFUSE, .why = high_level},
 	{"modules", REFUSE, .why = high_level},
+	{"setuid", REFUSE, .why = mounts_for},
+	{"drop_privileges", REFUSE, .why = mounts_for},
 	{"blkdev", REFUSE, .why = "batchfs has no device"},
 };
 
@@ -374,12 +381,16 @@ static enum options_verdict set_option(struct options *o, char *word)
 	return set_number(o, row, value);
 }
 
-/* Split list at commas in place; a backslash keeps the next character. */
-static enum options_verdict set_list(struct options *o, char *list)
+/* Split list at commas; a backslash keeps the next character. */
+static enum options_verdict set_list(struct options *o, const char *given)
 {
+	/* Not in place: the arguments are what ps shows. */
+	_cleanup_free_ char *list = strdup(given);
 	enum options_verdict verdict = OPTIONS_GO;
 	char *from = list, *to = list, *word = list;
 
+	if (!list)
+		return bad_option("out of memory");
 	for (;; from++) {
 		if (*from == ',' || !*from) {
 			bool last = !*from;
@@ -400,7 +411,7 @@ static enum options_verdict set_list(struct options *o, char *list)
 
 static enum options_verdict positional(struct options *o, int n, char **words)
 {
-	const char *source = n == 2 ? words[0] : "none";
+	const char *given = n == 2 ? words[0] : "none", *source = given;
 
 	if (n < 1)
 		return bad_option(
@@ -418,8 +429,9 @@ static enum options_verdict positional(struct options *o, int n, char **words)
 	if (!source || !*source)
 		source = "https://generativelanguage.googleapis.com";
 	o->source = strdup(source);
+	o->fsname = strdup(n == 2 && *given ? given : source);
 	o->mountpoint = strdup(words[n - 1]);
-	return o->source && o->mountpoint ? OPTIONS_GO : bad_option("out of memory");
+	return o->source && o->fsname && o->mountpoint ? OPTIONS_GO : bad_option("out of memory");
 }
 
 /* As Google's SDKs read it. Other programs may need a version that has no batches. */
@@ -537,6 +549,7 @@ enum options_verdict options_parse(int argc, char **argv, struct options *ret)
 void options_free(struct options *o)
 {
 	free(o->source);
+	free(o->fsname);
 	free(o->mountpoint);
 	free(o->model);
 	free(o->account);

@@ -24,6 +24,7 @@ enum submit_when { SUBMIT_CLOSE, SUBMIT_BACKGROUND, SUBMIT_CTL };
 
 struct options {
 	char *source;     /* as given or from the environment: a URL */
+	char *fsname;     /* SOURCE as given, what mount tables show */
 	char *mountpoint; /* as given */
 	char *model;
 	char *account;
@@ -45,7 +46,8 @@ struct options {
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
-	bool offline, readonly, nonempty, clone_fd;
+	bool offline, readonly, nonempty, clone_fd, nosymfollow;
+	bool default_permissions; /* was said; it is on anyway */
 	bool foreground, debug;
 	char *mount_words; /* for FUSE, joined by commas */
 };

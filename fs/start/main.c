@@ -1,18 +1,13 @@
 /*
  * batchfs: mounts the batch jobs of a Gemini API project.
  *
- * Without -f the process forks before it does anything that involves threads or the
- * network. The child does everything and, when the mount can be used or has failed,
- * sends its verdict, a byte, through a pipe; until then it shares stderr with the
- * parent, which waits and exits accordingly.
+ * Without -f the process forks (verdict.h). The child does everything.
  *
  * The way out is always the same, whether it began with fusermount3 -u, a signal or
  * an aborted connection: every parked request is answered (gb_shutdown), the session
  * loop ends, then gembatch writes down what it has to.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,7 +16,6 @@
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/vfs.h>
 
 #include "start/environment.h"
 #include "kernel/handle.h"
@@ -32,16 +26,15 @@
 #include "mount/mount.h"
 #include "kernel/notify.h"
 #include "start/on_end.h"
-#include "kernel/ops.h"
 #include "kernel/pending.h"
 #include "start/paths.h"
 #include "closing/proc.h"
 #include "start/resources.h"
+#include "start/service.h"
+#include "start/session.h"
+#include "start/verdict.h"
 #include "kernel/tree.h"
 
-#ifndef FUSE_SUPER_MAGIC
-#define FUSE_SUPER_MAGIC 0x65735546 /* linux/magic.h of Linux 5.17 */
-#endif
 #define WAKE SIGUSR2 /* interrupts the main thread's wait for the end of the loop */
 
 /* ---- what libraries say ------------------------------------------------------------
@@ -241,42 +234,6 @@ static int make_parts(struct mount *m)
 	return err;
 }
 
-/* The words for libfuse, source and type first so that the user's may follow. */
-static char *mount_words(const struct options *o)
-{
-	char source[1024];
-	size_t n = 0;
-
-	for (const char *p = o->source; *p && n < sizeof source - 3; p++) {
-		if (*p == ',' || *p == '\\')
-			source[n++] = '\\';
-		source[n++] = *p;
-	}
-	source[n] = '\0';
-	return format(
-		"default_permissions,subtype=batchfs,max_read=%ju,fsname=%s%s%s%s",
-		(uintmax_t)o->max_read, source, o->readonly ? ",ro" : "",
-		o->mount_words ? "," : "", o->mount_words ? o->mount_words : "");
-}
-
-static int mount_session(struct mount *m, const char *mountpoint)
-{
-	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	_cleanup_free_ char *words = mount_words(m->o);
-	int err = -ENOMEM;
-
-	if (words && !fuse_opt_add_arg(&args, "batchfs") &&
-		!fuse_opt_add_arg(&args, "-o") && !fuse_opt_add_arg(&args, words) &&
-		(!m->o->debug || !fuse_opt_add_arg(&args, "-d"))) {
-		m->se = fuse_session_new(&args, &ops_table, sizeof ops_table, m);
-		err = m->se && !fuse_session_mount(m->se, mountpoint) ? 0 : -EIO;
-	}
-	fuse_opt_free_args(&args);
-	if (err)
-		log_line(LOG_ERR, "mounting on %s failed", mountpoint);
-	return err;
-}
-
 enum stage { STARTING, MOUNTING, SERVING, ENDED };
 
 struct signals {
@@ -332,6 +289,7 @@ static void *run_signals(void *arg)
 	if (atomic_load(&s->stage) == ENDED)
 		return NULL;
 	log_line(LOG_INFO, "SIG%s: unmounting", sigabbrev_np(sig));
+	service_stopping();
 	gb_shutdown(s->m->gb);
 	fuse_session_exit(s->m->se);
 	/* The main thread may not be waiting yet when it is woken. */
@@ -393,70 +351,16 @@ static void keep_small(void)
 /* ---- one after the other
  * ------------------------------------------------------------- */
 
-/* In the background: let go of the terminal and tell the parent. */
-static void detach_daemon(int verdict_fd)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	setsid();
-	log_to_syslog();
-	if (chdir("/"))
-		log_line(LOG_WARNING, "chdir /: %s", strerror(errno));
-	for (int fd = 0; fd <= 2 && null >= 0; fd++)
-		dup2(null, fd);
-	if (null > 2)
-		close(null);
-	if (write(verdict_fd, "0", 1) != 1)
-		log_line(LOG_WARNING, "the process that started this one has ended; "
-				      "mounted all the same");
-	close(verdict_fd);
-}
-
-/* Mounted is not yet usable: the kernel and libfuse may still disagree, and that shows
- * when the first request is answered, which only the session's loop does. So a thread
- * asks like any program; the parent is told only if that works. */
-struct verdict {
-	const char *mountpoint;
-	int fd; /* to the parent; -1: in the foreground */
-	pthread_t thread;
-	bool started;
-};
-
-static void *run_verdict(void *arg)
-{
-	struct verdict *v = arg;
-	struct statfs fs;
-
-	if (!statfs(v->mountpoint, &fs) && fs.f_type == FUSE_SUPER_MAGIC)
-		detach_daemon(v->fd);
-	return NULL;
-}
-
-static int start_verdict(struct verdict *v)
-{
-	int err = v->fd < 0 ? 0 : -pthread_create(&v->thread, NULL, run_verdict, v);
-
-	v->started = v->fd >= 0 && !err;
-	return err;
-}
-
-/* After the unmount, which ends its request if nobody answered it. */
-static void stop_verdict(struct verdict *v)
-{
-	if (v->started)
-		pthread_join(v->thread, NULL);
-}
-
 static int serve(struct mount *m, struct signals *s, struct verdict *v)
 {
 	int err;
 
 	atomic_store(&s->stage, MOUNTING);
-	err = mount_session(m, v->mountpoint);
+	err = session_mount(m, v->mountpoint);
 	if (!err)
 		err = notify_start(m->notify, m);
 	if (!err)
-		err = start_verdict(v);
+		err = verdict_start(v);
 	if (!err)
 		err = on_end_start(m->on_end);
 	/* Threads that wait for the end of this stage check it next. */
@@ -486,7 +390,7 @@ static int run_mount(
 	notify_stop(m->notify);
 	if (m->se)
 		fuse_session_unmount(m->se);
-	stop_verdict(&verdict);
+	verdict_stop(&verdict);
 	on_end_stop(m->on_end);
 	handles_free(m);
 	gb_close(m->gb);
@@ -522,37 +426,9 @@ static int serve_mount(
 	return err;
 }
 
-/* The parent's part: wait for the verdict. The child has said what went wrong. */
-static int await_verdict(int fd)
+static void wipe_in_parent(void *key)
 {
-	char verdict;
-	ssize_t n;
-
-	do
-		n = read(fd, &verdict, 1);
-	while (n < 0 && errno == EINTR);
-	return n == 1 ? 0 : 1;
-}
-
-/* Fork unless in the foreground: the child's end of the pipe, or -1; the parent
- * does not return. */
-static int to_background(struct key *key)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	switch (fork()) {
-	case -1:
-		return -errno;
-	case 0:
-		close(ends[0]);
-		return ends[1];
-	default:
-		key_wipe(key);
-		close(ends[1]);
-		exit(await_verdict(ends[0]));
-	}
+	key_wipe(key);
 }
 
 static int start_mount(struct options *o)
@@ -574,9 +450,8 @@ static int start_mount(struct options *o)
 		goto out;
 	check_proc(o);
 	if (!o->foreground) {
-		verdict_fd = to_background(&key);
-		if (verdict_fd < 0) {
-			err = verdict_fd;
+		err = verdict_fork(wipe_in_parent, &key, &verdict_fd);
+		if (err) {
 			log_line(LOG_ERR, "cannot go to the background: %s",
 				strerror(-err));
 			goto out;
@@ -599,6 +474,7 @@ int main(int argc, char **argv)
 	survive_signals();
 	log_open(o.debug);
 	environment_clean();
+	service_open();
 	if (verdict == OPTIONS_GO)
 		err = start_mount(&o);
 	options_free(&o);

@@ -5,49 +5,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "util/home.h"
 #include "util/util.h"
 #include "util/log.h"
-
-/* HOME, or what the password file says: mount(8) at boot sets none. */
-static const char *home(void)
-{
-	const char *dir = getenv("HOME");
-	struct passwd *pw;
-
-	if (dir && *dir == '/')
-		return dir;
-	pw = getpwuid(geteuid());
-	return pw && pw->pw_dir && *pw->pw_dir == '/' ? pw->pw_dir : NULL;
-}
-
-/* $variable/batchfs/name, or ~/fallback/batchfs/name. The specification tells to
- * pass over a variable that is not absolute. */
-static char *xdg(const char *variable, const char *fallback, const char *name)
-{
-	const char *dir = getenv(variable);
-
-	if (dir && *dir == '/')
-		return format("%s/batchfs/%s", dir, name);
-	dir = home();
-	return dir ? format("%s/%s/batchfs/%s", dir, fallback, name) : NULL;
-}
 
 char *paths_key_file(const char *account)
 {
 	_cleanup_free_ char *name = format("%s.key", account);
 
-	return name ? xdg("XDG_CONFIG_HOME", ".config", name) : NULL;
+	return name ? home_path("XDG_CONFIG_HOME", ".config", name) : NULL;
 }
 
 char *paths_prices(void)
 {
-	return xdg("XDG_CONFIG_HOME", ".config", "prices.tsv");
+	return home_path("XDG_CONFIG_HOME", ".config", "prices.tsv");
 }
 
 /* ACCOUNT@HOST[:PORT] of a URL; the path is left out. There is no user in it. */
@@ -69,14 +45,14 @@ char *paths_state_dir(const char *account, const char *source)
 {
 	_cleanup_free_ char *name = account_at(account, source);
 
-	return name ? xdg("XDG_STATE_HOME", ".local/state", name) : NULL;
+	return name ? home_path("XDG_STATE_HOME", ".local/state", name) : NULL;
 }
 
 char *paths_cache_dir(const char *account, const char *source)
 {
 	_cleanup_free_ char *name = account_at(account, source);
 
-	return name ? xdg("XDG_CACHE_HOME", ".cache", name) : NULL;
+	return name ? home_path("XDG_CACHE_HOME", ".cache", name) : NULL;
 }
 
 static int no(int err, const char *fmt, ...) _printf_(2, 3);
@@ -120,32 +96,114 @@ static bool is_empty_dir(const char *path)
 	return empty;
 }
 
-/* Whether a batchfs is mounted at path: fields 5 and, after " - ", the type. */
-static bool is_batchfs(const char *path)
+/* Blanks and backslashes are written as \\ooo there. */
+static void decode_octal(char *text)
 {
-	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *to = text;
+
+	for (const char *p = text; *p; p++) {
+		unsigned c;
+
+		if (*p == '\\' && sscanf(p + 1, "%3o", &c) == 1 && c) {
+			*to++ = (char)c;
+			p += 3;
+		} else
+			*to++ = *p;
+	}
+	*to = '\0';
+}
+
+/* A line of mountinfo: fields 3, 5 and, after " - ", the type. */
+struct mount_line {
+	unsigned minor;
+	char point[PATH_MAX];
+};
+
+/* The next batchfs that is mounted. */
+static bool next_batchfs(FILE *f, struct mount_line *ret)
+{
 	_cleanup_free_ char *line = NULL;
-	bool found = false;
 	size_t room = 0;
 
 	while (f && getline(&line, &room, f) > 0) {
-		char point[PATH_MAX];
 		const char *type = strstr(line, " - ");
 
-		if (!type || sscanf(line, "%*s %*s %*s %*s %4095s", point) != 1)
+		if (!type || strncmp(type + 3, "fuse.batchfs ", 13) != 0 ||
+			sscanf(line, "%*s %*s %*u:%u %*s %4095s", &ret->minor,
+				ret->point) != 2)
 			continue;
-		if (!strcmp(point, path))
-			found = !strncmp(type + 3, "fuse.batchfs ", 13);
+		decode_octal(ret->point);
+		return true;
 	}
-	return found;
+	return false;
+}
+
+static bool is_batchfs(const char *path)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+	struct mount_line line;
+
+	while (next_batchfs(f, &line))
+		if (!strcmp(line.point, path))
+			return true;
+	return false;
+}
+
+int paths_passed_fd(const char *mountpoint)
+{
+	int fd, n = 0;
+
+	if (sscanf(mountpoint, "/dev/fd/%9d%n", &fd, &n) != 1 || mountpoint[n])
+		return -1;
+	return fd;
+}
+
+/* Which connection a descriptor of /dev/fuse is: the minor number of the mount's device.
+ * 0: older kernels do not tell. */
+static unsigned connection_of(int fd)
+{
+	_cleanup_free_ char *path = format("/proc/self/fdinfo/%d", fd);
+	_cleanup_fclose_ FILE *f = path ? fopen(path, "re") : NULL;
+	char line[256];
+	unsigned n = 0;
+
+	while (f && !n && fgets(line, sizeof line, f))
+		if (sscanf(line, "fuse_connection: %u", &n) != 1)
+			n = 0;
+	return n;
+}
+
+/* Where fd, which has just been mounted, is: the newest batchfs where the kernel does
+ * not say more. */
+static int find_passed(int fd, char **ret)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+	unsigned connection = connection_of(fd);
+	struct mount_line line, found = {};
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || fcntl(fd, F_SETFD, FD_CLOEXEC))
+		return no(-EBADF, "/dev/fd/%d is no descriptor of /dev/fuse", fd);
+	while (next_batchfs(f, &line))
+		if (!connection || line.minor == connection)
+			found = line;
+	if (!*found.point)
+		return no(-ENOENT,
+			"/dev/fd/%d was passed, but no batchfs is mounted: mount with "
+			"-t fuse.batchfs", fd);
+	*ret = strdup(found.point);
+	return *ret ? 0 : -ENOMEM;
 }
 
 int paths_check_mountpoint(const struct options *o, char **ret)
 {
 	_cleanup_free_ char *path = NULL;
+	int fd = paths_passed_fd(o->mountpoint);
 	struct statvfs vfs;
 	struct stat st;
 
+	if (fd >= 0)
+		return find_passed(fd, ret);
 	/* realpath stats nothing at the last component of a dead mount */
 	if (stat(o->mountpoint, &st) < 0)
 		return explain_unreachable(o->mountpoint, errno);

@@ -17,6 +17,9 @@ char *paths_cache_dir(const char *account, const char *source);
 /* *ret becomes the absolute path of the mountpoint; or a negative errno after a line
  * that says what is wrong. */
 int paths_check_mountpoint(const struct options *o, char **ret);
+/* The descriptor of /dev/fuse that mount.fuse3(8) has mounted and passed, with
+ * drop_privileges: /dev/fd/N stands in the mountpoint's place then. -1: none. */
+int paths_passed_fd(const char *mountpoint);
 /* Whether dir, which need not exist yet, is or is below mountpoint (absolute). */
 bool paths_below(const char *dir, const char *mountpoint);
 
