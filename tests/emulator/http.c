@@ -267,9 +267,8 @@ void reply_quota(struct request *rq)
 		"details. For more information on this error, head to: "
 		"https://ai.google.dev/gemini-api/docs/rate-limits.",
 		"Resource has been exhausted (e.g. check quota).",
-		"Your prepayment credits are depleted. Please go to AI Studio to "
-		"manage "
-		"your project and billing.",
+		("Your prepayment credits are depleted. Please go to AI Studio to "
+		 "manage your project and billing."),
 		"You exceeded your current quota, please check your plan and billing "
 		"details. Please retry in 1.5s."};
 	int pick = knob_choice(K_quota_text);

@@ -12,7 +12,7 @@ struct gb_client *open_client(void)
 
 	int err = gb_open(&o, &c, &why);
 	if (err)
-		print_message("gb_open: %s\n", why ? why : "?");
+		print_message("# gb_open: %s\n", why ? why : "?");
 	assert_int_equal(err, 0);
 	free(why);
 	return c;

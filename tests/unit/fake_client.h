@@ -29,7 +29,7 @@ static inline void open_fake(void)
 	o.cache_dir = cache_dir;
 	int err = client_open_with(&o, &fake.table, &fake, &client, &why);
 	if (err)
-		print_message("open: %s\n", why ? why : "?");
+		print_message("# open: %s\n", why ? why : "?");
 	assert_int_equal(err, 0);
 	free(why);
 }

@@ -296,7 +296,7 @@ static void be_born(void (*fn)(void))
 
 bool live(void (*fn)(void))
 {
-	int status;
+	int status = 0;
 
 	world->n_trace = 0;
 	world->said[0] = '\0';

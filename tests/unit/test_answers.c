@@ -357,7 +357,7 @@ static void failures_that_pass_are_tried_again(void **state)
 		_cleanup_free_ char *results = util_format(
 			"{\"key\":\"a\",\"error\":{\"code\":%s}}\n", codes[i].code);
 
-		print_message("%s\n", codes[i].code);
+		print_message("# %s\n", codes[i].code);
 		expect(ASK("a", ""), results, NULL, NULL,
 			codes[i].again ? ASK("a", "") : "");
 	}

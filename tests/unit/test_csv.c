@@ -106,7 +106,6 @@ static void test_limits(void **state)
 {
 	size_t n = (CSV_ROW_MAX + 100) * 2;
 	char *text = malloc(n), *at = text;
-	_cleanup_free_ char *got = NULL;
 
 	assert_non_null(text);
 	memset(text, 'x', CSV_CELL_MAX + 1);

@@ -204,7 +204,8 @@ static void test_flipped_bits(void **state)
 
 	add(t, "batches/a", &first);
 	for (int64_t i = 0;; i++) {
-		ftruncate(t->s.known, catalog_length(&t->s, 0));
+		assert_int_equal(
+			ftruncate(t->s.known, catalog_length(&t->s, 0)), 0);
 		add(t, "batches/b", &second);
 		if (second + i == second + catalog_length(&t->s, second))
 			break;

@@ -351,7 +351,7 @@ static void test_cut(void **state)
 	size_t n;
 
 	add(f, &a, "one", 48, LID1);
-	_cleanup_free_ char *first = log_text(f, &n);
+	free(log_text(f, &n));
 	size_t whole = n;
 	add(f, &b, "two", 48, LID1);
 	_cleanup_free_ char *good = log_text(f, &n);

@@ -334,7 +334,7 @@ static void test_odd_ends_told_again_and_again(void **state)
 		struct gb_results *r;
 		uint64_t end;
 
-		print_message("# %s\n", odd[i / WAYS].text);
+		print_message("# text %zu, way %zu\n", i / WAYS, i % WAYS);
 		serve(odd[i / WAYS].text, odd[i / WAYS].n, i % WAYS);
 		r = open_it();
 		assert_int_equal(read_on(r, 0, &end), 0);

@@ -55,7 +55,7 @@ static void refused(int dir, int want, const char *words)
 	assert_int_equal(state_lock_take(dir, "STATE", "/there", &fd, &why), want);
 	assert_non_null(why);
 	if (!strstr(why, words))
-		print_message("%s\n", why);
+		print_message("# %s\n", why);
 	assert_non_null(strstr(why, words));
 	free(why);
 }
