@@ -151,6 +151,15 @@ struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot);
  * gb_job_by_slot finds and gb_job_next passes over; what is shown of it is read-only. It
  * may be `dir` itself, whose own job was the first. */
 struct gb_job *gb_job_part(struct gb_job *dir, uint32_t n);
+/* The first whose number is at least n. */
+struct gb_job *gb_job_part_next(struct gb_job *dir, uint32_t n);
+
+/*
+ * What is shown of one part. A call gb_job_… on a directory behind which there are several
+ * speaks for all of them; gb_part_… never does: it tells of the one job of the API that is
+ * `part`'s own, be it that of a part or that of a directory which is its own first. For a
+ * job that has no parts both say the same.
+ */
 
 enum gb_output {
 	GB_OUTPUT_NONE,    /* none yet, or there never will be any */
@@ -184,6 +193,7 @@ struct gb_info {
 	const char *id;    /* as the API has it, or NULL */
 	const char *state; /* as the user sees it: "DRAFT", "JOB_STATE_PENDING", … */
 	const char *model; /* as people write it */
+	const char *split; /* how its requests are cut, as people write it */
 	bool draft;        /* nothing is being sent or at the API: files can be
 	                      written */
 	bool submitted;    /* the submission has begun: read-only */
@@ -191,6 +201,8 @@ struct gb_info {
 	bool ended;        /* an end state and nothing more to come */
 	bool own;          /* made or being made from this state directory */
 	bool is_part;      /* of a directory: see gb_job_part */
+	const char *dir_name; /* of a part: its directory's name; else its own */
+	uint32_t part;     /* its number among the parts of its directory, from 1 */
 	bool has_parts;    /* there are several: numbers, states and outputs here speak for
 	                      all of them */
 	uint32_t parts;    /* made so far: 1 without has_parts */
@@ -222,13 +234,16 @@ struct gb_info {
 
 /* A consistent snapshot of the job; from memory. */
 void gb_job_info(struct gb_job *job, struct gb_info *ret);
+void gb_part_info(struct gb_job *part, struct gb_info *ret);
 
 /* Malloc'ed texts, NULL when there is none: what is wrong and what to do; the
  * API's own resource (JSON, without inlined responses). */
 char *gb_job_error(struct gb_job *job);
 /* Warnings, one per line: what the check found, and what the results show. */
 char *gb_job_warnings(struct gb_job *job);
-char *gb_job_json(struct gb_job *job);
+char *gb_job_json(struct gb_job *job); /* NULL where there are several */
+char *gb_part_error(struct gb_job *part);
+char *gb_part_json(struct gb_job *part);
 
 /* Make metadata at most ttl old. Answers 0 at once if it is, if the job has ended, or
  * offline. All callers share one call. A bad answer from the API is an error (-EIO,
@@ -278,6 +293,9 @@ int gb_draft_create(
 int gb_draft_rename(struct gb_job *job, const char *name, bool listed);
 /* The model of a draft, as people or the API write it. -EINVAL: cannot be one. */
 int gb_draft_set_model(struct gb_job *job, const char *model);
+/* How a draft's requests may be cut: auto, none, or how many requests a part has.
+ * -EINVAL: it is none of these. */
+int gb_draft_set_split(struct gb_job *job, const char *split);
 void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime);
 
 /* ---- files of a job on the local disk ---------------------------------------- */
@@ -383,6 +401,7 @@ int gb_job_left(struct gb_job *job, struct gb_waiter *w);
 int gb_cancel(struct gb_job *job, struct gb_waiter *w);
 /* Save the results now. */
 int gb_save_results(struct gb_job *job, struct gb_waiter *w);
+int gb_part_save_results(struct gb_job *part, struct gb_waiter *w);
 /* Settle an uncertain submission by hand: declare that id is its job; or submit again
  * on purpose. */
 int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w);
@@ -407,6 +426,7 @@ unsigned gb_verbs(struct gb_job *job);
  * waiter): it is inline in the job, or its checksums are lost: call gb_save_results
  * first. */
 int gb_results_open(struct gb_job *job, struct gb_results **ret);
+int gb_part_results_open(struct gb_job *part, struct gb_results **ret);
 void gb_results_close(struct gb_results *r);
 /* *ret becomes the size in bytes. This takes two small requests the first time, which
  * must agree, unless a read has shown the size already. 0 with *ret -1: the API tells
@@ -447,6 +467,8 @@ int gb_answers_look(struct gb_job *job, struct gb_waiter *w);
 /* Open them for reading. The results are saved first if necessary: call it again after
  * each successful wake-up. -ENOENT: there is no output. */
 int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers **ret);
+int gb_part_answers_open(
+	struct gb_job *part, struct gb_waiter *w, struct gb_answers **ret);
 void gb_answers_close(struct gb_answers *a);
 /* Read up to n bytes at off; fewer only at the end. number is used for GB_ANSWERS_NODE.
  * -EINPROGRESS: the local bytes were damaged and are fetched again. */

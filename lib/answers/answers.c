@@ -56,7 +56,7 @@ struct gb_answers {
 	int requests, table;        /* -1: there are none */
 };
 
-void answers_info(struct gb_job *job, struct gb_info *i)
+void answers_part_info(struct gb_job *job, struct gb_info *i)
 {
 	const struct answers *a = job->batch->answers;
 	enum gb_output o = job_output(job);
@@ -85,6 +85,11 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 	i->answers_size[GB_ANSWERS_RETRY] = (int64_t)a->head.retry_size;
 	i->answers_size[GB_ANSWERS_USAGE] = (int64_t)a->usage_len;
 	i->answers_size[GB_ANSWERS_VECTORS] = (int64_t)answers_vectors_size(a);
+}
+
+void answers_info(struct gb_job *job, struct gb_info *i)
+{
+	answers_part_info(job, i);
 }
 
 /* ---- making -------------------------------------------------------------------------------- */
@@ -332,7 +337,7 @@ static int answers_make(
 	*a = (struct gb_answers){.refs = 1, .job = gb_job_ref(job), .index = index_take,
 		.requests = -1, .table = -1};
 	if (index_take->head.stamp.results_size >= 0)
-		err = gb_results_open(job, &a->results);
+		err = gb_part_results_open(job, &a->results);
 	if (!err && index_take->head.stamp.requests_size >= 0) {
 		int fd = answers_open_requests(job, &st);
 
@@ -408,13 +413,19 @@ static int make_there(struct gb_job *job, struct gb_waiter *w)
 	return err == -ENOENT ? -EAGAIN : err;
 }
 
-int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers **ret)
+int gb_part_answers_open(
+	struct gb_job *job, struct gb_waiter *w, struct gb_answers **ret)
 {
 	int err = -EAGAIN;
 
 	for (int i = 0; i < EVICTED_MAX && err == -EAGAIN; i++)
 		err = make_there(job, w);
 	return err ? err : open_there(job, ret);
+}
+
+int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers **ret)
+{
+	return gb_part_answers_open(job, w, ret);
 }
 
 void answers_forget(struct gb_job *job)

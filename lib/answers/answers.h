@@ -24,8 +24,9 @@ void answers_cache_free(struct answers_cache *a);
  * stops. */
 void answers_hurry(struct gb_client *c);
 
-/* Lock held: fill in what gb_job_info says about answers. */
+/* Lock held: fill in what gb_job_info says about answers; of one part alone. */
 void answers_info(struct gb_job *job, struct gb_info *i);
+void answers_part_info(struct gb_job *job, struct gb_info *i);
 /* The results are saved, or complete in the cache: make their index in the
  * background. */
 void answers_results_saved(struct gb_job *job);

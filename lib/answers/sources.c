@@ -182,7 +182,7 @@ int answers_open_all(struct gb_job *job, struct answers_opened *ret)
 		err = -EAGAIN;
 	client_unlock(job->c);
 	if (!err && home)
-		err = gb_results_open(job, &ret->results);
+		err = gb_part_results_open(job, &ret->results);
 	if (!err && home)
 		err = stamp_results(job, ret->results, stamp);
 	if (err)

@@ -91,7 +91,7 @@ void output_rest(struct gb_job *job)
 	results_unref(idle);
 }
 
-int gb_results_open(struct gb_job *job, struct gb_results **ret)
+int gb_part_results_open(struct gb_job *job, struct gb_results **ret)
 {
 	struct gb_client *c = job->c;
 	struct gb_results *r = NULL;
@@ -124,6 +124,11 @@ int gb_results_open(struct gb_job *job, struct gb_results **ret)
 		job->batch->handles--;
 	client_unlock(c);
 	return err;
+}
+
+int gb_results_open(struct gb_job *job, struct gb_results **ret)
+{
+	return gb_part_results_open(job, ret);
 }
 
 void gb_results_close(struct gb_results *r)

@@ -381,7 +381,7 @@ int save_run(struct gb_job *job)
 	return err;
 }
 
-int gb_save_results(struct gb_job *job, struct gb_waiter *w)
+int gb_part_save_results(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 	bool start = false, seal = false;
@@ -409,6 +409,11 @@ int gb_save_results(struct gb_job *job, struct gb_waiter *w)
 	if (seal)
 		seal_start(job);
 	return err;
+}
+
+int gb_save_results(struct gb_job *job, struct gb_waiter *w)
+{
+	return gb_part_save_results(job, w);
 }
 
 struct saver *saver_new(void)

@@ -213,5 +213,5 @@ int save_make_whole(struct gb_job *job, struct gb_waiter *w)
 	client_unlock(job->c);
 	if (start)
 		seal_start(job);
-	return safe || whole ? err : told ? told : gb_save_results(job, w);
+	return safe || whole ? err : told ? told : gb_part_save_results(job, w);
 }

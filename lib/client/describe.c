@@ -3,9 +3,11 @@
 #include "archive/save.h"
 #include "client/advice.h"
 #include "client/cancel.h"
+#include "client/describe.h"
 #include "client/remove.h"
 #include "provider/errors.h"
 #include "files/files.h"
+#include "jobs/parts.h"
 #include "store/job_catalog.h"
 
 #include <errno.h>
@@ -18,10 +20,11 @@ static const char *const phase_names[PHASES] = {
 	[PHASE_QUEUED] = "QUEUED",
 	[PHASE_SUBMITTING] = "SUBMITTING",
 	[PHASE_UNCERTAIN] = "SUBMIT_UNCERTAIN",
+	[PHASE_PARTS] = "QUEUED", /* no part of it is sent yet */
 };
 
 /* Lock held. The last state from the API, else how far the submission is. */
-static const char *state_text(const struct gb_job *job)
+const char *describe_state(const struct gb_job *job)
 {
 	enum phase p = job_phase(job);
 
@@ -56,7 +59,7 @@ static bool goes_on_alone(const struct gb_job *job)
 	return t && t->sends && t->left && job_phase(job) == PHASE_SUBMITTING;
 }
 
-static bool has_error_text(struct gb_job *job)
+bool describe_has_error(struct gb_job *job)
 {
 	return files_has_mistake(job) || (job->dir && job->dir->rec.error) ||
 	       goes_on_alone(job) || job->batch->has_api_error ||
@@ -81,6 +84,7 @@ static void local_info(struct gb_job *job, struct gb_info *i)
 	const struct record *r = &job->dir->rec;
 
 	i->own = r->own;
+	i->split = r->split ? r->split : "auto";
 	i->draft = phase_is_draft(r->batch->phase) &&
 		   !(job->dir->task && job->dir->task->intended);
 	i->submitted = !phase_is_draft(r->batch->phase);
@@ -101,19 +105,27 @@ static time_t wall_time_of(double at)
 	return at ? time(NULL) - (time_t)(util_now() - at) : 0; /* wall: shown */
 }
 
-void gb_job_info(struct gb_job *job, struct gb_info *ret)
+void describe_one(struct gb_job *job, struct gb_info *ret)
 {
-	client_lock(job->c);
+	const struct gb_job *dir = job_directory(job);
+
 	*ret = (struct gb_info){
 		.slot = job->slot,
 		.name = job->name ? job->name : "",
+		.dir_name = dir->name ? dir->name : "",
+		.is_part = job->parent != NULL,
+		.part = parts_number(job),
+		.parts = 1,
+		.parts_sent = job->batch->id != NULL,
+		.parts_ended = knowledge_ended(&job->batch->known),
+		.split = "",
 		.id = job->batch->id,
-		.state = state_text(job),
+		.state = describe_state(job),
 		.model = job->model ? job->model : "",
 		.submitted = true,
 		.sent = job->batch->id != NULL,
 		.ended = knowledge_final(&job->batch->known),
-		.has_error = has_error_text(job),
+		.has_error = describe_has_error(job),
 		.has_warnings = advice_has(job),
 		.output = job_output(job),
 		.results_safe = save_is_safe(job),
@@ -131,13 +143,19 @@ void gb_job_info(struct gb_job *job, struct gb_info *ret)
 		.learnt = wall_time_of(job->batch->learnt),
 		.expires = results_expiry(job),
 	};
-	answers_info(job, ret);
+	answers_part_info(job, ret);
 	if (job->dir)
 		local_info(job, ret);
-	client_unlock(job->c);
 }
 
-char *gb_job_json(struct gb_job *job)
+void gb_part_info(struct gb_job *part, struct gb_info *ret)
+{
+	client_lock(part->c);
+	describe_one(part, ret);
+	client_unlock(part->c);
+}
+
+char *gb_part_json(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 	char *text = NULL;
@@ -252,7 +270,7 @@ static char *remote_error(struct gb_job *job)
 	return NULL;
 }
 
-char *gb_job_error(struct gb_job *job)
+char *gb_part_error(struct gb_job *job)
 {
 	client_lock(job->c);
 	const char *own = job->dir ? job->dir->rec.error : NULL;
@@ -282,7 +300,7 @@ unsigned gb_verbs(struct gb_job *job)
 	client_lock(job->c);
 	enum phase p = job_phase(job);
 	bool busy = job->dir && job->dir->task;
-	if (phase_is_draft(p) && !busy)
+	if (phase_is_draft(p) && !busy && !job->parent)
 		verbs |= GB_SUBMIT | GB_CHECK;
 	if (cancel_fits(job))
 		verbs |= GB_CANCEL;

@@ -142,6 +142,34 @@ int gb_draft_set_model(struct gb_job *job, const char *model)
 	return err;
 }
 
+static bool split_valid(const char *split)
+{
+	return !strcmp(split, "auto") || !strcmp(split, "none") ||
+	       (*split >= '1' && *split <= '9' && strlen(split) <= 9 &&
+		       strspn(split, "0123456789") == strlen(split));
+}
+
+int gb_draft_set_split(struct gb_job *job, const char *split)
+{
+	int err = 0;
+
+	if (!split_valid(split))
+		return -EINVAL;
+	client_lock(job->c);
+	if (!phase_is_draft(job_phase(job)))
+		err = -EROFS;
+	else if (job->dir->task)
+		err = -EBUSY;
+	else
+		err = record_set(&job->dir->rec.split, split);
+	client_unlock(job->c);
+	if (err)
+		return err;
+	err = job_dir_save(job);
+	job_changed(job, GB_CHANGED_META);
+	return err;
+}
+
 void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime)
 {
 	client_lock(job->c);

@@ -44,6 +44,21 @@ uint32_t parts_number(const struct gb_job *job)
 	return job->parent ? (uint32_t)job->dir->rec.part : 1;
 }
 
+uint32_t parts_below(struct gb_job *dir, uint32_t n)
+{
+	uint32_t lo = 0, hi = parts_count(dir);
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (parts_number(parts_at(dir, mid)) < n)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 static int by_offset(const void *a, const void *b)
 {
 	const struct part_range *x = a, *y = b;
@@ -74,6 +89,14 @@ struct part_range parts_rest(const struct gb_job *dir, int64_t total)
 	struct part_range rest = {at, had[i].off > at ? had[i].off - at : 0};
 	free(had);
 	return rest;
+}
+
+bool parts_rest_is_open(const struct gb_job *dir)
+{
+	const struct record *r = dir->dir ? &dir->dir->rec : NULL;
+
+	return r && r->batch->phase == PHASE_PARTS && !r->rest_dropped && !r->removal &&
+	       parts_rest(dir, r->batch->sent_size).len > 0;
 }
 
 /* ---- linking ----------------------------------------------------------------------- */
@@ -297,14 +320,25 @@ int parts_load(struct gb_client *c)
 
 /* ---- for callers of gembatch.h -------------------------------------------------------- */
 
-struct gb_job *gb_job_part(struct gb_job *dir, uint32_t n)
+struct gb_job *gb_job_part_next(struct gb_job *dir, uint32_t n)
 {
 	struct gb_job *part = NULL;
 
 	client_lock(dir->c);
-	for (uint32_t i = parts_several(dir) ? 0 : UINT32_MAX; i < parts_count(dir); i++)
-		if (parts_number(parts_at(dir, i)) == n)
-			part = gb_job_ref(parts_at(dir, i));
+	uint32_t i = parts_below(dir, n);
+	if (parts_several(dir) && i < parts_count(dir))
+		part = gb_job_ref(parts_at(dir, i));
 	client_unlock(dir->c);
 	return part;
+}
+
+/* A number that a part has had stays with it. */
+struct gb_job *gb_job_part(struct gb_job *dir, uint32_t n)
+{
+	struct gb_job *part = gb_job_part_next(dir, n);
+
+	if (part && parts_number(part) == n)
+		return part;
+	gb_job_unref(part);
+	return NULL;
 }

@@ -13,6 +13,11 @@
  * bought yet. If they were not cut, the directory's own batch is the first part. Later
  * rounds ask again what is not answered; their parts have a requests.jsonl of their own.
  *
+ * Whoever shows a directory asks parts_several, and folds over parts_at; what one part
+ * shows by itself (gb_part_info and the like) never folds. So a directory that is its own
+ * first part needs no other object for that: gb_job_… is the directory, gb_part_… its own
+ * batch.
+ *
  * Numbers count from 1 in the order in which parts were made. "Lock held" (client.lock)
  * for all unless a comment says "unlocked". A part stays linked as long as its directory:
  * who holds a reference to a directory may use the pointers that come from here. Errors
@@ -38,6 +43,14 @@ struct gb_job *parts_at(struct gb_job *dir, uint32_t i);
 bool parts_several(const struct gb_job *dir);
 /* Number of job among the parts of its directory, from 1. */
 uint32_t parts_number(const struct gb_job *job);
+
+/* How many have a number below n: those from parts_at(dir, parts_below(dir, n)) on do
+ * not. */
+uint32_t parts_below(struct gb_job *dir, uint32_t n);
+/* Whether something of its requests is to be bought that no part has yet: the record of a
+ * directory in PHASE_PARTS has in `sent_size` how many bytes they are. Not any more once
+ * that was dropped (cancel), or the directory is being removed. */
+bool parts_rest_is_open(const struct gb_job *dir);
 
 /* The first bytes of the `total` that no part of round 0 has; len 0: all have one. */
 struct part_range parts_rest(const struct gb_job *dir, int64_t total);

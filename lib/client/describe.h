@@ -1,0 +1,15 @@
+/*
+ * What is told of a job (describe.c), and of a directory by all of its parts
+ * (describe_parts.c, which has gb_job_info and its like).
+ */
+#ifndef GB_DESCRIBE_H
+#define GB_DESCRIBE_H
+
+#include "jobs/job.h"
+
+/* Lock held. Of the job's own batch alone. */
+void describe_one(struct gb_job *job, struct gb_info *ret);
+const char *describe_state(const struct gb_job *job);
+bool describe_has_error(struct gb_job *job);
+
+#endif
