@@ -8,7 +8,9 @@
 
 #include "util/util.h"
 #include "gembatch.h"
+#include "mount/config.h"
 #include "util/log.h"
+#include "util/number.h"
 #include "util/words.h"
 
 #define INLINE_MAX 20000000
@@ -191,14 +193,21 @@ static void *field(struct options *o, const struct option_row *row)
 	return (char *)o + row->where;
 }
 
+/* FILE:LINE of what is being set; NULL: the command line. */
+static const char *option_place;
+
 static enum options_verdict bad_option(const char *fmt, ...) _printf_(1, 2);
 static enum options_verdict bad_option(const char *fmt, ...)
 {
+	_cleanup_free_ char *text = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_vline(LOG_ERR, fmt, ap);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
 	va_end(ap);
+	log_line(LOG_ERR, "%s%s%s", option_place ? option_place : "",
+		option_place ? ": " : "", text ? text : "out of memory");
 	return OPTIONS_BAD;
 }
 
@@ -206,6 +215,10 @@ static enum options_verdict unknown(const char *name)
 {
 	struct words_search s = {.word = name};
 
+	/* It may be a key. */
+	if (name[strspn(name, "abcdefghijklmnopqrstuvwxyz_-")] || strlen(name) > 40)
+		return bad_option("this is no option (batchfs -h lists them; a key is "
+				  "never given here: api_key_file=PATH)");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		words_offer(&s, rows[i].name);
 	if (s.nearest)
@@ -222,43 +235,6 @@ static const struct option_row *find_option(const char *name)
 	return NULL;
 }
 
-static bool parse_number(
-	const char *text, int base, uint64_t *ret, const char **ret_end)
-{
-	unsigned long long n;
-	char *end;
-
-	if (!isdigit((unsigned char)*text))
-		return false;
-	errno = 0;
-	n = strtoull(text, &end, base);
-	if (errno)
-		return false;
-	*ret = n;
-	*ret_end = end;
-	return true;
-}
-
-static bool parse_size(const char *text, uint64_t *ret)
-{
-	static const char units[] = "KMGT";
-	const char *end, *unit;
-	uint64_t n;
-
-	if (!parse_number(text, 10, &n, &end))
-		return false;
-	if (*end) {
-		unit = strchr(units, toupper((unsigned char)*end));
-		if (!unit || end[1])
-			return false;
-		for (; unit >= units; unit--)
-			if (__builtin_mul_overflow(n, 1024, &n))
-				return false;
-	}
-	*ret = n;
-	return true;
-}
-
 static enum options_verdict set_number(
 	struct options *o, const struct option_row *row, const char *value)
 {
@@ -267,9 +243,9 @@ static enum options_verdict set_number(
 	bool ok;
 
 	if (row->kind == SIZE)
-		ok = parse_size(value, &n);
+		ok = number_of_size(value, &n);
 	else
-		ok = parse_number(value, row->kind == OCTAL ? 8 : 10, &n, &end);
+		ok = number_of(value, row->kind == OCTAL ? 8 : 10, &n, &end);
 	if (!ok || *end)
 		return bad_option("%s=%s: not a number", row->name, value);
 	if (n < row->lo || n > row->hi)
@@ -451,13 +427,13 @@ static int api_from_env(void)
 	return 0;
 }
 
-static enum options_verdict set_defaults(struct options *o)
+static enum options_verdict set_defaults(struct options *o, int api)
 {
 	const char *model = getenv("BATCHFS_MODEL");
 
 	*o = (struct options){
 		.cache_max = 10 * GIB,
-		.api = api_from_env(),
+		.api = api,
 		.fetch = GB_FETCH_OWN,
 		.submit = SUBMIT_CLOSE,
 		.trash_days = 7,
@@ -499,6 +475,7 @@ static enum options_verdict parse_words(int argc, char **argv, struct options *o
 	int c;
 
 	opterr = 0;
+	optind = 0; /* from the beginning, as this is called twice */
 	while ((c = getopt_long(argc, argv, ":fdVho:", longs, NULL)) != -1) {
 		switch (c) {
 		case 'f':
@@ -532,14 +509,60 @@ static enum options_verdict parse_words(int argc, char **argv, struct options *o
 	return positional(o, argc - optind, argv + optind);
 }
 
+/* A path must not depend on where batchfs is started. */
+static bool is_relative(const char *option)
+{
+	static const char *const paths[] = {"api_key_file=", "state_dir=", "cache_dir="};
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		if (!strncmp(option, paths[i], strlen(paths[i])))
+			return option[strlen(paths[i])] != '/';
+	return false;
+}
+
+static int set_configured(void *o, char *option, const char *where)
+{
+	enum options_verdict verdict;
+
+	option_place = where;
+	if (!strncmp(option, "account", 7))
+		verdict = bad_option("the account chooses this file");
+	else if (is_relative(option))
+		verdict = bad_option("%s: must be an absolute path", option);
+	else
+		verdict = set_option(o, option);
+	option_place = NULL;
+	return verdict;
+}
+
+/* The command line has been read and says which file comes before it. */
+static enum options_verdict read_again(
+	int argc, char **argv, const char *account, int api, struct options *o)
+{
+	int verdict = set_defaults(o, api);
+
+	if (verdict == OPTIONS_GO && config_read(account, set_configured, o))
+		verdict = OPTIONS_BAD;
+	if (verdict == OPTIONS_GO)
+		verdict = parse_words(argc, argv, o);
+	return verdict;
+}
+
 enum options_verdict options_parse(int argc, char **argv, struct options *ret)
 {
-	enum options_verdict verdict = set_defaults(ret);
+	int api = api_from_env();
+	enum options_verdict verdict = set_defaults(ret, api);
 
 	if (verdict == OPTIONS_GO)
 		verdict = parse_words(argc, argv, ret);
 	if (verdict == OPTIONS_GO)
 		verdict = check_account(ret);
+	if (verdict == OPTIONS_GO) {
+		struct options once = *ret;
+
+		verdict = read_again(argc, argv, once.account, api, ret);
+		options_free(&once);
+	}
 	if (verdict == OPTIONS_GO)
 		verdict = check_webhook(ret);
 	ret->foreground |= ret->debug;

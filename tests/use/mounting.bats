@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Mounting as others are mounted: fstab, mount(8), mount.fuse3(8), a service manager.
+# Mounting as others are mounted: fstab, mount(8), mount.fuse3(8), a service manager, a file
+# of options.
 
 load ../helpers/mount
 
@@ -20,7 +21,7 @@ with_fstab() {
 	chown -R 12345:12345 "$T"
 	{ cat /etc/passwd && echo "tester:x:12345:12345::$T:/bin/sh"; } >"$HOME/passwd"
 	echo "${SOURCE:-$EMU_URL} $T/jobs ${FSTYPE:-fuse.batchfs} $1 0 0" >"$HOME/fstab"
-	local body=$2 root=$BATS_TEST_DIRNAME/../..
+	local body=$2
 	shift 2
 	unshare_mounts env -u XDG_CONFIG_HOME -u XDG_STATE_HOME -u XDG_CACHE_HOME -u GEMINI_API_KEY \
 		T="$T" sh -ec "
@@ -46,7 +47,7 @@ with_fstab() {
 
 @test "mount -a, twice" {
 	install -m 600 /dev/stdin "$HOME/key" <<<test-key
-	SOURCE=none with_fstab defaults,nofail,_netdev,state_dir="$HOME/s",cache_dir="$HOME/c",api_key_file="$HOME/key" '
+	SOURCE=none with_fstab "defaults,nofail,_netdev,state_dir=$HOME/s,cache_dir=$HOME/c,api_key_file=$HOME/key" '
 		mount -a
 		mount -a
 		test "$(grep -c " $T/jobs fuse.batchfs " /proc/mounts)" = 1
@@ -73,4 +74,101 @@ with_fstab() {
 	start_batchfs -o ttl=1,poll=1,umask=077 "$M"
 	eventually is_mounted "$M"
 	contains "$(tr '\0' ' ' <"/proc/$FS_PID/cmdline")" " -o ttl=1,poll=1,umask=077 "
+}
+
+@test "mount.batchfs: -t batchfs, -t fuse.batchfs" {
+	local FSTYPE=batchfs
+	with_fstab noauto,user '
+		helper=$(realpath "$1/packaging/mount.batchfs")
+		mount -t overlay -o "lowerdir=/sbin,upperdir=$2/upper,workdir=$2/work" none /sbin
+		cp "$helper" /sbin/
+		ln -s mount.batchfs /sbin/mount.fuse.batchfs
+		as mount "$T/jobs"
+		grep " $T/jobs fuse.batchfs " /proc/mounts
+		as umount "$T/jobs"
+		mount -f -t fuse.batchfs none "$T/jobs"
+		mount -t fuse.batchfs -o "setuid=tester" "$GOOGLE_GEMINI_BASE_URL" "$T/jobs"
+		umount "$T/jobs"' "$BATS_TEST_DIRNAME/../.." "$(overlay_dirs)"
+}
+
+overlay_dirs() {
+	mkdir -p "$BATS_TEST_TMPDIR/overlay/upper" "$BATS_TEST_TMPDIR/overlay/work"
+	echo "$BATS_TEST_TMPDIR/overlay"
+}
+
+# ---- a service manager ---------------------------------------------------------------
+
+@test "NOTIFY_SOCKET: READY when it can be used, STOPPING at the end, and no command has it" {
+	cat >"$HOME/manager.py" <<-'P'
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		s.bind(sys.argv[1])
+		print("listening", flush=True)
+		while True:
+		    print(s.recv(4096).decode(), flush=True)
+	P
+	python3 "$HOME/manager.py" "$HOME/notify" >"$HOME/said" 3>&- &
+	local manager=$!
+	eventually grep -q listening "$HOME/said"
+	NOTIFY_SOCKET=$HOME/notify mount_jobs -o on_end="env >$HOME/environment; true"
+	eventually grep -qx "READY=1" "$HOME/said"
+	grep -qx "MAINPID=$FS_PID" "$HOME/said"
+	submit_job a
+	succeeded a
+	eventually grep -q HOME= "$HOME/environment"
+	run ! grep ^NOTIFY_SOCKET= "$HOME/environment"
+	kill -TERM "$FS_PID"
+	eventually grep -qx "STOPPING=1" "$HOME/said"
+	kill $manager
+}
+
+@test "the units are in order, and what they start leaves no dead mount when it is killed" {
+	cp "$BATCHFS_BUILD_DIR"/packaging/batchfs*.service "$HOME/"
+	sed -i "s,=.*/batchfs -f,=$(realpath "$BATCHFS") -f," "$HOME"/batchfs*.service
+	if command -v systemd-analyze >/dev/null; then
+		XDG_RUNTIME_DIR=$HOME systemd-analyze --user --man=no verify \
+			"$HOME/batchfs.service" "$HOME/batchfs@.service"
+	fi
+	local options
+	options=$(sed -nE 's/^ExecStart=.* -f -o (\S+) .*/\1/p' "$HOME/batchfs.service")
+	mount_jobs -o "$options"
+	kill -KILL "$FS_PID"
+	eventually sh -c '! grep -F " $1 " /proc/mounts' - "$M"
+}
+
+# ---- the file of options ---------------------------------------------------------------
+
+# conf_refused PART LINE...: the line of default.conf is named, with its number.
+conf_refused() {
+	local part=$1
+	shift
+	printf '%s\n' "$@" >"$XDG_CONFIG_HOME/batchfs/default.conf"
+	run -1 "$BATCHFS" "$M"
+	same 1 "${#lines[@]}"
+	contains "$output" "/batchfs/default.conf:$#: $part"
+}
+
+@test "ACCOUNT.conf: options as after -o, the command line wins, a bad line is named" {
+	local conf=$XDG_CONFIG_HOME/batchfs/default.conf
+	mkdir -p "$XDG_CONFIG_HOME/batchfs"
+	printf '%s\n' '# mine' '' '  model = x' | sed 's/ = /=/' >"$conf"
+	printf '%s\n' 'umask=027 ' 'on_end=echo "a, b" # no comment' "state_dir=$HOME/s, t" >>"$conf"
+	mount_jobs -o model=gemini-4-carbon
+	draft a
+	same gemini-4-carbon "$(cat "$M/a/model")"
+	same 750 "$(stat -c %a "$M/a")"
+	[ -d "$HOME/s, t/jobs" ]
+	unmount_jobs
+	conf_refused "unknown option modle (did you mean model?)" '# x' modle=x
+	conf_refused "poll=abc: not a number" poll=abc
+	conf_refused "state_dir=s: must be an absolute path" state_dir=s
+	conf_refused "the account chooses this file" account=other
+	conf_refused "this is no option" AIzaSyWhatLooksLikeAKey
+	lacks "$output" AIza
+	echo ttl=2 >"$conf"
+	chmod g+w "$conf"
+	run -1 "$BATCHFS" "$M"
+	contains "$output" "can be written by others"
+	# Of another account, nothing of it counts.
+	mount_jobs -o account=other
 }

@@ -1,0 +1,13 @@
+/* Numbers as people write them. */
+#ifndef FS_NUMBER_H
+#define FS_NUMBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The digits that text begins with; false: none, or too many. */
+bool number_of(const char *text, int base, uint64_t *ret, const char **ret_end);
+/* Bytes, with K, M, G or T at the end. */
+bool number_of_size(const char *text, uint64_t *ret);
+
+#endif
