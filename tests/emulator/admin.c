@@ -5,6 +5,7 @@
 #include "jobs.h"
 #include "knobs.h"
 #include "life.h"
+#include "quota.h"
 #include "stats.h"
 #include "world.h"
 
@@ -68,6 +69,24 @@ void admin_stats(struct request *rq)
 void admin_stats_reset(struct request *rq)
 {
 	stats_reset();
+	reply_empty(rq);
+}
+
+void admin_quota(struct request *rq)
+{
+	json_t *all;
+
+	world_lock();
+	all = quota_json();
+	world_unlock();
+	reply_json_take(rq, 200, all);
+}
+
+void admin_quota_reset(struct request *rq)
+{
+	world_lock();
+	quota_reset();
+	world_unlock();
 	reply_empty(rq);
 }
 

@@ -11,6 +11,8 @@ void admin_fault(struct request *rq);
 void admin_fault_reset(struct request *rq);
 void admin_stats(struct request *rq);
 void admin_stats_reset(struct request *rq);
+void admin_quota(struct request *rq);
+void admin_quota_reset(struct request *rq);
 void admin_jobs(struct request *rq);
 void admin_job_add(struct request *rq);
 void admin_job_change(struct request *rq);

@@ -4,6 +4,8 @@
 #include "knobs.h"
 #include "life.h"
 #include "models.h"
+#include "quota.h"
+#include "scoped.h"
 #include "sense.h"
 #include "store.h"
 #include "tokens.h"
@@ -156,6 +158,12 @@ static bool file_input(struct request *rq, const char *name, struct job *j)
 		reply_not_found(rq);
 		return false;
 	}
+	if ((double)st.st_size > knob_num(K_input_limit)) {
+		reply_error(rq, 400, NULL,
+			"The input file must not be larger than %.0f bytes.",
+			knob_num(K_input_limit));
+		return false;
+	}
 	validate_file(fd, st.st_size, j->embed, &v);
 	j->total = v.requests;
 	j->tokens = v.tokens;
@@ -233,17 +241,17 @@ static void fill(struct request *rq, struct job *j, json_t *batch)
 	j->outcome = knob_choice(K_outcome);
 	j->state = starts[knob_choice(K_start_state)];
 	j->run_from = j->created;
-	j->run_until = j->created + (int64_t)(knob_num(K_running) * NS);
+	j->run_until = j->created + (int64_t)(scoped_num(K_running, j->project, j->model) * NS);
 }
 
-/* Makes it public unless there are too many. Returns the Operation, or NULL. */
-static json_t *admit(struct request *rq, struct job *j)
+/* Makes it public unless a quota is against it. Returns the Operation, or NULL. */
+static json_t *admit(struct job *j, struct refusal *ret_refusal)
 {
-	int64_t max = knob_num(K_max_jobs);
 	json_t *op = NULL;
 
 	world_lock();
-	if (max > 0 && jobs_unended(rq->project) >= max)
+	*ret_refusal = quota_job(j);
+	if (ret_refusal->cause)
 		goto out;
 	job_add_take(j);
 	op = job_json(j, false);
@@ -263,14 +271,15 @@ out:
 static void submit(struct request *rq, json_t *batch, struct job *j)
 {
 	json_t *input = jget(batch, "inputConfig"), *op = NULL;
+	struct refusal refusal;
 	const char *name = file_name(input);
 	bool ok;
 
 	fill(rq, j, batch);
 	ok = name ? file_input(rq, name, j)
 		  : inline_input(rq, jget(jget(input, "requests"), "requests"), j);
-	if (ok && !(op = admit(rq, j)))
-		reply_quota(rq);
+	if (ok && !(op = admit(j, &refusal)))
+		quota_reply(rq, &refusal);
 	if (!op) {
 		store_unlink("inline", j->id, ".in");
 		job_free(j);
@@ -280,12 +289,27 @@ static void submit(struct request *rq, json_t *batch, struct job *j)
 	reply_json_take(rq, 200, op);
 }
 
+/* Whether the project may ask at all; else 429 was replied. */
+static bool may_ask(struct request *rq)
+{
+	struct refusal refusal;
+
+	world_lock();
+	refusal = quota_call(rq->project, rq->arg);
+	world_unlock();
+	if (refusal.cause)
+		quota_reply(rq, &refusal);
+	return !refusal.cause;
+}
+
 static void create(struct request *rq, bool embed)
 {
 	_cleanup_json_ json_t *body = NULL;
 	json_t *batch;
 	struct job *j;
 
+	if (!may_ask(rq))
+		return;
 	if (rq->body_seen > (int64_t)knob_num(K_inline_limit)) {
 		reply_error(rq, 400, NULL,
 			"Request payload size exceeds the limit: %lld bytes.",

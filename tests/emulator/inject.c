@@ -124,6 +124,7 @@ static struct job *make(json_t *body, int state, int64_t index, int64_t count)
 	j->run_from = j->run_until = now_ns();
 	j->outcome = 3;
 	j->total = jint(body, "requests", 3);
+	j->tokens = jint(body, "tokens", 0);
 	if (job_has_ended(j)) {
 		j->ended = j->updated = j->created + ns_of(body, "took", 1);
 		j->failed = state == JOB_SUCCEEDED ? jint(body, "failed", 0) : 0;

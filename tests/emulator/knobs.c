@@ -1,9 +1,10 @@
 #include "knobs.h"
+#include "scoped.h"
 
 #include <errno.h>
 #include <pthread.h>
 
-enum kind { BOOL, NUM, ENUM, TEXT };
+enum kind { BOOL, NUM, PER, ENUM, TEXT };
 
 struct spec {
 	const char *name;
@@ -71,6 +72,8 @@ static int parse(const struct spec *s, const char *value, double *ret_num)
 		return parse_bool(value, ret_num);
 	case NUM:
 		return parse_num(value, ret_num);
+	case PER:
+		return scoped_ok(value) ? 0 : -EINVAL;
 	case ENUM:
 		return parse_enum(s->choices, value, ret_num);
 	case TEXT:
@@ -142,7 +145,7 @@ int knob_assign(const char *assignment)
 
 json_t *knobs_json(void)
 {
-	static const char *const kinds[] = {"bool", "number", "choice", "text"};
+	static const char *const kinds[] = {"bool", "number", "scoped", "choice", "text"};
 	json_t *all = json_object();
 
 	for (int k = 0; k < KNOB_COUNT; k++) {

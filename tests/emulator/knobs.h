@@ -15,8 +15,11 @@
  */
 #define KNOBS(X)                                                                       \
 	/* life of a job */                                                            \
-	X(pending, NUM, "0.5", "", "seconds a job is PENDING")                         \
-	X(running, NUM, "0.5", "", "seconds a job is RUNNING")                         \
+	X(pending, PER, "0.5", "", "seconds a job is PENDING")                         \
+	X(running, PER, "0.5", "", "seconds a job is RUNNING")                         \
+	X(running_jobs, PER, "0", "",                                                  \
+		"jobs of a model that run at a time, the others wait as PENDING; 0: "  \
+		"all")                                                                 \
 	X(start_state, ENUM, "pending", "pending|running|ended",                       \
 		"state at create; ended: FAILED")                                      \
 	X(outcome, ENUM, "succeeded", "succeeded|failed|expired|stuck|partial",        \
@@ -31,10 +34,29 @@
 	X(job_life, NUM, "48", "", "hours until an unended job is EXPIRED")            \
 	X(job_retention, NUM, "0", "", "hours an ended job is kept; 0: for ever")      \
 	X(late_output, NUM, "0", "", "seconds a SUCCEEDED job lacks its output")       \
-	X(max_jobs, NUM, "100", "", "unended jobs a project may have; 0: no limit")    \
 	X(fail_every, NUM, "0", "", "every Nth request fails with code 13")            \
 	X(workers, NUM, "2", "", "jobs that make results at the same time, at most 8") \
+	/* quotas */                                                                   \
+	X(max_jobs, PER, "100", "", "unended jobs a project may have; 0: no limit")    \
+	X(queue_tokens, PER, "0", "",                                                  \
+		"tokens that the unended jobs of a model may have; 0: no limit")       \
+	X(job_tokens, PER, "0", "", "tokens that one job may have; 0: no limit")       \
+	X(spend_limit, PER, "0", "",                                                   \
+		"dollars that creates may cost in spend_window; 0: no limit")          \
+	X(spend_window, NUM, "600", "", "seconds back that money is added up")         \
+	X(token_price, PER, "1", "", "dollars for a million tokens of prompts")        \
+	X(create_rate, PER, "0", "", "creates in create_window; 0: no limit")          \
+	X(create_window, NUM, "60", "", "seconds back that creates are counted")       \
+	X(credits_depleted, PER, "0", "",                                              \
+		"1: creates are told that prepayment credits are depleted")            \
+	X(quota_whim, NUM, "0", "",                                                    \
+		"of a hundred creates that fit so many are refused all the same")      \
+	X(quota_text, ENUM, "quota", "quota|exhausted|prepaid|retryinfo|named",        \
+		"text of 429; named: with a QuotaFailure that says which quota")       \
+	X(spend_text, ENUM, "own", "own|same",                                         \
+		"money has a text of its own, or the one of the others")               \
 	/* create */                                                                   \
+	X(input_limit, NUM, "2147483648", "", "bytes of a create's input file")        \
 	X(create_delay, NUM, "0", "", "seconds a create takes, after the job exists")  \
 	X(validate, ENUM, "full", "full|count|off",                                    \
 		"check of input files; count: lines only; off: not even that")         \
@@ -159,8 +181,6 @@
 	X(error_shape, ENUM, "object", "object|array|text|html", "error bodies")       \
 	X(retry_after, TEXT, "", "", "Retry-After of 429 and 503: seconds, or a date") \
 	X(retry_delay, TEXT, "", "", "RetryInfo of 429 and 503, such as 0s or 34.5s")  \
-	X(quota_text, ENUM, "quota", "quota|exhausted|prepaid|retryinfo",              \
-		"text of 429")                                                         \
 	X(list_aliases, BOOL, "on", "", "models/…-latest are in the list of models")   \
 	X(model_stage, TEXT, "", "",                                                   \
 		"modelStatus.modelStage of answers: DEPRECATED, RETIRED, …")           \

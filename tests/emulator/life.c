@@ -1,7 +1,9 @@
 #include "life.h"
 #include "knobs.h"
+#include "model_table.h"
 #include "responder.h"
 #include "results.h"
+#include "scoped.h"
 #include "store.h"
 #include "world.h"
 
@@ -103,10 +105,16 @@ static void enqueue(struct job *j)
 	life_kick();
 }
 
+/* A knob's seconds for this job, in ns. */
+static int64_t seconds_of(enum knob k, const struct job *j)
+{
+	return (int64_t)(scoped_num(k, j->project, j->model) * NS);
+}
+
 static void begin_running(struct job *j, int64_t now)
 {
 	j->run_from = now;
-	j->run_until = now + (int64_t)(knob_num(K_running) * NS);
+	j->run_until = now + seconds_of(K_running, j);
 	set_state(j, JOB_RUNNING);
 	if (responder_is_slow() && j->outcome == 0)
 		enqueue(j);
@@ -147,11 +155,45 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static bool same_queue(const struct job *a, const struct job *b)
+{
+	return a != b && !job_has_ended(b) &&
+	       !strcmp(a->project, b->project) &&
+	       !strcmp(model_version(a->model), model_version(b->model));
+}
+
+/* Is `b` to run before `a`? */
+static bool goes_first(const struct job *b, const struct job *a, int64_t now)
+{
+	if (b->state != JOB_PENDING || b->working || b->cancel_at ||
+		now < b->pending_since + seconds_of(K_pending, b))
+		return false;
+	if (b->priority != a->priority)
+		return b->priority > a->priority;
+	return b->created != a->created ? b->created < a->created
+					: strcmp(b->id, a->id) < 0;
+}
+
+/* Must it wait for others of its queue, which run or come first? */
+static bool must_wait(const struct job *j, int64_t now)
+{
+	double width = scoped_num(K_running_jobs, j->project, j->model), before = 0;
+	struct job **all;
+	size_t n;
+
+	all = jobs_all(&n);
+	for (size_t i = 0; width > 0 && i < n; i++)
+		if (same_queue(j, all[i]) &&
+			(all[i]->state == JOB_RUNNING || goes_first(all[i], j, now)))
+			before++;
+	return width > 0 && before >= width;
+}
+
 /* Does what is due for one job; returns when to look again. */
 static int64_t step(struct job *j, int64_t now)
 {
 	int64_t dies = j->created + (int64_t)(knob_num(K_job_life) * HOUR), next;
-	int64_t pending_until = j->pending_since + (int64_t)(knob_num(K_pending) * NS);
+	int64_t pending_until = j->pending_since + seconds_of(K_pending, j);
 	bool stuck = j->outcome == 3;
 
 	if (j->working || j->deleted || job_has_ended(j))
@@ -164,7 +206,9 @@ static int64_t step(struct job *j, int64_t now)
 		cancelled(j);
 		return NEVER;
 	}
-	if (j->state == JOB_PENDING && now >= pending_until)
+	if (j->state == JOB_PENDING && now >= pending_until && must_wait(j, now))
+		pending_until = now + NS / 20;
+	else if (j->state == JOB_PENDING && now >= pending_until)
 		begin_running(j, now);
 	else if (j->state == JOB_RUNNING && now >= j->run_until && !stuck)
 		run_over(j);

@@ -83,6 +83,8 @@ static const struct route routes[] = {
 	ADMIN("POST", "fault/reset", admin_fault_reset),
 	ADMIN("GET", "stats", admin_stats),
 	ADMIN("POST", "stats/reset", admin_stats_reset),
+	ADMIN("GET", "quota", admin_quota),
+	ADMIN("POST", "quota/reset", admin_quota_reset),
 	ADMIN("GET", "jobs", admin_jobs),
 	ADMIN("POST", "job", admin_job_add),
 	ADMIN("POST", "job/{}", admin_job_change),

@@ -381,3 +381,11 @@ test('countTokens: none', async () => {
     refused(429, /RESOURCE_EXHAUSTED/),
   );
 });
+
+test('create: a queue that is full, and one that is not any more', async () => {
+  const create = () => createInline([request('twelve bytes')], 'queue');
+  assert.ok((await emu('set?queue_tokens=1&quota_text=named')).ok);
+  await assert.rejects(create(), refused(429, /RESOURCE_EXHAUSTED.*batch_enqueued_tokens/s));
+  assert.ok((await emu('set?queue_tokens=0&quota_text=quota')).ok);
+  assert.equal((await ended(ai, await create())).state, 'JOB_STATE_SUCCEEDED');
+});
