@@ -373,6 +373,24 @@ static int ask_enlist(struct closes *c, struct ask *ask)
 	return stopped ? -EINTR : -EINPROGRESS;
 }
 
+/* What a close cannot know it must not keep to itself: a 0 means that it was sent. */
+static int refuse_blind(struct closes *c, struct wfile *f, struct gb_job *job,
+	struct gb_file *file)
+{
+	bool pending;
+
+	pthread_mutex_lock(&c->lock);
+	pending = f->pending;
+	f->pending = false;
+	pthread_mutex_unlock(&c->lock);
+	if (!pending || gb_file_tainted(file))
+		return 0;
+	gb_job_explain(job, "not submitted: /proc does not show this mount which "
+			    "processes have files open (to have no close submit, and "
+			    "none fail: mount with -o submit=ctl)");
+	return -EBUSY;
+}
+
 /* A close never submits files of other names, but they may be part of a later
  * submission: all that matters is how the closer ends, if it ends. */
 int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
@@ -387,6 +405,8 @@ int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 		return 0;
 	pending = note_flush(c, h->file);
 	requests = is_requests_of_draft(job, file);
+	if (requests && m->o->blind)
+		return refuse_blind(c, h->file, job, file);
 	if (requests ? m->o->submit == SUBMIT_CTL : !pending)
 		return 0;
 	ask = calloc(1, sizeof *ask);

@@ -49,6 +49,7 @@ struct options {
 	bool offline, readonly, nonempty, clone_fd, nosymfollow;
 	bool default_permissions; /* was said; it is on anyway */
 	bool foreground, debug;
+	bool blind; /* submit is SUBMIT_CTL because /proc shows too little */
 	char *mount_words; /* for FUSE, joined by commas */
 };
 

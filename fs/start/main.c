@@ -28,6 +28,7 @@
 #include "start/on_end.h"
 #include "kernel/pending.h"
 #include "start/paths.h"
+#include "start/place.h"
 #include "closing/proc.h"
 #include "start/resources.h"
 #include "start/service.h"
@@ -35,6 +36,7 @@
 #include "start/verdict.h"
 #include "kernel/tree.h"
 
+#define QUICKSTART "./examples/quickstart"
 #define WAKE SIGUSR2 /* interrupts the main thread's wait for the end of the loop */
 
 /* ---- what libraries say ------------------------------------------------------------
@@ -144,6 +146,20 @@ static int check_source(const struct options *o)
 	return 0;
 }
 
+/* The tour is there for who has the sources, not in a line of fstab. */
+static void explain_no_key(const struct options *o)
+{
+	_cleanup_free_ char *path = paths_key_file(o->account);
+
+	log_line(LOG_ERR,
+		"no API key: write it to %s (mode 600), or set GEMINI_API_KEY. Keys: "
+		"https://aistudio.google.com/apikey%s",
+		path ? path : "a file and name that with -o api_key_file=PATH",
+		access(QUICKSTART, X_OK)
+			? ""
+			: ". To try without: " QUICKSTART);
+}
+
 static int find_key(const struct options *o, struct key *ret)
 {
 	int err = key_find(o, ret);
@@ -152,9 +168,7 @@ static int find_key(const struct options *o, struct key *ret)
 		return err;
 	if (o->offline)
 		return 0;
-	log_line(LOG_ERR, "no API key: set GEMINI_API_KEY "
-			  "(https://aistudio.google.com/apikey), or "
-			  "try ./examples/quickstart, which needs none");
+	explain_no_key(o);
 	return err;
 }
 
@@ -172,8 +186,9 @@ static void check_proc(struct options *o)
 		return;
 	log_line(LOG_WARNING, "/proc does not show which processes have files open. "
 			      "Closing requests.jsonl will not submit it (as with "
-			      "submit=ctl); mv and ctl still do");
+			      "submit=ctl) and fail; mv and ctl still do");
 	o->submit = SUBMIT_CTL;
+	o->blind = true;
 }
 
 static int open_client(struct mount *m, struct key *key, const char *mountpoint)
@@ -444,6 +459,8 @@ static int start_mount(struct options *o)
 		err = find_key(o, &key);
 	if (!err)
 		err = paths_check_mountpoint(o, &mountpoint);
+	if (!err && paths_passed_fd(o->mountpoint) < 0)
+		err = place_check();
 	if (!err)
 		err = set_directories(o, mountpoint);
 	if (err)

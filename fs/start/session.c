@@ -7,6 +7,7 @@
 
 #include "kernel/ops.h"
 #include "start/paths.h"
+#include "start/place.h"
 #include "util/log.h"
 
 /* Source and type first, so that the user's words may follow. The source as it was
@@ -75,7 +76,7 @@ int session_mount(struct mount *m, const char *mountpoint)
 	}
 	fuse_opt_free_args(&args);
 	if (err)
-		log_line(LOG_ERR, "mounting on %s failed", mountpoint);
+		place_explain(mountpoint);
 	else if (m->o->nosymfollow)
 		forbid_links(mountpoint);
 	return err;

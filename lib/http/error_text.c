@@ -140,11 +140,14 @@ static bool about_tls(CURLcode code)
 
 /* A server that does not speak TLS on a TLS port answers every request: a portal does
  * so. */
-static const char *tls_hint(const char *text)
+static const char *tls_hint(CURLcode code, const char *text)
 {
 	static const char *const plain[] = {
 		"wrong version number", "packet length too long", "http request"};
 
+	if (code == CURLE_SSL_CACERT_BADFILE)
+		return "; whom to trust is in no file here: apt install ca-certificates, "
+		       "or name one with SSL_CERT_FILE";
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
 		if (strstr(text, plain[i]))
 			return "; the server there does not speak TLS: " LOGIN;
@@ -196,7 +199,7 @@ void words_explain(struct transfer *t, CURLcode code)
 		text = t->errbuf;
 	words_say(t, "%s%s%s%s%s", text, proxied ? " (through the proxy " : "",
 		proxied ? t->e->proxy.at : "", proxied ? ")" : "",
-		about_tls(code) ? tls_hint(t->errbuf) : "");
+		about_tls(code) ? tls_hint(code, t->errbuf) : "");
 }
 
 void words_give_up(struct transfer *t, int err)

@@ -144,7 +144,8 @@ start() {
 
 @test "no key: says where it could be, and that the quick start needs none" {
 	unset GEMINI_API_KEY
-	refuses GEMINI_API_KEY quickstart -- "$M"
+	cd "$BATS_TEST_DIRNAME/../.."
+	refuses GEMINI_API_KEY default.key quickstart -- "$M"
 }
 
 @test "an empty key is none" {
