@@ -1,6 +1,7 @@
 #include "archive/save.h"
 #include "client/disk_use.h"
 #include "client/trash.h"
+#include "jobs/parts.h"
 #include "provider/errors.h"
 
 #include <errno.h>
@@ -30,11 +31,13 @@ static void add_up_states(struct gb_client *c, struct sums *s)
 			s->home += job->batch->results_size;
 		else if (job->batch->results_size > 0 && job->batch->cached)
 			s->cache += job->batch->results_size;
-		if (!job->in_tree)
+		if (!job_shown(job))
 			continue;
-		s->jobs++;
-		s->drafts += phase_is_draft(p);
-		s->unsent += p >= PHASE_UPLOADING && p <= PHASE_SUBMITTING;
+		/* What is unsent, uncertain or not saved counts by the part. */
+		s->jobs += !job->parent;
+		s->drafts += phase_is_draft(p) && !job->parent;
+		s->unsent += (p >= PHASE_UPLOADING && p <= PHASE_SUBMITTING) ||
+			     parts_rest_is_open(job);
 		s->uncertain += p == PHASE_UNCERTAIN;
 		s->not_saved += save_is_missing(job);
 	}
@@ -44,7 +47,7 @@ static void status_not_saved(struct gb_client *c, FILE *out)
 {
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		const struct gb_job *job = c->slots[i];
-		char when[32] = "unknown";
+		char when[32] = "unknown", label[PART_LABEL_SIZE];
 
 		if (!save_is_missing(job))
 			continue;
@@ -52,7 +55,8 @@ static void status_not_saved(struct gb_client *c, FILE *out)
 			util_time_text(job->batch->ended_at.tv_sec +
 					       c->api.provider->limits->job_life,
 				when);
-		fprintf(out, "not_saved %s\t%s\n", when, job->name);
+		parts_label(job, label);
+		fprintf(out, "not_saved %s\t%s\n", when, label);
 	}
 }
 
@@ -175,13 +179,15 @@ void gb_transfers(struct gb_client *c, FILE *out)
 {
 	struct gb_job *job;
 
-	for (uint32_t slot = 0; (job = gb_job_next(c, slot)); gb_job_unref(job)) {
+	for (uint32_t slot = 0; (job = job_next_any(c, slot)); gb_job_unref(job)) {
+		char label[PART_LABEL_SIZE];
 		struct results_progress p;
 		double since = 0;
 		int64_t sent = 0, size = 0;
 
 		slot = job->slot + 1;
 		client_lock(c);
+		parts_label(job, label);
 		struct gb_results *r =
 			job->batch->results ? results_ref(job->batch->results) : NULL;
 		if (job->dir && job->dir->task) {
@@ -191,11 +197,10 @@ void gb_transfers(struct gb_client *c, FILE *out)
 		}
 		client_unlock(c);
 		if (since > 0)
-			transfer_line(out, job_label(job), "up", sent, size,
+			transfer_line(out, label, "up", sent, size,
 				(double)sent / (util_now() - since + 0.001));
 		if (r && results_progress(r, &p))
-			transfer_line(
-				out, job_label(job), "down", p.have, p.total, p.rate);
+			transfer_line(out, label, "down", p.have, p.total, p.rate);
 		results_unref(r);
 	}
 }

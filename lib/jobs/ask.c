@@ -8,6 +8,7 @@
  */
 #include "jobs/poller_private.h"
 #include "jobs/models.h"
+#include "jobs/parts.h"
 
 #include <errno.h>
 #include <math.h>
@@ -135,21 +136,34 @@ static bool nothing_to_ask(const struct gb_job *job, bool alone)
 	return !job->batch->id || (told && !alone) || ask_in_vain(c);
 }
 
+/* Lock held. Whether a look at it is on its way now. */
+static bool want_look(struct gb_job *job, bool counts)
+{
+	bool alone = counts && knowledge_counts_lag(&job->batch->known);
+
+	if (nothing_to_ask(job, alone))
+		return false;
+	job->batch->wanted = true;
+	job->batch->solo |= alone;
+	poll_watch(job);
+	return true;
+}
+
 static int ask_refresh(struct gb_job *job, bool counts, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
+	bool asked = false;
 	int err = 0;
 
 	client_lock(c);
-	bool alone = counts && knowledge_counts_lag(&job->batch->known);
 	if (c->stopping)
 		err = -EINTR;
-	else if (!nothing_to_ask(job, alone) &&
-		 queue_add_until(job, QUEUE_REFRESHERS, w, ask_until(ask_wait())) ==
-			 -EINPROGRESS) {
+	for (uint32_t i = 0; !err && i < parts_count(job); i++)
+		asked |= want_look(parts_at(job, i), counts);
+	if (asked &&
+		queue_add_until(job, QUEUE_REFRESHERS, w, ask_until(ask_wait())) ==
+			-EINPROGRESS) {
 		err = -EINPROGRESS;
-		job->batch->wanted = true;
-		job->batch->solo |= alone;
 		poll_watch(job);
 		poll_poke(c);
 	}
@@ -169,6 +183,16 @@ int gb_job_refresh_counts(struct gb_job *job, struct gb_waiter *w)
 	return ask_refresh(job, true, w);
 }
 
+/* Lock held. The first who waits wants to know soon. */
+static void watch_end(struct gb_job *job, bool first)
+{
+	if (knowledge_final(&job->batch->known))
+		return;
+	if (first && !fresh(job))
+		job->batch->next_look = 0;
+	poll_watch(job);
+}
+
 int gb_job_wait(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
@@ -179,9 +203,8 @@ int gb_job_wait(struct gb_job *job, struct gb_waiter *w)
 	bool first = !queue_waits(job, QUEUE_ENDERS);
 	if (err == -EINPROGRESS &&
 		(err = queue_add(job, QUEUE_ENDERS, w)) == -EINPROGRESS) {
-		/* The first who waits wants to know soon. */
-		if (first && !fresh(job))
-			job->batch->next_look = 0;
+		for (uint32_t i = 0; i < parts_count(job); i++)
+			watch_end(parts_at(job, i), first);
 		poll_watch(job);
 		poll_poke(c);
 	}

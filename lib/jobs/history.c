@@ -1,5 +1,6 @@
 /* What is written to the ledger (ledger.h), and when. */
 #include "jobs/history.h"
+#include "jobs/parts.h"
 #include "store/ledger.h"
 
 #include <inttypes.h>
@@ -15,12 +16,16 @@ static void history_add_line(
 {
 	struct gb_client *c = job->c;
 	_cleanup_free_ char *tokens = ledger_fields(t);
-	char when[32];
+	char when[32], label[PART_LABEL_SIZE];
 
 	util_time_text(time(NULL), when); /* wall: shown */
 	client_lock(c);
 	const char *name =
 		job->dir && job->dir->rec.name ? job->dir->rec.name : job->name;
+	if (job->parent) {
+		parts_label(job, label);
+		name = label;
+	}
 	int64_t requests = job->batch->requests;
 	if (requests <= 0 && job->dir && job->dir->rec.batch->requests > 0)
 		requests = job->dir->rec.batch->requests;

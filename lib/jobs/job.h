@@ -70,8 +70,12 @@ const char *client_intern(struct gb_client *c, const char *text);
 /* unlocked: its name, else its id, for logs; lives as long as the job. */
 const char *job_label(struct gb_job *job);
 /* unlocked: announce that something about job changed, and answer those who wait for
- * its end if it has ended. */
+ * its end if it has ended; of a part also for its directory. */
 void job_changed(struct gb_job *job, unsigned what);
+/* unlocked: an own job has ended, unless that was seen before: the caller is to be told,
+ * of a part once of its directory. This is durable before the part's own note that its end was seen, so a crash
+ * between the two makes it seen again. */
+_must_check_ int job_end_due(struct gb_job *job);
 /* 0 or an errno: waiting is over; -EINPROGRESS: go on. */
 int job_wait_verdict(struct gb_job *job);
 void table_init(struct gb_client *c);

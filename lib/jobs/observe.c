@@ -221,20 +221,29 @@ static void keep_json(struct gb_job *job, const struct remote_batch *b)
 	}
 }
 
+/* Lock held. Of an own job, which nobody has seen to have ended yet. */
+static bool end_is_news(const struct gb_job *job)
+{
+	return knowledge_ended(&job->batch->known) && job->dir && job->dir->rec.own &&
+	       !job->dir->rec.batch->end_logged;
+}
+
 static void log_job_end(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 
 	client_lock(c);
-	bool now = knowledge_ended(&job->batch->known) && job->dir &&
-		   job->dir->rec.own && !job->dir->rec.batch->end_logged;
-	if (now) {
+	bool news = end_is_news(job);
+	client_unlock(c);
+	if (news)
+		DROP(job_end_due(job)); /* a full disk: no more than that is lost */
+	client_lock(c);
+	news = end_is_news(job);
+	if (news)
 		job->dir->rec.batch->end_logged = true;
-		job->dir->rec.batch->end_due = c->o.ended != NULL;
-	}
 	bool cancelled = job->batch->state == REMOTE_STATE_CANCELLED;
 	client_unlock(c);
-	if (!now)
+	if (!news)
 		return;
 	history_add(job, cancelled ? "cancelled" : "ended");
 	job_dir_save_soon(job);

@@ -44,6 +44,18 @@ uint32_t parts_number(const struct gb_job *job)
 	return job->parent ? (uint32_t)job->dir->rec.part : 1;
 }
 
+void parts_label(const struct gb_job *job, char ret[PART_LABEL_SIZE])
+{
+	const char *name = job->parent ? job->parent->name : job->name;
+
+	if (!name)
+		name = job->dir && job->dir->rec.name ? job->dir->rec.name : "";
+	if (job->parent)
+		snprintf(ret, PART_LABEL_SIZE, "%s/%04u", name, parts_number(job));
+	else
+		snprintf(ret, PART_LABEL_SIZE, "%s", name);
+}
+
 uint32_t parts_below(struct gb_job *dir, uint32_t n)
 {
 	uint32_t lo = 0, hi = parts_count(dir);
@@ -91,12 +103,20 @@ struct part_range parts_rest(const struct gb_job *dir, int64_t total)
 	return rest;
 }
 
+/* Called often: parts do not overlap, so their lengths are enough. */
 bool parts_rest_is_open(const struct gb_job *dir)
 {
 	const struct record *r = dir->dir ? &dir->dir->rec : NULL;
+	int64_t had = 0;
 
-	return r && r->batch->phase == PHASE_PARTS && !r->rest_dropped && !r->removal &&
-	       parts_rest(dir, r->batch->sent_size).len > 0;
+	if (!r || r->batch->phase != PHASE_PARTS || r->rest_dropped || r->removal)
+		return false;
+	for (uint32_t i = 0; dir->parts && i < dir->parts->n; i++) {
+		const struct record *part = &dir->parts->v[i]->dir->rec;
+
+		had += part->round ? 0 : part->range_len;
+	}
+	return had < r->batch->sent_size;
 }
 
 /* ---- linking ----------------------------------------------------------------------- */

@@ -44,6 +44,9 @@ bool parts_several(const struct gb_job *dir);
 /* Number of job among the parts of its directory, from 1. */
 uint32_t parts_number(const struct gb_job *job);
 
+/* What people call it: its name, or of a part NAME/0002. */
+#define PART_LABEL_SIZE (256 + 16)
+void parts_label(const struct gb_job *job, char ret[PART_LABEL_SIZE]);
 /* How many have a number below n: those from parts_at(dir, parts_below(dir, n)) on do
  * not. */
 uint32_t parts_below(struct gb_job *dir, uint32_t n);
@@ -63,6 +66,21 @@ _must_check_ int parts_make(struct gb_job *dir, int round, struct part_range ran
 /* Unlocked. Remove a part that was never intended, and its directory on disk: what it
  * had is part of the rest again. -EBUSY: there may be a job at the API. */
 _must_check_ int parts_unmake(struct gb_job *part);
+
+/* One call for each part of a directory. */
+struct parts_call {
+	unsigned width; /* so many are on their way at a time */
+	/* Lock held: whether it is called for a part. */
+	bool (*fits)(struct gb_job *part);
+	int (*call)(struct gb_job *part, struct gb_waiter *w);
+	/* What an error of it counts as, or NULL; lock not held. */
+	int (*judge)(struct gb_job *part, int err);
+	int none;       /* the answer where it fits no part */
+};
+
+/* Unlocked. Call it for all parts that it fits, and answer w, once all have answered, with
+ * 0 or the first error. -EINPROGRESS (with w NULL 0), or -ENOMEM. */
+int parts_each(struct gb_job *dir, const struct parts_call *call, struct gb_waiter *w);
 
 /* At start, before there are other threads: link what load_jobs found. A part whose
  * directory is gone becomes a directory. -ENOMEM. */

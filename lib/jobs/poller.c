@@ -11,6 +11,7 @@
 #include "jobs/poller_private.h"
 #include "jobs/observe.h"
 #include "jobs/hooks.h"
+#include "jobs/parts.h"
 
 #include <errno.h>
 #include <math.h>
@@ -50,11 +51,15 @@ static double look_interval(const struct gb_job *job)
 	return age / 8 < 1 ? 1 : age / 8 > max ? max : age / 8;
 }
 
-/* Lock held. Somebody waits for its end, or will be told of it. */
+/* Lock held. Somebody waits for its end, or will be told of it, or another part of its
+ * directory is bought then. */
 static bool end_is_awaited(const struct gb_job *job)
 {
-	return queue_waits(job, QUEUE_ENDERS) ||
-	       (job->c->o.ended && job_own_unfinished(job));
+	const struct gb_job *dir = job->parent ? job->parent : job;
+
+	return queue_waits(job, QUEUE_ENDERS) || queue_waits(dir, QUEUE_ENDERS) ||
+	       (job_own_unfinished(job) &&
+		       (job->c->o.ended || parts_rest_is_open(dir)));
 }
 
 /* Lock held. Does the poller still have a reason to look at job? */
@@ -193,8 +198,17 @@ void client_called(struct gb_client *c, const struct provider_error *err)
 		c->hooks->online(c);
 }
 
+/* Lock held. Whether a reader of dir waits for a look at one of its parts. */
+static bool any_wanted(struct gb_job *dir)
+{
+	for (uint32_t i = 0; i < parts_count(dir); i++)
+		if (parts_at(dir, i)->batch->wanted)
+			return true;
+	return false;
+}
+
 /* Answer those who wanted fresh metadata. Without an answer from the API they use what
- * is known; but a refused key is reported. */
+ * is known; but a refused key is reported. Who reads a directory waits for all parts. */
 static void refreshed(struct gb_job *job, int err)
 {
 	struct gb_waitq now;
@@ -203,7 +217,11 @@ static void refreshed(struct gb_job *job, int err)
 	client_lock(job->c);
 	job->batch->wanted = job->batch->solo = false;
 	job->batch->next_look = util_now() + look_interval(job);
-	queue_take(job, QUEUE_REFRESHERS, &now);
+	if (job->parent)
+		queue_take(job, QUEUE_REFRESHERS, &now);
+	if (queue_waits(job_directory(job), QUEUE_REFRESHERS) &&
+		!any_wanted(job_directory(job)))
+		queue_take(job_directory(job), QUEUE_REFRESHERS, &now);
 	client_unlock(job->c);
 	waitq_call(&now, err == -EACCES ? err : 0);
 }

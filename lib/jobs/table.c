@@ -1,4 +1,3 @@
-#include "jobs/operation.h"
 #include "jobs/job.h"
 #include "jobs/hooks.h"
 #include "jobs/parts.h"
@@ -315,14 +314,15 @@ struct gb_job *job_next_any(struct gb_client *c, uint32_t slot)
 const char *job_label(struct gb_job *job)
 {
 	client_lock(job->c);
-	const char *label = job->name        ? job->name
+	const char *label = job->parent      ? job->dir->rec.display
+			    : job->name      ? job->name
 			    : job->batch->id ? job->batch->id
 					     : "a removed draft";
 	client_unlock(job->c);
 	return label;
 }
 
-/* ---- change notices ---------------------------------------------------------------- */
+/* ---- output -------------------------------------------------------------------------- */
 
 enum gb_output job_output(const struct gb_job *job)
 {
@@ -362,71 +362,4 @@ bool job_output_may_come(const struct gb_job *job)
 	enum output_known o = knowledge_output(&job->batch->known, job_moment(job));
 
 	return o == OUTPUT_NAMED || o == OUTPUT_REFUSED;
-}
-
-int job_wait_verdict(struct gb_job *job)
-{
-	enum phase p = job_phase(job);
-
-	if (!job_shown(job))
-		return -ENOENT;
-	if (phase_is_draft(p) && !(job->dir->task && job->dir->task->intended))
-		return job->dir->task ? -EINPROGRESS : 0;
-	if (p == PHASE_UNCERTAIN || job->c->o.offline)
-		return 0;
-	if (knowledge_ended(&job->batch->known) && job_output(job) != GB_OUTPUT_AWAITED)
-		return 0;
-	if (knowledge_final(&job->batch->known))
-		return 0;
-	if (knowledge_hopeless(&job->batch->known, job_moment(job)))
-		return -ENOENT;
-	if (knowledge_denied(&job->batch->known, job_moment(job)))
-		return -EACCES;
-	return -EINPROGRESS;
-}
-
-/* Lock held. Whether gb_options.ended is to be called now. */
-static bool take_end_to_tell(struct gb_job *job)
-{
-	struct job_dir *l = job->dir;
-
-	if (!l || !l->rec.batch->end_due || l->end_told || !job->c->o.ended ||
-		!job_shown(job) || !knowledge_ended(&job->batch->known) ||
-		job->c->hooks->results_awaited(job) ||
-		job_output(job) == GB_OUTPUT_AWAITED)
-		return false;
-	l->end_told = true;
-	return true;
-}
-
-int gb_job_take_end(struct gb_job *job)
-{
-	client_lock(job->c);
-	bool due = job->dir && job->dir->rec.batch->end_due;
-	if (due)
-		job->dir->rec.batch->end_due = false;
-	client_unlock(job->c);
-	return due ? job_dir_save(job) : -EALREADY;
-}
-
-void job_changed(struct gb_job *job, unsigned what)
-{
-	struct gb_client *c = job->c;
-	struct gb_waitq over, settled;
-	int verdict = -EINPROGRESS;
-
-	waitq_init(&over);
-	waitq_init(&settled);
-	client_lock(c);
-	c->hooks->take_settled(job, &settled);
-	if (job->queues && (verdict = job_wait_verdict(job)) != -EINPROGRESS)
-		queue_take(job, QUEUE_ENDERS, &over);
-	bool tell = take_end_to_tell(job);
-	client_unlock(c);
-	waitq_call(&over, verdict);
-	waitq_call(&settled, 0);
-	if (c->o.changed && what)
-		c->o.changed(c->o.arg, job->slot, what);
-	if (tell)
-		c->o.ended(c->o.arg, job);
 }
