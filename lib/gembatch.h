@@ -450,14 +450,14 @@ bool gb_results_final(struct gb_results *r);
  * Results as files. They are made from the local results while they are read, by means
  * of an index. The index is made once, in the background, when the results have been
  * saved. The files form a tree with a directory for each '/' in a key: node 0 is its
- * root, the children of a directory are nodes first to first + count - 1. The tree
- * never changes.
+ * root. The tree of one job never changes. That of a directory with several parts
+ * grows when a part's results are saved: a number stands for the same bytes as long as
+ * it stands for any. What is open stays as it was.
  */
 struct gb_answer {
 	uint32_t number;
 	bool dir;
 	int64_t size;
-	uint32_t first, count; /* of a directory */
 	char name[256];
 };
 
@@ -479,6 +479,9 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what,
 bool gb_answer_get(struct gb_job *job, uint32_t number, struct gb_answer *ret);
 bool gb_answer_child(
 	struct gb_job *job, uint32_t dir, const char *name, struct gb_answer *ret);
+/* The first child of a directory whose number is at least `from`. */
+bool gb_answer_next(
+	struct gb_job *job, uint32_t dir, uint32_t from, struct gb_answer *ret);
 #define GB_ANSWER_NUMBERS (UINT32_C(1) << 25) /* numbers are less */
 
 /* ---- the project ---------------------------------------------------------------- */

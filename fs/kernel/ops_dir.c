@@ -2,7 +2,8 @@
  * Listings: OPENDIR, READDIR, READDIRPLUS, from memory.
  *
  * Offsets name what comes next and stay right while jobs and files come and go: in
- * the root 2 + a job's slot + 1, elsewhere 2 + a file's number, so a listing never
+ * the root 2 + a job's slot + 1, elsewhere 2 + the number of a file or an answer, so a
+ * listing never
  * shows a thing twice nor skips one that was there all the time.
  */
 #include <errno.h>
@@ -187,18 +188,18 @@ static bool add_tree(struct listing *l, const struct vfile *row)
 
 static void list_answers(struct listing *l, off_t off)
 {
-	const struct node_answer *dir = &l->dir->answer;
+	uint32_t dir = l->dir->answer.number;
+	struct gb_answer answer;
 	bool more = true;
 
-	for (off_t i = off - FIRST; more && i < dir->count; i++) {
+	for (off -= FIRST; more && gb_answer_next(l->dir->job, dir, (uint32_t)off,
+					   &answer);
+		off = (off_t)answer.number + 1) {
 		_cleanup_node_ struct node n = {};
-		struct gb_answer answer;
 
-		if (!gb_answer_get(l->dir->job, dir->first + (uint32_t)i, &answer))
-			return;
 		node_answer_take(l->m, gb_job_ref(l->dir->job), &answer, &n);
 		more = listing_add(l, answer.name, &n, answer.dir ? S_IFDIR : S_IFREG,
-			i + 1 + FIRST);
+			(off_t)answer.number + 1 + FIRST);
 	}
 }
 

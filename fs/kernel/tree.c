@@ -62,8 +62,7 @@ void node_answer_take(struct mount *m, struct gb_job *job,
 	const struct gb_answer *answer, struct node *ret)
 {
 	*ret = (struct node){.kind = NODE_ANSWER,
-		.answer = {answer->number, answer->dir, answer->size, answer->first,
-			answer->count}};
+		.answer = {answer->number, answer->dir, answer->size}};
 	set_job_take(m, job, ret);
 	ret->ino = ino_of_job(m, ret->info.slot, NUMBER_ANSWERS + answer->number);
 }

@@ -23,7 +23,6 @@ struct node_answer {
 	uint32_t number;
 	bool dir;
 	int64_t size;
-	uint32_t first, count; /* of a directory: its children */
 };
 
 /* What an inode number stands for, with references to its objects. */

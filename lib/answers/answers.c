@@ -510,14 +510,15 @@ static void describe(const struct answers *a, uint32_t number, struct gb_answer 
 	const struct answers_node *n = &a->nodes[number];
 
 	*ret = (struct gb_answer){.number = number, .dir = n->kind == NODE_IS_DIR,
-		.size = (int64_t)n->size, .first = n->first, .count = n->count};
+		.size = (int64_t)n->size};
 	memcpy(ret->name, answers_name(a, n), n->name_len);
 }
 
 bool gb_answer_get(struct gb_job *job, uint32_t number, struct gb_answer *ret)
 {
 	struct answers *a = index_ref(job);
-	bool there = a && a->head.stamp.results_size >= 0 && number < a->head.n_nodes;
+	bool there = a && a->head.stamp.results_size >= 0 &&
+		     number < a->head.n_nodes && a->nodes[number].kind != NODE_IS_GONE;
 
 	if (there)
 		describe(a, number, ret);
@@ -530,6 +531,18 @@ bool gb_answer_child(
 {
 	struct answers *a = index_ref(job);
 	uint32_t number = a && dir < a->head.n_nodes ? answers_child(a, dir, name) : 0;
+
+	if (number)
+		describe(a, number, ret);
+	answers_unref(a);
+	return number;
+}
+
+bool gb_answer_next(
+	struct gb_job *job, uint32_t dir, uint32_t from, struct gb_answer *ret)
+{
+	struct answers *a = index_ref(job);
+	uint32_t number = a && dir < a->head.n_nodes ? answers_next(a, dir, from) : 0;
 
 	if (number)
 		describe(a, number, ret);

@@ -1,5 +1,6 @@
-/* Shared by the files that make an index: index_build.c reads lines, outcome.c judges
- * them, summary.c draws conclusions from all of them. */
+/* Shared by the files that make an index: index_build.c reads requests, index_results.c
+ * results, index_grow.c takes over what an earlier index has; outcome.c judges results,
+ * summary.c draws conclusions from all of them. */
 #ifndef GB_ANSWERS_PRIVATE_H
 #define GB_ANSWERS_PRIVATE_H
 
@@ -39,20 +40,45 @@ struct build {
 	uint32_t n_media, room_media, line_media;
 	uint64_t last_line; /* of the requests */
 	struct answers_models models;
+	/* The part whose results are read: which it is, and what it has. */
+	uint32_t slot;
+	struct answers_part part;
 };
+
+/* index_build.c: a row without anything; its key; all rows of requests by key. */
+int answers_new_row(struct build *b, uint32_t *ret);
+int answers_set_key(struct build *b, uint32_t i, const char *key, size_t n);
+int answers_hash_rows(struct build *b);
+int answers_room(void *array, size_t n, size_t each);
+
+/* index_results.c: read the results of all parts that were not read yet, and see which
+ * requests have none. */
+int answers_results(struct build *b);
+/* The rows of requests that begin at or after `from`: the number of the first. */
+uint32_t answers_row_from(const struct build *b, uint64_t from);
+/* Mark the rows that parts of later rounds ask again. */
+int answers_mark_asked(struct build *b);
+
+/* index_grow.c: begin with all that in->before has. -ESTALE: it is no good for that. */
+int answers_grow(struct build *b);
+/* Bytes that a row takes in answers.tsv beside its text. */
+uint64_t answers_row_frame(const char *blob, const struct answers_row *r);
 
 /* Set the note before the text of row i. Most notes equal that of the row before. */
 int answers_note(struct build *b, uint32_t i, const char *text);
+int answers_note_bytes(struct build *b, uint32_t i, const char *text, size_t n);
 
 /* Judge the result of row i: its status, its files, whether it goes into
  * retry.jsonl. */
 int answers_judge(struct build *b, uint32_t i, const struct answer_line *line);
-/* Row i has no result. */
-int answers_missing(struct build *b, uint32_t i);
+/* Row i has no result, because of `none`; dropped: it is not asked for any more. */
+int answers_missing(struct build *b, uint32_t i, enum answers_none none, bool dropped);
 
 /* Called for each result; and at the end, when all rows are judged and counted. */
 void answers_summary_line(struct build *b, const struct answer_line *line);
 int answers_summary(struct build *b);
+/* Go on with what an index has kept; false: it makes no sense. */
+bool answers_summary_resume(struct build *b, const struct answers *before);
 
 struct gb_job;
 

@@ -9,7 +9,7 @@
 
 #include "base/util.h"
 
-enum { FORMAT = 4 };
+enum { FORMAT = 5 };
 static const char magic[8] = "gbanswer";
 
 const char *const answers_status_names[ANSWER_STATUSES] = {
@@ -18,6 +18,7 @@ const char *const answers_status_names[ANSWER_STATUSES] = {
 	[ANSWER_BLOCKED] = "blocked",
 	[ANSWER_FAILED] = "failed",
 	[ANSWER_MISSING] = "missing",
+	[ANSWER_PENDING] = "pending",
 };
 
 struct answers *answers_new(void)
@@ -52,7 +53,9 @@ void answers_unref(struct answers *a)
 		free(a->rows);
 		free(a->nodes);
 		free(a->lines);
+		free(a->parts);
 		free(a->slots);
+		free(a->order);
 		free(a->blob);
 	}
 	pthread_mutex_destroy(&a->places->lock);
@@ -62,18 +65,20 @@ void answers_unref(struct answers *a)
 
 /* ---- on disk ------------------------------------------------------------------------
  *
- * Head, rows, nodes, lines, slots, blob, one after the other, as they are in memory: an index
- * is made anew where it does not fit. */
+ * Head, rows, nodes, lines, parts, slots, order, blob, one after the other, as they are
+ * in memory: an index is made anew where it does not fit. */
 
-enum { SECTIONS = 5 };
+enum { SECTIONS = 7 };
 
 static void sections(const struct answers *a, struct iovec ret[SECTIONS])
 {
 	ret[0] = (struct iovec){a->rows, a->head.n_rows * sizeof *a->rows};
 	ret[1] = (struct iovec){a->nodes, a->head.n_nodes * sizeof *a->nodes};
 	ret[2] = (struct iovec){a->lines, a->head.n_lines * sizeof *a->lines};
-	ret[3] = (struct iovec){a->slots, a->head.n_slots * sizeof *a->slots};
-	ret[4] = (struct iovec){a->blob, a->head.blob_len};
+	ret[3] = (struct iovec){a->parts, a->head.n_parts * sizeof *a->parts};
+	ret[4] = (struct iovec){a->slots, a->head.n_slots * sizeof *a->slots};
+	ret[5] = (struct iovec){a->order, a->head.n_nodes * sizeof *a->order};
+	ret[6] = (struct iovec){a->blob, a->head.blob_len};
 }
 
 static uint32_t head_crc(const struct answers_head *h)
@@ -127,12 +132,15 @@ static bool head_fits(const struct answers_head *h, uint64_t file_size)
 	uint64_t size = sizeof *h + (uint64_t)h->n_rows * sizeof(struct answers_row) +
 			(uint64_t)h->n_nodes * sizeof(struct answers_node) +
 			(uint64_t)h->n_lines * sizeof(struct answers_line) +
-			(uint64_t)h->n_slots * sizeof(uint32_t);
+			(uint64_t)h->n_parts * sizeof(struct answers_part) +
+			(uint64_t)h->n_slots * sizeof(uint32_t) +
+			(uint64_t)h->n_nodes * sizeof(uint32_t);
 
 	return h->crc == head_crc(h) && memcmp(h->magic, magic, sizeof magic) == 0 &&
 	       h->format == FORMAT && size <= file_size &&
 	       h->blob_len == file_size - size && h->n_nodes >= 1 &&
 	       h->n_nodes <= ANSWERS_NODES_MAX && h->n_slots > h->n_nodes &&
+	       h->n_parts <= ANSWERS_PARTS_MAX &&
 	       (h->n_slots & (h->n_slots - 1)) == 0;
 }
 
@@ -209,6 +217,12 @@ static bool table_fits(const struct answers *a)
 	return good && h->table_size == (h->n_lines ? a->lines[h->n_lines - 1].end : 0);
 }
 
+static bool part_fits(const struct answers_part *p)
+{
+	return span_fits(p->range) && p->none < ANSWERS_NONES && p->size >= -1 &&
+	       p->size < (int64_t)answers_slot(1);
+}
+
 /* Checks what a checksum does not show: a file written by a different program. */
 static bool body_fits(const struct answers *a)
 {
@@ -216,7 +230,8 @@ static bool body_fits(const struct answers *a)
 	const struct answers_head *h = &a->head;
 	bool good = a->nodes[0].kind == NODE_IS_DIR && h->vectors <= h->n_rows &&
 		    in_blob(a, h->models_at, h->models_len) &&
-		    in_blob(a, h->warnings_at, h->warnings_len);
+		    in_blob(a, h->warnings_at, h->warnings_len) &&
+		    in_blob(a, h->summary_at, h->summary_len);
 
 	for (uint32_t i = 0; good && i < a->head.n_rows; i++) {
 		good = row_fits(a, &a->rows[i], i ? &a->rows[i - 1] : NULL);
@@ -225,8 +240,12 @@ static bool body_fits(const struct answers *a)
 	}
 	for (uint32_t i = 0; good && i < a->head.n_nodes; i++)
 		good = node_fits(a, i);
+	for (uint32_t i = 0; good && i < a->head.n_parts; i++)
+		good = part_fits(&a->parts[i]);
 	for (uint32_t i = 0; good && i < a->head.n_slots; i++)
 		good = a->slots[i] < a->head.n_nodes;
+	for (uint32_t i = 0; good && i < a->head.n_nodes; i++)
+		good = a->order[i] < a->head.n_nodes;
 	return good && table_fits(a) && a->head.tsv_size == tsv &&
 	       a->head.retry_size == retry;
 }
@@ -241,8 +260,12 @@ static void point_into(struct answers *a)
 	p += a->head.n_nodes * sizeof *a->nodes;
 	a->lines = (struct answers_line *)p;
 	p += a->head.n_lines * sizeof *a->lines;
+	a->parts = (struct answers_part *)p;
+	p += a->head.n_parts * sizeof *a->parts;
 	a->slots = (uint32_t *)p;
-	a->blob = p + a->head.n_slots * sizeof *a->slots;
+	p += a->head.n_slots * sizeof *a->slots;
+	a->order = (uint32_t *)p;
+	a->blob = p + a->head.n_nodes * sizeof *a->order;
 }
 
 /* The map of the file is read once from end to end here. */
@@ -288,7 +311,7 @@ int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 
 	if (!err)
 		err = take_index_map(a);
-	if (!err && memcmp(&a->head.stamp, stamp, sizeof *stamp) != 0)
+	if (!err && stamp && memcmp(&a->head.stamp, stamp, sizeof *stamp) != 0)
 		err = -ESTALE;
 	if (err) {
 		answers_unref(a);
@@ -329,4 +352,20 @@ uint32_t answers_child(const struct answers *a, uint32_t dir, const char *name)
 			return i;
 	}
 	return 0;
+}
+
+uint32_t answers_next(const struct answers *a, uint32_t dir, uint32_t from)
+{
+	const struct answers_node *d = &a->nodes[dir];
+	uint32_t low = 0, high = d->kind == NODE_IS_DIR ? d->count : 0;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (a->order[d->first + middle] >= from)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return d->kind == NODE_IS_DIR && low < d->count ? a->order[d->first + low] : 0;
 }

@@ -18,8 +18,15 @@
  * requests are not local, the rows are the results. A key is the same if 128 bits of
  * hash and its first LINE_KEY_MAX bytes are.
  *
- * Nodes are the files and directories of responses/: node 0 is that directory, the
- * children of each are consecutive, in the order of the rows. */
+ * Nodes are the files and directories of responses/: node 0 is that directory. What has
+ * a number keeps it when an index grows out of another one, as long as it is the same:
+ * a file with other bytes has another number, and the old one is gone.
+ *
+ * Several of the API's jobs may have answered the requests (jobs/parts.h). Then the
+ * results are one long source in which those of each part have a slot of
+ * ANSWERS_SLOT_BITS, so a row needs no more than its place in that. A row has the newest
+ * result that is an answer, else the newest one. When a part comes to have results,
+ * the index grows (answers_input.before): only those are read. */
 #ifndef GB_ANSWERS_INDEX_H
 #define GB_ANSWERS_INDEX_H
 
@@ -35,6 +42,8 @@ enum answers_status {
 	ANSWER_BLOCKED,
 	ANSWER_FAILED,
 	ANSWER_MISSING,
+	ANSWER_PENDING, /* of several parts: the one that has it has not ended, or is not
+	                   bought yet */
 	ANSWER_STATUSES,
 };
 
@@ -62,8 +71,11 @@ struct answers_row {
 	uint32_t key_len, note_len;
 	uint32_t line;       /* line number of the request, else of the result */
 	uint8_t status, how;
-	bool bare;           /* the request is a bare one, */
-	bool unkeyed;        /* or has no key: it gets its own when it is written out */
+	bool bare : 1;       /* the request is a bare one, */
+	bool unkeyed : 1;    /* or has no key: it gets its own when it is written out */
+	bool json : 1;       /* it asks for JSON */
+	bool retry : 1;      /* another try may answer it … */
+	bool asked : 1;      /* … and is on its way: it is not in retry.jsonl */
 };
 
 enum answers_kind {
@@ -72,6 +84,7 @@ enum answers_kind {
 	NODE_IS_PARTS,
 	NODE_IS_DATA,
 	NODE_IS_WAVE, /* data behind a header of its own */
+	NODE_IS_GONE, /* nothing any more: see above */
 	NODE_KINDS
 };
 
@@ -83,7 +96,8 @@ struct answers_node {
 	uint64_t name_at;    /* in the blob */
 	uint32_t parent;
 	uint32_t row;        /* of a file */
-	uint32_t first, count; /* of a directory: its children; WAVE: rate, channels */
+	uint32_t first, count; /* of a directory: its children in `order`, by number; WAVE:
+	                          rate, channels */
 	uint16_t name_len;
 	uint8_t kind;
 	bool regular;        /* DATA: see struct line_data */
@@ -101,12 +115,42 @@ struct answers_line {
 	char newline[4];  /* its line end; "" of a last one without */
 };
 
-/* Which results, requests and table an index is of; -1: none. */
+/* Which results, requests and table an index is of; -1: none. Of several parts,
+ * results_size is the sum, and `parts` a sum over all that is known of them. */
 struct answers_stamp {
 	int64_t results_size, results_s, results_ns;
 	int64_t requests_size, requests_s, requests_ns;
+	int64_t requests_from; /* of a part: where its requests begin */
 	int64_t table_size, table_s, table_ns;
+	uint64_t parts;
 };
+
+/* Why a part has no results. */
+enum answers_none {
+	NONE_ENDED,     /* it ended without */
+	NONE_CANCELLED, /* because somebody wanted that */
+	NONE_LOST,      /* they were, and are nowhere any more */
+	ANSWERS_NONES,
+};
+
+/* One of several parts that have ended. */
+struct answers_part {
+	uint32_t number;     /* in the directory: the larger the newer */
+	uint32_t round;      /* of a later one the requests are those of its results */
+	struct span range;   /* round 0: of the directory's requests */
+	int64_t size, s, ns; /* of its results; size -1: there are none */
+	int64_t tokens[TOKENS_N];
+	uint32_t none;       /* enum answers_none */
+	uint32_t unused;
+};
+
+#define ANSWERS_SLOT_BITS 40
+#define ANSWERS_PARTS_MAX (UINT32_C(1) << 22)
+
+static inline uint64_t answers_slot(uint32_t i)
+{
+	return (uint64_t)i << ANSWERS_SLOT_BITS;
+}
 
 struct answers_head {
 	uint32_t crc;        /* of the head after this */
@@ -130,7 +174,12 @@ struct answers_head {
 	 * the blob. */
 	uint32_t n_lines, n_properties;
 	uint64_t table_size, columns_at, columns_len, properties_at, properties_len;
-	char separator, unused[7];
+	/* In the blob: what summary.c goes on with when the index grows. */
+	uint64_t summary_at, summary_len;
+	uint32_t n_parts; /* 0: of one job */
+	char separator;
+	bool dropped;     /* what no part had was not to be bought any more */
+	char unused[2];
 	struct keyseed seed; /* of the slots */
 	struct answers_stamp stamp;
 };
@@ -153,11 +202,14 @@ struct answers {
 	struct answers_row *rows;
 	struct answers_node *nodes;
 	struct answers_line *lines;
+	struct answers_part *parts;
 	uint32_t *slots; /* by hash of parent and name: a node; 0: free */
+	uint32_t *order; /* n_nodes: nodes by directory, then by number */
 	char *blob;
 	char cost[PRICES_TEXT]; /* by prices.tsv when this was loaded; "": not known */
 	uint64_t unserved; /* of a job that was asked to be cancelled */
 	size_t usage_len; /* of the text of usage */
+	uint64_t print;   /* of the parts, as answers.c knows them */
 	void *map;       /* everything is in this mapping; NULL: malloc'ed one by one */
 	size_t map_len;
 	struct answers_places *places;
@@ -185,13 +237,32 @@ struct answers_input {
 	bool tabs;
 	const char *properties;
 	size_t properties_len;
+	/* Where the requests begin; requests_size of the stamp is where they end. */
+	uint64_t requests_from;
+
+	/* Of several parts, those that have ended, by slot. NULL: of one job. */
+	const struct answers_part *parts;
+	uint32_t n_parts;
+	/* An index of the same requests that has the first of them; NULL: it is made
+	 * anew. Parts of it that had no results may have some now. */
+	const struct answers *before;
+	/* The requests of parts of later rounds that have not ended. */
+	const struct text_source *asking;
+	const uint64_t *asking_sizes;
+	uint32_t n_asking;
+	bool dropped; /* what no part has is not bought any more */
 };
+
+/* Whether an index can grow out of `before`: no part that it has became another. */
+bool answers_may_grow(const struct answers *before, const struct answers_part *parts,
+	uint32_t n_parts);
 
 /* 0; -EFBIG: more than an index can number; -ECANCELED; -ENOMEM; or the error of a
  * source. */
 int answers_build(const struct answers_input *in, struct answers **ret);
 
 int answers_save(const struct answers *a, int dirfd, const char *name);
+/* stamp NULL: of whatever results. */
 int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 	const struct result_grammar *grammar, struct answers **ret);
 
@@ -199,6 +270,8 @@ int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 
 /* The child of node dir, or 0. */
 uint32_t answers_child(const struct answers *a, uint32_t dir, const char *name);
+/* The first child whose number is at least `from`, or 0. */
+uint32_t answers_next(const struct answers *a, uint32_t dir, uint32_t from);
 /* The slot at which the search for a name starts. */
 uint64_t answers_name_hash(
 	struct keyseed seed, uint32_t parent, const char *name, size_t len);
@@ -213,7 +286,8 @@ static inline const char *answers_name(
 const char *answers_extension(const char *mime);
 
 /* index_names.c: all nodes of a whose rows are complete; media: parts with data, in
- * the order of the results. -EFBIG, -ENOMEM. */
+ * the order of the results; before: an index whose nodes stay, but for rows that are
+ * made anew, or NULL. -EFBIG, -ENOMEM. */
 struct answers_medium {
 	uint32_t row;
 	const char *extension;
@@ -231,8 +305,9 @@ struct answers_files {
 	bool has_main, newline, json; /* json: KEY.json, else KEY.txt */
 	bool error;                   /* KEY.error */
 	bool unnamed;                 /* the result has no key */
+	bool made;                    /* they are new: nodes of an earlier index are gone */
+	uint32_t slot;                /* of the last part that had a result, plus one */
 	struct span parts;            /* KEY.json of parts that are no text; or empty */
-	uint32_t dims;                /* how many numbers an embedding has; 0: it is none */
 };
 struct answers_blob {
 	char *text;
@@ -241,7 +316,8 @@ struct answers_blob {
 int answers_blob_add(
 	struct answers_blob *b, const void *text, size_t n, uint64_t *ret_at);
 int answers_tree(struct answers *a, struct answers_blob *blob,
-	const struct answers_files *files, const struct answers_medium *media);
+	const struct answers_files *files, const struct answers_medium *media,
+	const struct answers *before);
 /* The path of a node below responses/; false: it is longer than size. */
 bool answers_path(const struct answers *a, const char *blob, uint32_t node, char *ret,
 	size_t size);
@@ -264,10 +340,12 @@ ssize_t answers_read_node(const struct answers *a, const struct answers_sources 
 /* The same of answers.csv (table.c). */
 ssize_t answers_read_table(const struct answers *a, const struct answers_sources *s,
 	uint64_t off, void *buf, size_t n);
-/* While it is made: fill in where its lines end, and its size. -ECANCELED, or what a source
- * answers. */
-int answers_table_measure(
-	struct answers *a, const struct answers_sources *s, const atomic_bool *cancel);
+/* While it is made: fill in where its lines end, and its size. before: an index that has
+ * the same of all rows but those whose `files` are made anew, or NULL. -ECANCELED, or what
+ * a source answers. */
+int answers_table_measure(struct answers *a, const struct answers_sources *s,
+	const struct answers *before, const struct answers_files *files,
+	const atomic_bool *cancel);
 /* The same for vectors.npy; -ENOENT: there is none. */
 ssize_t answers_read_vectors(const struct answers *a, const struct answers_sources *s,
 	uint64_t off, void *buf, size_t n);

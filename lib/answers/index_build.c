@@ -1,7 +1,7 @@
 /*
  * Making an index: the requests are read first, for order, keys and what was wanted,
- * then the results, which are matched to them by key; then sizes are added up and
- * files get names (index_names.c).
+ * then the results (index_results.c), which are matched to them by key; then sizes are
+ * added up and files get names (index_names.c).
  */
 #include "answers/answers_private.h"
 
@@ -13,7 +13,7 @@
 
 /* ---- memory ------------------------------------------------------------------------- */
 
-static int grow_array(void *array, size_t n, size_t each)
+int answers_room(void *array, size_t n, size_t each)
 {
 	void **at = array, *bigger = reallocarray(*at, n, each);
 
@@ -23,22 +23,22 @@ static int grow_array(void *array, size_t n, size_t each)
 	return 0;
 }
 
-static int new_row(struct build *b, uint32_t *ret)
+int answers_new_row(struct build *b, uint32_t *ret)
 {
 	if (b->n == b->room) {
 		uint32_t room = b->room ? 2 * b->room : 256;
 
 		if (b->n >= ANSWERS_NODES_MAX)
 			return -EFBIG;
-		if (grow_array(&b->rows, room, sizeof *b->rows) ||
-			grow_array(&b->keys, room, sizeof *b->keys) ||
-			grow_array(&b->files, room, sizeof *b->files))
+		if (answers_room(&b->rows, room, sizeof *b->rows) ||
+			answers_room(&b->keys, room, sizeof *b->keys) ||
+			answers_room(&b->files, room, sizeof *b->files))
 			return -ENOMEM;
 		b->room = room;
 	}
 	memset(&b->rows[b->n], 0, sizeof *b->rows);
 	memset(&b->files[b->n], 0, sizeof *b->files);
-	b->rows[b->n].status = ANSWER_MISSING;
+	b->rows[b->n].status = ANSWER_PENDING;
 	*ret = b->n++;
 	return 0;
 }
@@ -51,7 +51,7 @@ int answers_blob_add(
 
 		while (room - b->len < n)
 			room *= 2;
-		if (grow_array(&b->text, room, 1))
+		if (answers_room(&b->text, room, 1))
 			return -ENOMEM;
 		b->room = room;
 	}
@@ -62,16 +62,15 @@ int answers_blob_add(
 	return 0;
 }
 
-static int set_key(struct build *b, uint32_t i, const char *key, size_t n)
+int answers_set_key(struct build *b, uint32_t i, const char *key, size_t n)
 {
 	b->rows[i].key_len = (uint32_t)n;
 	return answers_blob_add(&b->blob, key, n, &b->rows[i].key_at);
 }
 
-int answers_note(struct build *b, uint32_t i, const char *text)
+int answers_note_bytes(struct build *b, uint32_t i, const char *text, size_t n)
 {
 	struct answers_row *r = &b->rows[i];
-	size_t n = strlen(text);
 
 	r->note_len = (uint32_t)n;
 	for (uint32_t back = i; back-- > 0 && i - back <= 8;)
@@ -81,6 +80,11 @@ int answers_note(struct build *b, uint32_t i, const char *text)
 			return 0;
 		}
 	return answers_blob_add(&b->blob, text, n, &r->note_at);
+}
+
+int answers_note(struct build *b, uint32_t i, const char *text)
+{
+	return answers_note_bytes(b, i, text, strlen(text));
 }
 
 /* ---- requests ----------------------------------------------------------------------- */
@@ -94,7 +98,7 @@ static int on_request(void *arg, const struct answer_line *line)
 {
 	struct build *b = arg;
 	uint32_t i;
-	int err = line->number > UINT32_MAX ? -EFBIG : new_row(b, &i);
+	int err = line->number > UINT32_MAX ? -EFBIG : answers_new_row(b, &i);
 
 	if (err)
 		return err;
@@ -103,9 +107,9 @@ static int on_request(void *arg, const struct answer_line *line)
 	b->rows[i].line = (uint32_t)line->number;
 	b->rows[i].bare = !line->has_request;
 	b->rows[i].unkeyed = !line->has_key;
-	b->files[i].json = is_json(&line->mime);
+	b->rows[i].json = is_json(&line->mime);
 	b->keys[i] = line->hash;
-	return set_key(b, i, line->key, line->has_key ? line->key_len : 0);
+	return answers_set_key(b, i, line->key, line->has_key ? line->key_len : 0);
 }
 
 /* A request without a key was sent with its number, padded to the width of the last
@@ -125,13 +129,13 @@ static int number_keys(struct build *b)
 		siphash_init(&h, b->seed);
 		siphash_add(&h, key, n);
 		b->keys[i] = siphash_end(&h);
-		if (set_key(b, i, key, n))
+		if (answers_set_key(b, i, key, n))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-static int hash_rows(struct build *b)
+int answers_hash_rows(struct build *b)
 {
 	b->n_slots = 16;
 	while (b->n_slots < 2 * (uint64_t)b->n)
@@ -155,129 +159,13 @@ static int read_requests(struct build *b)
 	struct line_reading reading = {
 		WALK_REQUESTS, b->seed, &calls, b, b->in->cancel};
 	int err = b->in->grammar->walk(&reading, b->in->requests,
-		(struct span){0, (uint64_t)b->in->stamp.requests_size});
+		(struct span){b->in->requests_from,
+			(uint64_t)b->in->stamp.requests_size});
 
 	if (!err)
 		err = number_keys(b);
 	b->asked = b->n;
-	return err ? err : hash_rows(b);
-}
-
-/* ---- which request it answers --------------------------------------------------------- */
-
-static bool same_key(const struct build *b, uint32_t i, const struct answer_line *line)
-{
-	const struct answers_row *r = &b->rows[i];
-
-	return b->keys[i].first == line->hash.first &&
-	       b->keys[i].second == line->hash.second && r->key_len == line->key_len &&
-	       memcmp(b->blob.text + r->key_at, line->key, line->key_len) == 0;
-}
-
-/* The first row of this key that has no result yet. */
-static bool find_row(
-	const struct build *b, const struct answer_line *line, uint32_t *ret)
-{
-	uint32_t slot;
-
-	if (!b->slots || !line->has_key)
-		return false;
-	for (uint64_t at = line->hash.first;
-		(slot = b->slots[at & (b->n_slots - 1)]); at++)
-		if (b->rows[slot - 1].status == ANSWER_MISSING &&
-			same_key(b, slot - 1, line)) {
-			*ret = slot - 1;
-			return true;
-		}
-	return false;
-}
-
-static int row_of(struct build *b, const struct answer_line *line, uint32_t *ret)
-{
-	int err = line->number > UINT32_MAX ? -EFBIG : 0;
-
-	if (err || find_row(b, line, ret))
-		return err;
-	err = new_row(b, ret);
-	if (err)
-		return err;
-	b->rows[*ret].line = (uint32_t)line->number;
-	b->files[*ret].unnamed = !line->has_key;
-	return set_key(b, *ret, line->key, line->has_key ? line->key_len : 0);
-}
-
-/* ---- results ----------------------------------------------------------------------------- */
-
-static int index_part(void *arg, const struct line_part *p)
-{
-	struct build *b = arg;
-
-	if (!p->has_data)
-		return 0;
-	if (b->n_media == b->room_media) {
-		uint32_t room = b->room_media ? 2 * b->room_media : 64;
-
-		if (b->n_media >= ANSWERS_NODES_MAX)
-			return -EFBIG;
-		if (grow_array(&b->media, room, sizeof *b->media))
-			return -ENOMEM;
-		b->room_media = room;
-	}
-	b->media[b->n_media++] = (struct answers_medium){
-		.extension = answers_extension(p->mime.text),
-		.data = p->data.at,
-		.size = text_data_size(&p->data),
-		.regular = p->data.regular,
-	};
-	answers_take_wave(p->mime.text, &b->media[b->n_media - 1]);
-	return 0;
-}
-
-static void take_media(struct build *b, uint32_t i, const struct answer_line *line)
-{
-	if (line->damaged || b->rows[i].status > ANSWER_TRUNCATED)
-		b->n_media = b->line_media;
-	b->files[i].media = b->line_media;
-	b->files[i].n_media = b->n_media - b->line_media;
-	b->line_media = b->n_media;
-}
-
-/* Embeddings come without a total. */
-static void add_tokens(struct build *b, const struct answer_line *line)
-{
-	int64_t total = line->tokens[TOKENS_TOTAL];
-
-	if (!total)
-		total = line->tokens[TOKENS_PROMPT] + line->tokens[TOKENS_CANDIDATES] +
-			line->tokens[TOKENS_THOUGHTS];
-	for (size_t t = 0; t < TOKENS_N; t++)
-		b->a->head.tokens[t] += t == TOKENS_TOTAL ? total : line->tokens[t];
-}
-
-static int on_result(void *arg, const struct answer_line *line)
-{
-	struct build *b = arg;
-	uint32_t i;
-	int err = row_of(b, line, &i);
-
-	if (err)
-		return err;
-	b->rows[i].result = line->at;
-	add_tokens(b, line);
-	answers_summary_line(b, line);
-	err = answers_judge(b, i, line);
-	take_media(b, i, line);
-	return err;
-}
-
-static int index_results(struct build *b)
-{
-	static const struct line_calls calls = {.line = on_result, .part = index_part};
-	struct line_reading reading = {
-		WALK_RESULTS, b->seed, &calls, b, b->in->cancel};
-
-	return b->in->grammar->walk(&reading, b->in->results,
-		(struct span){0, (uint64_t)b->in->stamp.results_size});
+	return err ? err : answers_hash_rows(b);
 }
 
 /* ---- adding up ----------------------------------------------------------------------------- */
@@ -306,20 +194,14 @@ static uint64_t retry_size(const struct answers *a, const struct answers_row *ro
 	return w.len + (w.rest.to - w.rest.from) + strlen(w.after) + 1;
 }
 
-/* What the tree needs. Before add_up, tsv_end is the size of the text and retry_end
- * says whether to try again. */
-static int settle_rows(struct build *b)
+/* What the tree needs. Before add_up, tsv_end is the size of the text. */
+static void settle_rows(struct build *b)
 {
-	int err = 0;
-
-	for (uint32_t i = 0; !err && i < b->n; i++) {
-		if (b->rows[i].status == ANSWER_MISSING)
-			err = answers_missing(b, i);
-		if (!err && b->files[i].error)
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (b->files[i].made && b->files[i].error)
 			b->files[i].size += b->rows[i].note_len;
 		b->a->head.counts[b->rows[i].status]++;
 	}
-	return err;
 }
 
 /* If the answer is only a picture, the text column has the name of its file. */
@@ -328,7 +210,9 @@ static int name_media(struct build *b)
 	struct answers *a = b->a;
 	int err = 0;
 
-	for (uint32_t k = 1; !err && k < a->head.n_nodes; k++) {
+	uint32_t k = b->in->before ? b->in->before->head.n_nodes : 1;
+
+	for (; !err && k < a->head.n_nodes; k++) {
 		const struct answers_node *n = &a->nodes[k];
 		struct answers_row *r = &a->rows[n->row];
 		char path[LINE_KEY_MAX];
@@ -342,6 +226,15 @@ static int name_media(struct build *b)
 	return err;
 }
 
+uint64_t answers_row_frame(const char *blob, const struct answers_row *r)
+{
+	const char *key = blob + r->key_at, *note = blob + r->note_at;
+
+	return r->key_len + text_tsv_extra(key, r->key_len) + 1 +
+	       strlen(answers_status_names[r->status]) + 1 + r->note_len +
+	       text_tsv_extra(note, r->note_len) + 1;
+}
+
 static void add_up_usage(struct build *b)
 {
 	struct answers_head *h = &b->a->head;
@@ -349,15 +242,10 @@ static void add_up_usage(struct build *b)
 	b->a->blob = b->blob.text;
 	for (uint32_t i = 0; i < h->n_rows; i++) {
 		struct answers_row *r = &b->rows[i];
-		const char *key = b->blob.text + r->key_at;
-		const char *note = b->blob.text + r->note_at;
 
-		h->tsv_size += r->key_len + text_tsv_extra(key, r->key_len) + 1 +
-			       strlen(answers_status_names[r->status]) + 1 +
-			       r->tsv_end + r->note_len +
-			       text_tsv_extra(note, r->note_len) + 1;
+		h->tsv_size += answers_row_frame(b->blob.text, r) + r->tsv_end;
 		r->tsv_end = h->tsv_size;
-		if (r->retry_end)
+		if (r->retry && !r->asked)
 			h->retry_size += retry_size(b->a, r);
 		r->retry_end = h->retry_size;
 	}
@@ -366,12 +254,10 @@ static void add_up_usage(struct build *b)
 
 static int finish_build(struct build *b)
 {
-	int err = settle_rows(b);
-
+	settle_rows(b);
 	b->a->rows = b->rows;
 	b->a->head.n_rows = b->n;
-	if (!err)
-		err = answers_tree(b->a, &b->blob, b->files, b->media);
+	int err = answers_tree(b->a, &b->blob, b->files, b->media, b->in->before);
 	if (!err)
 		err = name_media(b);
 	if (!err) {
@@ -387,24 +273,53 @@ static int finish_build(struct build *b)
 	return err;
 }
 
+/* The table of parts; what it has of tokens is filled in as results are read. */
+static int take_parts(struct build *b)
+{
+	const struct answers_input *in = b->in;
+
+	if (!in->parts)
+		return 0;
+	if (in->n_parts > ANSWERS_PARTS_MAX)
+		return -EFBIG;
+	if (!(b->a->parts = calloc(in->n_parts + 1, sizeof *b->a->parts)))
+		return -ENOMEM;
+	if (in->n_parts)
+		memcpy(b->a->parts, in->parts, in->n_parts * sizeof *in->parts);
+	b->a->head.n_parts = in->n_parts;
+	return 0;
+}
+
+static int begin_build(struct build *b)
+{
+	const struct answers_input *in = b->in;
+	uint64_t none;
+	int err = answers_blob_add(&b->blob, "", 1, &none);
+
+	if (err)
+		return err;
+	if (in->before)
+		b->seed = in->before->head.seed;
+	b->a->head.stamp = in->stamp;
+	b->a->head.dropped = in->dropped;
+	b->a->head.seed = b->seed;
+	b->a->grammar = in->grammar;
+	err = take_parts(b);
+	if (err)
+		return err;
+	return in->before ? answers_grow(b) : in->requests ? read_requests(b) : 0;
+}
+
 int answers_build(const struct answers_input *in, struct answers **ret)
 {
 	struct build b = {.in = in, .a = answers_new(),
 		.seed = {util_random_u64(), util_random_u64()}};
-	uint64_t none;
-	int err = b.a ? 0 : -ENOMEM;
+	int err = b.a ? begin_build(&b) : -ENOMEM;
 
 	if (!err)
-		err = answers_blob_add(&b.blob, "", 1, &none);
-	if (!err) {
-		b.a->head.stamp = in->stamp;
-		b.a->head.seed = b.seed;
-		b.a->grammar = in->grammar;
-	}
-	if (!err && in->requests)
-		err = read_requests(&b);
-	if (!err && in->results)
-		err = index_results(&b);
+		err = answers_results(&b);
+	if (!err)
+		err = answers_mark_asked(&b);
 	if (!err)
 		err = finish_build(&b);
 	if (!err)

@@ -100,6 +100,11 @@ static void put_slot(const struct tree *t, uint32_t *slots, uint32_t n_slots,
 	slots[at & (n_slots - 1)] = i;
 }
 
+static bool is_gone(const struct answers_node *n)
+{
+	return n->kind == NODE_IS_GONE;
+}
+
 static int more_slots(struct tree *t)
 {
 	uint32_t n = t->n_slots ? 2 * t->n_slots : 256;
@@ -108,7 +113,8 @@ static int more_slots(struct tree *t)
 	if (!slots)
 		return -ENOMEM;
 	for (uint32_t i = 1; i < t->n; i++)
-		put_slot(t, slots, n, i, &t->nodes[i]);
+		if (!is_gone(&t->nodes[i]))
+			put_slot(t, slots, n, i, &t->nodes[i]);
 	free(t->slots);
 	t->slots = slots;
 	t->n_slots = n;
@@ -306,16 +312,55 @@ static int place_row(struct tree *t, uint32_t row, const struct answers_files *f
 	return add_files(t, dir, base, row, f, media);
 }
 
+/* ---- what stays of an earlier index ---------------------------------------------------- */
+
+static int keep_node(struct tree *t, const struct answers *before, uint32_t i,
+	const struct answers_files *files)
+{
+	struct answers_node n = before->nodes[i];
+	bool file = n.kind != NODE_IS_DIR && !is_gone(&n);
+	int err = tree_grow(t);
+
+	if (file && files[n.row].made)
+		n.kind = NODE_IS_GONE;
+	if (is_gone(&n))
+		n = (struct answers_node){.kind = NODE_IS_GONE, .name_len = i != 0};
+	if (!err)
+		err = answers_blob_add(t->blob,
+			is_gone(&n) ? "-" : answers_name(before, &before->nodes[i]),
+			n.name_len + 1u, &n.name_at);
+	if (err)
+		return err;
+	t->nodes[t->n] = n;
+	if (t->n && !is_gone(&n))
+		put_slot(t, t->slots, t->n_slots, t->n, &n);
+	t->n++;
+	return 0;
+}
+
+static int keep_nodes(struct tree *t, const struct answers *before,
+	const struct answers_files *files)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < before->head.n_nodes; i++)
+		err = keep_node(t, before, i, files);
+	return err;
+}
+
 /* ---- the order of the children ----------------------------------------------------------- */
 
-/* Children of one directory come together: those of the first directory first, in the
- * order they were made in. next[i]: where the next child of i goes. */
-static void group(struct tree *t, uint32_t *next, uint32_t *moved)
+/* next[i]: where the next child of i goes. */
+static void group(struct tree *t, uint32_t *next)
 {
-	uint32_t at = 1;
+	uint32_t at = 0;
 
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->nodes[i].kind == NODE_IS_DIR)
+			t->nodes[i].count = 0;
 	for (uint32_t i = 1; i < t->n; i++)
-		t->nodes[t->nodes[i].parent].count++;
+		if (!is_gone(&t->nodes[i]))
+			t->nodes[t->nodes[i].parent].count++;
 	for (uint32_t i = 0; i < t->n; i++) {
 		next[i] = at;
 		if (t->nodes[i].kind == NODE_IS_DIR) {
@@ -323,38 +368,32 @@ static void group(struct tree *t, uint32_t *next, uint32_t *moved)
 			at += t->nodes[i].count;
 		}
 	}
-	moved[0] = 0;
 	for (uint32_t i = 1; i < t->n; i++)
-		moved[i] = next[t->nodes[i].parent]++;
+		if (!is_gone(&t->nodes[i]))
+			t->a->order[next[t->nodes[i].parent]++] = i;
 }
 
 static int tree_settle(struct tree *t)
 {
 	struct answers_head *h = &t->a->head;
-	uint32_t *moved = calloc(t->n, sizeof *moved);
+	uint32_t *next = calloc(t->n, sizeof *next);
 	int err = -ENOMEM;
 
 	h->n_nodes = t->n;
 	for (h->n_slots = 16; h->n_slots < 2 * t->n;)
 		h->n_slots *= 2;
-	free(t->slots);
-	t->slots = calloc(t->n, sizeof *t->slots); /* for now: next */
-	t->a->nodes = calloc(t->n, sizeof *t->a->nodes);
 	t->a->slots = calloc(h->n_slots, sizeof *t->a->slots);
-	if (!moved || !t->slots || !t->a->nodes || !t->a->slots)
+	t->a->order = calloc(t->n, sizeof *t->a->order);
+	if (!next || !t->a->slots || !t->a->order)
 		goto out;
-	group(t, t->slots, moved);
-	for (uint32_t i = 0; i < t->n; i++) {
-		struct answers_node *n = &t->a->nodes[moved[i]];
-
-		*n = t->nodes[i];
-		n->parent = moved[n->parent];
-		if (i)
-			put_slot(t, t->a->slots, h->n_slots, moved[i], n);
-	}
+	group(t, next);
+	for (uint32_t i = 1; i < t->n; i++)
+		if (!is_gone(&t->nodes[i]))
+			put_slot(t, t->a->slots, h->n_slots, i, &t->nodes[i]);
+	t->a->nodes = STEAL_PTR(t->nodes);
 	err = 0;
 out:
-	free(moved);
+	free(next);
 	return err;
 }
 
@@ -380,7 +419,8 @@ bool answers_path(const struct answers *a, const char *blob, uint32_t node, char
 }
 
 int answers_tree(struct answers *a, struct answers_blob *blob,
-	const struct answers_files *files, const struct answers_medium *media)
+	const struct answers_files *files, const struct answers_medium *media,
+	const struct answers *before)
 {
 	struct tree *t = calloc(1, sizeof *t);
 	uint32_t root;
@@ -390,9 +430,11 @@ int answers_tree(struct answers *a, struct answers_blob *blob,
 		return err;
 	t->a = a;
 	t->blob = blob;
-	err = tree_add(t, (struct answers_node){.kind = NODE_IS_DIR}, 0, &root);
+	err = before ? keep_nodes(t, before, files)
+		     : tree_add(t, (struct answers_node){.kind = NODE_IS_DIR}, 0, &root);
 	for (uint32_t i = 0; !err && i < a->head.n_rows; i++)
-		err = place_row(t, i, &files[i], media);
+		if (files[i].made)
+			err = place_row(t, i, &files[i], media);
 	if (!err)
 		err = tree_settle(t);
 	free(t->nodes);

@@ -42,7 +42,7 @@ static void set_outcome_text(
 
 static void wants_retry(struct build *b, uint32_t i)
 {
-	b->rows[i].retry_end = b->rows[i].request.to > 0;
+	b->rows[i].retry = b->rows[i].request.to > 0;
 }
 
 static int note_failure(struct build *b, uint32_t i, const struct answer_line *line)
@@ -193,7 +193,6 @@ static int embedding(struct build *b, uint32_t i, const struct answer_line *line
 	r->status = ANSWERED;
 	r->how = HOW_VECTOR;
 	b->files[i].parts = line->embedding;
-	b->files[i].dims = (uint32_t)n;
 	snprintf(note, sizeof note, "%ju", (uintmax_t)n);
 	return answers_note(b, i, note);
 }
@@ -213,9 +212,17 @@ int answers_judge(struct build *b, uint32_t i, const struct answer_line *line)
 	return no_answer(b, i, line);
 }
 
-int answers_missing(struct build *b, uint32_t i)
+int answers_missing(struct build *b, uint32_t i, enum answers_none none, bool dropped)
 {
-	b->files[i].error = true;
-	wants_retry(b, i);
-	return answers_note(b, i, "there is no result for this request");
+	static const char *const why[ANSWERS_NONES] = {
+		[NONE_ENDED] = "there is no result for this request",
+		[NONE_CANCELLED] = "it was cancelled before there was a result",
+		[NONE_LOST] = "its result is lost",
+	};
+
+	b->rows[i].status = ANSWER_MISSING;
+	b->files[i].made = b->files[i].error = true;
+	if (none == NONE_ENDED)
+		wants_retry(b, i);
+	return answers_note(b, i, dropped ? "it was not sent" : why[none]);
 }

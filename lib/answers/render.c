@@ -261,6 +261,8 @@ ssize_t answers_read_node(const struct answers *a, const struct answers_sources 
 
 	if (node->kind == NODE_IS_DIR)
 		return -EISDIR;
+	if (node->kind == NODE_IS_GONE)
+		return -ESTALE;
 	if (off >= node->size || n == 0)
 		return 0;
 	if (node->kind == NODE_IS_DATA || node->kind == NODE_IS_WAVE) {
@@ -292,7 +294,8 @@ size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX])
 	if (a->cost[0])
 		n += (size_t)sprintf(ret + n, "cost %s\n", a->cost);
 	for (size_t i = 0; i < ANSWER_STATUSES; i++)
-		if (i != ANSWER_MISSING || a->head.absent >= 0)
+		if ((i != ANSWER_MISSING || a->head.absent >= 0) &&
+			(i != ANSWER_PENDING || a->head.n_parts))
 			n += (size_t)sprintf(ret + n, "%s %" PRIu64 "\n",
 				answers_status_names[i],
 				a->head.counts[i] +

@@ -69,7 +69,31 @@ static int put_models(struct build *b)
 			"model_version %s %" PRIu64 "\n",
 			bare_name(m->models[i].name.text), m->models[i].n);
 	b->a->head.models_len = n;
-	return answers_blob_add(&b->blob, text, n, &b->a->head.models_at);
+	int err = answers_blob_add(&b->blob, text, n, &b->a->head.models_at);
+	if (err)
+		return err;
+	b->a->head.summary_len = sizeof *m;
+	return answers_blob_add(&b->blob, m, sizeof *m, &b->a->head.summary_at);
+}
+
+static bool word_is_whole(const struct line_word *w)
+{
+	return w->len < sizeof w->text && !w->text[w->len];
+}
+
+bool answers_summary_resume(struct build *b, const struct answers *before)
+{
+	const struct answers_head *h = &before->head;
+	struct answers_models *m = &b->models;
+
+	if (h->summary_len != sizeof *m)
+		return false;
+	memcpy(m, before->blob + h->summary_at, sizeof *m);
+	for (unsigned i = 0; i < MODELS_MAX; i++)
+		if (!word_is_whole(&m->models[i].name))
+			return false;
+	return m->n <= MODELS_MAX && word_is_whole(&m->stage) &&
+	       word_is_whole(&m->retires);
 }
 
 /* ---- warnings ---------------------------------------------------------------------- */
@@ -186,6 +210,17 @@ uint64_t answers_unserved(const struct answers *a)
 
 /* ---- vectors.npy --------------------------------------------------------------------- */
 
+/* How many numbers the row's embedding has, which its note says; 0: it is none. */
+static uint32_t row_dims(const struct build *b, const struct answers_row *r)
+{
+	char text[24] = "";
+
+	if (r->how != HOW_VECTOR || r->note_len >= sizeof text)
+		return 0;
+	memcpy(text, b->blob.text + r->note_at, r->note_len);
+	return (uint32_t)strtoul(text, NULL, 10);
+}
+
 /* A row a request; where those are not known, a row a result. */
 static void settle_vectors(struct build *b, struct warnings *w)
 {
@@ -193,7 +228,7 @@ static void settle_vectors(struct build *b, struct warnings *w)
 	uint32_t dims = 0, other = 0, n = 0;
 
 	for (uint32_t i = 0; i < h->n_rows; i++) {
-		uint32_t has = b->files[i].dims;
+		uint32_t has = row_dims(b, &b->a->rows[i]);
 
 		n += !b->in->requests || b->a->rows[i].request.to;
 		if (has && !dims)

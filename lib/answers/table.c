@@ -436,15 +436,31 @@ static int count_cell_bytes(void *arg, const void *buf, size_t n)
 	return 0;
 }
 
-int answers_table_measure(
-	struct answers *a, const struct answers_sources *s, const atomic_bool *cancel)
+/* Bytes of a line that is as it was. 0: it is not. */
+static uint64_t line_before(const struct answers *a, const struct answers *before,
+	const struct answers_files *files, uint32_t i)
+{
+	uint32_t row = a->lines[i].row;
+
+	if (!before || (row != ANSWERS_NOT_ASKED && files[row].made))
+		return 0;
+	return before->lines[i].end - (i ? before->lines[i - 1].end : 0);
+}
+
+int answers_table_measure(struct answers *a, const struct answers_sources *s,
+	const struct answers *before, const struct answers_files *files,
+	const atomic_bool *cancel)
 {
 	struct text_sink to = {count_cell_bytes, &a->head.table_size, NULL};
 	struct table t;
 	int err = table_begin(&t, a, s);
 
 	for (uint32_t i = 0; !err && i < a->head.n_lines; i++) {
-		err = cancel && *cancel ? -ECANCELED : put_line(&t, i, &to);
+		uint64_t known = line_before(a, before, files, i);
+
+		a->head.table_size += known;
+		if (!known)
+			err = cancel && *cancel ? -ECANCELED : put_line(&t, i, &to);
 		a->lines[i].end = a->head.table_size;
 	}
 	table_end(&t);

@@ -175,25 +175,58 @@ static void table_forget(struct answers *a)
 	h->properties_at = h->properties_len = 0;
 }
 
-int answers_table(struct build *b)
+static int measure_table(struct build *b, const struct answers *before)
 {
 	struct answers_sources s = {.results = *b->in->results, .table = *b->in->table};
+
+	/* It does not grow any more. */
+	b->a->blob = b->blob.text;
+	int err = answers_table_measure(b->a, &s, before, b->files, b->in->cancel);
+	b->a->blob = NULL;
+	return err;
+}
+
+/* The lines that an earlier index has of the same table. */
+static int grow_table(struct build *b, const struct answers *before)
+{
+	const struct answers_head *from = &before->head;
+	struct answers_head *h = &b->a->head;
+	size_t n = from->n_lines * sizeof *before->lines;
+
+	if (!(b->a->lines = malloc(n)))
+		return -ENOMEM;
+	memcpy(b->a->lines, before->lines, n);
+	h->n_lines = from->n_lines;
+	h->n_properties = from->n_properties;
+	h->separator = from->separator;
+	h->columns_len = from->columns_len;
+	h->properties_len = from->properties_len;
+	int err = answers_blob_add(&b->blob, before->blob + from->columns_at,
+		from->columns_len, &h->columns_at);
+	if (!err)
+		err = answers_blob_add(&b->blob, before->blob + from->properties_at,
+			from->properties_len, &h->properties_at);
+	return err ? err : measure_table(b, before);
+}
+
+int answers_table(struct build *b)
+{
+	const struct answers *before = b->in->before;
 	struct csv *csv = NULL;
 	bool fits = false;
-	int err = sniff_table(b);
 
+	if (before && before->head.n_lines)
+		return grow_table(b, before);
+	int err = sniff_table(b);
 	if (!err)
 		err = csv_open(b->in->table, b->a->head.separator, &csv);
 	if (!err)
 		err = read_table_lines(b, csv, &fits);
 	csv_close(csv);
-	if (!err && fits) {
-		/* It does not grow any more. */
-		b->a->blob = b->blob.text;
-		err = answers_table_measure(b->a, &s, b->in->cancel);
-		b->a->blob = NULL;
-	} else if (!err) {
-		table_forget(b->a);
-	}
-	return err;
+	if (err)
+		return err;
+	if (fits)
+		return measure_table(b, NULL);
+	table_forget(b->a);
+	return 0;
 }

@@ -113,7 +113,8 @@ static void run(const struct kind *k, int rounds)
 	qsort(t, (size_t)rounds, sizeof *t, by_value);
 	qsort(ref, (size_t)rounds, sizeof *ref, by_value);
 	disk = sizeof a->head + a->head.n_rows * sizeof *a->rows +
-	       a->head.n_nodes * sizeof *a->nodes + a->head.n_slots * sizeof *a->slots +
+	       a->head.n_nodes * (sizeof *a->nodes + sizeof *a->order) +
+	       a->head.n_slots * sizeof *a->slots +
 	       a->head.blob_len;
 	printf("%-14s %7u requests, %5.0f MB: %.2f s, %.2f GB/s (pread alone %.2f), "
 	       "%.0f bytes a request\n",

@@ -174,11 +174,11 @@ static void made_walk(const struct made *m, uint32_t dir, const char *path, FILE
 {
 	const struct answers_node *d = &m->a->nodes[dir];
 
-	for (uint32_t i = d->first; i < d->first + d->count; i++) {
+	for (uint32_t i = 0; (i = answers_next(m->a, dir, i + 1));) {
 		const struct answers_node *n = &m->a->nodes[i];
 		char at[65536];
 
-		must(n->parent == dir);
+		must(n->parent == dir && d->count > 0);
 		must(answers_child(m->a, dir, answers_name(m->a, n)) == i);
 		must(n->name_len > 0 && n->name_len < 256);
 		must(strlen(answers_name(m->a, n)) == n->name_len);
