@@ -1,4 +1,5 @@
 #include "submit/attachments_private.h"
+#include "base/crew.h"
 #include "jobs/advice.h"
 #include "submit/submit.h"
 #include "provider/all/ids.h"
@@ -7,7 +8,6 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <search.h>
-#include <signal.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -21,35 +21,25 @@ enum {
 /* ---- several at a time --------------------------------------------------------------
  */
 
-/* Threads of its own, so that no lane of thread_pool.h waits for itself. */
-struct crew {
+struct sweep {
 	struct submission *s;
 	int (*each)(
 		struct submission *s, struct attachment *a, struct provider_error *err);
-	atomic_size_t next;
 	pthread_mutex_t lock;
-	int err;              /* lock; the first */
+	int err;                   /* lock; the first */
 	struct provider_error why; /* lock; of that */
 };
 
-static bool crew_failed(struct crew *crew)
-{
-	pthread_mutex_lock(&crew->lock);
-	bool yes = crew->err != 0;
-	pthread_mutex_unlock(&crew->lock);
-	return yes;
-}
-
 /* Takes over what err holds. */
-static void crew_fail(struct crew *crew, int r, struct provider_error *err)
+static void sweep_fail(struct sweep *w, int r, struct provider_error *err)
 {
-	pthread_mutex_lock(&crew->lock);
-	if (!crew->err) {
-		crew->err = r;
-		crew->why = *err;
+	pthread_mutex_lock(&w->lock);
+	if (!w->err) {
+		w->err = r;
+		w->why = *err;
 		*err = (struct provider_error){.retry = -1};
 	}
-	pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_unlock(&w->lock);
 }
 
 /* Queued work is not cancelled at the end of the client, but runs to its end. */
@@ -61,40 +51,18 @@ static bool given_up(struct submission *s)
 	return s->t->cancel.set || stopping;
 }
 
-static void *crew_work(void *arg)
+static int sweep_one(void *arg, size_t i)
 {
-	struct crew *crew = arg;
-	struct attachments *all = crew->s->attached;
-	size_t i;
+	struct sweep *w = arg;
+	struct provider_error err = {.retry = -1};
+	int r = given_up(w->s)
+			? -ECANCELED
+			: w->each(w->s, w->s->attached->items[i], &err);
 
-	while (!crew_failed(crew) && (i = crew->next++) < all->n) {
-		struct provider_error err = {.retry = -1};
-		int r = given_up(crew->s) ? -ECANCELED
-					  : crew->each(crew->s, all->items[i], &err);
-
-		if (r)
-			crew_fail(crew, r, &err);
-		provider_error_clear(&err);
-	}
-	return NULL;
-}
-
-static unsigned start_threads(struct crew *crew, pthread_t threads[AT_ONCE])
-{
-	unsigned n = 0;
-	pthread_attr_t attr;
-	sigset_t every, old;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 256 << 10);
-	sigfillset(&every);
-	pthread_sigmask(SIG_SETMASK, &every, &old);
-	while (n < AT_ONCE - 1 && n + 1 < crew->s->attached->n &&
-		pthread_create(&threads[n], &attr, crew_work, crew) == 0)
-		n++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	return n;
+	if (r)
+		sweep_fail(w, r, &err);
+	provider_error_clear(&err);
+	return r;
 }
 
 /* each for all of them; the first error ends it. */
@@ -102,18 +70,14 @@ static int for_all(
 	struct submission *s, int (*each)(struct submission *s, struct attachment *a,
 				      struct provider_error *err))
 {
-	struct crew crew = {.s = s, .each = each, .lock = PTHREAD_MUTEX_INITIALIZER};
-	pthread_t threads[AT_ONCE];
-	unsigned n = start_threads(&crew, threads);
+	struct sweep w = {.s = s, .each = each, .lock = PTHREAD_MUTEX_INITIALIZER};
 
-	crew_work(&crew);
-	while (n > 0)
-		pthread_join(threads[--n], NULL);
-	if (crew.err) {
+	crew_run(s->attached->n, AT_ONCE, sweep_one, &w);
+	if (w.err) {
 		provider_error_clear(&s->err);
-		s->err = crew.why;
+		s->err = w.why;
 	}
-	return crew.err;
+	return w.err;
 }
 
 /* ---- one of them
