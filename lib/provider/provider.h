@@ -161,6 +161,22 @@ struct create_args {
 	const char *webhook; /* URL that the API calls when the job ends; NULL: none */
 };
 
+/* What is counted: one request of a line, or one file alone. Borrowed. */
+struct count_args {
+	const char *model;
+	bool embedding;
+	const char *request; /* the object, as the check accepted it … */
+	size_t request_len;
+	/* … without the files that it names by what this returns true for. NULL: none
+	 * is left out. */
+	bool (*leave_out)(void *arg, const char *uri);
+	void *arg;
+	const char *uri;     /* request NULL: of an upload, or */
+	const void *data;    /* the bytes of a file */
+	size_t data_len;
+	const char *mime;    /* of either */
+};
+
 /* An upload. An interrupted upload can be resumed, even by another process. This needs
  * its session, a secret that the caller keeps on disk. Uploading is safe to repeat: an
  * unused file costs nothing and expires. */
@@ -220,6 +236,7 @@ enum provider_can {
 	CAN_REMOVE = 4, /* jobs can be deleted, not only cancelled */
 	CAN_RANGE = 8,  /* results can be downloaded from any byte on */
 	CAN_EMBED = 16, /* jobs of embeddings */
+	CAN_COUNT = 64, /* tokens are counted before they cost */
 	LISTS_INPUT = 32, /* a job, in a list or alone, names the file it was made from:
 	                     so a job is found if the reply to its create was lost
 	                     (reconcile.c) */
@@ -266,6 +283,14 @@ struct provider {
 	int (*inline_output)(struct provider_conn *p, const char *id, int fd,
 		struct canceller *c, struct remote_batch *ret, int64_t *ret_lines,
 		struct provider_error *err);
+
+	/* How many tokens a prompt has, without cost. -EINVAL also: this request is
+	 * refused, others need not be. NULL without CAN_COUNT. */
+	int (*count)(struct provider_conn *p, const struct count_args *a,
+		struct canceller *c, int64_t *ret_tokens, struct provider_error *err);
+	/* About how many tokens so many bytes of a file of this type are, where nothing
+	 * can be asked. Pure. NULL without CAN_COUNT. */
+	double (*guess)(const char *mime, int64_t size);
 
 	/* Create a job, which costs money. The call leaves this machine at most once.
 	 * 0: ret is the new job. Otherwise provider_create_verdict says what is
@@ -363,6 +388,12 @@ static inline int provider_create(struct provider_conn *p, const struct create_a
 	struct canceller *c, struct remote_batch *ret, struct provider_error *err)
 {
 	return p->provider->create(p, a, c, ret, err);
+}
+
+static inline int provider_count(struct provider_conn *p, const struct count_args *a,
+	struct canceller *c, int64_t *ret_tokens, struct provider_error *err)
+{
+	return p->provider->count(p, a, c, ret_tokens, err);
 }
 
 static inline int provider_cancel(struct provider_conn *p, const char *id,

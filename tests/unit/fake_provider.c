@@ -409,6 +409,17 @@ static int model_get(struct provider_conn *p, const char *model, struct cancelle
 	return end(f, &a, 0, c, err);
 }
 
+static int count(struct provider_conn *p, const struct count_args *c, struct canceller *by,
+	int64_t *ret, struct provider_error *err)
+{
+	struct fake_provider *f = fake_of(p);
+	struct fake_answer a = begin(f, FAKE_COUNT);
+
+	if (a.what == FAKE_OK)
+		*ret = c->request ? (int64_t)c->request_len : 258;
+	return end(f, &a, 0, by, err);
+}
+
 /* ---- calls: jobs -------------------------------------------------------------------- */
 
 /* One page. */
@@ -874,6 +885,7 @@ void fake_provider_init(struct fake_provider *f)
 	f->table.list = list;
 	f->table.get = f->table.look = get;
 	f->table.inline_output = inline_output;
+	f->table.count = count;
 	f->table.create = create;
 	f->table.cancel = cancel;
 	f->table.remove = remove_job;

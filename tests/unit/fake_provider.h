@@ -34,6 +34,7 @@ enum fake_call {
 	FAKE_LIST,
 	FAKE_GET, /* get and look */
 	FAKE_INLINE_OUTPUT,
+	FAKE_COUNT, /* a token a byte of a request, 258 a file */
 	FAKE_CREATE,
 	FAKE_CANCEL,
 	FAKE_REMOVE,

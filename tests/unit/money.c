@@ -86,6 +86,7 @@ static void pass_call(enum fake_call call, const char *when)
 		[FAKE_LIST] = "list",
 		[FAKE_GET] = "get",
 		[FAKE_INLINE_OUTPUT] = "inline",
+		[FAKE_COUNT] = "count",
 		[FAKE_CREATE] = "create",
 		[FAKE_CANCEL] = "cancel",
 		[FAKE_REMOVE] = "remove",

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "provider/gemini/calls.h"
+#include "provider/gemini/count_tokens.h"
 #include "emulator.h"
 #include "httpd.h"
 #include "base/util.h"
@@ -287,6 +288,95 @@ static void test_check_key(void **state)
 	assert_non_null(strstr(err.text, "\nAPI key not valid."));
 	provider_error_clear(&err);
 	assert_int_equal(httpd_count(&f.server, "GET /v1beta/models?pageSize=1 "), 1);
+	end(&f);
+}
+
+/* ---- tokens  ---- */
+
+static bool is_loose(void *arg, const char *uri)
+{
+	return strcmp(uri, "cat.png") == 0;
+}
+
+static void test_count_bodies(void **state)
+{
+#define ASK "{\"generateContentRequest\":{\"model\":\"models/m\","
+	static const char files[] =
+		"{\"contents\":[{\"parts\":[{\"text\":\"a\"},{\"file_data\":{\"file_uri\":"
+		"\"cat.png\"}},{\"fileData\":{\"fileUri\":\"https://x/y\"}}]},{\"parts\":"
+		"[{\"fileData\":{\"fileUri\":\"cat.png\"}}]}]}";
+	static const struct {
+		struct count_args args;
+		const char *body;
+	} rows[] = {
+		{{.model = "m", .request = "{\"contents\": [{}]}"},
+			ASK "\"contents\": [{}]}}"},
+		{{.model = "models/m", .request = "{ \"contents\":1,\"tools\":[]}"},
+			ASK " \"contents\":1,\"tools\":[]}}"},
+		{{.model = "m", .request = "{\"model\":\"x\",\"contents\":[]}"},
+			"{\"generateContentRequest\":{\"model\":\"models/m\","
+			"\"contents\":[]}}"},
+		{{.model = "m", .request = files, .leave_out = is_loose},
+			"{\"generateContentRequest\":{\"contents\":[{\"parts\":["
+			"{\"text\":\"a\"},{\"fileData\":{\"fileUri\":\"https://x/y\"}}]},"
+			"{\"parts\":[{\"text\":\".\"}]}],\"model\":\"models/m\"}}"},
+		{{.model = "m", .embedding = true,
+			 .request = "{\"taskType\":\"X\",\"content\":{\"parts\":[]}}"},
+			"{\"contents\":[{\"parts\":[]}]}"},
+		{{.model = "m", .data = "Man!", .data_len = 4, .mime = "image/png"},
+			"{\"contents\":[{\"parts\":[{\"inlineData\":{\"mimeType\":"
+			"\"image/png\",\"data\":\"TWFuIQ==\"}}]}]}"},
+		{{.model = "m", .uri = "https://x/f", .mime = "audio/wav"},
+			"{\"contents\":[{\"parts\":[{\"fileData\":{\"mimeType\":"
+			"\"audio/wav\",\"fileUri\":\"https://x/f\"}}]}]}"},
+	};
+	struct fixture f;
+	struct provider_error err;
+	int64_t n;
+
+	BEGIN(f, {200, NULL, "{\"totalTokens\":31}"});
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct count_args a = rows[i].args;
+
+		a.request_len = a.request ? strlen(a.request) : 0;
+		n = 0;
+		assert_int_equal(gemini_count(f.engine, &a, NULL, &n, &err), 0);
+		assert_int_equal(n, 31);
+		assert_string_equal(f.body, rows[i].body);
+	}
+	assert_int_equal(
+		httpd_count(&f.server, "POST /v1beta/models/m:countTokens HTTP/1.1"),
+		ARRAY_SIZE(rows));
+	end(&f);
+}
+
+static void test_count_replies(void **state)
+{
+	static const int errs[] = {-EIO, -EIO, -EIO, -EIO, -EINVAL, -ENOENT};
+	const struct count_args a = {
+		.model = "m", .request = "{\"contents\":1}", .request_len = 14};
+	const struct count_args bad = {
+		.model = "a/b", .request = "{\"contents\":1}", .request_len = 14};
+	struct fixture f;
+	struct provider_error err;
+	int64_t n = 7;
+
+	BEGIN(f, {200, NULL, "{}"}, {200, NULL, "<html>Log in</html>"},
+		{200, NULL, "{\"totalTokens\":-1}"},
+		{200, NULL, "{\"totalTokens\":1,\"error\":{\"code\":400}}"},
+		{400, NULL,
+			"{\"error\":{\"code\":400,\"status\":\"INVALID_ARGUMENT\","
+			"\"message\":\"m\"}}"},
+		{404, NULL, OWN_404}, {200, NULL, "{\"totalTokens\":\"12\"}"});
+	for (size_t i = 0; i < ARRAY_SIZE(errs); i++) {
+		assert_int_equal(gemini_count(f.engine, &a, NULL, &n, &err), errs[i]);
+		provider_error_clear(&err);
+	}
+	assert_int_equal(n, 7);
+	assert_int_equal(gemini_count(f.engine, &bad, NULL, &n, &err), -EINVAL);
+	provider_error_clear(&err);
+	assert_int_equal(gemini_count(f.engine, &a, NULL, &n, &err), 0);
+	assert_int_equal(n, 12);
 	end(&f);
 }
 
@@ -636,6 +726,8 @@ int main(void)
 		cmocka_unit_test(test_repeats),
 		cmocka_unit_test(test_cancelled_in_pause),
 		cmocka_unit_test(test_check_key),
+		cmocka_unit_test(test_count_bodies),
+		cmocka_unit_test(test_count_replies),
 		cmocka_unit_test(test_verbs),
 		cmocka_unit_test(test_verbs_answered_by_a_page),
 		cmocka_unit_test(test_list_token),

@@ -100,6 +100,15 @@ static int call_method(struct engine *e, const struct http_request *request,
 	}
 }
 
+int calls_ask(struct engine *e, const struct http_request *r, double try_s,
+	double total_s, struct canceller *c, struct http_reply *reply,
+	struct provider_error *err)
+{
+	const struct effort how = {TRIES, try_s, total_s, NULL, NULL};
+
+	return call_method(e, r, &how, c, reply, err);
+}
+
 int calls_invalid(struct provider_error *err, const char *why)
 {
 	provider_error_clear(err);

@@ -2,6 +2,7 @@
 #include "provider/gemini/gemini.h"
 
 #include "provider/gemini/calls.h"
+#include "provider/gemini/count_tokens.h"
 #include "provider/gemini/make_requests.h"
 #include "provider/gemini/output.h"
 #include "provider/gemini/request_members.h"
@@ -55,6 +56,12 @@ static int conn_create(struct provider_conn *p, const struct create_args *a,
 	struct canceller *c, struct remote_batch *ret, struct provider_error *err)
 {
 	return gemini_create(p->engine, a, c, ret, err);
+}
+
+static int conn_count(struct provider_conn *p, const struct count_args *a,
+	struct canceller *c, int64_t *ret_tokens, struct provider_error *err)
+{
+	return gemini_count(p->engine, a, c, ret_tokens, err);
 }
 
 static int cancel(struct provider_conn *p, const char *id, struct canceller *c,
@@ -127,7 +134,7 @@ static const struct provider_limits limits = {
 const struct provider provider_gemini = {
 	.name = "gemini",
 	.can = CAN_UPLOAD | CAN_INLINE | CAN_REMOVE | CAN_RANGE | CAN_EMBED |
-	       LISTS_INPUT,
+	       CAN_COUNT | LISTS_INPUT,
 	.key_header = "x-goog-api-key",
 	.version = "v1beta",
 	.limits = &limits,
@@ -142,6 +149,8 @@ const struct provider provider_gemini = {
 	.get = conn_get,
 	.look = conn_look,
 	.inline_output = inline_output,
+	.count = conn_count,
+	.guess = gemini_guess_tokens,
 	.create = conn_create,
 	.cancel = cancel,
 	.remove = remove_job,
