@@ -82,6 +82,9 @@ struct gb_options {
 	int resubmit_hours;      /* submit uncertain jobs again after so long; 0:
 	                            never */
 	uint64_t inline_max;     /* requests up to this size go inline; 0: never */
+	uint64_t max_tokens;     /* refuse to submit what is estimated above so many
+	                            tokens of prompts; 0: no limit */
+	double max_cost;         /* the same in prices.tsv's currency */
 	const char *prices;      /* path of the user's prices.tsv, which need not exist;
 	                            or NULL */
 	const char *holder;      /* what the lock says beside host and pid: mountpoint */
@@ -227,6 +230,9 @@ struct gb_info {
 	int64_t answers_size[GB_ANSWERS_FILES]; /* bytes, where they are there */
 	struct timespec created, ended_at, updated; /* tv_sec 0: not known */
 	int64_t requests, succeeded, failed, pending; /* -1: not known */
+	int64_t estimated_tokens;  /* of the prompts, by gb_estimate; -1: none */
+	int estimate_percent;      /* how far off that may be */
+	char estimated_cost[32];   /* of the prompts; "": no price */
 	time_t learnt;     /* when this was last heard from the API; 0: never */
 	time_t expires;    /* when the API drops the results, or the job expires; 0:
 	                      n/a */
@@ -392,7 +398,11 @@ int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
 	struct gb_job *job, struct gb_waiter *w);
 /* Check the draft, send nothing. */
 int gb_check(struct gb_job *job, struct gb_waiter *w);
-/* After a waiter of one of these three was dropped: 0 when the job can be used again,
+/* Ask the API how many tokens a sample of the prompts has, and so estimate those of all:
+ * see gb_info. A draft is checked as well. Nothing is sent but the sample, and nothing
+ * is bought. -EBUSY: its requests are not here. */
+int gb_estimate(struct gb_job *job, struct gb_waiter *w);
+/* After a waiter of one of these was dropped: 0 when the job can be used again,
  * or the submission goes on (its create was intended); -EINPROGRESS: it is being given
  * up, which takes moments. */
 int gb_job_left(struct gb_job *job, struct gb_waiter *w);
@@ -416,7 +426,7 @@ int gb_forget(struct gb_job *job, struct gb_waiter *w);
 
 /* Which verbs are possible now, as a set of bits in this order. */
 enum gb_verb { GB_SUBMIT = 1, GB_CHECK = 2, GB_CANCEL = 4, GB_FETCH_VERB = 8,
-	GB_ADOPT = 16, GB_RESUBMIT = 32, GB_FORGET = 64 };
+	GB_ADOPT = 16, GB_RESUBMIT = 32, GB_FORGET = 64, GB_ESTIMATE = 128 };
 unsigned gb_verbs(struct gb_job *job);
 
 /* ---- results ------------------------------------------------------------------ */

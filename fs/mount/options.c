@@ -19,7 +19,9 @@
 enum kind {
 	TEXT,   /* char *: anything but nothing */
 	NUMBER, /* int between lo and hi */
+	COUNT,  /* uint64_t between lo and hi */
 	SIZE,   /* uint64_t between lo and hi; K, M, G, T at the end */
+	MONEY,  /* double above 0 */
 	OCTAL,  /* mode_t */
 	CHOICE, /* int: which of the words */
 	FLAG,   /* bool, no value */
@@ -67,6 +69,8 @@ static const struct option_row rows[] = {
 	{"poll", NUMBER, AT(poll_s), 1, 86400},
 	{"ttl", NUMBER, AT(ttl_s), 0, 86400},
 	{"resubmit", NUMBER, AT(resubmit_hours), 2, 10000},
+	{"max_tokens", COUNT, AT(max_tokens), 1, INT64_MAX},
+	{"max_cost", MONEY, AT(max_cost)},
 	{"inline_max", SIZE, AT(inline_max), 0, INLINE_MAX},
 	{"on_end", TEXT, AT(on_end)},
 	{"webhook", TEXT, AT(webhook)},
@@ -181,6 +185,8 @@ static const char help[] =
 	"  trash=DAYS                    how long removed jobs' copies stay [7]\n"
 	"  poll=SECONDS ttl=SECONDS      freshness [30, 5]\n"
 	"  resubmit=HOURS                submit uncertain jobs again after so long [never]\n"
+	"  max_tokens=N max_cost=N       submit nothing that is estimated above it [no "
+	"limit]\n"
 	"  on_end=COMMAND                run when a job has ended: COMMAND NAME STATE\n"
 	"  webhook=URL                   called by the API when a job has ended\n"
 	"  inline_max=BYTES              requests up to this size go inline [0]\n"
@@ -252,10 +258,25 @@ static enum options_verdict set_number(
 		return bad_option(row->kind == OCTAL ? "%s=%s: %#jo to %#jo"
 					      : "%s=%s: must be from %ju to %ju",
 			row->name, value, (uintmax_t)row->lo, (uintmax_t)row->hi);
-	if (row->kind == SIZE)
+	if (row->kind == SIZE || row->kind == COUNT)
 		*(uint64_t *)field(o, row) = n;
 	else
 		*(unsigned *)field(o, row) = n; /* int, uid_t, gid_t and mode_t */
+	return OPTIONS_GO;
+}
+
+/* Digits and a point; what is no number of money guards none. */
+static enum options_verdict set_money(
+	struct options *o, const struct option_row *row, const char *value)
+{
+	char *end;
+	double n = strtod(value, &end);
+
+	if (value[strspn(value, "0123456789.")] || *end || end == value)
+		return bad_option("%s=%s: not a number", row->name, value);
+	if (!(n > 0) || n > 1e15)
+		return bad_option("%s=%s: must be above 0", row->name, value);
+	*(double *)field(o, row) = n;
 	return OPTIONS_GO;
 }
 
@@ -354,6 +375,8 @@ static enum options_verdict set_option(struct options *o, char *word)
 		return set_option_text(o, row, value);
 	if (row->kind == CHOICE)
 		return set_choice(o, row, value);
+	if (row->kind == MONEY)
+		return set_money(o, row, value);
 	return set_number(o, row, value);
 }
 

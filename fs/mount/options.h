@@ -41,6 +41,8 @@ struct options {
 	int poll_s, ttl_s;
 	int resubmit_hours; /* 0: never */
 	uint64_t inline_max;
+	uint64_t max_tokens; /* 0: no limit */
+	double max_cost;     /* 0: none */
 	uint64_t max_read;
 	int max_threads, max_idle_threads;
 	uid_t uid;

@@ -216,6 +216,8 @@ static int open_client(struct mount *m, struct key *key, const char *mountpoint)
 		.resubmit_hours = o->resubmit_hours,
 		.webhook = o->webhook,
 		.prices = prices,
+		.max_tokens = o->max_tokens,
+		.max_cost = o->max_cost,
 		.holder = mountpoint,
 		.log = on_log,
 		.changed = on_changed,

@@ -33,6 +33,12 @@ static int run_check(
 	return gb_check(job, w);
 }
 
+static int run_estimate(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_estimate(job, w);
+}
+
 static int run_cancel(
 	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
 {
@@ -66,6 +72,7 @@ static int run_forget(
 static const struct verb verbs[] = {
 	{"submit", GB_SUBMIT, NULL, false, run_submit},
 	{"check", GB_CHECK, NULL, false, run_check},
+	{"estimate", GB_ESTIMATE, NULL, true, run_estimate},
 	{"cancel", GB_CANCEL, NULL, false, run_cancel},
 	{"fetch", GB_FETCH_VERB, NULL, true, run_fetch},
 	{"adopt", GB_ADOPT, "ID", false, run_adopt},

@@ -58,6 +58,11 @@ int text_stats(struct mount *m, struct gb_job *job, FILE *out)
 	put_count(out, "successful_request_count", info.succeeded);
 	put_count(out, "failed_request_count", info.failed);
 	put_count(out, "pending_request_count", info.pending);
+	put_count(out, "estimated_prompt_tokens", info.estimated_tokens);
+	if (info.estimated_tokens >= 0)
+		put_count(out, "estimate_error_percent", info.estimate_percent);
+	if (info.estimated_cost[0])
+		fprintf(out, "estimated_prompt_cost %s\n", info.estimated_cost);
 	return 0;
 }
 
@@ -118,7 +123,7 @@ static const char readme[] =
 	"  model           one line, writable until the job is submitted\n"
 	"  state           DRAFT, UPLOADING, SUBMITTING, ..., JOB_STATE_SUCCEEDED, "
 	"...\n"
-	"  stats           counts\n"
+	"  stats           counts, and what an estimate said\n"
 	"  results.jsonl   the results, in any order: match them by key\n"
 	"  answers.tsv     the same in the order asked: key, outcome, text or reason\n"
 	"  responses/      the same, one file per answer: KEY.txt, .json, .png, .error\n"
@@ -146,6 +151,7 @@ static const char readme[] =
 	"\n"
 	"  cp *.jpg j/inputs/ && echo 'Describe this picture.' > j/prompt.txt\n"
 	"  echo check > j/ctl; cat j/requests.jsonl     look before you buy\n"
+	"  echo estimate > j/ctl; cat j/stats           how many tokens it would be\n"
 	"  echo submit > j/ctl && cat j/wait\n"
 	"\n"
 	"Every job submitted costs money. The last close of requests.jsonl submits, "

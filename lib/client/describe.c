@@ -90,6 +90,10 @@ static void local_info(struct gb_job *job, struct gb_info *i)
 	i->submitted = !phase_is_draft(r->batch->phase);
 	i->removing = r->removal != REMOVAL_NONE;
 	i->has_requests = files_has(job, GB_REQUESTS);
+	i->estimated_tokens = r->estimate_tokens;
+	i->estimate_percent = r->estimate_percent;
+	snprintf(i->estimated_cost, sizeof(i->estimated_cost), "%s",
+		r->estimate_cost ? r->estimate_cost : "");
 	if (!job->batch->created.tv_sec)
 		i->created = (struct timespec){r->made_s, r->made_ns};
 	if (i->requests < 0)
@@ -140,6 +144,7 @@ void describe_one(struct gb_job *job, struct gb_info *ret)
 		.succeeded = job->batch->succeeded,
 		.failed = job->batch->failed,
 		.pending = job->batch->pending,
+		.estimated_tokens = -1,
 		.learnt = wall_time_of(job->batch->learnt),
 		.expires = results_expiry(job),
 	};
@@ -301,7 +306,7 @@ unsigned gb_verbs(struct gb_job *job)
 	enum phase p = job_phase(job);
 	bool busy = job->dir && job->dir->task;
 	if (phase_is_draft(p) && !busy && !job->parent)
-		verbs |= GB_SUBMIT | GB_CHECK;
+		verbs |= GB_SUBMIT | GB_CHECK | GB_ESTIMATE;
 	if (cancel_fits(job))
 		verbs |= GB_CANCEL;
 	if (save_is_possible(job))

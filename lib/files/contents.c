@@ -117,7 +117,8 @@ int files_touch(struct gb_job *job)
 	bool draft = phase_is_draft(r->batch->phase);
 	bool composed = draft && r->composed;
 	bool stale = draft && (r->batch->phase == PHASE_FAILED || r->batch->session ||
-				      r->error || r->warned);
+				      r->error || r->warned ||
+				      r->estimate_tokens >= 0);
 	client_unlock(job->c);
 	if (composed) {
 		struct gb_file *f = gb_file_by_name(job, NULL, GB_REQUESTS);
@@ -137,6 +138,7 @@ int files_touch(struct gb_job *job)
 		record_unset(&r->error);
 		r->err = 0;
 		r->warned = false;
+		record_forget_estimate(r);
 	}
 	if (composed) {
 		r->composed = false;

@@ -132,8 +132,10 @@ int gb_draft_set_model(struct gb_job *job, const char *model)
 		err = -EROFS;
 	else if (job->dir->task)
 		err = -EBUSY;
-	else if (!(err = record_set(&job->dir->rec.model, model)))
+	else if (!(err = record_set(&job->dir->rec.model, model))) {
 		job->model = client_intern(c, remote_model_name(model));
+		record_forget_estimate(&job->dir->rec);
+	}
 	client_unlock(c);
 	if (err)
 		return err;

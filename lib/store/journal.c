@@ -31,6 +31,8 @@ static const struct field fields[] = {
 	FIELD(STR, split),         FIELD(BOOL, rest_dropped), FIELD(STR, part_of),
 	FIELD(INT, part),          FIELD(INT, round),        FIELD(I64, range_off),
 	FIELD(I64, range_len),
+	FIELD(I64, estimate_tokens), FIELD(INT, estimate_percent),
+	FIELD(STR, estimate_cost),
 	FIELD(BOOL, insisted),     FIELD(I64, missed),       FIELD(I64, missed_span),
 };
 
@@ -95,7 +97,7 @@ static void *at(const struct part *p, const struct field *f)
 
 void record_init(struct record *r)
 {
-	*r = (struct record){0};
+	*r = (struct record){.estimate_tokens = -1};
 	for (size_t i = 0; i < RECORD_BATCHES; i++)
 		r->batch[i] = (struct record_batch){.phase = PHASE_DRAFT,
 			.requests = -1, .results_size = -1, .lines = -1};
@@ -137,6 +139,13 @@ void record_take(char **field, char **value)
 {
 	free(*field);
 	*field = STEAL_PTR(*value);
+}
+
+void record_forget_estimate(struct record *r)
+{
+	r->estimate_tokens = -1;
+	r->estimate_percent = 0;
+	record_unset(&r->estimate_cost);
 }
 
 static json_t *field_dump(const void *p, enum kind kind)

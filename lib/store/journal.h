@@ -101,6 +101,9 @@ struct record {
 	bool composed;   /* requests.jsonl is composed.jsonl, made from the draft's
 	                    parts */
 	bool warned;     /* there are warnings of the check beside this file */
+	int64_t estimate_tokens; /* of its prompts, by the newest estimate; -1: none … */
+	int estimate_percent;    /* … and how far off that may be */
+	char *estimate_cost;     /* at the price of that time, or NULL */
 	char *taint;     /* why no close may submit requests.jsonl */
 	char *split;     /* as the user wrote it; NULL: as the option says */
 	bool rest_dropped; /* what no part has yet of the requests is not bought any
@@ -142,6 +145,9 @@ _must_check_ int record_set(char **field, const char *value);
 void record_unset(char **field);
 /* The same with *value, malloc'ed, which is stolen. */
 void record_take(char **field, char **value);
+
+/* The requests, or who is asked, have changed. */
+void record_forget_estimate(struct record *r);
 
 /* The file's bytes, malloc'ed; NULL without memory. Pure, but for the clock. */
 char *record_dump(const struct record *r, size_t *ret_len);

@@ -3,8 +3,8 @@
  *
  *     NAME <tab> price of a million tokens in <tab> price of a million out
  *
- * in whatever currency. Blank lines, those that begin with '#' and headings are
- * ignored. The file is read each time, because it is small and may change during a
+ * in whatever currency. Blank lines, those that begin with '#' and a heading (the first
+ * line, without a number) are left out; what else is no such line is bad. The file is read each time, because it is small and may change during a
  * mount.
  */
 #ifndef GB_PRICES_H
@@ -20,6 +20,12 @@ struct price {
 /* The price of a model, as people or the API write it; false: the file, which may not
  * be there, has none. path may be NULL. */
 bool prices_find(const char *path, const char *model, struct price *ret);
+
+/* The same for those who must not be mistaken: 0; -ENOENT: there is no price, or no file;
+ * -EBADMSG: line *ret_line, whichever model it is about, is none of these; other: the
+ * file cannot be read now. */
+int prices_look(const char *path, const char *model, struct price *ret,
+	unsigned *ret_line);
 
 /* The cost of `in` and `out` tokens as text: plain digits, no exponent, no zeros at the
  * end except the first two after the point. */

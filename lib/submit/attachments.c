@@ -132,8 +132,7 @@ static int by_attachment_name(const void *a, const void *b)
 		((const struct attachment *)b)->name);
 }
 
-static struct attachment *attachments_find(
-	const struct attachments *all, const char *name)
+struct attachment *attach_find(const struct attachments *all, const char *name)
 {
 	struct attachment key = {.name = (char *)name};
 	struct attachment **found = tfind(&key, &all->by_name, by_attachment_name);
@@ -175,6 +174,7 @@ static struct attachment *attachments_add(
 	if (!a || !(a->name = strdup(name)))
 		goto fail;
 	a->line = line;
+	a->uses = 1;
 	if (all->n == all->cap) {
 		size_t cap = 2 * all->cap + 16;
 		void *items = realloc(all->items, cap * sizeof(*all->items));
@@ -371,10 +371,12 @@ static int check_uri(struct check *k, const char *uri, uint64_t line)
 static int on_uri(void *arg, const struct uris_found *found)
 {
 	struct check *k = arg;
-	struct attachment *a;
+	struct attachment *a = attach_find(k->all, found->text);
 
-	if (attachments_find(k->all, found->text))
+	if (a) {
+		a->uses++;
 		return 0;
+	}
 	if (!found->loose)
 		return found->odd ? 0 : check_uri(k, found->text, found->line);
 	if (found->odd) {
@@ -426,7 +428,7 @@ int attach_resolve(struct submission *s, int in, char **ret_text)
 
 static const struct uris_new *on_wire(void *arg, const char *text)
 {
-	struct attachment *a = attachments_find(arg, text);
+	struct attachment *a = attach_find(arg, text);
 
 	return a && a->at.uri ? &a->on_wire : NULL;
 }

@@ -25,6 +25,7 @@ struct attachment {
 	struct placed at;        /* file NULL: not there yet */
 	struct uris_new on_wire; /* texts of at */
 	int64_t sent;
+	uint64_t uses; /* how often lines name it */
 };
 
 struct attachments {
@@ -32,6 +33,9 @@ struct attachments {
 	size_t n, cap;
 	void *by_name; /* tsearch */
 };
+
+/* The one that lines call so, or NULL. */
+struct attachment *attach_find(const struct attachments *all, const char *name);
 
 /* A regular file of a job: only below its files/, through no link. A descriptor, or
  * -ENOENT; *ret is its stat. */

@@ -5,6 +5,7 @@
 #include "files/files.h"
 #include "jobs/bind.h"
 #include "jobs/messages.h"
+#include "submit/estimate.h"
 #include "submit/reconcile.h"
 #include "files/composed_draft.h"
 #include "submit/submit.h"
@@ -88,6 +89,8 @@ static const struct way submitting = {
 	may_submit, submit_run, submit_composed_run, true};
 static const struct way checking = {
 	may_check, submit_check_run, submit_check_composed_run, false};
+static const struct way estimating = {
+	may_check, estimate_run, estimate_composed_run, false};
 
 /* f is requests.jsonl, of job or to be moved to it; NULL: it is composed. Who reads the
  * parts reads all of them: none may change meanwhile. */
@@ -139,6 +142,32 @@ int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w)
 int gb_check(struct gb_job *job, struct gb_waiter *w)
 {
 	return go(job, &checking, GB_BY_CTL, w);
+}
+
+/* Of what was submitted. It owns nothing, and nobody waits for it but who asked. */
+static int estimate_sent(struct gb_job *job, struct gb_waiter *w)
+{
+	client_lock(job->c);
+	struct gb_file *f = job->dir ? files_find(job, GB_REQUESTS) : NULL;
+	if (f)
+		gb_file_ref(f);
+	client_unlock(job->c);
+	struct operation fill = {.file = f};
+	int err = f ? operation_start(job, POOL_LONG, estimate_sent_run, false, true,
+			      &fill, w)
+		    : -EBUSY;
+	gb_file_unref(f);
+	return err;
+}
+
+int gb_estimate(struct gb_job *job, struct gb_waiter *w)
+{
+	if (job->c->o.offline)
+		return -EHOSTUNREACH;
+	client_lock(job->c);
+	bool draft = phase_is_draft(job_phase(job));
+	client_unlock(job->c);
+	return draft ? go(job, &estimating, GB_BY_CTL, w) : estimate_sent(job, w);
 }
 
 int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,

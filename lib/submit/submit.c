@@ -7,9 +7,9 @@
  *   check    the bytes are good, and on their way to the disk; what is sent is composed
  *            if it differs
  *   begin    UPLOADING (or, with the bytes durable, QUEUED: a background close returns)
- *   name     a name that no list has confirmed since mkdir is looked up (check_name.c)
  *   name     free, if no list could say so at mkdir (check_name.c)
  *   model    known to the API, and able to do it (check_model.c)
+ *   estimate below max_tokens and max_cost, if they are set (estimate.h)
  *   attach   the files that the requests name are uploaded (attachments.h), each
  *            remembered
  *   upload   the session is journalled as soon as there is one
@@ -30,6 +30,7 @@
 #include "submit/attachments.h"
 #include "jobs/advice.h"
 #include "jobs/messages.h"
+#include "submit/estimate.h"
 #include "submit/queue.h"
 #include "provider/errors.h"
 #include "files/files.h"
@@ -196,6 +197,7 @@ static int step_begin(struct submission *s)
 		record_unset(&s->rec->taint);
 		s->rec->background = s->t->background;
 	}
+	submission_estimate_begin(s);
 	/* What was asked for anew has its whole time. */
 	if (s->t->background && !s->t->queued)
 		s->rec->batch->queued_since = record_now();
@@ -412,11 +414,12 @@ static const struct {
 } steps[] = {
 	{"check", step_check}, {"begin", step_begin},
 	{"name", submission_name}, {"model", submission_model},
-	{"attach", step_attach}, {"upload", submission_upload},
+	{"estimate", submission_estimate}, {"attach", step_attach},
+	 {"upload", submission_upload},
 	{"intend", submission_intend}, {"create", submission_create},
 };
 
-enum { STEP_ATTACH = 4 };
+enum { STEP_ATTACH = 5 };
 
 /* The API refused the create because it does not have files any more that we expected:
  * try once more, with new ones. */

@@ -1,0 +1,278 @@
+#include "submit/estimate.h"
+
+#include "files/composed_draft.h"
+#include "files/files.h"
+#include "jobs/advice.h"
+#include "jobs/messages.h"
+#include "store/prices.h"
+#include "submit/attachments.h"
+#include "submit/estimate_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum { PERCENT_MOST = 999 };
+
+/* ---- the estimate ------------------------------------------------------------------- */
+
+static int find_price(struct submission *s, struct price *ret, unsigned *ret_line)
+{
+	client_lock(s->c);
+	const char *model = s->job->model; /* interned: it lives as long as the client */
+	client_unlock(s->c);
+	return prices_look(s->c->o.prices, model, ret, ret_line);
+}
+
+static int percent_of(const struct estimate *e)
+{
+	double part = e->tokens > 0 ? 100 * e->error / e->tokens : 0;
+
+	return (int)fmin(ceil(part - 1e-9), PERCENT_MOST);
+}
+
+/* A price that is not there is not missed, unless a limit needs it. */
+static int keep_estimate(struct submission *s, const struct estimate *e)
+{
+	struct price p;
+	unsigned line = 0;
+	char cost[PRICES_TEXT];
+	int64_t tokens = llround(fmin(e->tokens, 1e15));
+	int priced = find_price(s, &p, &line);
+
+	if (priced == -EBADMSG) {
+		_cleanup_free_ char *text =
+			util_format("prices.tsv: line %u is no model with two prices, "
+				    "so the cost is not estimated",
+				line);
+		advice_add(s->job, text ? text : "prices.tsv has a bad line");
+	}
+	if (!priced)
+		prices_cost(&p, tokens, 0, cost);
+	client_lock(s->c);
+	int err = record_set(&s->rec->estimate_cost, priced ? NULL : cost);
+	s->rec->estimate_tokens = tokens;
+	s->rec->estimate_percent = percent_of(e);
+	client_unlock(s->c);
+	files_changed(s->job); /* the next change of the draft makes it void */
+	return err;
+}
+
+static int make_estimate(struct submission *s)
+{
+	struct estimate e;
+	int err = estimate_count(s, &e);
+
+	if (!err)
+		err = keep_estimate(s, &e);
+	if (!err)
+		job_changed(s->job, GB_CHANGED_META);
+	return err;
+}
+
+/* ---- limits ---------------------------------------------------------------------------- */
+
+static const char *limit_name(const struct gb_client *c)
+{
+	return c->o.max_tokens && c->o.max_cost > 0 ? "max_tokens and max_cost"
+	       : c->o.max_tokens		    ? "max_tokens"
+						    : "max_cost";
+}
+
+static bool has_limit(const struct gb_client *c)
+{
+	return c->o.max_tokens || c->o.max_cost > 0;
+}
+
+/* Nothing was sent; a job that may be there already can still be taken. Takes over what
+ * and todo. */
+static int stop_at_limit(struct submission *s, int err, char *what, char *todo)
+{
+	enum phase p = job_phase(s->job);
+	const char *text = s->err.text;
+
+	if (s->t->again)
+		/* What became of the create before is told in any case. */
+		job_dir_error_turn(s->job, p, p, err, what ? what : "A limit.",
+			"Nothing was sent again. To look for the job that may be there: "
+			"echo adopt ID > ctl",
+			text);
+	else
+		job_dir_error(s->job, err, what ? what : "A limit.", todo, text);
+	free(what);
+	free(todo);
+	s->told = true;
+	if (s->t->from && !s->moved)
+		/* If that fails, the file is still where mv took it from. */
+		DROP(files_reject(s->t->file, s->job));
+	return err;
+}
+
+/* What may pass keeps queued work queued (submit.c). */
+static int stop_unchecked(struct submission *s, int err)
+{
+	return stop_at_limit(s, err,
+		util_format("The prompts could not be counted (%s), so %s cannot be "
+			    "checked.",
+			strerror(-err), limit_name(s->c)),
+		util_format("Nothing was sent. To try again: echo submit > ctl. To send "
+			    "it unchecked: mount without %s",
+			limit_name(s->c)));
+}
+
+static int stop_without_price(struct submission *s, int err, unsigned line)
+{
+	const char *path = s->c->o.prices ? s->c->o.prices : "prices.tsv";
+	char *what = err == -EBADMSG
+			     ? util_format("max_cost cannot be checked: line %u of %s is no "
+					   "model with two prices.",
+				       line, path)
+		     : err == -ENOENT
+			     ? util_format("max_cost cannot be checked: %s has no price of "
+					   "%s.",
+				       path, s->job->model)
+			     : util_format("max_cost cannot be checked: %s: %s", path,
+				       strerror(-err));
+
+	return stop_at_limit(s, err == -ENOENT || err == -EBADMSG ? -EINVAL : err, what,
+		util_format("Nothing was sent. A line is: model, tab, price of a million "
+			    "tokens in, tab, price of a million out. Write it into %s, "
+			    "then: echo submit > ctl",
+			path));
+}
+
+/* Waiting does not help: queued work is given up too. */
+static int stop_above(struct submission *s, char *what, const char *option)
+{
+	s->err.hopeless = true;
+	return stop_at_limit(s, -EDQUOT, what,
+		util_format("Nothing was sent. Send fewer or shorter requests, or mount "
+			    "with a higher %s; then: echo submit > ctl",
+			option));
+}
+
+static int compare(struct submission *s, const struct price *p)
+{
+	const struct gb_options *o = &s->c->o;
+	char cost[PRICES_TEXT];
+
+	client_lock(s->c);
+	int64_t tokens = s->rec->estimate_tokens;
+	int percent = s->rec->estimate_percent;
+	client_unlock(s->c);
+	if (o->max_tokens && (uint64_t)tokens > o->max_tokens)
+		return stop_above(s,
+			util_format("The prompts have about %" PRId64
+				    " tokens (give or take %d %%), and max_tokens is "
+				    "%" PRIu64 ".",
+				tokens, percent, o->max_tokens),
+			"max_tokens");
+	if (!(o->max_cost > 0) || (double)tokens * p->in / 1e6 <= o->max_cost)
+		return 0;
+	prices_cost(p, tokens, 0, cost);
+	return stop_above(s,
+		util_format("The prompts cost about %s (give or take %d %%), and max_cost "
+			    "is %.10g.",
+			cost, percent, o->max_cost),
+		"max_cost");
+}
+
+void submission_estimate_begin(struct submission *s)
+{
+	if (!has_limit(s->c) || s->t->queued || s->t->again)
+		return;
+	record_forget_estimate(s->rec);
+}
+
+int submission_estimate(struct submission *s)
+{
+	struct price price = {0};
+	unsigned line = 0;
+	int err = 0;
+
+	/* Parts are within the estimate of their directory; a later round is not. */
+	if (!has_limit(s->c) || (s->job->parent && !s->rec->round))
+		return 0;
+	if (s->c->o.max_cost > 0)
+		err = find_price(s, &price, &line);
+	if (err)
+		return stop_without_price(s, err, line);
+	client_lock(s->c);
+	bool made = s->rec->estimate_tokens >= 0;
+	client_unlock(s->c);
+	if (!made)
+		err = make_estimate(s);
+	if (!err)
+		return compare(s, &price);
+	return err == -ECANCELED ? err : stop_unchecked(s, err);
+}
+
+/* ---- the verb ------------------------------------------------------------------------- */
+
+static void estimate_clear(struct submission *s)
+{
+	util_closep(&s->fd);
+	attach_free(s->attached);
+	free(s->inline_text);
+	provider_error_clear(&s->err);
+}
+
+static void tell_no_estimate(struct submission *s, int err)
+{
+	_cleanup_free_ char *what = util_format(
+		"The prompts could not be counted: %s.", strerror(-err));
+
+	job_dir_error(s->job, err, what ? what : "The prompts could not be counted.",
+		"There is no estimate, and nothing was bought. To try again: echo "
+		"estimate > ctl",
+		s->err.text);
+}
+
+int estimate_run(struct operation *t)
+{
+	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
+		.rec = &t->job->dir->rec, .fd = -1, .plain = -1, .err = {.retry = -1}};
+	int err = submission_check(&s);
+
+	if (!err)
+		err = submission_model(&s);
+	if (!err && (err = make_estimate(&s)) && err != -ECANCELED)
+		tell_no_estimate(&s, err);
+	else if (!err)
+		job_dir_error(t->job, 0, NULL, NULL, NULL);
+	if (s.report.requests)
+		t->job->batch->requests = (int64_t)s.report.requests;
+	job_dir_save_soon(t->job);
+	DROP(submission_durable(&s)); /* nothing was promised */
+	estimate_clear(&s);
+	return err == -ECANCELED ? -EINTR : err;
+}
+
+int estimate_composed_run(struct operation *t)
+{
+	int err = compose_draft_run(t);
+
+	return err == -ECANCELED ? -EINTR : err ? err : estimate_run(t);
+}
+
+/* What was sent is as it was: nothing is checked, and no file of the job is written. */
+int estimate_sent_run(struct operation *t)
+{
+	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
+		.rec = &t->job->dir->rec, .fd = -1, .plain = -1, .err = {.retry = -1}};
+	_cleanup_free_ char *text = NULL;
+	int in = gb_file_fd(t->file), err;
+
+	err = in < 0 ? in
+		     : validate_file(s.c->api.provider->requests, in, &t->cancel.set,
+			       &s.report);
+	if (!err)
+		err = attach_resolve(&s, in, &text);
+	if (!err)
+		err = make_estimate(&s);
+	if (!err)
+		job_dir_save_soon(t->job);
+	estimate_clear(&s);
+	return err == -ECANCELED ? -EINTR : err;
+}
