@@ -105,12 +105,14 @@ static bool link_input(struct job *j)
 	return link(from, to) == 0;
 }
 
-/* The string of the next fileUri at or after p, in uri; where it ends, or NULL. */
-static const char *next_uri(const char *p, const char *end, char uri[512])
+/* The string of the next fileUri that begins at or after p and before `stop`, in uri;
+ * where it ends, or NULL. */
+static const char *next_uri(
+	const char *p, const char *stop, const char *end, char uri[512])
 {
 	static const char *const names[] = {"\"fileUri\"", "\"file_uri\""};
 
-	while ((p = memmem(p, end - p, "\"file", 5))) {
+	while (p < stop && (p = memmem(p, stop - p, "\"file", 5))) {
 		size_t n = 0, len = 0;
 
 		for (size_t i = 0; i < 2 && !n; i++)
@@ -130,17 +132,27 @@ static const char *next_uri(const char *p, const char *end, char uri[512])
 	return NULL;
 }
 
-/* The files that the lines name, as far as that is written without escapes. */
+/* Pages that were looked at count as ours until they are given back. */
+#define LOOK_AT_ONCE (8 * 1024 * 1024)
+
+/* The files that the lines name, as far as that is written without escapes. What lies
+ * across the end of a piece is looked at with the next one. */
 static bool uris_ok(struct request *rq, int fd, int64_t size)
 {
 	char *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0), uri[512];
-	const char *p = map;
+	const char *end = map + size, *p, *stop;
 	bool ok = true;
 
 	if (map == MAP_FAILED)
 		return true;
-	while (ok && (p = next_uri(p, map + size, uri)))
-		ok = file_uri_ok(rq, uri);
+	for (char *from = map; ok && from < end; from += LOOK_AT_ONCE) {
+		size_t left = end - from, n = left < LOOK_AT_ONCE ? left : LOOK_AT_ONCE;
+
+		stop = from + n + (left - n < 4 ? left - n : 4);
+		for (p = from; ok && (p = next_uri(p, stop, end, uri));)
+			ok = file_uri_ok(rq, uri);
+		madvise(from, n, MADV_DONTNEED);
+	}
 	munmap(map, size);
 	return ok;
 }
