@@ -168,8 +168,12 @@ ok "says so" contains "$(refusal)" '400 INVALID_ARGUMENT The input file must not
 set_knob input_limit=2147483648
 
 fresh queue_tokens=1000
-post /emu/job -d '{"state":"RUNNING","key":"check","tokens":900}' >/dev/null
+post /emu/job -d '{"state":"RUNNING","key":"check","tokens":800}' >/dev/null
 ok "another client's jobs are in the queue" same "429 200 " "$(tries "$three" "$one")"
+
+stop
+start --data "$work/quotas" --key check=p1 --key other=p2 --set queue_tokens=1000 --pending 1000
+ok "what was queued still is after a restart" same "429 200 429 " "$(tries "$three" "$one" "$one")"
 
 # ---- the queue at work
 
