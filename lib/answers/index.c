@@ -12,6 +12,13 @@
 enum { FORMAT = 5 };
 static const char magic[8] = "gbanswer";
 
+/* Another number where a machine of other byte order or other alignment wrote the file,
+ * whatever the checksums happen to be: a state directory can be carried. */
+#define LAYOUT                                                                         \
+	((uint32_t)(UINT32_C(0x01000000) + sizeof(struct answers_head) +              \
+		    (sizeof(struct answers_row) << 9) +                                \
+		    (sizeof(struct answers_node) << 16)))
+
 const char *const answers_status_names[ANSWER_STATUSES] = {
 	[ANSWERED] = "answered",
 	[ANSWER_TRUNCATED] = "truncated",
@@ -96,6 +103,7 @@ static int write_all(const struct answers *a, int fd)
 	sections(a, part);
 	memcpy(head.magic, magic, sizeof magic);
 	head.format = FORMAT;
+	head.layout = LAYOUT;
 	head.body_crc = 0;
 	for (size_t i = 0; i < SECTIONS; i++)
 		head.body_crc =
@@ -137,7 +145,7 @@ static bool head_fits(const struct answers_head *h, uint64_t file_size)
 			(uint64_t)h->n_nodes * sizeof(uint32_t);
 
 	return h->crc == head_crc(h) && memcmp(h->magic, magic, sizeof magic) == 0 &&
-	       h->format == FORMAT && size <= file_size &&
+	       h->format == FORMAT && h->layout == LAYOUT && size <= file_size &&
 	       h->blob_len == file_size - size && h->n_nodes >= 1 &&
 	       h->n_nodes <= ANSWERS_NODES_MAX && h->n_slots > h->n_nodes &&
 	       h->n_parts <= ANSWERS_PARTS_MAX &&

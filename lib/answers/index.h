@@ -176,10 +176,11 @@ struct answers_head {
 	uint64_t table_size, columns_at, columns_len, properties_at, properties_len;
 	/* In the blob: what summary.c goes on with when the index grows. */
 	uint64_t summary_at, summary_len;
+	uint32_t layout;  /* how this machine writes all that: index.c, LAYOUT */
 	uint32_t n_parts; /* 0: of one job */
 	char separator;
 	bool dropped;     /* what no part had was not to be bought any more */
-	char unused[2];
+	char unused[6];
 	struct keyseed seed; /* of the slots */
 	struct answers_stamp stamp;
 };

@@ -747,6 +747,37 @@ static void damage_is_found_out(void **state)
 	close(dir);
 }
 
+/* Written by a machine of the other byte order, with checksums that fit all the same. */
+static void other_layout_is_made_again(void **state)
+{
+	int dir = scratch(), fd;
+	_cleanup_free_ char *name = util_format("answers-%d.index", (int)getpid());
+	_cleanup_free_ char *text = NULL;
+	struct answers_stamp stamp;
+	struct answers_head head;
+	struct answers *loaded;
+	struct made m;
+	size_t len;
+
+	make(&m, ASK("a", ""), SAYS("a", "2"));
+	stamp = m.a->head.stamp;
+	assert_int_equal(answers_save(m.a, dir, name), 0);
+	assert_int_equal(util_read_file(dir, name, 1 << 20, &text, &len), 0);
+	memcpy(&head, text, sizeof head);
+	head.layout = __builtin_bswap32(head.layout);
+	head.crc = util_crc32c(0, &head.format,
+		sizeof head - offsetof(struct answers_head, format));
+	memcpy(text, &head, sizeof head);
+	fd = openat(dir, name, O_WRONLY | O_TRUNC);
+	assert_int_equal(util_write_all(fd, text, len), 0);
+	close(fd);
+	assert_int_equal(
+		answers_load(dir, name, &stamp, &gemini_results, &loaded), -EBADMSG);
+	made_free(&m);
+	unlinkat(dir, name, 0);
+	close(dir);
+}
+
 static void results_that_shrank_are_an_error(void **state)
 {
 	struct made m;
@@ -796,6 +827,7 @@ int main(void)
 		cmocka_unit_test(usage_is_summed_up),
 		cmocka_unit_test(saved_and_loaded),
 		cmocka_unit_test(damage_is_found_out),
+		cmocka_unit_test(other_layout_is_made_again),
 		cmocka_unit_test(results_that_shrank_are_an_error),
 	};
 
