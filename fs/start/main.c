@@ -260,6 +260,21 @@ struct signals {
 	_Atomic(enum stage) stage;
 };
 
+/* The signals that end the mount. */
+static const struct ending {
+	int sig;
+	const char *name;
+} endings[] = {{SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"}, {SIGHUP, "SIGHUP"},
+	{SIGQUIT, "SIGQUIT"}, {SIGXCPU, "SIGXCPU"}, {SIGALRM, "SIGALRM"}};
+
+static const char *ending_name(int sig)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(endings); i++)
+		if (endings[i].sig == sig)
+			return endings[i].name;
+	return "a signal";
+}
+
 static void on_wake(int sig)
 {
 }
@@ -287,8 +302,8 @@ static void survive_signals(void)
 static void give_up_start(struct signals *s, int sig)
 {
 	if (atomic_load(&s->stage) == STARTING) {
-		log_line(LOG_ERR, "stopped before it was mounted (SIG%s)",
-			sigabbrev_np(sig));
+		log_line(LOG_ERR, "stopped before it was mounted (%s)",
+			ending_name(sig));
 		_exit(1);
 	}
 	while (atomic_load(&s->stage) == MOUNTING)
@@ -305,7 +320,7 @@ static void *run_signals(void *arg)
 	give_up_start(s, sig);
 	if (atomic_load(&s->stage) == ENDED)
 		return NULL;
-	log_line(LOG_INFO, "SIG%s: unmounting", sigabbrev_np(sig));
+	log_line(LOG_INFO, "%s: unmounting", ending_name(sig));
 	service_stopping();
 	gb_shutdown(s->m->gb);
 	fuse_session_exit(s->m->se);
@@ -321,13 +336,11 @@ static void *run_signals(void *arg)
  * thread that takes them. */
 static int start_signals(struct signals *s)
 {
-	static const int ending[] = {
-		SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGXCPU, SIGALRM};
 	struct sigaction wake = {.sa_handler = on_wake};
 
 	sigemptyset(&s->set);
-	for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
-		sigaddset(&s->set, ending[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(endings); i++)
+		sigaddset(&s->set, endings[i].sig);
 	pthread_sigmask(SIG_BLOCK, &s->set, NULL);
 	sigaction(WAKE, &wake, NULL);
 	s->main = pthread_self();
@@ -361,8 +374,10 @@ static int run_loop(struct mount *m)
  * kept. */
 static void keep_small(void)
 {
+#ifdef M_ARENA_MAX /* glibc */
 	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	mallopt(M_ARENA_MAX, 2);
+#endif
 }
 
 /* ---- one after the other

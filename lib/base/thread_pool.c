@@ -33,21 +33,17 @@ static const unsigned lane_threads[POOL_LANES] = {[POOL_SHORT] = 8, [POOL_LONG] 
 struct thread_pool *pool_new(void)
 {
 	struct thread_pool *w = calloc(1, sizeof(*w));
-	pthread_condattr_t attr;
 
 	if (!w)
 		return NULL;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->gone, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	for (int i = 0; i < POOL_LANES; i++) {
 		struct lane *l = &w->lanes[i];
 
 		*l = (struct lane){.work = w, .tail = &l->head, .max = lane_threads[i]};
-		pthread_cond_init(&l->more, &attr);
+		util_cond_init(&l->more);
 	}
-	pthread_condattr_destroy(&attr);
 	return w;
 }
 

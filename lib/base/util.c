@@ -18,6 +18,21 @@ double util_now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
+/* pthread_cond_clockwait would do without, but not every libc has it. */
+int util_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	int err = pthread_condattr_init(&attr);
+
+	if (err)
+		return -err;
+	err = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	if (!err)
+		err = pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+	return -err;
+}
+
 /* Condition variables support CLOCK_MONOTONIC only, which stops while the machine
  * sleeps. So the wait is split into pieces, and a time that passed meanwhile is noticed
  * soon after. */
@@ -34,7 +49,7 @@ int util_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, double unt
 	left += (double)ts.tv_nsec * 1e-9;
 	ts.tv_sec += (time_t)left;
 	ts.tv_nsec = (long)((left - (double)(time_t)left) * 1e9);
-	pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &ts);
+	pthread_cond_timedwait(cond, lock, &ts);
 	return 0;
 }
 

@@ -71,8 +71,10 @@ double util_now(void);
 
 /* Wait for cond until that time: 0 whenever it may have been signalled (look again, and
  * wait again), -ETIMEDOUT when the time is over already. After the machine was
- * suspended, the end is noticed at most UTIL_LONGEST_SLEEP seconds late. */
+ * suspended, the end is noticed at most UTIL_LONGEST_SLEEP seconds late. cond is from
+ * util_cond_init. */
 #define UTIL_LONGEST_SLEEP 30
+int util_cond_init(pthread_cond_t *cond);
 int util_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, double until);
 
 /* An id of the boot (and time namespace) whose seconds util_now() counts; if that is

@@ -449,7 +449,7 @@ static void init_locks(struct engine *e)
 {
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->call_lock, NULL);
-	pthread_cond_init(&e->call_cond, NULL);
+	util_cond_init(&e->call_cond);
 }
 
 static double time_max_from_env(void)

@@ -483,7 +483,7 @@ struct poller *poller_new(void)
 
 	if (!p)
 		return NULL;
-	pthread_cond_init(&p->poke, NULL);
+	util_cond_init(&p->poke);
 	waitq_init(&p->list_q);
 	return p;
 }

@@ -242,10 +242,13 @@ struct dump {
 	int err;
 };
 
-static void dump_user(const void *node, VISIT which, void *arg)
+/* twalk_r would take it as an argument, but not every libc has that. */
+static _Thread_local struct dump *dumping;
+
+static void dump_user(const void *node, VISIT which, int depth)
 {
 	const struct user *u = *(const struct user *const *)node;
-	struct dump *d = arg;
+	struct dump *d = dumping;
 
 	if ((which == postorder || which == leaf) && u->refs && !u->held && !d->err)
 		d->err = dump_line(
@@ -259,7 +262,8 @@ static int uploads_dump(struct uploads *r, FILE *f)
 	for (const struct known *e = r->entries; e && !d.err; e = e->next)
 		d.err = dump_entry(f, e);
 	/* A job's references are all held or none. */
-	twalk_r(r->by_lid, dump_user, &d);
+	dumping = &d;
+	twalk(r->by_lid, dump_user);
 	for (const struct session *s = r->sessions; s && !d.err; s = s->next) {
 		struct content c = {
 			s->sha256, s->mime, s->origin, s->key_print, s->size};
