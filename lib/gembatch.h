@@ -501,6 +501,9 @@ bool gb_answer_next(
 void gb_status(struct gb_client *c, FILE *out);
 void gb_transfers(struct gb_client *c, FILE *out);
 void gb_jobs_table(struct gb_client *c, FILE *out);
+/* What gb_status says, in other forms: Prometheus' text format; a JSON object. */
+enum gb_status_form { GB_STATUS_TEXT, GB_STATUS_METRICS, GB_STATUS_JSON };
+void gb_status_as(struct gb_client *c, enum gb_status_form form, FILE *out);
 /* Descriptor of the append-only ledger, borrowed, for pread. */
 int gb_history_fd(struct gb_client *c);
 /* Models that can run batches, one per line: name, tab, method of the API. Malloc'ed.

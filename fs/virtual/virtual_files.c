@@ -124,6 +124,7 @@ static const struct vfile meta_files[] = {
 	{"transfers", 5, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_transfers},
 	{"models", 6, HOW_MODELS, WRITE_NEVER, TIME_STARTED},
 	{"log", 7, HOW_LOG, WRITE_NEVER, TIME_STARTED},
+	{"metrics", 8, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_metrics},
 };
 
 static const struct vfile *table(bool job, size_t *ret_n)

@@ -173,6 +173,7 @@ static const char readme[] =
 	"  history    what was created, ended, cancelled, deleted, and when; tokens\n"
 	"  transfers  what is running now\n"
 	"  models     names for model\n"
+	"  metrics    the numbers of status, for Prometheus\n"
 	"  log        the newest 1,000 lines of the log; tail -f follows it\n"
 	"\n"
 	"Errors: Bad message: a line of requests.jsonl is wrong, error names it;\n"
@@ -189,6 +190,12 @@ int text_readme(struct mount *m, struct gb_job *job, FILE *out)
 int text_status(struct mount *m, struct gb_job *job, FILE *out)
 {
 	gb_status(m->gb, out);
+	return 0;
+}
+
+int text_metrics(struct mount *m, struct gb_job *job, FILE *out)
+{
+	gb_status_as(m->gb, GB_STATUS_METRICS, out);
 	return 0;
 }
 

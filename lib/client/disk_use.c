@@ -6,7 +6,6 @@
 #include "client/disk_use.h"
 
 #include <fts.h>
-#include <inttypes.h>
 #include <sys/stat.h>
 
 enum {
@@ -73,7 +72,7 @@ static void count_now(struct gb_client *c)
 	keep_count(c, bytes);
 }
 
-void disk_use_status(struct gb_client *c, FILE *out)
+int64_t disk_use_bytes(struct gb_client *c)
 {
 	client_lock(c);
 	double now = util_now();
@@ -84,9 +83,7 @@ void disk_use_status(struct gb_client *c, FILE *out)
 	if (due)
 		count_now(c);
 	client_lock(c);
-	if (c->disk_use.counted)
-		fprintf(out, "state_dir_bytes %" PRId64 "\n", c->disk_use.bytes);
-	else
-		fprintf(out, "state_dir_bytes being counted: look again\n");
+	int64_t bytes = c->disk_use.counted ? c->disk_use.bytes : -1;
 	client_unlock(c);
+	return bytes;
 }

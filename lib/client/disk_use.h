@@ -4,9 +4,7 @@
 
 #include "jobs/client.h"
 
-#include <stdio.h>
-
-/* Unlocked: the line of status. */
-void disk_use_status(struct gb_client *c, FILE *out);
+/* Unlocked. -1: it is being counted for the first time. */
+int64_t disk_use_bytes(struct gb_client *c);
 
 #endif

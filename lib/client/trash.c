@@ -49,7 +49,7 @@ enum { SHOWN = 100 /* entries */ };
 
 struct trash_names {
 	char names[SHOWN][STORE_TRASH_NAME];
-	unsigned n, all;
+	unsigned n;
 };
 
 /* Older first; what has no date is the newest. */
@@ -67,7 +67,6 @@ static int note_entry(void *arg, const char *name)
 {
 	struct trash_names *t = arg;
 
-	t->all++;
 	if (strlen(name) >= STORE_TRASH_NAME)
 		return 0;
 	if (t->n < SHOWN) {
@@ -97,14 +96,28 @@ static void put_entry(struct gb_client *c, const char *name, FILE *out)
 		record_clear(&r);
 }
 
-void trash_status(struct gb_client *c, FILE *out)
+static int count_entry(void *arg, const char *name)
+{
+	int64_t *n = arg;
+
+	++*n;
+	return 0;
+}
+
+int64_t trash_count(struct gb_client *c)
+{
+	int64_t n = 0;
+
+	return store_walk(c->store->state, "trash", count_entry, &n) < 0 ? -1 : n;
+}
+
+void trash_list(struct gb_client *c, FILE *out)
 {
 	struct trash_names *t = calloc(1, sizeof(*t));
 
 	if (!t || store_walk(c->store->state, "trash", note_entry, t) < 0)
 		goto out;
 	qsort(t->names, t->n, STORE_TRASH_NAME, by_age);
-	fprintf(out, "trash %u\n", t->all);
 	for (unsigned i = t->n; i-- > 0;)
 		put_entry(c, t->names[i], out);
 out:

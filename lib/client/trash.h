@@ -12,7 +12,8 @@
  * Returns the clock that was used; 0: no clock can be trusted now. */
 void trash_expire(struct gb_client *c);
 time_t trash_clock(struct gb_client *c);
-/* Unlocked: how much is there, and the newest of it, as status says it. */
-void trash_status(struct gb_client *c, FILE *out);
+/* Unlocked: how many jobs are there (-1: cannot be told), and lines for the newest. */
+int64_t trash_count(struct gb_client *c);
+void trash_list(struct gb_client *c, FILE *out);
 
 #endif

@@ -77,6 +77,8 @@ enum session_way engine_session_way(struct engine *e);
 void engine_found_session_way(struct engine *e, enum session_way way);
 /* For `status`: how many requests have been sent. */
 uint64_t engine_calls(struct engine *e);
+/* The same: bytes of bodies that were sent or received by what has ended. */
+uint64_t engine_bytes(struct engine *e, bool sent);
 
 enum http_method { HTTP_GET, HTTP_POST, HTTP_DELETE };
 

@@ -73,7 +73,7 @@ struct engine {
 	pthread_cond_t call_cond;
 	bool calls_end; /* call_lock; engine_stop has begun */
 
-	atomic_ullong calls;
+	atomic_ullong calls, sent, received;
 	_Atomic(enum session_way) session_way;
 	atomic_llong clock_told;   /* a reply's Date - util_now(), the newest; LLONG_MIN: none */
 	atomic_llong clock_offset; /* the newest of two that agreed; LLONG_MIN: none */

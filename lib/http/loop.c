@@ -57,8 +57,14 @@ static void pool_put(struct engine *e, CURL *easy)
 /* The handle goes back; what the reply needs has been read from it. */
 static void leg_end(struct transfer *t)
 {
+	curl_off_t sent = 0, received = 0;
+
 	if (!t->easy)
 		return;
+	curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	curl_easy_getinfo(t->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+	atomic_fetch_add(&t->e->sent, (unsigned long long)sent);
+	atomic_fetch_add(&t->e->received, (unsigned long long)received);
 	curl_multi_remove_handle(t->e->multi, t->easy);
 	pool_put(t->e, STEAL_PTR(t->easy));
 	curl_slist_free_all(STEAL_PTR(t->headers));
@@ -419,6 +425,11 @@ time_t engine_server_time(struct engine *e)
 uint64_t engine_calls(struct engine *e)
 {
 	return atomic_load(&e->calls);
+}
+
+uint64_t engine_bytes(struct engine *e, bool sent)
+{
+	return atomic_load(sent ? &e->sent : &e->received);
 }
 
 /* ---- life cycle  ---- */

@@ -71,6 +71,9 @@ struct gb_client {
 		double counted; /* 0: never */
 		bool counting;
 	} disk_use;              /* client/disk_use.c */
+	struct {
+		int64_t in, out, cached;
+	} counted;               /* tokens since the start: jobs/history.c */
 	double trash_look;       /* client/trash.c: the trash is not emptied again
 	                            before this */
 

@@ -43,7 +43,19 @@ void history_add(struct gb_job *job, const char *event)
 	history_add_line(job, event, &LEDGER_NO_TOKENS);
 }
 
+static int64_t known_tokens(int64_t n)
+{
+	return n > 0 ? n : 0;
+}
+
 void history_add_counted(struct gb_job *job, const struct ledger_tokens *tokens)
 {
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	c->counted.in += known_tokens(tokens->in);
+	c->counted.out += known_tokens(tokens->out);
+	c->counted.cached += known_tokens(tokens->cached);
+	client_unlock(c);
 	history_add_line(job, "counted", tokens);
 }

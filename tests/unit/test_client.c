@@ -3,6 +3,7 @@
 #include "store/state_dir.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -234,6 +235,60 @@ static void test_damaged_journal(void **state)
 	assert_int_equal(system(cmd), 0);
 }
 
+static char *status_in(struct gb_client *c, enum gb_status_form form)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *out = open_memstream(&text, &n);
+
+	assert_non_null(out);
+	gb_status_as(c, form, out);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+/* Whatever the lines for people say is in the object, and numbers are the same. */
+static void expect_in_json(const json_t *all, const char *line)
+{
+	char name[64], value[256];
+	const json_t *v;
+
+	assert_int_equal(sscanf(line, "%63s %255[^\n]", name, value), 2);
+	v = json_object_get(all, name);
+	assert_non_null(v);
+	if (json_is_integer(v))
+		assert_int_equal(json_integer_value(v), strtoll(value, NULL, 10));
+	if (json_is_string(v))
+		assert_string_equal(json_string_value(v), value);
+	if (json_is_boolean(v))
+		assert_int_equal(json_is_true(v), !strncmp(value, "yes", 3));
+}
+
+static void test_status_in_three_forms(void **state)
+{
+	struct gb_job *job;
+
+	assert_int_equal(gb_draft_create(*state, "a", true, &job), 0);
+	gb_job_unref(job);
+	_cleanup_free_ char *text = status_in(*state, GB_STATUS_TEXT);
+	_cleanup_free_ char *metrics = status_in(*state, GB_STATUS_METRICS);
+	_cleanup_free_ char *json = status_in(*state, GB_STATUS_JSON);
+	json_t *all = json_loads(json, 0, NULL), *states;
+	char *rest;
+
+	assert_non_null(all);
+	for (char *line = strtok_r(text, "\n", &rest); line;
+		line = strtok_r(NULL, "\n", &rest))
+		expect_in_json(all, line);
+	states = json_object_get(all, "jobs_by_state");
+	assert_int_equal(json_integer_value(json_object_get(states, "DRAFT")), 1);
+	json_decref(all);
+	assert_non_null(strstr(metrics, "\nbatchfs_jobs{state=\"DRAFT\"} 1\n"));
+	assert_non_null(strstr(metrics, "\nbatchfs_online 0\n"));
+	assert_non_null(strstr(metrics, "\nbatchfs_tokens_total{kind=\"out\"} 0\n"));
+	assert_null(strstr(metrics, "key_source"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,7 +296,7 @@ int main(void)
 		CASE(test_files), CASE(test_offline_submit_is_refused),
 		CASE(test_taint_is_remembered), CASE(test_remove_draft),
 		CASE(test_one_process), CASE(test_newer_format_is_refused),
-		CASE(test_damaged_journal),
+		CASE(test_damaged_journal), CASE(test_status_in_three_forms),
 	};
 
 	return cmocka_run_group_tests(tests, make_top, remove_top);

@@ -24,6 +24,26 @@ teardown() { stop_all; }
 	run ! grep -vE '^[a-z_]+ .+' "$B/status"
 }
 
+@test "metrics: Prometheus' text format, with what was sent, received and counted" {
+	mount_jobs
+	submit_job a
+	succeeded a
+	eventually results_saved a
+	draft b
+	eventually grep -q '^batchfs_tokens_total{kind="in"} [1-9]' "$MNT/.batchfs/metrics"
+	cp "$MNT/.batchfs/metrics" "$HOME/m"
+	cat "$HOME/m"
+	# Comments and samples only, each after the type of its metric.
+	run ! grep -vE '^(# (HELP|TYPE) batchfs_[a-z_]+ .+|batchfs_[a-z_]+(\{([a-z_]+="([^"\\]|\\.)*",?)+\})? -?[0-9]+)$' "$HOME/m"
+	awk '$2 == "TYPE" { type[$3] = 1 } !/^#/ { sub(/[ {].*/, ""); if (!($0 in type)) bad = 1 }
+		END { exit bad }' "$HOME/m"
+	same "" "$(awk '$2 == "TYPE" { print $3 }' "$HOME/m" | sort | uniq -d)"
+	grep -qx 'batchfs_jobs{state="DRAFT"} 1' "$HOME/m"
+	grep -qx 'batchfs_jobs{state="JOB_STATE_SUCCEEDED"} 1' "$HOME/m"
+	grep -qE '^batchfs_api_bytes_total\{direction="sent"\} [1-9]' "$HOME/m"
+	grep -qx 'batchfs_results_not_saved 0' "$HOME/m"
+}
+
 @test "jobs: the first read after a start has the jobs that the API lists" {
 	make_foreign_job made-elsewhere
 	unmount_jobs
