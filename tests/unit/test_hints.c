@@ -35,18 +35,20 @@ static const struct hint hints[] = {
 	{"", INFO("-3s"), false},
 	{"Retry-After: 0\r\n", INFO("0s"), false},
 	{"Retry-After: 3600\r\n", "", true},
-	{"Retry-After: Thu, 01 Jan 2150 00:00:00 GMT\r\n", "", true},
 	{"Retry-After: 99999999999999999999\r\n", "", true},
 	{"", INFO("3600s"), true},
 	{"Retry-After: 0\r\n", INFO("3600s"), true},
 	{"Retry-After: 3600\r\n", INFO("0s"), true},
 	{"Retry-After: 3600\r\nRetry-After: 0\r\n", "", true},
 	/* By a clock that is another than ours. */
-	{"Date: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
-	 "Retry-After: Fri, 01 Jan 2100 00:00:00 GMT\r\n", "", false},
 	{"Retry-After: Mon, 01 Jan 2001 01:00:00 GMT\r\n"
 	 "Date: Mon, 01 Jan 2001 00:00:00 GMT\r\n", "", true},
+	/* Not where a time has 32 bits, as on i386. */
+	{"Retry-After: Thu, 01 Jan 2150 00:00:00 GMT\r\n", "", true},
+	{"Date: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
+	 "Retry-After: Fri, 01 Jan 2100 00:00:00 GMT\r\n", "", false},
 };
+#define HINTS (ARRAY_SIZE(hints) - (sizeof(time_t) > 4 ? 0 : 2))
 
 /* ---- the server ---------------------------------------------------------------------- */
 
@@ -272,7 +274,7 @@ static void test_methods(void **state)
 	assert_int_equal(engine_start(conn.engine), 0);
 	conn.provider = provider_default();
 	for (size_t m = 0; m < ARRAY_SIZE(methods); m++)
-		for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
+		for (size_t i = 0; i < HINTS; i++)
 			check_method(m, &hints[i]);
 	engine_free(conn.engine);
 	httpd_stop(&world.server);
@@ -379,7 +381,7 @@ static void check_saving(const struct hint *hint)
 
 static void test_saving(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
+	for (size_t i = 0; i < HINTS; i++)
 		check_saving(&hints[i]);
 }
 
@@ -409,7 +411,7 @@ static void check_reads(const struct hint *hint)
 
 static void test_reads(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
+	for (size_t i = 0; i < HINTS; i++)
 		if (hints[i].far)
 			check_reads(&hints[i]);
 }
@@ -429,7 +431,7 @@ static int read_models(struct gb_client *c)
 
 static void test_models(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(hints); i++) {
+	for (size_t i = 0; i < HINTS; i++) {
 		double since = util_now();
 
 		struct gb_client *c = open_world(GB_FETCH_READ);
