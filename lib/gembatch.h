@@ -39,9 +39,17 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "gembatch_version.h"
+
 #ifdef __cplusplus
 extern "C" {
+static_assert(sizeof(off_t) == 8, "compile with -D_FILE_OFFSET_BITS=64");
+#else
+_Static_assert(sizeof(off_t) == 8, "compile with -D_FILE_OFFSET_BITS=64");
 #endif
+
+/* The version of the library that is running; GB_VERSION is that of this header. */
+const char *gb_version(void);
 
 struct gb_client;
 struct gb_job;

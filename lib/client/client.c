@@ -29,6 +29,11 @@ enum {
 	FINISH_WITHIN = 5,    /* seconds a create in flight may take at the end */
 };
 
+const char *gb_version(void)
+{
+	return GB_VERSION;
+}
+
 /* ---- options -------------------------------------------------------------------- */
 
 static char *copy_or_null(const char *text)

@@ -22,7 +22,7 @@ struct options {
 	char *address;
 };
 
-enum { OPT_TLS = 256, OPT_KNOBS, OPT_JOBS, OPT_PENDING, OPT_RUNNING };
+enum { OPT_TLS = 256, OPT_KNOBS, OPT_JOBS, OPT_PENDING, OPT_RUNNING, OPT_VERSION };
 
 static const struct option longs[] = {
 	{"listen", required_argument, NULL, 'l'},
@@ -39,6 +39,7 @@ static const struct option longs[] = {
 	{"tls", required_argument, NULL, OPT_TLS},
 	{"help-knobs", no_argument, NULL, OPT_KNOBS},
 	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, OPT_VERSION},
 	{NULL, 0, NULL, 0},
 };
 
@@ -57,7 +58,8 @@ static const char usage[] =
 	"  --log FILE             one line a request\n"
 	"  --prefix PATH          the API is found below this path, too\n"
 	"  --tls CERT KEY         https, with these PEM files\n"
-	"Prints 'listening on URL' when it is ready. See docs/emulator.md.\n";
+	"  --help, --version      print this, or the version\n"
+	"Prints 'listening on URL' when it is ready. See gemini-emulator(1).\n";
 
 static void die(const char *what, const char *which) __attribute__((noreturn));
 
@@ -149,6 +151,9 @@ static void parse_one(struct options *o, int c, char **argv, int argc)
 		break;
 	case OPT_KNOBS:
 		knobs_help(stdout);
+		exit(0);
+	case OPT_VERSION:
+		puts("gemini-emulator " EMULATOR_VERSION);
 		exit(0);
 	case 'h':
 		fputs(usage, stdout);

@@ -208,7 +208,6 @@ static uint32_t print_journal(const char *path, uint32_t crc)
 
 static uint32_t print_dir(const char *dir, int depth)
 {
-	char path[512];
 	uint32_t sum = 0;
 	DIR *d = opendir(dir);
 	struct dirent *e;
@@ -217,7 +216,7 @@ static uint32_t print_dir(const char *dir, int depth)
 	while (d && (e = readdir(d))) {
 		if (e->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		_cleanup_free_ char *path = util_format("%s/%s", dir, e->d_name);
 		/* Jobs and what is in the trash have names by chance. */
 		bool chance = depth == 1 && e->d_type == DT_DIR;
 		uint32_t crc =
