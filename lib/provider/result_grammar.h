@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/json_fit.h"
 #include "base/json_text.h"
 #include "base/siphash_set.h"
 
@@ -81,6 +82,7 @@ struct answer_line {
 	/* Requests. */
 	bool has_request;  /* else it is a bare one */
 	struct line_word mime; /* responseMimeType */
+	struct span schema;    /* that answers must fit; empty: none is there */
 };
 
 enum line_walk_of { WALK_RESULTS, WALK_REQUESTS };
@@ -136,6 +138,10 @@ struct result_grammar {
 	bool (*stage_is_ending)(const char *stage);
 	/* Whether the model asked for may answer by this name. */
 	bool (*may_answer_as)(const char *asked, const char *version);
+
+	/* The schema of this text, from line->schema. 0; *ret NULL: there is nothing that
+	 * could be checked. -ENOMEM. */
+	int (*schema)(const char *text, size_t len, struct fit_schema **ret);
 
 	/* The values of an embedding, and how many there are; *ret_n 0: it has none. 0
 	 * or the source's error. */

@@ -335,6 +335,9 @@ static void line_on_open(struct line_walk *w)
 	case REQUEST:
 		w->line.has_request = true;
 		break;
+	case REQUEST_SCHEMA:
+		w->line.schema.from = at;
+		break;
 	default:
 		break;
 	}
@@ -382,6 +385,9 @@ static int line_on_close(struct line_walk *w)
 	case EMBEDDING:
 		w->line.embedding.to = after;
 		w->line.has_embedding = true;
+		break;
+	case REQUEST_SCHEMA:
+		w->line.schema.to = after;
 		break;
 	default:
 		break;

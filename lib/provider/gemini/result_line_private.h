@@ -49,6 +49,7 @@ enum {
 	REQUEST,
 	CONFIG,
 	REQUEST_MIME,
+	REQUEST_SCHEMA,
 	VERSION,
 	MODEL_STATUS,
 	STAGE,
@@ -59,7 +60,6 @@ enum {
 enum want { NOTHING, STRING, SCALAR };
 
 struct line_rule {
-	uint8_t parent;
 	const char *name; /* in lowerCamel; snake_case is taken, too */
 	uint8_t member, want;
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "provider/gemini/answer_schema.h"
 #include "provider/gemini/result_line.h"
 #include "provider/gemini/result_vector.h"
 
@@ -69,6 +70,7 @@ const struct result_grammar gemini_results = {
 	.finishes = finishes,
 	.stage_is_ending = stage_is_ending,
 	.may_answer_as = may_answer_as,
+	.schema = answer_schema_compile,
 	.vector_find = vector_find,
 	.vector_read = vector_read,
 };
