@@ -22,6 +22,8 @@ struct answers_models {
 	uint64_t ending;
 };
 
+struct schemas;
+
 struct build {
 	const struct answers_input *in;
 	struct answers *a;
@@ -43,6 +45,7 @@ struct build {
 	/* The part whose results are read: which it is, and what it has. */
 	uint32_t slot;
 	struct answers_part part;
+	struct schemas *schemas; /* NULL: none was needed */
 };
 
 /* index_build.c: a row without anything; its key; all rows of requests by key. */
@@ -79,6 +82,12 @@ void answers_summary_line(struct build *b, const struct answer_line *line);
 int answers_summary(struct build *b);
 /* Go on with what an index has kept; false: it makes no sense. */
 bool answers_summary_resume(struct build *b, const struct answers *before);
+
+/* schemas.c: whether the text of row i is JSON and fits the schema of its request;
+ * without one all JSON does. why: see fit_end. */
+int answers_schema_judge(struct build *b, uint32_t i, enum fit_verdict *ret,
+	char why[FIT_WHY_MAX]);
+void answers_schemas_free(struct schemas *s);
 
 struct gb_job;
 

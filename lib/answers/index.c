@@ -9,7 +9,7 @@
 
 #include "base/util.h"
 
-enum { FORMAT = 5 };
+enum { FORMAT = 6 };
 static const char magic[8] = "gbanswer";
 
 /* Another number where a machine of other byte order or other alignment wrote the file,
@@ -18,15 +18,6 @@ static const char magic[8] = "gbanswer";
 	((uint32_t)(UINT32_C(0x01000000) + sizeof(struct answers_head) +              \
 		    (sizeof(struct answers_row) << 9) +                                \
 		    (sizeof(struct answers_node) << 16)))
-
-const char *const answers_status_names[ANSWER_STATUSES] = {
-	[ANSWERED] = "answered",
-	[ANSWER_TRUNCATED] = "truncated",
-	[ANSWER_BLOCKED] = "blocked",
-	[ANSWER_FAILED] = "failed",
-	[ANSWER_MISSING] = "missing",
-	[ANSWER_PENDING] = "pending",
-};
 
 struct answers *answers_new(void)
 {
@@ -169,6 +160,7 @@ static bool row_fits(const struct answers *a, const struct answers_row *r,
 	       r->status < ANSWER_STATUSES && r->how < ANSWERS_HOWS &&
 	       in_blob(a, r->key_at, r->key_len) && r->key_len <= LINE_KEY_MAX &&
 	       in_blob(a, r->note_at, r->note_len) &&
+	       (!r->schema || r->schema < r->request.to - r->request.from) &&
 	       (r->how != HOW_STRING || r->text.from) &&
 	       (r->how != HOW_VECTOR || r->text.from) &&
 	       r->tsv_end >= (before ? before->tsv_end : 0) &&
@@ -189,6 +181,8 @@ static bool node_fits(const struct answers *a, uint32_t i)
 				       n->count <= a->head.n_nodes - n->first
 		    : n->row < a->head.n_rows) &&
 	       ((n->kind != NODE_IS_DATA && n->kind != NODE_IS_WAVE) || n->data.from) &&
+	       (n->kind != NODE_IS_NOTE ||
+		       in_blob(a, n->data.from, n->data.to - n->data.from)) &&
 	       (n->kind != NODE_IS_WAVE || n->size >= ANSWERS_WAVE_HEAD);
 }
 

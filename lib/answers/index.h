@@ -33,22 +33,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "answers/outcome.h"
 #include "provider/result_grammar.h"
 #include "store/prices.h"
-
-enum answers_status {
-	ANSWERED,
-	ANSWER_TRUNCATED,
-	ANSWER_BLOCKED,
-	ANSWER_FAILED,
-	ANSWER_MISSING,
-	ANSWER_PENDING, /* of several parts: the one that has it has not ended, or is not
-	                   bought yet */
-	ANSWER_STATUSES,
-};
-
-/* "answered", … */
-extern const char *const answers_status_names[ANSWER_STATUSES];
 
 /* What follows the note in the third field of answers.tsv and in the main file of a
  * row. */
@@ -68,8 +55,10 @@ struct answers_row {
 	uint64_t tsv_end;    /* offset in answers.tsv of this row */
 	uint64_t retry_end;  /* the same in retry.jsonl */
 	uint64_t key_at, note_at; /* in the blob */
-	uint32_t key_len, note_len;
+	uint16_t key_len, note_len;
 	uint32_t line;       /* line number of the request, else of the result */
+	uint32_t schema;     /* where in the request the schema is that an answer must
+	                        fit; 0: there is none */
 	uint8_t status, how;
 	bool bare : 1;       /* the request is a bare one, */
 	bool unkeyed : 1;    /* or has no key: it gets its own when it is written out */
@@ -84,6 +73,7 @@ enum answers_kind {
 	NODE_IS_PARTS,
 	NODE_IS_DATA,
 	NODE_IS_WAVE, /* data behind a header of its own */
+	NODE_IS_NOTE, /* why an answer does not fit its schema */
 	NODE_IS_GONE, /* nothing any more: see above */
 	NODE_KINDS
 };
@@ -92,7 +82,7 @@ enum answers_kind {
 
 struct answers_node {
 	uint64_t size;
-	struct span data;    /* PARTS: the raw JSON; DATA: the string */
+	struct span data;    /* PARTS: the raw JSON; DATA: the string; NOTE: in the blob */
 	uint64_t name_at;    /* in the blob */
 	uint32_t parent;
 	uint32_t row;        /* of a file */
@@ -101,7 +91,7 @@ struct answers_node {
 	uint16_t name_len;
 	uint8_t kind;
 	bool regular;        /* DATA: see struct line_data */
-	bool newline;        /* TEXT, PARTS: one is added */
+	bool newline;        /* TEXT, PARTS, NOTE: one is added */
 };
 
 /* Rows of the user's table that requests were made of (table.c): the first are the
@@ -245,7 +235,8 @@ struct answers_input {
 	const struct answers_part *parts;
 	uint32_t n_parts;
 	/* An index of the same requests that has the first of them; NULL: it is made
-	 * anew. Parts of it that had no results may have some now. */
+	 * anew. Parts of it that had no results may have some now. Of the requests only
+	 * schemas are read then. */
 	const struct answers *before;
 	/* The requests of parts of later rounds that have not ended. */
 	const struct text_source *asking;
@@ -309,6 +300,8 @@ struct answers_files {
 	bool made;                    /* they are new: nodes of an earlier index are gone */
 	uint32_t slot;                /* of the last part that had a result, plus one */
 	struct span parts;            /* KEY.json of parts that are no text; or empty */
+	uint64_t why_at;              /* in the blob: KEY.error beside an answer; */
+	uint32_t why_len;             /* 0: there is none */
 };
 struct answers_blob {
 	char *text;

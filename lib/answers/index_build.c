@@ -64,7 +64,7 @@ int answers_blob_add(
 
 int answers_set_key(struct build *b, uint32_t i, const char *key, size_t n)
 {
-	b->rows[i].key_len = (uint32_t)n;
+	b->rows[i].key_len = (uint16_t)n;
 	return answers_blob_add(&b->blob, key, n, &b->rows[i].key_at);
 }
 
@@ -72,7 +72,7 @@ int answers_note_bytes(struct build *b, uint32_t i, const char *text, size_t n)
 {
 	struct answers_row *r = &b->rows[i];
 
-	r->note_len = (uint32_t)n;
+	r->note_len = (uint16_t)n;
 	for (uint32_t back = i; back-- > 0 && i - back <= 8;)
 		if (b->rows[back].note_len == n &&
 			memcmp(b->blob.text + b->rows[back].note_at, text, n) == 0) {
@@ -94,6 +94,14 @@ static bool is_json(const struct line_word *mime)
 	return strcmp(mime->text, "application/json") == 0;
 }
 
+/* 0: there is none, or it is out of reach. */
+static uint32_t schema_place(const struct answer_line *line)
+{
+	uint64_t at = line->schema.to ? line->schema.from - line->at.from : 0;
+
+	return at <= UINT32_MAX ? (uint32_t)at : 0;
+}
+
 static int on_request(void *arg, const struct answer_line *line)
 {
 	struct build *b = arg;
@@ -108,6 +116,7 @@ static int on_request(void *arg, const struct answer_line *line)
 	b->rows[i].bare = !line->has_request;
 	b->rows[i].unkeyed = !line->has_key;
 	b->rows[i].json = is_json(&line->mime);
+	b->rows[i].schema = schema_place(line);
 	b->keys[i] = line->hash;
 	return answers_set_key(b, i, line->key, line->has_key ? line->key_len : 0);
 }
@@ -231,7 +240,7 @@ uint64_t answers_row_frame(const char *blob, const struct answers_row *r)
 	const char *key = blob + r->key_at, *note = blob + r->note_at;
 
 	return r->key_len + text_tsv_extra(key, r->key_len) + 1 +
-	       strlen(answers_status_names[r->status]) + 1 + r->note_len +
+	       strlen(answers_outcomes[r->status].name) + 1 + r->note_len +
 	       text_tsv_extra(note, r->note_len) + 1;
 }
 
@@ -331,5 +340,6 @@ int answers_build(const struct answers_input *in, struct answers **ret)
 	free(b.slots);
 	free(b.media);
 	free(b.blob.text);
+	answers_schemas_free(b.schemas);
 	return err;
 }

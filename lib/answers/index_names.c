@@ -211,6 +211,8 @@ static int tree_enter(
 
 /* ---- files of a row -------------------------------------------------------------------- */
 
+enum { FILES_BESIDE = 3 /* the media */ };
+
 /* File k of a row: what it is, and its suffix; false: there is none. */
 static bool file_of(const struct answers_files *f, const struct answers_medium *media,
 	uint32_t k, struct answers_node *ret, char suffix[SUFFIX_MAX])
@@ -230,7 +232,14 @@ static bool file_of(const struct answers_files *f, const struct answers_medium *
 		strcpy(suffix, ".json");
 		return f->parts.to && !(f->has_main && f->json);
 	}
-	const struct answers_medium *m = &media[f->media + k - 2];
+	if (k == 2) {
+		*ret = (struct answers_node){.kind = NODE_IS_NOTE,
+			.data = {f->why_at, f->why_at + f->why_len},
+			.size = f->why_len + 1, .newline = true};
+		strcpy(suffix, ".error");
+		return f->why_len;
+	}
+	const struct answers_medium *m = &media[f->media + k - FILES_BESIDE];
 
 	*ret = (struct answers_node){.kind = NODE_IS_DATA, .data = m->data, .size = m->size,
 		.regular = m->regular};
@@ -240,10 +249,11 @@ static bool file_of(const struct answers_files *f, const struct answers_medium *
 		ret->first = m->rate;
 		ret->count = m->channels;
 	}
-	if (k == 2)
+	k -= FILES_BESIDE;
+	if (k == 0)
 		snprintf(suffix, SUFFIX_MAX, ".%s", m->extension);
 	else
-		snprintf(suffix, SUFFIX_MAX, ".%u.%s", k - 1, m->extension);
+		snprintf(suffix, SUFFIX_MAX, ".%u.%s", k + 1, m->extension);
 	return true;
 }
 
@@ -253,7 +263,7 @@ static bool is_free(struct tree *t, uint32_t dir, size_t base,
 	char suffix[SUFFIX_MAX];
 	struct answers_node n;
 
-	for (uint32_t k = 0; k < 2 + f->n_media; k++) {
+	for (uint32_t k = 0; k < FILES_BESIDE + f->n_media; k++) {
 		if (!file_of(f, media, k, &n, suffix))
 			continue;
 		strcpy(t->name + base, suffix);
@@ -271,7 +281,7 @@ static int add_files(struct tree *t, uint32_t dir, size_t base, uint32_t row,
 	uint32_t made;
 	int err = 0;
 
-	for (uint32_t k = 0; !err && k < 2 + f->n_media; k++) {
+	for (uint32_t k = 0; !err && k < FILES_BESIDE + f->n_media; k++) {
 		if (!file_of(f, media, k, &n, suffix))
 			continue;
 		n.parent = dir;
@@ -314,6 +324,15 @@ static int place_row(struct tree *t, uint32_t row, const struct answers_files *f
 
 /* ---- what stays of an earlier index ---------------------------------------------------- */
 
+static int keep_text(struct tree *t, const struct answers *before, struct span *at)
+{
+	uint64_t len = at->to - at->from;
+	int err = answers_blob_add(t->blob, before->blob + at->from, len, &at->from);
+
+	at->to = at->from + len;
+	return err;
+}
+
 static int keep_node(struct tree *t, const struct answers *before, uint32_t i,
 	const struct answers_files *files)
 {
@@ -329,6 +348,8 @@ static int keep_node(struct tree *t, const struct answers *before, uint32_t i,
 		err = answers_blob_add(t->blob,
 			is_gone(&n) ? "-" : answers_name(before, &before->nodes[i]),
 			n.name_len + 1u, &n.name_at);
+	if (!err && n.kind == NODE_IS_NOTE)
+		err = keep_text(t, before, &n.data);
 	if (err)
 		return err;
 	t->nodes[t->n] = n;

@@ -113,7 +113,7 @@ static int index_part(void *arg, const struct line_part *p)
 
 static void take_media(struct build *b, uint32_t i, const struct answer_line *line)
 {
-	if (line->damaged || b->rows[i].status > ANSWER_TRUNCATED)
+	if (line->damaged || !answers_outcomes[b->rows[i].status].may_have_text)
 		b->n_media = b->line_media;
 	b->files[i].media = b->line_media;
 	b->files[i].n_media = b->n_media - b->line_media;

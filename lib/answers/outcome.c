@@ -1,6 +1,5 @@
 /*
- * What the result of a request is: answered, truncated, blocked or failed, and whether
- * another try may answer it.
+ * What the result of a request is, and whether another try may answer it.
  */
 #include "answers/answers_private.h"
 
@@ -9,6 +8,25 @@
 
 #include "provider/errors.h"
 #include "base/util.h"
+
+const struct answers_outcome answers_outcomes[ANSWER_STATUSES] = {
+	[ANSWERED] = {"answered", true, RETRY_NEVER},
+	[ANSWER_TRUNCATED] = {"truncated", true, RETRY_NEVER},
+	[ANSWER_INVALID] = {"invalid", true, RETRY_ALWAYS},
+	[ANSWER_BLOCKED] = {"blocked", false, RETRY_NEVER},
+	[ANSWER_FAILED] = {"failed", false, RETRY_IF_PASSING},
+	[ANSWER_MISSING] = {"missing", false, RETRY_IF_PASSING},
+	[ANSWER_PENDING] = {"pending", false, RETRY_NEVER},
+};
+
+static void settle_outcome(
+	struct build *b, uint32_t i, enum answers_status status, bool passing)
+{
+	struct answers_row *r = &b->rows[i];
+
+	r->status = (uint8_t)status;
+	r->retry = r->request.to > 0 && answers_may_retry(status, passing);
+}
 
 static int count_text_bytes(void *arg, const void *buf, size_t n)
 {
@@ -40,11 +58,6 @@ static void set_outcome_text(
 	b->files[i].size = text->len;
 }
 
-static void wants_retry(struct build *b, uint32_t i)
-{
-	b->rows[i].retry = b->rows[i].request.to > 0;
-}
-
 static int note_failure(struct build *b, uint32_t i, const struct answer_line *line)
 {
 	const char *name = line->status.len ? line->status.text
@@ -54,12 +67,10 @@ static int note_failure(struct build *b, uint32_t i, const struct answer_line *l
 	const char *colon = line->has_message && line->message.len ? ": " : "";
 	char note[LINE_WORD_MAX + 32];
 
-	b->rows[i].status = ANSWER_FAILED;
+	settle_outcome(b, i, ANSWER_FAILED, errors_code_may_pass(line->code));
 	b->files[i].error = true;
 	if (line->has_message)
 		set_outcome_text(b, i, HOW_STRING, &line->message);
-	if (errors_code_may_pass(line->code))
-		wants_retry(b, i);
 	if (line->code >= 0)
 		snprintf(note, sizeof note, "%s (%jd)%s", name, (intmax_t)line->code,
 			colon);
@@ -71,9 +82,8 @@ static int note_failure(struct build *b, uint32_t i, const struct answer_line *l
 
 static int failed_because(struct build *b, uint32_t i, const char *why)
 {
-	b->rows[i].status = ANSWER_FAILED;
+	settle_outcome(b, i, ANSWER_FAILED, true);
 	b->files[i].error = true;
-	wants_retry(b, i);
 	return answers_note(b, i, why);
 }
 
@@ -105,12 +115,12 @@ static int no_answer(struct build *b, uint32_t i, const struct answer_line *line
 		     !lacks_picture(b, line);
 	char note[LINE_WORD_MAX + 32];
 
-	b->rows[i].status = cut	      ? ANSWER_TRUNCATED
-			    : blocked ? ANSWER_BLOCKED
-				      : ANSWER_FAILED;
+	settle_outcome(b, i,
+		cut	  ? ANSWER_TRUNCATED
+		: blocked ? ANSWER_BLOCKED
+			  : ANSWER_FAILED,
+		true);
 	b->files[i].error = true;
-	if (b->rows[i].status == ANSWER_FAILED)
-		wants_retry(b, i);
 	if (line->has_message && line->message.len)
 		set_outcome_text(b, i, HOW_STRING, &line->message);
 	snprintf(note, sizeof note, "%s%s%s", why, empty ? ", no content" : "",
@@ -118,32 +128,42 @@ static int no_answer(struct build *b, uint32_t i, const struct answer_line *line
 	return answers_note(b, i, note);
 }
 
-static int check_json(struct build *b, uint32_t i, bool *ret_valid)
+/* The text stays the answer; KEY.error beside it says why it does not fit. */
+static int not_fitting(struct build *b, uint32_t i, const char *why)
 {
-	struct text_json json;
-	struct text_sink sink = {text_sink_json, &json, NULL};
-	int err;
+	struct answers_files *f = &b->files[i];
 
-	text_json_init(&json);
-	err = answers_row_text(b->a, &b->rows[i], b->in->results, &sink);
-	*ret_valid = !err && text_json_valid(&json);
-	return err == -EBADMSG ? 0 : err;
+	settle_outcome(b, i, ANSWER_INVALID, true);
+	f->why_len = (uint32_t)strlen(why);
+	return answers_blob_add(&b->blob, why, f->why_len, &f->why_at);
+}
+
+static int json_answer(struct build *b, uint32_t i, const struct answer_line *line)
+{
+	enum fit_verdict verdict = FIT_NO_JSON;
+	char why[FIT_WHY_MAX];
+	int err = answers_schema_judge(b, i, &verdict, why);
+
+	b->files[i].json = verdict != FIT_NO_JSON;
+	if (err)
+		return err;
+	if (verdict == FIT_NO_JSON)
+		settle_outcome(b, i, ANSWER_TRUNCATED, false);
+	/* Beside a call of a function, text is no answer yet. */
+	else if (verdict == FIT_FITS_NOT && b->rows[i].status == ANSWERED &&
+		 !line->others)
+		err = not_fitting(b, i, why);
+	return err;
 }
 
 static int text_answer(struct build *b, uint32_t i, const struct answer_line *line)
 {
 	struct answers_files *f = &b->files[i];
-	int err = 0;
 
 	set_outcome_text(b, i, line->texts > 1 ? HOW_STRINGS : HOW_STRING, &line->text);
 	f->has_main = true;
 	f->newline = !line->text.len || line->text.last != '\n';
-	if (!f->json)
-		return 0;
-	err = check_json(b, i, &f->json);
-	if (!f->json)
-		b->rows[i].status = ANSWER_TRUNCATED;
-	return err;
+	return f->json ? json_answer(b, i, line) : 0;
 }
 
 /* Empty text is not an answer: another try often has one. */
@@ -160,7 +180,7 @@ static int note_answer(struct build *b, uint32_t i, const struct answer_line *li
 	struct line_text raw;
 	int err = 0;
 
-	b->rows[i].status = cut ? ANSWER_TRUNCATED : ANSWERED;
+	settle_outcome(b, i, cut ? ANSWER_TRUNCATED : ANSWERED, false);
 	if (line->texts && (line->text.len || !(line->media || line->others)))
 		err = text_answer(b, i, line);
 	else
@@ -190,7 +210,7 @@ static int embedding(struct build *b, uint32_t i, const struct answer_line *line
 		return failed_because(b, i, "an embedding without values");
 	if (n > UINT32_MAX)
 		return -EFBIG;
-	r->status = ANSWERED;
+	settle_outcome(b, i, ANSWERED, false);
 	r->how = HOW_VECTOR;
 	b->files[i].parts = line->embedding;
 	snprintf(note, sizeof note, "%ju", (uintmax_t)n);
@@ -220,9 +240,7 @@ int answers_missing(struct build *b, uint32_t i, enum answers_none none, bool dr
 		[NONE_LOST] = "its result is lost",
 	};
 
-	b->rows[i].status = ANSWER_MISSING;
+	settle_outcome(b, i, ANSWER_MISSING, none == NONE_ENDED);
 	b->files[i].made = b->files[i].error = true;
-	if (none == NONE_ENDED)
-		wants_retry(b, i);
 	return answers_note(b, i, dropped ? "it was not sent" : why[none]);
 }

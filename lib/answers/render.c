@@ -170,7 +170,7 @@ static int tsv_row(const struct answers *a, const struct answers_row *row,
 	if (!err)
 		err = render_text(to, "\t");
 	if (!err)
-		err = render_text(to, answers_status_names[row->status]);
+		err = render_text(to, answers_outcomes[row->status].name);
 	if (!err)
 		err = render_text(to, "\t");
 	if (!err)
@@ -211,8 +211,10 @@ ssize_t answers_read_retry(const struct answers *a, const struct answers_sources
 static int node_text(const struct answers *a, const struct answers_node *node,
 	const struct answers_sources *s, const struct text_sink *to)
 {
-	int err = node->kind == NODE_IS_PARTS
-			  ? text_raw(&s->results, node->data, to)
+	const struct span *at = &node->data;
+	int err = node->kind == NODE_IS_PARTS ? text_raw(&s->results, *at, to)
+		  : node->kind == NODE_IS_NOTE
+			  ? to->put(to->arg, a->blob + at->from, at->to - at->from)
 			  : answers_row_text(a, &a->rows[node->row], &s->results, to);
 
 	return !err && node->newline ? render_text(to, "\n") : err;
@@ -297,7 +299,7 @@ size_t answers_usage(const struct answers *a, char ret[ANSWERS_USAGE_MAX])
 		if ((i != ANSWER_MISSING || a->head.absent >= 0) &&
 			(i != ANSWER_PENDING || a->head.n_parts))
 			n += (size_t)sprintf(ret + n, "%s %" PRIu64 "\n",
-				answers_status_names[i],
+				answers_outcomes[i].name,
 				a->head.counts[i] +
 					(i == ANSWER_MISSING ? (uint64_t)a->head.absent
 							     : 0));

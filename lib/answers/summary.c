@@ -165,6 +165,52 @@ static void warn_of_reason(struct build *b, struct warnings *w)
 		text);
 }
 
+/* Text of others in a line of text. */
+static void put_shown(char *ret, size_t size, const char *text, size_t len)
+{
+	size_t n = util_utf8_cut(text, len, size - 1);
+
+	memcpy(ret, text, n);
+	ret[n] = '\0';
+	for (char *p = ret; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+}
+
+/* In the order asked; NULL: there is none. */
+static const struct answers_node *first_misfit(const struct answers *a)
+{
+	const struct answers_node *first = NULL;
+
+	for (uint32_t k = 0; k < a->head.n_nodes; k++) {
+		const struct answers_node *n = &a->nodes[k];
+
+		if (n->kind == NODE_IS_NOTE && (!first || n->row < first->row))
+			first = n;
+	}
+	return first;
+}
+
+static void warn_of_misfits(const struct build *b, struct warnings *w)
+{
+	uint64_t n = b->a->head.counts[ANSWER_INVALID];
+	const struct answers_node *first = first_misfit(b->a);
+	char key[64], why[FIT_WHY_MAX];
+
+	if (!first)
+		return;
+	const struct answers_row *row = &b->a->rows[first->row];
+
+	put_shown(key, sizeof key, b->blob.text + row->key_at, row->key_len);
+	put_shown(why, sizeof why, b->blob.text + first->data.from,
+		first->data.to - first->data.from);
+	warnings_add(w,
+		"%" PRIu64 " %s not fit the schema that was asked for: in %s%s, %s; "
+		"responses/KEY.error says where, retry.jsonl has the requests",
+		n, n == 1 ? "answer does" : "answers do", n == 1 ? "" : "the first, ",
+		key, why);
+}
+
 static void warn_of_unanswered(const struct build *b, struct warnings *w)
 {
 	const struct answers_head *h = &b->a->head;
@@ -184,6 +230,7 @@ static void warn_of_unanswered(const struct build *b, struct warnings *w)
 					"&& cp retry.jsonl NEW/requests.jsonl"
 			: b->in->requests ? "; asking again would not help"
 					  : "");
+	warn_of_misfits(b, w);
 	if (h->counts[ANSWER_TRUNCATED])
 		warnings_add(w,
 			"%" PRIu64 " answers are cut short: raise maxOutputTokens "

@@ -253,8 +253,8 @@ static int put_separator(struct table *t, const struct text_sink *to)
 static bool has_text(const struct answers_row *row)
 {
 	return row->status == ANSWERED ||
-	       (row->status == ANSWER_TRUNCATED && row->how != HOW_NOTHING &&
-		       !row->note_len);
+	       (answers_outcomes[row->status].may_have_text &&
+		       row->how != HOW_NOTHING && !row->note_len);
 }
 
 static int put_properties(
@@ -301,7 +301,7 @@ static int put_table_text(
 static int put_outcome(
 	struct table *t, const struct answers_row *row, const struct text_sink *to)
 {
-	const char *name = row ? answers_status_names[row->status] : "";
+	const char *name = row ? answers_outcomes[row->status].name : "";
 	int err = put_separator(t, to);
 
 	return err ? err : to->put(to->arg, name, strlen(name));

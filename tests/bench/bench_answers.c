@@ -1,5 +1,6 @@
 /* What the index of answers costs: GB a second of results, bytes a request, for texts,
- * for many short answers, for JSON that is checked, and for pictures.
+ * for many short answers, for JSON that is checked, alone and by a schema, and for
+ * pictures.
  *
  *     bench_answers [ROUNDS]
  *
@@ -19,8 +20,25 @@ struct kind {
 	const char *name;
 	uint32_t n;
 	size_t text;
-	bool json, picture;
+	bool json, picture, schema, members;
 };
+
+#define SCHEMA                                                                         \
+	"{\"type\":\"OBJECT\",\"properties\":{\"t\":{\"type\":\"STRING\"},\"items\":"      \
+	"{\"type\":\"ARRAY\",\"items\":{\"type\":\"OBJECT\",\"properties\":{\"name\":"     \
+	"{\"type\":\"STRING\"},\"price\":{\"type\":\"NUMBER\",\"minimum\":0},\"kind\":"    \
+	"{\"type\":\"STRING\",\"enum\":[\"new\",\"used\"]}},\"required\":[\"name\","       \
+	"\"price\"]}}}}"
+
+/* A list of small objects. */
+static void put_members(FILE *f, size_t len)
+{
+	fputs("{\\\"t\\\":\\\"x\\\",\\\"items\\\":[", f);
+	for (size_t n = 0; n < len; n += 60)
+		fprintf(f, "%s{\\\"name\\\":\\\"a thing\\\",\\\"price\\\":%zu.5,\\\"kind\\\":\\\"used\\\"}",
+			n ? "," : "", n);
+	fputs("]}", f);
+}
 
 static void put_text(FILE *f, size_t len, bool json)
 {
@@ -50,14 +68,17 @@ static void fill(const struct kind *k, int results, int requests)
 		uint32_t key = (uint32_t)((uint64_t)i * 7919 % k->n);
 
 		fprintf(r, "{\"key\":\"request-%06u\",\"request\":{\"contents\":[{\"parts\":"
-			   "[{\"text\":\"%s\"}]}]%s}}\n", i, words,
+			   "[{\"text\":\"%s\"}]}]%s%s%s}}\n", i, words,
 			k->json ? ",\"generationConfig\":{\"responseMimeType\":"
-				  "\"application/json\"}" : "");
+				  "\"application/json\"" : "",
+			k->schema ? ",\"responseSchema\":" SCHEMA : "", k->json ? "}" : "");
 		fputs("{\"response\":{\"candidates\":[{\"content\":{\"parts\":[{", f);
 		fputs(k->picture ? "\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\""
 				 : "\"text\":\"", f);
 		if (k->picture)
 			put_picture(f, k->text);
+		else if (k->members)
+			put_members(f, k->text);
 		else
 			put_text(f, k->text, k->json);
 		fprintf(f, "\"%s}],\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}],"
@@ -112,6 +133,8 @@ static void run(const struct kind *k, int rounds)
 	}
 	qsort(t, (size_t)rounds, sizeof *t, by_value);
 	qsort(ref, (size_t)rounds, sizeof *ref, by_value);
+	if (k->schema && a->head.counts[ANSWERED] != k->n)
+		abort();
 	disk = sizeof a->head + a->head.n_rows * sizeof *a->rows +
 	       a->head.n_nodes * (sizeof *a->nodes + sizeof *a->order) +
 	       a->head.n_slots * sizeof *a->slots +
@@ -129,10 +152,15 @@ static void run(const struct kind *k, int rounds)
 int main(int argc, char **argv)
 {
 	static const struct kind kinds[] = {
-		{"short texts", 200000, 300, false, false},
-		{"long texts", 20000, 20000, false, false},
-		{"JSON", 20000, 20000, true, false},
-		{"pictures", 25, 20 << 20, false, true},
+		{"short texts", 200000, 300, false, false, false, false},
+		{"long texts", 20000, 20000, false, false, false, false},
+		{"JSON", 20000, 20000, true, false, false, false},
+		{"and a schema", 20000, 20000, true, false, true, false},
+		{"short JSON", 200000, 300, true, false, false, true},
+		{"and a schema", 200000, 300, true, false, true, true},
+		{"JSON members", 20000, 10000, true, false, false, true},
+		{"and a schema", 20000, 10000, true, false, true, true},
+		{"pictures", 25, 20 << 20, false, true, false, false},
 	};
 	int rounds = argc > 1 ? atoi(argv[1]) : 5;
 

@@ -419,6 +419,98 @@ static void json_that_was_asked_for(void **state)
 		"a\ttruncated\t[1,2]\n", "a.json = [1,2]\n", "");
 }
 
+#define WANTS(name, schema)                                                            \
+	",\"generationConfig\":{\"" name "\":" schema                                   \
+	",\"responseMimeType\":\"application/json\"}"
+#define NUMBER_N                                                                       \
+	"{\"type\":\"OBJECT\",\"properties\":{\"n\":{\"type\":\"NUMBER\"}},"              \
+	"\"required\":[\"n\"]}"
+#define WANTS_N WANTS("responseSchema", NUMBER_N)
+
+static void what_does_not_fit_its_schema(void **state)
+{
+	expect(ASK("a", WANTS_N) ASK("b", WANTS_N) ASK("c", WANTS_N) ASK("d", WANTS_N)
+			ASK("e", JSON) ASK("f", WANTS_N),
+		SAYS("f", "{\\\"n\\\":1}") SAYS("c", "[]\\n") SAYS("a",
+			"{\\\"n\\\": \\\"1\\\"}") SAYS("b", "{\\\"n\\\": 1e2 }")
+			SAYS("d", "{\\\"n\\\": \\\"1\\\"") SAYS("e", "[]"),
+		"a\tinvalid\t{\"n\": \"1\"}\nb\tanswered\t{\"n\": 1e2 }\n"
+		"c\tinvalid\t[]\\n\nd\ttruncated\t{\"n\": \"1\"\ne\tanswered\t[]\n"
+		"f\tanswered\t{\"n\":1}\n",
+		"a.json = {\"n\": \"1\"}\na.error = /n is a string, not a number\n"
+		"b.json = {\"n\": 1e2 }\nc.json = []\n"
+		"c.error = the answer is a list, not an object\n"
+		"d.txt = {\"n\": \"1\"\ne.json = []\nf.json = {\"n\":1}\n",
+		ASK("a", WANTS_N) ASK("c", WANTS_N));
+}
+
+/* Each has its own: in another spelling, a JSON Schema, one that says nothing, none. */
+static void schemas_of_their_own(void **state)
+{
+	char *requests = NULL, *results = NULL;
+	size_t requests_len, results_len;
+	FILE *asks = open_memstream(&requests, &requests_len);
+	FILE *says = open_memstream(&results, &results_len);
+	struct made m;
+
+	expect(ASK("a", WANTS("response_schema", "{\"type\":\"STRING\"}"))
+			ASK("b", WANTS("responseJsonSchema", "{\"type\":[\"null\"]}"))
+				ASK("c", WANTS("responseSchema", "{\"type\":1e999}"))
+					ASK("d", WANTS("responseSchema", "null")),
+		SAYS("a", "1") SAYS("b", "2") SAYS("c", "3") SAYS("d", "4"),
+		"a\tinvalid\t1\nb\tinvalid\t2\nc\tanswered\t3\nd\tanswered\t4\n", NULL,
+		NULL);
+	/* Not JSON that was asked for, not requests that are here. */
+	expect(ASK("a", ",\"generationConfig\":{\"responseSchema\":{\"type\":\"STRING\"}}"),
+		SAYS("a", "1"), "a\tanswered\t1\n", NULL, "");
+	expect(NULL, SAYS("a", "1"), "a\tanswered\t1\n", NULL, NULL);
+	/* Very many, in another order. */
+	for (unsigned i = 0; i < 1000; i++) {
+		fprintf(asks, ASK("%u", WANTS("responseSchema", "{\"minimum\":%u}")), i, i);
+		/* The text comes first. */
+		fprintf(says, SAYS("%u", "%d"), (int)(i * 7 % 1000) - (i % 10 == 0),
+			i * 7 % 1000);
+	}
+	fclose(asks);
+	fclose(says);
+	assert_int_equal(
+		made_new(&m, requests, requests_len, results, results_len, 0), 0);
+	assert_int_equal(m.a->head.counts[ANSWER_INVALID], 100);
+	assert_int_equal(m.a->head.counts[ANSWERED], 900);
+	made_free(&m);
+	free(requests);
+	free(results);
+}
+
+static void what_is_no_matter_of_schemas(void **state)
+{
+	/* Cut short, in parts, beside a call. */
+	expect(ASK("a", WANTS_N) ASK("b", WANTS_N) ASK("c", WANTS_N),
+		PARTS("a", "{\"text\":\"[]\"}", ",\"finishReason\":\"MAX_TOKENS\"")
+			PARTS("b", "{\"text\":\"{\\\"n\\\"\"},{\"text\":\":[]}\"}", "")
+				PARTS("c", "{\"text\":\"[]\"},{\"functionCall\":{}}", ""),
+		"a\ttruncated\t[]\nb\tinvalid\t{\"n\":[]}\nc\tanswered\t[]\n",
+		"a.json = []\nb.json = {\"n\":[]}\nb.error = /n is a list, not a number\n"
+		"c.json = []\n",
+		ASK("b", WANTS_N));
+}
+
+static void what_does_not_fit_is_warned_of(void **state)
+{
+	expect_warnings(ASK("c", WANTS_N) ASK("b", WANTS_N), SAYS("b", "[]"),
+		"1 of 2 requests have no answer (blocked 0, failed 0, missing 1): answers.tsv "
+		"says why; to ask again where that may help: mkdir NEW && cp retry.jsonl "
+		"NEW/requests.jsonl\n"
+		"1 answer does not fit the schema that was asked for: in b, the answer is a "
+		"list, not an object; responses/KEY.error says where, retry.jsonl has the "
+		"requests\n");
+	expect_warnings(ASK("x\\ny", WANTS_N) ASK("b", WANTS_N),
+		SAYS("b", "[]") SAYS("x\\ny", "{}"),
+		"2 answers do not fit the schema that was asked for: in the first, x?y, the "
+		"answer has no n; responses/KEY.error says where, retry.jsonl has the "
+		"requests\n");
+}
+
 static void parts_that_are_no_text(void **state)
 {
 	expect(ASK("a", ""),
@@ -662,8 +754,8 @@ static void usage_is_summed_up(void **state)
 	answers_usage(m.a, text);
 	assert_string_equal(text,
 		"prompt_token_count 105\ncandidates_token_count 107\nthoughts_token_count 3\n"
-		"cached_content_token_count 2\ntotal_token_count 212\nanswered 1\ntruncated 0\n"
-		"blocked 0\nfailed 2\nmissing 0\n");
+		"cached_content_token_count 2\ntotal_token_count 212\nanswered 1\n"
+		"truncated 0\ninvalid 0\nblocked 0\nfailed 2\nmissing 0\n");
 	made_free(&m);
 }
 
@@ -683,7 +775,8 @@ static void saved_and_loaded(void **state)
 	_cleanup_free_ char *name = util_format("answers-%d.index", (int)getpid());
 	struct made m;
 
-	make(&m, ASK("a", "") ASK("b/c", ""), SAYS("b/c", "2"));
+	make(&m, ASK("a", "") ASK("b/c", "") ASK("d", WANTS_N),
+		SAYS("b/c", "2") SAYS("d", "{}"));
 	_cleanup_free_ char *tsv = made_tsv(&m), *tree = made_tree(&m),
 			    *retry = made_retry(&m);
 	struct answers_stamp stamp = m.a->head.stamp, other = stamp;
@@ -815,6 +908,10 @@ int main(void)
 		cmocka_unit_test(retry_lines_have_their_keys),
 		cmocka_unit_test(all_is_tried_again_without_output),
 		cmocka_unit_test(json_that_was_asked_for),
+		cmocka_unit_test(what_does_not_fit_its_schema),
+		cmocka_unit_test(schemas_of_their_own),
+		cmocka_unit_test(what_is_no_matter_of_schemas),
+		cmocka_unit_test(what_does_not_fit_is_warned_of),
 		cmocka_unit_test(parts_that_are_no_text),
 		cmocka_unit_test(embeddings),
 		cmocka_unit_test(pictures_and_sounds),

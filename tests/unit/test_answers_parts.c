@@ -53,6 +53,12 @@ static void key_of(size_t i, char ret[32])
 	sprintf(ret, "%s%zu%s", before[i % 4], i, after[i % 4]);
 }
 
+/* Some ask for a string as JSON. */
+static bool asks_json(size_t i)
+{
+	return i % 3 == 0;
+}
+
 static void world_clear(void)
 {
 	for (uint32_t p = 0; p < w.n_parts; p++) {
@@ -74,7 +80,12 @@ static void world_new(size_t n)
 
 		key_of(i, key);
 		w.at[i] = (size_t)ftell(f);
-		fprintf(f, "{\"key\":\"%s\",\"request\":{\"n\":%zu}}\n", key, i);
+		fprintf(f, "{\"key\":\"%s\",\"request\":{\"n\":%zu%s}}\n", key, i,
+			!asks_json(i)
+				? ""
+				: ",\"generationConfig\":{\"responseMimeType\":"
+				  "\"application/json\",\"responseSchema\":"
+				  "{\"type\":\"STRING\"}}");
 		fflush(f);
 	}
 	w.at[n] = (size_t)ftell(f);
@@ -89,15 +100,26 @@ static void one_reply(FILE *f, uint32_t part, size_t i, struct reply *r)
 
 	key_of(i, key);
 	r->status = (enum answers_status)below(ANSWER_PENDING);
-	r->again = r->status == ANSWER_MISSING;
+	if (r->status == ANSWER_INVALID && !asks_json(i))
+		r->status = ANSWERED;
+	r->again = r->status == ANSWER_MISSING || r->status == ANSWER_INVALID;
 	switch (r->status) {
 	case ANSWERED:
-		sprintf(r->text, "says %u", part);
+	case ANSWER_INVALID:
+		sprintf(r->text,
+			r->status == ANSWER_INVALID ? "%u"
+			: asks_json(i)		    ? "\"says %u\""
+						    : "says %u",
+			part);
 		fprintf(f,
 			"{\"key\":\"%s\",\"response\":{\"candidates\":[{\"content\":"
-			"{\"parts\":[{\"text\":\"says %u\"}]},\"finishReason\":"
+			"{\"parts\":[{\"text\":\"%s%u%s\"}]},\"finishReason\":"
 			"\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":%u}}}\n",
-			key, part, part);
+			key,
+			r->status == ANSWER_INVALID ? ""
+			: asks_json(i)		    ? "\\\"says "
+						    : "says ",
+			part, asks_json(i) && r->status == ANSWERED ? "\\\"" : "", part);
 		return;
 	case ANSWER_TRUNCATED:
 		sprintf(r->text, "cut %u", part);
@@ -214,7 +236,7 @@ static char *true_tsv(char **ret_retry)
 		char key[32];
 
 		key_of(i, key);
-		fprintf(f, "%s\t%s\t%s\n", key, answers_status_names[t.status], t.text);
+		fprintf(f, "%s\t%s\t%s\n", key, answers_outcomes[t.status].name, t.text);
 		if (t.again && !is_asked(i))
 			fwrite(w.requests + w.at[i], 1, w.at[i + 1] - w.at[i], r);
 	}
@@ -258,9 +280,15 @@ static char *true_tree(void)
 		char key[32];
 
 		key_of(i, key);
+		if (t.status == ANSWER_INVALID)
+			fprintf(f, "%s.error = the answer is a number, not a string\n",
+				key);
 		if (t.status != ANSWER_PENDING)
 			fprintf(f, "%s%s = %s\n", key,
-				t.status <= ANSWER_TRUNCATED ? ".txt" : ".error",
+				!answers_outcomes[t.status].may_have_text ? ".error"
+				: asks_json(i) && t.status != ANSWER_TRUNCATED
+					? ".json"
+					: ".txt",
 				t.text);
 	}
 	fclose(f);
@@ -360,11 +388,12 @@ static void index_new(struct made *m, const struct answers *before)
 		.asking = asking, .asking_sizes = sizes,
 		.n_asking = see_asking(asking, sizes)};
 
-	if (before) {
+	if (before)
 		assert_true(answers_may_grow(before, seen.v, seen.n));
-		in.requests = NULL; /* they are not read again */
-	}
 	assert_int_equal(answers_build(&in, &m->a), 0);
+	/* They are not read again, but for schemas. */
+	if (before)
+		assert_true(m->requests.total < w.at[w.n] / 2);
 }
 
 static void expect_truth(const struct made *m)
@@ -380,7 +409,8 @@ static void expect_truth(const struct made *m)
 	for (uint32_t p = 0; p < w.n_parts; p++)
 		for (size_t i = 0; i < w.n; i++)
 			if (w.parts[p].there && w.parts[p].results &&
-				w.parts[p].replies[i].status == ANSWERED)
+				(w.parts[p].replies[i].status == ANSWERED ||
+					w.parts[p].replies[i].status == ANSWER_INVALID))
 				prompt += p + 1;
 	assert_int_equal(m->a->head.tokens[TOKENS_PROMPT], prompt);
 }

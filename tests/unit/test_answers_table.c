@@ -13,6 +13,10 @@
 #include "base/util.h"
 
 #define ASK(k) "{\"key\":\"" k "\",\"request\":{\"contents\":[]}}\n"
+#define ASK_FOR_N(k)                                                                   \
+	"{\"key\":\"" k "\",\"request\":{\"contents\":[],\"generationConfig\":"        \
+	"{\"responseMimeType\":\"application/json\",\"responseSchema\":"               \
+	"{\"type\":\"OBJECT\",\"required\":[\"n\"]}}}}\n"
 #define ASK_JSON(k)                                                                    \
 	"{\"key\":\"" k "\",\"request\":{\"contents\":[],\"generationConfig\":"        \
 	"{\"responseMimeType\":\"application/json\"}}}\n"
@@ -119,6 +123,11 @@ static void members(void **state)
 		"1,answered,\"x\n\"\"y\xc3\xa4\",-1.50e3,,\"[1, {\"\"s\"\":2}]\","
 		"\"{\"\"n\"\":\"\"\\n\"\"}\",true,\n"
 		"2,answered,,,,,,,\n3,truncated,,,,,,,\n4,failed,,,,,,,\n5,answered,[],,,\"a,b\",,,\n");
+	/* Of what does not fit, what there is. */
+	of("a\n1\n2\n", properties, sizeof properties);
+	expect(ASK_FOR_N("1") ASK_FOR_N("2"),
+		SAYS("1", "{\\\"s\\\":\\\"x\\\"}") SAYS("2", "[7]"),
+		"a,outcome,s,n,\"\"\"q\"\",\",l,o,b,z\n1,invalid,x,,,,,,\n2,invalid,,,,,,,\n");
 }
 
 /* Answers that are not kept in memory. */

@@ -208,6 +208,28 @@ sizes_are_true() { # DIRECTORY
 	same "1 4" "$(cut -f 1 "$MNT/b/answers.tsv" | xargs)"
 }
 
+@test "answers that do not fit schema.json are invalid, and tried again" {
+	restart_emulator --responder cat
+	mount_jobs
+	mkdir "$MNT/a"
+	jq -n '{type: "object", required: ["n"], properties: {n: {type: ["integer", "null"]}}}' \
+		>"$MNT/a/schema.json"
+	echo '{"n": 1.0}' >"$MNT/a/inputs/good"
+	echo '{"n": "1"}' >"$MNT/a/inputs/bad"
+	echo '{"n": ' >"$MNT/a/inputs/cut"
+	echo submit >"$MNT/a/ctl"
+	succeeded a
+	same "bad invalid, cut truncated, good answered" \
+		"$(cut -f 1,2 --output-delimiter=' ' "$MNT/a/answers.tsv" | paste -sd , | sed 's/,/, /g')"
+	eventually test -s "$MNT/a/retry.jsonl"
+	same bad "$(jq -r .key "$MNT/a/retry.jsonl")"
+	same 1 "$(value_of invalid "$MNT/a/usage")"
+	same '{"n": "1"}' "$(cat "$MNT/a/responses/bad.json")"
+	same "/n is a string, not a whole number or null" "$(cat "$MNT/a/responses/bad.error")"
+	contains "$(cat "$MNT/a/warnings")" "1 answer does not fit the schema that was asked for: in bad, /n is a string"
+	sizes_are_true "$MNT/a"
+}
+
 @test "a job that ends with nothing is tried again whole" {
 	knob pending=3600
 	mount_jobs
@@ -382,7 +404,7 @@ sizes_are_true() { # DIRECTORY
 	done
 	wait $pids
 	for n in {1..25}; do
-		same "$n: 3 3 11" "$n: $(wc -l <"$HOME/answers.tsv.$n") $(wc -l <"$HOME/results.jsonl.$n") $(wc -l <"$HOME/usage.$n")"
+		same "$n: 3 3 12" "$n: $(wc -l <"$HOME/answers.tsv.$n") $(wc -l <"$HOME/results.jsonl.$n") $(wc -l <"$HOME/usage.$n")"
 	done
 }
 
