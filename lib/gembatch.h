@@ -162,6 +162,7 @@ struct gb_job *gb_job_next(struct gb_client *c, uint32_t slot);
  * gb_job_by_slot finds and gb_job_next passes over; what is shown of it is read-only. It
  * may be `dir` itself, whose own job was the first. */
 struct gb_job *gb_job_part(struct gb_job *dir, uint32_t n);
+bool gb_job_is_part(struct gb_job *job);
 /* The first whose number is at least n. */
 struct gb_job *gb_job_part_next(struct gb_job *dir, uint32_t n);
 
@@ -213,6 +214,7 @@ struct gb_info {
 	bool own;          /* made or being made from this state directory */
 	bool is_part;      /* of a directory: see gb_job_part */
 	const char *dir_name; /* of a part: its directory's name; else its own */
+	uint32_t dir_slot; /* of that directory */
 	uint32_t part;     /* its number among the parts of its directory, from 1 */
 	bool has_parts;    /* there are several: numbers, states and outputs here speak for
 	                      all of them */

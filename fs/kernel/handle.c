@@ -99,8 +99,7 @@ int handle_node(struct mount *m, fuse_ino_t ino, struct node *ret)
 	pthread_mutex_unlock(&m->handles->lock);
 	if (!h)
 		return -ESTALE;
-	if (ret->job)
-		gb_job_info(ret->job, &ret->info);
+	node_look(ret);
 	return 0;
 }
 

@@ -105,6 +105,22 @@ static bool is_announced(const struct vfile *row)
 	return row->how != HOW_RESULTS && row->how != HOW_ANSWERS;
 }
 
+/* What parts/ shows of a directory that is its own first part. */
+static void notify_own_part(struct mount *m, struct gb_job *job, uint32_t slot)
+{
+	struct gb_job *first = gb_job_part(job, 1);
+	const struct vfile *row = first == job ? vfile_next(IN_PART, 1) : NULL;
+
+	if (row)
+		notify_now(m, ino_of_job(m, slot, NUMBER_OWN_PART));
+	for (; row; row = vfile_next(IN_PART, row->number + 1))
+		if (is_announced(row))
+			notify_now(
+				m, ino_of_job(m, slot, NUMBER_OWN_PART + row->number));
+	if (first)
+		gb_job_unref(first);
+}
+
 void notify_job_now(struct mount *m, uint32_t slot)
 {
 	const struct vfile *row;
@@ -112,7 +128,7 @@ void notify_job_now(struct mount *m, uint32_t slot)
 	struct gb_job *job;
 
 	notify_now(m, ino_of_job(m, slot, 0));
-	for (row = vfile_next(true, 1); row; row = vfile_next(true, row->number + 1))
+	for (row = vfile_next(IN_JOB, 1); row; row = vfile_next(IN_JOB, row->number + 1))
 		if (is_announced(row))
 			notify_now(m, ino_of_job(m, slot, row->number));
 	job = gb_job_by_slot(m->gb, slot);
@@ -123,6 +139,7 @@ void notify_job_now(struct mount *m, uint32_t slot)
 		notify_now(m, ino_of_job(m, slot, gb_file_number(file)));
 		gb_file_unref(file);
 	}
+	notify_own_part(m, job, slot);
 	gb_job_unref(job);
 }
 

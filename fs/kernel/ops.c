@@ -71,7 +71,8 @@ void ops_reply_entry(fuse_req_t req, const struct node *n)
 int ops_call_answers(struct pending *p)
 {
 	struct gb_answers *answers;
-	int err = gb_answers_open(p->job, &p->w, &answers);
+	int err = p->part ? gb_part_answers_open(p->job, &p->w, &answers)
+			  : gb_answers_open(p->job, &p->w, &answers);
 
 	if (!err)
 		gb_answers_close(answers);

@@ -85,7 +85,7 @@ static bool wants_index(const struct node *dir, const char *name)
 		return node_answers_awaited(dir);
 	if (dir->kind != NODE_JOB || !dir->info.answers_pending)
 		return false;
-	row = vfile_by_name(true, name);
+	row = vfile_by_name(IN_JOB, name);
 	return row &&
 	       (row->how == HOW_ANSWERS || row->how == HOW_TREE || row->in_index);
 }
@@ -198,6 +198,7 @@ static struct pending *pending_size(fuse_req_t req, const struct node *n,
 		return NULL;
 	p->ino = n->ino;
 	p->job = gb_job_ref(n->job);
+	p->part = n->file_row->part;
 	p->again = true; /* which then answers at once */
 	return p;
 }
@@ -220,7 +221,8 @@ static void ask_size(fuse_req_t req, const struct node *n)
 
 	if (!p)
 		return;
-	err = gb_results_open(n->job, &p->results);
+	err = n->file_row->part ? gb_part_results_open(n->job, &p->results)
+				: gb_results_open(n->job, &p->results);
 	if (err)
 		pending_fail(p, err);
 	else
@@ -331,8 +333,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		ops_err(req, err);
 		return;
 	}
-	if (n.job)
-		gb_job_info(n.job, &n.info);
+	node_look(&n);
 	reply_attr(req, &n, false);
 }
 
@@ -341,13 +342,16 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	_cleanup_node_ struct node n = {};
+	char target[NODE_TARGET];
 
 	if (!ops_node(req, ino, &n))
 		return;
-	if (n.kind == NODE_LINK)
-		fuse_reply_readlink(req, n.info.name);
-	else
+	if (n.kind == NODE_LINK) {
+		node_target(&n, target);
+		fuse_reply_readlink(req, target);
+	} else {
 		ops_err(req, -EINVAL);
+	}
 }
 
 void op_statfs(fuse_req_t req, fuse_ino_t ino)

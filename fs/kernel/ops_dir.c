@@ -55,9 +55,16 @@ static void end_open_responses(struct pending *p, int err)
 
 static struct pending *pending_open(fuse_req_t req, const struct node *dir)
 {
-	if (dir->kind == NODE_JOB && dir->info.answers_pending)
+	if (dir->kind != NODE_ANSWER)
 		return pending_new(req, dir_look, end_opendir);
 	return pending_new(req, ops_call_answers, end_open_responses);
+}
+
+/* The index of one part alone is made for itself, but where a directory is its own first
+ * part: that one is listed when it is there. */
+static bool has_answers_to_list(const struct node *dir)
+{
+	return dir->kind == NODE_JOB || (dir->kind == NODE_PART && dir->info.is_part);
 }
 
 /* A job's answer files are listed once their index exists: a listing waits for it,
@@ -69,7 +76,7 @@ static void open_other(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct pending *p;
 
 	if (node_get(mount_of(req), ino, &dir) ||
-		!((dir.kind == NODE_JOB && dir.info.answers_pending) ||
+		!((has_answers_to_list(&dir) && dir.info.answers_pending) ||
 			(dir.kind == NODE_ANSWER && node_answers_awaited(&dir)))) {
 		fuse_reply_open(req, fi);
 		return;
@@ -204,12 +211,13 @@ static void list_answers(struct listing *l, off_t off)
 }
 
 /* The virtual files from number off - FIRST; false when no more fit. */
-static bool list_virtual(struct listing *l, bool in_job, off_t off)
+static bool list_virtual(struct listing *l, off_t off)
 {
 	const struct node *dir = l->dir;
-	const struct vfile *row = vfile_next(in_job, off - FIRST);
+	enum vfile_place place = node_place(dir);
+	const struct vfile *row = vfile_next(place, off - FIRST);
 
-	for (; row; row = vfile_next(in_job, row->number + 1)) {
+	for (; row; row = vfile_next(place, row->number + 1)) {
 		_cleanup_node_ struct node n = {};
 
 		if (!vfile_listed(row, &dir->info))
@@ -219,11 +227,36 @@ static bool list_virtual(struct listing *l, bool in_job, off_t off)
 				return false;
 			continue;
 		}
-		node_virtual_take(l->m, in_job ? gb_job_ref(dir->job) : NULL, row, &n);
+		if (row->how == HOW_PARTS) {
+			node_parts_take(l->m, gb_job_ref(dir->job), &n);
+			if (!listing_add(l, row->name, &n, S_IFDIR,
+				    row->number + 1 + FIRST))
+				return false;
+			continue;
+		}
+		node_virtual_take(
+			l->m, dir->job ? gb_job_ref(dir->job) : NULL, row, &n);
 		if (!listing_add(l, row->name, &n, S_IFREG, row->number + 1 + FIRST))
 			return false;
 	}
 	return true;
+}
+
+static void list_parts(struct listing *l, off_t off)
+{
+	uint32_t from = off - FIRST;
+	struct gb_job *part;
+	bool more = true;
+
+	while (more && (part = gb_job_part_next(l->dir->job, from))) {
+		_cleanup_node_ struct node n = {};
+		char name[PART_NAME];
+
+		node_part_take(l->m, part, &n);
+		node_part_name(&n, name);
+		from = n.info.part + 1;
+		more = listing_add(l, name, &n, S_IFDIR, (off_t)from + FIRST);
+	}
 }
 
 static void list_files(struct listing *l, off_t off)
@@ -256,7 +289,13 @@ static void list_entries(struct listing *l, off_t off)
 		list_root(l, off);
 		break;
 	case NODE_META:
-		list_virtual(l, false, off);
+		list_virtual(l, off);
+		break;
+	case NODE_PART:
+		list_virtual(l, off);
+		break;
+	case NODE_PARTS:
+		list_parts(l, off);
 		break;
 	case NODE_DIR:
 		list_files(l, off);
@@ -265,13 +304,20 @@ static void list_entries(struct listing *l, off_t off)
 		list_answers(l, off);
 		break;
 	default:
-		if (list_virtual(l, true, off))
+		if (list_virtual(l, off))
 			list_files(l, off);
 	}
 }
 
 /* ---- READDIR, READDIRPLUS ----------------------------------------------------------
  */
+
+static bool is_listable(const struct node *n)
+{
+	return n->kind == NODE_ROOT || n->kind == NODE_META || n->kind == NODE_PARTS ||
+	       n->kind == NODE_PART || node_is_place(n) ||
+	       (n->kind == NODE_ANSWER && n->answer.dir);
+}
 
 static void readdir_any(
 	fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
@@ -282,8 +328,7 @@ static void readdir_any(
 
 	if (!ops_node(req, ino, &dir))
 		return;
-	if (dir.kind != NODE_ROOT && dir.kind != NODE_META && !node_is_place(&dir) &&
-		!(dir.kind == NODE_ANSWER && dir.answer.dir)) {
+	if (!is_listable(&dir)) {
 		ops_err(req, -ENOTDIR);
 		return;
 	}

@@ -147,19 +147,19 @@ static void note_refusal(struct mount *m, pid_t tid, struct gb_job *job, bool ow
 {
 	struct gb_info info;
 
-	gb_job_info(job, &info);
-	if (refusals_note(m, tid, ino_of_job(m, info.slot, 0), own))
+	gb_part_info(job, &info);
+	if (refusals_note(m, tid, ino_of_job(m, info.dir_slot, 0), own))
 		log_line(LOG_WARNING,
 			"%s: not removed: rm -r does not remove jobs and drafts, rmdir "
 			"does",
-			info.name);
+			info.dir_name);
 }
 
 static void rmdir_inside(fuse_req_t req, const struct node *dir, const char *name)
 {
-	int err = vfile_by_name(true, name) && !dir->file
-			  ? -ENOTDIR
-			  : gb_file_rmdir(dir->job, dir->file, name);
+	const struct vfile *row = dir->file ? NULL : vfile_by_name(IN_JOB, name);
+	int err = row ? (vfile_is_dir(row) ? -EPERM : -ENOTDIR)
+		      : gb_file_rmdir(dir->job, dir->file, name);
 
 	if (err == -EPERM)
 		note_refusal(mount_of(req), fuse_req_ctx(req)->pid, dir->job, false);
@@ -176,6 +176,11 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	if (node_is_place(&dir)) {
 		rmdir_inside(req, &dir, name);
+		return;
+	}
+	if (dir.job) { /* of responses/ or parts/ */
+		note_refusal(mount_of(req), fuse_req_ctx(req)->pid, dir.job, true);
+		ops_err(req, -EPERM);
 		return;
 	}
 	job = dir.kind == NODE_ROOT ? gb_job_by_name(mount_of(req)->gb, name) : NULL;
@@ -237,7 +242,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!ops_node(req, parent, &dir))
 		return;
-	if (node_is_place(&dir) && (dir.file || !vfile_by_name(true, name))) {
+	if (node_is_place(&dir) && (dir.file || !vfile_by_name(IN_JOB, name))) {
 		unlink_file(req, &dir, name);
 		return;
 	}
@@ -326,9 +331,9 @@ static int check_rename(const struct node *from, const char *name,
 {
 	if (!node_is_place(from) || !node_is_place(to))
 		return -EPERM;
-	if (!from->file && vfile_by_name(true, name))
+	if (!from->file && vfile_by_name(IN_JOB, name))
 		return -EPERM;
-	if (!to->file && vfile_by_name(true, newname))
+	if (!to->file && vfile_by_name(IN_JOB, newname))
 		return -EPERM;
 	if (!gb_job_has_file(from->job, from->file, name))
 		return -ENOENT;

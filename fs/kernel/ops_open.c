@@ -53,14 +53,23 @@ static int call_models(struct pending *p)
 /* Inline results are at the API inside the job: to read them is to fetch it. */
 static int open_call_results(struct pending *p)
 {
-	int err = gb_results_open(p->h->job, &p->h->results);
+	struct gb_job *job = p->h->job;
+	bool part = p->h->row->part;
+	int err = part ? gb_part_results_open(job, &p->h->results)
+		       : gb_results_open(job, &p->h->results);
 
-	return err == -EINPROGRESS ? gb_save_results(p->h->job, &p->w) : err;
+	if (err != -EINPROGRESS)
+		return err;
+	return part ? gb_part_save_results(job, &p->w) : gb_save_results(job, &p->w);
 }
 
 static int open_call_answers(struct pending *p)
 {
-	return gb_answers_open(p->h->job, &p->w, &p->h->answers);
+	struct handle *h = p->h;
+
+	return h->row && h->row->part
+		       ? gb_part_answers_open(h->job, &p->w, &h->answers)
+		       : gb_answers_open(h->job, &p->w, &h->answers);
 }
 
 static int take_snapshot(struct pending *p)
@@ -317,7 +326,7 @@ static int create_in(fuse_req_t req, const struct node *dir, const char *name,
 
 	if (!node_is_place(dir))
 		return -EPERM;
-	if (!dir->file && vfile_by_name(true, name)) {
+	if (!dir->file && vfile_by_name(IN_JOB, name)) {
 		tell_own_name(dir, name);
 		return -EPERM;
 	}

@@ -54,6 +54,7 @@ struct pending {
 	struct gb_results *results;
 	struct ask *ask; /* FLUSH: the question to the clerk */
 	bool checked;    /* RMDIR: the unlink guard has been asked */
+	bool part;       /* what is asked of `job` is of one part alone */
 
 	/* Private, under the lot's lock. */
 	TAILQ_ENTRY(pending) watched_link;

@@ -1,6 +1,7 @@
 #include "kernel/tree.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "virtual/virtual_files.h"
@@ -17,10 +18,44 @@ void node_put(struct node *n)
 	n->job = NULL;
 }
 
+/* What is below parts/ is of one part alone; parts/ itself needs no more than that. */
+void node_look(struct node *n)
+{
+	bool alone = n->kind == NODE_PART || n->kind == NODE_PARTS ||
+		     (n->kind == NODE_VIRTUAL && n->file_row->part);
+
+	if (n->job && alone)
+		gb_part_info(n->job, &n->info);
+	else if (n->job)
+		gb_job_info(n->job, &n->info);
+}
+
 static void set_job_take(struct mount *m, struct gb_job *job, struct node *ret)
 {
 	ret->job = job;
-	gb_job_info(job, &ret->info);
+	node_look(ret);
+}
+
+/* Of what is in parts/. */
+static fuse_ino_t ino_of_part(
+	const struct mount *m, const struct gb_info *info, uint32_t number)
+{
+	return ino_of_job(
+		m, info->slot, info->is_part ? number : number + NUMBER_OWN_PART);
+}
+
+void node_parts_take(struct mount *m, struct gb_job *dir, struct node *ret)
+{
+	*ret = (struct node){.kind = NODE_PARTS};
+	set_job_take(m, dir, ret);
+	ret->ino = ino_of_job(m, ret->info.slot, vfile_parts_number());
+}
+
+void node_part_take(struct mount *m, struct gb_job *part, struct node *ret)
+{
+	*ret = (struct node){.kind = NODE_PART};
+	set_job_take(m, part, ret);
+	ret->ino = ino_of_part(m, &ret->info, 0);
 }
 
 void node_job_take(struct mount *m, struct gb_job *job, struct node *ret)
@@ -52,7 +87,8 @@ void node_virtual_take(
 	*ret = (struct node){.kind = NODE_VIRTUAL, .file_row = row};
 	if (job) {
 		set_job_take(m, job, ret);
-		ret->ino = ino_of_job(m, ret->info.slot, row->number);
+		ret->ino = row->part ? ino_of_part(m, &ret->info, row->number)
+				     : ino_of_job(m, ret->info.slot, row->number);
 	} else {
 		ret->ino = ino_of_meta(m, row->number);
 	}
@@ -72,6 +108,22 @@ void node_meta(struct mount *m, struct node *ret)
 	*ret = (struct node){.kind = NODE_META, .ino = ino_of_meta(m, 0)};
 }
 
+void node_part_name(const struct node *n, char ret[PART_NAME])
+{
+	snprintf(ret, PART_NAME, "%04u", n->info.part);
+}
+
+/* An id is one part's where there are several. */
+void node_target(const struct node *n, char ret[NODE_TARGET])
+{
+	const struct gb_info *i = &n->info;
+
+	if (i->is_part || i->has_parts)
+		snprintf(ret, NODE_TARGET, "%s/parts/%04u", i->dir_name, i->part);
+	else
+		snprintf(ret, NODE_TARGET, "%s", i->name);
+}
+
 static int get_meta(struct mount *m, uint32_t number, struct node *ret)
 {
 	const struct vfile *row;
@@ -80,7 +132,7 @@ static int get_meta(struct mount *m, uint32_t number, struct node *ret)
 		node_meta(m, ret);
 		return 0;
 	}
-	row = vfile_by_number(false, number);
+	row = vfile_by_number(IN_META, number);
 	if (!row)
 		return -ESTALE;
 	node_virtual_take(m, NULL, row, ret);
@@ -102,6 +154,27 @@ static int get_answer(
 	return -ESTALE;
 }
 
+/* Steals job: a part, or a directory that is its own first; without a directory that has
+ * several there is neither. */
+static int get_in_part(
+	struct mount *m, struct gb_job *job, uint32_t number, struct node *ret)
+{
+	const struct vfile *row = vfile_by_number(IN_PART, number);
+
+	if (number ? !row : false) {
+		gb_job_unref(job);
+		return -ESTALE;
+	}
+	if (row)
+		node_virtual_take(m, job, row, ret);
+	else
+		node_part_take(m, job, ret);
+	if (!row || vfile_present(row, &ret->info))
+		return 0;
+	node_put(ret);
+	return -ESTALE;
+}
+
 /* Steals job. */
 static int get_in_job(
 	struct mount *m, struct gb_job *job, uint32_t number, struct node *ret)
@@ -109,12 +182,16 @@ static int get_in_job(
 	const struct vfile *row;
 	struct gb_file *file;
 
-	if (!number) {
-		node_job_take(m, job, ret);
-		return 0;
-	}
 	if (number == NUMBER_LINK) {
 		node_link_take(m, job, ret);
+		return 0;
+	}
+	if (gb_job_is_part(job))
+		return get_in_part(m, job, number, ret);
+	if (number >= NUMBER_OWN_PART && number < NUMBER_LINK)
+		return get_in_part(m, job, number - NUMBER_OWN_PART, ret);
+	if (!number) {
+		node_job_take(m, job, ret);
 		return 0;
 	}
 	if (number >= NUMBER_ANSWERS)
@@ -126,9 +203,13 @@ static int get_in_job(
 		node_file_take(m, job, file, ret);
 		return 0;
 	}
-	row = vfile_by_number(true, number);
+	row = vfile_by_number(IN_JOB, number);
 	if (!row)
 		goto stale;
+	if (row->how == HOW_PARTS) {
+		node_parts_take(m, job, ret);
+		return 0;
+	}
 	node_virtual_take(m, job, row, ret);
 	if (vfile_present(row, &ret->info))
 		return 0;
@@ -181,16 +262,22 @@ static int root_child(struct mount *m, const char *name, struct node *ret)
 static int job_child(struct mount *m, struct gb_job *job, struct gb_file *dir,
 	const char *name, struct node *ret)
 {
-	const struct vfile *row = dir ? NULL : vfile_by_name(true, name);
+	const struct vfile *row = dir ? NULL : vfile_by_name(IN_JOB, name);
 	struct gb_file *file;
 
 	if (row && row->how == HOW_TREE && get_answer(m, gb_job_ref(job), 0, ret) == 0)
 		return 0;
 	if (row && row->how != HOW_TREE) {
 		node_virtual_take(m, gb_job_ref(job), row, ret);
-		if (vfile_present(row, &ret->info))
+		bool present = vfile_present(row, &ret->info);
+
+		if (present && row->how != HOW_PARTS)
 			return 0;
 		node_put(ret);
+		if (present) {
+			node_parts_take(m, gb_job_ref(job), ret);
+			return 0;
+		}
 	}
 	/* Before it had its meaning the name may have been given to scratch. */
 	file = gb_file_by_name(job, dir, name);
@@ -213,6 +300,41 @@ static int answer_child(
 	return 0;
 }
 
+/* In parts/: 0001, 0002, … */
+static int parts_child(
+	struct mount *m, const struct node *dir, const char *name, struct node *ret)
+{
+	char text[PART_NAME];
+	unsigned long n = strtoul(name, NULL, 10);
+	struct gb_job *part = n && n <= INT32_MAX
+				      ? gb_job_part(dir->job, (uint32_t)n)
+				      : NULL;
+
+	if (!part)
+		return -ENOENT;
+	node_part_take(m, part, ret);
+	node_part_name(ret, text);
+	if (strcmp(name, text) == 0)
+		return 0;
+	node_put(ret);
+	return -ENOENT;
+}
+
+/* In a directory of parts/. */
+static int part_child(
+	struct mount *m, const struct node *dir, const char *name, struct node *ret)
+{
+	const struct vfile *row = vfile_by_name(IN_PART, name);
+
+	if (!row)
+		return -ENOENT;
+	node_virtual_take(m, gb_job_ref(dir->job), row, ret);
+	if (vfile_present(row, &ret->info))
+		return 0;
+	node_put(ret);
+	return -ENOENT;
+}
+
 int node_child(
 	struct mount *m, const struct node *dir, const char *name, struct node *ret)
 {
@@ -226,8 +348,12 @@ int node_child(
 		return job_child(m, dir->job, dir->file, name, ret);
 	case NODE_ANSWER:
 		return answer_child(m, dir, name, ret);
+	case NODE_PARTS:
+		return parts_child(m, dir, name, ret);
+	case NODE_PART:
+		return part_child(m, dir, name, ret);
 	case NODE_META:
-		row = vfile_by_name(false, name);
+		row = vfile_by_name(IN_META, name);
 		if (!row)
 			return -ENOENT;
 		node_virtual_take(m, NULL, row, ret);
@@ -272,6 +398,8 @@ static struct timespec directory_time(struct mount *m, const struct node *n)
 {
 	switch (n->kind) {
 	case NODE_JOB:
+	case NODE_PARTS:
+	case NODE_PART:
 		return first_known(m, n->info.created, n->info.updated);
 	case NODE_ROOT:
 		return notify_last_change(m->notify, true);
@@ -381,19 +509,23 @@ static void answer_attr(struct mount *m, const struct node *n, struct stat *st)
 int node_attr(struct mount *m, const struct node *n, struct stat *ret)
 {
 	struct stat st = {.st_ino = n->ino, .st_nlink = 1, .st_blksize = 4096};
+	char target[NODE_TARGET];
 	int err = 0;
 
 	switch (n->kind) {
 	case NODE_ROOT:
 	case NODE_META:
 	case NODE_JOB:
+	case NODE_PARTS:
+	case NODE_PART:
 		/* One link: find must not conclude that there are no directories. */
 		st.st_mode = S_IFDIR | 0777;
 		node_set_times(&st, directory_time(m, n));
 		break;
 	case NODE_LINK:
 		st.st_mode = S_IFLNK | 0777;
-		st.st_size = strlen(n->info.name);
+		node_target(n, target);
+		st.st_size = (off_t)strlen(target);
 		node_set_times(&st, first_known(m, n->info.created, n->info.updated));
 		break;
 	case NODE_VIRTUAL:

@@ -6,6 +6,7 @@
 #define FS_TREE_H
 
 #include "mount/ino.h"
+#include "virtual/virtual_files.h"
 
 enum node_kind {
 	NODE_ROOT,
@@ -16,6 +17,8 @@ enum node_kind {
 	NODE_FILE,
 	NODE_DIR, /* inputs/ and what is below it */
 	NODE_ANSWER,
+	NODE_PARTS, /* parts/ */
+	NODE_PART,  /* a directory in it */
 };
 
 /* responses/ or what is in it. */
@@ -33,7 +36,8 @@ struct node {
 	struct gb_file *file;         /* NODE_FILE, NODE_DIR */
 	const struct vfile *file_row; /* NODE_VIRTUAL; job NULL: in .batchfs */
 	struct node_answer answer;    /* NODE_ANSWER */
-	struct gb_info info;          /* of job, taken by node_get */
+	struct gb_info info;          /* of job, taken by node_get; of one part alone
+	                                 below NODE_PARTS */
 };
 
 /* 0 or -ESTALE. node_put is due after 0 only; a node may be put twice. */
@@ -53,13 +57,31 @@ void node_virtual_take(
 	struct mount *m, struct gb_job *job, const struct vfile *row, struct node *ret);
 void node_answer_take(struct mount *m, struct gb_job *job,
 	const struct gb_answer *answer, struct node *ret);
+void node_parts_take(struct mount *m, struct gb_job *dir, struct node *ret);
+void node_part_take(struct mount *m, struct gb_job *part, struct node *ret);
+#define PART_NAME 16
+void node_part_name(const struct node *n, char ret[PART_NAME]);
 void node_meta(struct mount *m, struct node *ret);
+/* Take the info of its job again. */
+void node_look(struct node *n);
 
 /* Whether requests.jsonl and model of the job can be written. */
 static inline bool node_is_draft(const struct node *n)
 {
 	return n->info.draft && !n->info.submitted;
 }
+
+/* Which table a directory's virtual files are in. */
+static inline enum vfile_place node_place(const struct node *dir)
+{
+	return dir->kind == NODE_META ? IN_META
+	       : dir->kind == NODE_PART ? IN_PART
+					: IN_JOB;
+}
+
+/* Where a NODE_LINK leads. */
+#define NODE_TARGET 288
+void node_target(const struct node *n, char ret[NODE_TARGET]);
 
 /* A directory that users put files into: a job's directory, or one in its inputs/. */
 static inline bool node_is_place(const struct node *n)

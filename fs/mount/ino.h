@@ -4,9 +4,11 @@
  *   16 random bits of this mount, never 0 | 22 bits slot + 1 | 26 bits number
  *
  * The slot is the job's in gembatch's table; 0 stands for .batchfs. Number 0 is the
- * directory itself, 1 to 254 are virtual files by their tables (virtual_files.h), 255
+ * directory itself, 1 to 126 are virtual files by their tables (virtual_files.h), 255
  * is the symlink named after the job's ID, from 256 on they are gembatch's file
- * numbers, and those from 2^25 on the nodes of responses/, which is the first of them.
+ * numbers, and those from 2^25 on the nodes of responses/, which is the first of them. A
+ * part has a slot of its own. A directory that is its own first part is shown in parts/ by
+ * its numbers plus 128.
  * The root is 1, as FUSE wants it. Numbers are never reused, so nothing is counted, and
  * FORGET has nothing to do. A number whose job or file is gone gives ESTALE, which
  * makes the kernel look the name up again. The random bits let the scan of /proc
@@ -19,6 +21,7 @@
 
 #include "mount/mount.h"
 
+#define NUMBER_OWN_PART 128
 #define NUMBER_LINK 255
 #define NUMBER_FILES 256
 #define NUMBER_ANSWERS (UINT32_C(1) << 25)

@@ -160,13 +160,23 @@ int verbs_store_ctl(
 	return verb->run(m, job, argument, w);
 }
 
-int verbs_store_model(
-	struct mount *m, struct gb_job *job, const char *text, struct gb_waiter *w)
+/* What can be changed as long as nothing was sent. */
+static bool is_still_draft(struct gb_job *job)
 {
 	struct gb_info info;
 
 	gb_job_info(job, &info);
-	if (!info.draft || info.submitted)
-		return -EROFS;
-	return gb_draft_set_model(job, text);
+	return info.draft && !info.submitted;
+}
+
+int verbs_store_model(
+	struct mount *m, struct gb_job *job, const char *text, struct gb_waiter *w)
+{
+	return is_still_draft(job) ? gb_draft_set_model(job, text) : -EROFS;
+}
+
+int verbs_store_split(
+	struct mount *m, struct gb_job *job, const char *text, struct gb_waiter *w)
+{
+	return is_still_draft(job) ? gb_draft_set_split(job, text) : -EROFS;
 }

@@ -75,6 +75,18 @@ static bool has_tree(const struct gb_info *info)
 	return info->has_answers && info->answers_there;
 }
 
+static bool has_parts(const struct gb_info *info)
+{
+	return info->has_parts && info->parts;
+}
+
+static bool is_own(const struct gb_info *info)
+{
+	return info->own;
+}
+
+#define NUMBER_PARTS 17
+
 /* By number: that is the order of listings. */
 static const struct vfile job_files[] = {
 	{"model", 1, HOW_TEXT, WRITE_DRAFT, TIME_CREATED, .text = text_model,
@@ -112,6 +124,31 @@ static const struct vfile job_files[] = {
 	{"answers.csv", 16, HOW_ANSWERS, WRITE_NEVER, TIME_ENDED,
 		.answers = GB_ANSWERS_TABLE, .present = has_table,
 		.listed = lists_answers},
+	{"parts", NUMBER_PARTS, HOW_PARTS, WRITE_NEVER, TIME_CREATED, .present = has_parts},
+	{"split", 18, HOW_TEXT, WRITE_DRAFT, TIME_CREATED, .text = text_split,
+		.store = verbs_store_split, .present = is_own},
+};
+
+/* What has the same name in a job's directory has the same number there. */
+static const struct vfile part_files[] = {
+	{"state", 2, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .part = true,
+		.text = text_part_state, .refresh = gb_job_refresh},
+	{"stats", 3, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .part = true,
+		.text = text_part_stats, .refresh = gb_job_refresh_counts},
+	{"results.jsonl", 4, HOW_RESULTS, WRITE_NEVER, TIME_ENDED, .part = true,
+		.present = has_results, .listed = lists_results},
+	{"error", 5, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .part = true,
+		.text = text_part_error, .present = shows_error},
+	{"id", 6, HOW_TEXT, WRITE_NEVER, TIME_CREATED, .part = true,
+		.text = text_part_id, .present = has_id},
+	{"job.json", 7, HOW_TEXT, WRITE_NEVER, TIME_UPDATED, .part = true,
+		.text = text_part_json, .present = has_id, .refresh = gb_job_refresh},
+	{"answers.tsv", 10, HOW_ANSWERS, WRITE_NEVER, TIME_ENDED, .part = true,
+		.answers = GB_ANSWERS_TSV, .present = has_answers,
+		.listed = lists_answers},
+	{"usage", 11, HOW_ANSWERS, WRITE_NEVER, TIME_ENDED, .part = true,
+		.answers = GB_ANSWERS_USAGE, .present = has_answers,
+		.listed = lists_answers},
 };
 
 static const struct vfile meta_files[] = {
@@ -127,16 +164,25 @@ static const struct vfile meta_files[] = {
 	{"metrics", 8, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_metrics},
 };
 
-static const struct vfile *table(bool job, size_t *ret_n)
+static const struct vfile *table(enum vfile_place place, size_t *ret_n)
 {
-	*ret_n = job ? ARRAY_SIZE(job_files) : ARRAY_SIZE(meta_files);
-	return job ? job_files : meta_files;
+	static const struct {
+		const struct vfile *rows;
+		size_t n;
+	} tables[] = {
+		[IN_META] = {meta_files, ARRAY_SIZE(meta_files)},
+		[IN_JOB] = {job_files, ARRAY_SIZE(job_files)},
+		[IN_PART] = {part_files, ARRAY_SIZE(part_files)},
+	};
+
+	*ret_n = tables[place].n;
+	return tables[place].rows;
 }
 
-const struct vfile *vfile_by_name(bool job, const char *name)
+const struct vfile *vfile_by_name(enum vfile_place place, const char *name)
 {
 	size_t n;
-	const struct vfile *rows = table(job, &n);
+	const struct vfile *rows = table(place, &n);
 
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(rows[i].name, name))
@@ -144,10 +190,10 @@ const struct vfile *vfile_by_name(bool job, const char *name)
 	return NULL;
 }
 
-const struct vfile *vfile_next(bool job, uint32_t number)
+const struct vfile *vfile_next(enum vfile_place place, uint32_t number)
 {
 	size_t n;
-	const struct vfile *rows = table(job, &n);
+	const struct vfile *rows = table(place, &n);
 
 	for (size_t i = 0; i < n; i++)
 		if (rows[i].number >= number)
@@ -155,11 +201,16 @@ const struct vfile *vfile_next(bool job, uint32_t number)
 	return NULL;
 }
 
-const struct vfile *vfile_by_number(bool job, uint32_t number)
+const struct vfile *vfile_by_number(enum vfile_place place, uint32_t number)
 {
-	const struct vfile *v = vfile_next(job, number);
+	const struct vfile *v = vfile_next(place, number);
 
 	return v && v->number == number ? v : NULL;
+}
+
+uint32_t vfile_parts_number(void)
+{
+	return NUMBER_PARTS;
 }
 
 /* The models known by now: nothing is asked. */

@@ -1,6 +1,6 @@
 /*
- * The tables of virtual files: what a job's directory and .batchfs contain besides
- * users' files. To add a file, add a row.
+ * The tables of virtual files: what a job's directory, one of parts/, and .batchfs contain
+ * besides users' files. To add a file, add a row.
  */
 #ifndef FS_FILES_H
 #define FS_FILES_H
@@ -16,6 +16,7 @@ enum vfile_how {
 	HOW_MODELS,  /* a snapshot for which the API may be asked */
 	HOW_ANSWERS, /* gb_answers: made from the results while it is read */
 	HOW_TREE,    /* the directory of gb_answer nodes */
+	HOW_PARTS,   /* the directory of a directory's parts */
 };
 
 enum vfile_write { WRITE_NEVER, WRITE_DRAFT, WRITE_ALWAYS };
@@ -23,16 +24,19 @@ enum vfile_write { WRITE_NEVER, WRITE_DRAFT, WRITE_ALWAYS };
 /* Which of the job's times a file has. */
 enum vfile_time { TIME_CREATED, TIME_UPDATED, TIME_ENDED, TIME_STARTED, TIME_NOW };
 
+enum vfile_place { IN_META, IN_JOB, IN_PART };
+
 struct pending;
 
 struct vfile {
 	const char *name;
-	uint32_t number; /* of the inode, 1 to 254, never reused for another name */
+	uint32_t number; /* of the inode, 1 to 126, never reused for another name */
 	enum vfile_how how;
 	enum vfile_write write;
 	enum vfile_time time;
 	bool in_index;   /* what it says may be in the index of answers */
 	bool unlisted;
+	bool part;       /* IN_PART: of one job of the API alone (gb_part_…) */
 	enum gb_answers_file answers; /* HOW_ANSWERS */
 	/* Whether the file is there; NULL: always. */
 	bool (*present)(const struct gb_info *info);
@@ -52,11 +56,20 @@ struct vfile {
 		struct gb_waiter *w);
 };
 
-/* By name or number, NULL when there is none; job: of a job's directory. */
-const struct vfile *vfile_by_name(bool job, const char *name);
-const struct vfile *vfile_by_number(bool job, uint32_t number);
+/* By name or number, NULL when there is none. */
+const struct vfile *vfile_by_name(enum vfile_place place, const char *name);
+const struct vfile *vfile_by_number(enum vfile_place place, uint32_t number);
 /* The first whose number is at least number. */
-const struct vfile *vfile_next(bool job, uint32_t number);
+const struct vfile *vfile_next(enum vfile_place place, uint32_t number);
+
+/* That of parts/. */
+uint32_t vfile_parts_number(void);
+
+/* It is a directory of files of ours. */
+static inline bool vfile_is_dir(const struct vfile *v)
+{
+	return v->how == HOW_TREE || v->how == HOW_PARTS;
+}
 
 static inline bool vfile_present(const struct vfile *v, const struct gb_info *info)
 {

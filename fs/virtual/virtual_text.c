@@ -43,10 +43,46 @@ int text_state(struct mount *m, struct gb_job *job, FILE *out)
 	return 0;
 }
 
+int text_part_state(struct mount *m, struct gb_job *job, FILE *out)
+{
+	struct gb_info info;
+
+	gb_part_info(job, &info);
+	put_lines(out, info.state);
+	return 0;
+}
+
+int text_split(struct mount *m, struct gb_job *job, FILE *out)
+{
+	struct gb_info info;
+
+	gb_job_info(job, &info);
+	put_lines(out, info.split);
+	return 0;
+}
+
 static void put_count(FILE *out, const char *name, int64_t n)
 {
 	if (n >= 0)
 		fprintf(out, "%s %" PRId64 "\n", name, n);
+}
+
+static void put_stats(FILE *out, const struct gb_info *info)
+{
+	put_count(out, "request_count", info->requests);
+	put_count(out, "successful_request_count", info->succeeded);
+	put_count(out, "failed_request_count", info->failed);
+	put_count(out, "pending_request_count", info->pending);
+	put_count(out, "estimated_prompt_tokens", info->estimated_tokens);
+	if (info->estimated_tokens >= 0)
+		put_count(out, "estimate_error_percent", info->estimate_percent);
+	if (info->estimated_cost[0])
+		fprintf(out, "estimated_prompt_cost %s\n", info->estimated_cost);
+	if (!info->has_parts)
+		return;
+	put_count(out, "parts", info->parts);
+	put_count(out, "parts_sent", info->parts_sent);
+	put_count(out, "parts_ended", info->parts_ended);
 }
 
 int text_stats(struct mount *m, struct gb_job *job, FILE *out)
@@ -54,15 +90,16 @@ int text_stats(struct mount *m, struct gb_job *job, FILE *out)
 	struct gb_info info;
 
 	gb_job_info(job, &info);
-	put_count(out, "request_count", info.requests);
-	put_count(out, "successful_request_count", info.succeeded);
-	put_count(out, "failed_request_count", info.failed);
-	put_count(out, "pending_request_count", info.pending);
-	put_count(out, "estimated_prompt_tokens", info.estimated_tokens);
-	if (info.estimated_tokens >= 0)
-		put_count(out, "estimate_error_percent", info.estimate_percent);
-	if (info.estimated_cost[0])
-		fprintf(out, "estimated_prompt_cost %s\n", info.estimated_cost);
+	put_stats(out, &info);
+	return 0;
+}
+
+int text_part_stats(struct mount *m, struct gb_job *job, FILE *out)
+{
+	struct gb_info info;
+
+	gb_part_info(job, &info);
+	put_stats(out, &info);
 	return 0;
 }
 
@@ -71,9 +108,22 @@ int text_error(struct mount *m, struct gb_job *job, FILE *out)
 	return put_taken(out, gb_job_error(job));
 }
 
+int text_part_error(struct mount *m, struct gb_job *job, FILE *out)
+{
+	return put_taken(out, gb_part_error(job));
+}
+
 int text_warnings(struct mount *m, struct gb_job *job, FILE *out)
 {
 	return put_taken(out, gb_job_warnings(job));
+}
+
+static int put_id(FILE *out, const struct gb_info *info)
+{
+	if (!info->id)
+		return -ENOENT;
+	put_lines(out, info->id);
+	return 0;
 }
 
 int text_id(struct mount *m, struct gb_job *job, FILE *out)
@@ -81,15 +131,25 @@ int text_id(struct mount *m, struct gb_job *job, FILE *out)
 	struct gb_info info;
 
 	gb_job_info(job, &info);
-	if (!info.id)
-		return -ENOENT;
-	put_lines(out, info.id);
-	return 0;
+	return put_id(out, &info);
+}
+
+int text_part_id(struct mount *m, struct gb_job *job, FILE *out)
+{
+	struct gb_info info;
+
+	gb_part_info(job, &info);
+	return put_id(out, &info);
 }
 
 int text_json(struct mount *m, struct gb_job *job, FILE *out)
 {
 	return put_taken(out, gb_job_json(job));
+}
+
+int text_part_json(struct mount *m, struct gb_job *job, FILE *out)
+{
+	return put_taken(out, gb_part_json(job));
 }
 
 int text_ctl(struct mount *m, struct gb_job *job, FILE *out)
@@ -121,6 +181,7 @@ static const char readme[] =
 	"\n"
 	"  requests.jsonl  the requests: written once, then read-only\n"
 	"  model           one line, writable until the job is submitted\n"
+	"  split           the same: how many requests a part has; auto; none\n"
 	"  state           DRAFT, UPLOADING, SUBMITTING, ..., JOB_STATE_SUCCEEDED, "
 	"...\n"
 	"  stats           counts, and what an estimate said\n"
@@ -135,6 +196,7 @@ static const char readme[] =
 	"  error           what is wrong and what to do; absent if all is well\n"
 	"  warnings        what is worth knowing but no error\n"
 	"  id, job.json    the job as the API knows it\n"
+	"  parts/          the API's jobs, where several were needed: 0001/, 0002/ ...\n"
 	"  ctl             echo a verb into it; reading lists the possible verbs\n"
 	"  wait            not listed; reading blocks until the job has ended\n"
 	"  other names     scratch of yours, sent only if a request names it\n"

@@ -5,6 +5,13 @@
 #include "mount/mount.h"
 
 int text_model(struct mount *m, struct gb_job *job, FILE *out);
+int text_split(struct mount *m, struct gb_job *job, FILE *out);
+/* Of one part alone. */
+int text_part_state(struct mount *m, struct gb_job *job, FILE *out);
+int text_part_stats(struct mount *m, struct gb_job *job, FILE *out);
+int text_part_error(struct mount *m, struct gb_job *job, FILE *out);
+int text_part_id(struct mount *m, struct gb_job *job, FILE *out);
+int text_part_json(struct mount *m, struct gb_job *job, FILE *out);
 int text_state(struct mount *m, struct gb_job *job, FILE *out);
 int text_stats(struct mount *m, struct gb_job *job, FILE *out);
 int text_error(struct mount *m, struct gb_job *job, FILE *out);

@@ -117,6 +117,7 @@ void describe_one(struct gb_job *job, struct gb_info *ret)
 		.slot = job->slot,
 		.name = job->name ? job->name : "",
 		.dir_name = dir->name ? dir->name : "",
+		.dir_slot = dir->slot,
 		.is_part = job->parent != NULL,
 		.part = parts_number(job),
 		.parts = 1,

@@ -352,6 +352,14 @@ struct gb_job *gb_job_part_next(struct gb_job *dir, uint32_t n)
 	return part;
 }
 
+bool gb_job_is_part(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool part = job->parent;
+	client_unlock(job->c);
+	return part;
+}
+
 /* A number that a part has had stays with it. */
 struct gb_job *gb_job_part(struct gb_job *dir, uint32_t n)
 {
