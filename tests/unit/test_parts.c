@@ -66,13 +66,6 @@ static const struct look looks[] = {
 	{{PHASE_FAILED, PHASE_SENT}, {0, REMOTE_STATE_FAILED}, 2, "JOB_STATE_FAILED"},
 };
 
-/* Twice: the first may share a look that was under way before something changed. */
-static void look_at(struct gb_job *job)
-{
-	assert_int_equal(BLOCKING(gb_job_refresh, job), 0);
-	assert_int_equal(BLOCKING(gb_job_refresh, job), 0);
-}
-
 static void put_part(struct gb_job *dir, enum phase phase, enum remote_state state)
 {
 	if (phase != PHASE_SENT) {
@@ -87,7 +80,7 @@ static void put_part(struct gb_job *dir, enum phase phase, enum remote_state sta
 	else
 		j->state = state == REMOTE_STATE_RUNNING ? "BATCH_STATE_RUNNING"
 							 : "BATCH_STATE_PENDING";
-	look_at(part);
+	await_state(part, remote_state_text(state));
 }
 
 static void test_states(void **state)
@@ -116,7 +109,7 @@ static void test_sums(void **state)
 
 	fake_job(&fake, 0)->created -= 100;
 	fake_end(&fake, fake_job(&fake, 0), REMOTE_STATE_SUCCEEDED);
-	look_at(dir);
+	await_state(one, "JOB_STATE_SUCCEEDED");
 	i = info_of(dir);
 	assert_true(i.has_parts && !i.is_part && !i.id && !i.ended);
 	assert_int_equal(i.parts, 2);
@@ -187,7 +180,7 @@ static void test_wait_for_all(void **state)
 	buy_part(dir, &fake, 0);
 	assert_int_equal(gb_job_wait(dir, &t.w), -EINPROGRESS);
 	fake_end(&fake, fake_job(&fake, 0), REMOTE_STATE_SUCCEEDED);
-	look_at(dir);
+	await_state(parts_at(dir, 0), "JOB_STATE_SUCCEEDED");
 	assert_int_equal(ended, 1); /* half of it is not bought yet */
 	buy_part(dir, &fake, 0);
 	fake_end(&fake, fake_job(&fake, 1), REMOTE_STATE_SUCCEEDED);
@@ -246,9 +239,9 @@ static void test_end_once(void **state)
 	buy_part(dir, &fake, 0);
 	buy_part(dir, &fake, 0);
 	fake_end(&fake, fake_job(&fake, 0), REMOTE_STATE_SUCCEEDED);
-	look_at(dir);
+	await_state(parts_at(dir, 0), "JOB_STATE_SUCCEEDED");
 	fake_end(&fake, fake_job(&fake, 1), REMOTE_STATE_SUCCEEDED);
-	look_at(dir);
+	await_state(dir, "JOB_STATE_SUCCEEDED");
 	await_ends(1);
 	gb_job_unref(dir);
 	dir = again();
