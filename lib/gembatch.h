@@ -126,6 +126,11 @@ void gb_close(struct gb_client *c);
  * take one fails with -EINTR. For callers that must reply before they unmount. */
 void gb_shutdown(struct gb_client *c);
 
+/* Who has the state directory open: 0 nobody; -EBUSY a process of this machine, and
+ * *ret_holder (malloc'ed) is its gb_options.holder, "" if it has none; -EREMOTE: another
+ * machine, or nobody can say. */
+int gb_state_holder(const char *state_dir, char **ret_holder);
+
 /* ---- waiters ---------------------------------------------------------------- */
 
 struct gb_waitq;

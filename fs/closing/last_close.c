@@ -467,8 +467,10 @@ int closes_settle(struct mount *m, struct gb_job *job, struct gb_file *dir,
 	fuse_ino_t ino;
 	bool open;
 
-	if (!file)
-		return 0; /* whoever submits it will say so */
+	if (!file || !c) { /* whoever submits it will say so; nobody can have it open */
+		gb_file_unref(file);
+		return 0;
+	}
 	gb_job_info(job, &info);
 	ino = ino_of_job(m, info.slot, gb_file_number(file));
 	gb_file_unref(file);
@@ -485,5 +487,5 @@ int closes_settle_parts(struct mount *m, struct gb_job *job, struct gb_waiter *w
 {
 	struct closes *c = m->closes;
 
-	return still_open_parts(c, job) ? ask_free(c, job, 0, true, w) : 0;
+	return c && still_open_parts(c, job) ? ask_free(c, job, 0, true, w) : 0;
 }

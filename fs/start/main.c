@@ -8,15 +8,12 @@
  * loop ends, then gembatch writes down what it has to.
  */
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
+#include "cli/cli.h"
 #include "start/environment.h"
 #include "kernel/handle.h"
 #include "start/key.h"
@@ -29,10 +26,12 @@
 #include "kernel/pending.h"
 #include "start/paths.h"
 #include "start/place.h"
+#include "start/prepare.h"
 #include "closing/proc.h"
 #include "start/resources.h"
 #include "start/service.h"
 #include "start/session.h"
+#include "start/verb.h"
 #include "start/verdict.h"
 #include "kernel/tree.h"
 
@@ -85,67 +84,6 @@ static _printf_(2, 0) void on_fuse_log(
 /* ---- preparing
  * ------------------------------------------------------------------------ */
 
-/* A directory option as an absolute path; the default where none was given. */
-static char *directory(const char *given, const char *what,
-	char *(*by_default)(const char *account, const char *source),
-	const struct options *o)
-{
-	_cleanup_free_ char *cwd = NULL;
-	char *path;
-
-	if (given && *given == '/')
-		return strdup(given);
-	if (given) {
-		cwd = getcwd(NULL, 0);
-		return cwd ? format("%s/%s", cwd, given) : NULL;
-	}
-	path = by_default(o->account, o->source);
-	if (!path)
-		log_line(LOG_ERR, "no home directory: give a directory with -o %s=PATH",
-			what);
-	return path;
-}
-
-static int set_directories(struct options *o, const char *mountpoint)
-{
-	char *state = directory(o->state_dir, "state_dir", paths_state_dir, o);
-	char *cache =
-		state ? directory(o->cache_dir, "cache_dir", paths_cache_dir, o) : NULL;
-
-	free(o->state_dir);
-	free(o->cache_dir);
-	o->state_dir = state;
-	o->cache_dir = cache;
-	if (!state || !cache)
-		return -ENOENT;
-	if (!paths_below(state, mountpoint) && !paths_below(cache, mountpoint))
-		return 0;
-	log_line(LOG_ERR, "%s must not be below the mountpoint %s",
-		paths_below(state, mountpoint) ? state : cache, mountpoint);
-	return -EINVAL;
-}
-
-/* gembatch checks more closely. This catches arguments that are not a source at all,
- * and those that may hold a password: SOURCE becomes part of directory names and
- * messages, and no URL parser reliably removes a password with a '#' or '/' in it. */
-static int check_source(const struct options *o)
-{
-	bool url = !strncasecmp(o->source, "https://", 8) ||
-		   !strncasecmp(o->source, "http://", 7);
-
-	if (strpbrk(o->source, "@?#\\")) {
-		log_line(LOG_ERR,
-			"SOURCE must be https://HOST[:PORT][/PATH], without a "
-			"user, a password, a query or a fragment");
-		return -EINVAL;
-	}
-	if (!url) {
-		log_line(LOG_ERR, "SOURCE %s is not an http or https URL", o->source);
-		return -EINVAL;
-	}
-	return 0;
-}
-
 /* The tour is there for who has the sources, not in a line of fstab. */
 static void explain_no_key(const struct options *o)
 {
@@ -172,14 +110,7 @@ static int find_key(const struct options *o, struct key *ret)
 	return err;
 }
 
-/* No core dump, no ptrace, no /proc/PID/environ for the user's other programs. */
-static void hide_memory(void)
-{
-	setrlimit(RLIMIT_CORE, &(struct rlimit){});
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-}
-
-/* Asked before hide_memory, which hides our own /proc from ourselves, too. */
+/* Asked before prepare_process, which hides our own /proc from ourselves, too. */
 static void check_proc(struct options *o)
 {
 	if (o->submit == SUBMIT_CTL || o->readonly || proc_usable())
@@ -193,39 +124,15 @@ static void check_proc(struct options *o)
 
 static int open_client(struct mount *m, struct key *key, const char *mountpoint)
 {
-	const struct options *o = m->o;
-	_cleanup_free_ char *prices = paths_prices();
-	const struct gb_options go = {
-		.source = o->source,
-		.key = key->text,
-		.key_source = key->source,
-		.version = o->api ? "v1" : "v1beta",
-		.state_dir = o->state_dir,
-		.cache_dir = o->cache_dir,
-		.cache_max = o->cache_max,
-		.model = o->model,
-		.fetch = o->fetch,
-		.background = o->submit == SUBMIT_BACKGROUND,
-		.keep_running = o->rmdir,
-		.offline = o->offline,
-		.readonly = o->readonly,
-		.trash_days = o->trash_days,
-		.poll_s = o->poll_s,
-		.ttl_s = o->ttl_s ? o->ttl_s : -1, /* 0 would mean the default */
-		.inline_max = o->inline_max,
-		.resubmit_hours = o->resubmit_hours,
-		.webhook = o->webhook,
-		.prices = prices,
-		.max_tokens = o->max_tokens,
-		.max_cost = o->max_cost,
+	const struct gb_options more = {
 		.holder = mountpoint,
 		.log = on_log,
 		.changed = on_changed,
-		.ended = o->on_end ? on_ended : NULL,
+		.ended = m->o->on_end ? on_ended : NULL,
 		.arg = m,
 	};
 	_cleanup_free_ char *why = NULL;
-	int err = gb_open(&go, &m->gb, &why);
+	int err = prepare_client(m->o, key, &more, &m->gb, &why);
 
 	key_wipe(key);
 	if (err)
@@ -369,17 +276,6 @@ static int run_loop(struct mount *m)
 	return err;
 }
 
-/* Large buffers go back to the system when freed, and threads share their heaps: the
- * process is to stay small, and the bytes of files pass through buffers that are
- * kept. */
-static void keep_small(void)
-{
-#ifdef M_ARENA_MAX /* glibc */
-	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-	mallopt(M_ARENA_MAX, 2);
-#endif
-}
-
 /* ---- one after the other
  * ------------------------------------------------------------- */
 
@@ -469,7 +365,7 @@ static int start_mount(struct options *o)
 	struct mount m = {.o = o};
 	struct key key = {};
 	int verdict_fd = -1;
-	int err = check_source(o);
+	int err = prepare_source(o);
 
 	resources_raise();
 	if (!err)
@@ -479,7 +375,7 @@ static int start_mount(struct options *o)
 	if (!err && paths_passed_fd(o->mountpoint) < 0)
 		err = place_check();
 	if (!err)
-		err = set_directories(o, mountpoint);
+		err = prepare_directories(o, mountpoint);
 	if (err)
 		goto out;
 	check_proc(o);
@@ -491,8 +387,7 @@ static int start_mount(struct options *o)
 			goto out;
 		}
 	}
-	hide_memory();
-	keep_small();
+	prepare_process();
 	err = serve_mount(&m, &key, mountpoint, verdict_fd);
 out:
 	key_wipe(&key);
@@ -502,10 +397,16 @@ out:
 int main(int argc, char **argv)
 {
 	struct options o;
-	enum options_verdict verdict = options_parse(argc, argv, &o);
+	enum options_verdict verdict;
 	int err = 0;
 
 	survive_signals();
+	if (argc > 1 && cli_is_verb(argv[1])) {
+		log_open(false);
+		environment_clean();
+		return verb_main(argc, argv);
+	}
+	verdict = options_parse(argc, argv, &o);
 	log_open(o.debug);
 	environment_clean();
 	service_open();

@@ -20,7 +20,10 @@
 #include "client/open_with.h"
 #include "store/uploads.h"
 
+#include "store/state_lock.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -287,6 +290,17 @@ fail:
 		*ret_why = strdup(strerror(-err));
 	gb_close(c);
 	return err;
+}
+
+int gb_state_holder(const char *state_dir, char **ret_holder)
+{
+	_cleanup_close_ int dir = open(
+		state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	*ret_holder = NULL;
+	if (dir < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return state_lock_look(dir, ret_holder);
 }
 
 /* ---- close --------------------------------------------------------------------------------- */

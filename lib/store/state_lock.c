@@ -268,6 +268,36 @@ int state_lock_take(
 	return 0;
 }
 
+/* Taken for a moment, which others try through. */
+static int lock_is_free(int state)
+{
+	_cleanup_close_ int fd =
+		openat(state, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return errno == ENOENT ? 1 : -errno;
+	int err = lock_all(fd, state);
+	if (!err)
+		flock(state, LOCK_UN);
+	return err == -EAGAIN || err == -EWOULDBLOCK ? 0 : err ? err : 1;
+}
+
+int state_lock_look(int state, char **ret_holder)
+{
+	int is_free = lock_is_free(state);
+	struct holder h;
+	char host[128];
+
+	if (is_free)
+		return is_free > 0 ? 0 : is_free;
+	_cleanup_free_ char *text = read_text(state);
+	own_host(host);
+	if (!text || !holder_parse(text, &h) || strcmp(h.host, host) != 0)
+		return -EREMOTE;
+	*ret_holder = strdup(h.path);
+	return *ret_holder ? -EBUSY : -ENOMEM;
+}
+
 void state_lock_release(int fd)
 {
 	if (fd < 0)

@@ -1,0 +1,262 @@
+/* The command line of a verb: options before or after NAME, one table for what each is,
+ * and to which verbs it belongs. */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "util/util.h"
+
+#define VERBS_SUBMIT "run submit "
+#define VERBS_WAIT "run wait "
+
+enum kind { TEXT, FLAG, SECONDS, MOUNT /* handed on to options_parse as -o */ };
+
+struct arg_row {
+	const char *name;
+	char letter; /* 0: none */
+	enum kind kind;
+	size_t where;
+	const char *verbs; /* NULL: all */
+	const char *value, *help;
+};
+
+#define AT(field) offsetof(struct cli_args, field)
+
+static const struct arg_row arg_rows[] = {
+	{"model", 'm', TEXT, AT(model), VERBS_SUBMIT, "MODEL",
+		"model of the job (batchfs models lists them)"},
+	{"inputs", 0, TEXT, AT(inputs), VERBS_SUBMIT, "DIR|FILE",
+		"a request per file; per line; per row of a .csv or .tsv"},
+	{"prompt", 0, TEXT, AT(prompt), VERBS_SUBMIT, "TEXT|@FILE",
+		"what is asked about each input"},
+	{"system", 0, TEXT, AT(system), VERBS_SUBMIT, "TEXT|@FILE",
+		"the system instruction"},
+	{"schema", 0, TEXT, AT(schema), VERBS_SUBMIT, "FILE",
+		"answers are JSON of this schema"},
+	{"defaults", 0, TEXT, AT(defaults), VERBS_SUBMIT, "FILE",
+		"other members of each request, as JSON"},
+	{"split", 0, TEXT, AT(split), VERBS_SUBMIT, "auto|none|N",
+		"how many of the API's jobs it may become"},
+	{"retries", 0, TEXT, AT(retries), VERBS_SUBMIT, "N",
+		"ask again by itself, up to N times"},
+	{"queue", 0, FLAG, AT(queue), "submit ", NULL,
+		"return when the requests are safe here"},
+	{"results", 0, FLAG, AT(raw), "run cat ", NULL,
+		"the API's own lines in place of answers.tsv"},
+	{"to", 0, TEXT, AT(to), "run ", "DIR", "the answers as files in DIR"},
+	{"timeout", 0, SECONDS, AT(timeout), VERBS_WAIT, "SECONDS",
+		"wait no longer (exit status 75)"},
+	{"long", 'l', FLAG, AT(details), "ls ", NULL, "with what is known of each"},
+	{"quiet", 'q', FLAG, AT(quiet), NULL, NULL, "no progress"},
+	{"source", 's', MOUNT, 0, NULL, "SOURCE", "the API's base URL"},
+	{"options", 'o', MOUNT, 0, NULL, "OPTION[,...]",
+		"as for a mount: account=, api_key_file=, state_dir= ..."},
+	{"help", 'h', FLAG, 0, NULL, NULL, "this"},
+};
+
+static bool fits_verb(const struct arg_row *r, const struct cli_verb *v)
+{
+	size_t n = strlen(v->name);
+
+	for (const char *p = r->verbs; p && *p; p = strchr(p, ' ') + 1)
+		if (!strncmp(p, v->name, n) && p[n] == ' ')
+			return true;
+	return !r->verbs;
+}
+
+/* ---- help ------------------------------------------------------------------------------- */
+
+static void help_verb(const struct cli_verb *v)
+{
+	printf("batchfs %s [OPTION...] %s\n\n%s\n\n", v->name, v->usage, v->help);
+	for (size_t i = 0; i < ARRAY_SIZE(arg_rows); i++) {
+		const struct arg_row *r = &arg_rows[i];
+		char left[64], letter[8] = "    ";
+
+		if (!fits_verb(r, v))
+			continue;
+		if (r->letter)
+			snprintf(letter, sizeof(letter), "-%c, ", r->letter);
+		snprintf(left, sizeof(left), "%s--%s%s%s", letter, r->name,
+			r->value ? " " : "", r->value ? r->value : "");
+		printf("  %-26s %s\n", left, r->help);
+	}
+	puts("\nExit status: 0 all answered; 1 failed or refused; 2 usage, or NAME is "
+	     "taken;\n3 some requests have no answer; 75 not ended or not bought yet; 77 "
+	     "the key was\nrefused. See batchfs(1).");
+}
+
+static int help(const char *name)
+{
+	const struct cli_verb *v = name ? cli_verb_find(name) : NULL;
+
+	if (v) {
+		help_verb(v);
+		return -1;
+	}
+	if (name) {
+		cli_say("there is no verb %s", name);
+		return CLI_USAGE;
+	}
+	puts("Without a mount:\n");
+	for (v = cli_verbs; v->name; v++)
+		printf("  batchfs %s %s\n", v->name, v->usage);
+	puts("\nbatchfs help VERB says more; batchfs -h is about mounting.");
+	return -1;
+}
+
+bool cli_is_verb(const char *word)
+{
+	return !strcmp(word, "help") || cli_verb_find(word);
+}
+
+/* ---- parsing ---------------------------------------------------------------------------- */
+
+static int set_seconds(const char *name, const char *value, double *ret)
+{
+	char *end;
+
+	*ret = strtod(value, &end);
+	if (end != value && !*end && *ret >= 0)
+		return CLI_OK;
+	cli_say("--%s: %s is no number of seconds", name, value);
+	return CLI_USAGE;
+}
+
+static int set_arg(struct cli_args *a, const struct arg_row *r, char *value, char **source)
+{
+	void *to = (char *)a + r->where;
+
+	switch (r->kind) {
+	case TEXT:
+		*(const char **)to = value;
+		return CLI_OK;
+	case FLAG:
+		*(bool *)to = true;
+		return CLI_OK;
+	case SECONDS:
+		return set_seconds(r->name, value, to);
+	case MOUNT:
+		break;
+	}
+	if (r->letter == 's') {
+		*source = value;
+		return CLI_OK;
+	}
+	a->mount_argv[a->mount_argc++] = (char *)"-o";
+	a->mount_argv[a->mount_argc++] = value;
+	return CLI_OK;
+}
+
+/* getopt's two forms of the table. */
+struct forms {
+	struct option longs[ARRAY_SIZE(arg_rows) + 1];
+	char shorts[2 * ARRAY_SIZE(arg_rows) + 2];
+};
+
+static void make_forms(struct forms *f)
+{
+	char *s = f->shorts;
+
+	*f = (struct forms){};
+	*s++ = ':';
+	for (size_t i = 0; i < ARRAY_SIZE(arg_rows); i++) {
+		const struct arg_row *r = &arg_rows[i];
+
+		f->longs[i] = (struct option){r->name,
+			r->value ? required_argument : no_argument, NULL, 256 + (int)i};
+		if (r->letter)
+			*s++ = r->letter;
+		if (r->letter && r->value)
+			*s++ = ':';
+	}
+}
+
+static const struct arg_row *row_of(int c)
+{
+	if (c >= 256)
+		return &arg_rows[c - 256];
+	for (size_t i = 0; i < ARRAY_SIZE(arg_rows); i++)
+		if (arg_rows[i].letter == c)
+			return &arg_rows[i];
+	return NULL;
+}
+
+static int bad_arg(const struct cli_args *a, int c, char **argv)
+{
+	cli_say("%s %s (batchfs help %s)",
+		c == ':' ? "a value is missing after" : "unknown option",
+		argv[optind - 1], a->verb->name);
+	return CLI_USAGE;
+}
+
+static int parse_args(int argc, char **argv, struct cli_args *a, char **source)
+{
+	struct forms f;
+	int c, status = CLI_OK;
+
+	make_forms(&f);
+	opterr = 0;
+	optind = 0;
+	while (!status && (c = getopt_long(argc, argv, f.shorts, f.longs, NULL)) != -1) {
+		const struct arg_row *r = row_of(c);
+
+		if (!r)
+			return bad_arg(a, c, argv);
+		if (r->letter == 'h')
+			return help(a->verb->name);
+		if (!fits_verb(r, a->verb)) {
+			cli_say("--%s does not go with %s (batchfs help %s)", r->name,
+				a->verb->name, a->verb->name);
+			return CLI_USAGE;
+		}
+		status = set_arg(a, r, optarg, source);
+	}
+	a->names = argv + optind;
+	a->n = (size_t)(argc - optind);
+	return status;
+}
+
+static int check_names(const struct cli_args *a)
+{
+	const struct cli_verb *v = a->verb;
+
+	if ((int)a->n >= v->min && (v->max < 0 || (int)a->n <= v->max))
+		return CLI_OK;
+	cli_say("usage: batchfs %s %s (batchfs help %s)", v->name, v->usage, v->name);
+	return CLI_USAGE;
+}
+
+int cli_parse(int argc, char **argv, struct cli_args *ret)
+{
+	char *source = NULL, *retries = NULL;
+	int status;
+
+	*ret = (struct cli_args){.timeout = -1};
+	if (!strcmp(argv[1], "help"))
+		return help(argc > 2 ? argv[2] : NULL);
+	ret->verb = cli_verb_find(argv[1]);
+	ret->mount_argv = calloc((size_t)argc + 8, sizeof(char *));
+	if (!ret->mount_argv)
+		return CLI_FAILED;
+	ret->mount_argv[ret->mount_argc++] = argv[0];
+	if ((status = parse_args(argc - 1, argv + 1, ret, &source)))
+		return status;
+	if ((status = check_names(ret)))
+		return status;
+	if (ret->retries && (retries = format("retries=%s", ret->retries))) {
+		ret->retries_option = retries;
+		ret->mount_argv[ret->mount_argc++] = (char *)"-o";
+		ret->mount_argv[ret->mount_argc++] = retries;
+	}
+	ret->mount_argv[ret->mount_argc++] = source ? source : (char *)"none";
+	ret->mount_argv[ret->mount_argc++] = (char *)"/";
+	return CLI_OK;
+}
+
+void cli_args_free(struct cli_args *a)
+{
+	free(a->retries_option);
+	free(a->mount_argv);
+}

@@ -1,0 +1,88 @@
+#include "cli/await.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "util/util.h"
+
+#define SLICE 0.1 /* seconds between looks for a signal */
+
+double await_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void await_done(struct gb_waiter *w, int err)
+{
+	struct await *a = CONTAINER_OF(w, struct await, w);
+
+	pthread_mutex_lock(&a->lock);
+	a->err = err;
+	a->done = true;
+	pthread_cond_signal(&a->cond);
+	pthread_mutex_unlock(&a->lock);
+}
+
+struct gb_waiter *await_begin(struct await *a)
+{
+	pthread_condattr_t attr;
+
+	*a = (struct await){.w.done = await_done};
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&a->cond, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&a->lock, NULL);
+	return &a->w;
+}
+
+static void await_slice(struct await *a)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += (long)(SLICE * 1e9);
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&a->cond, &a->lock, &until);
+}
+
+/* lock held. Whether waiting is over before there is an answer. */
+static int await_over(double until)
+{
+	return cli_stopped()			     ? -EINTR
+	       : until >= 0 && await_now() >= until ? -EAGAIN
+						     : 0;
+}
+
+long long await_end(struct await *a, long long ret, double seconds)
+{
+	double until = seconds < 0 ? -1 : await_now() + seconds;
+	int over = 0;
+
+	if (ret != -EINPROGRESS)
+		goto out;
+	pthread_mutex_lock(&a->lock);
+	while (!a->done && !over) {
+		await_slice(a);
+		over = a->done ? 0 : await_over(until);
+	}
+	pthread_mutex_unlock(&a->lock);
+	if (over && gb_waiter_drop(&a->w)) {
+		ret = over;
+		goto out;
+	}
+	pthread_mutex_lock(&a->lock);
+	while (!a->done) /* its answer is on the way */
+		await_slice(a);
+	ret = a->err;
+	pthread_mutex_unlock(&a->lock);
+out:
+	pthread_mutex_destroy(&a->lock);
+	pthread_cond_destroy(&a->cond);
+	return ret;
+}

@@ -1,0 +1,33 @@
+/* Waiting for an answer of gembatch, in a program that does one thing at a time. */
+#ifndef FS_CLI_AWAIT_H
+#define FS_CLI_AWAIT_H
+
+#include <pthread.h>
+
+#include "gembatch.h"
+
+struct await {
+	struct gb_waiter w;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+	int err;
+};
+
+struct gb_waiter *await_begin(struct await *a);
+/* ret: what the call that got the waiter returned. Its result; or the waiter is taken back:
+ * -EAGAIN after so many seconds (-1: never), -EINTR by a signal. */
+long long await_end(struct await *a, long long ret, double seconds);
+
+/* The result of `call`, which uses the waiter w. */
+#define AWAIT(seconds, w, call)                                                        \
+	({                                                                             \
+		struct await await_;                                                   \
+		struct gb_waiter *w = await_begin(&await_);                            \
+		await_end(&await_, (call), (seconds));                                 \
+	})
+
+/* Seconds on a clock that only goes forward. */
+double await_now(void);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * A project as the verbs need it: directories with files, in one of two ways. Opening
+ * takes the state directory's lock and uses gembatch (desk_direct.c); where a mount holds
+ * it the same is done through that mount (desk_mounted.c), so that a script need not know.
+ * Another verb that holds it is waited for, and lets others in turn (turns.h).
+ *
+ * Functions block. Errors are negative errno; -EINTR: a signal (cli_stopped).
+ */
+#ifndef FS_CLI_DESK_H
+#define FS_CLI_DESK_H
+
+#include "cli/cli.h"
+
+/* Takes n bytes; not 0: no more is wanted, and that is the result. */
+typedef int (*desk_sink)(void *arg, const char *bytes, size_t n);
+/* One entry of a directory. */
+typedef int (*desk_entry)(void *arg, const char *name, bool is_dir);
+
+struct desk_ops {
+	/* -EEXIST: the project has it. */
+	int (*make)(struct desk *d, const char *name);
+	int (*remove)(struct desk *d, const char *name);
+	/* Write a file of a draft, all of fd, durably; its directories are made. Nothing is
+	 * submitted by that. */
+	int (*write)(struct desk *d, const char *name, const char *path, int fd);
+	/* Like echo text > file: model, split, ctl. */
+	int (*store)(struct desk *d, const char *name, const char *file,
+		const char *text);
+	/* A file from its first byte to its last. name ".batchfs": of the project. */
+	int (*read)(struct desk *d, const char *name, const char *path, desk_sink sink,
+		void *arg);
+	/* What is listed; name NULL: the jobs; path NULL: the top of a job. */
+	int (*list)(struct desk *d, const char *name, const char *path, desk_entry fn,
+		void *arg);
+	/* Until the job has ended; -EAGAIN: not within so many seconds. */
+	int (*wait)(struct desk *d, const char *name, double seconds);
+	/* Between two waits: let others have the state directory for a while, if they want
+	 * it. */
+	int (*breathe)(struct desk *d);
+	void (*close)(struct desk *d);
+};
+
+struct desk {
+	const struct desk_ops *ops;
+	double tick; /* seconds between looks at how far a job is */
+};
+
+/* 0 and a desk; or an error that has been said. */
+int desk_open(const struct cli_place *place, struct desk **ret);
+void desk_close(struct desk *d);
+
+/* The two ways; gb is taken. */
+int desk_direct_new(
+	const struct cli_place *place, struct gb_client *gb, struct desk **ret);
+int desk_mounted_new(const char *mountpoint, struct desk **ret);
+
+/* A small file as text, malloc'ed, without its last newline. */
+int desk_text(struct desk *d, const char *name, const char *path, char **ret);
+/* The number behind a name in a file of `name value` lines; -1: it has none. */
+long long desk_number(const char *text, const char *name);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * What a job is to be made of: requests.jsonl, or the files of a composed draft, as the
+ * command line names them. The same command twice means the same job, so a job that is
+ * there can be compared with it, and a draft that a killed command left can be filled up.
+ */
+#ifndef FS_CLI_MATERIAL_H
+#define FS_CLI_MATERIAL_H
+
+#include "cli/desk.h"
+
+struct piece {
+	char *path;  /* in the job's directory */
+	char *from;  /* a file; NULL: fd has it */
+	int fd;      /* read by pread; -1: from is opened when it is needed */
+};
+
+struct material {
+	struct piece *pieces;
+	size_t n, cap;
+	bool composed;
+};
+
+/* Read the command line's files; standard input is kept in a file without a name. 0, or an
+ * error that has been said. material_free in any case. */
+int material_gather(const struct cli_args *a, struct material *ret);
+void material_free(struct material *m);
+
+enum material_fit {
+	MATERIAL_SAME,
+	MATERIAL_BEGUN, /* what is there is the beginning of it: a draft to be filled up */
+	MATERIAL_OTHER,
+	MATERIAL_HIDDEN, /* it cannot be told: the job was made elsewhere */
+};
+
+/* 0, and how the job compares with it; *ret_path (borrowed) is the first that differs. */
+int material_compare(struct desk *d, const char *name, const struct material *m,
+	enum material_fit *ret, const char **ret_path);
+/* Write what is not there yet, or not whole. */
+int material_fill(struct desk *d, const char *name, const struct material *m);
+
+#endif

@@ -1,0 +1,15 @@
+/* What came back, to stdout or as files. */
+#ifndef FS_CLI_OUTPUT_H
+#define FS_CLI_OUTPUT_H
+
+#include "cli/desk.h"
+
+/* A file of a job, to stdout. */
+int output_file(struct desk *d, const char *name, const char *path);
+/* What `run` gives: answers.tsv, results.jsonl (raw), or the files of responses/ into the
+ * directory `to`. A file there is whole or not there. */
+int output_answers(struct desk *d, const char *name, const struct cli_args *a);
+/* Of a job that has ended: how many requests have no answer; or an errno. */
+long long output_missing(struct desk *d, const char *name);
+
+#endif

@@ -1,0 +1,290 @@
+/* The table of verbs, and those that need no file of their own. */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/await.h"
+#include "cli/desk.h"
+#include "cli/follow.h"
+#include "cli/output.h"
+#include "util/util.h"
+
+/* ---- what is said, and how it ends ------------------------------------------------------ */
+
+static volatile sig_atomic_t stopped;
+
+int cli_stopped(void)
+{
+	return stopped;
+}
+
+/* Who asks twice does not want to wait for a tidy end. */
+static void on_stop(int sig)
+{
+	if (stopped)
+		_exit(CLI_SIGNAL + sig);
+	stopped = sig;
+}
+
+void cli_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fputs("batchfs: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+}
+
+int cli_exit_of(int err)
+{
+	switch (-err) {
+	case EINTR:
+		return CLI_SIGNAL + (stopped ? stopped : SIGINT);
+	case EPIPE:
+		return CLI_SIGNAL + SIGPIPE;
+	case EACCES:
+	case ENOKEY:
+		return CLI_KEY;
+	case EAGAIN:
+	case EDQUOT:
+	case EHOSTUNREACH:
+	case ETIMEDOUT:
+		return CLI_LATER;
+	default:
+		return CLI_FAILED;
+	}
+}
+
+int cli_fail(const char *name, const char *what, int err)
+{
+	if (err != -EPIPE)
+		cli_say("%s%s%s: %s", name, what ? ": " : "", what ? what : "",
+			err == -ENOENT ? "there is no such job or file" : strerror(-err));
+	return cli_exit_of(err);
+}
+
+/* ---- verbs -------------------------------------------------------------------------------- */
+
+/* Each NAME; the worst exit status. */
+static int each(const struct cli_args *a, struct desk *d,
+	int (*one)(const struct cli_args *a, struct desk *d, const char *name))
+{
+	int worst = CLI_OK;
+
+	for (size_t i = 0; i < a->n && !cli_stopped(); i++) {
+		int status = one(a, d, a->names[i]);
+
+		worst = status > worst ? status : worst;
+	}
+	return cli_stopped() ? cli_exit_of(-EINTR) : worst;
+}
+
+static int wait_one(const struct cli_args *a, struct desk *d, const char *name)
+{
+	double until = a->timeout >= 0 ? await_now() + a->timeout : -1;
+	_cleanup_free_ char *state = NULL;
+	int err = follow(d, name, a->quiet, until, &state);
+
+	if (err == -EAGAIN) {
+		cli_say("%s: not ended in time; the job goes on", name);
+		return CLI_LATER;
+	}
+	if (err == -EINTR) {
+		cli_say("%s: stopped waiting; the job goes on", name);
+		return cli_exit_of(err);
+	}
+	if (err)
+		return cli_fail(name, NULL, err);
+	puts(state);
+	if (!strcmp(state, "JOB_STATE_SUCCEEDED"))
+		return CLI_OK;
+	follow_tell_error(d, name);
+	return CLI_FAILED;
+}
+
+static int verb_wait(const struct cli_args *a, struct desk *d)
+{
+	return each(a, d, wait_one);
+}
+
+/* NAME is its answers. */
+static int cat_one(const struct cli_args *a, struct desk *d, const char *arg)
+{
+	_cleanup_free_ char *name = strdup(arg);
+	char *slash = name ? strchr(name, '/') : NULL;
+	const char *file = slash && slash[1] ? slash + 1
+			   : a->raw	     ? "results.jsonl"
+					     : "answers.tsv";
+
+	if (slash)
+		*slash = '\0';
+	int err = name ? output_file(d, name, file) : -ENOMEM;
+	return err ? cli_fail(arg, NULL, err) : CLI_OK;
+}
+
+static int verb_cat(const struct cli_args *a, struct desk *d)
+{
+	return each(a, d, cat_one);
+}
+
+static int say_entry(void *arg, const char *name, bool is_dir)
+{
+	return printf("%s%s\n", name, arg && is_dir ? "/" : "") < 0 ? -errno : 0;
+}
+
+static int verb_ls(const struct cli_args *a, struct desk *d)
+{
+	_cleanup_free_ char *name = a->n ? strdup(a->names[0]) : NULL;
+	char *slash = name ? strchr(name, '/') : NULL;
+	int err = 0;
+
+	if (slash)
+		*slash++ = '\0';
+	if (a->details && !a->n)
+		err = output_file(d, ".batchfs", "jobs");
+	else if (a->details)
+		err = output_file(d, name, "stats");
+	if (!err && (a->n || !a->details))
+		err = d->ops->list(d, name, slash && *slash ? slash : NULL, say_entry,
+			name);
+	return err ? cli_fail(a->n ? a->names[0] : "ls", NULL, err) : CLI_OK;
+}
+
+static int control(struct desk *d, const char *name, const char *verb)
+{
+	int err = d->ops->store(d, name, "ctl", verb);
+
+	if (!err)
+		return CLI_OK;
+	if (err == -EBUSY) {
+		_cleanup_free_ char *state = NULL, *fit = NULL;
+
+		if (!desk_text(d, name, "state", &state) &&
+			!desk_text(d, name, "ctl", &fit)) {
+			for (char *p = fit; (p = strchr(p, '\n')); p++)
+				*p = ' ';
+			cli_say("%s: %s is not possible now (%s; possible: %s)", name,
+				verb, state, *fit ? fit : "nothing");
+			return CLI_FAILED;
+		}
+	}
+	if (err == -ENOENT || !follow_tell_error(d, name))
+		cli_fail(name, verb, err);
+	return cli_exit_of(err);
+}
+
+static int cancel_one(const struct cli_args *a, struct desk *d, const char *name)
+{
+	return control(d, name, "cancel");
+}
+
+static int verb_cancel(const struct cli_args *a, struct desk *d)
+{
+	return each(a, d, cancel_one);
+}
+
+static int fetch_one(const struct cli_args *a, struct desk *d, const char *name)
+{
+	return control(d, name, "fetch");
+}
+
+static int verb_fetch(const struct cli_args *a, struct desk *d)
+{
+	return each(a, d, fetch_one);
+}
+
+static int retry_one(const struct cli_args *a, struct desk *d, const char *name)
+{
+	return control(d, name, "retry");
+}
+
+static int verb_retry(const struct cli_args *a, struct desk *d)
+{
+	return each(a, d, retry_one);
+}
+
+static int rm_one(const struct cli_args *a, struct desk *d, const char *name)
+{
+	int err = d->ops->remove(d, name);
+
+	if (err && (err == -ENOENT || !follow_tell_error(d, name)))
+		cli_fail(name, "not removed", err);
+	return err ? cli_exit_of(err) : CLI_OK;
+}
+
+static int verb_rm(const struct cli_args *a, struct desk *d)
+{
+	return each(a, d, rm_one);
+}
+
+/* A file of .batchfs, called like the verb. */
+static int verb_meta(const struct cli_args *a, struct desk *d)
+{
+	int err = output_file(d, ".batchfs", a->verb->name);
+
+	return err ? cli_fail(a->verb->name, NULL, err) : CLI_OK;
+}
+
+const struct cli_verb cli_verbs[] = {
+	{"run", "NAME [FILE|-]",
+		"Submit the requests as job NAME, or attach to it if it is there with the "
+		"same\nones; wait; answers go to stdout in the order asked, progress to "
+		"stderr.",
+		1, 2, cli_run},
+	{"submit", "NAME [FILE|-]",
+		"Submit the requests as job NAME, and return when the job exists "
+		"(--queue: when\nthe requests are safe here).",
+		1, 2, cli_submit},
+	{"wait", "NAME...", "Wait until the jobs have ended, and say how.", 1, -1,
+		verb_wait},
+	{"cat", "NAME[/FILE]...",
+		"A file of a job to stdout; NAME alone: its answers.tsv.", 1, -1, verb_cat},
+	{"ls", "[-l] [NAME]", "The jobs of the project, or the files of one.", 0, 1,
+		verb_ls},
+	{"cancel", "NAME...", "Cancel what has not ended.", 1, -1, verb_cancel},
+	{"fetch", "NAME...", "Save the results on this machine now.", 1, -1, verb_fetch},
+	{"retry", "NAME...", "Ask again what another try may answer.", 1, -1, verb_retry},
+	{"rm", "NAME...", "Remove the jobs, at the API and here.", 1, -1, verb_rm},
+	{"status", "", "Endpoint, key's source, disk use, unsent work.", 0, 0, verb_meta},
+	{"jobs", "", "A table of all jobs.", 0, 0, verb_meta},
+	{"models", "", "Models that can run batches.", 0, 0, verb_meta},
+	{"history", "", "The ledger of what was bought.", 0, 0, verb_meta},
+	{NULL},
+};
+
+const struct cli_verb *cli_verb_find(const char *name)
+{
+	for (const struct cli_verb *v = cli_verbs; v->name; v++)
+		if (!strcmp(v->name, name))
+			return v;
+	return NULL;
+}
+
+static void take_signals(void)
+{
+	static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	/* Without SA_RESTART: a call that blocks is to end. */
+	const struct sigaction stop = {.sa_handler = on_stop};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
+		sigaction(ending[i], &stop, NULL);
+}
+
+int cli_main(const struct cli_args *a, const struct cli_place *place)
+{
+	struct desk *d = NULL;
+
+	take_signals();
+	int err = desk_open(place, &d);
+	if (err)
+		return cli_exit_of(err);
+	int status = a->verb->run(a, d);
+	if (fflush(stdout) && status == CLI_OK)
+		status = cli_fail("stdout", NULL, -errno);
+	desk_close(d);
+	return status;
+}

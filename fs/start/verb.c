@@ -1,0 +1,78 @@
+#include "start/verb.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "start/key.h"
+#include "start/prepare.h"
+#include "start/resources.h"
+#include "util/log.h"
+#include "util/util.h"
+
+struct opening {
+	struct options *o;
+	struct key key;
+	bool no_key;
+};
+
+/* What matters to somebody who waits is in `error`; the rest is for -o debug. */
+static void on_verb_log(void *arg, int priority, const char *line)
+{
+	const struct opening *s = arg;
+
+	if (s->o->debug || priority <= LOG_ERR)
+		log_line(priority, "%s", line);
+}
+
+/* No key is an error only where no mount has it. */
+static int open_for_verb(void *arg, struct gb_client **ret, char **ret_why)
+{
+	struct opening *s = arg;
+	const struct gb_options more = {.log = on_verb_log, .arg = s};
+
+	if (s->no_key && !s->o->offline) {
+		cli_say("no API key: set GEMINI_API_KEY "
+			"(https://aistudio.google.com/apikey)");
+		*ret_why = NULL;
+		return -ENOKEY;
+	}
+	return prepare_client(s->o, &s->key, &more, ret, ret_why);
+}
+
+static int run_verb(const struct cli_args *a, struct options *o)
+{
+	struct opening s = {.o = o};
+	const struct cli_place place = {o, open_for_verb, &s};
+	int status = CLI_USAGE;
+
+	resources_raise();
+	int err = prepare_source(o);
+	if (!err)
+		err = key_find(o, &s.key);
+	s.no_key = err == -ENOENT;
+	if (err && !s.no_key)
+		goto out;
+	if (prepare_directories(o, NULL))
+		goto out;
+	prepare_process();
+	status = cli_main(a, &place);
+out:
+	key_wipe(&s.key);
+	return status;
+}
+
+int verb_main(int argc, char **argv)
+{
+	struct cli_args a;
+	struct options o = {};
+	int status = cli_parse(argc, argv, &a);
+
+	if (status == CLI_OK)
+		status = options_parse(a.mount_argc, a.mount_argv, &o) == OPTIONS_GO
+				 ? run_verb(&a, &o)
+				 : CLI_USAGE;
+	options_free(&o);
+	cli_args_free(&a);
+	return status < 0 ? CLI_OK : status;
+}
