@@ -55,6 +55,7 @@ enum step {
 	NAME,
 	MODEL,
 	OTHER_MODEL,
+	COUNT,
 	ATTACH,
 	ATTACH_BYTES,
 	UPLOAD,
@@ -66,13 +67,14 @@ enum step {
 static const struct {
 	const char *name;
 	enum fake_call call;
-	bool unlisted, with_picture;
+	bool unlisted, with_picture, limited;
 	const char *model;
 } steps[STEPS] = {
 	[NAME] = {"the look at names", FAKE_LIST, .unlisted = true},
 	[MODEL] = {"the list of models", FAKE_MODELS},
 	[OTHER_MODEL] = {"a model that is in no list", FAKE_MODEL_GET,
 		.model = "tuned"},
+	[COUNT] = {"a count of tokens", FAKE_COUNT, .limited = true},
 	[ATTACH] = {"the upload of a file", FAKE_UPLOAD, .with_picture = true},
 	[ATTACH_BYTES] = {"a file's bytes", FAKE_UPLOAD_BYTES, .with_picture = true},
 	[UPLOAD] = {"the upload", FAKE_UPLOAD},
@@ -109,6 +111,7 @@ struct outcome {
 #define NOT_REACHED "The API cannot be reached"
 #define QUOTA "The API's quota or rate limit is used up"
 #define LATE "The API did not answer in time."
+#define UNCOUNTED "The prompts could not be counted"
 
 static const struct row {
 	unsigned at;
@@ -116,7 +119,7 @@ static const struct row {
 	struct outcome close, background;
 } rows[] = {
 	{~0u, "ok", BOUGHT, BOUGHT},
-	{~MODELS, "400-key 401 403", FAILED(-EACCES, KEY), FAILED(0, KEY)},
+	{~(MODELS | AT(COUNT)), "400-key 401 403", FAILED(-EACCES, KEY), FAILED(0, KEY)},
 
 	{AT(NAME),
 		"400 404 404-page 403-page 408 409 413 429 429-4 429-soon 500 503 "
@@ -139,6 +142,22 @@ static const struct row {
 	{AT(MODEL), "404", BOUGHT, BOUGHT},
 	{AT(OTHER_MODEL), "404", FAILED(-EINVAL, "The API has no model tuned."),
 		FAILED(0, "The API has no model tuned.")},
+
+	/* Another request tells. */
+	{AT(COUNT), "400 413", BOUGHT, BOUGHT},
+	/* With a limit set, what is not known is not bought. */
+	{AT(COUNT), "400-key 401 403", FAILED(-EACCES, UNCOUNTED), FAILED(0, UNCOUNTED)},
+	{AT(COUNT), "404", FAILED(-ENOENT, UNCOUNTED), FAILED(0, UNCOUNTED)},
+	{AT(COUNT), "404-page 403-page unreached", FAILED(-EHOSTUNREACH, UNCOUNTED),
+		BOUGHT},
+	{AT(COUNT), "408 408+ silent", FAILED(-ETIMEDOUT, UNCOUNTED), BOUGHT},
+	{AT(COUNT), "409 409+", FAILED(-EBUSY, UNCOUNTED), FAILED(0, UNCOUNTED)},
+	{AT(COUNT),
+		"500 503 503-page garbage garbage+ lost lost+ 499+ 500+ 503+ 504-page+",
+		FAILED(-EIO, UNCOUNTED), BOUGHT},
+	{AT(COUNT), "429 429-4 429-soon", FAILED(-EDQUOT, UNCOUNTED), BOUGHT},
+	{AT(COUNT), "429-hour", FAILED(-EDQUOT, UNCOUNTED), QUEUED(QUOTA)},
+	{AT(COUNT), "429-credit", FAILED(-EDQUOT, UNCOUNTED), FAILED(0, UNCOUNTED)},
 
 	{UPLOADS | AT(CREATE), "400", FAILED(-EINVAL, "The API refused the job."),
 		FAILED(0, "The API refused the job.")},
@@ -254,6 +273,7 @@ static void begin_row(enum step s, size_t a, bool background, const struct outco
 		background ? ", in the background" : "");
 	world->o.background = background;
 	world->o.model = steps[s].model;
+	world->o.max_tokens = steps[s].limited ? 1000000 : 0;
 	world->passed = background ? LONG : 0;
 }
 

@@ -32,6 +32,12 @@ static void in_background(void)
 	world->o.background = true;
 }
 
+static void in_background_limited(void)
+{
+	world->o.background = true;
+	world->o.max_tokens = 1000000;
+}
+
 static void still_running(void)
 {
 	the_api->ends_at_once = false;
@@ -272,6 +278,8 @@ static const struct kase cases[] = {
 	{"by ctl, with a file", NULL, NULL, NULL, by_ctl, finish_here, bought_once},
 	{"by ctl, in the background", in_background, NULL, NULL, by_ctl, finish_here,
 		bought_once},
+	{"by ctl, with a limit, in the background", in_background_limited, NULL, NULL,
+		by_ctl, finish_here, bought_once},
 	{"by rename", NULL, NULL, NULL, by_rename, finish_here, bought_once},
 	{"by rename, in the background", in_background, NULL, NULL, by_rename,
 		finish_here, bought_once},
