@@ -11,7 +11,7 @@
 struct sampling {
 	const struct request_grammar *g;
 	int fd;
-	uint64_t size;
+	uint64_t begin, end; /* the lines are there */
 	size_t most, longest;
 	char *buf; /* PIECE */
 	struct sample *to;
@@ -121,12 +121,12 @@ static int take_line(struct sampling *s, uint64_t start, uint64_t end)
 /* No more lines than are wanted: one after the other. */
 static int take_all(struct sampling *s, const atomic_bool *cancel)
 {
-	uint64_t start = 0, end;
+	uint64_t start = s->begin, end;
 	int err = 0;
 
-	for (; !err && start < s->size; start = end) {
+	for (; !err && start < s->end; start = end) {
 		err = cancel && *cancel ? -ECANCELED
-					: end_of_line(s, start, s->size, &end);
+					: end_of_line(s, start, s->end, &end);
 		if (!err && end - start > s->longest)
 			s->to->longer += end - start;
 		else if (!err)
@@ -140,7 +140,7 @@ static int take_all(struct sampling *s, const atomic_bool *cancel)
 static int take_around(struct sampling *s, uint64_t at, uint64_t *done)
 {
 	uint64_t first = at > s->longest ? at - s->longest : 0, start, end;
-	uint64_t last = s->size - at > s->longest ? at + s->longest : s->size;
+	uint64_t last = s->end - at > s->longest ? at + s->longest : s->end;
 	int err;
 
 	first = first > *done ? first : *done;
@@ -151,8 +151,8 @@ static int take_around(struct sampling *s, uint64_t at, uint64_t *done)
 		return err;
 	/* Cut at the bounds of the search, or simply long. */
 	if (end - start > s->longest || (start == first && first > *done) ||
-		(end == last && last < s->size)) {
-		s->to->longer += s->size / s->most;
+		(end == last && last < s->end)) {
+		s->to->longer += (s->end - s->begin) / s->most;
 		return 0;
 	}
 	*done = end;
@@ -161,27 +161,27 @@ static int take_around(struct sampling *s, uint64_t at, uint64_t *done)
 
 static int take_spread(struct sampling *s, const atomic_bool *cancel)
 {
-	uint64_t done = 0;
+	uint64_t done = s->begin;
+	double step = (double)(s->end - s->begin) / (double)s->most;
 	int err = 0;
 
 	for (size_t i = 0; !err && i < s->most; i++) {
-		uint64_t at = (uint64_t)(((double)i + 0.5) * (double)s->size /
-					 (double)s->most);
+		uint64_t at = s->begin + (uint64_t)(((double)i + 0.5) * step);
 
 		if (cancel && *cancel)
 			err = -ECANCELED;
-		else if (at >= done && at < s->size)
+		else if (at >= done && at < s->end)
 			err = take_around(s, at, &done);
 	}
 	return err;
 }
 
-int sample_lines(const struct request_grammar *g, int fd, uint64_t size,
+int sample_lines(const struct request_grammar *g, int fd, uint64_t off, uint64_t size,
 	uint64_t requests, size_t most, size_t longest, const atomic_bool *cancel,
 	struct sample *ret)
 {
 	_cleanup_free_ char *buf = malloc(PIECE);
-	struct sampling s = {g, fd, size, most, longest, buf, ret};
+	struct sampling s = {g, fd, off, off + size, most, longest, buf, ret};
 
 	ret->n = 0;
 	ret->whole = false;

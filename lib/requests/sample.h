@@ -26,10 +26,10 @@ struct sample {
 	uint64_t longer; /* about how many bytes are on longer lines */
 };
 
-/* At most `most` lines of fd's first `size` bytes, none longer than `longest`. requests: how
+/* At most `most` lines of fd's `size` bytes from `off` on, none longer than `longest`. requests: how
  * many lines there are. 0, -ECANCELED, -ESTALE (it has changed since the check), -ENOMEM,
  * the errno of reading. */
-int sample_lines(const struct request_grammar *g, int fd, uint64_t size,
+int sample_lines(const struct request_grammar *g, int fd, uint64_t off, uint64_t size,
 	uint64_t requests, size_t most, size_t longest, const atomic_bool *cancel,
 	struct sample *ret);
 

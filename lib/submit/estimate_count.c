@@ -245,7 +245,7 @@ static int choose_lines(struct census *m)
 	struct submission *s = m->s;
 	int fd = gb_file_fd(s->t->file);
 	int r = fd < 0 ? fd
-		       : sample_lines(s->c->api.provider->requests, fd,
+		       : sample_lines(s->c->api.provider->requests, fd, 0,
 				 s->report.file_size, s->report.requests, CALLS - m->n,
 				 LINE_LONGEST, &s->t->cancel.set, &m->sample);
 

@@ -49,7 +49,7 @@ static void pick(const char *text, size_t n, uint64_t requests, size_t longest,
 
 	assert_int_equal(write(fd, text, n), n);
 	ret->s.lines = ret->lines;
-	assert_int_equal(sample_lines(&gemini_requests, fd, n, requests, MOST, longest,
+	assert_int_equal(sample_lines(&gemini_requests, fd, 0, n, requests, MOST, longest,
 				 NULL, &ret->s),
 		0);
 	close(fd);
@@ -69,6 +69,28 @@ static void test_sample_takes_all_of_few(void **state)
 	assert_int_equal(p.lines[0].request_end - p.lines[0].request_start, 16);
 	assert_true(p.lines[1].files && !p.lines[0].files && !p.lines[2].files);
 	assert_memory_equal(text + p.lines[2].request_start, "{\"contents\":[2]}", 16);
+}
+
+/* Of a range of a file nothing before and behind it is taken. */
+static void test_sample_of_a_range(void **state)
+{
+	static const char text[] = "junk\n{\"contents\":[1]}\n{\"contents\":[2]}\nmore junk";
+	struct sample_line lines[MOST];
+	int fd = memfd_create("requests", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	for (uint64_t requests = 2; requests < 100; requests += 97) {
+		struct sample s = {.lines = lines};
+
+		assert_int_equal(sample_lines(&gemini_requests, fd, 5, 34, requests, MOST,
+					 1 << 20, NULL, &s),
+			0);
+		assert_int_equal(s.n, 2);
+		assert_true(lines[0].start == 5 && lines[1].end == 39);
+		assert_memory_equal(
+			text + lines[1].request_start, "{\"contents\":[2]}", 16);
+	}
+	close(fd);
 }
 
 /* Lines of their number's digit: long ones in the second half. */
@@ -493,6 +515,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sums),
 		cmocka_unit_test(test_sample_takes_all_of_few),
+		cmocka_unit_test(test_sample_of_a_range),
 		cmocka_unit_test(test_sample_is_spread_by_bytes),
 		cmocka_unit_test(test_sample_passes_over_long_lines),
 		FAKE_CASE(test_few_are_counted),
