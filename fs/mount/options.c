@@ -166,6 +166,7 @@ static const char help[] =
 	"  -d  the same, with every request             -h  this help\n"
 	"\n"
 	"SOURCE  base URL of the API (none: $GOOGLE_GEMINI_BASE_URL or Google's)\n"
+	"OPTION  also in ~/.config/batchfs/ACCOUNT.conf, one a line:\n"
 	"  api=v1beta|v1                 version of the API "
 	"[$GOOGLE_GENAI_API_VERSION, else v1beta]\n"
 	"  model=NAME                    of new jobs [$BATCHFS_MODEL, "
