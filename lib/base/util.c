@@ -288,12 +288,12 @@ int util_write_all(int fd, const void *buf, size_t n)
 	return 0;
 }
 
-ssize_t util_pread_max(int fd, void *buf, size_t max)
+ssize_t util_pread_at(int fd, void *buf, size_t max, off_t off)
 {
 	size_t n = 0;
 
 	while (n < max) {
-		ssize_t r = pread(fd, (char *)buf + n, max - n, (off_t)n);
+		ssize_t r = pread(fd, (char *)buf + n, max - n, off + (off_t)n);
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -304,6 +304,11 @@ ssize_t util_pread_max(int fd, void *buf, size_t max)
 		n += (size_t)r;
 	}
 	return (ssize_t)n;
+}
+
+ssize_t util_pread_max(int fd, void *buf, size_t max)
+{
+	return util_pread_at(fd, buf, max, 0);
 }
 
 int util_pwrite_all(int fd, const void *buf, size_t n, off_t off)

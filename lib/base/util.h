@@ -132,6 +132,8 @@ _must_check_ int util_pwrite_all(int fd, const void *buf, size_t n, off_t off);
 /* Read the first bytes of fd, at most max, with pread. Returns how many, or a negative
  * errno. */
 ssize_t util_pread_max(int fd, void *buf, size_t max);
+/* The same from off on. */
+ssize_t util_pread_at(int fd, void *buf, size_t max, off_t off);
 
 /* Open (and make, mode 0700) directory name below dirfd; never through a link.
  * A descriptor or negative errno. */

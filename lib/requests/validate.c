@@ -19,6 +19,7 @@ struct validator {
 	struct siphash_set keys;
 	struct validate_report report;
 	uint64_t object_bytes; /* all objects, each with an LF */
+	uint64_t max;          /* of all of them */
 	bool dirty;            /* not clean, by a line */
 };
 
@@ -92,6 +93,9 @@ static int validate_line(void *arg, const struct line *line)
 	}
 	if (is_of_other_kind(s, line))
 		return 0;
+	line_marks_note(&r->marks, r->requests,
+		&(struct line_mark){s->object_bytes, s->lines.line_start,
+			(uint32_t)r->no_key, (uint32_t)r->bare});
 	r->requests++;
 	r->keyed += line->kind == LINE_KEYED;
 	r->no_key += line->kind == LINE_NO_KEY;
@@ -100,8 +104,11 @@ static int validate_line(void *arg, const struct line *line)
 	r->loose_uris += line->loose_uris;
 	if (line->warned)
 		count_warnings(r, line);
-	s->object_bytes += normalize_object(line) + 1;
-	if (s->object_bytes > s->lines.grammar->max)
+	uint64_t bytes = normalize_object(line) + 1;
+	s->object_bytes += bytes;
+	if (bytes > s->lines.grammar->max)
+		r->big_line = line->number;
+	if (s->object_bytes > s->max || r->big_line)
 		return TOO_BIG;
 	return line->kind == LINE_KEYED ? siphash_set_add(&s->keys, line->hash.first)
 					: 0;
@@ -115,8 +122,14 @@ struct validator *validate_new(const struct request_grammar *g)
 	if (!s)
 		return NULL;
 	s->report.grammar = g;
+	s->max = g->max;
 	lines_init(&s->lines, g, seed, validate_line, s);
 	return s;
+}
+
+void validate_any_size(struct validator *s)
+{
+	s->max = UINT64_MAX;
 }
 
 void validate_free(struct validator *s)
@@ -278,7 +291,8 @@ static void settle_sizes(struct validator *s)
 		       r->bare * normalize_extra(LINE_BARE, r->width);
 	if (r->clean)
 		r->send_size = r->file_size;
-	r->too_big |= r->send_size > r->grammar->max;
+	r->too_big |= r->send_size > s->max;
+	line_marks_settle(&r->marks, r->clean, r->width);
 }
 
 /* After all lines have been seen. */
@@ -310,10 +324,10 @@ int validate_finish(struct validator *s, int fd, const atomic_bool *cancel,
 	return 0;
 }
 
-int validate_file(const struct request_grammar *g, int fd, const atomic_bool *cancel,
+/* s is freed. */
+static int validate_all_of(struct validator *s, int fd, const atomic_bool *cancel,
 	struct validate_report *ret)
 {
-	struct validator *s = validate_new(g);
 	int r;
 
 	if (!s)
@@ -326,6 +340,22 @@ int validate_file(const struct request_grammar *g, int fd, const atomic_bool *ca
 		*ret = s->report;
 	validate_free(s);
 	return r;
+}
+
+int validate_file(const struct request_grammar *g, int fd, const atomic_bool *cancel,
+	struct validate_report *ret)
+{
+	return validate_all_of(validate_new(g), fd, cancel, ret);
+}
+
+int validate_file_any_size(const struct request_grammar *g, int fd,
+	const atomic_bool *cancel, struct validate_report *ret)
+{
+	struct validator *s = validate_new(g);
+
+	if (s)
+		validate_any_size(s);
+	return validate_all_of(s, fd, cancel, ret);
 }
 
 int validate_report_status(const struct validate_report *r)
@@ -404,8 +434,13 @@ char *validate_report_text(const struct validate_report *r)
 	if (r->bad_total > r->n_bad)
 		fprintf(f, "and %ju more bad lines\n",
 			(uintmax_t)(r->bad_total - r->n_bad));
-	if (r->too_big)
-		fprintf(f, "more than %ju bytes would be sent: split the file\n",
+	if (r->big_line)
+		fprintf(f,
+			"line %ju alone is larger than the %ju bytes that one job "
+			"can have\n",
+			(uintmax_t)r->big_line, (uintmax_t)r->grammar->max);
+	else if (r->too_big)
+		fprintf(f, "more than %ju bytes would be sent\n",
 			(uintmax_t)r->grammar->max);
 	else if (r->requests == 0 && r->bad_total == 0)
 		fputs("there is no request in the file\n", f);

@@ -39,6 +39,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "requests/line_marks.h"
 #include "requests/line_parser.h"
 
 #define VALIDATE_BAD_MAX 10
@@ -71,6 +72,7 @@ struct validate_report {
 	/* More than the grammar's max would be sent. Reading stops where that is
 	 * certain; the counts are for the part before. */
 	bool too_big;
+	uint64_t big_line;  /* the line that alone is more; 0: none */
 	uint64_t file_size; /* bytes read */
 	uint64_t send_size; /* exact, if the file is good: see normalize_file */
 	/* Strings that name files (request_grammar.h), and those of them without a
@@ -83,6 +85,7 @@ struct validate_report {
 	uint8_t head[4], n_head; /* the first bytes */
 	unsigned n_bad;
 	struct validate_bad bad[VALIDATE_BAD_MAX];
+	struct line_marks marks; /* where requests begin in what is sent */
 };
 
 struct validator;
@@ -90,6 +93,9 @@ struct validator;
 /* NULL when memory is out. */
 struct validator *validate_new(const struct request_grammar *g);
 void validate_free(struct validator *s);
+/* Before anything is fed: only each line must be no more than the grammar's max, not all
+ * of them, which may be sent in parts. */
+void validate_any_size(struct validator *s);
 
 /* Feed the next bytes of the file, cut anywhere; buf must stay unchanged until the next
  * call. No effect once the file is too big. 0 or -ENOMEM. */
@@ -109,6 +115,10 @@ int validate_finish(struct validator *s, int fd, const atomic_bool *cancel,
  * reading. */
 int validate_file(const struct request_grammar *g, int fd, const atomic_bool *cancel,
 	struct validate_report *ret);
+
+/* The same as validate_any_size. */
+int validate_file_any_size(const struct request_grammar *g, int fd,
+	const atomic_bool *cancel, struct validate_report *ret);
 
 /* 0: can be sent; -EFBIG: too big; -EBADMSG: bad lines or no request. */
 int validate_report_status(const struct validate_report *report);

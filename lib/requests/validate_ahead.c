@@ -121,6 +121,8 @@ struct follow *follow_begin(struct follows *all, int fd)
 	fo->owned = (struct look){.fd = util_dup(fd),
 		.scan = validate_new(all->grammar),
 		.buf = malloc(BUFFER_SIZE)};
+	if (fo->owned.scan)
+		validate_any_size(fo->owned.scan);
 	pthread_mutex_lock(&all->lock);
 	if (fo->owned.fd < 0 || !fo->owned.scan || !fo->owned.buf) {
 		follow_unref(STEAL_PTR(fo));
@@ -275,7 +277,7 @@ int follow_finish(struct follow *fo, const struct request_grammar *g, int fd,
 
 	if (!l) {
 		follow_end(fo);
-		return validate_file(g, fd, cancel, ret);
+		return validate_file_any_size(g, fd, cancel, ret);
 	}
 	while ((n = look_on(l, l->at + BUFFER_SIZE, cancel)) > 0)
 		;

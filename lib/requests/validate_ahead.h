@@ -49,7 +49,7 @@ void follow_wrote(struct follow *fo, off_t off, off_t in_order);
 void follow_end(struct follow *fo);
 /* The report on all of fd, the same file, using what was checked already; from the
  * start if fo is NULL or useless. Nobody may write meanwhile. Frees fo. Otherwise like
- * validate_file. */
+ * validate_file_any_size. */
 int follow_finish(struct follow *fo, const struct request_grammar *g, int fd,
 	const atomic_bool *cancel, struct validate_report *ret);
 
