@@ -86,6 +86,8 @@ struct gb_options {
 	int trash_days;          /* how long removed jobs' local copies stay; 0: not at
 	                            all */
 	int poll_s, ttl_s;       /* seconds; 0: 30 and 5; ttl_s -1: always stale */
+	const char *split;       /* of drafts that do not say: "auto", "none" or a number
+	                            (gb_draft_set_split); NULL: auto */
 	const char *webhook;     /* URL that the API calls at the end of each new job */
 	int resubmit_hours;      /* submit uncertain jobs again after so long; 0:
 	                            never */
@@ -314,9 +316,11 @@ int gb_draft_create(
 int gb_draft_rename(struct gb_job *job, const char *name, bool listed);
 /* The model of a draft, as people or the API write it. -EINVAL: cannot be one. */
 int gb_draft_set_model(struct gb_job *job, const char *model);
-/* How a draft's requests may be cut: auto, none, or how many requests a part has.
- * -EINVAL: it is none of these. */
+/* How the requests of a draft may be cut into several of the API's jobs: "auto", as few
+ * as fit; "none", one job or nothing; "N", parts of N requests. -EINVAL: anything else. */
 int gb_draft_set_split(struct gb_job *job, const char *split);
+/* What holds for a job that was made here, malloc'ed; NULL: of others. */
+char *gb_job_split(struct gb_job *job);
 void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime);
 
 /* ---- files of a job on the local disk ---------------------------------------- */
@@ -396,12 +400,16 @@ void gb_job_explain_name(struct gb_job *job, const char *what, const char *todo)
 
 /* ---- verbs ------------------------------------------------------------------- */
 
-enum gb_by { GB_BY_CLOSE, GB_BY_CTL };
+/* GB_BY_QUEUE: in the background, whatever gb_options says. */
+enum gb_by { GB_BY_CLOSE, GB_BY_CTL, GB_BY_QUEUE };
 
 /* Submit the draft's requests.jsonl: check, upload, create. The waiter is answered when
  * the API has answered (background: when the bytes are checked and safe on disk). If
  * the last waiter is dropped before the create is intended, the submission is given up;
- * afterwards it goes on, and the state shows the result. A close does not check a
+ * afterwards it goes on, and the state shows the result. If the requests do not fit into one job and may be cut
+ * (gb_draft_set_split), the waiter is answered when the first part exists, and the others
+ * follow in the background; of what is given up later the rest can be submitted again. A
+ * close does not check a
  * content again that the check refused, until it changes: 0. The caller has made sure
  * that nobody can still write to the file. */
 int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w);
@@ -441,7 +449,8 @@ int gb_forget(struct gb_job *job, struct gb_waiter *w);
 
 /* Which verbs are possible now, as a set of bits in this order. */
 enum gb_verb { GB_SUBMIT = 1, GB_CHECK = 2, GB_CANCEL = 4, GB_FETCH_VERB = 8,
-	GB_ADOPT = 16, GB_RESUBMIT = 32, GB_FORGET = 64, GB_ESTIMATE = 128 };
+	GB_ADOPT = 16, GB_RESUBMIT = 32, GB_FORGET = 64, GB_ESTIMATE = 128,
+	GB_QUEUE = 256 };
 unsigned gb_verbs(struct gb_job *job);
 
 /* ---- results ------------------------------------------------------------------ */

@@ -1,5 +1,7 @@
 #include "provider/all/providers.h"
 #include "submit/attachments.h"
+#include "submit/fit.h"
+#include "submit/parts_send.h"
 #include "submit/queue.h"
 #include "answers/index.h"
 #include "files/files.h"
@@ -11,6 +13,7 @@
 #include "client/trash.h"
 #include "jobs/observe.h"
 #include "jobs/poller.h"
+#include "jobs/split.h"
 #include "submit/reconcile.h"
 #include "submit/resubmit.h"
 #include "submit/submit.h"
@@ -57,6 +60,7 @@ static void copy_options(struct gb_client *c, const struct gb_options *o)
 	c->o.holder = copy_or_null(o->holder);
 	c->o.prices = copy_or_null(o->prices);
 	c->o.webhook = copy_or_null(o->webhook);
+	c->o.split = copy_or_null(o->split);
 	c->o.model = copy_or_null(o->model ? o->model : MODEL_DEFAULT);
 	if (!c->o.cache_max)
 		c->o.cache_max = (uint64_t)10 << 30;
@@ -70,7 +74,7 @@ static void free_options(struct gb_client *c)
 {
 	const char *strings[] = {c->o.source, c->o.key_source, c->o.state_dir,
 		c->o.version, c->o.cache_dir, c->o.holder, c->o.model, c->o.webhook,
-		c->o.prices};
+		c->o.prices, c->o.split};
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free((char *)strings[i]);
@@ -106,6 +110,7 @@ static const struct job_hooks hooks = {
 	.seen_in_list = resubmit_saw,
 	.duplicate = remove_twin,
 	.room_freed = room_freed,
+	.bound = parts_go_later,
 	.ended = job_ended,
 	.listed = resubmit_after_list,
 	.online = back_online,
@@ -214,6 +219,7 @@ static struct gb_client *client_new(
 	c->follows = follows_new(c->pool, p->requests);
 	c->poller = poller_new();
 	c->queue = queue_new();
+	c->fits = fits_new();
 	c->saver = saver_new();
 	c->answers = answers_cache_new();
 	c->reconciling = reconciling_new();
@@ -240,13 +246,24 @@ static void start_behind(void *arg)
 
 static bool all_options_copied(const struct gb_client *c)
 {
-	return c->pool && c->follows && c->models && c->poller && c->queue &&
+	return c->pool && c->follows && c->fits && c->models && c->poller && c->queue &&
 	       c->saver && c->answers && c->reconciling && c->removals;
 }
 
 int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why)
 {
 	return client_open_with(o, provider_default(), NULL, ret, ret_why);
+}
+
+static int check_split(const struct gb_client *c, char **ret_why)
+{
+	int64_t n;
+
+	if (!c->o.split || split_parse(c->o.split, &n) == 0)
+		return 0;
+	*ret_why = util_format("split=%s: must be auto, none or a number of requests",
+		c->o.split);
+	return -EINVAL;
 }
 
 int client_open_with(const struct gb_options *o, const struct provider *p, void *arg,
@@ -263,10 +280,14 @@ int client_open_with(const struct gb_options *o, const struct provider *p, void 
 		err = -EACCES;
 		goto fail;
 	}
-	err = store_open(
+	err = check_split(c, ret_why);
+	if (!err)
+		err = store_open(
 		c->o.state_dir, c->o.cache_dir, c->o.holder, &c->store, ret_why);
 	if (!err)
 		err = start_engine(c, ret_why);
+	if (!err)
+		err = fits_load(c);
 	if (!err)
 		err = load_jobs(c, ret_why);
 	if (!err)
@@ -316,7 +337,9 @@ static void collect_job(struct gb_job *job, struct gb_waitq *to)
 static bool create_in_flight(struct gb_client *c)
 {
 	for (struct operation *t = c->operations; t; t = t->next)
-		if (t->owns && job_phase(t->job) == PHASE_SUBMITTING)
+		if (t->owns && (job_phase(t->job) == PHASE_SUBMITTING ||
+				       (t->part && job_phase(t->part) ==
+							   PHASE_SUBMITTING)))
 			return true;
 	return false;
 }
@@ -387,6 +410,7 @@ void gb_close(struct gb_client *c)
 	pool_free(c->pool);
 	store_close(c->store);
 	queue_free(c->queue);
+	fits_free(c->fits);
 	removals_free(c->removals);
 	reconciling_free(c->reconciling);
 	answers_cache_free(c->answers);

@@ -1,4 +1,5 @@
 #include "files/files.h"
+#include "jobs/split.h"
 #include "store/dir_names.h"
 #include "provider/all/ids.h"
 
@@ -144,26 +145,21 @@ int gb_draft_set_model(struct gb_job *job, const char *model)
 	return err;
 }
 
-static bool split_valid(const char *split)
-{
-	return !strcmp(split, "auto") || !strcmp(split, "none") ||
-	       (*split >= '1' && *split <= '9' && strlen(split) <= 9 &&
-		       strspn(split, "0123456789") == strlen(split));
-}
-
 int gb_draft_set_split(struct gb_job *job, const char *split)
 {
-	int err = 0;
+	_cleanup_free_ char *copy = strdup(split);
+	int64_t n;
+	int err = copy ? split_parse(split, &n) : -ENOMEM;
 
-	if (!split_valid(split))
-		return -EINVAL;
+	if (err)
+		return err;
 	client_lock(job->c);
 	if (!phase_is_draft(job_phase(job)))
 		err = -EROFS;
 	else if (job->dir->task)
 		err = -EBUSY;
 	else
-		err = record_set(&job->dir->rec.split, split);
+		record_take(&job->dir->rec.split, &copy);
 	client_unlock(job->c);
 	if (err)
 		return err;

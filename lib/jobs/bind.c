@@ -49,5 +49,6 @@ int bind_batch(struct gb_job *job, const struct remote_batch *b)
 	history_add(job, "created");
 	gb_job_unref(observe_batch(c, b, seq, false));
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
+	c->hooks->bound(job);
 	return 0;
 }

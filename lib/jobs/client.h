@@ -35,6 +35,7 @@ struct job_hooks;
 struct models;
 struct poller;
 struct queue;
+struct fits;
 struct uploads;
 struct removals;
 struct saver;
@@ -84,6 +85,7 @@ struct gb_client {
 	struct answers_cache *answers;   /* answers/answers.c */
 	struct reconciling *reconciling;       /* submit/reconcile_look.c */
 	struct queue *queue;             /* submit/queue.c */
+	struct fits *fits;               /* submit/fit.c */
 	struct removals *removals;       /* client/remove.c */
 };
 

@@ -38,6 +38,8 @@ struct job_hooks {
 
 	/* A job of ours has ended, so there may be room for another. */
 	void (*room_freed)(struct gb_client *c);
+	/* A submission of ours was bound to its job at the API, whoever found that. */
+	void (*bound)(struct gb_job *job);
 	/* The API says that job has ended; news: for the first time. */
 	void (*ended)(struct gb_job *job, bool news);
 	/* A round of lists has been read. */

@@ -51,6 +51,7 @@ void job_dir_free(struct gb_client *c, struct job_dir *l)
 	record_clear(&l->rec);
 	pthread_mutex_destroy(&l->disk);
 	free(l->checked);
+	free(l->marks);
 	free(l);
 }
 

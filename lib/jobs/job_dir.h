@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct line_marks;
 struct operation;
 
 /* What continues a removal: a timer or one task, never two at a time. */
@@ -41,6 +42,9 @@ struct job_dir {
 	                            sent */
 	atomic_uint touches;     /* incremented when the next change must be
 	                            journalled */
+	struct line_marks *marks; /* client.lock; where its requests can be cut, as long as
+	                             some have no part; NULL: not known */
+	bool cutting;            /* client.lock; somebody is making its next part */
 	struct operation *task;       /* client.lock; the verb that owns the job now */
 	char *checked;           /* what `check` counted or found wrong */
 	bool creating;           /* client.lock; the reply to the create may still

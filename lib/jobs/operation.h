@@ -23,6 +23,7 @@ struct operation {
 	struct gb_waitq let_go;  /* waiters until the job is free for the next task */
 	bool owns;               /* local.task points here; the file is held */
 	uint64_t serial;         /* of all tasks ever */
+	struct gb_job *part;     /* client.lock; of its job, and being sent by it now */
 	struct gb_job *from;     /* rename that submits: a reference, or NULL */
 	struct gb_file *file;    /* a reference, or NULL */
 	char *arg;

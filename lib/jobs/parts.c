@@ -190,10 +190,25 @@ static int describe_part(struct gb_job *dir, int number, struct record *r)
 		return -ENOMEM;
 	r->part = number;
 	r->own = r->background = true;
+	r->names_files = d->names_files;
 	r->made_s = d->made_s;
 	r->made_ns = d->made_ns;
 	r->batch->embedding = d->batch->embedding;
 	return 0;
+}
+
+/* Lock held. Whoever cuts looks first; that nobody sends the same bytes twice does not
+ * depend on it. */
+static bool overlaps(const struct gb_job *dir, const struct record *r)
+{
+	for (uint32_t i = 0; !r->round && dir->parts && i < dir->parts->n; i++) {
+		const struct record *o = &dir->parts->v[i]->dir->rec;
+
+		if (!o->round && o->range_off < r->range_off + r->range_len &&
+			r->range_off < o->range_off + o->range_len)
+			return true;
+	}
+	return false;
 }
 
 /* Lock held. */
@@ -203,8 +218,8 @@ static int part_add(struct gb_job *dir, const char *lid, struct record *r,
 	int err = parts_reserve(dir);
 	struct gb_job *part;
 
-	if (err)
-		return err;
+	if (err || overlaps(dir, r))
+		return err ? err : -EEXIST;
 	if ((err = describe_part(
 		     dir, (dir->parts->last ? dir->parts->last : own_counts(dir)) + 1, r)))
 		return err;

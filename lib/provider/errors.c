@@ -268,19 +268,43 @@ static void blank(char *text)
 			*p++ = ' ';
 }
 
+static char *lower_case(const char *text)
+{
+	char *copy = text ? strdup(text) : NULL;
+
+	for (char *p = copy; p && *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return copy;
+}
+
 bool errors_hopeless(const char *text)
 {
 	static const char *const words[] = {"billing", "credit", "prepay", "payment",
 		"spending cap", "spend limit"};
-	_cleanup_free_ char *copy = text ? strdup(text) : NULL;
+	_cleanup_free_ char *copy = lower_case(text);
 
 	if (!copy)
 		return false;
-	for (char *p = copy; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
 	blank(copy);
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (strstr(copy, words[i]))
 			return true;
 	return false;
+}
+
+int errors_quota(const char *text)
+{
+	static const struct {
+		const char *word;
+		enum quota_kind kind;
+	} words[] = {{"spend-based", QUOTA_MONEY}, {"spending rate", QUOTA_MONEY},
+		{"enqueued", QUOTA_QUEUE}, {"concurrent", QUOTA_QUEUE},
+		{"per minute", QUOTA_RATE}, {"perminute", QUOTA_RATE},
+		{"create_requests", QUOTA_RATE}};
+	_cleanup_free_ char *copy = lower_case(text);
+
+	for (size_t i = 0; copy && i < ARRAY_SIZE(words); i++)
+		if (strstr(copy, words[i].word))
+			return words[i].kind;
+	return QUOTA_UNTOLD;
 }

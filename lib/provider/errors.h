@@ -52,4 +52,7 @@ bool errors_code_may_pass(int64_t code);
 /* Whether the text of a 429 says that waiting does not help (billing, credits). */
 bool errors_hopeless(const char *text);
 
+/* enum quota_kind: which quota the text of a 429, or a quota's name, is about. */
+int errors_quota(const char *text);
+
 #endif

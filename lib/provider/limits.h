@@ -9,6 +9,9 @@ struct provider_limits {
 	/* Bytes: of a job's requests as a file, and inline; of an attachment; of all
 	 * that a project may store. */
 	int64_t requests, inlined, attachment, storage;
+	int64_t lines;    /* requests in one job */
+	int jobs;         /* of a project that are not ended, at most; somewhat fewer are
+	                     made */
 	const char *requests_text, *attachment_text, *storage_text; /* "2 GB" */
 	const char *jobs_text; /* "100 at a time" */
 
@@ -20,6 +23,8 @@ struct provider_limits {
 	/* Of an upload. One is sent only if it is no older than `upload_good`, and
 	 * lives for as long as it would then. */
 	int upload_life, upload_good;
+	/* Over how long the money is counted that may be spent. */
+	int money_span;
 	/* A job is to be seen at the latest so long after its create, one that carries
 	 * its requests sooner. */
 	int seen_after, inlined_seen_after;

@@ -42,6 +42,14 @@ struct result_grammar;
 
 /* ---- what went wrong -------------------------------------------------------------- */
 
+/* What a 429 is about, where the reply tells. */
+enum quota_kind {
+	QUOTA_UNTOLD,
+	QUOTA_QUEUE, /* what may be unfinished at a time: jobs, tokens of a model */
+	QUOTA_MONEY, /* over ten minutes: it passes by itself */
+	QUOTA_RATE,  /* calls: it passes after the time that the reply names */
+};
+
 struct provider_error {
 	int err;     /* negative errno */
 	long status; /* HTTP, 0: no reply */
@@ -52,6 +60,7 @@ struct provider_error {
 	double retry;    /* seconds the server asked for, -1: none */
 	bool untrusted;  /* no TLS with that server: trying again at once is useless */
 	bool hopeless;   /* 429 that waiting does not fix: billing, credits */
+	enum quota_kind quota; /* of another 429: which */
 	bool refused;    /* the reply proves that the server did nothing */
 	bool from_api;   /* the reply is the API's own: only that says something about a
 	                    job. The page of a proxy or portal does not: then err is
@@ -182,7 +191,7 @@ struct count_args {
  * unused file costs nothing and expires. */
 struct upload {
 	int fd; /* read with pread; the caller keeps it open */
-	int64_t size;
+	int64_t off, size; /* these bytes of it */
 	const char *mime; /* of an attachment ("image/png", …); NULL: it is requests */
 	const char *display; /* display name of the file */
 	char session[1024];  /* "": start a new one; else resume this one */

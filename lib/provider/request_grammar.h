@@ -75,6 +75,12 @@ struct uris_found {
 		     beginning */
 };
 
+/* Whole lines of a file: from off on, len bytes; len -1: to its end. */
+struct lines_span {
+	int fd;
+	int64_t off, len;
+};
+
 /* A result other than 0 ends the reading with that value. */
 typedef int (*uris_fn)(void *arg, const struct uris_found *found);
 
@@ -101,8 +107,8 @@ struct request_grammar {
 	/* Files that lines name: all of them, and with others in their place. A URI
 	 * without a scheme names a file of the draft. As file_refs_each and file_refs_replace. */
 	bool (*has_scheme)(const char *text, size_t len);
-	int (*files_each)(int fd, const atomic_bool *cancel, uris_fn each, void *arg);
-	int (*files_replace)(int in, int out, const atomic_bool *cancel,
+	int (*files_each)(struct lines_span in, const atomic_bool *cancel, uris_fn each, void *arg);
+	int (*files_replace)(struct lines_span in, int out, const atomic_bool *cancel,
 		const struct uris_new *(*find)(void *arg, const char *text), void *arg,
 		off_t *ret_size);
 };

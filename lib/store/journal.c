@@ -28,7 +28,7 @@ static const struct field fields[] = {
 	FIELD(BOOL, name_unchecked), FIELD(BOOL, warned),    FIELD(STR, origin),
 	FIELD(STR, key_print),     FIELD(STR, stray),        FIELD(INT, removal),
 	FIELD(SINCE, removal_since), FIELD(INT, err),        FIELD(STR, error),
-	FIELD(STR, split),         FIELD(BOOL, rest_dropped), FIELD(STR, part_of),
+	FIELD(BOOL, names_files), FIELD(STR, split),         FIELD(BOOL, rest_dropped), FIELD(STR, part_of),
 	FIELD(INT, part),          FIELD(INT, round),        FIELD(I64, range_off),
 	FIELD(I64, range_len),
 	FIELD(I64, estimate_tokens), FIELD(INT, estimate_percent),

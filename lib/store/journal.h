@@ -105,6 +105,8 @@ struct record {
 	int estimate_percent;    /* … and how far off that may be */
 	char *estimate_cost;     /* at the price of that time, or NULL */
 	char *taint;     /* why no close may submit requests.jsonl */
+	bool names_files; /* as checked, the requests name files of the draft, or
+	                     uploads of ours */
 	char *split;     /* as the user wrote it; NULL: as the option says */
 	bool rest_dropped; /* what no part has yet of the requests is not bought any
 	                      more */

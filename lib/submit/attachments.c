@@ -86,6 +86,11 @@ static int open_parent(struct store *s, const char *lid, const char *path, bool 
 	return fd;
 }
 
+const char *attach_lid(const struct submission *s)
+{
+	return job_directory(s->job)->dir->lid;
+}
+
 int attach_open(struct store *s, const char *lid, const char *path, struct stat *ret)
 {
 	const char *name = path;
@@ -280,7 +285,7 @@ static int check_name(struct check *k, struct attachment *a)
 	_cleanup_close_ int fd = -1;
 	char larger[80];
 
-	snprintf(a->lid, sizeof(a->lid), "%s", k->s->job->dir->lid);
+	snprintf(a->lid, sizeof(a->lid), "%s", attach_lid(k->s));
 	a->path = strdup(a->name);
 	if (!a->path)
 		return -ENOMEM;
@@ -389,7 +394,7 @@ static int on_uri(void *arg, const struct uris_found *found)
 	return a ? check_name(k, a) : -ENOMEM;
 }
 
-int attach_resolve(struct submission *s, int in, char **ret_text)
+int attach_resolve(struct submission *s, struct lines_span in, char **ret_text)
 {
 	struct check k = {.s = s, .only_large = true};
 	_cleanup_free_ char *text = NULL;
@@ -398,7 +403,7 @@ int attach_resolve(struct submission *s, int in, char **ret_text)
 
 	attach_free(s->attached);
 	s->attached = NULL;
-	if (!s->report.uris)
+	if (!s->report.uris && !s->job->parent)
 		return 0;
 	k.all = calloc(1, sizeof(*k.all));
 	k.faults = open_memstream(&text, &len);
@@ -476,6 +481,7 @@ int attach_write(struct submission *s)
 	}
 	util_closep(&s->fd);
 	s->fd = steal_fd(&out);
+	s->off = 0;
 	s->size = size;
 	return 0;
 }

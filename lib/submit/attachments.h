@@ -24,9 +24,9 @@
 
 struct attachments;
 
-/* Find what the lines of `in` name. 0; s->attached is NULL if they name nothing.
+/* Find what the lines of `in` name; a part's name files of its directory. 0; s->attached is NULL if they name nothing.
  * -EBADMSG or -EFBIG, and *ret_text (malloc'ed) says which lines and why. */
-int attach_resolve(struct submission *s, int in, char **ret_text);
+int attach_resolve(struct submission *s, struct lines_span in, char **ret_text);
 int attach_upload(struct submission *s);
 /* s->fd and s->size become those of sent.jsonl. */
 int attach_write(struct submission *s);

@@ -36,6 +36,8 @@ struct attachments {
 
 /* The one that lines call so, or NULL. */
 struct attachment *attach_find(const struct attachments *all, const char *name);
+/* Of the directory whose files the lines name. */
+const char *attach_lid(const struct submission *s);
 
 /* A regular file of a job: only below its files/, through no link. A descriptor, or
  * -ENOENT; *ret is its stat. */

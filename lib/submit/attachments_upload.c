@@ -477,6 +477,27 @@ static void warn_of_life(struct submission *s)
 	advice_add(s->job, line);
 }
 
+/* A part holds its uploads; where copies of them lie is noted for its directory, which
+ * holds nothing itself. */
+static int note_copies(struct submission *s)
+{
+	const char *lid = attach_lid(s);
+	int r = 0;
+
+	for (size_t i = 0; i < s->attached->n && !r; i++) {
+		struct attachment *a = s->attached->items[i];
+		struct content c = attachment_content(s, a);
+		struct placed p = {0};
+
+		if (!a->path || strcmp(a->lid, lid) != 0)
+			continue;
+		r = uploads_take(s->c->uploads, &c, 0, lid, a->path, &p);
+		placed_clear(&p);
+	}
+	uploads_end(s->c->uploads, lid);
+	return r == -ENOENT ? 0 : r;
+}
+
 int attach_upload(struct submission *s)
 {
 	int64_t more = 0;
@@ -497,6 +518,8 @@ int attach_upload(struct submission *s)
 		r = take_twins(s);
 	if (!r)
 		r = uploads_sync(s->c->uploads);
+	if (!r && s->job->parent)
+		r = note_copies(s);
 	if (r)
 		tell_changed(s, r);
 	else

@@ -5,6 +5,8 @@
 #include "submit/submit.h"
 #include "files/files.h"
 #include "jobs/bind.h"
+#include "submit/fit.h"
+#include "submit/parts_send.h"
 #include "submit/reconcile.h"
 #include "provider/errors.h"
 
@@ -22,7 +24,8 @@ static int note_intent(struct submission *s)
 {
 	struct record *r = s->rec;
 	_cleanup_free_ char *input = s->input_file ? strdup(s->input_file) : NULL;
-	int err = r->removal || s->t->stopped ? -ECANCELED
+	bool unwanted = s->job->parent && !parts_may_be_bought(s->job);
+	int err = r->removal || s->t->stopped || unwanted ? -ECANCELED
 		  : s->job->batch->id ? -EBUSY
 		  : s->input_file && !input ? -ENOMEM
 					    : 0;
@@ -93,7 +96,7 @@ int submission_intend(struct submission *s)
 	}
 	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
 	test_point("intended");
-	if (!s->t->background)
+	if (!s->t->background && s->t->file)
 		files_decided(s->t->file);
 	err = submission_promote(s);
 	if (err && err != -ENOENT)
@@ -134,6 +137,7 @@ static int create_once(struct submission *s)
 	struct remote_batch b = {0};
 
 	provider_error_clear(&s->err);
+	s->too_large = false;
 	test_point("before-create");
 	int err = provider_create(&s->c->api, &args, &none, &b, &s->err);
 	test_point("after-create");
@@ -208,17 +212,18 @@ int submission_create(struct submission *s)
 	for (int tries = 1;; tries++) {
 		int err = create_once(s);
 
-		if (!err)
+		if (!err || job_phase(s->job) == PHASE_SENT) { /* a list was quicker */
+			fit_taken(s);
 			return 0;
-		if (job_phase(s->job) == PHASE_SENT) /* a list was quicker */
-			return 0;
+		}
 		if (provider_create_verdict(&s->err) != CREATE_NOT_MADE)
 			return settle_create(s);
 		int saved = take_back(s);
 		if (saved)
 			return saved;
 		if (!errors_may_pass(&s->err, CALL_CREATE) || s->t->background ||
-			tries >= CLOSE_TRIES || caller_left(s))
+			tries >= CLOSE_TRIES || caller_left(s) ||
+			submission_too_large(s))
 			return err;
 		int slept = engine_pause(
 			s->c->engine, tries + 2, s->err.retry, &s->t->cancel);

@@ -231,8 +231,7 @@ static void tell_no_estimate(struct submission *s, int err)
 
 int estimate_run(struct operation *t)
 {
-	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
-		.rec = &t->job->dir->rec, .fd = -1, .plain = -1, .err = {.retry = -1}};
+	struct submission s = SUBMISSION(t, t->job);
 	int err = submission_check(&s);
 
 	if (!err)
@@ -259,16 +258,15 @@ int estimate_composed_run(struct operation *t)
 /* What was sent is as it was: nothing is checked, and no file of the job is written. */
 int estimate_sent_run(struct operation *t)
 {
-	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
-		.rec = &t->job->dir->rec, .fd = -1, .plain = -1, .err = {.retry = -1}};
+	struct submission s = SUBMISSION(t, t->job);
 	_cleanup_free_ char *text = NULL;
 	int in = gb_file_fd(t->file), err;
 
 	err = in < 0 ? in
-		     : validate_file(s.c->api.provider->requests, in, &t->cancel.set,
-			       &s.report);
+		     : validate_file_any_size(s.c->api.provider->requests, in,
+			       &t->cancel.set, &s.report);
 	if (!err)
-		err = attach_resolve(&s, in, &text);
+		err = attach_resolve(&s, (struct lines_span){in, 0, -1}, &text);
 	if (!err)
 		err = make_estimate(&s);
 	if (!err)

@@ -9,6 +9,8 @@
 #include "files/files.h"
 #include "files/composed_draft.h"
 #include "requests/validate.h"
+#include "jobs/split.h"
+#include "submit/cut.h"
 #include "submit/submit.h"
 #include "requests/warning_rules.h"
 
@@ -68,11 +70,20 @@ static int compose(struct submission *s, int in)
 	return err;
 }
 
+static bool wants_parts(const struct submission *s)
+{
+	client_lock(s->c);
+	bool wants = cut_is_wanted(s->job, (int64_t)s->report.requests);
+	client_unlock(s->c);
+	return wants;
+}
+
 /* There the key goes into metadata, which must be the only one. */
 static bool goes_inline(const struct submission *s)
 {
 	return s->c->api.provider->can & CAN_INLINE &&
 	       !s->report.warned[WARN_METADATA].n && s->c->o.inline_max &&
+	       !wants_parts(s) &&
 	       s->report.send_size <= s->c->o.inline_max && !s->attached;
 }
 
@@ -122,11 +133,14 @@ static int look_through_requests(struct submission *s, int in)
 
 	if (err)
 		return err;
+	if (!split_may_cut(s->job) &&
+		s->report.send_size > (uint64_t)s->c->api.provider->limits->requests)
+		s->report.too_big = true;
 	err = validate_report_status(&s->report);
 	if (err)
 		text = validate_report_text(&s->report);
 	else
-		err = attach_resolve(s, in, &text);
+		err = attach_resolve(s, (struct lines_span){in, 0, -1}, &text);
 	return text ? submission_refuse(s, err, text) : err;
 }
 
@@ -182,6 +196,7 @@ static int check_requests(struct submission *s)
 	client_lock(s->c);
 	s->rec->batch->requests = (int64_t)s->report.requests;
 	s->rec->batch->embedding = s->report.asks == ASKS_EMBEDDING;
+	s->rec->names_files = s->attached != NULL;
 	client_unlock(s->c);
 	s->is_inline = goes_inline(s);
 	if (s->is_inline)

@@ -1,4 +1,6 @@
 #include "files/files.h"
+#include "submit/fit.h"
+#include "submit/parts_send.h"
 #include "submit/queue.h"
 #include "submit/submit.h"
 
@@ -8,6 +10,7 @@
 enum {
 	PROBE_EVERY = 180, /* seconds between probes where the API names no time */
 	LOOK_AT_LEAST = 1, /* seconds between looks at the queue by timer */
+	WAIT_ROOM = 30,    /* seconds between looks whether there are fewer jobs */
 	RENAME_AGAIN = 60, /* seconds between tries of a rename that was begun */
 };
 
@@ -77,7 +80,8 @@ static bool gate_lets(const struct gate *g, const struct gb_job *job, double now
 bool queue_admits(struct gb_job *job)
 {
 	struct gate *g = gate_find(job);
-	bool lets = gate_lets(g, job, util_now());
+	unsigned most = (unsigned)job->c->api.provider->limits->jobs;
+	bool lets = gate_lets(g, job, util_now()) && fit_unfinished(job->c) < most;
 
 	if (lets && g && g->refusals)
 		g->probe = job;
@@ -170,16 +174,20 @@ static double send_one(struct gb_job *job)
 		     !job->c->o.readonly && identity_same_key(job);
 	const struct gate *g = ready ? gate_find(job) : NULL;
 	bool admitted = ready && queue_admits(job);
-	if (admitted)
+	bool part = job->parent;
+	if (admitted && !part)
 		fill.file = files_find(job, GB_REQUESTS);
-	else if (g && !g->probe)
-		at = g->after;
+	else if (ready && !admitted && (!g || !g->probe))
+		at = fmax(g ? g->after : 0, util_now() + fmin(queue_pause(), WAIT_ROOM));
 	if (fill.file)
 		gb_file_ref(fill.file);
 	client_unlock(job->c);
 	test_point("queued-chosen");
-	if (admitted && (!fill.file || operation_start(job, POOL_LONG, submit_run, true,
-					       false, &fill, NULL)))
+	if (admitted &&
+		((!part && !fill.file) ||
+			operation_start(job, POOL_LONG,
+				part ? submit_part_run : submit_run, true, false, &fill,
+				NULL)))
 		queue_wait(job);
 	gb_file_unref(fill.file);
 	return at;
@@ -196,7 +204,10 @@ void queue_go(struct gb_client *c)
 		slot = job->slot + 1;
 		client_lock(c);
 		bool queued = job_phase(job) == PHASE_QUEUED;
+		bool cuts = !queued && parts_due(job);
 		client_unlock(c);
+		if (cuts)
+			parts_go_later(job);
 		double at = queued ? send_one(job) : 0;
 		if (at && (!next || at < next))
 			next = at;

@@ -8,6 +8,7 @@
 #include "submit/estimate.h"
 #include "submit/reconcile.h"
 #include "files/composed_draft.h"
+#include "submit/parts_send.h"
 #include "submit/submit.h"
 #include "provider/all/ids.h"
 
@@ -51,7 +52,7 @@ static int no_requests(struct gb_job *job)
 
 static int not_offline(struct gb_job *job)
 {
-	if (!job->c->o.offline || job->c->o.background)
+	if (!job->c->o.offline)
 		return 0;
 	message_tell(job, -EHOSTUNREACH, "This mount was started with -o offline.\n");
 	job_dir_save_soon(job);
@@ -94,12 +95,12 @@ static const struct way estimating = {
 
 /* f is requests.jsonl, of job or to be moved to it; NULL: it is composed. Who reads the
  * parts reads all of them: none may change meanwhile. */
-static int start_submission(struct gb_job *job, const struct way *way,
+static int start_submission(struct gb_job *job, const struct way *way, bool background,
 	struct gb_file *f, struct gb_job *from, struct gb_waiter *w)
 {
 	struct operation fill = {.file = f, .from = from, .gathers = !f,
-		.sends = way->sends, .background = way->sends && job->c->o.background};
-	int err = way->sends ? not_offline(job) : 0;
+		.sends = way->sends, .background = way->sends && background};
+	int err = way->sends && !background ? not_offline(job) : 0;
 
 	test_point("submit-chosen");
 	return err ? err
@@ -110,7 +111,11 @@ static int start_submission(struct gb_job *job, const struct way *way,
 static int go(struct gb_job *job, const struct way *way, enum gb_by by,
 	struct gb_waiter *w)
 {
+	bool background = job->c->o.background || by == GB_BY_QUEUE;
+
 	client_lock(job->c);
+	bool rest = way->sends && by != GB_BY_CLOSE && !job->c->o.readonly &&
+		    job->dir && parts_may_resume(job);
 	int err = way->may(job);
 	struct gb_file *f = err ? NULL : files_find(job, GB_REQUESTS);
 	enum compose_draft_kind kind =
@@ -118,6 +123,8 @@ static int go(struct gb_job *job, const struct way *way, enum gb_by by,
 	if (f)
 		gb_file_ref(f);
 	client_unlock(job->c);
+	if (rest)
+		return parts_resume(job);
 	if (err)
 		return err;
 	if (by == GB_BY_CLOSE && !worth_submitting(f))
@@ -127,8 +134,8 @@ static int go(struct gb_job *job, const struct way *way, enum gb_by by,
 	else if (kind == GATHER_NOTHING)
 		err = no_requests(job);
 	else
-		err = start_submission(
-			job, way, kind == GATHER_COMPOSED ? NULL : f, NULL, w);
+		err = start_submission(job, way, background,
+			kind == GATHER_COMPOSED ? NULL : f, NULL, w);
 out:
 	gb_file_unref(f);
 	return err;
@@ -184,7 +191,9 @@ int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
 		gb_file_ref(f);
 	client_unlock(c);
 	if (!err)
-		err = f ? start_submission(job, &submitting, f, from, w) : -ENOENT;
+		err = f ? start_submission(
+				  job, &submitting, c->o.background, f, from, w)
+			: -ENOENT;
 	gb_file_unref(f);
 	return err;
 }
@@ -198,10 +207,12 @@ static bool unsettled(struct gb_job *job)
 	       (p == PHASE_SUBMITTING && job->dir->rec.error);
 }
 
-int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
+/* A part has no file of its own: its requests are its directory's. */
+static int resubmit_one(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 	struct gb_file *f = NULL;
+	bool part = job->parent;
 	int err = job->dir && !c->o.readonly ? submit_finish_rename(job) : 0;
 
 	if (err)
@@ -213,17 +224,27 @@ int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
 		err = -EHOSTUNREACH;
 	else if (!unsettled(job) || job->dir->task)
 		err = -EBUSY;
-	else if (!(f = files_find(job, GB_REQUESTS)))
+	else if (!part && !(f = files_find(job, GB_REQUESTS)))
 		err = -ENOENT;
-	else
+	if (f)
 		gb_file_ref(f);
 	client_unlock(c);
 	if (!err) {
 		struct operation fill = {.file = f, .again = true};
 
-		err = operation_start(job, POOL_LONG, submit_run, true, true, &fill, w);
+		err = operation_start(job, POOL_LONG,
+			part ? submit_part_run : submit_run, true, true, &fill, w);
 	}
 	gb_file_unref(f);
+	return err;
+}
+
+int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
+{
+	struct gb_job *meant = parts_unsettled(job);
+	int err = resubmit_one(meant ? meant : job, w);
+
+	gb_job_unref(meant);
 	return err;
 }
 
@@ -252,7 +273,9 @@ static int refuse_adoption(struct gb_job *job, const struct gb_job *owner)
 	enum phase p = job_phase(job);
 	_cleanup_free_ char *what = util_format(
 		"That job belongs to another directory: its requests were sent for %s.",
-		owner->name ? owner->name : "a job that is being removed");
+		job_directory((struct gb_job *)owner)->name
+			? job_directory((struct gb_job *)owner)->name
+			: "a job that is being removed");
 	client_unlock(job->c);
 	if (!phase_is_unanswered(p) ||
 		!job_dir_error_turn(job, p, p, -EBUSY, what,
@@ -296,12 +319,16 @@ int gb_adopt(struct gb_job *job, const char *id, struct gb_waiter *w)
 
 	if (!remote_id_from(REMOTE_BATCH, id, full))
 		return -EINVAL;
+	struct gb_job *meant = parts_unsettled(job);
 	client_lock(job->c);
-	bool fits = unsettled(job);
+	bool fits = meant && unsettled(meant);
 	client_unlock(job->c);
 	struct operation fill = {.arg = full};
-	return fits ? operation_start(job, POOL_SHORT, adopt_run, false, true, &fill, w)
-		    : -EBUSY;
+	int err = fits ? operation_start(meant, POOL_SHORT, adopt_run, false, true,
+				 &fill, w)
+		       : -EBUSY;
+	gb_job_unref(meant);
+	return err;
 }
 
 /* ---- recovery --------------------------------------------------------- */
@@ -373,6 +400,8 @@ void submit_recover(struct gb_job *job)
 {
 	struct record *r = &job->dir->rec;
 
+	if (!job->parent)
+		parts_recover(job);
 	find_cut_short(job);
 	/* If it fails, nothing is sent before it has been done. */
 	DROP(submit_finish_rename(job));

@@ -10,6 +10,8 @@
  *   name     free, if no list could say so at mkdir (check_name.c)
  *   model    known to the API, and able to do it (check_model.c)
  *   estimate below max_tokens and max_cost, if they are set (estimate.h)
+ *   split    whether the requests go as one job; if not, the rest of the steps is taken
+ *            by each part (parts_send.h)
  *   attach   the files that the requests name are uploaded (attachments.h), each
  *            remembered
  *   upload   the session is journalled as soon as there is one
@@ -31,11 +33,11 @@
 #include "jobs/advice.h"
 #include "jobs/messages.h"
 #include "submit/estimate.h"
-#include "submit/queue.h"
-#include "provider/errors.h"
 #include "files/files.h"
 #include "files/composed_draft.h"
 #include "jobs/hooks.h"
+#include "submit/cut.h"
+#include "submit/parts_send.h"
 #include "submit/submit.h"
 
 #include <errno.h>
@@ -43,10 +45,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <syslog.h>
-
-enum {
-	QUEUE_GIVE_UP = 24 * 3600, /* seconds */
-};
 
 void submission_set_phase(struct gb_job *job, enum phase p)
 {
@@ -79,7 +77,7 @@ static int enter_phase(struct gb_job *job, enum phase p)
 
 /* Before this thread started, another task may have done everything. From here on the
  * job is ours. */
-static int step_upload_start(struct submission *s)
+int step_upload_start(struct submission *s)
 {
 	client_lock(s->c);
 	enum phase p = job_phase(s->job);
@@ -93,20 +91,23 @@ static int step_upload_start(struct submission *s)
 
 /* ---- begin, attach ------------------------------------------------------------------- */
 
-/* Lock held. An upload is resumed only with the content it was begun with: the name may
- * now belong to another file of the same size. */
-static int keep_session_of(struct submission *s, const struct stat *st)
+/* The name may now belong to another file of the same size. */
+int keep_session_of(struct submission *s)
 {
-	char stamp[128];
+	struct record_batch *b = s->rec->batch;
+	const struct stat *st = &s->source;
+	char stamp[160], part[32] = "";
 
-	snprintf(stamp, sizeof(stamp), "%lld %llu %lld.%09ld %08x %lld",
+	if (s->off)
+		snprintf(part, sizeof(part), " %lld", (long long)s->off);
+	snprintf(stamp, sizeof(stamp), "%lld %llu %lld.%09ld %08x %lld%s",
 		(long long)s->size, (unsigned long long)st->st_ino,
 		(long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
-		attach_stamp(s->attached), (long long)st->st_size);
-	if (!s->rec->batch->sent_stamp || strcmp(s->rec->batch->sent_stamp, stamp) != 0)
-		record_unset(&s->rec->batch->session);
-	s->rec->batch->sent_size = s->size;
-	return record_set(&s->rec->batch->sent_stamp, stamp);
+		attach_stamp(s->attached), (long long)st->st_size, part);
+	if (!b->sent_stamp || strcmp(b->sent_stamp, stamp) != 0)
+		record_unset(&b->session);
+	b->sent_size = s->size;
+	return record_set(&b->sent_stamp, stamp);
 }
 
 /* Do the rename itself, durably, so that no start does it again. */
@@ -180,8 +181,7 @@ static void drop_another_keys_upload(struct submission *s)
 
 static int step_begin(struct submission *s)
 {
-	struct stat st;
-	int err = gb_file_stat(s->t->file, &st);
+	int err = gb_file_stat(s->t->file, &s->source);
 
 	if (err)
 		return err;
@@ -191,7 +191,7 @@ static int step_begin(struct submission *s)
 	if (!err)
 		err = record_set(&s->rec->key_print, s->c->key_print);
 	if (!err && !s->attached)
-		err = keep_session_of(s, &st);
+		err = keep_session_of(s);
 	if (!s->t->again) {
 		record_unset(&s->rec->error);
 		record_unset(&s->rec->taint);
@@ -222,7 +222,7 @@ static int step_begin(struct submission *s)
 
 /* A queued job whose files got other URIs after its requests were uploaded: those
  * requests are useless now. */
-static int drop_stale_upload(struct submission *s, const struct stat *st)
+static int drop_stale_upload(struct submission *s)
 {
 	struct canceller none = CANCELLER_INIT;
 	struct provider_error err = {.retry = -1};
@@ -230,7 +230,7 @@ static int drop_stale_upload(struct submission *s, const struct stat *st)
 
 	client_lock(s->c);
 	before = s->rec->batch->sent_stamp ? strdup(s->rec->batch->sent_stamp) : NULL;
-	int kept = keep_session_of(s, st);
+	int kept = keep_session_of(s);
 	if (!kept && s->t->background && s->rec->batch->input_file &&
 		(!before || strcmp(before, s->rec->batch->sent_stamp) != 0))
 		file = STEAL_PTR(s->rec->batch->input_file);
@@ -241,165 +241,26 @@ static int drop_stale_upload(struct submission *s, const struct stat *st)
 	return kept;
 }
 
-static int step_attach(struct submission *s)
+int step_attach(struct submission *s)
 {
-	struct stat st;
 	int err;
 
 	if (!s->attached)
 		return 0;
 	if (s->t->background)
 		submission_set_phase(s->job, PHASE_UPLOADING);
-	if (s->plain < 0)
-		s->plain = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
-	if (s->plain < 0)
+	if (s->plain.fd < 0)
+		s->plain = (struct lines_span){
+			fcntl(s->fd, F_DUPFD_CLOEXEC, 0), s->off, s->size};
+	if (s->plain.fd < 0)
 		return -errno;
 	err = attach_upload(s);
 	if (!err)
 		err = attach_write(s);
-	if (!err)
-		err = gb_file_stat(s->t->file, &st);
-	return err ? err : drop_stale_upload(s, &st);
-}
-
-/* ---- the end ------------------------------------------------------------------------------ */
-
-/* An upload that no job refers to. */
-static void void_upload(struct submission *s)
-{
-	client_lock(s->c);
-	bool intended = phase_is_unanswered(s->rec->batch->phase) &&
-			s->rec->batch->input_file && s->input_file &&
-			strcmp(s->rec->batch->input_file, s->input_file) == 0;
-	if (!intended && !s->orphan)
-		s->orphan = STEAL_PTR(s->input_file);
-	if (!phase_is_unanswered(s->rec->batch->phase) && !s->job->batch->id)
-		record_unset(&s->rec->batch->input_file);
-	client_unlock(s->c);
-}
-
-/* This takes a call: afterwards the job belongs to another submission, or stays
- * ours. */
-static void delete_orphan(struct submission *s)
-{
-	struct canceller none = CANCELLER_INIT;
-	struct provider_error err = {0};
-	_cleanup_free_ char *file = STEAL_PTR(s->orphan);
-
-	if (file && client_online(s->c))
-		provider_file_remove(&s->c->api, file, &none, &err);
-	provider_error_clear(&err);
-}
-
-/* The next try uses the upload, or rmdir deletes it. */
-static void keep_upload(struct submission *s)
-{
-	client_lock(s->c);
-	if (s->input_file)
-		/* Without memory it is uploaded once more. */
-		DROP(record_set(&s->rec->batch->input_file, s->input_file));
-	client_unlock(s->c);
-}
-
-int submission_turn(struct submission *s)
-{
-	if (!s->t->background)
-		return 0;
-	client_lock(s->c);
-	s->held = !queue_admits(s->job);
-	client_unlock(s->c);
-	return s->held ? -EAGAIN : 0;
-}
-
-static void tell_queued(struct submission *s, int err)
-{
-	const char *why = err == -EDQUOT ? "The API's quota or rate limit is used up"
-			  : err == -EIO
-				  ? "The API fails, or the connection to it breaks"
-				  : "The API cannot be reached";
-	_cleanup_free_ char *line = util_format("%s: the job is queued here.", why);
-
-	job_dir_error(s->job, err, line ? line : why,
-		"It is submitted as soon as possible; you need not do anything.",
-		s->err.text);
-}
-
-static int stay_queued(struct submission *s, int err)
-{
-	double most = test_seconds("BATCHFS_TEST_GIVE_UP_SECONDS", QUEUE_GIVE_UP);
-
-	if (record_span(s->rec->batch->queued_since) > most || s->err.hopeless) {
-		queue_refused(s->job, &s->err, false);
-		return err;
-	}
-	tell_queued(s, err);
-	client_lock(s->c);
-	s->rec->batch->tries++;
-	client_unlock(s->c);
-	enter_phase(s->job, PHASE_QUEUED);
-	queue_refused(s->job, &s->err, true);
-	return 0;
-}
-
-static int stay_held(struct submission *s)
-{
-	keep_upload(s);
-	client_lock(s->c);
-	int err = queue_reason(s->job);
-	client_unlock(s->c);
-	tell_queued(s, err);
-	enter_phase(s->job, PHASE_QUEUED);
-	queue_wait(s->job);
-	return 0;
-}
-
-static bool worth_queueing(const struct submission *s, int err)
-{
-	return s->t->background &&
-	       errors_may_pass(&(struct provider_error){.err = err}, CALL_QUEUE);
-}
-
-static int submission_give_up(struct submission *s, int err)
-{
-	enum phase p = job_phase(s->job);
-
-	client_lock(s->c);
-	bool stopped = s->t->stopped;
-	client_unlock(s->c);
-	bool cancelled = err == -ECANCELED || stopped;
-	if (s->held && !stopped)
-		return stay_held(s);
-	if (phase_is_unanswered(p) || p == PHASE_SENT) {
-		if (s->t->again)
-			void_upload(s);
-		return cancelled ? -EINTR : err;
-	}
-	if (!stopped && worth_queueing(s, err) && p != PHASE_DRAFT &&
-		p != PHASE_FAILED) {
-		keep_upload(s);
-		if (cancelled)
-			return enter_phase(s->job, PHASE_QUEUED), -EINTR;
-		if (stay_queued(s, err) == 0)
-			return 0;
-	}
-	s->t->intended = false;
-	if (cancelled)
-		message_tell_left(s->t);
-	else if (!s->told)
-		message_tell(s->job, err, s->err.text);
-	if (s->t->from && !s->moved && !s->told)
-		/* If that fails, the file is still where mv took it from. */
-		DROP(files_reject(s->t->file, s->job));
-	void_upload(s);
-	unset_text(s->job, &s->rec->batch->source);
-	if (!cancelled)
-		files_decided(s->t->file);
-	bool local_only =
-		s->unfit || cancelled || p == PHASE_DRAFT || submission_durable(s);
-	submission_set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
-	job_dir_save_soon(s->job);
-	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);
-	return cancelled ? -EINTR : err;
+	/* What was written while its files were being sent is not what was checked. */
+	if (!err && s->t->file)
+		err = gb_file_stat(s->t->file, &s->source);
+	return err ? err : drop_stale_upload(s);
 }
 
 static int step_check(struct submission *s)
@@ -408,18 +269,13 @@ static int step_check(struct submission *s)
 	return submission_check(s);
 }
 
-static const struct {
-	const char *name;
-	int (*run)(struct submission *s);
-} steps[] = {
+static const struct submission_step steps[] = {
 	{"check", step_check}, {"begin", step_begin},
 	{"name", submission_name}, {"model", submission_model},
-	{"estimate", submission_estimate}, {"attach", step_attach},
-	 {"upload", submission_upload},
+	{"estimate", submission_estimate}, {"split", submission_split},
+	{"attach", step_attach}, {"upload", submission_upload},
 	{"intend", submission_intend}, {"create", submission_create},
 };
-
-enum { STEP_ATTACH = 5 };
 
 /* The API refused the create because it does not have files any more that we expected:
  * try once more, with new ones. */
@@ -435,7 +291,7 @@ static bool try_anew(struct submission *s)
 	void_upload(s);
 	delete_orphan(s);
 	int err = attach_resolve(s, s->plain, &text);
-	if (text)
+	if (text && !s->job->parent)
 		submission_refuse(s, err, text);
 	if (!err)
 		provider_error_clear(&s->err);
@@ -465,22 +321,6 @@ static int for_rename(int err)
 	}
 }
 
-/* What the queue is told: a missing reply is a failure of the API. */
-static void tell_queue(struct submission *s)
-{
-	enum phase p = job_phase(s->job);
-
-	if (p == PHASE_SENT)
-		queue_passed(s->job);
-	else if (phase_is_unanswered(p) && s->t->background)
-		queue_refused(s->job, &s->err, true);
-	else if (p == PHASE_QUEUED)
-		/* A look that came while it was ours passed it over. */
-		queue_wait(s->job);
-	else
-		queue_left(s->job);
-}
-
 /* The job is free from here on, unless rmdir came meanwhile: then we finish the
  * removal. */
 static void leave(struct submission *s)
@@ -493,17 +333,17 @@ static void leave(struct submission *s)
 	client_unlock(s->c);
 	if (!removed)
 		operation_disowned(s->t);
-	tell_queue(s);
+	submission_tell_queue(s);
 	if (removed)
 		s->c->hooks->freed(s->job);
 }
 
-static void submission_clear(struct submission *s)
+void submission_clear(struct submission *s)
 {
 	DROP(submission_durable(s)); /* who needed it has asked */
 	delete_orphan(s);
 	util_closep(&s->fd);
-	util_closep(&s->plain);
+	util_closep(&s->plain.fd);
 	attach_free(s->attached);
 	free(s->inline_text);
 	free(s->input_file);
@@ -511,36 +351,58 @@ static void submission_clear(struct submission *s)
 	provider_error_clear(&s->err);
 }
 
+static size_t index_of(const struct submission_step *list, size_t n,
+	int (*run)(struct submission *s))
+{
+	size_t i = 0;
+
+	while (i < n && list[i].run != run)
+		i++;
+	return i;
+}
+
+int submission_steps(
+	struct submission *s, const struct submission_step *list, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && !s->cut && i < n; i++) {
+		step_point("before", list[i].name);
+		err = s->t->cancel.set && !s->t->intended ? -ECANCELED
+							  : list[i].run(s);
+		step_point("after", list[i].name);
+		if (err && list[i].run == submission_create && try_anew(s)) {
+			err = 0;
+			i = index_of(list, n, step_attach) - 1;
+		}
+	}
+	return err;
+}
+
 int submit_run(struct operation *t)
 {
-	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
-		.rec = &t->job->dir->rec, .fd = -1, .plain = -1, .err = {.retry = -1}};
+	struct submission s = SUBMISSION(t, t->job);
 	int err = step_upload_start(&s);
 	bool ours = !err;
 
-	for (size_t i = 0; !err && i < ARRAY_SIZE(steps); i++) {
-		step_point("before", steps[i].name);
-		err = t->cancel.set && !t->intended ? -ECANCELED : steps[i].run(&s);
-		step_point("after", steps[i].name);
-		if (err && steps[i].run == submission_create && try_anew(&s)) {
-			err = 0;
-			i = STEP_ATTACH - 1;
-		}
-	}
+	if (!err)
+		err = submission_steps(&s, steps, ARRAY_SIZE(steps));
+	if (ours && (s.cut || (err && submission_fits_in_parts(&s, err))))
+		err = submission_part_out(&s);
 	if (err && ours)
 		err = submission_give_up(&s, err);
 	else if (ours && t->left && !t->background)
 		advice_add(t->job, "the submission was interrupted after the job had "
 				   "been sent: this is that job, and the only one");
 	leave(&s);
+	parts_go_later(t->job);
 	submission_clear(&s);
 	return t->from ? for_rename(err) : err;
 }
 
 int submit_check_run(struct operation *t)
 {
-	struct submission s = {.t = t, .job = t->job, .c = t->job->c,
-		.rec = &t->job->dir->rec, .fd = -1, .plain = -1};
+	struct submission s = SUBMISSION(t, t->job);
 	int err = submission_check(&s);
 
 	if (!err) {

@@ -24,6 +24,8 @@
 #include "jobs/operation.h"
 #include "requests/validate.h"
 
+#include <sys/stat.h>
+
 /* An intent whose create was not answered. */
 struct lost {
 	enum phase phase;
@@ -37,10 +39,15 @@ struct submission {
 	struct gb_client *c;
 	struct record *rec;
 	struct validate_report report;
-	int fd;             /* what is sent; -1 */
-	int plain;          /* the same, with names of files in place of URIs; -1 */
+	int fd;             /* what is sent: of it … */
+	int64_t off, size;  /* … these bytes; -1 */
+	struct lines_span plain; /* the same, with names of files in place of URIs; fd -1 */
+	struct stat source; /* of the file that the requests come from */
 	struct attachments *attached; /* files that it names; NULL: none */
-	int64_t size;
+	struct submission *whole; /* parts_send.h: of its directory, whose first part this
+	                             is while somebody waits for it; NULL */
+	bool cut;           /* its requests go in parts */
+	bool too_large;     /* the API will never take so much at a time (fit.h) */
 	bool is_inline;
 	char *input_file;   /* uploaded for this create, not yet in the record */
 	char *orphan;       /* uploaded, and no job will refer to it; or NULL */
@@ -59,6 +66,30 @@ struct submission {
 	bool doubted;       /* the API did not have what we expected; try again from the
 	                       start */
 };
+
+/* A submission of nothing yet; its errors have no text. */
+#define SUBMISSION(op, of)                                                             \
+	(struct submission)                                                            \
+	{                                                                              \
+		.t = (op), .job = (of), .c = (of)->c, .rec = &(of)->dir->rec, .fd = -1,  \
+		.plain = {-1, 0, -1}, .err = {.retry = -1}                             \
+	}
+
+struct submission_step {
+	const char *name;
+	int (*run)(struct submission *s);
+};
+/* Run them in order. If the API does not have files any more that were expected it
+ * begins again at step_attach. */
+int submission_steps(
+	struct submission *s, const struct submission_step *steps, size_t n);
+/* The steps that a part has, too, and the first of which is to be taken before the
+ * others: it may be sent now. */
+int step_upload_start(struct submission *s);
+int step_attach(struct submission *s);
+void submission_clear(struct submission *s);
+/* Lock held: an upload is resumed only with the content it was begun with. */
+int keep_session_of(struct submission *s);
 
 /* task.run of a submission (task.file, from, by_close, background) and of `check`. */
 int submit_run(struct operation *t);
@@ -98,6 +129,25 @@ _must_check_ int submission_save(struct submission *s);
 
 /* Whether a submission in the background may go on: 0, or -EAGAIN and s->held. */
 int submission_turn(struct submission *s);
+
+/* ---- give_up.c: it has failed ------------------------------------------------------ */
+
+/* err is what a step came to; returns what the callers get. */
+int submission_give_up(struct submission *s, int err);
+/* The upload is not of a job and will not be; then delete it, which takes a call. */
+void void_upload(struct submission *s);
+void delete_orphan(struct submission *s);
+/* The next try uses it. */
+void keep_upload(struct submission *s);
+/* In the background: it stays queued, and is tried again. It was not its turn; it has
+ * failed with err, in a way that may pass, and is worth another try: 0, else err. */
+int stay_held(struct submission *s);
+int stay_queued(struct submission *s, int err);
+bool worth_queueing(const struct submission *s, int err);
+/* It waits for its next try. */
+void submission_requeue(struct gb_job *job);
+/* At its end: the queue learns how it came out. */
+void submission_tell_queue(struct submission *s);
 
 /* ---- start.c ---------------------------------------------------------------------- */
 

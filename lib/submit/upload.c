@@ -51,6 +51,7 @@ static bool uploaded_already(struct submission *s)
 int submission_upload(struct submission *s)
 {
 	struct upload u = {.fd = s->fd,
+		.off = s->off,
 		.size = s->size,
 		.display = s->rec->display,
 		.on_session = on_upload_session,

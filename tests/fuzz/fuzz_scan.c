@@ -362,15 +362,15 @@ static void check_uris(int fd, const struct validate_report *report)
 	struct validate_report again;
 	off_t size = 0;
 
-	check(file_refs_each(fd, NULL, count_uri, counts) == 0, "uris");
+	check(file_refs_each((struct lines_span){fd, 0, -1}, NULL, count_uri, counts) == 0, "uris");
 	check(counts[0] == report->uris, "number of uris");
-	check(file_refs_replace(fd, out, NULL, any, NULL, &size) == 0, "replace");
+	check(file_refs_replace((struct lines_span){fd, 0, -1}, out, NULL, any, NULL, &size) == 0, "replace");
 	check(lseek(out, 0, SEEK_END) == size, "size replaced");
 	check(validate_file(&gemini_requests, out, NULL, &again) == 0, "scan replaced");
 	check(validate_report_status(&again) == 0, "replaced is good");
 	check(again.requests == report->requests && again.uris == report->uris,
 		"replaced is the same");
-	check(file_refs_each(out, NULL, expect_other, NULL) == 0, "replaced uris");
+	check(file_refs_each((struct lines_span){out, 0, -1}, NULL, expect_other, NULL) == 0, "replaced uris");
 	close(out);
 }
 

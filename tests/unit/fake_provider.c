@@ -595,7 +595,7 @@ static struct fake_file *take_bytes(struct fake_provider *f, const struct upload
 	if (f->n_files == FAKE_FILES)
 		die("too many files");
 	char *data = malloc((size_t)u->size + 1);
-	if (pread(u->fd, data, (size_t)u->size, 0) != (ssize_t)u->size)
+	if (pread(u->fd, data, (size_t)u->size, u->off) != (ssize_t)u->size)
 		die("an upload cannot be read");
 	*file = (struct fake_file){
 		.data = keep(f, data, (size_t)u->size), .size = (size_t)u->size};

@@ -37,7 +37,7 @@ static int found_in(const char *text, char **ret)
 	size_t n;
 	FILE *f = open_memstream(ret, &n);
 
-	r = file_refs_each(fd, NULL, note, f);
+	r = file_refs_each((struct lines_span){fd, 0, -1}, NULL, note, f);
 	fclose(f);
 	close(fd);
 	return r;
@@ -107,7 +107,7 @@ static char *replaced(const char *text, int *ret)
 	off_t size = -1;
 	char *got;
 
-	*ret = file_refs_replace(in, out, NULL, known, NULL, &size);
+	*ret = file_refs_replace((struct lines_span){in, 0, -1}, out, NULL, known, NULL, &size);
 	got = calloc(1, *ret ? 1 : (size_t)size + 1);
 	if (!*ret) {
 		assert_int_equal(lseek(out, 0, SEEK_END), size);
@@ -213,7 +213,7 @@ static void test_cancel(void **state)
 	atomic_bool cancel = true;
 	int fd = file_of("{}\n");
 
-	assert_int_equal(file_refs_each(fd, &cancel, note, NULL), -ECANCELED);
+	assert_int_equal(file_refs_each((struct lines_span){fd, 0, -1}, &cancel, note, NULL), -ECANCELED);
 	close(fd);
 }
 

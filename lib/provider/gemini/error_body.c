@@ -151,6 +151,21 @@ static void keep_reason(struct provider_error *e, const char *reason)
 		strcpy(e->reason, reason);
 }
 
+/* google.rpc.QuotaFailure names the quotas. */
+static void from_violations(const json_t *violations, struct provider_error *e)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(violations, i, v)
+	{
+		if (!e->quota)
+			e->quota = errors_quota(gemini_field_text(v, "quotaId"));
+		if (!e->quota)
+			e->quota = errors_quota(gemini_field_text(v, "quotaMetric"));
+	}
+}
+
 static void from_details(const json_t *details, struct provider_error *e)
 {
 	json_t *d;
@@ -160,6 +175,8 @@ static void from_details(const json_t *details, struct provider_error *e)
 	{
 		if (is_type(d, "google.rpc.ErrorInfo"))
 			keep_reason(e, gemini_field_text(d, "reason"));
+		if (is_type(d, "google.rpc.QuotaFailure"))
+			from_violations(gemini_field(d, "violations"), e);
 		/* Beside a header: the later of the two. */
 		if (is_type(d, "google.rpc.RetryInfo"))
 			e->retry = fmax(
@@ -274,6 +291,23 @@ static void give_advice(struct provider_error *e)
 		put_before(e, advice);
 }
 
+/* The text about money over ten minutes mentions billing, too. Where nothing says which
+ * quota it is, one that names a time is a rate. */
+static void judge_quota(struct provider_error *e)
+{
+	if (e->status != 429) {
+		e->quota = QUOTA_UNTOLD;
+		return;
+	}
+	if (!e->quota)
+		e->quota = errors_quota(e->text);
+	e->hopeless = e->quota != QUOTA_MONEY && errors_hopeless(e->text);
+	if (!e->quota && e->retry >= 0)
+		e->quota = QUOTA_RATE;
+	if (e->quota == QUOTA_MONEY && e->retry < 0)
+		e->retry = GEMINI_MONEY_SPAN;
+}
+
 /* A reply that came, by its status and body. */
 static void read_reply(const struct http_reply *reply, struct provider_error *e)
 {
@@ -286,7 +320,7 @@ static void read_reply(const struct http_reply *reply, struct provider_error *e)
 		e->err = -EPROTO;
 	else if (e->err != -ECANCELED)
 		e->err = errors_from_http(e->status, e->reason, e->text);
-	e->hopeless = e->status == 429 && errors_hopeless(e->text);
+	judge_quota(e);
 	give_advice(e);
 	name_stranger(reply, e);
 }

@@ -21,7 +21,7 @@ struct object {
 
 struct walk {
 	struct jtok tok;
-	int in;
+	struct lines_span in; /* offsets below count from its beginning */
 	uint64_t line;
 	enum member member;
 	bool camel;
@@ -79,8 +79,8 @@ static int refs_copy(struct walk *w, uint64_t to)
 
 	while (r == 0 && w->done < to) {
 		uint64_t left = to - w->done;
-		ssize_t n = pread(w->in, buf, left < sizeof buf ? left : sizeof buf,
-			(off_t)w->done);
+		ssize_t n = pread(w->in.fd, buf, left < sizeof buf ? left : sizeof buf,
+			w->in.off + (off_t)w->done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -277,6 +277,13 @@ static int refs_feed(struct walk *w, const uint8_t *buf, size_t n, bool first)
 	return refs_run(w);
 }
 
+/* How much is read at once at off; 0: nothing is left. */
+static size_t span_piece(const struct lines_span *in, off_t off)
+{
+	return in->len < 0 || in->len - off > BUFFER_SIZE ? BUFFER_SIZE
+							  : (size_t)(in->len - off);
+}
+
 static int walk_file(struct walk *w, const atomic_bool *cancel)
 {
 	_cleanup_free_ uint8_t *buf = malloc(BUFFER_SIZE);
@@ -288,7 +295,8 @@ static int walk_file(struct walk *w, const atomic_bool *cancel)
 	jtok_init(&w->tok, true);
 	w->line = 1;
 	while (r == 0) {
-		ssize_t n = pread(w->in, buf, BUFFER_SIZE, off);
+		ssize_t n = pread(w->in.fd, buf, span_piece(&w->in, off),
+			w->in.off + off);
 
 		if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
 			return -ECANCELED;
@@ -306,14 +314,14 @@ static int walk_file(struct walk *w, const atomic_bool *cancel)
 	return r;
 }
 
-int file_refs_each(int fd, const atomic_bool *cancel, uris_fn each, void *arg)
+int file_refs_each(struct lines_span in, const atomic_bool *cancel, uris_fn each, void *arg)
 {
 	struct walk *w = calloc(1, sizeof *w);
 	int r;
 
 	if (!w)
 		return -ENOMEM;
-	w->in = fd;
+	w->in = in;
 	w->each = each;
 	w->arg = arg;
 	r = walk_file(w, cancel);
@@ -334,7 +342,7 @@ static FILE *open_buffered(int out)
 	return f;
 }
 
-int file_refs_replace(int in, int out, const atomic_bool *cancel,
+int file_refs_replace(struct lines_span in, int out, const atomic_bool *cancel,
 	const struct uris_new *(*find)(void *arg, const char *text), void *arg,
 	off_t *ret_size)
 {

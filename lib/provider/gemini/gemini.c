@@ -119,6 +119,8 @@ static const struct provider_limits limits = {
 	.inlined = 20000000,
 	.attachment = INT64_C(2147483648),
 	.storage = INT64_C(21474836480),
+	.lines = 100000,
+	.jobs = 90, /* of 100 */
 	.requests_text = "2 GB",
 	.attachment_text = "2 GB",
 	.storage_text = "20 GB",
@@ -127,6 +129,7 @@ static const struct provider_limits limits = {
 	.results_over = 42 * 86400,
 	.upload_life = 48 * 3600,
 	.upload_good = 40 * 3600,
+	.money_span = GEMINI_MONEY_SPAN,
 	.seen_after = 600,
 	.inlined_seen_after = 20,
 };

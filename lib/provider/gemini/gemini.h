@@ -9,6 +9,9 @@
 
 extern const struct provider provider_gemini;
 
+/* Seconds over which the money is counted that may be spent. */
+#define GEMINI_MONEY_SPAN 600
+
 /* What a reply or failure means. Pure. */
 void gemini_error_from_reply(
 	const struct http_reply *reply, struct provider_error *ret);

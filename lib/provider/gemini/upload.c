@@ -415,7 +415,7 @@ static int step_send(struct run *run)
 		.under_prefix = run->under_prefix,
 		.headers = headers,
 		.body_fd = run->u->fd,
-		.body_off = run->offset,
+		.body_off = run->u->off + run->offset,
 		.body_fd_len = run->u->size - run->offset,
 		.once = true, /* libcurl would begin at this offset again */
 		.no_key = true,

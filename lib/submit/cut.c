@@ -1,0 +1,228 @@
+#include "submit/cut.h"
+
+#include "files/files.h"
+#include "jobs/split.h"
+#include "submit/fit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* ---- whether, and how much ---------------------------------------------------------- */
+
+static int64_t less_of(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Lock held: of one part. URIs are longer than the names that they take the place of. */
+static struct line_run part_most(const struct gb_job *dir)
+{
+	const struct provider_limits *l = dir->c->api.provider->limits;
+	int64_t lines = split_of(dir);
+	int64_t bytes = dir->dir->rec.names_files ? l->requests / 4 * 3 : l->requests;
+
+	return (struct line_run){less_of(bytes, fit_most(dir)),
+		lines > 0 ? lines : l->lines};
+}
+
+bool cut_is_wanted(const struct gb_job *job, int64_t requests)
+{
+	int64_t lines = split_of(job);
+
+	return lines > 0 && requests > lines;
+}
+
+static int64_t over(int64_t n, int64_t by)
+{
+	return n / by + (n % by != 0);
+}
+
+static int refuse_so_many(struct submission *s, int64_t parts)
+{
+	_cleanup_free_ char *what = util_format(
+		"These requests would become %lld jobs, which is more than %d.",
+		(long long)parts, CUT_PARTS);
+
+	files_decided(s->t->file);
+	job_dir_error(s->job, -EINVAL, what,
+		"Nothing was sent. Ask for larger parts: echo auto > split, or a larger "
+		"number; then: echo submit > ctl",
+		NULL);
+	s->told = s->unfit = true;
+	return -EINVAL;
+}
+
+int submission_split(struct submission *s)
+{
+	int64_t requests = (int64_t)s->report.requests;
+
+	if (s->is_inline || s->t->again)
+		return 0;
+	client_lock(s->c);
+	bool may = split_of(s->job) != SPLIT_NONE;
+	struct line_run most = part_most(s->job);
+	client_unlock(s->c);
+	bool fits = s->size <= most.bytes && requests <= most.requests;
+	int64_t by_bytes = over(s->size, most.bytes), by_lines = over(requests, most.requests);
+	int64_t parts = by_bytes > by_lines ? by_bytes : by_lines;
+
+	if (!may || fits)
+		return 0;
+	if (parts > CUT_PARTS)
+		return refuse_so_many(s, parts);
+	s->cut = true;
+	return 0;
+}
+
+void cut_keep_marks(struct submission *d)
+{
+	struct line_marks *marks = malloc(sizeof(*marks));
+
+	if (marks)
+		*marks = d->report.marks;
+	client_lock(d->c);
+	struct line_marks *old = d->job->dir->marks;
+	d->job->dir->marks = marks;
+	d->rec->batch->sent_size = d->size;
+	client_unlock(d->c);
+	free(old);
+}
+
+/* ---- what is cut --------------------------------------------------------------------- */
+
+static int open_at(int dir, const char *name, struct stat *ret)
+{
+	_cleanup_close_ int fd =
+		openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, ret) < 0)
+		return -errno;
+	return S_ISREG(ret->st_mode) ? steal_fd(&fd) : -EINVAL;
+}
+
+/* In the job's own directory. */
+static int open_requests(struct gb_job *job, struct stat *ret)
+{
+	client_lock(job->c);
+	bool composed = job->dir->rec.composed;
+	client_unlock(job->c);
+	_cleanup_close_ int dir = composed ? job_dir_open(job) : job_dir_open_files(job);
+
+	return dir < 0 ? dir
+		       : open_at(dir, composed ? FILE_COMPOSED : GB_REQUESTS, ret);
+}
+
+int cut_open(struct gb_job *dir, struct stat *ret)
+{
+	client_lock(dir->c);
+	int64_t size = dir->dir->rec.batch->sent_size;
+	client_unlock(dir->c);
+	_cleanup_close_ int at = job_dir_open(dir);
+	_cleanup_close_ int sent = at < 0 ? at : open_at(at, STORE_SENT, ret);
+
+	if (sent >= 0 && ret->st_size == size)
+		return steal_fd(&sent);
+	_cleanup_close_ int fd = open_requests(dir, ret);
+	if (fd < 0)
+		return fd;
+	return ret->st_size == size ? steal_fd(&fd) : -ESTALE;
+}
+
+/* A later round's are in its own directory. */
+static int open_own(struct gb_job *part, struct stat *ret)
+{
+	int fd = open_requests(part, ret);
+
+	if (fd != -ENOENT)
+		return fd;
+	_cleanup_close_ int at = job_dir_open(part);
+	return at < 0 ? at : open_at(at, STORE_SENT, ret);
+}
+
+int cut_part_open(struct submission *s)
+{
+	struct gb_job *dir = s->job->parent;
+	const struct record *r = s->rec;
+
+	util_closep(&s->fd);
+	s->fd = r->round ? open_own(s->job, &s->source) : cut_open(dir, &s->source);
+	if (s->fd < 0)
+		return s->fd;
+	client_lock(s->c);
+	s->off = r->round ? 0 : r->range_off;
+	s->size = r->round ? s->source.st_size : r->range_len;
+	int err = s->off + s->size > s->source.st_size || !s->size ? -ESTALE : 0;
+	if (!err && s->t->again)
+		err = record_set(&s->rec->origin, engine_origin(s->c->engine));
+	if (!err && s->t->again)
+		err = record_set(&s->rec->key_print, s->c->key_print);
+	if (!err && !r->names_files)
+		err = keep_session_of(s);
+	client_unlock(s->c);
+	return err;
+}
+
+int cut_next(struct gb_job *dir, int fd, struct part_range *ret, int64_t *ret_requests)
+{
+	struct line_run run;
+
+	client_lock(dir->c);
+	struct part_range rest = parts_rest(dir, dir->dir->rec.batch->sent_size);
+	struct line_run most = part_most(dir);
+	const struct line_marks *marks = dir->dir->marks;
+	client_unlock(dir->c);
+	if (!rest.len)
+		return -ENODATA;
+	int err = line_marks_cut(marks, fd, rest.off, rest.off + rest.len, most, &run);
+	if (err)
+		return err;
+	*ret = (struct part_range){rest.off, run.bytes};
+	*ret_requests = run.requests;
+	return 0;
+}
+
+/* Lock held. The range it had before. */
+static struct line_run set_part(struct submission *s, struct line_run run)
+{
+	struct record *r = s->rec;
+	struct line_run before = {r->range_len, r->batch->requests};
+
+	r->range_len = run.bytes;
+	r->batch->requests = run.requests;
+	return before;
+}
+
+int cut_halve(struct submission *s)
+{
+	struct gb_job *dir = s->job->parent;
+	struct record *r = s->rec;
+	struct stat st;
+	_cleanup_close_ int fd = cut_open(dir, &st);
+	struct line_run run, most = {INT64_MAX, r->batch->requests / 2};
+
+	if (fd < 0 || most.requests < 1)
+		return fd < 0 ? fd : -ENODATA;
+	int err = line_marks_cut(dir->dir->marks, fd, r->range_off,
+		r->range_off + r->range_len, most, &run);
+	if (err)
+		return err;
+	client_lock(s->c);
+	struct line_run before = set_part(s, run);
+	record_unset(&r->batch->session);
+	record_unset(&r->batch->sent_stamp);
+	if (!s->orphan)
+		s->orphan = s->input_file ? STEAL_PTR(s->input_file)
+					  : STEAL_PTR(r->batch->input_file);
+	record_unset(&r->batch->input_file);
+	client_unlock(s->c);
+	/* As long as the journal has the larger range, that is what the part has: nobody
+	 * cuts while it waits to be sent. */
+	if ((err = job_dir_save(s->job))) {
+		client_lock(s->c);
+		set_part(s, before);
+		client_unlock(s->c);
+	}
+	test_point("part-halved");
+	return err;
+}

@@ -1,0 +1,622 @@
+#include "submit/parts_send.h"
+
+#include "files/files.h"
+#include "jobs/messages.h"
+#include "jobs/parts.h"
+#include "submit/attachments.h"
+#include "submit/cut.h"
+#include "submit/fit.h"
+#include "submit/queue.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+enum { FIRST_WITHIN = 60 /* seconds of refusals of a first part that is waited for */ };
+
+/* ---- what there is; lock held ---------------------------------------------------- */
+
+/* It was never intended, or that was taken back. */
+static bool is_unsent(const struct gb_job *part)
+{
+	return !part->batch->id && !phase_is_unanswered(job_phase(part));
+}
+
+static bool was_intended(const struct gb_job *part)
+{
+	return !is_unsent(part);
+}
+
+static bool is_cut(const struct gb_job *part)
+{
+	return part->parent && !part->dir->rec.round;
+}
+
+/* Of the directory's requests: how many parts were intended; whether one is unsent. */
+struct tally {
+	unsigned intended;
+	bool unsent;
+	const struct gb_job *first;
+};
+
+static struct tally parts_tally(struct gb_job *dir)
+{
+	struct tally t = {0};
+
+	for (uint32_t i = 0; i < parts_count(dir); i++) {
+		const struct gb_job *part = parts_at(dir, i);
+
+		if (!is_cut(part))
+			continue;
+		if (!t.first)
+			t.first = part;
+		t.intended += was_intended(part);
+		t.unsent |= is_unsent(part);
+	}
+	return t;
+}
+
+static bool rest_is_unwanted(const struct gb_job *dir)
+{
+	const struct record *r = &dir->dir->rec;
+
+	return r->rest_dropped || r->removal || !dir->in_tree;
+}
+
+bool parts_due(struct gb_job *dir)
+{
+	const struct gb_client *c = dir->c;
+
+	if (job_phase(dir) != PHASE_PARTS || rest_is_unwanted(dir) || dir->dir->task ||
+		dir->dir->cutting || c->o.readonly || c->stopping ||
+		!identity_same_key(dir))
+		return false;
+	struct tally t = parts_tally(dir);
+	bool waits = !dir->dir->rec.background && t.first &&
+		     phase_is_unanswered(job_phase(t.first));
+	return !t.unsent && !waits &&
+	       parts_rest(dir, dir->dir->rec.batch->sent_size).len;
+}
+
+struct gb_job *parts_unsettled(struct gb_job *job)
+{
+	struct gb_job *found = NULL;
+
+	client_lock(job->c);
+	for (uint32_t i = 0; !found && i < parts_count(job); i++) {
+		struct gb_job *part = parts_at(job, i);
+
+		if (phase_is_unanswered(job_phase(part)))
+			found = gb_job_ref(part);
+	}
+	client_unlock(job->c);
+	return found;
+}
+
+/* ---- making the next ------------------------------------------------------------------ */
+
+static int make_next(struct gb_job *dir, int fd, enum phase phase, struct gb_job **ret)
+{
+	struct part_range range;
+	int64_t requests;
+	int err = cut_next(dir, fd, &range, &requests);
+
+	if (!err)
+		err = parts_make(dir, 0, range, requests, phase, ret);
+	test_point("part-made");
+	return err;
+}
+
+/* Lock held. Nobody else makes one from here on. */
+static bool begin_cutting(struct gb_job *dir)
+{
+	bool due = parts_due(dir);
+
+	dir->dir->cutting |= due;
+	return due;
+}
+
+static void cannot_cut(struct gb_job *dir, int err)
+{
+	if (err == -ECANCELED || err == -ENODATA)
+		return;
+	job_dir_error(dir, err, "The next part of these requests could not be made.",
+		"It is tried again. The requests must stay as they are.",
+		strerror(-err));
+	job_changed(dir, GB_CHANGED_FILES);
+}
+
+/* Lock held: nobody cuts any more. */
+static void drop_marks(struct gb_job *dir)
+{
+	if (job_phase(dir) != PHASE_PARTS || dir->dir->cutting || dir->dir->task ||
+		parts_tally(dir).unsent ||
+		parts_rest(dir, dir->dir->rec.batch->sent_size).len)
+		return;
+	free(dir->dir->marks);
+	dir->dir->marks = NULL;
+}
+
+static void parts_go(void *arg)
+{
+	struct gb_job *dir = arg, *part;
+	struct gb_client *c = dir->c;
+	struct stat st;
+
+	client_lock(c);
+	bool due = begin_cutting(dir);
+	client_unlock(c);
+	if (due) {
+		_cleanup_close_ int fd = cut_open(dir, &st);
+		int err = fd < 0 ? fd : make_next(dir, fd, PHASE_QUEUED, &part);
+
+		client_lock(c);
+		dir->dir->cutting = false;
+		client_unlock(c);
+		if (err)
+			cannot_cut(dir, err);
+		job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
+		queue_go(c);
+	}
+	client_lock(c);
+	drop_marks(dir);
+	client_unlock(c);
+	gb_job_unref(dir);
+}
+
+void parts_go_later(struct gb_job *job)
+{
+	client_lock(job->c);
+	struct gb_job *dir = job_directory(job);
+	bool parts = dir->dir && job_phase(dir) == PHASE_PARTS;
+	if (parts)
+		gb_job_ref(dir);
+	client_unlock(job->c);
+	/* At the end of the mount; the next start does it. */
+	if (parts && pool_add(job->c->pool, POOL_LONG, parts_go, dir))
+		gb_job_unref(dir);
+}
+
+/* ---- the directory ------------------------------------------------------------------- */
+
+/* From here on the directory is not submitted itself. */
+static int enter_parts(struct submission *d)
+{
+	enum phase before = job_phase(d->job);
+	int err = submission_durable(d);
+
+	if (err || before == PHASE_PARTS)
+		return err;
+	client_lock(d->c);
+	d->rec->rest_dropped = false;
+	record_unset(&d->rec->batch->session);
+	record_unset(&d->rec->batch->sent_stamp);
+	job_set_phase(d->job, PHASE_PARTS);
+	client_unlock(d->c);
+	err = submission_save(d);
+	test_point("parts-entered");
+	if (!err)
+		err = submission_promote(d);
+	if (err && err != -ENOENT) {
+		submission_set_phase(d->job, before);
+		return err;
+	}
+	files_decided(d->t->file);
+	job_changed(d->job, GB_CHANGED_META | GB_CHANGED_FILES);
+	return 0;
+}
+
+/* Remove parts that were not intended; all: those that were not cut, too. */
+static void unmake_unsent(struct gb_job *dir, bool all)
+{
+	struct gb_client *c = dir->c;
+
+	for (uint32_t i = 0;;) {
+		client_lock(c);
+		struct gb_job *part = i < parts_count(dir) ? parts_at(dir, i) : NULL;
+		bool unsent = part && part->parent && is_unsent(part) &&
+			      (all || is_cut(part));
+		client_unlock(c);
+		if (!part)
+			return;
+		if (!unsent || parts_unmake(part))
+			i++;
+	}
+}
+
+bool submission_fits_in_parts(struct submission *d, int err)
+{
+	return err == -EDQUOT && !phase_is_unanswered(job_phase(d->job)) &&
+	       submission_too_large(d);
+}
+
+static int first_part(struct submission *d);
+
+int submission_part_out(struct submission *d)
+{
+	client_lock(d->c);
+	char *file = STEAL_PTR(d->rec->batch->input_file);
+	if (file && !d->orphan)
+		d->orphan = STEAL_PTR(file);
+	client_unlock(d->c);
+	free(file);
+	void_upload(d);
+	provider_error_clear(&d->err);
+	d->err.retry = -1;
+	/* Those that a failure left of other requests. */
+	unmake_unsent(d->job, false);
+	client_lock(d->c);
+	bool clean = !parts_tally(d->job).first;
+	client_unlock(d->c);
+	if (!clean)
+		return -EIO;
+	cut_keep_marks(d);
+	d->cut = true;
+	return d->t->background ? enter_parts(d) : first_part(d);
+}
+
+/* ---- the steps of a part ---------------------------------------------------------------- */
+
+static int part_attach(struct submission *s)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (!s->rec->names_files)
+		return 0;
+	int err = attach_resolve(s, (struct lines_span){s->fd, s->off, s->size}, &text);
+	if (text) {
+		job_dir_error(s->job, err, "A file that the requests name cannot be sent.",
+			"When the file is fixed: echo submit > ctl", text);
+		s->told = true;
+	}
+	if (!err && s->attached)
+		return step_attach(s);
+	client_lock(s->c);
+	if (!err)
+		err = keep_session_of(s);
+	client_unlock(s->c);
+	return err;
+}
+
+static int part_intend(struct submission *s)
+{
+	int err = s->whole ? enter_parts(s->whole) : 0;
+
+	return err ? err : submission_intend(s);
+}
+
+static const struct submission_step part_steps[] = {
+	{"open", cut_part_open}, {"attach", part_attach}, {"upload", submission_upload},
+	{"intend", part_intend}, {"create", submission_create},
+};
+
+/* Half as much, from the start. */
+static int send_half(struct submission *s)
+{
+	int err = cut_halve(s);
+
+	if (err)
+		return err;
+	client_log(s->c, LOG_NOTICE, "%s: part %d is made smaller, to %lld requests",
+		job_label(s->job), s->rec->part, (long long)s->rec->batch->requests);
+	void_upload(s);
+	delete_orphan(s);
+	attach_free(s->attached);
+	s->attached = NULL;
+	util_closep(&s->plain.fd);
+	s->plain = (struct lines_span){-1, 0, -1};
+	provider_error_clear(&s->err);
+	s->err.retry = -1;
+	s->too_large = s->told = s->unfit = false;
+	return 0;
+}
+
+/* A file with URIs can be too large, too. */
+static bool half_may_do(struct submission *s, int err)
+{
+	return !s->t->again && !s->rec->round &&
+	       ((err == -EDQUOT && submission_too_large(s)) ||
+		       (err == -EFBIG && s->rec->batch->requests > 1));
+}
+
+/* ---- a first part that somebody waits for -------------------------------------------------- */
+
+static void own_part(struct operation *t, struct gb_job *part, bool own)
+{
+	client_lock(part->c);
+	part->dir->task = own ? t : NULL;
+	part->dir->creating = false;
+	t->part = own ? part : NULL;
+	client_unlock(part->c);
+}
+
+/* The directory's callers get its error, and are told what it was. */
+static int hand_up(struct submission *d, struct submission *s, int err)
+{
+	client_lock(d->c);
+	if (s->told) {
+		record_take(&d->rec->error, &s->rec->error);
+		d->rec->err = s->rec->err;
+	}
+	if (job_phase(d->job) == PHASE_PARTS)
+		job_set_phase(d->job, PHASE_UPLOADING);
+	client_unlock(d->c);
+	d->told |= s->told;
+	d->unfit |= s->unfit;
+	d->held = s->held;
+	provider_error_clear(&d->err);
+	d->err = s->err;
+	s->err = (struct provider_error){.retry = -1};
+	return err;
+}
+
+/* Returns what d's callers get; *ret_keep: there is, or may be, a job at the API. */
+static int first_came_to(
+	struct submission *d, struct submission *s, int err, bool *ret_keep)
+{
+	enum phase p = job_phase(s->job);
+
+	*ret_keep = p == PHASE_SENT || phase_is_unanswered(p);
+	if (p == PHASE_SENT)
+		return 0;
+	if (*ret_keep)
+		return err;
+	void_upload(s);
+	return hand_up(d, s, err);
+}
+
+static int send_first(struct submission *s)
+{
+	double patience = test_seconds("BATCHFS_TEST_CLOSE_SECONDS", FIRST_WITHIN);
+	double since = 0;
+
+	for (;;) {
+		int err = submission_steps(s, part_steps, ARRAY_SIZE(part_steps));
+		double now = util_now();
+
+		since = since ? since : now;
+		if (!err || now - since > patience || !half_may_do(s, err))
+			return err;
+		int halved = send_half(s);
+		if (halved)
+			return err;
+	}
+}
+
+static int first_part(struct submission *d)
+{
+	struct gb_job *part;
+	bool keep;
+	int err = make_next(d->job, d->fd, PHASE_UPLOADING, &part);
+
+	if (err)
+		return err;
+	struct submission s = SUBMISSION(d->t, part);
+	s.whole = d;
+	s.moved = true; /* the rename is the directory's */
+	own_part(d->t, part, true);
+	err = first_came_to(d, &s, send_first(&s), &keep);
+	own_part(d->t, part, false);
+	if (!keep)
+		/* If it stays, the next submission or start removes it. */
+		DROP(parts_unmake(part));
+	submission_clear(&s);
+	return err;
+}
+
+/* ---- others ------------------------------------------------------------------------------- */
+
+/* The rest is not bought; if nothing was, the directory is a draft again. */
+static void give_up_rest(struct submission *s, int err)
+{
+	struct gb_job *dir = s->job->parent;
+
+	client_lock(s->c);
+	unsigned bought = parts_tally(dir).intended;
+	int64_t rest = s->rec->range_len +
+		       parts_rest(dir, dir->dir->rec.batch->sent_size).len;
+	dir->dir->rec.rest_dropped = bought > 0;
+	if (!bought)
+		job_set_phase(dir, PHASE_FAILED);
+	_cleanup_free_ char *own = s->told ? STEAL_PTR(s->rec->error) : NULL;
+	client_unlock(s->c);
+	_cleanup_free_ char *what = util_format(
+		"%u part%s of these requests %s bought; the rest, %lld bytes, is not.",
+		bought, bought == 1 ? "" : "s", bought == 1 ? "was" : "were",
+		(long long)rest);
+	if (bought)
+		job_dir_error(dir, err, what,
+			"What was bought goes on. See the message below; to buy the rest: "
+			"echo submit > ctl",
+			own ? own : s->err.text);
+	else
+		message_tell(dir, err, own ? own : s->err.text);
+	job_dir_save_soon(dir);
+	job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
+}
+
+/* A part of a later round was asked for by itself. */
+static void give_up_part(struct submission *s, int err)
+{
+	if (is_cut(s->job))
+		give_up_rest(s, err);
+	else if (!s->told)
+		message_tell(s->job->parent, err, s->err.text);
+}
+
+static bool try_half(struct submission *s, int err)
+{
+	if (!half_may_do(s, err) || send_half(s))
+		return false;
+	submission_requeue(s->job);
+	queue_refused(s->job, &s->err, false);
+	return true;
+}
+
+/* *ret_unmake: the part goes. */
+static int part_give_up(struct submission *s, int err, bool *ret_unmake)
+{
+	enum phase p = job_phase(s->job);
+
+	client_lock(s->c);
+	bool unwanted = s->t->stopped || rest_is_unwanted(s->job->parent);
+	client_unlock(s->c);
+	bool cancelled = err == -ECANCELED || unwanted;
+	if (phase_is_unanswered(p) || p == PHASE_SENT) {
+		if (s->t->again)
+			void_upload(s);
+		return cancelled ? -EINTR : err;
+	}
+	if (!unwanted && s->held)
+		return stay_held(s);
+	if (!unwanted && try_half(s, err))
+		return 0;
+	if (!unwanted && worth_queueing(s, err)) {
+		keep_upload(s);
+		if (cancelled)
+			return submission_requeue(s->job), -EINTR;
+		if (stay_queued(s, err) == 0)
+			return 0;
+	}
+	if (!unwanted)
+		give_up_part(s, err);
+	void_upload(s);
+	*ret_unmake = true;
+	return cancelled ? -EINTR : err;
+}
+
+/* The part is free from here on. */
+static void part_leave(struct submission *s, bool unmake)
+{
+	client_lock(s->c);
+	s->job->dir->creating = false;
+	if (unmake)
+		job_set_phase(s->job, PHASE_DRAFT); /* nobody takes it from the queue */
+	operation_disown(s->t);
+	client_unlock(s->c);
+	operation_disowned(s->t);
+	submission_tell_queue(s);
+	if (unmake)
+		/* If it stays, the next start removes it. */
+		DROP(parts_unmake(s->job));
+}
+
+int submit_part_run(struct operation *t)
+{
+	struct submission s = SUBMISSION(t, t->job);
+	struct gb_job *dir = gb_job_ref(t->job->parent);
+	bool unmake = false;
+	int err = step_upload_start(&s);
+
+	s.moved = true;
+	if (!err) {
+		err = submission_steps(&s, part_steps, ARRAY_SIZE(part_steps));
+		if (err)
+			err = part_give_up(&s, err, &unmake);
+	}
+	part_leave(&s, unmake);
+	submission_clear(&s);
+	parts_go_later(dir);
+	job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
+	gb_job_unref(dir);
+	return err;
+}
+
+/* ---- stop, and go on ----------------------------------------------------------------------- */
+
+static int drop_rest(struct gb_job *dir, bool drop)
+{
+	client_lock(dir->c);
+	bool before = dir->dir->rec.rest_dropped;
+	dir->dir->rec.rest_dropped = drop;
+	client_unlock(dir->c);
+	int err = job_dir_save(dir);
+	if (err) {
+		client_lock(dir->c);
+		dir->dir->rec.rest_dropped = before;
+		client_unlock(dir->c);
+	}
+	return err;
+}
+
+int parts_stop(struct gb_job *dir)
+{
+	struct gb_client *c = dir->c;
+	int err = drop_rest(dir, true);
+
+	if (err)
+		return err;
+	client_lock(c);
+	for (uint32_t i = 0; i < parts_count(dir); i++) {
+		struct gb_job *part = parts_at(dir, i);
+		struct operation *t = part->dir->task;
+
+		if (!part->parent || !t || !is_unsent(part))
+			continue;
+		t->stopped = true;
+		canceller_set(c->engine, &t->cancel);
+	}
+	client_unlock(c);
+	unmake_unsent(dir, true);
+	return 0;
+}
+
+bool parts_may_be_bought(const struct gb_job *part)
+{
+	const struct gb_job *dir = part->parent;
+
+	/* What was not cut is no part of the directory's requests any more. */
+	return !rest_is_unwanted(dir) &&
+	       (!is_cut(part) || job_phase(dir) == PHASE_PARTS);
+}
+
+bool parts_may_resume(struct gb_job *dir)
+{
+	const struct record *r = &dir->dir->rec;
+
+	if (job_phase(dir) != PHASE_PARTS || !r->rest_dropped || r->removal ||
+		!parts_rest(dir, r->batch->sent_size).len)
+		return false;
+	/* What was asked for again has the rest, too. */
+	for (uint32_t i = 0; i < parts_count(dir); i++)
+		if (!is_cut(parts_at(dir, i)))
+			return false;
+	return true;
+}
+
+int parts_resume(struct gb_job *dir)
+{
+	client_lock(dir->c);
+	bool may = dir->dir && parts_may_resume(dir);
+	client_unlock(dir->c);
+	int err = may ? drop_rest(dir, false) : -EBUSY;
+	if (err)
+		return err;
+	job_dir_error(dir, 0, NULL, NULL, NULL);
+	job_dir_save_soon(dir);
+	job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
+	parts_go_later(dir);
+	return 0;
+}
+
+/* ---- after a start -------------------------------------------------------------------------- */
+
+/* Nothing was bought yet, and the call that asked for it never returned. */
+static bool is_cut_short(struct gb_job *dir)
+{
+	return job_phase(dir) == PHASE_PARTS && !dir->dir->rec.background &&
+	       !parts_tally(dir).intended;
+}
+
+void parts_recover(struct gb_job *dir)
+{
+	client_lock(dir->c);
+	bool cut_short = is_cut_short(dir);
+	bool all = rest_is_unwanted(dir);
+	bool cut = all || cut_short || job_phase(dir) != PHASE_PARTS;
+	if (cut_short)
+		job_set_phase(dir, PHASE_UPLOADING); /* and so a draft again */
+	client_unlock(dir->c);
+	if (cut)
+		unmake_unsent(dir, all);
+}
