@@ -319,8 +319,6 @@ int gb_draft_set_model(struct gb_job *job, const char *model);
 /* How the requests of a draft may be cut into several of the API's jobs: "auto", as few
  * as fit; "none", one job or nothing; "N", parts of N requests. -EINVAL: anything else. */
 int gb_draft_set_split(struct gb_job *job, const char *split);
-/* What holds for a job that was made here, malloc'ed; NULL: of others. */
-char *gb_job_split(struct gb_job *job);
 void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime);
 
 /* ---- files of a job on the local disk ---------------------------------------- */

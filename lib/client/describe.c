@@ -5,6 +5,7 @@
 #include "client/cancel.h"
 #include "client/describe.h"
 #include "client/remove.h"
+#include "jobs/split.h"
 #include "provider/errors.h"
 #include "files/files.h"
 #include "jobs/parts.h"
@@ -84,7 +85,7 @@ static void local_info(struct gb_job *job, struct gb_info *i)
 	const struct record *r = &job->dir->rec;
 
 	i->own = r->own;
-	i->split = r->split ? r->split : "auto";
+	i->split = split_text(job);
 	i->draft = phase_is_draft(r->batch->phase) &&
 		   !(job->dir->task && job->dir->task->intended);
 	i->submitted = !phase_is_draft(r->batch->phase);

@@ -16,10 +16,14 @@ struct parts {
 
 /* ---- which there are ------------------------------------------------------------- */
 
-/* The directory's own batch is no part once its requests were cut. */
+/* The directory's own batch is no part once its requests are cut, which they are before
+ * it is in PHASE_PARTS where somebody waits for the first. */
 static bool own_counts(const struct gb_job *dir)
 {
-	return job_phase(dir) != PHASE_PARTS;
+	const struct parts *p = dir->parts;
+
+	return job_phase(dir) != PHASE_PARTS &&
+	       !(p && p->n && !p->v[0]->dir->rec.round);
 }
 
 uint32_t parts_count(const struct gb_job *dir)
@@ -221,7 +225,7 @@ static int part_add(struct gb_job *dir, const char *lid, struct record *r,
 	if (err || overlaps(dir, r))
 		return err ? err : -EEXIST;
 	if ((err = describe_part(
-		     dir, (dir->parts->last ? dir->parts->last : own_counts(dir)) + 1, r)))
+		     dir, (dir->parts->last ? dir->parts->last : r->round > 0) + 1, r)))
 		return err;
 	if (!(part = job_new(dir->c)))
 		return -ENOMEM;
@@ -273,13 +277,14 @@ int parts_unmake(struct gb_job *part)
 
 	pthread_mutex_lock(&part->dir->disk);
 	client_lock(c);
+	bool gone = !part->parent; /* somebody else was quicker */
 	if (part->batch->id || phase_is_unanswered(job_phase(part)) || part->dir->task)
 		err = -EBUSY;
 	client_unlock(c);
-	if (!err)
+	if (!err && !gone)
 		err = util_remove_tree(c->store->jobs, part->dir->lid);
 	client_lock(c);
-	if (!err) {
+	if (!err && !gone) {
 		part->dir->forgotten = true;
 		job_set_phase(part, PHASE_DRAFT);
 		parts_unlink(part);

@@ -42,13 +42,9 @@ bool split_may_cut(struct gb_job *job)
 	return may;
 }
 
-char *gb_job_split(struct gb_job *job)
+const char *split_text(const struct gb_job *dir)
 {
-	client_lock(job->c);
-	const struct gb_job *dir = job_directory(job);
 	const char *own = dir->dir ? dir->dir->rec.split : NULL;
-	const char *text = own ? own : job->c->o.split ? job->c->o.split : "auto";
-	char *copy = dir->dir && dir->dir->rec.own ? strdup(text) : NULL;
-	client_unlock(job->c);
-	return copy;
+
+	return own ? own : dir->c->o.split ? dir->c->o.split : "auto";
 }

@@ -14,6 +14,8 @@ enum { SPLIT_AUTO = 0, SPLIT_NONE = -1 };
 int split_parse(const char *text, int64_t *ret);
 /* Lock held: what holds for a directory: its own word, else the client's. */
 int64_t split_of(const struct gb_job *dir);
+/* Lock held: the same as its user wrote it. */
+const char *split_text(const struct gb_job *dir);
 /* Unlocked: whether its requests may be cut at all. */
 bool split_may_cut(struct gb_job *job);
 

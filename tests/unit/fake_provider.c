@@ -519,6 +519,17 @@ static struct fake_job *make(struct fake_provider *f, const struct create_args *
 	return j;
 }
 
+/* Lock held. */
+static bool is_too_much(const struct fake_provider *f, const struct fake_file *file)
+{
+	size_t running = 0;
+
+	for (size_t i = 0; i < f->n_jobs; i++)
+		running += !f->jobs[i].ended && !f->jobs[i].removed;
+	return (f->takes_bytes && file && file->size > f->takes_bytes) ||
+	       (f->takes_jobs && running >= f->takes_jobs);
+}
+
 /* One that somebody else made. */
 static void describe_other(const struct fake_job *made, struct remote_batch *ret)
 {
@@ -541,6 +552,9 @@ static int create(struct provider_conn *p, const struct create_args *args,
 		a = (struct fake_answer){.what = FAKE_STATUS,
 			.status = 400,
 			.text = "the file does not exist"};
+	else if (has_effect(&a) && is_too_much(f, file))
+		a = (struct fake_answer){
+			.what = FAKE_STATUS, .status = 429, .text = f->quota_text};
 	if (has_effect(&a)) {
 		const struct fake_job *j = make(f, args, file);
 

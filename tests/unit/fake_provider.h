@@ -110,6 +110,9 @@ struct fake_provider {
 
 	/* Set at will, before a client is opened. */
 	bool lists_no_input; /* lists leave out of what a job was made */
+	/* Quotas of creates; 0: none. Of the bytes of one; of jobs that have not ended. */
+	size_t takes_bytes, takes_jobs;
+	const char *quota_text; /* what it says then; NULL: no words that tell */
 	bool ends_at_once;   /* a job has succeeded when it is made */
 	/* Called by the thread of a call before anything of it happens, without the lock: it
 	 * may do what another does meanwhile, or wait. */

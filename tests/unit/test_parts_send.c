@@ -1,0 +1,402 @@
+/* A directory whose requests go as several jobs: cut, bought in order, fitted to quotas, and
+ * what becomes of failures. What a crash leaves: test_money_parts.c. */
+#include "fake_client.h"
+
+#include "jobs/parts.h"
+#include "submit/parts_send.h"
+
+static char *lines_of(int n)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	for (int i = 0; i < n; i++)
+		fprintf(f, "{\"key\":\"k%d\",\"request\":{\"contents\":[{\"parts\":[{"
+			   "\"text\":\"%*d\"}]}]}}\n",
+			i, i * 31 % 70, i);
+	fclose(f);
+	return text;
+}
+
+static struct gb_job *draft_of(int n, const char *split)
+{
+	char *text = lines_of(n);
+	struct gb_job *job = make_draft("job", text);
+
+	if (split)
+		assert_int_equal(gb_draft_set_split(job, split), 0);
+	free(text);
+	return job;
+}
+
+/* What was bought so far, in order, is the beginning of n lines. */
+static void assert_bought(int n, unsigned jobs)
+{
+	char *text = lines_of(n), *at = text;
+
+	assert_int_equal(fake_made(&fake), jobs);
+	for (unsigned i = 0; i < jobs; i++) {
+		struct fake_job *j = fake_job(&fake, i);
+
+		assert_memory_equal(at, j->requests, strlen(j->requests));
+		at += strlen(j->requests);
+	}
+	if (*at)
+		fail_msg("%u jobs have %zu bytes of %zu", jobs, (size_t)(at - text),
+			strlen(text));
+	free(text);
+}
+
+static unsigned parts_of(struct gb_job *job)
+{
+	struct gb_info i;
+
+	gb_job_info(job, &i);
+	return i.parts_sent;
+}
+
+static bool all_bought(struct gb_job *job)
+{
+	client_lock(client);
+	bool all = job_phase(job) == PHASE_PARTS && !job->dir->cutting &&
+		   !parts_rest(job, job->dir->rec.batch->sent_size).len;
+	for (uint32_t i = 0; i < parts_count(job); i++)
+		all &= parts_at(job, i)->batch->id && !parts_at(job, i)->dir->task;
+	client_unlock(client);
+	return all;
+}
+
+static void await_all(struct gb_job *job)
+{
+	double until = util_now() + 60;
+
+	while (!all_bought(job) && util_now() < until)
+		usleep(1000);
+	assert_true(all_bought(job));
+}
+
+static struct gb_job *found(void)
+{
+	struct gb_job *job = gb_job_by_name(client, "job");
+
+	assert_non_null(job);
+	return job;
+}
+
+/* ---- all is well -------------------------------------------------------------------- */
+
+static void buy_in(int n, const char *split, unsigned jobs)
+{
+	struct gb_job *job = draft_of(n, split);
+
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	assert_true(fake_made(&fake) >= 1);
+	if (jobs > 1)
+		await_all(job);
+	assert_bought(n, jobs);
+	gb_job_unref(job);
+}
+
+static void test_numbers(void **state)
+{
+	static const struct {
+		int n;
+		const char *split;
+		unsigned jobs;
+	} rows[] = {{10, "3", 4}, {10, "5", 2}, {10, "10", 1}, {10, "11", 1},
+		{10, "1", 10}, {10, "none", 1}, {10, "auto", 1}, {10, NULL, 1}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		buy_in(rows[i].n, rows[i].split, rows[i].jobs);
+		fake_teardown(state);
+		fake_setup(state);
+	}
+}
+
+static void test_names(void **state)
+{
+	buy_in(4, "2", 2);
+	assert_string_equal(fake_job(&fake, 0)->display, "job [part 1]");
+	assert_string_equal(fake_job(&fake, 1)->display, "job [part 2]");
+}
+
+static void test_split_texts(void **state)
+{
+	static const char *const bad[] = {"", "0", "-1", "many", "1x", "99999999999999999999",
+		"Auto", " 3"};
+	struct gb_job *job = draft_of(3, NULL);
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(gb_draft_set_split(job, bad[i]), -EINVAL);
+	assert_int_equal(gb_draft_set_split(job, "none"), 0);
+	gb_job_unref(job);
+}
+
+static void test_too_many(void **state)
+{
+	struct gb_job *job = draft_of(10001, "1");
+
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), -EINVAL);
+	assert_int_equal(fake_made(&fake), 0);
+	assert_int_equal(fake_count(&fake, FAKE_UPLOAD), 0);
+	assert_string_equal(state_of_job(job), "DRAFT");
+	char *error = gb_job_error(job);
+	assert_non_null(strstr(error, "10001 jobs"));
+	free(error);
+	gb_job_unref(job);
+}
+
+/* Lines that are not sent as they are are cut where they are sent. */
+static void test_other_lines(void **state)
+{
+	struct gb_job *job = make_draft("job",
+		"{\"contents\":[{\"parts\":[{\"text\":\"a\"}]}]}\r\n\n"
+		"{\"request\":{\"contents\":[{\"parts\":[{\"text\":\"b\"}]}]}}\n"
+		"{\"contents\":[{\"parts\":[{\"text\":\"c\"}]}]}");
+
+	assert_int_equal(gb_draft_set_split(job, "2"), 0);
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	await_all(job);
+	assert_int_equal(fake_made(&fake), 2);
+	assert_string_equal(fake_job(&fake, 0)->requests,
+		"{\"key\":\"1\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"a\"}]}]}}\n"
+		"{\"key\":\"3\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"b\"}]}]}}\n");
+	assert_string_equal(fake_job(&fake, 1)->requests,
+		"{\"key\":\"4\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"c\"}]}]}}\n");
+	gb_job_unref(job);
+}
+
+/* ---- failures --------------------------------------------------------------------------- */
+
+static void test_first_refused(void **state)
+{
+	struct gb_job *job = draft_of(10, "3");
+
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 400});
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), -EINVAL);
+	assert_string_equal(state_of_job(job), "SUBMIT_FAILED");
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 429, .times = 4});
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), -EDQUOT);
+	assert_int_equal(fake_made(&fake), 0);
+	assert_int_equal(fake_uploads(&fake), 0);
+	fake_script(&fake, FAKE_UPLOAD_BYTES, (struct fake_answer){FAKE_STATUS, 400});
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), -EINVAL);
+	gb_job_unref(job);
+	reopen();
+	job = found();
+	assert_true(!strcmp(state_of_job(job), "DRAFT") ||
+		    !strcmp(state_of_job(job), "SUBMIT_FAILED"));
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	await_all(job);
+	assert_bought(10, 4);
+	gb_job_unref(job);
+}
+
+/* Nobody knows whether the first was made: no other is, until that is settled. */
+static void test_first_lost(void **state)
+{
+	setenv("BATCHFS_TEST_CLOSE_SECONDS", "0.05", 1);
+	for (int made = 0; made < 2; made++) {
+		struct gb_job *job = draft_of(10, "3");
+
+		fake_script(&fake, FAKE_CREATE,
+			(struct fake_answer){made ? FAKE_LOST_AFTER : FAKE_LOST_BEFORE});
+		int ret = BLOCKING(gb_submit, job, GB_BY_CTL);
+		assert_true(ret == (made ? 0 : -EIO));
+		if (!made) {
+			assert_string_equal(state_of_job(job), "SUBMITTING");
+			usleep(50000);
+			assert_int_equal(fake_made(&fake), 0);
+			assert_int_equal(BLOCKING(gb_resubmit, job), 0);
+		}
+		await_all(job);
+		assert_bought(10, 4);
+		gb_job_unref(job);
+		fake_teardown(state);
+		fake_setup(state);
+	}
+	setenv("BATCHFS_TEST_CLOSE_SECONDS", "60", 1);
+}
+
+/* One of the others does not hold up the rest. */
+static void test_third_lost(void **state)
+{
+	struct gb_job *job = draft_of(8, "1");
+
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_OK, .times = 2});
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_LOST_AFTER});
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	await_all(job);
+	assert_bought(8, 8);
+	gb_job_unref(job);
+}
+
+/* A later refusal: what is bought stays, and the rest is bought when a person says so. */
+static void test_third_refused(void **state)
+{
+	struct gb_job *job = draft_of(8, "1");
+
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_OK, .times = 2});
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 400});
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	for (bool dropped = false; !dropped;) {
+		client_lock(client);
+		dropped = job->dir->rec.rest_dropped;
+		client_unlock(client);
+	}
+	gb_job_unref(job);
+	reopen();
+	job = found();
+	assert_int_equal(fake_made(&fake), 2);
+	assert_int_equal(parts_of(job), 2);
+	char *error = gb_job_error(job);
+	assert_non_null(strstr(error, "2 parts"));
+	free(error);
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	await_all(job);
+	assert_bought(8, 8);
+	gb_job_unref(job);
+}
+
+static void test_stop(void **state)
+{
+	struct gb_job *job = draft_of(8, "1");
+
+	fake.takes_jobs = 3;
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	while (fake_count(&fake, FAKE_CREATE) < 4)
+		usleep(1000);
+	assert_int_equal(parts_stop(job), 0);
+	fake.takes_jobs = 0;
+	gb_job_unref(job);
+	reopen();
+	job = found();
+	usleep(50000);
+	assert_int_equal(fake_made(&fake), 3);
+	assert_int_equal(parts_of(job), 3);
+	gb_job_unref(job);
+}
+
+/* ---- quotas --------------------------------------------------------------------------------- */
+
+static int list_now(struct gb_client *c, struct gb_waiter *w)
+{
+	return gb_list_refresh(c, GB_LIST_FRESH, w);
+}
+
+static void see_all(void)
+{
+	assert_int_equal(BLOCKING(list_now, client), 0);
+}
+
+/* In the background, jobs end one after the other. */
+static void test_two_at_a_time(void **state)
+{
+	struct gb_job *job = draft_of(10, "1");
+
+	fake.takes_jobs = 2;
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_QUEUE), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		while (fake_made(&fake) < (i + 2 < 10 ? i + 2 : 10))
+			usleep(1000);
+		fake_end(&fake, fake_job(&fake, i), REMOTE_STATE_SUCCEEDED);
+		see_all();
+	}
+	await_all(job);
+	assert_bought(10, 10);
+	gb_job_unref(job);
+}
+
+static void too_large(const char *split, enum gb_by by, const char *text)
+{
+	struct gb_job *job = draft_of(2000, split);
+
+	fake.takes_bytes = 40000;
+	fake.quota_text = text;
+	fake.ends_at_once = true;
+	assert_int_equal(BLOCKING(gb_submit, job, by), 0);
+	await_all(job);
+	assert_bought(2000, fake_made(&fake));
+	assert_true(fake_made(&fake) > 3 && fake_made(&fake) < 20);
+	gb_job_unref(job);
+}
+
+/* Nothing as large is ever taken: halved, and remembered. */
+static void test_never_fits(void **state)
+{
+	static const char *const splits[] = {"auto", "1500", NULL};
+
+	for (int i = 0; i < 6; i++) {
+		too_large(splits[i / 2], i % 2 ? GB_BY_QUEUE : GB_BY_CTL,
+			i % 3 ? NULL : "Too many enqueued tokens.");
+		unsigned creates = fake_count(&fake, FAKE_CREATE), made = fake_made(&fake);
+		/* The next directory, after a restart, begins with what fits. */
+		assert_true(creates > made);
+		reopen();
+		char *text = lines_of(2000);
+		struct gb_job *next = make_draft("next", text);
+
+		assert_int_equal(BLOCKING(gb_submit, next, GB_BY_CTL), 0);
+		await_all(next);
+		assert_int_equal(fake_count(&fake, FAKE_CREATE) - creates,
+			fake_made(&fake) - made);
+		free(text);
+		gb_job_unref(next);
+		fake_teardown(state);
+		fake_setup(state);
+	}
+}
+
+/* Somebody else's job of that model may be why: nothing is halved. */
+static void test_others_count(void **state)
+{
+	struct gb_job *job = draft_of(2000, NULL);
+
+	fake_stranger(&fake, "other");
+	fake.takes_bytes = 40000;
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), -EDQUOT);
+	assert_int_equal(fake_made(&fake), 1);
+	assert_int_equal(fake_uploads(&fake), 0);
+	fake_end(&fake, fake_job(&fake, 0), REMOTE_STATE_SUCCEEDED);
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	await_all(job);
+	gb_job_unref(job);
+}
+
+/* A rate, or money, is no size. */
+static void test_no_size(void **state)
+{
+	static const struct fake_answer answers[] = {
+		{FAKE_STATUS, 429, .retry = 0.01, .times = 4},
+		{FAKE_STATUS, 429, .text = "You exceeded your spend-based rate limit."},
+		{FAKE_STATUS, 429, .text = "Your prepayment credits are depleted."}};
+	struct gb_job *job = draft_of(2000, NULL);
+
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+		fake_script(&fake, FAKE_CREATE, answers[i]);
+		assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), -EDQUOT);
+		fake_unscript(&fake, FAKE_CREATE);
+		assert_int_equal(fake_made(&fake), 0);
+		assert_string_equal(state_of_job(job), "SUBMIT_FAILED");
+	}
+	gb_job_unref(job);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {FAKE_CASE(test_numbers), FAKE_CASE(test_names),
+		FAKE_CASE(test_split_texts), FAKE_CASE(test_too_many),
+		FAKE_CASE(test_other_lines), FAKE_CASE(test_first_refused),
+		FAKE_CASE(test_first_lost), FAKE_CASE(test_third_lost),
+		FAKE_CASE(test_third_refused), FAKE_CASE(test_stop),
+		FAKE_CASE(test_two_at_a_time), FAKE_CASE(test_never_fits),
+		FAKE_CASE(test_others_count), FAKE_CASE(test_no_size)};
+
+	setenv("BATCHFS_TEST_BACKOFF_SECONDS", "0.001", 1);
+	setenv("BATCHFS_TEST_QUEUE_SECONDS", "0.002", 1);
+	setenv("BATCHFS_TEST_LOOK_SECONDS", "0.002", 1);
+	setenv("BATCHFS_TEST_OWN_SECONDS", "0.01", 1);
+	setenv("BATCHFS_TEST_MONEY_SECONDS", "0", 1);
+	return cmocka_run_group_tests(tests, make_top, remove_top);
+}
