@@ -74,6 +74,7 @@ static const struct option_row rows[] = {
 	{"inline_max", SIZE, AT(inline_max), 0, INLINE_MAX},
 	{"on_end", TEXT, AT(on_end)},
 	{"webhook", TEXT, AT(webhook)},
+	{"split", TEXT, AT(split)},
 	{"uid", NUMBER, AT(uid), 0, INT_MAX},
 	{"gid", NUMBER, AT(gid), 0, INT_MAX},
 	{"umask", OCTAL, AT(umask), 0, 0777},
@@ -189,6 +190,7 @@ static const char help[] =
 	"  max_tokens=N max_cost=N       submit nothing that is estimated above it [no "
 	"limit]\n"
 	"  on_end=COMMAND                run when a job has ended: COMMAND NAME STATE\n"
+	"  split=auto|none|N             how many jobs a directory may become [auto]\n"
 	"  webhook=URL                   called by the API when a job has ended\n"
 	"  inline_max=BYTES              requests up to this size go inline [0]\n"
 	"  uid=N gid=N umask=OCTAL       owner and modes [you, 077]\n"
@@ -491,6 +493,19 @@ static enum options_verdict check_account(const struct options *o)
 	return OPTIONS_GO;
 }
 
+/* As the library reads it. */
+static enum options_verdict check_split(const struct options *o)
+{
+	const char *end = "x";
+	uint64_t n = 0;
+
+	if (!o->split || !strcmp(o->split, "auto") || !strcmp(o->split, "none") ||
+		(number_of(o->split, 10, &n, &end) && n && !*end && *o->split != '0'))
+		return OPTIONS_GO;
+	return bad_option(
+		"split=%s: must be auto, none or a number of requests", o->split);
+}
+
 static enum options_verdict parse_words(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {{"help", no_argument, NULL, 'h'},
@@ -589,6 +604,8 @@ enum options_verdict options_parse(int argc, char **argv, struct options *ret)
 	}
 	if (verdict == OPTIONS_GO)
 		verdict = check_webhook(ret);
+	if (verdict == OPTIONS_GO)
+		verdict = check_split(ret);
 	ret->foreground |= ret->debug;
 	return verdict;
 }
@@ -601,6 +618,7 @@ void options_free(struct options *o)
 	free(o->model);
 	free(o->account);
 	free(o->webhook);
+	free(o->split);
 	free(o->on_end);
 	free(o->api_key_file);
 	free(o->state_dir);

@@ -29,6 +29,7 @@ struct options {
 	char *model;
 	char *account;
 	char *webhook;
+	char *split; /* NULL: auto */
 	char *on_end; /* command for /bin/sh */
 	char *api_key_file;
 	char *state_dir, *cache_dir; /* NULL: paths_default */

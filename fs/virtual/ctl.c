@@ -17,14 +17,26 @@ struct verb {
 		struct gb_waiter *w);
 };
 
-static int run_submit(
-	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+static int submit_by(
+	struct mount *m, struct gb_job *job, enum gb_by by, struct gb_waiter *w)
 {
 	int err = closes_settle(m, job, NULL, GB_REQUESTS, w);
 
 	if (!err)
 		err = closes_settle_parts(m, job, w);
-	return err ? err : gb_submit(job, GB_BY_CTL, w);
+	return err ? err : gb_submit(job, by, w);
+}
+
+static int run_submit(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return submit_by(m, job, GB_BY_CTL, w);
+}
+
+static int run_queue(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return submit_by(m, job, GB_BY_QUEUE, w);
 }
 
 static int run_check(
@@ -71,6 +83,7 @@ static int run_forget(
 
 static const struct verb verbs[] = {
 	{"submit", GB_SUBMIT, NULL, false, run_submit},
+	{"queue", GB_QUEUE, NULL, false, run_queue},
 	{"check", GB_CHECK, NULL, false, run_check},
 	{"estimate", GB_ESTIMATE, NULL, true, run_estimate},
 	{"cancel", GB_CANCEL, NULL, false, run_cancel},

@@ -10,6 +10,7 @@
 #include "files/files.h"
 #include "jobs/parts.h"
 #include "store/job_catalog.h"
+#include "submit/parts_send.h"
 
 #include <errno.h>
 #include <string.h>
@@ -308,13 +309,14 @@ unsigned gb_verbs(struct gb_job *job)
 	enum phase p = job_phase(job);
 	bool busy = job->dir && job->dir->task;
 	if (phase_is_draft(p) && !busy && !job->parent)
-		verbs |= GB_SUBMIT | GB_CHECK | GB_ESTIMATE;
+		verbs |= GB_SUBMIT | GB_CHECK | GB_ESTIMATE | GB_QUEUE;
+	if (job->dir && parts_may_resume(job))
+		verbs |= GB_SUBMIT | GB_QUEUE;
 	if (cancel_fits(job))
 		verbs |= GB_CANCEL;
 	if (save_is_possible(job))
 		verbs |= GB_FETCH_VERB;
-	if (p == PHASE_UNCERTAIN ||
-		(p == PHASE_SUBMITTING && (!busy || job->dir->rec.error)))
+	if (submit_is_unsettled(job))
 		verbs |= GB_ADOPT | GB_RESUBMIT;
 	if (remove_may_forget(job))
 		verbs |= GB_FORGET;

@@ -446,7 +446,7 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 		err = -EROFS;
 	else if (!job->in_tree)
 		err = -ENOENT;
-	else if ((t && !queued) || phase_is_unanswered(p))
+	else if ((t && !queued) || phase_is_unanswered(p) || p == PHASE_PARTS)
 		err = -EBUSY;
 	else if (!draft && c->o.keep_running && !may_go(job))
 		err = -EBUSY;

@@ -4,6 +4,7 @@
 #include "client/trash.h"
 #include "jobs/parts.h"
 #include "provider/errors.h"
+#include "submit/fit.h"
 
 #include <errno.h>
 #include <string.h>
@@ -199,6 +200,7 @@ void gb_status_as(struct gb_client *c, enum gb_status_form form, FILE *out)
 		return;
 	if (form == GB_STATUS_TEXT) {
 		status_put_text(&s, out);
+		fit_status(c, out);
 		trash_list(c, out);
 	} else if (form == GB_STATUS_METRICS)
 		status_put_metrics(&s, out);

@@ -19,7 +19,8 @@ static const struct {
 		"mount again, then: echo submit > ctl"},
 	{-EDQUOT, "The API's quota or rate limit is used up.",
 		"No job was created. Wait until running jobs have ended (the API "
-		"allows %s), then: echo submit > ctl"},
+		"allows %s), then: echo submit > ctl; or have batchfs wait and send "
+		"it then: echo queue > ctl"},
 	{-EEXIST,
 		"Another job of the project has this name. It may have the same "
 		"requests.",
@@ -31,8 +32,8 @@ static const struct {
 	{-ENOSPC, "The local disk is full.",
 		"Make room in state_dir, then: echo submit > ctl"},
 	{-EFBIG, "The requests are too large.",
-		"No job was created. At most %s fit in one job: split them (split "
-		"-l) into several"},
+		"No job was created. At most %s fit in one job. To have them sent as "
+		"several: echo auto > split, then: echo submit > ctl"},
 	{-ENOENT, "The API knows no such model or file.",
 		"No job was created. Model names are in .batchfs/models; to change the "
 		"model: echo NAME > model, then: echo submit > ctl"},

@@ -6,6 +6,7 @@
 #include "jobs/bind.h"
 #include "jobs/messages.h"
 #include "submit/estimate.h"
+#include "jobs/parts.h"
 #include "submit/reconcile.h"
 #include "files/composed_draft.h"
 #include "submit/parts_send.h"
@@ -237,6 +238,14 @@ static int resubmit_one(struct gb_job *job, struct gb_waiter *w)
 	}
 	gb_file_unref(f);
 	return err;
+}
+
+bool submit_is_unsettled(struct gb_job *job)
+{
+	for (uint32_t i = 0; i < parts_count(job); i++)
+		if (unsettled(parts_at(job, i)))
+			return true;
+	return false;
 }
 
 int gb_resubmit(struct gb_job *job, struct gb_waiter *w)

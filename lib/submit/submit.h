@@ -153,6 +153,9 @@ void submission_tell_queue(struct submission *s);
 
 /* After a start: go on as the journal says. */
 void submit_recover(struct gb_job *job);
+/* Lock held: whether only a person can tell what became of a create, of the job's own or
+ * of one of its parts. */
+bool submit_is_unsettled(struct gb_job *job);
 /* Finish a rename to requests.jsonl whose intent is on disk, or that was accepted in
  * the background. 0 also if there is none. On error nothing of the job may be sent,
  * because requests.jsonl is still another file. */

@@ -5,6 +5,7 @@
 #include "jobs/hooks.h"
 #include "jobs/job.h"
 #include "store/journal.h"
+#include "submit/parts_send.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -449,6 +450,7 @@ static bool rests(const struct gb_job *job)
 		job->dir->forgotten)
 		return !job->batch->fetching && !job->batch->sealing;
 	return !job->dir->task && !job->dir->rec.removal && p != PHASE_UPLOADING &&
+	       !job->dir->cutting && !parts_due((struct gb_job *)job) &&
 	       p != PHASE_QUEUED && p != PHASE_SUBMITTING &&
 	       !client->hooks->results_awaited(job);
 }
