@@ -83,9 +83,9 @@ static int run_forget(
 
 static const struct verb verbs[] = {
 	{"submit", GB_SUBMIT, NULL, false, run_submit},
-	{"queue", GB_QUEUE, NULL, false, run_queue},
 	{"check", GB_CHECK, NULL, false, run_check},
 	{"estimate", GB_ESTIMATE, NULL, true, run_estimate},
+	{"queue", GB_QUEUE, NULL, false, run_queue},
 	{"cancel", GB_CANCEL, NULL, false, run_cancel},
 	{"fetch", GB_FETCH_VERB, NULL, true, run_fetch},
 	{"adopt", GB_ADOPT, "ID", false, run_adopt},
