@@ -191,8 +191,8 @@ int submission_estimate(struct submission *s)
 	unsigned line = 0;
 	int err = 0;
 
-	/* Parts are within the estimate of their directory; a later round is not. */
-	if (!has_limit(s->c) || (s->job->parent && !s->rec->round))
+	/* A part, and what is asked again, is a part of what was estimated. */
+	if (!has_limit(s->c) || s->job->parent)
 		return 0;
 	if (s->c->o.max_cost > 0)
 		err = find_price(s, &price, &line);
