@@ -9,6 +9,7 @@
 #include "archive/recover.h"
 #include "jobs/observe.h"
 #include "jobs/operation.h"
+#include "jobs/parts.h"
 #include "jobs/hooks.h"
 #include "archive/save_private.h"
 
@@ -411,9 +412,31 @@ int gb_part_save_results(struct gb_job *job, struct gb_waiter *w)
 	return err;
 }
 
+/* Lock held. */
+static bool part_is_to_save(struct gb_job *part)
+{
+	return !save_is_safe(part) && save_is_possible(part);
+}
+
+/* A few at a time: what is saved by itself wants its turn, too. */
+static const struct parts_call saving = {
+	.width = 2, .fits = part_is_to_save, .call = gb_part_save_results};
+
+/* Of several all that is there: the rest is saved when it has ended. */
 int gb_save_results(struct gb_job *job, struct gb_waiter *w)
 {
-	return gb_part_save_results(job, w);
+	bool some = false, any = false;
+
+	client_lock(job->c);
+	bool several = parts_several(job);
+	for (uint32_t i = 0; several && i < parts_count(job); i++) {
+		some |= part_is_to_save(parts_at(job, i));
+		any |= save_is_safe(parts_at(job, i));
+	}
+	client_unlock(job->c);
+	if (!several)
+		return gb_part_save_results(job, w);
+	return some ? parts_each(job, &saving, w) : any ? 0 : -EBUSY;
 }
 
 struct saver *saver_new(void)

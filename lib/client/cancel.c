@@ -4,14 +4,14 @@
 #include "jobs/messages.h"
 #include "jobs/observe.h"
 #include "jobs/operation.h"
+#include "jobs/parts.h"
 #include "jobs/poller.h"
 #include "submit/submit.h"
 
 #include <errno.h>
 
-static int cancel_run(struct operation *t)
+int cancel_now(struct gb_job *job, struct canceller *cancel)
 {
-	struct gb_job *job = t->job;
 	struct provider_error err = {.retry = -1};
 	int ret;
 
@@ -21,7 +21,7 @@ static int cancel_run(struct operation *t)
 	client_unlock(job->c);
 	if (job->dir && (ret = job_dir_save(job)))
 		return ret;
-	ret = provider_cancel(&job->c->api, job->batch->id, &t->cancel, &err);
+	ret = provider_cancel(&job->c->api, job->batch->id, cancel, &err);
 	client_called(job->c, &err);
 	if (ret == -ENOENT)
 		observe_missed(job);
@@ -39,6 +39,11 @@ static int cancel_run(struct operation *t)
 	return ret == -ECANCELED ? -EINTR : ret;
 }
 
+static int cancel_run(struct operation *t)
+{
+	return cancel_now(t->job, &t->cancel);
+}
+
 /* ---- what is not sent yet ------------------------------------------------------------- */
 
 /* Lock held. A running submission that has not reached its create; note_intent checks
@@ -52,11 +57,19 @@ static struct operation *sending(const struct gb_job *job)
 		       : NULL;
 }
 
-bool cancel_fits(const struct gb_job *job)
+static bool one_fits(const struct gb_job *job)
 {
 	return (job->batch->id && !knowledge_ended(&job->batch->known)) ||
 	       sending(job) ||
 	       (job->dir && !job->dir->task && job_phase(job) == PHASE_QUEUED);
+}
+
+bool cancel_fits(struct gb_job *job)
+{
+	for (uint32_t i = 0; i < parts_count(job); i++)
+		if (one_fits(parts_at(job, i)))
+			return true;
+	return parts_rest_is_open(job);
 }
 
 /* Remove it from the queue, if no task has taken it yet. */
@@ -88,14 +101,14 @@ static int unqueue_run(struct operation *t)
 	return 0;
 }
 
-int gb_cancel(struct gb_job *job, struct gb_waiter *w)
+static int cancel_one(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 	int err = 0;
 
 	client_lock(c);
 	struct operation *t = sending(job);
-	bool fits = cancel_fits(job), sent = job->batch->id;
+	bool fits = one_fits(job), sent = job->batch->id;
 	if (c->o.readonly)
 		err = -EROFS;
 	else if (!fits)
@@ -114,4 +127,12 @@ int gb_cancel(struct gb_job *job, struct gb_waiter *w)
 			      job, POOL_SHORT, cancel_run, false, false, NULL, w)
 		    : operation_start(
 			      job, POOL_SHORT, unqueue_run, true, false, NULL, w);
+}
+
+int gb_cancel(struct gb_job *job, struct gb_waiter *w)
+{
+	client_lock(job->c);
+	bool several = parts_several(job);
+	client_unlock(job->c);
+	return several ? cancel_parts(job, w) : cancel_one(job, w);
 }

@@ -188,6 +188,13 @@ static int start_engine(struct gb_client *c, char **ret_why)
 	return err ? err : engine_start(c->engine);
 }
 
+/* A part that there may be at the API is looked for all the same. */
+static bool is_removed_with_all(const struct gb_job *job)
+{
+	return job->parent && job->parent->dir->rec.removal &&
+	       !phase_is_unanswered(job_phase(job));
+}
+
 static void recover(struct gb_client *c)
 {
 	for (uint32_t i = 0; i < c->n_slots; i++) {
@@ -197,6 +204,8 @@ static void recover(struct gb_client *c)
 			continue;
 		if (job->dir->rec.removal)
 			remove_recover(job);
+		else if (is_removed_with_all(job))
+			continue; /* its directory's removal begins its own */
 		else
 			submit_recover(job);
 	}

@@ -314,8 +314,9 @@ unsigned gb_verbs(struct gb_job *job)
 		verbs |= GB_SUBMIT | GB_QUEUE;
 	if (cancel_fits(job))
 		verbs |= GB_CANCEL;
-	if (save_is_possible(job))
-		verbs |= GB_FETCH_VERB;
+	for (uint32_t i = 0; i < parts_count(job); i++)
+		if (save_is_possible(parts_at(job, i)))
+			verbs |= GB_FETCH_VERB;
 	if (submit_is_unsettled(job))
 		verbs |= GB_ADOPT | GB_RESUBMIT;
 	if (remove_may_forget(job))

@@ -23,6 +23,7 @@
 #include "archive/save.h"
 #include "client/trash.h"
 #include "jobs/operation.h"
+#include "jobs/parts.h"
 #include "files/files.h"
 #include "provider/errors.h"
 #include "store/job_catalog.h"
@@ -72,13 +73,9 @@ void remove_hide(struct gb_job *job)
 	job_changed(job, GB_CHANGED_TREE);
 }
 
-void remove_show(struct gb_job *job)
+/* Lock held. */
+static void into_tree(struct gb_job *job)
 {
-	client_lock(job->c);
-	job->dir->rec.removal = REMOVAL_NONE;
-	job->dir->rec.removal_since = 0;
-	job->dir->rec.insisted = false;
-	knowledge_insisted(&job->batch->known, false);
 	if (!job->name)
 		/* Without memory it gets its name again at the next start. */
 		DROP(job_set_name(job, job->dir->rec.name,
@@ -88,6 +85,17 @@ void remove_show(struct gb_job *job)
 		/* Without memory the next start may give it another name. */
 		DROP(record_set(&job->dir->rec.name, job->name));
 	job->in_tree = true;
+}
+
+void remove_show(struct gb_job *job)
+{
+	client_lock(job->c);
+	job->dir->rec.removal = REMOVAL_NONE;
+	job->dir->rec.removal_since = 0;
+	job->dir->rec.insisted = false;
+	knowledge_insisted(&job->batch->known, false);
+	if (!job->parent)
+		into_tree(job);
 	client_unlock(job->c);
 }
 
@@ -98,7 +106,10 @@ static void come_back(struct gb_job *job, const struct provider_error *e)
 		job_dir_error(job, e->err, "The API refused to delete this job.",
 			"It is still there; try rmdir again later.", e->text);
 	job_dir_save_soon(job);
-	job_changed(job, GB_CHANGED_TREE | GB_CHANGED_FILES);
+	if (job->parent)
+		remove_directory_back(job->parent, job, e->text);
+	else
+		job_changed(job, GB_CHANGED_TREE | GB_CHANGED_FILES);
 	/* Nobody saved its results meanwhile. */
 	save_consider(job);
 }
@@ -131,6 +142,18 @@ static void delete_upload(struct gb_job *job)
 	provider_error_clear(&err);
 }
 
+/* The copies of a part go where its directory's are, which follow it. */
+static int forget_copies(struct gb_job *job)
+{
+	struct gb_client *c = job->c;
+
+	return job->parent && c->o.trash_days
+		       ? store_part_remove(c->store, job->dir->lid,
+				 job->parent->dir->lid, job->dir->rec.part)
+		       : store_job_remove(c->store, job->dir->lid, c->o.trash_days,
+				 trash_clock(c));
+}
+
 int remove_forget_job(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
@@ -141,8 +164,7 @@ int remove_forget_job(struct gb_job *job)
 	test_point("local-remove");
 	int err = files_hold(job);
 	if (!err)
-		err = store_job_remove(c->store, job->dir->lid, c->o.trash_days,
-			trash_clock(c));
+		err = forget_copies(job);
 	test_point("local-removed");
 	client_lock(c);
 	job->dir->forgotten = !err;
@@ -166,7 +188,8 @@ static int finish_removal(struct gb_job *job)
 {
 	delete_upload(job);
 	attach_release(job->c, job->dir->lid, !job->c->o.trash_days);
-	remove_forget_job(job);
+	if (!remove_forget_job(job) && job->parent)
+		remove_part_gone(job);
 	return 0;
 }
 
@@ -178,7 +201,12 @@ static int remove_rest(struct gb_job *job, struct provider_error *err)
 	enum removal_step step;
 	int ret;
 
-	if (job->dir->rec.removal == REMOVAL_DELETED)
+	if (remove_has_parts(job)) {
+		remove_parts_on(job);
+		if (remove_has_parts(job))
+			return -EAGAIN;
+	}
+	if (job->dir->rec.removal == REMOVAL_DELETED || !job->batch->id)
 		return finish_removal(job);
 	if ((ret = removal_choose(job, &none, err, &step)))
 		return ret;
@@ -200,7 +228,7 @@ static int remove_rest(struct gb_job *job, struct provider_error *err)
 static void remove_timer(void *arg);
 
 /* Continue after so many seconds, or when the task at work on it is done. */
-static void remove_later(struct gb_job *job, double delay)
+void remove_later(struct gb_job *job, double delay)
 {
 	client_lock(job->c);
 	enum removing was = job->dir->removing;
@@ -214,7 +242,7 @@ static void remove_later(struct gb_job *job, double delay)
 }
 
 /* The caller owns the removal until removal_leave. */
-static void removal_take(struct gb_job *job)
+void removal_take(struct gb_job *job)
 {
 	client_lock(job->c);
 	job->dir->removing = REMOVING_RUNS;
@@ -222,7 +250,7 @@ static void removal_take(struct gb_job *job)
 }
 
 /* delay: when to go on, in seconds; negative: not unless somebody asked meanwhile. */
-static void removal_leave(struct gb_job *job, double delay)
+void removal_leave(struct gb_job *job, double delay)
 {
 	client_lock(job->c);
 	if (job->dir->removing == REMOVING_AGAIN)
@@ -316,7 +344,7 @@ static void remove_timer(void *arg)
 	if (!removal_is_due(job))
 		goto out;
 	if (!begin_removal(job->c)) {
-		removal_leave(job, TURN);
+		removal_leave(job, fmin(TURN, removal_pause()));
 	} else if (operation_start(
 			   job, POOL_SHORT, remove_behind, false, false, NULL, NULL)) {
 		end_removal(job->c);
@@ -326,7 +354,7 @@ out:
 	gb_job_unref(job);
 }
 
-static void insist(struct gb_job *job, bool yes)
+static void insist_on(struct gb_job *job, bool yes)
 {
 	client_lock(job->c);
 	knowledge_insisted(&job->batch->known, yes);
@@ -335,12 +363,19 @@ static void insist(struct gb_job *job, bool yes)
 	client_unlock(job->c);
 }
 
+void remove_insist(struct gb_job *job, bool yes)
+{
+	for (uint32_t i = 0; i < parts_count(job); i++)
+		insist_on(parts_at(job, i), yes);
+	insist_on(job, yes);
+}
+
 /* err: what the API answered, NULL: it was not asked. */
 static void remove_undo(struct gb_job *job, int ret, const struct provider_error *err)
 {
 	removal_note(job, REMOVAL_NONE);
 	job->dir->rec.removal_since = 0;
-	insist(job, false);
+	remove_insist(job, false);
 	if (err && err->text)
 		removal_tell(job, ret, err);
 	job_dir_save_soon(job);
@@ -392,10 +427,14 @@ static int removal_begin(struct gb_job *job)
 	return 0;
 }
 
+double remove_patience(void)
+{
+	return test_seconds("BATCHFS_TEST_ANSWER_SECONDS", ANSWER_WITHIN);
+}
+
 static int remove_start(struct gb_job *job, struct gb_waiter *w)
 {
-	double within = test_seconds("BATCHFS_TEST_ANSWER_SECONDS", ANSWER_WITHIN);
-	struct operation fill = {.late = remove_hide, .late_after = within};
+	struct operation fill = {.late = remove_hide, .late_after = remove_patience()};
 	int err = job_dir_make(job);
 
 	if (err)
@@ -424,7 +463,7 @@ void remove_unsent(struct gb_job *job)
 }
 
 /* Lock held: with rmdir=ended. */
-static bool may_go(const struct gb_job *job)
+bool remove_may_go(const struct gb_job *job)
 {
 	return knowledge_ended(&job->batch->known) ||
 	       knowledge_is_insisted(&job->batch->known) ||
@@ -432,7 +471,7 @@ static bool may_go(const struct gb_job *job)
 		       STANDS_GONE;
 }
 
-int gb_remove(struct gb_job *job, struct gb_waiter *w)
+static int remove_one(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 	int err = 0;
@@ -446,9 +485,9 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 		err = -EROFS;
 	else if (!job->in_tree)
 		err = -ENOENT;
-	else if ((t && !queued) || phase_is_unanswered(p) || p == PHASE_PARTS)
+	else if ((t && !queued) || phase_is_unanswered(p))
 		err = -EBUSY;
-	else if (!draft && c->o.keep_running && !may_go(job))
+	else if (!draft && c->o.keep_running && !remove_may_go(job))
 		err = -EBUSY;
 	else if (!draft && c->o.offline)
 		err = -EHOSTUNREACH;
@@ -470,13 +509,29 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 	return remove_start(job, w);
 }
 
-bool remove_may_forget(const struct gb_job *job)
+int gb_remove(struct gb_job *job, struct gb_waiter *w)
+{
+	client_lock(job->c);
+	bool several = parts_several(job);
+	client_unlock(job->c);
+	return several ? remove_parts(job, w) : remove_one(job, w);
+}
+
+static bool one_may_forget(const struct gb_job *job)
 {
 	struct moment m = client_moment(job->c);
 
 	return job->batch->id && job->dir &&
 	       (knowledge_removal(&job->batch->known, m) == REMOVE_OTHER_KEY ||
 		       knowledge_standing(&job->batch->known, m) >= STANDS_MISSING);
+}
+
+bool remove_may_forget(struct gb_job *job)
+{
+	for (uint32_t i = 0; i < parts_count(job); i++)
+		if (one_may_forget(parts_at(job, i)))
+			return true;
+	return false;
 }
 
 int gb_forget(struct gb_job *job, struct gb_waiter *w)
@@ -486,10 +541,10 @@ int gb_forget(struct gb_job *job, struct gb_waiter *w)
 	client_unlock(job->c);
 	if (!may)
 		return -EBUSY;
-	insist(job, true);
+	remove_insist(job, true);
 	int err = gb_remove(job, w);
 	if (err && err != -EINPROGRESS)
-		insist(job, false);
+		remove_insist(job, false);
 	return err;
 }
 
@@ -504,7 +559,7 @@ void remove_recover(struct gb_job *job)
 	client_lock(job->c);
 	job->in_tree = false;
 	job_forget_name(job);
-	bool unsent = !job->batch->id;
+	bool unsent = !job->batch->id && !parts_several(job);
 	client_unlock(job->c);
 	if (unsent)
 		/* If it cannot begin, the next start does it. */

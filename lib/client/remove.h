@@ -58,6 +58,34 @@ void remove_show(struct gb_job *job);
 /* Note that its id is gone, and move the local data to the trash, or delete them. */
 int remove_forget_job(struct gb_job *job);
 
+/* ---- remove.c, for remove_parts.c ------------------------------------------------- */
+
+/* Go on with a removal after so many seconds, or when the task at work on it is done. */
+void remove_later(struct gb_job *job, double delay);
+/* The caller owns the removal until removal_leave. */
+void removal_take(struct gb_job *job);
+/* delay: when to go on, in seconds; negative: not unless somebody asked meanwhile. */
+void removal_leave(struct gb_job *job, double delay);
+/* A person wants it removed, whatever this key can see; of a directory all parts. */
+void remove_insist(struct gb_job *job, bool yes);
+/* How long rmdir waits for the API. */
+double remove_patience(void);
+/* Lock held: with rmdir=ended. */
+bool remove_may_go(const struct gb_job *job);
+
+/* ---- remove_parts.c --------------------------------------------------------------- */
+
+/* gb_remove, of a directory that has several parts. */
+int remove_parts(struct gb_job *dir, struct gb_waiter *w);
+/* Whether there are any, other than its own batch. */
+bool remove_has_parts(struct gb_job *dir);
+/* Begin the removal of those where it was not begun. Each then goes on by itself, and
+ * remove_part_gone lets the directory go on. */
+void remove_parts_on(struct gb_job *dir);
+void remove_part_gone(struct gb_job *part);
+/* The part was refused: the directory is in the tree again. */
+void remove_directory_back(struct gb_job *dir, struct gb_job *part, const char *why);
+
 /* ---- remove.c, for the rest of the client ---------------------------------------- */
 
 /* Its state. NULL without memory. */
@@ -68,7 +96,7 @@ void removals_free(struct removals *r);
 void remove_recover(struct gb_job *job);
 /* Lock held: whether `forget` is possible, because rmdir cannot finish, or not
  * with this key. */
-bool remove_may_forget(const struct gb_job *job);
+bool remove_may_forget(struct gb_job *job);
 /* unlocked: for a job that job_drop_twin dropped, never one of ours: remove its local
  * data too, or the next start would find it again. */
 void remove_twin(struct gb_job *twin);

@@ -45,7 +45,8 @@ static void add_up_states(struct gb_client *c, struct status *s)
 		int64_t size = job->batch->results_size;
 
 		s->values[STATUS_REMOVING].number +=
-			job->dir && job->dir->rec.removal && !job->dir->forgotten;
+			job->dir && job->dir->rec.removal && !job->dir->forgotten &&
+			!job->parent;
 		if (size > 0 && job->dir && job->dir->rec.batch->home)
 			s->values[STATUS_DISK_SAVED].number += size;
 		else if (size > 0 && job->batch->cached)

@@ -179,7 +179,9 @@ static struct news apply(struct gb_job *job, const struct remote_batch *b, bool 
 	else if (b->ended && !job->batch->output_file && !job->batch->output_inline)
 		set_file(&job->batch->output_file, b->output_file);
 	news.what = changes(job, &was);
-	if (!job->in_tree && !job->parent && !(job->dir && job->dir->rec.removal)) {
+	/* At start a part is not linked yet. */
+	if (!job->in_tree &&
+		!(job->dir && (job->dir->rec.removal || job->dir->rec.part_of))) {
 		job->in_tree = true;
 		news.what |= GB_CHANGED_TREE;
 	}

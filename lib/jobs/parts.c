@@ -168,6 +168,12 @@ static void parts_unlink(struct gb_job *part)
 	if (part->dir->rec.part == p->last)
 		p->last--;
 	part->parent = NULL;
+	part->in_tree = false;
+}
+
+void parts_forget(struct gb_job *part)
+{
+	parts_unlink(part);
 }
 
 void parts_free(struct gb_job *job)

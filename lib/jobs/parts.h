@@ -83,6 +83,9 @@ struct parts_call {
  * 0 or the first error. -EINPROGRESS (with w NULL 0), or -ENOMEM. */
 int parts_each(struct gb_job *dir, const struct parts_call *call, struct gb_waiter *w);
 
+/* Lock held: a part was removed: its directory has it no more. */
+void parts_forget(struct gb_job *part);
+
 /* At start, before there are other threads: link what load_jobs found. A part whose
  * directory is gone becomes a directory. -ENOMEM. */
 _must_check_ int parts_load(struct gb_client *c);

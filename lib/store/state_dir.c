@@ -388,6 +388,29 @@ int store_job_remove(struct store *s, const char *lid, int trash_days, time_t no
 	return trash_days > 0 || err ? err : util_remove_tree(s->trash, name);
 }
 
+int store_part_remove(struct store *s, const char *lid, const char *dir, int number)
+{
+	_cleanup_close_ int at = util_dir_open(s->jobs, dir, true);
+	_cleanup_close_ int parts = at < 0 ? at : util_mkdir_open(at, "parts");
+	char name[STORE_TRASH_NAME];
+
+	if (parts < 0)
+		return parts;
+	snprintf(name, sizeof(name), "%04d", number);
+	int err = renameat(s->jobs, lid, parts, name) < 0 ? -errno : 0;
+	if (err == -ENOTEMPTY || err == -EEXIST) {
+		/* An earlier one had that number. */
+		snprintf(name, sizeof(name), "%04d-%s", number, lid);
+		err = renameat(s->jobs, lid, parts, name) < 0 ? -errno : 0;
+	}
+	test_point("part-trashed");
+	if (!err)
+		err = util_sync_dir(parts);
+	if (!err)
+		err = util_sync_dir(at);
+	return err ? err : util_sync_dir(s->jobs);
+}
+
 int store_job_exists(struct store *s, const char *lid)
 {
 	if (faccessat(s->jobs, lid, F_OK, AT_SYMLINK_NOFOLLOW) == 0)

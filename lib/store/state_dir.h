@@ -19,6 +19,7 @@
  *     results.jsonl[.map]    saved results
  *     results.new[.map]      the same again, if the map was damaged, until it is
  *                            complete
+ *     parts/0001/            the same of parts that were removed: the directory follows
  *     results.index          index of answers (index.h); made again when damaged
  *   STATE/attachments        which contents are at the API, and which jobs need them
  *                            (uploads.h)
@@ -83,6 +84,10 @@ _must_check_ int store_jobs(
  * none. */
 _must_check_ int store_job_remove(
 	struct store *s, const char *lid, int trash_days, time_t now);
+/* Move jobs/LID, a part's, to jobs/DIR/parts/NUMBER, where it waits for the directory to
+ * follow it. */
+_must_check_ int store_part_remove(
+	struct store *s, const char *lid, const char *dir, int number);
 /* Whether jobs/LID exists: 1, 0, or the errno if that is unknown. */
 int store_job_exists(struct store *s, const char *lid);
 /* Move it out of the way, for a person to look at. */

@@ -256,11 +256,183 @@ static void test_end_once(void **state)
 	gb_job_unref(dir);
 }
 
+/* ---- cancel, fetch, rmdir ------------------------------------------------------------------ */
+
+/* All calls of a kind, in the order of their parts or not, are made once. */
+static void test_cancel_all(void **state)
+{
+	struct gb_job *dir = cut_draft(4);
+
+	buy_part(dir, &fake, 0);
+	buy_part(dir, &fake, 0);
+	next_part_of(dir, 0, PHASE_QUEUED);
+	assert_true(gb_verbs(dir) & GB_CANCEL);
+	assert_int_equal(BLOCKING(gb_cancel, dir), 0);
+	assert_int_equal(fake_count(&fake, FAKE_CANCEL), 2);
+	await_state(dir, "JOB_STATE_CANCELLED");
+	assert_int_equal(info_of(dir).parts, 2);
+	assert_int_equal(BLOCKING(gb_job_wait, dir), 0);
+	assert_int_equal(BLOCKING(gb_cancel, dir), -EBUSY);
+	gb_job_unref(dir);
+	dir = again();
+	assert_string_equal(info_of(dir).state, "JOB_STATE_CANCELLED");
+	assert_int_equal(fake_made(&fake), 2);
+	gb_job_unref(dir);
+}
+
+/* Where nothing was bought it is a draft again, as a job is that was queued. */
+static void test_cancel_of_none(void **state)
+{
+	struct gb_job *dir = cut_draft(2);
+
+	next_part_of(dir, 0, PHASE_QUEUED);
+	assert_int_equal(BLOCKING(gb_cancel, dir), 0);
+	assert_string_equal(info_of(dir).state, "DRAFT");
+	assert_true(gb_verbs(dir) & GB_SUBMIT);
+	gb_job_unref(dir);
+}
+
+static void test_fetch_all(void **state)
+{
+	fake_options.fetch = GB_FETCH_READ;
+	gb_job_unref(cut_draft(2));
+	struct gb_job *dir = again();
+
+	buy_part(dir, &fake, 0);
+	buy_part(dir, &fake, 0);
+	assert_int_equal(BLOCKING(gb_save_results, dir), -EBUSY);
+	for (unsigned i = 0; i < 2; i++)
+		fake_end(&fake, fake_job(&fake, i), REMOTE_STATE_SUCCEEDED);
+	await_state(dir, "JOB_STATE_SUCCEEDED");
+	assert_false(info_of(dir).results_safe);
+	assert_true(gb_verbs(dir) & GB_FETCH_VERB);
+	assert_int_equal(BLOCKING(gb_save_results, dir), 0);
+	assert_true(info_of(dir).results_safe);
+	gb_job_unref(dir);
+}
+
+static unsigned count_below(const char *what)
+{
+	_cleanup_free_ char *command =
+		util_format("find %s/%s | wc -l", state_dir, what);
+	FILE *f = popen(command, "r");
+	unsigned n = 0;
+
+	assert_int_equal(fscanf(f, "%u", &n), 1);
+	pclose(f);
+	return n;
+}
+
+static bool nothing_left(void)
+{
+	return count_below("jobs -mindepth 1 -maxdepth 1") == 0;
+}
+
+static void await_removed(void)
+{
+	for (int i = 0; !nothing_left() && i < 60000; i++)
+		usleep(1000);
+	assert_true(nothing_left());
+	assert_int_equal(fake_there(&fake), 0);
+}
+
+/* Ended, running and unsent parts alike, and together in the trash. */
+static void test_remove_all(void **state)
+{
+	setenv("BATCHFS_TEST_REMOVAL_SECONDS", "0.01", 1);
+	fake_options.trash_days = 7;
+	gb_job_unref(cut_draft(4));
+	struct gb_job *dir = again();
+
+	buy_part(dir, &fake, 0);
+	buy_part(dir, &fake, 0);
+	next_part_of(dir, 0, PHASE_QUEUED);
+	fake_end(&fake, fake_job(&fake, 0), REMOTE_STATE_SUCCEEDED);
+	await_state(parts_at(dir, 0), "JOB_STATE_SUCCEEDED");
+	assert_int_equal(BLOCKING(gb_remove, dir), 0);
+	assert_null(gb_job_by_name(client, "job"));
+	await_removed();
+	assert_int_equal(fake_count(&fake, FAKE_CANCEL), 1);
+	assert_int_equal(count_below("trash -mindepth 1 -maxdepth 1"), 1);
+	assert_int_equal(count_below("trash/*/parts/000[12]/journal"), 2);
+	gb_job_unref(dir);
+}
+
+/* One that was bought whole, with a round more. */
+static void test_remove_own_first(void **state)
+{
+	setenv("BATCHFS_TEST_REMOVAL_SECONDS", "0.01", 1);
+	struct gb_job *dir = make_draft("job", "{\"key\":\"a\",\"request\":{}}\n");
+
+	fake.ends_at_once = true;
+	assert_int_equal(BLOCKING(gb_submit, dir, GB_BY_CTL), 0);
+	buy_part(dir, &fake, 1);
+	assert_int_equal(BLOCKING(gb_remove, dir), 0);
+	await_removed();
+	gb_job_unref(dir);
+}
+
+static void test_remove_refused(void **state)
+{
+	struct gb_job *dir = cut_draft(2);
+
+	fake_options.keep_running = true;
+	gb_job_unref(dir);
+	dir = again();
+	buy_part(dir, &fake, 0);
+	assert_int_equal(BLOCKING(gb_remove, dir), -EBUSY); /* rmdir=ended */
+	fake_options.keep_running = false;
+	gb_job_unref(dir);
+	dir = again();
+	struct gb_job *two = next_part_of(dir, 0, PHASE_UNCERTAIN);
+	assert_int_equal(BLOCKING(gb_remove, dir), -EBUSY);
+	client_lock(client);
+	job_set_phase(two, PHASE_QUEUED);
+	client_unlock(client);
+	fake_script(&fake, FAKE_CANCEL, (struct fake_answer){FAKE_STATUS, 403});
+	assert_int_equal(BLOCKING(gb_remove, dir), -EACCES);
+	assert_string_equal(info_of(dir).name, "job");
+	assert_false(info_of(dir).removing);
+	_cleanup_free_ char *error = gb_job_error(dir);
+	assert_non_null(error);
+	gb_job_unref(dir);
+}
+
+/* A later part is refused: the directory is there again, and what is left of it. */
+static void test_remove_comes_back(void **state)
+{
+	setenv("BATCHFS_TEST_REMOVAL_SECONDS", "0.01", 1);
+	struct gb_job *dir = cut_draft(2), *back = NULL;
+
+	buy_part(dir, &fake, 0);
+	buy_part(dir, &fake, 0);
+	fake_script(&fake, FAKE_CANCEL, (struct fake_answer){FAKE_OK});
+	fake_script(&fake, FAKE_CANCEL, (struct fake_answer){FAKE_STATUS, 403});
+	assert_int_equal(BLOCKING(gb_remove, dir), 0);
+	for (int i = 0; !(back = gb_job_by_name(client, "job")) && i < 60000; i++)
+		usleep(1000);
+	assert_ptr_equal(back, dir);
+	for (int i = 0; info_of(dir).parts > 1 && i < 60000; i++)
+		usleep(1000);
+	assert_int_equal(info_of(dir).parts, 1);
+	_cleanup_free_ char *error = gb_job_error(dir);
+	assert_non_null(error);
+	assert_non_null(strstr(error, "parts/0002 was not deleted"));
+	gb_job_unref(back);
+	assert_int_equal(BLOCKING(gb_remove, dir), 0);
+	await_removed();
+	gb_job_unref(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_states), FAKE_CASE(test_sums),
 		FAKE_CASE(test_own_is_first), FAKE_CASE(test_wait_for_all),
-		FAKE_CASE(test_wait_for_no_rest), FAKE_CASE(test_end_once)};
+		FAKE_CASE(test_wait_for_no_rest), FAKE_CASE(test_end_once),
+		FAKE_CASE(test_cancel_all), FAKE_CASE(test_cancel_of_none),
+		FAKE_CASE(test_fetch_all), FAKE_CASE(test_remove_all),
+		FAKE_CASE(test_remove_own_first), FAKE_CASE(test_remove_refused),
+		FAKE_CASE(test_remove_comes_back)};
 
 	return cmocka_run_group_tests(tests, make_top, remove_top);
 }
