@@ -354,22 +354,6 @@ out:
 	gb_job_unref(job);
 }
 
-static void insist_on(struct gb_job *job, bool yes)
-{
-	client_lock(job->c);
-	knowledge_insisted(&job->batch->known, yes);
-	if (job->dir)
-		job->dir->rec.insisted = yes;
-	client_unlock(job->c);
-}
-
-void remove_insist(struct gb_job *job, bool yes)
-{
-	for (uint32_t i = 0; i < parts_count(job); i++)
-		insist_on(parts_at(job, i), yes);
-	insist_on(job, yes);
-}
-
 /* err: what the API answered, NULL: it was not asked. */
 static void remove_undo(struct gb_job *job, int ret, const struct provider_error *err)
 {
@@ -515,37 +499,6 @@ int gb_remove(struct gb_job *job, struct gb_waiter *w)
 	bool several = parts_several(job);
 	client_unlock(job->c);
 	return several ? remove_parts(job, w) : remove_one(job, w);
-}
-
-static bool one_may_forget(const struct gb_job *job)
-{
-	struct moment m = client_moment(job->c);
-
-	return job->batch->id && job->dir &&
-	       (knowledge_removal(&job->batch->known, m) == REMOVE_OTHER_KEY ||
-		       knowledge_standing(&job->batch->known, m) >= STANDS_MISSING);
-}
-
-bool remove_may_forget(struct gb_job *job)
-{
-	for (uint32_t i = 0; i < parts_count(job); i++)
-		if (one_may_forget(parts_at(job, i)))
-			return true;
-	return false;
-}
-
-int gb_forget(struct gb_job *job, struct gb_waiter *w)
-{
-	client_lock(job->c);
-	bool may = remove_may_forget(job);
-	client_unlock(job->c);
-	if (!may)
-		return -EBUSY;
-	remove_insist(job, true);
-	int err = gb_remove(job, w);
-	if (err && err != -EINPROGRESS)
-		remove_insist(job, false);
-	return err;
 }
 
 static int unsent_run(struct operation *t)

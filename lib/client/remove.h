@@ -66,12 +66,18 @@ void remove_later(struct gb_job *job, double delay);
 void removal_take(struct gb_job *job);
 /* delay: when to go on, in seconds; negative: not unless somebody asked meanwhile. */
 void removal_leave(struct gb_job *job, double delay);
-/* A person wants it removed, whatever this key can see; of a directory all parts. */
-void remove_insist(struct gb_job *job, bool yes);
 /* How long rmdir waits for the API. */
 double remove_patience(void);
 /* Lock held: with rmdir=ended. */
 bool remove_may_go(const struct gb_job *job);
+
+/* ---- forget.c --------------------------------------------------------------------- */
+
+/* A person wants it removed, whatever this key can see; of a directory all parts. */
+void remove_insist(struct gb_job *job, bool yes);
+/* Lock held: whether `forget` is possible, because rmdir cannot finish, or not
+ * with this key. */
+bool remove_may_forget(struct gb_job *job);
 
 /* ---- remove_parts.c --------------------------------------------------------------- */
 
@@ -94,9 +100,6 @@ void removals_free(struct removals *r);
 
 /* At start: go on with a removal that was begun. */
 void remove_recover(struct gb_job *job);
-/* Lock held: whether `forget` is possible, because rmdir cannot finish, or not
- * with this key. */
-bool remove_may_forget(struct gb_job *job);
 /* unlocked: for a job that job_drop_twin dropped, never one of ours: remove its local
  * data too, or the next start would find it again. */
 void remove_twin(struct gb_job *twin);
