@@ -241,6 +241,7 @@ struct gb_info {
 	bool has_table;    /* and the requests were made of a table */
 	bool has_vectors;  /* and they are embeddings of one length, as far as is known */
 	bool has_retry;    /* and requests, or the job ended with nothing to show */
+	bool answers_grow;    /* they are of several parts, and may become more */
 	bool answers_there;   /* their index is loaded: sizes and tree are known */
 	bool answers_pending; /* it is not loaded, but loading it needs the local disk
 	                         only */
@@ -502,6 +503,8 @@ int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers *
 int gb_part_answers_open(
 	struct gb_job *part, struct gb_waiter *w, struct gb_answers **ret);
 void gb_answers_close(struct gb_answers *a);
+/* Whether files other than those of the tree are the same for who opens them later. */
+bool gb_answers_final(const struct gb_answers *a);
 /* Read up to n bytes at off; fewer only at the end. number is used for GB_ANSWERS_NODE.
  * -EINPROGRESS: the local bytes were damaged and are fetched again. */
 ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what,

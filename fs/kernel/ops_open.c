@@ -133,7 +133,8 @@ static void end_open(struct pending *p, int err)
 		err = 0;
 	if (!err && p->h->row->how == HOW_RESULTS)
 		err = open_results(p);
-	else if (!err && p->h->row->how == HOW_ANSWERS)
+	else if (!err && p->h->row->how == HOW_ANSWERS &&
+		 gb_answers_final(p->h->answers))
 		keep_pages(p);
 	else if (!err && (p->h->row->how == HOW_TEXT || p->h->row->how == HOW_MODELS))
 		err = open_virtual_text(p);

@@ -469,7 +469,8 @@ bool node_is_settled(const struct node *n)
 		return true;
 	return n->file_row->how == HOW_LOG	 ? false
 	       : n->file_row->how == HOW_RESULTS ? n->info.results_size >= 0
-	       : n->file_row->how == HOW_ANSWERS ? n->info.answers_there
+	       : n->file_row->how == HOW_ANSWERS
+		       ? n->info.answers_there && !n->info.answers_grow
 						 : true;
 }
 

@@ -10,13 +10,16 @@
  * The object stays open for the job that was read last, because thousands of small
  * files may be read one after the other.
  */
-#include "answers/answers_private.h"
 #include "answers/answers.h"
+#include "answers/index.h"
+#include "answers/known_parts.h"
+#include "answers/make.h"
+#include "answers/slots.h"
 #include "answers/sources.h"
 #include "archive/complete.h"
 #include "archive/save.h"
 #include "jobs/operation.h"
-#include "files/composed_draft.h"
+#include "jobs/parts.h"
 #include "provider/all/ids.h"
 
 #include <errno.h>
@@ -52,29 +55,20 @@ struct gb_answers {
 	atomic_uint refs;
 	struct gb_job *job;
 	struct answers *index;
-	struct gb_results *results; /* NULL: there are none */
+	struct gb_results *results; /* NULL: there are none, or slots has them */
+	struct answers_slots *slots; /* of several parts */
 	int requests, table;        /* -1: there are none */
 };
 
-void answers_part_info(struct gb_job *job, struct gb_info *i)
+/* ---- what is told of them ---------------------------------------------------------------- */
+
+struct answers *answers_shown(const struct gb_job *job)
 {
-	const struct answers *a = job->batch->answers;
-	enum gb_output o = job_output(job);
+	return parts_several(job) ? job->merged : job->batch->answers;
+}
 
-	i->has_answers = o == GB_OUTPUT_SAVED || o == GB_OUTPUT_INLINE ||
-			 o == GB_OUTPUT_THERE || o == GB_OUTPUT_KEPT;
-	/* Results that may only be late are not offered for another submission. */
-	bool sure = !complete_in_doubt(job);
-
-	i->has_vectors = i->has_answers && job->batch->embedding;
-	i->has_table = i->has_answers && answers_table_name(job);
-
-	i->has_retry = sure && answers_sent_here(job) &&
-		       (i->has_answers || answers_ended_with_nothing(job));
-	i->answers_pending =
-		!a && !job->batch->index_failed && answers_can_be_made(job);
-	if (!a)
-		return;
+static void index_info(const struct answers *a, bool sure, struct gb_info *i)
+{
 	i->has_answers = a->head.stamp.results_size >= 0;
 	i->has_retry = sure && a->head.stamp.requests_size >= 0;
 	i->answers_there = true;
@@ -87,158 +81,98 @@ void answers_part_info(struct gb_job *job, struct gb_info *i)
 	i->answers_size[GB_ANSWERS_VECTORS] = (int64_t)answers_vectors_size(a);
 }
 
+void answers_part_info(struct gb_job *job, struct gb_info *i)
+{
+	const struct answers *a = job->batch->answers;
+	enum gb_output o = job_output(job);
+
+	i->has_answers = o == GB_OUTPUT_SAVED || o == GB_OUTPUT_INLINE ||
+			 o == GB_OUTPUT_THERE || o == GB_OUTPUT_KEPT;
+	/* Results that may only be late are not offered for another submission. */
+	bool sure = !complete_in_doubt(job);
+
+	i->answers_grow = false;
+	i->has_vectors = i->has_answers && job->batch->embedding;
+	i->has_table = i->has_answers && answers_table_name(job);
+
+	i->has_retry = sure && answers_sent_here(job) &&
+		       (i->has_answers || answers_ended_with_nothing(job));
+	i->answers_pending =
+		!a && !job->batch->index_failed && answers_can_be_made(job);
+	if (a)
+		index_info(a, sure, i);
+}
+
+/* Of all parts: the index that there is, until it can be seen to be of others. */
+static void all_info(struct gb_job *dir, struct gb_info *i)
+{
+	const struct answers *a = dir->merged;
+	bool fits = known_parts_fit(dir), can = known_parts_can(dir), sure = true;
+
+	for (uint32_t n = 0; n < parts_count(dir); n++)
+		sure &= !complete_in_doubt(parts_at(dir, n));
+	i->answers_grow = true;
+	i->answers_there = false;
+	i->has_answers = known_parts_have(dir) || known_parts_missing(dir, 0);
+	i->has_vectors = i->has_answers && dir->batch->embedding;
+	i->has_table = i->has_answers && answers_table_name(dir);
+	i->has_retry = sure && can && answers_sent_here(dir);
+	i->answers_pending = can && !fits && !dir->merge_failed;
+	if (a && (fits || dir->merge_failed))
+		index_info(a, sure, i);
+}
+
 void answers_info(struct gb_job *job, struct gb_info *i)
 {
-	answers_part_info(job, i);
+	if (parts_several(job))
+		all_info(job, i);
+	else
+		answers_part_info(job, i);
 }
 
-/* ---- making -------------------------------------------------------------------------------- */
+/* ---- when it is made ------------------------------------------------------------------ */
 
-static const struct result_grammar *grammar_of(const struct gb_job *job)
+/* A job has two: of its own results, and of all parts if there are several. Lock held. */
+static bool several(struct gb_job *job)
 {
-	return job->c->api.provider->results;
+	return parts_several(job);
 }
 
-static int build(struct gb_job *job, struct answers_opened *o, struct answers **ret)
+static bool is_there(struct gb_job *job, bool all)
 {
-	struct answers_from source = {.results = o->results};
-	struct text_source from_results = {answers_read_results, &source};
-	struct text_source from_requests = {text_source_fd, &o->requests};
-	struct text_source from_table = {text_source_fd, &o->table};
-	_cleanup_free_ char *properties = NULL;
-	struct answers_input in = {.grammar = grammar_of(job),
-		.results = o->results ? &from_results : NULL,
-		.requests = o->requests >= 0 ? &from_requests : NULL,
-		.table = o->table >= 0 ? &from_table : NULL,
-		.tabs = o->tabs,
-		.stamp = o->stamp,
-		.cancel = &job->c->answers->hurry};
-	int err = in.table ? compose_draft_properties(
-				     job, &properties, &in.properties_len)
-			   : 0;
-
-	if (err)
-		return err;
-	in.properties = properties;
-	client_lock(job->c);
-	in.asked = job->batch->requests;
-	in.model = job->model;
-	client_unlock(job->c);
-	return answers_build(&in, ret);
+	return all ? known_parts_fit(job) : job->batch->answers != NULL;
 }
 
-/* Load it from disk, or make it and write it there. An index that cannot be written is
- * used anyway. */
-static int load_or_build(struct gb_job *job, struct answers **ret)
+static bool can_be_made(struct gb_job *job, bool all)
 {
-	_cleanup_close_ int dir = -1;
-	struct answers_opened o;
-	char name[192];
-	int err = answers_open_all(job, &o);
-
-	if (err)
-		goto out;
-	dir = answers_index_place(job, name);
-	err = dir < 0 ? dir : answers_load(dir, name, &o.stamp, grammar_of(job), ret);
-	if (!err)
-		goto out;
-	err = build(job, &o, ret);
-	if (err || dir < 0)
-		goto out;
-	test_point("index-save");
-	int saved = answers_save(*ret, dir, name);
-	test_point("index-saved");
-	struct answers *mapped;
-
-	if (saved)
-		client_log(job->c, LOG_WARNING, "the index of answers of %s: %s",
-			job_label(job), strerror(-saved));
-	else if (!answers_load(dir, name, &o.stamp, grammar_of(job), &mapped)) {
-		answers_unref(*ret);
-		*ret = mapped;
-	}
-out:
-	answers_close_all(&o);
-	return err;
-}
-
-/* Write the tokens of an own job to the ledger, once. */
-static void log_tokens(struct gb_job *job, const struct answers *a)
-{
-	if (a->head.stamp.results_size < 0)
-		return;
-	client_lock(job->c);
-	bool now = answers_sent_here(job) && !job->dir->rec.batch->counted;
-	if (now)
-		job->dir->rec.batch->counted = true;
-	client_unlock(job->c);
-	if (!now)
-		return;
-	answers_count(job, a);
-	job_dir_save_soon(job);
-}
-
-/* The results may have been saved while an index of the requests alone was made. */
-static bool take_answers(struct gb_job *job, struct answers *a)
-{
-	struct answers *old = NULL;
-	char text[ANSWERS_USAGE_MAX];
-
-	client_lock(job->c);
-	bool cancelled = job->dir && job->dir->rec.batch->cancel_asked;
-	client_unlock(job->c);
-	a->unserved =
-		cancelled && a->head.stamp.results_size >= 0 ? answers_unserved(a) : 0;
-	answers_price(job, a);
-	a->usage_len = answers_usage(a, text);
-	client_lock(job->c);
-	bool fits = save_is_safe(job) == (a->head.stamp.results_size >= 0);
-	if (fits) {
-		old = job->batch->answers;
-		job->batch->answers = answers_ref(a);
-	}
-	client_unlock(job->c);
-	answers_unref(old);
-	return fits;
-}
-
-static int make_index(struct gb_job *job)
-{
-	struct answers *a = NULL;
-	bool taken = false;
-	int err = 0;
-
-	while (!err && !taken) {
-		err = load_or_build(job, &a);
-		taken = !err && take_answers(job, a);
-		if (taken)
-			log_tokens(job, a);
-		if (!err)
-			answers_unref(a);
-	}
-	if (err && err != -ECANCELED && err != -EAGAIN)
-		client_log(job->c, LOG_WARNING, "answers of %s: %s", job_label(job),
-			strerror(-err));
-	return err;
+	return all ? known_parts_can(job) : answers_can_be_made(job);
 }
 
 /* Lock held: it has been made, or not. */
-static void index_over(struct gb_job *job, int err, struct gb_waitq *ret)
+static void index_over(struct gb_job *job, bool all, int err, struct gb_waitq *ret)
 {
-	job->batch->indexing = false;
-	job->batch->index_failed = err && err != -EAGAIN;
+	bool failed = err && err != -EAGAIN;
+
+	if (all) {
+		job->merging = false;
+		job->merge_failed = failed;
+	} else {
+		job->batch->indexing = false;
+		job->batch->index_failed = failed;
+	}
 	queue_take(job, QUEUE_INDEXERS, ret);
 }
 
-static int index_run(struct operation *t)
+static int index_made(struct gb_job *job, bool all, int err)
 {
-	struct gb_job *job = t->job;
 	struct gb_waitq over;
-	int err = make_index(job);
 
+	if (err && err != -ECANCELED && err != -EAGAIN)
+		client_log(job->c, LOG_WARNING, "answers of %s: %s", job_label(job),
+			strerror(-err));
 	waitq_init(&over);
 	client_lock(job->c);
-	index_over(job, err, &over);
+	index_over(job, all, err, &over);
 	client_unlock(job->c);
 	job_changed(job, GB_CHANGED_FILES);
 	/* A caller that gets success asks again, and so has it fetched. */
@@ -246,65 +180,104 @@ static int index_run(struct operation *t)
 	return err;
 }
 
+static int index_run(struct operation *t)
+{
+	return index_made(t->job, false, answers_make_one(t->job));
+}
+
+static int want(struct gb_job *job, bool all, struct gb_waiter *w);
+
+/* Parts that came meanwhile are taken up at once. */
+static int index_run_all(struct operation *t)
+{
+	struct gb_job *dir = t->job;
+	int err = index_made(dir, true, answers_make_all(dir));
+
+	client_lock(dir->c);
+	bool again = !err && !known_parts_fit(dir);
+	client_unlock(dir->c);
+	if (again)
+		want(dir, true, NULL);
+	return err;
+}
+
 /* Lock held. 0: it is there. */
-static int wait_for_index(struct gb_job *job, struct gb_waiter *w, bool *ret_start)
+static int wait_for_index(
+	struct gb_job *job, bool all, struct gb_waiter *w, bool *ret_start)
 {
 	if (job->c->stopping)
 		return -EINTR;
-	if (job->batch->answers)
+	if (is_there(job, all))
 		return 0;
-	if (!answers_can_be_made(job))
+	if (!can_be_made(job, all))
 		return -ENOENT;
 	int err = w ? queue_add(job, QUEUE_INDEXERS, w) : 0;
 	if (err == -ENOMEM)
 		return err;
-	*ret_start = !job->batch->indexing;
-	job->batch->indexing = true;
+	*ret_start = !(all ? job->merging : job->batch->indexing);
+	if (all)
+		job->merging = true;
+	else
+		job->batch->indexing = true;
 	return err;
 }
 
-static int want(struct gb_job *job, struct gb_waiter *w)
+static int want(struct gb_job *job, bool all, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 	struct gb_waitq over;
 	bool start = false;
 
 	client_lock(c);
-	int err = wait_for_index(job, w, &start);
+	int err = wait_for_index(job, all, w, &start);
 	client_unlock(c);
 	if (!start)
 		return err;
-	int started =
-		operation_start(job, POOL_SHORT, index_run, false, false, NULL, NULL);
+	int started = operation_start(job, POOL_SHORT, all ? index_run_all : index_run,
+		false, false, NULL, NULL);
 	if (!started)
 		return err;
 	waitq_init(&over);
 	client_lock(c);
-	index_over(job, started, &over);
+	index_over(job, all, started, &over);
 	client_unlock(c);
 	waitq_call(&over, started == -ECANCELED ? -EINTR : started);
 	return w ? err : started;
 }
 
 /* One of the two objects stays: it may have been in use since the results were known to
- * be here, and an open file must not change. */
+ * be here, and an open file must not change. Of several parts each has an index of its own
+ * only if somebody looks at it. */
 void answers_results_saved(struct gb_job *job)
 {
 	client_lock(job->c);
 	bool made = job->batch->answers &&
 		    job->batch->answers->head.stamp.results_size >= 0;
+	struct gb_job *dir = job_directory(job);
+	bool all = several(dir);
+	dir->merge_failed = false;
 	client_unlock(job->c);
-	if (made)
-		return;
-	answers_forget(job);
-	want(job, NULL);
+	if (!made)
+		answers_forget(job);
+	if (all)
+		want(dir, true, NULL);
+	else if (!made)
+		want(job, false, NULL);
 }
 
 int gb_answers_look(struct gb_job *job, struct gb_waiter *w)
 {
-	int err = want(job, w);
+	client_lock(job->c);
+	bool all = several(job);
+	client_unlock(job->c);
+	int err = want(job, all, w);
 
 	return err == -ENOENT ? 0 : err;
+}
+
+const atomic_bool *answers_hurrying(const struct gb_client *c)
+{
+	return &c->answers->hurry;
 }
 
 /* ---- open answers ------------------------------------------------------------------ */
@@ -315,6 +288,7 @@ void gb_answers_close(struct gb_answers *a)
 		return;
 	if (a->results)
 		gb_results_close(a->results);
+	slots_free(a->slots);
 	util_closep(&a->requests);
 	util_closep(&a->table);
 	answers_unref(a->index);
@@ -322,11 +296,17 @@ void gb_answers_close(struct gb_answers *a)
 	free(a);
 }
 
+bool gb_answers_final(const struct gb_answers *a)
+{
+	return !a->index->head.n_parts;
+}
+
 static int answers_make(
 	struct gb_job *job, struct answers *index_take, struct gb_answers **ret)
 {
 	struct gb_answers *a = calloc(1, sizeof(*a));
 	struct stat st;
+	struct span at;
 	bool tabs;
 	int err = 0;
 
@@ -336,10 +316,13 @@ static int answers_make(
 	}
 	*a = (struct gb_answers){.refs = 1, .job = gb_job_ref(job), .index = index_take,
 		.requests = -1, .table = -1};
-	if (index_take->head.stamp.results_size >= 0)
+	if (index_take->head.n_parts)
+		err = slots_new(job, index_take->parts, index_take->head.n_parts,
+			&a->slots);
+	else if (index_take->head.stamp.results_size >= 0)
 		err = gb_part_results_open(job, &a->results);
 	if (!err && index_take->head.stamp.requests_size >= 0) {
-		int fd = answers_open_requests(job, &st);
+		int fd = answers_open_requests(job, &st, &at);
 
 		if (fd >= 0)
 			a->requests = fd;
@@ -368,19 +351,19 @@ static void keep_open(struct gb_client *c, struct gb_answers *a)
 	gb_answers_close(old);
 }
 
-static int open_there(struct gb_job *job, struct gb_answers **ret)
+static int open_there(struct gb_job *job, bool all, struct gb_answers **ret)
 {
 	struct gb_client *c = job->c;
 	struct gb_answers *a = NULL;
-	struct answers *index = NULL;
+	struct answers *index;
 
 	client_lock(c);
-	if (c->answers->open && c->answers->open->index == job->batch->answers &&
-		job->batch->answers) {
+	index = all ? job->merged : job->batch->answers;
+	if (index && c->answers->open && c->answers->open->index == index) {
 		a = c->answers->open;
 		a->refs++;
-	} else if (job->batch->answers) {
-		index = answers_ref(job->batch->answers);
+	} else if (index) {
+		answers_ref(index);
 	}
 	client_unlock(c);
 	if (a) {
@@ -409,7 +392,7 @@ static int make_there(struct gb_job *job, struct gb_waiter *w)
 		return -ENOENT;
 	int err = there || can ? 0 : save_make_whole(job, w);
 	if (!err && !there)
-		err = want(job, w);
+		err = want(job, false, w);
 	return err == -ENOENT ? -EAGAIN : err;
 }
 
@@ -420,12 +403,52 @@ int gb_part_answers_open(
 
 	for (int i = 0; i < EVICTED_MAX && err == -EAGAIN; i++)
 		err = make_there(job, w);
-	return err ? err : open_there(job, ret);
+	return err ? err : open_there(job, false, ret);
+}
+
+/* Of several parts: what is not saved, and would not be without a reader, is fetched. Where
+ * there is something to show, what cannot be fetched is no obstacle. */
+static int fetch_parts(struct gb_job *dir, struct gb_waiter *w)
+{
+	struct gb_client *c = dir->c;
+	struct gb_job *part;
+	uint32_t from = 0;
+	int err = 0;
+
+	do {
+		client_lock(c);
+		bool can = known_parts_can(dir);
+		part = can && c->o.fetch != GB_FETCH_READ
+			       ? NULL
+			       : known_parts_missing(dir, from);
+		from = part ? parts_number(part) + 1 : 0;
+		client_unlock(c);
+		err = part ? save_make_whole(part, w) : 0;
+		if (can && err != -EINPROGRESS)
+			err = 0;
+	} while (part && !err);
+	return err;
+}
+
+static int open_all(struct gb_job *dir, struct gb_waiter *w, struct gb_answers **ret)
+{
+	int err = fetch_parts(dir, w);
+
+	if (err)
+		return err;
+	err = want(dir, true, w);
+	client_lock(dir->c);
+	bool old = err && err != -EINPROGRESS && err != -EINTR && dir->merged;
+	client_unlock(dir->c);
+	return err && !old ? err : open_there(dir, true, ret);
 }
 
 int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers **ret)
 {
-	return gb_part_answers_open(job, w, ret);
+	client_lock(job->c);
+	bool all = several(job);
+	client_unlock(job->c);
+	return all ? open_all(job, w, ret) : gb_part_answers_open(job, w, ret);
 }
 
 void answers_forget(struct gb_job *job)
@@ -436,6 +459,7 @@ void answers_forget(struct gb_job *job)
 	client_lock(c);
 	struct answers *old = STEAL_PTR(job->batch->answers);
 	job->batch->index_failed = false;
+	job_directory(job)->merge_stale = true;
 	if (c->answers->open && c->answers->open->job == job)
 		open = STEAL_PTR(c->answers->open);
 	client_unlock(c);
@@ -467,13 +491,16 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what,
 	uint32_t number, uint64_t off, void *buf, size_t n, struct gb_waiter *w)
 {
 	struct answers_from source = {a->results, w};
-	struct answers_sources s = {
-		{answers_read_results, &source}, {text_source_fd, &a->requests},
-		{text_source_fd, &a->table}};
+	struct slots_from slots = {a->slots, w};
+	struct answers_sources s = {{answers_read_results, &source},
+		{text_source_fd, &a->requests}, {text_source_fd, &a->table}};
+	bool results = a->index->head.stamp.results_size >= 0;
 
+	if (a->slots)
+		s.results = (struct text_source){slots_read, &slots};
 	switch (what) {
 	case GB_ANSWERS_TSV:
-		return a->results ? answers_read_tsv(a->index, &s, off, buf, n)
+		return results ? answers_read_tsv(a->index, &s, off, buf, n)
 				  : -ENOENT;
 	case GB_ANSWERS_RETRY:
 		return a->requests >= 0 ? answers_read_retry(a->index, &s, off, buf, n)
@@ -481,11 +508,11 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what,
 	case GB_ANSWERS_USAGE:
 		return read_usage(a->index, off, buf, n);
 	case GB_ANSWERS_TABLE:
-		return a->results && a->table >= 0
+		return results && a->table >= 0
 			       ? answers_read_table(a->index, &s, off, buf, n)
 			       : -ENOENT;
 	case GB_ANSWERS_VECTORS:
-		return a->results ? answers_read_vectors(a->index, &s, off, buf, n)
+		return results ? answers_read_vectors(a->index, &s, off, buf, n)
 				  : -ENOENT;
 	default:
 		return number < a->index->head.n_nodes
@@ -499,8 +526,9 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what,
 static struct answers *index_ref(struct gb_job *job)
 {
 	client_lock(job->c);
-	struct answers *a =
-		job->batch->answers ? answers_ref(job->batch->answers) : NULL;
+	struct answers *a = answers_shown(job);
+	if (a)
+		answers_ref(a);
 	client_unlock(job->c);
 	return a;
 }

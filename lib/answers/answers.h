@@ -27,6 +27,9 @@ void answers_hurry(struct gb_client *c);
 /* Lock held: fill in what gb_job_info says about answers; of one part alone. */
 void answers_info(struct gb_job *job, struct gb_info *i);
 void answers_part_info(struct gb_job *job, struct gb_info *i);
+/* Lock held: the index that gb_job_… shows: of all parts, or of the job's own results; NULL:
+ * it is not there. */
+struct answers *answers_shown(const struct gb_job *job);
 /* The results are saved, or complete in the cache: make their index in the
  * background. */
 void answers_results_saved(struct gb_job *job);

@@ -93,8 +93,10 @@ struct gb_job;
 
 /* cost.c, unlocked: set a->cost from the tokens and the present prices.tsv. */
 void answers_price(struct gb_job *job, struct answers *a);
-/* A line of the ledger. */
-void answers_count(struct gb_job *job, const struct answers *a);
+/* A line of the ledger: the tokens of job, whose results (or those of its directory) a
+ * is of. */
+void answers_count(
+	struct gb_job *job, const int64_t tokens[TOKENS_N], const struct answers *a);
 
 /* answers.csv, once all else is there. A table that is not that of the requests makes
  * none. */

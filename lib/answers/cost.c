@@ -24,14 +24,15 @@ static void only_version(const struct answers *a, char ret[LINE_WORD_MAX])
 	ret[len] = '\0';
 }
 
-void answers_price(struct gb_job *job, struct answers *a)
+/* Of the tokens, by the model's present price; "": not known. a: results by it. */
+static void cost_of(struct gb_job *job, const int64_t tokens[TOKENS_N],
+	const struct answers *a, char ret[PRICES_TEXT])
 {
 	const char *path = job->c->o.prices;
-	const int64_t *tokens = a->head.tokens;
 	char version[LINE_WORD_MAX];
 	struct price p;
 
-	a->cost[0] = '\0';
+	ret[0] = '\0';
 	client_lock(job->c);
 	const char *model = job->model; /* interned: it lives as long as the client */
 	client_unlock(job->c);
@@ -39,19 +40,26 @@ void answers_price(struct gb_job *job, struct answers *a)
 	if (prices_find(path, model, &p) ||
 		(*version && prices_find(path, version, &p)))
 		prices_cost(&p, tokens[TOKENS_PROMPT],
-			tokens[TOKENS_CANDIDATES] + tokens[TOKENS_THOUGHTS], a->cost);
+			tokens[TOKENS_CANDIDATES] + tokens[TOKENS_THOUGHTS], ret);
 }
 
-void answers_count(struct gb_job *job, const struct answers *a)
+void answers_price(struct gb_job *job, struct answers *a)
 {
-	const int64_t *tokens = a->head.tokens;
+	cost_of(job, a->head.tokens, a, a->cost);
+}
+
+void answers_count(
+	struct gb_job *job, const int64_t tokens[TOKENS_N], const struct answers *a)
+{
 	struct ledger_tokens t = {
 		.in = tokens[TOKENS_PROMPT],
 		.out = tokens[TOKENS_CANDIDATES] + tokens[TOKENS_THOUGHTS],
 		.cached = tokens[TOKENS_CACHED],
 		.total = tokens[TOKENS_TOTAL],
 	};
+	char cost[PRICES_TEXT];
 
-	snprintf(t.cost, sizeof(t.cost), "%s", a->cost[0] ? a->cost : "-");
+	cost_of(job, tokens, a, cost);
+	snprintf(t.cost, sizeof(t.cost), "%s", cost[0] ? cost : "-");
 	history_add_counted(job, &t);
 }

@@ -242,7 +242,9 @@ struct answers_input {
 	const struct text_source *asking;
 	const uint64_t *asking_sizes;
 	uint32_t n_asking;
-	bool dropped; /* what no part has is not bought any more */
+	bool dropped; /* what no part has is not bought any more … */
+	const struct span *open; /* … but for these requests, which are on their way */
+	uint32_t n_open;
 };
 
 /* Whether an index can grow out of `before`: no part that it has became another. */

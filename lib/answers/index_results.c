@@ -233,6 +233,26 @@ static bool was_read(const struct answers_input *in, uint32_t slot)
 	return !a->head.n_parts || a->parts[slot].size == in->parts[slot].size;
 }
 
+static bool is_open(const struct answers_input *in, uint64_t at)
+{
+	for (uint32_t i = 0; i < in->n_open; i++)
+		if (at >= in->open[i].from && at < in->open[i].to)
+			return true;
+	return false;
+}
+
+/* What is not bought any more: rows that no part has. */
+static int drop_rest(struct build *b)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && b->in->dropped && i < b->asked; i++)
+		if (b->rows[i].status == ANSWER_PENDING &&
+			!is_open(b->in, b->rows[i].request.from))
+			err = answers_missing(b, i, NONE_ENDED, true);
+	return err;
+}
+
 static int read_parts(struct build *b)
 {
 	const struct answers_input *in = b->in;
@@ -241,10 +261,7 @@ static int read_parts(struct build *b)
 	for (uint32_t i = 0; !err && i < in->n_parts; i++)
 		if (!was_read(in, i))
 			err = read_part(b, i, &in->parts[i]);
-	for (uint32_t i = 0; !err && in->dropped && i < b->asked; i++)
-		if (b->rows[i].status == ANSWER_PENDING)
-			err = answers_missing(b, i, NONE_ENDED, true);
-	return err;
+	return err ? err : drop_rest(b);
 }
 
 int answers_results(struct build *b)

@@ -15,7 +15,7 @@
 bool answers_sent_here(const struct gb_job *job)
 {
 	return job->dir && job->dir->rec.own &&
-	       job->dir->rec.batch->phase == PHASE_SENT;
+	       (job_phase(job) == PHASE_SENT || job_phase(job) == PHASE_PARTS);
 }
 
 /* A person who cancelled a job does not want it again. */
@@ -73,10 +73,11 @@ static int open_source(int dir, const char *name, struct stat *st)
 
 /* The requests as they were sent: a descriptor, or -ENOENT. A sent.jsonl of another size
  * is of an earlier try. */
-int answers_open_requests(struct gb_job *job, struct stat *st)
+static int open_sent(struct gb_job *job, struct stat *st)
 {
 	client_lock(job->c);
-	bool here = answers_sent_here(job);
+	/* Those of a part are there before it is sent. */
+	bool here = answers_sent_here(job) || job->parent;
 	bool composed = here && job->dir->rec.composed;
 	int64_t sent = here ? job->dir->rec.batch->sent_size : 0;
 	client_unlock(job->c);
@@ -90,6 +91,22 @@ int answers_open_requests(struct gb_job *job, struct stat *st)
 		return dir < 0 ? dir : open_source(dir, FILE_COMPOSED, st);
 	_cleanup_close_ int files = job_dir_open_files(job);
 	return files < 0 ? files : open_source(files, GB_REQUESTS, st);
+}
+
+int answers_open_requests(struct gb_job *job, struct stat *st, struct span *ret_at)
+{
+	client_lock(job->c);
+	bool range = job->parent && !job->dir->rec.round;
+	struct gb_job *from = range ? job->parent : job;
+	int64_t off = range ? job->dir->rec.range_off : 0;
+	int64_t len = range ? job->dir->rec.range_len : 0;
+	client_unlock(job->c);
+	int fd = open_sent(from, st);
+
+	if (fd >= 0)
+		*ret_at = (struct span){
+			(uint64_t)off, (uint64_t)(range ? off + len : st->st_size)};
+	return fd;
 }
 
 /* The table of a job that has one: a descriptor, or -ENOENT. */
@@ -124,15 +141,19 @@ static ssize_t wait_ready(struct gb_results *r, uint64_t off, size_t n)
 	return got;
 }
 
+ssize_t answers_read_from(
+	struct gb_results *r, struct gb_waiter *w, uint64_t off, void *buf, size_t n)
+{
+	ssize_t ready = w ? results_ready(r, off, n, w) : wait_ready(r, off, n);
+
+	return ready <= 0 ? ready : results_read(r, buf, (size_t)ready, off);
+}
+
 ssize_t answers_read_results(void *arg, uint64_t off, void *buf, size_t n)
 {
 	struct answers_from *s = arg;
-	ssize_t ready = s->w ? results_ready(s->results, off, n, s->w)
-			     : wait_ready(s->results, off, n);
 
-	if (ready <= 0)
-		return ready;
-	return results_read(s->results, buf, (size_t)ready, off);
+	return answers_read_from(s->results, s->w, off, buf, n);
 }
 
 /* ---- what an index is made of --------------------------------------------------------- */
@@ -168,30 +189,18 @@ void answers_close_all(struct answers_opened *o)
 	util_closep(&o->table);
 }
 
-int answers_open_all(struct gb_job *job, struct answers_opened *ret)
+int answers_open_asked(struct gb_job *job, struct answers_opened *ret)
 {
 	struct answers_stamp *stamp = &ret->stamp;
 	struct stat st;
-	int err = 0, fd;
+	struct span at;
+	int fd = answers_open_requests(job, &st, &at);
 
-	*ret = (struct answers_opened){.requests = -1, .table = -1,
-		.stamp = {.results_size = -1, .requests_size = -1, .table_size = -1}};
-	client_lock(job->c);
-	bool home = save_is_safe(job);
-	if (!answers_can_be_made(job))
-		err = -EAGAIN;
-	client_unlock(job->c);
-	if (!err && home)
-		err = gb_part_results_open(job, &ret->results);
-	if (!err && home)
-		err = stamp_results(job, ret->results, stamp);
-	if (err)
-		return err;
-	fd = answers_open_requests(job, &st);
 	if (fd < 0)
-		return fd == -ENOENT && home ? 0 : fd;
+		return fd;
 	ret->requests = fd;
-	stamp->requests_size = st.st_size;
+	stamp->requests_from = (int64_t)at.from;
+	stamp->requests_size = (int64_t)at.to;
 	stamp->requests_s = st.st_mtim.tv_sec;
 	stamp->requests_ns = st.st_mtim.tv_nsec;
 	fd = answers_open_table(job, &st, &ret->tabs);
@@ -202,4 +211,24 @@ int answers_open_all(struct gb_job *job, struct answers_opened *ret)
 	stamp->table_s = st.st_mtim.tv_sec;
 	stamp->table_ns = st.st_mtim.tv_nsec;
 	return 0;
+}
+
+int answers_open_all(struct gb_job *job, struct answers_opened *ret)
+{
+	int err = 0;
+
+	*ret = ANSWERS_NOT_OPEN;
+	client_lock(job->c);
+	bool home = save_is_safe(job);
+	if (!answers_can_be_made(job))
+		err = -EAGAIN;
+	client_unlock(job->c);
+	if (!err && home)
+		err = gb_part_results_open(job, &ret->results);
+	if (!err && home)
+		err = stamp_results(job, ret->results, &ret->stamp);
+	if (err)
+		return err;
+	err = answers_open_asked(job, ret);
+	return err == -ENOENT && home ? 0 : err;
 }

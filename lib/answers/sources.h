@@ -20,8 +20,9 @@ const char *answers_table_name(struct gb_job *job);
  * or that has none. */
 int answers_index_place(struct gb_job *job, char name[192]);
 
-/* Descriptors, the caller closes; -ENOENT: there is no such file. */
-int answers_open_requests(struct gb_job *job, struct stat *st);
+/* Descriptors, the caller closes; -ENOENT: there is no such file. The requests of a part of
+ * round 0 are `at` of its directory's. */
+int answers_open_requests(struct gb_job *job, struct stat *st, struct span *ret_at);
 int answers_open_table(struct gb_job *job, struct stat *st, bool *ret_tabs);
 
 /* The arg of answers_read_results, which is the read of a text_source. */
@@ -30,6 +31,9 @@ struct answers_from {
 	struct gb_waiter *w; /* NULL: a worker, which may wait */
 };
 ssize_t answers_read_results(void *arg, uint64_t off, void *buf, size_t n);
+/* The same of an object and a waiter. */
+ssize_t answers_read_from(struct gb_results *r, struct gb_waiter *w, uint64_t off,
+	void *buf, size_t n);
 
 /* The sources of an index: results NULL and descriptors -1 if there are none. */
 struct answers_opened {
@@ -38,9 +42,14 @@ struct answers_opened {
 	bool tabs;
 	struct answers_stamp stamp;
 };
+#define ANSWERS_NOT_OPEN                                                               \
+	(struct answers_opened){.requests = -1, .table = -1,                           \
+		.stamp = {.results_size = -1, .requests_size = -1, .table_size = -1}}
 
 /* 0, -EAGAIN: the cache has lost the results, or what opening answers; close it in any case. */
 int answers_open_all(struct gb_job *job, struct answers_opened *ret);
+/* Only the requests and the table. */
+int answers_open_asked(struct gb_job *job, struct answers_opened *ret);
 void answers_close_all(struct answers_opened *o);
 
 #endif

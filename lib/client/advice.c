@@ -1,5 +1,6 @@
 /* `warnings` of a job: those of the check (jobs/advice.c), and those from the results,
  * which are in the index of answers. */
+#include "answers/answers.h"
 #include "answers/index.h"
 #include "archive/complete.h"
 #include "archive/save.h"
@@ -11,7 +12,9 @@
 /* Lock held. */
 static size_t of_results(const struct gb_job *job)
 {
-	return job->batch->answers ? (size_t)job->batch->answers->head.warnings_len : 0;
+	const struct answers *a = answers_shown(job);
+
+	return a ? (size_t)a->head.warnings_len : 0;
 }
 
 /* Lock held. An ended job of another client with its results inside the job looks as if
@@ -29,7 +32,9 @@ static const char how_to_save[] =
 /* Lock held. It ends SUCCEEDED as if nothing had happened. */
 static uint64_t unserved(const struct gb_job *job)
 {
-	return job->batch->answers ? job->batch->answers->unserved : 0;
+	const struct answers *a = answers_shown(job);
+
+	return a ? a->unserved : 0;
 }
 
 static void put_unserved(FILE *out, const struct answers *a)
@@ -59,7 +64,7 @@ char *gb_job_warnings(struct gb_job *job)
 	if (!out)
 		return NULL;
 	client_lock(job->c);
-	const struct answers *a = job->batch->answers;
+	const struct answers *a = answers_shown(job);
 	size_t n = of_results(job);
 	_cleanup_free_ char *less = complete_warning(job);
 	fputs(text ? text : "", out);

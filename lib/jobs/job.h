@@ -46,10 +46,13 @@ struct gb_job {
 	struct gb_waitq *queues; /* JOB_QUEUES of them, made when one is first needed */
 	struct gb_job *parent;   /* the directory that it is a part of; NULL: is one */
 	struct parts *parts;     /* parts.h; NULL: none */
+	struct answers *merged;  /* answers/: the index over all parts; NULL: none */
 	struct gb_job *watch_next;
 	bool in_tree : 1;
 	bool watched : 1;        /* in the poller's list */
 	bool settle_timer : 1;   /* a timer limits how long anyone waits for that */
+	/* answers/: merged is being made; could not be; is of other results. */
+	bool merging : 1, merge_failed : 1, merge_stale : 1;
 	/* The API's job of its own, even before it is sent. Further ones are parts,
 	 * jobs without a name that are not in the tree (parts.h). */
 	struct batch batch[1];

@@ -228,6 +228,7 @@ static void job_free(struct gb_job *job)
 		waitq_destroy(&job->queues[i]);
 	free(job->queues);
 	job->c->hooks->answers_unref(job->batch->answers);
+	job->c->hooks->answers_unref(job->merged);
 	results_unref(job->batch->results); /* lives in the local directory */
 	parts_free(job);
 	job_dir_free(job->c, job->dir);
