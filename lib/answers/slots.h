@@ -1,7 +1,6 @@
 /*
  * The results of all parts of an index as one source: those of slot i begin at
- * answers_slot(i). A part's results are opened when they are first read; a few stay open
- * until others are read, so ten thousand parts need no more descriptors than eight.
+ * answers_slot(i).
  *
  * Any thread. A read does not wait, but with w NULL: then it is a worker's.
  */
@@ -13,7 +12,7 @@
 
 struct answers_slots;
 
-/* parts: by slot. -ENOMEM. dir lives longer. */
+/* parts: by slot. -ENOMEM. */
 _must_check_ int slots_new(struct gb_job *dir, const struct answers_part *parts,
 	uint32_t n, struct answers_slots **ret);
 void slots_free(struct answers_slots *s);

@@ -6,7 +6,9 @@
  * first byte on; that of others in the cache directory, until it is to be saved.
  */
 #include "archive/open.h"
+#include "archive/merged.h"
 #include "archive/save.h"
+#include "jobs/parts.h"
 #include "provider/all/ids.h"
 
 #include <errno.h>
@@ -126,15 +128,43 @@ int gb_part_results_open(struct gb_job *job, struct gb_results **ret)
 	return err;
 }
 
+/* ---- of all parts ----------------------------------------------------------------- */
+
+static int open_merged(struct gb_job *dir, struct gb_results **ret)
+{
+	struct merged *m;
+	int err = merged_open(dir, &m);
+
+	if (err)
+		return err;
+	struct gb_results *r = results_of_several(m);
+	if (!r) {
+		merged_close(m);
+		return -ENOMEM;
+	}
+	*ret = r;
+	return 0;
+}
+
 int gb_results_open(struct gb_job *job, struct gb_results **ret)
 {
-	return gb_part_results_open(job, ret);
+	client_lock(job->c);
+	bool several = parts_several(job);
+	client_unlock(job->c);
+	return several ? open_merged(job, ret) : gb_part_results_open(job, ret);
 }
+
+/* ---- what readers ask ------------------------------------------------------------- */
 
 void gb_results_close(struct gb_results *r)
 {
 	if (!r)
 		return;
+	if (results_several(r)) {
+		merged_close(results_several(r));
+		free(r);
+		return;
+	}
 	struct gb_job *job = results_arg(r);
 
 	results_reader(r, -1);
@@ -148,6 +178,10 @@ void gb_results_close(struct gb_results *r)
 
 int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
 {
+	if (results_several(r)) {
+		*ret = merged_length(results_several(r));
+		return 0;
+	}
 	int err = results_size(r, w, ret);
 	struct gb_job *job = results_arg(r);
 
@@ -165,16 +199,20 @@ int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
 ssize_t gb_results_ready(
 	struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w)
 {
-	return results_ready(r, off, n, w);
+	return results_several(r) ? merged_ready(results_several(r), off, n, w)
+				  : results_ready(r, off, n, w);
 }
 
 ssize_t gb_results_read(struct gb_results *r, void *buf, size_t n, uint64_t off)
 {
-	return results_read(r, buf, n, off);
+	return results_several(r) ? merged_read(results_several(r), buf, n, off)
+				  : results_read(r, buf, n, off);
 }
 
 bool gb_results_final(struct gb_results *r)
 {
+	if (results_several(r))
+		return false; /* it grows by the rounds to come */
 	struct gb_job *job = results_arg(r);
 
 	client_lock(job->c);

@@ -47,6 +47,7 @@ int save_note_safe(struct gb_job *job, int64_t size, bool home)
 
 	client_lock(c);
 	note_size(job, size);
+	job->batch->tail = TAIL_UNKNOWN;
 	job->batch->cached = !home;
 	if (home) {
 		job->batch->kept = job->batch->unfit = false;

@@ -3,6 +3,7 @@
  * kept, so nothing of it can be old. A job without parts is told by describe.c alone.
  */
 #include "answers/answers.h"
+#include "archive/merged.h"
 #include "client/describe.h"
 #include "jobs/parts.h"
 
@@ -234,8 +235,7 @@ static void fold_parts(struct gb_job *dir, struct gb_info *i)
 		i->ended_at = (struct timespec){0};
 	}
 	i->results_safe &= i->output != GB_OUTPUT_NONE;
-	if (!f.sized || i->output == GB_OUTPUT_NONE)
-		i->results_size = -1;
+	i->results_size = f.sized && i->output != GB_OUTPUT_NONE ? merged_size(dir) : -1;
 	answers_info(dir, i);
 }
 

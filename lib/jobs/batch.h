@@ -29,6 +29,9 @@ enum sealing {
 	SEAL_RUNS
 };
 
+/* How its saved output ends, which is looked up when it is first needed. */
+enum batch_tail { TAIL_UNKNOWN, TAIL_NEWLINE, TAIL_OPEN };
+
 struct batch {
 	/* jobs/observe.c: what the API reported. */
 	char *id;                /* at the API (provider/ids.h) */
@@ -63,6 +66,7 @@ struct batch {
 
 	uint8_t state;           /* enum remote_state */
 	uint8_t sealing;         /* enum sealing */
+	uint8_t tail;            /* archive/: enum batch_tail */
 	uint8_t seal_rested;     /* how often a waiting seal was looked at */
 	/* jobs/observe.c */
 	bool output_inline : 1;

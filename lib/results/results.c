@@ -385,6 +385,20 @@ void *results_arg(struct gb_results *r)
 	return r->arg;
 }
 
+struct gb_results *results_of_several(void *several)
+{
+	struct gb_results *r = calloc(1, sizeof *r);
+
+	if (r)
+		r->several = several;
+	return r;
+}
+
+void *results_several(const struct gb_results *r)
+{
+	return r->several;
+}
+
 int results_fd(struct gb_results *r)
 {
 	int fd;

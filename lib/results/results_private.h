@@ -91,6 +91,7 @@ struct stream {
 };
 
 struct gb_results {
+	void *several; /* results_of_several; NULL: all of the following */
 	atomic_uint refs;
 	pthread_mutex_t save_lock;
 	pthread_mutex_t lock;

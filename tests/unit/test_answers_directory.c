@@ -405,6 +405,86 @@ static void two_hundred(void **state)
 	gb_job_unref(dir);
 }
 
+/* ---- results.jsonl of the directory ------------------------------------------------------- */
+
+static char *results_of(struct gb_job *dir, int64_t *ret_size)
+{
+	struct gb_results *r;
+	size_t have = 0;
+	char *text = calloc(1, 1 << 20);
+
+	assert_int_equal(gb_results_open(dir, &r), 0);
+	assert_int_equal(gb_results_size(r, NULL, ret_size), 0);
+	/* In pieces of several sizes, which go over ends of parts. */
+	for (size_t piece = 1;; piece = piece * 2 % 1021 + 1) {
+		struct waiter_sync s;
+		size_t ready = 0;
+
+		while (ready < piece) {
+			waiter_sync_init(&s);
+			ssize_t n = gb_results_ready(
+				r, have + ready, piece - ready, &s.w);
+			if (n == -EINPROGRESS) {
+				assert_int_equal(waiter_sync_wait(&s), 0);
+				continue;
+			}
+			assert_true(n >= 0);
+			if (!n)
+				break;
+			ready += (size_t)n;
+		}
+		if (!ready)
+			break;
+		assert_int_equal(gb_results_read(r, text + have, ready, have), ready);
+		have += ready;
+	}
+	assert_false(gb_results_final(r));
+	gb_results_close(r);
+	assert_int_equal(have, *ret_size);
+	return text;
+}
+
+static int opens(struct gb_job *dir)
+{
+	struct gb_results *r;
+	int err = gb_results_open(dir, &r);
+
+	if (!err)
+		gb_results_close(r);
+	return err;
+}
+
+static void one_file_of_all(void **state)
+{
+	struct gb_job *dir = cut_requests("dir", three);
+	struct gb_job *one = buy(dir, ASK("a") ASK("b")), *two = buy(dir, ASK("c") ASK("d"));
+	struct gb_job *last = buy(dir, ASK("e")), *none = buy(dir, ASK("f"));
+	char cut[] = SAYS("d", "D") SAYS("c", "C");
+	struct gb_info i;
+	int64_t size;
+
+	cut[strlen(cut) - 1] = '\0';
+	assert_int_equal(opens(dir), -ENOENT);
+	end_part(last, SAYS("e", "E"));
+	end_part(two, cut);
+	end_part(none, NULL);
+	assert_int_equal(opens(dir), -ENOENT);
+	end_part(one, SAYS("a", "A") FAILS("b"));
+	_cleanup_free_ char *text = results_of(dir, &size);
+	assert_string_equal(text, SAYS("a", "A") FAILS("b") SAYS("d", "D") SAYS("c", "C")
+					  SAYS("e", "E"));
+	gb_job_info(dir, &i);
+	assert_int_equal(i.results_size, size);
+	/* Later rounds follow. */
+	struct gb_job *again = buy_again(dir, 1, ASK("b"));
+	assert_int_equal(opens(dir), -ENOENT);
+	end_part(again, SAYS("b", "B"));
+	_cleanup_free_ char *more = results_of(dir, &size);
+	assert_string_equal(more, SAYS("a", "A") FAILS("b") SAYS("d", "D") SAYS("c", "C")
+					  SAYS("e", "E") SAYS("b", "B"));
+	gb_job_unref(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +496,7 @@ int main(void)
 		FAKE_CASE(what_is_lost_comes_again),
 		FAKE_CASE(each_is_counted),
 		FAKE_CASE(two_hundred),
+		FAKE_CASE(one_file_of_all),
 	};
 
 	return cmocka_run_group_tests(tests, make_top, remove_top);
