@@ -397,6 +397,14 @@ void gb_job_explain(struct gb_job *job, const char *why);
  * changed, if nothing else stands there. */
 void gb_job_explain_name(struct gb_job *job, const char *what, const char *todo);
 
+/* Files that request lines name, and that are to be copied into the draft before it is
+ * sent: each(arg, line, name) for a URI without a scheme, in the order of the lines, as
+ * often as it is there. A result other than 0 ends it. Needs no client. fd is read from its
+ * beginning. -ESTALE: from some line on these are no acceptable requests, as the check
+ * (gb_check) will say. */
+int gb_requests_files(int fd, int (*each)(void *arg, uint64_t line, const char *name),
+	void *arg);
+
 /* ---- verbs ------------------------------------------------------------------- */
 
 /* GB_BY_QUEUE: in the background, whatever gb_options says. */

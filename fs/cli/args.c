@@ -9,6 +9,7 @@
 
 #define VERBS_SUBMIT "run submit "
 #define VERBS_WAIT "run wait "
+#define META ".batchfs"
 
 enum kind { TEXT, FLAG, SECONDS, MOUNT /* handed on to options_parse as -o */ };
 
@@ -47,6 +48,7 @@ static const struct arg_row arg_rows[] = {
 	{"to", 0, TEXT, AT(to), "run ", "DIR", "the answers as files in DIR"},
 	{"timeout", 0, SECONDS, AT(timeout), VERBS_WAIT, "SECONDS",
 		"wait no longer (exit status 75)"},
+	{"json", 0, FLAG, AT(json), "status ", NULL, "as a JSON object"},
 	{"long", 'l', FLAG, AT(details), "ls ", NULL, "with what is known of each"},
 	{"quiet", 'q', FLAG, AT(quiet), NULL, NULL, "no progress"},
 	{"source", 's', MOUNT, 0, NULL, "SOURCE", "the API's base URL"},
@@ -65,7 +67,7 @@ static bool fits_verb(const struct arg_row *r, const struct cli_verb *v)
 	return !r->verbs;
 }
 
-/* ---- help ------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------ */
 
 static void help_verb(const struct cli_verb *v)
 {
@@ -106,12 +108,49 @@ static int help(const char *name)
 	return -1;
 }
 
-bool cli_is_verb(const char *word)
+/* ---- completion ------------------------------------------------------------------ */
+
+static void complete_verbs(void)
 {
-	return !strcmp(word, "help") || cli_verb_find(word);
+	for (const struct cli_verb *v = cli_verbs; v->name; v++)
+		printf("%s\t%.*s\n", v->name, (int)strcspn(v->help, "\n"), v->help);
+	puts("help\tWhat a verb does, and its options.");
 }
 
-/* ---- parsing ---------------------------------------------------------------------------- */
+static void complete_options(const struct cli_verb *v)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(arg_rows); i++) {
+		const struct arg_row *r = &arg_rows[i];
+
+		if (!fits_verb(r, v))
+			continue;
+		printf("--%s\t%s\t%s\n", r->name, r->value ? r->value : "", r->help);
+		if (r->letter)
+			printf("-%c\t%s\t%s\n", r->letter, r->value ? r->value : "",
+				r->help);
+	}
+}
+
+/* What the completions of the shells ask: `complete`, the verbs, a line each with
+ * its help behind a tab; `complete VERB`, its options: name, value, help. */
+static int complete(const char *verb)
+{
+	const struct cli_verb *v = verb ? cli_verb_find(verb) : NULL;
+
+	if (!verb)
+		complete_verbs();
+	else if (v)
+		complete_options(v);
+	return -1;
+}
+
+bool cli_is_verb(const char *word)
+{
+	return !strcmp(word, "help") || !strcmp(word, "complete") ||
+	       cli_verb_find(word);
+}
+
+/* ---- parsing --------------------------------------------------------------------- */
 
 static int set_seconds(const char *name, const char *value, double *ret)
 {
@@ -124,7 +163,8 @@ static int set_seconds(const char *name, const char *value, double *ret)
 	return CLI_USAGE;
 }
 
-static int set_arg(struct cli_args *a, const struct arg_row *r, char *value, char **source)
+static int set_arg(
+	struct cli_args *a, const struct arg_row *r, char *value, char **source)
 {
 	void *to = (char *)a + r->where;
 
@@ -199,7 +239,8 @@ static int parse_args(int argc, char **argv, struct cli_args *a, char **source)
 	make_forms(&f);
 	opterr = 0;
 	optind = 0;
-	while (!status && (c = getopt_long(argc, argv, f.shorts, f.longs, NULL)) != -1) {
+	while (!status &&
+		(c = getopt_long(argc, argv, f.shorts, f.longs, NULL)) != -1) {
 		const struct arg_row *r = row_of(c);
 
 		if (!r)
@@ -218,41 +259,76 @@ static int parse_args(int argc, char **argv, struct cli_args *a, char **source)
 	return status;
 }
 
+/* A name that means another place means nothing to the API either. */
+static bool is_name(const char *name, bool files)
+{
+	size_t n = files ? strcspn(name, "/") : strlen(name);
+	const char *rest = name + n;
+
+	if (!n || memchr(name, '/', n))
+		return false;
+	for (; *rest; rest += strcspn(rest, "/")) {
+		rest++;
+		if (!strncmp(rest, "..", 2) && (!rest[2] || rest[2] == '/'))
+			return false;
+	}
+	return *name != '.' || (files && n == strlen(META) && !strncmp(name, META, n));
+}
+
 static int check_names(const struct cli_args *a)
 {
 	const struct cli_verb *v = a->verb;
+	size_t names = v->submits && a->n > 1 ? 1 : a->n;
 
-	if ((int)a->n >= v->min && (v->max < 0 || (int)a->n <= v->max))
-		return CLI_OK;
-	cli_say("usage: batchfs %s %s (batchfs help %s)", v->name, v->usage, v->name);
-	return CLI_USAGE;
+	if ((int)a->n < v->min || (v->max >= 0 && (int)a->n > v->max)) {
+		cli_say("usage: batchfs %s %s (batchfs help %s)", v->name, v->usage,
+			v->name);
+		return CLI_USAGE;
+	}
+	for (size_t i = 0; i < names; i++) {
+		if (is_name(a->names[i], v->files))
+			continue;
+		cli_say("%s: %s cannot be a NAME", v->name, a->names[i]);
+		return CLI_USAGE;
+	}
+	return CLI_OK;
+}
+
+/* -o retries=N, the source, and something for the mountpoint. */
+static int end_mount_args(struct cli_args *a, char *source)
+{
+	if (a->retries) {
+		a->retries_option = format("retries=%s", a->retries);
+		if (!a->retries_option)
+			return CLI_FAILED;
+		a->mount_argv[a->mount_argc++] = (char *)"-o";
+		a->mount_argv[a->mount_argc++] = a->retries_option;
+	}
+	a->mount_argv[a->mount_argc++] = source ? source : (char *)"none";
+	a->mount_argv[a->mount_argc++] = (char *)"/";
+	return CLI_OK;
 }
 
 int cli_parse(int argc, char **argv, struct cli_args *ret)
 {
-	char *source = NULL, *retries = NULL;
+	char *source = NULL;
 	int status;
 
 	*ret = (struct cli_args){.timeout = -1};
 	if (!strcmp(argv[1], "help"))
 		return help(argc > 2 ? argv[2] : NULL);
+	if (!strcmp(argv[1], "complete"))
+		return complete(argc > 2 ? argv[2] : NULL);
 	ret->verb = cli_verb_find(argv[1]);
-	ret->mount_argv = calloc((size_t)argc + 8, sizeof(char *));
+	/* Each argument becomes two at most. */
+	ret->mount_argv = calloc(2 * (size_t)argc + 8, sizeof(char *));
 	if (!ret->mount_argv)
 		return CLI_FAILED;
 	ret->mount_argv[ret->mount_argc++] = argv[0];
-	if ((status = parse_args(argc - 1, argv + 1, ret, &source)))
-		return status;
-	if ((status = check_names(ret)))
-		return status;
-	if (ret->retries && (retries = format("retries=%s", ret->retries))) {
-		ret->retries_option = retries;
-		ret->mount_argv[ret->mount_argc++] = (char *)"-o";
-		ret->mount_argv[ret->mount_argc++] = retries;
-	}
-	ret->mount_argv[ret->mount_argc++] = source ? source : (char *)"none";
-	ret->mount_argv[ret->mount_argc++] = (char *)"/";
-	return CLI_OK;
+	status = parse_args(argc - 1, argv + 1, ret, &source);
+	if (!status)
+		status = check_names(ret);
+	return status ? status : end_mount_args(ret, source);
 }
 
 void cli_args_free(struct cli_args *a)

@@ -54,9 +54,9 @@ static void await_slice(struct await *a)
 /* lock held. Whether waiting is over before there is an answer. */
 static int await_over(double until)
 {
-	return cli_stopped()			     ? -EINTR
+	return cli_stopped()                        ? -EINTR
 	       : until >= 0 && await_now() >= until ? -EAGAIN
-						     : 0;
+						    : 0;
 }
 
 long long await_end(struct await *a, long long ret, double seconds)

@@ -15,8 +15,8 @@ struct await {
 };
 
 struct gb_waiter *await_begin(struct await *a);
-/* ret: what the call that got the waiter returned. Its result; or the waiter is taken back:
- * -EAGAIN after so many seconds (-1: never), -EINTR by a signal. */
+/* ret: what the call that got the waiter returned. Its result; or the waiter is
+ * taken back: -EAGAIN after so many seconds (-1: never), -EINTR by a signal. */
 long long await_end(struct await *a, long long ret, double seconds);
 
 /* The result of `call`, which uses the waiter w. */

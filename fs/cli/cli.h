@@ -3,13 +3,15 @@
  *
  *   args.c      the command line of a verb
  *   desk.h      a project as verbs need it: by gembatch, or through a mount
- *   material.h  what a job is to be made of, and whether a job is made of just that
+ *   material.h  what a job is to be made of (material.c), and whether a job is made of
+ *               just that (compare.c)
  *   follow.h    waiting for an end, and saying how far it is
  *   output.h    answers to stdout or into a directory
  *   run.c       `run` and `submit`; verbs.c the others, and the table of all
  *
  * cli_main runs in the main thread; only gembatch has others. Errors are negative errno
- * inside and an exit status (enum cli_exit) outside; whoever meets an error says it once.
+ * inside and an exit status (enum cli_exit) outside; whoever meets an error says it
+ * once.
  */
 #ifndef FS_CLI_H
 #define FS_CLI_H
@@ -31,6 +33,7 @@ enum cli_exit {
 };
 
 struct cli_verb;
+struct material;
 
 struct cli_args {
 	const struct cli_verb *verb;
@@ -43,15 +46,16 @@ struct cli_args {
 	bool raw;         /* --results */
 	bool quiet, queue, details, json;
 	char *retries_option;
+	const struct material *material; /* of verbs that submit; set by cli_main */
 	int mount_argc;   /* what is left for options_parse: argv[0], -o …, SOURCE */
 	char **mount_argv;
 };
 
 /* What start/ makes of a command line, for whoever opens the project. */
 struct cli_place {
-	struct options *o;
-	/* Open a client, as a mount would; *ret_why is malloc'ed, or NULL. -ENOKEY: there
-	 * is no key. */
+	const struct options *o;
+	/* Open a client, as a mount would; *ret_why is malloc'ed, or NULL. -ENOKEY:
+	 * there is no key. */
 	int (*open)(void *arg, struct gb_client **ret, char **ret_why);
 	void *arg;
 };
@@ -59,14 +63,15 @@ struct cli_place {
 /* Whether word, the first of a command line, is a verb. A mountpoint called like one is
  * written ./run. */
 bool cli_is_verb(const char *word);
-/* Fill ret from the command line of a verb; CLI_OK, or a line has been printed. -1: the
- * help was. cli_args_free in any case. */
+/* Fill ret from the command line of a verb; CLI_OK, or a line has been printed. -1:
+ * what was asked for has been printed: help, or what completion asks (`complete`).
+ * cli_args_free in any case. */
 int cli_parse(int argc, char **argv, struct cli_args *ret);
 void cli_args_free(struct cli_args *a);
 /* Do it. Returns the exit status. */
-int cli_main(const struct cli_args *a, const struct cli_place *place);
+int cli_main(struct cli_args *a, const struct cli_place *place);
 
-/* ---- shared by the files here ------------------------------------------------------- */
+/* ---- shared by the files here ---------------------------------------------------- */
 
 struct desk;
 
@@ -75,6 +80,8 @@ struct cli_verb {
 	const char *usage;   /* after the name */
 	const char *help;    /* what it does */
 	int min, max;        /* NAMEs; max -1: any number */
+	bool files;          /* a NAME may be NAME/FILE */
+	bool submits;        /* material is gathered for it */
 	int (*run)(const struct cli_args *a, struct desk *d);
 };
 

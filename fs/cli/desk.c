@@ -3,29 +3,75 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "cli/await.h"
 #include "cli/turns.h"
 #include "util/util.h"
 
-int desk_open(const struct cli_place *place, struct desk **ret)
+#define STARTING 10.0 /* seconds that a mount has until it can be used */
+
+static int pause_for_mount(const char *mount, double until)
+{
+	if (cli_stopped())
+		return -EINTR;
+	if (await_now() < until) {
+		usleep(100000);
+		return -EAGAIN;
+	}
+	cli_say("the state directory is in use by a mount on %s, which cannot be used from "
+		"here",
+		mount);
+	return -EBUSY;
+}
+
+/* -EAGAIN: a mount has the state directory, and is starting or ending. */
+static int enter(struct desk *d, double until)
 {
 	_cleanup_free_ char *mount = NULL, *why = NULL;
 	struct gb_client *gb = NULL;
-	int err = turns_open(place, &gb, &mount, &why);
+	int err = turns_open(d->place, -1, &gb, &mount, &why);
 
-	if (err == -EREMOTE)
-		return desk_mounted_new(mount, ret);
+	if (err == -EREMOTE) {
+		err = desk_mounted_enter(d, mount);
+		return err == -EAGAIN ? pause_for_mount(mount, until) : err;
+	}
 	if (!err && why)
 		cli_say("warning: %s", why);
 	if (err && err != -ENOKEY && err != -EINTR)
 		cli_say("%s", why ? why : strerror(-err));
-	return err ? err : desk_direct_new(place, gb, ret);
+	return err ? err : desk_direct_enter(d, gb);
+}
+
+static int enter_patiently(struct desk *d)
+{
+	double until = await_now() + STARTING;
+	int err;
+
+	do
+		err = enter(d, until);
+	while (err == -EAGAIN);
+	return err;
+}
+
+int desk_open(const struct cli_place *place, struct desk *ret)
+{
+	*ret = (struct desk){.place = place};
+	return enter_patiently(ret);
 }
 
 void desk_close(struct desk *d)
 {
-	if (d)
+	if (d->ops)
 		d->ops->close(d);
+	d->ops = NULL;
+	d->way = NULL;
+}
+
+int desk_again(struct desk *d)
+{
+	desk_close(d);
+	return enter_patiently(d);
 }
 
 struct text {

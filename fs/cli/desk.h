@@ -1,8 +1,9 @@
 /*
  * A project as the verbs need it: directories with files, in one of two ways. Opening
- * takes the state directory's lock and uses gembatch (desk_direct.c); where a mount holds
- * it the same is done through that mount (desk_mounted.c), so that a script need not know.
- * Another verb that holds it is waited for, and lets others in turn (turns.h).
+ * takes the state directory's lock and uses gembatch (desk_direct.c, direct_read.c);
+ * where a mount holds it the same is done through that mount (desk_mounted.c), so that
+ * a script need not know. Another verb that holds it is waited for, and lets others in,
+ * in turn (turns.h). The way changes under who waits, when a mount comes or goes.
  *
  * Functions block. Errors are negative errno; -EINTR: a signal (cli_stopped).
  */
@@ -19,9 +20,10 @@ typedef int (*desk_entry)(void *arg, const char *name, bool is_dir);
 struct desk_ops {
 	/* -EEXIST: the project has it. */
 	int (*make)(struct desk *d, const char *name);
+	/* -EAGAIN: accepted, and not yet done. */
 	int (*remove)(struct desk *d, const char *name);
-	/* Write a file of a draft, all of fd, durably; its directories are made. Nothing is
-	 * submitted by that. */
+	/* Write a file of a draft, all of fd, durably; its directories are made.
+	 * Nothing is submitted by that. */
 	int (*write)(struct desk *d, const char *name, const char *path, int fd);
 	/* Like echo text > file: model, split, ctl. */
 	int (*store)(struct desk *d, const char *name, const char *file,
@@ -34,25 +36,32 @@ struct desk_ops {
 		void *arg);
 	/* Until the job has ended; -EAGAIN: not within so many seconds. */
 	int (*wait)(struct desk *d, const char *name, double seconds);
-	/* Between two waits: let others have the state directory for a while, if they want
-	 * it. */
+	/* Between two waits: let others have the state directory for a while, if
+	 * they want it; go on in the other way, if a mount has come or gone. An
+	 * error has been said. */
 	int (*breathe)(struct desk *d);
 	void (*close)(struct desk *d);
 };
 
 struct desk {
-	const struct desk_ops *ops;
+	const struct desk_ops *ops; /* NULL: closed */
+	void *way;                  /* what ops know */
+	const struct cli_place *place;
 	double tick; /* seconds between looks at how far a job is */
+	bool shared; /* others work with it at the same time: turns_alone */
+	bool known;  /* reads show what is known: the API is not asked for it */
 };
 
-/* 0 and a desk; or an error that has been said. */
-int desk_open(const struct cli_place *place, struct desk **ret);
+/* 0, or an error that has been said. desk_close in any case. */
+int desk_open(const struct cli_place *place, struct desk *ret);
 void desk_close(struct desk *d);
 
-/* The two ways; gb is taken. */
-int desk_direct_new(
-	const struct cli_place *place, struct gb_client *gb, struct desk **ret);
-int desk_mounted_new(const char *mountpoint, struct desk **ret);
+/* For the two ways: leave this one, and enter again whichever is possible now. */
+int desk_again(struct desk *d);
+/* Enter a way: ops, way, tick and shared are set. gb is taken. */
+int desk_direct_enter(struct desk *d, struct gb_client *gb);
+/* -EAGAIN: it cannot be used (yet). */
+int desk_mounted_enter(struct desk *d, const char *mountpoint);
 
 /* A small file as text, malloc'ed, without its last newline. */
 int desk_text(struct desk *d, const char *name, const char *path, char **ret);

@@ -13,20 +13,25 @@
 #define CHUNK (1 << 20)
 #define TICK 30 /* every look may be a call of the API */
 
-struct mounted {
-	struct desk desk;
-	char *root;
-	/* The file `wait` of one job, read by a thread that is never joined: the program
-	 * ends with it. */
-	char *waits_for;
+/* The file `wait` of one job, read by a thread that is never joined: the program
+ * ends with it, or the mount. Both have a reference. */
+struct reader {
+	char *path;
+	char *name;
 	pthread_mutex_t lock;
+	int refs;
 	bool over;
 	int err;
 };
 
+struct mounted {
+	char *root;
+	struct reader *reader; /* NULL: none */
+};
+
 static struct mounted *mounted_of(struct desk *d)
 {
-	return CONTAINER_OF(d, struct mounted, desk);
+	return d->way;
 }
 
 /* Malloc'ed. path NULL: the directory. */
@@ -111,8 +116,8 @@ static int mounted_store(
 	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
-static int mounted_read(struct desk *d, const char *name, const char *path,
-	desk_sink sink, void *arg)
+static int mounted_read(
+	struct desk *d, const char *name, const char *path, desk_sink sink, void *arg)
 {
 	_cleanup_free_ char *from = at(d, name, path), *buf = malloc(CHUNK);
 	_cleanup_close_ int fd = from && buf ? open(from, O_RDONLY | O_CLOEXEC) : -1;
@@ -126,8 +131,8 @@ static int mounted_read(struct desk *d, const char *name, const char *path,
 	return !err && n < 0 ? -errno : err;
 }
 
-static int mounted_list(struct desk *d, const char *name, const char *path,
-	desk_entry fn, void *arg)
+static int mounted_list(
+	struct desk *d, const char *name, const char *path, desk_entry fn, void *arg)
 {
 	_cleanup_free_ char *from = at(d, name ? name : ".", path);
 	DIR *dir = from ? opendir(from) : NULL;
@@ -144,73 +149,124 @@ static int mounted_list(struct desk *d, const char *name, const char *path,
 	return err;
 }
 
+static void reader_unref(struct reader *r)
+{
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	bool last = !--r->refs;
+	pthread_mutex_unlock(&r->lock);
+	if (!last)
+		return;
+	pthread_mutex_destroy(&r->lock);
+	free(r->path);
+	free(r->name);
+	free(r);
+}
+
 static void *read_wait(void *arg)
 {
-	struct mounted *m = arg;
-	_cleanup_free_ char *path = format("%s/%s/wait", m->root, m->waits_for);
-	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	struct reader *r = arg;
+	int fd = open(r->path, O_RDONLY | O_CLOEXEC);
 	char buf[64];
 	int err = fd < 0 || read(fd, buf, sizeof(buf)) < 0 ? -errno : 0;
 
-	pthread_mutex_lock(&m->lock);
-	m->over = true;
-	m->err = err;
-	pthread_mutex_unlock(&m->lock);
+	if (fd >= 0)
+		close(fd);
+	pthread_mutex_lock(&r->lock);
+	r->over = true;
+	r->err = err;
+	pthread_mutex_unlock(&r->lock);
+	reader_unref(r);
 	return NULL;
 }
 
-static int start_waiting(struct mounted *m, const char *name)
+static int reader_start(struct mounted *m, const char *name, struct reader **ret)
 {
+	struct reader *r = calloc(1, sizeof(*r));
 	pthread_t thread;
 	int err;
 
-	if (m->waits_for && !strcmp(m->waits_for, name))
-		return 0;
-	free(m->waits_for);
-	m->over = false;
-	m->waits_for = strdup(name);
-	err = m->waits_for ? -pthread_create(&thread, NULL, read_wait, m) : -ENOMEM;
-	if (!err)
-		pthread_detach(thread);
-	return err;
+	if (!r)
+		return -ENOMEM;
+	*r = (struct reader){.path = format("%s/%s/wait", m->root, name),
+		.name = strdup(name),
+		.refs = 2};
+	pthread_mutex_init(&r->lock, NULL);
+	err = r->path && r->name ? -pthread_create(&thread, NULL, read_wait, r)
+				 : -ENOMEM;
+	if (err) {
+		r->refs = 1;
+		reader_unref(r);
+		return err;
+	}
+	pthread_detach(thread);
+	*ret = r;
+	return 0;
 }
 
+/* Whether it has read, and with what result. */
+static bool reader_over(struct reader *r, int *ret_err)
+{
+	pthread_mutex_lock(&r->lock);
+	bool over = r->over;
+	*ret_err = r->err;
+	pthread_mutex_unlock(&r->lock);
+	return over;
+}
+
+static void reader_drop(struct mounted *m)
+{
+	reader_unref(STEAL_PTR(m->reader));
+}
+
+static bool is_alive(const char *root)
+{
+	_cleanup_free_ char *status = format("%s/.batchfs/status", root);
+
+	return status && !access(status, R_OK);
+}
+
+static int wait_slice(struct reader *r, double until, int *ret_err)
+{
+	while (!reader_over(r, ret_err)) {
+		if (cli_stopped())
+			return -EINTR;
+		if (await_now() >= until)
+			return -EAGAIN;
+		usleep(50000);
+	}
+	return 0;
+}
+
+/* What a mount that ends answers is no end of the job: breathe sees to the rest. */
 static int mounted_wait(struct desk *d, const char *name, double seconds)
 {
 	struct mounted *m = mounted_of(d);
-	double until = await_now() + seconds;
-	int err = start_waiting(m, name);
-	bool over = false;
+	int err = 0, result = 0;
 
-	while (!err && !over) {
-		pthread_mutex_lock(&m->lock);
-		over = m->over;
-		err = over ? m->err : 0;
-		pthread_mutex_unlock(&m->lock);
-		if (!over && cli_stopped())
-			err = -EINTR;
-		else if (!over && seconds >= 0 && await_now() >= until)
-			err = -EAGAIN;
-		else if (!over)
-			usleep(50000);
-	}
-	if (over) /* the next wait looks anew */
-		free(STEAL_PTR(m->waits_for));
-	return err;
+	if (m->reader && strcmp(m->reader->name, name) != 0)
+		reader_drop(m);
+	if (!m->reader)
+		err = reader_start(m, name, &m->reader);
+	if (!err)
+		err = wait_slice(m->reader, await_now() + seconds, &result);
+	if (err)
+		return err;
+	reader_drop(m); /* the next wait looks anew */
+	return result && !is_alive(m->root) ? -EAGAIN : result;
 }
 
 static int mounted_breathe(struct desk *d)
 {
-	return 0;
+	return is_alive(mounted_of(d)->root) ? 0 : desk_again(d);
 }
 
-/* What a thread still reads lives as long as the program. */
 static void mounted_close(struct desk *d)
 {
 	struct mounted *m = mounted_of(d);
 
-	if (m->waits_for)
-		return;
+	reader_drop(m);
 	free(m->root);
 	free(m);
 }
@@ -219,23 +275,19 @@ static const struct desk_ops mounted_ops = {mounted_make, mounted_remove, mounte
 	mounted_store, mounted_read, mounted_list, mounted_wait, mounted_breathe,
 	mounted_close};
 
-int desk_mounted_new(const char *mountpoint, struct desk **ret)
+int desk_mounted_enter(struct desk *d, const char *mountpoint)
 {
-	_cleanup_free_ char *status = format("%s/.batchfs/status", mountpoint);
 	struct mounted *m;
 
-	if (!status || access(status, R_OK) < 0) {
-		cli_say("the state directory is in use by a mount on %s, which cannot be "
-			"used from here: %s",
-			mountpoint, strerror(errno));
-		return -EBUSY;
-	}
+	if (!is_alive(mountpoint))
+		return -EAGAIN;
 	if (!(m = calloc(1, sizeof(*m))) || !(m->root = strdup(mountpoint))) {
 		free(m);
 		return -ENOMEM;
 	}
-	m->desk = (struct desk){&mounted_ops, .tick = TICK};
-	pthread_mutex_init(&m->lock, NULL);
-	*ret = &m->desk;
+	d->ops = &mounted_ops;
+	d->way = m;
+	d->tick = TICK;
+	d->shared = true;
 	return 0;
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "cli/await.h"
 #include "util/util.h"
@@ -12,7 +14,7 @@ struct progress {
 	const char *name;
 	double began;
 	bool terminal;
-	char last[256];  /* what was said last; without the age */
+	char last[256]; /* what was said last; without the age */
 };
 
 static void append(char *line, size_t size, const char *what, long long n)
@@ -41,6 +43,23 @@ static void put_counts(char *line, size_t size, const char *stats)
 		append(line, size, counts[i].what, desk_number(stats, counts[i].name));
 }
 
+/* What moves just now: `job, direction, bytes, total` of transfers. */
+static void put_transfer(
+	char *line, size_t size, const char *name, const char *transfers)
+{
+	size_t n = strlen(name), at = strlen(line);
+	long long done, all;
+	char direction[16];
+
+	for (const char *p = transfers; p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (!strncmp(p, name, n) && p[n] == '\t' &&
+			sscanf(p + n, " %15s %lld %lld", direction, &done, &all) == 3)
+			snprintf(line + at, size - at, ", %s %lld of %lld MB",
+				direction, done / 1000000, all / 1000000);
+	}
+}
+
 static void put_age(char *line, size_t size, double seconds)
 {
 	size_t at = strlen(line);
@@ -49,9 +68,22 @@ static void put_age(char *line, size_t size, double seconds)
 	snprintf(line + at, size - at, ", %d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
 }
 
+/* A line that is overwritten must not be two. */
+static void put_on_terminal(char *line)
+{
+	struct winsize w = {};
+
+	if (!ioctl(STDERR_FILENO, TIOCGWINSZ, &w) && w.ws_col &&
+		strlen(line) >= w.ws_col)
+		line[w.ws_col - 1] = '\0';
+	fprintf(stderr, "\r\033[K%s", line);
+	fflush(stderr);
+}
+
+/* What is known. Where it is not, there is nothing to show: whoever waits sees why. */
 static void progress_show(struct progress *p, struct desk *d)
 {
-	_cleanup_free_ char *state = NULL, *stats = NULL;
+	_cleanup_free_ char *state = NULL, *stats = NULL, *transfers = NULL;
 	char line[256];
 
 	if (desk_text(d, p->name, "state", &state) ||
@@ -62,9 +94,13 @@ static void progress_show(struct progress *p, struct desk *d)
 	if (!p->terminal && !strcmp(line, p->last))
 		return;
 	strcpy(p->last, line);
+	if (p->terminal && !desk_text(d, ".batchfs", "transfers", &transfers))
+		put_transfer(line, sizeof(line), p->name, transfers);
 	put_age(line, sizeof(line), await_now() - p->began);
-	fprintf(stderr, p->terminal ? "\r\033[K%s" : "%s\n", line);
-	fflush(stderr);
+	if (p->terminal)
+		put_on_terminal(line);
+	else
+		fprintf(stderr, "%s\n", line);
 }
 
 static void progress_end(const struct progress *p)
@@ -73,29 +109,43 @@ static void progress_end(const struct progress *p)
 		fputs("\r\033[K", stderr);
 }
 
+#define SLICE 1.0 /* seconds */
+
+/* A slice of waiting, and its news; -EAGAIN: it goes on. */
+static int follow_slice(struct desk *d, const char *name, double until)
+{
+	double now = await_now();
+	double slice = until < 0 || until - now > SLICE ? SLICE
+		       : until > now                    ? until - now
+							: 0;
+	int err = d->ops->wait(d, name, slice);
+
+	if (err != -EAGAIN)
+		return err;
+	if (until >= 0 && await_now() >= until)
+		return -ETIME;
+	return (err = d->ops->breathe(d)) ? err : -EAGAIN;
+}
+
 int follow(struct desk *d, const char *name, bool quiet, double until, char **ret_state)
 {
 	struct progress p = {name, await_now(), isatty(STDERR_FILENO)};
 	double shown = 0;
 	int err;
 
+	d->known = true;
 	do {
-		double now = await_now(), slice = 1;
-
-		if (!quiet && (!shown || now - shown >= d->tick)) {
+		if (!quiet && (!shown || await_now() - shown >= d->tick)) {
 			progress_show(&p, d);
-			shown = now;
+			shown = await_now();
 		}
-		if (until >= 0 && until - now < slice)
-			slice = until > now ? until - now : 0;
-		err = d->ops->wait(d, name, slice);
-		if (err == -EAGAIN && until >= 0 && await_now() >= until)
-			break;
-		if (err == -EAGAIN)
-			err = d->ops->breathe(d) ? -EINTR : -EAGAIN;
+		err = follow_slice(d, name, until);
 	} while (err == -EAGAIN);
+	d->known = false;
 	progress_end(&p);
-	return err ? err : desk_text(d, name, "state", ret_state);
+	if (err)
+		return err == -ETIME ? -EAGAIN : err;
+	return desk_text(d, name, "state", ret_state);
 }
 
 bool follow_tell_error(struct desk *d, const char *name)

@@ -3,16 +3,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "util/util.h"
 
 #define CHUNK (1 << 20)
-#define REQUESTS "requests.jsonl"
 
-/* ---- gathering ----------------------------------------------------------------------- */
+/* ---- gathering ------------------------------------------------------------------- */
 
 /* Both are stolen, also on failure. */
 static int add(struct material *m, char *path, char *from, int fd)
@@ -35,36 +37,44 @@ static int add(struct material *m, char *path, char *from, int fd)
 	return 0;
 }
 
-/* A file without a name, in $TMPDIR. */
+/* A file without a name, in $TMPDIR, or where large files may be. */
 static int scratch(void)
 {
 	const char *dir = getenv("TMPDIR");
-	_cleanup_free_ char *path =
-		format("%s/batchfs.XXXXXX", dir && *dir ? dir : "/tmp");
-	int fd = path ? mkostemp(path, O_CLOEXEC) : -1;
+	_cleanup_free_ char *path = NULL;
 
+	if (!dir || !*dir)
+		dir = access("/var/tmp", W_OK) ? "/tmp" : "/var/tmp";
+	path = format("%s/batchfs.XXXXXX", dir);
+	int fd = path ? mkostemp(path, O_CLOEXEC) : -1;
 	if (fd >= 0)
 		unlink(path);
 	return path ? (fd < 0 ? -errno : fd) : -ENOMEM;
 }
 
+static int write_all(int fd, const char *buf, size_t n)
+{
+	for (ssize_t did; n; buf += did, n -= (size_t)did)
+		if ((did = write(fd, buf, n)) < 0)
+			return -errno;
+	return 0;
+}
+
 static int spool_stdin(int to)
 {
 	_cleanup_free_ char *buf = malloc(CHUNK);
-	ssize_t n, did;
+	int err = buf ? 0 : -ENOMEM;
 
-	if (!buf)
-		return -ENOMEM;
-	while ((n = read(STDIN_FILENO, buf, CHUNK)) != 0) {
+	while (!err) {
+		ssize_t n = read(STDIN_FILENO, buf, CHUNK);
+
 		if (cli_stopped())
 			return -EINTR;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		for (ssize_t at = 0; at < n; at += did)
-			if ((did = write(to, buf + at, (size_t)(n - at))) < 0)
-				return -errno;
+		if (n <= 0 && (!n || errno != EINTR))
+			return n ? -errno : 0;
+		err = n > 0 ? write_all(to, buf, (size_t)n) : 0;
 	}
-	return 0;
+	return err;
 }
 
 static int add_stdin(struct material *m, const char *path)
@@ -75,7 +85,7 @@ static int add_stdin(struct material *m, const char *path)
 	if (err) {
 		if (fd >= 0)
 			close(fd);
-		return cli_fail("standard input", "cannot be kept", err), err;
+		return cli_fail("standard input", "cannot be read", err), err;
 	}
 	return add(m, strdup(path), NULL, fd);
 }
@@ -150,13 +160,14 @@ static int add_inputs(struct material *m, const char *from)
 	if (!stat(from, &st) && S_ISDIR(st.st_mode))
 		return add_tree(m, "inputs", from);
 	return add_file(m,
-		ends_in(from, ".csv")	? "inputs.csv"
+		ends_in(from, ".csv")   ? "inputs.csv"
 		: ends_in(from, ".tsv") ? "inputs.tsv"
 					: "inputs.txt",
 		from);
 }
 
-/* The parts of a composed draft: which option, which file, and whether it takes text. */
+/* The parts of a composed draft: which option, which file, and whether it takes
+ * text. */
 static int gather_composed(const struct cli_args *a, struct material *m)
 {
 	const struct {
@@ -176,6 +187,101 @@ static int gather_composed(const struct cli_args *a, struct material *m)
 	return err;
 }
 
+/* ---- files that request lines name ----------------------------------------------- */
+
+struct named {
+	struct material *m;
+	const char *from; /* the requests file */
+	void *seen;       /* tsearch */
+	int err;
+};
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* Where a file may be in a draft: at the top, or anywhere below inputs/. */
+static bool fits_draft(const char *name)
+{
+	const char *part = name;
+
+	if (strchr(name, '/') && strncmp(name, "inputs/", 7) != 0)
+		return false;
+	for (;; part++) {
+		size_t n = strcspn(part, "/");
+
+		if (!n || !strncmp(part, "..", n < 2 ? 2 : n) ||
+			(n == 1 && *part == '.'))
+			return false;
+		part += n;
+		if (!*part)
+			return true;
+	}
+}
+
+/* The file of that name beside the requests file. Malloc'ed. */
+static char *beside(const char *from, const char *name)
+{
+	const char *slash = strrchr(from, '/');
+
+	return slash ? format("%.*s/%s", (int)(slash - from), from, name)
+		     : strdup(name);
+}
+
+static int add_named(void *arg, uint64_t line, const char *name)
+{
+	struct named *n = arg;
+	_cleanup_free_ char *key = strdup(name), *path = beside(n->from, name);
+	struct stat st;
+	void *node;
+
+	if (!key || !path || !(node = tsearch(key, &n->seen, by_text)))
+		return -ENOMEM;
+	if (*(char **)node != key)
+		return 0;
+	STEAL_PTR(key);
+	if (!fits_draft(name)) {
+		cli_say("%s: line %" PRIu64
+			": %s: a file that a request names is beside "
+			"the requests file, or below inputs/ there",
+			n->from, line, name);
+		return -EINVAL;
+	}
+	if (stat(path, &st) < 0 || access(path, R_OK) < 0) {
+		cli_say("%s: line %" PRIu64 ": %s: %s", n->from, line, path,
+			strerror(errno));
+		return -EINVAL;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		cli_say("%s: line %" PRIu64 ": %s is no file", n->from, line, path);
+		return -EINVAL;
+	}
+	return add(n->m, strdup(name), STEAL_PTR(path), -1);
+}
+
+/* What is wrong with the lines themselves, the check tells, with their numbers. */
+static int add_all_named(struct material *m, const char *from)
+{
+	struct named n = {.m = m, .from = from};
+	_cleanup_close_ int fd = piece_open(&m->pieces[0]);
+	int err = fd < 0 ? fd : gb_requests_files(fd, add_named, &n);
+
+	tdestroy(n.seen, free);
+	return err == -ESTALE ? 0 : err;
+}
+
+static int gather_lines(const struct cli_args *a, struct material *ret)
+{
+	const char *from = a->n > 1 ? a->names[1] : "-";
+	int err;
+
+	if (a->n < 2 && isatty(STDIN_FILENO))
+		cli_say("reading requests from the terminal (end: Ctrl-D)");
+	err = add_file(ret, GB_REQUESTS, from);
+	return err ? err : add_all_named(ret, from);
+}
+
 int material_gather(const struct cli_args *a, struct material *ret)
 {
 	bool parts = a->inputs || a->prompt || a->system || a->schema || a->defaults;
@@ -192,11 +298,15 @@ int material_gather(const struct cli_args *a, struct material *ret)
 			"--inputs DIR or FILE, too");
 		return -EINVAL;
 	}
-	if (parts)
-		return gather_composed(a, ret);
-	if (a->n < 2 && isatty(STDIN_FILENO))
-		cli_say("reading requests from the terminal (end: Ctrl-D)");
-	return add_file(ret, REQUESTS, a->n > 1 ? a->names[1] : "-");
+	return parts ? gather_composed(a, ret) : gather_lines(a, ret);
+}
+
+int piece_open(const struct piece *p)
+{
+	int fd = p->from ? open(p->from, O_RDONLY | O_CLOEXEC)
+			 : fcntl(p->fd, F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
 }
 
 void material_free(struct material *m)
@@ -207,150 +317,4 @@ void material_free(struct material *m)
 		closep(&m->pieces[i].fd);
 	}
 	free(m->pieces);
-}
-
-/* ---- comparing ------------------------------------------------------------------------- */
-
-static int piece_open(const struct piece *p)
-{
-	int fd = p->from ? open(p->from, O_RDONLY | O_CLOEXEC)
-			 : fcntl(p->fd, F_DUPFD_CLOEXEC, 0);
-
-	return fd < 0 ? -errno : fd;
-}
-
-struct compare {
-	int fd;
-	off_t at;
-	bool differs;
-	char *buf;
-};
-
-/* Not 0: it differs, the rest does not matter. */
-static int compare_bytes(void *arg, const char *bytes, size_t n)
-{
-	struct compare *c = arg;
-
-	while (n) {
-		size_t want = n < CHUNK ? n : CHUNK;
-		ssize_t got = pread(c->fd, c->buf, want, c->at);
-
-		if (got < 0)
-			return -errno;
-		if (!got || memcmp(c->buf, bytes, (size_t)got) != 0) {
-			c->differs = true;
-			return -ECANCELED;
-		}
-		c->at += got;
-		bytes += got;
-		n -= (size_t)got;
-	}
-	return 0;
-}
-
-static int compare_piece(struct desk *d, const char *name, const struct piece *p,
-	enum material_fit *ret)
-{
-	_cleanup_close_ int fd = piece_open(p);
-	struct compare c = {.fd = fd, .buf = malloc(CHUNK)};
-	struct stat st;
-	int err = fd < 0 ? fd : c.buf ? 0 : -ENOMEM;
-
-	if (!err && fstat(fd, &st) < 0)
-		err = -errno;
-	if (!err)
-		err = d->ops->read(d, name, p->path, compare_bytes, &c);
-	free(c.buf);
-	if (c.differs)
-		*ret = MATERIAL_OTHER;
-	else if (!err)
-		*ret = c.at == st.st_size ? MATERIAL_SAME : MATERIAL_BEGUN;
-	else if (err == -ENOENT)
-		*ret = MATERIAL_BEGUN;
-	return c.differs || err == -ENOENT ? 0 : err;
-}
-
-struct count {
-	struct desk *d;
-	const char *name, *path;
-	size_t files;
-};
-
-static int count_entry(void *arg, const char *name, bool is_dir)
-{
-	struct count *c = arg;
-	_cleanup_free_ char *path = format("%s/%s", c->path, name);
-	struct count below = {c->d, c->name, path};
-	int err = 0;
-
-	if (!path)
-		return -ENOMEM;
-	if (is_dir)
-		err = c->d->ops->list(c->d, c->name, path, count_entry, &below);
-	c->files += is_dir ? below.files : 1;
-	return err;
-}
-
-static const char *const composed_top[] = {"inputs.txt", "inputs.csv", "inputs.tsv",
-	"prompt.txt", "system.txt", "schema.json", "defaults.json"};
-
-static int count_top(void *arg, const char *name, bool is_dir)
-{
-	struct count *c = arg;
-
-	for (size_t i = 0; i < ARRAY_SIZE(composed_top); i++)
-		c->files += !strcmp(name, composed_top[i]);
-	return 0;
-}
-
-/* Files that are asked about in the job and not here. */
-static int count_more(struct desk *d, const char *name, const struct material *m,
-	enum material_fit *ret, const char **ret_path)
-{
-	struct count c = {d, name, "inputs"};
-	int err = d->ops->list(d, name, "inputs", count_entry, &c);
-
-	if (!err || err == -ENOENT)
-		err = d->ops->list(d, name, NULL, count_top, &c);
-	if (!err && c.files > m->n) {
-		*ret = MATERIAL_OTHER;
-		*ret_path = "a file that this command does not have";
-	}
-	return err;
-}
-
-int material_compare(struct desk *d, const char *name, const struct material *m,
-	enum material_fit *ret, const char **ret_path)
-{
-	size_t begun = 0;
-	int err = 0;
-
-	*ret = MATERIAL_SAME;
-	for (size_t i = 0; !err && *ret != MATERIAL_OTHER && i < m->n; i++) {
-		err = compare_piece(d, name, &m->pieces[i], ret);
-		*ret_path = m->pieces[i].path;
-		begun += *ret == MATERIAL_BEGUN;
-	}
-	if (!err && *ret != MATERIAL_OTHER && m->composed)
-		err = count_more(d, name, m, ret, ret_path);
-	if (!err && *ret != MATERIAL_OTHER && begun)
-		*ret = MATERIAL_BEGUN;
-	return err;
-}
-
-int material_fill(struct desk *d, const char *name, const struct material *m)
-{
-	int err = 0;
-
-	for (size_t i = 0; !err && i < m->n; i++) {
-		const struct piece *p = &m->pieces[i];
-		enum material_fit fit;
-
-		err = compare_piece(d, name, p, &fit);
-		if (err || fit == MATERIAL_SAME)
-			continue;
-		_cleanup_close_ int fd = piece_open(p);
-		err = fd < 0 ? fd : d->ops->write(d, name, p->path, fd);
-	}
-	return err;
 }

@@ -1,7 +1,8 @@
 /*
- * What a job is to be made of: requests.jsonl, or the files of a composed draft, as the
- * command line names them. The same command twice means the same job, so a job that is
- * there can be compared with it, and a draft that a killed command left can be filled up.
+ * What a job is to be made of: requests.jsonl and the files that its lines name, which
+ * are beside it, or the files of a composed draft, as the command line names them. The
+ * same command twice means the same job, so a job that is there can be compared with
+ * it, and a draft that a killed command left can be filled up.
  */
 #ifndef FS_CLI_MATERIAL_H
 #define FS_CLI_MATERIAL_H
@@ -20,22 +21,27 @@ struct material {
 	bool composed;
 };
 
-/* Read the command line's files; standard input is kept in a file without a name. 0, or an
- * error that has been said. material_free in any case. */
+/* Read the command line's files; standard input is kept in a file without a name. 0,
+ * or an error that has been said. material_free in any case. */
 int material_gather(const struct cli_args *a, struct material *ret);
 void material_free(struct material *m);
+/* A descriptor of its own for reading by pread, or an errno. */
+int piece_open(const struct piece *p);
 
+/* In rising order of difference. */
 enum material_fit {
 	MATERIAL_SAME,
-	MATERIAL_BEGUN, /* what is there is the beginning of it: a draft to be filled up */
+	MATERIAL_BEGUN,   /* what is there is the beginning of it */
+	MATERIAL_MISSING, /* there is no such file */
 	MATERIAL_OTHER,
-	MATERIAL_HIDDEN, /* it cannot be told: the job was made elsewhere */
 };
 
-/* 0, and how the job compares with it; *ret_path (borrowed) is the first that differs. */
+/* 0, and how the job compares with it; *ret_path (borrowed) is what differs most. */
 int material_compare(struct desk *d, const char *name, const struct material *m,
 	enum material_fit *ret, const char **ret_path);
-/* Write what is not there yet, or not whole. */
-int material_fill(struct desk *d, const char *name, const struct material *m);
+/* Write what is not there yet, or not whole; anew: all of it. *ret_kept files were
+ * as they are to be: but whether the one who wrote them had finished is not known. */
+int material_fill(struct desk *d, const char *name, const struct material *m, bool anew,
+	size_t *ret_kept);
 
 #endif

@@ -25,7 +25,7 @@ int output_file(struct desk *d, const char *name, const char *path)
 	return d->ops->read(d, name, path, to_fd, &fd);
 }
 
-/* ---- into a directory ------------------------------------------------------------------- */
+/* ---- into a directory ------------------------------------------------------------ */
 
 struct tree {
 	struct desk *d;
@@ -63,8 +63,15 @@ static int open_below(int dir, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Names come from keys: gembatch lets no slash, no dot at the front and no control
- * character through. */
+/* Names come from keys. gembatch lets no slash through, and no name that means
+ * another place; that it does not is looked at once more where files of the user's
+ * are written. */
+static bool is_plain(const char *entry)
+{
+	return *entry && !strchr(entry, '/') && strcmp(entry, ".") != 0 &&
+	       strcmp(entry, "..") != 0;
+}
+
 static int save_entry(void *arg, const char *entry, bool is_dir)
 {
 	const struct tree *t = arg;
@@ -72,7 +79,7 @@ static int save_entry(void *arg, const char *entry, bool is_dir)
 
 	if (!path)
 		return -ENOMEM;
-	if (strchr(entry, '/') || *entry == '.')
+	if (!is_plain(entry))
 		return -EPROTO;
 	if (!is_dir)
 		return save_file(t, path, entry);
@@ -89,11 +96,11 @@ static int output_tree(struct desk *d, const char *name, const char *to)
 	return fd < 0 ? fd : d->ops->list(d, name, "responses", save_entry, &t);
 }
 
-int output_answers(struct desk *d, const char *name, const struct cli_args *a)
+int output_answers(struct desk *d, const struct cli_args *a)
 {
 	if (a->to)
-		return output_tree(d, name, a->to);
-	return output_file(d, name, a->raw ? "results.jsonl" : "answers.tsv");
+		return output_tree(d, a->names[0], a->to);
+	return output_file(d, a->names[0], a->raw ? "results.jsonl" : "answers.tsv");
 }
 
 long long output_missing(struct desk *d, const char *name)

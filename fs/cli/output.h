@@ -6,9 +6,9 @@
 
 /* A file of a job, to stdout. */
 int output_file(struct desk *d, const char *name, const char *path);
-/* What `run` gives: answers.tsv, results.jsonl (raw), or the files of responses/ into the
- * directory `to`. A file there is whole or not there. */
-int output_answers(struct desk *d, const char *name, const struct cli_args *a);
+/* What `run` gives: answers.tsv, results.jsonl (raw), or the files of responses/
+ * into the directory `to`. A file there is whole or not there. */
+int output_answers(struct desk *d, const struct cli_args *a);
 /* Of a job that has ended: how many requests have no answer; or an errno. */
 long long output_missing(struct desk *d, const char *name);
 

@@ -1,7 +1,7 @@
 /*
- * `run` and `submit`. NAME is the guard: whatever was interrupted where, the same command
- * again finds what is there, compares it with what it was given, and goes on from there.
- * Nothing of this is remembered but by the job itself.
+ * `run` and `submit`. NAME is the guard: whatever was interrupted where, the same
+ * command again finds what is there, compares it with what it was given, and goes on
+ * from there. Nothing of this is remembered but by the job itself.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "cli/follow.h"
 #include "cli/material.h"
 #include "cli/output.h"
+#include "cli/turns.h"
 #include "util/util.h"
 
 /* Nothing has left the machine since the last change, or it was refused. */
@@ -20,7 +21,13 @@ static bool is_unsent(const char *state)
 	return !strcmp(state, "DRAFT") || !strcmp(state, "SUBMIT_FAILED");
 }
 
-/* The state of the job, which is made if it is not there. -EEXIST: it came and went. */
+/* Whether there is a job is still being found out, or made to be. */
+static bool is_on_the_way(const char *state)
+{
+	return !strcmp(state, "UPLOADING") || !strcmp(state, "SUBMITTING");
+}
+
+/* The state of the job, which is made if it is not there. */
 static int find_or_make(struct desk *d, const char *name, char **ret_state)
 {
 	int err = desk_text(d, name, "state", ret_state);
@@ -32,9 +39,18 @@ static int find_or_make(struct desk *d, const char *name, char **ret_state)
 	return err;
 }
 
+static int fail_to_make(const char *name, int err)
+{
+	bool bad_name = err == -EILSEQ || err == -ENAMETOOLONG || err == -EPERM;
+	int status =
+		cli_fail(name, bad_name ? "cannot be a NAME" : "cannot be made", err);
+
+	return bad_name ? CLI_USAGE : status;
+}
+
 static const char *plain_model(const char *model)
 {
-	return strncmp(model, "models/", 7) ? model : model + 7;
+	return strncmp(model, "models/", 7) != 0 ? model : model + 7;
 }
 
 /* Whether a job that was sent has the model that is asked for. */
@@ -61,89 +77,174 @@ static int refuse_other(const char *name, const char *state, const char *path)
 	return CLI_USAGE;
 }
 
-static int refuse_hidden(const char *name, const char *state)
+static int refuse_hidden(const char *name, const char *state, const char *path)
 {
-	cli_say("%s is there (%s), but its requests are not on this machine, so they "
-		"cannot be compared: choose another NAME; to have its answers: batchfs "
-		"wait %s && batchfs cat %s",
-		name, state, name, name);
+	cli_say("%s is there (%s) without %s on this machine, so its requests cannot be "
+		"compared: choose another NAME; to have its answers: batchfs wait %s && "
+		"batchfs cat %s",
+		name, state, path, name, name);
 	return CLI_USAGE;
 }
 
-/* The files of the draft that belong to the command line. */
-static int set_up(struct desk *d, const struct cli_args *a, const struct material *m)
+static int set_options(struct desk *d, const struct cli_args *a)
 {
 	const char *name = a->names[0];
-	int err = 0;
 
-	if (a->model)
-		err = d->ops->store(d, name, "model", a->model);
-	if (err) {
+	if (a->model && d->ops->store(d, name, "model", a->model)) {
 		cli_say("%s: %s cannot be a model", name, a->model);
 		return CLI_USAGE;
 	}
-	if (a->split)
-		err = d->ops->store(d, name, "split", a->split);
-	if (err) {
-		cli_say("%s: --split takes auto, none or a number, not %s", name, a->split);
+	if (a->split && d->ops->store(d, name, "split", a->split)) {
+		cli_say("%s: --split takes auto, none or a number, not %s", name,
+			a->split);
 		return CLI_USAGE;
 	}
-	err = material_fill(d, name, m);
-	return err ? cli_fail(name, "the requests cannot be written", err) : CLI_OK;
+	return CLI_OK;
 }
 
-static int send(struct desk *d, const char *name, const char *verb)
+/* Whether a line of `ctl`, which lists verbs that fit, is this one. */
+static bool offers(struct desk *d, const char *name, const char *verb)
 {
-	int err = d->ops->store(d, name, "ctl", verb);
+	_cleanup_free_ char *verbs = NULL;
+	size_t n = strlen(verb);
+	bool found = false;
+
+	if (desk_text(d, name, "ctl", &verbs))
+		return false;
+	for (const char *p = verbs; !found && p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		found = !strncmp(p, verb, n) && (p[n] == '\n' || !p[n]);
+	}
+	return found;
+}
+
+static int store_submit(struct desk *d, const char *name, bool queue)
+{
+	const char *verb = queue && offers(d, name, "queue") ? "queue" : "submit";
+
+	return d->ops->store(d, name, "ctl", verb);
+}
+
+/* Fill the draft up and submit it. A command that was killed while it wrote leaves
+ * files that are whole, and marked as incomplete: these are written once more. */
+static int submit_material(
+	struct desk *d, const char *name, const struct material *m, bool queue)
+{
+	size_t kept;
+	int err = material_fill(d, name, m, false, &kept);
+
+	if (err)
+		return err;
+	err = store_submit(d, name, queue);
+	if (err != -EBADMSG || !kept)
+		return err;
+	err = material_fill(d, name, m, true, &kept);
+	return err ? err : store_submit(d, name, queue);
+}
+
+/* queue: return when the requests are safe and checked. */
+static int send(struct desk *d, const struct cli_args *a, bool queue)
+{
+	_cleanup_free_ char *state = NULL;
+	const char *name = a->names[0];
+	int err = submit_material(d, name, a->material, queue);
 
 	if (!err)
 		return CLI_OK;
-	if (err == -EINTR) {
+	if (err == -EINTR && cli_stopped()) {
 		cli_say("%s: stopped. The same command again goes on.", name);
 		return cli_exit_of(err);
 	}
+	/* Its answer was lost, and is being looked for; or the mount has ended. */
+	if (!desk_text(d, name, "state", &state) && !is_unsent(state))
+		return CLI_OK;
 	if (!follow_tell_error(d, name))
 		cli_fail(name, "not submitted", err);
 	return cli_exit_of(err);
 }
 
 /* Bring the job to where it is submitted: by this command, or by one before. */
-static int attach(struct desk *d, const struct cli_args *a, const struct material *m,
-	const char *verb)
+static int attach_alone(struct desk *d, const struct cli_args *a, bool queue)
 {
 	_cleanup_free_ char *state = NULL;
+	const struct material *m = a->material;
 	const char *name = a->names[0], *path = NULL;
 	enum material_fit fit;
 	int err = find_or_make(d, name, &state);
 
 	if (err)
-		return cli_fail(name, "the job cannot be made", err);
+		return fail_to_make(name, err);
 	if ((err = material_compare(d, name, m, &fit, &path)))
 		return cli_fail(name, "its requests cannot be compared", err);
-	if (fit == MATERIAL_OTHER)
+	if (fit == MATERIAL_OTHER || (fit == MATERIAL_BEGUN && !is_unsent(state)))
 		return refuse_other(name, state, path);
 	if (is_unsent(state)) {
-		err = set_up(d, a, m);
-		return err ? err : send(d, name, verb);
+		err = set_options(d, a);
+		return err ? err : send(d, a, queue);
 	}
-	if (fit != MATERIAL_SAME)
-		return refuse_hidden(name, state);
+	if (fit == MATERIAL_MISSING)
+		return refuse_hidden(name, state, path);
 	return check_model(d, name, a->model);
+}
+
+static int attach(struct desk *d, const struct cli_args *a, bool queue)
+{
+	_cleanup_close_ int alone = -1;
+	int err = d->shared ? turns_alone(d->place->o, &alone) : 0;
+
+	return err ? cli_exit_of(err) : attach_alone(d, a, queue);
+}
+
+/* Until there is a job, or none. */
+static int await_create(struct desk *d, const char *name, char **ret_state)
+{
+	int err;
+
+	do {
+		free(STEAL_PTR(*ret_state));
+		if ((err = desk_text(d, name, "state", ret_state)))
+			return err;
+		if (!is_on_the_way(*ret_state))
+			return 0;
+		err = d->ops->wait(d, name, 0.2);
+	} while (!err || err == -EAGAIN);
+	return err;
+}
+
+static int say_submitted(struct desk *d, const struct cli_args *a, const char *state)
+{
+	const char *name = a->names[0];
+
+	if (!strncmp(state, "JOB_", 4))
+		return CLI_OK;
+	if (!strcmp(state, "QUEUED") || (a->queue && is_on_the_way(state))) {
+		if (!a->quiet)
+			cli_say("%s: the requests are safe here, and not bought yet. They "
+				"are sent while a mount or a verb that waits is running: "
+				"batchfs wait %s",
+				name, name);
+		return a->queue ? CLI_OK : CLI_LATER;
+	}
+	if (!follow_tell_error(d, name))
+		cli_say("%s: %s", name, state);
+	return CLI_FAILED;
 }
 
 int cli_submit(const struct cli_args *a, struct desk *d)
 {
-	struct material m;
-	int ret = material_gather(a, &m) ? CLI_USAGE : CLI_OK;
+	_cleanup_free_ char *state = NULL;
+	const char *name = a->names[0];
+	int status = attach(d, a, a->queue);
 
-	if (ret == CLI_OK)
-		ret = attach(d, a, &m, a->queue ? "queue" : "submit");
-	material_free(&m);
-	if (ret == CLI_OK && a->queue && !a->quiet)
-		cli_say("%s: the requests are safe here. They are sent while a mount or "
-			"a verb that waits is running: batchfs wait %s",
-			a->names[0], a->names[0]);
-	return ret;
+	if (status)
+		return status;
+	int err = a->queue ? desk_text(d, name, "state", &state)
+			   : await_create(d, name, &state);
+	if (err == -EINTR)
+		cli_say("%s: stopped waiting; the same command again goes on", name);
+	if (err)
+		return err == -EINTR ? cli_exit_of(err) : cli_fail(name, "state", err);
+	return say_submitted(d, a, state);
 }
 
 static int say_left(const char *name, const char *why, int status)
@@ -154,23 +255,11 @@ static int say_left(const char *name, const char *why, int status)
 	return status;
 }
 
-/* What became of it, when nothing more will. */
-static int finish(struct desk *d, const struct cli_args *a, const char *state)
+static int count_missing(struct desk *d, const struct cli_args *a)
 {
 	const char *name = a->names[0];
-	bool good = !strcmp(state, "JOB_STATE_SUCCEEDED") ||
-		    !strcmp(state, "JOB_STATE_PARTIALLY_SUCCEEDED");
-	int err = strncmp(state, "JOB_", 4) ? -ENOENT : output_answers(d, name, a);
-
-	if (!good)
-		cli_say("%s: %s", name, state);
-	if (!good || err)
-		follow_tell_error(d, name);
-	if (err && err != -ENOENT)
-		return cli_fail(name, "the answers cannot be read", err);
-	if (err || !good)
-		return CLI_FAILED;
 	long long missing = output_missing(d, name);
+
 	if (missing < 0)
 		return cli_fail(name, "usage", (int)missing);
 	if (missing && !a->quiet)
@@ -180,18 +269,31 @@ static int finish(struct desk *d, const struct cli_args *a, const char *state)
 	return missing ? CLI_PARTLY : CLI_OK;
 }
 
+/* What became of it, when nothing more will. */
+static int finish(struct desk *d, const struct cli_args *a, const char *state)
+{
+	const char *name = a->names[0];
+	bool good = !strcmp(state, "JOB_STATE_SUCCEEDED") ||
+		    !strcmp(state, "JOB_STATE_PARTIALLY_SUCCEEDED");
+	int err = strncmp(state, "JOB_", 4) != 0 ? -ENOENT : output_answers(d, a);
+
+	if (!good)
+		cli_say("%s: %s", name, state);
+	if (!good || err)
+		follow_tell_error(d, name);
+	if (err && err != -ENOENT)
+		return cli_fail(name, "the answers cannot be given", err);
+	return err || !good ? CLI_FAILED : count_missing(d, a);
+}
+
 int cli_run(const struct cli_args *a, struct desk *d)
 {
 	double until = a->timeout >= 0 ? await_now() + a->timeout : -1;
 	_cleanup_free_ char *state = NULL;
-	struct material m;
-	int ret = material_gather(a, &m) ? CLI_USAGE : CLI_OK;
+	int status = attach(d, a, true);
 
-	if (ret == CLI_OK)
-		ret = attach(d, a, &m, "submit");
-	material_free(&m);
-	if (ret)
-		return ret;
+	if (status)
+		return status;
 	int err = follow(d, a->names[0], a->quiet, until, &state);
 	if (err == -EAGAIN)
 		return say_left(a->names[0], "not ended in time", CLI_LATER);

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "cli/await.h"
 #include "util/util.h"
 
 #define LOOK_US 100000 /* between tries */
@@ -24,38 +26,76 @@ bool turns_wanted(const struct options *o)
 	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-/* Queue for the next turn. -EINTR. */
-static int take_turn(int fd)
+/* The lock, queued for; or -1: it cannot be made yet. -EINTR, -EBUSY: too late. */
+static int take_turn(const struct options *o, double until, int *ret)
 {
+	int fd = open_turns(o);
+
 	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-		if (cli_stopped())
-			return -EINTR;
+		int err = cli_stopped()                        ? -EINTR
+			  : until >= 0 && await_now() >= until ? -EBUSY
+							       : 0;
+
+		if (err) {
+			close(fd);
+			return err;
+		}
 		usleep(LOOK_US);
 	}
+	*ret = fd;
 	return 0;
 }
 
-int turns_open(const struct cli_place *place, struct gb_client **ret, char **ret_mount,
-	char **ret_why)
+int turns_alone(const struct options *o, int *ret)
 {
-	_cleanup_close_ int fd = open_turns(place->o);
-	int err = take_turn(fd);
+	return take_turn(o, -1, ret);
+}
 
-	*ret_mount = NULL;
-	while (!err) {
-		if (gb_state_holder(place->o->state_dir, ret_mount) == -EBUSY &&
-			*ret_mount && **ret_mount)
-			return -EREMOTE;
-		free(STEAL_PTR(*ret_mount));
-		err = place->open(place->arg, ret, ret_why);
-		/* Locked, but by whom one cannot wait for, is not for us to wait. */
-		if (err != -EBUSY || gb_state_holder(place->o->state_dir, ret_mount) ==
-					     -EREMOTE)
+/* Whether a mount, or something that nobody can wait for, has the state directory. */
+static int look_at_holder(const struct options *o, char **ret_mount)
+{
+	int err = gb_state_holder(o->state_dir, ret_mount);
+
+	if (err == -EBUSY && *ret_mount && **ret_mount)
+		return -EREMOTE;
+	free(STEAL_PTR(*ret_mount));
+	return 0;
+}
+
+static bool can_wait(const struct options *o, double until)
+{
+	_cleanup_free_ char *holder = NULL;
+
+	return !(until >= 0 && await_now() >= until) &&
+	       gb_state_holder(o->state_dir, &holder) != -EREMOTE;
+}
+
+/* Until whoever has the state directory gives it back. */
+static int open_in_turn(const struct cli_place *place, double until, int *turn,
+	struct gb_client **ret, char **ret_mount, char **ret_why)
+{
+	int err;
+
+	while (!(err = look_at_holder(place->o, ret_mount))) {
+		if (*turn < 0 && (err = take_turn(place->o, until, turn)))
 			return err;
-		free(STEAL_PTR(*ret_mount));
+		err = place->open(place->arg, ret, ret_why);
+		if (err != -EBUSY || !can_wait(place->o, until))
+			return err;
 		free(STEAL_PTR(*ret_why));
 		usleep(LOOK_US);
-		err = cli_stopped() ? -EINTR : 0;
+		if (cli_stopped())
+			return -EINTR;
 	}
 	return err;
+}
+
+int turns_open(const struct cli_place *place, double seconds, struct gb_client **ret,
+	char **ret_mount, char **ret_why)
+{
+	double until = seconds < 0 ? -1 : await_now() + seconds;
+	_cleanup_close_ int turn = -1;
+
+	*ret_mount = *ret_why = NULL;
+	return open_in_turn(place, until, &turn, ret, ret_mount, ret_why);
 }

@@ -8,10 +8,11 @@
 #include "cli/await.h"
 #include "cli/desk.h"
 #include "cli/follow.h"
+#include "cli/material.h"
 #include "cli/output.h"
 #include "util/util.h"
 
-/* ---- what is said, and how it ends ------------------------------------------------------ */
+/* ---- what is said, and how it ends ----------------------------------------------- */
 
 static volatile sig_atomic_t stopped;
 
@@ -63,11 +64,12 @@ int cli_fail(const char *name, const char *what, int err)
 {
 	if (err != -EPIPE)
 		cli_say("%s%s%s: %s", name, what ? ": " : "", what ? what : "",
-			err == -ENOENT ? "there is no such job or file" : strerror(-err));
+			err == -ENOENT ? "there is no such job or file"
+				       : strerror(-err));
 	return cli_exit_of(err);
 }
 
-/* ---- verbs -------------------------------------------------------------------------------- */
+/* ---- verbs ----------------------------------------------------------------------- */
 
 /* Each NAME; the worst exit status. */
 static int each(const struct cli_args *a, struct desk *d,
@@ -117,7 +119,7 @@ static int cat_one(const struct cli_args *a, struct desk *d, const char *arg)
 	_cleanup_free_ char *name = strdup(arg);
 	char *slash = name ? strchr(name, '/') : NULL;
 	const char *file = slash && slash[1] ? slash + 1
-			   : a->raw	     ? "results.jsonl"
+			   : a->raw          ? "results.jsonl"
 					     : "answers.tsv";
 
 	if (slash)
@@ -131,9 +133,49 @@ static int verb_cat(const struct cli_args *a, struct desk *d)
 	return each(a, d, cat_one);
 }
 
-static int say_entry(void *arg, const char *name, bool is_dir)
+struct names {
+	char **all;
+	size_t n, cap;
+	bool slashes; /* behind directories */
+};
+
+static int keep_name(void *arg, const char *name, bool is_dir)
 {
-	return printf("%s%s\n", name, arg && is_dir ? "/" : "") < 0 ? -errno : 0;
+	struct names *l = arg;
+
+	if (l->n == l->cap) {
+		size_t cap = 2 * l->cap + 64;
+		void *all = realloc(l->all, cap * sizeof(*l->all));
+
+		if (!all)
+			return -ENOMEM;
+		l->all = all;
+		l->cap = cap;
+	}
+	l->all[l->n] = format("%s%s", name, l->slashes && is_dir ? "/" : "");
+	return l->all[l->n] ? (l->n++, 0) : -ENOMEM;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* In order, whatever way they came. */
+static int list_names(struct desk *d, const char *name, const char *path)
+{
+	struct names l = {.slashes = name};
+	int err = d->ops->list(d, name, path, keep_name, &l);
+
+	if (l.n)
+		qsort(l.all, l.n, sizeof(*l.all), by_name);
+	for (size_t i = 0; i < l.n; i++) {
+		if (!err && puts(l.all[i]) < 0)
+			err = -errno;
+		free(l.all[i]);
+	}
+	free(l.all);
+	return err;
 }
 
 static int verb_ls(const struct cli_args *a, struct desk *d)
@@ -144,37 +186,37 @@ static int verb_ls(const struct cli_args *a, struct desk *d)
 
 	if (slash)
 		*slash++ = '\0';
-	if (a->details && !a->n)
-		err = output_file(d, ".batchfs", "jobs");
-	else if (a->details)
-		err = output_file(d, name, "stats");
-	if (!err && (a->n || !a->details))
-		err = d->ops->list(d, name, slash && *slash ? slash : NULL, say_entry,
-			name);
-	return err ? cli_fail(a->n ? a->names[0] : "ls", NULL, err) : CLI_OK;
+	if (a->details)
+		err = name ? output_file(d, name, "stats")
+			   : output_file(d, ".batchfs", "jobs");
+	if (!err && (name || !a->details))
+		err = list_names(d, name, slash && *slash ? slash : NULL);
+	return err ? cli_fail(name ? a->names[0] : "ls", NULL, err) : CLI_OK;
+}
+
+/* Why a verb does not fit the job now. */
+static bool tell_fitting(struct desk *d, const char *name, const char *verb)
+{
+	_cleanup_free_ char *state = NULL, *fit = NULL;
+
+	if (desk_text(d, name, "state", &state) || desk_text(d, name, "ctl", &fit))
+		return false;
+	for (char *p = fit; (p = strchr(p, '\n')); p++)
+		*p = ' ';
+	cli_say("%s: %s is not possible now (%s; possible: %s)", name, verb, state,
+		*fit ? fit : "nothing");
+	return true;
 }
 
 static int control(struct desk *d, const char *name, const char *verb)
 {
 	int err = d->ops->store(d, name, "ctl", verb);
+	bool said = !err || (err == -EBUSY && tell_fitting(d, name, verb)) ||
+		    (err != -ENOENT && err != -EINTR && follow_tell_error(d, name));
 
-	if (!err)
-		return CLI_OK;
-	if (err == -EBUSY) {
-		_cleanup_free_ char *state = NULL, *fit = NULL;
-
-		if (!desk_text(d, name, "state", &state) &&
-			!desk_text(d, name, "ctl", &fit)) {
-			for (char *p = fit; (p = strchr(p, '\n')); p++)
-				*p = ' ';
-			cli_say("%s: %s is not possible now (%s; possible: %s)", name,
-				verb, state, *fit ? fit : "nothing");
-			return CLI_FAILED;
-		}
-	}
-	if (err == -ENOENT || !follow_tell_error(d, name))
+	if (!said)
 		cli_fail(name, verb, err);
-	return cli_exit_of(err);
+	return err ? cli_exit_of(err) : CLI_OK;
 }
 
 static int cancel_one(const struct cli_args *a, struct desk *d, const char *name)
@@ -211,7 +253,11 @@ static int rm_one(const struct cli_args *a, struct desk *d, const char *name)
 {
 	int err = d->ops->remove(d, name);
 
-	if (err && (err == -ENOENT || !follow_tell_error(d, name)))
+	if (err == -EAGAIN)
+		cli_say("%s: the API has accepted it, and is not done. It goes on while a "
+			"mount or another verb runs: batchfs status",
+			name);
+	else if (err && (err == -ENOENT || !follow_tell_error(d, name)))
 		cli_fail(name, "not removed", err);
 	return err ? cli_exit_of(err) : CLI_OK;
 }
@@ -224,35 +270,42 @@ static int verb_rm(const struct cli_args *a, struct desk *d)
 /* A file of .batchfs, called like the verb. */
 static int verb_meta(const struct cli_args *a, struct desk *d)
 {
-	int err = output_file(d, ".batchfs", a->verb->name);
+	int err = output_file(d, ".batchfs", a->json ? "status.json" : a->verb->name);
 
 	return err ? cli_fail(a->verb->name, NULL, err) : CLI_OK;
 }
+
+#define ANY (-1)
 
 const struct cli_verb cli_verbs[] = {
 	{"run", "NAME [FILE|-]",
 		"Submit the requests as job NAME, or attach to it if it is there with the "
 		"same\nones; wait; answers go to stdout in the order asked, progress to "
 		"stderr.",
-		1, 2, cli_run},
+		1, 2, .submits = true, .run = cli_run},
 	{"submit", "NAME [FILE|-]",
 		"Submit the requests as job NAME, and return when the job exists "
 		"(--queue: when\nthe requests are safe here).",
-		1, 2, cli_submit},
-	{"wait", "NAME...", "Wait until the jobs have ended, and say how.", 1, -1,
-		verb_wait},
+		1, 2, .submits = true, .run = cli_submit},
+	{"wait", "NAME...", "Wait until the jobs have ended, and say how.", 1, ANY,
+		.run = verb_wait},
 	{"cat", "NAME[/FILE]...",
-		"A file of a job to stdout; NAME alone: its answers.tsv.", 1, -1, verb_cat},
-	{"ls", "[-l] [NAME]", "The jobs of the project, or the files of one.", 0, 1,
-		verb_ls},
-	{"cancel", "NAME...", "Cancel what has not ended.", 1, -1, verb_cancel},
-	{"fetch", "NAME...", "Save the results on this machine now.", 1, -1, verb_fetch},
-	{"retry", "NAME...", "Ask again what another try may answer.", 1, -1, verb_retry},
-	{"rm", "NAME...", "Remove the jobs, at the API and here.", 1, -1, verb_rm},
-	{"status", "", "Endpoint, key's source, disk use, unsent work.", 0, 0, verb_meta},
-	{"jobs", "", "A table of all jobs.", 0, 0, verb_meta},
-	{"models", "", "Models that can run batches.", 0, 0, verb_meta},
-	{"history", "", "The ledger of what was bought.", 0, 0, verb_meta},
+		"A file of a job to stdout; NAME alone: its answers.tsv.", 1, ANY,
+		.files = true, .run = verb_cat},
+	{"ls", "[NAME[/DIR]]", "The jobs of the project, or the files of one.", 0, 1,
+		.files = true, .run = verb_ls},
+	{"cancel", "NAME...", "Cancel what has not ended.", 1, ANY, .run = verb_cancel},
+	{"fetch", "NAME...", "Save the results on this machine now.", 1, ANY,
+		.run = verb_fetch},
+	{"retry", "NAME...", "Ask again what another try may answer.", 1, ANY,
+		.run = verb_retry},
+	{"rm", "NAME...", "Remove the jobs, at the API and here.", 1, ANY,
+		.run = verb_rm},
+	{"status", "", "Endpoint, key's source, disk use, unsent work.", 0, 0,
+		.run = verb_meta},
+	{"jobs", "", "A table of all jobs.", 0, 0, .run = verb_meta},
+	{"models", "", "Models that can run batches.", 0, 0, .run = verb_meta},
+	{"history", "", "The ledger of what was bought.", 0, 0, .run = verb_meta},
 	{NULL},
 };
 
@@ -274,17 +327,31 @@ static void take_signals(void)
 		sigaction(ending[i], &stop, NULL);
 }
 
-int cli_main(const struct cli_args *a, const struct cli_place *place)
+static int run_on_desk(struct cli_args *a, const struct cli_place *place)
 {
-	struct desk *d = NULL;
+	struct desk d;
+	int err = desk_open(place, &d);
+	int status = err ? cli_exit_of(err) : a->verb->run(a, &d);
+
+	if (fflush(stdout) && status == CLI_OK)
+		status = cli_fail("standard output", NULL, -errno);
+	desk_close(&d);
+	return status;
+}
+
+/* What is read from a pipe takes as long as it takes: nobody else is kept waiting. */
+int cli_main(struct cli_args *a, const struct cli_place *place)
+{
+	struct material m = {};
+	int status = CLI_OK;
 
 	take_signals();
-	int err = desk_open(place, &d);
-	if (err)
-		return cli_exit_of(err);
-	int status = a->verb->run(a, d);
-	if (fflush(stdout) && status == CLI_OK)
-		status = cli_fail("stdout", NULL, -errno);
-	desk_close(d);
+	if (a->verb->submits && material_gather(a, &m))
+		status = cli_stopped() ? cli_exit_of(-EINTR) : CLI_USAGE;
+	a->material = &m;
+	if (status == CLI_OK)
+		status = run_on_desk(a, place);
+	a->material = NULL;
+	material_free(&m);
 	return status;
 }

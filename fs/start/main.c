@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/turns.h"
 #include "start/environment.h"
 #include "kernel/handle.h"
 #include "start/key.h"
@@ -122,18 +123,39 @@ static void check_proc(struct options *o)
 	o->blind = true;
 }
 
-static int open_client(struct mount *m, struct key *key, const char *mountpoint)
+struct opening {
+	struct mount *m;
+	const struct key *key;
+	const char *mountpoint;
+};
+
+static int open_for_mount(void *arg, struct gb_client **ret, char **ret_why)
 {
+	const struct opening *s = arg;
 	const struct gb_options more = {
-		.holder = mountpoint,
+		.holder = s->mountpoint,
 		.log = on_log,
 		.changed = on_changed,
-		.ended = m->o->on_end ? on_ended : NULL,
-		.arg = m,
+		.ended = s->m->o->on_end ? on_ended : NULL,
+		.arg = s->m,
 	};
-	_cleanup_free_ char *why = NULL;
-	int err = prepare_client(m->o, key, &more, &m->gb, &why);
 
+	return prepare_client(s->m->o, s->key, &more, ret, ret_why);
+}
+
+#define VERBS_GIVE_WAY 20.0 /* seconds in which a verb that waits gives it back */
+
+/* A verb that has the state directory is asked for it; another mount is not, and gembatch
+ * says who it is. */
+static int open_client(struct mount *m, struct key *key, const char *mountpoint)
+{
+	struct opening s = {m, key, mountpoint};
+	const struct cli_place place = {m->o, open_for_mount, &s};
+	_cleanup_free_ char *why = NULL, *other = NULL;
+	int err = turns_open(&place, VERBS_GIVE_WAY, &m->gb, &other, &why);
+
+	if (err == -EREMOTE || (err == -EBUSY && !why))
+		err = open_for_mount(&s, &m->gb, &why);
 	key_wipe(key);
 	if (err)
 		log_line(LOG_ERR, "%s", why ? why : strerror(-err));

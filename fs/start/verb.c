@@ -40,20 +40,19 @@ static int open_for_verb(void *arg, struct gb_client **ret, char **ret_why)
 	return prepare_client(s->o, &s->key, &more, ret, ret_why);
 }
 
-static int run_verb(const struct cli_args *a, struct options *o)
+static int run_verb(struct cli_args *a, struct options *o)
 {
 	struct opening s = {.o = o};
 	const struct cli_place place = {o, open_for_verb, &s};
 	int status = CLI_USAGE;
 
 	resources_raise();
-	int err = prepare_source(o);
-	if (!err)
-		err = key_find(o, &s.key);
-	s.no_key = err == -ENOENT;
-	if (err && !s.no_key)
+	if (prepare_source(o) || prepare_directories(o, NULL))
 		goto out;
-	if (prepare_directories(o, NULL))
+	int err = key_find(o, &s.key);
+	s.no_key = err == -ENOENT;
+	status = CLI_KEY;
+	if (err && !s.no_key)
 		goto out;
 	prepare_process();
 	status = cli_main(a, &place);

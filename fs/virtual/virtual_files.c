@@ -162,6 +162,8 @@ static const struct vfile meta_files[] = {
 	{"models", 6, HOW_MODELS, WRITE_NEVER, TIME_STARTED},
 	{"log", 7, HOW_LOG, WRITE_NEVER, TIME_STARTED},
 	{"metrics", 8, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_metrics},
+	{"status.json", 9, HOW_TEXT, WRITE_NEVER, TIME_NOW, .text = text_status_json,
+		.first_look = true, .unlisted = true},
 };
 
 static const struct vfile *table(enum vfile_place place, size_t *ret_n)

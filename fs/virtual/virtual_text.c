@@ -255,6 +255,12 @@ int text_status(struct mount *m, struct gb_job *job, FILE *out)
 	return 0;
 }
 
+int text_status_json(struct mount *m, struct gb_job *job, FILE *out)
+{
+	gb_status_as(m->gb, GB_STATUS_JSON, out);
+	return 0;
+}
+
 int text_metrics(struct mount *m, struct gb_job *job, FILE *out)
 {
 	gb_status_as(m->gb, GB_STATUS_METRICS, out);

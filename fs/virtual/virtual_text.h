@@ -23,6 +23,7 @@ int text_ctl(struct mount *m, struct gb_job *job, FILE *out);
 /* Of .batchfs; job is NULL. */
 int text_readme(struct mount *m, struct gb_job *job, FILE *out);
 int text_status(struct mount *m, struct gb_job *job, FILE *out);
+int text_status_json(struct mount *m, struct gb_job *job, FILE *out);
 int text_metrics(struct mount *m, struct gb_job *job, FILE *out);
 int text_jobs(struct mount *m, struct gb_job *job, FILE *out);
 int text_transfers(struct mount *m, struct gb_job *job, FILE *out);

@@ -1,4 +1,5 @@
 #include "submit/attachments_private.h"
+#include "provider/all/providers.h"
 #include "submit/submit.h"
 
 #include <errno.h>
@@ -484,4 +485,28 @@ int attach_write(struct submission *s)
 	s->off = 0;
 	s->size = size;
 	return 0;
+}
+
+/* ---- for who makes a draft
+ * ------------------------------------------------------------------------------------- */
+
+struct tell {
+	int (*each)(void *arg, uint64_t line, const char *name);
+	void *arg;
+};
+
+static int tell_uri(void *arg, const struct uris_found *found)
+{
+	const struct tell *t = arg;
+
+	return found->loose ? t->each(t->arg, found->line, found->text) : 0;
+}
+
+int gb_requests_files(int fd, int (*each)(void *arg, uint64_t line, const char *name),
+	void *arg)
+{
+	struct tell t = {each, arg};
+
+	return provider_default()->requests->files_each(
+		(struct lines_span){fd, 0, -1}, NULL, tell_uri, &t);
 }

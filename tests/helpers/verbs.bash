@@ -1,0 +1,20 @@
+# Verbs without a mount, and through one.
+
+# b VERB [argument...]: batchfs as a script would call it. What it says is in $SAID.
+b() {
+	timeout "$PATIENCE" "$BATCHFS" "$@" -o ttl=1,poll=1 2>"$SAID" 3>&-
+}
+
+# ends STATUS COMMAND...: it ends with that exit status; what it wrote is in $OUT.
+ends() {
+	local expected=$1 status=0
+	shift
+	# shellcheck disable=SC2034 # for those who load this
+	OUT=$("$@") || status=$?
+	[ $status = "$expected" ] || {
+		echo "$* ended with $status, not $expected: $(cat "$SAID")"
+		return 1
+	}
+}
+
+said() { contains "$(cat "$SAID")" "$1"; }

@@ -1,0 +1,177 @@
+#!/usr/bin/env bats
+# The verbs, without a mount; and through the one that has the state directory.
+
+load ../helpers/mount
+load ../helpers/verbs
+
+export BATCHFS_TEST_REMOVAL_SECONDS=0.2
+
+setup() {
+	start_emulator
+	cd "$BATS_TEST_TMPDIR" || return
+	SAID=$PWD/said
+	requests 3 >in.jsonl
+	OUTCOMES=$'k1\tanswered\nk2\tanswered\nk3\tanswered'
+}
+teardown() { stop_all; }
+
+answered() { same "$OUTCOMES" "$(cut -f 1,2 <<<"$OUT")"; }
+
+# both_ways COMMAND...: without a mount and through one, on other projects.
+both_ways() {
+	"$@" || return
+	export GEMINI_API_KEY=another XDG_STATE_HOME=$HOME/.other XDG_CACHE_HOME=$HOME/.other-cache
+	mount_jobs && "$@" && unmount_jobs
+}
+
+once_each() {
+	local before
+	before=$(calls create)
+	ends 0 b run a in.jsonl && answered || return
+	ends 0 b run a in.jsonl && answered || return
+	ends 0 b run a - <in.jsonl && answered || return
+	ends 0 b run a < <(cat in.jsonl) && answered || return
+	same $((before + 1)) "$(calls create)" || return
+	requests 4 >more.jsonl
+	ends 2 b run a more.jsonl && said 'other requests' && same '' "$OUT" || return
+	head -n 2 in.jsonl >fewer.jsonl
+	ends 2 b run a fewer.jsonl && said 'other requests' || return
+	ends 2 b run a in.jsonl -m gemini-3.8-flash && said 'with the model' || return
+	ends 0 b run -q --results a in.jsonl && same 3 "$(jq -r .key <<<"$OUT" | wc -l)" || return
+	same '' "$(cat "$SAID")" && same $((before + 1)) "$(calls create)"
+}
+
+@test "the same run again attaches, others are refused" {
+	both_ways once_each
+}
+
+small_verbs() {
+	ends 0 b submit a in.jsonl && ends 0 b submit b in.jsonl -m gemini-3.8-flash || return
+	ends 0 b wait a b && same $'JOB_STATE_SUCCEEDED\nJOB_STATE_SUCCEEDED' "$OUT" || return
+	ends 0 b cat a && answered && ends 0 b cat a/requests.jsonl && same "$(cat in.jsonl)" "$OUT" || return
+	ends 0 b cat b/model a/responses/k2.txt && contains "$OUT" gemini-3.8-flash &&
+		contains "$OUT" 'prompt 2' || return
+	ends 0 b ls && same $'a\nb' "$OUT" && ends 0 b ls a && contains "$OUT" responses/ || return
+	ends 0 b ls a/responses && same $'k1.txt\nk2.txt\nk3.txt' "$OUT" || return
+	ends 0 b ls -l && contains "$OUT" JOB_STATE_SUCCEEDED && ends 0 b jobs && contains "$OUT" b || return
+	ends 0 b status && contains "$OUT" "$EMU_URL" || return
+	ends 0 b status --json && jq -e . <<<"$OUT" >/dev/null || return
+	ends 0 b models && contains "$OUT" gemini-3.8-flash && ends 0 b history && contains "$OUT" created || return
+	ends 0 b fetch a && ends 1 b cancel a && said 'not possible now' || return
+	ends 0 b rm a b && ends 0 b ls && same '' "$OUT" || return
+	ends 1 b wait a && said 'no such job' && ends 1 b cat a/error
+}
+
+@test "small verbs" {
+	both_ways small_verbs
+	same 0 "$(jobs_at_api)"
+}
+
+composed() {
+	mkdir -p in/deeper && echo one >in/1.txt && echo two >in/deeper/2.txt
+	echo 'Be short.' >system
+	ends 0 b run c --inputs in --prompt 'Say it again:' --system @system || return
+	same $'1.txt\tanswered\ndeeper/2.txt\tanswered' "$(cut -f 1,2 <<<"$OUT")" || return
+	ends 0 b run c --inputs in --prompt 'Say it again:' --system @system || return
+	ends 2 b run c --inputs in --prompt 'Say another:' --system @system && said prompt.txt || return
+	ends 2 b run c --inputs in --prompt 'Say it again:' && said 'other requests' || return
+	printf 'id,word\nx,ape\ny,bee\n' >t.csv
+	echo '{"type": "object", "properties": {"w": {"type": "string"}}}' >schema
+	ends 0 b run t --inputs t.csv --prompt 'Repeat {word}' --schema schema --to "$PWD/out" || return
+	same $'x.json\ny.json' "$(ls -A out)" && jq -e . out/x.json >/dev/null || return
+	ends 2 b run t t.csv --prompt x && said complete && ends 2 b run u --prompt x
+	rm -rf out
+}
+
+@test "composed jobs" {
+	both_ways composed
+}
+
+@test "files that requests name are taken from beside them" {
+	load ../helpers/pictures
+	mkdir -p there/inputs && picture 1 >there/top.png && picture 2 >there/inputs/in.png
+	for f in top.png inputs/in.png; do
+		jq -cn --arg f $f '{key: $f, request: {contents: [{parts: [
+			{text: "what is it"}, {file_data: {file_uri: $f}}]}]}}'
+	done >there/r.jsonl
+	ends 0 b run a there/r.jsonl && same 2 "$(grep -c answered <<<"$OUT")"
+	ends 0 b run a there/r.jsonl && same 1 "$(calls create)"
+	(cd there && ends 0 b run a <r.jsonl)
+	echo >>there/top.png
+	ends 2 b run a there/r.jsonl && said top.png
+	rm there/top.png
+	ends 2 b run b there/r.jsonl && said 'line 1: there/top.png: No such file'
+	jq -c '.request.contents[0].parts[1].file_data.file_uri |= "../" + .' there/r.jsonl >bad.jsonl
+	ends 2 b run b bad.jsonl && said 'line 1' && same 1 "$(calls create)"
+}
+
+left_alone() {
+	local pid status=0
+	knob pending=2
+	ends 75 b run a in.jsonl --timeout 0.3 && said 'batchfs wait a' && same '' "$OUT" || return
+	ends 75 b wait a --timeout 0.1 || return
+	"$BATCHFS" run a in.jsonl >out 2>"$SAID" 3>&- &
+	pid=$!
+	eventually grep -q PENDING "$SAID" && kill -INT $pid
+	wait $pid || status=$?
+	same 130 $status && said 'the job goes on' || return
+	ends 0 b run a in.jsonl && answered
+}
+
+@test "who stops waiting can come back" {
+	both_ways left_alone
+	same 2 "$(calls create)"
+}
+
+@test "exit statuses" {
+	sed 's/prompt 2/[fail] 2/' in.jsonl >some.jsonl
+	knob fail_every=3
+	ends 3 b run some in.jsonl && said 'no answer' && contains "$OUT" failed
+	knob fail_every=0 outcome=failed
+	ends 1 b run failed in.jsonl && said JOB_STATE_FAILED
+	ends 1 b wait failed && same JOB_STATE_FAILED "$OUT"
+	knob outcome=succeeded
+	echo '{"key": "a"}' >bad.jsonl
+	ends 1 b run bad bad.jsonl && said 'line 1'
+	ends 1 b run bad bad.jsonl && said 'line 1'
+	ends 2 b run bad in.jsonl && ends 0 b rm bad && ends 0 b run bad in.jsonl
+	ends 2 b run x nowhere.jsonl && ends 2 b run ../x in.jsonl && ends 2 b run
+	ends 2 b run x in.jsonl --model && ends 2 b wait -m x a && ends 0 b help run
+	ends 1 b run model in.jsonl -m no-such-model
+	GEMINI_API_KEY="" ends 77 b run x in.jsonl && said 'no API key'
+	same 3 "$(calls create)"
+}
+
+@test "a key that is refused" {
+	stop_emulator
+	start_emulator --key other
+	ends 77 b run a in.jsonl && ends 77 b ls
+}
+
+@test "several at once have one state directory, in turn" {
+	local pids=() pid i
+	knob pending=1
+	for i in 1 2 3 4 5; do
+		"$BATCHFS" run -q -o poll=1,ttl=1 "j$i" in.jsonl >"out.$i" 2>"err.$i" 3>&- &
+		pids+=($!)
+	done
+	"$BATCHFS" run -q -o poll=1,ttl=1 j1 in.jsonl >out.6 2>err.6 3>&- &
+	pids+=($!)
+	ends 0 b ls
+	for pid in "${pids[@]}"; do wait "$pid" || { cat err.*; false; }; done
+	same 5 "$(calls create)"
+	for i in 1 2 3 4 5 6; do OUT=$(cat out.$i) && answered; done
+}
+
+@test "a mount comes and goes while a run waits" {
+	local pid
+	knob pending=6
+	"$BATCHFS" run -o poll=1,ttl=1 a in.jsonl >out 2>err 3>&- &
+	pid=$!
+	eventually grep -q PENDING err
+	mount_jobs
+	eventually state_is a JOB_STATE_PENDING
+	unmount_jobs
+	wait $pid || { cat err; false; }
+	OUT=$(cat out) && answered && same 1 "$(calls create)"
+}
