@@ -43,6 +43,8 @@ static const struct hint hints[] = {
 	/* By a clock that is another than ours. */
 	{"Retry-After: Mon, 01 Jan 2001 01:00:00 GMT\r\n"
 	 "Date: Mon, 01 Jan 2001 00:00:00 GMT\r\n", "", true},
+	{"Date: Thu, 01 Jan 2015 00:00:00 GMT\r\n"
+	 "Retry-After: Thu, 01 Jan 2015 00:00:00 GMT\r\n", "", false},
 	/* Not where a time has 32 bits, as on i386. */
 	{"Retry-After: Thu, 01 Jan 2150 00:00:00 GMT\r\n", "", true},
 	{"Date: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
