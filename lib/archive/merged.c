@@ -70,6 +70,12 @@ static int by_place(const void *a, const void *b)
 	return (x->at > y->at) - (x->at < y->at);
 }
 
+/* Lock held. Whether a newline is missing at the end of its output. */
+static bool is_open(const struct gb_job *part)
+{
+	return part->batch->results_size > 0 && part->batch->tail == TAIL_OPEN;
+}
+
 static struct piece piece_of(struct gb_job *part)
 {
 	const struct record *r = &part->dir->rec;
@@ -99,31 +105,28 @@ static int64_t take_pieces(struct gb_job *dir, struct piece *ret)
 	return n;
 }
 
+/* Called often, so nothing is put in order: whichever is last has no newline added. */
 int64_t merged_size(struct gb_job *dir)
 {
+	struct piece last = {0};
 	int64_t size = 0;
-	bool open = false; /* the last one so far has no newline at its end */
 
-	/* Which comes last adds none; that is one of the last round's. */
 	if (!merged_is_listed(dir))
 		return -1;
-	struct piece *pieces = calloc(parts_count(dir), sizeof(*pieces));
-	int64_t n = pieces ? take_pieces(dir, pieces) : -1;
+	for (uint32_t i = 0; i < parts_count(dir); i++) {
+		struct gb_job *part = parts_at(dir, i);
+		struct piece p = piece_of(part);
 
-	if (n > 0)
-		qsort(pieces, (size_t)n, sizeof(*pieces), by_place);
-	for (int64_t i = 0; i < n && size >= 0; i++) {
-		const struct batch *b = pieces[i].part->batch;
-
-		size += open + pieces[i].size;
-		open = b->tail == TAIL_OPEN;
-		if (b->tail == TAIL_UNKNOWN && pieces[i].size > 0)
-			size = -1;
-		if (!pieces[i].size)
-			open = false;
+		if (!has_output(part))
+			continue;
+		if (!save_is_safe(part) ||
+			(p.size > 0 && part->batch->tail == TAIL_UNKNOWN))
+			return -1;
+		size += p.size + is_open(part);
+		if (!last.part || by_place(&last, &p) < 0)
+			last = p;
 	}
-	free(pieces);
-	return n > 0 ? size : -1;
+	return last.part ? size - is_open(last.part) : -1;
 }
 
 /* ---- opening --------------------------------------------------------------------------- */
