@@ -416,7 +416,9 @@ static int results_attr(const struct node *n, struct stat *st)
 		st->st_size = n->info.results_size;
 		return 0;
 	}
-	return n->info.output == GB_OUTPUT_THERE && !n->info.results_refused;
+	/* That of several parts can be told once all are saved. */
+	return n->info.output == GB_OUTPUT_THERE && !n->info.results_refused &&
+	       !(n->info.has_parts && n->info.results_unmeasured);
 }
 
 static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)

@@ -235,6 +235,8 @@ static void fold_parts(struct gb_job *dir, struct gb_info *i)
 		i->ended_at = (struct timespec){0};
 	}
 	i->results_safe &= i->output != GB_OUTPUT_NONE;
+	/* What part lacks a newline shows when it is saved. */
+	i->results_unmeasured |= i->output != GB_OUTPUT_NONE && !i->results_safe;
 	i->results_size = f.sized && i->output != GB_OUTPUT_NONE ? merged_size(dir) : -1;
 	answers_info(dir, i);
 }

@@ -76,3 +76,18 @@ b	answered	You said: two" "$(cat "$j/answers.tsv")"
 	contains "$(cat <&9)" "pending"
 	exec 9<&-
 }
+
+@test "what is only saved when it is read is saved whole" {
+	mount_jobs -o fetch=read
+	local j=$MNT/j
+	mkdir "$j"
+	echo 1 >"$j/split"
+	printf 'a one\nb two\n' | asks >"$BATS_TEST_TMPDIR/r"
+	cp "$BATS_TEST_TMPDIR/r" "$j/requests.jsonl"
+	ended j
+	ls -l "$j"
+	same 2 "$(jq -c .key "$j/results.jsonl" | wc -l)"
+	same "$(stat -c %s "$j/results.jsonl")" "$(cat "$j/results.jsonl" | wc -c)"
+	contains "$(ls "$j")" results.jsonl
+	same "a,b" "$(cut -f1 "$j/answers.tsv" | paste -sd,)"
+}
