@@ -460,7 +460,9 @@ void answers_forget(struct gb_job *job)
 	struct answers *old = STEAL_PTR(job->batch->answers);
 	job->batch->index_failed = false;
 	job_directory(job)->merge_stale = true;
-	if (c->answers->open && c->answers->open->job == job)
+	/* Who reads a directory has the results of its parts open. */
+	if (c->answers->open && (c->answers->open->job == job ||
+					c->answers->open->job == job->parent))
 		open = STEAL_PTR(c->answers->open);
 	client_unlock(c);
 	gb_answers_close(open);
