@@ -27,6 +27,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -141,35 +142,92 @@ static void one_line(char *text)
 	text[strcspn(text, "\n")] = '\0';
 }
 
-static int client_check_key(struct gb_client *c, char **ret_why)
-{
-	struct canceller none = CANCELLER_INIT;
-	struct provider_error e = {.retry = -1};
+/* The cheap call that tells whether the key is good goes out while the disk is read. */
+struct key_check {
+	struct gb_client *c;
+	struct canceller cancel;
+	struct provider_error e;
 	int err;
+	pthread_t thread;
+	bool runs;
+};
 
-	if (c->o.offline)
-		return 0;
-	err = provider_check_key(&c->api, KEY_CHECK, &none, &e);
+static void *ask_for_key(void *arg)
+{
+	struct key_check *k = arg;
+
+	k->err = provider_check_key(&k->c->api, KEY_CHECK, &k->cancel, &k->e);
+	return NULL;
+}
+
+static int key_check_start(struct key_check *k)
+{
+	int err = k->c->o.offline
+			  ? 0
+			  : -pthread_create(&k->thread, NULL, ask_for_key, k);
+
+	k->runs = !err && !k->c->o.offline;
+	return err;
+}
+
+static void tell_key_refused(const struct key_check *k, char **ret_why)
+{
+	free(*ret_why);
+	*ret_why = util_format("the API refused the key (from %s): %s",
+		k->c->o.key_source ? k->c->o.key_source : "the caller",
+		k->e.text ? k->e.text : "check it and its project");
+}
+
+static void start_unreached(const struct key_check *k, int err, char **ret_why)
+{
+	free(*ret_why);
+	*ret_why = util_format("the API cannot be used now (%s): starting offline, going "
+			       "online when it answers",
+		k->e.text ? k->e.text : strerror(-err));
+	k->c->offline_since = time(NULL); /* wall: shown */
+	k->c->last_error = err;
+}
+
+/* What came of it; given up if the start has failed already. */
+static int key_check_end(struct key_check *k, int failed, char **ret_why)
+{
+	int err = 0;
+
+	if (!k->runs)
+		return failed;
+	if (failed)
+		canceller_set(k->c->engine, &k->cancel);
+	pthread_join(k->thread, NULL);
 	/* A network that wants a login refuses everybody; that says nothing about the
 	 * key. */
-	if (err == -EACCES && !e.from_api)
-		err = -EIO;
-	if (err == -EACCES) {
-		free(*ret_why);
-		*ret_why = util_format("the API refused the key (from %s): %s",
-			c->o.key_source ? c->o.key_source : "the caller",
-			e.text ? e.text : "check it and its project");
-	} else if (err) {
-		free(*ret_why);
-		*ret_why = util_format("the API cannot be used now (%s): starting "
-				       "offline, going online when it answers",
-			e.text ? e.text : strerror(-err));
-		c->offline_since = time(NULL); /* wall: shown */
-		c->last_error = err;
-	}
-	provider_error_clear(&e);
-	one_line(*ret_why);
-	return err == -EACCES ? err : 0;
+	if (!failed)
+		err = k->err == -EACCES && !k->e.from_api ? -EIO : k->err;
+	if (err == -EACCES)
+		tell_key_refused(k, ret_why);
+	else if (err)
+		start_unreached(k, err, ret_why);
+	provider_error_clear(&k->e);
+	if (!failed)
+		one_line(*ret_why);
+	return failed ? failed : err == -EACCES ? err : 0;
+}
+
+static int load_all(struct gb_client *c, char **ret_why)
+{
+	int err = fits_load(c);
+
+	return err ? err : load_jobs(c, ret_why);
+}
+
+/* The disk and the key. */
+static int look_around(struct gb_client *c, char **ret_why)
+{
+	struct key_check k = {.c = c, .cancel = CANCELLER_INIT, .e = {.retry = -1}};
+	int err = key_check_start(&k);
+
+	if (!err)
+		err = load_all(c, ret_why);
+	return key_check_end(&k, err, ret_why);
 }
 
 static int start_engine(struct gb_client *c, char **ret_why)
@@ -296,11 +354,7 @@ int client_open_with(const struct gb_options *o, const struct provider *p, void 
 	if (!err)
 		err = start_engine(c, ret_why);
 	if (!err)
-		err = fits_load(c);
-	if (!err)
-		err = load_jobs(c, ret_why);
-	if (!err)
-		err = client_check_key(c, ret_why);
+		err = look_around(c, ret_why);
 	if (err)
 		goto fail;
 	store_fingerprint(c->store, c->key ? c->key : "", c->key_print);
