@@ -278,7 +278,7 @@ static bool is_name(const char *name, bool files)
 static int check_names(const struct cli_args *a)
 {
 	const struct cli_verb *v = a->verb;
-	size_t names = v->submits && a->n > 1 ? 1 : a->n;
+	size_t names = v->first && a->n ? 1 : a->n;
 
 	if ((int)a->n < v->min || (v->max >= 0 && (int)a->n > v->max)) {
 		cli_say("usage: batchfs %s %s (batchfs help %s)", v->name, v->usage,

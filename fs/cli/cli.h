@@ -81,6 +81,7 @@ struct cli_verb {
 	const char *help;    /* what it does */
 	int min, max;        /* NAMEs; max -1: any number */
 	bool files;          /* a NAME may be NAME/FILE */
+	bool first;          /* only the first word is a NAME */
 	bool submits;        /* material is gathered for it */
 	int (*run)(const struct cli_args *a, struct desk *d);
 };

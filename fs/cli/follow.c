@@ -155,5 +155,8 @@ bool follow_tell_error(struct desk *d, const char *name)
 	if (desk_text(d, name, "error", &text) || !*text)
 		return false;
 	cli_say("%s: %s", name, text);
+	if (strstr(text, "> ctl"))
+		cli_say("Without a mount, echo VERB > ctl is: batchfs ctl %s VERB",
+			name);
 	return true;
 }

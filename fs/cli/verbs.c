@@ -249,6 +249,15 @@ static int verb_retry(const struct cli_args *a, struct desk *d)
 	return each(a, d, retry_one);
 }
 
+/* What has no verb of its own: adopt ID, resubmit, forget, check, estimate. */
+static int verb_ctl(const struct cli_args *a, struct desk *d)
+{
+	_cleanup_free_ char *text = format("%s%s%s", a->names[1], a->n > 2 ? " " : "",
+		a->n > 2 ? a->names[2] : "");
+
+	return text ? control(d, a->names[0], text) : CLI_FAILED;
+}
+
 static int rm_one(const struct cli_args *a, struct desk *d, const char *name)
 {
 	int err = d->ops->remove(d, name);
@@ -282,11 +291,11 @@ const struct cli_verb cli_verbs[] = {
 		"Submit the requests as job NAME, or attach to it if it is there with the "
 		"same\nones; wait; answers go to stdout in the order asked, progress to "
 		"stderr.",
-		1, 2, .submits = true, .run = cli_run},
+		1, 2, .submits = true, .first = true, .run = cli_run},
 	{"submit", "NAME [FILE|-]",
 		"Submit the requests as job NAME, and return when the job exists "
 		"(--queue: when\nthe requests are safe here).",
-		1, 2, .submits = true, .run = cli_submit},
+		1, 2, .submits = true, .first = true, .run = cli_submit},
 	{"wait", "NAME...", "Wait until the jobs have ended, and say how.", 1, ANY,
 		.run = verb_wait},
 	{"cat", "NAME[/FILE]...",
@@ -299,6 +308,10 @@ const struct cli_verb cli_verbs[] = {
 		.run = verb_fetch},
 	{"retry", "NAME...", "Ask again what another try may answer.", 1, ANY,
 		.run = verb_retry},
+	{"ctl", "NAME VERB [ID]",
+		"What else a job can be told: check, estimate, adopt ID, resubmit, forget; "
+		"NAME/ctl\nlists what fits now.",
+		2, 3, .run = verb_ctl, .first = true},
 	{"rm", "NAME...", "Remove the jobs, at the API and here.", 1, ANY,
 		.run = verb_rm},
 	{"status", "", "Endpoint, key's source, disk use, unsent work.", 0, 0,

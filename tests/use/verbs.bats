@@ -175,3 +175,52 @@ left_alone() {
 	wait $pid || { cat err; false; }
 	OUT=$(cat out) && answered && same 1 "$(calls create)"
 }
+
+# ---- what documents and completions say -------------------------------------------------
+
+@test "README: without a mount" {
+	local commands
+	commands=$(sed -n '/^## Without a mount/,/^## Questions/p' "$BATS_TEST_DIRNAME/../../README.md" |
+		sed -n '/^```/,/^```/{/^```/d;p}')
+	ln -s "$BATCHFS" "$HOME/batchfs" && PATH=$HOME:$PATH
+	printf 'why\nwhen\n' >questions.txt && cp in.jsonl requests.jsonl
+	bash -ec "$commands" >out 2>"$SAID" || { cat "$SAID" && false; }
+	same $'1\tanswered\n2\tanswered' "$(cut -f 1,2 answers.tsv)" && contains "$(cat out)" k3
+	same 2 "$(calls create)" && same 0 "$(jobs_at_api)"
+}
+
+# What a cluster would run: the script in the YAML, twice.
+@test "examples without a mount" {
+	local examples=$BATS_TEST_DIRNAME/../../examples
+	ln -s "$BATCHFS" "$HOME/batchfs" && PATH=$HOME:$PATH
+	mkdir state data && cp in.jsonl data/requests.jsonl
+	XDG_STATE_HOME=$PWD/state
+	sed -n '/- |$/,/env:$/p' "$examples/cronjob.yaml" | sed '1d;$d' |
+		sed "s|/state|$PWD/state|g; s|/data|$PWD/data|g" >script
+	bash -e script && bash -e script && same 1 "$(calls create)"
+	OUT=$(cat data/nightly-*.tsv) && answered
+	mkdir docs && echo text >docs/a.md && echo 'Sum up:' >prompt.txt
+	sed -n '/^  script:/,/^  # 75/p' "$examples/ci-job.yml" | sed -n 's/^    - //p' >script
+	bash -e script && bash -e script && contains "$(cat summaries/a.md.txt)" text
+	mkdir ~/work && cp in.jsonl ~/work/requests.jsonl
+	sed -n 's/^7 \* \* \* \*  //p' "$examples/crontab" >script
+	bash -e script && OUT=$(cat ~/work/answers.tsv) && answered && same 3 "$(calls create)"
+}
+
+# asked WORD...: what completion offers for the last word of a command line.
+asked() {
+	COMP_WORDS=("$BATCHFS" "$@") COMP_CWORD=$# COMPREPLY=()
+	_batchfs
+	echo "${COMPREPLY[*]}"
+}
+
+@test "completion of bash" {
+	compopt() { :; }
+	# shellcheck source=packaging/completion/batchfs.bash
+	source "$BATS_TEST_DIRNAME/../../packaging/completion/batchfs.bash"
+	ends 0 b submit first in.jsonl
+	same 'run rm retry' "$(asked r)" && same 'run' "$(asked help ru)"
+	same '--timeout --to' "$(asked run --t | tr ' ' '\n' | sort | xargs)"
+	same first "$(asked wait f)" && contains "$(asked cat first/st)" first/state
+	contains "$(asked run -m gem)" gemini-3.8-flash && same in.jsonl "$(asked run x in)"
+}
