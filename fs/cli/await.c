@@ -51,7 +51,7 @@ static void await_slice(struct await *a)
 	pthread_cond_timedwait(&a->cond, &a->lock, &until);
 }
 
-/* lock held. Whether waiting is over before there is an answer. */
+/* Whether waiting is over before there is an answer. */
 static int await_over(double until)
 {
 	return cli_stopped()                        ? -EINTR
@@ -59,30 +59,48 @@ static int await_over(double until)
 						    : 0;
 }
 
-long long await_end(struct await *a, long long ret, double seconds)
+bool await_some(struct await *a, double seconds, int *ret)
 {
 	double until = seconds < 0 ? -1 : await_now() + seconds;
 	int over = 0;
 
-	if (ret != -EINPROGRESS)
-		goto out;
 	pthread_mutex_lock(&a->lock);
 	while (!a->done && !over) {
 		await_slice(a);
 		over = a->done ? 0 : await_over(until);
 	}
+	*ret = over ? over : a->err;
 	pthread_mutex_unlock(&a->lock);
-	if (over && gb_waiter_drop(&a->w)) {
-		ret = over;
-		goto out;
-	}
+	return !over;
+}
+
+void await_free(struct await *a)
+{
+	pthread_mutex_destroy(&a->lock);
+	pthread_cond_destroy(&a->cond);
+}
+
+bool await_drop(struct await *a, int *ret)
+{
+	if (gb_waiter_drop(&a->w))
+		return true;
 	pthread_mutex_lock(&a->lock);
 	while (!a->done) /* its answer is on the way */
 		await_slice(a);
-	ret = a->err;
+	*ret = a->err;
 	pthread_mutex_unlock(&a->lock);
-out:
-	pthread_mutex_destroy(&a->lock);
-	pthread_cond_destroy(&a->cond);
+	return false;
+}
+
+long long await_end(struct await *a, long long ret, double seconds)
+{
+	int err;
+
+	if (ret == -EINPROGRESS) {
+		if (!await_some(a, seconds, &err))
+			await_drop(a, &err);
+		ret = err;
+	}
+	await_free(a);
 	return ret;
 }

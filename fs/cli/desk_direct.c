@@ -76,14 +76,44 @@ static int direct_remove(struct desk *d, const char *name)
 	return err;
 }
 
+static void stop_waiting(struct direct *way)
+{
+	int err;
+
+	if (!way->waits_for)
+		return;
+	await_drop(&way->wait, &err);
+	await_free(&way->wait);
+	gb_job_unref(STEAL_PTR(way->waits_for));
+}
+
+/* -EINPROGRESS: way waits. */
+static int start_waiting(struct direct *way, struct gb_job *job)
+{
+	if (way->waits_for == job)
+		return -EINPROGRESS;
+	stop_waiting(way);
+	int err = gb_job_wait(job, await_begin(&way->wait));
+	if (err == -EINPROGRESS)
+		way->waits_for = gb_job_ref(job);
+	else
+		await_free(&way->wait);
+	return err;
+}
+
 static int direct_wait(struct desk *d, const char *name, double seconds)
 {
+	struct direct *way = direct_of(d);
 	struct gb_job *job;
 	int err = direct_find_job(d, name, &job);
 
 	if (err)
 		return err;
-	err = (int)AWAIT(seconds, w, gb_job_wait(job, w));
+	err = start_waiting(way, job);
+	if (err == -EINPROGRESS && await_some(&way->wait, seconds, &err)) {
+		await_free(&way->wait);
+		gb_job_unref(STEAL_PTR(way->waits_for));
+	}
 	gb_job_unref(job);
 	return err;
 }
@@ -183,6 +213,7 @@ static int direct_breathe(struct desk *d)
 
 static void direct_close(struct desk *d)
 {
+	stop_waiting(direct_of(d));
 	gb_close(direct_of(d)->m.gb);
 	free(d->way);
 }

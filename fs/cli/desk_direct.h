@@ -2,6 +2,7 @@
 #ifndef FS_CLI_DESK_DIRECT_H
 #define FS_CLI_DESK_DIRECT_H
 
+#include "cli/await.h"
 #include "cli/desk.h"
 #include "mount/mount.h"
 
@@ -10,6 +11,10 @@
 struct direct {
 	struct mount m; /* without a session: what the tables want */
 	double since;   /* the turn began */
+	/* Who waits for `waits_for` from slice to slice is one waiter: each new one has the
+	 * API asked. */
+	struct gb_job *waits_for; /* a reference, or NULL */
+	struct await wait;
 };
 
 static inline struct direct *direct_of(struct desk *d)
