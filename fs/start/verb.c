@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "start/key.h"
@@ -61,12 +63,24 @@ out:
 	return status;
 }
 
+/* `batchfs jobs` beside a directory jobs was perhaps meant to mount it. */
+static void note_directory(int argc, char **argv)
+{
+	struct stat st;
+
+	if (argc == 2 && isatty(STDERR_FILENO) && !stat(argv[1], &st) &&
+		S_ISDIR(st.st_mode))
+		cli_say("%s is a verb; to mount on the directory: batchfs ./%s", argv[1],
+			argv[1]);
+}
+
 int verb_main(int argc, char **argv)
 {
 	struct cli_args a;
 	struct options o = {};
 	int status = cli_parse(argc, argv, &a);
 
+	note_directory(argc, argv);
 	if (status == CLI_OK)
 		status = options_parse(a.mount_argc, a.mount_argv, &o) == OPTIONS_GO
 				 ? run_verb(&a, &o)
