@@ -52,6 +52,7 @@ struct job_dir {
 	struct canceller *settler; /* client.lock; canceller of a submission that looks
 	                              for its job */
 	bool save_planned;       /* client.lock; job_dir_save_soon has a timer */
+	bool unmaking;           /* client.lock; parts_unmake: no operation may begin */
 	atomic_bool forgotten;   /* fully removed; set under both locks */
 	double resubmit_after;   /* client.lock; resubmit=: not before this */
 	bool end_told;           /* client.lock; gb_options.ended has been called */

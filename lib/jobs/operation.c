@@ -89,7 +89,7 @@ static int operation_own(struct operation *t)
 {
 	struct job_dir *l = t->job->dir;
 
-	if (!l || l->task || (t->gathers && l->writers))
+	if (!l || l->task || l->unmaking || (t->gathers && l->writers))
 		return -EBUSY;
 	if (!job_shown(t->job))
 		return -ENOENT;

@@ -286,10 +286,12 @@ int parts_unmake(struct gb_job *part)
 	bool gone = !part->parent; /* somebody else was quicker */
 	if (part->batch->id || phase_is_unanswered(job_phase(part)) || part->dir->task)
 		err = -EBUSY;
+	part->dir->unmaking = !err;
 	client_unlock(c);
 	if (!err && !gone)
 		err = util_remove_tree(c->store->jobs, part->dir->lid);
 	client_lock(c);
+	part->dir->unmaking = false;
 	if (!err && !gone) {
 		part->dir->forgotten = true;
 		job_set_phase(part, PHASE_DRAFT);

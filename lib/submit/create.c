@@ -24,7 +24,8 @@ static int note_intent(struct submission *s)
 {
 	struct record *r = s->rec;
 	_cleanup_free_ char *input = s->input_file ? strdup(s->input_file) : NULL;
-	bool unwanted = s->job->parent && !parts_may_be_bought(s->job);
+	bool unwanted = s->job->dir->forgotten ||
+			(s->job->parent && !parts_may_be_bought(s->job));
 	int err = r->removal || s->t->stopped || unwanted ? -ECANCELED
 		  : s->job->batch->id ? -EBUSY
 		  : s->input_file && !input ? -ENOMEM
