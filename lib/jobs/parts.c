@@ -340,28 +340,54 @@ static void become_directory(struct gb_job *part)
 	DROP(job_set_name(part, r->display ? r->display : tail, tail));
 }
 
+static int by_part(const void *a, const void *b)
+{
+	const struct gb_job *const *x = a, *const *y = b;
+
+	return (*x)->dir->rec.part - (*y)->dir->rec.part;
+}
+
+/* All directories, by LID, and all parts, by number, so that each is linked behind those
+ * that are there. */
+static int sort_out(struct gb_client *c, struct gb_job **dirs, size_t *ret_dirs,
+	struct gb_job **all, size_t *ret_parts)
+{
+	size_t n_dirs = 0, n_parts = 0;
+
+	if (!dirs || !all)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+
+		if (job->dir && job->dir->rec.part_of)
+			all[n_parts++] = job;
+		else if (job->dir)
+			dirs[n_dirs++] = job;
+	}
+	qsort(dirs, n_dirs, sizeof(struct gb_job *), by_lid);
+	qsort(all, n_parts, sizeof(struct gb_job *), by_part);
+	*ret_dirs = n_dirs;
+	*ret_parts = n_parts;
+	return 0;
+}
+
 int parts_load(struct gb_client *c)
 {
 	_cleanup_free_ struct gb_job **dirs =
 		calloc((size_t)c->n_slots + 1, sizeof(struct gb_job *));
-	size_t n = 0;
-	int err = dirs ? 0 : -ENOMEM;
+	_cleanup_free_ struct gb_job **all =
+		calloc((size_t)c->n_slots + 1, sizeof(struct gb_job *));
+	size_t n_dirs = 0, n = 0;
+	int err = sort_out(c, dirs, &n_dirs, all, &n);
 
-	for (uint32_t i = 0; !err && i < c->n_slots; i++)
-		if (c->slots[i]->dir && !c->slots[i]->dir->rec.part_of)
-			dirs[n++] = c->slots[i];
-	if (!err)
-		qsort(dirs, n, sizeof(struct gb_job *), by_lid);
-	for (uint32_t i = 0; !err && i < c->n_slots; i++) {
-		struct gb_job *job = c->slots[i];
+	for (size_t i = 0; !err && i < n; i++) {
+		struct gb_job *dir =
+			by_lid_find(dirs, n_dirs, all[i]->dir->rec.part_of);
 
-		if (!job->dir || !job->dir->rec.part_of)
-			continue;
-		struct gb_job *dir = by_lid_find(dirs, n, job->dir->rec.part_of);
 		if (!dir)
-			become_directory(job);
+			become_directory(all[i]);
 		else if (!(err = parts_reserve(dir)))
-			parts_link(dir, job);
+			parts_link(dir, all[i]);
 	}
 	return err;
 }

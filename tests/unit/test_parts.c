@@ -398,6 +398,25 @@ static void test_remove_refused(void **state)
 	gb_job_unref(dir);
 }
 
+/* Another key leaves it as it is, unless a person insists. */
+static void test_remove_other_key(void **state)
+{
+	setenv("BATCHFS_TEST_REMOVAL_SECONDS", "0.01", 1);
+	struct gb_job *dir = cut_draft(1);
+
+	buy_part(dir, &fake, 0);
+	gb_job_unref(dir);
+	fake_options.key = "another";
+	dir = again();
+	assert_int_equal(BLOCKING(gb_remove, dir), -EACCES);
+	assert_false(info_of(dir).removing);
+	assert_true(info_of(dir).has_error);
+	assert_true(gb_verbs(dir) & GB_FORGET);
+	assert_int_equal(BLOCKING(gb_forget, dir), 0);
+	await_removed();
+	gb_job_unref(dir);
+}
+
 /* A later part is refused: the directory is there again, and what is left of it. */
 static void test_remove_comes_back(void **state)
 {
@@ -432,6 +451,7 @@ int main(void)
 		FAKE_CASE(test_cancel_all), FAKE_CASE(test_cancel_of_none),
 		FAKE_CASE(test_fetch_all), FAKE_CASE(test_remove_all),
 		FAKE_CASE(test_remove_own_first), FAKE_CASE(test_remove_refused),
+		FAKE_CASE(test_remove_other_key),
 		FAKE_CASE(test_remove_comes_back)};
 
 	return cmocka_run_group_tests(tests, make_top, remove_top);

@@ -61,7 +61,7 @@ schema() {
 	refuses 1 "$say" extract-csv pictures schema.json
 	refuses 1 "$say" classify-table r.jsonl 'Good? {text}'
 	refuses 1 "$say" compare-models r.jsonl gemini-3.8-flash gemini-4-carbon
-	refuses 1 "$say" split-large r.jsonl 2 results.jsonl
+	refuses 1 "$say" first-tier r.jsonl answers.tsv
 	refuses 1 "$say" nightly r.jsonl answers
 	refuses 1 "$say" tokens-of-month
 	same 1 "$(grep -c . err)"
@@ -75,7 +75,7 @@ schema() {
 }
 
 @test "a call with too few or too many words says how it goes" {
-	for name in describe-pictures translate-folder extract-csv classify-table compare-models split-large \
+	for name in describe-pictures translate-folder extract-csv classify-table compare-models first-tier \
 		nightly; do
 		refuses 2 "usage: $name " $name
 		refuses 2 "usage: $name " $name 1 2 3 4 5
@@ -92,7 +92,7 @@ schema() {
 		refuses 1 " $from" extract-csv $from schema.json
 		refuses 1 $from classify-table $from 'Good? {text}'
 		refuses 1 $from compare-models $from gemini-3.8-flash gemini-4-carbon
-		refuses 1 $from split-large $from 2 results.jsonl
+		refuses 1 $from first-tier $from answers.tsv
 	done
 	folder letters
 	refuses 1 "schema.jsn" extract-csv letters schema.jsn
@@ -116,12 +116,12 @@ schema() {
 	same 0 "$(jobs_at_api)"
 	{ requests 2; echo rubbish; } >bad.jsonl
 	refuses 1 "line 3" nightly bad.jsonl answers
-	refuses 1 "line 3" split-large bad.jsonl 9 results.jsonl
+	refuses 1 "line 3" first-tier bad.jsonl answers.tsv
 	# Once the file is mended the same command goes on.
 	requests 3 >bad.jsonl
 	"$EXAMPLES/nightly" bad.jsonl answers
-	"$EXAMPLES/split-large" bad.jsonl 9 results.jsonl
-	same 3 "$(grep -c . results.jsonl)"
+	"$EXAMPLES/first-tier" bad.jsonl answers.tsv
+	same 3 "$(grep -c . answers.tsv)"
 	same 2 "$(jobs_at_api)"
 }
 
@@ -139,7 +139,6 @@ schema() {
 	mkdir requests
 	cp all.jsonl requests/
 	cp "$EXAMPLES/make/Makefile" .
-	refuses 1 "rmdir $MNT/all-0000 and run this again" split-large all.jsonl 2 results.jsonl
 	run ! make
 	contains "$output" "Internal error encountered"
 	contains "$output" "rmdir it and make again"
@@ -148,11 +147,10 @@ schema() {
 	refuses 1 "JOB_STATE_FAILED, without answers" nightly all.jsonl answers
 	contains "$(cat err)" "Internal error encountered"
 	test -e "$MNT/nightly-$(date +%F)-retry/id"
+	refuses 1 "Internal error encountered" first-tier all.jsonl answers.tsv big
 	# They do what they say.
 	knob outcome=succeeded
 	rmdir "$MNT"/all-*
-	"$EXAMPLES/split-large" all.jsonl 2 results.jsonl
-	same 3 "$(grep -c . results.jsonl)"
 	make
 	same 3 "$(grep -c . results/all.jsonl)"
 }
@@ -307,14 +305,22 @@ schema() {
 	same 2 "$(grep -c . "$MNT/sky-gemini-4-carbon/answers.tsv")"
 }
 
-@test "split-large: as many jobs as it takes, none twice" {
-	requests 10 >all.jsonl
-	"$EXAMPLES/split-large" all.jsonl 4 results.jsonl
-	same 3 "$(calls create)"
-	same "$(jq -r .key all.jsonl | sort)" "$(jq -r .key results.jsonl | sort)"
-	"$EXAMPLES/split-large" all.jsonl 4 again.jsonl
-	same 3 "$(calls create)"
-	cmp results.jsonl again.jsonl
+@test "first-tier: more than the queue takes goes as several jobs, none twice" {
+	unmount_jobs
+	export BATCHFS_TEST_QUEUE_SECONDS=0.2
+	mount_jobs
+	requests 450 >all.jsonl
+	tokens=$(api POST /v1beta/models/gemini-flash-latest:countTokens \
+		-d "$(jq -sc '{contents: [.[0].request.contents[]]}' all.jsonl)" | jq .totalTokens)
+	knob queue_tokens=$((tokens * 280))
+	"$EXAMPLES/first-tier" all.jsonl answers.tsv 2>err
+	same 450 "$(cut -f 1 answers.tsv | sort -u | grep -c .)"
+	made=$(jobs_at_api)
+	[ "$made" -gt 1 ]
+	same "$made" "$(value_of parts "$MNT/all/stats")"
+	"$EXAMPLES/first-tier" all.jsonl again.tsv
+	same "$made" "$(jobs_at_api)"
+	cmp answers.tsv again.tsv
 }
 
 @test "tokens-of-month: in and out, and a month without any says so" {
