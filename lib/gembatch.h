@@ -88,6 +88,9 @@ struct gb_options {
 	int poll_s, ttl_s;       /* seconds; 0: 30 and 5; ttl_s -1: always stale */
 	const char *split;       /* of drafts that do not say: "auto", "none" or a number
 	                            (gb_draft_set_split); NULL: auto */
+	int retries;             /* a directory submitted now asks what retry.jsonl lists
+	                            again by itself, up to so many times; 0: what was to
+	                            be asked so is not, as long as the client is open */
 	const char *webhook;     /* URL that the API calls at the end of each new job */
 	int resubmit_hours;      /* submit uncertain jobs again after so long; 0:
 	                            never */
@@ -227,6 +230,8 @@ struct gb_info {
 	                      all of them */
 	uint32_t parts;    /* made so far: 1 without has_parts */
 	uint32_t parts_sent, parts_ended; /* of them */
+	uint32_t rounds;       /* so often was asked again what was not answered … */
+	uint32_t retries_left; /* … and so often it still is, without a person */
 	bool has_error;    /* gb_job_error has a text */
 	bool has_warnings; /* gb_job_warnings has one */
 	bool has_requests; /* requests.jsonl is on the local disk */
@@ -436,6 +441,11 @@ int gb_estimate(struct gb_job *job, struct gb_waiter *w);
  * or the submission goes on (its create was intended); -EINPROGRESS: it is being given
  * up, which takes moments. */
 int gb_job_left(struct gb_job *job, struct gb_waiter *w);
+/* Ask again what retry.jsonl lists, in the same directory, as further parts of it: all has
+ * ended, and something is listed. Answered when that is safe on disk; it is bought in the
+ * background. One call is one round, whatever happens meanwhile. -EBUSY: something goes
+ * on, or nothing is listed; -EACCES: another key made it. */
+int gb_retry(struct gb_job *job, struct gb_waiter *w);
 /* Stop a submission whose create is not intended yet (the job is a draft again), or
  * cancel the job at the API: answered when that has accepted it. */
 int gb_cancel(struct gb_job *job, struct gb_waiter *w);
@@ -457,7 +467,7 @@ int gb_forget(struct gb_job *job, struct gb_waiter *w);
 /* Which verbs are possible now, as a set of bits in this order. */
 enum gb_verb { GB_SUBMIT = 1, GB_CHECK = 2, GB_CANCEL = 4, GB_FETCH_VERB = 8,
 	GB_ADOPT = 16, GB_RESUBMIT = 32, GB_FORGET = 64, GB_ESTIMATE = 128,
-	GB_QUEUE = 256 };
+	GB_QUEUE = 256, GB_RETRY = 512 };
 unsigned gb_verbs(struct gb_job *job);
 
 /* ---- results ------------------------------------------------------------------ */

@@ -75,6 +75,7 @@ static const struct option_row rows[] = {
 	{"on_end", TEXT, AT(on_end)},
 	{"webhook", TEXT, AT(webhook)},
 	{"split", TEXT, AT(split)},
+	{"retries", NUMBER, AT(retries), 0, 1000},
 	{"uid", NUMBER, AT(uid), 0, INT_MAX},
 	{"gid", NUMBER, AT(gid), 0, INT_MAX},
 	{"umask", OCTAL, AT(umask), 0, 0777},
@@ -191,6 +192,7 @@ static const char help[] =
 	"limit]\n"
 	"  on_end=COMMAND                run when a job has ended: COMMAND NAME STATE\n"
 	"  split=auto|none|N             how many jobs a directory may become [auto]\n"
+	"  retries=N                     ask again what is not answered, up to N times [0]\n"
 	"  webhook=URL                   called by the API when a job has ended\n"
 	"  inline_max=BYTES              requests up to this size go inline [0]\n"
 	"  uid=N gid=N umask=OCTAL       owner and modes [you, 077]\n"

@@ -41,6 +41,7 @@ struct options {
 	int trash_days;
 	int poll_s, ttl_s;
 	int resubmit_hours; /* 0: never */
+	int retries;
 	uint64_t inline_max;
 	uint64_t max_tokens; /* 0: no limit */
 	double max_cost;     /* 0: none */

@@ -109,6 +109,7 @@ int prepare_client(const struct options *o, const struct key *key,
 	go.resubmit_hours = o->resubmit_hours;
 	go.webhook = o->webhook;
 	go.split = o->split;
+	go.retries = o->retries;
 	go.prices = prices;
 	go.max_tokens = o->max_tokens;
 	go.max_cost = o->max_cost;

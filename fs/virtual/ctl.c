@@ -63,6 +63,12 @@ static int run_fetch(
 	return gb_save_results(job, w);
 }
 
+static int run_retry(
+	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
+{
+	return gb_retry(job, w);
+}
+
 static int run_adopt(
 	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
 {
@@ -88,6 +94,7 @@ static const struct verb verbs[] = {
 	{"queue", GB_QUEUE, NULL, false, run_queue},
 	{"cancel", GB_CANCEL, NULL, false, run_cancel},
 	{"fetch", GB_FETCH_VERB, NULL, true, run_fetch},
+	{"retry", GB_RETRY, NULL, false, run_retry},
 	{"adopt", GB_ADOPT, "ID", false, run_adopt},
 	{"resubmit", GB_RESUBMIT, NULL, false, run_resubmit},
 	{"forget", GB_FORGET, NULL, false, run_forget},

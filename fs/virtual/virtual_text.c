@@ -78,6 +78,10 @@ static void put_stats(FILE *out, const struct gb_info *info)
 		put_count(out, "estimate_error_percent", info->estimate_percent);
 	if (info->estimated_cost[0])
 		fprintf(out, "estimated_prompt_cost %s\n", info->estimated_cost);
+	if (info->rounds)
+		put_count(out, "rounds", info->rounds);
+	if (info->retries_left)
+		put_count(out, "retries_left", info->retries_left);
 	if (!info->has_parts)
 		return;
 	put_count(out, "parts", info->parts);

@@ -1,5 +1,6 @@
 /* The verb `cancel`. What rmdir does before it deletes is remove.c's. */
 #include "client/cancel.h"
+#include "client/retry.h"
 #include "jobs/history.h"
 #include "jobs/messages.h"
 #include "jobs/observe.h"
@@ -69,7 +70,7 @@ bool cancel_fits(struct gb_job *job)
 	for (uint32_t i = 0; i < parts_count(job); i++)
 		if (one_fits(parts_at(job, i)))
 			return true;
-	return parts_rest_is_open(job);
+	return parts_rest_is_open(job) || retry_goes_on(job);
 }
 
 /* Remove it from the queue, if no task has taken it yet. */
@@ -129,10 +130,20 @@ static int cancel_one(struct gb_job *job, struct gb_waiter *w)
 			      job, POOL_SHORT, unqueue_run, true, false, NULL, w);
 }
 
+/* Between two rounds nothing is to be cancelled but the next. */
+static int no_round_run(struct operation *t)
+{
+	return retry_stop(t->job);
+}
+
 int gb_cancel(struct gb_job *job, struct gb_waiter *w)
 {
 	client_lock(job->c);
 	bool several = parts_several(job);
+	bool between = !several && retry_goes_on(job);
 	client_unlock(job->c);
+	if (between)
+		return operation_start(
+			job, POOL_SHORT, no_round_run, false, false, NULL, w);
 	return several ? cancel_parts(job, w) : cancel_one(job, w);
 }

@@ -10,6 +10,7 @@
 #include "archive/save.h"
 #include "client/load.h"
 #include "client/remove.h"
+#include "client/retry.h"
 #include "client/trash.h"
 #include "jobs/observe.h"
 #include "jobs/poller.h"
@@ -117,8 +118,10 @@ static const struct job_hooks hooks = {
 	.online = back_online,
 	.results_saved = answers_results_saved,
 	.results_dropped = answers_forget,
+	.changed = retry_consider,
 	.freed = remove_unsent,
 	.results_awaited = save_is_missing,
+	.goes_on = retry_goes_on,
 	.take_settled = after_end_look,
 	.file_ref = gb_file_ref,
 	.file_unref = gb_file_unref,

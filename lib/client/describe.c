@@ -5,6 +5,7 @@
 #include "client/cancel.h"
 #include "client/describe.h"
 #include "client/remove.h"
+#include "client/retry.h"
 #include "jobs/split.h"
 #include "provider/errors.h"
 #include "files/files.h"
@@ -87,6 +88,8 @@ static void local_info(struct gb_job *job, struct gb_info *i)
 
 	i->own = r->own;
 	i->split = split_text(job);
+	i->rounds = (uint32_t)r->rounds;
+	i->retries_left = job->c->o.retries > 0 ? (uint32_t)r->retries_left : 0;
 	i->draft = phase_is_draft(r->batch->phase) &&
 		   !(job->dir->task && job->dir->task->intended);
 	i->submitted = !phase_is_draft(r->batch->phase);
@@ -317,6 +320,8 @@ unsigned gb_verbs(struct gb_job *job)
 	for (uint32_t i = 0; i < parts_count(job); i++)
 		if (save_is_possible(parts_at(job, i)))
 			verbs |= GB_FETCH_VERB;
+	if (retry_fits(job))
+		verbs |= GB_RETRY;
 	if (submit_is_unsettled(job))
 		verbs |= GB_ADOPT | GB_RESUBMIT;
 	if (remove_may_forget(job))

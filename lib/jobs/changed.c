@@ -62,7 +62,10 @@ int job_wait_verdict(struct gb_job *job)
 {
 	if (!job_shown(job))
 		return -ENOENT;
-	return parts_several(job) ? verdict_of_all(job) : verdict_of_one(job);
+	int verdict = parts_several(job) ? verdict_of_all(job) : verdict_of_one(job);
+	bool next = !verdict && !job->parent && job->c->hooks->goes_on(job);
+
+	return next ? -EINPROGRESS : verdict;
 }
 
 /* Lock held. Whether its end can be told: its results are saved, if they are to be. */
@@ -94,7 +97,8 @@ static bool take_end_to_tell(struct gb_job *job)
 
 	if (!l || job->parent || !l->rec.batch->end_due || l->end_told ||
 		!job->c->o.ended || !job_shown(job) ||
-		!(parts_several(job) ? all_have_all(job) : has_all(job)))
+		!(parts_several(job) ? all_have_all(job) : has_all(job)) ||
+		job->c->hooks->goes_on(job))
 		return false;
 	l->end_told = true;
 	return true;
@@ -155,4 +159,5 @@ void job_changed(struct gb_job *job, unsigned what)
 	tell_changed(job, what);
 	if (dir)
 		tell_changed(dir, what);
+	job->c->hooks->changed(dir ? dir : job);
 }

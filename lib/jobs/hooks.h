@@ -49,6 +49,8 @@ struct job_hooks {
 	/* The results are saved; the saved results were replaced by others. */
 	void (*results_saved)(struct gb_job *job);
 	void (*results_dropped)(struct gb_job *job);
+	/* Something about a directory, or a part of it, has changed. */
+	void (*changed)(struct gb_job *dir);
 	/* A submission has ended without a create, and the job was removed during
 	 * it. */
 	void (*freed)(struct gb_job *job);
@@ -57,6 +59,9 @@ struct job_hooks {
 
 	/* lock: whether results are to be saved automatically and are not saved yet. */
 	bool (*results_awaited)(const struct gb_job *job);
+	/* lock: all of a directory has ended, and what is not answered is asked again
+	 * without a person. */
+	bool (*goes_on)(struct gb_job *dir);
 	/* lock: move to `to` those who waited for the answers as files and need not
 	 * wait any more. */
 	void (*take_settled)(struct gb_job *job, struct gb_waitq *to);

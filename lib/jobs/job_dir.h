@@ -55,6 +55,7 @@ struct job_dir {
 	bool unmaking;           /* client.lock; parts_unmake: no operation may begin */
 	atomic_bool forgotten;   /* fully removed; set under both locks */
 	double resubmit_after;   /* client.lock; resubmit=: not before this */
+	bool retry_planned;      /* client.lock; client/retry.c has a timer */
 	bool end_told;           /* client.lock; gb_options.ended has been called */
 	enum removing removing;  /* client.lock */
 	bool other_key;          /* client.lock; rmdir was refused because of this */

@@ -75,6 +75,18 @@ uint32_t parts_below(struct gb_job *dir, uint32_t n)
 	return lo;
 }
 
+int parts_last_round(const struct gb_job *dir)
+{
+	int last = dir->dir->rec.rounds;
+
+	for (uint32_t i = 0; dir->parts && i < dir->parts->n; i++) {
+		int round = dir->parts->v[i]->dir->rec.round;
+
+		last = round > last ? round : last;
+	}
+	return last;
+}
+
 static int by_offset(const void *a, const void *b)
 {
 	const struct part_range *x = a, *y = b;

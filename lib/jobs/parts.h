@@ -12,6 +12,9 @@
  * in the part's journal and nowhere else. What no part has is the rest: it is not
  * bought yet. If they were not cut, the directory's own batch is the first part. Later
  * rounds ask again what is not answered; their parts have a requests.jsonl of their own.
+ * Those of one round are PHASE_DRAFT until all of them have it, durably; then the
+ * directory's journal counts the round (`rounds`), and with that all of them are queued.
+ * So a round is asked for as a whole or not at all.
  *
  * Whoever shows a directory asks parts_several, and folds over parts_at; what one part
  * shows by itself (gb_part_info and the like) never folds. So a directory that is its own
@@ -54,6 +57,9 @@ uint32_t parts_below(struct gb_job *dir, uint32_t n);
  * directory in PHASE_PARTS has in `sent_size` how many bytes they are. Not any more once
  * that was dropped (cancel), or the directory is being removed. */
 bool parts_rest_is_open(const struct gb_job *dir);
+
+/* The highest round that a part is or was of; 0: nothing was asked again. */
+int parts_last_round(const struct gb_job *dir);
 
 /* The first bytes of the `total` that no part of round 0 has; len 0: all have one. */
 struct part_range parts_rest(const struct gb_job *dir, int64_t total);

@@ -110,6 +110,10 @@ struct record {
 	char *split;     /* as the user wrote it; NULL: as the option says */
 	bool rest_dropped; /* what no part has yet of the requests is not bought any
 	                      more */
+	int rounds;      /* so many later rounds were asked for; parts of others never
+	                    were */
+	int rounds_stopped; /* no part of a round up to this is bought any more */
+	int retries_left; /* rounds that are still asked for without a person */
 
 	char *part_of;   /* LID of the directory that it is a part of; NULL: is one */
 	int part;        /* its number there, from 1 */

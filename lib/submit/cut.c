@@ -26,6 +26,12 @@ static struct line_run part_most(const struct gb_job *dir)
 		lines > 0 ? lines : l->lines};
 }
 
+struct line_run cut_most(const struct gb_job *dir)
+{
+	return split_of(dir) == SPLIT_NONE ? (struct line_run){INT64_MAX, INT64_MAX}
+					   : part_most(dir);
+}
+
 bool cut_is_wanted(const struct gb_job *job, int64_t requests)
 {
 	int64_t lines = split_of(job);

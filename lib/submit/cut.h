@@ -19,6 +19,9 @@ enum {
 	CUT_LEAST = 100,   /* requests: nothing is made smaller than that by itself */
 };
 
+/* Lock held: what one part of a directory may have; also where it asks again. */
+struct line_run cut_most(const struct gb_job *dir);
+
 /* The step `split`: s->cut says whether the requests do not go as one job. */
 int submission_split(struct submission *s);
 /* Lock held: whether its user wants more than one job of so many requests. */

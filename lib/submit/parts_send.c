@@ -63,6 +63,17 @@ static bool rest_is_unwanted(const struct gb_job *dir)
 	return r->rest_dropped || r->removal || !dir->in_tree;
 }
 
+/* Nobody wants the part to be bought any more. */
+static bool is_unwanted(const struct gb_job *part)
+{
+	const struct gb_job *dir = part->parent;
+	const struct record *r = &dir->dir->rec;
+	int round = part->dir->rec.round;
+
+	return r->removal || !dir->in_tree ||
+	       (round ? round <= r->rounds_stopped : r->rest_dropped);
+}
+
 bool parts_due(struct gb_job *dir)
 {
 	const struct gb_client *c = dir->c;
@@ -206,7 +217,7 @@ static int enter_parts(struct submission *d)
 	return 0;
 }
 
-/* Remove parts that were not intended; all: those that were not cut, too. */
+/* Remove parts that were not intended; all: those of later rounds that nobody wants, too. */
 static void unmake_unsent(struct gb_job *dir, bool all)
 {
 	struct gb_client *c = dir->c;
@@ -215,7 +226,7 @@ static void unmake_unsent(struct gb_job *dir, bool all)
 		client_lock(c);
 		struct gb_job *part = i < parts_count(dir) ? parts_at(dir, i) : NULL;
 		bool unsent = part && part->parent && is_unsent(part) &&
-			      (all || is_cut(part));
+			      (is_cut(part) || (all && is_unwanted(part)));
 		client_unlock(c);
 		if (!part)
 			return;
@@ -442,6 +453,7 @@ static void give_up_part(struct submission *s, int err)
 		give_up_rest(s, err);
 	else if (!s->told)
 		message_tell(s->job->parent, err, s->err.text);
+	job_dir_save_soon(s->job->parent);
 }
 
 static bool try_half(struct submission *s, int err)
@@ -459,7 +471,7 @@ static int part_give_up(struct submission *s, int err, bool *ret_unmake)
 	enum phase p = job_phase(s->job);
 
 	client_lock(s->c);
-	bool unwanted = s->t->stopped || rest_is_unwanted(s->job->parent);
+	bool unwanted = s->t->stopped || is_unwanted(s->job);
 	client_unlock(s->c);
 	bool cancelled = err == -ECANCELED || unwanted;
 	if (phase_is_unanswered(p) || p == PHASE_SENT) {
@@ -524,16 +536,36 @@ int submit_part_run(struct operation *t)
 
 /* ---- stop, and go on ----------------------------------------------------------------------- */
 
+/* What may be bought without anybody asking again. */
+struct wanted {
+	bool rest_dropped;
+	int rounds_stopped, retries_left;
+};
+
+/* Lock held. What it was. */
+static struct wanted set_wanted(struct record *r, struct wanted w)
+{
+	struct wanted before = {r->rest_dropped, r->rounds_stopped, r->retries_left};
+
+	r->rest_dropped = w.rest_dropped;
+	r->rounds_stopped = w.rounds_stopped;
+	r->retries_left = w.retries_left;
+	return before;
+}
+
 static int drop_rest(struct gb_job *dir, bool drop)
 {
+	struct record *r = &dir->dir->rec;
+
 	client_lock(dir->c);
-	bool before = dir->dir->rec.rest_dropped;
-	dir->dir->rec.rest_dropped = drop;
+	struct wanted before = set_wanted(r,
+		(struct wanted){drop, drop ? parts_last_round(dir) : r->rounds_stopped,
+			drop ? 0 : r->retries_left});
 	client_unlock(dir->c);
 	int err = job_dir_save(dir);
 	if (err) {
 		client_lock(dir->c);
-		dir->dir->rec.rest_dropped = before;
+		set_wanted(r, before);
 		client_unlock(dir->c);
 	}
 	return err;
@@ -566,7 +598,7 @@ bool parts_may_be_bought(const struct gb_job *part)
 	const struct gb_job *dir = part->parent;
 
 	/* What was not cut is no part of the directory's requests any more. */
-	return !rest_is_unwanted(dir) &&
+	return !is_unwanted(part) &&
 	       (!is_cut(part) || job_phase(dir) == PHASE_PARTS);
 }
 
@@ -608,8 +640,30 @@ static bool is_cut_short(struct gb_job *dir)
 	       !parts_tally(dir).intended;
 }
 
+/* A round counts, and then all of its parts are bought; or it does not, and none is. */
+static void recover_rounds(struct gb_job *dir)
+{
+	for (uint32_t i = 0;;) {
+		client_lock(dir->c);
+		struct gb_job *part = i < parts_count(dir) ? parts_at(dir, i) : NULL;
+		bool later = part && part->parent && !is_cut(part) && is_unsent(part);
+		bool draft = later && job_phase(part) == PHASE_DRAFT;
+		bool goes = later && (is_unwanted(part) ||
+					     (draft && part->dir->rec.round >
+							       dir->dir->rec.rounds));
+		if (draft && !goes)
+			job_set_phase(part, PHASE_QUEUED);
+		client_unlock(dir->c);
+		if (!part)
+			return;
+		if (!goes || parts_unmake(part))
+			i++;
+	}
+}
+
 void parts_recover(struct gb_job *dir)
 {
+	recover_rounds(dir);
 	client_lock(dir->c);
 	bool cut_short = is_cut_short(dir);
 	bool all = rest_is_unwanted(dir);

@@ -196,6 +196,7 @@ static int step_begin(struct submission *s)
 		record_unset(&s->rec->error);
 		record_unset(&s->rec->taint);
 		s->rec->background = s->t->background;
+		s->rec->retries_left = s->c->o.retries;
 	}
 	submission_estimate_begin(s);
 	/* What was asked for anew has its whole time. */

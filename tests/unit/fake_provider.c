@@ -297,7 +297,7 @@ static void end_job(
 	j->ended = time(NULL);
 	if (state != REMOTE_STATE_SUCCEEDED)
 		return;
-	char *answers = answer_all(j);
+	char *answers = j->answers ? strdup(j->answers) : answer_all(j);
 	j->results = keep_text(f, answers);
 	free(answers);
 	if (j->input)

@@ -80,6 +80,7 @@ struct fake_job {
 	char *display, *model, *requests; /* lines, as they were sent */
 	size_t n_requests;
 	char *results;     /* lines; NULL before the end */
+	const char *answers; /* what they will be; NULL: one for each request */
 	const char *input; /* id of its file; NULL: inline */
 	const char *state; /* "BATCH_STATE_PENDING", … */
 	time_t created, ended;

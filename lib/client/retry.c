@@ -1,0 +1,628 @@
+#include "client/retry.h"
+
+#include "answers/answers.h"
+#include "archive/save.h"
+#include "base/waiter.h"
+#include "jobs/operation.h"
+#include "jobs/parts.h"
+#include "submit/cut.h"
+#include "submit/queue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+enum {
+	FIRST_PAUSE = 30,    /* seconds from the end to the first round */
+	LONGEST_PAUSE = 3600,
+	CHUNK = 1 << 18,     /* bytes of retry.jsonl at a time */
+};
+
+#define REQUESTS_TMP UTIL_TMP_PREFIX "requests"
+
+/* ---- whether; lock held ------------------------------------------------------------ */
+
+static bool all_is_over(struct gb_job *dir)
+{
+	for (uint32_t i = 0; i < parts_count(dir); i++) {
+		const struct gb_job *part = parts_at(dir, i);
+
+		if (!part->batch->id || !knowledge_final(&part->batch->known) ||
+			(part != dir && part->dir->task))
+			return false;
+	}
+	return parts_count(dir) && !parts_rest_is_open(dir);
+}
+
+/* The same as far as those know who wait for the end: more may be told of it. */
+static bool all_has_ended(struct gb_job *dir)
+{
+	for (uint32_t i = 0; i < parts_count(dir); i++) {
+		const struct gb_job *part = parts_at(dir, i);
+
+		if (!part->batch->id || !knowledge_ended(&part->batch->known))
+			return false;
+	}
+	return parts_count(dir) && !parts_rest_is_open(dir);
+}
+
+static bool was_sent_here(const struct gb_job *dir)
+{
+	enum phase p = job_phase(dir);
+
+	return !dir->parent && dir->dir && dir->dir->rec.own && dir->in_tree &&
+	       !dir->dir->rec.removal && (p == PHASE_SENT || p == PHASE_PARTS);
+}
+
+/* Whether all results that there are to be are saved: what has ended a moment ago is
+ * still asked for, as far as the index is concerned. */
+static bool all_is_here(struct gb_job *dir)
+{
+	for (uint32_t i = 0; i < parts_count(dir); i++) {
+		struct gb_job *part = parts_at(dir, i);
+		enum gb_output o = job_output(part);
+		bool lost = o == GB_OUTPUT_NONE || o == GB_OUTPUT_LOST ||
+			    o == GB_OUTPUT_DAMAGED;
+
+		if (!lost && !save_is_safe(part))
+			return false;
+	}
+	return true;
+}
+
+/* What is known of retry.jsonl. */
+enum listed { LISTS_NONE, LISTS_SOME, MAY_LIST };
+
+static enum listed what_it_lists(struct gb_job *dir)
+{
+	struct gb_info i = {0};
+
+	answers_info(dir, &i);
+	if (!all_is_here(dir))
+		return MAY_LIST;
+	if (!i.answers_there)
+		return i.has_retry ? MAY_LIST : LISTS_NONE;
+	return i.has_retry && i.answers_size[GB_ANSWERS_RETRY] ? LISTS_SOME : LISTS_NONE;
+}
+
+bool retry_fits(struct gb_job *dir)
+{
+	return was_sent_here(dir) && !dir->c->o.readonly && !dir->dir->task &&
+	       all_is_over(dir) && what_it_lists(dir) != LISTS_NONE;
+}
+
+static bool was_cancelled(struct gb_job *dir)
+{
+	for (uint32_t i = 0; i < parts_count(dir); i++) {
+		const struct gb_job *part = parts_at(dir, i);
+
+		if (part->dir && part->dir->rec.batch->cancel_asked)
+			return true;
+	}
+	return dir->dir->rec.rest_dropped;
+}
+
+/* Whether an index can be expected, made of what is here or will be. */
+static bool index_may_come(struct gb_job *dir)
+{
+	struct gb_info i = {0};
+	bool failed = parts_several(dir) ? dir->merge_failed : dir->batch->index_failed;
+
+	answers_info(dir, &i);
+	return !failed && (i.answers_there || i.answers_pending || i.has_answers);
+}
+
+static bool counts_down(const struct gb_job *dir)
+{
+	const struct gb_client *c = dir->c;
+
+	return c->o.retries > 0 && !c->o.readonly && !c->o.offline && !c->stopping &&
+	       was_sent_here(dir) && dir->dir->rec.retries_left > 0 &&
+	       identity_same_key(dir);
+}
+
+bool retry_goes_on(struct gb_job *dir)
+{
+	return counts_down(dir) && !was_cancelled(dir) && all_has_ended(dir) &&
+	       index_may_come(dir) && what_it_lists(dir) != LISTS_NONE;
+}
+
+/* ---- the requests of a round ------------------------------------------------------- */
+
+/* A part whose requests are being written. */
+struct asked {
+	struct gb_job *part;
+	int dir; /* its files */
+	FILE *out;
+	struct line_run have;
+};
+
+struct round {
+	struct gb_job *dir;
+	int number;
+	struct line_run most; /* of one part */
+	struct asked now;
+	int64_t line;         /* where its last line begins */
+	struct gb_job **parts;
+	size_t n, room;
+};
+
+static int note_part(struct round *r, struct gb_job *part)
+{
+	if (r->n == r->room) {
+		size_t room = r->room ? 2 * r->room : 8;
+		struct gb_job **more = realloc(r->parts, room * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		r->parts = more;
+		r->room = room;
+	}
+	r->parts[r->n++] = gb_job_ref(part);
+	return 0;
+}
+
+static int open_requests_of(struct asked *a)
+{
+	a->dir = job_dir_open_files(a->part);
+	if (a->dir < 0)
+		return a->dir;
+	_cleanup_close_ int fd = openat(a->dir, REQUESTS_TMP,
+		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || !(a->out = fdopen(fd, "r+")))
+		return -errno;
+	steal_fd(&fd);
+	return 0;
+}
+
+static int part_begin(struct round *r)
+{
+	struct gb_job *part;
+	int err = parts_make(r->dir, r->number, (struct part_range){0}, 0, PHASE_DRAFT,
+		&part);
+
+	if (err)
+		return err;
+	test_point("retry-part-made");
+	r->now = (struct asked){.part = part, .dir = -1};
+	r->line = 0;
+	err = note_part(r, part);
+	if (!err)
+		return open_requests_of(&r->now);
+	DROP(parts_unmake(part)); /* the next start removes it */
+	return err;
+}
+
+static void part_close(struct asked *a)
+{
+	if (a->out)
+		fclose(a->out);
+	a->out = NULL;
+	util_closep(&a->dir);
+}
+
+/* Its requests are durable, and then its journal. */
+static int part_end(struct asked *a)
+{
+	int err = 0;
+
+	if (fflush(a->out) || fsync(fileno(a->out)) < 0 ||
+		renameat(a->dir, REQUESTS_TMP, a->dir, GB_REQUESTS) < 0)
+		err = -errno;
+	if (!err)
+		err = util_sync_dir(a->dir);
+	client_lock(a->part->c);
+	a->part->dir->rec.batch->requests = a->have.requests;
+	a->part->dir->rec.batch->sent_size = a->have.bytes;
+	client_unlock(a->part->c);
+	return err ? err : job_dir_save(a->part);
+}
+
+static int copy_range(FILE *from, int64_t off, int64_t len, FILE *to)
+{
+	char buf[16384];
+
+	while (len) {
+		size_t want = len < (int64_t)sizeof(buf) ? (size_t)len : sizeof(buf);
+		ssize_t n = util_pread_at(fileno(from), buf, want, off);
+
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO;
+		if (fwrite(buf, 1, (size_t)n, to) != (size_t)n)
+			return -errno;
+		off += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* With its last line the part is too large: that is the first of the next. */
+static int move_last_line(struct round *r)
+{
+	struct asked full = r->now;
+	int64_t from = r->line, len = full.have.bytes - from;
+	int err = fflush(full.out) ? -errno : part_begin(r);
+
+	if (!err)
+		err = copy_range(full.out, from, len, r->now.out);
+	if (!err && ftruncate(fileno(full.out), from) < 0)
+		err = -errno;
+	if (err)
+		goto out;
+	r->now.have = (struct line_run){len, 1};
+	full.have = (struct line_run){from, full.have.requests - 1};
+	err = part_end(&full);
+out:
+	part_close(&full);
+	return err;
+}
+
+static int end_line(struct round *r)
+{
+	int err = 0;
+
+	r->now.have.requests++;
+	if (r->now.have.bytes > r->most.bytes && r->now.have.requests > 1)
+		err = move_last_line(r);
+	r->line = r->now.have.bytes;
+	return err;
+}
+
+/* Lines are put one after the other, in pieces. */
+static int put_piece(struct round *r, const char *p, size_t n, bool ends)
+{
+	bool begins = r->now.out && r->line == r->now.have.bytes;
+	int err = 0;
+
+	if (begins && r->now.have.requests == r->most.requests) {
+		err = part_end(&r->now);
+		part_close(&r->now);
+	}
+	if (!err && !r->now.out)
+		err = part_begin(r);
+	if (!err && fwrite(p, 1, n, r->now.out) != n)
+		err = -errno;
+	if (err)
+		return err;
+	r->now.have.bytes += (int64_t)n;
+	return ends ? end_line(r) : 0;
+}
+
+static int put_text(struct round *r, const char *p, size_t n)
+{
+	int err = 0;
+
+	while (!err && n) {
+		const char *end = memchr(p, '\n', n);
+		size_t k = end ? (size_t)(end - p) + 1 : n;
+
+		err = put_piece(r, p, k, end);
+		p += k;
+		n -= k;
+	}
+	return err;
+}
+
+static int save_all(struct gb_job *dir)
+{
+	struct waiter_sync s;
+
+	client_lock(dir->c);
+	bool here = all_is_here(dir);
+	client_unlock(dir->c);
+	if (here)
+		return 0;
+	waiter_sync_init(&s);
+	int err = gb_save_results(dir, &s.w);
+	return err == -EINPROGRESS ? waiter_sync_wait(&s) : err;
+}
+
+static int open_answers(struct gb_job *dir, struct gb_answers **ret)
+{
+	struct waiter_sync s;
+	int err;
+
+	do {
+		waiter_sync_init(&s);
+		err = gb_answers_open(dir, &s.w, ret);
+		if (err != -EINPROGRESS)
+			return err;
+		err = waiter_sync_wait(&s);
+	} while (!err);
+	return err;
+}
+
+/* -ENODATA: it lists nothing. */
+static int copy_retry(struct round *r, struct operation *t)
+{
+	struct gb_answers *a;
+	_cleanup_free_ char *buf = malloc(CHUNK);
+	int err = buf ? save_all(r->dir) : -ENOMEM;
+	uint64_t off = 0;
+	ssize_t n = 0;
+
+	if (!err)
+		err = open_answers(r->dir, &a);
+	if (err)
+		return err == -ENOENT ? -ENODATA : err;
+	do {
+		n = t->cancel.set || r->dir->c->stopping
+			    ? -ECANCELED
+			    : gb_answers_read(
+				      a, GB_ANSWERS_RETRY, 0, off, buf, CHUNK, NULL);
+		err = n < 0 ? (int)n : put_text(r, buf, (size_t)n);
+		off += n > 0 ? (uint64_t)n : 0;
+	} while (!err && n);
+	gb_answers_close(a);
+	if (!err)
+		err = r->now.out ? part_end(&r->now) : -ENODATA;
+	part_close(&r->now);
+	return err;
+}
+
+/* ---- the round as a whole ----------------------------------------------------------- */
+
+/* Lock held. */
+static int count_round(struct round *r, bool by_itself)
+{
+	struct record *rec = &r->dir->dir->rec;
+
+	if (!was_sent_here(r->dir) || rec->rounds_stopped >= r->number)
+		return -ECANCELED;
+	for (size_t i = 0; i < r->n; i++)
+		if (r->parts[i]->parent != r->dir)
+			return -ECANCELED;
+	rec->rounds = r->number;
+	rec->retries_left -= by_itself;
+	return 0;
+}
+
+/* From here on it is asked for. */
+static int begin_round(struct round *r, bool by_itself)
+{
+	struct gb_client *c = r->dir->c;
+	struct record *rec = &r->dir->dir->rec;
+
+	client_lock(c);
+	int before = rec->rounds, err = count_round(r, by_itself);
+	client_unlock(c);
+	if (err)
+		return err;
+	test_point("retry-written");
+	if ((err = job_dir_save(r->dir))) {
+		client_lock(c);
+		rec->rounds = before;
+		rec->retries_left += by_itself;
+		client_unlock(c);
+	}
+	test_point("retry-counted");
+	return err;
+}
+
+static void queue_round(struct round *r)
+{
+	struct gb_client *c = r->dir->c;
+
+	for (size_t i = 0; i < r->n; i++) {
+		struct gb_job *part = r->parts[i];
+
+		client_lock(c);
+		bool goes = part->parent && job_phase(part) == PHASE_DRAFT &&
+			    r->dir->dir->rec.rounds_stopped < r->number;
+		if (goes)
+			job_set_phase(part, PHASE_QUEUED);
+		client_unlock(c);
+		if (goes)
+			job_dir_save_soon(part);
+	}
+	test_point("retry-queued");
+}
+
+static void round_end(struct round *r, int err)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		if (err)
+			/* If it stays, the next start removes it. */
+			DROP(parts_unmake(r->parts[i]));
+		gb_job_unref(r->parts[i]);
+	}
+	free(r->parts);
+}
+
+static int ask_again(struct operation *t, bool by_itself)
+{
+	struct gb_job *dir = t->job;
+	struct round r = {.dir = dir, .now = {.dir = -1}};
+
+	client_lock(dir->c);
+	r.number = parts_last_round(dir) + 1;
+	if (r.number <= dir->dir->rec.rounds_stopped)
+		r.number = dir->dir->rec.rounds_stopped + 1;
+	r.most = cut_most(dir);
+	int err = all_is_over(dir) ? 0 : -EBUSY;
+	client_unlock(dir->c);
+	if (!err)
+		err = copy_retry(&r, t);
+	t->intended = !err;
+	if (!err)
+		err = begin_round(&r, by_itself);
+	if (!err) {
+		job_dir_error(dir, 0, NULL, NULL, NULL);
+		client_log(dir->c, LOG_NOTICE, "%s: round %d asks again, %zu part%s",
+			job_label(dir), r.number, r.n, r.n == 1 ? "" : "s");
+		queue_round(&r);
+	}
+	round_end(&r, err);
+	return err;
+}
+
+static void round_is_over(struct gb_job *dir)
+{
+	job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
+	queue_go_later(dir->c, false);
+}
+
+static int retry_run(struct operation *t)
+{
+	int err = ask_again(t, false);
+
+	round_is_over(t->job);
+	return err == -ECANCELED ? -EINTR : err == -ENODATA ? -EBUSY : err;
+}
+
+int gb_retry(struct gb_job *job, struct gb_waiter *w)
+{
+	client_lock(job->c);
+	int err = job->c->o.readonly	 ? -EROFS
+		  : !retry_fits(job)	 ? -EBUSY
+		  : !identity_same_key(job) ? -EACCES
+					    : 0;
+	client_unlock(job->c);
+	if (err == -EACCES)
+		client_log(job->c, LOG_WARNING,
+			"%s: made with another key; mount with that key to ask again",
+			job_label(job));
+	return err ? err
+		   : operation_start(job, POOL_LONG, retry_run, true, true, NULL, w);
+}
+
+/* ---- without a person --------------------------------------------------------------- */
+
+/* Lock held. */
+static double pause_before(const struct gb_job *dir)
+{
+	int had = dir->c->o.retries - dir->dir->rec.retries_left;
+	double first = test_seconds("BATCHFS_TEST_RETRY_SECONDS", FIRST_PAUSE);
+
+	return fmin(ldexp(first, had < 0 ? 0 : had > 20 ? 20 : had), LONGEST_PAUSE);
+}
+
+/* A round that cannot be made is one less, or this would go on for ever. */
+static int retry_by_itself(struct operation *t)
+{
+	struct gb_job *dir = t->job;
+	int err = ask_again(t, true);
+
+	client_lock(dir->c);
+	bool failed = err && err != -ECANCELED && err != -EBUSY && !dir->c->stopping;
+	if (err == -ENODATA)
+		dir->dir->rec.retries_left = 0;
+	else if (failed && dir->dir->rec.retries_left)
+		dir->dir->rec.retries_left--;
+	client_unlock(dir->c);
+	if (failed) {
+		job_dir_save_soon(dir);
+		client_log(dir->c, err == -ENODATA ? LOG_INFO : LOG_WARNING,
+			"%s: cannot ask again: %s", job_label(dir), strerror(-err));
+	}
+	round_is_over(dir);
+	return err;
+}
+
+static void plan_round(struct gb_job *dir, double pause);
+
+static void retry_timer(void *arg)
+{
+	struct gb_job *dir = arg;
+
+	client_lock(dir->c);
+	dir->dir->retry_planned = false;
+	bool due = retry_goes_on(dir);
+	double pause = pause_before(dir);
+	client_unlock(dir->c);
+	if (due && operation_start(dir, POOL_LONG, retry_by_itself, true, false, NULL,
+			   NULL) == -EBUSY) {
+		client_lock(dir->c);
+		dir->dir->retry_planned = true;
+		client_unlock(dir->c);
+		plan_round(dir, pause);
+	}
+	gb_job_unref(dir);
+}
+
+static void plan_round(struct gb_job *dir, double pause)
+{
+	gb_job_ref(dir);
+	if (engine_timer(dir->c->engine, pause, retry_timer, dir))
+		gb_job_unref(dir); /* the next start does it */
+}
+
+/* Lock held. Nothing is left that another round could answer. */
+static bool all_is_answered(struct gb_job *dir)
+{
+	struct gb_info i = {0};
+
+	answers_info(dir, &i);
+	return all_is_here(dir) && i.answers_there && !i.answers_size[GB_ANSWERS_RETRY];
+}
+
+/* Lock held. What to do now. */
+struct next {
+	bool done, look, plan;
+	double pause;
+};
+
+static struct next next_of(struct gb_job *dir)
+{
+	struct next n = {0};
+
+	if (!counts_down(dir) || !all_is_over(dir))
+		return n;
+	n.done = was_cancelled(dir) || all_is_answered(dir);
+	if (n.done || !retry_goes_on(dir) || dir->dir->task || dir->dir->retry_planned)
+		return n;
+	bool here = all_is_here(dir);
+
+	n.look = here && what_it_lists(dir) == MAY_LIST;
+	/* Others are saved, and then this is looked at again. */
+	n.plan = here ? !n.look : dir->c->o.fetch == GB_FETCH_READ;
+	n.pause = pause_before(dir);
+	return n;
+}
+
+void retry_consider(struct gb_job *dir)
+{
+	struct gb_client *c = dir->c;
+
+	if (c->o.retries <= 0)
+		return;
+	client_lock(c);
+	struct next n = next_of(dir);
+	if (n.done)
+		dir->dir->rec.retries_left = 0;
+	if (n.plan)
+		dir->dir->retry_planned = true;
+	client_unlock(c);
+	if (n.done) {
+		job_dir_save_soon(dir);
+		job_changed(dir, GB_CHANGED_META);
+	}
+	if (n.look)
+		/* If it cannot be made now, the next change looks again. */
+		DROP(gb_answers_look(dir, NULL));
+	if (n.plan)
+		plan_round(dir, n.pause);
+}
+
+int retry_stop(struct gb_job *dir)
+{
+	client_lock(dir->c);
+	bool due = dir->dir && retry_goes_on(dir);
+	int before = due ? dir->dir->rec.retries_left : 0;
+	if (due)
+		dir->dir->rec.retries_left = 0;
+	client_unlock(dir->c);
+	if (!due)
+		return -EBUSY;
+	int err = job_dir_save(dir);
+	if (err) {
+		client_lock(dir->c);
+		dir->dir->rec.retries_left = before;
+		client_unlock(dir->c);
+	}
+	job_changed(dir, GB_CHANGED_META);
+	return err;
+}
