@@ -516,8 +516,14 @@ static void part_leave(struct submission *s, bool unmake)
 int submit_part_run(struct operation *t)
 {
 	struct submission s = SUBMISSION(t, t->job);
-	struct gb_job *dir = gb_job_ref(t->job->parent);
 	bool unmake = false;
+
+	client_lock(s.c);
+	struct gb_job *dir = t->job->parent ? gb_job_ref(t->job->parent) : NULL;
+	client_unlock(s.c);
+	/* It was removed before this task had it; from here on it is not. */
+	if (!dir)
+		return -EBUSY;
 	int err = step_upload_start(&s);
 
 	s.moved = true;
