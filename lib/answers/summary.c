@@ -206,7 +206,7 @@ static void warn_of_misfits(const struct build *b, struct warnings *w)
 		first->data.to - first->data.from);
 	warnings_add(w,
 		"%" PRIu64 " %s not fit the schema that was asked for: in %s%s, %s; "
-		"responses/KEY.error says where, retry.jsonl has the requests",
+		"responses/KEY.error says where; to ask again: echo retry > ctl",
 		n, n == 1 ? "answer does" : "answers do", n == 1 ? "" : "the first, ",
 		key, why);
 }
@@ -226,8 +226,8 @@ static void warn_of_unanswered(const struct build *b, struct warnings *w)
 			bad, h->n_rows + absent, h->counts[ANSWER_BLOCKED],
 			h->counts[ANSWER_FAILED], missing,
 			bad > absent ? ": answers.tsv says why" : "",
-			h->retry_size ? "; to ask again where that may help: mkdir NEW "
-					"&& cp retry.jsonl NEW/requests.jsonl"
+			h->retry_size ? "; to ask again where that may help: echo "
+					"retry > ctl"
 			: b->in->requests ? "; asking again would not help"
 					  : "");
 	warn_of_misfits(b, w);

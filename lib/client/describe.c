@@ -200,7 +200,7 @@ static char *error_of_api(struct gb_job *job, enum remote_state state)
 	if (state == REMOTE_STATE_EXPIRED)
 		text = util_format("The job expired: it was not finished within %d "
 				   "hours. You may still be charged.\n"
-				   "To send it again, in smaller parts if it is large: "
+				   "To ask again: echo retry > ctl. In smaller parts: "
 				   "mkdir NEW && cp retry.jsonl NEW/requests.jsonl\n"
 				   "%s%s",
 			job->c->api.provider->limits->job_life / 3600,
@@ -208,8 +208,8 @@ static char *error_of_api(struct gb_job *job, enum remote_state state)
 	else
 		text = util_format("The job failed at the API (%s).\n"
 				   "See its message below. Fix the requests if they "
-				   "caused it; to send them again: mkdir NEW && cp "
-				   "retry.jsonl NEW/requests.jsonl\n"
+				   "caused it; to send them again as they are: echo "
+				   "retry > ctl\n"
 				   "%s\n",
 			errors_grpc_name(b.error_code),
 			b.error_text ? b.error_text : "");

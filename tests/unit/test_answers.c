@@ -272,8 +272,8 @@ static void what_all_results_tell(void **state)
 	expect_warnings(ASK("a", "") ASK("b", "") ASK("c", ""),
 		SAYS("a", "x") FAILS("b", "13"),
 		"2 of 3 requests have no answer (blocked 0, failed 1, missing 1): "
-		"answers.tsv says why; to ask again where that may help: mkdir NEW && "
-		"cp retry.jsonl NEW/requests.jsonl\n");
+		"answers.tsv says why; to ask again where that may help: echo "
+		"retry > ctl\n");
 	make(&m, NULL,
 		VERSION("m-1", "") VERSION("m-2", "") VERSION("m-1", "")
 			VERSION("a b", ""));
@@ -499,16 +499,15 @@ static void what_does_not_fit_is_warned_of(void **state)
 {
 	expect_warnings(ASK("c", WANTS_N) ASK("b", WANTS_N), SAYS("b", "[]"),
 		"1 of 2 requests have no answer (blocked 0, failed 0, missing 1): answers.tsv "
-		"says why; to ask again where that may help: mkdir NEW && cp retry.jsonl "
-		"NEW/requests.jsonl\n"
+		"says why; to ask again where that may help: echo retry > ctl\n"
 		"1 answer does not fit the schema that was asked for: in b, the answer is a "
-		"list, not an object; responses/KEY.error says where, retry.jsonl has the "
-		"requests\n");
+		"list, not an object; responses/KEY.error says where; to ask again: echo "
+		"retry > ctl\n");
 	expect_warnings(ASK("x\\ny", WANTS_N) ASK("b", WANTS_N),
 		SAYS("b", "[]") SAYS("x\\ny", "{}"),
 		"2 answers do not fit the schema that was asked for: in the first, x?y, the "
-		"answer has no n; responses/KEY.error says where, retry.jsonl has the "
-		"requests\n");
+		"answer has no n; responses/KEY.error says where; to ask again: echo "
+		"retry > ctl\n");
 }
 
 static void parts_that_are_no_text(void **state)

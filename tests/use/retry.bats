@@ -1,0 +1,53 @@
+#!/usr/bin/env bats
+# Asking again in the same directory what was not answered: the verb retry, and retries=N.
+
+load ../helpers/mount
+
+setup() {
+	export BATCHFS_TEST_DOUBT_SECONDS=0.01 BATCHFS_TEST_RETRY_SECONDS=0.1
+	start_emulator
+}
+teardown() { stop_all; }
+
+outcomes() { cut -f 1,2 --output-delimiter=' ' "$MNT/a/answers.tsv" | paste -sd ,; }
+value_of() { awk -v n="$2" '$1 == n { print $2 }' "$MNT/a/$1"; }
+
+@test "retry asks in the same directory what failed, and its parts tell what each came to" {
+	local first
+	knob fail_every=2
+	mount_jobs
+	mkdir "$MNT/a"
+	requests 4 >"$MNT/a/requests.jsonl"
+	succeeded a
+	eventually test -s "$MNT/a/retry.jsonl"
+	same "k2 k4" "$(jq -r .key "$MNT/a/retry.jsonl" | xargs)"
+	first=$(value_of usage total_token_count)
+	same "" "$(find "$MNT/a" -name parts)"
+	knob fail_every=0
+	grep -qx retry "$MNT/a/ctl"
+	echo retry >"$MNT/a/ctl"
+	succeeded a
+	same "k1 answered,k2 answered,k3 answered,k4 answered" "$(outcomes)"
+	same 2 "$(jobs_at_api)"
+	same "0001 0002" "$(ls "$MNT/a/parts" | xargs)"
+	same 2 "$(grep -c . "$MNT/a/parts/0002/answers.tsv")"
+	((first < $(value_of usage total_token_count)))
+	same 1 "$(value_of stats rounds)"
+	same EBUSY "$(errno_of_ctl a retry)"
+	remount_jobs
+	same "k1 answered,k2 answered,k3 answered,k4 answered" "$(outcomes)"
+	rmdir "$MNT/a"
+	becomes 0 jobs_at_api
+}
+
+@test "retries=2 asks twice by itself, and wait waits for that" {
+	knob fail_every=1
+	mount_jobs -o retries=2
+	mkdir "$MNT/a"
+	requests 2 >"$MNT/a/requests.jsonl"
+	timeout "$PATIENCE" cat "$MNT/a/wait"
+	same 3 "$(jobs_at_api)"
+	same "k1 failed,k2 failed" "$(outcomes)"
+	same 2 "$(value_of stats rounds)"
+	same "" "$(value_of stats retries_left)"
+}
