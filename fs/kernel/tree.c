@@ -416,9 +416,11 @@ static int results_attr(const struct node *n, struct stat *st)
 		st->st_size = n->info.results_size;
 		return 0;
 	}
-	/* That of several parts can be told once all are saved. */
-	return n->info.output == GB_OUTPUT_THERE && !n->info.results_refused &&
-	       !(n->info.has_parts && n->info.results_unmeasured);
+	/* That of several parts can be told once all are saved: then it is asked of them,
+	 * and not of the API. */
+	if (n->info.has_parts)
+		return !n->info.results_unmeasured;
+	return n->info.output == GB_OUTPUT_THERE && !n->info.results_refused;
 }
 
 static int virtual_attr(struct mount *m, const struct node *n, struct stat *st)

@@ -29,6 +29,9 @@ asks() {
 	END
 	cp "$BATS_TEST_TMPDIR/r" "$MNT/j/requests.jsonl"
 	same JOB_STATE_SUCCEEDED "$(cat "$MNT/j/wait")"
+	# Before anybody has opened it.
+	size=$(stat -c %s "$MNT/j/results.jsonl")
+	same "$size" "$(cat "$MNT/j/results.jsonl" | wc -c)"
 	same 0001,0002,0003 "$(ls "$MNT/j/parts" | paste -sd,)"
 	same "a,b,dir/c,d,e" "$(cut -f1 "$MNT/j/answers.tsv" | paste -sd,)"
 	same "answered,failed,answered,answered,answered" \
