@@ -51,3 +51,27 @@ value_of() { awk -v n="$2" '$1 == n { print $2 }' "$MNT/a/$1"; }
 	same 2 "$(value_of stats rounds)"
 	same "" "$(value_of stats retries_left)"
 }
+
+@test "a table, and inputs with pictures, are asked again like other requests" {
+	knob fail_every=2
+	mount_jobs -o split=2
+	mkdir "$MNT/a" "$MNT/t"
+	printf '\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\10\2\0\0\0' | tee "$MNT/a/inputs/one.png" \
+		"$MNT/a/inputs/two.png" "$MNT/a/inputs/three.png" >/dev/null
+	echo "What is it?" >"$MNT/a/prompt.txt"
+	printf 'word\nhen\ncow\npig\n' >"$MNT/t/inputs.csv"
+	echo "What is a {word}?" >"$MNT/t/prompt.txt"
+	echo submit >"$MNT/a/ctl"
+	echo submit >"$MNT/t/ctl"
+	succeeded a
+	succeeded t
+	eventually test -s "$MNT/a/retry.jsonl"
+	eventually test -s "$MNT/t/retry.jsonl"
+	knob fail_every=0
+	echo retry >"$MNT/a/ctl"
+	echo retry >"$MNT/t/ctl"
+	succeeded a
+	succeeded t
+	same "one.png answered,three.png answered,two.png answered" "$(outcomes)"
+	same 3 "$(grep -c ',answered,' "$MNT/t/answers.csv")"
+}
