@@ -142,6 +142,16 @@ left_alone() {
 	same 3 "$(calls create)"
 }
 
+@test "a quota that is used up is waited for, and submit says that it is not bought" {
+	export BATCHFS_TEST_QUEUE_SECONDS=0.3
+	fault 'match=create&kind=status&status=429&count=2'
+	ends 0 b run a in.jsonl && answered && said QUEUED
+	fault 'match=create&kind=status&status=429&count=1000'
+	ends 0 b submit --queue b in.jsonl && ends 75 b run b in.jsonl --timeout 1
+	no_more_faults
+	ends 0 b wait b && same 2 "$(jobs_at_api)"
+}
+
 @test "a key that is refused" {
 	stop_emulator
 	start_emulator --key other
