@@ -1,4 +1,5 @@
 #include "files/files.h"
+#include "jobs/parts.h"
 #include "jobs/split.h"
 #include "store/dir_names.h"
 #include "provider/all/ids.h"
@@ -30,13 +31,19 @@ static int new_record(struct gb_client *c, const char *name, const char *display
 	return 0;
 }
 
+/* Lock held. By a job, or by parts that another machine made. */
+static bool name_is_taken(struct gb_client *c, const char *name)
+{
+	return job_find_name(c, name) || parts_bear_name(c, name);
+}
+
 /* Lock held. Another job's display name may be this one without bearing it here. */
 static struct gb_job *enlist_draft(struct gb_client *c, const char *name,
 	const char *lid, struct record *r, int *err)
 {
 	struct gb_job *job;
 
-	if (job_find_name(c, name)) {
+	if (name_is_taken(c, name)) {
 		*err = -EEXIST;
 		return NULL;
 	}
@@ -67,7 +74,7 @@ int gb_draft_create(
 	if (err)
 		return err;
 	client_lock(c);
-	err = job_find_name(c, name) ? -EEXIST : 0;
+	err = name_is_taken(c, name) ? -EEXIST : 0;
 	client_unlock(c);
 	_cleanup_close_ int dir = err ? -1 : store_job_make(c->store, lid);
 	test_point("draft-made");
@@ -106,6 +113,8 @@ int gb_draft_rename(struct gb_job *job, const char *name, bool listed)
 		err = -ENOENT;
 	else if (!phase_is_draft(job_phase(job)) || job->dir->task)
 		err = -EPERM;
+	else if (parts_bear_name(c, name))
+		err = -EEXIST;
 	else
 		err = job_set_name(job, name, NULL);
 	if (!err) {

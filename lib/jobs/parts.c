@@ -135,6 +135,36 @@ bool parts_rest_is_open(const struct gb_job *dir)
 	return had < r->batch->sent_size;
 }
 
+/* ---- names -------------------------------------------------------------------------- */
+
+#define PART_MARK " [part "
+
+bool parts_name_is_of(const char *name, const char *dir)
+{
+	size_t n = strlen(dir), mark = strlen(PART_MARK);
+
+	if (strncmp(name, dir, n) != 0 || strncmp(name + n, PART_MARK, mark) != 0)
+		return false;
+	const char *number = name + n + mark;
+	size_t digits = strspn(number, "0123456789");
+
+	/* Where another had the name, "~ID" is behind it. */
+	return digits && number[digits] == ']' &&
+	       (!number[digits + 1] || number[digits + 1] == '~');
+}
+
+bool parts_bear_name(struct gb_client *c, const char *dir)
+{
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		const struct gb_job *job = c->slots[i];
+
+		if (job->in_tree && job->name && !(job->dir && job->dir->rec.own) &&
+			parts_name_is_of(job->name, dir))
+			return true;
+	}
+	return false;
+}
+
 /* ---- linking ----------------------------------------------------------------------- */
 
 static int parts_reserve(struct gb_job *dir)
@@ -202,7 +232,7 @@ static int describe_part(struct gb_job *dir, int number, struct record *r)
 {
 	const struct record *d = &dir->dir->rec;
 	_cleanup_free_ char *display = util_format(
-		"%s [part %d]", d->display ? d->display : d->name, number);
+		"%s" PART_MARK "%d]", d->display ? d->display : d->name, number);
 
 	if (!display || record_set(&r->display, display) ||
 		record_set(&r->name, d->name) || record_set(&r->model, d->model) ||

@@ -50,6 +50,10 @@ uint32_t parts_number(const struct gb_job *job);
 /* What people call it: its name, or of a part NAME/0002. */
 #define PART_LABEL_SIZE (256 + 16)
 void parts_label(const struct gb_job *job, char ret[PART_LABEL_SIZE]);
+/* Whether a job of that name is part of a directory called dir, on whatever machine. */
+bool parts_name_is_of(const char *name, const char *dir);
+/* Lock held: whether other people's jobs bear such names. Looks through the table. */
+bool parts_bear_name(struct gb_client *c, const char *dir);
 /* How many have a number below n: those from parts_at(dir, parts_below(dir, n)) on do
  * not. */
 uint32_t parts_below(struct gb_job *dir, uint32_t n);

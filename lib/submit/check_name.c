@@ -3,6 +3,7 @@
  * name that any job of the project has. The name of a draft that was made while no list
  * was available is looked up here, before anything is sent. Other drafts cost no call.
  */
+#include "jobs/parts.h"
 #include "store/dir_names.h"
 #include "submit/submit.h"
 #include "provider/all/ids.h"
@@ -30,13 +31,16 @@ static bool has_name(const struct submission *s, const struct remote_batch *b)
 	char name[NAME_SIZE];
 
 	name_encode(b->display ? b->display : "", remote_id_tail(b->id), name);
-	return strcmp(name, s->rec->name) == 0 && is_anothers(s->c, b->id);
+	return (strcmp(name, s->rec->name) == 0 ||
+		       parts_name_is_of(name, s->rec->name)) &&
+	       is_anothers(s->c, b->id);
 }
 
 static int name_taken(struct submission *s, const struct remote_batch *b)
 {
 	provider_error_clear(&s->err);
-	s->err.text = util_format("%s is called %s.\n", b->id, s->rec->name);
+	s->err.text = util_format("%s is called %s.\n", b->id,
+		b->display ? b->display : s->rec->name);
 	return -EEXIST;
 }
 

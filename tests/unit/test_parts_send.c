@@ -5,6 +5,16 @@
 #include "jobs/parts.h"
 #include "submit/parts_send.h"
 
+static int list_now(struct gb_client *c, struct gb_waiter *w)
+{
+	return gb_list_refresh(c, GB_LIST_FRESH, w);
+}
+
+static void see_all(void)
+{
+	assert_int_equal(BLOCKING(list_now, client), 0);
+}
+
 static char *lines_of(int n)
 {
 	char *text = NULL;
@@ -170,6 +180,33 @@ static void test_other_lines(void **state)
 	gb_job_unref(job);
 }
 
+/* A name whose parts another machine bought is taken. */
+static void test_names_of_others(void **state)
+{
+	struct gb_job *job;
+
+	fake_stranger(&fake, "theirs [part 3]");
+	fake_stranger(&fake, "like [part x]");
+	see_all();
+	assert_int_equal(gb_draft_create(client, "theirs", true, &job), -EEXIST);
+	assert_int_equal(gb_draft_create(client, "like", true, &job), 0);
+	assert_int_equal(gb_draft_rename(job, "theirs", true), -EEXIST);
+	assert_int_equal(gb_draft_rename(job, "their", true), 0);
+	gb_job_unref(job);
+	/* One that was made while no list could be had. */
+	assert_int_equal(gb_draft_create(client, "late", false, &job), 0);
+	fake_stranger(&fake, "late [part 1]");
+	char *text = lines_of(3);
+	struct gb_file *f;
+	assert_int_equal(gb_file_create(job, NULL, GB_REQUESTS, true, &f), 0);
+	assert_int_equal(gb_file_write(f, text, strlen(text), 0), 0);
+	gb_file_settle(f);
+	gb_file_unref(f);
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), -EEXIST);
+	free(text);
+	gb_job_unref(job);
+}
+
 /* ---- failures --------------------------------------------------------------------------- */
 
 static void test_first_refused(void **state)
@@ -283,16 +320,6 @@ static void test_stop(void **state)
 
 /* ---- quotas --------------------------------------------------------------------------------- */
 
-static int list_now(struct gb_client *c, struct gb_waiter *w)
-{
-	return gb_list_refresh(c, GB_LIST_FRESH, w);
-}
-
-static void see_all(void)
-{
-	assert_int_equal(BLOCKING(list_now, client), 0);
-}
-
 /* In the background, jobs end one after the other. */
 static void test_two_at_a_time(void **state)
 {
@@ -390,7 +417,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_numbers), FAKE_CASE(test_names),
 		FAKE_CASE(test_split_texts), FAKE_CASE(test_too_many),
-		FAKE_CASE(test_other_lines), FAKE_CASE(test_first_refused),
+		FAKE_CASE(test_other_lines), FAKE_CASE(test_names_of_others), FAKE_CASE(test_first_refused),
 		FAKE_CASE(test_first_lost), FAKE_CASE(test_third_lost),
 		FAKE_CASE(test_third_refused), FAKE_CASE(test_stop),
 		FAKE_CASE(test_two_at_a_time), FAKE_CASE(test_never_fits),
