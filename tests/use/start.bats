@@ -76,6 +76,7 @@ start() {
 	done
 	refuses max_read -- -o max_read=100 "$M"
 	refuses "must be an https URL" -- -o webhook=http://127.0.0.1/ "$M"
+	refuses "must be auto, none or a number" -- -o split=0 "$M"
 	start -o max_read=65536,max_threads=4,max_idle_threads=2,clone_fd "$M"
 	mountpoint -q "$M"
 	grep -q " $M .*max_read=65536" /proc/mounts
