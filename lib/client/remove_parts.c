@@ -258,7 +258,7 @@ void remove_directory_back(struct gb_job *dir, struct gb_job *part, const char *
 		parts_number(part));
 
 	client_lock(dir->c);
-	dir->dir->rec.rest_dropped = true;
+	dir->dir->rec.rest_dropped = dir->dir->rec.rest_gone = true;
 	client_unlock(dir->c);
 	remove_show(dir);
 	job_dir_error(dir, -EIO, what ? what : "It was not deleted.",

@@ -30,6 +30,7 @@ static const struct field fields[] = {
 	FIELD(SINCE, removal_since), FIELD(INT, err),        FIELD(STR, error),
 	FIELD(BOOL, names_files), FIELD(STR, split),         FIELD(BOOL, rest_dropped), FIELD(STR, part_of),
 	FIELD(INT, rounds),        FIELD(INT, rounds_stopped), FIELD(INT, retries_left),
+	FIELD(BOOL, rest_gone),
 	FIELD(INT, part),          FIELD(INT, round),        FIELD(I64, range_off),
 	FIELD(I64, range_len),
 	FIELD(I64, estimate_tokens), FIELD(INT, estimate_percent),

@@ -115,6 +115,9 @@ struct record {
 	int rounds_stopped; /* no part of a round up to this is bought any more */
 	int retries_left; /* rounds that are still asked for without a person */
 
+	bool rest_gone;  /* … nor can be: what was bought before is among it, since parts
+	                     were removed */
+
 	char *part_of;   /* LID of the directory that it is a part of; NULL: is one */
 	int part;        /* its number there, from 1 */
 	int round;       /* 0: of the requests; n: it asks again what round n - 1 did not

@@ -612,8 +612,8 @@ bool parts_may_resume(struct gb_job *dir)
 {
 	const struct record *r = &dir->dir->rec;
 
-	if (job_phase(dir) != PHASE_PARTS || !r->rest_dropped || r->removal ||
-		!parts_rest(dir, r->batch->sent_size).len)
+	if (job_phase(dir) != PHASE_PARTS || !r->rest_dropped || r->rest_gone ||
+		r->removal || !parts_rest(dir, r->batch->sent_size).len)
 		return false;
 	/* What was asked for again has the rest, too. */
 	for (uint32_t i = 0; i < parts_count(dir); i++)

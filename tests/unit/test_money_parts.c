@@ -157,12 +157,6 @@ static void too_large(void)
 	setenv("BATCHFS_TEST_MONEY_SECONDS", "0", 1);
 }
 
-static void too_large_behind(void)
-{
-	too_large();
-	world->o.background = true;
-}
-
 /* ---- stopped ------------------------------------------------------------------------------- */
 
 static void stop_midway(void)
@@ -203,8 +197,6 @@ static const struct kase cases[] = {
 		finish_lines, bought_each_once, .once = true},
 	{"a size that never fits", too_large, NULL, NULL, submit_lines, finish_lines,
 		bought_each_once, .once = true},
-	{"a size that never fits, in the background", too_large_behind, NULL, NULL,
-		submit_lines, finish_lines, bought_each_once, .once = true},
 	{"stopped midway", eight, NULL, NULL, stop_midway, stopped_rests,
 		bought_none_twice, .once = true},
 };
