@@ -199,15 +199,24 @@ static int enter_parts(struct submission *d)
 	if (err || before == PHASE_PARTS)
 		return err;
 	client_lock(d->c);
-	d->rec->rest_dropped = false;
-	record_unset(&d->rec->batch->session);
-	record_unset(&d->rec->batch->sent_stamp);
-	job_set_phase(d->job, PHASE_PARTS);
+	/* cancel and rmdir have told so under this lock. */
+	if (d->t->stopped || d->rec->removal)
+		err = -ECANCELED;
+	else
+		job_set_phase(d->job, PHASE_PARTS);
+	if (!err) {
+		d->rec->rest_dropped = d->rec->rest_gone = false;
+		record_unset(&d->rec->batch->session);
+		record_unset(&d->rec->batch->sent_stamp);
+	}
 	client_unlock(d->c);
-	err = submission_save(d);
+	if (!err)
+		err = submission_save(d);
 	test_point("parts-entered");
 	if (!err)
 		err = submission_promote(d);
+	if (err == -ECANCELED)
+		return err;
 	if (err && err != -ENOENT) {
 		submission_set_phase(d->job, before);
 		return err;
@@ -332,13 +341,27 @@ static bool half_may_do(struct submission *s, int err)
 
 /* ---- a first part that somebody waits for -------------------------------------------------- */
 
-static void own_part(struct operation *t, struct gb_job *part, bool own)
+static void disown_part(struct operation *t, struct gb_job *part)
 {
 	client_lock(part->c);
-	part->dir->task = own ? t : NULL;
+	part->dir->task = NULL;
 	part->dir->creating = false;
-	t->part = own ? part : NULL;
+	t->part = NULL;
 	client_unlock(part->c);
+}
+
+/* false: it was stopped before. */
+static bool own_part(struct operation *t, struct gb_job *part)
+{
+	client_lock(part->c);
+	bool there = part->parent && !part->dir->forgotten &&
+		     job_phase(part) == PHASE_UPLOADING && !t->stopped;
+	if (there) {
+		part->dir->task = t;
+		t->part = part;
+	}
+	client_unlock(part->c);
+	return there;
 }
 
 /* The directory's callers get its error, and are told what it was. */
@@ -402,12 +425,15 @@ static int first_part(struct submission *d)
 
 	if (err)
 		return err;
+	if (!own_part(d->t, part)) {
+		DROP(parts_unmake(part)); /* as below */
+		return -ECANCELED;
+	}
 	struct submission s = SUBMISSION(d->t, part);
 	s.whole = d;
 	s.moved = true; /* the rename is the directory's */
-	own_part(d->t, part, true);
 	err = first_came_to(d, &s, send_first(&s), &keep);
-	own_part(d->t, part, false);
+	disown_part(d->t, part);
 	if (!keep)
 		/* If it stays, the next submission or start removes it. */
 		DROP(parts_unmake(part));
