@@ -354,7 +354,7 @@ static void disown_part(struct operation *t, struct gb_job *part)
 static bool own_part(struct operation *t, struct gb_job *part)
 {
 	client_lock(part->c);
-	bool there = part->parent && !part->dir->forgotten &&
+	bool there = part->parent && !part->dir->unmaking &&
 		     job_phase(part) == PHASE_UPLOADING && !t->stopped;
 	if (there) {
 		part->dir->task = t;
@@ -698,8 +698,8 @@ void parts_recover(struct gb_job *dir)
 	recover_rounds(dir);
 	client_lock(dir->c);
 	bool cut_short = is_cut_short(dir);
-	bool all = rest_is_unwanted(dir);
-	bool cut = all || cut_short || job_phase(dir) != PHASE_PARTS;
+	bool all = dir->dir->rec.removal;
+	bool cut = rest_is_unwanted(dir) || cut_short || job_phase(dir) != PHASE_PARTS;
 	if (cut_short)
 		job_set_phase(dir, PHASE_UPLOADING); /* and so a draft again */
 	client_unlock(dir->c);

@@ -9,6 +9,7 @@
 
 enum {
 	PROBE_EVERY = 180, /* seconds between probes where the API names no time */
+	LONGEST = 5,       /* times PROBE_EVERY, after many refusals in a row */
 	LOOK_AT_LEAST = 1, /* seconds between looks at the queue by timer */
 	WAIT_ROOM = 30,    /* seconds between looks whether there are fewer jobs */
 	RENAME_AGAIN = 60, /* seconds between tries of a rename that was begun */
@@ -118,7 +119,7 @@ static void gate_close(
 		g->told = fmax(
 			g->told, now + engine_backoff((int)g->refusals, why->retry));
 	else if (g->spoken)
-		own = fmax(own, most);
+		own = fmax(own, most * fmin(1 + (g->refusals - 1) / 4, LONGEST));
 	g->after = fmax(fmax(g->after, g->told), now + own);
 }
 

@@ -241,6 +241,8 @@ static size_t count_lines(const char *text)
 	return n;
 }
 
+/* The next. It is there once n_jobs counts it, when all of it is: who makes it may be killed
+ * at any moment. */
 static struct fake_job *add_job(struct fake_provider *f, const char *display,
 	const char *model, const char *requests)
 {
@@ -254,7 +256,7 @@ static struct fake_job *add_job(struct fake_provider *f, const char *display,
 		.n_requests = count_lines(requests),
 		.state = "BATCH_STATE_PENDING",
 		.created = time(NULL)};
-	snprintf(j->id, sizeof j->id, "batches/fake-%zu", f->n_jobs++);
+	snprintf(j->id, sizeof j->id, "batches/fake-%zu", f->n_jobs);
 	return j;
 }
 
@@ -516,6 +518,7 @@ static struct fake_job *make(struct fake_provider *f, const struct create_args *
 	j->embedding = args->embedding;
 	if (f->ends_at_once)
 		end_job(f, j, REMOTE_STATE_SUCCEEDED);
+	f->n_jobs++;
 	return j;
 }
 
@@ -614,8 +617,9 @@ static struct fake_file *take_bytes(struct fake_provider *f, const struct upload
 	*file = (struct fake_file){
 		.data = keep(f, data, (size_t)u->size), .size = (size_t)u->size};
 	free(data);
-	snprintf(file->id, sizeof file->id, "files/in-%zu", f->n_files++);
+	snprintf(file->id, sizeof file->id, "files/in-%zu", f->n_files);
 	snprintf(file->session, sizeof file->session, "%.95s", u->session);
+	f->n_files++; /* as of jobs */
 	return file;
 }
 
@@ -879,6 +883,7 @@ struct fake_job *fake_stranger(struct fake_provider *f, const char *display)
 	take_lock(f);
 	struct fake_job *j =
 		add_job(f, display, "gemini-flash-latest", "{\"key\":\"a\"}\n");
+	f->n_jobs++;
 	pthread_mutex_unlock(&f->lock);
 	return j;
 }
