@@ -115,8 +115,8 @@ struct record {
 	int rounds_stopped; /* no part of a round up to this is bought any more */
 	int retries_left; /* rounds that are still asked for without a person */
 
-	bool rest_gone;  /* … nor can be: what was bought before is among it, since parts
-	                     were removed */
+	bool rest_gone;  /* … nor can be: it was cancelled, or what was bought before is
+	                     among it, since parts were removed */
 
 	char *part_of;   /* LID of the directory that it is a part of; NULL: is one */
 	int part;        /* its number there, from 1 */

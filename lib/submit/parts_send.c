@@ -593,6 +593,7 @@ static int drop_rest(struct gb_job *dir, bool drop)
 	struct wanted before = set_wanted(r,
 		(struct wanted){drop, drop ? parts_last_round(dir) : r->rounds_stopped,
 			drop ? 0 : r->retries_left});
+	r->rest_gone |= drop; /* a person stopped it, for good */
 	client_unlock(dir->c);
 	int err = job_dir_save(dir);
 	if (err) {
