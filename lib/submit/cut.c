@@ -135,6 +135,17 @@ int cut_open(struct gb_job *dir, struct stat *ret)
 	return ret->st_size == size ? steal_fd(&fd) : -ESTALE;
 }
 
+/* Until a first part is intended, a rename that submits has moved nothing: its requests
+ * have another name, but they are open. */
+static int open_whole(struct submission *s, struct stat *ret)
+{
+	if (!s->whole)
+		return cut_open(s->job->parent, ret);
+	_cleanup_close_ int fd = fcntl(s->whole->fd, F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 || fstat(fd, ret) < 0 ? -errno : steal_fd(&fd);
+}
+
 /* A later round's are in its own directory. */
 static int open_own(struct gb_job *part, struct stat *ret)
 {
@@ -148,11 +159,10 @@ static int open_own(struct gb_job *part, struct stat *ret)
 
 int cut_part_open(struct submission *s)
 {
-	struct gb_job *dir = s->job->parent;
 	const struct record *r = s->rec;
 
 	util_closep(&s->fd);
-	s->fd = r->round ? open_own(s->job, &s->source) : cut_open(dir, &s->source);
+	s->fd = r->round ? open_own(s->job, &s->source) : open_whole(s, &s->source);
 	if (s->fd < 0)
 		return s->fd;
 	client_lock(s->c);
@@ -204,7 +214,7 @@ int cut_halve(struct submission *s)
 	struct gb_job *dir = s->job->parent;
 	struct record *r = s->rec;
 	struct stat st;
-	_cleanup_close_ int fd = cut_open(dir, &st);
+	_cleanup_close_ int fd = open_whole(s, &st);
 	struct line_run run, most = {INT64_MAX, r->batch->requests / 2};
 
 	if (fd < 0 || most.requests < 1)

@@ -94,3 +94,14 @@ b	answered	You said: two" "$(cat "$j/answers.tsv")"
 	contains "$(ls "$j")" results.jsonl
 	same "a,b" "$(cut -f1 "$j/answers.tsv" | paste -sd,)"
 }
+
+@test "a rename that submits is cut like a copy" {
+	mount_jobs
+	draft a
+	echo 2 >"$MNT/a/split"
+	requests 5 >"$MNT/a/tmp"
+	mv "$MNT/a/tmp" "$MNT/a/requests.jsonl"
+	succeeded a
+	same 3 "$(calls create)"
+	same "k1 k2 k3 k4 k5" "$(cut -f 1 "$MNT/a/answers.tsv" | xargs)"
+}
