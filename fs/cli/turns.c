@@ -11,17 +11,19 @@
 
 #define LOOK_US 100000 /* between tries */
 
-/* -1: it cannot be made; then nobody takes turns. */
-static int open_turns(const struct options *o)
+/* -1: it is not there; then nobody takes turns. Verbs make it. A mount does not: it
+ * leaves a directory that it refuses as it is. */
+static int open_turns(const struct options *o, bool make)
 {
 	_cleanup_free_ char *path = format("%s/turns", o->state_dir);
+	int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0);
 
-	return path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+	return path ? open(path, flags, 0600) : -1;
 }
 
 bool turns_wanted(const struct options *o)
 {
-	_cleanup_close_ int fd = open_turns(o);
+	_cleanup_close_ int fd = open_turns(o, true);
 
 	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
@@ -29,7 +31,7 @@ bool turns_wanted(const struct options *o)
 /* The lock, queued for; or -1: it cannot be made yet. -EINTR, -EBUSY: too late. */
 static int take_turn(const struct options *o, double until, int *ret)
 {
-	int fd = open_turns(o);
+	int fd = open_turns(o, until < 0);
 
 	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
 		int err = cli_stopped()                        ? -EINTR

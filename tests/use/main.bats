@@ -27,7 +27,7 @@ teardown() { stop_all; }
 	run -0 ls -A "$MNT"
 	same .batchfs "$output"
 	run -0 ls "$MNT/.batchfs"
-	same "README history jobs log models status transfers" "$(LC_ALL=C sort <<<"$output" | xargs)"
+	same "README history jobs log metrics models status transfers" "$(LC_ALL=C sort <<<"$output" | xargs)"
 }
 
 @test "the files of a draft" {
