@@ -17,7 +17,6 @@
 #include <stdint.h>
 #include <time.h>
 
-
 struct answers;
 
 /* Whether results that a reader completed are being sealed. While this is not SEAL_NONE

@@ -94,7 +94,7 @@ static int by_offset(const void *a, const void *b)
 	return (x->off > y->off) - (x->off < y->off);
 }
 
-struct part_range parts_rest(const struct gb_job *dir, int64_t total)
+struct part_range parts_rest(const struct gb_job *dir)
 {
 	uint32_t n = 0, all = dir->parts ? dir->parts->n : 0;
 	struct part_range *had = calloc(all + 1, sizeof(*had));
@@ -110,7 +110,7 @@ struct part_range parts_rest(const struct gb_job *dir, int64_t total)
 			had[n++] = (struct part_range){r->range_off, r->range_len};
 	}
 	qsort(had, n, sizeof(*had), by_offset);
-	had[n] = (struct part_range){total, 0};
+	had[n] = (struct part_range){dir->dir->rec.batch->sent_size, 0};
 	uint32_t i = 0;
 	for (; i < n && had[i].off <= at; i++)
 		at = had[i].off + had[i].len > at ? had[i].off + had[i].len : at;
@@ -120,19 +120,24 @@ struct part_range parts_rest(const struct gb_job *dir, int64_t total)
 }
 
 /* Called often: parts do not overlap, so their lengths are enough. */
-bool parts_rest_is_open(const struct gb_job *dir)
+int64_t parts_rest_size(const struct gb_job *dir)
 {
-	const struct record *r = dir->dir ? &dir->dir->rec : NULL;
-	int64_t had = 0;
+	int64_t rest = dir->dir->rec.batch->sent_size;
 
-	if (!r || r->batch->phase != PHASE_PARTS || r->rest_dropped || r->removal)
-		return false;
 	for (uint32_t i = 0; dir->parts && i < dir->parts->n; i++) {
 		const struct record *part = &dir->parts->v[i]->dir->rec;
 
-		had += part->round ? 0 : part->range_len;
+		rest -= part->round ? 0 : part->range_len;
 	}
-	return had < r->batch->sent_size;
+	return rest;
+}
+
+bool parts_rest_is_open(const struct gb_job *dir)
+{
+	const struct record *r = dir->dir ? &dir->dir->rec : NULL;
+
+	return r && r->batch->phase == PHASE_PARTS && !r->rest_dropped && !r->removal &&
+	       parts_rest_size(dir) > 0;
 }
 
 /* ---- names -------------------------------------------------------------------------- */
@@ -199,7 +204,7 @@ static void parts_link(struct gb_job *dir, struct gb_job *part)
 	part->parent = dir;
 }
 
-static void parts_unlink(struct gb_job *part)
+void parts_forget(struct gb_job *part)
 {
 	struct parts *p = part->parent->parts;
 	uint32_t i = 0;
@@ -211,11 +216,6 @@ static void parts_unlink(struct gb_job *part)
 		p->last--;
 	part->parent = NULL;
 	part->in_tree = false;
-}
-
-void parts_forget(struct gb_job *part)
-{
-	parts_unlink(part);
 }
 
 void parts_free(struct gb_job *job)
@@ -337,7 +337,7 @@ int parts_unmake(struct gb_job *part)
 	if (!err && !gone) {
 		part->dir->forgotten = true;
 		job_set_phase(part, PHASE_DRAFT);
-		parts_unlink(part);
+		parts_forget(part);
 	}
 	client_unlock(c);
 	pthread_mutex_unlock(&part->dir->disk);

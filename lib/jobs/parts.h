@@ -65,8 +65,10 @@ bool parts_rest_is_open(const struct gb_job *dir);
 /* The highest round that a part is or was of; 0: nothing was asked again. */
 int parts_last_round(const struct gb_job *dir);
 
-/* The first bytes of the `total` that no part of round 0 has; len 0: all have one. */
-struct part_range parts_rest(const struct gb_job *dir, int64_t total);
+/* For a directory in PHASE_PARTS: how many bytes of its requests no part of round 0 has;
+ * and the first of them, len 0: all have one, or there is no memory to find them. */
+int64_t parts_rest_size(const struct gb_job *dir);
+struct part_range parts_rest(const struct gb_job *dir);
 
 /* Unlocked. Make a part with the next number, durably, in the phase `phase`: it has its
  * directory's model, origin and key, and a display name of its own. requests: how many

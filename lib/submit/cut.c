@@ -184,7 +184,7 @@ int cut_next(struct gb_job *dir, int fd, struct part_range *ret, int64_t *ret_re
 	struct line_run run;
 
 	client_lock(dir->c);
-	struct part_range rest = parts_rest(dir, dir->dir->rec.batch->sent_size);
+	struct part_range rest = parts_rest(dir);
 	struct line_run most = part_most(dir);
 	const struct line_marks *marks = dir->dir->marks;
 	client_unlock(dir->c);

@@ -85,8 +85,7 @@ bool parts_due(struct gb_job *dir)
 	struct tally t = parts_tally(dir);
 	bool waits = !dir->dir->rec.background && t.first &&
 		     phase_is_unanswered(job_phase(t.first));
-	return !t.unsent && !waits &&
-	       parts_rest(dir, dir->dir->rec.batch->sent_size).len;
+	return !t.unsent && !waits && parts_rest_size(dir) > 0;
 }
 
 struct gb_job *parts_unsettled(struct gb_job *job)
@@ -141,8 +140,7 @@ static void cannot_cut(struct gb_job *dir, int err)
 static void drop_marks(struct gb_job *dir)
 {
 	if (job_phase(dir) != PHASE_PARTS || dir->dir->cutting || dir->dir->task ||
-		parts_tally(dir).unsent ||
-		parts_rest(dir, dir->dir->rec.batch->sent_size).len)
+		parts_tally(dir).unsent || parts_rest_size(dir) > 0)
 		return;
 	free(dir->dir->marks);
 	dir->dir->marks = NULL;
@@ -450,8 +448,7 @@ static void give_up_rest(struct submission *s, int err)
 
 	client_lock(s->c);
 	unsigned bought = parts_tally(dir).intended;
-	int64_t rest = s->rec->range_len +
-		       parts_rest(dir, dir->dir->rec.batch->sent_size).len;
+	int64_t rest = s->rec->range_len + parts_rest_size(dir);
 	dir->dir->rec.rest_dropped = bought > 0;
 	if (!bought)
 		job_set_phase(dir, PHASE_FAILED);
@@ -640,7 +637,7 @@ bool parts_may_resume(struct gb_job *dir)
 	const struct record *r = &dir->dir->rec;
 
 	if (job_phase(dir) != PHASE_PARTS || !r->rest_dropped || r->rest_gone ||
-		r->removal || !parts_rest(dir, r->batch->sent_size).len)
+		r->removal || parts_rest_size(dir) <= 0)
 		return false;
 	/* What was asked for again has the rest, too. */
 	for (uint32_t i = 0; i < parts_count(dir); i++)

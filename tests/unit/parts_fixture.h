@@ -52,7 +52,7 @@ static inline struct gb_job *next_part_of(struct gb_job *dir, int round, enum ph
 
 	client_lock(dir->c);
 	if (!round)
-		range = parts_rest(dir, dir->dir->rec.batch->sent_size);
+		range = parts_rest(dir);
 	client_unlock(dir->c);
 	range.len = round ? 0 : PART_BYTES;
 	fixture_must(parts_make(dir, round, range, PART_REQUESTS, phase, &part));

@@ -45,7 +45,7 @@ static struct gb_job *buy(struct gb_job *dir, const char *requests)
 	struct gb_job *part;
 
 	client_lock(dir->c);
-	struct part_range at = parts_rest(dir, dir->dir->rec.batch->sent_size);
+	struct part_range at = parts_rest(dir);
 	client_unlock(dir->c);
 	assert_true(at.len >= (int64_t)strlen(requests));
 	at.len = (int64_t)strlen(requests);

@@ -64,7 +64,7 @@ static bool is_all_sent(struct gb_job *job)
 {
 	client_lock(client);
 	bool all = job_phase(job) == PHASE_PARTS && !job->dir->rec.rest_dropped &&
-		   !parts_rest(job, job->dir->rec.batch->sent_size).len;
+		   !parts_rest(job).len;
 	for (uint32_t i = 0; i < parts_count(job); i++)
 		all &= parts_at(job, i)->batch->id != NULL;
 	bool whole = job_phase(job) == PHASE_SENT;

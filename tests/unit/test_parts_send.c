@@ -73,7 +73,7 @@ static bool all_bought(struct gb_job *job)
 {
 	client_lock(client);
 	bool all = job_phase(job) == PHASE_PARTS && !job->dir->cutting &&
-		   !parts_rest(job, job->dir->rec.batch->sent_size).len;
+		   !parts_rest(job).len;
 	for (uint32_t i = 0; i < parts_count(job); i++)
 		all &= parts_at(job, i)->batch->id && !parts_at(job, i)->dir->task;
 	client_unlock(client);
