@@ -118,17 +118,29 @@ void answers_finish(struct gb_job *job, struct answers *a, bool cancelled)
 	a->usage_len = answers_usage(a, text);
 }
 
+static bool fits_results(struct gb_job *job, bool has_results)
+{
+	client_lock(job->c);
+	bool fits = save_is_safe(job) == has_results;
+	client_unlock(job->c);
+	return fits;
+}
+
 /* The results may have been saved while an index of the requests alone was made. */
 static bool take_answers(struct gb_job *job, struct answers *a)
 {
+	bool has_results = a->head.stamp.results_size >= 0;
 	struct answers *old = NULL;
 
 	client_lock(job->c);
 	bool cancelled = job->dir && job->dir->rec.batch->cancel_asked;
 	client_unlock(job->c);
 	answers_finish(job, a, cancelled);
+	/* Who reads the usage finds its line in the history. */
+	if (has_results && fits_results(job, true))
+		answers_log_tokens(job, a->head.tokens, a);
 	client_lock(job->c);
-	bool fits = save_is_safe(job) == (a->head.stamp.results_size >= 0);
+	bool fits = save_is_safe(job) == has_results;
 	if (fits) {
 		old = job->batch->answers;
 		job->batch->answers = answers_ref(a);
@@ -147,8 +159,6 @@ int answers_make_one(struct gb_job *job)
 	while (!err && !taken) {
 		err = load_or_build(job, &a);
 		taken = !err && take_answers(job, a);
-		if (taken && a->head.stamp.results_size >= 0)
-			answers_log_tokens(job, a->head.tokens, a);
 		if (!err)
 			answers_unref(a);
 	}
