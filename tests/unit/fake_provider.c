@@ -508,7 +508,7 @@ static char *inline_lines(const struct create_args *args)
 }
 
 static struct fake_job *make(struct fake_provider *f, const struct create_args *args,
-	const struct fake_file *file)
+	const struct fake_file *file, bool hidden)
 {
 	char *lines = file ? strndup(file->data, file->size) : inline_lines(args);
 	struct fake_job *j = add_job(f, args->display, args->model, lines);
@@ -516,6 +516,7 @@ static struct fake_job *make(struct fake_provider *f, const struct create_args *
 	free(lines);
 	j->input = file ? file->id : NULL;
 	j->embedding = args->embedding;
+	j->hidden = hidden;
 	if (f->ends_at_once)
 		end_job(f, j, REMOTE_STATE_SUCCEEDED);
 	f->n_jobs++;
@@ -559,7 +560,7 @@ static int create(struct provider_conn *p, const struct create_args *args,
 		a = (struct fake_answer){
 			.what = FAKE_STATUS, .status = 429, .text = f->quota_text};
 	if (has_effect(&a)) {
-		const struct fake_job *j = make(f, args, file);
+		const struct fake_job *j = make(f, args, file, a.hides);
 
 		if (a.what == FAKE_OK)
 			describe(j, true, ret);

@@ -69,6 +69,7 @@ struct fake_answer {
 	const char *text; /* NULL: some */
 	double retry;     /* > 0: seconds the server asks for */
 	bool done;        /* FAKE_STATUS, FAKE_PAGE: it was done all the same */
+	bool hides;       /* the job that it makes is hidden */
 	unsigned times;   /* how often; 0: once */
 };
 

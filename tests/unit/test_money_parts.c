@@ -317,21 +317,13 @@ static void life_adopt(void)
 	close_here();
 }
 
-static void hide_third(struct fake_provider *f, enum fake_call call)
-{
-	if (call == FAKE_CREATE && f->n_jobs == 3)
-		f->jobs[2].hidden = true;
-}
-
 static void life_hidden(void)
 {
-	the_api->after = hide_third;
 	open_here();
 	submit_lines();
 	while (fake_count(the_api, FAKE_CREATE) < 8)
 		a_moment();
 	close_here();
-	the_api->after = NULL;
 }
 
 /* The directory's verb means the part that is uncertain. */
@@ -340,7 +332,8 @@ static void test_adopt(void **state)
 	world_new("adopt of the third of eight");
 	eight();
 	fake_script(the_api, FAKE_CREATE, (struct fake_answer){FAKE_OK, .times = 2});
-	fake_script(the_api, FAKE_CREATE, (struct fake_answer){FAKE_LOST_AFTER});
+	fake_script(the_api, FAKE_CREATE,
+		(struct fake_answer){FAKE_LOST_AFTER, .hides = true});
 	live(life_hidden);
 	live(life_adopt);
 	bought_each_once();

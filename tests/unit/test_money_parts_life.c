@@ -160,7 +160,10 @@ static void cancelled(void)
 	none_twice();
 	ROW_TRUE(world->seen.there && running() == 0);
 	ROW_TRUE(fake_made(the_api) == 5 && fake_there(the_api) == 5);
-	ROW_TRUE(strcmp(world->seen.state, "JOB_STATE_CANCELLED") == 0);
+	/* One that was killed while its answer was awaited is left to a person. */
+	ROW_TRUE(strcmp(world->seen.state, "JOB_STATE_CANCELLED") == 0 ||
+		 (world->ret == -EBUSY &&
+			 strcmp(world->seen.state, "SUBMIT_UNCERTAIN") == 0));
 }
 
 static const struct kase cases[] = {
