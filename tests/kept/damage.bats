@@ -200,7 +200,8 @@ wide_at_home() {
 	for i in 1 2 3 4 5; do
 		jq -cn --arg i "$i" '{key: $i, request: {contents: [{parts: [{text: "[emu:big 500000]"}]}]}}'
 	done >"$HOME/wide.jsonl"
-	mkdir "$MNT/wide" && cp "$HOME/wide.jsonl" "$MNT/wide/requests.jsonl"
+	mkdir "$MNT/wide"
+	cp "$HOME/wide.jsonl" "$MNT/wide/requests.jsonl"
 	succeeded wide
 	eventually results_saved wide
 	cp "$MNT/wide/results.jsonl" "$HOME/wide.results"

@@ -396,11 +396,14 @@ not_in_proc() { # PID
 	mkdir directory
 	printf '\xef\xbb\xbf%s\n' "$KEY" >bom
 	printf '%s\n' "$KEY" | iconv -t UTF-16 >utf16
-	echo "$KEY" >group && chmod 640 group
-	echo "$KEY" >others && chmod 604 others
+	echo "$KEY" >group
+	chmod 640 group
+	echo "$KEY" >others
+	chmod 604 others
 	local list="bom utf16 empty two-lines blank-inside nul-inside control too-large fifo directory group others missing"
 	if as_root; then
-		echo "$KEY" >somebody-else && chown 12345 somebody-else
+		echo "$KEY" >somebody-else
+		chown 12345 somebody-else
 		list+=" somebody-else"
 	fi
 	local file

@@ -134,7 +134,9 @@ teardown() { stop_all_and_helpers; }
 	cp -a "$XDG_CACHE_HOME" "$master/cache"
 	(cd "$master" && find state cache -mindepth 3 -type d) >"$HOME/list"
 	echo "$(sed -n '1s:/[^/]*$:/aside:p' "$HOME/list")" >>"$HOME/list"
-	grep -q /inputs$ "$HOME/list" && grep -q /trash$ "$HOME/list" && grep -q /results$ "$HOME/list"
+	grep -q /inputs$ "$HOME/list"
+	grep -q /trash$ "$HOME/list"
+	grep -q /results$ "$HOME/list"
 	while read -r dir; do
 		echo "$dir"
 		rm -rf "$XDG_STATE_HOME" "$XDG_CACHE_HOME"

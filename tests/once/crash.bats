@@ -19,7 +19,7 @@ every_point() { # WAY OPTIONS
 	# A writer whose write broke off knows that its bytes are not whole.
 	grep -vx file-write "$POINTS.raw" | number_points >"$POINTS"
 	# Whatever else there is: the steps, and the journal between them.
-	grep -qx 'after-create#1' "$POINTS" && grep -qx 'journal-written#3' "$POINTS"
+	grep -qx 'after-create#1' "$POINTS" && grep -qx 'journal-written#3' "$POINTS" || return
 	each_point "$POINTS" submission "$1" "$2"
 }
 
@@ -44,7 +44,7 @@ every_point() { # WAY OPTIONS
 every_point_composed() { # OPTIONS
 	(in_case trace traced "$POINTS.raw" trace_composed "$1") 3>&-
 	grep -vx file-write "$POINTS.raw" | number_points >"$POINTS"
-	grep -qx 'composed-written#1' "$POINTS" && grep -qx 'after-create#1' "$POINTS"
+	grep -qx 'composed-written#1' "$POINTS" && grep -qx 'after-create#1' "$POINTS" || return
 	each_point "$POINTS" composed_submission "$1"
 }
 trace_composed() { # OPTIONS
@@ -80,7 +80,7 @@ checked() {
 }
 change() { # POINT
 	mount_stop "$1" || return
-	there checked && echo changed >"$MNT/$NAME/inputs.txt"
+	! there checked || echo changed >"$MNT/$NAME/inputs.txt"
 	bury
 	mount_jobs || return
 	[ -d "$MNT/$NAME" ] || mkdir "$MNT/$NAME" || return

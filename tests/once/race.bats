@@ -86,7 +86,8 @@ once() {
 	unmount_jobs
 	# The start chooses it and is held; a timer's try does it all.
 	BATCHFS_TEST_QUEUE_SECONDS=1 mount_held queued-chosen=4
-	mkdir "$MNT/b" && cp "$IN" "$MNT/b/requests.jsonl"
+	mkdir "$MNT/b"
+	cp "$IN" "$MNT/b/requests.jsonl"
 	succeeded b
 	eventually test -s "$MNT/a/id"
 	sleep 4
@@ -253,14 +254,16 @@ sent() { # JOB
 	local two=$BATS_TEST_TMPDIR/two
 	MNT=$one
 	mkdir "$one/a" && cp "$IN" "$one/a/requests.jsonl" 3>&- &
-	mkdir "$two/b" && cp "$IN" "$two/b/requests.jsonl"
+	mkdir "$two/b"
+	cp "$IN" "$two/b/requests.jsonl"
 	wait $!
 	eventually test -s "$one/b/id"
 	eventually test -s "$two/a/id"
 	same "a b" "$(ls "$one" | xargs)"
 	same "a b" "$(ls "$two" | xargs)"
 	cmp "$one/a/id" "$two/a/id"
-	mkdir "$one/c" && cp "$IN" "$one/c/requests.jsonl"
+	mkdir "$one/c"
+	cp "$IN" "$one/c/requests.jsonl"
 	sleep 1.1
 	same EEXIST "$(errno_of 'os.mkdir(a[0])' "$two/c")"
 	same 3 "$(calls create)"

@@ -159,7 +159,8 @@ background() { unmount_jobs && mount_jobs -o submit=background; }
 	background
 	fault 'match=create&kind=status&status=429&count=0'
 	for i in 1 2 3 4 5 6; do
-		mkdir "$MNT/q$i" && cp "$IN" "$MNT/q$i/requests.jsonl"
+		mkdir "$MNT/q$i"
+		cp "$IN" "$MNT/q$i/requests.jsonl"
 	done
 	sleep 3 # the pause is a second and more
 	[ "$(calls create)" -le 8 ]
@@ -173,7 +174,8 @@ background() { unmount_jobs && mount_jobs -o submit=background; }
 	knob retry_after=3600
 	fault 'match=create&kind=status&status=429&count=0'
 	for i in 1 2 3 4 5 6; do
-		mkdir "$MNT/q$i" && cp "$IN" "$MNT/q$i/requests.jsonl"
+		mkdir "$MNT/q$i"
+		cp "$IN" "$MNT/q$i/requests.jsonl"
 	done
 	eventually state_is q6 QUEUED
 	succeeded first

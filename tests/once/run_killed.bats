@@ -11,7 +11,7 @@ load ../helpers/verbs
 lines() { b run -q "$NAME" <"$IN"; }
 composed() {
 	mkdir -p "$HOME/in/deeper"
-	echo one >"$HOME/in/1.txt" && picture 2 >"$HOME/in/deeper/2.png"
+	echo one >"$HOME/in/1.txt" && picture 2 >"$HOME/in/deeper/2.png" || return
 	b run -q "$NAME" --inputs "$HOME/in" --prompt 'What is it?'
 }
 

@@ -119,7 +119,8 @@ load ../helpers/answers
 
 @test "a job of ours cannot be adopted by another" {
 	requests 4 >"$HOME/other"
-	mkdir "$MNT/b" && cp "$HOME/other" "$MNT/b/requests.jsonl"
+	mkdir "$MNT/b"
+	cp "$HOME/other" "$MNT/b/requests.jsonl"
 	fault 'match=create&kind=drop_before'
 	same EIO "$(cp_errno)"
 	uncertain

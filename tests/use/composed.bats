@@ -262,7 +262,8 @@ all_calls_of_submission() { emu GET /emu/stats | jq '(.ops.create // 0) + (.ops.
 	rm "$J/prompt.txt"
 	sh -c 'exec >"$1"; echo half; kill -9 $$' - "$I/half" || true
 	echo new >"$HOME/new"
-	cp "$HOME/new" "$I/tmp" && mv "$I/tmp" "$I/half"
+	cp "$HOME/new" "$I/tmp"
+	mv "$I/tmp" "$I/half"
 	echo submit >"$J/ctl"
 	succeeded a
 	same 3 "$(value_of request_count "$J/stats")"

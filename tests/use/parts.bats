@@ -41,7 +41,8 @@ cut_job() {
 	# Copies are whole.
 	cp -r parts "$BATS_TEST_TMPDIR/cp"
 	rsync -a parts/ "$BATS_TEST_TMPDIR/rsync/" 2>/dev/null || cp -r parts "$BATS_TEST_TMPDIR/rsync"
-	mkdir "$BATS_TEST_TMPDIR/tar" && tar cf - parts | tar xf - -C "$BATS_TEST_TMPDIR/tar"
+	mkdir "$BATS_TEST_TMPDIR/tar"
+	tar cf - parts | tar xf - -C "$BATS_TEST_TMPDIR/tar"
 	for copy in cp rsync tar/parts; do diff -r parts "$BATS_TEST_TMPDIR/$copy"; done
 	# Nothing can be made or removed there.
 	for try in "mkdir parts/x" "rmdir parts/0001" "touch parts/0001/x" "mv parts/0001 parts/9" \
@@ -51,7 +52,8 @@ cut_job() {
 	done
 	same "a/0001 a/0002 a/0003" "$(awk -F '\t' '$3 == "created" { print $5 }' "$MNT/.batchfs/history" | xargs)"
 	same 1 "$(grep -c ^a "$MNT/.batchfs/jobs")"
-	cd / && rmdir "$MNT/a"
+	cd /
+	rmdir "$MNT/a"
 	becomes 0 jobs_at_api
 	eventually sh -c '[ "$(ls "$1"/jobs | wc -l)" = 0 ]' - "$XDG_STATE_HOME"/batchfs/*
 	same 3 "$(find "$XDG_STATE_HOME"/batchfs/*/trash -path '*/parts/000?/journal' | grep -c .)"

@@ -68,7 +68,7 @@ small_verbs() {
 }
 
 composed() {
-	mkdir -p in/deeper && echo one >in/1.txt && echo two >in/deeper/2.txt
+	mkdir -p in/deeper && echo one >in/1.txt && echo two >in/deeper/2.txt || return
 	echo 'Be short.' >system
 	ends 0 b run c --inputs in --prompt 'Say it again:' --system @system || return
 	same $'1.txt\tanswered\ndeeper/2.txt\tanswered' "$(cut -f 1,2 <<<"$OUT")" || return
@@ -79,7 +79,7 @@ composed() {
 	echo '{"type": "object", "properties": {"w": {"type": "string"}}}' >schema
 	ends 0 b run t --inputs t.csv --prompt 'Repeat {word}' --schema schema --to "$PWD/out" || return
 	same $'x.json\ny.json' "$(ls -A out)" && jq -e . out/x.json >/dev/null || return
-	ends 2 b run t t.csv --prompt x && said complete && ends 2 b run u --prompt x
+	ends 2 b run t t.csv --prompt x && said complete && ends 2 b run u --prompt x || return
 	rm -rf out
 }
 
@@ -89,18 +89,24 @@ composed() {
 
 @test "files that requests name are taken from beside them" {
 	load ../helpers/pictures
-	mkdir -p there/inputs && picture 1 >there/top.png && picture 2 >there/inputs/in.png
+	mkdir -p there/inputs
+	picture 1 >there/top.png
+	picture 2 >there/inputs/in.png
 	for f in top.png inputs/in.png; do
 		jq -cn --arg f $f '{key: $f, request: {contents: [{parts: [
 			{text: "what is it"}, {file_data: {file_uri: $f}}]}]}}'
 	done >there/r.jsonl
-	ends 0 b run a there/r.jsonl && same 2 "$(grep -c answered <<<"$OUT")"
-	ends 0 b run a there/r.jsonl && same 1 "$(calls create)"
+	ends 0 b run a there/r.jsonl
+	same 2 "$(grep -c answered <<<"$OUT")"
+	ends 0 b run a there/r.jsonl
+	same 1 "$(calls create)"
 	(cd there && ends 0 b run a <r.jsonl)
 	echo >>there/top.png
-	ends 2 b run a there/r.jsonl && said top.png
+	ends 2 b run a there/r.jsonl
+	said top.png
 	rm there/top.png
-	ends 2 b run b there/r.jsonl && said 'line 1: there/top.png: No such file'
+	ends 2 b run b there/r.jsonl
+	said 'line 1: there/top.png: No such file'
 	jq -c '.request.contents[0].parts[1].file_data.file_uri |= "../" + .' there/r.jsonl >bad.jsonl
 	ends 2 b run b bad.jsonl && said 'line 1' && same 1 "$(calls create)"
 }
@@ -112,7 +118,7 @@ left_alone() {
 	ends 75 b wait a --timeout 0.1 || return
 	"$BATCHFS" run a in.jsonl >out 2>"$SAID" 3>&- &
 	pid=$!
-	eventually grep -q PENDING "$SAID" && kill -INT $pid
+	eventually grep -q PENDING "$SAID" && kill -INT $pid || return
 	wait $pid || status=$?
 	same 130 $status && said 'the job goes on' || return
 	ends 0 b run a in.jsonl && answered
@@ -126,28 +132,44 @@ left_alone() {
 @test "exit statuses" {
 	sed 's/prompt 2/[fail] 2/' in.jsonl >some.jsonl
 	knob fail_every=3
-	ends 3 b run some in.jsonl && said 'no answer' && contains "$OUT" failed
+	ends 3 b run some in.jsonl
+	said 'no answer'
+	contains "$OUT" failed
 	knob fail_every=0 outcome=failed
-	ends 1 b run failed in.jsonl && said JOB_STATE_FAILED
-	ends 1 b wait failed && same JOB_STATE_FAILED "$OUT"
+	ends 1 b run failed in.jsonl
+	said JOB_STATE_FAILED
+	ends 1 b wait failed
+	same JOB_STATE_FAILED "$OUT"
 	knob outcome=succeeded
 	echo '{"key": "a"}' >bad.jsonl
-	ends 1 b run bad bad.jsonl && said 'line 1'
-	ends 1 b run bad bad.jsonl && said 'line 1'
-	ends 2 b run bad in.jsonl && ends 0 b rm bad && ends 0 b run bad in.jsonl
-	ends 2 b run x nowhere.jsonl && ends 2 b run ../x in.jsonl && ends 2 b run
-	ends 2 b run x in.jsonl --model && ends 2 b wait -m x a && ends 0 b help run
+	ends 1 b run bad bad.jsonl
+	said 'line 1'
+	ends 1 b run bad bad.jsonl
+	said 'line 1'
+	ends 2 b run bad in.jsonl
+	ends 0 b rm bad
+	ends 0 b run bad in.jsonl
+	ends 2 b run x nowhere.jsonl
+	ends 2 b run ../x in.jsonl
+	ends 2 b run
+	ends 2 b run x in.jsonl --model
+	ends 2 b wait -m x a
+	ends 0 b help run
 	ends 1 b run model in.jsonl -m no-such-model
-	GEMINI_API_KEY="" ends 77 b run x in.jsonl && said 'no API key'
+	GEMINI_API_KEY="" ends 77 b run x in.jsonl
+	said 'no API key'
 	same 3 "$(calls create)"
 }
 
 @test "a quota that is used up is waited for, and submit says that it is not bought" {
 	export BATCHFS_TEST_QUEUE_SECONDS=0.3
 	fault 'match=create&kind=status&status=429&count=2'
-	ends 0 b run a in.jsonl && answered && said QUEUED
+	ends 0 b run a in.jsonl
+	answered
+	said QUEUED
 	fault 'match=create&kind=status&status=429&count=1000'
-	ends 0 b submit --queue b in.jsonl && ends 75 b run b in.jsonl --timeout 1
+	ends 0 b submit --queue b in.jsonl
+	ends 75 b run b in.jsonl --timeout 1
 	no_more_faults
 	ends 0 b wait b && same 2 "$(jobs_at_api)"
 }
@@ -192,29 +214,50 @@ left_alone() {
 	local commands
 	commands=$(sed -n '/^## Without a mount/,/^## Questions/p' "$BATS_TEST_DIRNAME/../../README.md" |
 		sed -n '/^```/,/^```/{/^```/d;p}')
-	ln -s "$BATCHFS" "$HOME/batchfs" && PATH=$HOME:$PATH
-	printf 'why\nwhen\n' >questions.txt && cp in.jsonl requests.jsonl
+	ln -s "$BATCHFS" "$HOME/batchfs"
+	PATH=$HOME:$PATH
+	printf 'why\nwhen\n' >questions.txt
+	cp in.jsonl requests.jsonl
 	bash -ec "$commands" >out 2>"$SAID" || { cat "$SAID" && false; }
-	same $'1\tanswered\n2\tanswered' "$(cut -f 1,2 answers.tsv)" && contains "$(cat out)" k3
+	same $'1\tanswered\n2\tanswered' "$(cut -f 1,2 answers.tsv)"
+	contains "$(cat out)" k3
 	same 2 "$(calls create)" && same 0 "$(jobs_at_api)"
 }
 
-# What a cluster would run: the script in the YAML, twice.
+# script_of YAML: parsed as a cluster would.
+script_of() { "$BATS_TEST_DIRNAME/../helpers/example_script.py" "$BATS_TEST_DIRNAME/../../examples/$1"; }
+
+# What a cluster would run: the script in the YAML, twice; also after a pod was killed while it
+# wrote the day's name.
 @test "examples without a mount" {
 	local examples=$BATS_TEST_DIRNAME/../../examples
-	ln -s "$BATCHFS" "$HOME/batchfs" && PATH=$HOME:$PATH
-	mkdir state data && cp in.jsonl data/requests.jsonl
+	ln -s "$BATCHFS" "$HOME/batchfs"
+	PATH=$HOME:$PATH
+	mkdir state data
+	cp in.jsonl data/requests.jsonl
 	XDG_STATE_HOME=$PWD/state
-	sed -n '/- |$/,/env:$/p' "$examples/cronjob.yaml" | sed '1d;$d' |
-		sed "s|/state|$PWD/state|g; s|/data|$PWD/data|g" >script
-	bash -e script && bash -e script && same 1 "$(calls create)"
-	OUT=$(cat data/nightly-*.tsv) && answered
-	mkdir docs && echo text >docs/a.md && echo 'Sum up:' >prompt.txt
-	sed -n '/^  script:/,/^  # 75/p' "$examples/ci-job.yml" | sed -n 's/^    - //p' >script
-	bash -e script && bash -e script && contains "$(cat summaries/a.md.txt)" text
-	mkdir ~/work && cp in.jsonl ~/work/requests.jsonl
+	script_of cronjob.yaml >yaml
+	sed "s|/state|$PWD/state|g; s|/data|$PWD/data|g" yaml >script
+	sh -ec "$(cat script)"
+	: >state/today
+	sh -ec "$(cat script)"
+	same 1 "$(calls create)"
+	OUT=$(cat data/nightly-*.tsv)
+	answered
+	mkdir docs
+	echo text >docs/a.md
+	echo 'Sum up:' >prompt.txt
+	script_of ci-job.yml >script
+	bash -eo pipefail script
+	bash -eo pipefail script
+	contains "$(cat summaries/a.md.txt)" text
+	mkdir ~/work
+	cp in.jsonl ~/work/requests.jsonl
 	sed -n 's/^7 \* \* \* \*  //p' "$examples/crontab" >script
-	bash -e script && OUT=$(cat ~/work/answers.tsv) && answered && same 3 "$(calls create)"
+	sh -e script
+	OUT=$(cat ~/work/answers.tsv)
+	answered
+	same 3 "$(calls create)"
 }
 
 # asked WORD...: what completion offers for the last word of a command line.
@@ -229,8 +272,10 @@ asked() {
 	# shellcheck source=packaging/completion/batchfs.bash
 	source "$BATS_TEST_DIRNAME/../../packaging/completion/batchfs.bash"
 	ends 0 b submit first in.jsonl
-	same 'run rm retry' "$(asked r)" && same 'run' "$(asked help ru)"
+	same 'run retry rm' "$(asked r)"
+	same 'run' "$(asked help ru)"
 	same '--timeout --to' "$(asked run --t | tr ' ' '\n' | sort | xargs)"
-	same first "$(asked wait f)" && contains "$(asked cat first/st)" first/state
+	same first "$(asked wait f)"
+	contains "$(asked cat first/st)" first/state
 	contains "$(asked run -m gem)" gemini-3.8-flash && same in.jsonl "$(asked run x in)"
 }
