@@ -133,7 +133,7 @@ void gb_shutdown(struct gb_client *c);
 
 /* Who has the state directory open: 0 nobody; -EBUSY a process of this machine, and
  * *ret_holder (malloc'ed) is its gb_options.holder, "" if it has none; -EREMOTE: another
- * machine, or nobody can say. */
+ * machine, or nobody can say. Blocks up to two seconds. */
 int gb_state_holder(const char *state_dir, char **ret_holder);
 
 /* ---- waiters ---------------------------------------------------------------- */

@@ -282,17 +282,33 @@ static int lock_is_free(int state)
 	return err == -EAGAIN || err == -EWOULDBLOCK ? 0 : err ? err : 1;
 }
 
+/* Its text; a holder that comes or goes has the lock for a moment without. 1: it is free. */
+static int read_holder(int state, struct holder *ret)
+{
+	int is_free;
+
+	for (int tries = 0; !(is_free = lock_is_free(state)); tries++) {
+		_cleanup_free_ char *text = read_text(state);
+
+		if (text && holder_parse(text, ret))
+			return 0;
+		if (tries == TRIES)
+			return -EREMOTE;
+		usleep(PAUSE_US);
+	}
+	return is_free;
+}
+
 int state_lock_look(int state, char **ret_holder)
 {
-	int is_free = lock_is_free(state);
 	struct holder h;
 	char host[128];
+	int err = read_holder(state, &h);
 
-	if (is_free)
-		return is_free > 0 ? 0 : is_free;
-	_cleanup_free_ char *text = read_text(state);
+	if (err)
+		return err > 0 ? 0 : err;
 	own_host(host);
-	if (!text || !holder_parse(text, &h) || strcmp(h.host, host) != 0)
+	if (strcmp(h.host, host) != 0)
 		return -EREMOTE;
 	*ret_holder = strdup(h.path);
 	return *ret_holder ? -EBUSY : -ENOMEM;

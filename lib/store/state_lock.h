@@ -18,7 +18,7 @@
 _must_check_ int state_lock_take(
 	int state, const char *path, const char *holder, int *ret, char **ret_why);
 
-/* Who has it, as gb_state_holder says. */
+/* Who has it, as gb_state_holder says. Blocks up to two seconds. */
 int state_lock_look(int state, char **ret_holder);
 
 /* Release the lock; -1: does nothing. */

@@ -1,6 +1,7 @@
 /* Who may have a state directory, and what is said to who may not. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,6 +153,54 @@ static void test_a_lock_that_was_removed(void **state)
 	state_lock_release(taken(other, "/there"));
 }
 
+/* A holder between its lock and its text: it writes the text, or was about to go. */
+struct later {
+	int fd;
+	const char *text;
+};
+
+static void *after_a_moment(void *arg)
+{
+	struct later *l = arg;
+
+	usleep(300000);
+	if (l->text)
+		assert_int_equal(pwrite(l->fd, l->text, strlen(l->text), 0),
+			strlen(l->text));
+	else
+		close(l->fd);
+	return NULL;
+}
+
+static int look_at(int dir, const char *text, char **ret_holder)
+{
+	struct later l = {openat(dir, "lock", O_RDWR | O_CREAT | O_TRUNC, 0600), text};
+	pthread_t thread;
+
+	assert_int_equal(flock(l.fd, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(pthread_create(&thread, NULL, after_a_moment, &l), 0);
+	int err = state_lock_look(dir, ret_holder);
+	pthread_join(thread, NULL);
+	if (text)
+		close(l.fd);
+	return err;
+}
+
+static void test_a_holder_without_a_text(void **state)
+{
+	_cleanup_free_ char *holder = NULL;
+	char host[64] = "", text[128];
+	int dir = *(int *)*state;
+
+	assert_int_equal(look_at(dir, NULL, &holder), 0);
+	assert_null(holder);
+	gethostname(host, sizeof(host) - 1);
+	snprintf(text, sizeof(text), "%s pid 7 /there\n", host);
+	assert_int_equal(look_at(dir, text, &holder), -EBUSY);
+	assert_string_equal(holder, "/there");
+	assert_int_equal(look_at(dir, "elsewhere pid 7 /mnt\n", &holder), -EREMOTE);
+}
+
 /* What is no lock of another's is not said to be one. */
 static void test_no_lock_is_not_another(void **state)
 {
@@ -171,6 +220,7 @@ int main(void)
 		HERE(test_either_kind_of_lock_is_enough),
 		HERE(test_the_text_of_another_host),
 		HERE(test_a_lock_that_was_removed),
+		HERE(test_a_holder_without_a_text),
 		HERE(test_no_lock_is_not_another),
 	};
 
