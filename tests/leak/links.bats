@@ -126,6 +126,7 @@ teardown() { stop_all_and_helpers; }
 	mount_jobs
 	submit_job a
 	draft d
+	echo x >"$MNT/d/inputs/one"
 	ended a
 	eventually results_saved a
 	unmount_jobs
