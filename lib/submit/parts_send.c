@@ -1,4 +1,5 @@
 #include "submit/parts_send.h"
+#include "submit/parts_send_private.h"
 
 #include "files/files.h"
 #include "jobs/messages.h"
@@ -14,71 +15,13 @@
 
 enum { FIRST_WITHIN = 60 /* seconds of refusals of a first part that is waited for */ };
 
-/* ---- what there is; lock held ---------------------------------------------------- */
-
-/* It was never intended, or that was taken back. */
-static bool is_unsent(const struct gb_job *part)
-{
-	return !part->batch->id && !phase_is_unanswered(job_phase(part));
-}
-
-static bool was_intended(const struct gb_job *part)
-{
-	return !is_unsent(part);
-}
-
-static bool is_cut(const struct gb_job *part)
-{
-	return part->parent && !part->dir->rec.round;
-}
-
-/* Of the directory's requests: how many parts were intended; whether one is unsent. */
-struct tally {
-	unsigned intended;
-	bool unsent;
-	const struct gb_job *first;
-};
-
-static struct tally parts_tally(struct gb_job *dir)
-{
-	struct tally t = {0};
-
-	for (uint32_t i = 0; i < parts_count(dir); i++) {
-		const struct gb_job *part = parts_at(dir, i);
-
-		if (!is_cut(part))
-			continue;
-		if (!t.first)
-			t.first = part;
-		t.intended += was_intended(part);
-		t.unsent |= is_unsent(part);
-	}
-	return t;
-}
-
-static bool rest_is_unwanted(const struct gb_job *dir)
-{
-	const struct record *r = &dir->dir->rec;
-
-	return r->rest_dropped || r->removal || !dir->in_tree;
-}
-
-/* Nobody wants the part to be bought any more. */
-static bool is_unwanted(const struct gb_job *part)
-{
-	const struct gb_job *dir = part->parent;
-	const struct record *r = &dir->dir->rec;
-	int round = part->dir->rec.round;
-
-	return r->removal || !dir->in_tree ||
-	       (round ? round <= r->rounds_stopped : r->rest_dropped);
-}
+/* ---- what is due ------------------------------------------------------------------ */
 
 bool parts_due(struct gb_job *dir)
 {
 	const struct gb_client *c = dir->c;
 
-	if (job_phase(dir) != PHASE_PARTS || rest_is_unwanted(dir) || dir->dir->task ||
+	if (job_phase(dir) != PHASE_PARTS || parts_rest_is_unwanted(dir) || dir->dir->task ||
 		dir->dir->cutting || c->o.readonly || c->stopping ||
 		!identity_same_key(dir))
 		return false;
@@ -224,24 +167,6 @@ static int enter_parts(struct submission *d)
 	return 0;
 }
 
-/* Remove parts that were not intended; all: those of later rounds that nobody wants, too. */
-static void unmake_unsent(struct gb_job *dir, bool all)
-{
-	struct gb_client *c = dir->c;
-
-	for (uint32_t i = 0;;) {
-		client_lock(c);
-		struct gb_job *part = i < parts_count(dir) ? parts_at(dir, i) : NULL;
-		bool unsent = part && part->parent && is_unsent(part) &&
-			      (is_cut(part) || (all && is_unwanted(part)));
-		client_unlock(c);
-		if (!part)
-			return;
-		if (!unsent || parts_unmake(part))
-			i++;
-	}
-}
-
 bool submission_fits_in_parts(struct submission *d, int err)
 {
 	return err == -EDQUOT && !phase_is_unanswered(job_phase(d->job)) &&
@@ -262,7 +187,7 @@ int submission_part_out(struct submission *d)
 	provider_error_clear(&d->err);
 	d->err.retry = -1;
 	/* Those that a failure left of other requests. */
-	unmake_unsent(d->job, false);
+	parts_unmake_unsent(d->job, false);
 	client_lock(d->c);
 	bool clean = !parts_tally(d->job).first;
 	client_unlock(d->c);
@@ -472,7 +397,7 @@ static void give_up_rest(struct submission *s, int err)
 /* A part of a later round was asked for by itself. */
 static void give_up_part(struct submission *s, int err)
 {
-	if (is_cut(s->job))
+	if (part_is_cut(s->job))
 		give_up_rest(s, err);
 	else if (!s->told)
 		message_tell(s->job->parent, err, s->err.text);
@@ -494,7 +419,7 @@ static int part_give_up(struct submission *s, int err, bool *ret_unmake)
 	enum phase p = job_phase(s->job);
 
 	client_lock(s->c);
-	bool unwanted = s->t->stopped || is_unwanted(s->job);
+	bool unwanted = s->t->stopped || part_is_unwanted(s->job);
 	client_unlock(s->c);
 	bool cancelled = err == -ECANCELED || unwanted;
 	if (phase_is_unanswered(p) || p == PHASE_SENT) {
@@ -561,146 +486,4 @@ int submit_part_run(struct operation *t)
 	job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
 	gb_job_unref(dir);
 	return err;
-}
-
-/* ---- stop, and go on ----------------------------------------------------------------------- */
-
-/* What may be bought without anybody asking again. */
-struct wanted {
-	bool rest_dropped;
-	int rounds_stopped, retries_left;
-};
-
-/* Lock held. What it was. */
-static struct wanted set_wanted(struct record *r, struct wanted w)
-{
-	struct wanted before = {r->rest_dropped, r->rounds_stopped, r->retries_left};
-
-	r->rest_dropped = w.rest_dropped;
-	r->rounds_stopped = w.rounds_stopped;
-	r->retries_left = w.retries_left;
-	return before;
-}
-
-static int drop_rest(struct gb_job *dir, bool drop)
-{
-	struct record *r = &dir->dir->rec;
-
-	client_lock(dir->c);
-	struct wanted before = set_wanted(r,
-		(struct wanted){drop, drop ? parts_last_round(dir) : r->rounds_stopped,
-			drop ? 0 : r->retries_left});
-	r->rest_gone |= drop; /* a person stopped it, for good */
-	client_unlock(dir->c);
-	int err = job_dir_save(dir);
-	if (err) {
-		client_lock(dir->c);
-		set_wanted(r, before);
-		client_unlock(dir->c);
-	}
-	return err;
-}
-
-int parts_stop(struct gb_job *dir)
-{
-	struct gb_client *c = dir->c;
-	int err = drop_rest(dir, true);
-
-	if (err)
-		return err;
-	client_lock(c);
-	for (uint32_t i = 0; i < parts_count(dir); i++) {
-		struct gb_job *part = parts_at(dir, i);
-		struct operation *t = part->dir->task;
-
-		if (!part->parent || !t || !is_unsent(part))
-			continue;
-		t->stopped = true;
-		canceller_set(c->engine, &t->cancel);
-	}
-	client_unlock(c);
-	unmake_unsent(dir, true);
-	return 0;
-}
-
-bool parts_may_be_bought(const struct gb_job *part)
-{
-	const struct gb_job *dir = part->parent;
-
-	/* What was not cut is no part of the directory's requests any more. */
-	return !is_unwanted(part) &&
-	       (!is_cut(part) || job_phase(dir) == PHASE_PARTS);
-}
-
-bool parts_may_resume(struct gb_job *dir)
-{
-	const struct record *r = &dir->dir->rec;
-
-	if (job_phase(dir) != PHASE_PARTS || !r->rest_dropped || r->rest_gone ||
-		r->removal || parts_rest_size(dir) <= 0)
-		return false;
-	/* What was asked for again has the rest, too. */
-	for (uint32_t i = 0; i < parts_count(dir); i++)
-		if (!is_cut(parts_at(dir, i)))
-			return false;
-	return true;
-}
-
-int parts_resume(struct gb_job *dir)
-{
-	client_lock(dir->c);
-	bool may = dir->dir && parts_may_resume(dir);
-	client_unlock(dir->c);
-	int err = may ? drop_rest(dir, false) : -EBUSY;
-	if (err)
-		return err;
-	job_dir_error(dir, 0, NULL, NULL, NULL);
-	job_dir_save_soon(dir);
-	job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
-	parts_go_later(dir);
-	return 0;
-}
-
-/* ---- after a start -------------------------------------------------------------------------- */
-
-/* Nothing was bought yet, and the call that asked for it never returned. */
-static bool is_cut_short(struct gb_job *dir)
-{
-	return job_phase(dir) == PHASE_PARTS && !dir->dir->rec.background &&
-	       !parts_tally(dir).intended;
-}
-
-/* A round counts, and then all of its parts are bought; or it does not, and none is. */
-static void recover_rounds(struct gb_job *dir)
-{
-	for (uint32_t i = 0;;) {
-		client_lock(dir->c);
-		struct gb_job *part = i < parts_count(dir) ? parts_at(dir, i) : NULL;
-		bool later = part && part->parent && !is_cut(part) && is_unsent(part);
-		bool draft = later && job_phase(part) == PHASE_DRAFT;
-		bool goes = later && (is_unwanted(part) ||
-					     (draft && part->dir->rec.round >
-							       dir->dir->rec.rounds));
-		if (draft && !goes)
-			job_set_phase(part, PHASE_QUEUED);
-		client_unlock(dir->c);
-		if (!part)
-			return;
-		if (!goes || parts_unmake(part))
-			i++;
-	}
-}
-
-void parts_recover(struct gb_job *dir)
-{
-	recover_rounds(dir);
-	client_lock(dir->c);
-	bool cut_short = is_cut_short(dir);
-	bool all = dir->dir->rec.removal;
-	bool cut = rest_is_unwanted(dir) || cut_short || job_phase(dir) != PHASE_PARTS;
-	if (cut_short)
-		job_set_phase(dir, PHASE_UPLOADING); /* and so a draft again */
-	client_unlock(dir->c);
-	if (cut)
-		unmake_unsent(dir, all);
 }

@@ -1,0 +1,37 @@
+/* What parts_send.c (parts are made and sent), parts_stop.c (what was asked for is not
+ * wanted any more, or is again; a start) share. "Lock held" unless a comment says
+ * "unlocked". */
+#ifndef GB_PARTS_SEND_PRIVATE_H
+#define GB_PARTS_SEND_PRIVATE_H
+
+#include "jobs/parts.h"
+
+/* It was never intended, or that was taken back. */
+static inline bool part_is_unsent(const struct gb_job *part)
+{
+	return !part->batch->id && !phase_is_unanswered(job_phase(part));
+}
+
+/* It has a range of its directory's requests. */
+static inline bool part_is_cut(const struct gb_job *part)
+{
+	return part->parent && !part->dir->rec.round;
+}
+
+/* Of the directory's requests: how many parts were intended; whether one is unsent. */
+struct tally {
+	unsigned intended;
+	bool unsent;
+	const struct gb_job *first;
+};
+struct tally parts_tally(struct gb_job *dir);
+
+/* Nobody wants what no part has; the part: to be bought any more. */
+bool parts_rest_is_unwanted(const struct gb_job *dir);
+bool part_is_unwanted(const struct gb_job *part);
+
+/* Unlocked. Remove parts that were not intended; all: those of later rounds that nobody
+ * wants, too. */
+void parts_unmake_unsent(struct gb_job *dir, bool all);
+
+#endif
