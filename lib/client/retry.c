@@ -19,28 +19,30 @@ enum {
 
 /* ---- whether; lock held ------------------------------------------------------------ */
 
-static bool all_is_over(struct gb_job *dir)
+/* Nothing is left to buy, and each part is what `is` says; at rest: also nobody is at work
+ * on one. */
+static bool all_parts_are(
+	struct gb_job *dir, bool (*is)(const struct knowledge *k), bool at_rest)
 {
 	for (uint32_t i = 0; i < parts_count(dir); i++) {
 		const struct gb_job *part = parts_at(dir, i);
 
-		if (!part->batch->id || !knowledge_final(&part->batch->known) ||
-			(part != dir && part->dir->task))
+		if (!part->batch->id || !is(&part->batch->known) ||
+			(at_rest && part != dir && part->dir->task))
 			return false;
 	}
 	return parts_count(dir) && !parts_rest_is_open(dir);
 }
 
+static bool all_is_over(struct gb_job *dir)
+{
+	return all_parts_are(dir, knowledge_final, true);
+}
+
 /* The same as far as those know who wait for the end: more may be told of it. */
 static bool all_has_ended(struct gb_job *dir)
 {
-	for (uint32_t i = 0; i < parts_count(dir); i++) {
-		const struct gb_job *part = parts_at(dir, i);
-
-		if (!part->batch->id || !knowledge_ended(&part->batch->known))
-			return false;
-	}
-	return parts_count(dir) && !parts_rest_is_open(dir);
+	return all_parts_are(dir, knowledge_ended, false);
 }
 
 static bool was_sent_here(const struct gb_job *dir)
