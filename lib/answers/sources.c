@@ -61,36 +61,15 @@ int answers_index_place(struct gb_job *job, char name[192])
 	return cached ? util_dup(job->c->store->results) : job_dir_open(job);
 }
 
-static int open_source(int dir, const char *name, struct stat *st)
-{
-	_cleanup_close_ int fd =
-		openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-	if (fd < 0 || fstat(fd, st) < 0)
-		return -errno;
-	return S_ISREG(st->st_mode) ? steal_fd(&fd) : -EINVAL;
-}
-
-/* The requests as they were sent: a descriptor, or -ENOENT. A sent.jsonl of another size
- * is of an earlier try. */
+/* The requests as they were sent: a descriptor, or -ENOENT. */
 static int open_sent(struct gb_job *job, struct stat *st)
 {
 	client_lock(job->c);
 	/* Those of a part are there before it is sent. */
 	bool here = answers_sent_here(job) || job->parent;
-	bool composed = here && job->dir->rec.composed;
 	int64_t sent = here ? job->dir->rec.batch->sent_size : 0;
 	client_unlock(job->c);
-	if (!here)
-		return -ENOENT;
-	_cleanup_close_ int dir = job_dir_open(job);
-	_cleanup_close_ int fd = dir < 0 ? dir : open_source(dir, STORE_SENT, st);
-	if (fd >= 0 && st->st_size == sent)
-		return steal_fd(&fd);
-	if (composed)
-		return dir < 0 ? dir : open_source(dir, FILE_COMPOSED, st);
-	_cleanup_close_ int files = job_dir_open_files(job);
-	return files < 0 ? files : open_source(files, GB_REQUESTS, st);
+	return here ? files_open_sent(job, sent, st) : -ENOENT;
 }
 
 int answers_open_requests(struct gb_job *job, struct stat *st, struct span *ret_at)
@@ -119,7 +98,7 @@ int answers_open_table(struct gb_job *job, struct stat *st, bool *ret_tabs)
 		return -ENOENT;
 	_cleanup_close_ int files = job_dir_open_files(job);
 	*ret_tabs = strcmp(name, "inputs.tsv") == 0;
-	return files < 0 ? files : open_source(files, name, st);
+	return files < 0 ? files : util_open_regular(files, name, st);
 }
 
 /* ---- sources ------------------------------------------------------------------------------ */

@@ -131,9 +131,8 @@ uint64_t util_random_u64(void)
 	return v;
 }
 
-/* A regular file, opened for reading; anything else is -EINVAL (a fifo must not
- * hang us, hence O_NONBLOCK). */
-static int open_regular(int dirfd, const char *name, struct stat *ret_st)
+/* A fifo must not hang us, hence O_NONBLOCK. */
+int util_open_regular(int dirfd, const char *name, struct stat *ret_st)
 {
 	_cleanup_close_ int fd =
 		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -196,7 +195,7 @@ int util_read_file(int dirfd, const char *name, size_t max, char **ret, size_t *
 	struct stat st;
 	ssize_t n;
 
-	fd = open_regular(dirfd, name, &st);
+	fd = util_open_regular(dirfd, name, &st);
 	if (fd < 0)
 		return fd;
 	if ((uint64_t)st.st_size > max)

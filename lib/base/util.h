@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/types.h>
@@ -140,6 +141,9 @@ ssize_t util_pread_at(int fd, void *buf, size_t max, off_t off);
 int util_mkdir_open(int dirfd, const char *name);
 /* The same for a directory that usually exists; make: make it if it does not. */
 int util_dir_open(int dirfd, const char *name, bool make);
+/* A regular file below dirfd, to be read; never through a link. A descriptor or negative
+ * errno, -EINVAL: it is no regular file. */
+int util_open_regular(int dirfd, const char *name, struct stat *ret);
 
 /* Duplicate a descriptor, close-on-exec, or negative errno. */
 int util_dup(int fd);

@@ -87,6 +87,11 @@ _must_check_ int files_open(struct gb_job *job, struct gb_file *f);
 /* Unlocked: a descriptor of its own, to read it; the caller closes. Many files can be
  * read one after the other that somebody holds all the while. */
 _must_check_ int files_reopen(struct gb_file *f);
+/* Unlocked, to be read; the caller closes: a job's requests as they were written
+ * or composed, and as they are sent, which may be another file: of size bytes, since
+ * one that an earlier try left has another size. */
+_must_check_ int files_open_requests(struct gb_job *job, struct stat *ret);
+_must_check_ int files_open_sent(struct gb_job *job, int64_t size, struct stat *ret);
 /* The same for each file that somebody has open, before their names are removed. */
 _must_check_ int files_hold(struct gb_job *job);
 

@@ -97,6 +97,28 @@ int files_hold(struct gb_job *job)
 	return err < 0 ? err : 0;
 }
 
+int files_open_requests(struct gb_job *job, struct stat *ret)
+{
+	client_lock(job->c);
+	bool composed = job->dir->rec.composed;
+	client_unlock(job->c);
+	_cleanup_close_ int dir = composed ? job_dir_open(job) : job_dir_open_files(job);
+
+	return dir < 0 ? dir
+		       : util_open_regular(
+				 dir, composed ? FILE_COMPOSED : GB_REQUESTS, ret);
+}
+
+int files_open_sent(struct gb_job *job, int64_t size, struct stat *ret)
+{
+	_cleanup_close_ int dir = job_dir_open(job);
+	_cleanup_close_ int fd =
+		dir < 0 ? dir : util_open_regular(dir, STORE_SENT, ret);
+
+	return fd >= 0 && ret->st_size == size ? steal_fd(&fd)
+					       : files_open_requests(job, ret);
+}
+
 /* The job f belongs to, with its disk held; NULL when it has none. Ends with
  * end_disk. */
 static struct gb_job *begin_disk(struct gb_file *f)

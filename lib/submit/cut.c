@@ -97,42 +97,14 @@ void cut_keep_marks(struct submission *d)
 
 /* ---- what is cut --------------------------------------------------------------------- */
 
-static int open_at(int dir, const char *name, struct stat *ret)
-{
-	_cleanup_close_ int fd =
-		openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-	if (fd < 0 || fstat(fd, ret) < 0)
-		return -errno;
-	return S_ISREG(ret->st_mode) ? steal_fd(&fd) : -EINVAL;
-}
-
-/* In the job's own directory. */
-static int open_requests(struct gb_job *job, struct stat *ret)
-{
-	client_lock(job->c);
-	bool composed = job->dir->rec.composed;
-	client_unlock(job->c);
-	_cleanup_close_ int dir = composed ? job_dir_open(job) : job_dir_open_files(job);
-
-	return dir < 0 ? dir
-		       : open_at(dir, composed ? FILE_COMPOSED : GB_REQUESTS, ret);
-}
-
 int cut_open(struct gb_job *dir, struct stat *ret)
 {
 	client_lock(dir->c);
 	int64_t size = dir->dir->rec.batch->sent_size;
 	client_unlock(dir->c);
-	_cleanup_close_ int at = job_dir_open(dir);
-	_cleanup_close_ int sent = at < 0 ? at : open_at(at, STORE_SENT, ret);
+	_cleanup_close_ int fd = files_open_sent(dir, size, ret);
 
-	if (sent >= 0 && ret->st_size == size)
-		return steal_fd(&sent);
-	_cleanup_close_ int fd = open_requests(dir, ret);
-	if (fd < 0)
-		return fd;
-	return ret->st_size == size ? steal_fd(&fd) : -ESTALE;
+	return fd < 0 || ret->st_size == size ? steal_fd(&fd) : -ESTALE;
 }
 
 /* Until a first part is intended, a rename that submits has moved nothing: its requests
@@ -149,12 +121,12 @@ static int open_whole(struct submission *s, struct stat *ret)
 /* A later round's are in its own directory. */
 static int open_own(struct gb_job *part, struct stat *ret)
 {
-	int fd = open_requests(part, ret);
+	client_lock(part->c);
+	int64_t size = part->dir->rec.batch->sent_size;
+	client_unlock(part->c);
+	int fd = files_open_requests(part, ret);
 
-	if (fd != -ENOENT)
-		return fd;
-	_cleanup_close_ int at = job_dir_open(part);
-	return at < 0 ? at : open_at(at, STORE_SENT, ret);
+	return fd == -ENOENT ? files_open_sent(part, size, ret) : fd;
 }
 
 int cut_part_open(struct submission *s)
