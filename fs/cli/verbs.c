@@ -113,17 +113,23 @@ static int verb_wait(const struct cli_args *a, struct desk *d)
 	return each(a, d, wait_one);
 }
 
+/* NAME, or NAME/FILE: the name is malloc'ed, the file borrowed from arg; NULL: none. */
+static char *split_name(const char *arg, const char **ret_file)
+{
+	size_t n = strcspn(arg, "/");
+
+	*ret_file = arg[n] && arg[n + 1] ? arg + n + 1 : NULL;
+	return strndup(arg, n);
+}
+
 /* NAME is its answers. */
 static int cat_one(const struct cli_args *a, struct desk *d, const char *arg)
 {
-	_cleanup_free_ char *name = strdup(arg);
-	char *slash = name ? strchr(name, '/') : NULL;
-	const char *file = slash && slash[1] ? slash + 1
-			   : a->raw          ? "results.jsonl"
-					     : "answers.tsv";
+	const char *file;
+	_cleanup_free_ char *name = split_name(arg, &file);
 
-	if (slash)
-		*slash = '\0';
+	if (!file)
+		file = a->raw ? "results.jsonl" : "answers.tsv";
 	int err = name ? output_file(d, name, file) : -ENOMEM;
 	return err ? cli_fail(arg, NULL, err) : CLI_OK;
 }
@@ -180,17 +186,15 @@ static int list_names(struct desk *d, const char *name, const char *path)
 
 static int verb_ls(const struct cli_args *a, struct desk *d)
 {
-	_cleanup_free_ char *name = a->n ? strdup(a->names[0]) : NULL;
-	char *slash = name ? strchr(name, '/') : NULL;
-	int err = 0;
+	const char *path = NULL;
+	_cleanup_free_ char *name = a->n ? split_name(a->names[0], &path) : NULL;
+	int err = a->n && !name ? -ENOMEM : 0;
 
-	if (slash)
-		*slash++ = '\0';
-	if (a->details)
+	if (!err && a->details)
 		err = name ? output_file(d, name, "stats")
 			   : output_file(d, ".batchfs", "jobs");
 	if (!err && (name || !a->details))
-		err = list_names(d, name, slash && *slash ? slash : NULL);
+		err = list_names(d, name, path);
 	return err ? cli_fail(name ? a->names[0] : "ls", NULL, err) : CLI_OK;
 }
 
@@ -219,34 +223,15 @@ static int control(struct desk *d, const char *name, const char *verb)
 	return err ? cli_exit_of(err) : CLI_OK;
 }
 
-static int cancel_one(const struct cli_args *a, struct desk *d, const char *name)
+static int control_one(const struct cli_args *a, struct desk *d, const char *name)
 {
-	return control(d, name, "cancel");
+	return control(d, name, a->verb->name);
 }
 
-static int verb_cancel(const struct cli_args *a, struct desk *d)
+/* A verb of ctl, called the same. */
+static int verb_control(const struct cli_args *a, struct desk *d)
 {
-	return each(a, d, cancel_one);
-}
-
-static int fetch_one(const struct cli_args *a, struct desk *d, const char *name)
-{
-	return control(d, name, "fetch");
-}
-
-static int verb_fetch(const struct cli_args *a, struct desk *d)
-{
-	return each(a, d, fetch_one);
-}
-
-static int retry_one(const struct cli_args *a, struct desk *d, const char *name)
-{
-	return control(d, name, "retry");
-}
-
-static int verb_retry(const struct cli_args *a, struct desk *d)
-{
-	return each(a, d, retry_one);
+	return each(a, d, control_one);
 }
 
 /* What has no verb of its own: adopt ID, resubmit, forget, check, estimate. */
@@ -303,11 +288,11 @@ const struct cli_verb cli_verbs[] = {
 		.files = true, .run = verb_cat},
 	{"ls", "[NAME[/DIR]]", "The jobs of the project, or the files of one.", 0, 1,
 		.files = true, .run = verb_ls},
-	{"cancel", "NAME...", "Cancel what has not ended.", 1, ANY, .run = verb_cancel},
+	{"cancel", "NAME...", "Cancel what has not ended.", 1, ANY, .run = verb_control},
 	{"fetch", "NAME...", "Save the results on this machine now.", 1, ANY,
-		.run = verb_fetch},
+		.run = verb_control},
 	{"retry", "NAME...", "Ask again what another try may answer.", 1, ANY,
-		.run = verb_retry},
+		.run = verb_control},
 	{"ctl", "NAME VERB [ID]",
 		"What else a job can be told: check, estimate, adopt ID, resubmit, forget; "
 		"NAME/ctl\nlists what fits now.",
