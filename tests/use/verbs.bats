@@ -251,11 +251,11 @@ script_of() { "$BATS_TEST_DIRNAME/../helpers/example_script.py" "$BATS_TEST_DIRN
 	bash -eo pipefail script
 	bash -eo pipefail script
 	contains "$(cat summaries/a.md.txt)" text
-	mkdir ~/work
-	cp in.jsonl ~/work/requests.jsonl
+	mkdir ~/batch
+	cp in.jsonl ~/batch/requests.jsonl
 	sed -n 's/^7 \* \* \* \*  //p' "$examples/crontab" >script
 	sh -e script
-	OUT=$(cat ~/work/answers.tsv)
+	OUT=$(cat ~/batch/answers.tsv)
 	answered
 	same 3 "$(calls create)"
 }
