@@ -107,17 +107,14 @@ int answers_open_table(struct gb_job *job, struct stat *st, bool *ret_tabs)
 static ssize_t wait_ready(struct gb_results *r, uint64_t off, size_t n)
 {
 	struct waiter_sync s;
-	ssize_t got;
+	ssize_t got, waited;
 
 	do {
 		waiter_sync_init(&s);
 		got = results_ready(r, off, n, &s.w);
-		if (got == -EINPROGRESS)
-			got = waiter_sync_wait(&s);
-		else
-			return got;
-	} while (got == 0);
-	return got;
+		waited = waiter_sync_end(&s, got);
+	} while (got == -EINPROGRESS && waited == 0);
+	return waited;
 }
 
 ssize_t answers_read_from(

@@ -216,9 +216,7 @@ static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
 	if (err)
 		return err;
 	waiter_sync_init(&s);
-	err = results_fetch(*ret, &s.w);
-	if (err == -EINPROGRESS)
-		err = waiter_sync_wait(&s);
+	err = (int)waiter_sync_end(&s, results_fetch(*ret, &s.w));
 	return err ? err : results_seal(*ret);
 }
 

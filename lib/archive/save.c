@@ -169,8 +169,7 @@ static int fetch_blocking(struct gb_results *r)
 	struct waiter_sync s;
 
 	waiter_sync_init(&s);
-	int err = results_fetch(r, &s.w);
-	return err == -EINPROGRESS ? waiter_sync_wait(&s) : err;
+	return (int)waiter_sync_end(&s, results_fetch(r, &s.w));
 }
 
 int gb_statvfs(struct gb_client *c, struct statvfs *ret)

@@ -153,3 +153,8 @@ int waiter_sync_wait(struct waiter_sync *s)
 	pthread_mutex_unlock(&s->lock);
 	return s->err;
 }
+
+ssize_t waiter_sync_end(struct waiter_sync *s, ssize_t ret)
+{
+	return ret == -EINPROGRESS ? waiter_sync_wait(s) : ret;
+}

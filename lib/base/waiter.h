@@ -48,7 +48,8 @@ void waitq_move_if(struct gb_waitq *q, struct gb_waitq *to,
 void waitq_call(struct gb_waitq *q, int err);
 
 /* For a thread of our own that waits, with this on its stack: init, pass &s.w to a
- * call, and after -EINPROGRESS wait, once. Returns what done() was called with. */
+ * call, and after -EINPROGRESS wait, once; it returns what done() was called with. end is
+ * given what the call returned, and waits if need be: the result of both. */
 struct waiter_sync {
 	struct gb_waiter w;
 	pthread_mutex_t lock;
@@ -58,5 +59,6 @@ struct waiter_sync {
 };
 void waiter_sync_init(struct waiter_sync *s);
 int waiter_sync_wait(struct waiter_sync *s);
+ssize_t waiter_sync_end(struct waiter_sync *s, ssize_t ret);
 
 #endif

@@ -195,22 +195,21 @@ static int save_all(struct gb_job *dir)
 	if (here)
 		return 0;
 	waiter_sync_init(&s);
-	int err = gb_save_results(dir, &s.w);
-	return err == -EINPROGRESS ? waiter_sync_wait(&s) : err;
+	return (int)waiter_sync_end(&s, gb_save_results(dir, &s.w));
 }
 
 static int open_answers(struct gb_job *dir, struct gb_answers **ret)
 {
+	struct gb_answers *a = NULL;
 	struct waiter_sync s;
 	int err;
 
 	do {
 		waiter_sync_init(&s);
-		err = gb_answers_open(dir, &s.w, ret);
-		if (err != -EINPROGRESS)
-			return err;
-		err = waiter_sync_wait(&s);
-	} while (!err);
+		err = (int)waiter_sync_end(&s, gb_answers_open(dir, &s.w, &a));
+	} while (!err && !a);
+	if (!err)
+		*ret = a;
 	return err;
 }
 

@@ -219,8 +219,7 @@ static int list_afresh(struct gb_client *c)
 	struct waiter_sync w;
 
 	waiter_sync_init(&w);
-	int err = gb_list_refresh(c, GB_LIST_FRESH, &w.w);
-	return err == -EINPROGRESS ? waiter_sync_wait(&w) : err;
+	return (int)waiter_sync_end(&w, gb_list_refresh(c, GB_LIST_FRESH, &w.w));
 }
 
 static bool may_be_halved(struct submission *s)

@@ -131,7 +131,7 @@ static inline int list_now(struct gb_client *c)
 
 	waiter_sync_init(&s);
 	int err = gb_list_refresh(c, GB_LIST_FRESH, &s.w);
-	return err == -EINPROGRESS ? waiter_sync_wait(&s) : err;
+	return (int)waiter_sync_end(&s, err);
 }
 
 static inline int read_state(struct gb_client *c, const char *name)

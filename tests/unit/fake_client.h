@@ -63,7 +63,7 @@ static inline int fake_teardown(void **state)
 /* What a call that takes s came to: err, or what its waiter is told. */
 static inline int came_to(struct waiter_sync *s, int err)
 {
-	return err == -EINPROGRESS ? waiter_sync_wait(s) : err;
+	return (int)waiter_sync_end(s, err);
 }
 
 #define BLOCKING(call, ...)                                                            \

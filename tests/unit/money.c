@@ -347,7 +347,7 @@ void a_moment(void)
 
 int came_to(struct waiter_sync *s, int err)
 {
-	return err == -EINPROGRESS ? waiter_sync_wait(s) : err;
+	return (int)waiter_sync_end(s, err);
 }
 
 void open_here(void)

@@ -319,7 +319,7 @@ static int list_now(struct gb_client *c)
 
 	waiter_sync_init(&s);
 	int err = gb_list_refresh(c, GB_LIST_FRESH, &s.w);
-	return err == -EINPROGRESS ? waiter_sync_wait(&s) : err;
+	return (int)waiter_sync_end(&s, err);
 }
 
 static int downloads(void)
@@ -402,7 +402,7 @@ static void check_reads(const struct hint *hint)
 
 		waiter_sync_init(&s);
 		ssize_t n = gb_results_ready(r, 0, 1, &s.w);
-		assert_int_equal(n == -EINPROGRESS ? waiter_sync_wait(&s) : n, -EIO);
+		assert_int_equal(waiter_sync_end(&s, n), -EIO);
 		assert_int_equal(read_once(job), -EIO);
 	}
 	gb_results_close(r);

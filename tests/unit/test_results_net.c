@@ -182,7 +182,7 @@ static int fetch(struct gb_results *r)
 
 	waiter_sync_init(&s);
 	err = results_fetch(r, &s.w);
-	return err == -EINPROGRESS ? waiter_sync_wait(&s) : err;
+	return (int)waiter_sync_end(&s, err);
 }
 
 /* 0, or what went wrong; -EILSEQ: wrong bytes. */

@@ -125,7 +125,7 @@ static int group_teardown(void **state)
 /* What a call came to, with its waiter s. */
 static int end_of_call(struct waiter_sync *s, int err)
 {
-	return err == -EINPROGRESS ? waiter_sync_wait(s) : err;
+	return (int)waiter_sync_end(s, err);
 }
 
 static struct gb_job *find_job(void)
