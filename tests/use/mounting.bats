@@ -129,12 +129,19 @@ overlay_dirs() {
 		XDG_RUNTIME_DIR=$HOME systemd-analyze --user --man=no verify \
 			"$HOME/batchfs.service" "$HOME/batchfs@.service"
 	fi
-	local options
-	options=$(sed -nE 's/^ExecStart=.* -f -o (\S+) .*/\1/p' "$HOME/batchfs.service")
-	mount_jobs -o "$options"
+	local after
+	after=$(sed -nE "s,^ExecStopPost=-(.*) %h/jobs\$,\1 '$M',p" "$HOME/batchfs.service")
+	mount_jobs
+	sh -c "$after"
+	[ -e "$M/.batchfs" ]
 	kill -KILL "$FS_PID"
-	eventually sh -c '! grep -F " $1 " /proc/mounts' - "$M"
+	wait_dead
+	sh -c "$after"
+	is_unmounted
 }
+
+wait_dead() { eventually sh -c '! [ -d "$1" ]' - "$M"; }
+is_unmounted() { ! grep -F " $M " /proc/mounts; }
 
 # ---- the file of options ---------------------------------------------------------------
 
