@@ -9,6 +9,7 @@
 #include "archive/recover.h"
 #include "archive/save.h"
 #include "client/load.h"
+#include "client/release_uploads.h"
 #include "client/remove.h"
 #include "client/retry.h"
 #include "client/trash.h"
@@ -120,6 +121,7 @@ static const struct job_hooks hooks = {
 	.results_dropped = answers_forget,
 	.changed = retry_consider,
 	.freed = remove_unsent,
+	.unmade = release_unmade,
 	.results_awaited = save_is_missing,
 	.goes_on = retry_goes_on,
 	.take_settled = after_end_look,

@@ -29,6 +29,7 @@
 #include "store/job_catalog.h"
 #include "store/uploads.h"
 #include "client/remove.h"
+#include "client/release_uploads.h"
 #include "provider/all/ids.h"
 
 #include <errno.h>
@@ -114,34 +115,6 @@ static void come_back(struct gb_job *job, const struct provider_error *e)
 	save_consider(job);
 }
 
-static void delete_upload(struct gb_job *job)
-{
-	struct gb_client *c = job->c;
-	struct canceller none = CANCELLER_INIT;
-	struct provider_error err = {0};
-	_cleanup_free_ char *file = NULL;
-
-	client_lock(c);
-	struct record *r = &job->dir->rec;
-	if (r->own && r->batch->input_file && identity_same_key(job) &&
-		(knowledge_ended(&job->batch->known) || !job->batch->id ||
-			r->removal == REMOVAL_DELETED))
-		file = strdup(r->batch->input_file);
-	client_unlock(c);
-	if (!file || c->o.offline)
-		return;
-	int ret = provider_file_remove(&c->api, file, &none, &err);
-	test_point("upload-deleted");
-	/* A refusal counts as done: the file expires within two days. */
-	if (ret == 0 || (err.refused && err.from_api)) {
-		client_lock(c);
-		record_unset(&r->batch->input_file);
-		client_unlock(c);
-		job_dir_save_soon(job);
-	}
-	provider_error_clear(&err);
-}
-
 /* The copies of a part go where its directory's are, which follow it. */
 static int forget_copies(struct gb_job *job)
 {
@@ -186,7 +159,7 @@ static bool waited_enough(struct gb_job *job)
 /* All that its journal is needed for comes before that goes: a start does it again. */
 static int finish_removal(struct gb_job *job)
 {
-	delete_upload(job);
+	release_requests(job);
 	attach_release(job->c, job->dir->lid, !job->c->o.trash_days);
 	if (!remove_forget_job(job) && job->parent)
 		remove_part_gone(job);
@@ -531,21 +504,19 @@ void remove_twin(struct gb_job *twin)
 
 static int uploads_run(struct operation *t)
 {
-	delete_upload(t->job);
-	attach_release(t->job->c, t->job->dir->lid, false);
+	release_all(t->job);
 	return 0;
 }
 
 void remove_ended(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
-	bool holds = job->dir && uploads_holds(c->uploads, job->dir->lid);
+	bool due = release_is_due(job);
 
 	client_lock(c);
 	bool waits = job->dir && job->dir->rec.removal == REMOVAL_CANCELLED;
-	bool tidy = job->dir && job->dir->rec.own &&
+	bool tidy = due && job->dir->rec.own &&
 		    knowledge_ended(&job->batch->known) && identity_same_key(job) &&
-		    (job->dir->rec.batch->input_file || holds) &&
 		    !job->dir->rec.removal && !c->o.readonly;
 	client_unlock(c);
 	if (waits)

@@ -54,6 +54,9 @@ struct job_hooks {
 	/* A submission has ended without a create, and the job was removed during
 	 * it. */
 	void (*freed)(struct gb_job *job);
+	/* A part of dir that was never sent is gone, for which `file` was uploaded;
+	 * NULL: none was. */
+	void (*unmade)(struct gb_job *dir, const char *file);
 
 	/* ---- questions ------------------------------------------------------------------- */
 

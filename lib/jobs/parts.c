@@ -1,7 +1,9 @@
 #include "jobs/parts.h"
 
+#include "jobs/hooks.h"
 #include "provider/all/ids.h"
 #include "store/dir_names.h"
+#include "store/uploads.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -138,6 +140,18 @@ bool parts_rest_is_open(const struct gb_job *dir)
 
 	return r && r->batch->phase == PHASE_PARTS && !r->rest_dropped && !r->removal &&
 	       parts_rest_size(dir) > 0;
+}
+
+bool parts_has_more(struct gb_job *dir)
+{
+	bool more = parts_rest_is_open(dir);
+
+	for (uint32_t i = 0; !more && i < parts_count(dir); i++) {
+		const struct gb_job *part = parts_at(dir, i);
+
+		more = part->dir && !part->batch->id && job_phase(part) != PHASE_FAILED;
+	}
+	return more;
 }
 
 /* ---- names -------------------------------------------------------------------------- */
@@ -334,13 +348,21 @@ int parts_unmake(struct gb_job *part)
 		err = util_remove_tree(c->store->jobs, part->dir->lid);
 	client_lock(c);
 	part->dir->unmaking = false;
-	if (!err && !gone) {
+	struct gb_job *dir = !err && !gone ? gb_job_ref(part->parent) : NULL;
+	_cleanup_free_ char *file = NULL;
+	if (dir) {
 		part->dir->forgotten = true;
 		job_set_phase(part, PHASE_DRAFT);
 		parts_forget(part);
+		file = STEAL_PTR(part->dir->rec.batch->input_file);
 	}
 	client_unlock(c);
 	pthread_mutex_unlock(&part->dir->disk);
+	if (dir) {
+		uploads_forget(c->uploads, part->dir->lid);
+		c->hooks->unmade(dir, file);
+	}
+	gb_job_unref(dir);
 	return err;
 }
 

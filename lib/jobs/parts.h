@@ -62,6 +62,10 @@ uint32_t parts_below(struct gb_job *dir, uint32_t n);
  * that was dropped (cancel), or the directory is being removed. */
 bool parts_rest_is_open(const struct gb_job *dir);
 
+/* Whether more of a directory may come to be sent: what a part has that was not, or what no
+ * part has. */
+bool parts_has_more(struct gb_job *dir);
+
 /* The highest round that a part is or was of; 0: nothing was asked again. */
 int parts_last_round(const struct gb_job *dir);
 

@@ -477,24 +477,19 @@ static void warn_of_life(struct submission *s)
 	advice_add(s->job, line);
 }
 
-/* A part holds its uploads; where copies of them lie is noted for its directory, which
- * holds nothing itself. */
-static int note_copies(struct submission *s)
+/* What a part names, later ones may, too: its directory holds that until all is sent, and
+ * has the copies. */
+static int hold_for_all(struct submission *s)
 {
 	const char *lid = attach_lid(s);
 	int r = 0;
 
 	for (size_t i = 0; i < s->attached->n && !r; i++) {
 		struct attachment *a = s->attached->items[i];
-		struct content c = attachment_content(s, a);
-		struct placed p = {0};
+		bool copy = a->path && strcmp(a->lid, lid) == 0;
 
-		if (!a->path || strcmp(a->lid, lid) != 0)
-			continue;
-		r = uploads_take(s->c->uploads, &c, 0, lid, a->path, &p);
-		placed_clear(&p);
+		r = uploads_hold(s->c->uploads, a->at.uri, lid, copy ? a->path : "");
 	}
-	uploads_end(s->c->uploads, lid);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -516,10 +511,10 @@ int attach_upload(struct submission *s)
 	}
 	if (!r)
 		r = take_twins(s);
+	if (!r && s->job->parent)
+		r = hold_for_all(s);
 	if (!r)
 		r = uploads_sync(s->c->uploads);
-	if (!r && s->job->parent)
-		r = note_copies(s);
 	if (r)
 		tell_changed(s, r);
 	else

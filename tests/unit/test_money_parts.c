@@ -17,6 +17,8 @@ enum { MOST = 400 };
 static int n_lines;        /* of the directory */
 static unsigned drafts_left; /* directories that are drafts in the end */
 static const char *split;
+static bool pictured;        /* each line names the same file */
+static const char png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\10\2\0\0\0";
 
 /* ---- the directory ------------------------------------------------------------------- */
 
@@ -28,10 +30,13 @@ static void fill_lines_as(struct gb_job *job, const char *name)
 
 	for (int i = 0; i < n_lines; i++)
 		fprintf(f, "{\"key\":\"k%d.\",\"request\":{\"contents\":[{\"parts\":[{"
-			   "\"text\":\"%*d\"}]}]}}\n",
-			i, i % 9, i);
+			   "\"text\":\"%*d\"}%s]}]}}\n",
+			i, i % 9, i,
+			pictured ? ",{\"fileData\":{\"fileUri\":\"pic.png\"}}" : "");
 	fclose(f);
 	write_file(job, name, text, size);
+	if (pictured)
+		write_file(job, "pic.png", png, sizeof(png));
 	EXPECT(gb_draft_set_split(job, split) == 0);
 }
 
@@ -147,6 +152,8 @@ static void bought_each_once(void)
 {
 	for (int i = 0; i < n_lines; i++)
 		ROW_TRUE(bought_times(i) == 1);
+	for (unsigned i = 0; i < fake_made(the_api); i++)
+		ROW_TRUE(!strstr(fake_job(the_api, i)->requests, "pic.png"));
 	ROW_TRUE(world->seen.jobs <= 1 + drafts_left);
 	/* A close that succeeded is never a draft again; one that did not return has
 	 * bought what is seen. */
@@ -159,6 +166,7 @@ static void two(void)
 {
 	n_lines = 3;
 	split = "2";
+	pictured = false;
 }
 
 static void two_behind(void)
@@ -167,10 +175,17 @@ static void two_behind(void)
 	world->o.background = true;
 }
 
+static void two_with_file(void)
+{
+	two();
+	pictured = true;
+}
+
 static void three(void)
 {
 	n_lines = 5;
 	split = "2";
+	pictured = false;
 	drafts_left = 0;
 }
 
@@ -243,6 +258,8 @@ static const struct kase cases[] = {
 	{"two parts", two, NULL, NULL, submit_lines, finish_lines, bought_each_once},
 	{"two parts, in the background", two_behind, NULL, NULL, submit_lines,
 		finish_lines, bought_each_once},
+	{"two parts that name a file", two_with_file, NULL, NULL, submit_lines,
+		finish_lines, bought_each_once, .once = true},
 	{"three parts by rename", three, NULL, NULL, move_lines, finish_lines,
 		bought_each_once, .once = true},
 	{"three parts by rename, in the background", three_behind, NULL, NULL, move_lines,
