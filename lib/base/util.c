@@ -367,21 +367,23 @@ int util_dup(int fd)
 int util_mkpath_open(const char *path)
 {
 	_cleanup_free_ char *copy = strdup(path);
-	int fd;
+	int fd, refused = 0;
 
 	if (!copy)
 		return -ENOMEM;
 	/* Parents that exist may refuse mkdir in many ways (EROFS, EACCES); only
-	 * whether the end can be opened counts. */
+	 * whether the end can be opened counts. If not, the first refusal says why. */
 	for (char *p = copy + (*copy == '/'); *p; p++) {
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		mkdir(copy, 0700);
+		int err = mkdir(copy, 0700) < 0 ? errno : 0;
+		if (err && !refused && access(copy, F_OK) < 0)
+			refused = err;
 		*p = '/';
 	}
 	if (mkdir(copy, 0700) < 0 && errno != EEXIST) {
-		int err = errno;
+		int err = refused ? refused : errno;
 
 		fd = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		return fd < 0 ? -err : fd;

@@ -356,6 +356,8 @@ int client_open_with(const struct gb_options *o, const struct provider *p, void 
 	if (!err)
 		err = store_open(
 		c->o.state_dir, c->o.cache_dir, c->o.holder, &c->store, ret_why);
+	if (err == -EACCES) /* that is said of the key */
+		err = -EPERM;
 	if (!err)
 		err = start_engine(c, ret_why);
 	if (!err)
@@ -388,7 +390,7 @@ int gb_state_holder(const char *state_dir, char **ret_holder)
 
 	*ret_holder = NULL;
 	if (dir < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT ? 0 : errno == EACCES ? -EPERM : -errno;
 	return state_lock_look(dir, ret_holder);
 }
 

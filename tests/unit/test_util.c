@@ -151,6 +151,10 @@ static void test_directories(void **state)
 	close(fd);
 	assert_int_equal(util_mkpath_open(""), -ENOENT);
 	assert_int_equal(util_mkpath_open("/dev/null/x"), -ENOTDIR);
+	/* Why the first cannot be made, not that the second cannot be, either. */
+	assert_int_equal(mkdir("/sys/none", 0700), -1);
+	int why = errno;
+	assert_int_equal(util_mkpath_open("/sys/none/x/y"), -why);
 }
 
 static void test_remove_tree(void **state)
