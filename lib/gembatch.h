@@ -118,8 +118,8 @@ struct gb_options {
 /* Open the directories (lock, migrate, recover), check the key by one cheap call and
  * start the threads. Blocks at most 10 s. Without a network the client comes up offline
  * and recovers by itself. *ret_why (malloc'ed, the caller frees it) is one line: what
- * went wrong, or on success a warning; else NULL. -EACCES key refused, -EBUSY state
- * directory locked by another process, -EPROTO state directory of a newer version, … */
+ * went wrong, or on success a warning; else NULL. -EACCES key refused, -EPERM state
+ * directory not accessible, -EBUSY locked by another process, -EPROTO state directory of a newer version, … */
 int gb_open(const struct gb_options *o, struct gb_client **ret, char **ret_why);
 
 /* Give up submissions whose create is not intended yet, answer every waiter (-EINTR),
@@ -232,6 +232,8 @@ struct gb_info {
 	uint32_t parts_sent, parts_ended; /* of them */
 	uint32_t rounds;       /* so often was asked again what was not answered … */
 	uint32_t retries_left; /* … and so often it still is, without a person */
+	int submit_errno;  /* why a submission failed; EPERM: waiting will not help; 0: it
+	                      did not, or that is not known */
 	bool has_error;    /* gb_job_error has a text */
 	bool has_warnings; /* gb_job_warnings has one */
 	bool has_requests; /* requests.jsonl is on the local disk */

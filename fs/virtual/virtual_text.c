@@ -82,6 +82,8 @@ static void put_stats(FILE *out, const struct gb_info *info)
 		put_count(out, "rounds", info->rounds);
 	if (info->retries_left)
 		put_count(out, "retries_left", info->retries_left);
+	if (info->submit_errno)
+		put_count(out, "submit_errno", info->submit_errno);
 	if (!info->has_parts)
 		return;
 	put_count(out, "parts", info->parts);

@@ -93,6 +93,7 @@ static void local_info(struct gb_job *job, struct gb_info *i)
 	i->draft = phase_is_draft(r->batch->phase) &&
 		   !(job->dir->task && job->dir->task->intended);
 	i->submitted = !phase_is_draft(r->batch->phase);
+	i->submit_errno = r->batch->phase == PHASE_FAILED ? -r->err : 0;
 	i->removing = r->removal != REMOVAL_NONE && !job->dir->forgotten;
 	i->has_requests = files_has(job, GB_REQUESTS);
 	i->estimated_tokens = r->estimate_tokens;

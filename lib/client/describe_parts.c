@@ -161,6 +161,8 @@ static void fold_output(struct fold *f, const struct gb_info *p)
 	i->results_unmeasured |= p->results_unmeasured;
 	i->results_refused |= p->results_refused;
 	i->has_error |= p->has_error;
+	if (!i->submit_errno)
+		i->submit_errno = p->submit_errno;
 	f->sized &= p->results_size >= 0 || !has;
 	i->results_size += has ? some(p->results_size) : 0;
 }

@@ -134,7 +134,7 @@ struct record {
 	bool insisted;   /* a person wants the job removed, whatever this key can see */
 	int64_t missed, missed_span; /* how often a removal got a 404, over what time */
 
-	int err;         /* errno that belongs to `error` */
+	int err;         /* errno that belongs to `error`; -EPERM: waiting does not help */
 	char *error;     /* text of `error`, lines */
 
 	struct record_batch batch[RECORD_BATCHES];

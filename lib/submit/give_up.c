@@ -125,6 +125,14 @@ bool worth_queueing(const struct submission *s, int err)
 	       errors_may_pass(&(struct provider_error){.err = err}, CALL_QUEUE);
 }
 
+/* Whoever asks later why it failed is to know that waiting does not help. */
+static void note_hopeless(struct submission *s)
+{
+	client_lock(s->c);
+	s->rec->err = -EPERM;
+	client_unlock(s->c);
+}
+
 int submission_give_up(struct submission *s, int err)
 {
 	enum phase p = job_phase(s->job);
@@ -162,6 +170,8 @@ int submission_give_up(struct submission *s, int err)
 	unset_text(s->job, &s->rec->batch->source);
 	if (!cancelled)
 		files_decided(s->t->file);
+	if (s->err.hopeless)
+		note_hopeless(s);
 	bool local_only =
 		s->unfit || cancelled || p == PHASE_DRAFT || submission_durable(s);
 	submission_set_phase(s->job, local_only ? PHASE_DRAFT : PHASE_FAILED);
