@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "util/util.h"
+#include "util/words.h"
 
 #define VERBS_SUBMIT "run submit "
 #define VERBS_WAIT "run wait "
@@ -57,21 +58,74 @@ static const struct arg_row arg_rows[] = {
 	{"help", 'h', FLAG, 0, NULL, NULL, "this"},
 };
 
-static bool fits_verb(const struct arg_row *r, const struct cli_verb *v)
+/* Whether the list, each with a space behind it, has the verb; NULL: all. */
+static bool has_verb(const char *verbs, const struct cli_verb *v)
 {
 	size_t n = strlen(v->name);
 
-	for (const char *p = r->verbs; p && *p; p = strchr(p, ' ') + 1)
+	for (const char *p = verbs; p && *p; p = strchr(p, ' ') + 1)
 		if (!strncmp(p, v->name, n) && p[n] == ' ')
 			return true;
-	return !r->verbs;
+	return !verbs;
+}
+
+static bool fits_verb(const struct arg_row *r, const struct cli_verb *v)
+{
+	return has_verb(r->verbs, v);
 }
 
 /* ---- help ------------------------------------------------------------------------ */
 
+#define VERBS_SHOW "ls status jobs models history "
+#define VERBS_TELL "cancel fetch retry ctl rm "
+
+/* Of each status the first row that fits. */
+static const struct status_row {
+	enum cli_exit status;
+	const char *verbs, *means;
+} status_rows[] = {
+	{CLI_OK, "run ", "all requests are answered"},
+	{CLI_OK, "submit ", "the job exists (--queue: the requests are safe here)"},
+	{CLI_OK, "wait ", "all ended in JOB_STATE_SUCCEEDED"},
+	{CLI_OK, NULL, "done"},
+	{CLI_FAILED, "run ", "the job failed or was refused"},
+	{CLI_FAILED, "submit ", "it was refused"},
+	{CLI_FAILED, "wait ", "any other end"},
+	{CLI_FAILED, "cat ls ", "there is none, and none will come"},
+	{CLI_FAILED, NULL, "it failed or was refused"},
+	{CLI_USAGE, VERBS_SUBMIT, "usage, or NAME is taken by other requests"},
+	{CLI_USAGE, NULL, "usage"},
+	{CLI_PARTLY, "run ", "some requests have no answer"},
+	{CLI_LATER, VERBS_SUBMIT, "not ended or not bought yet; the same command again "
+				  "goes on"},
+	{CLI_LATER, "wait ", "not ended yet"},
+	{CLI_LATER, "cat ls ", "it is not there yet: batchfs wait NAME"},
+	{CLI_LATER, "rm ", "accepted, and not done yet; or the API cannot be reached"},
+	{CLI_LATER, VERBS_TELL, "not now: the API cannot be reached, or its quota is used "
+				"up"},
+	{CLI_KEY, NULL, "the key was refused, or there is none"},
+	{CLI_SIGNAL + 2, VERBS_SUBMIT VERBS_WAIT, "interrupted; the job goes on"},
+};
+
+static void help_statuses(const struct cli_verb *v)
+{
+	int last = -1;
+
+	puts("\nExit status:");
+	for (size_t i = 0; i < ARRAY_SIZE(status_rows); i++) {
+		const struct status_row *r = &status_rows[i];
+
+		if ((int)r->status == last || !has_verb(r->verbs, v))
+			continue;
+		last = (int)r->status;
+		printf("  %3d  %s\n", last, r->means);
+	}
+}
+
 static void help_verb(const struct cli_verb *v)
 {
-	printf("batchfs %s [OPTION...] %s\n\n%s\n\n", v->name, v->usage, v->help);
+	printf("batchfs %s [OPTION...]%s%s\n\n%s\n\n", v->name, *v->usage ? " " : "",
+		v->usage, v->help);
 	for (size_t i = 0; i < ARRAY_SIZE(arg_rows); i++) {
 		const struct arg_row *r = &arg_rows[i];
 		char left[64], letter[8] = "    ";
@@ -84,27 +138,52 @@ static void help_verb(const struct cli_verb *v)
 			r->value ? " " : "", r->value ? r->value : "");
 		printf("  %-26s %s\n", left, r->help);
 	}
-	puts("\nExit status: 0 all answered; 1 failed or refused; 2 usage, or NAME is "
-	     "taken;\n3 some requests have no answer; 75 not ended or not bought yet; 77 "
-	     "the key was\nrefused. See batchfs(1).");
+	help_statuses(v);
+}
+
+static void help_all(void)
+{
+	puts("Without a mount:\n");
+	for (const struct cli_verb *v = cli_verbs; v->name; v++)
+		printf("  batchfs %s%s%s\n", v->name, *v->usage ? " " : "", v->usage);
+	puts("  batchfs help [VERB]\n\nbatchfs help VERB says more; batchfs -h is about "
+	     "mounting; man batchfs has all.");
+}
+
+const char *cli_nearest_verb(const char *word)
+{
+	struct words_search s = {.word = word};
+
+	for (const struct cli_verb *v = cli_verbs; v->name; v++)
+		words_offer(&s, v->name);
+	words_offer(&s, "help");
+	return s.nearest;
+}
+
+int cli_no_verb(const char *word)
+{
+	const char *nearest = cli_nearest_verb(word);
+
+	if (nearest)
+		cli_say("there is no verb %s: did you mean %s? (batchfs help lists them)",
+			word, nearest);
+	else
+		cli_say("%s is no verb (batchfs help lists them), and no directory to "
+			"mount on (batchfs -h)",
+			word);
+	return CLI_USAGE;
 }
 
 static int help(const char *name)
 {
 	const struct cli_verb *v = name ? cli_verb_find(name) : NULL;
 
-	if (v) {
+	if (!v && name && strcmp(name, "help") != 0 && *name != '-')
+		return cli_no_verb(name);
+	if (v)
 		help_verb(v);
-		return -1;
-	}
-	if (name) {
-		cli_say("there is no verb %s", name);
-		return CLI_USAGE;
-	}
-	puts("Without a mount:\n");
-	for (v = cli_verbs; v->name; v++)
-		printf("  batchfs %s %s\n", v->name, v->usage);
-	puts("\nbatchfs help VERB says more; batchfs -h is about mounting.");
+	else
+		help_all();
 	return -1;
 }
 
@@ -281,8 +360,8 @@ static int check_names(const struct cli_args *a)
 	size_t names = v->first && a->n ? 1 : a->n;
 
 	if ((int)a->n < v->min || (v->max >= 0 && (int)a->n > v->max)) {
-		cli_say("usage: batchfs %s %s (batchfs help %s)", v->name, v->usage,
-			v->name);
+		cli_say("usage: batchfs %s%s%s (batchfs help %s)", v->name,
+			*v->usage ? " " : "", v->usage, v->name);
 		return CLI_USAGE;
 	}
 	for (size_t i = 0; i < names; i++) {

@@ -7,6 +7,7 @@
  *               just that (compare.c)
  *   follow.h    waiting for an end, and saying how far it is
  *   output.h    answers to stdout or into a directory
+ *   absent.h    why a file cannot be had, and the exit status for that
  *   run.c       `run` and `submit`; verbs.c the others, and the table of all
  *
  * cli_main runs in the main thread; only gembatch has others. Errors are negative errno
@@ -63,6 +64,10 @@ struct cli_place {
 /* Whether word, the first of a command line, is a verb. A mountpoint called like one is
  * written ./run. */
 bool cli_is_verb(const char *word);
+/* The one that is most like it; NULL: none is. */
+const char *cli_nearest_verb(const char *word);
+/* Say that it is none, and which may have been meant. Returns the exit status. */
+int cli_no_verb(const char *word);
 /* Fill ret from the command line of a verb; CLI_OK, or a line has been printed. -1:
  * what was asked for has been printed: help, or what completion asks (`complete`).
  * cli_args_free in any case. */

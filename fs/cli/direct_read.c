@@ -223,9 +223,25 @@ static int read_wait(struct desk *d, struct target *t, desk_sink sink, void *arg
 	return err ? err : read_text(d, t, sink, arg);
 }
 
+/* 0: it is; -ENOENT. */
+static int find_directory(const struct target *t)
+{
+	struct gb_info info;
+
+	if (t->v->how == HOW_TREE && (int)AWAIT(-1, w, gb_answers_look(t->job, w)) == -EINTR)
+		return -EINTR;
+	if (t->v->part)
+		gb_part_info(t->job, &info);
+	else
+		gb_job_info(t->job, &info);
+	return vfile_present(t->v, &info) ? 0 : -ENOENT;
+}
+
 static int read_file_of_ours(
 	struct desk *d, struct target *t, desk_sink sink, void *arg)
 {
+	int err;
+
 	switch (t->v->how) {
 	case HOW_TEXT:
 		return read_text(d, t, sink, arg);
@@ -237,7 +253,7 @@ static int read_file_of_ours(
 		return read_wait(d, t, sink, arg);
 	case HOW_TREE:
 	case HOW_PARTS:
-		return -EISDIR;
+		return (err = find_directory(t)) ? err : -EISDIR;
 	default:
 		return -ENOENT;
 	}
@@ -440,10 +456,13 @@ static int list_part(struct gb_job *job, const char *path, desk_entry fn, void *
 
 static int list_of_job(struct gb_job *job, const char *path, desk_entry fn, void *arg)
 {
+	const struct vfile *v = path ? vfile_by_name(IN_JOB, path) : NULL;
 	const char *rest;
 
 	if (!path)
 		return list_top(job, fn, arg);
+	if (v && !vfile_is_dir(v))
+		return -ENOTDIR;
 	if ((rest = below(path, "responses")))
 		return list_nodes(job, rest, fn, arg);
 	if ((rest = below(path, "parts")))

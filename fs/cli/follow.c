@@ -17,30 +17,32 @@ struct progress {
 	char last[256]; /* what was said last; without the age */
 };
 
-static void append(char *line, size_t size, const char *what, long long n)
+static void append(
+	char *line, size_t size, long long n, const char *one, const char *many)
 {
 	size_t at = strlen(line);
 
 	if (n >= 0)
-		snprintf(line + at, size - at, ", %lld %s", n, what);
+		snprintf(line + at, size - at, ", %lld %s", n, n == 1 ? one : many);
 }
 
 /* What stats has, in the words of a person. */
 static void put_counts(char *line, size_t size, const char *stats)
 {
 	static const struct {
-		const char *name, *what;
+		const char *name, *one, *many;
 	} counts[] = {
-		{"request_count", "requests"},
-		{"successful_request_count", "answered"},
-		{"failed_request_count", "failed"},
-		{"pending_request_count", "pending"},
-		{"parts", "parts"},
-		{"parts_ended", "parts ended"},
+		{"request_count", "request", "requests"},
+		{"successful_request_count", "answered", "answered"},
+		{"failed_request_count", "failed", "failed"},
+		{"pending_request_count", "pending", "pending"},
+		{"parts", "part", "parts"},
+		{"parts_ended", "part ended", "parts ended"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
-		append(line, size, counts[i].what, desk_number(stats, counts[i].name));
+		append(line, size, desk_number(stats, counts[i].name), counts[i].one,
+			counts[i].many);
 }
 
 /* What moves just now: `job, direction, bytes, total` of transfers. */
@@ -146,6 +148,25 @@ int follow(struct desk *d, const char *name, bool quiet, double until, char **re
 	if (err)
 		return err == -ETIME ? -EAGAIN : err;
 	return desk_text(d, name, "state", ret_state);
+}
+
+int follow_left(struct desk *d, const char *name, int err)
+{
+	_cleanup_free_ char *state = NULL;
+	const char *why = err == -EINTR ? "stopped waiting" : "not ended in time";
+
+	d->known = true;
+	if (desk_text(d, name, "state", &state) || !strncmp(state, "JOB_", 4))
+		cli_say("%s: %s; the job goes on. The same command again waits for it, or: "
+			"batchfs wait %s",
+			name, why, name);
+	else
+		cli_say("%s: %s; it is not bought yet (%s). That goes on while a mount or "
+			"a verb that waits is running. The same command again, or: "
+			"batchfs wait %s",
+			name, why, state, name);
+	d->known = false;
+	return err == -EINTR ? cli_exit_of(err) : CLI_LATER;
 }
 
 bool follow_tell_error(struct desk *d, const char *name)

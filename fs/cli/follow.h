@@ -9,6 +9,10 @@
  * until (await_now's; -1: no limit); -EINTR. */
 int follow(struct desk *d, const char *name, bool quiet, double until, char **ret_state);
 
+/* Say that waiting is over before the end, err: -EAGAIN or -EINTR. Returns the exit
+ * status. */
+int follow_left(struct desk *d, const char *name, int err);
+
 /* Say what `error` of the job says; false: there is none. */
 bool follow_tell_error(struct desk *d, const char *name);
 

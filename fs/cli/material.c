@@ -90,6 +90,12 @@ static int add_stdin(struct material *m, const char *path)
 	return add(m, strdup(path), NULL, fd);
 }
 
+static int fail_file(const char *from)
+{
+	cli_say("%s: %s", from, strerror(errno));
+	return -EINVAL;
+}
+
 static int add_file(struct material *m, const char *path, const char *from)
 {
 	struct stat st;
@@ -97,7 +103,7 @@ static int add_file(struct material *m, const char *path, const char *from)
 	if (!strcmp(from, "-"))
 		return add_stdin(m, path);
 	if (stat(from, &st) < 0 || access(from, R_OK) < 0)
-		return cli_fail(from, NULL, -errno), -EINVAL;
+		return fail_file(from);
 	if (S_ISREG(st.st_mode))
 		return add(m, strdup(path), strdup(from), -1);
 	cli_say("%s is no file", from);
@@ -122,7 +128,7 @@ static int add_entry(struct material *m, const char *path, const char *from)
 	struct stat st;
 
 	if (stat(from, &st) < 0)
-		return cli_fail(from, NULL, -errno), -EINVAL;
+		return fail_file(from);
 	return S_ISDIR(st.st_mode) ? add_tree(m, path, from) : add_file(m, path, from);
 }
 
@@ -133,7 +139,7 @@ static int add_tree(struct material *m, const char *path, const char *from)
 	int n = scandir(from, &names, NULL, alphasort), err = 0;
 
 	if (n < 0)
-		return cli_fail(from, NULL, -errno), -EINVAL;
+		return fail_file(from);
 	for (int i = 0; i < n; i++) {
 		_cleanup_free_ char *to = format("%s/%s", path, names[i]->d_name);
 		_cleanup_free_ char *of = format("%s/%s", from, names[i]->d_name);
@@ -166,6 +172,40 @@ static int add_inputs(struct material *m, const char *from)
 		from);
 }
 
+/* Nothing but white space: no. 1: it is. */
+static int is_blank(const struct piece *p)
+{
+	_cleanup_close_ int fd = piece_open(p);
+	char buf[4096];
+	off_t at = 0;
+	ssize_t n = fd;
+
+	while (fd >= 0 && (n = pread(fd, buf, sizeof(buf), at)) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			if (!strchr(" \t\r\n", buf[i]) || !buf[i])
+				return 0;
+		at += n;
+	}
+	return n < 0 ? (fd < 0 ? fd : -errno) : 1;
+}
+
+/* Nobody means to buy nothing: most often it is a program before the pipe that has
+ * failed. */
+static int refuse_empty(const struct material *m, const char *from)
+{
+	bool tree = m->n && !strncmp(m->pieces[0].path, "inputs/", 7);
+	int blank = !m->n ? 1 : tree ? 0 : is_blank(&m->pieces[0]);
+
+	if (blank <= 0)
+		return blank;
+	if (!strcmp(from, "-"))
+		cli_say("there are no requests on standard input (to have the answers of a "
+			"job that is there: batchfs wait NAME && batchfs cat NAME)");
+	else
+		cli_say("%s: there are no requests in it", from);
+	return -EINVAL;
+}
+
 /* The parts of a composed draft: which option, which file, and whether it takes
  * text. */
 static int gather_composed(const struct cli_args *a, struct material *m)
@@ -181,6 +221,8 @@ static int gather_composed(const struct cli_args *a, struct material *m)
 	};
 	int err = a->inputs ? add_inputs(m, a->inputs) : 0;
 
+	if (!err && a->inputs)
+		err = refuse_empty(m, a->inputs);
 	for (size_t i = 0; !err && i < ARRAY_SIZE(parts); i++)
 		if (parts[i].value)
 			err = parts[i].add(m, parts[i].path, parts[i].value);
@@ -276,9 +318,11 @@ static int gather_lines(const struct cli_args *a, struct material *ret)
 	const char *from = a->n > 1 ? a->names[1] : "-";
 	int err;
 
-	if (a->n < 2 && isatty(STDIN_FILENO))
+	if (!strcmp(from, "-") && isatty(STDIN_FILENO))
 		cli_say("reading requests from the terminal (end: Ctrl-D)");
 	err = add_file(ret, GB_REQUESTS, from);
+	if (!err)
+		err = refuse_empty(ret, from);
 	return err ? err : add_all_named(ret, from);
 }
 

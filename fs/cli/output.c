@@ -96,6 +96,17 @@ static int output_tree(struct desk *d, const char *name, const char *to)
 	return fd < 0 ? fd : d->ops->list(d, name, "responses", save_entry, &t);
 }
 
+int output_prepare(const struct cli_args *a)
+{
+	_cleanup_close_ int fd = a->to ? open_below(AT_FDCWD, a->to) : -1;
+	int err = !a->to ? 0 : fd < 0 ? fd : faccessat(fd, ".", W_OK, 0) < 0 ? -errno : 0;
+
+	if (!err)
+		return CLI_OK;
+	cli_say("--to %s: %s", a->to, strerror(-err));
+	return CLI_USAGE;
+}
+
 int output_answers(struct desk *d, const struct cli_args *a)
 {
 	if (a->to)

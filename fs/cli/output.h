@@ -6,6 +6,9 @@
 
 /* A file of a job, to stdout. */
 int output_file(struct desk *d, const char *name, const char *path);
+/* Before anything is bought: whether `to` can be written. CLI_OK, or an error that has
+ * been said. */
+int output_prepare(const struct cli_args *a);
 /* What `run` gives: answers.tsv, results.jsonl (raw), or the files of responses/
  * into the directory `to`. A file there is whole or not there. */
 int output_answers(struct desk *d, const struct cli_args *a);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/absent.h"
 #include "cli/await.h"
 #include "cli/desk.h"
 #include "cli/follow.h"
@@ -160,7 +161,7 @@ static int send(struct desk *d, const struct cli_args *a, bool queue)
 		return CLI_OK;
 	if (!follow_tell_error(d, name))
 		cli_fail(name, "not submitted", err);
-	return cli_exit_of(err);
+	return absent_refused(d, name, err);
 }
 
 /* Bring the job to where it is submitted: by this command, or by one before. */
@@ -227,7 +228,7 @@ static int say_submitted(struct desk *d, const struct cli_args *a, const char *s
 	}
 	if (!follow_tell_error(d, name))
 		cli_say("%s: %s", name, state);
-	return CLI_FAILED;
+	return absent_unbought(d, name, state);
 }
 
 int cli_submit(const struct cli_args *a, struct desk *d)
@@ -247,14 +248,6 @@ int cli_submit(const struct cli_args *a, struct desk *d)
 	return say_submitted(d, a, state);
 }
 
-static int say_left(const char *name, const char *why, int status)
-{
-	cli_say("%s: %s; the job goes on. The same command again waits for it, or: "
-		"batchfs wait %s",
-		name, why, name);
-	return status;
-}
-
 static int count_missing(struct desk *d, const struct cli_args *a)
 {
 	const char *name = a->names[0];
@@ -263,9 +256,9 @@ static int count_missing(struct desk *d, const struct cli_args *a)
 	if (missing < 0)
 		return cli_fail(name, "usage", (int)missing);
 	if (missing && !a->quiet)
-		cli_say("%s: %lld requests have no answer: batchfs cat %s/usage; to ask "
-			"them again: batchfs retry %s",
-			name, missing, name, name);
+		cli_say("%s: %lld request%s no answer: batchfs cat %s/usage; to ask "
+			"again: batchfs retry %s",
+			name, missing, missing == 1 ? " has" : "s have", name, name);
 	return missing ? CLI_PARTLY : CLI_OK;
 }
 
@@ -275,30 +268,33 @@ static int finish(struct desk *d, const struct cli_args *a, const char *state)
 	const char *name = a->names[0];
 	bool good = !strcmp(state, "JOB_STATE_SUCCEEDED") ||
 		    !strcmp(state, "JOB_STATE_PARTIALLY_SUCCEEDED");
-	int err = strncmp(state, "JOB_", 4) != 0 ? -ENOENT : output_answers(d, a);
+	bool bought = !strncmp(state, "JOB_", 4);
+	int err = bought ? output_answers(d, a) : 0;
 
-	if (!good)
+	if (!good) {
 		cli_say("%s: %s", name, state);
-	if (!good || err)
 		follow_tell_error(d, name);
+	}
+	if (err == -ENOENT && good)
+		return absent_say(d, name, "answers.tsv", err);
 	if (err && err != -ENOENT)
 		return cli_fail(name, "the answers cannot be given", err);
-	return err || !good ? CLI_FAILED : count_missing(d, a);
+	return good ? count_missing(d, a) : absent_unbought(d, name, state);
 }
 
 int cli_run(const struct cli_args *a, struct desk *d)
 {
 	double until = a->timeout >= 0 ? await_now() + a->timeout : -1;
 	_cleanup_free_ char *state = NULL;
-	int status = attach(d, a, true);
+	int status = output_prepare(a);
 
+	if (!status)
+		status = attach(d, a, true);
 	if (status)
 		return status;
 	int err = follow(d, a->names[0], a->quiet, until, &state);
-	if (err == -EAGAIN)
-		return say_left(a->names[0], "not ended in time", CLI_LATER);
-	if (err == -EINTR)
-		return say_left(a->names[0], "stopped waiting", cli_exit_of(err));
+	if (err == -EAGAIN || err == -EINTR)
+		return follow_left(d, a->names[0], err);
 	if (err)
 		return cli_fail(a->names[0], "waiting for it failed", err);
 	return finish(d, a, state);

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/absent.h"
 #include "cli/await.h"
 #include "cli/desk.h"
 #include "cli/follow.h"
 #include "cli/material.h"
 #include "cli/output.h"
 #include "util/util.h"
+#include "virtual/ctl.h"
 
 /* ---- what is said, and how it ends ----------------------------------------------- */
 
@@ -64,8 +66,7 @@ int cli_fail(const char *name, const char *what, int err)
 {
 	if (err != -EPIPE)
 		cli_say("%s%s%s: %s", name, what ? ": " : "", what ? what : "",
-			err == -ENOENT ? "there is no such job or file"
-				       : strerror(-err));
+			err == -ENOENT ? "there is no such job" : strerror(-err));
 	return cli_exit_of(err);
 }
 
@@ -91,21 +92,15 @@ static int wait_one(const struct cli_args *a, struct desk *d, const char *name)
 	_cleanup_free_ char *state = NULL;
 	int err = follow(d, name, a->quiet, until, &state);
 
-	if (err == -EAGAIN) {
-		cli_say("%s: not ended in time; the job goes on", name);
-		return CLI_LATER;
-	}
-	if (err == -EINTR) {
-		cli_say("%s: stopped waiting; the job goes on", name);
-		return cli_exit_of(err);
-	}
+	if (err == -EAGAIN || err == -EINTR)
+		return follow_left(d, name, err);
 	if (err)
 		return cli_fail(name, NULL, err);
-	puts(state);
+	printf("%s%s%s\n", a->n > 1 ? name : "", a->n > 1 ? "\t" : "", state);
 	if (!strcmp(state, "JOB_STATE_SUCCEEDED"))
 		return CLI_OK;
 	follow_tell_error(d, name);
-	return CLI_FAILED;
+	return absent_unbought(d, name, state);
 }
 
 static int verb_wait(const struct cli_args *a, struct desk *d)
@@ -131,7 +126,9 @@ static int cat_one(const struct cli_args *a, struct desk *d, const char *arg)
 	if (!file)
 		file = a->raw ? "results.jsonl" : "answers.tsv";
 	int err = name ? output_file(d, name, file) : -ENOMEM;
-	return err ? cli_fail(arg, NULL, err) : CLI_OK;
+	if (!err)
+		return CLI_OK;
+	return name ? absent_say(d, name, file, err) : cli_fail(arg, NULL, err);
 }
 
 static int verb_cat(const struct cli_args *a, struct desk *d)
@@ -195,7 +192,20 @@ static int verb_ls(const struct cli_args *a, struct desk *d)
 			   : output_file(d, ".batchfs", "jobs");
 	if (!err && (name || !a->details))
 		err = list_names(d, name, path);
-	return err ? cli_fail(name ? a->names[0] : "ls", NULL, err) : CLI_OK;
+	if (err && path)
+		return absent_say(d, name, path, err);
+	return err ? cli_fail(name ? name : "ls", NULL, err) : CLI_OK;
+}
+
+static void say_fitting(const char *name, const char *verb, const char *state, char *fit)
+{
+	char *line, *rest = fit;
+
+	fprintf(stderr, "batchfs: %s: %s is not possible now (%s; possible:", name, verb,
+		state);
+	while ((line = strsep(&rest, "\n")))
+		fprintf(stderr, " %s%s", *line ? line : "nothing", rest ? "," : "");
+	fputs(")\n", stderr);
 }
 
 /* Why a verb does not fit the job now. */
@@ -205,10 +215,7 @@ static bool tell_fitting(struct desk *d, const char *name, const char *verb)
 
 	if (desk_text(d, name, "state", &state) || desk_text(d, name, "ctl", &fit))
 		return false;
-	for (char *p = fit; (p = strchr(p, '\n')); p++)
-		*p = ' ';
-	cli_say("%s: %s is not possible now (%s; possible: %s)", name, verb, state,
-		*fit ? fit : "nothing");
+	say_fitting(name, verb, state, fit);
 	return true;
 }
 
@@ -220,7 +227,7 @@ static int control(struct desk *d, const char *name, const char *verb)
 
 	if (!said)
 		cli_fail(name, verb, err);
-	return err ? cli_exit_of(err) : CLI_OK;
+	return err ? absent_refused(d, name, err) : CLI_OK;
 }
 
 static int control_one(const struct cli_args *a, struct desk *d, const char *name)
@@ -239,7 +246,19 @@ static int verb_ctl(const struct cli_args *a, struct desk *d)
 {
 	_cleanup_free_ char *text = format("%s%s%s", a->names[1], a->n > 2 ? " " : "",
 		a->n > 2 ? a->names[2] : "");
+	const char *argument, *nearest;
 
+	if (!verbs_have(a->names[1], &argument, &nearest)) {
+		cli_say("ctl: there is no verb %s%s%s%s (batchfs help ctl)", a->names[1],
+			nearest ? ": did you mean " : "", nearest ? nearest : "",
+			nearest ? "?" : "");
+		return CLI_USAGE;
+	}
+	if (!argument != (a->n < 3)) {
+		cli_say("ctl: %s takes %s", a->names[1],
+			argument ? "an ID" : "nothing more");
+		return CLI_USAGE;
+	}
 	return text ? control(d, a->names[0], text) : CLI_FAILED;
 }
 
@@ -294,8 +313,8 @@ const struct cli_verb cli_verbs[] = {
 	{"retry", "NAME...", "Ask again what another try may answer.", 1, ANY,
 		.run = verb_control},
 	{"ctl", "NAME VERB [ID]",
-		"What else a job can be told: check, estimate, adopt ID, resubmit, forget; "
-		"NAME/ctl\nlists what fits now.",
+		"What else a job can be told: check, estimate, submit, queue, adopt ID, "
+		"resubmit,\nforget. batchfs cat NAME/ctl lists what fits now.",
 		2, 3, .run = verb_ctl, .first = true},
 	{"rm", "NAME...", "Remove the jobs, at the API and here.", 1, ANY,
 		.run = verb_rm},

@@ -163,6 +163,7 @@ static const char help[] =
 	"mkdir makes a draft, cp of requests.jsonl into it submits, wait blocks until\n"
 	"it has ended, results.jsonl has the answers, rmdir deletes it.\n"
 	"MOUNTPOINT/.batchfs/README says more; unmount: fusermount3 -u MOUNTPOINT\n"
+	"Without a mount: batchfs run NAME FILE, and other verbs: batchfs help\n"
 	"\n"
 	"  -f  stay in the foreground, log to stderr    -V  version\n"
 	"  -d  the same, with every request             -h  this help\n"
@@ -419,7 +420,8 @@ static enum options_verdict positional(struct options *o, int n, char **words)
 
 	if (n < 1)
 		return bad_option(
-			"the mountpoint is missing; usage: batchfs [-o OPTION...] "
+			"the mountpoint is missing (batchfs -h; without a mount: batchfs "
+			"help); usage: batchfs [-o OPTION...] "
 			"[SOURCE] MOUNTPOINT");
 	if (n > 2)
 		return bad_option(

@@ -11,6 +11,7 @@
 #include "start/paths.h"
 
 #define KEY_MAX 4096
+#define QUICKSTART "./examples/quickstart"
 
 static const char *const variables[] = {"GOOGLE_API_KEY", "GEMINI_API_KEY"};
 
@@ -186,6 +187,20 @@ int key_find(const struct options *o, struct key *ret)
 		return err;
 	path = paths_key_file(o->account);
 	return path ? take_key_file(path, ret) : -ENOENT;
+}
+
+/* The tour is there for who has the sources, not in a line of fstab. */
+void key_explain_none(const struct options *o)
+{
+	_cleanup_free_ char *path = paths_key_file(o->account);
+
+	log_line(LOG_ERR,
+		"no API key: write it to %s (mode 600), or set GEMINI_API_KEY. Keys: "
+		"https://aistudio.google.com/apikey%s",
+		path ? path : "a file and name that with -o api_key_file=PATH",
+		access(QUICKSTART, X_OK)
+			? ""
+			: ". To try without: " QUICKSTART);
 }
 
 void key_wipe(struct key *k)

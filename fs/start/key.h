@@ -1,5 +1,5 @@
 /*
- * Where the API key comes from (interface.md section 1): api_key_file if given and then
+ * Where the API key comes from: api_key_file if given and then
  * only that; else GOOGLE_API_KEY, GEMINI_API_KEY; else ACCOUNT.key in the user's
  * configuration. Called once, before any thread and before the first fork, because it
  * removes the key from the environment that children inherit.
@@ -17,6 +17,8 @@ struct key {
 /* 0; -ENOENT if there is none anywhere (and nothing was printed); other errors after a
  * line on stderr. The variables are wiped and unset in any case. */
 int key_find(const struct options *o, struct key *ret);
+/* After -ENOENT: a line that says where to put one. */
+void key_explain_none(const struct options *o);
 /* Overwrite and free. */
 void key_wipe(struct key *k);
 

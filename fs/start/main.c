@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/turns.h"
@@ -36,7 +38,6 @@
 #include "start/verdict.h"
 #include "kernel/tree.h"
 
-#define QUICKSTART "./examples/quickstart"
 #define WAKE SIGUSR2 /* interrupts the main thread's wait for the end of the loop */
 
 /* ---- what libraries say ------------------------------------------------------------
@@ -85,20 +86,6 @@ static _printf_(2, 0) void on_fuse_log(
 /* ---- preparing
  * ------------------------------------------------------------------------ */
 
-/* The tour is there for who has the sources, not in a line of fstab. */
-static void explain_no_key(const struct options *o)
-{
-	_cleanup_free_ char *path = paths_key_file(o->account);
-
-	log_line(LOG_ERR,
-		"no API key: write it to %s (mode 600), or set GEMINI_API_KEY. Keys: "
-		"https://aistudio.google.com/apikey%s",
-		path ? path : "a file and name that with -o api_key_file=PATH",
-		access(QUICKSTART, X_OK)
-			? ""
-			: ". To try without: " QUICKSTART);
-}
-
 static int find_key(const struct options *o, struct key *ret)
 {
 	int err = key_find(o, ret);
@@ -107,7 +94,7 @@ static int find_key(const struct options *o, struct key *ret)
 		return err;
 	if (o->offline)
 		return 0;
-	explain_no_key(o);
+	key_explain_none(o);
 	return err;
 }
 
@@ -416,6 +403,24 @@ out:
 	return err;
 }
 
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+/* A plain word that nothing can be mounted on, and no source: what else can it be? */
+static bool is_mistyped_verb(int argc, char **argv)
+{
+	const char *word = argv[1];
+
+	if (!*word || strpbrk(word, "-/:.") || !strcmp(word, "none") ||
+		!access(word, F_OK))
+		return false;
+	return cli_nearest_verb(word) || argc == 2 || !is_directory(argv[argc - 1]);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -428,6 +433,8 @@ int main(int argc, char **argv)
 		environment_clean();
 		return verb_main(argc, argv);
 	}
+	if (argc > 1 && is_mistyped_verb(argc, argv))
+		return cli_no_verb(argv[1]);
 	verdict = options_parse(argc, argv, &o);
 	log_open(o.debug);
 	environment_clean();

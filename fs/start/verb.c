@@ -34,8 +34,7 @@ static int open_for_verb(void *arg, struct gb_client **ret, char **ret_why)
 	const struct gb_options more = {.log = on_verb_log, .arg = s};
 
 	if (s->no_key && !s->o->offline) {
-		cli_say("no API key: set GEMINI_API_KEY "
-			"(https://aistudio.google.com/apikey)");
+		key_explain_none(s->o);
 		*ret_why = NULL;
 		return -ENOKEY;
 	}
@@ -57,6 +56,9 @@ static int run_verb(struct cli_args *a, struct options *o)
 	if (err && !s.no_key)
 		goto out;
 	prepare_process();
+	log_open(o->debug);
+	if (!o->debug)
+		log_errors_only();
 	status = cli_main(a, &place);
 out:
 	key_wipe(&s.key);

@@ -5,11 +5,16 @@
 #include "util/log_lines.h"
 
 static atomic_bool to_syslog;
-static bool with_debug;
+static bool with_debug, errors_only;
 
 void log_open(bool debug)
 {
 	with_debug = debug;
+}
+
+void log_errors_only(void)
+{
+	errors_only = true;
 }
 
 void log_to_syslog(void)
@@ -43,7 +48,7 @@ void log_vline(int priority, const char *fmt, va_list ap)
 		log_lines_add(prefix(priority), text);
 	if (atomic_load(&to_syslog))
 		syslog(priority, "%s", text);
-	else
+	else if (priority <= LOG_ERR || !errors_only)
 		fprintf(stderr, "batchfs: %s%s\n", prefix(priority), text);
 }
 

@@ -13,6 +13,8 @@
 
 /* LOG_DEBUG lines are dropped unless debug. */
 void log_open(bool debug);
+/* From now on only errors go to stderr. */
+void log_errors_only(void);
 /* From now on to syslog. */
 void log_to_syslog(void);
 void log_line(int priority, const char *fmt, ...) _printf_(2, 3);

@@ -100,18 +100,26 @@ static const struct verb verbs[] = {
 	{"forget", GB_FORGET, NULL, false, run_forget},
 };
 
-void verbs_list(struct gb_job *job, FILE *out)
+/* Those that fit, with a text before each but the first. */
+static size_t put_fitting(struct gb_job *job, FILE *out, const char *between)
 {
 	unsigned fit = gb_verbs(job);
+	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
 		if (!(fit & verbs[i].bit))
 			continue;
-		fputs(verbs[i].name, out);
+		fprintf(out, "%s%s", n++ ? between : "", verbs[i].name);
 		if (verbs[i].argument)
 			fprintf(out, " %s", verbs[i].argument);
-		fputc('\n', out);
 	}
+	return n;
+}
+
+void verbs_list(struct gb_job *job, FILE *out)
+{
+	if (put_fitting(job, out, "\n"))
+		fputc('\n', out);
 }
 
 static const struct verb *find_verb(const char *name, size_t n)
@@ -131,6 +139,17 @@ static const char *nearest_verb(const char *word)
 	return s.nearest;
 }
 
+bool verbs_have(const char *word, const char **ret_argument, const char **ret_nearest)
+{
+	const struct verb *v = find_verb(word, strlen(word));
+
+	if (v)
+		*ret_argument = v->argument;
+	else
+		*ret_nearest = nearest_verb(word);
+	return v;
+}
+
 /* The verbs that are possible now, separated by commas; malloc'ed. */
 static char *fitting_verbs(struct gb_job *job)
 {
@@ -140,10 +159,8 @@ static char *fitting_verbs(struct gb_job *job)
 
 	if (!out)
 		return NULL;
-	verbs_list(job, out);
+	put_fitting(job, out, ", ");
 	fclose(out);
-	for (char *p = text; p && (p = strchr(p, '\n')); p++)
-		*p = p[1] ? ',' : '\0';
 	return text;
 }
 

@@ -29,7 +29,7 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 		same EINVAL "$(errno_of_ctl a "$v")"
 	done
 	state_is a DRAFT
-	grep -q 'a: "submitt" is not a verb: did you mean submit (DRAFT; verbs that fit: submit,check,estimate,queue)' \
+	grep -q 'a: "submitt" is not a verb: did you mean submit (DRAFT; verbs that fit: submit, check, estimate, queue)' \
 		"$MNT/.batchfs/log"
 }
 

@@ -1,0 +1,16 @@
+/* Why a file of a job cannot be had, and whether it comes. */
+#ifndef FS_CLI_ABSENT_H
+#define FS_CLI_ABSENT_H
+
+#include "cli/desk.h"
+
+/* Say it of NAME/FILE, which reading or listing answered with err. Returns the exit
+ * status: CLI_LATER if it is there later. */
+int absent_say(struct desk *d, const char *name, const char *file, int err);
+
+/* The exit status for a job that state says was not bought. */
+int absent_unbought(struct desk *d, const char *name, const char *state);
+/* The same, just after the call that was to submit it failed with err. */
+int absent_refused(struct desk *d, const char *name, int err);
+
+#endif
