@@ -292,6 +292,29 @@ static void put_part_error(FILE *out, struct gb_job *part)
 		fprintf(out, "parts/%04u: %s", parts_number(part), text);
 }
 
+/* The verbs that settle a create whose answer is missing take one at a time. */
+static void put_uncertain(FILE *out, struct gb_job *dir)
+{
+	uint32_t n = 0, first = 0;
+
+	client_lock(dir->c);
+	for (uint32_t i = 0; i < parts_count(dir); i++) {
+		const struct gb_job *part = parts_at(dir, i);
+
+		if (job_phase(part) != PHASE_UNCERTAIN)
+			continue;
+		first = n++ ? first : parts_number(part);
+	}
+	client_unlock(dir->c);
+	if (n == 1)
+		fprintf(out, "One part is uncertain, parts/%04u: adopt ID and resubmit "
+			     "mean that one.\n", first);
+	else if (n)
+		fprintf(out, "%u parts are uncertain: adopt ID and resubmit mean the "
+			     "first of them, now parts/%04u, so give one of them %u "
+			     "times.\n", n, first, n);
+}
+
 static char *errors_of_all(struct gb_job *dir)
 {
 	_cleanup_free_ char *own = gb_part_error(dir);
@@ -304,6 +327,7 @@ static char *errors_of_all(struct gb_job *dir)
 	if (!out)
 		return NULL;
 	fputs(own ? own : "", out);
+	put_uncertain(out, dir);
 	for (uint32_t at = 0; (part = next_wrong(dir, at, &at)); gb_job_unref(part))
 		if (++wrong <= ERRORS_SHOWN)
 			put_part_error(out, part);

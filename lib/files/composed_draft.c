@@ -519,7 +519,7 @@ int compose_draft_run(struct operation *t)
 	if (err == -EFBIG)
 		tell_too_large(t->job);
 	else if (err == -ENOSPC)
-		message_tell(t->job, err, NULL);
+		message_tell(t->job, err, false, NULL);
 	else if (err == -ELIBACC)
 		job_dir_error(t->job, -EIO,
 			"The types of the inputs cannot be determined: this machine "

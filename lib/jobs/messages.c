@@ -9,6 +9,7 @@
 static const struct {
 	int err;
 	const char *what, *todo;
+	bool anywhere; /* the same, whoever it comes from */
 } tales[] = {
 	{-EINVAL, "The API refused the job.",
 		"See the API's message below. Fix requests.jsonl or the model (names: "
@@ -18,22 +19,21 @@ static const struct {
 		"No job was created. Check the key and the project it belongs to, "
 		"mount again, then: echo submit > ctl"},
 	{-EDQUOT, "The API's quota or rate limit is used up.",
-		"No job was created. Wait until running jobs have ended (the API "
-		"allows %s), then: echo submit > ctl; or have batchfs wait and send "
-		"it then: echo queue > ctl"},
+		"No job was created. Wait, then: echo submit > ctl; or have batchfs wait "
+		"and send it then: echo queue > ctl"},
 	{-EEXIST,
 		"Another job of the project has this name. It may have the same "
 		"requests.",
 		"Nothing was sent. To submit this one anyway, rename the directory "
-		"(mv), then: echo submit > ctl"},
+		"(mv), then: echo submit > ctl", true},
 	{-EHOSTUNREACH, "The API cannot be reached.",
-		"No job was created. When the network is back: echo submit > ctl"},
-	{-ETIMEDOUT, "The API did not answer in time.", "Try again: echo submit > ctl"},
+		"No job was created. When the network is back: echo submit > ctl", true},
+	{-ETIMEDOUT, "The API did not answer in time.", "Try again: echo submit > ctl", true},
 	{-ENOSPC, "The local disk is full.",
-		"Make room in state_dir, then: echo submit > ctl"},
+		"Make room in state_dir, then: echo submit > ctl", true},
 	{-EFBIG, "The requests are too large.",
 		"No job was created. At most %s fit in one job. To have them sent as "
-		"several: echo auto > split, then: echo submit > ctl"},
+		"several: echo auto > split, then: echo submit > ctl", true},
 	{-ENOENT, "The API knows no such model or file.",
 		"No job was created. Model names are in .batchfs/models; to change the "
 		"model: echo NAME > model, then: echo submit > ctl"},
@@ -45,27 +45,45 @@ static const char mend_parts[] =
 	"shows what was sent). Fix defaults.json, schema.json, prompt.txt, the inputs "
 	"or the model, then: echo submit > ctl";
 
+/* What on this machine has failed is no answer of the API, whatever its errno. */
+static const char here[] = "Something on this machine failed, not at the API";
+static const char fix_here[] =
+	"No job was created. The requests and what batchfs notes are in state_dir "
+	"(.batchfs/status has its path): see that it can be read and written, then: echo "
+	"submit > ctl";
+
+static void tell_of_here(struct gb_job *job, int err, const char *text)
+{
+	_cleanup_free_ char *what = util_format("%s: %s.", here, strerror(-err));
+
+	job_dir_error(job, err, what ? what : here, fix_here, text);
+}
+
 /* todo, with the API's limit in place of a %s. */
-static char *with_limit(const char *todo, int err, const struct provider_limits *l)
+static char *with_limit(const char *todo, const struct provider_limits *l)
 {
 	const char *gap = strstr(todo, "%s");
-	const char *text = err == -EDQUOT ? l->jobs_text : l->requests_text;
 
-	return gap ? util_format("%.*s%s%s", (int)(gap - todo), todo, text, gap + 2)
+	return gap ? util_format("%.*s%s%s", (int)(gap - todo), todo, l->requests_text,
+			     gap + 2)
 		   : strdup(todo);
 }
 
-void message_tell(struct gb_job *job, int err, const char *text)
+void message_tell(struct gb_job *job, int err, bool by_api, const char *text)
 {
 	size_t i = 0;
 
 	while (tales[i].err && tales[i].err != err)
 		i++;
+	if (!by_api && !tales[i].anywhere) {
+		tell_of_here(job, err, text);
+		return;
+	}
 	client_lock(job->c);
 	bool parts = err == -EINVAL && job->dir->rec.composed;
 	client_unlock(job->c);
 	_cleanup_free_ char *todo = with_limit(
-		parts ? mend_parts : tales[i].todo, err, job->c->api.provider->limits);
+		parts ? mend_parts : tales[i].todo, job->c->api.provider->limits);
 	job_dir_error(job, err, tales[i].what, todo, text);
 }
 

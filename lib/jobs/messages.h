@@ -6,8 +6,9 @@
 
 #include "jobs/job.h"
 
-/* Write `error` for a failure err with the API's own text (or NULL). */
-void message_tell(struct gb_job *job, int err, const char *text);
+/* Write `error` for a failure err, with a text of its own (or NULL). by_api: it is what a
+ * call of the API came to; else something on this machine. */
+void message_tell(struct gb_job *job, int err, bool by_api, const char *text);
 /* The same of a submission that was given up: interrupted, stopped, or at the end. */
 struct operation;
 void message_tell_left(struct operation *t);

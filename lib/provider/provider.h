@@ -48,6 +48,7 @@ enum quota_kind {
 	QUOTA_QUEUE, /* what may be unfinished at a time: jobs, tokens of a model */
 	QUOTA_MONEY, /* over ten minutes: it passes by itself */
 	QUOTA_RATE,  /* calls: it passes after the time that the reply names */
+	QUOTA_TIMED, /* it does not tell, but it names a time: perhaps a rate */
 };
 
 struct provider_error {

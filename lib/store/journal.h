@@ -71,7 +71,8 @@ struct record_batch {
 	int64_t upload_since;  /* input_file was complete … */
 	int64_t upload_until;  /* … and when it expires, Unix time of the server; 0: not
 	                          told */
-	int tries;       /* creates answered with 429 */
+	int tries;       /* creates of this size that were answered with 429, and sat
+	                    out */
 
 	char *id;        /* at the API (provider/ids.h) */
 	int64_t sent_at; /* local wall clock, to be shown: results are never older */

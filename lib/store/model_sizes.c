@@ -50,7 +50,9 @@ int model_sizes_write(struct store *s, const struct model_size *all, size_t n)
 		fprintf(f, "%s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64
 			   "\n",
 			all[i].model, all[i].taken, all[i].taken_requests,
-			all[i].refused, all[i].refused_requests, all[i].refused_at);
+			all[i].doubted ? 0 : all[i].refused,
+			all[i].doubted ? 0 : all[i].refused_requests,
+			all[i].refused_at);
 	int err = fclose(f) ? -ENOMEM : 0;
 	if (!err)
 		err = util_write_file(s->state, SIZES, text, len, true);

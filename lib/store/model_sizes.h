@@ -5,7 +5,7 @@
  *
  *   MODEL TAKEN_BYTES TAKEN_REQUESTS REFUSED_BYTES REFUSED_REQUESTS REFUSED_AT
  *
- * What is lost or damaged of it costs another refusal, no more: bad lines are passed over.
+ * A refusal that is in doubt is not written. What is lost or damaged of it costs another refusal, no more: bad lines are passed over.
  * What the numbers mean is submit/fit.h's. Any thread; nothing is kept.
  */
 #ifndef GB_MODEL_SIZES_H
@@ -20,6 +20,11 @@ struct model_size {
 	int64_t taken, taken_requests;     /* the largest since the refusal; 0: none */
 	int64_t refused, refused_requests; /* the newest; 0: none … */
 	int64_t refused_at;                /* … Unix time of the server */
+	/* In memory alone: the refusal may have been about something else, and this many
+	 * bytes were taken since. */
+	bool doubted;
+	int64_t taken_since;
+	double taken_at;                   /* util_now; 0: nothing in this run */
 };
 
 /* *ret is malloc'ed. 0 without a file; the errno of reading it. */

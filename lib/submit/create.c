@@ -230,6 +230,9 @@ int submission_create(struct submission *s)
 			s->c->engine, tries + 2, s->err.retry, &s->t->cancel);
 		if (slept)
 			return slept == -EAGAIN ? err : -ECANCELED;
+		client_lock(s->c);
+		s->rec->batch->tries++;
+		client_unlock(s->c);
 		if ((err = submission_intend(s)))
 			return err;
 	}

@@ -151,6 +151,36 @@ int cut_part_open(struct submission *s)
 	return err;
 }
 
+/* Lock held: requests that no part has; 0: that is not known. */
+static int64_t rest_requests(struct gb_job *dir)
+{
+	int64_t n = dir->dir->rec.batch->requests;
+
+	for (uint32_t i = 0; i < parts_count(dir); i++) {
+		const struct gb_job *part = parts_at(dir, i);
+		const struct record *r = &part->dir->rec;
+
+		if (part->parent && !r->round && r->batch->requests > 0)
+			n -= r->batch->requests;
+	}
+	return n > 0 ? n : 0;
+}
+
+/* The same for as many parts as are needed at least, so that the last is no crumb. Lines
+ * have different lengths: a sixteenth more, or one part more would be needed. */
+static struct line_run evenly(struct line_run rest, struct line_run most)
+{
+	int64_t by_bytes = over(rest.bytes, most.bytes);
+	int64_t by_lines = over(rest.requests, most.requests);
+
+	if (by_lines > 1 && by_lines >= by_bytes)
+		most.requests = over(rest.requests, by_lines);
+	else if (by_bytes > 1)
+		most.bytes = less_of(
+			most.bytes, rest.bytes / by_bytes + rest.bytes / by_bytes / 16 + 1);
+	return most;
+}
+
 int cut_next(struct gb_job *dir, int fd, struct part_range *ret, int64_t *ret_requests)
 {
 	struct line_run run;
@@ -158,11 +188,18 @@ int cut_next(struct gb_job *dir, int fd, struct part_range *ret, int64_t *ret_re
 	client_lock(dir->c);
 	struct part_range rest = parts_rest(dir);
 	struct line_run most = part_most(dir);
+	struct line_run even = evenly((struct line_run){rest.len, rest_requests(dir)}, most);
 	const struct line_marks *marks = dir->dir->marks;
+	int64_t said = split_of(dir);
 	client_unlock(dir->c);
 	if (!rest.len)
 		return -ENODATA;
-	int err = line_marks_cut(marks, fd, rest.off, rest.off + rest.len, most, &run);
+	int err = line_marks_cut(marks, fd, rest.off, rest.off + rest.len,
+		said > 0 ? most : even, &run);
+	if (!err && said > 0 && run.requests < said)
+		/* As many as their user wants do not fit. */
+		err = line_marks_cut(
+			marks, fd, rest.off, rest.off + rest.len, even, &run);
 	if (err)
 		return err;
 	*ret = (struct part_range){rest.off, run.bytes};
@@ -170,15 +207,25 @@ int cut_next(struct gb_job *dir, int fd, struct part_range *ret, int64_t *ret_re
 	return 0;
 }
 
-/* Lock held. The range it had before. */
-static struct line_run set_part(struct submission *s, struct line_run run)
+/* What a part is sent with. */
+struct cut_part {
+	struct line_run run;
+	enum phase phase;
+	char *input_file;
+};
+
+/* Lock held. *p is what it had before. An intent that was not answered is void with it. */
+static void swap_part(struct submission *s, struct cut_part *p)
 {
 	struct record *r = s->rec;
-	struct line_run before = {r->range_len, r->batch->requests};
+	struct cut_part before = {{r->range_len, r->batch->requests},
+		(enum phase)r->batch->phase, r->batch->input_file};
 
-	r->range_len = run.bytes;
-	r->batch->requests = run.requests;
-	return before;
+	r->range_len = p->run.bytes;
+	r->batch->requests = p->run.requests;
+	r->batch->input_file = p->input_file;
+	job_set_phase(s->job, p->phase);
+	*p = before;
 }
 
 int cut_halve(struct submission *s)
@@ -187,7 +234,10 @@ int cut_halve(struct submission *s)
 	struct record *r = s->rec;
 	struct stat st;
 	_cleanup_close_ int fd = open_whole(s, &st);
-	struct line_run run, most = {INT64_MAX, r->batch->requests / 2};
+	struct line_run run, most = {INT64_MAX, cut_half(r->batch->requests)};
+
+	if (r->batch->requests > CUT_LEAST && most.requests < CUT_LEAST)
+		most.requests = CUT_LEAST;
 
 	if (fd < 0 || most.requests < 1)
 		return fd < 0 ? fd : -ENODATA;
@@ -196,21 +246,23 @@ int cut_halve(struct submission *s)
 	if (err)
 		return err;
 	client_lock(s->c);
-	struct line_run before = set_part(s, run);
+	bool lost = phase_is_unanswered(job_phase(s->job));
+	struct cut_part part = {run, lost ? PHASE_QUEUED : job_phase(s->job), NULL};
+	swap_part(s, &part);
 	record_unset(&r->batch->session);
 	record_unset(&r->batch->sent_stamp);
-	if (!s->orphan)
-		s->orphan = s->input_file ? STEAL_PTR(s->input_file)
-					  : STEAL_PTR(r->batch->input_file);
-	record_unset(&r->batch->input_file);
+	r->batch->tries = 0;
 	client_unlock(s->c);
 	/* As long as the journal has the larger range, that is what the part has: nobody
 	 * cuts while it waits to be sent. */
 	if ((err = job_dir_save(s->job))) {
 		client_lock(s->c);
-		set_part(s, before);
+		swap_part(s, &part);
 		client_unlock(s->c);
+	} else if (!lost && !s->orphan && !s->input_file) {
+		s->orphan = STEAL_PTR(part.input_file);
 	}
+	free(part.input_file);
 	test_point("part-halved");
 	return err;
 }

@@ -19,6 +19,13 @@ enum {
 	CUT_LEAST = 100,   /* requests: nothing is made smaller than that by itself */
 };
 
+/* The first half: a little more than the second, so that this fits, too, where the first
+ * has fitted, although lines have different lengths. */
+static inline int64_t cut_half(int64_t n)
+{
+	return n / 2 + n / 32;
+}
+
 /* Lock held: what one part of a directory may have; also where it asks again. */
 struct line_run cut_most(const struct gb_job *dir);
 

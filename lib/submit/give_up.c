@@ -3,6 +3,7 @@
  * why. What was uploaded for it is kept for another try, or deleted.
  */
 #include "jobs/messages.h"
+#include "submit/fit.h"
 #include "submit/queue.h"
 #include "provider/errors.h"
 #include "files/files.h"
@@ -90,17 +91,31 @@ static void tell_queued(struct submission *s, int err)
 		s->err.text);
 }
 
+/* For how long nothing was taken while it waits: others of its model that are taken show
+ * that the queue moves. */
+static double waited_in_vain(struct submission *s)
+{
+	client_lock(s->c);
+	double span = record_span(s->rec->batch->queued_since);
+	if (fit_moves(s->job, span)) {
+		s->rec->batch->queued_since = record_now();
+		span = 0;
+	}
+	client_unlock(s->c);
+	return span;
+}
+
 int stay_queued(struct submission *s, int err)
 {
 	double most = test_seconds("BATCHFS_TEST_GIVE_UP_SECONDS", QUEUE_GIVE_UP);
 
-	if (record_span(s->rec->batch->queued_since) > most || s->err.hopeless) {
+	if (waited_in_vain(s) > most || s->err.hopeless) {
 		queue_refused(s->job, &s->err, false);
 		return err;
 	}
 	tell_queued(s, err);
 	client_lock(s->c);
-	s->rec->batch->tries++;
+	s->rec->batch->tries += s->err.status == 429 && s->err.from_api;
 	client_unlock(s->c);
 	submission_requeue(s->job);
 	queue_refused(s->job, &s->err, true);
@@ -162,7 +177,7 @@ int submission_give_up(struct submission *s, int err)
 	if (cancelled)
 		message_tell_left(s->t);
 	else if (!s->told)
-		message_tell(s->job, err, s->err.text);
+		submission_tell(s, s->job, err, NULL);
 	if (s->t->from && !s->moved && !s->told)
 		/* If that fails, the file is still where mv took it from. */
 		DROP(files_reject(s->t->file, s->job));

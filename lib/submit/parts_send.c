@@ -254,10 +254,11 @@ static int send_half(struct submission *s)
 	return 0;
 }
 
-/* A file with URIs can be too large, too. */
+/* A file with URIs can be too large, too. One that is sent again, on somebody's word, counts
+ * as not made from then on. */
 static bool half_may_do(struct submission *s, int err)
 {
-	return !s->t->again && !s->rec->round &&
+	return !s->rec->round &&
 	       ((err == -EDQUOT && submission_too_large(s)) ||
 		       (err == -EFBIG && s->rec->batch->requests > 1));
 }
@@ -366,7 +367,7 @@ static int first_part(struct submission *d)
 
 /* ---- others ------------------------------------------------------------------------------- */
 
-/* The rest is not bought; if nothing was, the directory is a draft again. */
+/* The rest is not bought; if nothing was, the directory can be submitted again. */
 static void give_up_rest(struct submission *s, int err)
 {
 	struct gb_job *dir = s->job->parent;
@@ -387,9 +388,11 @@ static void give_up_rest(struct submission *s, int err)
 		job_dir_error(dir, err, what,
 			"What was bought goes on. See the message below; to buy the rest: "
 			"echo submit > ctl",
-			own ? own : s->err.text);
+			own		  ? own
+			: s->err.err == err ? s->err.text
+					    : strerror(-err));
 	else
-		message_tell(dir, err, own ? own : s->err.text);
+		submission_tell(s, dir, err, own);
 	job_dir_save_soon(dir);
 	job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
 }
@@ -400,7 +403,7 @@ static void give_up_part(struct submission *s, int err)
 	if (part_is_cut(s->job))
 		give_up_rest(s, err);
 	else if (!s->told)
-		message_tell(s->job->parent, err, s->err.text);
+		submission_tell(s, s->job->parent, err, NULL);
 	job_dir_save_soon(s->job->parent);
 }
 
@@ -408,6 +411,7 @@ static bool try_half(struct submission *s, int err)
 {
 	if (!half_may_do(s, err) || send_half(s))
 		return false;
+	job_dir_error(s->job, 0, NULL, NULL, NULL);
 	submission_requeue(s->job);
 	queue_refused(s->job, &s->err, false);
 	return true;
@@ -423,6 +427,8 @@ static int part_give_up(struct submission *s, int err, bool *ret_unmake)
 	client_unlock(s->c);
 	bool cancelled = err == -ECANCELED || unwanted;
 	if (phase_is_unanswered(p) || p == PHASE_SENT) {
+		if (s->t->again && p != PHASE_SENT && !unwanted && try_half(s, err))
+			return 0;
 		if (s->t->again)
 			void_upload(s);
 		return cancelled ? -EINTR : err;

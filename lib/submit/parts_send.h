@@ -32,7 +32,7 @@
  *
  * A part that the API refuses stays queued as any job does. It is halved if it can never
  * fit. Given up (a refusal that does not pass, a day of refusals), it is removed, and the
- * directory says what is not bought; if nothing was, the directory is a draft again.
+ * directory says what is not bought; if nothing was, the directory is in PHASE_FAILED.
  *
  * Any thread; "lock held" where a comment says so, else unlocked.
  */

@@ -22,7 +22,7 @@ int submission_refuse(struct submission *s, int err, const char *text)
 {
 	files_decided(s->t->file);
 	if (err == -EFBIG && s->report.too_big)
-		message_tell(s->job, err, text);
+		message_tell(s->job, err, false, text);
 	else if (err == -EFBIG)
 		job_dir_error(s->job, err, "One of the files to be sent is too large.",
 			"Nothing was sent. Make the file smaller, or split it, then: "

@@ -55,7 +55,7 @@ static int not_offline(struct gb_job *job)
 {
 	if (!job->c->o.offline)
 		return 0;
-	message_tell(job, -EHOSTUNREACH, "This mount was started with -o offline.\n");
+	message_tell(job, -EHOSTUNREACH, false, "This mount was started with -o offline.\n");
 	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return -EHOSTUNREACH;

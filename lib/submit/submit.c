@@ -200,6 +200,8 @@ static int step_begin(struct submission *s)
 	}
 	submission_estimate_begin(s);
 	/* What was asked for anew has its whole time. */
+	if (!s->t->queued)
+		s->rec->batch->tries = 0;
 	if (s->t->background && !s->t->queued)
 		s->rec->batch->queued_since = record_now();
 	client_unlock(s->c);

@@ -134,6 +134,10 @@ int submission_turn(struct submission *s);
 
 /* err is what a step came to; returns what the callers get. */
 int submission_give_up(struct submission *s, int err);
+/* Write `error` of `at`, the job or its directory: err, in the words of the API or, if
+ * there are any, in own (quota_text.c). */
+void submission_tell(
+	struct submission *s, struct gb_job *at, int err, const char *own);
 /* The upload is not of a job and will not be; then delete it, which takes a call. */
 void void_upload(struct submission *s);
 void delete_orphan(struct submission *s);

@@ -511,7 +511,8 @@ static struct fake_job *make(struct fake_provider *f, const struct create_args *
 	const struct fake_file *file, bool hidden)
 {
 	char *lines = file ? strndup(file->data, file->size) : inline_lines(args);
-	struct fake_job *j = add_job(f, args->display, args->model, lines);
+	struct fake_job *j = add_job(f, args->display,
+		f->alias_of ? f->alias_of : args->model, lines);
 
 	free(lines);
 	j->input = file ? file->id : NULL;

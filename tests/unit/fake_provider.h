@@ -115,6 +115,7 @@ struct fake_provider {
 	/* Quotas of creates; 0: none. Of the bytes of one; of jobs that have not ended. */
 	size_t takes_bytes, takes_jobs;
 	const char *quota_text; /* what it says then; NULL: no words that tell */
+	const char *alias_of; /* models are shown under this name; NULL: as they were sent */
 	bool ends_at_once;   /* a job has succeeded when it is made */
 	/* Called by the thread of a call before anything of it happens, without the lock: it
 	 * may do what another does meanwhile, or wait. */

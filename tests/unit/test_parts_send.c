@@ -394,11 +394,115 @@ static void test_others_count(void **state)
 	gb_job_unref(job);
 }
 
-/* A rate, or money, is no size. */
+static void expect_error(struct gb_job *job, const char *words)
+{
+	char *error = gb_job_error(job);
+
+	if (!error || !strstr(error, words))
+		fail_msg("no \"%s\" in: %s", words, error ? error : "no error");
+	free(error);
+}
+
+/* The API shows the name behind an alias: jobs of that name are of the same model, others are
+ * not, once it is known; until then all of them may be. */
+static void test_alias(void **state)
+{
+	struct gb_job *job = draft_of(2000, NULL);
+
+	fake.takes_bytes = 60000;
+	fake.ends_at_once = true;
+	fake.alias_of = "gemini-9";
+	struct fake_job *other = fake_stranger(&fake, "other");
+	other->model = (char *)"gemini-other";
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	await_all(job);
+	/* Two refusals were sat out. */
+	assert_true(fake_count(&fake, FAKE_CREATE) >= fake_made(&fake) - 1 + 3);
+	gb_job_unref(job);
+
+	fake_end(&fake, other, REMOTE_STATE_SUCCEEDED);
+	reopen();
+	other = fake_stranger(&fake, "of the same");
+	other->model = (char *)"gemini-9";
+	see_all();
+	char *text = lines_of(1000);
+	job = make_draft("next", text);
+	fake.takes_bytes = 20000;
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), -EDQUOT);
+	expect_error(job, "1 of gemini-flash-latest is unfinished");
+	fake_end(&fake, other, REMOTE_STATE_SUCCEEDED);
+	fake_stranger(&fake, "another")->model = (char *)"gemini-other";
+	unsigned creates = fake_count(&fake, FAKE_CREATE), made = fake_made(&fake);
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	await_all(job);
+	assert_true(fake_count(&fake, FAKE_CREATE) - creates - (fake_made(&fake) - made) <= 2);
+	free(text);
+	gb_job_unref(job);
+}
+
+/* What a person can do about it. */
+static void test_quota_texts(void **state)
+{
+	static const struct {
+		const char *split, *api, *words;
+	} rows[] = {{"none", NULL, "echo auto > split"},
+		{"80", NULL, "echo N > split"},
+		{"auto", "Too many enqueued tokens.", "unfinished at a time"},
+		{"auto", "You exceeded your spend-based rate limit.", "Wait ten minutes"},
+		{"auto", "Your prepayment credits are depleted.", "waiting does not help"},
+		{"auto", NULL, "echo queue > ctl"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct gb_job *job = draft_of(90, rows[i].split);
+
+		fake_script(&fake, FAKE_CREATE,
+			(struct fake_answer){
+				FAKE_STATUS, 429, .text = rows[i].api, .times = 4});
+		assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), -EDQUOT);
+		assert_string_equal(state_of_job(job), "SUBMIT_FAILED");
+		expect_error(job, rows[i].words);
+		gb_job_unref(job);
+		fake_teardown(state);
+		fake_setup(state);
+	}
+}
+
+/* What is missing here is not missing at the API. */
+static void test_missing_here(void **state)
+{
+	struct gb_job *job = draft_of(4, "2");
+	char command[600];
+
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_OK});
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 429, .times = 60});
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_QUEUE), 0);
+	while (fake_count(&fake, FAKE_CREATE) < 2)
+		usleep(1000);
+	snprintf(command, sizeof(command), "find %s -name requests.jsonl -delete", state_dir);
+	assert_int_equal(system(command), 0);
+	for (bool dropped = false; !dropped; usleep(1000)) {
+		client_lock(client);
+		dropped = job->dir->rec.rest_dropped;
+		client_unlock(client);
+	}
+	double until = util_now() + 60;
+	char *error = NULL;
+	while (util_now() < until && !(error && strstr(error, "of these requests"))) {
+		free(error);
+		error = gb_job_error(job);
+	}
+	assert_non_null(error);
+	assert_null(strstr(error, "no such model"));
+	assert_non_null(strstr(error, strerror(ENOENT)));
+	free(error);
+	gb_job_unref(job);
+}
+
+/* A rate, or money, is no size, as long as it may pass. */
 static void test_no_size(void **state)
 {
 	static const struct fake_answer answers[] = {
-		{FAKE_STATUS, 429, .retry = 0.01, .times = 4},
+		{FAKE_STATUS, 429, .retry = 0.01, .times = 4, .text = "12 requests per minute."},
 		{FAKE_STATUS, 429, .text = "You exceeded your spend-based rate limit."},
 		{FAKE_STATUS, 429, .text = "Your prepayment credits are depleted."}};
 	struct gb_job *job = draft_of(2000, NULL);
@@ -413,6 +517,143 @@ static void test_no_size(void **state)
 	gb_job_unref(job);
 }
 
+/* What names a time, or money, once or twice: all of it as one job. What goes on after that
+ * was sat out is about the size after all. */
+static void test_no_size_for_a_time(void **state)
+{
+	static const char money[] = "You exceeded your spend-based rate limit.";
+	static const struct {
+		struct fake_answer answer;
+		enum gb_by by;
+		unsigned jobs;
+	} rows[] = {{{FAKE_STATUS, 429, .retry = 0.01, .times = 2}, GB_BY_CTL, 1},
+		{{FAKE_STATUS, 429, .retry = 0.01, .times = 3}, GB_BY_CTL, 2},
+		{{FAKE_STATUS, 429, .retry = 0.01, .times = 2}, GB_BY_QUEUE, 1},
+		{{FAKE_STATUS, 429, .retry = 0.01, .times = 3}, GB_BY_QUEUE, 2},
+		{{FAKE_STATUS, 429, .text = money, .retry = 0.01}, GB_BY_QUEUE, 1},
+		{{FAKE_STATUS, 429, .text = money, .retry = 0.01, .times = 2}, GB_BY_QUEUE, 2}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct gb_job *job = draft_of(2000, NULL);
+
+		fake_script(&fake, FAKE_CREATE, rows[i].answer);
+		assert_int_equal(BLOCKING(gb_submit, job, rows[i].by), 0);
+		while (fake_made(&fake) < rows[i].jobs)
+			usleep(1000);
+		if (rows[i].jobs > 1)
+			await_all(job);
+		assert_bought(2000, rows[i].jobs);
+		gb_job_unref(job);
+		fake_teardown(state);
+		fake_setup(state);
+	}
+}
+
+/* Whether money may be why, as something was bought a moment ago: it goes on all the same,
+ * and what was taken since proves that it was the size. */
+static void test_never_fits_just_after(void **state)
+{
+	setenv("BATCHFS_TEST_MONEY_SECONDS", "600", 1);
+	for (int by = 0; by < 2; by++) {
+		struct gb_job *small = make_draft("small", "{\"contents\":[]}\n");
+
+		assert_int_equal(BLOCKING(gb_submit, small, GB_BY_CTL), 0);
+		fake_end(&fake, fake_job(&fake, 0), REMOTE_STATE_SUCCEEDED);
+		see_all();
+		gb_job_unref(small);
+		struct gb_job *job = draft_of(2000, NULL);
+		fake.takes_bytes = 40000;
+		fake.ends_at_once = true;
+		assert_int_equal(
+			BLOCKING(gb_submit, job, by ? GB_BY_QUEUE : GB_BY_CTL), 0);
+		await_all(job);
+		unsigned creates = fake_count(&fake, FAKE_CREATE), made = fake_made(&fake);
+		assert_true(creates - made <= 3);
+		gb_job_unref(job);
+		reopen();
+		/* That it was the size is durable. */
+		char *text = lines_of(2000);
+		struct gb_job *next = make_draft("next", text);
+		assert_int_equal(BLOCKING(gb_submit, next, GB_BY_CTL), 0);
+		await_all(next);
+		assert_int_equal(fake_count(&fake, FAKE_CREATE) - creates,
+			fake_made(&fake) - made);
+		free(text);
+		gb_job_unref(next);
+		fake_teardown(state);
+		fake_setup(state);
+	}
+	setenv("BATCHFS_TEST_MONEY_SECONDS", "0", 1);
+}
+
+/* Nothing is made smaller than a hundred requests, and what has more is. */
+static void test_least(void **state)
+{
+	char *most = lines_of(110);
+
+	for (int by = 0; by < 2; by++) {
+		struct gb_job *job = draft_of(170, by ? "auto" : "160");
+
+		fake.takes_bytes = strlen(most);
+		fake.ends_at_once = true;
+		assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+		await_all(job);
+		assert_bought(170, 2);
+		gb_job_unref(job);
+		fake_teardown(state);
+		fake_setup(state);
+	}
+	free(most);
+}
+
+/* The last part is no crumb. */
+static void test_even(void **state)
+{
+	static const size_t takes[] = {40000, 31000, 77000, 90500, 120000};
+
+	for (size_t i = 0; i < ARRAY_SIZE(takes); i++) {
+		struct gb_job *job = draft_of(2000, NULL);
+
+		fake.takes_bytes = takes[i];
+		fake.ends_at_once = true;
+		assert_int_equal(BLOCKING(gb_submit, job, GB_BY_QUEUE), 0);
+		await_all(job);
+		for (unsigned n = 0; n < fake_made(&fake); n++)
+			assert_true(fake_job(&fake, n)->n_requests >= 100);
+		assert_bought(2000, fake_made(&fake));
+		gb_job_unref(job);
+		fake_teardown(state);
+		fake_setup(state);
+	}
+}
+
+/* A part that may be there waits for its person, who is told which it is. The others are
+ * made smaller meanwhile; and so is that one once it is sent again. */
+static void test_uncertain_never_fits(void **state)
+{
+	setenv("BATCHFS_TEST_SETTLE_SECONDS", "0.01", 1);
+	struct gb_job *job = draft_of(1200, "300");
+
+	fake.ends_at_once = true;
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_OK});
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_LOST_BEFORE});
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 429});
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_QUEUE), 0);
+	while (!gb_job_part(job, 2))
+		usleep(1000);
+	fake.takes_bytes = strlen(fake_job(&fake, 0)->requests) * 2 / 3;
+	while (strcmp(state_of_job(job), "SUBMIT_UNCERTAIN") != 0)
+		usleep(1000);
+	while (fake_made(&fake) < 5)
+		usleep(1000);
+	expect_error(job, "One part is uncertain, parts/0002");
+	assert_int_equal(BLOCKING(gb_resubmit, job), 0);
+	await_all(job);
+	assert_bought(1200, fake_made(&fake));
+	gb_job_unref(job);
+	setenv("BATCHFS_TEST_SETTLE_SECONDS", "600", 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_numbers), FAKE_CASE(test_names),
@@ -421,7 +662,10 @@ int main(void)
 		FAKE_CASE(test_first_lost), FAKE_CASE(test_third_lost),
 		FAKE_CASE(test_third_refused), FAKE_CASE(test_stop),
 		FAKE_CASE(test_two_at_a_time), FAKE_CASE(test_never_fits),
-		FAKE_CASE(test_others_count), FAKE_CASE(test_no_size)};
+		FAKE_CASE(test_others_count), FAKE_CASE(test_no_size),
+		FAKE_CASE(test_no_size_for_a_time), FAKE_CASE(test_never_fits_just_after),
+		FAKE_CASE(test_even), FAKE_CASE(test_alias),
+		FAKE_CASE(test_quota_texts), FAKE_CASE(test_missing_here), FAKE_CASE(test_least), FAKE_CASE(test_uncertain_never_fits)};
 
 	setenv("BATCHFS_TEST_BACKOFF_SECONDS", "0.001", 1);
 	setenv("BATCHFS_TEST_QUEUE_SECONDS", "0.002", 1);

@@ -292,7 +292,7 @@ static void give_advice(struct provider_error *e)
 }
 
 /* The text about money over ten minutes mentions billing, too. Where nothing says which
- * quota it is, one that names a time is a rate. */
+ * quota it is, one that names a time may be a rate. */
 static void judge_quota(struct provider_error *e)
 {
 	if (e->status != 429) {
@@ -303,7 +303,7 @@ static void judge_quota(struct provider_error *e)
 		e->quota = errors_quota(e->text);
 	e->hopeless = e->quota != QUOTA_MONEY && errors_hopeless(e->text);
 	if (!e->quota && e->retry >= 0)
-		e->quota = QUOTA_RATE;
+		e->quota = QUOTA_TIMED;
 	if (e->quota == QUOTA_MONEY && e->retry < 0)
 		e->retry = GEMINI_MONEY_SPAN;
 }
