@@ -406,8 +406,9 @@ int gb_part_answers_open(
 	return err ? err : open_there(job, false, ret);
 }
 
-/* Of several parts: what is not saved, and would not be without a reader, is fetched. Where
- * there is something to show, what cannot be fetched is no obstacle. */
+/* Of several parts: what is not saved is fetched if all have ended, or if it would not be
+ * without a reader. Where there is something to show, what cannot be fetched is no
+ * obstacle. */
 static int fetch_parts(struct gb_job *dir, struct gb_waiter *w)
 {
 	struct gb_client *c = dir->c;
@@ -418,9 +419,9 @@ static int fetch_parts(struct gb_job *dir, struct gb_waiter *w)
 	do {
 		client_lock(c);
 		bool can = known_parts_can(dir);
-		part = can && c->o.fetch != GB_FETCH_READ
-			       ? NULL
-			       : known_parts_missing(dir, from);
+		bool later = can && c->o.fetch != GB_FETCH_READ &&
+			     job_wait_verdict(dir) == -EINPROGRESS;
+		part = later ? NULL : known_parts_missing(dir, from);
 		from = part ? parts_number(part) + 1 : 0;
 		client_unlock(c);
 		err = part ? save_make_whole(part, w) : 0;

@@ -88,8 +88,8 @@ static struct fake_job *at_api(struct gb_job *part)
 	return NULL;
 }
 
-/* Results NULL: it fails. */
-static void end_part(struct gb_job *part, const char *results)
+/* Results NULL: it fails. They are not saved yet. */
+static void end_only(struct gb_job *part, const char *results)
 {
 	struct fake_job *j = at_api(part);
 	struct gb_info i = {0};
@@ -102,6 +102,11 @@ static void end_part(struct gb_job *part, const char *results)
 		gb_part_info(part, &i);
 	}
 	assert_true(i.ended);
+}
+
+static void end_part(struct gb_job *part, const char *results)
+{
+	end_only(part, results);
 	if (results)
 		assert_int_equal(BLOCKING(gb_part_save_results, part), 0);
 }
@@ -197,6 +202,25 @@ static void as_they_come(void **state)
 	expect_file(dir, false, GB_ANSWERS_RETRY, ASK("b") ASK("e") ASK("f"));
 	assert_true(has_line(dir, "pending 0\n"));
 	assert_true(has_line(dir, "prompt_token_count 9\n"));
+	gb_job_unref(dir);
+}
+
+/* Who waited for the end of all reads what came of all, saved or not. */
+static void when_all_have_ended(void **state)
+{
+	struct gb_job *dir = cut_requests("dir", three);
+	struct gb_job *one = buy(dir, ASK("a") ASK("b")), *two = buy(dir, ASK("c") ASK("d"));
+	struct gb_job *last = buy(dir, ASK("e") ASK("f"));
+
+	end_part(one, SAYS("a", "A") SAYS("b", "B"));
+	end_only(two, SAYS("c", "C") SAYS("d", "D"));
+	expect_file(dir, false, GB_ANSWERS_TSV,
+		"a\tanswered\tA\nb\tanswered\tB\nc\tpending\t\nd\tpending\t\n"
+		"e\tpending\t\nf\tpending\t\n");
+	end_only(last, SAYS("e", "E") SAYS("f", "F"));
+	expect_file(dir, false, GB_ANSWERS_TSV,
+		"a\tanswered\tA\nb\tanswered\tB\nc\tanswered\tC\nd\tanswered\tD\n"
+		"e\tanswered\tE\nf\tanswered\tF\n");
 	gb_job_unref(dir);
 }
 
@@ -489,6 +513,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FAKE_CASE(as_they_come),
+		FAKE_CASE(when_all_have_ended),
 		FAKE_CASE(rounds),
 		FAKE_CASE(after_a_restart),
 		FAKE_CASE(its_own_first_part),
