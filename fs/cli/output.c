@@ -114,10 +114,11 @@ int output_answers(struct desk *d, const struct cli_args *a)
 	return output_file(d, a->names[0], a->raw ? "results.jsonl" : "answers.tsv");
 }
 
-long long output_missing(struct desk *d, const char *name)
+int output_missing(struct desk *d, const char *name, long long *ret_missing,
+	long long *ret_pending)
 {
 	static const char *const without[] = {
-		"truncated", "blocked", "failed", "missing", "invalid", "pending"};
+		"truncated", "blocked", "failed", "missing", "invalid"};
 	_cleanup_free_ char *usage = NULL;
 	int err = desk_text(d, name, "usage", &usage);
 	long long all = 0;
@@ -129,5 +130,7 @@ long long output_missing(struct desk *d, const char *name)
 
 		all += n > 0 ? n : 0;
 	}
-	return all;
+	*ret_missing = all;
+	*ret_pending = desk_number(usage, "pending");
+	return 0;
 }

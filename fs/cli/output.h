@@ -12,7 +12,9 @@ int output_prepare(const struct cli_args *a);
 /* What `run` gives: answers.tsv, results.jsonl (raw), or the files of responses/
  * into the directory `to`. A file there is whole or not there. */
 int output_answers(struct desk *d, const struct cli_args *a);
-/* Of a job that has ended: how many requests have no answer; or an errno. */
-long long output_missing(struct desk *d, const char *name);
+/* Of a job that has ended: how many requests have no answer, and of how many the results
+ * could not be had yet. */
+int output_missing(struct desk *d, const char *name, long long *ret_missing,
+	long long *ret_pending);
 
 #endif

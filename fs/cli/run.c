@@ -251,10 +251,17 @@ int cli_submit(const struct cli_args *a, struct desk *d)
 static int count_missing(struct desk *d, const struct cli_args *a)
 {
 	const char *name = a->names[0];
-	long long missing = output_missing(d, name);
+	long long missing, pending;
+	int err = output_missing(d, name, &missing, &pending);
 
-	if (missing < 0)
-		return cli_fail(name, "usage", (int)missing);
+	if (err)
+		return cli_fail(name, "usage", err);
+	if (pending > 0) {
+		cli_say("%s: the results of %lld requests could not be had yet. The same "
+			"command again asks for them; why: batchfs cat %s/error",
+			name, pending, name);
+		return CLI_LATER;
+	}
 	if (missing && !a->quiet)
 		cli_say("%s: %lld request%s no answer: batchfs cat %s/usage; to ask "
 			"again: batchfs retry %s",

@@ -113,7 +113,7 @@ static void all_info(struct gb_job *dir, struct gb_info *i)
 		sure &= !complete_in_doubt(parts_at(dir, n));
 	i->answers_grow = true;
 	i->answers_there = false;
-	i->has_answers = known_parts_have(dir) || known_parts_missing(dir, 0);
+	i->has_answers = known_parts_have(dir) || known_parts_lack(dir);
 	i->has_vectors = i->has_answers && dir->batch->embedding;
 	i->has_table = i->has_answers && answers_table_name(dir);
 	i->has_retry = sure && can && answers_sent_here(dir);
@@ -132,12 +132,7 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 
 /* ---- when it is made ------------------------------------------------------------------ */
 
-/* A job has two: of its own results, and of all parts if there are several. Lock held. */
-static bool several(struct gb_job *job)
-{
-	return parts_several(job);
-}
-
+/* A job has two: of its own results, and of all parts if there are several. */
 static bool is_there(struct gb_job *job, bool all)
 {
 	return all ? known_parts_fit(job) : job->batch->answers != NULL;
@@ -254,7 +249,7 @@ void answers_results_saved(struct gb_job *job)
 	bool made = job->batch->answers &&
 		    job->batch->answers->head.stamp.results_size >= 0;
 	struct gb_job *dir = job_directory(job);
-	bool all = several(dir);
+	bool all = parts_several(dir);
 	dir->merge_failed = false;
 	client_unlock(job->c);
 	if (!made)
@@ -268,7 +263,7 @@ void answers_results_saved(struct gb_job *job)
 int gb_answers_look(struct gb_job *job, struct gb_waiter *w)
 {
 	client_lock(job->c);
-	bool all = several(job);
+	bool all = parts_several(job);
 	client_unlock(job->c);
 	int err = want(job, all, w);
 
@@ -406,29 +401,52 @@ int gb_part_answers_open(
 	return err ? err : open_there(job, false, ret);
 }
 
-/* Of several parts: what is not saved is fetched if all have ended, or if it would not be
- * without a reader. Where there is something to show, what cannot be fetched is no
- * obstacle. */
+/* ---- parts that are not saved yet ----------------------------------------------------- */
+
+/* Lock held. Where there is something to show, one that failed a moment ago is left out. */
+static bool is_to_fetch(struct gb_job *part)
+{
+	struct gb_job *dir = job_directory(part);
+	struct gb_client *c = dir->c;
+
+	if (!known_parts_lacks(part))
+		return false;
+	return !known_parts_can(dir) ||
+	       (!c->o.offline && !c->stopping && save_is_possible(part) &&
+		       !save_told_later(part) &&
+		       knowledge_fetch_due(&part->batch->known, client_moment(c)));
+}
+
+/* Where there is something to show, what cannot be fetched is no obstacle. */
+static int judge_fetch(struct gb_job *part, int err)
+{
+	struct gb_job *dir = job_directory(part);
+
+	client_lock(dir->c);
+	bool can = known_parts_can(dir);
+	client_unlock(dir->c);
+	return can && err != -EINTR && err != -ENOMEM ? 0 : err;
+}
+
+static const struct parts_call fetching = {.width = 2,
+	.fits = is_to_fetch,
+	.call = save_make_whole,
+	.judge = judge_fetch};
+
+/* What is not saved is fetched if all have ended, or if it would not be without a reader.
+ * Answers come before parts that have not ended. */
 static int fetch_parts(struct gb_job *dir, struct gb_waiter *w)
 {
 	struct gb_client *c = dir->c;
-	struct gb_job *part;
-	uint32_t from = 0;
-	int err = 0;
+	bool some = false;
 
-	do {
-		client_lock(c);
-		bool can = known_parts_can(dir);
-		bool later = can && c->o.fetch != GB_FETCH_READ &&
-			     job_wait_verdict(dir) == -EINPROGRESS;
-		part = later ? NULL : known_parts_missing(dir, from);
-		from = part ? parts_number(part) + 1 : 0;
-		client_unlock(c);
-		err = part ? save_make_whole(part, w) : 0;
-		if (can && err != -EINPROGRESS)
-			err = 0;
-	} while (part && !err);
-	return err;
+	client_lock(c);
+	bool later = known_parts_can(dir) && c->o.fetch != GB_FETCH_READ &&
+		     job_wait_verdict(dir) == -EINPROGRESS;
+	for (uint32_t i = 0; !later && !some && i < parts_count(dir); i++)
+		some = is_to_fetch(parts_at(dir, i));
+	client_unlock(c);
+	return some ? parts_each(dir, &fetching, w) : 0;
 }
 
 static int open_all(struct gb_job *dir, struct gb_waiter *w, struct gb_answers **ret)
@@ -447,7 +465,7 @@ static int open_all(struct gb_job *dir, struct gb_waiter *w, struct gb_answers *
 int gb_answers_open(struct gb_job *job, struct gb_waiter *w, struct gb_answers **ret)
 {
 	client_lock(job->c);
-	bool all = several(job);
+	bool all = parts_several(job);
 	client_unlock(job->c);
 	return all ? open_all(job, w, ret) : gb_part_answers_open(job, w, ret);
 }

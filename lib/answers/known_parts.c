@@ -130,18 +130,21 @@ bool known_parts_have(struct gb_job *dir)
 	return false;
 }
 
-struct gb_job *known_parts_missing(struct gb_job *dir, uint32_t from)
+bool known_parts_lacks(struct gb_job *part)
 {
-	for (uint32_t i = parts_below(dir, from); i < parts_count(dir); i++) {
-		struct gb_job *part = parts_at(dir, i);
-		enum gb_output o = job_output(part);
+	enum gb_output o = job_output(part);
 
-		if (!save_is_safe(part) &&
-			(o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE ||
-				o == GB_OUTPUT_SAVED || o == GB_OUTPUT_KEPT))
-			return part;
-	}
-	return NULL;
+	return !save_is_safe(part) &&
+	       (o == GB_OUTPUT_THERE || o == GB_OUTPUT_INLINE || o == GB_OUTPUT_SAVED ||
+		       o == GB_OUTPUT_KEPT);
+}
+
+bool known_parts_lack(struct gb_job *dir)
+{
+	for (uint32_t i = 0; i < parts_count(dir); i++)
+		if (known_parts_lacks(parts_at(dir, i)))
+			return true;
+	return false;
 }
 
 struct gb_job *known_parts_job(struct gb_job *dir, uint32_t number)

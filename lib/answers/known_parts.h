@@ -28,9 +28,9 @@ bool known_parts_can(struct gb_job *dir);
 bool known_parts_fit(struct gb_job *dir);
 /* Lock held: whether any has results that are saved. */
 bool known_parts_have(struct gb_job *dir);
-/* Lock held: the first part, from number `from` on, whose output is not saved but can be;
- * NULL: none. */
-struct gb_job *known_parts_missing(struct gb_job *dir, uint32_t from);
+/* Lock held: whether the output of this part, or of any, is not saved but can be. */
+bool known_parts_lacks(struct gb_job *part);
+bool known_parts_lack(struct gb_job *dir);
 
 /* Unlocked; known_parts_clear is due in any case. */
 _must_check_ int known_parts_take(struct gb_job *dir, struct known_parts *ret);

@@ -15,10 +15,29 @@ static void status_set(struct status *s, enum status_id id, int64_t number)
 	s->values[id].number = number;
 }
 
+/* A path may have any bytes, but lines, labels and JSON have one line of UTF-8. */
+static char *shown_dup(const char *text)
+{
+	char *ret = strdup(text);
+
+	for (char *p = ret; p && *p;) {
+		size_t n = 1, left = strnlen(p, 4);
+
+		while (n <= left && !util_utf8_valid(p, n))
+			n++;
+		if (n > left || (unsigned char)*p < 0x20 || *p == 0x7f) {
+			*p = '?';
+			n = 1;
+		}
+		p += n;
+	}
+	return ret;
+}
+
 static void status_say(struct status *s, enum status_id id, const char *text)
 {
 	free(s->values[id].text);
-	s->values[id].text = text ? strdup(text) : NULL;
+	s->values[id].text = text ? shown_dup(text) : NULL;
 }
 
 /* ---- jobs ---------------------------------------------------------------------------- */

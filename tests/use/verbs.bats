@@ -168,6 +168,24 @@ left_alone() {
 	ends 0 b wait b && same 2 "$(jobs_at_api)"
 }
 
+# One part's results come, the others' do not: that is not what was asked for, but no answer
+# is missing either.
+@test "results of parts that cannot be had yet" {
+	export BATCHFS_TEST_BACKOFF_SECONDS=0.1
+	ends 0 b submit --queue a in.jsonl --split 1
+	ends 0 b wait a -o fetch=read
+	ends 0 b cat a/parts/0001/answers.tsv -o fetch=read
+	fault "match=download&kind=status&status=500&count=0"
+	ends 75 b run a in.jsonl --split 1
+	said 'could not be had yet'
+	contains "$OUT" answered
+	contains "$OUT" pending
+	no_more_faults
+	ends 0 b run a in.jsonl --split 1
+	answered
+	same 3 "$(calls create)"
+}
+
 @test "a key that is refused" {
 	stop_emulator
 	start_emulator --key other
