@@ -22,7 +22,7 @@ end
 
 complete -c batchfs -n __batchfs_needs_verb -f -a '(batchfs complete 2>/dev/null)'
 complete -c batchfs -n 'test (__batchfs_verb) = help' -f -a '(batchfs complete 2>/dev/null)'
-complete -c batchfs -n 'contains -- (__batchfs_verb) run submit wait cat ls cancel fetch retry rm' \
+complete -c batchfs -n 'contains -- (__batchfs_verb) run submit wait cat ls cancel fetch retry ctl rm' \
     -f -a '(__batchfs_jobs)'
 complete -c batchfs -n 'contains -- (__batchfs_verb) run submit' -F
 
