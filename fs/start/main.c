@@ -104,8 +104,8 @@ static void check_proc(struct options *o)
 	if (o->submit == SUBMIT_CTL || o->readonly || proc_usable())
 		return;
 	log_line(LOG_WARNING, "/proc does not show which processes have files open. "
-			      "Closing requests.jsonl will not submit it (as with "
-			      "submit=ctl) and fail; mv and ctl still do");
+			      "Closing requests.jsonl will fail and submit nothing (with "
+			      "submit=ctl it does not fail); mv and ctl still submit");
 	o->submit = SUBMIT_CTL;
 	o->blind = true;
 }

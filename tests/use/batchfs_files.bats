@@ -40,6 +40,7 @@ teardown() { stop_all; }
 	run ! grep -vE '^[a-z_]+ .+' "$B/status"
 	"$BATCHFS" status --json -o "state_dir=$odd" >"$HOME/json"
 	jq -e '.state_dir | test("/s")' "$HOME/json"
+	jq -e '.online and .results_not_saved == 0 and .jobs_by_state.DRAFT == 1 and .jobs == 2' "$HOME/json"
 	grep -qx 'batchfs_jobs{state="DRAFT"} 1' "$HOME/m"
 	grep -qx 'batchfs_jobs{state="JOB_STATE_SUCCEEDED"} 1' "$HOME/m"
 	grep -qE '^batchfs_api_bytes_total\{direction="sent"\} [1-9]' "$HOME/m"
