@@ -77,7 +77,7 @@ int session_mount(struct mount *m, const char *mountpoint)
 	fuse_opt_free_args(&args);
 	if (err)
 		place_explain(mountpoint);
-	else if (m->o->nosymfollow)
+	else if (m->o->nosymfollow && !passed) /* who mounted it did that */
 		forbid_links(mountpoint);
 	return err;
 }

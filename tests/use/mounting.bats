@@ -88,6 +88,14 @@ with_fstab() {
 		as umount "$T/jobs"
 		mount -f -t fuse.batchfs none "$T/jobs"
 		mount -t fuse.batchfs -o "setuid=tester" "$GOOGLE_GEMINI_BASE_URL" "$T/jobs"
+		umount "$T/jobs"
+		words=setuid=tester,drop_privileges,default_permissions,nosymfollow
+		echo "$GOOGLE_GEMINI_BASE_URL $T/jobs batchfs $words 0 0" >/etc/fstab
+		mount -a 2>"$T/said"
+		mount -a 2>>"$T/said"
+		cat "$T/said"
+		test ! -s "$T/said"
+		test "$(grep -c " $T/jobs fuse.batchfs " /proc/mounts)" = 1
 		umount "$T/jobs"' "$BATS_TEST_DIRNAME/../.." "$(overlay_dirs)"
 }
 
