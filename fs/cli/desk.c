@@ -104,14 +104,36 @@ int desk_text(struct desk *d, const char *name, const char *path, char **ret)
 	return 0;
 }
 
-long long desk_number(const char *text, const char *name)
+const char *desk_value(const char *text, const char *name)
 {
 	size_t n = strlen(name);
 
 	for (const char *line = text; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
 		if (!strncmp(line, name, n) && line[n] == ' ')
-			return strtoll(line + n, NULL, 10);
+			return line + n + 1;
 	}
-	return -1;
+	return NULL;
+}
+
+long long desk_number(const char *text, const char *name)
+{
+	const char *value = desk_value(text, name);
+
+	return value ? strtoll(value, NULL, 10) : -1;
+}
+
+bool desk_offers(struct desk *d, const char *name, const char *verb)
+{
+	_cleanup_free_ char *verbs = NULL;
+	size_t n = strlen(verb);
+	bool found = false;
+
+	if (desk_text(d, name, "ctl", &verbs))
+		return false;
+	for (const char *p = verbs; !found && p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		found = !strncmp(p, verb, n) && (p[n] == '\n' || !p[n]);
+	}
+	return found;
 }

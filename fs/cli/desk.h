@@ -63,9 +63,14 @@ int desk_direct_enter(struct desk *d, struct gb_client *gb);
 /* -EAGAIN: it cannot be used (yet). */
 int desk_mounted_enter(struct desk *d, const char *mountpoint);
 
+/* Whether `ctl`, which lists verbs that fit now, has this one. */
+bool desk_offers(struct desk *d, const char *name, const char *verb);
 /* A small file as text, malloc'ed, without its last newline. */
 int desk_text(struct desk *d, const char *name, const char *path, char **ret);
-/* The number behind a name in a file of `name value` lines; -1: it has none. */
+/* What is behind a name in a file of `name value` lines, up to the line's end; NULL: it
+ * has none. */
+const char *desk_value(const char *text, const char *name);
+/* The same as a number; -1: it has none. */
 long long desk_number(const char *text, const char *name);
 
 #endif

@@ -13,6 +13,7 @@
 #include "cli/follow.h"
 #include "cli/material.h"
 #include "cli/output.h"
+#include "cli/through.h"
 #include "cli/turns.h"
 #include "util/util.h"
 
@@ -87,43 +88,32 @@ static int refuse_hidden(const char *name, const char *state, const char *path)
 	return CLI_USAGE;
 }
 
-static int set_options(struct desk *d, const struct cli_args *a)
+/* fresh: nothing has been written into the draft; it gets what is an option of ours, as
+ * whoever goes on with it, a mount perhaps, has others. */
+static int set_options(struct desk *d, const struct cli_args *a, bool fresh)
 {
+	const struct options *o = d->place->o;
 	const char *name = a->names[0];
+	const char *model = a->model ? a->model : fresh ? o->model : NULL;
+	const char *split = a->split ? a->split : fresh ? o->split : NULL;
 
-	if (a->model && d->ops->store(d, name, "model", a->model)) {
-		cli_say("%s: %s cannot be a model", name, a->model);
+	if (model && d->ops->store(d, name, "model", model)) {
+		cli_say("%s: %s cannot be a model", name, model);
 		return CLI_USAGE;
 	}
-	if (a->split && d->ops->store(d, name, "split", a->split)) {
-		cli_say("%s: --split takes auto, none or a number, not %s", name,
-			a->split);
+	if (split && d->ops->store(d, name, "split", split)) {
+		cli_say("%s: --split takes auto, none or a number, not %s", name, split);
 		return CLI_USAGE;
 	}
 	return CLI_OK;
 }
 
-/* Whether a line of `ctl`, which lists verbs that fit, is this one. */
-static bool offers(struct desk *d, const char *name, const char *verb)
-{
-	_cleanup_free_ char *verbs = NULL;
-	size_t n = strlen(verb);
-	bool found = false;
-
-	if (desk_text(d, name, "ctl", &verbs))
-		return false;
-	for (const char *p = verbs; !found && p; p = strchr(p, '\n')) {
-		p += *p == '\n';
-		found = !strncmp(p, verb, n) && (p[n] == '\n' || !p[n]);
-	}
-	return found;
-}
-
 static int store_submit(struct desk *d, const char *name, bool queue)
 {
-	const char *verb = queue && offers(d, name, "queue") ? "queue" : "submit";
+	const char *verb = queue && desk_offers(d, name, "queue") ? "queue" : "submit";
+	int err = through_limits(d, name);
 
-	return d->ops->store(d, name, "ctl", verb);
+	return err ? err : d->ops->store(d, name, "ctl", verb);
 }
 
 /* Fill the draft up and submit it. A command that was killed while it wrote leaves
@@ -156,6 +146,8 @@ static int send(struct desk *d, const struct cli_args *a, bool queue)
 		cli_say("%s: stopped. The same command again goes on.", name);
 		return cli_exit_of(err);
 	}
+	if (err == -ECANCELED)
+		return CLI_FAILED;
 	/* Its answer was lost, and is being looked for; or the mount has ended. */
 	if (!desk_text(d, name, "state", &state) && !is_unsent(state))
 		return CLI_OK;
@@ -180,7 +172,7 @@ static int attach_alone(struct desk *d, const struct cli_args *a, bool queue)
 	if (fit == MATERIAL_OTHER || (fit == MATERIAL_BEGUN && !is_unsent(state)))
 		return refuse_other(name, state, path);
 	if (is_unsent(state)) {
-		err = set_options(d, a);
+		err = set_options(d, a, fit == MATERIAL_MISSING);
 		return err ? err : send(d, a, queue);
 	}
 	if (fit == MATERIAL_MISSING)
@@ -300,6 +292,8 @@ int cli_run(const struct cli_args *a, struct desk *d)
 	if (status)
 		return status;
 	int err = follow(d, a->names[0], a->quiet, until, &state);
+	if (!err)
+		err = through_rounds(d, a->names[0], a->quiet, until, &state);
 	if (err == -EAGAIN || err == -EINTR)
 		return follow_left(d, a->names[0], err);
 	if (err)

@@ -79,15 +79,7 @@
 
 #include "closing/last_close_private.h"
 #include "mount/ino.h"
-
-/* How long a look may take, and how long a RELEASE may be in flight; tests shorten
- * it. */
-static double seconds_of(const char *name, double usual)
-{
-	const char *text = getenv(name);
-
-	return text && *text ? strtod(text, NULL) : usual;
-}
+#include "util/number.h"
 
 double closes_now(void)
 {
@@ -105,8 +97,8 @@ int closes_new(struct mount *m, struct closes **ret)
 	if (!c)
 		return -ENOMEM;
 	c->m = m;
-	c->look_s = seconds_of("BATCHFS_TEST_LOOK_SECONDS", 5);
-	c->release_s = seconds_of("BATCHFS_TEST_RELEASE_SECONDS", 1);
+	c->look_s = number_of_seconds("BATCHFS_TEST_LOOK_SECONDS", 5);
+	c->release_s = number_of_seconds("BATCHFS_TEST_RELEASE_SECONDS", 1);
 	pthread_mutex_init(&c->lock, NULL);
 	TAILQ_INIT(&c->asks);
 	err = looks_new(rounds_turn, c, &c->looks);

@@ -41,3 +41,10 @@ bool number_of_size(const char *text, uint64_t *ret)
 	*ret = n;
 	return true;
 }
+
+double number_of_seconds(const char *variable, double usual)
+{
+	const char *text = getenv(variable);
+
+	return text && *text ? strtod(text, NULL) : usual;
+}

@@ -10,4 +10,7 @@ bool number_of(const char *text, int base, uint64_t *ret, const char **ret_end);
 /* Bytes, with K, M, G or T at the end. */
 bool number_of_size(const char *text, uint64_t *ret);
 
+/* Seconds in a variable of the environment, by which tests shorten waits. */
+double number_of_seconds(const char *variable, double usual);
+
 #endif

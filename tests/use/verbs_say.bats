@@ -123,12 +123,32 @@ desk_value() { b cat "$2" | grep -c "^$1 "; }
 	both_ways key_refused
 }
 
+above_limit() {
+	local before
+	before=$(calls create)
+	ends 1 b run a in.jsonl -o max_tokens=1 || return
+	said 'max_tokens is 1' || return
+	ends 1 b submit b in.jsonl -o max_tokens=1 || return
+	ends 1 b submit c in.jsonl -o max_cost=1 || return
+	said 'price' || return
+	same "$before" "$(calls create)" || return
+	ends 0 b run a in.jsonl -o max_tokens=1000
+}
+
 @test "above a limit is refused, whichever way it was submitted" {
-	ends 1 b run a in.jsonl -o max_tokens=1
-	said 'max_tokens is 1'
-	ends 1 b submit b in.jsonl -o max_tokens=1
+	both_ways above_limit
 	ends 1 b ctl b submit -o max_tokens=1
-	same 0 "$(calls create)"
+	same 2 "$(calls create)"
+}
+
+of_a_verb() {
+	ends 0 b run a in.jsonl -o model=gemini-3.8-flash,split=2 || return
+	ends 0 b cat a/model a/split || return
+	same $'gemini-3.8-flash\n2' "$OUT"
+}
+
+@test "options of a verb count where a mount has others" {
+	both_ways of_a_verb
 }
 
 @test "an unreachable API is not an end: what is not bought yet is called so" {
@@ -160,16 +180,22 @@ desk_value() { b cat "$2" | grep -c "^$1 "; }
 	said 'nojob: there is no such job'
 }
 
+again() {
+	local before
+	before=$(calls create)
+	ends 3 b run a in.jsonl --retries 2 || return
+	same $'failed\nfailed\nfailed' "$(cut -f 2 <<<"$OUT")" || return
+	said '3 requests have no answer' || return
+	same $((before + 3)) "$(calls create)" || return
+	ends 3 b run a in.jsonl --retries 2 || return
+	same $((before + 3)) "$(calls create)" || return
+	ends 2 b run b in.jsonl --retries many
+}
+
 @test "--retries asks again by itself" {
 	export BATCHFS_TEST_RETRY_SECONDS=0.1
 	knob fail_every=1
-	ends 3 b run a in.jsonl --retries 2
-	same $'failed\nfailed\nfailed' "$(cut -f 2 <<<"$OUT")"
-	said '3 requests have no answer'
-	same 3 "$(calls create)"
-	ends 3 b run a in.jsonl --retries 2
-	same 3 "$(calls create)"
-	ends 2 b run b in.jsonl --retries many
+	both_ways again
 }
 
 # ---- the command line --------------------------------------------------------------------
