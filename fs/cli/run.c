@@ -249,9 +249,9 @@ static int count_missing(struct desk *d, const struct cli_args *a)
 	if (err)
 		return cli_fail(name, "usage", err);
 	if (pending > 0) {
-		cli_say("%s: the results of %lld requests could not be had yet. The same "
+		cli_say("%s: the results of %lld request%s could not be had yet. The same "
 			"command again asks for them; why: batchfs cat %s/error",
-			name, pending, name);
+			name, pending, pending == 1 ? "" : "s", name);
 		return CLI_LATER;
 	}
 	if (missing && !a->quiet)

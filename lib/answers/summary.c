@@ -109,15 +109,17 @@ static void warn_of_models(const struct build *b, struct warnings *w)
 		if (!b->in->grammar->may_answer_as(asked, version))
 			warnings_add(w,
 				"another model answered: %s, not %s (%" PRIu64
-				" requests); its price may differ",
-				version, asked, m->models[i].n);
+				" request%s); its price may differ",
+				version, asked, m->models[i].n,
+				util_s((int64_t)m->models[i].n));
 	}
 	if (m->ending)
 		warnings_add(w,
-			"the model's stage is %s%s%.40s (%" PRIu64 " results say so): "
+			"the model's stage is %s%s%.40s (%" PRIu64 " result%s): "
 			"choose another model for the next job (names: .batchfs/models)",
 			m->stage.text, word_is_name(&m->retires) ? ", it retires " : "",
-			word_is_name(&m->retires) ? m->retires.text : "", m->ending);
+			word_is_name(&m->retires) ? m->retires.text : "", m->ending,
+			util_s((int64_t)m->ending));
 }
 
 static bool same_note(const struct build *b, const struct answers_row *x,
@@ -221,9 +223,10 @@ static void warn_of_unanswered(const struct build *b, struct warnings *w)
 	if (bad)
 		warnings_add(w,
 			"%" PRIu64 " of %" PRIu64
-			" requests have no answer (blocked %" PRIu64 ", failed %" PRIu64
+			" request%s %s no answer (blocked %" PRIu64 ", failed %" PRIu64
 			", missing %" PRIu64 ")%s%s",
-			bad, h->n_rows + absent, h->counts[ANSWER_BLOCKED],
+			bad, h->n_rows + absent, util_s((int64_t)(h->n_rows + absent)),
+			bad == 1 ? "has" : "have", h->counts[ANSWER_BLOCKED],
 			h->counts[ANSWER_FAILED], missing,
 			bad > absent ? ": answers.tsv says why" : "",
 			h->retry_size ? "; to ask again where that may help: echo "
@@ -233,9 +236,10 @@ static void warn_of_unanswered(const struct build *b, struct warnings *w)
 	warn_of_misfits(b, w);
 	if (h->counts[ANSWER_TRUNCATED])
 		warnings_add(w,
-			"%" PRIu64 " answers are cut short: raise maxOutputTokens "
+			"%" PRIu64 " %s cut short: raise maxOutputTokens "
 				   "(thoughts count towards it)",
-			h->counts[ANSWER_TRUNCATED]);
+			h->counts[ANSWER_TRUNCATED],
+			h->counts[ANSWER_TRUNCATED] == 1 ? "answer is" : "answers are");
 }
 
 uint64_t answers_unserved(const struct answers *a)

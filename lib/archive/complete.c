@@ -69,10 +69,10 @@ char *complete_warning(const struct gb_job *job)
 		return NULL;
 	r = &job->dir->rec;
 	return util_format(
-		"results.jsonl: %lld lines%s, and the API counts %lld answers. %s\n",
-		(long long)r->batch->lines,
+		"results.jsonl: %lld line%s%s, and the API counts %lld answer%s. %s\n",
+		(long long)r->batch->lines, util_s(r->batch->lines),
 		r->batch->cut ? ", the last one cut off or damaged" : "",
-		(long long)told(job),
+		(long long)told(job), util_s(told(job)),
 		complete_in_doubt(job)
 			? "The API is asked again within the hour. To ask now: "
 			  "echo fetch > ctl."
@@ -138,9 +138,9 @@ static void keep_tally(struct gb_job *job, const struct tally *t)
 	client_unlock(job->c);
 	if (less)
 		client_log(job->c, LOG_WARNING,
-			"results of %s: there are %lld lines%s of the %lld that the "
-			"API counts; the API will be asked again",
-			job_label(job), (long long)t->lines,
+			"results of %s: %lld line%s%s of the %lld that the API counts; "
+			"the API will be asked again",
+			job_label(job), (long long)t->lines, util_s(t->lines),
 			t->cut ? ", the last one cut," : "", (long long)counted);
 }
 

@@ -58,6 +58,12 @@ static inline void util_fclosep(FILE **f)
 		stolen_;                                                               \
 	})
 
+/* What makes a noun plural: "%d job%s". */
+static inline const char *util_s(int64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static inline int steal_fd(int *fd)
 {
 	int stolen = *fd;

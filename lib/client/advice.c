@@ -44,8 +44,9 @@ static void put_unserved(FILE *out, const struct answers *a)
 
 	fprintf(out,
 		"a cancel was asked for: %" PRIu64 " of %" PRIu64
-		" requests were not answered%s\n",
-		a->unserved, all, a->head.retry_size ? " (retry.jsonl has them)" : "");
+		" request%s %s not answered%s\n",
+		a->unserved, all, util_s((int64_t)all), a->unserved == 1 ? "was" : "were",
+		a->head.retry_size ? " (retry.jsonl has them)" : "");
 }
 
 bool advice_has(const struct gb_job *job)

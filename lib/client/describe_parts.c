@@ -332,7 +332,7 @@ static char *errors_of_all(struct gb_job *dir)
 		if (++wrong <= ERRORS_SHOWN)
 			put_part_error(out, part);
 	if (wrong > ERRORS_SHOWN)
-		fprintf(out, "%u more parts have errors: cat parts/*/error\n",
+		fprintf(out, "More errors: %u. To see all: cat parts/*/error\n",
 			wrong - ERRORS_SHOWN);
 	if (fclose(out) == 0 && size)
 		return text;

@@ -199,7 +199,7 @@ static int ask_again(struct operation *t, bool by_itself)
 	if (!err) {
 		job_dir_error(dir, 0, NULL, NULL, NULL);
 		client_log(dir->c, LOG_NOTICE, "%s: round %d asks again, %zu part%s",
-			job_label(dir), r.number, r.n, r.n == 1 ? "" : "s");
+			job_label(dir), r.number, r.n, util_s((int64_t)r.n));
 		queue_round(&r);
 	}
 	round_end(&r, err);

@@ -468,7 +468,7 @@ static void warn_of_life(struct submission *s)
 		return;
 	snprintf(line, sizeof line,
 		"line %" PRIu64
-		": the API deletes %.200s in %ld hours, but a job may wait for %d",
+		": the API deletes %.200s in %ld h, but a job may wait for %d h",
 		first->line, first->name, (long)((first->at.expires - now) / 3600),
 		life / 3600);
 	for (char *p = line; *p; p++)

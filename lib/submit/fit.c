@@ -203,10 +203,10 @@ void fit_status(struct gb_client *c, FILE *out)
 		if (!is_believed(c, m))
 			continue;
 		fprintf(out, "fits %s\ttaken %" PRId64 " bytes (%" PRId64
-			     " requests)\trefused %" PRId64 " bytes (%" PRId64
-			     " requests)\n",
-			m->model, m->taken, m->taken_requests, m->refused,
-			m->refused_requests);
+			     " request%s)\trefused %" PRId64 " bytes (%" PRId64
+			     " request%s)\n",
+			m->model, m->taken, m->taken_requests, util_s(m->taken_requests),
+			m->refused, m->refused_requests, util_s(m->refused_requests));
 	}
 	client_unlock(c);
 }

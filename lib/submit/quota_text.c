@@ -41,10 +41,12 @@ static char *wait_for(const struct submission *s, unsigned unfinished)
 				   "unfinished; the API allows %s)",
 			unfinished, model, unfinished == 1 ? "is" : "are",
 			s->c->api.provider->limits->jobs_text);
-	return util_format("Nothing of %s is unfinished, so %" PRId64 " requests are "
-			   "perhaps too many at a time, or another quota is used up: "
+	return util_format("Nothing of %s is unfinished, so %" PRId64 " request%s %s "
+			   "perhaps too %s at a time, or another quota is used up: "
 			   "wait some minutes",
-		model, s->rec->batch->requests);
+		model, s->rec->batch->requests, util_s(s->rec->batch->requests),
+		s->rec->batch->requests == 1 ? "is" : "are",
+		s->rec->batch->requests == 1 ? "much" : "many");
 }
 
 /* Whether, and how, less can be asked for at a time. malloc'ed */

@@ -263,8 +263,8 @@ static void what_all_results_tell(void **state)
 		VERSION("gemini-3.8-flash",
 			",\"modelStatus\":{\"modelStage\":\"DEPRECATED\","
 			"\"retirementTime\":\"2027-01-02T00:00:00Z\"}"),
-		"the model's stage is DEPRECATED, it retires 2027-01-02T00:00:00Z (1 results say "
-		"so): choose another model for the next job (names: .batchfs/models)\n");
+		"the model's stage is DEPRECATED, it retires 2027-01-02T00:00:00Z (1 "
+		"result): choose another model for the next job (names: .batchfs/models)\n");
 	expect_warnings(NULL,
 		"{\"key\":\"a\",\"error\":{\"code\":5,\"message\":\"gone\\nfor good\"}}\n"
 		"{\"key\":\"b\",\"error\":{\"code\":5,\"message\":\"gone\"}}\n",
@@ -498,7 +498,7 @@ static void what_is_no_matter_of_schemas(void **state)
 static void what_does_not_fit_is_warned_of(void **state)
 {
 	expect_warnings(ASK("c", WANTS_N) ASK("b", WANTS_N), SAYS("b", "[]"),
-		"1 of 2 requests have no answer (blocked 0, failed 0, missing 1): answers.tsv "
+		"1 of 2 requests has no answer (blocked 0, failed 0, missing 1): answers.tsv "
 		"says why; to ask again where that may help: echo retry > ctl\n"
 		"1 answer does not fit the schema that was asked for: in b, the answer is a "
 		"list, not an object; responses/KEY.error says where; to ask again: echo "
