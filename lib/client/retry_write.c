@@ -60,8 +60,8 @@ static int open_requests_of(struct asked *a)
 static int part_begin(struct round *r)
 {
 	struct gb_job *part;
-	int err = parts_make(r->dir, r->number, (struct part_range){0}, 0, PHASE_DRAFT,
-		&part);
+	int err = parts_make(
+		r->dir, r->number, 0, (struct part_range){0}, 0, PHASE_DRAFT, &part);
 
 	if (err)
 		return err;

@@ -301,8 +301,8 @@ static int part_add(struct gb_job *dir, const char *lid, struct record *r,
 	return 0;
 }
 
-int parts_make(struct gb_job *dir, int round, struct part_range range, int64_t requests,
-	enum phase phase, struct gb_job **ret)
+int parts_make(struct gb_job *dir, int round, int half_of, struct part_range range,
+	int64_t requests, enum phase phase, struct gb_job **ret)
 {
 	struct gb_client *c = dir->c;
 	struct gb_job *part = NULL;
@@ -314,6 +314,7 @@ int parts_make(struct gb_job *dir, int round, struct part_range range, int64_t r
 		return fd;
 	record_init(&r);
 	r.round = round;
+	r.half_of = half_of;
 	r.range_off = range.off;
 	r.range_len = range.len;
 	r.batch->requests = requests;

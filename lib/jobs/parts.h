@@ -76,10 +76,12 @@ struct part_range parts_rest(const struct gb_job *dir);
 
 /* Unlocked. Make a part with the next number, durably, in the phase `phase`: it has its
  * directory's model, origin and key, and a display name of its own. requests: how many
- * it has; round 0: range says which. *ret is borrowed.
+ * it has; round 0: range says which; later: if it has what was in another part of the round,
+ * half_of is the number of that, and range.off where in it. *ret is borrowed.
  * -EEXIST: another part of round 0 has some of them. */
-_must_check_ int parts_make(struct gb_job *dir, int round, struct part_range range,
-	int64_t requests, enum phase phase, struct gb_job **ret);
+_must_check_ int parts_make(struct gb_job *dir, int round, int half_of,
+	struct part_range range, int64_t requests, enum phase phase,
+	struct gb_job **ret);
 /* Unlocked. Remove a part that was never intended, and its directory on disk: what it
  * had is part of the rest again. -EBUSY: there may be a job at the API. */
 _must_check_ int parts_unmake(struct gb_job *part);

@@ -22,20 +22,43 @@ struct field {
 #define FIELD(k, f) {#f, k, offsetof(struct record, f)}
 
 static const struct field fields[] = {
-	FIELD(STR, name),          FIELD(STR, display),      FIELD(STR, model),
-	FIELD(I64, made_s),        FIELD(I64, made_ns),      FIELD(BOOL, own),
-	FIELD(BOOL, background),   FIELD(STR, taint),        FIELD(BOOL, composed),
-	FIELD(BOOL, name_unchecked), FIELD(BOOL, warned),    FIELD(STR, origin),
-	FIELD(STR, key_print),     FIELD(STR, stray),        FIELD(INT, removal),
-	FIELD(SINCE, removal_since), FIELD(INT, err),        FIELD(STR, error),
-	FIELD(BOOL, names_files), FIELD(STR, split),         FIELD(BOOL, rest_dropped), FIELD(STR, part_of),
-	FIELD(INT, rounds),        FIELD(INT, rounds_stopped), FIELD(INT, retries_left),
+	FIELD(STR, name),
+	FIELD(STR, display),
+	FIELD(STR, model),
+	FIELD(I64, made_s),
+	FIELD(I64, made_ns),
+	FIELD(BOOL, own),
+	FIELD(BOOL, background),
+	FIELD(STR, taint),
+	FIELD(BOOL, composed),
+	FIELD(BOOL, name_unchecked),
+	FIELD(BOOL, warned),
+	FIELD(STR, origin),
+	FIELD(STR, key_print),
+	FIELD(STR, stray),
+	FIELD(INT, removal),
+	FIELD(SINCE, removal_since),
+	FIELD(INT, err),
+	FIELD(STR, error),
+	FIELD(BOOL, names_files),
+	FIELD(STR, split),
+	FIELD(BOOL, rest_dropped),
+	FIELD(STR, part_of),
+	FIELD(INT, rounds),
+	FIELD(INT, rounds_stopped),
+	FIELD(INT, retries_left),
 	FIELD(BOOL, rest_gone),
-	FIELD(INT, part),          FIELD(INT, round),        FIELD(I64, range_off),
+	FIELD(INT, part),
+	FIELD(INT, round),
+	FIELD(I64, range_off),
 	FIELD(I64, range_len),
-	FIELD(I64, estimate_tokens), FIELD(INT, estimate_percent),
+	FIELD(INT, half_of),
+	FIELD(I64, estimate_tokens),
+	FIELD(INT, estimate_percent),
 	FIELD(STR, estimate_cost),
-	FIELD(BOOL, insisted),     FIELD(I64, missed),       FIELD(I64, missed_span),
+	FIELD(BOOL, insisted),
+	FIELD(I64, missed),
+	FIELD(I64, missed_span),
 };
 
 #undef FIELD
@@ -337,7 +360,7 @@ static bool part_plausible(const struct record *r)
 	if (!r->part_of)
 		return true;
 	return r->part > 0 && r->round >= 0 && r->range_off >= 0 && r->range_len >= 0 &&
-	       r->range_len <= INT64_MAX - r->range_off &&
+	       r->range_len <= INT64_MAX - r->range_off && r->half_of >= 0 &&
 	       r->batch->phase != PHASE_PARTS;
 }
 

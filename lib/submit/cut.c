@@ -118,23 +118,13 @@ static int open_whole(struct submission *s, struct stat *ret)
 	return fd < 0 || fstat(fd, ret) < 0 ? -errno : steal_fd(&fd);
 }
 
-/* A later round's are in its own directory. */
-static int open_own(struct gb_job *part, struct stat *ret)
-{
-	client_lock(part->c);
-	int64_t size = part->dir->rec.batch->sent_size;
-	client_unlock(part->c);
-	int fd = files_open_requests(part, ret);
-
-	return fd == -ENOENT ? files_open_sent(part, size, ret) : fd;
-}
-
 int cut_part_open(struct submission *s)
 {
 	const struct record *r = s->rec;
 
 	util_closep(&s->fd);
-	s->fd = r->round ? open_own(s->job, &s->source) : open_whole(s, &s->source);
+	s->fd = r->round ? cut_open_round(s->job, &s->source)
+			 : open_whole(s, &s->source);
 	if (s->fd < 0)
 		return s->fd;
 	client_lock(s->c);
@@ -228,23 +218,10 @@ static void swap_part(struct submission *s, struct cut_part *p)
 	*p = before;
 }
 
-int cut_halve(struct submission *s)
+int cut_shrink(struct submission *s, struct line_run run)
 {
-	struct gb_job *dir = s->job->parent;
 	struct record *r = s->rec;
-	struct stat st;
-	_cleanup_close_ int fd = open_whole(s, &st);
-	struct line_run run, most = {INT64_MAX, cut_half(r->batch->requests)};
 
-	if (r->batch->requests > CUT_LEAST && most.requests < CUT_LEAST)
-		most.requests = CUT_LEAST;
-
-	if (fd < 0 || most.requests < 1)
-		return fd < 0 ? fd : -ENODATA;
-	int err = line_marks_cut(dir->dir->marks, fd, r->range_off,
-		r->range_off + r->range_len, most, &run);
-	if (err)
-		return err;
 	client_lock(s->c);
 	bool lost = phase_is_unanswered(job_phase(s->job));
 	struct cut_part part = {run, lost ? PHASE_QUEUED : job_phase(s->job), NULL};
@@ -255,7 +232,8 @@ int cut_halve(struct submission *s)
 	client_unlock(s->c);
 	/* As long as the journal has the larger range, that is what the part has: nobody
 	 * cuts while it waits to be sent. */
-	if ((err = job_dir_save(s->job))) {
+	int err = job_dir_save(s->job);
+	if (err) {
 		client_lock(s->c);
 		swap_part(s, &part);
 		client_unlock(s->c);
@@ -265,4 +243,30 @@ int cut_halve(struct submission *s)
 	free(part.input_file);
 	test_point("part-halved");
 	return err;
+}
+
+int64_t cut_half_of_part(const struct record *r)
+{
+	int64_t half = cut_half(r->batch->requests);
+
+	return r->batch->requests > CUT_LEAST && half < CUT_LEAST ? CUT_LEAST : half;
+}
+
+static int halve_range(struct submission *s)
+{
+	struct record *r = s->rec;
+	struct stat st;
+	_cleanup_close_ int fd = open_whole(s, &st);
+	struct line_run run, most = {INT64_MAX, cut_half_of_part(r)};
+
+	if (fd < 0 || most.requests < 1)
+		return fd < 0 ? fd : -ENODATA;
+	int err = line_marks_cut(s->job->parent->dir->marks, fd, r->range_off,
+		r->range_off + r->range_len, most, &run);
+	return err ? err : cut_shrink(s, run);
+}
+
+int cut_halve(struct submission *s)
+{
+	return s->rec->round ? cut_halve_round(s) : halve_range(s);
 }

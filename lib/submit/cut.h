@@ -43,6 +43,17 @@ int cut_next(struct gb_job *dir, int fd, struct part_range *ret, int64_t *ret_re
 /* The first half of a part that was not intended: durably, its upload is s->orphan.
  * -ENODATA: it has one request. */
 int cut_halve(struct submission *s);
+/* What cut_halve does for each kind of part; the second is in cut_round.c. */
+int cut_halve_round(struct submission *s);
+/* How many requests that half has; 0: there is one. */
+int64_t cut_half_of_part(const struct record *r);
+/* Durably: so many are what the part has. */
+_must_check_ int cut_shrink(struct submission *s, struct line_run run);
+/* The requests of a part of a later round. */
+int cut_open_round(struct gb_job *part, struct stat *ret);
+/* Lock held, at start: whether a part of a later round is one half of another that still
+ * has all. */
+bool cut_is_copied(struct gb_job *part);
 /* The first step of a part: s->fd, off and size become what it sends. */
 int cut_part_open(struct submission *s);
 /* Take the marks of the check into the directory. */

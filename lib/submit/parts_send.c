@@ -55,7 +55,7 @@ static int make_next(struct gb_job *dir, int fd, enum phase phase, struct gb_job
 	int err = cut_next(dir, fd, &range, &requests);
 
 	if (!err)
-		err = parts_make(dir, 0, range, requests, phase, ret);
+		err = parts_make(dir, 0, 0, range, requests, phase, ret);
 	test_point("part-made");
 	return err;
 }
@@ -258,9 +258,8 @@ static int send_half(struct submission *s)
  * as not made from then on. */
 static bool half_may_do(struct submission *s, int err)
 {
-	return !s->rec->round &&
-	       ((err == -EDQUOT && submission_too_large(s)) ||
-		       (err == -EFBIG && s->rec->batch->requests > 1));
+	return (err == -EDQUOT && submission_too_large(s)) ||
+	       (err == -EFBIG && s->rec->batch->requests > 1);
 }
 
 /* ---- a first part that somebody waits for -------------------------------------------------- */

@@ -3,6 +3,7 @@
  * what a start finds of them.
  */
 #include "submit/parts_send.h"
+#include "submit/cut.h"
 #include "submit/parts_send_private.h"
 
 #include <errno.h>
@@ -175,9 +176,10 @@ static void recover_rounds(struct gb_job *dir)
 		struct gb_job *part = i < parts_count(dir) ? parts_at(dir, i) : NULL;
 		bool later = part && part->parent && !part_is_cut(part) && part_is_unsent(part);
 		bool draft = later && job_phase(part) == PHASE_DRAFT;
-		bool goes = later && (part_is_unwanted(part) ||
-					     (draft && part->dir->rec.round >
-							       dir->dir->rec.rounds));
+		bool uncounted = later && part->dir->rec.round > dir->dir->rec.rounds;
+		bool goes =
+			later && (part_is_unwanted(part) ||
+					 (draft && (uncounted || cut_is_copied(part))));
 		if (draft && !goes)
 			job_set_phase(part, PHASE_QUEUED);
 		client_unlock(dir->c);

@@ -55,7 +55,7 @@ static inline struct gb_job *next_part_of(struct gb_job *dir, int round, enum ph
 		range = parts_rest(dir);
 	client_unlock(dir->c);
 	range.len = round ? 0 : PART_BYTES;
-	fixture_must(parts_make(dir, round, range, PART_REQUESTS, phase, &part));
+	fixture_must(parts_make(dir, round, 0, range, PART_REQUESTS, phase, &part));
 	return part;
 }
 

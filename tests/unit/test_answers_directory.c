@@ -49,7 +49,7 @@ static struct gb_job *buy(struct gb_job *dir, const char *requests)
 	client_unlock(dir->c);
 	assert_true(at.len >= (int64_t)strlen(requests));
 	at.len = (int64_t)strlen(requests);
-	assert_int_equal(parts_make(dir, 0, at, 1, PHASE_SUBMITTING, &part), 0);
+	assert_int_equal(parts_make(dir, 0, 0, at, 1, PHASE_SUBMITTING, &part), 0);
 	struct fake_job *j = fake_stranger(&fake, part->dir->rec.display);
 	j->input = "files/in";
 	j->requests = (char *)requests;
@@ -62,7 +62,7 @@ static struct gb_job *buy_again(struct gb_job *dir, int round, const char *reque
 {
 	struct gb_job *part;
 
-	assert_int_equal(parts_make(dir, round, (struct part_range){0}, 1,
+	assert_int_equal(parts_make(dir, round, 0, (struct part_range){0}, 1,
 				 PHASE_SUBMITTING, &part),
 		0);
 	_cleanup_close_ int at = job_dir_open(part);

@@ -150,10 +150,130 @@ static void test_retries(void **state)
 	kill_at_each(true);
 }
 
+/* ---- a round that never fits -------------------------------------------------------- */
+
+enum { LINES = 210 };
+
+static void fill_many(struct gb_job *job)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	for (int i = 0; i < LINES; i++)
+		fprintf(f,
+			"{\"key\":\"k%d.\",\"request\":{\"contents\":[{\"parts\":[{"
+			"\"text\":\"x\"}]}]}}\n",
+			i);
+	fclose(f);
+	write_file(job, GB_REQUESTS, text, size);
+}
+
+/* Nothing came of it. */
+static void life_failed(void)
+{
+	the_api->ends_at_once = false;
+	open_here();
+	struct gb_job *job;
+	EXPECT(gb_draft_create(client, "job", true, &job) == 0);
+	fill_many(job);
+	EXPECT(BLOCKING(gb_submit, job, GB_BY_CTL) == 0);
+	gb_job_unref(job);
+	UNTIL(is_settled());
+	close_here();
+	fake_end(the_api, fake_job(the_api, 0), REMOTE_STATE_FAILED);
+	the_api->ends_at_once = true;
+	the_api->takes_bytes = strlen(fake_job(the_api, 0)->requests) * 3 / 5;
+	open_here();
+	UNTIL(is_settled());
+	close_here();
+}
+
+static bool all_have_ended(void)
+{
+	look_here(&world->seen);
+	return strcmp(world->seen.state, "JOB_STATE_PARTIALLY_SUCCEEDED") == 0;
+}
+
+static void life_halved(void)
+{
+	open_here();
+	struct gb_job *job = job_here();
+	UNTIL(gb_verbs(job) & GB_RETRY);
+	tell_returned(BLOCKING(gb_retry, job));
+	gb_job_unref(job);
+	UNTIL(all_have_ended());
+	close_here();
+}
+
+static void life_finish_halved(void)
+{
+	world->passed = LONG;
+	open_here();
+	struct gb_job *job = job_here();
+	for (int n = 0; !all_have_ended(); n++) {
+		EXPECT(n < 40000);
+		if (gb_verbs(job) & GB_RETRY)
+			BLOCKING(gb_retry, job);
+		if (strcmp(world->seen.state, "SUBMIT_UNCERTAIN") == 0)
+			BLOCKING(gb_resubmit, job);
+		a_moment();
+	}
+	gb_job_unref(job);
+	UNTIL(is_settled());
+	close_here();
+}
+
+static void asked_each_once(void)
+{
+	for (int i = 0; i < LINES; i++) {
+		char key[16];
+		unsigned n = 0;
+
+		snprintf(key, sizeof(key), "\"k%d.\"", i);
+		for (unsigned k = 1; k < fake_made(the_api); k++)
+			n += strstr(fake_job(the_api, k)->requests, key) != NULL;
+		ROW_TRUE(n == 1);
+	}
+	ROW_TRUE(files_below("jobs", "journal") == fake_made(the_api));
+}
+
+static void halved_row(const struct point *at)
+{
+	world_new("a round that never fits, killed at %s#%u", at->name, at->n);
+	setenv("BATCHFS_TEST_MONEY_SECONDS", "0", 1);
+	live(life_failed);
+	world->returned = false;
+	world->stop = *at;
+	live(life_halved);
+	world->stop.n = 0;
+}
+
+static void test_round_never_fits(void **state)
+{
+	static struct point points[POINTS];
+
+	halved_row(&(struct point){0});
+	unsigned n = world->n_trace;
+	memcpy(points, world->trace, sizeof(points));
+	asked_each_once();
+	world_free();
+	for (unsigned i = 0; i < n; i++) {
+		if (!table_takes_row())
+			continue;
+		halved_row(&points[i]);
+		live(life_finish_halved);
+		asked_each_once();
+		world_free();
+	}
+	print_message("# a round that never fits: %u points\n", n);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_retry), cmocka_unit_test(test_retries)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_retry),
+		cmocka_unit_test(test_retries),
+		cmocka_unit_test(test_round_never_fits)};
 
 	setenv("BATCHFS_TEST_RETRY_SECONDS", "0.001", 1);
 	return cmocka_run_group_tests_name("retry", tests, money_setup, money_teardown);

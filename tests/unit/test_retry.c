@@ -98,6 +98,20 @@ static bool may_retry(struct gb_job *job)
 	return gb_verbs(job) & GB_RETRY;
 }
 
+/* What was saved a moment ago may still be somebody's. */
+static void await_may_retry(struct gb_job *job)
+{
+	for (double until = util_now() + 60; !may_retry(job) && util_now() < until;)
+		usleep(1000);
+	assert_true(may_retry(job));
+}
+
+static void retry(struct gb_job *job)
+{
+	await_may_retry(job);
+	assert_int_equal(BLOCKING(gb_retry, job), 0);
+}
+
 static struct gb_job *found(void)
 {
 	struct gb_job *job = gb_job_by_name(client, "job");
@@ -129,8 +143,7 @@ static void rounds_of(const char *split, unsigned first)
 			      : SAYS("a", "A") FAILS("b") FAILS("c") WRONG("d"));
 	await_index(dir);
 	expect_file(dir, GB_ANSWERS_RETRY, ASK("b") ASK("c"));
-	assert_true(may_retry(dir));
-	assert_int_equal(BLOCKING(gb_retry, dir), 0);
+	retry(dir);
 	expect_file(dir, GB_ANSWERS_RETRY, "");
 	assert_false(may_retry(dir));
 	assert_int_equal(BLOCKING(gb_retry, dir), -EBUSY);
@@ -147,8 +160,7 @@ static void rounds_of(const char *split, unsigned first)
 	reopen();
 	dir = found();
 	assert_int_equal(BLOCKING(gb_answers_look, dir), 0);
-	assert_true(may_retry(dir));
-	assert_int_equal(BLOCKING(gb_retry, dir), 0);
+	retry(dir);
 	await_made(now + 1);
 	assert_string_equal(fake_job(&fake, now)->requests, ASK("c"));
 	end_job(now, SAYS("c", "C"));
@@ -180,8 +192,7 @@ static void test_failed_whole(void **state)
 	await_made(1);
 	end_job(0, NULL);
 	await_state(dir, "JOB_STATE_FAILED");
-	assert_true(may_retry(dir));
-	assert_int_equal(BLOCKING(gb_retry, dir), 0);
+	retry(dir);
 	await_made(2);
 	assert_string_equal(fake_job(&fake, 1)->requests, four);
 	end_job(1, SAYS("a", "A") SAYS("b", "B") SAYS("c", "C") SAYS("d", "D"));
@@ -202,7 +213,7 @@ static void test_round_is_cut(void **state)
 	end_job(0, FAILS("a") FAILS("b"));
 	end_job(1, FAILS("c") SAYS("d", "D"));
 	await_index(dir);
-	assert_int_equal(BLOCKING(gb_retry, dir), 0);
+	retry(dir);
 	await_made(4);
 	for (unsigned i = 2; i < 4; i++) {
 		struct fake_job *j = fake_job(&fake, i);
@@ -211,6 +222,51 @@ static void test_round_is_cut(void **state)
 			strcmp(j->display, "job [part 3]") ? ASK("c") : ASK("a") ASK("b"));
 	}
 	gb_job_unref(dir);
+}
+
+static char *many_lines(int n)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	for (int i = 0; i < n; i++)
+		fprintf(f,
+			"{\"key\":\"k%d\",\"request\":{\"contents\":[{\"parts\":[{"
+			"\"text\":\"%*d\"}]}]}}\n",
+			i, i * 31 % 70, i);
+	fclose(f);
+	return text;
+}
+
+/* A round that never fits is made smaller, too: each line of it is in one job. */
+static void test_round_never_fits(void **state)
+{
+	char *text = many_lines(500);
+	struct gb_job *dir = make_draft("job", text);
+
+	assert_int_equal(BLOCKING(gb_submit, dir, GB_BY_CTL), 0);
+	await_made(1);
+	end_job(0, NULL);
+	await_state(dir, "JOB_STATE_FAILED");
+	fake.takes_bytes = strlen(text) / 3;
+	fake.ends_at_once = true;
+	retry(dir);
+	await_state(dir, "JOB_STATE_PARTIALLY_SUCCEEDED");
+	assert_true(fake_made(&fake) >= 4 && fake_made(&fake) <= 6);
+	for (int k = 0; k < 500; k++) {
+		unsigned n = 0;
+		char key[16];
+
+		snprintf(key, sizeof(key), "\"k%d\"", k);
+		for (unsigned i = 1; i < fake_made(&fake); i++)
+			n += strstr(fake_job(&fake, i)->requests, key) != NULL;
+		assert_int_equal(n, 1);
+	}
+	await_index(dir);
+	expect_file(dir, GB_ANSWERS_RETRY, "");
+	gb_job_unref(dir);
+	free(text);
 }
 
 static void test_other_key(void **state)
@@ -240,15 +296,13 @@ static void test_refused(void **state)
 	end_job(0, FAILS("a") SAYS("b", "B") SAYS("c", "C") SAYS("d", "D"));
 	await_index(dir);
 	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 400});
-	assert_int_equal(BLOCKING(gb_retry, dir), 0);
-	for (double until = util_now() + 60; !may_retry(dir) && util_now() < until;)
-		usleep(1000);
-	assert_true(may_retry(dir));
+	retry(dir);
+	await_may_retry(dir);
 	expect_file(dir, GB_ANSWERS_RETRY, ASK("a"));
 	char *error = gb_job_error(dir);
 	assert_non_null(error);
 	free(error);
-	assert_int_equal(BLOCKING(gb_retry, dir), 0);
+	retry(dir);
 	await_made(2);
 	error = gb_job_error(dir);
 	assert_null(error);
@@ -266,7 +320,7 @@ static void test_cancelled(void **state)
 	end_job(0, FAILS("a") SAYS("b", "B") SAYS("c", "C") SAYS("d", "D"));
 	await_index(dir);
 	fake.takes_bytes = 1;
-	assert_int_equal(BLOCKING(gb_retry, dir), 0);
+	retry(dir);
 	await_state(dir, "QUEUED");
 	assert_int_equal(BLOCKING(gb_cancel, dir), 0);
 	fake.takes_bytes = 0;
@@ -277,7 +331,7 @@ static void test_cancelled(void **state)
 	usleep(20000);
 	assert_int_equal(fake_made(&fake), 1);
 	expect_file(dir, GB_ANSWERS_RETRY, ASK("a"));
-	assert_int_equal(BLOCKING(gb_retry, dir), 0);
+	retry(dir);
 	await_made(2);
 	gb_job_unref(dir);
 }
@@ -322,7 +376,7 @@ static void test_in_vain(void **state)
 	assert_int_equal(fake_made(&fake), 3);
 	assert_int_equal(ends, 1);
 	/* A person may. */
-	assert_true(may_retry(dir));
+	await_may_retry(dir);
 	assert_int_equal(BLOCKING(gb_job_wait, dir), 0);
 	gb_job_unref(dir);
 }
@@ -375,7 +429,7 @@ static void test_restarts(void **state)
 	await_made(2);
 	end_job(1, FAILS("a") SAYS("b", "B") SAYS("c", "C") SAYS("d", "D"));
 	await_index(dir);
-	assert_true(may_retry(dir));
+	await_may_retry(dir);
 	gb_job_unref(dir);
 	setenv("BATCHFS_TEST_RETRY_SECONDS", "0.01", 1);
 	reopen();
@@ -406,7 +460,7 @@ static void test_stopped(void **state)
 	assert_int_equal(BLOCKING(gb_cancel, dir), 0);
 	assert_int_equal(waiter_sync_wait(&s), 0);
 	assert_false(gb_verbs(dir) & GB_CANCEL);
-	assert_true(may_retry(dir));
+	await_may_retry(dir);
 	setenv("BATCHFS_TEST_RETRY_SECONDS", "0.01", 1);
 	gb_job_unref(dir);
 	reopen();
@@ -416,10 +470,12 @@ static void test_stopped(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {FAKE_CASE(test_bought_whole), FAKE_CASE(test_cut),
-		FAKE_CASE(test_failed_whole), FAKE_CASE(test_round_is_cut),
-		FAKE_CASE(test_other_key), FAKE_CASE(test_refused), FAKE_CASE(test_cancelled),
-		FAKE_CASE(test_in_vain), FAKE_CASE(test_answered), FAKE_CASE(test_restarts),
+	const struct CMUnitTest tests[] = {FAKE_CASE(test_bought_whole),
+		FAKE_CASE(test_cut), FAKE_CASE(test_failed_whole),
+		FAKE_CASE(test_round_is_cut), FAKE_CASE(test_round_never_fits),
+		FAKE_CASE(test_other_key), FAKE_CASE(test_refused),
+		FAKE_CASE(test_cancelled), FAKE_CASE(test_in_vain),
+		FAKE_CASE(test_answered), FAKE_CASE(test_restarts),
 		FAKE_CASE(test_stopped)};
 
 	setenv("BATCHFS_TEST_BACKOFF_SECONDS", "0.001", 1);
