@@ -249,6 +249,7 @@ struct gb_info {
 	bool has_vectors;  /* and they are embeddings of one length, as far as is known */
 	bool has_retry;    /* and requests, or the job ended with nothing to show */
 	bool answers_grow;    /* they are of several parts, and may become more */
+	struct timespec answers_at; /* when they last became more; 0: with the end */
 	bool answers_there;   /* their index is loaded: sizes and tree are known */
 	bool answers_pending; /* it is not loaded, but loading it needs the local disk
 	                         only */
@@ -511,6 +512,7 @@ struct gb_answer {
 	uint32_t number;
 	bool dir;
 	int64_t size;
+	struct timespec at; /* of several parts: when the part's results came; else 0 */
 	char name[256];
 };
 

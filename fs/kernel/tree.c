@@ -98,7 +98,7 @@ void node_answer_take(struct mount *m, struct gb_job *job,
 	const struct gb_answer *answer, struct node *ret)
 {
 	*ret = (struct node){.kind = NODE_ANSWER,
-		.answer = {answer->number, answer->dir, answer->size}};
+		.answer = {answer->number, answer->dir, answer->size, answer->at}};
 	set_job_take(m, job, ret);
 	ret->ino = ino_of_job(m, ret->info.slot, NUMBER_ANSWERS + answer->number);
 }
@@ -376,6 +376,22 @@ static struct timespec first_known(
 	return b.tv_sec ? b : m->started;
 }
 
+static struct timespec later_of(struct timespec a, struct timespec b)
+{
+	bool first = a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+
+	return first ? a : b;
+}
+
+/* What grows part by part is as new as what it grew by: that may have come long after the
+ * API ended the part, and make must not take what it made before for up to date. */
+static struct timespec answers_time(struct mount *m, const struct node *n)
+{
+	const struct gb_info *info = &n->info;
+
+	return later_of(first_known(m, info->ended_at, info->updated), info->answers_at);
+}
+
 static struct timespec row_time(struct mount *m, const struct node *n)
 {
 	const struct gb_info *info = &n->info;
@@ -386,7 +402,9 @@ static struct timespec row_time(struct mount *m, const struct node *n)
 	case TIME_UPDATED:
 		return first_known(m, info->updated, info->created);
 	case TIME_ENDED:
-		return first_known(m, info->ended_at, info->updated);
+		return n->file_row->how == HOW_RESULTS
+			       ? first_known(m, info->ended_at, info->updated)
+			       : answers_time(m, n);
 	case TIME_NOW:
 		return notify_last_change(m->notify, false);
 	default:
@@ -508,7 +526,7 @@ static void answer_attr(struct mount *m, const struct node *n, struct stat *st)
 	st->st_mode = n->answer.dir ? S_IFDIR | 0777 : S_IFREG | 0444;
 	if (!n->answer.dir)
 		st->st_size = n->answer.size;
-	node_set_times(st, first_known(m, n->info.ended_at, n->info.updated));
+	node_set_times(st, n->answer.at.tv_sec ? n->answer.at : answers_time(m, n));
 }
 
 int node_attr(struct mount *m, const struct node *n, struct stat *ret)

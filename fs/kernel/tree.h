@@ -26,6 +26,7 @@ struct node_answer {
 	uint32_t number;
 	bool dir;
 	int64_t size;
+	struct timespec at; /* see struct gb_answer */
 };
 
 /* What an inode number stands for, with references to its objects. */

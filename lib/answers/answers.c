@@ -72,6 +72,8 @@ static void index_info(const struct answers *a, bool sure, struct gb_info *i)
 	i->has_answers = a->head.stamp.results_size >= 0;
 	i->has_retry = sure && a->head.stamp.requests_size >= 0;
 	i->answers_there = true;
+	if (a->head.n_parts)
+		i->answers_at = a->made;
 	i->has_vectors = i->has_answers && a->head.dims;
 	i->has_table = i->has_answers && a->head.n_lines;
 	i->answers_size[GB_ANSWERS_TABLE] = (int64_t)a->head.table_size;
@@ -554,12 +556,24 @@ static struct answers *index_ref(struct gb_job *job)
 	return a;
 }
 
+/* When the results came that it is of; 0: not told. */
+static struct timespec node_time(const struct answers *a, const struct answers_node *n)
+{
+	uint64_t slot = n->row < a->head.n_rows
+				? a->rows[n->row].result.from >> ANSWERS_SLOT_BITS
+				: UINT64_MAX;
+
+	if (n->kind == NODE_IS_DIR || slot >= a->head.n_parts)
+		return (struct timespec){0};
+	return (struct timespec){a->parts[slot].s, a->parts[slot].ns};
+}
+
 static void describe(const struct answers *a, uint32_t number, struct gb_answer *ret)
 {
 	const struct answers_node *n = &a->nodes[number];
 
 	*ret = (struct gb_answer){.number = number, .dir = n->kind == NODE_IS_DIR,
-		.size = (int64_t)n->size};
+		.size = (int64_t)n->size, .at = node_time(a, n)};
 	memcpy(ret->name, answers_name(a, n), n->name_len);
 }
 

@@ -302,6 +302,7 @@ static int map_file(int dirfd, const char *name, struct answers *a)
 		a->map = NULL;
 		return -errno;
 	}
+	a->made = st.st_mtim;
 	return 0;
 }
 

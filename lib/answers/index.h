@@ -201,6 +201,7 @@ struct answers {
 	uint64_t unserved; /* of a job that was asked to be cancelled */
 	size_t usage_len; /* of the text of usage */
 	uint64_t print;   /* of the parts, as answers.c knows them */
+	struct timespec made; /* on disk; of several parts that is when it last grew */
 	void *map;       /* everything is in this mapping; NULL: malloc'ed one by one */
 	size_t map_len;
 	struct answers_places *places;

@@ -286,6 +286,59 @@ static void after_a_restart(void **state)
 	gb_job_unref(dir);
 }
 
+/* By the clock of the disk. */
+static struct timespec time_now(void)
+{
+	struct stat st;
+	int fd = open(state_dir, O_TMPFILE | O_RDWR, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	close(fd);
+	return st.st_mtim;
+}
+
+static bool is_older(struct timespec a, struct timespec b)
+{
+	return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+/* make, which has read them, sees that they have become more, however long ago the API has
+ * ended what they became more by; and a start or another answer changes no time. */
+static void times(void **state)
+{
+	struct gb_job *dir = cut_requests("dir", three);
+	struct gb_job *one = buy(dir, ASK("a") ASK("b")), *two = buy(dir, ASK("c") ASK("d"));
+	struct gb_answer first, node;
+	struct gb_info i, was;
+
+	end_part(one, SAYS("a", "A") SAYS("b", "B"));
+	expect_file(dir, false, GB_ANSWERS_RETRY, "");
+	gb_job_info(dir, &was);
+	assert_true(gb_answer_child(dir, 0, "a.txt", &first));
+	usleep(20000);
+	struct timespec read_at = time_now();
+	usleep(20000);
+	end_part(two, SAYS("c", "C") SAYS("d", "D"));
+	expect_file(dir, false, GB_ANSWERS_RETRY, "");
+	gb_job_info(dir, &i);
+	assert_true(is_older(was.answers_at, read_at) && is_older(read_at, i.answers_at));
+	assert_true(gb_answer_child(dir, 0, "a.txt", &node));
+	assert_memory_equal(&first.at, &node.at, sizeof(node.at));
+	assert_true(gb_answer_child(dir, 0, "c.txt", &node));
+	assert_true(is_older(read_at, node.at));
+	was = i;
+	gb_job_unref(dir);
+	reopen();
+	dir = gb_job_by_name(client, "dir");
+	assert_int_equal(BLOCKING(gb_answers_look, dir), 0);
+	gb_job_info(dir, &i);
+	assert_memory_equal(&i.answers_at, &was.answers_at, sizeof(was.answers_at));
+	assert_true(gb_answer_child(dir, 0, "a.txt", &node));
+	assert_memory_equal(&first.at, &node.at, sizeof(node.at));
+	gb_job_unref(dir);
+}
+
 /* Bought whole, and then more. */
 static void its_own_first_part(void **state)
 {
@@ -515,7 +568,7 @@ int main(void)
 		FAKE_CASE(as_they_come),
 		FAKE_CASE(when_all_have_ended),
 		FAKE_CASE(rounds),
-		FAKE_CASE(after_a_restart),
+		FAKE_CASE(after_a_restart), FAKE_CASE(times),
 		FAKE_CASE(its_own_first_part),
 		FAKE_CASE(nothing_is_bought_any_more),
 		FAKE_CASE(what_is_lost_comes_again),
