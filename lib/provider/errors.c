@@ -215,7 +215,11 @@ static const struct {
 	{0, 0, -ETIMEDOUT, AT_ONCE | FOR_AGES},
 	{0, 0, -EHOSTUNREACH, CALL_UPLOAD | CALL_DOWNLOAD | FOR_AGES},
 	{0, 0, -EDQUOT, CALL_UPLOAD | FOR_AGES},
-	{0, 0, -ENOMEM, CALL_REMOVE},
+	/* What this machine lacks now it may have later. */
+	{0, 0, -ENOMEM, FOR_AGES},
+	{0, 0, -ENOSPC, CALL_UPLOAD | FOR_AGES},
+	{0, 0, -EMFILE, CALL_UPLOAD | FOR_AGES},
+	{0, 0, -ENFILE, CALL_UPLOAD | FOR_AGES},
 	{0, 0, -EINVAL, CALL_REMOVE},
 	{0, 0, 0, CALL_UPLOAD | CALL_REMOVE},
 };

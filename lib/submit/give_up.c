@@ -80,10 +80,21 @@ int submission_turn(struct submission *s)
 
 static void tell_queued(struct submission *s, int err)
 {
-	const char *why = err == -EDQUOT ? "The API's quota or rate limit is used up"
-			  : err == -EIO
-				  ? "The API fails, or the connection to it breaks"
-				  : "The API cannot be reached";
+	static const struct {
+		int err;
+		const char *text;
+	} all[] = {{-EDQUOT, "The API's quota or rate limit is used up"},
+		{-EIO, "The API fails, or the connection to it breaks"},
+		{-ENOSPC, "The local disk is full"},
+		{-EMFILE, "Too many files are open on this machine"},
+		{-ENFILE, "Too many files are open on this machine"},
+		{-ENOMEM, "This machine has no memory left"},
+		{0, "The API cannot be reached"}};
+	size_t i = 0;
+
+	while (all[i].err && all[i].err != err)
+		i++;
+	const char *why = all[i].text;
 	_cleanup_free_ char *line = util_format("%s: the job is queued here.", why);
 
 	job_dir_error(s->job, err, line ? line : why,

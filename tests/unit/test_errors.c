@@ -100,7 +100,9 @@ static const struct {
 	/* Here. */
 	{0, -ECANCELED, "....qr."},
 	{503, -ECANCELED, "....qr."},
-	{0, -ENOMEM, ".....r."},
+	{0, -ENOMEM, "....qr."},
+	{0, -ENOSPC, ".u..qr."},
+	{0, -EMFILE, ".u..qr."},
 	{0, -EINVAL, ".....r."},
 };
 
