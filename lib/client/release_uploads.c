@@ -53,21 +53,33 @@ static struct gb_job *directory_that_is_sent(struct gb_job *job)
 	return parts_has_more(dir) ? NULL : dir;
 }
 
+/* What its directory holds, unless more of it is to be sent: a part that is made after
+ * that was looked at holds it anew. */
+static void release_directory(struct gb_job *dir)
+{
+	struct gb_client *c = dir->c;
+	uint64_t claims = uploads_claims(c->uploads, dir->dir->lid);
+
+	client_lock(c);
+	bool sent = directory_that_is_sent(dir);
+	client_unlock(c);
+	if (!sent)
+		return;
+	uploads_end_since(c->uploads, dir->dir->lid, claims);
+	attach_tidy(c);
+}
+
 void release_all(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
 
 	release_requests(job);
 	client_lock(c);
-	bool part = job->parent;
-	struct gb_job *dir = directory_that_is_sent(job);
-	if (dir)
-		gb_job_ref(dir);
+	struct gb_job *dir = gb_job_ref(job_directory(job));
 	client_unlock(c);
-	if (part)
+	if (dir != job)
 		attach_release(c, job->dir->lid, false);
-	if (dir)
-		attach_release(c, dir->dir->lid, false);
+	release_directory(dir);
 	gb_job_unref(dir);
 }
 
@@ -110,12 +122,12 @@ static void unmade_run(void *arg)
 	client_lock(c);
 	bool may = !c->o.offline && !c->o.readonly && identity_same_key(u->dir);
 	/* A draft keeps its files for its next submission. */
-	bool sent = !parts_has_more(u->dir) && parts_several(u->dir);
+	bool draft = !parts_several(u->dir);
 	client_unlock(c);
 	if (may && u->file)
 		delete_file(c, u->file);
-	if (may && sent)
-		attach_release(c, u->dir->dir->lid, false);
+	if (may && !draft)
+		release_directory(u->dir);
 	unmade_free(u);
 }
 

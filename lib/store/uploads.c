@@ -319,6 +319,8 @@ static int hold_upload(
 {
 	int err = uploads_add_ref(r, e, lid, name, true);
 
+	if (!err)
+		uploads_find_user(r, lid)->claims++;
 	return err ? err
 		   : uploads_append_take(r, uploads_ref_json(e->file, lid, name));
 }
@@ -444,16 +446,39 @@ int uploads_keep_session(
  * ------------------------------------------------------------------------------------------
  */
 
+/* Lock held. */
+static void end_user(struct uploads *r, struct user *u)
+{
+	if (!u || !u->held)
+		return;
+	uploads_apply_end(u);
+	/* An upload that cannot be noted is held until it expires. */
+	DROP(uploads_append_take(
+		r, json_pack("{ss ss}", "op", "end", "lid", u->lid)));
+}
+
 void uploads_end(struct uploads *r, const char *lid)
 {
 	pthread_mutex_lock(&r->lock);
+	end_user(r, uploads_find_user(r, lid));
+	pthread_mutex_unlock(&r->lock);
+}
+
+uint64_t uploads_claims(struct uploads *r, const char *lid)
+{
+	pthread_mutex_lock(&r->lock);
 	struct user *u = uploads_find_user(r, lid);
-	if (u && u->held) {
-		uploads_apply_end(u);
-		/* An upload that cannot be noted is held until it expires. */
-		DROP(uploads_append_take(
-			r, json_pack("{ss ss}", "op", "end", "lid", lid)));
-	}
+	uint64_t claims = u ? u->claims : 0;
+	pthread_mutex_unlock(&r->lock);
+	return claims;
+}
+
+void uploads_end_since(struct uploads *r, const char *lid, uint64_t claims)
+{
+	pthread_mutex_lock(&r->lock);
+	struct user *u = uploads_find_user(r, lid);
+	if (u && u->claims == claims)
+		end_user(r, u);
 	pthread_mutex_unlock(&r->lock);
 }
 

@@ -93,6 +93,10 @@ _must_check_ int uploads_keep_session(
 /* The job has ended, or its local copies are gone: it holds nothing any more. */
 void uploads_end(struct uploads *r, const char *lid);
 void uploads_forget(struct uploads *r, const char *lid);
+/* The same as uploads_end for who decides that without a lock: how often something was
+ * held for lid, which is asked before; and the end, if nothing more was held since. */
+uint64_t uploads_claims(struct uploads *r, const char *lid);
+void uploads_end_since(struct uploads *r, const char *lid, uint64_t claims);
 /* Whether lid holds something. */
 bool uploads_holds(struct uploads *r, const char *lid);
 

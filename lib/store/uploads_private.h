@@ -29,6 +29,7 @@ struct user {
 	char lid[LID_SIZE];
 	struct ref *refs;
 	unsigned held;
+	uint64_t claims; /* how often something was held for it */
 };
 
 struct known {

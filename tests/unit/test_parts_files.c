@@ -190,8 +190,9 @@ static void test_retry(void **state)
 	AWAIT(fake_made(&fake) == 6);
 	end_with(5, strstr(fake_job(&fake, 5)->requests, "\"b\"") ? SAYS("b") : SAYS("d"));
 	AWAIT(has_ended(job));
-	/* Two parts, and the picture that both name. */
-	assert_int_equal(fake_count(&fake, FAKE_UPLOAD) - before, 3);
+	/* Two parts, and the picture that both name: parts of a round are sent at the same
+	 * time, and then each may upload it. */
+	assert_in_range(fake_count(&fake, FAKE_UPLOAD) - before, 3, 4);
 	assert_nothing_left();
 	gb_job_unref(job);
 }

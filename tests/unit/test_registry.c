@@ -174,6 +174,21 @@ static void test_holders(void **state)
 	assert_null(uploads_next_idle(f->r, "https://other", KEY, in(0)));
 }
 
+/* Who held something again after it was decided to end keeps it. */
+static void test_end_since(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, &a, "one", 48, LID1);
+	uint64_t claims = uploads_claims(f->r, LID1);
+	assert_string_equal(take(f, &a, 40, LID1), "files/one");
+	uploads_end_since(f->r, LID1, claims);
+	assert_true(uploads_holds(f->r, LID1));
+	uploads_end_since(f->r, LID1, uploads_claims(f->r, LID1));
+	assert_false(uploads_holds(f->r, LID1));
+	assert_string_equal(idle(f), "files/one");
+}
+
 static void test_lookup(void **state)
 {
 	struct fixture *f = *state;
@@ -526,7 +541,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_content),
-		TEST(test_holders),
+		TEST(test_holders), TEST(test_end_since),
 		TEST(test_lookup),
 		TEST(test_lives),
 		TEST(test_chain),
