@@ -1,10 +1,5 @@
 /*
- * The answers of a job: when their index is made, where it is kept, and reading them.
- *
- * An index is made on a worker, by one task per job however many wait for it, once the
- * results are saved (or complete in the cache), and is read back from disk at later
- * starts. A job that ended without output has one too, of its requests alone, for
- * retry.jsonl.
+ * The answers of a job: what is told of them, opening and reading them.
  *
  * Bytes of results come through gb_results, which checks every block it has not seen.
  * The object stays open for the job that was read last, because thousands of small
@@ -28,10 +23,13 @@
 #include <sys/stat.h>
 #include <syslog.h>
 
+enum { RECENT = 4 };
+
 struct answers_cache {
-	struct gb_answers *open; /* client.lock; those read last */
-	atomic_bool hurry;       /* stops work that only reads local files; any
-	                            thread */
+	atomic_bool hurry; /* stops work that only reads local files; any thread */
+	/* All below: client.lock. */
+	struct gb_answers *open;        /* those read last */
+	struct answers *recent[RECENT]; /* references: the indexes used last */
 };
 
 struct answers_cache *answers_cache_new(void)
@@ -49,6 +47,11 @@ void answers_hurry(struct gb_client *c)
 	c->answers->hurry = true;
 }
 
+const atomic_bool *answers_hurrying(const struct gb_client *c)
+{
+	return &c->answers->hurry;
+}
+
 enum { EVICTED_MAX = 10 /* times that results may go before they are looked at */ };
 
 struct gb_answers {
@@ -59,6 +62,42 @@ struct gb_answers {
 	struct answers_slots *slots; /* of several parts */
 	int requests, table;        /* -1: there are none */
 };
+
+/* ---- what is in memory ---------------------------------------------------------------------- */
+
+/* Lock held. a is used: of those that were used before all but a few may leave memory.
+ * Returns one for let_rest, or NULL. */
+static struct answers *use_index(struct answers_cache *c, struct answers *a)
+{
+	struct answers *last = answers_ref(a);
+
+	for (size_t i = 0; i < RECENT && last; i++) {
+		struct answers *at = c->recent[i];
+
+		c->recent[i] = last;
+		last = at;
+		if (at == a)
+			break;
+	}
+	return last;
+}
+
+/* One that is used again meanwhile is read from disk again. */
+static void let_rest(struct answers *a_take)
+{
+	if (a_take)
+		answers_rest(a_take);
+	answers_unref(a_take);
+}
+
+/* Lock held. Returns a reference that is over, or NULL. */
+static struct answers *disuse_index(struct answers_cache *c, const struct answers *a)
+{
+	for (size_t i = 0; a && i < RECENT; i++)
+		if (c->recent[i] == a)
+			return STEAL_PTR(c->recent[i]);
+	return NULL;
+}
 
 /* ---- what is told of them ---------------------------------------------------------------- */
 
@@ -130,151 +169,6 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 		all_info(job, i);
 	else
 		answers_part_info(job, i);
-}
-
-/* ---- when it is made ------------------------------------------------------------------ */
-
-/* A job has two: of its own results, and of all parts if there are several. */
-static bool is_there(struct gb_job *job, bool all)
-{
-	return all ? known_parts_fit(job) : job->batch->answers != NULL;
-}
-
-static bool can_be_made(struct gb_job *job, bool all)
-{
-	return all ? known_parts_can(job) : answers_can_be_made(job);
-}
-
-/* Lock held: it has been made, or not. */
-static void index_over(struct gb_job *job, bool all, int err, struct gb_waitq *ret)
-{
-	bool failed = err && err != -EAGAIN;
-
-	if (all) {
-		job->merging = false;
-		job->merge_failed = failed;
-	} else {
-		job->batch->indexing = false;
-		job->batch->index_failed = failed;
-	}
-	queue_take(job, QUEUE_INDEXERS, ret);
-}
-
-static int index_made(struct gb_job *job, bool all, int err)
-{
-	struct gb_waitq over;
-
-	if (err && err != -ECANCELED && err != -EAGAIN)
-		client_log(job->c, LOG_WARNING, "answers of %s: %s", job_label(job),
-			strerror(-err));
-	waitq_init(&over);
-	client_lock(job->c);
-	index_over(job, all, err, &over);
-	client_unlock(job->c);
-	job_changed(job, GB_CHANGED_FILES);
-	/* A caller that gets success asks again, and so has it fetched. */
-	waitq_call(&over, err == -ECANCELED ? -EINTR : err == -EAGAIN ? 0 : err);
-	return err;
-}
-
-static int index_run(struct operation *t)
-{
-	return index_made(t->job, false, answers_make_one(t->job));
-}
-
-static int want(struct gb_job *job, bool all, struct gb_waiter *w);
-
-/* Parts that came meanwhile are taken up at once. */
-static int index_run_all(struct operation *t)
-{
-	struct gb_job *dir = t->job;
-	int err = index_made(dir, true, answers_make_all(dir));
-
-	client_lock(dir->c);
-	bool again = !err && !known_parts_fit(dir);
-	client_unlock(dir->c);
-	if (again)
-		want(dir, true, NULL);
-	return err;
-}
-
-/* Lock held. 0: it is there. */
-static int wait_for_index(
-	struct gb_job *job, bool all, struct gb_waiter *w, bool *ret_start)
-{
-	if (job->c->stopping)
-		return -EINTR;
-	if (is_there(job, all))
-		return 0;
-	if (!can_be_made(job, all))
-		return -ENOENT;
-	int err = w ? queue_add(job, QUEUE_INDEXERS, w) : 0;
-	if (err == -ENOMEM)
-		return err;
-	*ret_start = !(all ? job->merging : job->batch->indexing);
-	if (all)
-		job->merging = true;
-	else
-		job->batch->indexing = true;
-	return err;
-}
-
-static int want(struct gb_job *job, bool all, struct gb_waiter *w)
-{
-	struct gb_client *c = job->c;
-	struct gb_waitq over;
-	bool start = false;
-
-	client_lock(c);
-	int err = wait_for_index(job, all, w, &start);
-	client_unlock(c);
-	if (!start)
-		return err;
-	int started = operation_start(job, POOL_SHORT, all ? index_run_all : index_run,
-		false, false, NULL, NULL);
-	if (!started)
-		return err;
-	waitq_init(&over);
-	client_lock(c);
-	index_over(job, all, started, &over);
-	client_unlock(c);
-	waitq_call(&over, started == -ECANCELED ? -EINTR : started);
-	return w ? err : started;
-}
-
-/* One of the two objects stays: it may have been in use since the results were known to
- * be here, and an open file must not change. Of several parts each has an index of its own
- * only if somebody looks at it. */
-void answers_results_saved(struct gb_job *job)
-{
-	client_lock(job->c);
-	bool made = job->batch->answers &&
-		    job->batch->answers->head.stamp.results_size >= 0;
-	struct gb_job *dir = job_directory(job);
-	bool all = parts_several(dir);
-	dir->merge_failed = false;
-	client_unlock(job->c);
-	if (!made)
-		answers_forget(job);
-	if (all)
-		want(dir, true, NULL);
-	else if (!made)
-		want(job, false, NULL);
-}
-
-int gb_answers_look(struct gb_job *job, struct gb_waiter *w)
-{
-	client_lock(job->c);
-	bool all = parts_several(job);
-	client_unlock(job->c);
-	int err = want(job, all, w);
-
-	return err == -ENOENT ? 0 : err;
-}
-
-const atomic_bool *answers_hurrying(const struct gb_client *c)
-{
-	return &c->answers->hurry;
 }
 
 /* ---- open answers ------------------------------------------------------------------ */
@@ -352,7 +246,7 @@ static int open_there(struct gb_job *job, bool all, struct gb_answers **ret)
 {
 	struct gb_client *c = job->c;
 	struct gb_answers *a = NULL;
-	struct answers *index;
+	struct answers *index, *idle = NULL;
 
 	client_lock(c);
 	index = all ? job->merged : job->batch->answers;
@@ -360,9 +254,10 @@ static int open_there(struct gb_job *job, bool all, struct gb_answers **ret)
 		a = c->answers->open;
 		a->refs++;
 	} else if (index) {
-		answers_ref(index);
+		idle = use_index(c->answers, answers_ref(index));
 	}
 	client_unlock(c);
+	let_rest(idle);
 	if (a) {
 		*ret = a;
 		return 0;
@@ -389,7 +284,7 @@ static int make_there(struct gb_job *job, struct gb_waiter *w)
 		return -ENOENT;
 	int err = there || can ? 0 : save_make_whole(job, w);
 	if (!err && !there)
-		err = want(job, false, w);
+		err = answers_want(job, false, w);
 	return err == -ENOENT ? -EAGAIN : err;
 }
 
@@ -457,7 +352,7 @@ static int open_all(struct gb_job *dir, struct gb_waiter *w, struct gb_answers *
 
 	if (err)
 		return err;
-	err = want(dir, true, w);
+	err = answers_want(dir, true, w);
 	client_lock(dir->c);
 	bool old = err && err != -EINPROGRESS && err != -EINTR && dir->merged;
 	client_unlock(dir->c);
@@ -485,14 +380,18 @@ void answers_forget(struct gb_job *job)
 	if (c->answers->open && (c->answers->open->job == job ||
 					c->answers->open->job == job->parent))
 		open = STEAL_PTR(c->answers->open);
+	struct answers *recent = disuse_index(c->answers, old);
 	client_unlock(c);
 	gb_answers_close(open);
+	answers_unref(recent);
 	answers_unref(old);
 }
 
 void answers_close(struct gb_client *c)
 {
 	keep_open(c, NULL);
+	for (size_t i = 0; i < RECENT; i++)
+		answers_unref(STEAL_PTR(c->answers->recent[i]));
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -548,11 +447,14 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what,
 
 static struct answers *index_ref(struct gb_job *job)
 {
+	struct answers *idle = NULL;
+
 	client_lock(job->c);
 	struct answers *a = answers_shown(job);
 	if (a)
-		answers_ref(a);
+		idle = use_index(job->c->answers, answers_ref(a));
 	client_unlock(job->c);
+	let_rest(idle);
 	return a;
 }
 

@@ -30,8 +30,12 @@ void answers_part_info(struct gb_job *job, struct gb_info *i);
 /* Lock held: the index that gb_job_… shows: of all parts, or of the job's own results; NULL:
  * it is not there. */
 struct answers *answers_shown(const struct gb_job *job);
-/* The results are saved, or complete in the cache: make their index in the
- * background. */
+/* wanted.c: an index is wanted, of all parts or of the job's own results: 0: it is there;
+ * -EINPROGRESS: w is told when it was made (0: look again), or could not be; -ENOENT: there
+ * is nothing to make it of. w may be NULL. */
+int answers_want(struct gb_job *job, bool all, struct gb_waiter *w);
+/* The results are saved, or complete in the cache: make their index in the background, once
+ * nobody reads them, unless nobody asked for more than to read them. */
 void answers_results_saved(struct gb_job *job);
 /* The loaded index is useless now: the job has been removed, or has other results. */
 void answers_forget(struct gb_job *job);

@@ -61,6 +61,12 @@ void answers_unref(struct answers *a)
 	free(a);
 }
 
+void answers_rest(const struct answers *a)
+{
+	if (a->map)
+		madvise(a->map, a->map_len, MADV_DONTNEED);
+}
+
 /* ---- on disk ------------------------------------------------------------------------
  *
  * Head, rows, nodes, lines, parts, slots, order, blob, one after the other, as they are
@@ -321,6 +327,7 @@ int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 		return err;
 	}
 	a->grammar = grammar;
+	answers_rest(a); /* the check has read all of it */
 	*ret = a;
 	return 0;
 }

@@ -214,6 +214,8 @@ struct answers {
 struct answers *answers_new(void);
 struct answers *answers_ref(struct answers *a);
 void answers_unref(struct answers *a);
+/* It is not used for now: what can be read back from disk leaves memory. */
+void answers_rest(const struct answers *a);
 
 /* The sources of an index. */
 struct answers_input {

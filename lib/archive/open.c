@@ -170,6 +170,7 @@ void gb_results_close(struct gb_results *r)
 	results_reader(r, -1);
 	client_lock(job->c);
 	job->batch->handles--;
+	job->batch->left_at = util_now();
 	client_unlock(job->c);
 	results_unref(r);
 	output_rest(job);

@@ -55,7 +55,8 @@ struct batch {
 	int gave_up;
 	double gave_up_told;     /* when the API wants the next request; 0: not
 	                            stated */
-	unsigned handles;        /* gb_results_open without close */
+	unsigned handles;        /* gb_results_open without close … */
+	double left_at;          /* … and when the last was closed (util_now) */
 
 	/* answers/ */
 	struct answers *answers; /* the index of the answers, once it is loaded */
