@@ -50,7 +50,7 @@ static const struct arg_row arg_rows[] = {
 	{"timeout", 0, SECONDS, AT(timeout), VERBS_WAIT, "SECONDS",
 		"wait no longer (exit status 75)"},
 	{"json", 0, FLAG, AT(json), "status ", NULL, "as a JSON object"},
-	{"long", 'l', FLAG, AT(details), "ls ", NULL, "with what is known of each"},
+	{"long", 'l', FLAG, AT(details), "ls ", NULL, "with what is known of each job"},
 	{"quiet", 'q', FLAG, AT(quiet), NULL, NULL, "no progress"},
 	{"source", 's', MOUNT, 0, NULL, "SOURCE", "the API's base URL"},
 	{"options", 'o', MOUNT, 0, NULL, "OPTION[,...]",

@@ -181,16 +181,35 @@ static int list_names(struct desk *d, const char *name, const char *path)
 	return err;
 }
 
+/* The headings of the table of jobs, and the row of one. */
+static int list_row(struct desk *d, const char *name)
+{
+	_cleanup_free_ char *jobs = NULL;
+	char *heads, *row, *rest;
+	size_t n = strlen(name);
+	int err = desk_text(d, ".batchfs", "jobs", &jobs);
+
+	rest = jobs;
+	heads = err ? NULL : strsep(&rest, "\n");
+	while (!err && (row = strsep(&rest, "\n")))
+		if (!strncmp(row, name, n) && row[n] == '\t')
+			return printf("%s\n%s\n", heads, row) < 0 ? -errno : 0;
+	return err ? err : -ENOENT;
+}
+
 static int verb_ls(const struct cli_args *a, struct desk *d)
 {
 	const char *path = NULL;
 	_cleanup_free_ char *name = a->n ? split_name(a->names[0], &path) : NULL;
 	int err = a->n && !name ? -ENOMEM : 0;
 
+	if (path && a->details) {
+		cli_say("ls: --long is for jobs, not for files of one");
+		return CLI_USAGE;
+	}
 	if (!err && a->details)
-		err = name ? output_file(d, name, "stats")
-			   : output_file(d, ".batchfs", "jobs");
-	if (!err && (name || !a->details))
+		err = name ? list_row(d, name) : output_file(d, ".batchfs", "jobs");
+	else if (!err)
 		err = list_names(d, name, path);
 	if (err && path)
 		return absent_say(d, name, path, err);

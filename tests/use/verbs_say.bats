@@ -147,6 +147,22 @@ of_a_verb() {
 	same $'gemini-3.8-flash\n2' "$OUT"
 }
 
+long_list() {
+	ends 0 b submit a in.jsonl || return
+	ends 0 b submit 'a b' in.jsonl || return
+	ends 0 b ls -l a || return
+	same $'name\na' "$(cut -f 1 <<<"$OUT")" || return
+	ends 0 b ls -l 'a b' || return
+	same 2 "$(wc -l <<<"$OUT")" || return
+	ends 1 b ls -l nojob || return
+	said 'nojob: there is no such job' || return
+	ends 2 b ls -l a/inputs
+}
+
+@test "ls -l of a job is its row" {
+	both_ways long_list
+}
+
 @test "options of a verb count where a mount has others" {
 	both_ways of_a_verb
 }
