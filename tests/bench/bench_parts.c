@@ -1,5 +1,5 @@
 /* What several parts cost against one job with the same requests: the index, answers.tsv,
- * memory; and how the index grows, part by part.
+ * memory; and how the index grows, part by part, and by rounds that ask again.
  *
  *     bench_parts [REQUESTS] [PARTS]
  *
@@ -13,12 +13,12 @@
 #include "provider/gemini/result_line.h"
 #include "base/util.h"
 
-enum { ROUNDS = 5, PARTS_MAX = 1000, READ = 128 << 10 };
+enum { ROUNDS = 5, PARTS_MAX = 1000, READ = 128 << 10, AGAIN = 3, EVERY = 10 };
 
 static uint32_t n_rows = 200000, n_parts = 20;
-static int requests, one, parts[PARTS_MAX];
+static int requests, one, parts[PARTS_MAX + AGAIN];
 static uint64_t bounds[PARTS_MAX + 1]; /* of the requests */
-static struct answers_part table[PARTS_MAX];
+static struct answers_part table[PARTS_MAX + AGAIN];
 
 static void put_result(FILE *f, uint32_t i)
 {
@@ -161,6 +161,40 @@ static void grow(double pass)
 	answers_unref(a);
 }
 
+/* Every tenth request is asked again, and answered: the first, then the same later. */
+static void ask_again(uint32_t round)
+{
+	uint32_t p = n_parts + round - 1;
+
+	parts[p] = memfd_create("round", 0);
+	FILE *f = fdopen(dup(parts[p]), "w");
+	for (uint32_t i = round; i < n_rows; i += EVERY)
+		put_result(f, i);
+	fclose(f);
+	table[p] = (struct answers_part){.number = p + 1, .round = round,
+		.size = lseek(parts[p], 0, SEEK_END)};
+}
+
+static void rounds(double pass)
+{
+	struct answers *a = build_of(n_parts, NULL);
+
+	for (uint32_t round = 1; round <= AGAIN; round++) {
+		ask_again(round);
+		double before = bytes_of(a), t = util_now();
+		struct answers *more = build_of(n_parts + round, a);
+
+		t = util_now() - t;
+		answers_unref(a);
+		a = more;
+		printf("round %u of a request in %d: %.2f of a pass, %.1f bytes a request "
+		       "more\n", round, EVERY, t / pass, bytes_of(a) - before);
+	}
+	printf("answers.tsv after %d rounds: %.2f GB/s\n", AGAIN,
+		(double)a->head.tsv_size / read_tsv(a, true) / 1e9);
+	answers_unref(a);
+}
+
 int main(int argc, char **argv)
 {
 	double made[2][ROUNDS], tsv[2][ROUNDS], raw[2][ROUNDS];
@@ -194,5 +228,6 @@ int main(int argc, char **argv)
 		median(tsv[1]) / median(tsv[0]), size / median(tsv[1]) / 1e9,
 		median(raw[1]) / median(raw[0]), bytes[1], bytes[0]);
 	grow(pass);
+	rounds(pass);
 	return 0;
 }
