@@ -306,8 +306,8 @@ static void take_all(struct making *m, struct answers *a)
 	client_unlock(dir->c);
 	if (same)
 		return;
-	if (!a->made.tv_sec) /* it cannot be kept; wall: shown */
-		clock_gettime(CLOCK_REALTIME, &a->made);
+	if (!a->made.tv_sec) /* it cannot be kept */
+		clock_gettime(CLOCK_REALTIME, &a->made); /* wall: shown */
 	answers_finish(dir, a, m->known.cancelled);
 	a->print = m->known.print;
 	client_lock(dir->c);

@@ -247,7 +247,7 @@ script_of() { "$BATS_TEST_DIRNAME/../helpers/example_script.py" "$BATS_TEST_DIRN
 	PATH=$HOME:$PATH
 	mkdir state data
 	cp in.jsonl data/requests.jsonl
-	XDG_STATE_HOME=$PWD/state
+	export XDG_STATE_HOME=$PWD/state
 	script_of cronjob.yaml >yaml
 	sed "s|/state|$PWD/state|g; s|/data|$PWD/data|g" yaml >script
 	sh -ec "$(cat script)"
