@@ -639,8 +639,10 @@ static void test_uncertain_never_fits(void **state)
 	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_LOST_BEFORE});
 	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 429});
 	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_QUEUE), 0);
-	while (!gb_job_part(job, 2))
+	struct gb_job *second;
+	while (!(second = gb_job_part(job, 2)))
 		usleep(1000);
+	gb_job_unref(second);
 	fake.takes_bytes = strlen(fake_job(&fake, 0)->requests) * 2 / 3;
 	while (strcmp(state_of_job(job), "SUBMIT_UNCERTAIN") != 0)
 		usleep(1000);
