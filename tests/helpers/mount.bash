@@ -221,11 +221,12 @@ daemon_log() { tail -n 40 "$FS_LOG"; }
 # For teardown: whatever is left goes away, and whatever a sanitizer said fails.
 stop_all() {
 	local dir pid bad=0
+	# A copy: lines are passed over where mounts come and go while it is read in pieces.
 	while read -r _ dir _; do
 		[[ $dir == "$BATS_TEST_TMPDIR"/* ]] || continue
 		fusermount3 -u "$dir" 2>/dev/null || fusermount3 -uz "$dir" 2>/dev/null ||
 			umount -l "$dir" 2>/dev/null || true
-	done </proc/mounts
+	done < <(cat /proc/mounts)
 	for pid in ${FS_PIDS:-}; do
 		reap "$pid"
 	done

@@ -109,6 +109,8 @@ left_alone() {
 	knob pending=600
 	ends 75 b run a in.jsonl --timeout 0.3 && said 'batchfs wait a' && same '' "$OUT" || return
 	ends 75 b wait a --timeout 0.1 || return
+	# Its own words: before it has taken the signal over, it would not hear it.
+	: >"$SAID"
 	"$BATCHFS" run a in.jsonl >out 2>"$SAID" 3>&- &
 	pid=$!
 	eventually grep -q PENDING "$SAID" && kill -INT $pid || return
