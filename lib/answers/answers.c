@@ -13,7 +13,6 @@
 #include "answers/sources.h"
 #include "archive/complete.h"
 #include "archive/save.h"
-#include "jobs/operation.h"
 #include "jobs/parts.h"
 #include "provider/all/ids.h"
 
@@ -21,7 +20,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <syslog.h>
 
 enum { RECENT = 4 };
 

@@ -118,14 +118,6 @@ void answers_finish(struct gb_job *job, struct answers *a, bool cancelled)
 	a->usage_len = answers_usage(a, text);
 }
 
-static bool fits_results(struct gb_job *job, bool has_results)
-{
-	client_lock(job->c);
-	bool fits = save_is_safe(job) == has_results;
-	client_unlock(job->c);
-	return fits;
-}
-
 /* The results may have been saved while an index of the requests alone was made. */
 static bool take_answers(struct gb_job *job, struct answers *a)
 {
@@ -134,13 +126,16 @@ static bool take_answers(struct gb_job *job, struct answers *a)
 
 	client_lock(job->c);
 	bool cancelled = job->dir && job->dir->rec.batch->cancel_asked;
+	bool fits = save_is_safe(job) == has_results;
 	client_unlock(job->c);
+	if (!fits)
+		return false;
 	answers_finish(job, a, cancelled);
 	/* Who reads the usage finds its line in the history. */
-	if (has_results && fits_results(job, true))
+	if (has_results)
 		answers_log_tokens(job, a->head.tokens, a);
 	client_lock(job->c);
-	bool fits = save_is_safe(job) == has_results;
+	fits = save_is_safe(job) == has_results;
 	if (fits) {
 		old = job->batch->answers;
 		job->batch->answers = answers_ref(a);

@@ -123,11 +123,10 @@ struct record {
 	int part;        /* its number there, from 1 */
 	int round;       /* 0: of the requests; n: it asks again what round n - 1 did not
 	                    answer, and has a requests.jsonl of its own */
-	int64_t range_off,
-		range_len; /* round 0: which bytes of the directory's requests,
+	int64_t range_off, range_len; /* round 0: which bytes of the directory's requests,
 	                                 as they are sent, are its; later: how many of
 	                                 its own are left to it, 0: all */
-	int half_of; /* later rounds: number of the part that had its requests before,
+	int half_of;     /* later rounds: number of the part that had its requests before,
 	                    from range_off on; 0: none */
 
 	char *origin;    /* the origin that a queued job is meant for … */

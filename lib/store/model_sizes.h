@@ -5,7 +5,8 @@
  *
  *   MODEL TAKEN_BYTES TAKEN_REQUESTS REFUSED_BYTES REFUSED_REQUESTS REFUSED_AT
  *
- * A refusal that is in doubt is not written. What is lost or damaged of it costs another refusal, no more: bad lines are passed over.
+ * A refusal that is in doubt is not written. What is lost or damaged of it costs another
+ * refusal, no more: bad lines are passed over.
  * What the numbers mean is submit/fit.h's. Any thread; nothing is kept.
  */
 #ifndef GB_MODEL_SIZES_H
