@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/follow.h"
+#include "cli/state.h"
 #include "util/words.h"
 #include "virtual/virtual_files.h"
 
@@ -31,28 +32,9 @@ static bool is_one_of(const char *state, const char *const *states)
 	return *states;
 }
 
-static bool has_succeeded(const char *state)
-{
-	static const char *const good[] = {
-		"JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED", NULL};
-
-	return is_one_of(state, good);
-}
-
-static bool has_ended(const char *state)
-{
-	static const char *const bad[] = {
-		"JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED", NULL};
-
-	return has_succeeded(state) || is_one_of(state, bad);
-}
-
 static bool needs_a_person(const char *state)
 {
-	static const char *const stuck[] = {
-		"DRAFT", "SUBMIT_FAILED", "SUBMIT_UNCERTAIN", NULL};
-
-	return is_one_of(state, stuck);
+	return state_is_unsent(state) || !strcmp(state, "SUBMIT_UNCERTAIN");
 }
 
 /* 0: not known. */
@@ -100,7 +82,7 @@ static int say_unbought(
 static int say_ended(struct desk *d, const char *name, const char *file, const char *state)
 {
 	cli_say("%s: %s: there is no %s", name, state, file);
-	if (!has_succeeded(state))
+	if (!state_has_succeeded(state))
 		follow_tell_error(d, name);
 	return CLI_FAILED;
 }
@@ -182,15 +164,15 @@ static int say_missing(struct desk *d, const char *name, const char *path, char 
 			path);
 		return CLI_FAILED;
 	case WITH_JOB:
-		if (!strncmp(*state, "JOB_", 4))
+		if (state_is_bought(*state))
 			return say_ended(d, name, path, *state);
 		break;
 	case WITH_RESULTS:
-		if (has_succeeded(*state) && is_awaited(d, name, file))
+		if (state_has_succeeded(*state) && is_awaited(d, name, file))
 			return say_later(name, path, *state);
 		break;
 	}
-	return has_ended(*state)      ? say_ended(d, name, path, *state)
+	return state_has_ended(*state)      ? say_ended(d, name, path, *state)
 	       : needs_a_person(*state) ? say_unbought(d, name, path, *state)
 					: say_later(name, path, *state);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/await.h"
+#include "cli/state.h"
 #include "util/util.h"
 
 struct progress {
@@ -156,7 +157,7 @@ int follow_left(struct desk *d, const char *name, int err)
 	const char *why = err == -EINTR ? "stopped waiting" : "not ended in time";
 
 	d->known = true;
-	if (desk_text(d, name, "state", &state) || !strncmp(state, "JOB_", 4))
+	if (desk_text(d, name, "state", &state) || state_is_bought(state))
 		cli_say("%s: %s; the job goes on. The same command again waits for it, or: "
 			"batchfs wait %s",
 			name, why, name);

@@ -13,15 +13,10 @@
 #include "cli/follow.h"
 #include "cli/material.h"
 #include "cli/output.h"
+#include "cli/state.h"
 #include "cli/through.h"
 #include "cli/turns.h"
 #include "util/util.h"
-
-/* Nothing has left the machine since the last change, or it was refused. */
-static bool is_unsent(const char *state)
-{
-	return !strcmp(state, "DRAFT") || !strcmp(state, "SUBMIT_FAILED");
-}
 
 /* Whether there is a job is still being found out, or made to be. */
 static bool is_on_the_way(const char *state)
@@ -149,7 +144,7 @@ static int send(struct desk *d, const struct cli_args *a, bool queue)
 	if (err == -ECANCELED)
 		return CLI_FAILED;
 	/* Its answer was lost, and is being looked for; or the mount has ended. */
-	if (!desk_text(d, name, "state", &state) && !is_unsent(state))
+	if (!desk_text(d, name, "state", &state) && !state_is_unsent(state))
 		return CLI_OK;
 	if (!follow_tell_error(d, name))
 		cli_fail(name, "not submitted", err);
@@ -169,9 +164,9 @@ static int attach_alone(struct desk *d, const struct cli_args *a, bool queue)
 		return fail_to_make(name, err);
 	if ((err = material_compare(d, name, m, &fit, &path)))
 		return cli_fail(name, "its requests cannot be compared", err);
-	if (fit == MATERIAL_OTHER || (fit == MATERIAL_BEGUN && !is_unsent(state)))
+	if (fit == MATERIAL_OTHER || (fit == MATERIAL_BEGUN && !state_is_unsent(state)))
 		return refuse_other(name, state, path);
-	if (is_unsent(state)) {
+	if (state_is_unsent(state)) {
 		err = set_options(d, a, fit == MATERIAL_MISSING);
 		return err ? err : send(d, a, queue);
 	}
@@ -208,7 +203,7 @@ static int say_submitted(struct desk *d, const struct cli_args *a, const char *s
 {
 	const char *name = a->names[0];
 
-	if (!strncmp(state, "JOB_", 4))
+	if (state_is_bought(state))
 		return CLI_OK;
 	if (!strcmp(state, "QUEUED") || (a->queue && is_on_the_way(state))) {
 		if (!a->quiet)
@@ -265,10 +260,8 @@ static int count_missing(struct desk *d, const struct cli_args *a)
 static int finish(struct desk *d, const struct cli_args *a, const char *state)
 {
 	const char *name = a->names[0];
-	bool good = !strcmp(state, "JOB_STATE_SUCCEEDED") ||
-		    !strcmp(state, "JOB_STATE_PARTIALLY_SUCCEEDED");
-	bool bought = !strncmp(state, "JOB_", 4);
-	int err = bought ? output_answers(d, a) : 0;
+	bool good = state_has_succeeded(state);
+	int err = state_is_bought(state) ? output_answers(d, a) : 0;
 
 	if (!good) {
 		cli_say("%s: %s", name, state);
