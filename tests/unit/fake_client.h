@@ -11,6 +11,7 @@
 #include "fake_provider.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct fake_provider fake;
@@ -105,6 +106,15 @@ static inline void await_state(struct gb_job *job, const char *state)
 		usleep(1000);
 	}
 	assert_string_equal(state_of_job(job), state);
+}
+
+/* For main: what a directory of several parts needs not wait for. */
+static inline void hurry_parts(void)
+{
+	setenv("BATCHFS_TEST_BACKOFF_SECONDS", "0.001", 1);
+	setenv("BATCHFS_TEST_QUEUE_SECONDS", "0.002", 1);
+	setenv("BATCHFS_TEST_OWN_SECONDS", "0.01", 1);
+	setenv("BATCHFS_TEST_MONEY_SECONDS", "0", 1);
 }
 
 #define FAKE_CASE(fn) cmocka_unit_test_setup_teardown(fn, fake_setup, fake_teardown)

@@ -408,6 +408,22 @@ struct gb_job *job_here(void)
 	return gb_job_by_name(client, "job");
 }
 
+void rename_here(
+	const char *dir, void (*fill)(struct gb_job *from, struct gb_job *job))
+{
+	struct gb_job *job, *from;
+
+	EXPECT(gb_draft_create(client, "job", true, &job) == 0);
+	if (strcmp(dir, "job") == 0)
+		from = gb_job_ref(job);
+	else
+		EXPECT(gb_draft_create(client, dir, true, &from) == 0);
+	fill(from, job);
+	tell_returned(BLOCKING(gb_submit_rename, from, NULL, "tmp", job));
+	gb_job_unref(from);
+	gb_job_unref(job);
+}
+
 void tell_returned(int ret)
 {
 	world->ret = ret;

@@ -129,6 +129,9 @@ struct gb_job *draft_here(bool with_picture, bool listed);
 struct gb_job *job_here(void);
 void write_file(struct gb_job *job, const char *name, const void *buf, size_t n);
 void write_requests(struct gb_job *job, const char *name, bool with_picture);
+/* Submit "job" by a rename of "tmp" out of the directory dir, which fill writes. */
+void rename_here(
+	const char *dir, void (*fill)(struct gb_job *from, struct gb_job *job));
 /* To the world: how the verb came out. */
 void tell_returned(int ret);
 void look_here(struct seen *ret);

@@ -54,29 +54,19 @@ static void by_ctl(void)
 	submit(true);
 }
 
-static void rename_from(const char *dir)
+static void write_tmp(struct gb_job *from, struct gb_job *job)
 {
-	struct gb_job *job, *from;
-
-	EXPECT(gb_draft_create(client, "job", true, &job) == 0);
-	if (strcmp(dir, "job") == 0)
-		from = gb_job_ref(job);
-	else
-		EXPECT(gb_draft_create(client, dir, true, &from) == 0);
 	write_requests(from, "tmp", false);
-	tell_returned(BLOCKING(gb_submit_rename, from, NULL, "tmp", job));
-	gb_job_unref(from);
-	gb_job_unref(job);
 }
 
 static void by_rename(void)
 {
-	rename_from("job");
+	rename_here("job", write_tmp);
 }
 
 static void by_move(void)
 {
-	rename_from("from");
+	rename_here("from", write_tmp);
 }
 
 static void fill_parts(struct gb_job *job)

@@ -63,30 +63,20 @@ static void submit_lines(void)
 	gb_job_unref(job);
 }
 
-static void move_lines_from(const char *dir)
+static void fill_tmp(struct gb_job *from, struct gb_job *job)
 {
-	struct gb_job *job, *from;
-
-	EXPECT(gb_draft_create(client, "job", true, &job) == 0);
-	if (strcmp(dir, "job") == 0)
-		from = gb_job_ref(job);
-	else
-		EXPECT(gb_draft_create(client, dir, true, &from) == 0);
 	fill_lines_as(from, "tmp");
 	EXPECT(gb_draft_set_split(job, split) == 0);
-	tell_returned(BLOCKING(gb_submit_rename, from, NULL, "tmp", job));
-	gb_job_unref(from);
-	gb_job_unref(job);
 }
 
 static void move_lines(void)
 {
-	move_lines_from("job");
+	rename_here("job", fill_tmp);
 }
 
 static void move_lines_over(void)
 {
-	move_lines_from("from");
+	rename_here("from", fill_tmp);
 }
 
 static enum phase phase_here(struct gb_job *job)

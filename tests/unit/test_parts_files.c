@@ -281,10 +281,7 @@ int main(void)
 		FAKE_CASE(test_cancelled), FAKE_CASE(test_given_up),
 		FAKE_CASE(test_removed)};
 
-	setenv("BATCHFS_TEST_BACKOFF_SECONDS", "0.001", 1);
-	setenv("BATCHFS_TEST_QUEUE_SECONDS", "0.002", 1);
+	hurry_parts();
 	setenv("BATCHFS_TEST_LOOK_SECONDS", "0.002", 1);
-	setenv("BATCHFS_TEST_OWN_SECONDS", "0.01", 1);
-	setenv("BATCHFS_TEST_MONEY_SECONDS", "0", 1);
 	return cmocka_run_group_tests(tests, make_top, remove_top);
 }

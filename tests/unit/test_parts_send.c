@@ -352,6 +352,21 @@ static void too_large(const char *split, enum gb_by by, const char *text)
 	gb_job_unref(job);
 }
 
+/* The next directory, after a restart, begins with what fits: of so many creates and jobs
+ * before, none of its own is refused. */
+static void next_fits_at_once(unsigned creates, unsigned made)
+{
+	char *text = lines_of(2000);
+
+	reopen();
+	struct gb_job *next = make_draft("next", text);
+	assert_int_equal(BLOCKING(gb_submit, next, GB_BY_CTL), 0);
+	await_all(next);
+	assert_int_equal(fake_count(&fake, FAKE_CREATE) - creates, fake_made(&fake) - made);
+	free(text);
+	gb_job_unref(next);
+}
+
 /* Nothing as large is ever taken: halved, and remembered. */
 static void test_never_fits(void **state)
 {
@@ -361,18 +376,8 @@ static void test_never_fits(void **state)
 		too_large(splits[i / 2], i % 2 ? GB_BY_QUEUE : GB_BY_CTL,
 			i % 3 ? NULL : "Too many enqueued tokens.");
 		unsigned creates = fake_count(&fake, FAKE_CREATE), made = fake_made(&fake);
-		/* The next directory, after a restart, begins with what fits. */
 		assert_true(creates > made);
-		reopen();
-		char *text = lines_of(2000);
-		struct gb_job *next = make_draft("next", text);
-
-		assert_int_equal(BLOCKING(gb_submit, next, GB_BY_CTL), 0);
-		await_all(next);
-		assert_int_equal(fake_count(&fake, FAKE_CREATE) - creates,
-			fake_made(&fake) - made);
-		free(text);
-		gb_job_unref(next);
+		next_fits_at_once(creates, made);
 		fake_teardown(state);
 		fake_setup(state);
 	}
@@ -573,16 +578,8 @@ static void test_never_fits_just_after(void **state)
 		unsigned creates = fake_count(&fake, FAKE_CREATE), made = fake_made(&fake);
 		assert_true(creates - made <= 3);
 		gb_job_unref(job);
-		reopen();
 		/* That it was the size is durable. */
-		char *text = lines_of(2000);
-		struct gb_job *next = make_draft("next", text);
-		assert_int_equal(BLOCKING(gb_submit, next, GB_BY_CTL), 0);
-		await_all(next);
-		assert_int_equal(fake_count(&fake, FAKE_CREATE) - creates,
-			fake_made(&fake) - made);
-		free(text);
-		gb_job_unref(next);
+		next_fits_at_once(creates, made);
 		fake_teardown(state);
 		fake_setup(state);
 	}
@@ -682,12 +679,10 @@ int main(void)
 		FAKE_CASE(test_others_count), FAKE_CASE(test_no_size),
 		FAKE_CASE(test_no_size_for_a_time), FAKE_CASE(test_never_fits_just_after),
 		FAKE_CASE(test_even), FAKE_CASE(test_alias),
-		FAKE_CASE(test_quota_texts), FAKE_CASE(test_missing_here), FAKE_CASE(test_least), FAKE_CASE(test_uncertain_never_fits)};
+		FAKE_CASE(test_quota_texts), FAKE_CASE(test_missing_here),
+		FAKE_CASE(test_least), FAKE_CASE(test_uncertain_never_fits)};
 
-	setenv("BATCHFS_TEST_BACKOFF_SECONDS", "0.001", 1);
-	setenv("BATCHFS_TEST_QUEUE_SECONDS", "0.002", 1);
+	hurry_parts();
 	setenv("BATCHFS_TEST_LOOK_SECONDS", "0.002", 1);
-	setenv("BATCHFS_TEST_OWN_SECONDS", "0.01", 1);
-	setenv("BATCHFS_TEST_MONEY_SECONDS", "0", 1);
 	return cmocka_run_group_tests(tests, make_top, remove_top);
 }

@@ -478,10 +478,7 @@ int main(void)
 		FAKE_CASE(test_answered), FAKE_CASE(test_restarts),
 		FAKE_CASE(test_stopped)};
 
-	setenv("BATCHFS_TEST_BACKOFF_SECONDS", "0.001", 1);
-	setenv("BATCHFS_TEST_QUEUE_SECONDS", "0.002", 1);
+	hurry_parts();
 	setenv("BATCHFS_TEST_RETRY_SECONDS", "0.01", 1);
-	setenv("BATCHFS_TEST_OWN_SECONDS", "0.01", 1);
-	setenv("BATCHFS_TEST_MONEY_SECONDS", "0", 1);
 	return cmocka_run_group_tests(tests, make_top, remove_top);
 }
