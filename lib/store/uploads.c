@@ -357,8 +357,8 @@ int uploads_take(struct uploads *r, const struct content *c, time_t until,
 	struct placed p = {0};
 
 	pthread_mutex_lock(&r->lock);
-	struct known *e = uploads_find_content(r, c);
-	int err = e && e->expires >= until ? 0 : -ENOENT;
+	struct known *e = uploads_find_content(r, c, lid, until);
+	int err = e ? 0 : -ENOENT;
 	if (!err)
 		err = placed_copy(e, &p);
 	if (!err)

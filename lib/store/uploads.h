@@ -68,8 +68,8 @@ void uploads_close(struct uploads *r);
  * files/, "" if it has none. */
 _must_check_ int uploads_add(struct uploads *r, const struct content *c,
 	const struct placed *p, const char *lid, const char *name);
-/* If the content is at the API at least until `until`, lid holds it too. -ENOENT: it is
- * not. */
+/* If the content is at the API at least until `until`, lid holds it too: of several uploads
+ * the one that lid holds already. -ENOENT: it is not. */
 _must_check_ int uploads_take(struct uploads *r, const struct content *c, time_t until,
 	const char *lid, const char *name, struct placed *ret);
 

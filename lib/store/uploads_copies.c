@@ -73,17 +73,38 @@ void uploads_leave_body(struct uploads *r, struct known *e)
 	free(b);
 }
 
-struct known *uploads_find_content(struct uploads *r, const struct content *c)
+/* Of entries with the same bytes: whether it can be used in place of c. */
+static bool has_content(const struct known *e, const struct content *c)
+{
+	return !e->dead && !e->busy && strcmp(e->mime, c->mime) == 0 &&
+	       strcmp(e->origin, c->origin) == 0 &&
+	       strcmp(e->key_print, c->key_print) == 0;
+}
+
+static bool is_held_by(const struct known *e, const struct user *u)
+{
+	const struct ref *ref = e->refs;
+
+	while (ref && (ref->user != u || !ref->held))
+		ref = ref->next;
+	return ref;
+}
+
+struct known *uploads_find_content(
+	struct uploads *r, const struct content *c, const char *lid, time_t until)
 {
 	struct body *b = find_body(r, c->sha256);
+	const struct user *u = uploads_find_user(r, lid);
 	struct known *best = NULL;
 
-	for (struct known *e = b ? b->entries : NULL; e; e = e->same_next)
-		if (!e->dead && !e->busy && (!best || e->expires > best->expires) &&
-			strcmp(e->mime, c->mime) == 0 &&
-			strcmp(e->origin, c->origin) == 0 &&
-			strcmp(e->key_print, c->key_print) == 0)
+	for (struct known *e = b ? b->entries : NULL; e; e = e->same_next) {
+		if (!has_content(e, c) || e->expires < until)
+			continue;
+		if (u && (best || e->same_next) && is_held_by(e, u))
+			return e;
+		if (!best || e->expires > best->expires)
 			best = e;
+	}
 	return best;
 }
 

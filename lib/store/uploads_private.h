@@ -93,8 +93,10 @@ void uploads_apply_forget(struct uploads *r, struct user *u);
 /* uploads_copies.c; the same. Add to and remove from the list of its content. */
 _must_check_ int uploads_join_body(struct uploads *r, struct known *e);
 void uploads_leave_body(struct uploads *r, struct known *e);
-/* The entry that can be used and lives longest; or NULL. */
-struct known *uploads_find_content(struct uploads *r, const struct content *c);
+/* The entry that can be used, and lives until `until` at least: one that lid holds, else the
+ * one that lives longest; or NULL. */
+struct known *uploads_find_content(
+	struct uploads *r, const struct content *c, const char *lid, time_t until);
 /* Whether a job refers to this content, by whichever upload of it. */
 bool uploads_is_used(const struct known *e);
 /* Where the content may be, "LID NAME" per line, malloc'ed. */

@@ -175,6 +175,21 @@ static void test_holders(void **state)
 }
 
 /* Who held something again after it was decided to end keeps it. */
+/* Requests that were uploaded with its URI can be sent again as they are. */
+static void test_own_first(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, &a, "one", 20, LID1);
+	add(f, &a, "two", 30, LID2);
+	assert_string_equal(take(f, &a, 10, LID1), "files/one");
+	assert_string_equal(take(f, &a, 10, LID2), "files/two");
+	/* One that does not live long enough is no good, and one that was given up. */
+	assert_string_equal(take(f, &a, 25, LID1), "files/two");
+	uploads_end(f->r, LID1);
+	assert_string_equal(take(f, &a, 10, LID1), "files/two");
+}
+
 static void test_end_since(void **state)
 {
 	struct fixture *f = *state;
@@ -541,7 +556,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_content),
-		TEST(test_holders), TEST(test_end_since),
+		TEST(test_holders),
+		TEST(test_own_first),
+		TEST(test_end_since),
 		TEST(test_lookup),
 		TEST(test_lives),
 		TEST(test_chain),
