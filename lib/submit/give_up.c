@@ -31,7 +31,7 @@ void submission_requeue(struct gb_job *job)
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 }
 
-/* An upload that no job refers to. */
+/* An upload that no job refers to, of this try or of an earlier one. */
 void void_upload(struct submission *s)
 {
 	client_lock(s->c);
@@ -40,8 +40,12 @@ void void_upload(struct submission *s)
 			strcmp(s->rec->batch->input_file, s->input_file) == 0;
 	if (!intended && !s->orphan)
 		s->orphan = STEAL_PTR(s->input_file);
-	if (!phase_is_unanswered(s->rec->batch->phase) && !s->job->batch->id)
+	/* A try that ended early may not have come to what an earlier one left. */
+	if (!phase_is_unanswered(s->rec->batch->phase) && !s->job->batch->id) {
+		if (!s->orphan)
+			s->orphan = STEAL_PTR(s->rec->batch->input_file);
 		record_unset(&s->rec->batch->input_file);
+	}
 	client_unlock(s->c);
 }
 

@@ -177,12 +177,6 @@ static int first_part(struct submission *d);
 
 int submission_part_out(struct submission *d)
 {
-	client_lock(d->c);
-	char *file = STEAL_PTR(d->rec->batch->input_file);
-	if (file && !d->orphan)
-		d->orphan = STEAL_PTR(file);
-	client_unlock(d->c);
-	free(file);
 	void_upload(d);
 	provider_error_clear(&d->err);
 	d->err.retry = -1;

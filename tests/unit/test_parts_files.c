@@ -239,6 +239,30 @@ static void test_cancelled(void **state)
 	gb_job_unref(job);
 }
 
+/* A try that ends before it came to the upload that an earlier one left. */
+static void test_stopped_before_upload(void **state)
+{
+	struct gb_job *job = make_draft("job", ASK("a", "1.png"));
+
+	put_picture(job, "1.png", 1);
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 429, .times = 100000});
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_QUEUE), 0);
+	AWAIT(!strcmp(state_of_job(job), "QUEUED") && fake_count(&fake, FAKE_CREATE) > 1);
+	gb_job_unref(job);
+	fake_options.readonly = true;
+	reopen();
+	job = gb_job_by_name(client, "job");
+	assert_non_null(job->dir->rec.batch->input_file);
+	struct operation t = {.job = job};
+	struct submission s = SUBMISSION(&t, job);
+	unsigned before = fake_uploads(&fake);
+	void_upload(&s);
+	submission_clear(&s);
+	assert_null(job->dir->rec.batch->input_file);
+	assert_int_equal(fake_uploads(&fake), before - 1);
+	gb_job_unref(job);
+}
+
 /* The second is refused for good: the first has ended, and nothing else will. */
 static void test_given_up(void **state)
 {
@@ -278,7 +302,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_once),
 		FAKE_CASE(test_once_after_restarts), FAKE_CASE(test_composed),
 		FAKE_CASE(test_retry), FAKE_CASE(test_draft_again),
-		FAKE_CASE(test_cancelled), FAKE_CASE(test_given_up),
+		FAKE_CASE(test_cancelled),
+		FAKE_CASE(test_stopped_before_upload), FAKE_CASE(test_given_up),
 		FAKE_CASE(test_removed)};
 
 	hurry_parts();
