@@ -159,10 +159,16 @@ left_alone() {
 
 @test "a quota that is used up is waited for, and submit says that it is not bought" {
 	export BATCHFS_TEST_QUEUE_SECONDS=0.3
-	fault 'match=create&kind=status&status=429&count=2'
-	ends 0 b run a in.jsonl
+	fault 'match=create&kind=status&status=429&count=1000'
+	local run
+	: >"$SAID"
+	b run a in.jsonl >out &
+	run=$!
+	eventually grep -q QUEUED "$SAID"
+	no_more_faults
+	wait $run
+	OUT=$(cat out)
 	answered
-	said QUEUED
 	fault 'match=create&kind=status&status=429&count=1000'
 	ends 0 b submit --queue b in.jsonl
 	ends 75 b run b in.jsonl --timeout 1
