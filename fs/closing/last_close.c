@@ -365,8 +365,8 @@ static int ask_enlist(struct closes *c, struct ask *ask)
 	return stopped ? -EINTR : -EINPROGRESS;
 }
 
-/* What a close cannot know it must not keep to itself: a 0 means that it was sent. */
-static int refuse_blind(struct closes *c, struct wfile *f, struct gb_job *job,
+/* As with submit=ctl a close submits nothing; but nobody asked for that, so it is said. */
+static void explain_blind(struct closes *c, struct wfile *f, struct gb_job *job,
 	struct gb_file *file)
 {
 	bool pending;
@@ -375,12 +375,10 @@ static int refuse_blind(struct closes *c, struct wfile *f, struct gb_job *job,
 	pending = f->pending;
 	f->pending = false;
 	pthread_mutex_unlock(&c->lock);
-	if (!pending || gb_file_tainted(file))
-		return 0;
-	gb_job_explain(job, "not submitted: /proc does not show this mount which "
-			    "processes have files open (to have no close submit, and "
-			    "none fail: mount with -o submit=ctl)");
-	return -EBUSY;
+	if (pending && !gb_file_tainted(file))
+		gb_job_explain(job,
+			"not submitted: /proc does not show this mount which processes "
+			"have files open, so no close submits, as with submit=ctl");
 }
 
 /* A close never submits files of other names, but they may be part of a later
@@ -398,7 +396,7 @@ int closes_flush(struct mount *m, struct close_handle *h, struct gb_job *job,
 	pending = note_flush(c, h->file);
 	requests = is_requests_of_draft(job, file);
 	if (requests && m->o->blind)
-		return refuse_blind(c, h->file, job, file);
+		explain_blind(c, h->file, job, file);
 	if (requests ? m->o->submit == SUBMIT_CTL : !pending)
 		return 0;
 	ask = calloc(1, sizeof *ask);

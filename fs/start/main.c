@@ -103,9 +103,9 @@ static void check_proc(struct options *o)
 {
 	if (o->submit == SUBMIT_CTL || o->readonly || proc_usable())
 		return;
-	log_line(LOG_WARNING, "/proc does not show which processes have files open. "
-			      "Closing requests.jsonl will fail and submit nothing (with "
-			      "submit=ctl it does not fail); mv and ctl still submit");
+	log_line(LOG_WARNING, "/proc does not show which processes have files open: "
+			      "as with submit=ctl no close of requests.jsonl submits, "
+			      "only mv and ctl do");
 	o->submit = SUBMIT_CTL;
 	o->blind = true;
 }

@@ -60,20 +60,20 @@ place() {
 	lacks "$output" quickstart
 }
 
-@test "no /proc: a close does not submit, fails, and error says why" {
+@test "no /proc: a close does not submit, and error says why" {
 	! grep -qaE '__(asan|tsan)_init' "$BATCHFS" || skip "sanitizers need one, too"
 	requests 2 >"$HOME/r"
 	unshare_mounts sh -ec '
 		mount -t tmpfs none /proc
 		"$1" -o "state_dir=$HOME/s,cache_dir=$HOME/c" "$2"
 		mkdir "$2/a"
-		! cp "$HOME/r" "$2/a/requests.jsonl"
+		cp "$HOME/r" "$2/a/requests.jsonl"
 		cat "$2/a/state" "$2/a/error"
 		echo submit >"$2/a/ctl"
 		cat "$2/a/wait"
 		umount "$2"' - "$HOME/batchfs" "$M" >"$HOME/said" 2>&1 3>&-
 	cat "$HOME/said"
-	grep -q "Device or resource busy" "$HOME/said"
+	same 1 "$(grep -c "as with submit=ctl no close" "$HOME/said")"
 	grep -qx DRAFT "$HOME/said"
 	grep -q "not submitted: /proc does not show" "$HOME/said"
 	grep -q "echo submit > ctl" "$HOME/said"
