@@ -55,11 +55,36 @@ int absent_unbought(struct desk *d, const char *name, const char *state)
 	return failed && submit_errno(d, name) == EACCES ? CLI_KEY : CLI_FAILED;
 }
 
+/* Whether the API has results that are not here yet. Then what failed is a download,
+ * however it failed: nothing is lost, and asking again helps in the end. */
+static bool results_may_come(struct desk *d, const char *name)
+{
+	_cleanup_free_ char *saved = NULL;
+	bool known = d->known;
+	int err;
+
+	d->known = true;
+	err = desk_column(d, name, "results_saved", &saved);
+	d->known = known;
+	return !err && (!strcmp(saved, "no") || !strcmp(saved, "awaited"));
+}
+
+/* An outage, as the API's or the network's fault may look like. */
+static bool is_outage(int err)
+{
+	return err == -EIO || err == -EPROTO || err == -ENODATA;
+}
+
 int absent_refused(struct desk *d, const char *name, int err)
 {
 	int status = cli_exit_of(err);
 
-	return status == CLI_LATER && submit_errno(d, name) == EPERM ? CLI_FAILED : status;
+	if (status == CLI_LATER)
+		return submit_errno(d, name) == EPERM ? CLI_FAILED : status;
+	if (status == CLI_FAILED && is_outage(err) &&
+		(submit_errno(d, name) == -err || results_may_come(d, name)))
+		return CLI_LATER;
+	return status;
 }
 
 static int say_later(const char *name, const char *file, const char *state)
@@ -180,10 +205,15 @@ static int say_missing(struct desk *d, const char *name, const char *path, char 
 /* It is there; what is wrong with it, `error` may know. */
 static int say_unreadable(struct desk *d, const char *name, const char *file, int err)
 {
-	int status = cli_fail(name, file, err);
+	int status = absent_refused(d, name, err);
 
+	cli_fail(name, file, err);
 	if (err != -EPIPE && err != -EINTR)
 		follow_tell_error(d, name);
+	if (status == CLI_LATER)
+		cli_say("%s: the results could not be had yet. The same command again asks "
+			"for them",
+			name);
 	return status;
 }
 

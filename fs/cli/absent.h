@@ -10,7 +10,7 @@ int absent_say(struct desk *d, const char *name, const char *file, int err);
 
 /* The exit status for a job that state says was not bought. */
 int absent_unbought(struct desk *d, const char *name, const char *state);
-/* The same, just after the call that was to submit it failed with err. */
+/* The same, just after a verb of ctl failed with err, which has been said. */
 int absent_refused(struct desk *d, const char *name, int err);
 
 #endif

@@ -85,7 +85,8 @@ static const struct status_row {
 	const char *verbs, *means;
 } status_rows[] = {
 	{CLI_OK, "run ", "all requests are answered"},
-	{CLI_OK, "submit ", "the job exists (--queue: the requests are safe here)"},
+	{CLI_OK, "submit ", "the job exists, or its first part does (--queue: the "
+			    "requests are\n       safe here)"},
 	{CLI_OK, "wait ", "all ended in JOB_STATE_SUCCEEDED"},
 	{CLI_OK, NULL, "done"},
 	{CLI_FAILED, "run ", "the job failed or was refused"},
@@ -96,10 +97,12 @@ static const struct status_row {
 	{CLI_USAGE, VERBS_SUBMIT, "usage, or NAME is taken by other requests"},
 	{CLI_USAGE, NULL, "usage"},
 	{CLI_PARTLY, "run ", "some requests have no answer"},
-	{CLI_LATER, VERBS_SUBMIT, "not ended or not bought yet; the same command again "
-				  "goes on"},
+	{CLI_LATER, "run ", "not ended or not bought yet, or the results cannot be had now; "
+			    "the\n       same command again goes on"},
+	{CLI_LATER, "submit ", "not bought yet; the same command again goes on"},
 	{CLI_LATER, "wait ", "not ended yet"},
-	{CLI_LATER, "cat ls ", "it is not there yet: batchfs wait NAME"},
+	{CLI_LATER, "cat ls ", "it is not there yet (batchfs wait NAME), or cannot be had "
+			       "now"},
 	{CLI_LATER, "rm ", "accepted, and not done yet; or the API cannot be reached"},
 	{CLI_LATER, VERBS_TELL, "not now: the API cannot be reached, or its quota is used "
 				"up"},

@@ -123,6 +123,37 @@ long long desk_number(const char *text, const char *name)
 	return value ? strtoll(value, NULL, 10) : -1;
 }
 
+int desk_row(struct desk *d, const char *name, char **ret_table, char **ret_heads,
+	char **ret_row)
+{
+	_cleanup_free_ char *table = NULL;
+	char *rest, *row;
+	size_t n = strlen(name);
+	int err = desk_text(d, ".batchfs", "jobs", &table);
+
+	rest = table;
+	*ret_heads = err ? NULL : strsep(&rest, "\n");
+	while (!err && (row = strsep(&rest, "\n")))
+		if (!strncmp(row, name, n) && row[n] == '\t') {
+			*ret_row = row;
+			*ret_table = STEAL_PTR(table);
+			return 0;
+		}
+	return err ? err : -ENOENT;
+}
+
+int desk_column(struct desk *d, const char *name, const char *heading, char **ret)
+{
+	_cleanup_free_ char *table = NULL;
+	char *heads, *row, *head, *cell;
+	int err = desk_row(d, name, &table, &heads, &row);
+
+	while (!err && (head = strsep(&heads, "\t")) && (cell = strsep(&row, "\t")))
+		if (!strcmp(head, heading))
+			return (*ret = strdup(cell)) ? 0 : -ENOMEM;
+	return err ? err : -ENOENT;
+}
+
 bool desk_offers(struct desk *d, const char *name, const char *verb)
 {
 	_cleanup_free_ char *verbs = NULL;

@@ -72,5 +72,11 @@ int desk_text(struct desk *d, const char *name, const char *path, char **ret);
 const char *desk_value(const char *text, const char *name);
 /* The same as a number; -1: it has none. */
 long long desk_number(const char *text, const char *name);
+/* A job's row in the table of jobs, and the table's headings: both in *ret_table, which is
+ * malloc'ed. -ENOENT: it has none. */
+int desk_row(struct desk *d, const char *name, char **ret_table, char **ret_heads,
+	char **ret_row);
+/* What stands there below a heading, malloc'ed. */
+int desk_column(struct desk *d, const char *name, const char *heading, char **ret);
 
 #endif

@@ -107,11 +107,11 @@ int output_prepare(const struct cli_args *a)
 	return CLI_USAGE;
 }
 
-int output_answers(struct desk *d, const struct cli_args *a)
+int output_answers(struct desk *d, const struct cli_args *a, const char **ret_file)
 {
-	if (a->to)
-		return output_tree(d, a->names[0], a->to);
-	return output_file(d, a->names[0], a->raw ? "results.jsonl" : "answers.tsv");
+	*ret_file = a->to ? "responses" : a->raw ? "results.jsonl" : "answers.tsv";
+	return a->to ? output_tree(d, a->names[0], a->to)
+		     : output_file(d, a->names[0], *ret_file);
 }
 
 int output_missing(struct desk *d, const char *name, long long *ret_missing,

@@ -10,8 +10,9 @@ int output_file(struct desk *d, const char *name, const char *path);
  * been said. */
 int output_prepare(const struct cli_args *a);
 /* What `run` gives: answers.tsv, results.jsonl (raw), or the files of responses/
- * into the directory `to`. A file there is whole or not there. */
-int output_answers(struct desk *d, const struct cli_args *a);
+ * into the directory `to`. A file there is whole or not there. *ret_file: which file or
+ * directory of the job that is. */
+int output_answers(struct desk *d, const struct cli_args *a, const char **ret_file);
 /* Of a job that has ended: how many requests have no answer, and of how many the results
  * could not be had yet. */
 int output_missing(struct desk *d, const char *name, long long *ret_missing,

@@ -199,20 +199,42 @@ static int await_create(struct desk *d, const char *name, char **ret_state)
 	return err;
 }
 
+/* Of a job with parts, how many are bought; 0: none, or it has none. */
+static long long parts_sent(struct desk *d, const char *name)
+{
+	_cleanup_free_ char *stats = NULL;
+	long long n = desk_text(d, name, "stats", &stats)
+			      ? 0
+			      : desk_number(stats, "parts_sent");
+
+	return n > 0 ? n : 0;
+}
+
+/* As with a close, the job exists when its first part does. */
+static int say_unbought(struct desk *d, const struct cli_args *a, long long sent)
+{
+	const char *name = a->names[0];
+
+	if (!a->quiet && sent)
+		cli_say("%s: %lld part%s bought, the others not yet. They are sent while a "
+			"mount or a verb that waits is running: batchfs wait %s",
+			name, sent, sent == 1 ? " is" : "s are", name);
+	else if (!a->quiet)
+		cli_say("%s: the requests are safe here, and not bought yet. They are "
+			"sent while a mount or a verb that waits is running: batchfs "
+			"wait %s",
+			name, name);
+	return a->queue || sent ? CLI_OK : CLI_LATER;
+}
+
 static int say_submitted(struct desk *d, const struct cli_args *a, const char *state)
 {
 	const char *name = a->names[0];
 
 	if (state_is_bought(state))
 		return CLI_OK;
-	if (!strcmp(state, "QUEUED") || (a->queue && is_on_the_way(state))) {
-		if (!a->quiet)
-			cli_say("%s: the requests are safe here, and not bought yet. They "
-				"are sent while a mount or a verb that waits is running: "
-				"batchfs wait %s",
-				name, name);
-		return a->queue ? CLI_OK : CLI_LATER;
-	}
+	if (!strcmp(state, "QUEUED") || (a->queue && is_on_the_way(state)))
+		return say_unbought(d, a, parts_sent(d, name));
 	if (!follow_tell_error(d, name))
 		cli_say("%s: %s", name, state);
 	return absent_unbought(d, name, state);
@@ -261,16 +283,15 @@ static int finish(struct desk *d, const struct cli_args *a, const char *state)
 {
 	const char *name = a->names[0];
 	bool good = state_has_succeeded(state);
-	int err = state_is_bought(state) ? output_answers(d, a) : 0;
+	const char *file = NULL;
+	int err = state_is_bought(state) ? output_answers(d, a, &file) : 0;
 
 	if (!good) {
 		cli_say("%s: %s", name, state);
 		follow_tell_error(d, name);
 	}
-	if (err == -ENOENT && good)
-		return absent_say(d, name, "answers.tsv", err);
-	if (err && err != -ENOENT)
-		return cli_fail(name, "the answers cannot be given", err);
+	if (err && (good || err != -ENOENT))
+		return absent_say(d, name, file, err);
 	return good ? count_missing(d, a) : absent_unbought(d, name, state);
 }
 

@@ -184,17 +184,11 @@ static int list_names(struct desk *d, const char *name, const char *path)
 /* The headings of the table of jobs, and the row of one. */
 static int list_row(struct desk *d, const char *name)
 {
-	_cleanup_free_ char *jobs = NULL;
-	char *heads, *row, *rest;
-	size_t n = strlen(name);
-	int err = desk_text(d, ".batchfs", "jobs", &jobs);
+	_cleanup_free_ char *table = NULL;
+	char *heads, *row;
+	int err = desk_row(d, name, &table, &heads, &row);
 
-	rest = jobs;
-	heads = err ? NULL : strsep(&rest, "\n");
-	while (!err && (row = strsep(&rest, "\n")))
-		if (!strncmp(row, name, n) && row[n] == '\t')
-			return printf("%s\n%s\n", heads, row) < 0 ? -errno : 0;
-	return err ? err : -ENOENT;
+	return err ? err : printf("%s\n%s\n", heads, row) < 0 ? -errno : 0;
 }
 
 static int verb_ls(const struct cli_args *a, struct desk *d)

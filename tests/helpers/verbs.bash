@@ -19,9 +19,10 @@ ends() {
 
 said() { contains "$(cat "$SAID")" "$1"; }
 
-# both_ways COMMAND...: without a mount and through one, on other projects.
+# both_ways COMMAND...: without a mount and through one, on other projects. $THROUGH: options
+# of that mount.
 both_ways() {
 	"$@" || return
 	export GEMINI_API_KEY=another XDG_STATE_HOME=$HOME/.other XDG_CACHE_HOME=$HOME/.other-cache
-	mount_jobs && "$@" && unmount_jobs
+	mount_jobs ${THROUGH:+-o "$THROUGH"} && "$@" && unmount_jobs
 }
