@@ -31,9 +31,32 @@ _batchfs_value() { # CUR KIND
 	esac
 }
 
+# What is neither an option nor the value of one, between the verb and the cursor.
+_batchfs_names() { # OPTIONS
+	local i word value=''
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		if [[ -n $value ]]; then
+			value=''
+		elif [[ $word == -* ]]; then
+			value=$(awk -F '\t' -v o="$word" '$1 == o { print $2 }' <<<"$1")
+		else
+			printf '%s\n' "$word"
+		fi
+	done
+}
+
+# NAME, then what its ctl takes now.
+_batchfs_ctl() { # CUR NAME...
+	case $# in
+	1) _batchfs_jobs "$1" '' ;;
+	2) _batchfs_offer "$1" < <(_batchfs_ask cat "$2/ctl" | cut -d ' ' -f 1) ;;
+	esac
+}
+
 _batchfs() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-	local verbs options kind
+	local verbs options kind names
 	COMPREPLY=()
 	verbs=$(_batchfs_ask complete | cut -f 1)
 	if ((COMP_CWORD == 1)); then
@@ -52,14 +75,18 @@ _batchfs() {
 	elif [[ $cur == -* ]]; then
 		_batchfs_offer "$cur" < <(cut -f 1 <<<"$options")
 	else
+		mapfile -t names < <(_batchfs_names "$options")
 		case $verb in
 		help) _batchfs_offer "$cur" <<<"$verbs" ;;
 		cat | ls) _batchfs_jobs "$cur" files ;;
 		run | submit)
-			_batchfs_jobs "$cur" ''
-			((COMP_CWORD < 3)) || _batchfs_value "$cur" FILE
+			case ${#names[@]} in
+			0) _batchfs_jobs "$cur" '' ;;
+			1) _batchfs_value "$cur" FILE ;;
+			esac
 			;;
-		wait | cancel | fetch | retry | rm | ctl) _batchfs_jobs "$cur" '' ;;
+		ctl) _batchfs_ctl "$cur" "${names[@]}" ;;
+		wait | cancel | fetch | retry | rm) _batchfs_jobs "$cur" '' ;;
 		esac
 	fi
 }

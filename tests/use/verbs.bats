@@ -297,5 +297,55 @@ asked() {
 	same '--timeout --to' "$(asked run --t | tr ' ' '\n' | sort | xargs)"
 	same first "$(asked wait f)"
 	contains "$(asked cat first/st)" first/state
-	contains "$(asked run -m gem)" gemini-3.8-flash && same in.jsonl "$(asked run x in)"
+	contains "$(asked run -m gem)" gemini-3.8-flash
+	same in.jsonl "$(asked run x in)"
+	same first "$(asked ctl -q f)"
+	knob pending=600
+	ends 0 b submit later in.jsonl
+	same "$(verbs_of later)" "$(asked ctl later '')"
+	same cancel "$(asked ctl later c)"
+	same cancel "$(asked ctl -o ttl=1 later c)"
+	same '' "$(asked ctl later adopt '')"
+}
+
+# What its ctl takes, in a line.
+verbs_of() { "$BATCHFS" cat "$1/ctl" | cut -d ' ' -f 1 | xargs; }
+
+@test "completion of fish" {
+	need fish
+	knob pending=600
+	ends 0 b submit first in.jsonl
+	ln -s "$BATCHFS" "$HOME/batchfs"
+	PATH=$HOME:$PATH
+	offers() {
+		fish --no-config -c 'source $argv[1]; complete -C $argv[2]' \
+			"$BATS_TEST_DIRNAME/../../packaging/completion/batchfs.fish" "$1" | cut -f 1 | xargs
+	}
+	same 'retry rm run' "$(offers 'batchfs r')"
+	same first "$(offers 'batchfs ctl f')"
+	same "$(verbs_of first | tr ' ' '\n' | sort | xargs)" "$(offers 'batchfs ctl first ')"
+	same first/stats "$(offers 'batchfs cat first/stats')"
+}
+
+@test "completion of zsh" {
+	need zsh
+	knob pending=600
+	ends 0 b submit first in.jsonl
+	ln -s "$BATCHFS" "$HOME/batchfs"
+	PATH=$HOME:$PATH
+	# Without a terminal: what would be offered is what is handed to compadd.
+	offers() { # FUNCTION WORD...
+		zsh -f -c '
+			compadd() { shift ${@[(i)--]}; print -l -- $@; }
+			_arguments() { }
+			_describe() { }
+			_path_files() { }
+			words=(batchfs) CURRENT=2
+			source $1 >/dev/null
+			words=("${@[3,-1]}") CURRENT=$#words PREFIX=$words[-1]
+			$2' - "$BATS_TEST_DIRNAME/../../packaging/completion/_batchfs" "$@" | xargs
+	}
+	same first "$(offers _batchfs_jobs wait f)"
+	same "$(verbs_of first)" "$(offers _batchfs_ctl ctl first '')"
+	same "$(verbs_of first)" "$(offers _batchfs_ctl ctl -q first '')"
 }
