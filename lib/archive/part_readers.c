@@ -1,4 +1,5 @@
 #include "archive/part_readers.h"
+#include "jobs/hooks.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,6 +20,15 @@ struct part_readers {
 	} open[OPEN_MAX];
 };
 
+static void note_readers(struct gb_job *dir, int by)
+{
+	client_lock(dir->c);
+	bool last = !(dir->dir->part_readers += (unsigned)by);
+	client_unlock(dir->c);
+	if (last)
+		dir->c->hooks->unread(dir);
+}
+
 int part_readers_new(struct gb_job *dir, struct gb_job **parts_take, uint32_t n,
 	struct part_readers **ret)
 {
@@ -29,6 +39,7 @@ int part_readers_new(struct gb_job *dir, struct gb_job **parts_take, uint32_t n,
 		return -ENOMEM;
 	}
 	s->dir = gb_job_ref(dir);
+	note_readers(dir, 1);
 	s->parts = parts_take;
 	s->n = n;
 	pthread_mutex_init(&s->lock, NULL);
@@ -43,6 +54,7 @@ void part_readers_free(struct part_readers *s)
 	for (size_t i = 0; i < OPEN_MAX; i++)
 		gb_results_close(s->open[i].results);
 	pthread_mutex_destroy(&s->lock);
+	note_readers(s->dir, -1);
 	gb_job_unref(s->dir);
 	free(s->parts);
 	free(s);

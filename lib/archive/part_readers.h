@@ -3,6 +3,7 @@
  * are read, so ten thousand parts need no more descriptors than these.
  *
  * Any thread; nothing waits. Parts live as long as this: their directory is referred to.
+ * So long their results stay where they are, too: rmdir moves them away when it is freed.
  */
 #ifndef GB_PART_READERS_H
 #define GB_PART_READERS_H

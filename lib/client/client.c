@@ -120,6 +120,7 @@ static const struct job_hooks hooks = {
 	.results_saved = answers_results_saved,
 	.results_dropped = answers_forget,
 	.changed = retry_consider,
+	.unread = remove_parts_unread,
 	.freed = remove_unsent,
 	.unmade = release_unmade,
 	.results_awaited = save_is_missing,

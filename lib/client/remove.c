@@ -161,13 +161,17 @@ static int finish_removal(struct gb_job *job)
 {
 	release_requests(job);
 	attach_release(job->c, job->dir->lid, !job->c->o.trash_days);
+	answers_forget(job); /* what is open only because it was read last */
+	if (remove_is_read(job))
+		return -EINPROGRESS;
 	if (!remove_forget_job(job) && job->parent)
 		remove_part_gone(job);
 	return 0;
 }
 
 /* Do the remaining steps, in the background. -EAGAIN: continue when the job has ended;
- * -ENOENT: the API does not know it, which is no proof yet. */
+ * -EINPROGRESS: when nobody reads it any more; -ENOENT: the API does not know it, which is no
+ * proof yet. */
 static int remove_rest(struct gb_job *job, struct provider_error *err)
 {
 	struct canceller none = CANCELLER_INIT;
@@ -251,6 +255,8 @@ static double remove_judge(
 {
 	if (!ret)
 		return 0;
+	if (ret == -EINPROGRESS)
+		return -1; /* remove_parts_unread has asked, or will */
 	if (ret == -ENOENT && removal_next(job) != REMOVE_LOOK)
 		return missing_delay(job);
 	if (ret == -EAGAIN || ret == -ECANCELED)

@@ -89,6 +89,10 @@ bool remove_has_parts(struct gb_job *dir);
  * remove_part_gone lets the directory go on. */
 void remove_parts_on(struct gb_job *dir);
 void remove_part_gone(struct gb_job *part);
+/* Whether somebody may still open results of parts of its directory: until
+ * remove_parts_unread the local copies stay where they are. */
+bool remove_is_read(struct gb_job *job);
+void remove_parts_unread(struct gb_job *dir);
 /* The part was refused: the directory is in the tree again. */
 void remove_directory_back(struct gb_job *dir, struct gb_job *part, const char *why);
 

@@ -251,6 +251,47 @@ void remove_part_gone(struct gb_job *part)
 		job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
 }
 
+/* Who reads a job in one has its file open, wherever that goes; of many parts only a few
+ * are. */
+bool remove_is_read(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool read = job_directory(job)->dir->part_readers;
+	client_unlock(job->c);
+	return read;
+}
+
+/* One that waited for that is deleted at the API already. By number: others go meanwhile. */
+static struct gb_job *next_deleted(struct gb_job *dir, uint32_t *from)
+{
+	struct gb_job *part = NULL;
+
+	client_lock(dir->c);
+	for (uint32_t i = parts_below(dir, *from); !part && i < parts_count(dir); i++) {
+		struct gb_job *p = parts_at(dir, i);
+
+		*from = parts_number(p) + 1;
+		if (p->dir->rec.removal == REMOVAL_DELETED)
+			part = gb_job_ref(p);
+	}
+	client_unlock(dir->c);
+	return part;
+}
+
+void remove_parts_unread(struct gb_job *dir)
+{
+	struct gb_job *part;
+
+	client_lock(dir->c);
+	bool removing = dir->dir->rec.removal && !dir->c->stopping;
+	client_unlock(dir->c);
+	if (!removing)
+		return;
+	for (uint32_t from = 1; (part = next_deleted(dir, &from)); gb_job_unref(part))
+		remove_later(part, 0);
+	remove_later(dir, 0);
+}
+
 void remove_directory_back(struct gb_job *dir, struct gb_job *part, const char *why)
 {
 	_cleanup_free_ char *what = util_format(

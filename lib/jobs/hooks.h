@@ -51,6 +51,8 @@ struct job_hooks {
 	void (*results_dropped)(struct gb_job *job);
 	/* Something about a directory, or a part of it, has changed. */
 	void (*changed)(struct gb_job *dir);
+	/* Nobody has the results of several parts of dir open any more. */
+	void (*unread)(struct gb_job *dir);
 	/* A submission has ended without a create, and the job was removed during
 	 * it. */
 	void (*freed)(struct gb_job *job);

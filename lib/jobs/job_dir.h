@@ -59,6 +59,9 @@ struct job_dir {
 	bool end_told;           /* client.lock; gb_options.ended has been called */
 	enum removing removing;  /* client.lock */
 	bool other_key;          /* client.lock; rmdir was refused because of this */
+	unsigned part_readers;   /* client.lock; archive/part_readers.h: who may still open
+	                            results of any of its parts, which stay where they
+	                            are so long */
 	double uploaded_since;   /* for `transfers`; 0: none is running */
 	int64_t upload_size;
 	_Atomic int64_t uploaded;
