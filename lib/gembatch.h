@@ -112,6 +112,9 @@ struct gb_options {
 	 * has ended and whose results are saved, if they are to be saved. The next
 	 * client calls it again, until gb_job_take_end has been called. */
 	void (*ended)(void *arg, struct gb_job *job);
+	bool guest; /* here for a moment, beside others that have the directories longer:
+	               where the last of those had `ended`, or this has it, ends that are
+	               learnt now are kept for who takes them */
 	void *arg;
 };
 
@@ -309,8 +312,8 @@ int gb_job_wait(struct gb_job *job, struct gb_waiter *w);
 int gb_job_settle(struct gb_job *job, struct gb_waiter *w);
 
 /* The caller takes the event that gb_options.ended reported: 0, and no client reports
- * it again; -EALREADY: it was taken before; other: the journal could not be written.
- * Blocks on the disk. */
+ * it again; -EALREADY: it was taken before; -EBUSY: it has not been reported yet; other: the
+ * journal could not be written. Blocks on the disk. */
 int gb_job_take_end(struct gb_job *job);
 
 /* ---- drafts ------------------------------------------------------------------ */

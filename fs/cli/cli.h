@@ -7,6 +7,7 @@
  *               just that (compare.c)
  *   follow.h    waiting for an end, and saying how far it is
  *   through.h   what a verb's options say where a mount has others
+ *   ended.h     on_end=, where no mount runs it
  *   output.h    answers to stdout or into a directory
  *   absent.h    why a file cannot be had, and the exit status for that
  *   run.c       `run` and `submit`; verbs.c the others, and the table of all

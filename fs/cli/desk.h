@@ -36,6 +36,9 @@ struct desk_ops {
 		void *arg);
 	/* Until the job has ended; -EAGAIN: not within so many seconds. */
 	int (*wait)(struct desk *d, const char *name, double seconds);
+	/* The caller is who is told of this job's end: 0. -EALREADY: somebody was, or is
+	 * to be; other: not now. */
+	int (*take_end)(struct desk *d, const char *name);
 	/* Between two waits: let others have the state directory for a while, if
 	 * they want it; go on in the other way, if a mount has come or gone. An
 	 * error has been said. */

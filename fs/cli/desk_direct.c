@@ -10,6 +10,7 @@
 #include "virtual/virtual_files.h"
 
 #define OWN_TURN 3.0  /* seconds for which it is kept, whoever wants it */
+#define TOLD 10.0     /* seconds until an end is told, once the results are here */
 #define REMOVING 30.0 /* seconds for which a removal that was accepted is watched */
 
 /* ---- jobs ------------------------------------------------------------------------ */
@@ -118,6 +119,21 @@ static int direct_wait(struct desk *d, const char *name, double seconds)
 	return err;
 }
 
+static int direct_take_end(struct desk *d, const char *name)
+{
+	double until = await_now() + TOLD;
+	struct gb_job *job;
+	int err = direct_find_job(d, name, &job);
+
+	if (err)
+		return err;
+	while ((err = gb_job_take_end(job)) == -EBUSY && await_now() < until &&
+		!cli_stopped())
+		usleep(20000);
+	gb_job_unref(job);
+	return err;
+}
+
 /* ---- writing --------------------------------------------------------------------- */
 
 /* One component of the path, made if it is not there. */
@@ -219,8 +235,8 @@ static void direct_close(struct desk *d)
 }
 
 static const struct desk_ops direct_ops = {direct_make, direct_remove, direct_write,
-	direct_store, direct_read, direct_list, direct_wait, direct_breathe,
-	direct_close};
+	direct_store, direct_read, direct_list, direct_wait,
+	direct_take_end, direct_breathe, direct_close};
 
 int desk_direct_enter(struct desk *d, struct gb_client *gb)
 {

@@ -257,6 +257,12 @@ static int mounted_wait(struct desk *d, const char *name, double seconds)
 	return result && !is_alive(m->root) ? -EAGAIN : result;
 }
 
+/* The mount has an on_end of its own, or none. */
+static int mounted_take_end(struct desk *d, const char *name)
+{
+	return -EALREADY;
+}
+
 static int mounted_breathe(struct desk *d)
 {
 	return is_alive(mounted_of(d)->root) ? 0 : desk_again(d);
@@ -272,8 +278,8 @@ static void mounted_close(struct desk *d)
 }
 
 static const struct desk_ops mounted_ops = {mounted_make, mounted_remove, mounted_write,
-	mounted_store, mounted_read, mounted_list, mounted_wait, mounted_breathe,
-	mounted_close};
+	mounted_store, mounted_read, mounted_list, mounted_wait,
+	mounted_take_end, mounted_breathe, mounted_close};
 
 int desk_mounted_enter(struct desk *d, const char *mountpoint)
 {

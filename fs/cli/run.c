@@ -10,6 +10,7 @@
 #include "cli/absent.h"
 #include "cli/await.h"
 #include "cli/desk.h"
+#include "cli/ended.h"
 #include "cli/follow.h"
 #include "cli/material.h"
 #include "cli/output.h"
@@ -312,5 +313,8 @@ int cli_run(const struct cli_args *a, struct desk *d)
 		return follow_left(d, a->names[0], err);
 	if (err)
 		return cli_fail(a->names[0], "waiting for it failed", err);
-	return finish(d, a, state);
+	status = finish(d, a, state);
+	if (status != CLI_LATER)
+		ended_start(d, a->names[0], state);
+	return status;
 }

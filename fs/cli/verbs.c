@@ -8,6 +8,7 @@
 #include "cli/absent.h"
 #include "cli/await.h"
 #include "cli/desk.h"
+#include "cli/ended.h"
 #include "cli/follow.h"
 #include "cli/material.h"
 #include "cli/output.h"
@@ -97,6 +98,7 @@ static int wait_one(const struct cli_args *a, struct desk *d, const char *name)
 	if (err)
 		return cli_fail(name, NULL, err);
 	printf("%s%s%s\n", a->n > 1 ? name : "", a->n > 1 ? "\t" : "", state);
+	ended_start(d, name, state);
 	if (!strcmp(state, "JOB_STATE_SUCCEEDED"))
 		return CLI_OK;
 	follow_tell_error(d, name);
@@ -366,6 +368,7 @@ static int run_on_desk(struct cli_args *a, const struct cli_place *place)
 	if (fflush(stdout) && status == CLI_OK)
 		status = cli_fail("standard output", NULL, -errno);
 	desk_close(&d);
+	ended_wait();
 	return status;
 }
 

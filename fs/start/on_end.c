@@ -1,23 +1,19 @@
 #include "start/on_end.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "util/command.h"
 #include "util/log.h"
 
 #define AT_A_TIME 4
 #define LINE_LONGEST 1000
-
-extern char **environ;
 
 struct ended {
 	STAILQ_ENTRY(ended) link;
@@ -25,7 +21,7 @@ struct ended {
 };
 
 struct on_end {
-	char *command; /* as sh gets it; NULL: none */
+	const char *command; /* NULL: none */
 	const char *dir;
 	pthread_t threads[AT_A_TIME];
 	unsigned started; /* threads; of start and stop alone */
@@ -54,7 +50,7 @@ int on_end_new(const char *command, const char *dir, struct on_end **ret)
 		return -ENOMEM;
 	e->dir = dir;
 	e->stop_fd = eventfd(0, EFD_CLOEXEC);
-	e->command = command ? format("%s \"$@\"", command) : NULL;
+	e->command = command;
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->wake, NULL);
 	STAILQ_INIT(&e->queue);
@@ -69,7 +65,6 @@ void on_end_free(struct on_end *e)
 	closep(&e->stop_fd);
 	pthread_cond_destroy(&e->wake);
 	pthread_mutex_destroy(&e->lock);
-	free(e->command);
 	free(e);
 }
 
@@ -98,47 +93,6 @@ void on_end_add(struct on_end *e, struct gb_job *job)
 }
 
 /* ---- one command ------------------------------------------------------------------- */
-
-/* Signals are ours to block, not the command's; nor is the terminal's Ctrl-C for it. */
-static int spawn_attributes(posix_spawnattr_t *attr)
-{
-	sigset_t none, all;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_setsigmask(attr, &none);
-	posix_spawnattr_setsigdefault(attr, &all);
-	posix_spawnattr_setpgroup(attr, 0);
-	return posix_spawnattr_setflags(attr,
-		POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-}
-
-static int spawn_command(const struct on_end *e, const char *name, const char *state,
-	int out, pid_t *ret)
-{
-	const char *argv[] = {
-		"/bin/sh", "-c", e->command, "batchfs", name, state, NULL};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	int err;
-
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attr);
-	err = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-	if (!err)
-		err = posix_spawn_file_actions_adddup2(&files, out, 1);
-	if (!err)
-		err = posix_spawn_file_actions_adddup2(&files, out, 2);
-	if (!err)
-		err = posix_spawn_file_actions_addchdir_np(&files, e->dir);
-	if (!err)
-		err = spawn_attributes(&attr);
-	if (!err)
-		err = posix_spawn(ret, argv[0], &files, &attr, (char **)argv, environ);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	return -err;
-}
 
 static void log_output(struct child *c)
 {
@@ -209,7 +163,7 @@ static void run_command(const struct on_end *e, const char *name, const char *st
 		return;
 	}
 	c.out = ends[0];
-	err = spawn_command(e, name, state, ends[1], &c.pid);
+	err = command_start(e->command, e->dir, name, state, ends[1], &c.pid);
 	close(ends[1]);
 	if (err) {
 		log_line(LOG_ERR, "on_end %s: %s", name, strerror(-err));

@@ -13,7 +13,7 @@
 
 #include "mount/mount.h"
 
-/* command NULL: nothing is ever run. dir is borrowed. */
+/* command NULL: nothing is ever run. Both strings are borrowed. */
 int on_end_new(const char *command, const char *dir, struct on_end **ret);
 /* The mount can be used now, which commands need: from now on they are run. */
 int on_end_start(struct on_end *e);

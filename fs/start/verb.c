@@ -27,11 +27,19 @@ static void on_verb_log(void *arg, int priority, const char *line)
 		log_line(priority, "%s", line);
 }
 
+/* The verb takes ends of the jobs that it waits for (cli/ended.h); others stay due. */
+static void on_verb_ended(void *arg, struct gb_job *job)
+{
+}
+
 /* No key is an error only where no mount has it. */
 static int open_for_verb(void *arg, struct gb_client **ret, char **ret_why)
 {
 	struct opening *s = arg;
-	const struct gb_options more = {.log = on_verb_log, .arg = s};
+	const struct gb_options more = {.log = on_verb_log,
+		.ended = s->o->on_end ? on_verb_ended : NULL,
+		.guest = true,
+		.arg = s};
 
 	if (s->no_key && !s->o->offline) {
 		key_explain_none(s->o);

@@ -339,6 +339,14 @@ static int check_split(const struct gb_client *c, char **ret_why)
 	return -EINVAL;
 }
 
+/* A guest says nothing of its own but that it wants them, too. */
+static void decide_ends(struct gb_client *c)
+{
+	if (!c->o.readonly && (c->o.ended || !c->o.guest))
+		store_want_ends(c->store, c->o.ended);
+	c->keep_ends = c->o.ended || (c->o.guest && store_wants_ends(c->store));
+}
+
 int client_open_with(const struct gb_options *o, const struct provider *p, void *arg,
 	struct gb_client **ret, char **ret_why)
 {
@@ -359,6 +367,8 @@ int client_open_with(const struct gb_options *o, const struct provider *p, void 
 		c->o.state_dir, c->o.cache_dir, c->o.holder, &c->store, ret_why);
 	if (err == -EACCES) /* that is said of the key */
 		err = -EPERM;
+	if (!err)
+		decide_ends(c);
 	if (!err)
 		err = start_engine(c, ret_why);
 	if (!err)

@@ -108,11 +108,12 @@ int gb_job_take_end(struct gb_job *job)
 {
 	client_lock(job->c);
 	bool due = job->dir && job->dir->rec.batch->end_due;
-	if (due)
+	bool told = due && job->dir->end_told;
+	if (told)
 		/* Parts of a later round end once more. */
 		job->dir->rec.batch->end_due = job->dir->end_told = false;
 	client_unlock(job->c);
-	return due ? job_dir_save(job) : -EALREADY;
+	return told ? job_dir_save(job) : due ? -EBUSY : -EALREADY;
 }
 
 int job_end_due(struct gb_job *job)
@@ -121,7 +122,7 @@ int job_end_due(struct gb_job *job)
 
 	client_lock(c);
 	struct gb_job *dir = job_directory(job);
-	bool tell = c->o.ended && !job->dir->rec.batch->end_logged;
+	bool tell = c->keep_ends && !job->dir->rec.batch->end_logged;
 	bool news = tell && dir != job && !dir->dir->rec.batch->end_due;
 	if (tell)
 		dir->dir->rec.batch->end_due = true;

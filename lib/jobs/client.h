@@ -48,6 +48,7 @@ struct gb_client {
 	char *key;
 	char key_print[LID_SIZE];
 	struct store *store;
+	bool keep_ends;  /* somebody wants to know of ends, now or later */
 	struct uploads *uploads;
 	struct engine *engine;
 	struct provider_conn api; /* calls of the API; by engine */

@@ -274,6 +274,27 @@ void store_close(struct store *s)
 	free(s);
 }
 
+#define ENDS "ends"
+
+bool store_wants_ends(const struct store *s)
+{
+	return !faccessat(s->state, ENDS, F_OK, AT_SYMLINK_NOFOLLOW);
+}
+
+void store_want_ends(struct store *s, bool wanted)
+{
+	int fd = -1;
+
+	if (wanted == store_wants_ends(s))
+		return;
+	if (wanted)
+		fd = openat(s->state, ENDS,
+			O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	else
+		DROP(unlinkat(s->state, ENDS, 0)); /* the next one says it again */
+	util_closep(&fd);
+}
+
 void store_fingerprint(const struct store *s, const char *key, char ret[LID_SIZE])
 {
 	/* Not for secrecy against who can read the salt: a 64-bit digest of a random

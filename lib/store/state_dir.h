@@ -21,6 +21,8 @@
  *                            complete
  *     parts/0001/            the same of parts that were removed: the directory follows
  *     results.index          index of answers (index.h); made again when damaged
+ *   STATE/ends               ends of own jobs are wanted by who had the directory last,
+ *                            guests apart
  *   STATE/attachments        which contents are at the API, and which jobs need them
  *                            (uploads.h)
  *   STATE/trash/TIME-LID/    removed jobs, for some days; TIME is "undated" if no clock
@@ -64,6 +66,11 @@ struct store {
 _must_check_ int store_open(const char *state_dir, const char *cache_dir,
 	const char *holder, struct store **ret, char **ret_why);
 void store_close(struct store *s);
+
+/* Whether ends of jobs are wanted (gb_options.ended) by whoever has the directory for long;
+ * and say it. What cannot be written is as it was. */
+bool store_wants_ends(const struct store *s);
+void store_want_ends(struct store *s, bool wanted);
 
 /* Salted fingerprint of a key, 16 hex digits: tells keys apart and reveals nothing
  * else. */
