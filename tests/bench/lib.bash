@@ -16,9 +16,33 @@ timed() {
 	sample "$measure" "$who" "$(in_unit "$measure" $((${end/./} - ${start/./})))"
 }
 
+# The same, and beside it as MEASURE-cpu the processor time of the command and of batchfs.
+timed_cpu() {
+	local measure=$1 who=$2 before
+	before=$(cpu_ms "$who")
+	timed "$@"
+	sample "$measure-cpu" "$who" "$(($(cpu_ms "$who") - before))"
+}
+
+# Milliseconds so far of this shell's children, and for batchfs of the mount.
+cpu_ms() { # WHO
+	local pids=$$
+	[ "$1" != batchfs ] || pids="$$ $mount_pid"
+	# shellcheck disable=SC2086 # a list of numbers
+	for pid in $pids; do
+		sed 's/.*) //' "/proc/$pid/stat"
+	done | awk -v hz="$(getconf CLK_TCK)" '
+		{ ticks += NR == 1 ? $14 + $15 : $12 + $13 }
+		END { print int(ticks * 1000 / hz) }'
+}
+
 # For the next command: a disk that has nothing left of what went before, and memory at
-# hand (bench_warm.c).
+# hand (bench_warm.c). With --busy nobody has made room.
 warm() {
+	if $busy; then
+		fill_page_cache
+		return 0
+	fi
 	sync
 	"$bin/bench_warm" $((size * 5 / 2))
 }

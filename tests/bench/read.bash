@@ -2,7 +2,7 @@
 
 suite_read() {
 	start_emulator
-	inject "{\"displayName\": \"big\", \"requests\": $((size << 9)), \"outputBytes\": $((size << 20))}"
+	inject "$(results_job big)"
 	local f=$mnt/big/results.jsonl out n
 	out=$(output_url big)
 	fetch -o /dev/null "$out" # the emulator has it in its page cache
@@ -15,21 +15,28 @@ suite_read() {
 	stop_emulator
 }
 
+results_job() { # NAME: with as many bytes as are read
+	printf '{"displayName": "%s", "requests": %s, "outputBytes": %s}' \
+		"$1" $((size << 9)) $((size << 20))
+}
+
 read_whole() { # FILE URL
 	local disk=$work/file calls0
 	rm -f "$disk"
 	timed cold-cat emulator fetch -o /dev/null "$2"
 	warm
-	timed cold-cat curl-disk fetch -o "$disk" "$2"
+	earlier fetched_before "$2"
+	timed_cpu cold-cat curl-disk fetch -o "$disk" "$2"
 	fresh_mount
 	warm
+	earlier read_before
 	calls0=$(calls)
-	timed cold-cat batchfs cat "$1"
+	timed_cpu cold-cat batchfs cat "$1"
 	sample cold-calls batchfs $(($(calls) - calls0))
 	sample read-memory batchfs $(($(memory VmHWM) / 1024))
 	cat "$disk" >/dev/null
-	timed second-cat page-cache cat "$disk"
-	timed second-cat batchfs cat "$1"
+	timed_cpu second-cat page-cache cat "$disk"
+	timed_cpu second-cat batchfs cat "$1"
 	timed third-cat batchfs cat "$1"
 	sleep 4 # sealed
 	warm
@@ -39,15 +46,17 @@ read_whole() { # FILE URL
 	mount_jobs
 	ls "$mnt" >/dev/null
 	warm
-	timed remount-cat page-cache cat "$disk"
-	timed remount-cat batchfs cat "$1"
+	timed_cpu remount-cat page-cache cat "$disk"
+	timed_cpu remount-cat batchfs cat "$1"
 	rm -f "$disk"
 	warm
-	timed cold-cp curl-shm fetch -o "$shm/f" "$2"
+	earlier fetched_before "$2"
+	timed_cpu cold-cp curl-shm fetch -o "$shm/f" "$2"
 	rm -f "$shm/f"
 	fresh_mount
 	warm
-	timed cold-cp batchfs cp "$1" "$shm/f"
+	earlier read_before
+	timed_cpu cold-cp batchfs cp "$1" "$shm/f"
 	rm -f "$shm/f"
 }
 

@@ -38,15 +38,21 @@ write_once() { # REQUESTS JOB
 	timed send batchfs cp "$1" "$mnt/$2/requests.jsonl"
 	sample send-memory batchfs $(($(memory VmHWM) / 1024))
 	forget_uploads
+	spool_once "$1" "$2-ctl"
+	unmount_jobs
+}
+
+spool_once() { # REQUESTS JOB
 	warm
-	timed spool dd-disk dd if="$1" of="$work/copy" bs=128k status=none
+	earlier copied_before "$1"
+	timed_cpu spool cp-disk cp "$1" "$work/copy"
 	rm -f "$work/copy"
 	fresh_mount submit=ctl
-	mkdir "$mnt/$2-ctl"
 	warm
-	timed spool batchfs dd if="$1" of="$mnt/$2-ctl/requests.jsonl" bs=128k status=none
-	timed check-pass batchfs sh -c 'echo check >"$0"' "$mnt/$2-ctl/ctl"
-	unmount_jobs
+	earlier spooled_before "$1"
+	mkdir "$mnt/$2"
+	timed_cpu spool batchfs cp "$1" "$mnt/$2/requests.jsonl"
+	timed check-pass batchfs sh -c 'echo check >"$0"' "$mnt/$2/ctl"
 }
 
 upload() { # FILE: to the same sink as the mount, by curl
