@@ -315,7 +315,7 @@ int util_pwrite_all(int fd, const void *buf, size_t n, off_t off)
 	const char *p = buf;
 
 	while (n > 0) {
-		ssize_t put = pwrite(fd, p, n, off);
+		ssize_t put = pwrite(fd, p, n < UTIL_WRITE_PIECE ? n : UTIL_WRITE_PIECE, off);
 
 		if (put < 0 && errno == EINTR)
 			continue;

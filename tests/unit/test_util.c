@@ -179,6 +179,23 @@ static void test_remove_tree(void **state)
 	assert_int_equal(util_remove_tree(dir_fd, "top"), 0);
 }
 
+/* More than one piece, the last of them short, at an offset. */
+static void test_pwrite_all(void **state)
+{
+	static char out[3 * UTIL_WRITE_PIECE + 7], in[sizeof out + 5];
+	_cleanup_close_ int fd =
+		openat(dir_fd, "pieces", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	for (size_t i = 0; i < sizeof out; i++)
+		out[i] = (char)(i % 251 + 1);
+	assert_int_equal(util_pwrite_all(fd, out, sizeof out, 5), 0);
+	assert_int_equal(util_pread_at(fd, in, sizeof in, 0), sizeof in);
+	assert_memory_equal(in, "\0\0\0\0\0", 5);
+	assert_memory_equal(in + 5, out, sizeof out);
+	assert_int_equal(util_pwrite_all(-1, out, 1, 0), -EBADF);
+	assert_int_equal(util_pwrite_all(-1, out, 0, 0), 0);
+}
+
 static void test_write_all(void **state)
 {
 	int fd = openat(dir_fd, "w", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -342,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_directories),
 		cmocka_unit_test(test_remove_tree),
 		cmocka_unit_test(test_write_all),
+		cmocka_unit_test(test_pwrite_all),
 		cmocka_unit_test(test_parse_time),
 		cmocka_unit_test(test_utf8_valid),
 		cmocka_unit_test(test_utf8_cut),
