@@ -2,6 +2,7 @@
 #include "client/retry_private.h"
 
 #include "answers/answers.h"
+#include "jobs/observe.h"
 #include "jobs/operation.h"
 #include "jobs/parts.h"
 #include "submit/cut.h"
@@ -15,7 +16,10 @@
 enum {
 	FIRST_PAUSE = 30,    /* seconds from the end to the first round */
 	LONGEST_PAUSE = 3600,
+	REST_WITHIN = 10,    /* seconds that a verb waits for those who are at work */
 };
+
+#define REST_TURN 0.02 /* seconds until another look whether they are done */
 
 /* ---- whether; lock held ------------------------------------------------------------ */
 
@@ -68,10 +72,12 @@ static enum listed what_it_lists(struct gb_job *dir)
 	return i.has_retry && i.answers_size[GB_ANSWERS_RETRY] ? LISTS_SOME : LISTS_NONE;
 }
 
+/* Whoever waited for the end may ask again at once: that somebody still writes down what he
+ * has bought, or a list does not tell all of an end, is not for people to wait for. */
 bool retry_fits(struct gb_job *dir)
 {
-	return was_sent_here(dir) && !dir->c->o.readonly && !dir->dir->task &&
-	       all_is_over(dir) && what_it_lists(dir) != LISTS_NONE;
+	return was_sent_here(dir) && !dir->c->o.readonly && all_has_ended(dir) &&
+	       what_it_lists(dir) != LISTS_NONE;
 }
 
 static bool was_cancelled(struct gb_job *dir)
@@ -212,9 +218,58 @@ static void round_is_over(struct gb_job *dir)
 	queue_go_later(dir->c, false);
 }
 
+/* ---- by the verb ---------------------------------------------------------------------- */
+
+/* Ends that lists have told, which may lack the rest. */
+static void ask_for_ends(struct operation *t)
+{
+	struct gb_client *c = t->job->c;
+	struct gb_job *part = t->job;
+
+	for (uint32_t i = 0; part && !t->cancel.set; i++) {
+		struct provider_error err = {0};
+
+		client_lock(c);
+		part = i < parts_count(t->job) ? parts_at(t->job, i) : NULL;
+		bool ask = part && part->batch->id &&
+			   knowledge_ended(&part->batch->known) &&
+			   !knowledge_final(&part->batch->known);
+		client_unlock(c);
+		if (ask)
+			DROP(observe_look(part, &t->cancel, &err));
+		provider_error_clear(&err);
+	}
+}
+
+/* Own the directory once nobody is at work on any of it. */
+static int take_at_rest(struct operation *t)
+{
+	struct gb_job *dir = t->job;
+	double until = util_now() + REST_WITHIN;
+	int err;
+
+	ask_for_ends(t);
+	for (;;) {
+		client_lock(dir->c);
+		bool fits = retry_fits(dir), rests = all_is_over(dir);
+		client_unlock(dir->c);
+		if (!fits)
+			return -EBUSY;
+		if (rests && (err = operation_take(t)) != -EBUSY)
+			return err;
+		if (util_now() >= until)
+			return -EBUSY;
+		if ((err = engine_sleep(dir->c->engine, REST_TURN, &t->cancel)))
+			return err;
+	}
+}
+
 static int retry_run(struct operation *t)
 {
-	int err = ask_again(t, false);
+	int err = take_at_rest(t);
+
+	if (!err)
+		err = ask_again(t, false);
 
 	round_is_over(t->job);
 	return err == -ECANCELED ? -EINTR : err == -ENODATA ? -EBUSY : err;
@@ -233,7 +288,7 @@ int gb_retry(struct gb_job *job, struct gb_waiter *w)
 			"%s: made with another key; mount with that key to ask again",
 			job_label(job));
 	return err ? err
-		   : operation_start(job, POOL_LONG, retry_run, true, true, NULL, w);
+		   : operation_start(job, POOL_LONG, retry_run, false, true, NULL, w);
 }
 
 /* ---- without a person --------------------------------------------------------------- */

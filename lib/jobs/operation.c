@@ -100,6 +100,15 @@ static int operation_own(struct operation *t)
 	return 0;
 }
 
+int operation_take(struct operation *t)
+{
+	client_lock(t->job->c);
+	int err = operation_own(t);
+	t->owns = !err;
+	client_unlock(t->job->c);
+	return err;
+}
+
 static int claim(struct operation *t)
 {
 	struct gb_client *c = t->job->c;

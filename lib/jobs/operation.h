@@ -48,6 +48,9 @@ struct operation {
 _must_check_ int operation_start(struct gb_job *job, enum pool_lane lane,
 	int (*run)(struct operation *t), bool owns, bool give_up,
 	const struct operation *fill, struct gb_waiter *w);
+/* From run() of one that does not own its job: own it from here on. -EBUSY: another
+ * does, -ENOENT: the job is gone. */
+_must_check_ int operation_take(struct operation *t);
 /* Answer the waiters now; the task goes on in the background. */
 void operation_answer(struct operation *t, int err);
 /* From run(): cancel the call that t waits for after so many seconds, if it is still

@@ -2,7 +2,10 @@
  * leaves: test_money_retry.c. */
 #include "fake_client.h"
 
+#include "jobs/operation.h"
 #include "jobs/parts.h"
+
+#include <pthread.h>
 
 #define ASK(k) "{\"key\":\"" k "\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"x\"}]}]}}\n"
 #define SAYS(k, text)                                                                  \
@@ -98,17 +101,20 @@ static bool may_retry(struct gb_job *job)
 	return gb_verbs(job) & GB_RETRY;
 }
 
-/* What was saved a moment ago may still be somebody's. */
-static void await_may_retry(struct gb_job *job)
+static bool is_at_work(struct gb_job *dir)
 {
-	for (double until = util_now() + 60; !may_retry(job) && util_now() < until;)
-		usleep(1000);
-	assert_true(may_retry(job));
+	client_lock(client);
+	bool any = dir->dir->task;
+	for (uint32_t i = 0; i < parts_count(dir); i++)
+		any |= parts_at(dir, i)->dir->task != NULL;
+	client_unlock(client);
+	return any;
 }
 
+/* At once, whoever is still at work on what has ended. */
 static void retry(struct gb_job *job)
 {
-	await_may_retry(job);
+	assert_true(may_retry(job));
 	assert_int_equal(BLOCKING(gb_retry, job), 0);
 }
 
@@ -182,6 +188,64 @@ static void test_bought_whole(void **state)
 static void test_cut(void **state)
 {
 	rounds_of("2", 2);
+}
+
+/* Somebody is still at work on a job, whom the end has overtaken. */
+struct at_work {
+	struct gb_job *job;
+	struct operation op;
+	pthread_t thread;
+};
+
+static void *leave_soon(void *arg)
+{
+	struct at_work *w = arg;
+
+	usleep(50000);
+	client_lock(client);
+	w->job->dir->task = NULL;
+	client_unlock(client);
+	return NULL;
+}
+
+static void be_at_work(struct at_work *w, struct gb_job *job)
+{
+	*w = (struct at_work){.job = job};
+	client_lock(client);
+	assert_null(job->dir->task);
+	job->dir->task = &w->op;
+	client_unlock(client);
+	assert_int_equal(pthread_create(&w->thread, NULL, leave_soon, w), 0);
+}
+
+/* The verb waits for him, and who is interrupted meanwhile buys nothing. */
+static void test_at_work(void **state)
+{
+	struct gb_job *dir = submitted("2");
+	struct at_work on_dir, on_part;
+	struct waiter_sync s;
+
+	await_made(2);
+	end_job(0, SAYS("a", "A") FAILS("b"));
+	end_job(1, SAYS("c", "C") SAYS("d", "D"));
+	await_index(dir);
+	while (is_at_work(dir))
+		usleep(1000);
+	be_at_work(&on_part, parts_at(dir, 1));
+	waiter_sync_init(&s);
+	assert_int_equal(gb_retry(dir, &s.w), -EINPROGRESS);
+	assert_true(gb_waiter_drop(&s.w));
+	pthread_join(on_part.thread, NULL);
+	be_at_work(&on_part, parts_at(dir, 1));
+	be_at_work(&on_dir, dir);
+	retry(dir);
+	pthread_join(on_part.thread, NULL);
+	pthread_join(on_dir.thread, NULL);
+	await_made(3);
+	assert_string_equal(fake_job(&fake, 2)->requests, ASK("b"));
+	usleep(20000);
+	assert_int_equal(fake_made(&fake), 3);
+	gb_job_unref(dir);
 }
 
 /* Nothing came of it at all. */
@@ -297,7 +361,10 @@ static void test_refused(void **state)
 	await_index(dir);
 	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 400});
 	retry(dir);
-	await_may_retry(dir);
+	/* What was refused is given up. */
+	for (double until = util_now() + 60; !may_retry(dir) && util_now() < until;)
+		usleep(1000);
+	assert_true(may_retry(dir));
 	expect_file(dir, GB_ANSWERS_RETRY, ASK("a"));
 	char *error = gb_job_error(dir);
 	assert_non_null(error);
@@ -376,7 +443,7 @@ static void test_in_vain(void **state)
 	assert_int_equal(fake_made(&fake), 3);
 	assert_int_equal(ends, 1);
 	/* A person may. */
-	await_may_retry(dir);
+	assert_true(may_retry(dir));
 	assert_int_equal(BLOCKING(gb_job_wait, dir), 0);
 	gb_job_unref(dir);
 }
@@ -429,7 +496,7 @@ static void test_restarts(void **state)
 	await_made(2);
 	end_job(1, FAILS("a") SAYS("b", "B") SAYS("c", "C") SAYS("d", "D"));
 	await_index(dir);
-	await_may_retry(dir);
+	assert_true(may_retry(dir));
 	gb_job_unref(dir);
 	setenv("BATCHFS_TEST_RETRY_SECONDS", "0.01", 1);
 	reopen();
@@ -460,7 +527,7 @@ static void test_stopped(void **state)
 	assert_int_equal(BLOCKING(gb_cancel, dir), 0);
 	assert_int_equal(waiter_sync_wait(&s), 0);
 	assert_false(gb_verbs(dir) & GB_CANCEL);
-	await_may_retry(dir);
+	assert_true(may_retry(dir));
 	setenv("BATCHFS_TEST_RETRY_SECONDS", "0.01", 1);
 	gb_job_unref(dir);
 	reopen();
@@ -471,7 +538,8 @@ static void test_stopped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_bought_whole),
-		FAKE_CASE(test_cut), FAKE_CASE(test_failed_whole),
+		FAKE_CASE(test_cut), FAKE_CASE(test_at_work),
+		FAKE_CASE(test_failed_whole),
 		FAKE_CASE(test_round_is_cut), FAKE_CASE(test_round_never_fits),
 		FAKE_CASE(test_other_key), FAKE_CASE(test_refused),
 		FAKE_CASE(test_cancelled), FAKE_CASE(test_in_vain),
