@@ -345,7 +345,7 @@ void gb_draft_set_times(struct gb_job *job, const struct timespec *mtime);
  * job and lives until it has no name and no reference. Numbers start at 256 and are
  * never used again.
  */
-#define GB_FILE_NUMBER_MAX ((UINT32_C(1) << 25) - 1)
+#define GB_FILE_NUMBER_MAX ((UINT32_C(1) << 24) - 1)
 #define GB_REQUESTS "requests.jsonl"
 #define GB_REJECTED "requests.jsonl.rejected"
 

@@ -90,6 +90,7 @@ int handle_node(struct mount *m, fuse_ino_t ino, struct node *ret)
 {
 	struct handle *h;
 
+	ino = ino_behind_door(ino);
 	pthread_mutex_lock(&m->handles->lock);
 	LIST_FOREACH(h, &m->handles->list, link)
 	if (h->ino == ino)

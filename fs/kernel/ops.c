@@ -29,6 +29,11 @@ bool ops_node(fuse_req_t req, fuse_ino_t ino, struct node *ret)
 	return !err;
 }
 
+static bool has_doors(const struct node *n)
+{
+	return n->kind == NODE_VIRTUAL && n->file_row->write == WRITE_ALWAYS;
+}
+
 int ops_entry(struct mount *m, const struct node *n, struct fuse_entry_param *ret)
 {
 	struct stat st;
@@ -48,11 +53,11 @@ int ops_entry(struct mount *m, const struct node *n, struct fuse_entry_param *re
 	fleeting =
 		n->kind == NODE_FILE && node_is_draft(n) && !gb_file_is_part(n->file);
 	*ret = (struct fuse_entry_param){
-		.ino = n->ino,
+		.ino = has_doors(n) ? ino_door(m, n->ino) : n->ino,
 		.attr = st,
 		/* 1: the size is not known, whoever wants it has to ask */
 		.attr_timeout = err || !node_is_settled(n) ? 0 : BELIEF,
-		.entry_timeout = fleeting ? 0 : BELIEF,
+		.entry_timeout = fleeting || has_doors(n) ? 0 : BELIEF,
 	};
 	return err;
 }

@@ -78,6 +78,13 @@ static void pending_unref(struct pending *p)
 	free(p);
 }
 
+/* EINTR is for who was interrupted, because write and open of most programs begin again at
+ * once, and what somebody stopped would be started anew. */
+static int uninterrupted(const struct pending *p, int err)
+{
+	return err == -EINTR && !atomic_load(&p->m->ending) ? -ECANCELED : err;
+}
+
 static void pending_finish(struct pending *p, int err)
 {
 	struct pending_lot *lot = p->m->lot;
@@ -164,7 +171,7 @@ static void arm(struct pending *p)
 		}
 		break;
 	} while (true);
-	pending_finish(p, err);
+	pending_finish(p, uninterrupted(p, err));
 }
 
 static void pending_go_on(struct pending *p)
@@ -172,7 +179,7 @@ static void pending_go_on(struct pending *p)
 	if (wants_again(p))
 		arm(p);
 	else
-		pending_finish(p, p->err);
+		pending_finish(p, uninterrupted(p, p->err));
 }
 
 static void on_done(struct gb_waiter *w, int err)

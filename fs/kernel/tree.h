@@ -100,7 +100,7 @@ static inline bool node_answers_awaited(const struct node *n)
 bool node_is_fixed(const struct node *n);
 
 /* For results and files made from them: whether the size is known; then it never
- * changes. True for everything else. */
+ * changes. Always for everything else, but never for what has doors (ino.h). */
 bool node_is_settled(const struct node *n);
 
 /* Attributes, from memory. 0; a negative errno; or 1: everything except the size, for

@@ -5,6 +5,7 @@
 #ifndef FS_MOUNT_H
 #define FS_MOUNT_H
 
+#include <stdatomic.h>
 #include <errno.h>
 #include <stdint.h>
 #include <time.h>
@@ -39,8 +40,10 @@ struct mount {
 	struct on_end *on_end;
 	struct closes *closes;
 	struct handles *handles;
-	uint64_t ino_base; /* random high bits, see tree.h */
+	uint64_t ino_base;   /* random high bits, see ino.h */
+	atomic_uint doors;   /* that were given, see ino.h */
 	struct timespec started;
+	atomic_bool ending; /* requests that wait are answered with EINTR from now on */
 };
 
 static inline struct mount *mount_of(fuse_req_t req)

@@ -238,6 +238,7 @@ static void *run_signals(void *arg)
 		return NULL;
 	log_line(LOG_INFO, "%s: unmounting", ending_name(sig));
 	service_stopping();
+	atomic_store(&s->m->ending, true);
 	gb_shutdown(s->m->gb);
 	fuse_session_exit(s->m->se);
 	/* The main thread may not be waiting yet when it is woken. */
@@ -309,6 +310,7 @@ static int serve(struct mount *m, struct signals *s, struct verdict *v)
 		log_line(LOG_ERR, "%s: the session ended: %s", v->mountpoint,
 			strerror(-err));
 	/* Again, if it began otherwise: answers what is parked. */
+	atomic_store(&m->ending, true);
 	gb_shutdown(m->gb);
 	return err < 0 ? err : 0;
 }

@@ -118,6 +118,25 @@ verbs() { xargs <"$MNT/$1/ctl"; }
 	same 1 "$(jobs_at_api)"
 }
 
+# The kernel has one writer wait for another in a file; and echo of a shell, or a write of
+# Python, begins again on EINTR.
+@test "cancel reaches what somebody waits for in ctl, who does not begin it again" {
+	remount_jobs -o submit=ctl
+	draft a
+	requests 3 >"$MNT/a/requests.jsonl"
+	fault 'match=upload&kind=stall_body&seconds=600&at=10'
+	errno_of_ctl a submit >"$HOME/says" 3>&- &
+	local waits=$!
+	eventually state_is a UPLOADING
+	echo cancel >"$MNT/a/ctl"
+	wait $waits
+	same ECANCELED "$(cat "$HOME/says")"
+	state_is a DRAFT
+	no_more_faults
+	same 0 "$(calls create)"
+	same 1 "$(stat -c %i "$MNT/a/ctl" "$MNT/a/ctl" | sort -u | wc -l)"
+}
+
 @test "cancel that the API refuses" {
 	knob pending=1000
 	submit_job a
