@@ -431,6 +431,16 @@ enum gb_by { GB_BY_CLOSE, GB_BY_CTL, GB_BY_QUEUE };
  * content again that the check refused, until it changes: 0. The caller has made sure
  * that nobody can still write to the file. */
 int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w);
+/* What counts for one directory beside gb_options, as long as it is not submitted anew. */
+struct gb_terms {
+	int retries;         /* in place of gb_options.retries, and whatever that is
+	                        later; -1: as that says */
+	uint64_t max_tokens; /* the lower one counts; 0: no other limit */
+	double max_cost;     /* likewise */
+};
+/* The same with terms (NULL: none), which are in the journal with it. */
+int gb_submit_on(struct gb_job *job, enum gb_by by, const struct gb_terms *terms,
+	struct gb_waiter *w);
 /* The same for a rename of file `name` in `dir` of `from` onto requests.jsonl of `job`.
  * If the check refuses the file, or the submission fails before the create is intended,
  * nothing is moved, and the bytes are also saved as requests.jsonl.rejected. Never
@@ -452,6 +462,9 @@ int gb_job_left(struct gb_job *job, struct gb_waiter *w);
  * background. One call is one round, whatever happens meanwhile. -EBUSY: something goes
  * on, or nothing is listed; -EACCES: another key made it. */
 int gb_retry(struct gb_job *job, struct gb_waiter *w);
+/* How often a directory that was submitted asks again by itself, rounds that were made
+ * included: as gb_terms. 0, or -EBUSY: it is a draft, or not ours. Blocks on the disk. */
+int gb_retry_up_to(struct gb_job *job, int retries);
 /* Stop a submission whose create is not intended yet (the job is a draft again), or
  * cancel the job at the API: answered when that has accepted it. */
 int gb_cancel(struct gb_job *job, struct gb_waiter *w);

@@ -6,7 +6,7 @@
  *   material.h  what a job is to be made of (material.c), and whether a job is made of
  *               just that (compare.c)
  *   follow.h    waiting for an end, and saying how far it is
- *   through.h   what a verb's options say where a mount has others
+ *   terms.h     options of a verb that count for one directory
  *   ended.h     on_end=, where no mount runs it
  *   output.h    answers to stdout or into a directory
  *   absent.h    why a file cannot be had, and the exit status for that

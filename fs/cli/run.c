@@ -15,7 +15,7 @@
 #include "cli/material.h"
 #include "cli/output.h"
 #include "cli/state.h"
-#include "cli/through.h"
+#include "cli/terms.h"
 #include "cli/turns.h"
 #include "util/util.h"
 
@@ -104,29 +104,41 @@ static int set_options(struct desk *d, const struct cli_args *a, bool fresh)
 	return CLI_OK;
 }
 
-static int store_submit(struct desk *d, const char *name, bool queue)
+static int store_submit(struct desk *d, const struct cli_args *a, bool queue)
 {
+	const char *name = a->names[0];
 	const char *verb = queue && desk_offers(d, name, "queue") ? "queue" : "submit";
-	int err = through_limits(d, name);
+	_cleanup_free_ char *terms = terms_of(a, d->place->o);
+	_cleanup_free_ char *text = terms ? format("%s%s", verb, terms) : NULL;
 
-	return err ? err : d->ops->store(d, name, "ctl", verb);
+	return text ? d->ops->store(d, name, "ctl", text) : -ENOMEM;
+}
+
+/* What was submitted before, perhaps without it, asks again as often as is said now. */
+static int store_retries(struct desk *d, const struct cli_args *a)
+{
+	_cleanup_free_ char *terms = terms_of_retry(a, d->place->o);
+	_cleanup_free_ char *text = terms ? format("retry%s", terms) : NULL;
+	int err = !text ? -ENOMEM : *terms ? d->ops->store(d, a->names[0], "ctl", text) : 0;
+
+	return err ? cli_fail(a->names[0], "retries", err) : CLI_OK;
 }
 
 /* Fill the draft up and submit it. A command that was killed while it wrote leaves
  * files that are whole, and marked as incomplete: these are written once more. */
-static int submit_material(
-	struct desk *d, const char *name, const struct material *m, bool queue)
+static int submit_material(struct desk *d, const struct cli_args *a, bool queue)
 {
+	const struct material *m = a->material;
 	size_t kept;
-	int err = material_fill(d, name, m, false, &kept);
+	int err = material_fill(d, a->names[0], m, false, &kept);
 
 	if (err)
 		return err;
-	err = store_submit(d, name, queue);
+	err = store_submit(d, a, queue);
 	if (err != -EBADMSG || !kept)
 		return err;
-	err = material_fill(d, name, m, true, &kept);
-	return err ? err : store_submit(d, name, queue);
+	err = material_fill(d, a->names[0], m, true, &kept);
+	return err ? err : store_submit(d, a, queue);
 }
 
 /* queue: return when the requests are safe and checked. */
@@ -134,7 +146,7 @@ static int send(struct desk *d, const struct cli_args *a, bool queue)
 {
 	_cleanup_free_ char *state = NULL;
 	const char *name = a->names[0];
-	int err = submit_material(d, name, a->material, queue);
+	int err = submit_material(d, a, queue);
 
 	if (!err)
 		return CLI_OK;
@@ -142,8 +154,6 @@ static int send(struct desk *d, const struct cli_args *a, bool queue)
 		cli_say("%s: stopped. The same command again goes on.", name);
 		return cli_exit_of(err);
 	}
-	if (err == -ECANCELED)
-		return CLI_FAILED;
 	/* Its answer was lost, and is being looked for; or the mount has ended. */
 	if (!desk_text(d, name, "state", &state) && !state_is_unsent(state))
 		return CLI_OK;
@@ -173,7 +183,8 @@ static int attach_alone(struct desk *d, const struct cli_args *a, bool queue)
 	}
 	if (fit == MATERIAL_MISSING)
 		return refuse_hidden(name, state, path);
-	return check_model(d, name, a->model);
+	int status = check_model(d, name, a->model);
+	return status ? status : store_retries(d, a);
 }
 
 static int attach(struct desk *d, const struct cli_args *a, bool queue)
@@ -307,8 +318,6 @@ int cli_run(const struct cli_args *a, struct desk *d)
 	if (status)
 		return status;
 	int err = follow(d, a->names[0], a->quiet, until, &state);
-	if (!err)
-		err = through_rounds(d, a->names[0], a->quiet, until, &state);
 	if (err == -EAGAIN || err == -EINTR)
 		return follow_left(d, a->names[0], err);
 	if (err)

@@ -12,6 +12,7 @@
 #include "cli/follow.h"
 #include "cli/material.h"
 #include "cli/output.h"
+#include "cli/terms.h"
 #include "util/util.h"
 #include "virtual/ctl.h"
 
@@ -256,20 +257,38 @@ static int verb_control(const struct cli_args *a, struct desk *d)
 	return each(a, d, control_one);
 }
 
+/* VERB and what follows it as one text; of a submission, with the terms of options. */
+static char *control_text(const struct cli_args *a, const struct options *o)
+{
+	bool submits = !strcmp(a->names[1], "submit") || !strcmp(a->names[1], "queue");
+	char *text = strdup(a->names[1]);
+
+	for (size_t i = 2; text && i < a->n; i++) {
+		char *longer = format("%s %s", text, a->names[i]);
+
+		free(text);
+		text = longer;
+	}
+	if (!text || !submits)
+		return text;
+	_cleanup_free_ char *said = text, *terms = terms_of(a, o);
+	return terms ? format("%s%s", said, terms) : NULL;
+}
+
 /* What has no verb of its own: adopt ID, resubmit, forget, check, estimate. */
 static int verb_ctl(const struct cli_args *a, struct desk *d)
 {
-	_cleanup_free_ char *text = format("%s%s%s", a->names[1], a->n > 2 ? " " : "",
-		a->n > 2 ? a->names[2] : "");
-	const char *argument, *nearest;
+	_cleanup_free_ char *text = control_text(a, d->place->o);
+	const char *argument = NULL, *nearest;
+	bool terms = false;
 
-	if (!verbs_have(a->names[1], &argument, &nearest)) {
+	if (!verbs_have(a->names[1], &argument, &terms, &nearest)) {
 		cli_say("ctl: there is no verb %s%s%s%s (batchfs help ctl)", a->names[1],
 			nearest ? ": did you mean " : "", nearest ? nearest : "",
 			nearest ? "?" : "");
 		return CLI_USAGE;
 	}
-	if (!argument != (a->n < 3)) {
+	if (!terms && (argument ? a->n != 3 : a->n != 2)) {
 		cli_say("ctl: %s takes %s", a->names[1],
 			argument ? "an ID" : "nothing more");
 		return CLI_USAGE;
@@ -327,10 +346,11 @@ const struct cli_verb cli_verbs[] = {
 		.run = verb_control},
 	{"retry", "NAME...", "Ask again what another try may answer.", 1, ANY,
 		.run = verb_control},
-	{"ctl", "NAME VERB [ID]",
+	{"ctl", "NAME VERB [ID|TERM...]",
 		"What else a job can be told: check, estimate, submit, queue, adopt ID, "
-		"resubmit,\nforget. batchfs cat NAME/ctl lists what fits now.",
-		2, 3, .run = verb_ctl, .first = true},
+		"resubmit,\nforget. batchfs cat NAME/ctl lists what fits now. submit and "
+		"queue take retries=N,\nmax_tokens=N, max_cost=N; retry takes retries=N.",
+		2, ANY, .run = verb_ctl, .first = true},
 	{"rm", "NAME...", "Remove the jobs, at the API and here.", 1, ANY,
 		.run = verb_rm},
 	{"status", "", "Endpoint, key's source, disk use, unsent work.", 0, 0,

@@ -223,10 +223,9 @@ static enum options_verdict set_number(
 static enum options_verdict set_money(
 	struct options *o, const struct option_row *row, const char *value)
 {
-	char *end;
-	double n = strtod(value, &end);
+	double n;
 
-	if (value[strspn(value, "0123456789.")] || *end || end == value)
+	if (!number_of_money(value, &n))
 		return bad_option("%s=%s: not a number", row->name, value);
 	if (!(n > 0) || n > 1e15)
 		return bad_option("%s=%s: must be above 0", row->name, value);

@@ -42,6 +42,17 @@ bool number_of_size(const char *text, uint64_t *ret)
 	return true;
 }
 
+bool number_of_money(const char *text, double *ret)
+{
+	char *end;
+	double n = strtod(text, &end);
+
+	if (text[strspn(text, "0123456789.")] || *end || end == text)
+		return false;
+	*ret = n;
+	return true;
+}
+
 double number_of_seconds(const char *variable, double usual)
 {
 	const char *text = getenv(variable);

@@ -5,38 +5,107 @@
 
 #include "closing/last_close.h"
 #include "util/log.h"
+#include "util/number.h"
 #include "util/words.h"
+
+#define RETRIES_MOST 1000
 
 struct verb {
 	const char *name;
 	enum gb_verb bit;
-	const char *argument; /* as the list shows it; NULL: takes none */
+	const char *argument; /* as the list shows it; NULL: takes none but terms */
 	bool anytime; /* allowed even if it is not listed, because there may be nothing
 	                 left to do */
+	bool terms;   /* takes NAME=VALUE... */
 	int (*run)(struct mount *m, struct gb_job *job, const char *argument,
 		struct gb_waiter *w);
 };
 
-static int submit_by(
-	struct mount *m, struct gb_job *job, enum gb_by by, struct gb_waiter *w)
+/* ---- terms of a submission ----------------------------------------------------------- */
+
+static bool term_retries(struct gb_terms *t, const char *value)
 {
-	int err = closes_settle(m, job, NULL, GB_REQUESTS, w);
+	const char *end = "";
+	uint64_t n;
+	bool ok = number_of(value, 10, &n, &end) && !*end && n <= RETRIES_MOST;
+
+	t->retries = ok ? (int)n : -1;
+	return ok;
+}
+
+static bool term_tokens(struct gb_terms *t, const char *value)
+{
+	const char *end = "";
+
+	return number_of(value, 10, &t->max_tokens, &end) && !*end && t->max_tokens;
+}
+
+static bool term_cost(struct gb_terms *t, const char *value)
+{
+	return number_of_money(value, &t->max_cost) && t->max_cost > 0;
+}
+
+static const struct term {
+	const char *name; /* as the option of a mount */
+	bool (*set)(struct gb_terms *t, const char *value);
+} terms[] = {
+	{"retries", term_retries},
+	{"max_tokens", term_tokens},
+	{"max_cost", term_cost},
+};
+
+/* word is NAME=VALUE. */
+static bool set_term(struct gb_terms *t, const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(terms); i++) {
+		size_t n = strlen(terms[i].name);
+
+		if (!strncmp(word, terms[i].name, n) && word[n] == '=')
+			return terms[i].set(t, word + n + 1);
+	}
+	return false;
+}
+
+/* text: such words with spaces between. */
+static int parse_terms(const char *text, struct gb_terms *ret)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	char *word, *rest = copy;
+
+	*ret = (struct gb_terms){.retries = -1};
+	if (!copy)
+		return -ENOMEM;
+	while ((word = strsep(&rest, " \t")))
+		if (*word && !set_term(ret, word))
+			return -EINVAL;
+	return 0;
+}
+
+/* ---- the verbs ------------------------------------------------------------------------ */
+
+static int submit_by(struct mount *m, struct gb_job *job, enum gb_by by,
+	const char *argument, struct gb_waiter *w)
+{
+	struct gb_terms on;
+	int err = parse_terms(argument, &on);
 
 	if (!err)
+		err = closes_settle(m, job, NULL, GB_REQUESTS, w);
+	if (!err)
 		err = closes_settle_parts(m, job, w);
-	return err ? err : gb_submit(job, by, w);
+	return err ? err : gb_submit_on(job, by, &on, w);
 }
 
 static int run_submit(
 	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
 {
-	return submit_by(m, job, GB_BY_CTL, w);
+	return submit_by(m, job, GB_BY_CTL, argument, w);
 }
 
 static int run_queue(
 	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
 {
-	return submit_by(m, job, GB_BY_QUEUE, w);
+	return submit_by(m, job, GB_BY_QUEUE, argument, w);
 }
 
 static int run_check(
@@ -66,7 +135,14 @@ static int run_fetch(
 static int run_retry(
 	struct mount *m, struct gb_job *job, const char *argument, struct gb_waiter *w)
 {
-	return gb_retry(job, w);
+	struct gb_terms on;
+	int err = *argument ? parse_terms(argument, &on) : gb_retry(job, w);
+
+	if (err || !*argument)
+		return err;
+	return on.retries < 0 || on.max_tokens || on.max_cost > 0
+		       ? -EINVAL
+		       : gb_retry_up_to(job, on.retries);
 }
 
 static int run_adopt(
@@ -88,16 +164,16 @@ static int run_forget(
 }
 
 static const struct verb verbs[] = {
-	{"submit", GB_SUBMIT, NULL, false, run_submit},
-	{"check", GB_CHECK, NULL, false, run_check},
-	{"estimate", GB_ESTIMATE, NULL, true, run_estimate},
-	{"queue", GB_QUEUE, NULL, false, run_queue},
-	{"cancel", GB_CANCEL, NULL, false, run_cancel},
-	{"fetch", GB_FETCH_VERB, NULL, true, run_fetch},
-	{"retry", GB_RETRY, NULL, false, run_retry},
-	{"adopt", GB_ADOPT, "ID", false, run_adopt},
-	{"resubmit", GB_RESUBMIT, NULL, false, run_resubmit},
-	{"forget", GB_FORGET, NULL, false, run_forget},
+	{"submit", GB_SUBMIT, NULL, false, true, run_submit},
+	{"check", GB_CHECK, NULL, false, false, run_check},
+	{"estimate", GB_ESTIMATE, NULL, true, false, run_estimate},
+	{"queue", GB_QUEUE, NULL, false, true, run_queue},
+	{"cancel", GB_CANCEL, NULL, false, false, run_cancel},
+	{"fetch", GB_FETCH_VERB, NULL, true, false, run_fetch},
+	{"retry", GB_RETRY, NULL, false, true, run_retry},
+	{"adopt", GB_ADOPT, "ID", false, false, run_adopt},
+	{"resubmit", GB_RESUBMIT, NULL, false, false, run_resubmit},
+	{"forget", GB_FORGET, NULL, false, false, run_forget},
 };
 
 /* Those that fit, with a text before each but the first. */
@@ -139,14 +215,17 @@ static const char *nearest_verb(const char *word)
 	return s.nearest;
 }
 
-bool verbs_have(const char *word, const char **ret_argument, const char **ret_nearest)
+bool verbs_have(const char *word, const char **ret_argument, bool *ret_terms,
+	const char **ret_nearest)
 {
 	const struct verb *v = find_verb(word, strlen(word));
 
-	if (v)
+	if (v) {
 		*ret_argument = v->argument;
-	else
+		*ret_terms = v->terms;
+	} else {
 		*ret_nearest = nearest_verb(word);
+	}
 	return v;
 }
 
@@ -183,18 +262,46 @@ static int refuse_verb(struct gb_job *job, const char *text, size_t n, int err)
 	return err;
 }
 
+/* How often is asked again can be said at any time. */
+static bool fits(struct gb_job *job, const struct verb *verb, const char *argument)
+{
+	return verb->anytime || (gb_verbs(job) & verb->bit) ||
+	       (verb->bit == GB_RETRY && *argument);
+}
+
+static int refuse_terms(struct gb_job *job, const struct verb *verb, const char *argument)
+{
+	struct gb_terms on;
+	struct gb_info info;
+
+	gb_job_info(job, &info);
+	/* Else the API's refusal has been told. */
+	if (verb->bit == GB_RETRY || parse_terms(argument, &on))
+		log_line(LOG_WARNING,
+			"%s: %s takes retries=N%s; \"%.*s\" is something else", info.name,
+			verb->name,
+			verb->bit == GB_RETRY ? "" : ", max_tokens=N and max_cost=N",
+			WORD_SHOWN, argument);
+	return -EINVAL;
+}
+
 int verbs_store_ctl(
 	struct mount *m, struct gb_job *job, const char *text, struct gb_waiter *w)
 {
 	size_t n = strcspn(text, " \t\n");
 	const char *argument = text + n + strspn(text + n, " \t");
 	const struct verb *verb = find_verb(text, n);
+	int err;
 
-	if (!verb || strchr(text, '\n') || !!*argument != !!verb->argument)
+	if (!verb || strchr(text, '\n') ||
+		(!verb->terms && !!*argument != !!verb->argument))
 		return refuse_verb(job, text, n, -EINVAL);
-	if (!verb->anytime && !(gb_verbs(job) & verb->bit))
+	if (!fits(job, verb, argument))
 		return refuse_verb(job, text, n, -EBUSY);
-	return verb->run(m, job, argument, w);
+	err = verb->run(m, job, argument, w);
+	return err == -EINVAL && verb->terms && *argument
+		       ? refuse_terms(job, verb, argument)
+		       : err;
 }
 
 /* What can be changed as long as nothing was sent. */

@@ -4,9 +4,11 @@
 
 #include "mount/mount.h"
 
-/* Whether the word is one: *ret_argument is what it takes, or NULL; if not, *ret_nearest is
- * what may be meant, or NULL. */
-bool verbs_have(const char *word, const char **ret_argument, const char **ret_nearest);
+/* Whether the word is one: *ret_argument is what it takes, or NULL, and *ret_terms whether
+ * it takes terms of a submission (gb_terms), as NAME=VALUE; if not, *ret_nearest is what may be
+ * meant, or NULL. */
+bool verbs_have(const char *word, const char **ret_argument, bool *ret_terms,
+	const char **ret_nearest);
 /* Those that are possible now, one per line. */
 void verbs_list(struct gb_job *job, FILE *out);
 

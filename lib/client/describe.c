@@ -89,7 +89,8 @@ static void local_info(struct gb_job *job, struct gb_info *i)
 	i->own = r->own;
 	i->split = split_text(job);
 	i->rounds = (uint32_t)r->rounds;
-	i->retries_left = job->c->o.retries > 0 ? (uint32_t)r->retries_left : 0;
+	i->retries_left =
+		record_retries(r, job->c->o.retries) > 0 ? (uint32_t)r->retries_left : 0;
 	i->draft = phase_is_draft(r->batch->phase) &&
 		   !(job->dir->task && job->dir->task->intended);
 	i->submitted = !phase_is_draft(r->batch->phase);

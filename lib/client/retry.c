@@ -101,12 +101,17 @@ static bool index_may_come(struct gb_job *dir)
 	return !failed && (i.answers_there || i.answers_pending || i.has_answers);
 }
 
+static int retries_of(const struct gb_job *dir)
+{
+	return record_retries(&dir->dir->rec, dir->c->o.retries);
+}
+
 static bool counts_down(const struct gb_job *dir)
 {
 	const struct gb_client *c = dir->c;
 
-	return c->o.retries > 0 && !c->o.readonly && !c->o.offline && !c->stopping &&
-	       was_sent_here(dir) && dir->dir->rec.retries_left > 0 &&
+	return !c->o.readonly && !c->o.offline && !c->stopping && was_sent_here(dir) &&
+	       retries_of(dir) > 0 && dir->dir->rec.retries_left > 0 &&
 	       identity_same_key(dir);
 }
 
@@ -296,7 +301,7 @@ int gb_retry(struct gb_job *job, struct gb_waiter *w)
 /* Lock held. */
 static double pause_before(const struct gb_job *dir)
 {
-	int had = dir->c->o.retries - dir->dir->rec.retries_left;
+	int had = retries_of(dir) - dir->dir->rec.retries_left;
 	double first = test_seconds("BATCHFS_TEST_RETRY_SECONDS", FIRST_PAUSE);
 
 	return fmin(ldexp(first, had < 0 ? 0 : had > 20 ? 20 : had), LONGEST_PAUSE);
@@ -389,8 +394,6 @@ void retry_consider(struct gb_job *dir)
 {
 	struct gb_client *c = dir->c;
 
-	if (c->o.retries <= 0)
-		return;
 	client_lock(c);
 	struct next n = next_of(dir);
 	if (n.done)
@@ -407,6 +410,33 @@ void retry_consider(struct gb_job *dir)
 		DROP(gb_answers_look(dir, NULL));
 	if (n.plan)
 		plan_round(dir, n.pause);
+}
+
+/* Lock held. It is ours, and more than a draft. */
+static bool was_asked_here(const struct gb_job *job)
+{
+	return !job->parent && job->dir && job->dir->rec.own && job->in_tree &&
+	       !job->dir->rec.removal && !phase_is_draft(job_phase(job));
+}
+
+int gb_retry_up_to(struct gb_job *job, int retries)
+{
+	struct gb_client *c = job->c;
+
+	client_lock(c);
+	int err = c->o.readonly ? -EROFS : was_asked_here(job) ? 0 : -EBUSY;
+	struct record *rec = err ? NULL : &job->dir->rec;
+	if (rec) {
+		rec->retries_own = true;
+		rec->retries = retries;
+		rec->retries_left = retries > rec->rounds ? retries - rec->rounds : 0;
+	}
+	client_unlock(c);
+	if (!err)
+		err = job_dir_save(job);
+	if (!err)
+		job_changed(job, GB_CHANGED_META); /* and a round may be due */
+	return err;
 }
 
 int retry_stop(struct gb_job *dir)

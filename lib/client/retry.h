@@ -1,6 +1,6 @@
 /*
  * Asking again, in the same directory, what retry.jsonl lists: by the verb `retry`, and,
- * where the directory was submitted with gb_options.retries, without a person.
+ * where the directory was submitted with gb_options.retries or gb_terms, without a person.
  *
  * One such request is a round: further parts (jobs/parts.h), whose requests are copied
  * out of retry.jsonl into their own directories first, cut where one job may not have as

@@ -29,6 +29,7 @@ struct operation {
 	char *arg;
 	char *advice;            /* lines that come before the check's in `warnings`, or
 	                            NULL */
+	struct gb_terms terms;   /* of a submission */
 	bool background;
 	bool queued;             /* submits a QUEUED job */
 	bool again;              /* resubmit: submits a job again that is being

@@ -51,15 +51,24 @@ static double look_interval(const struct gb_job *job)
 	return age / 8 < 1 ? 1 : age / 8 > max ? max : age / 8;
 }
 
-/* Lock held. Somebody waits for its end, or will be told of it, or another part of its
- * directory is bought then. */
+/* Lock held. What was not answered may be asked again by itself. */
+static bool may_ask_again(const struct gb_job *dir)
+{
+	const struct record *r = dir->dir ? &dir->dir->rec : NULL;
+
+	return r && r->retries_left > 0 && record_retries(r, dir->c->o.retries) > 0;
+}
+
+/* Lock held. Somebody waits for its end, or will be told of it, or more of its directory
+ * is bought then. */
 static bool end_is_awaited(const struct gb_job *job)
 {
 	const struct gb_job *dir = job->parent ? job->parent : job;
 
 	return queue_waits(job, QUEUE_ENDERS) || queue_waits(dir, QUEUE_ENDERS) ||
 	       (job_own_unfinished(job) &&
-		       (job->c->o.ended || parts_rest_is_open(dir)));
+		       (job->c->o.ended || parts_rest_is_open(dir) ||
+			       may_ask_again(dir)));
 }
 
 /* Lock held. Does the poller still have a reason to look at job? */

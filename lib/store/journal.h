@@ -115,6 +115,10 @@ struct record {
 	                    were */
 	int rounds_stopped; /* no part of a round up to this is bought any more */
 	int retries_left; /* rounds that are still asked for without a person */
+	bool retries_own; /* gb_terms: in place of the option … */
+	int retries;      /* … so many */
+	int64_t limit_tokens; /* gb_terms; 0: none */
+	char *limit_cost;     /* a number; NULL: none */
 
 	bool rest_gone;  /* … nor can be: it was cancelled, or what was bought before is
 	                     among it, since parts were removed */
@@ -158,6 +162,12 @@ _must_check_ int record_set(char **field, const char *value);
 void record_unset(char **field);
 /* The same with *value, malloc'ed, which is stolen. */
 void record_take(char **field, char **value);
+
+/* How often it asks again by itself, where gb_options says `option`. */
+static inline int record_retries(const struct record *r, int option)
+{
+	return r->retries_own ? r->retries : option;
+}
 
 /* The requests, or who is asked, have changed. */
 void record_forget_estimate(struct record *r);

@@ -73,16 +73,44 @@ static int make_estimate(struct submission *s)
 
 /* ---- limits ---------------------------------------------------------------------------- */
 
-static const char *limit_name(const struct gb_client *c)
+/* 0: none. */
+struct limits {
+	uint64_t tokens;
+	double cost;
+};
+
+/* Of the mount and of the directory, the lower one each. Lock held. */
+static struct limits limits_held(const struct submission *s)
 {
-	return c->o.max_tokens && c->o.max_cost > 0 ? "max_tokens and max_cost"
-	       : c->o.max_tokens		    ? "max_tokens"
-						    : "max_cost";
+	struct limits l = {s->c->o.max_tokens, s->c->o.max_cost};
+	uint64_t tokens = (uint64_t)s->rec->limit_tokens;
+	double cost = s->rec->limit_cost ? strtod(s->rec->limit_cost, NULL) : 0;
+
+	if (tokens && (!l.tokens || tokens < l.tokens))
+		l.tokens = tokens;
+	if (cost > 0 && (!(l.cost > 0) || cost < l.cost))
+		l.cost = cost;
+	return l;
 }
 
-static bool has_limit(const struct gb_client *c)
+static struct limits limits_of(struct submission *s)
 {
-	return c->o.max_tokens || c->o.max_cost > 0;
+	client_lock(s->c);
+	struct limits l = limits_held(s);
+	client_unlock(s->c);
+	return l;
+}
+
+static const char *limit_name(struct limits l)
+{
+	return l.tokens && l.cost > 0 ? "max_tokens and max_cost"
+	       : l.tokens	      ? "max_tokens"
+				      : "max_cost";
+}
+
+static bool has_limit(struct limits l)
+{
+	return l.tokens || l.cost > 0;
 }
 
 /* Nothing was sent; a job that may be there already can still be taken. Takes over what
@@ -110,15 +138,15 @@ static int stop_at_limit(struct submission *s, int err, char *what, char *todo)
 }
 
 /* What may pass keeps queued work queued (submit.c). */
-static int stop_unchecked(struct submission *s, int err)
+static int stop_unchecked(struct submission *s, struct limits l, int err)
 {
 	return stop_at_limit(s, err,
 		util_format("The prompts could not be counted (%s), so %s cannot be "
 			    "checked.",
-			strerror(-err), limit_name(s->c)),
+			strerror(-err), limit_name(l)),
 		util_format("Nothing was sent. To try again: echo submit > ctl. To send "
 			    "it unchecked: mount without %s",
-			limit_name(s->c)));
+			limit_name(l)));
 }
 
 static int stop_without_price(struct submission *s, int err, unsigned line)
@@ -152,49 +180,49 @@ static int stop_above(struct submission *s, char *what, const char *option)
 			option));
 }
 
-static int compare(struct submission *s, const struct price *p)
+static int compare(struct submission *s, struct limits l, const struct price *p)
 {
-	const struct gb_options *o = &s->c->o;
 	char cost[PRICES_TEXT];
 
 	client_lock(s->c);
 	int64_t tokens = s->rec->estimate_tokens;
 	int percent = s->rec->estimate_percent;
 	client_unlock(s->c);
-	if (o->max_tokens && (uint64_t)tokens > o->max_tokens)
+	if (l.tokens && (uint64_t)tokens > l.tokens)
 		return stop_above(s,
 			util_format("The prompts have about %" PRId64
 				    " tokens (give or take %d %%), and max_tokens is "
 				    "%" PRIu64 ".",
-				tokens, percent, o->max_tokens),
+				tokens, percent, l.tokens),
 			"max_tokens");
-	if (!(o->max_cost > 0) || (double)tokens * p->in / 1e6 <= o->max_cost)
+	if (!(l.cost > 0) || (double)tokens * p->in / 1e6 <= l.cost)
 		return 0;
 	prices_cost(p, tokens, 0, cost);
 	return stop_above(s,
 		util_format("The prompts cost about %s (give or take %d %%), and max_cost "
 			    "is %.10g.",
-			cost, percent, o->max_cost),
+			cost, percent, l.cost),
 		"max_cost");
 }
 
 void submission_estimate_begin(struct submission *s)
 {
-	if (!has_limit(s->c) || s->t->queued || s->t->again)
+	if (!has_limit(limits_held(s)) || s->t->queued || s->t->again)
 		return;
 	record_forget_estimate(s->rec);
 }
 
 int submission_estimate(struct submission *s)
 {
+	struct limits l = limits_of(s);
 	struct price price = {0};
 	unsigned line = 0;
 	int err = 0;
 
 	/* A part, and what is asked again, is a part of what was estimated. */
-	if (!has_limit(s->c) || s->job->parent)
+	if (!has_limit(l) || s->job->parent)
 		return 0;
-	if (s->c->o.max_cost > 0)
+	if (l.cost > 0)
 		err = find_price(s, &price, &line);
 	if (err)
 		return stop_without_price(s, err, line);
@@ -204,8 +232,8 @@ int submission_estimate(struct submission *s)
 	if (!made)
 		err = make_estimate(s);
 	if (!err)
-		return compare(s, &price);
-	return err == -ECANCELED ? err : stop_unchecked(s, err);
+		return compare(s, l, &price);
+	return err == -ECANCELED ? err : stop_unchecked(s, l, err);
 }
 
 /* ---- the verb ------------------------------------------------------------------------- */

@@ -97,9 +97,11 @@ static const struct way estimating = {
 /* f is requests.jsonl, of job or to be moved to it; NULL: it is composed. Who reads the
  * parts reads all of them: none may change meanwhile. */
 static int start_submission(struct gb_job *job, const struct way *way, bool background,
-	struct gb_file *f, struct gb_job *from, struct gb_waiter *w)
+	struct gb_file *f, struct gb_job *from, const struct gb_terms *terms,
+	struct gb_waiter *w)
 {
 	struct operation fill = {.file = f, .from = from, .gathers = !f,
+		.terms = terms ? *terms : (struct gb_terms){.retries = -1},
 		.sends = way->sends, .background = way->sends && background};
 	int err = way->sends && !background ? not_offline(job) : 0;
 
@@ -110,7 +112,7 @@ static int start_submission(struct gb_job *job, const struct way *way, bool back
 }
 
 static int go(struct gb_job *job, const struct way *way, enum gb_by by,
-	struct gb_waiter *w)
+	const struct gb_terms *terms, struct gb_waiter *w)
 {
 	bool background = job->c->o.background || by == GB_BY_QUEUE;
 
@@ -136,7 +138,7 @@ static int go(struct gb_job *job, const struct way *way, enum gb_by by,
 		err = no_requests(job);
 	else
 		err = start_submission(job, way, background,
-			kind == GATHER_COMPOSED ? NULL : f, NULL, w);
+			kind == GATHER_COMPOSED ? NULL : f, NULL, terms, w);
 out:
 	gb_file_unref(f);
 	return err;
@@ -144,12 +146,18 @@ out:
 
 int gb_submit(struct gb_job *job, enum gb_by by, struct gb_waiter *w)
 {
-	return go(job, &submitting, by, w);
+	return go(job, &submitting, by, NULL, w);
+}
+
+int gb_submit_on(struct gb_job *job, enum gb_by by, const struct gb_terms *terms,
+	struct gb_waiter *w)
+{
+	return go(job, &submitting, by, terms, w);
 }
 
 int gb_check(struct gb_job *job, struct gb_waiter *w)
 {
-	return go(job, &checking, GB_BY_CTL, w);
+	return go(job, &checking, GB_BY_CTL, NULL, w);
 }
 
 /* Of what was submitted. It owns nothing, and nobody waits for it but who asked. */
@@ -175,7 +183,7 @@ int gb_estimate(struct gb_job *job, struct gb_waiter *w)
 	client_lock(job->c);
 	bool draft = phase_is_draft(job_phase(job));
 	client_unlock(job->c);
-	return draft ? go(job, &estimating, GB_BY_CTL, w) : estimate_sent(job, w);
+	return draft ? go(job, &estimating, GB_BY_CTL, NULL, w) : estimate_sent(job, w);
 }
 
 int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
@@ -193,7 +201,7 @@ int gb_submit_rename(struct gb_job *from, struct gb_file *dir, const char *name,
 	client_unlock(c);
 	if (!err)
 		err = f ? start_submission(
-				  job, &submitting, c->o.background, f, from, w)
+				  job, &submitting, c->o.background, f, from, NULL, w)
 			: -ENOENT;
 	gb_file_unref(f);
 	return err;

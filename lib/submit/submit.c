@@ -179,6 +179,20 @@ static void drop_another_keys_upload(struct submission *s)
 	record_unset(&s->rec->batch->input_file);
 }
 
+/* Lock held. */
+static int note_terms(struct submission *s)
+{
+	const struct gb_terms *t = &s->t->terms;
+	char cost[32];
+
+	snprintf(cost, sizeof(cost), "%.17g", t->max_cost);
+	s->rec->retries_own = t->retries >= 0;
+	s->rec->retries = s->rec->retries_own ? t->retries : 0;
+	s->rec->limit_tokens = t->max_tokens > INT64_MAX ? INT64_MAX
+							 : (int64_t)t->max_tokens;
+	return record_set(&s->rec->limit_cost, t->max_cost > 0 ? cost : NULL);
+}
+
 static int step_begin(struct submission *s)
 {
 	int err = gb_file_stat(s->t->file, &s->source);
@@ -192,11 +206,13 @@ static int step_begin(struct submission *s)
 		err = record_set(&s->rec->key_print, s->c->key_print);
 	if (!err && !s->attached)
 		err = keep_session_of(s);
+	if (!err && !s->t->again && !s->t->queued)
+		err = note_terms(s);
 	if (!s->t->again) {
 		record_unset(&s->rec->error);
 		record_unset(&s->rec->taint);
 		s->rec->background = s->t->background;
-		s->rec->retries_left = s->c->o.retries;
+		s->rec->retries_left = record_retries(s->rec, s->c->o.retries);
 	}
 	submission_estimate_begin(s);
 	/* What was asked for anew has its whole time. */

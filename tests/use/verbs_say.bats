@@ -141,6 +141,38 @@ above_limit() {
 	same 2 "$(calls create)"
 }
 
+limit_of_ctl() {
+	ends 0 b submit old in.jsonl || return
+	ends 1 b submit a in.jsonl -o max_tokens=1 || return
+	ends 1 b ctl a submit max_tokens=1 || return
+	said 'max_tokens is 1' || return
+	ends 1 b ctl a submit -o max_tokens=1 || return
+	ends 1 b ctl a submit max_cost=1 || return
+	said price || return
+	ends 1 b ctl a submit max_tokens=x || return
+	ends 1 b ctl a submit nonsense || return
+	ends 2 b ctl a check more || return
+	ends 0 b ctl a submit max_tokens=1000 || return
+	ends 1 b ctl old retry max_tokens=1
+}
+
+@test "ctl takes limits for one directory" {
+	both_ways limit_of_ctl
+	same 4 "$(calls create)"
+}
+
+# What is queued is held to them by whoever sends it.
+@test "a limit that was given with --queue counts when it is sent" {
+	export BATCHFS_TEST_QUEUE_SECONDS=0.3 BATCHFS_TEST_OWN_SECONDS=0.3
+	fault 'match=count_tokens&kind=status&status=503&count=0'
+	ends 0 b submit --queue a in.jsonl -o max_tokens=1
+	no_more_faults
+	mount_jobs
+	eventually state_is a SUBMIT_FAILED
+	contains "$(cat "$MNT/a/error")" 'max_tokens is 1'
+	same 0 "$(calls create)"
+}
+
 of_a_verb() {
 	ends 0 b run a in.jsonl -o model=gemini-3.8-flash,split=2 || return
 	ends 0 b cat a/model a/split || return
@@ -212,6 +244,33 @@ again() {
 	export BATCHFS_TEST_RETRY_SECONDS=0.1
 	knob fail_every=1
 	both_ways again
+}
+
+# Of a job that is there already, too; and a mount goes on with it that was told nothing of it.
+later() {
+	local before
+	before=$(calls create)
+	ends 3 b run a in.jsonl || return
+	same $((before + 1)) "$(calls create)" || return
+	ends 3 b run a in.jsonl --retries 1 || return
+	same $((before + 2)) "$(calls create)" || return
+	ends 0 b ctl a retry retries=2 || return
+	ends 0 b wait a || return
+	same $((before + 3)) "$(calls create)"
+}
+
+@test "--retries of a job that is there already" {
+	export BATCHFS_TEST_RETRY_SECONDS=0.1
+	knob fail_every=1
+	both_ways later
+}
+
+@test "a mount goes on with --retries" {
+	export BATCHFS_TEST_RETRY_SECONDS=0.1
+	knob fail_every=1
+	ends 0 b submit a in.jsonl --retries 1
+	mount_jobs
+	becomes 2 calls create
 }
 
 # ---- the command line --------------------------------------------------------------------
