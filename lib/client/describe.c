@@ -62,13 +62,17 @@ static bool goes_on_alone(const struct gb_job *job)
 	return t && t->sends && t->left && job_phase(job) == PHASE_SUBMITTING;
 }
 
+bool describe_lacks_results(struct gb_job *job)
+{
+	return is_refused(job) || job_output(job) == GB_OUTPUT_LOST ||
+	       job_output(job) == GB_OUTPUT_DAMAGED;
+}
+
 bool describe_has_error(struct gb_job *job)
 {
 	return files_has_mistake(job) || (job->dir && job->dir->rec.error) ||
 	       goes_on_alone(job) || job->batch->has_api_error ||
-	       job_output(job) == GB_OUTPUT_LOST ||
-	       job_output(job) == GB_OUTPUT_DAMAGED || is_refused(job) ||
-	       is_missing(job) || (job->dir && job->dir->other_key);
+	       describe_lacks_results(job) || is_missing(job) || (job->dir && job->dir->other_key);
 }
 
 static time_t results_expiry(const struct gb_job *job)

@@ -11,5 +11,7 @@
 void describe_one(struct gb_job *job, struct gb_info *ret);
 const char *describe_state(const struct gb_job *job);
 bool describe_has_error(struct gb_job *job);
+/* Whether that is because what came of it is not here, or not all. */
+bool describe_lacks_results(struct gb_job *job);
 
 #endif

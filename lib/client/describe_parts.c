@@ -268,19 +268,26 @@ char *gb_job_json(struct gb_job *job)
 
 /* ---- error ------------------------------------------------------------------------- */
 
-/* The next part from `at` on that has an error, a reference; NULL: none. *ret_at: where to
- * go on. */
-static struct gb_job *next_wrong(struct gb_job *dir, uint32_t at, uint32_t *ret_at)
+/* Those whose results are not here come first: what is paid for may still be had. */
+enum wrong { LACKS_RESULTS, IS_OTHERWISE_WRONG, WRONGS };
+
+/* Lock held. Its own batch's error is told with the directory's own. */
+static bool is_wrong(struct gb_job *dir, struct gb_job *part, enum wrong how)
+{
+	return part != dir && describe_has_error(part) &&
+	       describe_lacks_results(part) == (how == LACKS_RESULTS);
+}
+
+/* The next part from *at on that is wrong like that, a reference; NULL: none. */
+static struct gb_job *next_wrong(struct gb_job *dir, enum wrong how, uint32_t *at)
 {
 	struct gb_job *part = NULL;
 
 	client_lock(dir->c);
-	for (; !part && at < parts_count(dir); at++)
-		/* Its own batch's is told with the directory's own. */
-		if (parts_at(dir, at) != dir && describe_has_error(parts_at(dir, at)))
-			part = gb_job_ref(parts_at(dir, at));
+	for (; !part && *at < parts_count(dir); ++*at)
+		if (is_wrong(dir, parts_at(dir, *at), how))
+			part = gb_job_ref(parts_at(dir, *at));
 	client_unlock(dir->c);
-	*ret_at = at;
 	return part;
 }
 
@@ -290,6 +297,18 @@ static void put_part_error(FILE *out, struct gb_job *part)
 
 	if (text)
 		fprintf(out, "parts/%04u: %s", parts_number(part), text);
+}
+
+/* Returns how many there are; shown: some are already. */
+static unsigned put_wrong(FILE *out, struct gb_job *dir, enum wrong how, unsigned shown)
+{
+	struct gb_job *part;
+	unsigned n = 0;
+
+	for (uint32_t at = 0; (part = next_wrong(dir, how, &at)); gb_job_unref(part))
+		if (shown + ++n <= ERRORS_SHOWN)
+			put_part_error(out, part);
+	return n;
 }
 
 /* The verbs that settle a create whose answer is missing take one at a time. */
@@ -318,7 +337,6 @@ static void put_uncertain(FILE *out, struct gb_job *dir)
 static char *errors_of_all(struct gb_job *dir)
 {
 	_cleanup_free_ char *own = gb_part_error(dir);
-	struct gb_job *part;
 	unsigned wrong = 0;
 	char *text = NULL;
 	size_t size = 0;
@@ -328,9 +346,8 @@ static char *errors_of_all(struct gb_job *dir)
 		return NULL;
 	fputs(own ? own : "", out);
 	put_uncertain(out, dir);
-	for (uint32_t at = 0; (part = next_wrong(dir, at, &at)); gb_job_unref(part))
-		if (++wrong <= ERRORS_SHOWN)
-			put_part_error(out, part);
+	for (enum wrong how = 0; how < WRONGS; how++)
+		wrong += put_wrong(out, dir, how, wrong);
 	if (wrong > ERRORS_SHOWN)
 		fprintf(out, "More errors: %u. To see all: cat parts/*/error\n",
 			wrong - ERRORS_SHOWN);
