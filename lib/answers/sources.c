@@ -75,16 +75,20 @@ static int open_sent(struct gb_job *job, struct stat *st)
 int answers_open_requests(struct gb_job *job, struct stat *st, struct span *ret_at)
 {
 	client_lock(job->c);
-	bool range = job->parent && !job->dir->rec.round;
+	const struct record *r = job->dir ? &job->dir->rec : NULL;
+	bool range = job->parent && !r->round;
 	struct gb_job *from = range ? job->parent : job;
-	int64_t off = range ? job->dir->rec.range_off : 0;
-	int64_t len = range ? job->dir->rec.range_len : 0;
+	int64_t off = range ? r->range_off : 0;
+	int64_t len = job->parent ? r->range_len : 0;
+	int64_t sent = job->parent ? r->batch->sent_size : 0;
 	client_unlock(job->c);
 	int fd = open_sent(from, st);
 
+	/* A later round: the first bytes of its file, unless that is what was sent. */
+	if (!range && (!len || len > st->st_size || sent == st->st_size))
+		len = st->st_size;
 	if (fd >= 0)
-		*ret_at = (struct span){
-			(uint64_t)off, (uint64_t)(range ? off + len : st->st_size)};
+		*ret_at = (struct span){(uint64_t)off, (uint64_t)(off + len)};
 	return fd;
 }
 

@@ -9,6 +9,7 @@
 #include "jobs/operation.h"
 #include "jobs/parts.h"
 #include "submit/parts_send.h"
+#include "submit/reconcile.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -95,18 +96,22 @@ static bool wait_for_one(struct gb_job *dir)
 	return t && waiter_sync_wait(&s) == 0;
 }
 
-/* Nothing was bought: the directory is a draft again. */
+/* Nothing was bought: the directory is a draft again, or as uncertain as before it was sent
+ * again. */
 static void draft_again(struct gb_job *dir)
 {
 	client_lock(dir->c);
 	bool none = job_phase(dir) == PHASE_PARTS && !parts_count(dir);
+	bool uncertain = none && parts_take_up_whole(dir);
 	if (none) {
-		job_set_phase(dir, PHASE_DRAFT);
+		job_set_phase(dir, uncertain ? PHASE_SUBMITTING : PHASE_DRAFT);
 		dir->dir->rec.rest_dropped = false;
 	}
 	client_unlock(dir->c);
 	if (none)
 		job_dir_save_soon(dir);
+	if (uncertain)
+		reconcile_later(dir);
 }
 
 /* Lock held. */

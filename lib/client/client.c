@@ -110,10 +110,11 @@ static void back_online(struct gb_client *c)
 static const struct job_hooks hooks = {
 	.owner_of = reconcile_owner,
 	.may_be_ours = reconcile_may_be_ours,
+	.turned_up = reconcile_found,
 	.seen_in_list = resubmit_saw,
 	.duplicate = remove_twin,
 	.room_freed = room_freed,
-	.bound = parts_go_later,
+	.bound = reconcile_bound,
 	.ended = job_ended,
 	.listed = resubmit_after_list,
 	.online = back_online,

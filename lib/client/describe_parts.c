@@ -127,7 +127,7 @@ static int64_t some(int64_t n)
 static void fold_counts(struct fold *f, const struct gb_job *part, const struct gb_info *p)
 {
 	struct gb_info *i = f->i;
-	bool later = part->dir && part->dir->rec.round;
+	bool later = part->dir && (part->dir->rec.round || part->dir->rec.late);
 	bool counted = part->batch->requests >= 0;
 
 	f->later |= later;

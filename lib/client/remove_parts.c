@@ -26,7 +26,7 @@ static int part_may_go(struct gb_job *part)
 {
 	const struct gb_client *c = part->c;
 
-	if (phase_is_unanswered(job_phase(part)))
+	if (job_may_be_there(part))
 		return -EBUSY;
 	if (!part->batch->id)
 		return 0;
@@ -53,13 +53,16 @@ static int all_may_go(struct gb_job *dir)
 	if (dir->dir->task || dir->dir->rec.removal ||
 		(dir->c->o.keep_running && parts_rest_is_open(dir)))
 		return -EBUSY;
+	bool bought = false;
 	for (uint32_t i = 0; i < parts_count(dir); i++) {
 		int err = part_may_go(parts_at(dir, i));
 
+		bought |= parts_at(dir, i)->batch->id != NULL;
 		if (err && (!ret || err == -EBUSY))
 			ret = err;
 	}
-	return ret;
+	/* It was sent as a whole, which nobody knows, and nothing since. */
+	return !bought && dir->dir->rec.n_put_by ? -EBUSY : ret;
 }
 
 /* ---- the first step ------------------------------------------------------------------------ */

@@ -65,7 +65,8 @@ struct gb_client {
 	bool stopping;
 	struct operation *operations;      /* all that are queued or run */
 	uint64_t operation_serial;
-	uint32_t unsent;         /* submissions whose create was not answered */
+	uint32_t unsent;         /* submissions whose create was not answered … */
+	uint32_t put_by;         /* … and intents that others took the place of */
 	time_t offline_since;    /* wall clock, to be shown; 0: online */
 	int last_error;          /* of the newest call of the poller */
 	struct {

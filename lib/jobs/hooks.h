@@ -21,7 +21,7 @@ struct job_dir;
 struct job_hooks {
 	/* ---- what is heard of jobs that nobody knows here ------------------------- */
 
-	/* lock: our submission for which input_file was uploaded; or NULL. */
+	/* lock: whose create, which was not answered, input_file was uploaded for; or NULL. */
 	struct gb_job *(*owner_of)(struct gb_client *c, const char *input_file);
 	/* lock: whether b, whose input file is unknown, may be the job of a create
 	 * whose reply was lost. listed: b came from a list, and its own resource may
@@ -30,6 +30,8 @@ struct job_hooks {
 		struct gb_client *c, const struct remote_batch *b, bool listed);
 	/* lock: a list shows b, which is not known to be ours. */
 	void (*seen_in_list)(struct gb_client *c, const struct remote_batch *b);
+	/* b is of an intent of owner_of's answer. */
+	int (*turned_up)(struct gb_job *owner, const struct remote_batch *b);
 	/* A job that was taken for someone else's is one of ours; it was removed from
 	 * the table. */
 	void (*duplicate)(struct gb_job *twin);

@@ -115,6 +115,13 @@ static inline bool phase_is_unanswered(enum phase p)
 	return p == PHASE_SUBMITTING || p == PHASE_UNCERTAIN;
 }
 
+/* It has no id, and the API may have it all the same. */
+static inline bool job_may_be_there(const struct gb_job *job)
+{
+	return !job->batch->id && job->dir &&
+	       (phase_is_unanswered(job_phase(job)) || job->dir->rec.n_put_by);
+}
+
 static inline struct moment job_moment(const struct gb_job *job)
 {
 	return knowledge_needs_time(&job->batch->known)
@@ -148,6 +155,17 @@ static inline bool job_was_saved(const struct gb_job *job)
 
 /* Lock held: change the phase of a job with local data. */
 void job_set_phase(struct gb_job *job, enum phase p);
+/* Lock held: its intent, which is not answered, is replaced: it is put by
+ * (store/journal.h), and the phase is `next`. -ENOMEM: nothing was changed. */
+_must_check_ int job_put_by(struct gb_job *job, enum phase next);
+/* Lock held: the intent at i is the present one again; or has a record of its own. */
+void job_take_up(struct gb_job *job, size_t i);
+void job_drop_intent(struct gb_job *job, size_t i);
+/* Lock held: whether a job at the API that nobody knows may be of an intent of ours. */
+static inline bool client_seeks(const struct gb_client *c)
+{
+	return c->unsent || c->put_by;
+}
 
 /* Lock held: whether what the API says to this key concerns this job. */
 bool identity_same_key(const struct gb_job *job);

@@ -29,6 +29,33 @@ void job_set_phase(struct gb_job *job, enum phase p)
 	r->batch->phase = p;
 }
 
+int job_put_by(struct gb_job *job, enum phase next)
+{
+	int err = record_put_by(&job->dir->rec);
+
+	if (err)
+		return err;
+	job->c->put_by++;
+	job_set_phase(job, next);
+	return 0;
+}
+
+void job_take_up(struct gb_job *job, size_t i)
+{
+	struct record *r = &job->dir->rec;
+	enum phase p = (enum phase)r->put_by[i].phase;
+
+	job_set_phase(job, p);
+	record_take_up(r, i);
+	job->c->put_by--;
+}
+
+void job_drop_intent(struct gb_job *job, size_t i)
+{
+	record_drop_intent(&job->dir->rec, i);
+	job->c->put_by--;
+}
+
 static struct job_dir *job_dir_new(const char *lid)
 {
 	struct job_dir *l = calloc(1, sizeof(*l));
@@ -63,6 +90,7 @@ int job_dir_attach(struct gb_job *job, const char *lid, struct record *rec_take)
 		return -ENOMEM;
 	l->rec = *rec_take;
 	job->c->unsent += phase_is_unanswered(l->rec.batch->phase);
+	job->c->put_by += (uint32_t)l->rec.n_put_by;
 	record_init(rec_take);
 	job->dir = l;
 	return 0;

@@ -49,6 +49,8 @@ struct job_dir {
 	char *checked;           /* what `check` counted or found wrong */
 	bool creating;           /* client.lock; the reply to the create may still
 	                            come */
+	bool turned_up;          /* client.lock; the API has the job of an intent that was
+	                            put by: no other is made for it */
 	struct canceller *settler; /* client.lock; canceller of a submission that looks
 	                              for its job */
 	bool save_planned;       /* client.lock; job_dir_save_soon has a timer */

@@ -22,7 +22,7 @@ static void ask_whose(struct gb_client *c, const struct remote_batch *b)
 
 	client_lock(c);
 	bool open =
-		c->unsent && !b->has_input_config && c->hooks->may_be_ours(c, b, true);
+		client_seeks(c) && !b->has_input_config && c->hooks->may_be_ours(c, b, true);
 	client_unlock(c);
 	if (!open || provider_get(&c->api, b->id, &none, &whole, &err))
 		goto out;

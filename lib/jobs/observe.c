@@ -272,7 +272,7 @@ static struct gb_job *observe_place(struct gb_client *c, const struct remote_bat
 
 	if (job)
 		return job;
-	if (c->unsent) {
+	if (client_seeks(c)) {
 		*ret_owner = b->input_file ? c->hooks->owner_of(c, b->input_file) : NULL;
 		if (*ret_owner)
 			return NULL;
@@ -313,7 +313,7 @@ struct gb_job *observe_batch(
 	}
 	client_unlock(c);
 	if (owner) {
-		DROP(bind_batch(owner, b)); /* the next list has it, too */
+		DROP(c->hooks->turned_up(owner, b)); /* the next list has it, too */
 		return owner;
 	}
 	if (!job)

@@ -9,10 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 struct parts {
 	struct gb_job **v; /* by number */
 	uint32_t n, cap;
+	uint32_t n_cut;    /* so many have a range of the requests that is their own … */
+	uint32_t n_late;   /* … and so many what others have, too */
 	int last;          /* highest number ever given here */
 };
 
@@ -24,8 +27,7 @@ static bool own_counts(const struct gb_job *dir)
 {
 	const struct parts *p = dir->parts;
 
-	return job_phase(dir) != PHASE_PARTS &&
-	       !(p && p->n && !p->v[0]->dir->rec.round);
+	return job_phase(dir) != PHASE_PARTS && !(p && p->n_cut);
 }
 
 uint32_t parts_count(const struct gb_job *dir)
@@ -96,15 +98,17 @@ static int by_offset(const void *a, const void *b)
 	return (x->off > y->off) - (x->off < y->off);
 }
 
-struct part_range parts_rest(const struct gb_job *dir)
+/* All of the rest, and *ret_first: what parts_rest says. */
+static int64_t rest_of(const struct gb_job *dir, struct part_range *ret_first)
 {
 	uint32_t n = 0, all = dir->parts ? dir->parts->n : 0;
 	struct part_range *had = calloc(all + 1, sizeof(*had));
-	int64_t at = 0;
+	int64_t at = 0, rest = 0;
 
+	*ret_first = (struct part_range){0};
 	/* Without memory nothing is cut now. */
 	if (!had)
-		return (struct part_range){0};
+		return 0;
 	for (uint32_t i = 0; i < all; i++) {
 		const struct record *r = &dir->parts->v[i]->dir->rec;
 
@@ -113,19 +117,35 @@ struct part_range parts_rest(const struct gb_job *dir)
 	}
 	qsort(had, n, sizeof(*had), by_offset);
 	had[n] = (struct part_range){dir->dir->rec.batch->sent_size, 0};
-	uint32_t i = 0;
-	for (; i < n && had[i].off <= at; i++)
-		at = had[i].off + had[i].len > at ? had[i].off + had[i].len : at;
-	struct part_range rest = {at, had[i].off > at ? had[i].off - at : 0};
+	for (uint32_t i = 0; i <= n; i++) {
+		int64_t end = had[i].off + had[i].len;
+
+		if (had[i].off > at && !ret_first->len)
+			*ret_first = (struct part_range){at, had[i].off - at};
+		if (had[i].off > at)
+			rest += had[i].off - at;
+		at = end > at ? end : at;
+	}
 	free(had);
 	return rest;
 }
 
-/* Called often: parts do not overlap, so their lengths are enough. */
+struct part_range parts_rest(const struct gb_job *dir)
+{
+	struct part_range first;
+
+	rest_of(dir, &first);
+	return first;
+}
+
+/* Called often: parts do not overlap, but for late ones, so their lengths are enough. */
 int64_t parts_rest_size(const struct gb_job *dir)
 {
 	int64_t rest = dir->dir->rec.batch->sent_size;
+	struct part_range first;
 
+	if (dir->parts && dir->parts->n_late)
+		return rest_of(dir, &first);
 	for (uint32_t i = 0; dir->parts && i < dir->parts->n; i++) {
 		const struct record *part = &dir->parts->v[i]->dir->rec;
 
@@ -203,6 +223,20 @@ static int parts_reserve(struct gb_job *dir)
 	return 0;
 }
 
+/* Which of the two counts it belongs to; NULL: of a later round. */
+static uint32_t *count_of(struct parts *p, const struct record *r)
+{
+	return r->late ? &p->n_late : r->round ? NULL : &p->n_cut;
+}
+
+static void count_part(struct parts *p, const struct record *r, int by)
+{
+	uint32_t *count = count_of(p, r);
+
+	if (count)
+		*count += (uint32_t)by;
+}
+
 /* There is room. By number: parts are linked in order but for a start. */
 static void parts_link(struct gb_job *dir, struct gb_job *part)
 {
@@ -214,6 +248,7 @@ static void parts_link(struct gb_job *dir, struct gb_job *part)
 		p->v[i] = p->v[i - 1];
 	p->v[i] = part;
 	p->n++;
+	count_part(p, &part->dir->rec, 1);
 	p->last = number > p->last ? number : p->last;
 	part->parent = dir;
 }
@@ -226,6 +261,7 @@ void parts_forget(struct gb_job *part)
 	while (p->v[i] != part)
 		i++;
 	memmove(&p->v[i], &p->v[i + 1], (--p->n - i) * sizeof(*p->v));
+	count_part(p, &part->dir->rec, -1);
 	if (part->dir->rec.part == p->last)
 		p->last--;
 	part->parent = NULL;
@@ -267,7 +303,9 @@ static int describe_part(struct gb_job *dir, int number, struct record *r)
  * depend on it. */
 static bool overlaps(const struct gb_job *dir, const struct record *r)
 {
-	for (uint32_t i = 0; !r->round && dir->parts && i < dir->parts->n; i++) {
+	bool own = !r->round && !r->late;
+
+	for (uint32_t i = 0; own && dir->parts && i < dir->parts->n; i++) {
 		const struct record *o = &dir->parts->v[i]->dir->rec;
 
 		if (!o->round && o->range_off < r->range_off + r->range_len &&
@@ -277,17 +315,25 @@ static bool overlaps(const struct gb_job *dir, const struct record *r)
 	return false;
 }
 
-/* Lock held. */
-static int part_add(struct gb_job *dir, const char *lid, struct record *r,
-	enum phase phase, struct gb_job **ret)
+/* Lock held: the next. A directory's own batch is the first part, if it is one. */
+static int next_number(const struct gb_job *dir, const struct record *r)
 {
+	int last = dir->parts->last;
+
+	return (last ? last : r->round > 0 || r->late) + 1;
+}
+
+/* Lock held. */
+static int part_add(
+	struct gb_job *dir, const char *lid, struct record *r, struct gb_job **ret)
+{
+	enum phase phase = (enum phase)r->batch->phase;
 	int err = parts_reserve(dir);
 	struct gb_job *part;
 
 	if (err || overlaps(dir, r))
 		return err ? err : -EEXIST;
-	if ((err = describe_part(
-		     dir, (dir->parts->last ? dir->parts->last : r->round > 0) + 1, r)))
+	if ((err = describe_part(dir, next_number(dir, r), r)))
 		return err;
 	if (!(part = job_new(dir->c)))
 		return -ENOMEM;
@@ -317,10 +363,11 @@ int parts_make(struct gb_job *dir, int round, int half_of, struct part_range ran
 	r.half_of = half_of;
 	r.range_off = range.off;
 	r.range_len = range.len;
+	r.batch->phase = phase;
 	r.batch->requests = requests;
 	r.batch->queued_since = record_now();
 	client_lock(c);
-	int err = part_add(dir, lid, &r, phase, &part);
+	int err = part_add(dir, lid, &r, &part);
 	client_unlock(c);
 	record_clear(&r);
 	if (err)
@@ -333,6 +380,94 @@ int parts_make(struct gb_job *dir, int round, int half_of, struct part_range ran
 	return err;
 }
 
+/* Lock held: what of's intent at i is when it is a part of its own. */
+static int describe_late(const struct gb_job *of, size_t i, struct record *r)
+{
+	const struct record *o = &of->dir->rec;
+	const struct record_intent *n = &o->put_by[i];
+
+	r->late = true;
+	r->round = n->round;
+	r->range_off = n->range_off;
+	r->range_len = n->range_len;
+	r->batch->phase = PHASE_UNCERTAIN;
+	r->batch->requests = n->requests;
+	r->batch->is_inline = n->is_inline;
+	r->batch->intent_server = n->intent_server;
+	r->batch->intent_since = n->intent_since;
+	return record_set(&r->batch->input_file, n->input_file);
+}
+
+/* A part of a later round has requests of its own, which nobody changes. */
+static int link_requests(struct gb_job *of, int to_dir)
+{
+	_cleanup_close_ int from = job_dir_open_files(of);
+	_cleanup_close_ int to = util_dir_open(to_dir, "files", true);
+
+	if (from < 0 || to < 0)
+		return from < 0 ? from : to;
+	return linkat(from, GB_REQUESTS, to, GB_REQUESTS, 0) < 0 ? -errno
+								: util_sync_dir(to);
+}
+
+/* The intent is moved: either of has it, or the part. */
+static int move_intent(
+	struct gb_job *of, const char *input_file, const char *lid, struct gb_job **ret)
+{
+	struct record r;
+	size_t i = record_find_intent(&of->dir->rec, input_file);
+
+	if (i == of->dir->rec.n_put_by)
+		return -EEXIST;
+	record_init(&r);
+	int err = describe_late(of, i, &r);
+	if (!err)
+		err = part_add(job_directory(of), lid, &r, ret);
+	if (!err)
+		job_drop_intent(of, i);
+	record_clear(&r);
+	return err;
+}
+
+int parts_make_late(struct gb_job *of, const char *input_file, struct gb_job **ret)
+{
+	struct gb_client *c = of->c;
+	char lid[LID_SIZE];
+	_cleanup_close_ int fd = store_job_make(c->store, lid);
+
+	if (fd < 0)
+		return fd;
+	if (of->parent && of->dir->rec.round)
+		/* Without them its results are there all the same. */
+		DROP(link_requests(of, fd));
+	client_lock(c);
+	int err = move_intent(of, input_file, lid, ret);
+	client_unlock(c);
+	if (err)
+		DROP(util_remove_tree(c->store->jobs, lid)); /* as above */
+	else if (job_dir_save(*ret))
+		/* As long as of's journal has it nothing is lost. */
+		job_dir_save_soon(*ret);
+	else
+		job_dir_save_soon(of);
+	return err;
+}
+
+bool parts_late_has(const struct gb_job *part)
+{
+	const struct parts *p = part->parent->parts;
+	const struct record *r = &part->dir->rec;
+
+	for (uint32_t i = 0; p->n_late && i < p->n; i++) {
+		const struct record *o = &p->v[i]->dir->rec;
+
+		if (o->late && !o->round && o->range_off < r->range_off + r->range_len &&
+			r->range_off < o->range_off + o->range_len)
+			return true;
+	}
+	return false;
+}
+
 int parts_unmake(struct gb_job *part)
 {
 	struct gb_client *c = part->c;
@@ -341,7 +476,7 @@ int parts_unmake(struct gb_job *part)
 	pthread_mutex_lock(&part->dir->disk);
 	client_lock(c);
 	bool gone = !part->parent; /* somebody else was quicker */
-	if (part->batch->id || phase_is_unanswered(job_phase(part)) || part->dir->task)
+	if (part->batch->id || job_may_be_there(part) || part->dir->task)
 		err = -EBUSY;
 	part->dir->unmaking = !err;
 	client_unlock(c);

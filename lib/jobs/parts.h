@@ -16,6 +16,11 @@
  * directory's journal counts the round (`rounds`), and with that all of them are queued.
  * So a round is asked for as a whole or not at all.
  *
+ * A create whose answer was lost, and whose requests were sent again on somebody's word, may
+ * have made a job all the same. When that turns up, it is bound to the part that it was for, if
+ * that has none; else it becomes a part more, a *late* one (parts_make_late), whose requests
+ * others have, too.
+ *
  * Whoever shows a directory asks parts_several, and folds over parts_at; what one part
  * shows by itself (gb_part_info and the like) never folds. So a directory that is its own
  * first part needs no other object for that: gb_job_… is the directory, gb_part_… its own
@@ -82,6 +87,13 @@ struct part_range parts_rest(const struct gb_job *dir);
 _must_check_ int parts_make(struct gb_job *dir, int round, int half_of,
 	struct part_range range, int64_t requests, enum phase phase,
 	struct gb_job **ret);
+/* Unlocked. A job has turned up for the intent with that input file, which `of`, a directory or
+ * a part, has put by: the intent becomes a part of its own, durably, a late one. What it has
+ * others have, too. *ret is borrowed. -EEXIST: there is no such intent any more. */
+_must_check_ int parts_make_late(
+	struct gb_job *of, const char *input_file, struct gb_job **ret);
+/* Whether a late part has something of the range of a part of round 0. */
+bool parts_late_has(const struct gb_job *part);
 /* Unlocked. Remove a part that was never intended, and its directory on disk: what it
  * had is part of the rest again. -EBUSY: there may be a job at the API. */
 _must_check_ int parts_unmake(struct gb_job *part);

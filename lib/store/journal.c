@@ -63,6 +63,7 @@ static const struct field fields[] = {
 	FIELD(BOOL, insisted),
 	FIELD(I64, missed),
 	FIELD(I64, missed_span),
+	FIELD(BOOL, late),
 };
 
 #undef FIELD
@@ -101,6 +102,22 @@ static const struct field batch_fields[] = {
 };
 
 #undef FIELD
+#define FIELD(k, f) {#f, k, offsetof(struct record_intent, f)}
+
+static const struct field intent_fields[] = {
+	FIELD(INT, phase),
+	FIELD(STR, input_file),
+	FIELD(BOOL, is_inline),
+	FIELD(I64, intent_server),
+	FIELD(SINCE, intent_since),
+	FIELD(I64, sent_size),
+	FIELD(I64, requests),
+	FIELD(INT, round),
+	FIELD(I64, range_off),
+	FIELD(I64, range_len),
+};
+
+#undef FIELD
 
 /* A struct and the table of its members. */
 struct part {
@@ -117,6 +134,11 @@ static struct part of_record(const struct record *r)
 static struct part of_batch(const struct record_batch *b)
 {
 	return (struct part){(void *)b, batch_fields, ARRAY_SIZE(batch_fields)};
+}
+
+static struct part of_intent(const struct record_intent *i)
+{
+	return (struct part){(void *)i, intent_fields, ARRAY_SIZE(intent_fields)};
 }
 
 static void *at(const struct part *p, const struct field *f)
@@ -144,6 +166,9 @@ void record_clear(struct record *r)
 	part_clear(of_record(r));
 	for (size_t i = 0; i < RECORD_BATCHES; i++)
 		part_clear(of_batch(&r->batch[i]));
+	for (size_t i = 0; i < r->n_put_by; i++)
+		part_clear(of_intent(&r->put_by[i]));
+	free(r->put_by);
 	record_init(r);
 }
 
@@ -168,6 +193,74 @@ void record_take(char **field, char **value)
 {
 	free(*field);
 	*field = STEAL_PTR(*value);
+}
+
+/* ---- intents ------------------------------------------------------------------------- */
+
+/* Room for one more. */
+static struct record_intent *more_intents(const struct record *r)
+{
+	struct record_intent *all = calloc(r->n_put_by + 1, sizeof(*all));
+
+	if (all && r->n_put_by)
+		memcpy(all, r->put_by, r->n_put_by * sizeof(*all));
+	return all;
+}
+
+int record_put_by(struct record *r)
+{
+	struct record_batch *b = r->batch;
+	struct record_intent *all = more_intents(r);
+
+	if (!all)
+		return -ENOMEM;
+	free(r->put_by);
+	r->put_by = all;
+	all[r->n_put_by++] = (struct record_intent){.phase = b->phase,
+		.input_file = STEAL_PTR(b->input_file),
+		.is_inline = b->is_inline,
+		.intent_server = b->intent_server,
+		.intent_since = b->intent_since,
+		.sent_size = b->sent_size,
+		.requests = b->requests,
+		.round = r->round,
+		.range_off = r->range_off,
+		.range_len = r->part_of ? r->range_len : b->sent_size};
+	return 0;
+}
+
+void record_take_up(struct record *r, size_t i)
+{
+	struct record_batch *b = r->batch;
+	struct record_intent *from = &r->put_by[i];
+
+	b->phase = from->phase;
+	record_take(&b->input_file, &from->input_file);
+	b->is_inline = from->is_inline;
+	b->intent_server = from->intent_server;
+	b->intent_since = from->intent_since;
+	b->sent_size = from->sent_size;
+	b->requests = from->requests;
+	if (r->part_of)
+		r->range_len = from->range_len;
+	record_drop_intent(r, i);
+}
+
+void record_drop_intent(struct record *r, size_t i)
+{
+	part_clear(of_intent(&r->put_by[i]));
+	memmove(&r->put_by[i], &r->put_by[i + 1],
+		(--r->n_put_by - i) * sizeof(*r->put_by));
+}
+
+size_t record_find_intent(const struct record *r, const char *input_file)
+{
+	size_t i = 0;
+
+	while (i < r->n_put_by && (!r->put_by[i].input_file ||
+				   strcmp(r->put_by[i].input_file, input_file) != 0))
+		i++;
+	return i;
 }
 
 void record_forget_estimate(struct record *r)
@@ -209,6 +302,20 @@ static json_t *part_dump(struct part p)
 	return o;
 }
 
+/* NULL without memory. */
+static json_t *intents_dump(const struct record *r)
+{
+	json_t *all = json_array();
+	int bad = 0;
+
+	for (size_t i = 0; i < r->n_put_by; i++)
+		bad |= json_array_append_new(all, part_dump(of_intent(&r->put_by[i])));
+	if (!bad)
+		return all;
+	json_decref(all);
+	return NULL;
+}
+
 static json_t *record_json(const struct record *r)
 {
 	json_t *o = part_dump(of_record(r));
@@ -218,6 +325,8 @@ static json_t *record_json(const struct record *r)
 	for (size_t i = 0; i < RECORD_BATCHES; i++)
 		bad |= json_array_append_new(
 			batches, part_dump(of_batch(&r->batch[i])));
+	if (r->n_put_by)
+		bad |= json_object_set_new(o, "put_by", intents_dump(r));
 	bad |= json_object_set_new(o, "batches", batches) ||
 	       json_object_set_new(o, "boot", json_string(util_boot())) ||
 	       json_object_set_new(o, "written", json_integer(record_now()));
@@ -275,13 +384,30 @@ static int part_parse(struct part p, const json_t *o)
 	return err;
 }
 
+static int intents_read(struct record *r, const json_t *all)
+{
+	size_t n = json_array_size(all);
+	int err = 0;
+
+	r->put_by = calloc(n + 1, sizeof(*r->put_by));
+	if (!r->put_by)
+		return -ENOMEM;
+	for (; !err && r->n_put_by < n; r->n_put_by++)
+		err = part_parse(of_intent(&r->put_by[r->n_put_by]),
+			json_array_get(all, r->n_put_by));
+	return err;
+}
+
 /* Format 1 had what is a batch's now among the members of the record itself. */
 static int record_read(struct record *r, const json_t *o)
 {
 	const json_t *batches = json_object_get(o, "batches");
 	size_t n = json_array_size(batches);
+	const json_t *put_by = json_object_get(o, "put_by");
 	int err = part_parse(of_record(r), o);
 
+	if (!err && put_by)
+		err = intents_read(r, put_by);
 	if (err || !batches)
 		return err ? err : part_parse(of_batch(r->batch), o);
 	if (!n || n > RECORD_BATCHES)
@@ -347,6 +473,8 @@ static void resume_spans(struct record *r, const json_t *o)
 		part_resume(of_record(r), written, now);
 		for (size_t i = 0; i < RECORD_BATCHES; i++)
 			part_resume(of_batch(&r->batch[i]), written, now);
+		for (size_t i = 0; i < r->n_put_by; i++)
+			part_resume(of_intent(&r->put_by[i]), written, now);
 	}
 	begin_spans(r, now);
 }
@@ -357,6 +485,14 @@ static bool batch_plausible(const struct record_batch *b)
 	       (!b->id || remote_id_valid(REMOTE_BATCH, b->id)) &&
 	       (b->phase != PHASE_SENT || b->id) &&
 	       (!b->input_file || remote_id_valid(REMOTE_FILE, b->input_file));
+}
+
+static bool intent_plausible(const struct record_intent *i)
+{
+	return (i->phase == PHASE_SUBMITTING || i->phase == PHASE_UNCERTAIN) &&
+	       i->round >= 0 && i->range_off >= 0 && i->range_len >= 0 &&
+	       i->range_len <= INT64_MAX - i->range_off &&
+	       (!i->input_file || remote_id_valid(REMOTE_FILE, i->input_file));
 }
 
 static bool part_plausible(const struct record *r)
@@ -375,6 +511,8 @@ static bool plausible(const struct record *r)
 
 	for (size_t i = 0; i < RECORD_BATCHES; i++)
 		all = all && batch_plausible(&r->batch[i]);
+	for (size_t i = 0; i < r->n_put_by; i++)
+		all = all && intent_plausible(&r->put_by[i]);
 	return all;
 }
 

@@ -11,6 +11,10 @@
  * continues from its length when the file was written. So a span grows by time that has
  * passed, and never by more.
  *
+ * A create whose answer was lost is an intent: until it is known to have made nothing, there
+ * may be a job. One that is replaced by another (resubmit, on somebody's word) is not forgotten
+ * but put by, with what it was for, as long as the record lives: its job may turn up late.
+ *
  * What the API's job has of its own is in "batches", an array of one. Format 1 of the
  * state directory had these members among the others; it is still read. Where several of
  * the API's jobs are behind a directory each has a journal of its own, which names the
@@ -91,6 +95,17 @@ struct record_batch {
 
 #define RECORD_BATCHES 1
 
+/* An intent that was put by: members as in record_batch and record. */
+struct record_intent {
+	int phase;
+	char *input_file;
+	bool is_inline;
+	int64_t intent_server, intent_since;
+	int64_t sent_size, requests;
+	int round;       /* 0: it was for these bytes of the directory's requests, … */
+	int64_t range_off, range_len; /* … of one that was not cut: for all of them */
+};
+
 struct record {
 	char *name;      /* of the directory */
 	char *display;   /* display name sent */
@@ -145,7 +160,12 @@ struct record {
 	int err;         /* errno that belongs to `error`; -EPERM: waiting does not help */
 	char *error;     /* text of `error`, lines */
 
+	bool late;       /* a part: its job turned up after its requests had been sent
+	                    again, so other parts have them, too */
+
 	struct record_batch batch[RECORD_BATCHES];
+	struct record_intent *put_by; /* n_put_by of them, oldest first */
+	size_t n_put_by;
 };
 
 void record_init(struct record *r);
@@ -168,6 +188,17 @@ static inline int record_retries(const struct record *r, int option)
 {
 	return r->retries_own ? r->retries : option;
 }
+
+/* The present intent is put by: what is left has none, and no input file. -ENOMEM: nothing
+ * was changed. */
+_must_check_ int record_put_by(struct record *r);
+/* The opposite: the one at i is the present intent again, for what it was for; there must be
+ * no other. */
+void record_take_up(struct record *r, size_t i);
+/* What is at i has a record of its own. */
+void record_drop_intent(struct record *r, size_t i);
+/* Which intent that was put by has this input file; n_put_by: none. */
+size_t record_find_intent(const struct record *r, const char *input_file);
 
 /* The requests, or who is asked, have changed. */
 void record_forget_estimate(struct record *r);

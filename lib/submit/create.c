@@ -18,25 +18,29 @@ enum {
 	CLOSE_PATIENCE = 60,        /* seconds a caller waits for a lost answer */
 };
 
-/* Lock held: note the new intent in memory, with what is known about the one it
- * replaces. 0, or an error if the job has been removed or found meanwhile. */
+/* Lock held: note the new intent in memory; the one it replaces is put by. 0, or an error if
+ * the job has been removed or found meanwhile. */
 static int note_intent(struct submission *s)
 {
 	struct record *r = s->rec;
 	_cleanup_free_ char *input = s->input_file ? strdup(s->input_file) : NULL;
+	bool turned_up = s->job->dir->turned_up ||
+			 (s->whole && s->whole->job->dir->turned_up);
 	bool unwanted = s->job->dir->forgotten ||
 			(s->job->parent && !parts_may_be_bought(s->job));
+	s->held = turned_up && s->t->background; /* until the next list binds it */
 	int err = r->removal || s->t->stopped || unwanted ? -ECANCELED
-		  : s->job->batch->id ? -EBUSY
+		  : s->held			     ? -EAGAIN
+		  : s->job->batch->id || turned_up   ? -EBUSY
 		  : s->input_file && !input ? -ENOMEM
 					    : 0;
 
-	/* From here on nothing fails: the input file is the lost job's only mark. */
+	bool lost = phase_is_unanswered(job_phase(s->job));
+	if (!err && lost)
+		err = job_put_by(s->job, PHASE_SUBMITTING);
 	if (err)
 		return err;
-	if (phase_is_unanswered(r->batch->phase))
-		s->lost = (struct lost){r->batch->phase,
-			STEAL_PTR(r->batch->input_file), r->batch->is_inline};
+	s->puts_by = lost;
 	record_take(&r->batch->input_file, &input);
 	r->batch->is_inline = s->is_inline;
 	r->batch->intent_server = engine_server_time(s->c->engine);
@@ -47,24 +51,19 @@ static int note_intent(struct submission *s)
 }
 
 /* The intent is void; this is written to disk before anything else is tried. An earlier
- * intent that was not answered is valid again. */
+ * intent that was not answered, and was put by for it, is valid again: nothing is done about
+ * those that are put by while a create is on its way. */
 static int take_back(struct submission *s)
 {
-	struct record *r = s->rec;
-
 	client_lock(s->c);
 	s->job->dir->creating = false;
 	s->t->intended = s->t->background;
-	if (s->lost.phase) {
-		free(r->batch->input_file);
-		r->batch->input_file = STEAL_PTR(s->lost.input_file);
-		r->batch->is_inline = s->lost.is_inline;
-		job_set_phase(s->job, s->lost.phase);
-		s->lost.phase = 0;
-	} else {
+	if (s->puts_by)
+		job_take_up(s->job, s->rec->n_put_by - 1);
+	else
 		job_set_phase(
 			s->job, s->t->background ? PHASE_QUEUED : PHASE_UPLOADING);
-	}
+	s->puts_by = false;
 	client_unlock(s->c);
 	int err = job_dir_save(s->job);
 	job_changed(s->job, GB_CHANGED_META | GB_CHANGED_FILES);

@@ -121,15 +121,16 @@ static int open_whole(struct submission *s, struct stat *ret)
 int cut_part_open(struct submission *s)
 {
 	const struct record *r = s->rec;
+	int64_t size = 0;
 
 	util_closep(&s->fd);
-	s->fd = r->round ? cut_open_round(s->job, &s->source)
+	s->fd = r->round ? cut_open_round(s->job, &s->source, &size)
 			 : open_whole(s, &s->source);
 	if (s->fd < 0)
 		return s->fd;
 	client_lock(s->c);
 	s->off = r->round ? 0 : r->range_off;
-	s->size = r->round ? s->source.st_size : r->range_len;
+	s->size = r->round ? size : r->range_len;
 	int err = s->off + s->size > s->source.st_size || !s->size ? -ESTALE : 0;
 	if (!err && s->t->again)
 		err = record_set(&s->rec->origin, engine_origin(s->c->engine));
@@ -204,7 +205,7 @@ struct cut_part {
 	char *input_file;
 };
 
-/* Lock held. *p is what it had before. An intent that was not answered is void with it. */
+/* Lock held. *p is what it had before. */
 static void swap_part(struct submission *s, struct cut_part *p)
 {
 	struct record *r = s->rec;
@@ -224,7 +225,12 @@ int cut_shrink(struct submission *s, struct line_run run)
 
 	client_lock(s->c);
 	bool lost = phase_is_unanswered(job_phase(s->job));
-	struct cut_part part = {run, lost ? PHASE_QUEUED : job_phase(s->job), NULL};
+	int err = lost ? job_put_by(s->job, PHASE_QUEUED) : 0;
+	if (err) {
+		client_unlock(s->c);
+		return err;
+	}
+	struct cut_part part = {run, job_phase(s->job), NULL};
 	swap_part(s, &part);
 	record_unset(&r->batch->session);
 	record_unset(&r->batch->sent_stamp);
@@ -232,12 +238,14 @@ int cut_shrink(struct submission *s, struct line_run run)
 	client_unlock(s->c);
 	/* As long as the journal has the larger range, that is what the part has: nobody
 	 * cuts while it waits to be sent. */
-	int err = job_dir_save(s->job);
+	err = job_dir_save(s->job);
 	if (err) {
 		client_lock(s->c);
 		swap_part(s, &part);
+		if (lost)
+			job_take_up(s->job, r->n_put_by - 1);
 		client_unlock(s->c);
-	} else if (!lost && !s->orphan && !s->input_file) {
+	} else if (!s->orphan && !s->input_file) {
 		s->orphan = STEAL_PTR(part.input_file);
 	}
 	free(part.input_file);

@@ -49,11 +49,16 @@ int cut_halve_round(struct submission *s);
 int64_t cut_half_of_part(const struct record *r);
 /* Durably: so many are what the part has. */
 _must_check_ int cut_shrink(struct submission *s, struct line_run run);
-/* The requests of a part of a later round. */
-int cut_open_round(struct gb_job *part, struct stat *ret);
+/* The requests of a part of a later round: the first *ret_size bytes of its file. */
+int cut_open_round(struct gb_job *part, struct stat *ret, int64_t *ret_size);
 /* Lock held, at start: whether a part of a later round is one half of another that still
  * has all. */
 bool cut_is_copied(struct gb_job *part);
+/* Lock held: the same of all that it is a half of, and those in turn. So who has it must not
+ * go before its halves. */
+bool cut_is_had(struct gb_job *part);
+/* Lock held: whether a half of it is not sent yet. */
+bool cut_has_halves(const struct gb_job *part);
 /* The first step of a part: s->fd, off and size become what it sends. */
 int cut_part_open(struct submission *s);
 /* Take the marks of the check into the directory. */

@@ -6,7 +6,9 @@
  *      there; then its requests, durably
  *   2. the old part's journal: it has only what is before them. With this they are the
  *      new part's
- *   3. the new part is queued; and before the old one is sent, its requests are cut off
+ *   3. the new part is queued
+ *
+ * The old part's file stays as it is: an intent of all of it that was put by may turn up.
  *
  * A start finds a draft that names another part, and removes it if that still has the
  * lines (before 2.), or queues it.
@@ -30,6 +32,31 @@ static struct gb_job *part_numbered(struct gb_job *dir, int number)
 	return part && parts_number(part) == (uint32_t)number ? part : NULL;
 }
 
+bool cut_is_had(struct gb_job *part)
+{
+	struct gb_job *dir = part->parent;
+
+	for (; part && part->dir->rec.half_of;
+		part = part_numbered(dir, part->dir->rec.half_of))
+		if (cut_is_copied(part))
+			return true;
+	return false;
+}
+
+bool cut_has_halves(const struct gb_job *part)
+{
+	struct gb_job *dir = part->parent;
+
+	for (uint32_t i = 0; i < parts_count(dir); i++) {
+		const struct gb_job *at = parts_at(dir, i);
+
+		if (at->parent && at->dir->rec.half_of == part->dir->rec.part &&
+			!at->batch->id)
+			return true;
+	}
+	return false;
+}
+
 bool cut_is_copied(struct gb_job *part)
 {
 	const struct record *r = &part->dir->rec;
@@ -40,19 +67,7 @@ bool cut_is_copied(struct gb_job *part)
 	return from && (!has || has > r->range_off);
 }
 
-/* What the part does not have any more is cut off. */
-static int trim_requests(struct gb_job *part, int64_t len)
-{
-	_cleanup_close_ int dir = job_dir_open_files(part);
-
-	if (dir < 0)
-		return dir;
-	_cleanup_close_ int fd = openat(
-		dir, GB_REQUESTS, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	return fd < 0 || ftruncate(fd, len) < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
-int cut_open_round(struct gb_job *part, struct stat *ret)
+int cut_open_round(struct gb_job *part, struct stat *ret, int64_t *ret_size)
 {
 	client_lock(part->c);
 	int64_t size = part->dir->rec.batch->sent_size;
@@ -61,15 +76,10 @@ int cut_open_round(struct gb_job *part, struct stat *ret)
 	int fd = files_open_requests(part, ret);
 
 	if (fd == -ENOENT)
-		return files_open_sent(part, size, ret);
-	if (fd < 0 || !len || ret->st_size <= len)
-		return fd;
-	int err = trim_requests(part, len);
-	if (!err && fstat(fd, ret) < 0)
-		err = -errno;
-	if (err)
-		close(fd);
-	return err ? err : fd;
+		fd = files_open_sent(part, size, ret);
+	if (fd >= 0)
+		*ret_size = len && len < ret->st_size ? len : ret->st_size;
+	return fd;
 }
 
 static int write_lines(int dir, int from, int64_t off, int64_t len)
@@ -137,16 +147,17 @@ int cut_halve_round(struct submission *s)
 {
 	struct line_run run, most = {INT64_MAX, cut_half_of_part(s->rec)};
 	struct gb_job *half;
+	int64_t size = 0;
 	struct stat st;
-	_cleanup_close_ int fd = cut_open_round(s->job, &st);
+	_cleanup_close_ int fd = cut_open_round(s->job, &st, &size);
 
 	if (fd < 0 || most.requests < 1)
 		return fd < 0 ? fd : -ENODATA;
-	int err = line_marks_cut(NULL, fd, 0, st.st_size, most, &run);
-	if (!err && run.bytes >= st.st_size)
+	int err = line_marks_cut(NULL, fd, 0, size, most, &run);
+	if (!err && run.bytes >= size)
 		err = -ENODATA;
 	if (!err)
-		err = second_half(s->job, fd, run.bytes, st.st_size,
+		err = second_half(s->job, fd, run.bytes, size,
 			s->rec->batch->requests - run.requests, &half);
 	if (err)
 		return err;

@@ -8,6 +8,7 @@
 #include "submit/cut.h"
 #include "submit/fit.h"
 #include "submit/queue.h"
+#include "submit/reconcile.h"
 
 #include <errno.h>
 #include <string.h>
@@ -131,6 +132,44 @@ void parts_go_later(struct gb_job *job)
 
 /* ---- the directory ------------------------------------------------------------------- */
 
+/* Lock held: in memory. An intent for all of it, which is sent again, is put by. */
+static int note_parts(struct submission *d)
+{
+	bool lost = phase_is_unanswered(job_phase(d->job));
+	int err = 0;
+
+	/* cancel and rmdir have told so under this lock; or it was found. */
+	if (d->t->stopped || d->rec->removal)
+		return -ECANCELED;
+	if (d->job->batch->id)
+		return -EBUSY;
+	if (lost)
+		err = job_put_by(d->job, PHASE_PARTS);
+	else
+		job_set_phase(d->job, PHASE_PARTS);
+	if (err)
+		return err;
+	if (lost)
+		record_take(&d->error_before, &d->rec->error);
+	d->puts_by = lost;
+	d->rec->rest_dropped = d->rec->rest_gone = false;
+	record_unset(&d->rec->batch->session);
+	record_unset(&d->rec->batch->sent_stamp);
+	return 0;
+}
+
+/* Lock held: the opposite, unless something of it was intended, or it was found. */
+static void leave_parts(struct submission *d, enum phase before)
+{
+	if (job_phase(d->job) != PHASE_PARTS || parts_tally(d->job).intended)
+		return;
+	if (!d->puts_by)
+		job_set_phase(d->job, before);
+	else if (parts_take_up_whole(d->job))
+		record_take(&d->rec->error, &d->error_before);
+	d->puts_by = false;
+}
+
 /* From here on the directory is not submitted itself. */
 static int enter_parts(struct submission *d)
 {
@@ -140,26 +179,18 @@ static int enter_parts(struct submission *d)
 	if (err || before == PHASE_PARTS)
 		return err;
 	client_lock(d->c);
-	/* cancel and rmdir have told so under this lock. */
-	if (d->t->stopped || d->rec->removal)
-		err = -ECANCELED;
-	else
-		job_set_phase(d->job, PHASE_PARTS);
-	if (!err) {
-		d->rec->rest_dropped = d->rec->rest_gone = false;
-		record_unset(&d->rec->batch->session);
-		record_unset(&d->rec->batch->sent_stamp);
-	}
+	err = note_parts(d);
 	client_unlock(d->c);
-	if (!err)
-		err = submission_save(d);
+	if (err)
+		return err;
+	err = submission_save(d);
 	test_point("parts-entered");
 	if (!err)
 		err = submission_promote(d);
-	if (err == -ECANCELED)
-		return err;
 	if (err && err != -ENOENT) {
-		submission_set_phase(d->job, before);
+		client_lock(d->c);
+		leave_parts(d, before);
+		client_unlock(d->c);
 		return err;
 	}
 	files_decided(d->t->file);
@@ -181,7 +212,7 @@ int submission_part_out(struct submission *d)
 	provider_error_clear(&d->err);
 	d->err.retry = -1;
 	/* Those that a failure left of other requests. */
-	parts_unmake_unsent(d->job, false);
+	parts_unmake_unsent(d->job, UNMAKE_CUT);
 	client_lock(d->c);
 	bool clean = !parts_tally(d->job).first;
 	client_unlock(d->c);
@@ -285,13 +316,15 @@ static bool own_part(struct operation *t, struct gb_job *part)
 static int hand_up(struct submission *d, struct submission *s, int err)
 {
 	client_lock(d->c);
-	if (s->told) {
+	/* One that is sent again is as uncertain as before, and says so. */
+	if (s->told && !d->t->again) {
 		record_take(&d->rec->error, &s->rec->error);
 		d->rec->err = s->rec->err;
 	}
-	if (job_phase(d->job) == PHASE_PARTS)
-		job_set_phase(d->job, PHASE_UPLOADING);
+	leave_parts(d, PHASE_UPLOADING);
 	client_unlock(d->c);
+	if (d->t->again)
+		job_dir_save_soon(d->job);
 	d->told |= s->told;
 	d->unfit |= s->unfit;
 	d->held = s->held;
@@ -369,8 +402,9 @@ static void give_up_rest(struct submission *s, int err)
 	unsigned bought = parts_tally(dir).intended;
 	int64_t rest = s->rec->range_len + parts_rest_size(dir);
 	dir->dir->rec.rest_dropped = bought > 0;
+	bool uncertain = !bought && parts_take_up_whole(dir);
 	if (!bought)
-		job_set_phase(dir, PHASE_FAILED);
+		job_set_phase(dir, uncertain ? PHASE_SUBMITTING : PHASE_FAILED);
 	_cleanup_free_ char *own = s->told ? STEAL_PTR(s->rec->error) : NULL;
 	client_unlock(s->c);
 	_cleanup_free_ char *what = util_format(
@@ -384,9 +418,11 @@ static void give_up_rest(struct submission *s, int err)
 			own		  ? own
 			: s->err.err == err ? s->err.text
 					    : strerror(-err));
-	else
+	else if (!uncertain)
 		submission_tell(s, dir, err, own);
 	job_dir_save_soon(dir);
+	if (uncertain)
+		reconcile_later(dir);
 	job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
 }
 
@@ -437,7 +473,10 @@ static int part_give_up(struct submission *s, int err, bool *ret_unmake)
 		if (stay_queued(s, err) == 0)
 			return 0;
 	}
-	if (!unwanted)
+	if (s->rec->n_put_by)
+		client_log(s->c, LOG_NOTICE, "%s: it is not sent again: %s",
+			job_label(s->job), s->err.text ? s->err.text : strerror(-err));
+	else if (!unwanted)
 		give_up_part(s, err);
 	void_upload(s);
 	*ret_unmake = true;
@@ -456,8 +495,8 @@ static void part_leave(struct submission *s, bool unmake)
 	operation_disowned(s->t);
 	submission_tell_queue(s);
 	if (unmake)
-		/* If it stays, the next start removes it. */
-		DROP(parts_unmake(s->job));
+		/* If it stays, it is uncertain again, or the next start removes it. */
+		DROP(part_unmake(s->job));
 }
 
 int submit_part_run(struct operation *t)

@@ -59,12 +59,16 @@ bool parts_due(struct gb_job *dir);
  * created is not stopped. */
 _must_check_ int parts_stop(struct gb_job *dir);
 /* Lock held: whether a create of the part may be intended. */
-bool parts_may_be_bought(const struct gb_job *part);
+bool parts_may_be_bought(struct gb_job *part);
 /* The opposite, asked for by a person: buy the rest, in the background. -EBUSY: there is
  * none, or it was asked for again meanwhile. */
 _must_check_ int parts_resume(struct gb_job *dir);
 /* Lock held: whether parts_resume fits. */
 bool parts_may_resume(struct gb_job *dir);
+
+/* Lock held. The newest intent of dir's own that is for all of its requests, and was put by when they
+ * were cut, is the present one again; false: there is none. */
+bool parts_take_up_whole(struct gb_job *dir);
 
 /* The first part whose create was not answered; a reference, or NULL. A job that is no
  * directory of parts, and is such a job itself, is meant itself. */

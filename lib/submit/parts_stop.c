@@ -5,6 +5,7 @@
 #include "submit/parts_send.h"
 #include "submit/cut.h"
 #include "submit/parts_send_private.h"
+#include "submit/reconcile.h"
 
 #include <errno.h>
 
@@ -19,9 +20,9 @@ struct tally parts_tally(struct gb_job *dir)
 
 		if (!part_is_cut(part))
 			continue;
-		if (!t.first)
+		if (!t.first && !part->dir->rec.late)
 			t.first = part;
-		t.intended += !part_is_unsent(part);
+		t.intended += !part_is_unsent(part) || job_may_be_there(part);
 		t.unsent |= part_is_unsent(part);
 	}
 	return t;
@@ -34,30 +35,105 @@ bool parts_rest_is_unwanted(const struct gb_job *dir)
 	return r->rest_dropped || r->removal || !dir->in_tree;
 }
 
-bool part_is_unwanted(const struct gb_job *part)
+/* What it has was bought by another: a create that was taken for lost. */
+static bool is_had(struct gb_job *part)
+{
+	if (!part_is_unsent(part))
+		return false;
+	return part_is_cut(part) ? part->parent->batch->id || parts_late_has(part)
+				 : job_phase(part) != PHASE_DRAFT && cut_is_had(part);
+}
+
+bool part_is_unwanted(struct gb_job *part)
 {
 	const struct gb_job *dir = part->parent;
 	const struct record *r = &dir->dir->rec;
 	int round = part->dir->rec.round;
 
-	return r->removal || !dir->in_tree ||
+	return r->removal || !dir->in_tree || is_had(part) ||
 	       (round ? round <= r->rounds_stopped : r->rest_dropped);
 }
 
-void parts_unmake_unsent(struct gb_job *dir, bool all)
+bool parts_take_up_whole(struct gb_job *dir)
+{
+	const struct record *r = &dir->dir->rec;
+
+	for (size_t i = r->n_put_by; i-- > 0;) {
+		const struct record_intent *n = &r->put_by[i];
+
+		if (n->round || n->range_off || n->range_len != r->batch->sent_size)
+			continue;
+		job_take_up(dir, i);
+		return true;
+	}
+	return false;
+}
+
+/* Lock held: the newest intent of one that is not sent again after all is valid again: it is
+ * looked for, and said to be uncertain. */
+static bool is_uncertain_again(struct gb_job *part)
+{
+	size_t n = part->dir->rec.n_put_by;
+	bool again = part->parent && part_is_unsent(part) && n && !part->dir->task;
+
+	if (again) {
+		job_take_up(part, n - 1);
+		job_set_phase(part, PHASE_SUBMITTING);
+	}
+	return again;
+}
+
+/* Lock held: its halves know by it that another has all of them, too. The queue comes to it
+ * again. */
+static bool waits_for_halves(struct gb_job *part)
+{
+	bool waits = part->parent && part->dir->rec.round && part_is_unsent(part) &&
+		     cut_is_had(part) && cut_has_halves(part);
+
+	if (waits)
+		job_set_phase(part, PHASE_QUEUED);
+	return waits;
+}
+
+int part_unmake(struct gb_job *part)
+{
+	client_lock(part->c);
+	bool again = is_uncertain_again(part);
+	bool waits = !again && waits_for_halves(part);
+	client_unlock(part->c);
+	if (!again)
+		return waits ? -EBUSY : parts_unmake(part);
+	job_dir_save_soon(part);
+	reconcile_later(part);
+	job_changed(part, GB_CHANGED_META | GB_CHANGED_FILES);
+	return -EBUSY;
+}
+
+/* Lock held. */
+static bool may_be_unmade(struct gb_job *part, enum unmake which)
+{
+	bool cut = part_is_cut(part) && which != UNMAKE_UNWANTED;
+
+	return part->parent && part_is_unsent(part) &&
+	       (cut || (which != UNMAKE_CUT && part_is_unwanted(part)));
+}
+
+void parts_unmake_unsent(struct gb_job *dir, enum unmake which)
 {
 	struct gb_client *c = dir->c;
 
-	for (uint32_t i = 0;;) {
+	/* Halves before what they are of. Who goes meanwhile is passed over. */
+	client_lock(c);
+	uint32_t i = parts_count(dir);
+	client_unlock(c);
+	while (i-- > 0) {
 		client_lock(c);
 		struct gb_job *part = i < parts_count(dir) ? parts_at(dir, i) : NULL;
-		bool unsent = part && part->parent && part_is_unsent(part) &&
-			      (part_is_cut(part) || (all && part_is_unwanted(part)));
+		bool unsent = part && may_be_unmade(part, which);
 		client_unlock(c);
-		if (!part)
-			return;
-		if (!unsent || parts_unmake(part))
-			i++;
+		if (unsent)
+			/* It is sent, or goes when who is at work on it sees that. */
+			DROP(part_unmake(part));
 	}
 }
 
@@ -117,11 +193,11 @@ int parts_stop(struct gb_job *dir)
 		canceller_set(c->engine, &t->cancel);
 	}
 	client_unlock(c);
-	parts_unmake_unsent(dir, true);
+	parts_unmake_unsent(dir, UNMAKE_ALL);
 	return 0;
 }
 
-bool parts_may_be_bought(const struct gb_job *part)
+bool parts_may_be_bought(struct gb_job *part)
 {
 	const struct gb_job *dir = part->parent;
 
@@ -185,7 +261,7 @@ static void recover_rounds(struct gb_job *dir)
 		client_unlock(dir->c);
 		if (!part)
 			return;
-		if (!goes || parts_unmake(part))
+		if (!goes || part_unmake(part))
 			i++;
 	}
 }
@@ -195,11 +271,16 @@ void parts_recover(struct gb_job *dir)
 	recover_rounds(dir);
 	client_lock(dir->c);
 	bool cut_short = is_cut_short(dir);
+	if (cut_short && parts_take_up_whole(dir)) {
+		/* It is looked for, and then said to be uncertain. */
+		job_set_phase(dir, PHASE_SUBMITTING);
+		cut_short = false;
+	}
 	bool all = dir->dir->rec.removal;
 	bool cut = parts_rest_is_unwanted(dir) || cut_short || job_phase(dir) != PHASE_PARTS;
 	if (cut_short)
 		job_set_phase(dir, PHASE_UPLOADING); /* and so a draft again */
 	client_unlock(dir->c);
 	if (cut)
-		parts_unmake_unsent(dir, all);
+		parts_unmake_unsent(dir, all ? UNMAKE_ALL : UNMAKE_CUT);
 }

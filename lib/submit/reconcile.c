@@ -17,12 +17,17 @@ enum {
 	CONTRADICTED = 6, /* times the time that is looked for */
 };
 
-static bool fits_name_and_time(
-	const struct record *r, const char *display, const struct timespec *created)
+static bool fits(const struct record *r, int64_t intent_server,
+	const struct remote_batch *b)
 {
-	return strcmp(r->display ? r->display : "", display ? display : "") == 0 &&
-	       (!created->tv_sec ||
-		       created->tv_sec >= r->batch->intent_server - SETTLE_CLOCK_SLACK);
+	return strcmp(r->display ? r->display : "", b->display ? b->display : "") == 0 &&
+	       (!b->created.tv_sec ||
+		       b->created.tv_sec >= intent_server - SETTLE_CLOCK_SLACK);
+}
+
+static bool fits_name_and_time(const struct record *r, const struct remote_batch *b)
+{
+	return fits(r, r->batch->intent_server, b);
 }
 
 /* Call fn for every submission whose create was not answered; returns the first job
@@ -40,14 +45,36 @@ static struct gb_job *find_unsettled(struct gb_client *c,
 	return NULL;
 }
 
+/* The same for every one that has put an intent by, whatever became of it since. */
+static struct gb_job *find_put_by(struct gb_client *c,
+	bool (*fn)(const struct record *r, const void *arg), const void *arg)
+{
+	for (uint32_t i = 0; c->put_by && i < c->n_slots; i++) {
+		struct gb_job *job = c->slots[i];
+		const struct record *r = job->dir ? &job->dir->rec : NULL;
+
+		if (r && r->n_put_by && !r->removal && !job->dir->forgotten &&
+			job_shown(job) && fn(r, arg))
+			return job;
+	}
+	return NULL;
+}
+
 static bool has_file(const struct record *r, const void *arg)
 {
 	return r->batch->input_file && strcmp(r->batch->input_file, arg) == 0;
 }
 
+static bool had_file(const struct record *r, const void *arg)
+{
+	return record_find_intent(r, arg) < r->n_put_by;
+}
+
 struct gb_job *reconcile_owner(struct gb_client *c, const char *file)
 {
-	return find_unsettled(c, has_file, file);
+	struct gb_job *job = find_unsettled(c, has_file, file);
+
+	return job ? job : find_put_by(c, had_file, file);
 }
 
 struct stranger {
@@ -63,7 +90,19 @@ static bool may_be(const struct record *r, const void *arg)
 
 	if (r->batch->is_inline ? r->batch->phase == PHASE_UNCERTAIN : !s->listed)
 		return false;
-	return fits_name_and_time(r, s->b->display, &s->b->created);
+	return fits_name_and_time(r, s->b);
+}
+
+/* Its own resource tells the input file. */
+static bool may_have_been(const struct record *r, const void *arg)
+{
+	const struct stranger *s = arg;
+	bool may = false;
+
+	for (size_t i = 0; s->listed && i < r->n_put_by; i++)
+		may |= r->put_by[i].input_file &&
+		       fits(r, r->put_by[i].intent_server, s->b);
+	return may;
 }
 
 bool reconcile_may_be_ours(
@@ -71,7 +110,7 @@ bool reconcile_may_be_ours(
 {
 	struct stranger s = {b, listed};
 
-	return find_unsettled(c, may_be, &s) != NULL;
+	return find_unsettled(c, may_be, &s) || find_put_by(c, may_have_been, &s);
 }
 
 void reconcile_doubt(struct gb_client *c, const struct remote_batch *b, double until)
@@ -85,7 +124,7 @@ void reconcile_doubt(struct gb_client *c, const struct remote_batch *b, double u
 		bool may_be = r->batch->is_inline || !b->has_input_config;
 
 		if (may_be && job->dir->resubmit_after < until &&
-			fits_name_and_time(r, b->display, &b->created))
+			fits_name_and_time(r, b))
 			job->dir->resubmit_after = until;
 	}
 }

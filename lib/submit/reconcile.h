@@ -1,6 +1,6 @@
 /*
  * Creates that were never answered: to whom a job at the API may belong (reconcile.c),
- * and looking for such jobs (reconcile_look.c).
+ * looking for such jobs (reconcile_look.c), and what is done with one (turned_up.c).
  */
 #ifndef GB_SETTLE_H
 #define GB_SETTLE_H
@@ -26,8 +26,14 @@ void reconciling_free(struct reconciling *s);
 int reconcile_once(struct gb_job *job, struct canceller *cancel);
 /* Go on looking in the background until the time is over; then SUBMIT_UNCERTAIN. */
 void reconcile_later(struct gb_job *job);
-/* Lock held: our submission for which file was uploaded; or NULL. */
+/* Lock held: whose create, which was not answered, file was uploaded for; or NULL. */
 struct gb_job *reconcile_owner(struct gb_client *c, const char *file);
+/* Unlocked: b is the job of that create: it is owner's, or, where another was made for the same
+ * requests meanwhile, a late part of its directory. -EBUSY: not now, as another is being
+ * created; the next list has it, too. */
+int reconcile_found(struct gb_job *owner, const struct remote_batch *b);
+/* Hook: a submission was bound to its job. That of a late part is told. */
+void reconcile_bound(struct gb_job *job);
 /* Lock held: whether this job, whose input file is unknown, may be the one that
  * a lost create made. listed: its own resource may name the file; else it has none. */
 bool reconcile_may_be_ours(

@@ -131,10 +131,10 @@ static bool give_to_owner(struct pass *p, const struct remote_batch *b)
 	client_unlock(c);
 	if (!owner)
 		return false;
-	int err = bind_batch(owner, b);
+	int err = reconcile_found(owner, b);
 	/* One that an own job bears already was adopted for another draft: it is not
 	 * taken away. */
-	if (err && err != -EEXIST)
+	if (err && err != -EEXIST && err != -EBUSY)
 		p->broken = err;
 	gb_job_unref(owner);
 	return true;

@@ -265,6 +265,14 @@ int gb_resubmit(struct gb_job *job, struct gb_waiter *w)
 	return err;
 }
 
+static bool is_for(const struct record *r, const char *input_file)
+{
+	const char *own = r->batch->input_file;
+
+	return (own && strcmp(own, input_file) == 0) ||
+	       record_find_intent(r, input_file) < r->n_put_by;
+}
+
 /* Lock held: which other job of ours the API's job b belongs to, or may belong to; or
  * NULL. */
 static struct gb_job *whose(
@@ -277,8 +285,7 @@ static struct gb_job *whose(
 		if (!r || !r->own || job == but)
 			continue;
 		if ((job->batch->id && strcmp(job->batch->id, b->id) == 0) ||
-			(r->batch->input_file && b->input_file &&
-				strcmp(r->batch->input_file, b->input_file) == 0))
+			(b->input_file && is_for(r, b->input_file)))
 			return job;
 	}
 	return NULL;
@@ -305,6 +312,16 @@ static int refuse_adoption(struct gb_job *job, const struct gb_job *owner)
 	return -EBUSY;
 }
 
+/* Lock held: a person says that b is the job, which was made of another file than ours: so
+ * the one that was made of ours may still turn up. */
+static int keep_intent(struct gb_job *job, const struct remote_batch *b)
+{
+	const char *own = job->dir->rec.batch->input_file;
+	bool other = own && b->input_file && strcmp(own, b->input_file) != 0;
+
+	return other ? job_put_by(job, PHASE_UNCERTAIN) : 0;
+}
+
 static int adopt_run(struct operation *t)
 {
 	struct gb_client *c = t->job->c;
@@ -317,10 +334,12 @@ static int adopt_run(struct operation *t)
 		client_lock(c);
 		bool fits = unsettled(t->job) && !t->job->dir->creating;
 		struct gb_job *owner = whose(c, &b, t->job);
+		if (fits && !owner)
+			ret = keep_intent(t->job, &b);
 		client_unlock(c);
 		if (owner)
 			ret = refuse_adoption(t->job, owner);
-		else
+		else if (!ret)
 			ret = fits ? bind_batch(t->job, &b) : -EBUSY;
 		if (ret == -EEXIST)
 			ret = -EBUSY;

@@ -26,8 +26,9 @@
  * such a proof or a person who writes `resubmit`.
  *
  * Resubmitting changes nothing in the journal until the new intent replaces the old
- * one: until then the lost job can still be found, and then no other is made. If the
- * new create is refused, the old intent is valid again.
+ * one: until then the lost job can still be found, and then no other is made. The old
+ * intent is put by in the journal (journal.h), so its job is ours whenever it turns up
+ * (reconcile_found). If the new create is refused, the old intent is valid again.
  */
 #include "submit/attachments.h"
 #include "jobs/advice.h"
@@ -49,7 +50,8 @@
 void submission_set_phase(struct gb_job *job, enum phase p)
 {
 	client_lock(job->c);
-	job_set_phase(job, p);
+	if (!job->batch->id) /* it may have been found meanwhile */
+		job_set_phase(job, p);
 	client_unlock(job->c);
 }
 
@@ -366,7 +368,7 @@ void submission_clear(struct submission *s)
 	attach_free(s->attached);
 	free(s->inline_text);
 	free(s->input_file);
-	free(s->lost.input_file);
+	free(s->error_before);
 	provider_error_clear(&s->err);
 }
 

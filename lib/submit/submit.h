@@ -26,13 +26,6 @@
 
 #include <sys/stat.h>
 
-/* An intent whose create was not answered. */
-struct lost {
-	enum phase phase;
-	char *input_file;
-	bool is_inline;
-};
-
 struct submission {
 	struct operation *t;
 	struct gb_job *job;
@@ -46,13 +39,15 @@ struct submission {
 	struct attachments *attached; /* files that it names; NULL: none */
 	struct submission *whole; /* parts_send.h: of its directory, whose first part this
 	                             is while somebody waits for it; NULL */
+	char *error_before; /* of a directory that is sent again, and goes in parts */
 	bool cut;           /* its requests go in parts */
 	bool too_large;     /* the API will never take so much at a time (fit.h) */
 	bool is_inline;
 	char *input_file;   /* uploaded for this create, not yet in the record */
 	char *orphan;       /* uploaded, and no job will refer to it; or NULL */
 	bool moved;         /* the file of the rename is requests.jsonl now */
-	struct lost lost;   /* resubmit: what the new intent replaced */
+	bool puts_by;       /* resubmit: the newest intent that is put by is valid again if
+	                       this one comes to nothing */
 	char *inline_text;
 	size_t inline_len;
 	struct provider_error err;

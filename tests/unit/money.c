@@ -201,7 +201,7 @@ static uint32_t print_journal(const char *path, uint32_t crc)
 	const int told[] = {o->phase, r.removal, o->id != NULL, o->input_file != NULL,
 		o->session != NULL, o->source != NULL, r.error != NULL, o->home,
 		r.composed, r.background, o->end_logged, o->counted, r.name_unchecked,
-		r.err};
+		r.err, (int)r.n_put_by, r.late};
 
 	record_clear(&r);
 	return util_crc32c(crc, told, sizeof(told));

@@ -126,6 +126,10 @@ static void test_not_plausible(void **state)
 		"{\"name\":\"a\",\"input_file\":\"files/a/b\"}",
 		"{\"name\":\"a\",\"phase\":7}",
 		"{\"name\":7}",
+		"{\"name\":\"a\",\"put_by\":[{\"phase\":1}]}",
+		"{\"name\":\"a\",\"put_by\":[{\"phase\":6,\"input_file\":\"files/a/b\"}]}",
+		"{\"name\":\"a\",\"put_by\":[{\"phase\":6,\"range_len\":-1}]}",
+		"{\"name\":\"a\",\"put_by\":[7]}",
 	};
 	struct record r;
 
@@ -203,6 +207,53 @@ static void test_spans_round_trip(void **state)
 	record_clear(&r);
 }
 
+/* An intent that another takes the place of stays, with what it was for and its span; it is
+ * taken up as it was. */
+static void test_put_by(void **state)
+{
+	struct record r;
+	size_t n;
+
+	record_init(&r);
+	assert_int_equal(record_set(&r.name, "a"), 0);
+	assert_int_equal(record_set(&r.part_of, "0123456789abcdef"), 0);
+	r.part = 3;
+	r.range_off = 10;
+	for (int i = 0; i < 3; i++) {
+		char file[] = "files/x0";
+
+		file[7] += (char)i;
+		assert_int_equal(record_set(&r.batch->input_file, i ? file : NULL), 0);
+		r.batch->phase = i % 2 ? PHASE_SUBMITTING : PHASE_UNCERTAIN;
+		r.batch->is_inline = !i;
+		r.batch->intent_server = 1000 + i;
+		r.batch->intent_since = record_now() - 77;
+		r.batch->requests = r.range_len = 100 - i;
+		r.batch->sent_size = 200 - i;
+		assert_int_equal(record_put_by(&r), 0);
+		assert_null(r.batch->input_file);
+	}
+	_cleanup_free_ char *text = record_dump(&r, &n);
+	record_clear(&r);
+	assert_int_equal(record_parse(text, n, &r), 0);
+	assert_int_equal(r.n_put_by, 3);
+	assert_int_equal(record_find_intent(&r, "files/x2"), 2);
+	assert_int_equal(record_find_intent(&r, "files/x0"), 3);
+	record_take_up(&r, 1);
+	assert_int_equal(r.n_put_by, 2);
+	assert_int_equal(r.batch->phase, PHASE_SUBMITTING);
+	assert_string_equal(r.batch->input_file, "files/x1");
+	assert_int_equal(r.batch->intent_server, 1001);
+	assert_true(about(record_span(r.batch->intent_since), 77));
+	assert_int_equal(r.range_len, 99);
+	assert_int_equal(r.batch->requests, 99);
+	assert_int_equal(r.batch->sent_size, 199);
+	assert_true(r.put_by[0].is_inline && !r.put_by[1].is_inline);
+	record_drop_intent(&r, 0);
+	assert_int_equal(record_find_intent(&r, "files/x2"), 0);
+	record_clear(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_not_plausible),
 		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_spans_round_trip),
+		cmocka_unit_test(test_put_by),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
