@@ -63,8 +63,8 @@ struct gb_answers {
 
 /* ---- what is in memory ---------------------------------------------------------------------- */
 
-/* Lock held. a is used: of those that were used before all but a few may leave memory.
- * Returns one for let_rest, or NULL. */
+/* Lock held. a, of which the caller has a reference, is used: of those that were used
+ * before all but a few may leave memory. Returns one for let_rest, or NULL. */
 static struct answers *use_index(struct answers_cache *c, struct answers *a)
 {
 	struct answers *last = answers_ref(a);
@@ -74,8 +74,11 @@ static struct answers *use_index(struct answers_cache *c, struct answers *a)
 
 		c->recent[i] = last;
 		last = at;
-		if (at == a)
-			break;
+		if (at == a) {
+			/* It moved to the front: nothing rests, least of all a. */
+			answers_unref(at);
+			return NULL;
+		}
 	}
 	return last;
 }

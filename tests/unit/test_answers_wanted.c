@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "fake_client.h"
@@ -142,6 +143,32 @@ static void of_others_if_asked(void **state)
 	gb_job_unref(job);
 }
 
+static long faults(void)
+{
+	struct rusage u;
+
+	assert_int_equal(getrusage(RUSAGE_THREAD, &u), 0);
+	return u.ru_minflt;
+}
+
+/* Each look at one took its pages out of memory: a listing of 200,000 answers read the
+ * index from disk 200,000 times. */
+static void looked_at_stays(void **state)
+{
+	struct gb_job *job = ended(true);
+	struct gb_answer got;
+	enum { LOOKS = 200 };
+
+	assert_int_equal(BLOCKING(gb_save_results, job), 0);
+	assert_int_equal(BLOCKING(gb_answers_look, job), 0);
+	assert_true(gb_answer_next(job, 0, 0, &got));
+	long before = faults();
+	for (int i = 0; i < LOOKS; i++)
+		assert_true(gb_answer_next(job, 0, 0, &got));
+	assert_true(faults() - before < LOOKS / 2);
+	gb_job_unref(job);
+}
+
 static int unread(void **state)
 {
 	setenv("BATCHFS_TEST_UNREAD_SECONDS", "0.01", 1);
@@ -161,6 +188,7 @@ int main(void)
 		UNREAD_CASE(at_once_unread),
 		UNREAD_CASE(for_who_waits),
 		UNREAD_CASE(of_others_if_asked),
+		UNREAD_CASE(looked_at_stays),
 	};
 
 	setenv("BATCHFS_TEST_REST_SECONDS", "0.01", 1);
