@@ -276,16 +276,21 @@ static void point_into(struct answers *a)
 	a->blob = p + a->head.n_nodes * sizeof *a->order;
 }
 
-/* The map of the file is read once from end to end here. */
-static int take_index_map(struct answers *a)
+static int take_head(struct answers *a)
 {
-	struct iovec part[SECTIONS];
-	uint32_t crc = 0;
-
 	memcpy(&a->head, a->map, sizeof a->head);
 	if (!head_fits(&a->head, a->map_len))
 		return -EBADMSG;
 	point_into(a);
+	return 0;
+}
+
+/* The map of the file is read once from end to end here. */
+static int check_body(const struct answers *a)
+{
+	struct iovec part[SECTIONS];
+	uint32_t crc = 0;
+
 	sections(a, part);
 	for (size_t i = 0; i < SECTIONS; i++)
 		crc = util_crc32c(crc, part[i].iov_base, part[i].iov_len);
@@ -312,14 +317,16 @@ static int map_file(int dirfd, const char *name, struct answers *a)
 	return 0;
 }
 
-int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
-	const struct result_grammar *grammar, struct answers **ret)
+static int load(int dirfd, const char *name, const struct answers_stamp *stamp,
+	const struct result_grammar *grammar, bool checked, struct answers **ret)
 {
 	struct answers *a = answers_new();
 	int err = a ? map_file(dirfd, name, a) : -ENOMEM;
 
 	if (!err)
-		err = take_index_map(a);
+		err = take_head(a);
+	if (!err && !checked)
+		err = check_body(a);
 	if (!err && stamp && memcmp(&a->head.stamp, stamp, sizeof *stamp) != 0)
 		err = -ESTALE;
 	if (err) {
@@ -327,9 +334,22 @@ int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 		return err;
 	}
 	a->grammar = grammar;
-	answers_rest(a); /* the check has read all of it */
+	if (!checked)
+		answers_rest(a); /* the check has read all of it */
 	*ret = a;
 	return 0;
+}
+
+int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
+	const struct result_grammar *grammar, struct answers **ret)
+{
+	return load(dirfd, name, stamp, grammar, false, ret);
+}
+
+int answers_load_saved(int dirfd, const char *name, const struct answers *a,
+	struct answers **ret)
+{
+	return load(dirfd, name, &a->head.stamp, a->grammar, true, ret);
 }
 
 /* ---- the tree ----------------------------------------------------------------------- */

@@ -262,6 +262,10 @@ int answers_save(const struct answers *a, int dirfd, const char *name);
 /* stamp NULL: of whatever results. */
 int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 	const struct result_grammar *grammar, struct answers **ret);
+/* The file to which a was saved a moment ago. It is not looked at: that would take the
+ * memory for it once more while a has its own. */
+int answers_load_saved(int dirfd, const char *name, const struct answers *a,
+	struct answers **ret);
 
 /* ---- the tree --------------------------------------------------------------------- */
 

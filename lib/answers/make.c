@@ -57,7 +57,6 @@ static int build(struct gb_job *job, struct answers_opened *o, struct answers **
 
 void answers_keep(struct gb_job *job, int dir, const char *name, struct answers **a)
 {
-	struct answers_stamp stamp = (*a)->head.stamp;
 	struct answers *mapped;
 
 	test_point("index-save");
@@ -66,7 +65,7 @@ void answers_keep(struct gb_job *job, int dir, const char *name, struct answers 
 	if (err)
 		client_log(job->c, LOG_WARNING, "the index of answers of %s: %s",
 			job_label(job), strerror(-err));
-	else if (!answers_load(dir, name, &stamp, grammar_of(job), &mapped)) {
+	else if (!answers_load_saved(dir, name, *a, &mapped)) {
 		answers_unref(*a);
 		*a = mapped;
 	}
