@@ -64,6 +64,17 @@ _must_check_ int uploads_open(struct store *s,
 	bool *ret_damaged);
 void uploads_close(struct uploads *r);
 
+/* One upload a content at a time: who is to upload something takes the turn, and ends it
+ * when it is there (uploads_add) or has failed. The turn is the caller's, and in memory
+ * alone. false: another has it; look again later whether the content is there, or the turn
+ * is free. */
+struct uploads_turn {
+	struct content content; /* set before; what it points to stays until the end */
+	struct uploads_turn *next;
+};
+_must_check_ bool uploads_turn_take(struct uploads *r, struct uploads_turn *t);
+void uploads_turn_end(struct uploads *r, struct uploads_turn *t);
+
 /* An upload has ended: this content is at the API, and lid holds it. name: its copy in
  * files/, "" if it has none. */
 _must_check_ int uploads_add(struct uploads *r, const struct content *c,

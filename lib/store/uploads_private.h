@@ -68,6 +68,7 @@ struct uploads {
 	bool torn;            /* the last append did not end in a newline */
 	struct known *entries;
 	struct session *sessions;
+	struct uploads_turn *turns;
 	struct word *words;
 	void *by_sha256, *by_file, *by_lid; /* tsearch */
 };

@@ -18,6 +18,8 @@ enum {
 	DISPLAY_MAX = 500,
 };
 
+#define TURN 0.05 /* seconds until another look whether another's upload has ended */
+
 /* ---- several at a time --------------------------------------------------------------
  */
 
@@ -305,13 +307,12 @@ static int remember(struct submission *s, struct attachment *a,
 	return r;
 }
 
-static int send(struct submission *s, struct attachment *a, struct provider_error *err)
+static int upload_one(
+	struct submission *s, struct attachment *a, struct provider_error *err)
 {
 	struct remote_file f = {0};
-
-	if (a->at.uri || a->twin)
-		return 0;
 	_cleanup_close_ int fd = open_copy(s, a, err);
+
 	if (fd < 0)
 		return fd;
 	int r = upload_whole(s, a, fd, &f, err);
@@ -323,6 +324,41 @@ static int send(struct submission *s, struct attachment *a, struct provider_erro
 
 		r = again < 0 ? again : (close(again), 0);
 	}
+	return r;
+}
+
+/* If another job has uploaded the content by now. -ENOENT: none has. */
+static int take_other(struct submission *s, struct attachment *a)
+{
+	struct content c = attachment_content(s, a);
+	struct sending x = {s, a};
+	struct placed p = {0};
+	int r = uploads_take(s->c->uploads, &c, good_until(s), s->job->dir->lid,
+		own_copy(s, a), &p);
+
+	if (r)
+		return r;
+	attachment_place(a, &p);
+	on_part_progress(&x, a->st.st_size);
+	return 0;
+}
+
+/* Parts that are sent at the same time name the same files: one uploads, the others wait for
+ * it, and go on themselves if it fails. Nobody waits with a turn of his own, so none waits
+ * for himself. */
+static int send(struct submission *s, struct attachment *a, struct provider_error *err)
+{
+	struct uploads_turn turn = {attachment_content(s, a)};
+
+	if (a->at.uri || a->twin)
+		return 0;
+	while (!uploads_turn_take(s->c->uploads, &turn))
+		if (given_up(s) || engine_sleep(s->c->engine, TURN, &s->t->cancel))
+			return -ECANCELED;
+	int r = take_other(s, a);
+	if (r == -ENOENT)
+		r = upload_one(s, a, err);
+	uploads_turn_end(s->c->uploads, &turn);
 	return r;
 }
 
@@ -520,60 +556,4 @@ int attach_upload(struct submission *s)
 	else
 		warn_of_life(s);
 	return r;
-}
-
-/* ---- ends
- * --------------------------------------------------------------------------------------------
- */
-
-bool attach_doubt(struct submission *s)
-{
-	bool named = false;
-
-	if (!s->attached || !s->err.refused || !s->err.text)
-		return false;
-	for (size_t i = 0; i < s->attached->n && !named; i++) {
-		const char *file = s->attached->items[i]->at.file;
-
-		named = file && strstr(s->err.text, remote_id_tail(file));
-	}
-	return named && uploads_doubt(s->c->uploads, s->job->dir->lid) > 0;
-}
-
-void attach_tidy(struct gb_client *c)
-{
-	struct canceller none = CANCELLER_INIT;
-	char *file;
-	bool go_on = !c->o.offline && !c->o.readonly;
-	time_t now;
-
-	if (go_on && engine_server_clock(c->engine, &now))
-		uploads_expire(c->uploads, now);
-
-	while (go_on && client_online(c) &&
-		(file = uploads_next_idle(
-			 c->uploads, engine_origin(c->engine), c->key_print,
-			 engine_server_time(c->engine)))) {
-		struct provider_error err = {.retry = -1};
-		int r = provider_file_remove(&c->api, file, &none, &err);
-
-		/* A refusal counts as done: the file expires within two days. Failed
-		 * deletions are tried again at the next end of a job, or at the next
-		 * start.
-		 */
-		go_on = r == 0 || (err.refused && err.from_api && err.status != 429);
-		test_point("attachment-deleted");
-		uploads_deleted(c->uploads, file, go_on);
-		provider_error_clear(&err);
-		free(file);
-	}
-}
-
-void attach_release(struct gb_client *c, const char *lid, bool forget)
-{
-	if (forget)
-		uploads_forget(c->uploads, lid);
-	else
-		uploads_end(c->uploads, lid);
-	attach_tidy(c);
 }

@@ -305,29 +305,31 @@ static bool any_is_known(void)
 	return false;
 }
 
-/* What has come takes a moment to be saved, but nothing else is ever said on the way. */
+static void expect_text(
+	struct gb_job *dir, enum gb_answers_file what, const char *want, unsigned seed)
+{
+	_cleanup_free_ char *got = NULL;
+
+	/* What has come takes a moment to be saved. */
+	for (double until = util_now() + 60; util_now() < until; usleep(2000)) {
+		free(got);
+		got = file_of(dir, what);
+		if (got && strcmp(got, want) == 0)
+			return;
+	}
+	fail_msg("seed %u: %s is\n%s\nand should be\n%s", seed,
+		what == GB_ANSWERS_TSV ? "answers.tsv" : "retry.jsonl",
+		got ? got : "not there", want);
+}
+
 static void expect_truth(struct gb_job *dir, unsigned seed)
 {
 	_cleanup_free_ char *want = table(), *retry = requests(is_to_retry);
-	_cleanup_free_ char *got = NULL, *list = NULL;
-	double until = util_now() + 60;
 
 	if (!any_is_known())
 		return;
-	while (util_now() < until) {
-		free(got);
-		got = file_of(dir, GB_ANSWERS_TSV);
-		if (got && strcmp(got, want) == 0)
-			break;
-		usleep(2000);
-	}
-	if (!got || strcmp(got, want) != 0)
-		fail_msg("seed %u: answers.tsv is\n%s\nand should be\n%s", seed,
-			got ? got : "not there", want);
-	list = file_of(dir, GB_ANSWERS_RETRY);
-	if (!list || strcmp(list, retry) != 0)
-		fail_msg("seed %u: retry.jsonl is\n%s\nand should be\n%s", seed,
-			list ? list : "not there", retry);
+	expect_text(dir, GB_ANSWERS_TSV, want, seed);
+	expect_text(dir, GB_ANSWERS_RETRY, retry, seed);
 }
 
 static bool says_refused(struct gb_job *dir)
