@@ -335,7 +335,7 @@ static bool may_be_halved(struct submission *s)
 {
 	client_lock(s->c);
 	const struct record *r = s->rec;
-	bool whole = !s->t->again && !s->is_inline && split_of(s->job) == SPLIT_AUTO;
+	bool whole = !s->is_inline && split_of(s->job) == SPLIT_AUTO;
 	bool may = (s->job->parent || whole) && r->batch->requests > CUT_LEAST;
 	client_unlock(s->c);
 	return may;

@@ -200,7 +200,9 @@ static int enter_parts(struct submission *d)
 
 bool submission_fits_in_parts(struct submission *d, int err)
 {
-	return err == -EDQUOT && !phase_is_unanswered(job_phase(d->job)) &&
+	/* What is sent again has its old intent back by now. */
+	return err == -EDQUOT &&
+	       (d->t->again || !phase_is_unanswered(job_phase(d->job))) &&
 	       submission_too_large(d);
 }
 

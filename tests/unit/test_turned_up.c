@@ -265,6 +265,61 @@ static size_t takes_some(void)
 	return strlen(fake_job(&fake, 0)->requests) * 2 / 3;
 }
 
+/* One that was sent whole, and can never fit, goes in parts when it is sent again. */
+static void test_whole_never_fits(void **state)
+{
+	for (int late = 0; late < 2; late++) {
+		struct gb_job *job = uncertain(LINES, "auto");
+
+		fake.ends_at_once = true;
+		fake.takes_bytes = takes_some();
+		assert_int_equal(BLOCKING(gb_resubmit, job), 0);
+		await_all(job);
+		unsigned made = fake_made(&fake);
+		assert_true(made >= 3 && made < 6);
+		for (int i = 0; i < LINES; i++)
+			assert_int_equal(times(i), 2); /* the lost one has all */
+		if (late) {
+			fake_end(&fake, fake_job(&fake, 0), REMOTE_STATE_SUCCEEDED);
+			turn_up(0);
+			says_both_cost(job, true);
+			gb_job_unref(job);
+			all_are_ours(made);
+		} else {
+			gb_job_unref(job);
+		}
+		fake_teardown(state);
+		usual_waits(state);
+	}
+}
+
+static atomic_int creates;
+
+/* It turns up while its first part is uploaded. */
+static void found_meanwhile(struct fake_provider *f, enum fake_call call)
+{
+	if (call != FAKE_UPLOAD || atomic_fetch_add(&creates, 1) != 1)
+		return;
+	fake_job(f, 0)->hidden = false;
+	see_all();
+}
+
+static void test_whole_never_fits_found(void **state)
+{
+	struct gb_job *job = uncertain(LINES, "auto");
+
+	creates = 0;
+	fake.takes_bytes = takes_some();
+	fake.before = found_meanwhile;
+	int ret = BLOCKING(gb_resubmit, job);
+	assert_true(ret < 0);
+	assert_true(creates >= 2);
+	await_state(job, "JOB_STATE_PENDING");
+	says_both_cost(job, false);
+	gb_job_unref(job);
+	all_are_ours(1);
+}
+
 /* Nothing is ever taken: it is as uncertain as before, and what it says, too. */
 static void test_whole_nothing_fits(void **state)
 {
@@ -496,6 +551,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_whole),
 		FAKE_CASE(test_whole_unnamed), FAKE_CASE(test_whole_twice),
 		FAKE_CASE(test_whole_refused), FAKE_CASE(test_adopted_another),
+		FAKE_CASE(test_whole_never_fits), FAKE_CASE(test_whole_never_fits_found),
 		FAKE_CASE(test_whole_nothing_fits), FAKE_CASE(test_part),
 		FAKE_CASE(test_part_never_fits), FAKE_CASE(test_part_found_queued),
 		FAKE_CASE(test_part_found_between), FAKE_CASE(test_part_half_refused),
