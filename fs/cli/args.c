@@ -147,9 +147,13 @@ static void help_verb(const struct cli_verb *v)
 static void help_all(void)
 {
 	puts("Without a mount:\n");
-	for (const struct cli_verb *v = cli_verbs; v->name; v++)
-		printf("  batchfs %s%s%s\n", v->name, *v->usage ? " " : "", v->usage);
-	puts("  batchfs help [VERB]\n\nbatchfs help VERB says more; batchfs -h is about "
+	for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+		_cleanup_free_ char *left =
+			format("%s%s%s", v->name, *v->usage ? " " : "", v->usage);
+
+		printf("  batchfs %-30s %s\n", left ? left : v->name, v->brief);
+	}
+	puts("\nbatchfs help VERB says more; batchfs -h is about "
 	     "mounting; man batchfs has all.");
 }
 
@@ -195,8 +199,8 @@ static int help(const char *name)
 static void complete_verbs(void)
 {
 	for (const struct cli_verb *v = cli_verbs; v->name; v++)
-		printf("%s\t%.*s\n", v->name, (int)strcspn(v->help, "\n"), v->help);
-	puts("help\tWhat a verb does, and its options.");
+		printf("%s\t%s\n", v->name, v->brief);
+	puts("help\twhat a verb does, and its options");
 }
 
 static void complete_options(const struct cli_verb *v)

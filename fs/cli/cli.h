@@ -85,7 +85,8 @@ struct desk;
 struct cli_verb {
 	const char *name;
 	const char *usage;   /* after the name */
-	const char *help;    /* what it does */
+	const char *brief;   /* what it does, in a list */
+	const char *help;    /* the same, in sentences */
 	int min, max;        /* NAMEs; max -1: any number */
 	bool files;          /* a NAME may be NAME/FILE */
 	bool first;          /* only the first word is a NAME */

@@ -104,36 +104,71 @@ static int count_top(void *arg, const char *name, bool is_dir)
 	return 0;
 }
 
-/* Files that are asked about in the job and not here. */
-static int count_more(struct desk *d, const char *name, const struct material *m,
-	enum material_fit *ret, const char **ret_path)
+/* Files that requests are made from. */
+static int count_parts(struct desk *d, const char *name, size_t *ret)
 {
 	struct count c = {d, name, "inputs"};
 	int err = d->ops->list(d, name, "inputs", count_entry, &c);
 
 	if (!err || err == -ENOENT)
 		err = d->ops->list(d, name, NULL, count_top, &c);
-	if (!err && c.files > m->n) {
+	*ret = c.files;
+	return err;
+}
+
+/* Files that are asked about in the job and not here. */
+static int count_more(struct desk *d, const char *name, const struct material *m,
+	enum material_fit *ret, const char **ret_path)
+{
+	size_t files;
+	int err = count_parts(d, name, &files);
+
+	if (!err && files > m->n) {
 		*ret = MATERIAL_OTHER;
 		*ret_path = "a file that this command does not have";
 	}
 	return err;
 }
 
+static int is_requests(void *arg, const char *name, bool is_dir)
+{
+	return strcmp(name, GB_REQUESTS) ? 0 : -EEXIST;
+}
+
+/* Nothing of the material is in the job. Material of the other kind is other requests: the
+ * two cannot be in one draft. */
+static int look_for_other_kind(struct desk *d, const char *name, const struct material *m,
+	enum material_fit *ret, const char **ret_path)
+{
+	size_t files = 0;
+	int err = m->composed ? d->ops->list(d, name, NULL, is_requests, NULL)
+			      : count_parts(d, name, &files);
+
+	if (err != -EEXIST && !files)
+		return err;
+	*ret = MATERIAL_OTHER;
+	*ret_path = m->composed ? GB_REQUESTS : "a file that requests are made from";
+	return 0;
+}
+
 int material_compare(struct desk *d, const char *name, const struct material *m,
 	enum material_fit *ret, const char **ret_path)
 {
 	enum material_fit fit;
+	size_t missing = 0;
 	int err = 0;
 
 	*ret = MATERIAL_SAME;
 	for (size_t i = 0; !err && *ret != MATERIAL_OTHER && i < m->n; i++) {
 		err = compare_piece(d, name, &m->pieces[i], &fit);
+		missing += !err && fit == MATERIAL_MISSING;
 		if (err || fit <= *ret)
 			continue;
 		*ret = fit;
 		*ret_path = m->pieces[i].path;
 	}
+	if (!err && missing == m->n)
+		return look_for_other_kind(d, name, m, ret, ret_path);
 	if (!err && *ret != MATERIAL_OTHER && m->composed)
 		err = count_more(d, name, m, ret, ret_path);
 	return err;

@@ -170,6 +170,15 @@ int follow_left(struct desk *d, const char *name, int err)
 	return err == -EINTR ? cli_exit_of(err) : CLI_LATER;
 }
 
+/* `error` speaks of files, as a mount has them. */
+static const struct translation {
+	const char *says, *means; /* %s: the job's name */
+} translations[] = {
+	{"> ctl", "Without a mount, echo VERB > ctl is: batchfs ctl %s VERB"},
+	{"go into inputs.txt", "Without a mount: batchfs rm %s, and then run it with "
+			       "--inputs FILE"},
+};
+
 bool follow_tell_error(struct desk *d, const char *name)
 {
 	_cleanup_free_ char *text = NULL;
@@ -177,8 +186,12 @@ bool follow_tell_error(struct desk *d, const char *name)
 	if (desk_text(d, name, "error", &text) || !*text)
 		return false;
 	cli_say("%s: %s", name, text);
-	if (strstr(text, "> ctl"))
-		cli_say("Without a mount, echo VERB > ctl is: batchfs ctl %s VERB",
-			name);
+	for (size_t i = 0; i < ARRAY_SIZE(translations); i++) {
+		const struct translation *t = &translations[i];
+		const char *at = strstr(t->means, "%s");
+
+		if (strstr(text, t->says))
+			cli_say("%.*s%s%s", (int)(at - t->means), t->means, name, at + 2);
+	}
 	return true;
 }

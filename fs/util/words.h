@@ -6,7 +6,7 @@
  * with {.word = word}. */
 struct words_search {
 	const char *word;
-	const char *nearest; /* NULL: none is less than three slips away */
+	const char *nearest; /* NULL: none is near */
 	unsigned slips;      /* between them */
 };
 void words_offer(struct words_search *s, const char *name);

@@ -300,6 +300,27 @@ later() {
 	same '0 1 2 77' "$(sed -n '/^Exit status/,$s/^ *\([0-9]\+\) .*/\1/p' <<<"$OUT" | xargs)"
 }
 
+other_kind() {
+	printf 'one\ntwo\n' >plain
+	ends 1 b run a plain || return
+	said '--inputs FILE' || return
+	ends 2 b run a --inputs plain --prompt Say: || return
+	said 'other requests (requests.jsonl differs)' || return
+	ends 0 b rm a || return
+	ends 0 b run a --inputs plain --prompt Say: || return
+	ends 2 b run a in.jsonl || return
+	ends 1 b run c --inputs plain -m no-such-model || return
+	ends 2 b run c in.jsonl || return
+	ends 0 b run b in.jsonl || return
+	ends 2 b run b --inputs plain || return
+	said 'other requests' || return
+	ends 0 b ctl b
+}
+
+@test "one kind of requests is refused where the other is" {
+	both_ways other_kind
+}
+
 refused_verb() {
 	ends 0 b run a in.jsonl || return
 	ends 1 b cancel a || return
