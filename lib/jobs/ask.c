@@ -188,8 +188,8 @@ static void watch_end(struct gb_job *job, bool first)
 {
 	if (knowledge_final(&job->batch->known))
 		return;
-	if (first && !fresh(job))
-		job->batch->next_look = 0;
+	if (first)
+		plan_wait(job, fresh(job) ? job->batch->learnt : 0);
 	poll_watch(job);
 }
 

@@ -51,18 +51,22 @@ struct batch {
 	                            NULL */
 	unsigned gave_up_often;  /* reads of the output that failed shortly after each
 	                            other … */
-	double gave_up_at;       /* … when the last one failed, and its error */
-	int gave_up;
+	int gave_up;             /* … the error of the last one, and when that was */
+	double gave_up_at;
 	double gave_up_told;     /* when the API wants the next request; 0: not
 	                            stated */
-	unsigned handles;        /* gb_results_open without close … */
-	double left_at;          /* … and when the last was closed (util_now) */
+	double left_at;          /* when the last of `handles` was closed (util_now) */
+	unsigned handles;        /* gb_results_open without close */
+
+	/* jobs/list.c */
+	unsigned listed_page;    /* page of the newest list that contained it; 0: none */
 
 	/* answers/ */
 	struct answers *answers; /* the index of the answers, once it is loaded */
 
-	/* jobs/poller.c */
-	double next_look;        /* while somebody waits */
+	/* jobs/poll_plan.c */
+	struct looks *looks;     /* once somebody has waited for its end; NULL: nobody */
+	double next_look;        /* it is not asked for by itself before */
 
 	uint8_t state;           /* enum remote_state */
 	uint8_t sealing;         /* enum sealing */
@@ -74,8 +78,9 @@ struct batch {
 	bool embedding : 1;
 	/* jobs/poller.c */
 	bool wanted : 1;         /* a refresh was requested */
-	bool solo : 1;           /* lists do not show it; request it by
-	                            itself */
+	bool solo : 1;           /* the list does not tell enough: request it by itself */
+	bool unlisted : 1;       /* a list that was read to its end did not have it */
+	bool in_round : 1;       /* the round of lists is read on until it is told */
 	/* archive/ */
 	bool fetching : 1;       /* being saved; never at the same time as a seal */
 	bool checked : 1;        /* this process has read back the whole output */

@@ -35,8 +35,6 @@ int bind_batch(struct gb_job *job, const struct remote_batch *b)
 		r->batch->sent_at = time(NULL); /* wall: shown */
 		if (job->dir->settler)
 			canceller_set(c->engine, job->dir->settler);
-		poll_watch(job);
-		poll_poke(c);
 	}
 	client_unlock(c);
 	if (err || !fresh)
@@ -48,6 +46,11 @@ int bind_batch(struct gb_job *job, const struct remote_batch *b)
 	job_dir_save_soon(job);
 	history_add(job, "created");
 	gb_job_unref(observe_batch(c, b, seq, false));
+	/* Now that it is known how it stands: nothing is to be asked at once. */
+	client_lock(c);
+	poll_watch(job);
+	poll_poke(c);
+	client_unlock(c);
 	job_changed(job, GB_CHANGED_META | GB_CHANGED_FILES);
 	c->hooks->bound(job);
 	return 0;

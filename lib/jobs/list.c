@@ -1,6 +1,7 @@
 /*
  * Reading the list of jobs, page by page, newest first, until a page has nothing new,
- * or to the end. observe.c takes the jobs; only the poller reads.
+ * to the end, or until those are told for whom it is read. observe.c takes the jobs;
+ * only the poller reads.
  */
 #include "jobs/poller_private.h"
 #include "jobs/observe.h"
@@ -35,14 +36,10 @@ out:
 }
 
 /* Lock held: somebody waits for a job that was on no page yet. */
-static bool somebody_waits(const struct gb_client *c, uint64_t seq)
+static bool round_is_open(const struct gb_client *c, uint64_t seq)
 {
-	double now = util_now();
-
 	for (const struct gb_job *job = c->poller->watched; job; job = job->watch_next)
-		if (job->batch->id && job->batch->seq < seq && !job->batch->solo &&
-			(job->batch->wanted || (queue_waits(job, QUEUE_ENDERS) &&
-						       job->batch->next_look <= now)))
+		if (job->batch->in_round && job->batch->seq < seq)
 			return true;
 	return false;
 }
@@ -50,11 +47,20 @@ static bool somebody_waits(const struct gb_client *c, uint64_t seq)
 struct round {
 	struct gb_client *c;
 	uint64_t seq;
-	bool whole;
+	enum list_extent extent;
+	unsigned page;
 	bool news;
 	unsigned empty;
 	bool full;
+	bool over; /* there is no more to be read, whatever the API says */
 };
+
+static void note_page(const struct round *r, struct gb_job *job)
+{
+	client_lock(r->c);
+	job->batch->listed_page = r->page;
+	client_unlock(r->c);
+}
 
 /* Returns whether the next page may hold something we want to know. */
 static bool take_page(struct round *r, const struct remote_page *p)
@@ -73,24 +79,24 @@ static bool take_page(struct round *r, const struct remote_page *p)
 		client_unlock(r->c);
 		r->news |= !known;
 		struct gb_job *job = observe_batch(r->c, b, r->seq, true);
-		if (!job)
+		if (job)
+			note_page(r, job);
+		else
 			ask_whose(r->c, b);
 		gb_job_unref(job);
 	}
 	r->empty = p->n ? 0 : r->empty + 1;
 	/* A server that pages in circles. */
-	if ((p->n && again == p->n) || r->empty > MAX_EMPTY_PAGES)
-		return false;
-	if (r->full) {
+	r->over = (p->n && again == p->n) || r->empty > MAX_EMPTY_PAGES || r->full;
+	if (r->full)
 		client_log(r->c, LOG_WARNING,
 			"the API's list of jobs does not end: the rest is not read, "
 			"and new jobs may not be shown");
-		return false;
-	}
 	client_lock(r->c);
-	bool waits = somebody_waits(r->c, r->seq);
+	bool open = round_is_open(r->c, r->seq);
 	client_unlock(r->c);
-	return r->whole || r->news || p->n == 0 || waits;
+	return open || r->extent == LIST_WHOLE ||
+	       (r->extent == LIST_NEWS && (r->news || p->n == 0));
 }
 
 static bool wants_news(const struct gb_waiter *w, void *arg)
@@ -112,13 +118,15 @@ static void catch_up(struct gb_client *c)
 	waitq_call(&now, 0);
 }
 
-int list_read(struct gb_client *c, bool whole, uint64_t seq, struct provider_error *err)
+int list_read(struct gb_client *c, enum list_extent extent, uint64_t seq,
+	struct list_end *ret, struct provider_error *err)
 {
-	struct round r = {.c = c, .seq = seq, .whole = whole};
+	struct round r = {.c = c, .seq = seq, .extent = extent};
 	struct canceller none = CANCELLER_INIT;
 	_cleanup_free_ char *token = NULL;
+	bool had_all_news = false;
 
-	for (unsigned pages = 1;; pages++) {
+	for (r.page = 1;; r.page++) {
 		struct remote_page page;
 
 		if (provider_list(&c->api, token, &none, &page, err))
@@ -127,15 +135,14 @@ int list_read(struct gb_client *c, bool whole, uint64_t seq, struct provider_err
 		bool more = take_page(&r, &page);
 		if (page.n && !r.news)
 			catch_up(c);
-		bool loops = token && page.next && strcmp(token, page.next) == 0;
+		had_all_news |= page.n && !r.news;
+		r.over |= !page.next || (token && strcmp(token, page.next) == 0);
 		free(token);
 		token = STEAL_PTR(page.next);
 		remote_page_clear(&page);
-		if (token && more && !loops)
+		if (more && !r.over)
 			continue;
-		client_lock(c);
-		c->poller->list_pages = pages;
-		client_unlock(c);
+		*ret = (struct list_end){.end = r.over, .news = r.over || had_all_news};
 		return 0;
 	}
 }

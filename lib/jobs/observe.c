@@ -299,8 +299,10 @@ struct gb_job *observe_batch(
 		gb_job_ref(owner);
 	if (job) {
 		gb_job_ref(job);
-		if (listed)
+		if (listed) {
 			job->batch->listed_seq = seq;
+			job->batch->unlisted = false;
+		}
 		if (seq >= job->batch->seq) {
 			bool first = job->batch->seq == 0;
 

@@ -1,12 +1,9 @@
 /*
  * The one poller: a thread that makes every call that only asks.
  *
- * Requests to look meet here (ask.c): reads of stale metadata, waits for an end,
- * listings, and own unfinished jobs. Each is answered by whatever costs fewer calls: a
- * GET for each job, or a round of lists, which then is read on until all of them are
- * told and puts off the next look of all. Calls are tried once; after a failure none is
- * made before the pause is over, whoever asks. Between looks it sleeps; with nobody
- * looking and no own job unfinished it sleeps for good.
+ * poll_plan.c says which is the next, and when. Calls are tried once; after a failure
+ * none is made before the pause is over, whoever asks. Between looks it sleeps; with
+ * nobody looking and no own job unfinished it sleeps for good.
  */
 #include "jobs/poller_private.h"
 #include "jobs/observe.h"
@@ -20,154 +17,9 @@
 #include <syslog.h>
 
 enum {
-	OWN_LOOK = 120,      /* seconds between lists for own unfinished jobs */
 	OFFLINE_LOOK = 30,   /* seconds between tries while offline */
 	MAX_CHECKS = 20,     /* jobs missing from a whole list looked at in a round */
-	PAGE_SECONDS = 3,    /* between rounds of lists for those who wait, a page */
 };
-
-enum action { SLEEP, LIST, GET };
-
-struct plan {
-	enum action action;
-	bool whole;
-	struct gb_job *job;
-	double until;     /* util_now; 0: for good */
-	unsigned due;     /* jobs that somebody wants to know of now */
-	unsigned awaited; /* whose ends are waited for, now or later */
-	bool awaited_due;
-};
-
-/* ---- planning ---------------------------------------------------------------------- */
-
-static double look_interval(const struct gb_job *job)
-{
-	double age = difftime(
-		engine_server_time(job->c->engine), job->batch->created.tv_sec);
-	double max = job->c->o.poll_s;
-
-	if (!job->batch->created.tv_sec || age < 0)
-		age = 0;
-	return age / 8 < 1 ? 1 : age / 8 > max ? max : age / 8;
-}
-
-/* Lock held. What was not answered may be asked again by itself. */
-static bool may_ask_again(const struct gb_job *dir)
-{
-	const struct record *r = dir->dir ? &dir->dir->rec : NULL;
-
-	return r && r->retries_left > 0 && record_retries(r, dir->c->o.retries) > 0;
-}
-
-/* Lock held. Somebody waits for its end, or will be told of it, or more of its directory
- * is bought then. */
-static bool end_is_awaited(const struct gb_job *job)
-{
-	const struct gb_job *dir = job->parent ? job->parent : job;
-
-	return queue_waits(job, QUEUE_ENDERS) || queue_waits(dir, QUEUE_ENDERS) ||
-	       (job_own_unfinished(job) &&
-		       (job->c->o.ended || parts_rest_is_open(dir) ||
-			       may_ask_again(dir)));
-}
-
-/* Lock held. Does the poller still have a reason to look at job? */
-static bool interesting(struct gb_job *job)
-{
-	return job->batch->wanted || job->batch->solo || end_is_awaited(job) ||
-	       queue_waits(job, QUEUE_REFRESHERS) || job_own_unfinished(job);
-}
-
-static void prune(struct gb_client *c)
-{
-	for (struct gb_job **at = &c->poller->watched; *at;) {
-		struct gb_job *job = *at;
-
-		if (interesting(job)) {
-			at = &job->watch_next;
-		} else {
-			*at = job->watch_next;
-			job->watched = false;
-		}
-	}
-}
-
-static void sooner(double *until, double t)
-{
-	if (!*until || t < *until)
-		*until = t;
-}
-
-/* Lock held. Who reads and who waits sit out the pause after a failure alike. */
-static void consider(struct plan *p, struct gb_job *job, double now)
-{
-	bool read = job->batch->wanted || job->batch->solo,
-	     awaited = end_is_awaited(job);
-	double at = fmax(read ? 0 : job->batch->next_look, job->c->poller->list_after);
-
-	if (!job->batch->id || (!read && !awaited))
-		return;
-	p->awaited += awaited;
-	if (at > now) {
-		sooner(&p->until, at);
-		return;
-	}
-	p->due++;
-	p->awaited_due |= awaited && job->batch->next_look <= now;
-	if (!p->job || job->batch->solo)
-		p->job = job;
-}
-
-/* A look at a finished inline job brings its whole output: the list tells its end
- * for less. */
-static bool told_by_list(const struct gb_job *job)
-{
-	return job->dir && job->dir->rec.own && job->dir->rec.batch->is_inline;
-}
-
-/* Lock held. All jobs that are waited for count, also those that are not due now;
- * otherwise each would be requested at a time of its own. */
-static bool gets_are_cheaper(const struct gb_client *c, const struct plan *p)
-{
-	unsigned pages = c->poller->list_pages ? c->poller->list_pages : 1;
-
-	return (p->awaited_due ? p->awaited : p->due) <= pages && !told_by_list(p->job);
-}
-
-/* Lock held. */
-static struct plan plan_next(struct gb_client *c)
-{
-	struct plan p = {.action = SLEEP};
-	double now = util_now();
-	bool own = false, held = c->poller->list_after > now;
-
-	prune(c);
-	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next) {
-		own |= job_own_unfinished(job);
-		consider(&p, job, now);
-	}
-	double own_at = c->poller->listed ? c->poller->listed_at +
-				test_seconds("BATCHFS_TEST_OWN_SECONDS", OWN_LOOK)
-				  : now;
-	bool asked = c->poller->want_list && !held;
-	bool routine = !held && (c->offline_since || (own && own_at <= now));
-	if (c->o.offline)
-		return (struct plan){.action = SLEEP};
-	if (p.job && !asked && (p.job->batch->solo || gets_are_cheaper(c, &p))) {
-		p.action = GET;
-	} else if (p.due || asked || routine) {
-		p.action = LIST;
-		p.whole = c->poller->want_whole || !c->poller->listed;
-	} else {
-		if (held && (c->poller->want_list || own || c->offline_since))
-			sooner(&p.until, c->poller->list_after);
-		if (own)
-			sooner(&p.until, own_at > c->poller->list_after
-						 ? own_at
-						 : c->poller->list_after);
-	}
-	return p;
-}
 
 /* ---- calls ------------------------------------------------------------------------- */
 
@@ -225,7 +77,6 @@ static void refreshed(struct gb_job *job, int err)
 	waitq_init(&now);
 	client_lock(job->c);
 	job->batch->wanted = job->batch->solo = false;
-	job->batch->next_look = util_now() + look_interval(job);
 	if (job->parent)
 		queue_take(job, QUEUE_REFRESHERS, &now);
 	if (queue_waits(job_directory(job), QUEUE_REFRESHERS) &&
@@ -360,45 +211,16 @@ static void answer_listed(struct gb_client *c, uint64_t seq, int err)
 	} while (job);
 }
 
-/* The round answered all who wait, so no job is requested by itself, and no other round
- * made, before the next is due. A job that it did not show is in no list and is
- * requested alone. */
-static void plan_after_list(struct gb_client *c, uint64_t seq)
+/* All that is new has been read. */
+static void list_has_news(struct gb_client *c, uint64_t seq, bool whole)
 {
-	double now = util_now(),
-	       gap = fmin(c->o.poll_s, PAGE_SECONDS * c->poller->list_pages);
-	unsigned awaited = 0;
-
-	client_lock(c);
-	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next)
-		awaited += end_is_awaited(job);
-	if (awaited <= c->poller->list_pages)
-		gap = 0;
-	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next) {
-		bool look = end_is_awaited(job) || job_own_unfinished(job);
-		bool due = job->batch->wanted ||
-			   (look && job->batch->next_look <= now &&
-				   knowledge_look_due(
-					   &job->batch->known, client_moment(c)));
-
-		if (job->batch->id && due && job->batch->seq < seq)
-			job->batch->solo = true;
-		else if (job->batch->seq >= seq)
-			job->batch->next_look = now + fmax(look_interval(job), gap);
-	}
-	client_unlock(c);
-}
-
-static void list_worked(struct gb_client *c, uint64_t seq, bool whole)
-{
-	look_worked(c);
 	client_lock(c);
 	c->poller->listed = c->poller->caught_up = true;
 	c->poller->listed_at = util_now();
 	if (!c->poller->lists_ok_since)
 		c->poller->lists_ok_since = c->poller->listed_at;
 	/* Callers that asked meanwhile are answered with the others. */
-	c->poller->want_list = false;
+	c->poller->want_list = c->poller->want_whole;
 	if (whole) {
 		c->poller->whole_at = c->poller->listed_at;
 		c->poller->whole_seq = seq;
@@ -418,37 +240,67 @@ static void want_again(struct gb_client *c, bool whole)
 	client_unlock(c);
 }
 
-static void do_list(struct gb_client *c, bool whole)
+/* Returns the errno, or 0: the list was read. */
+static int try_list(
+	struct gb_client *c, const struct plan *p, uint64_t seq, struct list_end *ret)
 {
-	uint64_t seq = observe_seq(c);
 	struct provider_error err = {0};
+	double start = util_now();
 
 	client_lock(c);
-	c->poller->want_list = c->poller->want_whole = false;
+	c->poller->want_list &= p->extent == LIST_NEEDED;
+	c->poller->want_whole &= p->extent != LIST_WHOLE;
 	client_unlock(c);
-	int ret = list_read(c, whole, seq, &err);
+	int bad = list_read(c, p->extent, seq, ret, &err);
 	client_called(c, &err);
-	if (ret)
+	if (bad)
 		look_failed(c, &err);
 	else
-		list_worked(c, seq, whole);
+		look_worked(c);
 	provider_error_clear(&err);
+	if (bad || !p->waited)
+		return bad;
+	/* A list that takes long is not read all the time. */
+	start = fmax(start, util_now() - c->poller->pace.poll / 2);
+	client_lock(c);
+	look_budget_spend(&c->poller->rounds, &c->poller->pace, start);
+	client_unlock(c);
+	return 0;
+}
+
+static void do_list(struct gb_client *c, const struct plan *p)
+{
+	bool whole = p->extent == LIST_WHOLE;
+	uint64_t seq = observe_seq(c);
+	struct list_end read = {0};
+	int ret = try_list(c, p, seq, &read);
+
+	if (!ret && read.news)
+		list_has_news(c, seq, whole);
 	if (still_hoped(c, ret)) {
 		want_again(c, whole);
 		return;
 	}
 	answer_listed(c, seq, ret);
-	if (!ret)
-		plan_after_list(c, seq);
-	waitq_wake(&c->poller->list_q, ret == -ECANCELED ? -EINTR : ret);
+	if (!ret) {
+		client_lock(c);
+		plan_listed(c, seq, &read);
+		client_unlock(c);
+	}
+	if (ret || read.news)
+		waitq_wake(&c->poller->list_q, ret == -ECANCELED ? -EINTR : ret);
 }
 
-static void do_get(struct gb_job *job)
+static void do_get(struct gb_job *job, bool waited)
 {
 	int err = ask_for_job(job);
 
-	if (!still_hoped(job->c, err))
+	if (!still_hoped(job->c, err)) {
 		refreshed(job, err);
+		client_lock(job->c);
+		plan_got(job, waited);
+		client_unlock(job->c);
+	}
 	gb_job_unref(job);
 }
 
@@ -477,10 +329,11 @@ static void *poller(void *arg)
 			gb_job_ref(p.job);
 		client_unlock(c);
 		if (p.action == GET)
-			do_get(p.job);
+			do_get(p.job, p.waited);
 		else
-			do_list(c, p.whole);
+			do_list(c, &p);
 		client_lock(c);
+		plan_round_over(c);
 	}
 	client_unlock(c);
 	return NULL;
@@ -526,9 +379,12 @@ double poller_lists_ok_since(const struct gb_client *c)
 	return c->poller->lists_ok_since;
 }
 
-void poller_look_soon(struct gb_job *job)
+/* By chance: many clients must not ask together. */
+static void set_pace(struct gb_client *c)
 {
-	job->batch->next_look = 0;
+	c->poller->pace = (struct look_pace){
+		c->o.poll_s, (double)(util_random_u64() >> 11) / (double)(1ULL << 53)};
+	look_budget_begin(&c->poller->rounds, &c->poller->pace, util_now());
 }
 
 int poll_start(struct gb_client *c)
@@ -536,6 +392,7 @@ int poll_start(struct gb_client *c)
 	sigset_t all, old;
 
 	client_lock(c);
+	set_pace(c);
 	for (uint32_t i = 0; i < c->n_slots; i++)
 		if (job_own_unfinished(c->slots[i]))
 			poll_watch(c->slots[i]);

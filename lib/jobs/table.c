@@ -237,6 +237,7 @@ static void job_free(struct gb_job *job)
 	free(job->batch->id);
 	free(job->batch->output_file);
 	free(job->batch->refusal);
+	free(job->batch->looks);
 	free(job);
 }
 

@@ -20,8 +20,13 @@ static struct world {
 	struct httpd server;
 	atomic_int jobs;        /* that lists have */
 	atomic_bool stalls;     /* lists get no answer */
+	atomic_int slow_us;     /* before each answer */
 	atomic_bool forgets;    /* what is not in lists is not there */
-	_Atomic(const char *) refusal; /* headers of a 503; NULL: all is well */
+	_Atomic(const char *) refusal; /* headers of a refusal; NULL: all is well */
+	atomic_int status;      /* of refusals; 0: 503 */
+	atomic_int refused;     /* so many calls were */
+	atomic_int ended;       /* so many have succeeded, from j0 on */
+	atomic_int omitted;     /* the one that lists do not have; 0: none */
 	atomic_bool no_config;  /* lists do not tell input files */
 	time_t now;
 } world;
@@ -35,10 +40,15 @@ static void print_job(FILE *out, int n, bool listed)
 	strftime(when, sizeof(when), "%FT%TZ", gmtime_r(&created, &tm));
 	fprintf(out,
 		"{\"name\":\"batches/j%d\",\"metadata\":{\"displayName\":\"j%d\","
-		"\"createTime\":\"%s\",\"state\":\"BATCH_STATE_RUNNING\"",
-		n, n, when);
+		"\"createTime\":\"%s\",\"state\":\"BATCH_STATE_%s\"",
+		n, n, when, n < world.ended ? "SUCCEEDED" : "RUNNING");
 	if (!listed || !world.no_config)
 		fprintf(out, ",\"inputConfig\":{\"fileName\":\"files/f%d\"}", n);
+	if (n < world.ended)
+		fprintf(out,
+			"},\"done\":true,\"response\":{\"responsesFile\":"
+			"\"files/o%d\"",
+			n);
 	fputs("}}", out);
 }
 
@@ -46,10 +56,15 @@ static void print_page(FILE *out, int from)
 {
 	int end = from + PAGE < world.jobs ? from + PAGE : world.jobs;
 
+	bool any = false;
+
 	fputs("{\"operations\":[", out);
 	for (int i = from; i < end; i++) {
-		fputs(i > from ? "," : "", out);
+		if (world.omitted && i == world.omitted)
+			continue;
+		fputs(any ? "," : "", out);
 		print_job(out, i, true);
+		any = true;
 	}
 	fputs("]", out);
 	if (end < world.jobs)
@@ -66,8 +81,10 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *r)
 	size_t n;
 	FILE *out;
 
-	if (refusal && !strstr(r->head, "/models"))
-		return httpd_reply(fd, 503, refusal, *refusal ? "" : RETRY_AT_ONCE);
+	if (refusal && !strstr(r->head, "/models") && ++world.refused)
+		return httpd_reply(fd, world.status ? world.status : 503, refusal,
+			*refusal ? "" : RETRY_AT_ONCE);
+	usleep((useconds_t)world.slow_us);
 	while (list && world.stalls)
 		usleep(5000);
 	if (get && world.forgets && atoi(get + 10) >= world.jobs)

@@ -104,58 +104,246 @@ static void test_storm(void **state)
 	}
 }
 
-static void await_rounds(int rounds, int pages)
+/* ---- those who wait ------------------------------------------------------------------ */
+
+enum { JOBS = 1000, PAGES = JOBS / PAGE, WAIT = 300, POLL = 1 };
+
+static void await_lists(int more)
 {
-	int end = lists() + rounds * pages;
+	int end = lists() + more;
 
 	while (lists() < end)
 		usleep(5000);
 }
 
-/* One round of lists a poll, and nothing beside. */
-static void test_many_wait(void **state)
+static void await_gets(int more)
 {
-	enum { JOBS = 1000, WAIT = 300, POLL = 1, ROUNDS = 3 };
-	struct gb_client *c = open_world(JOBS, POLL);
-	static struct gb_waiter w[WAIT];
+	int end = gets() + more;
+
+	while (gets() < end)
+		usleep(5000);
+}
+
+static int gets_of(int n)
+{
+	char head[64];
+
+	snprintf(head, sizeof(head), "GET /v1beta/batches/j%d HTTP", n);
+	return httpd_count(&world.server, head);
+}
+
+static void wait_for(struct gb_client *c, int n, struct gb_waiter *w)
+{
 	char name[16];
 
+	*w = (struct gb_waiter){.done = over};
+	snprintf(name, sizeof(name), "j%d", n);
+	struct gb_job *job = gb_job_by_name(c, name);
+	assert_int_equal(gb_job_wait(job, w), -EINPROGRESS);
+	gb_job_unref(job);
+}
+
+static struct gb_client *many_wait(struct gb_waiter *w)
+{
+	struct gb_client *c = open_world(JOBS, POLL);
+
 	assert_int_equal(list_now(c), 0);
-	for (int i = 0; i < WAIT; i++) {
-		w[i] = (struct gb_waiter){.done = over};
-		snprintf(name, sizeof(name), "j%d", i);
-		struct gb_job *job = gb_job_by_name(c, name);
-		assert_int_equal(gb_job_wait(job, &w[i]), -EINPROGRESS);
-		gb_job_unref(job);
-	}
-	/* The first who came had GETs. */
-	await_rounds(2, JOBS / PAGE);
-	int asked = gets(), listed = lists();
-	double since = util_now();
-	await_rounds(ROUNDS, JOBS / PAGE);
-	assert_int_equal(gets(), asked);
-	assert_true(
-		lists() - listed <= ((util_now() - since) / POLL + 2) * JOBS / PAGE);
+	world.slow_us = 20000;
+	for (int i = 0; i < WAIT; i++)
+		wait_for(c, i * (JOBS / WAIT), &w[i]);
+	/* The first who come have calls of their own, until they are many. */
+	await_lists(2 * PAGES);
+	return c;
+}
+
+static void many_leave(struct gb_client *c, struct gb_waiter *w)
+{
 	for (int i = 0; i < WAIT; i++)
 		gb_waiter_drop(&w[i]);
 	close_world(c);
 }
 
-/* One job is asked for alone. */
-static void test_one_waits(void **state)
+/* What was asked since: no more than so many calls a poll. */
+struct tally {
+	int lists, gets;
+	double since;
+};
+
+static struct tally count_from_now(void)
 {
-	struct gb_client *c = open_world(3, 1);
-	struct gb_waiter w = {.done = over};
+	return (struct tally){lists(), gets(), util_now()};
+}
+
+/* One more than the polls that have begun, and one that is spare (jobs/looks.h). */
+static double polls_since(const struct tally *t)
+{
+	return (util_now() - t->since) / POLL + 2;
+}
+
+/* One round of lists a poll, and nothing beside. */
+static void test_many_wait(void **state)
+{
+	static struct gb_waiter w[WAIT];
+	struct gb_client *c = many_wait(w);
+	struct tally t = count_from_now();
+
+	await_lists(3 * PAGES);
+	assert_int_equal(gets(), t.gets);
+	assert_true(lists() - t.lists <= polls_since(&t) * PAGES);
+	many_leave(c, w);
+}
+
+/* The same while others come, with what they know old, and go. */
+static void test_come_and_go(void **state)
+{
+	static struct gb_waiter w[WAIT];
+	struct gb_client *c = many_wait(w);
+	struct tally t = count_from_now();
+
+	for (int n = 0; lists() - t.lists < 2 * PAGES; n++) {
+		struct gb_waiter guest;
+
+		wait_for(c, (n * 7 + 1) % JOBS, &guest);
+		usleep(2000);
+		gb_waiter_drop(&guest);
+	}
+	assert_int_equal(gets(), t.gets);
+	assert_true(lists() - t.lists <= polls_since(&t) * PAGES);
+	many_leave(c, w);
+}
+
+/* Those of one page of ten cost that page. */
+static void test_pages_needed(void **state)
+{
+	enum { FEW = 20 };
+	static struct gb_waiter w[FEW];
+	struct gb_client *c = open_world(JOBS, POLL);
 
 	assert_int_equal(list_now(c), 0);
-	int before = lists();
-	struct gb_job *job = gb_job_by_name(c, "j2");
-	assert_int_equal(gb_job_wait(job, &w), -EINPROGRESS);
-	while (gets() < 2)
-		usleep(10000);
-	assert_int_equal(lists(), before);
-	gb_waiter_drop(&w);
-	gb_job_unref(job);
+	for (int i = 0; i < FEW; i++)
+		wait_for(c, i, &w[i]);
+	await_lists(2);
+	struct tally t = count_from_now();
+	await_lists(3);
+	assert_int_equal(gets(), t.gets);
+	assert_true(lists() - t.lists <= polls_since(&t));
+	for (int i = 0; i < FEW; i++)
+		gb_waiter_drop(&w[i]);
+	close_world(c);
+}
+
+/* Few of the last page are asked for one by one. */
+static void test_few_far_down(void **state)
+{
+	enum { FEW = 3 };
+	static struct gb_waiter w[FEW];
+	struct gb_client *c = open_world(JOBS, POLL);
+
+	assert_int_equal(list_now(c), 0);
+	for (int i = 0; i < FEW; i++)
+		wait_for(c, JOBS - 1 - i, &w[i]);
+	await_gets(FEW);
+	struct tally t = count_from_now();
+	await_gets(2 * FEW);
+	assert_int_equal(lists(), t.lists);
+	assert_true(gets() - t.gets <= polls_since(&t) * FEW);
+	for (int i = 0; i < FEW; i++)
+		gb_waiter_drop(&w[i]);
+	close_world(c);
+}
+
+/* Whoever waits for one job shares one call a poll. */
+static void test_thousand_wait_for_one(void **state)
+{
+	enum { THOUSAND = 1000 };
+	static struct gb_waiter w[THOUSAND];
+	struct gb_client *c = open_world(3, POLL);
+
+	assert_int_equal(list_now(c), 0);
+	struct tally t = count_from_now();
+	for (int i = 0; i < THOUSAND; i++)
+		wait_for(c, 2, &w[i]);
+	await_gets(4);
+	assert_int_equal(lists(), t.lists);
+	assert_true(gets() - t.gets <= polls_since(&t));
+	for (int i = 0; i < THOUSAND; i++)
+		gb_waiter_drop(&w[i]);
+	close_world(c);
+}
+
+/* The server says when to come back: nobody does sooner, and then all are told. */
+static void test_refused_meanwhile(void **state)
+{
+	static struct gb_waiter w[WAIT];
+	struct gb_client *c = many_wait(w);
+
+	world.status = 429;
+	world.refusal = "Retry-After: 2\r\n";
+	while (!world.refused)
+		usleep(5000);
+	struct tally t = count_from_now();
+	while (util_now() < t.since + 1.8)
+		usleep(5000);
+	assert_int_equal(lists() + gets(), t.lists + t.gets);
+	world.refusal = NULL;
+	t = count_from_now();
+	await_lists(2 * PAGES);
+	assert_int_equal(gets(), t.gets);
+	assert_true(lists() - t.lists <= polls_since(&t) * PAGES);
+	many_leave(c, w);
+}
+
+/* A job that the list does not have is settled by a GET, and does not make all the others'
+ * rounds longer. */
+static void test_list_omits_one(void **state)
+{
+	enum { FEW = 20, OMITTED = 7 };
+	static struct gb_waiter w[FEW];
+	struct gb_client *c = open_world(JOBS, POLL);
+
+	assert_int_equal(list_now(c), 0);
+	world.omitted = OMITTED;
+	for (int i = 0; i < FEW; i++)
+		wait_for(c, i, &w[i]);
+	while (!gets_of(OMITTED))
+		usleep(5000);
+	await_lists(2);
+	struct tally t = count_from_now();
+	int before = gets_of(OMITTED);
+	await_lists(3);
+	assert_int_equal(gets() - t.gets, gets_of(OMITTED) - before);
+	assert_true(lists() - t.lists <= polls_since(&t));
+	assert_in_range(gets_of(OMITTED) - before, 1, (int)polls_since(&t));
+	for (int i = 0; i < FEW; i++)
+		gb_waiter_drop(&w[i]);
+	close_world(c);
+}
+
+static atomic_int ends;
+
+static void count_end(struct gb_waiter *w, int err)
+{
+	ends++;
+}
+
+/* What has ended is not asked for again, whoever goes on waiting for others. */
+static void test_ended_is_left_alone(void **state)
+{
+	static struct gb_waiter w[2];
+	struct gb_client *c = open_world(JOBS, POLL);
+
+	ends = 0;
+	assert_int_equal(list_now(c), 0);
+	wait_for(c, 0, &w[0]);
+	wait_for(c, JOBS - 1, &w[1]);
+	w[0].done = count_end;
+	world.ended = 1;
+	while (!ends)
+		usleep(5000);
+	int asked = gets_of(0);
+	await_gets(2);
+	assert_int_equal(gets_of(0), asked);
+	gb_waiter_drop(&w[1]);
 	close_world(c);
 }
 
@@ -163,9 +351,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_missing_all), cmocka_unit_test(test_gone_leave),
-		cmocka_unit_test(test_stalled_list),
-		cmocka_unit_test(test_storm), cmocka_unit_test(test_many_wait),
-		cmocka_unit_test(test_one_waits)};
+		cmocka_unit_test(test_stalled_list), cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_many_wait), cmocka_unit_test(test_come_and_go),
+		cmocka_unit_test(test_pages_needed),
+		cmocka_unit_test(test_few_far_down),
+		cmocka_unit_test(test_thousand_wait_for_one),
+		cmocka_unit_test(test_refused_meanwhile),
+		cmocka_unit_test(test_list_omits_one),
+		cmocka_unit_test(test_ended_is_left_alone)};
 
 	setenv("BATCHFS_TEST_BACKOFF_SECONDS", "0.1", 1);
 	setenv("BATCHFS_TEST_WHOLE_SECONDS", "0.01", 1);
