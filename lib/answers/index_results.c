@@ -35,18 +35,25 @@ static bool same_key(const struct build *b, uint32_t i, const struct answer_line
 	       memcmp(b->blob.text + r->key_at, line->key, line->key_len) == 0;
 }
 
-/* The part has it, and no result for it yet. */
+/* The part has no result for it yet. */
 static bool is_free(const struct build *b, uint32_t i)
+{
+	return b->files[i].slot != b->slot + 1;
+}
+
+/* Whether it is likelier than others of its key: what the part has asked, as far as that is
+ * known. */
+static bool is_likely(const struct build *b, uint32_t i)
 {
 	const struct answers_part *p = &b->part;
 	uint64_t at = b->rows[i].request.from;
 
-	return b->files[i].slot != b->slot + 1 &&
-	       (p->round || (at >= p->range.from && at < p->range.to));
+	return p->round ? b->rows[i].status != ANSWERED
+			: at >= p->range.from && at < p->range.to;
 }
 
-/* The first row of this key that has no result of the part yet; of a later round rather
- * one that it may have asked again. */
+/* The first likely row of this key that has no result of the part yet, else any: keys are of
+ * the whole directory, so what comes with the output of another part is an answer, too. */
 static bool find_row(
 	const struct build *b, const struct answer_line *line, uint32_t *ret)
 {
@@ -59,7 +66,7 @@ static bool find_row(
 		(slot = b->slots[at & (b->n_slots - 1)]); at++) {
 		if (!is_free(b, slot - 1) || !same_key(b, slot - 1, line))
 			continue;
-		if (!b->part.round || b->rows[slot - 1].status != ANSWERED) {
+		if (is_likely(b, slot - 1)) {
 			*ret = slot - 1;
 			return true;
 		}

@@ -339,6 +339,30 @@ static void times(void **state)
 	gb_job_unref(dir);
 }
 
+/* The API has mixed up whose output is whose: what was paid for is found by its key, and not
+ * asked again. */
+static void swapped(void **state)
+{
+	struct gb_job *dir = cut_requests("dir", three);
+	struct gb_job *one = buy(dir, ASK("a") ASK("b")), *two = buy(dir, ASK("c") ASK("d"));
+	struct gb_job *last = buy(dir, ASK("e") ASK("f"));
+
+	end_part(one, SAYS("d", "D") SAYS("c", "C"));
+	expect_file(dir, false, GB_ANSWERS_TSV,
+		"a\tmissing\tthere is no result for this request\n"
+		"b\tmissing\tthere is no result for this request\n"
+		"c\tanswered\tC\nd\tanswered\tD\ne\tpending\t\nf\tpending\t\n");
+	/* One of them twice: the newer counts, and nothing has a line of its own. */
+	end_part(two, SAYS("a", "A") SAYS("b", "B") SAYS("d", "E"));
+	end_part(last, SAYS("f", "F") FAILS("e"));
+	expect_file(dir, false, GB_ANSWERS_TSV,
+		"a\tanswered\tA\nb\tanswered\tB\nc\tanswered\tC\nd\tanswered\tE\n"
+		"e\tfailed\tINTERNAL (13): no\nf\tanswered\tF\n");
+	expect_file(dir, false, GB_ANSWERS_RETRY, ASK("e"));
+	assert_true(has_line(dir, "answered 5\n"));
+	gb_job_unref(dir);
+}
+
 /* Bought whole, and then more. */
 static void its_own_first_part(void **state)
 {
@@ -567,7 +591,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FAKE_CASE(as_they_come),
 		FAKE_CASE(when_all_have_ended),
-		FAKE_CASE(rounds),
+		FAKE_CASE(rounds), FAKE_CASE(swapped),
 		FAKE_CASE(after_a_restart), FAKE_CASE(times),
 		FAKE_CASE(its_own_first_part),
 		FAKE_CASE(nothing_is_bought_any_more),
