@@ -14,8 +14,8 @@
 struct parts {
 	struct gb_job **v; /* by number */
 	uint32_t n, cap;
-	uint32_t n_cut;    /* so many have a range of the requests that is their own … */
-	uint32_t n_late;   /* … and so many what others have, too */
+	uint32_t n_cut;    /* so many have a range of the requests, and are not late */
+	bool overlap;      /* two may have the same of the requests */
 	int last;          /* highest number ever given here */
 };
 
@@ -138,13 +138,13 @@ struct part_range parts_rest(const struct gb_job *dir)
 	return first;
 }
 
-/* Called often: parts do not overlap, but for late ones, so their lengths are enough. */
+/* Called often: as long as parts do not overlap their lengths are enough. */
 int64_t parts_rest_size(const struct gb_job *dir)
 {
 	int64_t rest = dir->dir->rec.batch->sent_size;
 	struct part_range first;
 
-	if (dir->parts && dir->parts->n_late)
+	if (dir->parts && dir->parts->overlap)
 		return rest_of(dir, &first);
 	for (uint32_t i = 0; dir->parts && i < dir->parts->n; i++) {
 		const struct record *part = &dir->parts->v[i]->dir->rec;
@@ -223,18 +223,18 @@ static int parts_reserve(struct gb_job *dir)
 	return 0;
 }
 
-/* Which of the two counts it belongs to; NULL: of a later round. */
-static uint32_t *count_of(struct parts *p, const struct record *r)
+static bool is_cut(const struct record *r)
 {
-	return r->late ? &p->n_late : r->round ? NULL : &p->n_cut;
+	return !r->round && !r->late;
 }
 
-static void count_part(struct parts *p, const struct record *r, int by)
+void parts_mark_late(struct gb_job *part)
 {
-	uint32_t *count = count_of(p, r);
+	struct record *r = &part->dir->rec;
 
-	if (count)
-		*count += (uint32_t)by;
+	part->parent->parts->n_cut -= is_cut(r);
+	part->parent->parts->overlap = true;
+	r->late = true;
 }
 
 /* There is room. By number: parts are linked in order but for a start. */
@@ -248,7 +248,8 @@ static void parts_link(struct gb_job *dir, struct gb_job *part)
 		p->v[i] = p->v[i - 1];
 	p->v[i] = part;
 	p->n++;
-	count_part(p, &part->dir->rec, 1);
+	p->n_cut += is_cut(&part->dir->rec);
+	p->overlap |= part->dir->rec.late;
 	p->last = number > p->last ? number : p->last;
 	part->parent = dir;
 }
@@ -261,7 +262,7 @@ void parts_forget(struct gb_job *part)
 	while (p->v[i] != part)
 		i++;
 	memmove(&p->v[i], &p->v[i + 1], (--p->n - i) * sizeof(*p->v));
-	count_part(p, &part->dir->rec, -1);
+	part->parent->parts->n_cut -= is_cut(&part->dir->rec);
 	if (part->dir->rec.part == p->last)
 		p->last--;
 	part->parent = NULL;
@@ -453,19 +454,31 @@ int parts_make_late(struct gb_job *of, const char *input_file, struct gb_job **r
 	return err;
 }
 
-bool parts_late_has(const struct gb_job *part)
+/* It was made, or may have been. */
+static bool is_out(const struct gb_job *part)
+{
+	return part->batch->id || phase_is_unanswered(job_phase(part));
+}
+
+bool parts_others_have(const struct gb_job *part)
 {
 	const struct parts *p = part->parent->parts;
 	const struct record *r = &part->dir->rec;
 
-	for (uint32_t i = 0; p->n_late && i < p->n; i++) {
+	for (uint32_t i = 0; p->overlap && i < p->n; i++) {
 		const struct record *o = &p->v[i]->dir->rec;
 
-		if (o->late && !o->round && o->range_off < r->range_off + r->range_len &&
+		if (p->v[i] != part && !o->round && is_out(p->v[i]) &&
+			o->range_off < r->range_off + r->range_len &&
 			r->range_off < o->range_off + o->range_len)
 			return true;
 	}
 	return false;
+}
+
+void parts_may_overlap(struct gb_job *part)
+{
+	part->parent->parts->overlap = true;
 }
 
 int parts_unmake(struct gb_job *part)
@@ -571,6 +584,15 @@ static int sort_out(struct gb_client *c, struct gb_job **dirs, size_t *ret_dirs,
 	return 0;
 }
 
+/* They are sorted by number: a start looks once. */
+static void find_overlap(struct gb_job *dir)
+{
+	struct part_range first;
+
+	if (dir->parts && !dir->parts->overlap)
+		dir->parts->overlap = parts_rest_size(dir) != rest_of(dir, &first);
+}
+
 int parts_load(struct gb_client *c)
 {
 	_cleanup_free_ struct gb_job **dirs =
@@ -589,6 +611,8 @@ int parts_load(struct gb_client *c)
 		else if (!(err = parts_reserve(dir)))
 			parts_link(dir, all[i]);
 	}
+	for (size_t i = 0; !err && i < n_dirs; i++)
+		find_overlap(dirs[i]);
 	return err;
 }
 

@@ -92,8 +92,13 @@ _must_check_ int parts_make(struct gb_job *dir, int round, int half_of,
  * others have, too. *ret is borrowed. -EEXIST: there is no such intent any more. */
 _must_check_ int parts_make_late(
 	struct gb_job *of, const char *input_file, struct gb_job **ret);
-/* Whether a late part has something of the range of a part of round 0. */
-bool parts_late_has(const struct gb_job *part);
+/* Whether another, which was made or may have been, has something of the range of a part of
+ * round 0: so has a late one; and so one that has an intent again that it was larger for, which
+ * its taker tells by parts_may_overlap. Others never overlap. */
+bool parts_others_have(const struct gb_job *part);
+void parts_may_overlap(struct gb_job *part);
+/* What it has others have bought, too. */
+void parts_mark_late(struct gb_job *part);
 /* Unlocked. Remove a part that was never intended, and its directory on disk: what it
  * had is part of the rest again. -EBUSY: there may be a job at the API. */
 _must_check_ int parts_unmake(struct gb_job *part);

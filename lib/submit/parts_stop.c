@@ -40,7 +40,7 @@ static bool is_had(struct gb_job *part)
 {
 	if (!part_is_unsent(part))
 		return false;
-	return part_is_cut(part) ? part->parent->batch->id || parts_late_has(part)
+	return part_is_cut(part) ? part->parent->batch->id || parts_others_have(part)
 				 : job_phase(part) != PHASE_DRAFT && cut_is_had(part);
 }
 
@@ -79,6 +79,7 @@ static bool is_uncertain_again(struct gb_job *part)
 	if (again) {
 		job_take_up(part, n - 1);
 		job_set_phase(part, PHASE_SUBMITTING);
+		parts_may_overlap(part);
 	}
 	return again;
 }

@@ -78,11 +78,17 @@ static int take_up(struct gb_job *owner, size_t i)
 	bool lost = phase_is_unanswered(job_phase(owner));
 	int err = lost ? job_put_by(owner, PHASE_UNCERTAIN) : 0;
 
-	if (!err)
-		job_take_up(owner, i);
-	if (!err)
-		owner->dir->turned_up = false;
-	return err;
+	if (err)
+		return err;
+	job_take_up(owner, i);
+	owner->dir->turned_up = false;
+	if (!owner->parent || owner->dir->rec.round)
+		return 0;
+	/* What it was made smaller by others may have. */
+	parts_may_overlap(owner);
+	if (parts_others_have(owner))
+		parts_mark_late(owner);
+	return 0;
 }
 
 static void tell_late(struct gb_job *part)
