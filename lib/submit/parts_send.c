@@ -455,10 +455,11 @@ static int part_give_up(struct submission *s, int err, bool *ret_unmake)
 
 	client_lock(s->c);
 	bool unwanted = s->t->stopped || part_is_unwanted(s->job);
+	bool halves = !unwanted && !part_is_stopped(s->job); /* nobody would buy the second */
 	client_unlock(s->c);
 	bool cancelled = err == -ECANCELED || unwanted;
 	if (phase_is_unanswered(p) || p == PHASE_SENT) {
-		if (s->t->again && p != PHASE_SENT && !unwanted && try_half(s, err))
+		if (s->t->again && p != PHASE_SENT && halves && try_half(s, err))
 			return 0;
 		if (s->t->again)
 			void_upload(s);
@@ -466,7 +467,7 @@ static int part_give_up(struct submission *s, int err, bool *ret_unmake)
 	}
 	if (!unwanted && s->held)
 		return stay_held(s);
-	if (!unwanted && try_half(s, err))
+	if (halves && try_half(s, err))
 		return 0;
 	if (!unwanted && worth_queueing(s, err)) {
 		keep_upload(s);

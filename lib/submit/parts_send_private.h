@@ -27,8 +27,10 @@ struct tally {
 };
 struct tally parts_tally(struct gb_job *dir);
 
-/* Nobody wants what no part has; the part: to be bought any more. */
+/* Nobody wants what no part has; the part: to be bought any more, unless a person asks for it by
+ * itself (resubmit). */
 bool parts_rest_is_unwanted(const struct gb_job *dir);
+bool part_is_stopped(const struct gb_job *part);
 bool part_is_unwanted(struct gb_job *part);
 
 /* Unlocked. As parts_unmake; but one with an intent that was put by, whose job may turn up, is

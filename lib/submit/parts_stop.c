@@ -44,14 +44,22 @@ static bool is_had(struct gb_job *part)
 				 : job_phase(part) != PHASE_DRAFT && cut_is_had(part);
 }
 
+bool part_is_stopped(const struct gb_job *part)
+{
+	const struct record *r = &part->parent->dir->rec;
+	int round = part->dir->rec.round;
+
+	return round ? round <= r->rounds_stopped : r->rest_dropped;
+}
+
 bool part_is_unwanted(struct gb_job *part)
 {
 	const struct gb_job *dir = part->parent;
-	const struct record *r = &dir->dir->rec;
-	int round = part->dir->rec.round;
+	const struct operation *t = part->dir->task;
+	bool asked_for = t && t->again; /* by a person, of this part */
 
-	return r->removal || !dir->in_tree || is_had(part) ||
-	       (round ? round <= r->rounds_stopped : r->rest_dropped);
+	return dir->dir->rec.removal || !dir->in_tree || is_had(part) ||
+	       (part_is_stopped(part) && !asked_for);
 }
 
 bool parts_take_up_whole(struct gb_job *dir)

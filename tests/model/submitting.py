@@ -166,7 +166,7 @@ class Submitting(Writing):
             job.allowed -= 1
         else:
             if not r.broke:
-                self.expect(r, "OK", *self.errors("EINTR", job=job))
+                self.expect(r, "OK", *self.errors("EINTR", "ECANCELED", job=job))
             if r.err == "OK":
                 job.promise("now")
             job.unsure = True

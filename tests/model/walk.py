@@ -231,7 +231,7 @@ class Walk:
         elif not r.broke:
             if good is False and not job.in_flux():
                 raise Broken("bad requests: %s" % r.err)
-            self.expect(r, *self.errors(*(("EBUSY", "EINTR") if job.in_flux() else ()),
+            self.expect(r, *self.errors(*(("EBUSY", "EINTR", "ECANCELED") if job.in_flux() else ()),
                                         *(("EBUSY",) if self.scarce() else ())))
         if r.broke:
             job.unsure = True

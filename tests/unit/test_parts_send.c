@@ -554,6 +554,25 @@ static void test_uncertain_never_fits(void **state)
 	setenv("BATCHFS_TEST_SETTLE_SECONDS", "600", 1);
 }
 
+/* `cancel` stops what is not bought; after it `resubmit` is still how the part that may be
+ * there is settled. */
+static void test_uncertain_after_cancel(void **state)
+{
+	setenv("BATCHFS_TEST_SETTLE_SECONDS", "0.01", 1);
+	struct gb_job *job = draft_of(1200, "300");
+
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_OK});
+	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_LOST_BEFORE});
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_QUEUE), 0);
+	while (strcmp(state_of_job(job), "SUBMIT_UNCERTAIN") != 0)
+		usleep(1000);
+	assert_int_equal(BLOCKING(gb_cancel, job), -EBUSY);
+	assert_int_equal(BLOCKING(gb_resubmit, job), 0);
+	assert_string_not_equal(state_of_job(job), "SUBMIT_UNCERTAIN");
+	gb_job_unref(job);
+	setenv("BATCHFS_TEST_SETTLE_SECONDS", "600", 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_numbers), FAKE_CASE(test_names),
@@ -566,7 +585,8 @@ int main(void)
 		FAKE_CASE(test_no_size_for_a_time), FAKE_CASE(test_never_fits_just_after),
 		FAKE_CASE(test_even), FAKE_CASE(test_alias),
 		FAKE_CASE(test_quota_texts), FAKE_CASE(test_missing_here),
-		FAKE_CASE(test_least), FAKE_CASE(test_uncertain_never_fits)};
+		FAKE_CASE(test_least), FAKE_CASE(test_uncertain_never_fits),
+		FAKE_CASE(test_uncertain_after_cancel)};
 
 	hurry_parts();
 	setenv("BATCHFS_TEST_LOOK_SECONDS", "0.002", 1);
