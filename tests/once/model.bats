@@ -17,6 +17,15 @@ walk() { # SEED
 @test "a random walk, seed 3" { walk 3; }
 @test "a random walk, seed 4" { walk 4; }
 
+quota_walk() { # SEED
+	sandbox
+	"$BATS_TEST_DIRNAME/../model/quota_walk" --seed "$1" --steps "${BATCHFS_MODEL_STEPS:-50}" \
+		"$BATCHFS_BUILD_DIR" </dev/null 3>&-
+}
+
+@test "a random walk through quotas, seed 203" { quota_walk 203; }
+@test "a random walk through quotas, seed 400" { quota_walk 400; }
+
 @test "the same seed is the same walk" {
 	sandbox
 	local n
