@@ -269,6 +269,20 @@ int cli_submit(const struct cli_args *a, struct desk *d)
 	return say_submitted(d, a, state);
 }
 
+/* An outage is in no `error`. */
+static int say_pending(struct desk *d, const char *name, long long pending)
+{
+	_cleanup_free_ char *error = NULL;
+	bool told = desk_text(d, name, "error", &error) == 0;
+
+	cli_say("%s: the results of %lld request%s could not be had yet. The same "
+		"command again asks for them%s%s%s",
+		name, pending, pending == 1 ? "" : "s",
+		told ? "; why: batchfs cat " : "", told ? name : "",
+		told ? "/error" : "");
+	return CLI_LATER;
+}
+
 static int count_missing(struct desk *d, const struct cli_args *a)
 {
 	const char *name = a->names[0];
@@ -277,12 +291,8 @@ static int count_missing(struct desk *d, const struct cli_args *a)
 
 	if (err)
 		return cli_fail(name, "usage", err);
-	if (pending > 0) {
-		cli_say("%s: the results of %lld request%s could not be had yet. The same "
-			"command again asks for them; why: batchfs cat %s/error",
-			name, pending, pending == 1 ? "" : "s", name);
-		return CLI_LATER;
-	}
+	if (pending > 0)
+		return say_pending(d, name, pending);
 	if (missing && !a->quiet)
 		cli_say("%s: %lld request%s no answer: batchfs cat %s/usage; to ask "
 			"again: batchfs retry %s",

@@ -188,6 +188,12 @@ left_alone() {
 	said 'could not be had yet'
 	contains "$OUT" answered
 	contains "$OUT" pending
+	# An outage is in no error; a refusal is.
+	run ! grep -F a/error "$SAID"
+	no_more_faults
+	fault "match=download&kind=status&status=403&count=0"
+	ends 75 b run a in.jsonl --split 1
+	said 'batchfs cat a/error'
 	no_more_faults
 	ends 0 b run a in.jsonl --split 1
 	answered
