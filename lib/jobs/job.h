@@ -104,6 +104,15 @@ static inline enum phase job_phase(const struct gb_job *job)
 	return job->dir ? (enum phase)job->dir->rec.batch->phase : PHASE_REMOTE;
 }
 
+/* unlocked: the same, for who works on the job while looks and lists may settle it. */
+static inline enum phase job_phase_now(const struct gb_job *job)
+{
+	client_lock(job->c);
+	enum phase p = job_phase(job);
+	client_unlock(job->c);
+	return p;
+}
+
 static inline bool phase_is_draft(enum phase p)
 {
 	return p == PHASE_DRAFT || p == PHASE_FAILED;

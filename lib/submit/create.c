@@ -159,7 +159,7 @@ static int look_again_and_again(struct submission *s)
 	for (double pause = 1; err && !s->t->background;
 		pause = pause < 8 ? 2 * pause : 8) {
 		err = reconcile_once(s->job, &s->t->cancel);
-		if (err && job_phase(s->job) != PHASE_SUBMITTING)
+		if (err && job_phase_now(s->job) != PHASE_SUBMITTING)
 			break;
 		if (err && engine_sleep(s->c->engine,
 				   test_seconds("BATCHFS_TEST_LOOK_SECONDS", pause),
@@ -212,7 +212,7 @@ int submission_create(struct submission *s)
 	for (int tries = 1;; tries++) {
 		int err = create_once(s);
 
-		if (!err || job_phase(s->job) == PHASE_SENT) { /* a list was quicker */
+		if (!err || job_phase_now(s->job) == PHASE_SENT) { /* a list was quicker */
 			fit_taken(s);
 			return 0;
 		}

@@ -117,7 +117,7 @@ static bool has_limit(struct limits l)
  * and todo. */
 static int stop_at_limit(struct submission *s, int err, char *what, char *todo)
 {
-	enum phase p = job_phase(s->job);
+	enum phase p = job_phase_now(s->job);
 	const char *text = s->err.text;
 
 	if (s->t->again)

@@ -165,7 +165,7 @@ static void note_hopeless(struct submission *s)
 
 int submission_give_up(struct submission *s, int err)
 {
-	enum phase p = job_phase(s->job);
+	enum phase p = job_phase_now(s->job);
 
 	client_lock(s->c);
 	bool stopped = s->t->stopped;
@@ -215,7 +215,7 @@ int submission_give_up(struct submission *s, int err)
 /* What the queue is told: a missing reply is a failure of the API. */
 void submission_tell_queue(struct submission *s)
 {
-	enum phase p = job_phase(s->job);
+	enum phase p = job_phase_now(s->job);
 
 	if (p == PHASE_SENT)
 		queue_passed(s->job);

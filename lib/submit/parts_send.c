@@ -340,7 +340,7 @@ static int hand_up(struct submission *d, struct submission *s, int err)
 static int first_came_to(
 	struct submission *d, struct submission *s, int err, bool *ret_keep)
 {
-	enum phase p = job_phase(s->job);
+	enum phase p = job_phase_now(s->job);
 
 	*ret_keep = p == PHASE_SENT || phase_is_unanswered(p);
 	if (p == PHASE_SENT)
@@ -451,7 +451,7 @@ static bool try_half(struct submission *s, int err)
 /* *ret_unmake: the part goes. */
 static int part_give_up(struct submission *s, int err, bool *ret_unmake)
 {
-	enum phase p = job_phase(s->job);
+	enum phase p = job_phase_now(s->job);
 
 	client_lock(s->c);
 	bool unwanted = s->t->stopped || part_is_unwanted(s->job);

@@ -275,7 +275,7 @@ static void conclude_seeker(struct pass *p, struct seeker *s)
 {
 	bool one = s->is_inline && s->same_key && s->candidates == 1 && s->only;
 
-	if (!s->over || job_phase(s->job) != PHASE_SUBMITTING)
+	if (!s->over || job_phase_now(s->job) != PHASE_SUBMITTING)
 		return;
 	if (!one || take_only_candidate(p, s) == -EEXIST)
 		reconcile_uncertain(s->job, s->ids);

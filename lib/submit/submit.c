@@ -65,7 +65,7 @@ static void unset_text(struct gb_job *job, char **field)
 /* Phase to disk, then to the world; when the disk refuses, back. */
 static int enter_phase(struct gb_job *job, enum phase p)
 {
-	enum phase before = job_phase(job);
+	enum phase before = job_phase_now(job);
 
 	submission_set_phase(job, p);
 	int err = job_dir_save(job);
@@ -142,7 +142,7 @@ int submission_save(struct submission *s)
 /* In the background: from here on the bytes are safe and will be sent. */
 static int enter_queue(struct submission *s)
 {
-	enum phase before = job_phase(s->job);
+	enum phase before = job_phase_now(s->job);
 
 	submission_set_phase(s->job, PHASE_QUEUED);
 	int err = submission_save(s);
@@ -304,7 +304,7 @@ static bool try_anew(struct submission *s)
 {
 	_cleanup_free_ char *text = NULL;
 
-	if (s->doubted || job_phase(s->job) == PHASE_SENT || !attach_doubt(s))
+	if (s->doubted || job_phase_now(s->job) == PHASE_SENT || !attach_doubt(s))
 		return false;
 	s->doubted = true;
 	client_log(s->c, LOG_WARNING, "%s: uploading its files again: %s",
