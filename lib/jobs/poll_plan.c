@@ -204,7 +204,8 @@ static unsigned tally_pages(const struct tally *t)
 
 struct planning {
 	double now, until;       /* until when there is nothing to do; 0: for good */
-	bool own;                /* there are own unfinished jobs */
+	bool own;                /* there are own unfinished jobs … */
+	double own_heard;        /* … and none of which less was heard since then */
 	struct tally waited, due;
 	unsigned round;          /* pages of the round of those who wait; 0: none */
 	double round_at;
@@ -305,11 +306,25 @@ static struct plan plan_get(const struct planning *p)
 		.waited = end_is_awaited(p->first) && wait_at(p->first) <= p->now};
 }
 
-static double own_at(const struct gb_client *c, double now)
+static void plan_own(struct gb_client *c, struct planning *p)
+{
+	p->own_heard = HUGE_VAL;
+	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next) {
+		if (!job_own_unfinished(job))
+			continue;
+		p->own = true;
+		p->own_heard = fmin(
+			p->own_heard, job->batch->id ? job->batch->learnt : 0);
+	}
+}
+
+/* When the list is read for own jobs; not for what was told by other calls. */
+static double own_at(const struct gb_client *c, const struct planning *p)
 {
 	double pause = test_seconds("BATCHFS_TEST_OWN_SECONDS", OWN_LOOK);
 
-	return c->poller->listed ? c->poller->listed_at + pause : now;
+	return c->poller->listed ? fmax(c->poller->listed_at, p->own_heard) + pause
+				 : p->now;
 }
 
 static enum list_extent extent_of(const struct gb_client *c, bool news)
@@ -326,7 +341,7 @@ static struct plan plan_sleep(const struct gb_client *c, struct planning *p)
 	if (held && (c->poller->want_list || p->own || c->offline_since))
 		sooner(&p->until, c->poller->list_after);
 	if (p->own)
-		sooner(&p->until, fmax(own_at(c, p->now), c->poller->list_after));
+		sooner(&p->until, fmax(own_at(c, p), c->poller->list_after));
 	return (struct plan){.action = SLEEP, .until = p->until};
 }
 
@@ -337,14 +352,13 @@ struct plan plan_next(struct gb_client *c)
 	if (c->o.offline)
 		return (struct plan){.action = SLEEP};
 	prune(c);
-	for (struct gb_job *job = c->poller->watched; job; job = job->watch_next)
-		p.own |= job_own_unfinished(job);
+	plan_own(c, &p);
 	plan_waiting_round(c, &p);
 	choose_calls(c, &p);
 	bool held = c->poller->list_after > p.now;
 	bool asked = c->poller->want_list && !held;
 	bool routine =
-		!held && (c->offline_since || (p.own && own_at(c, p.now) <= p.now));
+		!held && (c->offline_since || (p.own && own_at(c, &p) <= p.now));
 	bool list = asked || routine || p.pages;
 
 	if (p.first && (p.alone || !(asked || p.pages)))
