@@ -113,9 +113,7 @@ static void finish_lines(void)
 	for (int n = 0; !is_all_sent(job); n++) {
 		EXPECT(n < 40000);
 		if (is_settled()) {
-			/* Nobody can tell but we: those that were lost were not made. One that
-			 * is sent again is sent as it was. */
-			the_api->takes_bytes = 0;
+			/* Nobody can tell but we: those that were lost were not made. */
 			BLOCKING(gb_resubmit, job);
 		}
 		a_moment();
