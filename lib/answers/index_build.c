@@ -261,8 +261,16 @@ static void add_up_usage(struct build *b)
 	b->a->blob = NULL;
 }
 
+/* All keys have been matched: what that took makes room for the nodes. */
+static void forget_keys(struct build *b)
+{
+	free(STEAL_PTR(b->keys));
+	free(STEAL_PTR(b->slots));
+}
+
 static int finish_build(struct build *b)
 {
+	forget_keys(b);
 	settle_rows(b);
 	b->a->rows = b->rows;
 	b->a->head.n_rows = b->n;
