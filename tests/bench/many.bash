@@ -3,12 +3,19 @@
 many_used=1000
 
 suite_many() {
+	many_each many_own
+}
+
+suite_drafts() {
+	many_each many_drafts
+}
+
+many_each() { # COMMAND
 	local n
 	for n in "${jobs[@]}"; do
 		((n >= 10000 || n == jobs[-1])) || continue
-		note "many: $n own jobs, $n drafts"
-		many_own "$n"
-		many_drafts "$n"
+		note "$1: $n"
+		"$1" "$n"
 	done
 }
 
@@ -38,17 +45,26 @@ many_own() { # N
 	unmount_jobs
 	inject "{\"displayName\": \"own\", \"count\": $n, \"output\": true}"
 	emu GET /emu/jobs | jq -r '.. | .name? // empty | select(startswith("batches/"))' |
+		sort -u | grep -vxFf <(jq -r .name "$work"/state/jobs/*/job.json) |
 		"$bin/bench_many" copy "$work"/state/jobs/* "$n" own
 	rm -rf "$work/cache"
 	many_mount "$n" 'own*' fetch=own,ttl=3600
+	! grep -q damaged "$work/mount.log" || die "many: $(head -n 1 "$work/mount.log")"
 	many_sample own "$n"
 	for ((i = 1; i <= used; i++)); do
 		cat "$mnt/own$i/state" "$mnt/own$i/results.jsonl" "$mnt/own$i/answers.tsv" >/dev/null
 	done
 	sleep 5
 	many_sample read "$n"
+	many_put_away own
+}
+
+# To remove so many files takes minutes: that is left to the end.
+many_put_away() { # NAME
 	unmount_jobs
 	stop_emulator
+	mkdir -p "$work/away"
+	mv "$work/state" "$work/away/$1.$n"
 }
 
 many_drafts() { # N
@@ -72,6 +88,5 @@ many_drafts() { # N
 	wait "$i" || die "many: closes"
 	sleep 5
 	many_sample closed "$n"
-	unmount_jobs
-	stop_emulator
+	many_put_away drafts
 }
