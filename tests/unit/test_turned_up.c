@@ -45,9 +45,18 @@ static struct gb_job *uncertain(int lines, const char *split)
 	return job;
 }
 
+static void show(unsigned n)
+{
+	struct fake_job *j = fake_job(&fake, n);
+
+	pthread_mutex_lock(&fake.lock);
+	j->hidden = false;
+	pthread_mutex_unlock(&fake.lock);
+}
+
 static void turn_up(unsigned n)
 {
-	fake_job(&fake, n)->hidden = false;
+	show(n);
 	see_all();
 }
 
@@ -300,7 +309,7 @@ static void found_meanwhile(struct fake_provider *f, enum fake_call call)
 {
 	if (call != FAKE_UPLOAD || atomic_fetch_add(&creates, 1) != 1)
 		return;
-	fake_job(f, 0)->hidden = false;
+	show(0);
 	see_all();
 }
 
