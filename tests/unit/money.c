@@ -306,15 +306,19 @@ static bool kills_let_go_of_locks(void)
 	return syscall(SYS_get_robust_list, 0, &head, &size) == 0 || errno != ENOSYS;
 }
 
+void money_needs_kills(void)
+{
+	if (kills_let_go_of_locks())
+		return;
+	/* Older cmockas call a test that skips itself failed. */
+	puts("1..0 # SKIP nobody can be killed: no robust futexes, as under qemu-user");
+	exit(0);
+}
+
 bool live(void (*fn)(void))
 {
 	int status = 0;
 
-	if (world->stop.n && !kills_let_go_of_locks()) {
-		print_message("# nobody is killed here: there are no robust futexes, as under "
-			      "qemu-user\n");
-		skip();
-	}
 
 	world->n_trace = 0;
 	world->said[0] = '\0';

@@ -84,6 +84,8 @@ void world_free(void);
 /* In the parent: true: fn came to its end; false: it was killed at world->stop. Anything else
  * (EXPECT, a signal, 30 seconds) fails the row. */
 bool live(void (*fn)(void));
+/* First in main of who kills lives: where that cannot be, the program ends as skipped. */
+void money_needs_kills(void);
 /* Run live(fn) with nothing in its way: its points, a copy of the caller's. */
 unsigned trace_of(void (*fn)(void), struct point *ret);
 /* assert_true with the row's name. */

@@ -414,5 +414,6 @@ int main(void)
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_lost);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_other_key);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_adopt);
+	money_needs_kills();
 	return cmocka_run_group_tests_name("parts", tests, money_setup, money_teardown);
 }

@@ -276,5 +276,6 @@ int main(void)
 		cmocka_unit_test(test_round_never_fits)};
 
 	setenv("BATCHFS_TEST_RETRY_SECONDS", "0.001", 1);
+	money_needs_kills();
 	return cmocka_run_group_tests_name("retry", tests, money_setup, money_teardown);
 }

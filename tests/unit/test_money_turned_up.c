@@ -225,5 +225,6 @@ int main(void)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		tests[i] = (struct CMUnitTest){
 			cases[i].name, test_case, NULL, NULL, (void *)&cases[i]};
+	money_needs_kills();
 	return cmocka_run_group_tests_name("turned up", tests, money_setup, money_teardown);
 }
