@@ -37,10 +37,14 @@ requests_at_api() {
 }
 
 @test "killed midway, it goes on at the next mount, each part once" {
+	# None on its way then: that would be looked for ten minutes (crash.bats kills there).
+	BATCHFS_TEST_QUEUE_SECONDS=600 remount_jobs
 	knob max_jobs=2 pending=60
 	big_draft 8 1
 	cp "$IN" "$J"
-	becomes 2 jobs_at_api
+	becomes 3 calls create
+	eventually state_is a QUEUED
+	same 2 "$(jobs_at_api)"
 	kill_batchfs
 	knob max_jobs=100
 	mount_jobs
