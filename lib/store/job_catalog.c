@@ -14,7 +14,7 @@ enum {
 	HEAD_SIZE = 38,
 	SUMMARY_MAX = 64 << 10,
 	JSON_MAX = 16 << 20,
-	FIRST_READ = 512, /* head and summary of most */
+	AHEAD = 256 << 10, /* bytes read at once */
 };
 
 struct head {
@@ -205,28 +205,49 @@ char *catalog_json(struct store *s, int64_t off)
 	return text;
 }
 
-/* Head and summary of the entry at off into buf, which has room for the largest. The
- * JSON must be there; whether it is whole is seen when it is read. 0; -EBADMSG: there
- * is no such entry, nor any behind it; or why it cannot be read. */
-static int entry_read(int fd, int64_t off, int64_t size, char *buf, struct head *h)
-{
-	ssize_t n = pread(fd, buf, FIRST_READ, off), more = 0;
-	size_t want;
+/* The log, read in order: a call for every entry would be most of a start. */
+struct ahead {
+	int fd;
+	int64_t off; /* of buf */
+	ssize_t n;
+	char buf[AHEAD];
+};
 
-	if (n < 0)
-		return util_read_error(errno);
-	if (n < HEAD_SIZE || !head_parse(buf, h) || off + length_of(h) > size)
+_Static_assert(AHEAD > HEAD_SIZE + SUMMARY_MAX, "an entry without its JSON fits");
+
+/* The bytes from off on, at least want of them; borrowed, until the next call. -EBADMSG: there
+ * are not so many. */
+static int ahead_read(struct ahead *a, int64_t off, size_t want, const char **ret)
+{
+	if (off < a->off || off + (int64_t)want > a->off + a->n) {
+		a->n = util_pread_at(a->fd, a->buf, sizeof(a->buf), off);
+		a->off = off;
+	}
+	if (a->n < 0)
+		return (int)a->n;
+	*ret = a->buf + (off - a->off);
+	return off + (int64_t)want > a->off + a->n ? -EBADMSG : 0;
+}
+
+/* The summary of the entry at off into summary, which has room for the largest, and its head.
+ * The JSON must be there; whether it is whole is seen when it is read. 0; -EBADMSG: there
+ * is no such entry, nor any behind it; or why it cannot be read. */
+static int entry_read(
+	struct ahead *a, int64_t off, int64_t size, char *summary, struct head *h)
+{
+	const char *at;
+	int err = ahead_read(a, off, HEAD_SIZE, &at);
+
+	if (err)
+		return err;
+	if (!head_parse(at, h) || off + length_of(h) > size)
 		return -EBADMSG;
-	want = HEAD_SIZE + (size_t)h->summary_len;
-	if (want > (size_t)n)
-		more = pread(fd, buf + n, want - (size_t)n, off + n);
-	if (more < 0)
-		return util_read_error(errno);
-	if (n + more < (ssize_t)want)
-		return -EBADMSG;
-	buf[want] = '\0';
-	return util_crc32c(0, buf + HEAD_SIZE, h->summary_len) == h->summary_crc &&
-			       !memchr(buf + HEAD_SIZE, '\0', h->summary_len)
+	if ((err = ahead_read(a, off, HEAD_SIZE + h->summary_len, &at)))
+		return err;
+	memcpy(summary, at + HEAD_SIZE, h->summary_len);
+	summary[h->summary_len] = '\0';
+	return util_crc32c(0, summary, h->summary_len) == h->summary_crc &&
+			       !memchr(summary, '\0', h->summary_len)
 		       ? 0
 		       : -EBADMSG;
 }
@@ -246,22 +267,25 @@ int catalog_walk(struct store *s,
 		int64_t off),
 	void *arg, int64_t *ret_size)
 {
-	_cleanup_free_ char *buf = malloc(HEAD_SIZE + SUMMARY_MAX + FIRST_READ);
+	_cleanup_free_ struct ahead *ahead = malloc(sizeof(*ahead));
+	_cleanup_free_ char *summary = malloc(SUMMARY_MAX + 1);
 	int64_t off = 0;
 	struct stat st;
 	struct head h;
 
-	if (!buf)
+	if (!ahead || !summary)
 		return -ENOMEM;
+	ahead->fd = s->known;
+	ahead->off = ahead->n = 0;
 	if (fstat(s->known, &st) < 0)
 		return -errno;
 	int err = 0;
 	while (off < st.st_size &&
-		!(err = entry_read(s->known, off, st.st_size, buf, &h))) {
+		!(err = entry_read(ahead, off, st.st_size, summary, &h))) {
 		struct remote_batch b;
-		bool gone = gone_parse(buf + HEAD_SIZE, &b), by_get = false;
+		bool gone = gone_parse(summary, &b), by_get = false;
 
-		if (!gone && !summary_parse(buf + HEAD_SIZE, &b, &by_get))
+		if (!gone && !summary_parse(summary, &b, &by_get))
 			break;
 		fn(arg, &b, gone, by_get, off);
 		off += length_of(&h);
