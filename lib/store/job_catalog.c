@@ -154,17 +154,36 @@ int catalog_add_gone(struct store *s, const char *id)
 	return summary ? catalog_append(s, summary, "", &off) : -ENOMEM;
 }
 
-/* buf has HEAD_SIZE bytes, and no end that sscanf, which looks for one first, would
- * find. */
+/* A space and eight digits; false: others. */
+static bool take_hex(const char **at, uint32_t *ret)
+{
+	const char *p = *at;
+	uint32_t v = 0;
+
+	if (*p++ != ' ')
+		return false;
+	for (int i = 0; i < 8; i++, p++) {
+		int digit = *p >= '0' && *p <= '9'   ? *p - '0'
+			    : *p >= 'a' && *p <= 'f' ? *p - 'a' + 10
+						     : -1;
+		if (digit < 0)
+			return false;
+		v = v << 4 | (uint32_t)digit;
+	}
+	*at = p;
+	*ret = v;
+	return true;
+}
+
+/* buf has HEAD_SIZE bytes and no end. */
 static bool head_parse(const char *buf, struct head *h)
 {
-	char text[HEAD_SIZE + 1] = "";
+	const char *at = buf + 1;
 
-	memcpy(text, buf, HEAD_SIZE);
-	return sscanf(text, "C %8x %8x %8x %8x\n", &h->summary_len, &h->summary_crc,
-		       &h->json_len, &h->json_crc) == 4 &&
-	       text[HEAD_SIZE - 1] == '\n' && h->summary_len <= SUMMARY_MAX &&
-	       h->json_len <= JSON_MAX;
+	return *buf == 'C' && take_hex(&at, &h->summary_len) &&
+	       take_hex(&at, &h->summary_crc) && take_hex(&at, &h->json_len) &&
+	       take_hex(&at, &h->json_crc) && *at == '\n' &&
+	       h->summary_len <= SUMMARY_MAX && h->json_len <= JSON_MAX;
 }
 
 static bool head_read(int fd, int64_t off, struct head *h)

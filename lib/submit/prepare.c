@@ -21,9 +21,10 @@
 int submission_refuse(struct submission *s, int err, const char *text)
 {
 	files_decided(s->t->file);
-	if (err == -EFBIG && s->report.too_big)
+	/* One line that is too large alone is a line to be fixed: no split helps. */
+	if (err == -EFBIG && s->report.too_big && !s->report.big_line)
 		message_tell(s->job, err, false, text);
-	else if (err == -EFBIG)
+	else if (err == -EFBIG && !s->report.too_big)
 		job_dir_error(s->job, err, "One of the files to be sent is too large.",
 			"Nothing was sent. Make the file smaller, or split it, then: "
 			"echo submit > ctl",
