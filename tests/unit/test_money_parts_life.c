@@ -6,6 +6,7 @@
 #include "money.h"
 
 #include "jobs/client.h"
+#include "jobs/parts.h"
 
 #include <errno.h>
 #include <string.h>
@@ -106,16 +107,41 @@ static void remove_it(void)
 	UNTIL(all_gone());
 }
 
+/* The queue was at the create of a part when it was killed: until the answer that never came
+ * is settled, which takes minutes and then a person, the directory is busy. */
+static bool one_is_unanswered(void)
+{
+	struct gb_job *job = job_here();
+	bool unanswered = false;
+
+	client_lock(client);
+	for (uint32_t i = 0; job && i < parts_count(job); i++) {
+		struct gb_job *part = parts_at(job, i);
+
+		unanswered |= phase_is_unanswered(job_phase(part)) && !part->dir->task;
+	}
+	client_unlock(client);
+	gb_job_unref(job);
+	return unanswered;
+}
+
 static void remove_rest(void)
 {
 	EXPECT(!world->returned || world->ret || !world->found.there);
-	remove_it();
+	if (one_is_unanswered())
+		tell_returned(-EBUSY);
+	else
+		remove_it();
 	look_here(&world->seen);
 }
 
 static void removed(void)
 {
 	none_twice();
+	if (world->ret == -EBUSY) {
+		ROW_TRUE(world->seen.there && fake_there(the_api) == fake_made(the_api));
+		return;
+	}
 	ROW_TRUE(!world->seen.there && world->seen.jobs == 0);
 	ROW_TRUE(fake_there(the_api) == 0 && running() == 0);
 	ROW_TRUE(files_below("jobs", "journal") == 0);
