@@ -291,7 +291,7 @@ static void be_born(void (*fn)(void))
 {
 	in_life = true;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	alarm(30);
+	alarm(120);
 	fn();
 	_exit(0);
 }

@@ -110,7 +110,7 @@ void expect(bool yes, const char *what, const char *file, int line);
 #define UNTIL(cond)                                                                    \
 	do {                                                                           \
 		for (int n_ = 0; !(cond); n_++) {                                      \
-			expect(n_ < 40000, "until " #cond, __FILE__, __LINE__);        \
+			expect(n_ < 400000, "until " #cond, __FILE__, __LINE__);        \
 			a_moment();                                                    \
 		}                                                                      \
 	} while (0)
