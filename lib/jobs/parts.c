@@ -1,6 +1,5 @@
-#include "jobs/parts.h"
-
 #include "jobs/hooks.h"
+#include "jobs/parts_private.h"
 #include "provider/all/ids.h"
 #include "store/dir_names.h"
 #include "store/uploads.h"
@@ -10,14 +9,6 @@
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
-
-struct parts {
-	struct gb_job **v; /* by number */
-	uint32_t n, cap;
-	uint32_t n_cut;    /* so many have a range of the requests, and are not late */
-	bool overlap;      /* two may have the same of the requests */
-	int last;          /* highest number ever given here */
-};
 
 /* ---- which there are ------------------------------------------------------------- */
 
@@ -98,8 +89,7 @@ static int by_offset(const void *a, const void *b)
 	return (x->off > y->off) - (x->off < y->off);
 }
 
-/* All of the rest, and *ret_first: what parts_rest says. */
-static int64_t rest_of(const struct gb_job *dir, struct part_range *ret_first)
+int64_t parts_rest_of(const struct gb_job *dir, struct part_range *ret_first)
 {
 	uint32_t n = 0, all = dir->parts ? dir->parts->n : 0;
 	struct part_range *had = calloc(all + 1, sizeof(*had));
@@ -134,7 +124,7 @@ struct part_range parts_rest(const struct gb_job *dir)
 {
 	struct part_range first;
 
-	rest_of(dir, &first);
+	parts_rest_of(dir, &first);
 	return first;
 }
 
@@ -145,7 +135,7 @@ int64_t parts_rest_size(const struct gb_job *dir)
 	struct part_range first;
 
 	if (dir->parts && dir->parts->overlap)
-		return rest_of(dir, &first);
+		return parts_rest_of(dir, &first);
 	for (uint32_t i = 0; dir->parts && i < dir->parts->n; i++) {
 		const struct record *part = &dir->parts->v[i]->dir->rec;
 
@@ -223,18 +213,9 @@ static int parts_reserve(struct gb_job *dir)
 	return 0;
 }
 
-static bool is_cut(const struct record *r)
+bool parts_is_cut(const struct record *r)
 {
 	return !r->round && !r->late;
-}
-
-void parts_mark_late(struct gb_job *part)
-{
-	struct record *r = &part->dir->rec;
-
-	part->parent->parts->n_cut -= is_cut(r);
-	part->parent->parts->overlap = true;
-	r->late = true;
 }
 
 /* There is room. By number: parts are linked in order but for a start. */
@@ -248,7 +229,7 @@ static void parts_link(struct gb_job *dir, struct gb_job *part)
 		p->v[i] = p->v[i - 1];
 	p->v[i] = part;
 	p->n++;
-	p->n_cut += is_cut(&part->dir->rec);
+	p->n_cut += parts_is_cut(&part->dir->rec);
 	p->overlap |= part->dir->rec.late;
 	p->last = number > p->last ? number : p->last;
 	part->parent = dir;
@@ -262,7 +243,7 @@ void parts_forget(struct gb_job *part)
 	while (p->v[i] != part)
 		i++;
 	memmove(&p->v[i], &p->v[i + 1], (--p->n - i) * sizeof(*p->v));
-	part->parent->parts->n_cut -= is_cut(&part->dir->rec);
+	part->parent->parts->n_cut -= parts_is_cut(&part->dir->rec);
 	if (part->dir->rec.part == p->last)
 		p->last--;
 	part->parent = NULL;
@@ -324,8 +305,7 @@ static int next_number(const struct gb_job *dir, const struct record *r)
 	return (last ? last : r->round > 0 || r->late) + 1;
 }
 
-/* Lock held. */
-static int part_add(
+int parts_add(
 	struct gb_job *dir, const char *lid, struct record *r, struct gb_job **ret)
 {
 	enum phase phase = (enum phase)r->batch->phase;
@@ -368,7 +348,7 @@ int parts_make(struct gb_job *dir, int round, int half_of, struct part_range ran
 	r.batch->requests = requests;
 	r.batch->queued_since = record_now();
 	client_lock(c);
-	int err = part_add(dir, lid, &r, &part);
+	int err = parts_add(dir, lid, &r, &part);
 	client_unlock(c);
 	record_clear(&r);
 	if (err)
@@ -379,106 +359,6 @@ int parts_make(struct gb_job *dir, int round, int half_of, struct part_range ran
 	else
 		*ret = part;
 	return err;
-}
-
-/* Lock held: what of's intent at i is when it is a part of its own. */
-static int describe_late(const struct gb_job *of, size_t i, struct record *r)
-{
-	const struct record *o = &of->dir->rec;
-	const struct record_intent *n = &o->put_by[i];
-
-	r->late = true;
-	r->round = n->round;
-	r->range_off = n->range_off;
-	r->range_len = n->range_len;
-	r->batch->phase = PHASE_UNCERTAIN;
-	r->batch->requests = n->requests;
-	r->batch->is_inline = n->is_inline;
-	r->batch->intent_server = n->intent_server;
-	r->batch->intent_since = n->intent_since;
-	return record_set(&r->batch->input_file, n->input_file);
-}
-
-/* A part of a later round has requests of its own, which nobody changes. */
-static int link_requests(struct gb_job *of, int to_dir)
-{
-	_cleanup_close_ int from = job_dir_open_files(of);
-	_cleanup_close_ int to = util_dir_open(to_dir, "files", true);
-
-	if (from < 0 || to < 0)
-		return from < 0 ? from : to;
-	return linkat(from, GB_REQUESTS, to, GB_REQUESTS, 0) < 0 ? -errno
-								: util_sync_dir(to);
-}
-
-/* The intent is moved: either of has it, or the part. */
-static int move_intent(
-	struct gb_job *of, const char *input_file, const char *lid, struct gb_job **ret)
-{
-	struct record r;
-	size_t i = record_find_intent(&of->dir->rec, input_file);
-
-	if (i == of->dir->rec.n_put_by)
-		return -EEXIST;
-	record_init(&r);
-	int err = describe_late(of, i, &r);
-	if (!err)
-		err = part_add(job_directory(of), lid, &r, ret);
-	if (!err)
-		job_drop_intent(of, i);
-	record_clear(&r);
-	return err;
-}
-
-int parts_make_late(struct gb_job *of, const char *input_file, struct gb_job **ret)
-{
-	struct gb_client *c = of->c;
-	char lid[LID_SIZE];
-	_cleanup_close_ int fd = store_job_make(c->store, lid);
-
-	if (fd < 0)
-		return fd;
-	if (of->parent && of->dir->rec.round)
-		/* Without them its results are there all the same. */
-		DROP(link_requests(of, fd));
-	client_lock(c);
-	int err = move_intent(of, input_file, lid, ret);
-	client_unlock(c);
-	if (err)
-		DROP(util_remove_tree(c->store->jobs, lid)); /* as above */
-	else if (job_dir_save(*ret))
-		/* As long as of's journal has it nothing is lost. */
-		job_dir_save_soon(*ret);
-	else
-		job_dir_save_soon(of);
-	return err;
-}
-
-/* It was made, or may have been. */
-static bool is_out(const struct gb_job *part)
-{
-	return part->batch->id || phase_is_unanswered(job_phase(part));
-}
-
-bool parts_others_have(const struct gb_job *part)
-{
-	const struct parts *p = part->parent->parts;
-	const struct record *r = &part->dir->rec;
-
-	for (uint32_t i = 0; p->overlap && i < p->n; i++) {
-		const struct record *o = &p->v[i]->dir->rec;
-
-		if (p->v[i] != part && !o->round && is_out(p->v[i]) &&
-			o->range_off < r->range_off + r->range_len &&
-			r->range_off < o->range_off + o->range_len)
-			return true;
-	}
-	return false;
-}
-
-void parts_may_overlap(struct gb_job *part)
-{
-	part->parent->parts->overlap = true;
 }
 
 int parts_unmake(struct gb_job *part)
@@ -584,15 +464,6 @@ static int sort_out(struct gb_client *c, struct gb_job **dirs, size_t *ret_dirs,
 	return 0;
 }
 
-/* They are sorted by number: a start looks once. */
-static void find_overlap(struct gb_job *dir)
-{
-	struct part_range first;
-
-	if (dir->parts && !dir->parts->overlap)
-		dir->parts->overlap = parts_rest_size(dir) != rest_of(dir, &first);
-}
-
 int parts_load(struct gb_client *c)
 {
 	_cleanup_free_ struct gb_job **dirs =
@@ -612,7 +483,7 @@ int parts_load(struct gb_client *c)
 			parts_link(dir, all[i]);
 	}
 	for (size_t i = 0; !err && i < n_dirs; i++)
-		find_overlap(dirs[i]);
+		parts_find_overlap(dirs[i]);
 	return err;
 }
 

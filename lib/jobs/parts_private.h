@@ -1,0 +1,29 @@
+/*
+ * What the files of lib/jobs/parts*.c share of a directory's parts. Lock held for all.
+ */
+#ifndef GB_PARTS_PRIVATE_H
+#define GB_PARTS_PRIVATE_H
+
+#include "jobs/parts.h"
+
+struct parts {
+	struct gb_job **v; /* by number */
+	uint32_t n, cap;
+	uint32_t n_cut;    /* so many have a range of the requests, and are not late */
+	bool overlap;      /* two may have the same of the requests */
+	int last;          /* highest number ever given here */
+};
+
+/* Whether a part with that record has a range of the requests, and is not late. */
+bool parts_is_cut(const struct record *r);
+/* How many bytes of the requests no part has, and *ret_first: what parts_rest says. */
+int64_t parts_rest_of(const struct gb_job *dir, struct part_range *ret_first);
+/* Link a new part with the next number, the directory `lid` and what is in *r, which is
+ * taken (on an error it may be, too). *ret is borrowed. -EEXIST: another part has some
+ * of its range. */
+_must_check_ int parts_add(
+	struct gb_job *dir, const char *lid, struct record *r, struct gb_job **ret);
+/* At start, once all are linked: whether two have the same. */
+void parts_find_overlap(struct gb_job *dir);
+
+#endif
