@@ -335,38 +335,45 @@ static int verb_meta(const struct cli_args *a, struct desk *d)
 
 const struct cli_verb cli_verbs[] = {
 	{"run", "NAME [FILE|-]", "submit or attach, wait, answers to stdout",
-		"Submit the requests as job NAME, or attach to it if it is there with the "
-		"same\nones; wait; answers go to stdout in the order asked, progress to "
-		"stderr.",
+		"Submit the requests as job NAME, or attach to it if it is there with "
+		"the same\nones; wait; answers go to stdout in the order asked, "
+		"progress to stderr.",
 		1, 2, .submits = true, .first = true, .run = cli_run},
 	{"submit", "NAME [FILE|-]", "submit, and return when the job exists",
 		"Submit the requests as job NAME, and return when the job exists "
 		"(--queue: when\nthe requests are safe here).",
 		1, 2, .submits = true, .first = true, .run = cli_submit},
-	{"wait", "NAME...", "wait for the end", "Wait until the jobs have ended, and say how.", 1, ANY,
+	{"wait", "NAME...", "wait for the end",
+		"Wait until the jobs have ended, and say how.", 1, ANY,
 		.run = verb_wait},
 	{"cat", "NAME[/FILE]...", "a file of a job; its answers",
 		"A file of a job to stdout; NAME alone: its answers.tsv.", 1, ANY,
 		.files = true, .run = verb_cat},
-	{"ls", "[NAME[/DIR]]", "the jobs, or the files of one", "The jobs of the project, or the files of one.", 0, 1,
-		.files = true, .run = verb_ls},
-	{"cancel", "NAME...", "cancel what has not ended", "Cancel what has not ended.", 1, ANY, .run = verb_control},
-	{"fetch", "NAME...", "save the results here now", "Save the results on this machine now.", 1, ANY,
-		.run = verb_control},
-	{"retry", "NAME...", "ask again what was not answered", "Ask again what another try may answer.", 1, ANY,
-		.run = verb_control},
+	{"ls", "[NAME[/DIR]]", "the jobs, or the files of one",
+		"The jobs of the project, or the files of one.", 0, 1, .files = true,
+		.run = verb_ls},
+	{"cancel", "NAME...", "cancel what has not ended",
+		"Cancel what has not ended.", 1, ANY, .run = verb_control},
+	{"fetch", "NAME...", "save the results here now",
+		"Save the results on this machine now.", 1, ANY, .run = verb_control},
+	{"retry", "NAME...", "ask again what was not answered",
+		"Ask again what another try may answer.", 1, ANY, .run = verb_control},
 	{"ctl", "NAME [VERB [ID|TERM...]]", "anything else: check, estimate, adopt ...",
-		"What else a job can be told: check, estimate, submit, queue, adopt ID, "
-		"resubmit,\nforget. NAME alone: what fits now. submit and queue take "
-		"retries=N, max_tokens=N,\nmax_cost=N; retry takes retries=N.",
+		"What else a job can be told: check, estimate, submit, queue, adopt "
+		"ID, resubmit,\nforget. NAME alone: what fits now. submit and queue "
+		"take retries=N, max_tokens=N,\nmax_cost=N; retry takes retries=N.",
 		1, ANY, .run = verb_ctl, .first = true},
-	{"rm", "NAME...", "remove jobs, at the API and here", "Remove the jobs, at the API and here.", 1, ANY,
-		.run = verb_rm},
-	{"status", "", "endpoint, key's source, disk use, unsent work", "Endpoint, key's source, disk use, unsent work.", 0, 0,
+	{"rm", "NAME...", "remove jobs, at the API and here",
+		"Remove the jobs, at the API and here.", 1, ANY, .run = verb_rm},
+	{"status", "", "endpoint, key's source, disk use, unsent work",
+		"Endpoint, key's source, disk use, unsent work.", 0, 0,
 		.run = verb_meta},
-	{"jobs", "", "a table of all jobs", "A table of all jobs.", 0, 0, .run = verb_meta},
-	{"models", "", "models that can run batches", "Models that can run batches.", 0, 0, .run = verb_meta},
-	{"history", "", "the ledger of what was bought", "The ledger of what was bought.", 0, 0, .run = verb_meta},
+	{"jobs", "", "a table of all jobs", "A table of all jobs.", 0, 0,
+		.run = verb_meta},
+	{"models", "", "models that can run batches",
+		"Models that can run batches.", 0, 0, .run = verb_meta},
+	{"history", "", "the ledger of what was bought",
+		"The ledger of what was bought.", 0, 0, .run = verb_meta},
 	{NULL},
 };
 

@@ -6,13 +6,14 @@
  * The slot is the job's in gembatch's table; 0 stands for .batchfs. Number 0 is the
  * directory itself, 1 to 126 are virtual files by their tables (virtual_files.h), 255
  * is the symlink named after the job's ID, from 256 on they are gembatch's file
- * numbers, those from 2^24 on are doors, and those from 2^25 on the nodes of responses/, which is the first of them. A
- * part has a slot of its own. A directory that is its own first part is shown in parts/ by
- * its numbers plus 128.
+ * numbers, those from 2^24 on are doors, and those from 2^25 on the nodes of
+ * responses/, which is the first of them. A part has a slot of its own. A directory
+ * that is its own first part is shown in parts/ by its numbers plus 128.
  *
- * The kernel lets one write at a time into a file, however long it waits. So `ctl` is known
- * to it by another number, a door, after each look at its name: who writes `cancel` is not
- * behind who waits for `submit`. A door has the file's number in its low bits.
+ * The kernel lets one write at a time into a file, however long it waits. So `ctl` is
+ * known to it by another number, a door, after each look at its name: whoever writes
+ * `cancel` does not wait for whoever waits for `submit`. A door has the file's number
+ * in its low bits.
  *
  * The root is 1, as FUSE wants it. Numbers are never reused, so nothing is counted, and
  * FORGET has nothing to do. A number whose job or file is gone gives ESTALE, which
@@ -50,8 +51,8 @@ struct ino_parts {
 	uint32_t number;
 };
 
-/* Take apart an inode number of this mount, other than the root's, or what is behind it if
- * it is a door; false: it is not one. */
+/* Take apart an inode number of this mount, other than the root's, or what is behind it
+ * if it is a door; false: it is not one. */
 bool ino_split(const struct mount *m, fuse_ino_t ino, struct ino_parts *ret);
 
 #endif

@@ -5,8 +5,8 @@
 #ifndef FS_MOUNT_H
 #define FS_MOUNT_H
 
-#include <stdatomic.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
 
