@@ -236,12 +236,19 @@ left_alone() {
 
 # ---- what documents and completions say -------------------------------------------------
 
+# The commands of documents and examples, as they stand there, where jobs take a blink.
+as_written() {
+	ln -s "$BATCHFS" "$HOME/batchfs"
+	PATH=$HOME:$PATH
+	mkdir -p "$XDG_CONFIG_HOME/batchfs"
+	echo poll=1 >"$XDG_CONFIG_HOME/batchfs/default.conf"
+}
+
 @test "README: without a mount" {
 	local commands
 	commands=$(sed -n '/^## Without a mount/,/^## Questions/p' "$BATS_TEST_DIRNAME/../../README.md" |
 		sed -n '/^```/,/^```/{/^```/d;p}')
-	ln -s "$BATCHFS" "$HOME/batchfs"
-	PATH=$HOME:$PATH
+	as_written
 	printf 'why\nwhen\n' >questions.txt
 	cp in.jsonl requests.jsonl
 	bash -ec "$commands" >out 2>"$SAID" || { cat "$SAID" && false; }
@@ -257,8 +264,7 @@ script_of() { "$BATS_TEST_DIRNAME/../helpers/example_script.py" "$BATS_TEST_DIRN
 # wrote the day's name.
 @test "examples without a mount" {
 	local examples=$BATS_TEST_DIRNAME/../../examples
-	ln -s "$BATCHFS" "$HOME/batchfs"
-	PATH=$HOME:$PATH
+	as_written
 	mkdir state data
 	cp in.jsonl data/requests.jsonl
 	export XDG_STATE_HOME=$PWD/state
