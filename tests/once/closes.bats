@@ -305,7 +305,7 @@ let_go() {
 		chown "$1" jobs
 		as() { setpriv --reuid "$uid" --regid "$uid" --clear-groups env HOME="$PWD" "$@"; }
 		uid=$1
-		as "$3" -f -o "state_dir=$2/state,cache_dir=$2/cache" jobs 2>log &
+		as "$3" -f -o "poll=1,state_dir=$2/state,cache_dir=$2/cache" jobs 2>log &
 		i=0
 		until grep -qs " $2/jobs " /proc/self/mounts || [ $i = 300 ]; do i=$((i + 1)); sleep 0.1; done
 		as sh -ec 'mkdir jobs/a

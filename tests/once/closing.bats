@@ -154,7 +154,7 @@ os.close(fd)' "$IN" "$MNT/a/requests.jsonl" "$FS_PID")"
 	as_root || skip "mounting is root's"
 	cat >"$HOME/script" <<-'X'
 		mkdir jobs
-		"$1" -f jobs 2>log &
+		"$1" -f -o poll=1 jobs 2>log &
 		i=0
 		until mountpoint -q jobs || [ $i = 300 ]; do i=$((i + 1)); sleep 0.1; done
 		mkdir jobs/a

@@ -109,7 +109,7 @@ open(sys.argv[1], "wb").write(data)' "$MNT/b/requests.jsonl"
 	unmount_jobs
 	mkdir "$HOME/m"
 	timeout "$PATIENCE" unshare -Urm sh -ec '
-		"$1" -o "state_dir=$HOME/s,cache_dir=$HOME/c" "$2" "$HOME/m"
+		"$1" -o "poll=1,state_dir=$HOME/s,cache_dir=$HOME/c" "$2" "$HOME/m"
 		mkdir "$HOME/m/a"
 		mv "$3" "$HOME/m/a/tmp"
 		mv "$HOME/m/a/tmp" "$HOME/m/a/requests.jsonl"

@@ -65,7 +65,7 @@ place() {
 	requests 2 >"$HOME/r"
 	unshare_mounts sh -ec '
 		mount -t tmpfs none /proc
-		"$1" -o "state_dir=$HOME/s,cache_dir=$HOME/c" "$2"
+		"$1" -o "poll=1,state_dir=$HOME/s,cache_dir=$HOME/c" "$2"
 		mkdir "$2/a"
 		cp "$HOME/r" "$2/a/requests.jsonl"
 		cat "$2/a/state" "$2/a/error"
