@@ -120,6 +120,7 @@ enum answers_none {
 	NONE_ENDED,     /* it ended without */
 	NONE_CANCELLED, /* because somebody wanted that */
 	NONE_LOST,      /* they were, and are nowhere any more */
+	NONE_VANISHED,  /* the API does not know it any more, and never told of an end */
 	ANSWERS_NONES,
 };
 

@@ -20,6 +20,9 @@ enum part_is {
 
 static enum answers_none why_none(const struct gb_job *part)
 {
+	if (job_has_vanished(part))
+		return part->dir->rec.batch->cancel_asked ? NONE_CANCELLED
+							  : NONE_VANISHED;
 	return job_output(part) != GB_OUTPUT_NONE	       ? NONE_LOST
 	       : part->batch->state == REMOTE_STATE_CANCELLED ? NONE_CANCELLED
 							      : NONE_ENDED;
@@ -39,6 +42,8 @@ static enum part_is look_at(const struct gb_job *part)
 
 	if (save_is_safe(part))
 		return HAS_RESULTS;
+	if (job_has_vanished(part))
+		return HAS_NONE;
 	if (part->batch->id && knowledge_final(&part->batch->known)) {
 		enum gb_output o = job_output(part);
 

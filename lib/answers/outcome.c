@@ -238,9 +238,11 @@ int answers_missing(struct build *b, uint32_t i, enum answers_none none, bool dr
 		[NONE_ENDED] = "there is no result for this request",
 		[NONE_CANCELLED] = "it was cancelled before there was a result",
 		[NONE_LOST] = "its result is lost",
+		[NONE_VANISHED] = "the API does not know its job any more",
 	};
 
-	settle_outcome(b, i, ANSWER_MISSING, none == NONE_ENDED);
+	settle_outcome(b, i, ANSWER_MISSING,
+		none == NONE_ENDED || none == NONE_VANISHED);
 	b->files[i].made = b->files[i].error = true;
 	return answers_note(b, i, dropped ? "it was not sent" : why[none]);
 }

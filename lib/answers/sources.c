@@ -18,9 +18,11 @@ bool answers_sent_here(const struct gb_job *job)
 	       (job_phase(job) == PHASE_SENT || job_phase(job) == PHASE_PARTS);
 }
 
-/* A person who cancelled a job does not want it again. */
+/* A person who cancelled a job does not want it again; one that vanished may be wanted. */
 bool answers_ended_with_nothing(const struct gb_job *job)
 {
+	if (job_has_vanished(job))
+		return job->dir && !job->dir->rec.batch->cancel_asked;
 	return job->batch->id && knowledge_final(&job->batch->known) &&
 	       job->batch->state != REMOTE_STATE_CANCELLED &&
 	       job_output(job) == GB_OUTPUT_NONE;

@@ -36,9 +36,11 @@ static bool has_output(const struct gb_job *part)
 	return o != GB_OUTPUT_NONE && o != GB_OUTPUT_AWAITED;
 }
 
-/* A part that was never sent has nothing to come. */
+/* A part that was never sent has nothing to come, nor has one that has vanished. */
 static bool has_ended(const struct gb_job *part)
 {
+	if (job_has_vanished(part))
+		return true;
 	return knowledge_ended(&part->batch->known)
 		       ? job_output(part) != GB_OUTPUT_AWAITED
 		       : phase_is_draft(job_phase(part)) &&

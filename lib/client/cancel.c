@@ -60,7 +60,8 @@ static struct operation *sending(const struct gb_job *job)
 
 static bool one_fits(const struct gb_job *job)
 {
-	return (job->batch->id && !knowledge_ended(&job->batch->known)) ||
+	return (job->batch->id && !knowledge_ended(&job->batch->known) &&
+		       !job_has_vanished(job)) ||
 	       sending(job) ||
 	       (job->dir && !job->dir->task && job_phase(job) == PHASE_QUEUED);
 }

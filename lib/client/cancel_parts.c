@@ -26,7 +26,8 @@ struct cancelling {
 /* Lock held. */
 static bool part_runs(const struct gb_job *part)
 {
-	return part->batch->id && !knowledge_ended(&part->batch->known);
+	return part->batch->id && !knowledge_ended(&part->batch->known) &&
+	       !job_has_vanished(part);
 }
 
 static int cancel_each(void *arg, size_t i)

@@ -1,5 +1,6 @@
 #include "jobs/operation.h"
 #include "answers/answers.h"
+#include "answers/sources.h"
 #include "archive/save.h"
 #include "client/advice.h"
 #include "client/cancel.h"
@@ -254,6 +255,8 @@ static char *remote_error(struct gb_job *job)
 	struct moment m = client_moment(job->c);
 	enum gb_output output = job_output(job);
 	bool refused = is_refused(job), missing = is_missing(job);
+	bool vanished = job_has_vanished(job) && answers_ended_with_nothing(job) &&
+			answers_sent_here(job);
 	bool other_key = job->dir && job->dir->other_key;
 	bool failed = job->batch->has_api_error;
 	unsigned status = knowledge_refusal(&job->batch->known);
@@ -279,6 +282,12 @@ static char *remote_error(struct gb_job *job)
 		return refused_text(status, in, words);
 	if (failed)
 		return error_of_api(job, state);
+	if (vanished)
+		return strdup("The API does not know this job any more: it was removed "
+			      "there, and its results with it.\n"
+			      "To send (and pay for) its requests again: echo retry > "
+			      "ctl, once all else has ended. The copies on this "
+			      "machine stay until rmdir.\n");
 	if (missing)
 		return strdup("The API does not know this job (any more), or it "
 			      "belongs to another key's project.\n"

@@ -38,7 +38,7 @@ struct fold {
 static enum rank rank_of(const struct gb_job *part)
 {
 	if (part->batch->id) {
-		if (knowledge_ended(&part->batch->known))
+		if (knowledge_ended(&part->batch->known) || job_has_vanished(part))
 			return RANK_ENDED;
 		return part->batch->state <= REMOTE_STATE_PENDING ? RANK_PENDING
 								  : RANK_RUNNING;
@@ -82,7 +82,8 @@ static void fold_state(struct fold *f, const struct gb_job *part, const struct g
 	}
 	f->i->parts_sent += p->sent;
 	f->i->parts_ended += p->sent && rank == RANK_ENDED;
-	f->all_ended &= p->ended || (!p->sent && rank == RANK_ENDED);
+	f->all_ended &= p->ended || job_has_vanished(part) ||
+			(!p->sent && rank == RANK_ENDED);
 	if (rank != RANK_ENDED)
 		return;
 	if (part->batch->state == REMOTE_STATE_SUCCEEDED)
@@ -134,9 +135,14 @@ static void fold_counts(struct fold *f, const struct gb_job *part, const struct 
 	f->round0 += later ? 0 : some(p->requests);
 	i->succeeded += some(p->succeeded);
 	i->failed += some(p->failed);
-	i->pending += counted				? some(p->pending)
-		      : job_phase(part) == PHASE_FAILED ? 0
-							: some(p->requests);
+	int64_t open = counted				  ? some(p->pending)
+		       : job_phase(part) == PHASE_FAILED ? 0
+							  : some(p->requests);
+
+	if (job_has_vanished(part))
+		i->failed += open;
+	else
+		i->pending += open;
 }
 
 /* One output that must still come counts for all. */

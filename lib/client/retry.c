@@ -23,15 +23,16 @@ enum {
 
 /* ---- whether; lock held ------------------------------------------------------------ */
 
-/* Nothing is left to buy, and each part is what `is` says; at rest: also nobody is at work
- * on one. */
+/* Nothing is left to buy, and each part is what `is` says, or has vanished; at rest: also
+ * nobody is at work on one. */
 static bool all_parts_are(
 	struct gb_job *dir, bool (*is)(const struct knowledge *k), bool at_rest)
 {
 	for (uint32_t i = 0; i < parts_count(dir); i++) {
 		const struct gb_job *part = parts_at(dir, i);
 
-		if (!part->batch->id || !is(&part->batch->known) ||
+		if (!part->batch->id ||
+			!(is(&part->batch->known) || job_has_vanished(part)) ||
 			(at_rest && part != dir && part->dir->task))
 			return false;
 	}
@@ -80,12 +81,14 @@ bool retry_fits(struct gb_job *dir)
 	       what_it_lists(dir) != LISTS_NONE;
 }
 
+/* What has vanished somebody removed at the API: it is asked again only by a person. */
 static bool was_cancelled(struct gb_job *dir)
 {
 	for (uint32_t i = 0; i < parts_count(dir); i++) {
 		const struct gb_job *part = parts_at(dir, i);
 
-		if (part->dir && part->dir->rec.batch->cancel_asked)
+		if (part->dir && (part->dir->rec.batch->cancel_asked ||
+					 job_has_vanished(part)))
 			return true;
 	}
 	return dir->dir->rec.rest_dropped;

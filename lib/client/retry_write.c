@@ -23,7 +23,7 @@ bool retry_all_is_here(struct gb_job *dir)
 		bool lost = o == GB_OUTPUT_NONE || o == GB_OUTPUT_LOST ||
 			    o == GB_OUTPUT_DAMAGED;
 
-		if (!lost && !save_is_safe(part))
+		if (!lost && !save_is_safe(part) && !job_has_vanished(part))
 			return false;
 	}
 	return true;

@@ -37,11 +37,11 @@ static int verdict_of_one(struct gb_job *job)
 }
 
 /* Lock held. A part about which only a person can tell is not waited for; what is still
- * to be bought is. */
+ * to be bought is. One that has vanished has ended, unless there is nothing else. */
 static int verdict_of_all(struct gb_job *dir)
 {
-	bool goes_on = false;
-	int err = 0;
+	bool goes_on = false, ended = false;
+	int err = 0, vanished = 0;
 
 	for (uint32_t i = 0; i < parts_count(dir); i++) {
 		struct gb_job *part = parts_at(dir, i);
@@ -50,12 +50,15 @@ static int verdict_of_all(struct gb_job *dir)
 		if (job_phase(part) == PHASE_UNCERTAIN)
 			return verdict;
 		goes_on |= verdict == -EINPROGRESS;
-		if (verdict != -EINPROGRESS && !err)
+		ended |= !verdict;
+		if (job_has_vanished(part))
+			vanished = verdict;
+		else if (verdict != -EINPROGRESS && !err)
 			err = verdict;
 	}
 	if (!goes_on && !dir->c->o.offline)
 		goes_on = parts_rest_is_open(dir);
-	return goes_on ? -EINPROGRESS : err;
+	return goes_on ? -EINPROGRESS : err || ended ? err : vanished;
 }
 
 int job_wait_verdict(struct gb_job *job)
@@ -83,8 +86,9 @@ static bool all_have_all(struct gb_job *dir)
 	for (uint32_t i = 0; i < parts_count(dir); i++) {
 		struct gb_job *part = parts_at(dir, i);
 
-		/* One that was never bought has nothing to come. */
-		if (!has_all(part) && job_phase(part) != PHASE_FAILED)
+		/* One that was never bought, or has vanished, has nothing to come. */
+		if (!has_all(part) && job_phase(part) != PHASE_FAILED &&
+			!job_has_vanished(part))
 			return false;
 	}
 	return true;

@@ -118,6 +118,12 @@ static inline bool phase_is_draft(enum phase p)
 	return p == PHASE_DRAFT || p == PHASE_FAILED;
 }
 
+/* The API does not know it any more, and never told of an end (knowledge.h). */
+static inline bool job_has_vanished(const struct gb_job *job)
+{
+	return job->batch->id && knowledge_vanished(&job->batch->known);
+}
+
 /* There may be a job at the API: its create was not answered. */
 static inline bool phase_is_unanswered(enum phase p)
 {

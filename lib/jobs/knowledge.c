@@ -206,6 +206,11 @@ bool knowledge_end_by_get(const struct knowledge *k)
 	return k->by_get;
 }
 
+bool knowledge_vanished(const struct knowledge *k)
+{
+	return proven(k) && !k->final && !k->output;
+}
+
 bool knowledge_denied(const struct knowledge *k, struct moment m)
 {
 	return k->denied && m.now - k->missed_at < DENIED_FOR;

@@ -143,6 +143,9 @@ bool knowledge_ended(const struct knowledge *k);
 bool knowledge_final(const struct knowledge *k);
 /* A GET has reported the end. */
 bool knowledge_end_by_get(const struct knowledge *k);
+/* It is proven gone, and nothing is known that could still be had of it: nothing more
+ * will come, unless a later reply has it again. */
+bool knowledge_vanished(const struct knowledge *k);
 /* The newest look, some seconds ago at most, was denied: the key is refused. */
 bool knowledge_denied(const struct knowledge *k, struct moment m);
 /* Whether it is useless to wait for its end with this key. */

@@ -321,9 +321,31 @@ static void test_small(void **state)
 	assert_true(sizeof(struct knowledge) <= 48);
 }
 
+/* Nothing more comes of a job that is proven gone, as long as no output of it is known. */
+static void test_vanished(void **state)
+{
+	(void)state;
+	for (unsigned named = 0; named < 2; named++) {
+		struct knowledge k = {0};
+		struct job_word w = named ? ended(true, false) : runs(false);
+
+		knowledge_made_with(&k, true);
+		knowledge_saw(&k, at(HOUR), &w);
+		for (int i = 0; i < 3; i++) {
+			assert_false(knowledge_vanished(&k));
+			knowledge_missed(&k, at((2 + i) * HOUR));
+		}
+		assert_int_equal(knowledge_vanished(&k), !named);
+		w = runs(false);
+		knowledge_saw(&k, at(5 * HOUR), &w);
+		assert_false(knowledge_vanished(&k));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_vanished),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_lists_take_nothing_back),
 		cmocka_unit_test(test_recalled),

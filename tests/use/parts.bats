@@ -85,3 +85,56 @@ cut_job() {
 	same JOB_STATE_CANCELLED "$(timeout 60 cat "$MNT/a/wait")"
 	same 4 "$(calls cancel)"
 }
+
+# job_is ID STATE: at the API.
+job_is() { emu POST "/emu/job/${1#batches/}" -d "{\"state\":\"$2\"}" >/dev/null; }
+
+@test "a part that another removed at the API has ended: the rest is readable, retry buys it again" {
+	unmount_jobs
+	export BATCHFS_TEST_MISSING_SECONDS=0.3 BATCHFS_TEST_GONE_SECONDS=1
+	knob pending=1000
+	mount_jobs
+	cut_job a 6 2
+	eventually test -e "$MNT/a/parts/0003/id"
+	cd "$MNT/a" || return
+	job_is "$(cat parts/0001/id)" SUCCEEDED
+	job_is "$(cat parts/0003/id)" SUCCEEDED
+	emu DELETE "/emu/job/$(basename "$(cat parts/0002/id)")" >/dev/null
+	same JOB_STATE_PARTIALLY_SUCCEEDED "$(timeout "$PATIENCE" cat wait)"
+	state_is a JOB_STATE_PARTIALLY_SUCCEEDED
+	contains "$(cat error)" "parts/0002: The API does not know this job any more"
+	contains "$(cat error)" "echo retry > ctl"
+	same "2 4 0" "$(for n in failed successful pending; do value_of ${n}_request_count stats; done | xargs)"
+	becomes "answered answered missing missing answered answered" sh -c 'cut -f 2 answers.tsv | xargs'
+	same 4 "$(grep -c . results.jsonl)"
+	same "k3 k4" "$(jq -r .key retry.jsonl | xargs)"
+	knob pending=0.05
+	echo retry >ctl
+	same JOB_STATE_PARTIALLY_SUCCEEDED "$(timeout "$PATIENCE" cat wait)"
+	becomes 6 grep -c answered answers.tsv
+	same 6 "$(grep -c . results.jsonl)"
+	same 4 "$(value_of parts stats)"
+	cd /
+	rmdir "$MNT/a"
+	becomes 0 jobs_at_api
+}
+
+@test "a job that another removed at the API is bought again by retry, not by itself" {
+	unmount_jobs
+	export BATCHFS_TEST_MISSING_SECONDS=0.3 BATCHFS_TEST_GONE_SECONDS=1 BATCHFS_TEST_RETRY_SECONDS=0.1
+	knob pending=1000
+	mount_jobs -o retries=3
+	mkdir "$MNT/a"
+	requests 2 >"$MNT/a/requests.jsonl"
+	emu DELETE "/emu/job/$(basename "$(cat "$MNT/a/id")")" >/dev/null
+	run ! timeout "$PATIENCE" cat "$MNT/a/wait"
+	contains "$output" "No such file"
+	contains "$(cat "$MNT/a/error")" "echo retry > ctl"
+	same 2 "$(jq -r .key "$MNT/a/retry.jsonl" | grep -c .)"
+	same 0 "$(jobs_at_api)"
+	knob pending=0.05
+	echo retry >"$MNT/a/ctl"
+	same JOB_STATE_PARTIALLY_SUCCEEDED "$(timeout "$PATIENCE" cat "$MNT/a/wait")"
+	becomes 2 grep -c answered "$MNT/a/answers.tsv"
+	same 1 "$(jobs_at_api)"
+}
