@@ -319,7 +319,6 @@ bool live(void (*fn)(void))
 {
 	int status = 0;
 
-
 	world->n_trace = 0;
 	world->said[0] = '\0';
 	fflush(NULL);
@@ -348,6 +347,8 @@ unsigned trace_of(void (*fn)(void), struct point *ret)
 
 /* ---- in a life --------------------------------------------------------------------- */
 
+static void tell_unrest(char *to, size_t size);
+
 void expect(bool yes, const char *what, const char *file, int line)
 {
 	struct seen s;
@@ -355,9 +356,11 @@ void expect(bool yes, const char *what, const char *file, int line)
 	if (yes)
 		return;
 	look_here(&s);
-	snprintf(world->said, sizeof(world->said),
+	int n = snprintf(world->said, sizeof(world->said),
 		"%s:%d: %s; %s, %u made, ret %d, %.200s", file, line, what,
 		s.there ? s.state : "gone", fake_made(the_api), world->ret, s.error);
+	if (client && n < (int)sizeof(world->said))
+		tell_unrest(world->said + n, sizeof(world->said) - n);
 	_exit(9);
 }
 
@@ -479,7 +482,7 @@ void look_here(struct seen *ret)
 }
 
 /* Lock held. */
-static bool rests(const struct gb_job *job)
+static bool rests(struct gb_job *job)
 {
 	enum phase p = job_phase(job);
 
@@ -487,9 +490,33 @@ static bool rests(const struct gb_job *job)
 		job->dir->forgotten)
 		return !job->batch->fetching && !job->batch->sealing;
 	return !job->dir->task && !job->dir->rec.removal && p != PHASE_UPLOADING &&
-	       !job->dir->cutting && !parts_due((struct gb_job *)job) &&
-	       p != PHASE_QUEUED && p != PHASE_SUBMITTING &&
-	       !client->hooks->results_awaited(job);
+	       !job->dir->cutting && !parts_due(job) && p != PHASE_QUEUED &&
+	       p != PHASE_SUBMITTING && !client->hooks->results_awaited(job);
+}
+
+/* What does not rest, for a message. */
+static void tell_unrest(char *to, size_t size)
+{
+	int n = snprintf(to, size, "%s", client->operations ? " operations" : "");
+
+	client_lock(client);
+	for (uint32_t i = 0; i < client->n_slots && n < (int)size; i++) {
+		struct gb_job *job = client->slots[i];
+
+		if (rests(job))
+			continue;
+		n += snprintf(to + n, size - n, " [%u%s phase %d", i,
+			job->parent ? " part" : "", job_phase(job));
+		if (job->dir && n < (int)size)
+			n += snprintf(to + n, size - n,
+				" task %d removal %d/%d readers %u due %d",
+				job->dir->task != NULL, job->dir->rec.removal,
+				job->dir->removing, job->dir->part_readers,
+				parts_due(job));
+		if (n < (int)size)
+			n += snprintf(to + n, size - n, "]");
+	}
+	client_unlock(client);
 }
 
 bool is_settled(void)

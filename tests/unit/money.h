@@ -68,7 +68,7 @@ struct world {
 	bool other_returned;    /* the same of what another thread asked for */
 	int other_ret;
 	unsigned step;  /* how far a life has come, where a row counts that */
-	char said[512]; /* why a life failed */
+	char said[1024]; /* why a life failed */
 };
 extern struct world *world;
 #define the_api (&world->fake)
