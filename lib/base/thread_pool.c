@@ -18,7 +18,9 @@ struct lane {
 	struct thread_pool *work;
 	struct item *head, **tail;
 	pthread_cond_t more;
-	unsigned threads, idle, max;
+	unsigned threads, max;
+	unsigned idle;   /* threads that wait, or were woken and have not begun */
+	unsigned queued; /* items */
 };
 
 struct thread_pool {
@@ -65,6 +67,7 @@ static struct item *next_item(struct lane *l)
 	}
 	struct item *it = l->head;
 	l->head = it->next;
+	l->queued--;
 	if (!l->head)
 		l->tail = &l->head;
 	return it;
@@ -122,7 +125,7 @@ int pool_add(
 	pthread_mutex_lock(&w->lock);
 	if (w->stopping)
 		err = -ECANCELED;
-	else if (!l->idle && l->threads < l->max)
+	else if (l->queued >= l->idle && l->threads < l->max)
 		err = start_thread(l);
 	if (err && (err == -ECANCELED || !l->threads)) {
 		free(it);
@@ -131,6 +134,7 @@ int pool_add(
 	err = 0;
 	*l->tail = it;
 	l->tail = &it->next;
+	l->queued++;
 	pthread_cond_signal(&l->more);
 out:
 	pthread_mutex_unlock(&w->lock);
