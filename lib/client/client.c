@@ -260,20 +260,21 @@ static bool is_removed_with_all(const struct gb_job *job)
 	       !phase_is_unanswered(job_phase(job));
 }
 
+/* All journals are made whole before anything goes on: a look at the API settles whatever
+ * is unanswered, of any job, and the removal of a part is its directory's business, too. */
 static void recover(struct gb_client *c)
 {
-	for (uint32_t i = 0; i < c->n_slots; i++) {
+	for (uint32_t i = 0; !c->o.readonly && i < c->n_slots; i++) {
 		struct gb_job *job = c->slots[i];
 
-		if (!job->dir || c->o.readonly)
-			continue;
-		if (job->dir->rec.removal)
-			remove_recover(job);
-		else if (is_removed_with_all(job))
-			continue; /* its directory's removal begins its own */
-		else
+		/* A directory's removal begins its parts'. */
+		if (job->dir && !job->dir->rec.removal && !is_removed_with_all(job))
 			submit_recover(job);
 	}
+	for (uint32_t i = 0; !c->o.readonly && i < c->n_slots; i++)
+		if (c->slots[i]->dir && c->slots[i]->dir->rec.removal)
+			remove_recover(c->slots[i]);
+	reconcile_open(c);
 }
 
 static struct gb_client *client_new(

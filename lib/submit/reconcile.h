@@ -26,6 +26,9 @@ void reconciling_free(struct reconciling *s);
 int reconcile_once(struct gb_job *job, struct canceller *cancel);
 /* Go on looking in the background until the time is over; then SUBMIT_UNCERTAIN. */
 void reconcile_later(struct gb_job *job);
+/* At a start, when all journals have been made whole: from now on looks may begin, and what
+ * was put off until then does. */
+void reconcile_open(struct gb_client *c);
 /* Lock held: whose create, which was not answered, file was uploaded for; or NULL. */
 struct gb_job *reconcile_owner(struct gb_client *c, const char *file);
 /* Unlocked: b is the job of that create: it is owner's, or, where another was made for the same

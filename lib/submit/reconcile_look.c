@@ -16,6 +16,8 @@
 
 /* All under client.lock. */
 struct reconciling {
+	bool open;  /* the journals have been made whole */
+	bool early; /* a look was asked for before that */
 	bool asked, running;
 	uint64_t begun, done;    /* how many looks */
 	unsigned failures;       /* in a row */
@@ -318,7 +320,10 @@ static void reconcile_timer(void *arg)
 static void plan_reconcile_look(struct gb_client *c, double at)
 {
 	client_lock(c);
-	bool sooner = !c->reconciling->timer_at || at < c->reconciling->timer_at;
+	bool open = c->reconciling->open;
+	bool sooner = open &&
+		      (!c->reconciling->timer_at || at < c->reconciling->timer_at);
+	c->reconciling->early |= !open;
 	if (sooner)
 		c->reconciling->timer_at = at;
 	client_unlock(c);
@@ -417,4 +422,14 @@ void reconcile_later(struct gb_job *job)
 {
 	if (!job->c->o.offline)
 		plan_reconcile_look(job->c, util_now() + shortest_pause());
+}
+
+void reconcile_open(struct gb_client *c)
+{
+	client_lock(c);
+	c->reconciling->open = true;
+	bool early = c->reconciling->early;
+	client_unlock(c);
+	if (early)
+		plan_reconcile_look(c, util_now() + shortest_pause());
 }
