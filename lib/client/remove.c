@@ -115,16 +115,19 @@ static void come_back(struct gb_job *job, const struct provider_error *e)
 	save_consider(job);
 }
 
-/* The copies of a part go where its directory's are, which follow it. */
+/* The copies of a part go where its directory's are, which follow it. Those that somebody
+ * else moved away, or that went before an error, are gone. */
 static int forget_copies(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
+	const char *lid = job->dir->lid;
+	int err = job->parent && c->o.trash_days
+			  ? store_part_remove(c->store, lid, job->parent->dir->lid,
+				    job->dir->rec.part)
+			  : store_job_remove(c->store, lid, c->o.trash_days,
+				    trash_clock(c));
 
-	return job->parent && c->o.trash_days
-		       ? store_part_remove(c->store, job->dir->lid,
-				 job->parent->dir->lid, job->dir->rec.part)
-		       : store_job_remove(c->store, job->dir->lid, c->o.trash_days,
-				 trash_clock(c));
+	return err == -ENOENT && store_job_exists(c->store, lid) == 0 ? 0 : err;
 }
 
 int remove_forget_job(struct gb_job *job)
@@ -144,9 +147,10 @@ int remove_forget_job(struct gb_job *job)
 	client_unlock(c);
 	pthread_mutex_unlock(&job->dir->disk);
 	trash_expire(c);
-	if (err)
+	if (err && !job->dir->stay_told)
 		client_log(c, LOG_WARNING, "local copies of a removed job: %s",
 			strerror(-err));
+	job->dir->stay_told = err;
 	answers_forget(job);
 	return err;
 }
@@ -156,7 +160,8 @@ static bool waited_enough(struct gb_job *job)
 	return record_span(job->dir->rec.removal_since) > END_WAIT;
 }
 
-/* All that its journal is needed for comes before that goes: a start does it again. */
+/* All that its journal is needed for comes before that goes: a start does it again. -EAGAIN:
+ * the disk does not take it now; -EINPROGRESS: when nobody reads it any more. */
 static int finish_removal(struct gb_job *job)
 {
 	release_requests(job);
@@ -164,14 +169,16 @@ static int finish_removal(struct gb_job *job)
 	answers_forget(job); /* what is open only because it was read last */
 	if (remove_is_read(job))
 		return -EINPROGRESS;
-	if (!remove_forget_job(job) && job->parent)
+	if (remove_forget_job(job))
+		return -EAGAIN;
+	if (job->parent)
 		remove_part_gone(job);
 	return 0;
 }
 
-/* Do the remaining steps, in the background. -EAGAIN: continue when the job has ended;
- * -EINPROGRESS: when nobody reads it any more; -ENOENT: the API does not know it, which is no
- * proof yet. */
+/* Do the remaining steps, in the background. -EAGAIN: continue after a pause, as the job has
+ * not ended, or by finish_removal; -EINPROGRESS: when nobody reads it any more; -ENOENT: the
+ * API does not know it, which is no proof yet. */
 static int remove_rest(struct gb_job *job, struct provider_error *err)
 {
 	struct canceller none = CANCELLER_INIT;
@@ -214,8 +221,12 @@ void remove_later(struct gb_job *job, double delay)
 	if (was != REMOVING_IDLE)
 		return;
 	gb_job_ref(job);
-	if (engine_timer(job->c->engine, delay, remove_timer, job))
-		gb_job_unref(job);
+	if (!engine_timer(job->c->engine, delay, remove_timer, job))
+		return;
+	client_lock(job->c);
+	job->dir->removing = REMOVING_IDLE;
+	client_unlock(job->c);
+	gb_job_unref(job);
 }
 
 /* The caller owns the removal until removal_leave. */
@@ -327,7 +338,7 @@ static void remove_timer(void *arg)
 	} else if (operation_start(
 			   job, POOL_SHORT, remove_behind, false, false, NULL, NULL)) {
 		end_removal(job->c);
-		removal_leave(job, -1);
+		removal_leave(job, removal_pause());
 	}
 out:
 	gb_job_unref(job);
@@ -422,7 +433,8 @@ static int remove_start(struct gb_job *job, struct gb_waiter *w)
 
 void remove_unsent(struct gb_job *job)
 {
-	finish_removal(job);
+	if (finish_removal(job) == -EAGAIN)
+		remove_later(job, removal_pause());
 }
 
 /* Lock held: with rmdir=ended. */

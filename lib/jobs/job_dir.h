@@ -60,6 +60,7 @@ struct job_dir {
 	bool retry_planned;      /* client.lock; client/retry.c has a timer */
 	bool end_told;           /* client.lock; gb_options.ended has been called */
 	enum removing removing;  /* client.lock */
+	bool stay_told;          /* who removes it: that the disk does not take it */
 	bool other_key;          /* client.lock; rmdir was refused because of this */
 	unsigned part_readers;   /* client.lock; archive/part_readers.h: who may still open
 	                            results of any of its parts, which stay where they

@@ -3,6 +3,9 @@
 
 #include "jobs/parts.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 enum { PARTS = 20 }; /* more than stay open (archive/part_readers.c) */
 
 static char *lines_of(int n)
@@ -204,12 +207,42 @@ static void test_killed_meanwhile(void **state)
 	assert_int_equal(fake_made(&fake), PARTS);
 }
 
+/* ---- a disk that does not take it --------------------------------------------------- */
+
+/* Where parts/ goes in the only directory of a job that is no part. */
+static void parts_path(struct gb_job *dir, char *to, size_t size)
+{
+	snprintf(to, size, "%s/jobs/%s/parts", state_dir, dir->dir->lid);
+}
+
+/* What could not be moved is tried again, not only at the next start. */
+static void test_moved_when_it_can_be(void **state)
+{
+	char path[512];
+
+	fake_options.trash_days = 7;
+	reopen();
+	struct gb_job *dir = bought();
+	parts_path(dir, path, sizeof path);
+	int fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(BLOCKING(gb_remove, dir), 0);
+	await_deleted();
+	assert_true(left("jobs"));
+	assert_int_equal(unlink(path), 0);
+	await_gone("jobs");
+	assert_true(left("trash"));
+	gb_job_unref(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FAKE_CASE(test_removed),
 		FAKE_CASE(test_trashed),
 		FAKE_CASE(test_killed_meanwhile),
+		FAKE_CASE(test_moved_when_it_can_be),
 	};
 
 	hurry_parts();
