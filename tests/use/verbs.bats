@@ -223,13 +223,14 @@ left_alone() {
 
 @test "a mount comes and goes while a run waits" {
 	local pid
-	knob pending=6
+	knob pending=600
 	"$BATCHFS" run -o poll=1,ttl=1 a in.jsonl >out 2>err 3>&- &
 	pid=$!
 	eventually grep -q PENDING err
 	mount_jobs
 	eventually state_is a JOB_STATE_PENDING
 	unmount_jobs
+	knob pending=0.05
 	wait $pid || { cat err; false; }
 	OUT=$(cat out) && answered && same 1 "$(calls create)"
 }
