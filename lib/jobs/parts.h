@@ -97,6 +97,8 @@ _must_check_ int parts_make_late(
  * its taker tells by parts_may_overlap. Others never overlap. */
 bool parts_others_have(const struct gb_job *part);
 void parts_may_overlap(struct gb_job *part);
+/* The same for one of a later round: a late one has its lines. */
+bool parts_late_has(struct gb_job *part);
 /* What it has others have bought, too. */
 void parts_mark_late(struct gb_job *part);
 /* Unlocked. Remove a part that was never intended, and its directory on disk: what it

@@ -33,6 +33,44 @@ bool parts_others_have(const struct gb_job *part)
 	return false;
 }
 
+/* Lock held: of what part `number` of a later round had in its file, a late one has what is
+ * at off. */
+static bool late_has_at(const struct gb_job *dir, int round, int number, int64_t off)
+{
+	const struct parts *p = dir->parts;
+
+	for (uint32_t i = 0; i < p->n; i++) {
+		const struct record *o = &p->v[i]->dir->rec;
+
+		if (o->late && o->round == round && o->half_of == number &&
+			is_out(p->v[i]) && (!o->range_len || off < o->range_len))
+			return true;
+	}
+	return false;
+}
+
+bool parts_late_has(struct gb_job *part)
+{
+	struct gb_job *dir = part->parent;
+	const struct record *r = &part->dir->rec;
+	int round = r->round, number = r->part;
+	int64_t off = 0;
+
+	/* Where it begins in its own file, then in that of the part whose half it is … */
+	while (dir->parts->overlap && !late_has_at(dir, round, number, off)) {
+		number = r ? r->half_of : 0;
+		if (!number)
+			return false;
+		off += r->range_off;
+		uint32_t i = parts_below(dir, (uint32_t)number);
+		struct gb_job *of = i < parts_count(dir) ? parts_at(dir, i) : NULL;
+		r = of && of->parent && parts_number(of) == (uint32_t)number
+			    ? &of->dir->rec
+			    : NULL;
+	}
+	return dir->parts->overlap;
+}
+
 void parts_may_overlap(struct gb_job *part)
 {
 	part->parent->parts->overlap = true;
@@ -66,6 +104,8 @@ static int describe_late(const struct gb_job *of, size_t i, struct record *r)
 
 	r->late = true;
 	r->round = n->round;
+	/* From there halves find it (parts_late_has). */
+	r->half_of = n->round ? o->part : 0;
 	r->range_off = n->range_off;
 	r->range_len = n->range_len;
 	r->batch->phase = PHASE_UNCERTAIN;

@@ -146,7 +146,7 @@ struct record {
 	                                 as they are sent, are its; later: how many of
 	                                 its own are left to it, 0: all */
 	int half_of;     /* later rounds: number of the part that had its requests before,
-	                    from range_off on; 0: none */
+	                    from range_off on; of a late one, from the start; 0: none */
 
 	char *origin;    /* the origin that a queued job is meant for … */
 	char *key_print; /* … and a salted fingerprint of the key */

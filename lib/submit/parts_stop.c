@@ -35,13 +35,19 @@ bool parts_rest_is_unwanted(const struct gb_job *dir)
 	return r->rest_dropped || r->removal || !dir->in_tree;
 }
 
+/* For one of a later round: what it has another part has, too. */
+static bool round_is_had(struct gb_job *part)
+{
+	return cut_is_had(part) || parts_late_has(part);
+}
+
 /* What it has was bought by another: a create that was taken for lost. */
 static bool is_had(struct gb_job *part)
 {
 	if (!part_is_unsent(part))
 		return false;
 	return part_is_cut(part) ? part->parent->batch->id || parts_others_have(part)
-				 : job_phase(part) != PHASE_DRAFT && cut_is_had(part);
+				 : job_phase(part) != PHASE_DRAFT && round_is_had(part);
 }
 
 bool part_is_stopped(const struct gb_job *part)
@@ -97,7 +103,7 @@ static bool is_uncertain_again(struct gb_job *part)
 static bool waits_for_halves(struct gb_job *part)
 {
 	bool waits = part->parent && part->dir->rec.round && part_is_unsent(part) &&
-		     cut_is_had(part) && cut_has_halves(part);
+		     round_is_had(part) && cut_has_halves(part);
 
 	if (waits)
 		job_set_phase(part, PHASE_QUEUED);

@@ -555,6 +555,50 @@ static void test_round_never_fits(void **state)
 	}
 }
 
+/* A part of a round, whose create is lost, is made smaller when it is sent again: its first
+ * half is bought, or refused for good, and then the lost job turns up: the second half, which
+ * waits, is not bought beside it. */
+static void test_round_half_waits(void **state)
+{
+	for (int refused = 0; refused < 2; refused++) {
+		struct gb_job *job = draft_of(LINES, "auto"), *part;
+
+		assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+		fail_first(job);
+		shorten("SETTLE", "0.01");
+		lose_next();
+		assert_int_equal(BLOCKING(gb_retry, job), 0);
+		part = gb_job_part(job, 2);
+		await_phase(part, PHASE_UNCERTAIN);
+		shorten("SETTLE", "600");
+		fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 429});
+		fake_script(&fake, FAKE_CREATE,
+			refused ? (struct fake_answer){FAKE_STATUS, 400}
+				: (struct fake_answer){FAKE_OK});
+		fake_script(&fake, FAKE_CREATE,
+			(struct fake_answer){FAKE_STATUS, 429, .times = 1 << 30});
+		unsigned before = fake_count(&fake, FAKE_CREATE);
+		assert_int_equal(BLOCKING(gb_resubmit, job), 0);
+		for (double until = util_now() + 60;
+			fake_count(&fake, FAKE_CREATE) < before + 3 && util_now() < until;)
+			usleep(1000);
+		unsigned made = fake_made(&fake);
+		assert_int_equal(made, refused ? 2 : 3);
+		fake_end(&fake, fake_job(&fake, 1), REMOTE_STATE_SUCCEEDED);
+		for (double until = util_now() + 60;
+			!has(job, fake_job(&fake, 1)->id) && util_now() < until;)
+			turn_up(1);
+		fake_unscript(&fake, FAKE_CREATE);
+		end_all(job, "JOB_STATE_PARTIALLY_SUCCEEDED");
+		assert_int_equal(times(LINES - 1), 2); /* of both rounds */
+		gb_job_unref(part);
+		gb_job_unref(job);
+		all_are_ours(made);
+		fake_teardown(state);
+		usual_waits(state);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_whole),
@@ -564,7 +608,8 @@ int main(void)
 		FAKE_CASE(test_whole_nothing_fits), FAKE_CASE(test_part),
 		FAKE_CASE(test_part_never_fits), FAKE_CASE(test_part_found_queued),
 		FAKE_CASE(test_part_found_between), FAKE_CASE(test_part_half_refused),
-		FAKE_CASE(test_round_never_fits)};
+		FAKE_CASE(test_round_never_fits),
+		FAKE_CASE(test_round_half_waits)};
 
 	hurry_parts();
 	setenv("BATCHFS_TEST_LOOK_SECONDS", "0.002", 1);
