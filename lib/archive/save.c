@@ -21,6 +21,7 @@
 #include <syslog.h>
 
 enum {
+	FAILURES_TOLD = 3,  /* tries to save in a row that failed, some two minutes */
 	TRY_AGAIN = 7,      /* engine_backoff's n, after an outage or a full disk */
 	REFUSED_PAUSE = 60, /* seconds, the first after a refusal */
 	GIVE_UP_OFTEN = 4,  /* failures shortly after each other that cost nothing
@@ -317,11 +318,33 @@ static int bring_home(struct gb_job *job)
 	return err ? recover_take_kept(job, err) : 0;
 }
 
+int save_in_vain(const struct gb_job *job)
+{
+	bool told = job->batch->save_failures >= FAILURES_TOLD &&
+		    !job->c->offline_since && !save_is_safe(job) &&
+		    save_is_possible(job);
+
+	return told ? -job->batch->save_errno : 0;
+}
+
+/* Lock held. */
+static void count_failure(struct batch *b, int err)
+{
+	if (err == -ECANCELED)
+		return;
+	b->save_failures += b->save_failures < UINT8_MAX;
+	b->save_errno = (uint8_t)-err;
+}
+
 /* Lock held. A refusal has set the time of the next try itself. */
 static void note_outcome(struct gb_job *job, int err)
 {
 	struct moment m = client_moment(job->c);
 
+	if (err)
+		count_failure(job->batch, err);
+	else
+		job->batch->save_failures = 0;
 	if (!err) {
 		note_came(job);
 	} else if (knowledge_fetch_due(&job->batch->known, m)) {
@@ -336,14 +359,16 @@ static void fetch_over(struct gb_job *job, int err)
 
 	waitq_init(&over);
 	client_lock(job->c);
+	bool told = save_in_vain(job);
 	job->batch->fetching = false;
 	note_outcome(job, err);
+	bool news = told != !!save_in_vain(job);
 	job->c->saver->fetches_running--;
 	queue_take(job, QUEUE_SAVERS, &over);
 	client_unlock(job->c);
 	output_rest(job);
 	waitq_call(&over, err == -ECANCELED ? -EINTR : err);
-	job_changed(job, 0);
+	job_changed(job, news ? GB_CHANGED_FILES : 0);
 }
 
 static int save_operation_run(struct operation *t)

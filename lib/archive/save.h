@@ -40,6 +40,10 @@ void save_note_whole(struct gb_job *job);
 /* Lock held: the errno of the last try, if the API has named a time to ask again
  * and it has not come yet. Only `fetch` asks anyway. 0: the API may be asked. */
 int save_told_later(const struct gb_job *job);
+/* Lock held: the errno of the last try to save the results, if several in a row have
+ * failed, so that people are to be told; 0: no. One that was refused has its own words
+ * (knowledge.h). */
+int save_in_vain(const struct gb_job *job);
 /* A reader has opened r. A reader that opens it in a loop and fails does not cost a
  * request each time. */
 void save_spare(struct gb_job *job, struct gb_results *r);

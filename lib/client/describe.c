@@ -65,7 +65,8 @@ static bool goes_on_alone(const struct gb_job *job)
 
 bool describe_lacks_results(struct gb_job *job)
 {
-	return is_refused(job) || job_output(job) == GB_OUTPUT_LOST ||
+	return is_refused(job) || save_in_vain(job) ||
+	       job_output(job) == GB_OUTPUT_LOST ||
 	       job_output(job) == GB_OUTPUT_DAMAGED;
 }
 
@@ -248,6 +249,19 @@ static char *refused_text(unsigned status, double in, const char *words)
 		status, when, words ? words : "", words ? "\n" : "");
 }
 
+static char *in_vain_text(int err, double in)
+{
+	char when[32];
+	time_t t = time(NULL) + (time_t)(in > 0 ? in : 0); /* wall: shown */
+
+	util_time_text(t, when);
+	return util_format("The results are not saved yet: %s.\n"
+			   "batchfs asks for them again, next at about %s; to ask now: "
+			   "echo fetch > ctl. How long the API keeps them: "
+			   ".batchfs/status\n",
+		errors_meaning(err), when);
+}
+
 /* What is wrong as far as the API is concerned; lock not held. */
 static char *remote_error(struct gb_job *job)
 {
@@ -255,6 +269,7 @@ static char *remote_error(struct gb_job *job)
 	struct moment m = client_moment(job->c);
 	enum gb_output output = job_output(job);
 	bool refused = is_refused(job), missing = is_missing(job);
+	int in_vain = save_in_vain(job);
 	bool vanished = job_has_vanished(job) && answers_ended_with_nothing(job) &&
 			answers_sent_here(job);
 	bool other_key = job->dir && job->dir->other_key;
@@ -280,6 +295,8 @@ static char *remote_error(struct gb_job *job)
 			      "paid for) again.\n");
 	if (refused)
 		return refused_text(status, in, words);
+	if (in_vain)
+		return in_vain_text(in_vain, in);
 	if (failed)
 		return error_of_api(job, state);
 	if (vanished)

@@ -72,6 +72,8 @@ struct batch {
 	uint8_t sealing;         /* enum sealing */
 	uint8_t tail;            /* archive/: enum batch_tail */
 	uint8_t seal_rested;     /* how often a waiting seal was looked at */
+	uint8_t save_failures;   /* tries to save the output that failed in a row … */
+	uint8_t save_errno;      /* … and the errno of the last one, positive */
 	/* jobs/observe.c */
 	bool output_inline : 1;
 	bool has_api_error : 1;

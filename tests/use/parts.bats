@@ -138,3 +138,22 @@ job_is() { emu POST "/emu/job/${1#batches/}" -d "{\"state\":\"$2\"}" >/dev/null;
 	becomes 2 grep -c answered "$MNT/a/answers.tsv"
 	same 1 "$(jobs_at_api)"
 }
+
+@test "results that the API fails to send for a while: error says so, until they are saved" {
+	unmount_jobs
+	export BATCHFS_TEST_BACKOFF_SECONDS=0.02
+	mount_jobs
+	fault 'match=download&kind=status&status=503&count=100000'
+	cut_job a 2 1
+	cut_job b 1 1
+	eventually grep -q "^parts/0001: The results are not saved yet: the API failed" "$MNT/a/error"
+	eventually grep -q "^parts/0002: The results are not saved yet" "$MNT/a/error"
+	eventually grep -q "^The results are not saved yet: the API failed" "$MNT/b/error"
+	contains "$(cat "$MNT/b/error")" "echo fetch > ctl"
+	no_more_faults
+	eventually results_saved a
+	eventually results_saved b
+	[ ! -e "$MNT/a/error" ]
+	[ ! -e "$MNT/b/error" ]
+	same 2 "$(grep -c answered "$MNT/a/answers.tsv")"
+}
