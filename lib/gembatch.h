@@ -258,6 +258,8 @@ struct gb_info {
 	                         only */
 	int64_t answers_size[GB_ANSWERS_FILES]; /* bytes, where they are there */
 	struct timespec created, ended_at, updated; /* tv_sec 0: not known */
+	struct timespec grown; /* gb_part_info of a directory: when the API made the newest
+	                          of its parts; 0: there are none */
 	int64_t requests, succeeded, failed, pending; /* -1: not known */
 	int64_t estimated_tokens;  /* of the prompts, by gb_estimate; -1: none */
 	int estimate_percent;      /* how far off that may be */

@@ -416,9 +416,10 @@ static struct timespec directory_time(struct mount *m, const struct node *n)
 {
 	switch (n->kind) {
 	case NODE_JOB:
-	case NODE_PARTS:
 	case NODE_PART:
 		return first_known(m, n->info.created, n->info.updated);
+	case NODE_PARTS:
+		return first_known(m, n->info.grown, n->info.created);
 	case NODE_ROOT:
 		return notify_last_change(m->notify, true);
 	default:

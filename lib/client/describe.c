@@ -167,10 +167,23 @@ void describe_one(struct gb_job *job, struct gb_info *ret)
 		local_info(job, ret);
 }
 
+/* Lock held. The last of them that was bought, as they are numbered in the order in which
+ * they were made: stat of parts/ does not look at thousands. */
+static struct timespec newest_part(struct gb_job *dir)
+{
+	struct timespec made = {0};
+
+	for (uint32_t i = parts_several(dir) ? parts_count(dir) : 0; i-- > 0;)
+		if ((made = parts_at(dir, i)->batch->created).tv_sec)
+			break;
+	return made;
+}
+
 void gb_part_info(struct gb_job *part, struct gb_info *ret)
 {
 	client_lock(part->c);
 	describe_one(part, ret);
+	ret->grown = newest_part(part);
 	client_unlock(part->c);
 }
 

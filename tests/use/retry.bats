@@ -25,11 +25,14 @@ value_of() { awk -v n="$2" '$1 == n { print $2 }' "$MNT/a/$1"; }
 	same "" "$(find "$MNT/a" -name parts)"
 	knob fail_every=0
 	grep -qx retry "$MNT/a/ctl"
+	sleep 1.1 # times are told in seconds
 	echo retry >"$MNT/a/ctl"
 	succeeded a
 	same "k1 answered,k2 answered,k3 answered,k4 answered" "$(outcomes)"
 	same 2 "$(jobs_at_api)"
 	same "0001 0002" "$(ls "$MNT/a/parts" | xargs)"
+	# As of any directory: when the newest was made in it.
+	same "$(stat -c %Y "$MNT/a/parts/0002")" "$(stat -c %Y "$MNT/a/parts")"
 	same 2 "$(grep -c . "$MNT/a/parts/0002/answers.tsv")"
 	((first < $(value_of usage total_token_count)))
 	same 1 "$(value_of stats rounds)"
