@@ -87,7 +87,7 @@ struct fake_job {
 	time_t created, ended;
 	bool embedding;
 	bool removed;
-	bool hidden; /* in no list, and not to be found by its id: set it at will */
+	_Atomic bool hidden; /* in no list, and not to be found by its id: set it at will */
 };
 
 struct fake_file {
@@ -107,22 +107,22 @@ struct fake_provider {
 	struct fake_file files[FAKE_FILES];
 	size_t n_jobs, n_files;
 	struct fake_answer script[FAKE_CALLS][FAKE_SCRIPT];
-	unsigned from[FAKE_CALLS], to[FAKE_CALLS]; /* of script, those to come */
+	_Atomic unsigned from[FAKE_CALLS], to[FAKE_CALLS]; /* of script, those to come */
 	unsigned counts[FAKE_CALLS];
 
-	/* Set at will, before a client is opened. */
-	bool lists_no_input; /* lists leave out of what a job was made */
+	/* Set at will, also while a client calls. */
+	_Atomic bool lists_no_input; /* lists leave out of what a job was made */
 	/* Quotas of creates; 0: none. Of the bytes of one; of jobs that have not ended. */
-	size_t takes_bytes, takes_jobs;
-	const char *quota_text; /* what it says then; NULL: no words that tell */
-	const char *alias_of; /* models are shown under this name; NULL: as they were sent */
-	bool ends_at_once;   /* a job has succeeded when it is made */
+	_Atomic size_t takes_bytes, takes_jobs;
+	const char *_Atomic quota_text; /* what it says then; NULL: no words that tell */
+	const char *_Atomic alias_of; /* models are shown under this name; NULL: as they were sent */
+	_Atomic bool ends_at_once; /* a job has succeeded when it is made */
 	/* Called by the thread of a call before anything of it happens, without the lock: it
 	 * may do what another does meanwhile, or wait. */
-	void (*before)(struct fake_provider *f, enum fake_call call);
+	void (*_Atomic before)(struct fake_provider *f, enum fake_call call);
 	/* The same when all of it has happened and the answer is on its way; not of
 	 * downloads. */
-	void (*after)(struct fake_provider *f, enum fake_call call);
+	void (*_Atomic after)(struct fake_provider *f, enum fake_call call);
 	void *arg;
 };
 
