@@ -9,19 +9,24 @@
 #include <sys/syscall.h>
 
 #include "util/util.h"
+#include "closing/census.h"
 #include "closing/proc.h"
 #include "closing/proc_private.h"
 
 struct walk {
 	struct proc_question *q;
 	size_t n;
-	bool by_links; /* of the process looked at: its links can be read */
+	struct census *now; /* NULL: not taken yet */
+	bool settled;       /* census_settle, before that */
+	/* Of the process looked at: */
+	bool by_links; /* its links can be read */
+	bool may_mail; /* what waits in its sockets matters */
 };
 
 /* What one process showed, apart from descriptors that answer a question. */
 struct shown {
 	enum sight sight; /* the worst of all its tables */
-	bool mail;        /* descriptors wait in one of its sockets (Linux 5.11 counts) */
+	bool mail; /* descriptors wait in one of its sockets (Linux 5.11 counts) */
 };
 
 static void question_answer(struct proc_question *q, enum proc_holder found)
@@ -46,16 +51,28 @@ static bool is_answered(const struct walk *w)
 
 /* ---- descriptors ------------------------------------------------------------------ */
 
-/* Whether the link shows that a descriptor is neither a file of ours nor a socket. Most
- * are neither, and a link costs less than fdinfo. There can be mounts below /dev, in
- * /dev/shm. */
-static bool is_nothing(int dirfd, const char *name)
+/* Whether a descriptor is for reading alone: the mode of its link is that of the open
+ * file (proc_pid_fd(5)). Sockets are for both. This does not wait for execve. */
+static bool is_read_only(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return !fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISLNK(st.st_mode) &&
+	       !(st.st_mode & S_IWUSR);
+}
+
+/* Whether the link shows that a descriptor is neither a file of ours nor a socket that
+ * matters. Most are neither, and a link costs less than fdinfo. There can be mounts below
+ * /dev, in /dev/shm. */
+static bool is_nothing(const struct walk *w, int dirfd, const char *name)
 {
 	char link[16] = "";
 	ssize_t n = readlinkat(dirfd, name, link, sizeof link - 1);
 
-	if (n < 1 || !strncmp(link, "socket:[", 8))
+	if (n < 1)
 		return false;
+	if (!strncmp(link, "socket:[", 8))
+		return !w->may_mail;
 	return link[0] != '/' || !strcmp(link, "/dev/null") ||
 	       !strncmp(link, "/dev/pts/", 9);
 }
@@ -67,7 +84,7 @@ static enum sight look_at_descriptor(
 	const char *ino, *flags, *mail;
 	enum sight sight;
 
-	if (w->by_links && is_nothing(dirfd, name))
+	if (is_read_only(dirfd, name) || (w->by_links && is_nothing(w, dirfd, name)))
 		return SIGHT_CLEAR;
 	snprintf(path, sizeof path, "../fdinfo/%s", name);
 	sight = proc_slurp(dirfd, path, info, sizeof info);
@@ -143,8 +160,8 @@ static enum sight why_hidden(pid_t pid, bool *ret_leaving)
 		return SIGHT_GONE;
 	if (sight == SIGHT_CLEAR && s.flags & PF_EXITING && has_no_table(pid))
 		return SIGHT_GONE;
-	*ret_leaving = sight == SIGHT_DIM ||
-		       (sight == SIGHT_CLEAR && s.flags & PF_EXITING);
+	*ret_leaving =
+		sight == SIGHT_DIM || (sight == SIGHT_CLEAR && s.flags & PF_EXITING);
 	return SIGHT_HIDDEN;
 }
 
@@ -282,21 +299,35 @@ static bool may_hold(const struct proc_question *q, pid_t pid)
 	return may_be_adopted(q, pid, ancestor);
 }
 
+/* The parent of a process, from the census if that has it. */
+static enum sight parent_of(const struct walk *w, pid_t pid, pid_t *ret)
+{
+	const struct citizen *p = census_find(w->now, pid);
+	struct stat_line s;
+	enum sight sight;
+
+	if (p && p->parent >= 0) {
+		*ret = p->parent;
+		return SIGHT_CLEAR;
+	}
+	sight = proc_stat(pid, &s);
+	if (sight == SIGHT_CLEAR)
+		*ret = s.parent;
+	return sight;
+}
+
 /* Whether a process may receive the file through a socket: the closer, an opener, its
  * parent, and any descendant of that. Messages of others say nothing. */
-static bool may_receive(const struct proc_question *q, pid_t pid)
+static bool may_receive(const struct walk *w, const struct proc_question *q, pid_t pid)
 {
-	struct stat_line s;
-
 	if (is_closer(q, pid) || has_unknown_opener(q))
 		return true;
 	for (int depth = 0; depth < 16 && pid > 1; depth++) {
 		for (size_t i = 0; i < PROC_ORIGINS; i++)
 			if (q->origins[i].process == pid || q->origins[i].kin[0] == pid)
 				return true;
-		switch (proc_stat(pid, &s)) {
+		switch (parent_of(w, pid, &pid)) {
 		case SIGHT_CLEAR:
-			pid = s.parent;
 			break;
 		case SIGHT_GONE:
 			return false;
@@ -304,6 +335,15 @@ static bool may_receive(const struct proc_question *q, pid_t pid)
 			return true;
 		}
 	}
+	return false;
+}
+
+/* Whether anybody may have sent pid a file that is asked about. */
+static bool may_be_mailed(const struct walk *w, pid_t pid)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->q[i].found != HOLDER_SOME && may_receive(w, &w->q[i], pid))
+			return true;
 	return false;
 }
 
@@ -316,7 +356,7 @@ static void conclude_process(const struct walk *w, pid_t pid, const struct shown
 
 		if (q->found == HOLDER_SOME)
 			continue;
-		if (s->mail && may_receive(q, pid))
+		if (s->mail && may_receive(w, q, pid))
 			question_answer(q, HOLDER_FLYING);
 		if (s->sight == SIGHT_DIM ||
 			(s->sight == SIGHT_HIDDEN && may_hold(q, pid)))
@@ -334,6 +374,7 @@ static void ask_process(struct walk *w, pid_t pid)
 	char path[32];
 
 	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+	w->may_mail = may_be_mailed(w, pid);
 	for (int i = 0; i < 20 && leaving; i++) {
 		if (i)
 			usleep(1000);
@@ -350,7 +391,7 @@ static void ask_process(struct walk *w, pid_t pid)
 static void ask_nearest(struct proc_question *q)
 {
 	struct proc_question one = *q;
-	struct walk w = {&one, 1, false};
+	struct walk w = {.q = &one, .n = 1};
 
 	for (size_t i = 0; i < q->closer_count && one.found != HOLDER_SOME; i++)
 		if (q->closers[i])
@@ -362,45 +403,59 @@ static void ask_nearest(struct proc_question *q)
 		q->found = HOLDER_SOME;
 }
 
-/* Whether /proc numbers processes as getpid does. It may have been mounted anew. */
-static bool is_our_proc(void)
+/* Whether p surely has no file that is asked about, in its table or in its sockets: it has
+ * not run since before they were first opened (census.c), and nobody has sent it one. */
+static bool may_be_left_out(const struct walk *w, const struct citizen *p)
 {
-	char link[16] = "";
+	for (size_t i = 0; i < w->n; i++) {
+		const struct proc_question *q = &w->q[i];
 
-	return readlink("/proc/self", link, sizeof link - 1) > 0 &&
-	       atoi(link) == getpid();
-}
-
-/* All processes except ourselves. False if it is not certain that these were all. */
-static bool ask_everybody(struct walk *w)
-{
-	bool saw_self = false, saw_init = false;
-	enum sight end = SIGHT_CLEAR;
-	DIR *dir = opendir("/proc");
-	const char *name = NULL;
-
-	while (dir && !is_answered(w) && (name = next_number(dir, &end))) {
-		pid_t pid = atoi(name);
-
-		saw_self |= pid == getpid();
-		saw_init |= pid == 1;
-		if (pid != getpid())
-			ask_process(w, pid);
+		if (q->found == HOLDER_SOME)
+			continue;
+		if (!census_slept(q->before, p) || is_opener(q, p->pid) ||
+			may_receive(w, q, p->pid))
+			return false;
 	}
-	if (dir)
-		closedir(dir);
-	return is_answered(w) ||
-	       (dir && saw_self && saw_init && end == SIGHT_CLEAR && is_our_proc());
+	return w->settled;
 }
 
-void proc_find_holders(struct proc_question *q, size_t n)
+/* All processes except ourselves. Who is forked meanwhile by one that holds a file, which
+ * then closes it, is announced by the FLUSH of that. */
+static void ask_everybody(struct walk *w)
 {
-	struct walk w = {q, n, false};
+	for (size_t i = 0; i < census_count(w->now) && !is_answered(w); i++) {
+		const struct citizen *p = census_at(w->now, i);
+
+		if (p->pid != getpid() && !may_be_left_out(w, p))
+			ask_process(w, p->pid);
+	}
+}
+
+static bool has_before(const struct walk *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (!w->q[i].before)
+			return false;
+	return true;
+}
+
+void proc_find_holders(struct proc_question *q, size_t n, struct census **latest)
+{
+	struct walk w = {.q = q, .n = n};
 
 	for (size_t i = 0; i < n; i++) {
 		q[i].found = HOLDER_NONE;
 		ask_nearest(&q[i]);
 	}
-	if (!is_answered(&w) && !ask_everybody(&w))
+	if (is_answered(&w))
+		return;
+	w.settled = has_before(&w) && census_settle();
+	w.now = census_take(*latest);
+	if (!w.now) {
 		answer_all(&w, HOLDER_UNKNOWN);
+		return;
+	}
+	ask_everybody(&w);
+	census_unref(*latest);
+	*latest = w.now;
 }

@@ -39,6 +39,9 @@
  *    any of them brings against the content (a death, O_APPEND, an end that nobody can
  *    see) counts.
  *
+ *    A process that has not run since before the file was first opened has none, and is not
+ *    looked into (census.c): on a machine with thousands of them a close would take long.
+ *
  * 3. What cannot be seen? A process of another user. It counts when it is the closer
  *    or an opener, or can have inherited the file: it was started after the file was
  *    first opened, and it descends from an opener or may be an orphan that did. Then
@@ -89,6 +92,12 @@ double closes_now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
+static void wfile_free(struct wfile *f)
+{
+	census_unref(f->before);
+	free(f);
+}
+
 int closes_new(struct mount *m, struct closes **ret)
 {
 	struct closes *c = calloc(1, sizeof *c);
@@ -129,8 +138,9 @@ void closes_free(struct closes *c)
 	looks_free(c->looks);
 	for (struct wfile *f = c->files, *next; f; f = next) {
 		next = f->next;
-		free(f);
+		wfile_free(f);
 	}
+	census_unref(c->census);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -138,6 +148,69 @@ void closes_free(struct closes *c)
 struct looks *closes_looks(struct closes *c)
 {
 	return c->looks;
+}
+
+/* ---- who was there before ---------------------------------------------------------- */
+
+#define CENSUS_S 0.5 /* seconds in which another census is not worth its time */
+
+struct census_look {
+	struct look look;
+	struct closes *c;
+	struct census *latest;
+};
+
+static void census_work(struct look *l)
+{
+	struct census_look *x = CONTAINER_OF(l, struct census_look, look);
+	struct census *now = census_take(x->latest);
+
+	census_unref(x->latest);
+	x->latest = now;
+}
+
+static void census_done(struct look *l)
+{
+	struct census_look *x = CONTAINER_OF(l, struct census_look, look);
+
+	closes_census_take(x->c, x->latest);
+	free(x);
+}
+
+void closes_census_take(struct closes *c, struct census *census)
+{
+	struct census *old;
+
+	if (!census)
+		return;
+	pthread_mutex_lock(&c->lock);
+	old = c->census;
+	c->census = census;
+	c->census_at = closes_now();
+	pthread_mutex_unlock(&c->lock);
+	census_unref(old);
+}
+
+void closes_foresee(struct mount *m)
+{
+	struct closes *c = m->closes;
+	double now = closes_now();
+	struct census_look *x;
+
+	if (!c || m->o->submit == SUBMIT_CTL || !(x = calloc(1, sizeof *x)))
+		return;
+	pthread_mutex_lock(&c->lock);
+	if (c->stopped || (c->census_at && now < c->census_at + CENSUS_S)) {
+		pthread_mutex_unlock(&c->lock);
+		free(x);
+		return;
+	}
+	c->census_at = now;
+	*x = (struct census_look){.look = {.work = census_work, .done = census_done},
+		.c = c,
+		.latest = census_ref(c->census)};
+	pthread_mutex_unlock(&c->lock);
+	looks_post(c->looks, &x->look, false);
 }
 
 /* ---- the files -------------------------------------------------------------------- */
@@ -160,7 +233,7 @@ void closes_unref(struct closes *c, struct wfile *f)
 	for (at = &c->files; *at != f; at = &(*at)->next)
 		;
 	*at = f->next;
-	free(f);
+	wfile_free(f);
 }
 
 struct wfile *closes_next(struct closes *c, fuse_ino_t after)
@@ -189,6 +262,7 @@ static struct wfile *wfile_add(struct closes *c, fuse_ino_t ino)
 		return NULL;
 	f->ino = ino;
 	f->since = proc_ticks();
+	f->before = census_ref(c->census);
 	f->next = c->files;
 	c->files = f;
 	return f;
@@ -366,8 +440,8 @@ static int ask_enlist(struct closes *c, struct ask *ask)
 }
 
 /* As with submit=ctl a close submits nothing; but nobody asked for that, so it is said. */
-static void explain_blind(struct closes *c, struct wfile *f, struct gb_job *job,
-	struct gb_file *file)
+static void explain_blind(
+	struct closes *c, struct wfile *f, struct gb_job *job, struct gb_file *file)
 {
 	bool pending;
 

@@ -27,6 +27,10 @@ void closes_free(struct closes *c);
 /* Its look threads, for others that must know who asks. */
 struct looks *closes_looks(struct closes *c);
 
+/* A file will be opened for writing soon: look which processes there are, so that its close
+ * need not look into those that have not run in between (census.h). */
+void closes_foresee(struct mount *m);
+
 /* A file was opened for writing by thread tid: fill in h. -ENOMEM. */
 int closes_open(struct mount *m, struct close_handle *h, fuse_ino_t ino,
 	struct gb_file *file, bool append, pid_t tid);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
+#include "closing/census.h"
 #include "closing/last_close.h"
 #include "closing/look.h"
 #include "closing/proc.h"
@@ -37,10 +38,11 @@ struct wfile {
 	unsigned writer_count;
 	struct opener openers[PROC_ORIGINS];
 	unsigned opener_count;
-	uint64_t since; /* proc_ticks of the first open */
+	uint64_t since;        /* proc_ticks of the first open */
+	struct census *before; /* taken before that; or NULL */
 	/* The clerk's: */
-	double retry_at;   /* no walk before this time; 0: at once */
-	double patience;   /* until when to wait for what cannot be seen; 0: not
+	double retry_at;      /* no walk before this time; 0: at once */
+	double patience;      /* until when to wait for what cannot be seen; 0: not
 	                      waiting */
 	double unknown_since; /* since when walks have had no answer; 0: the last one
 	                         had */
@@ -86,8 +88,10 @@ struct closes {
 	struct wfile *files;  /* few: those open for writing now */
 	TAILQ_HEAD(, ask) asks;
 	bool stopped;
-	double look_s;    /* after this time a look is given up */
-	double release_s; /* how long a RELEASE may be in flight */
+	struct census *census; /* the latest; or NULL; lock */
+	double census_at;      /* closes_now when it was last taken, or begun; lock */
+	double look_s;         /* after this time a look is given up */
+	double release_s;      /* how long a RELEASE may be in flight */
 	/* The clerk's: */
 	struct walk *walking;
 	unsigned walks;
@@ -99,6 +103,8 @@ double closes_now(void);
 struct wfile *closes_find(struct closes *c, fuse_ino_t ino);
 void closes_unref(struct closes *c, struct wfile *f);
 bool closes_has_written(const struct wfile *f, pid_t process);
+/* census, with the caller's reference, is the latest. Without the lock. NULL is allowed. */
+void closes_census_take(struct closes *c, struct census *census);
 /* The next open file after inode number `after`, with a reference. Without the lock. */
 struct wfile *closes_next(struct closes *c, fuse_ino_t after);
 

@@ -208,12 +208,17 @@ struct walk {
 	struct wfile **files; /* with references */
 	uint64_t *generations;
 	struct proc_question *questions;
+	struct census *latest;    /* with a reference, as have the questions theirs */
+	const struct census *was; /* the latest when it began */
 };
 
 static void walk_free(struct walk *w)
 {
-	for (size_t i = 0; i < w->n; i++)
+	for (size_t i = 0; i < w->n; i++) {
 		free((void *)w->questions[i].closers);
+		census_unref(w->questions[i].before);
+	}
+	census_unref(w->latest);
 	free(w->files);
 	free(w->generations);
 	free(w->questions);
@@ -255,9 +260,9 @@ static void await_unseen(struct closes *c, struct wfile *f, unsigned walk)
 	}
 	sum_up(c, f, walk, &x);
 	if (x.last)
-		gb_job_explain(
-			x.last->job, "not submitted yet: requests.jsonl is still open, "
-				     "but the process that has it open cannot be seen");
+		gb_job_explain(x.last->job,
+			"not submitted yet: requests.jsonl is still open, "
+			"but the process that has it open cannot be seen");
 	finish_others(c, f, walk, NULL);
 }
 
@@ -319,7 +324,7 @@ static void walk_work(struct look *l)
 {
 	struct walk *w = CONTAINER_OF(l, struct walk, look);
 
-	proc_find_holders(w->questions, w->n);
+	proc_find_holders(w->questions, w->n, &w->latest);
 }
 
 static void walk_done(struct look *l)
@@ -337,6 +342,8 @@ static void walk_done(struct look *l)
 	for (size_t i = 0; i < w->n; i++)
 		closes_unref(c, w->files[i]);
 	pthread_mutex_unlock(&c->lock);
+	if (w->latest != w->was)
+		closes_census_take(c, census_ref(w->latest));
 	walk_free(w);
 }
 
@@ -371,7 +378,10 @@ static bool add_question(struct walk *w, struct wfile *f)
 	closers = calloc(n, sizeof *closers);
 	if (!closers)
 		return false;
-	*q = (struct proc_question){.ino = f->ino, .closers = closers, .since = f->since};
+	*q = (struct proc_question){.ino = f->ino,
+		.closers = closers,
+		.since = f->since,
+		.before = census_ref(f->before)};
 	TAILQ_FOREACH(a, &w->c->asks, link)
 	{
 		if (!may_decide(a, f))
@@ -409,6 +419,8 @@ static struct walk *walk_new(struct closes *c, double now)
 		.c = c,
 		.number = ++c->walks,
 		.given_up = now + c->look_s,
+		.latest = census_ref(c->census),
+		.was = c->census,
 		.files = calloc(n, sizeof *w->files),
 		.generations = calloc(n, sizeof *w->generations),
 		.questions = calloc(n, sizeof *w->questions)};
@@ -451,17 +463,17 @@ static bool leaves_another(struct closes *c, const struct ask *ask, double now)
 /* It could not be looked into in time. */
 static void give_up_ask(struct closes *c, struct ask *ask, double now)
 {
-	bool decides = ask->kind == ASK_FLUSH && ask->pending &&
-		       !leaves_another(c, ask, now);
+	bool decides =
+		ask->kind == ASK_FLUSH && ask->pending && !leaves_another(c, ask, now);
 	int verdict = 0;
 
 	pthread_mutex_lock(&c->lock);
 	decides = decides && take_pending(ask->f);
 	pthread_mutex_unlock(&c->lock);
 	if (decides)
-		verdict = refuse_close(
-			ask, "not submitted: /proc did not show in time whether "
-			     "another process can still write to requests.jsonl");
+		verdict = refuse_close(ask,
+			"not submitted: /proc did not show in time whether "
+			"another process can still write to requests.jsonl");
 	rounds_finish_ask(c, ask, verdict);
 }
 

@@ -120,6 +120,8 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		return;
 	}
 	err = check_mkdir(mount_of(req), &dir, name);
+	if (!err)
+		closes_foresee(mount_of(req));
 	if (err)
 		ops_err(req, err);
 	else

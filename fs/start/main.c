@@ -159,6 +159,8 @@ static int make_parts(struct mount *m)
 	int err = closes_new(m, &m->closes);
 
 	if (!err)
+		closes_foresee(m);
+	if (!err)
 		err = handles_new(&m->handles);
 	if (!err)
 		err = pending_lot_new(&m->lot);

@@ -3,9 +3,11 @@
  *
  *     bench_holders PROCESSES DESCRIPTORS ROUNDS
  *
- * makes so many processes, which hold so many descriptors in all (files, sockets, pipes),
- * and prints the median and the 99th percentile of the rounds in milliseconds: of a file
- * that nobody else holds, and of one that its opener keeps open. */
+ * makes so many processes, no relatives of the opener's, which hold so many descriptors in
+ * all (files, sockets, pipes), and prints the median and the 99th percentile of the rounds in
+ * milliseconds, and the mean of processor time: of a file that its opener keeps open; of one
+ * that nobody else holds, where every process must be looked at; the same where it is known
+ * how far each had run before the file was opened; and of the taking of such a census. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -19,15 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "closing/census.h"
 #include "closing/proc.h"
-
-static double now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 static void hold_descriptors(int n)
 {
@@ -60,6 +55,7 @@ static pid_t make_process(int descriptors, int ready)
 	hold_descriptors(descriptors);
 	if (write(ready, "x", 1) != 1)
 		_exit(1);
+	close(ready);
 	for (;;)
 		pause();
 }
@@ -71,28 +67,85 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void measure(const char *what, uint64_t ino, bool held, int rounds)
+struct sample {
+	double *took, cpu;
+	int n;
+};
+
+static double clock_ms(clockid_t clock)
 {
-	double *took = calloc((size_t)rounds, sizeof *took);
-	pid_t self = getppid(), closers[] = {self};
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void print(const char *what, struct sample *s)
+{
+	qsort(s->took, (size_t)s->n, sizeof *s->took, by_size);
+	printf("%s\t%.2f\t%.2f\t%.2f\n", what, s->took[s->n / 2],
+		s->took[s->n * 99 / 100], s->cpu / s->n);
+}
+
+/* One look, by somebody who is not the opener; how long it took goes to s. */
+static bool look(
+	struct sample *s, uint64_t ino, struct census *before, struct census **latest)
+{
+	pid_t opener = getppid(), closers[] = {opener};
+	struct proc_question q = {.ino = ino,
+		.closers = closers,
+		.closer_count = 1,
+		.before = before,
+		.origins = {{.process = opener}}};
+	double start = clock_ms(CLOCK_MONOTONIC),
+	       cpu = clock_ms(CLOCK_THREAD_CPUTIME_ID);
+
+	proc_find_holders(&q, 1, latest);
+	s->cpu += clock_ms(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	s->took[s->n++] = clock_ms(CLOCK_MONOTONIC) - start;
+	return q.found == HOLDER_SOME;
+}
+
+static void take(struct sample *s, struct census **latest)
+{
+	double start = clock_ms(CLOCK_MONOTONIC),
+	       cpu = clock_ms(CLOCK_THREAD_CPUTIME_ID);
+	struct census *now = census_take(*latest);
+
+	s->cpu += clock_ms(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	s->took[s->n++] = clock_ms(CLOCK_MONOTONIC) - start;
+	if (!now)
+		exit(1);
+	census_unref(*latest);
+	*latest = now;
+}
+
+/* In turns, so that all of them meet the same machine. */
+static void measure(uint64_t ino, int rounds)
+{
+	struct sample held = {}, all = {}, known = {}, census = {};
+	struct sample *const each[] = {&held, &all, &known, &census};
+	struct census *latest = NULL, *before;
+	uint64_t nobodys = ~(uint64_t)0;
 	int wrong = 0;
 
-	for (int i = 0; took && i < rounds; i++) {
-		struct proc_question q = {.ino = ino,
-			.closers = closers,
-			.closer_count = 1,
-			.origins = {{.process = self}}};
-		double start = now_ms();
-
-		proc_find_holders(&q, 1);
-		took[i] = now_ms() - start;
-		wrong += (q.found == HOLDER_SOME) != held;
+	for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+		each[i]->took = calloc((size_t)rounds, sizeof(double));
+	for (int i = 0; i < rounds; i++) {
+		take(&census, &latest);
+		before = census_ref(latest);
+		wrong += !look(&held, ino, before, &latest);
+		wrong += look(&known, nobodys, before, &latest);
+		wrong += look(&all, nobodys, NULL, &latest);
+		census_unref(before);
 	}
-	qsort(took, (size_t)rounds, sizeof *took, by_size);
 	if (wrong)
-		fprintf(stderr, "%s: wrong in %d rounds\n", what, wrong);
-	printf("%s\t%.2f\t%.2f\n", what, took[rounds / 2], took[rounds * 99 / 100]);
-	free(took);
+		fprintf(stderr, "%d wrong answers\n", wrong);
+	printf("what\tp50\tp99\tcpu\n");
+	print("held", &held);
+	print("last, all", &all);
+	print("last, known", &known);
+	print("census", &census);
 }
 
 /* Nobody looks at itself: a child of the one that holds the file. */
@@ -108,8 +161,7 @@ static void measure_all(int rounds)
 	pid_t pid = fork();
 	if (!pid) {
 		close(fd);
-		measure("held", st.st_ino, true, rounds);
-		measure("last", ~(uint64_t)0, false, rounds);
+		measure(st.st_ino, rounds);
 		fflush(NULL);
 		_exit(0);
 	}
@@ -117,25 +169,35 @@ static void measure_all(int rounds)
 	close(fd);
 }
 
+/* Orphans, who end when stay is closed, and their maker with them. */
+static void make_processes(int n, int each, int ready, const int stay[2])
+{
+	char c;
+
+	if (fork())
+		return;
+	if (fork())
+		_exit(0);
+	close(stay[1]);
+	while (n--)
+		if (make_process(each, ready) < 0)
+			_exit(1);
+	_exit(read(stay[0], &c, 1) != 0);
+}
+
 int main(int argc, char **argv)
 {
 	int n = argc > 1 ? atoi(argv[1]) : 2000, all = argc > 2 ? atoi(argv[2]) : 50000;
-	int rounds = argc > 3 ? atoi(argv[3]) : 200, ready[2];
-	pid_t *pids = calloc((size_t)n + 1, sizeof *pids);
+	int rounds = argc > 3 ? atoi(argv[3]) : 200, ready[2], stay[2];
 	char c;
 
-	if (!pids || pipe(ready))
+	if (pipe(ready) || pipe(stay))
 		return 1;
+	make_processes(n, all / n, ready[1], stay);
+	close(ready[1]);
 	for (int i = 0; i < n; i++)
-		pids[i] = make_process(all / n, ready[1]);
-	for (int i = 0; i < n; i++)
-		if (pids[i] < 0 || read(ready[0], &c, 1) != 1)
+		if (read(ready[0], &c, 1) != 1)
 			return 1;
 	measure_all(rounds);
-	for (int i = 0; i < n; i++)
-		kill(pids[i], SIGKILL);
-	while (wait(NULL) > 0)
-		;
-	free(pids);
 	return 0;
 }

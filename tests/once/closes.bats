@@ -130,6 +130,44 @@ let_go() {
 	bought_once a "$IN"
 }
 
+# Of another family, and there before the file was: it counts as soon as it has run.
+@test "handed to a program that ran before and is no relative: its end is the last close" {
+	cat >"$HOME/broker.py" <<-'P'
+		import os, socket, sys
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		s.bind(sys.argv[1])
+		print("up", flush=True)
+		spare = os.dup(0)
+		_, (b,), _, _ = socket.recv_fds(s, 1, 1)
+		os.close(spare)
+		print("has", flush=True)
+		open(sys.argv[2]).read()
+		os.write(b, open(sys.argv[3], "rb").read())
+	P
+	mkfifo "$HOME/hand"
+	setsid -f python3 "$HOME/broker.py" "$HOME/s" "$HOME/hand" "$HOME/2" >"$HOME/has" 3>&-
+	eventually grep -q up "$HOME/has"
+	draft b
+	J=$MNT/b/requests.jsonl
+	start_python <<-'P'
+		a = os.open(path, os.O_WRONLY | os.O_CREAT)
+		os.write(a, first)
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		s.connect(os.path.dirname(go) + "/s")
+		socket.send_fds(s, [b"x"], [a])
+		while "has" not in open(os.path.dirname(go) + "/has").read():
+		    pass
+		os.close(a)
+		wait()
+	P
+	waits
+	bought_nothing b
+	echo >"$HOME/hand"
+	becomes 1 calls create
+	let_go
+	bought_once b "$IN"
+}
+
 @test "in flight in a socket that nobody reads: nothing is bought, and error says how" {
 	start_python <<-'P'
 		a = os.open(path, os.O_WRONLY | os.O_CREAT)

@@ -13,17 +13,20 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "../../fs/closing/census.h"
 #include "../../fs/closing/proc.h"
 
 static int file;
 static int keeper; /* open for reading, so that no other file gets the inode's number */
 static struct stat st;
+static struct census *before_open; /* what is said to have been taken before the open */
 
 static int make_file(void **state)
 {
@@ -42,13 +45,17 @@ static int close_file(void **state)
 	if (file >= 0)
 		close(file);
 	close(keeper);
+	census_unref(before_open);
+	before_open = NULL;
 	return 0;
 }
 
 /* Asked by a child, which the walk does not count itself. */
 static enum proc_holder holder(int flags, void (*before)(void))
 {
-	struct proc_question q = {.ino = st.st_ino, .since = proc_ticks()};
+	struct proc_question q = {
+		.ino = st.st_ino, .since = proc_ticks(), .before = before_open};
+	struct census *latest = NULL;
 	int status;
 	pid_t pid;
 
@@ -60,7 +67,7 @@ static enum proc_holder holder(int flags, void (*before)(void))
 		close(file);
 		if (before)
 			before();
-		proc_find_holders(&q, 1);
+		proc_find_holders(&q, 1, &latest);
 		_exit((int)q.found);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -107,11 +114,10 @@ static void use_up_descriptors(void)
 		close(fd);
 }
 
-/* With none it cannot begin, with one it cannot look into any process, with two not at any
- * descriptor of one that it finds by the walk. */
+/* With none it cannot begin, with one not look at any descriptor. */
 static void test_short_of_descriptors(void **state)
 {
-	for (keep_free = 0; keep_free <= 2; keep_free++) {
+	for (keep_free = 0; keep_free <= 1; keep_free++) {
 		enum proc_holder found = holder(-1, use_up_descriptors);
 
 		if (found != HOLDER_UNKNOWN)
@@ -119,6 +125,8 @@ static void test_short_of_descriptors(void **state)
 	}
 	keep_free = 1;
 	assert_int_equal(holder(0, use_up_descriptors), HOLDER_UNKNOWN);
+	keep_free = 2;
+	assert_int_equal(holder(-1, use_up_descriptors), HOLDER_SOME);
 }
 
 /* ---- threads --------------------------------------------------------------------------- */
@@ -169,6 +177,179 @@ static void test_thread_with_a_table_of_its_own(void **state)
 	assert_int_equal(holder(0, NULL), HOLDER_NONE);
 }
 
+/* ---- who has not run since --------------------------------------------------------------- */
+
+static int socks[2]; /* [1]: the other process's */
+static pid_t other;
+
+static void send_file(void)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} u = {.head = {.cmsg_level = SOL_SOCKET,
+		       .cmsg_type = SCM_RIGHTS,
+		       .cmsg_len = CMSG_LEN(sizeof(int))}};
+	struct iovec iov = {"x", 1};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = u.room,
+		.msg_controllen = sizeof u.room};
+
+	memcpy(CMSG_DATA(&u.head), &file, sizeof file);
+	assert_int_equal(sendmsg(socks[0], &msg, 0), 1);
+}
+
+static void take_file(void)
+{
+	char room[CMSG_SPACE(sizeof(int))], byte;
+	struct iovec iov = {&byte, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof room};
+
+	if (recvmsg(socks[1], &msg, 0) != 1 || msg.msg_controllen != sizeof room)
+		_exit(9);
+}
+
+/* An orphan, so that it is none of our family: it keeps `file` if it has it, and, if told
+ * so, takes one that it is sent, for which it closes another. */
+static void be_other(bool keeps, bool takes)
+{
+	int spare = dup(0);
+	char byte;
+
+	close(socks[0]);
+	close(go[1]); /* it ends with the test, whatever comes of that */
+	if (!keeps)
+		close(file);
+	if (write(ready[1], &(pid_t){getpid()}, sizeof(pid_t)) != sizeof(pid_t))
+		_exit(9);
+	if (takes) {
+		take_file();
+		close(spare);
+		if (write(ready[1], "x", 1) != 1)
+			_exit(9);
+	}
+	_exit(read(go[0], &byte, 1) != 1);
+}
+
+/* Asleep, from what it shows: a switch away from it counts. */
+static void await_sleep(pid_t pid)
+{
+	char path[32], text[512] = "";
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	for (int i = 0; i < 10000; i++) {
+		int fd = open(path, O_RDONLY);
+		ssize_t n = read(fd, text, sizeof text - 1);
+
+		close(fd);
+		text[n > 0 ? n : 0] = '\0';
+		if (strstr(text, ") S"))
+			return;
+		usleep(1000);
+	}
+	fail_msg("%d does not sleep", (int)pid);
+}
+
+static void start_other(bool keeps, bool takes)
+{
+	pid_t pid;
+
+	assert_int_equal(pipe(ready) | pipe(go), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, socks), 0);
+	pid = fork();
+	if (!pid) {
+		if (!fork())
+			be_other(keeps, takes);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	assert_int_equal(read(ready[0], &other, sizeof other), sizeof other);
+	await_sleep(other);
+	usleep(10000);
+	before_open = census_take(NULL);
+	assert_non_null(before_open);
+}
+
+static void end_other(void)
+{
+	assert_int_equal(write(go[1], "x", 1), 1);
+	for (int i = 0; i < 2; i++)
+		close(ready[i]), close(go[i]), close(socks[i]);
+}
+
+/* Whether what holder() says of a process that has the file and sleeps is NONE: so it was
+ * left out. (In truth nobody has a file that is older than its first open.) */
+static void test_who_sleeps_is_left_out(void **state)
+{
+	start_other(true, false);
+	close(file);
+	file = -1;
+	assert_int_equal(holder(0, NULL), HOLDER_NONE);
+	census_unref(before_open);
+	before_open = NULL;
+	assert_int_equal(holder(0, NULL), HOLDER_SOME);
+	end_other();
+}
+
+/* It ran, and has as many descriptors as before. */
+static void test_who_took_it_from_a_socket_holds_it(void **state)
+{
+	char byte;
+
+	start_other(false, true);
+	send_file();
+	close(file);
+	file = -1;
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(holder(0, NULL), HOLDER_SOME);
+	end_other();
+}
+
+/* A child of the opener's may be sent the file, though it sleeps. */
+static void test_mail_for_a_sleeper(void **state)
+{
+	pid_t pid;
+
+	assert_int_equal(pipe(ready) | pipe(go), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, socks), 0);
+	pid = fork();
+	if (!pid)
+		be_other(false, false);
+	assert_int_equal(read(ready[0], &other, sizeof other), sizeof other);
+	await_sleep(other);
+	usleep(10000);
+	before_open = census_take(NULL);
+	send_file();
+	close(file);
+	close(socks[1]);
+	file = -1;
+	assert_int_equal(holder(0, NULL), HOLDER_FLYING);
+	assert_int_equal(write(go[1], "x", 1), 1);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(holder(0, NULL), HOLDER_NONE);
+	for (int i = 0; i < 2; i++)
+		close(ready[i]), close(go[i]);
+	close(socks[0]);
+}
+
+/* Forked by a holder that then has closed it. */
+static void test_who_is_younger_is_looked_at(void **state)
+{
+	struct census *before = census_take(NULL);
+
+	start_other(true, false);
+	census_unref(before_open);
+	before_open = before;
+	close(file);
+	file = -1;
+	assert_int_equal(holder(0, NULL), HOLDER_SOME);
+	end_other();
+}
+
 /* ---- where it comes from --------------------------------------------------------------- */
 
 static void test_origin(void **state)
@@ -202,6 +383,14 @@ int main(void)
 			test_short_of_descriptors, make_file, close_file),
 		cmocka_unit_test_setup_teardown(
 			test_thread_with_a_table_of_its_own, make_file, close_file),
+		cmocka_unit_test_setup_teardown(
+			test_who_sleeps_is_left_out, make_file, close_file),
+		cmocka_unit_test_setup_teardown(
+			test_who_took_it_from_a_socket_holds_it, make_file, close_file),
+		cmocka_unit_test_setup_teardown(
+			test_mail_for_a_sleeper, make_file, close_file),
+		cmocka_unit_test_setup_teardown(
+			test_who_is_younger_is_looked_at, make_file, close_file),
 		cmocka_unit_test(test_origin),
 	};
 
