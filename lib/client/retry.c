@@ -212,6 +212,7 @@ static int ask_again(struct operation *t, bool by_itself)
 		err = begin_round(&r, by_itself);
 	if (!err) {
 		job_dir_error(dir, 0, NULL, NULL, NULL);
+		job_dir_save_soon(dir);
 		client_log(dir->c, LOG_NOTICE, "%s: round %d asks again, %zu part%s",
 			job_label(dir), r.number, r.n, util_s((int64_t)r.n));
 		queue_round(&r);
