@@ -294,10 +294,63 @@ static void log_parts(struct making *m, const struct answers *a)
 	}
 }
 
+/* Where the requests begin that have no result, in their order. NULL: no memory. */
+static uint64_t *find_missing(const struct answers *a, uint64_t *ret_n)
+{
+	const struct answers_head *h = &a->head;
+	uint64_t most = h->counts[ANSWER_MISSING] + h->counts[ANSWER_PENDING], n = 0;
+	uint64_t *at = calloc(most + 1, sizeof *at);
+
+	for (uint32_t i = 0; at && i < h->n_rows && n < most; i++) {
+		const struct answers_row *r = &a->rows[i];
+
+		if (r->status == ANSWER_MISSING || r->status == ANSWER_PENDING)
+			at[n++] = r->request.from;
+	}
+	*ret_n = n;
+	return at;
+}
+
+static bool lacks_some(const uint64_t *missing, uint64_t n, const struct answers_part *p)
+{
+	uint64_t lo = 0, hi = n;
+
+	/* What a later round asked has other places in the requests. */
+	if (p->round)
+		return n > 0;
+	while (lo < hi) {
+		uint64_t mid = lo + (hi - lo) / 2;
+
+		if (missing[mid] < p->range.from)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < n && missing[lo] < p->range.to;
+}
+
+/* What is wrong with a part is no error of its directory once others have made it good. */
+static void note_made_good(struct gb_job *dir, const struct answers *a)
+{
+	uint64_t n = 0;
+	_cleanup_free_ uint64_t *missing = find_missing(a, &n);
+
+	for (uint32_t i = 0; i < a->head.n_parts; i++) {
+		struct gb_job *part = known_parts_job(dir, a->parts[i].number);
+
+		if (!part)
+			continue;
+		client_lock(dir->c);
+		part->batch->made_good = missing && !lacks_some(missing, n, &a->parts[i]);
+		client_unlock(dir->c);
+	}
+}
+
 static void take_all(struct making *m, struct answers *a)
 {
 	struct gb_job *dir = m->dir;
 
+	note_made_good(dir, a);
 	/* One that is used already stays as it is. */
 	client_lock(dir->c);
 	bool same = dir->merged == a;

@@ -70,11 +70,23 @@ bool describe_lacks_results(struct gb_job *job)
 	       job_output(job) == GB_OUTPUT_DAMAGED;
 }
 
-bool describe_has_error(struct gb_job *job)
+/* Lock held. It came to nothing, or to less than was asked. */
+static bool has_failed(const struct gb_job *job)
+{
+	return job->batch->has_api_error || is_missing(job);
+}
+
+bool describe_is_wrong(struct gb_job *job)
 {
 	return files_has_mistake(job) || (job->dir && job->dir->rec.error) ||
-	       goes_on_alone(job) || job->batch->has_api_error ||
-	       describe_lacks_results(job) || is_missing(job) || (job->dir && job->dir->other_key);
+	       goes_on_alone(job) || describe_lacks_results(job) ||
+	       (job->dir && job->dir->other_key) ||
+	       (has_failed(job) && !job->batch->made_good);
+}
+
+bool describe_has_error(struct gb_job *job)
+{
+	return describe_is_wrong(job) || has_failed(job);
 }
 
 static time_t results_expiry(const struct gb_job *job)
@@ -276,7 +288,7 @@ static char *in_vain_text(int err, double in)
 }
 
 /* What is wrong as far as the API is concerned; lock not held. */
-static char *remote_error(struct gb_job *job)
+static char *remote_error(struct gb_job *job, bool by_directory)
 {
 	client_lock(job->c);
 	struct moment m = client_moment(job->c);
@@ -287,6 +299,7 @@ static char *remote_error(struct gb_job *job)
 			answers_sent_here(job);
 	bool other_key = job->dir && job->dir->other_key;
 	bool failed = job->batch->has_api_error;
+	bool good = by_directory && job->batch->made_good;
 	unsigned status = knowledge_refusal(&job->batch->known);
 	double in = knowledge_fetch_at(&job->batch->known) - m.now;
 	_cleanup_free_ char *words =
@@ -310,6 +323,8 @@ static char *remote_error(struct gb_job *job)
 		return refused_text(status, in, words);
 	if (in_vain)
 		return in_vain_text(in_vain, in);
+	if (good)
+		return NULL;
 	if (failed)
 		return error_of_api(job, state);
 	if (vanished)
@@ -326,7 +341,7 @@ static char *remote_error(struct gb_job *job)
 	return NULL;
 }
 
-char *gb_part_error(struct gb_job *job)
+char *describe_error(struct gb_job *job, bool by_directory)
 {
 	client_lock(job->c);
 	const char *own = job->dir ? job->dir->rec.error : NULL;
@@ -339,12 +354,17 @@ char *gb_part_error(struct gb_job *job)
 	client_unlock(job->c);
 	if (!text)
 		text = files_mistake(job);
-	char *more = remote_error(job);
+	char *more = remote_error(job, by_directory);
 	if (!text || !more)
 		return more ? more : STEAL_PTR(text);
 	char *both = util_format("%s%s", text, more);
 	free(more);
 	return both;
+}
+
+char *gb_part_error(struct gb_job *job)
+{
+	return describe_error(job, false);
 }
 
 /* ---- verbs ------------------------------------------------------------------------- */

@@ -166,7 +166,6 @@ static void fold_output(struct fold *f, const struct gb_info *p)
 	i->results_safe &= p->results_safe || !has;
 	i->results_unmeasured |= p->results_unmeasured;
 	i->results_refused |= p->results_refused;
-	i->has_error |= p->has_error;
 	if (!i->submit_errno)
 		i->submit_errno = p->submit_errno;
 	f->sized &= p->results_size >= 0 || !has;
@@ -213,6 +212,7 @@ static void fold_parts(struct gb_job *dir, struct gb_info *i)
 
 	describe_one(dir, i);
 	i->id = NULL;
+	i->has_error = describe_is_wrong(dir);
 	i->has_parts = true;
 	i->parts = n;
 	i->parts_sent = i->parts_ended = 0;
@@ -227,6 +227,7 @@ static void fold_parts(struct gb_job *dir, struct gb_info *i)
 		struct gb_info p;
 
 		describe_one(part, &p);
+		i->has_error |= describe_is_wrong(part);
 		fold_state(&f, part, &p);
 		fold_times(&f, part, &p);
 		fold_counts(&f, part, &p);
@@ -280,7 +281,7 @@ enum wrong { LACKS_RESULTS, IS_OTHERWISE_WRONG, WRONGS };
 /* Lock held. Its own batch's error is told with the directory's own. */
 static bool is_wrong(struct gb_job *dir, struct gb_job *part, enum wrong how)
 {
-	return part != dir && describe_has_error(part) &&
+	return part != dir && describe_is_wrong(part) &&
 	       describe_lacks_results(part) == (how == LACKS_RESULTS);
 }
 
@@ -299,7 +300,7 @@ static struct gb_job *next_wrong(struct gb_job *dir, enum wrong how, uint32_t *a
 
 static void put_part_error(FILE *out, struct gb_job *part)
 {
-	_cleanup_free_ char *text = gb_part_error(part);
+	_cleanup_free_ char *text = describe_error(part, true);
 
 	if (text)
 		fprintf(out, "parts/%04u: %s", parts_number(part), text);
@@ -342,7 +343,7 @@ static void put_uncertain(FILE *out, struct gb_job *dir)
 
 static char *errors_of_all(struct gb_job *dir)
 {
-	_cleanup_free_ char *own = gb_part_error(dir);
+	_cleanup_free_ char *own = describe_error(dir, true);
 	unsigned wrong = 0;
 	char *text = NULL;
 	size_t size = 0;

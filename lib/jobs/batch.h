@@ -95,6 +95,8 @@ struct batch {
 	/* answers/ */
 	bool indexing : 1;       /* the index of answers is being made or loaded */
 	bool index_failed : 1;
+	bool made_good : 1;      /* of a part: all its requests have a result, from others
+	                            if need be */
 };
 
 #endif

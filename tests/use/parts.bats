@@ -112,6 +112,9 @@ job_is() { emu POST "/emu/job/${1#batches/}" -d "{\"state\":\"$2\"}" >/dev/null;
 	echo retry >ctl
 	same JOB_STATE_PARTIALLY_SUCCEEDED "$(timeout "$PATIENCE" cat wait)"
 	becomes 6 grep -c answered answers.tsv
+	# The directory's error is of what is still missing; the part keeps its own.
+	[ ! -e error ]
+	contains "$(cat parts/0002/error)" "does not know this job"
 	same 6 "$(grep -c . results.jsonl)"
 	same 4 "$(value_of parts stats)"
 	cd /

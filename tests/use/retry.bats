@@ -55,6 +55,37 @@ value_of() { awk -v n="$2" '$1 == n { print $2 }' "$MNT/a/$1"; }
 	same "" "$(value_of stats retries_left)"
 }
 
+@test "error tells of the parts whose requests still have no result, and of no others" {
+	mount_jobs -o split=2
+	knob pending=1000
+	mkdir "$MNT/a"
+	requests 4 >"$MNT/a/requests.jsonl"
+	eventually test -e "$MNT/a/parts/0002/id"
+	for part in 1 2; do
+		emu POST "/emu/job/$(basename "$(cat "$MNT/a/parts/000$part/id")")" -d '{"state":"EXPIRED"}' >/dev/null
+	done
+	ended a
+	same 2 "$(grep -c "^parts/000[12]: The job expired" "$MNT/a/error")"
+	eventually test -s "$MNT/a/retry.jsonl"
+	# Of what is asked again, the second half is refused.
+	fault 'match=create&kind=status&status=400&skip=1&count=1'
+	knob pending=0.05
+	echo retry >"$MNT/a/ctl"
+	ended a
+	becomes "k1 answered,k2 answered,k3 missing,k4 missing" outcomes
+	contains "$(cat "$MNT/a/error")" "parts/0002: The job expired"
+	lacks "$(cat "$MNT/a/error")" "parts/0001"
+	contains "$(cat "$MNT/a/parts/0001/error")" "The job expired"
+	eventually grep -qx retry "$MNT/a/ctl"
+	echo retry >"$MNT/a/ctl"
+	ended a
+	becomes "k1 answered,k2 answered,k3 answered,k4 answered" outcomes
+	[ ! -e "$MNT/a/error" ]
+	remount_jobs
+	same "k1 answered,k2 answered,k3 answered,k4 answered" "$(outcomes)"
+	[ ! -e "$MNT/a/error" ]
+}
+
 @test "a table, and inputs with pictures, are asked again like other requests" {
 	knob fail_every=2
 	mount_jobs -o split=2
