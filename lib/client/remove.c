@@ -84,7 +84,7 @@ static void into_tree(struct gb_job *job)
 				       : job->dir->lid));
 	if (job->name)
 		/* Without memory the next start may give it another name. */
-		DROP(record_set(&job->dir->rec.name, job->name));
+		DROP(counted_set(&job->dir->rec.name, job->name));
 	job->in_tree = true;
 }
 

@@ -123,9 +123,9 @@ static int removal_note_key(struct gb_job *job)
 	client_lock(c);
 	struct record *r = &job->dir->rec;
 	if (!r->key_print)
-		err = record_set(&r->origin, engine_origin(c->engine));
+		err = counted_set(&r->origin, engine_origin(c->engine));
 	if (!err && !r->key_print)
-		err = record_set(&r->key_print, c->key_print);
+		err = counted_set(&r->key_print, c->key_print);
 	client_unlock(c);
 	return err;
 }

@@ -23,8 +23,8 @@ static int new_record(struct gb_client *c, const char *name, const char *display
 	r->own = true;
 	r->name_unchecked = !listed;
 	now_to(r);
-	if (record_set(&r->name, name) || record_set(&r->display, display) ||
-		record_set(&r->model, c->o.model)) {
+	if (counted_set(&r->name, name) || counted_set(&r->display, display) ||
+		counted_set(&r->model, c->o.model)) {
 		record_clear(r);
 		return -ENOMEM;
 	}
@@ -105,7 +105,8 @@ int gb_draft_rename(struct gb_job *job, const char *name, bool listed)
 
 	if (err)
 		return err;
-	_cleanup_free_ char *copy = strdup(name), *shown = strdup(display);
+	_cleanup_counted_ const char *copy = counted_new(name);
+	_cleanup_counted_ const char *shown = counted_new(display);
 	if (!copy || !shown)
 		return -ENOMEM;
 	client_lock(c);
@@ -118,8 +119,9 @@ int gb_draft_rename(struct gb_job *job, const char *name, bool listed)
 	else
 		err = job_set_name(job, name, NULL);
 	if (!err) {
-		record_take(&job->dir->rec.name, &copy);
-		record_take(&job->dir->rec.display, &shown);
+		counted_take(&job->dir->rec.name, &copy);
+		counted_take(&job->dir->rec.display, &shown);
+		job_share_strings(job);
 		job->dir->rec.name_unchecked = !listed;
 	}
 	client_unlock(c);
@@ -142,7 +144,8 @@ int gb_draft_set_model(struct gb_job *job, const char *model)
 		err = -EROFS;
 	else if (job->dir->task)
 		err = -EBUSY;
-	else if (!(err = record_set(&job->dir->rec.model, model))) {
+	else if (!(err = counted_set(&job->dir->rec.model, model))) {
+		job_share_strings(job);
 		job->model = client_intern(c, remote_model_name(model));
 		record_forget_estimate(&job->dir->rec);
 	}

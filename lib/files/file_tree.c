@@ -25,11 +25,11 @@ static int cmp(const void *a, const void *b)
 struct gb_file *files_new(struct gb_job *job, const char *name)
 {
 	struct gb_file *f = calloc(1, sizeof(*f));
-	char *copy = strdup(name);
+	const char *copy = counted_new(name);
 
 	if (!f || !copy) {
 		free(f);
-		free(copy);
+		counted_unref(copy);
 		return NULL;
 	}
 	f->c = job->c;
@@ -46,7 +46,7 @@ static void file_free(struct gb_file *f)
 	util_closep(&fd);
 	follow_end(f->follow);
 	sorted_array_clear(&f->children);
-	free(f->name);
+	counted_unref(f->name);
 	free(f);
 }
 
@@ -92,6 +92,8 @@ static int insert_file(struct gb_job *job, struct gb_file *parent, struct gb_fil
 		goto out;
 	if (tsearch(f, &l->names, cmp)) {
 		f->job = job;
+		/* Nearly every job has one of this name. */
+		counted_merge(&f->name, client_intern(job->c, GB_REQUESTS));
 		f->lookalike = !parent && !f->is_dir && files_lookalike(f->name);
 		l->lookalikes += f->lookalike;
 		return 0;
@@ -133,7 +135,7 @@ static int move_children(struct gb_file *dir, struct gb_job *job)
 
 	dir->children = (struct sorted_array){0};
 	for (uint32_t i = 0; i < old.used; i++) {
-		struct gb_file *f = old.slots[i].thing;
+		struct gb_file *f = sorted_array_at(&old, i);
 		struct job_dir *l = f ? f->job->dir : NULL;
 
 		if (!f)
@@ -151,18 +153,20 @@ static int move_children(struct gb_file *dir, struct gb_job *job)
 	return err;
 }
 
-int files_move(struct gb_file *f, struct gb_job *to, struct gb_file *parent, char *name)
+int files_move(struct gb_file *f, struct gb_job *to, struct gb_file *parent,
+	const char **name_take)
 {
 	struct gb_job *from = f->job;
 	struct gb_file *was = f->parent;
-	char *old = f->name;
+	const char *old = f->name;
 	int err;
 
 	files_unlink(f);
-	f->name = name;
+	f->name = *name_take;
 	err = from == to ? insert_file(to, parent, f) : files_link(to, parent, f);
 	if (!err) {
-		free(old);
+		*name_take = NULL;
+		counted_unref(old);
 		return from != to && f->is_dir ? move_children(f, to) : 0;
 	}
 	f->name = old;
@@ -179,7 +183,7 @@ void files_free(struct job_dir *l)
 {
 	tdestroy(l->names, keep_name);
 	for (uint32_t i = 0; i < l->numbers.used; i++) {
-		struct gb_file *f = l->numbers.slots[i].thing;
+		struct gb_file *f = sorted_array_at(&l->numbers, i);
 
 		if (!f)
 			continue;

@@ -32,25 +32,25 @@ struct gb_file {
 	struct gb_client *c;
 	struct gb_job *job;     /* lock; whose table it is in. NULL: has no name */
 	struct gb_file *parent; /* lock; its directory, NULL: the top */
-	char *name;             /* lock */
+	const char *name;       /* lock; counted */
 	uint32_t number;
 	atomic_uint refs;       /* the table's one included */
 	bool is_dir;
 	bool lookalike;         /* lock; at the top, and its name looks like a mistake
 	                           for another */
 	bool composed;          /* requests.jsonl of a composed job: FILE_COMPOSED */
+	bool held;              /* lock; a task sends it: it may not change */
+	atomic_bool tainted;    /* its writer was killed or failed */
+	atomic_bool marked;     /* the mode on disk says that it is incomplete */
 	atomic_int fd;          /* opened under disk; closed when only the table refers
 	                           to it */
+	atomic_uint touched;    /* count at which the journal noted a change; disk */
 	/* `content` counts changes; what a close decided is remembered for one
 	 * count. */
 	atomic_uint_fast64_t changes, decided;
-	atomic_bool tainted;    /* its writer was killed or failed */
-	atomic_bool marked;     /* the mode on disk says that it is incomplete */
-	atomic_uint touched;    /* count at which the journal noted a change; disk */
 	off_t length;           /* lock; as far as it was written through the mount */
 	off_t in_order;         /* lock; how much was written from the first byte on */
 	struct follow *follow;  /* lock; its check during the writing */
-	bool held;              /* lock; a task sends it: it may not change */
 	unsigned writers;       /* lock; changes in progress: it may not be sent */
 	struct sorted_array children; /* lock; of a directory */
 };
@@ -64,10 +64,11 @@ _must_check_ int files_link(
 /* Lock held: remove it from its table; the caller gets the table's reference. */
 void files_unlink(struct gb_file *f);
 /* Lock held: give it another name or directory, in the same job or another. In
- * another job everything in a directory gets new numbers. name is stolen, on success
- * only. */
+ * another job everything in a directory gets new numbers. name_take is counted,
+ * and stolen on success only. */
 int files_move(
-	struct gb_file *f, struct gb_job *to, struct gb_file *parent, char *name);
+	struct gb_file *f, struct gb_job *to, struct gb_file *parent,
+	const char **name_take);
 
 /* Lock held: the path below files/. -ENAMETOOLONG. */
 int files_path(const struct gb_file *f, char ret[FILE_PATH_MAX]);

@@ -286,13 +286,11 @@ static int move_file(struct gb_file *f, struct gb_job *to, struct gb_file *dir,
 	struct gb_job *from = f->job;
 	_cleanup_close_ int src = files_open_dir(from, f->parent);
 	_cleanup_close_ int dst = files_open_dir(to, dir);
-	char *copy = strdup(new_name);
+	_cleanup_counted_ const char *copy = counted_new(new_name);
 	int err;
 
-	if (src < 0 || dst < 0 || !copy) {
-		free(copy);
+	if (src < 0 || dst < 0 || !copy)
 		return src < 0 ? src : dst < 0 ? dst : -ENOMEM;
-	}
 	/* Whoever has it open finds it by name, if not before now. */
 	struct gb_file *old = gb_file_by_name(to, dir, new_name);
 	err = old && old != f && !old->is_dir && old->refs > 2 ? files_open(to, old)
@@ -300,7 +298,6 @@ static int move_file(struct gb_file *f, struct gb_job *to, struct gb_file *dir,
 	if (err >= 0)
 		err = renameat(src, f->name, dst, new_name) < 0 ? -errno : 0;
 	if (err < 0) {
-		free(copy);
 		gb_file_unref(old);
 		return err;
 	}
@@ -313,10 +310,8 @@ static int move_file(struct gb_file *f, struct gb_job *to, struct gb_file *dir,
 		files_unlink(old);
 		old->refs--; /* this one and the caller's: the table's is left to it */
 	}
-	err = files_move(f, to, dir, copy);
+	err = files_move(f, to, dir, &copy);
 	client_unlock(to->c);
-	if (err)
-		free(copy);
 	*ret_old = old;
 	return err;
 }

@@ -33,7 +33,7 @@ enum batch_tail { TAIL_UNKNOWN, TAIL_NEWLINE, TAIL_OPEN };
 
 struct batch {
 	/* jobs/observe.c: what the API reported. */
-	char *id;                /* at the API (provider/ids.h) */
+	const char *id;          /* at the API (provider/ids.h); counted */
 	const char *state_text;  /* interned */
 	char *output_file;       /* its id at the API */
 	struct timespec created, updated, ended_at;

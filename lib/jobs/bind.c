@@ -19,17 +19,21 @@ int bind_batch(struct gb_job *job, const struct remote_batch *b)
 	int err = twin ? job_drop_twin(twin) : 0;
 	/* This key sees it, whichever the create was sent with. */
 	if (!err && fresh)
-		err = record_set(&r->origin, engine_origin(c->engine));
+		err = counted_set(&r->origin, engine_origin(c->engine));
 	if (!err && fresh)
-		err = record_set(&r->key_print, c->key_print);
+		err = counted_set(&r->key_print, c->key_print);
 	if (!err)
 		err = job_set_id(job, b->id);
 	if (!err)
-		err = record_set(&r->batch->id, b->id);
+		err = counted_set(&r->batch->id, b->id);
 	if (!err && fresh) {
+		counted_merge(&r->batch->id, job->batch->id);
+		client_share(c, &r->origin);
+		client_share(c, &r->key_print);
 		job_set_phase(job, PHASE_SENT);
 		knowledge_made_with(&job->batch->known, true);
 		record_unset(&r->batch->session);
+		record_unset(&r->batch->sent_stamp);
 		record_unset(&r->error);
 		r->err = 0;
 		r->batch->sent_at = time(NULL); /* wall: shown */

@@ -39,7 +39,7 @@ struct gb_job {
 
 	/* All below: client.lock. Strings that callers have seen stay valid and
 	 * unchanged as long as the job (old names stay in old_names). */
-	char *name;
+	const char *name;        /* counted (base/counted.h) */
 	struct old_name *old_names;
 	const char *model;       /* interned */
 	struct job_dir *_Atomic dir; /* set once, under the lock; read by any */
@@ -70,6 +70,10 @@ struct gb_job *job_find_name(struct gb_client *c, const char *name);
  * -EEXIST: it is known as ours already, under another name, and stays. */
 _must_check_ int job_drop_twin(struct gb_job *twin);
 const char *client_intern(struct gb_client *c, const char *text);
+/* One copy stays: of a counted string that many jobs have; of those that a job has
+ * twice or with others. Nobody may be reading them without the lock. */
+void client_share(struct gb_client *c, const char **member);
+void job_share_strings(struct gb_job *job);
 /* unlocked: its name, else its id, for logs; lives as long as the job. */
 const char *job_label(struct gb_job *job);
 /* unlocked: announce that something about job changed, and answer those who wait for

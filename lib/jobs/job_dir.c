@@ -93,6 +93,7 @@ int job_dir_attach(struct gb_job *job, const char *lid, struct record *rec_take)
 	job->c->put_by += (uint32_t)l->rec.n_put_by;
 	record_init(rec_take);
 	job->dir = l;
+	job_share_strings(job);
 	return 0;
 }
 
@@ -100,14 +101,14 @@ int job_dir_attach(struct gb_job *job, const char *lid, struct record *rec_take)
 static int describe_remote(struct gb_job *job, struct record *r)
 {
 	r->batch->phase = PHASE_REMOTE;
-	if (record_set(&r->name, job->name ? job->name : "") ||
-		record_set(&r->model, job->model) ||
-		record_set(&r->batch->id, job->batch->id))
+	if (counted_set(&r->name, job->name ? job->name : "") ||
+		counted_set(&r->model, job->model) ||
+		counted_set(&r->batch->id, job->batch->id))
 		return -ENOMEM;
 	/* What this key has seen is its project's. */
 	if (knowledge_is_strangers(&job->batch->known) &&
-		(record_set(&r->origin, engine_origin(job->c->engine)) ||
-			record_set(&r->key_print, job->c->key_print)))
+		(counted_set(&r->origin, engine_origin(job->c->engine)) ||
+			counted_set(&r->key_print, job->c->key_print)))
 		return -ENOMEM;
 	r->batch->end_by_get = knowledge_end_by_get(&job->batch->known);
 	return 0;

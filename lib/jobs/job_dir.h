@@ -24,47 +24,49 @@ enum removing {
 	REMOVING_AGAIN,   /* … and another follows at once when it is done */
 };
 
-/* A job with a directory of its own in the state directory. */
+/* A job with a directory of its own in the state directory. Flags stand together, because
+ * there may be 100,000. */
 struct job_dir {
 	char lid[LID_SIZE];
+
+	/* client.lock, but `forgotten` and `stay_told`. */
+	bool gathering;          /* the task reads all files that are sent */
+	bool cutting;            /* somebody is making its next part */
+	bool creating;           /* the reply to the create may still come */
+	bool turned_up;          /* the API has the job of an intent that was put by: no
+	                            other is made for it */
+	bool save_planned;       /* job_dir_save_soon has a timer */
+	bool unmaking;           /* parts_unmake: no operation may begin */
+	bool retry_planned;      /* client/retry.c has a timer */
+	bool end_told;           /* gb_options.ended has been called */
+	bool other_key;          /* rmdir was refused because of this */
+	bool stay_told;          /* who removes it: that the disk does not take it */
+	atomic_bool forgotten;   /* fully removed; set under both locks */
+	uint8_t removing;        /* enum removing */
+
+	uint32_t next_file;      /* client.lock */
 	pthread_mutex_t disk;
 	struct record rec;       /* client.lock */
 	/* Its files, client.lock: all by number; those in the top directory; by
 	 * directory and name, a tsearch tree. */
 	struct sorted_array numbers, top;
 	void *names;
-	uint32_t next_file;
 	uint32_t lookalikes;     /* client.lock; how many of those in the top directory
 	                            are */
 	unsigned writers;        /* client.lock; changes in progress to files that are
 	                            sent */
-	bool gathering;          /* client.lock; the task reads all files that are
-	                            sent */
 	atomic_uint touches;     /* incremented when the next change must be
 	                            journalled */
-	struct line_marks *marks; /* client.lock; where its requests can be cut, as long as
-	                             some have no part; NULL: not known */
-	bool cutting;            /* client.lock; somebody is making its next part */
-	struct operation *task;       /* client.lock; the verb that owns the job now */
-	char *checked;           /* what `check` counted or found wrong */
-	bool creating;           /* client.lock; the reply to the create may still
-	                            come */
-	bool turned_up;          /* client.lock; the API has the job of an intent that was
-	                            put by: no other is made for it */
-	struct canceller *settler; /* client.lock; canceller of a submission that looks
-	                              for its job */
-	bool save_planned;       /* client.lock; job_dir_save_soon has a timer */
-	bool unmaking;           /* client.lock; parts_unmake: no operation may begin */
-	atomic_bool forgotten;   /* fully removed; set under both locks */
-	double resubmit_after;   /* client.lock; resubmit=: not before this */
-	bool retry_planned;      /* client.lock; client/retry.c has a timer */
-	bool end_told;           /* client.lock; gb_options.ended has been called */
-	enum removing removing;  /* client.lock */
-	bool stay_told;          /* who removes it: that the disk does not take it */
-	bool other_key;          /* client.lock; rmdir was refused because of this */
 	unsigned part_readers;   /* client.lock; archive/part_readers.h: who may still open
 	                            results of any of its parts, which stay where they
 	                            are so long */
+	struct line_marks *marks; /* client.lock; where its requests can be cut, as long as
+	                             some have no part; NULL: not known */
+	struct operation *task;       /* client.lock; the verb that owns the job now */
+	char *checked;           /* what `check` counted or found wrong */
+	struct canceller *settler; /* client.lock; canceller of a submission that looks
+	                              for its job */
+	double resubmit_after;   /* client.lock; resubmit=: not before this */
 	double uploaded_since;   /* for `transfers`; 0: none is running */
 	int64_t upload_size;
 	_Atomic int64_t uploaded;

@@ -266,10 +266,10 @@ static int describe_part(struct gb_job *dir, int number, struct record *r)
 	_cleanup_free_ char *display = util_format(
 		"%s" PART_MARK "%d]", d->display ? d->display : d->name, number);
 
-	if (!display || record_set(&r->display, display) ||
-		record_set(&r->name, d->name) || record_set(&r->model, d->model) ||
-		record_set(&r->origin, d->origin) ||
-		record_set(&r->key_print, d->key_print) ||
+	if (!display || counted_set(&r->display, display) ||
+		counted_set(&r->name, d->name) || counted_set(&r->model, d->model) ||
+		counted_set(&r->origin, d->origin) ||
+		counted_set(&r->key_print, d->key_print) ||
 		record_set(&r->part_of, dir->dir->lid))
 		return -ENOMEM;
 	r->part = number;

@@ -15,19 +15,49 @@ static int by_text(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-const char *client_intern(struct gb_client *c, const char *text)
+/* The client's copy of text, counted (base/counted.h); NULL without memory. */
+static const char *interned(struct gb_client *c, const char *text)
 {
-	if (!text)
-		return NULL;
-	char **found = tfind(text, &c->interned, by_text);
+	const char **found = tfind(text, &c->interned, by_text);
+
 	if (found)
 		return *found;
-	char *copy = strdup(text);
+	const char *copy = counted_new(text);
 	if (!copy || !(found = tsearch(copy, &c->interned, by_text))) {
-		free(copy);
-		return "";
+		counted_unref(copy);
+		return NULL;
 	}
 	return *found;
+}
+
+const char *client_intern(struct gb_client *c, const char *text)
+{
+	const char *found = text ? interned(c, text) : NULL;
+
+	return found || !text ? found : "";
+}
+
+void client_share(struct gb_client *c, const char **member)
+{
+	if (*member)
+		counted_merge(member, interned(c, *member));
+}
+
+void job_share_strings(struct gb_job *job)
+{
+	struct record *r = &job->dir->rec;
+
+	counted_merge(&r->name, job->name);
+	counted_merge(&r->display, r->name);
+	counted_merge(&r->batch->id, job->batch->id);
+	client_share(job->c, &r->model);
+	client_share(job->c, &r->origin);
+	client_share(job->c, &r->key_print);
+}
+
+static void drop_interned(void *text)
+{
+	counted_unref(text);
 }
 
 /* ---- indexes ------------------------------------------------------------------- */
@@ -104,12 +134,11 @@ int job_set_id(struct gb_job *job, const char *id)
 		return strcmp(job->batch->id, id) == 0 ? 0 : -EEXIST;
 	if (job_find_id(job->c, id))
 		return -EEXIST;
-	job->batch->id = strdup(id);
+	job->batch->id = counted_new(id);
 	if (!job->batch->id)
 		return -ENOMEM;
 	if (string_index_add(&job->c->by_id, job->slot)) {
-		free(job->batch->id);
-		job->batch->id = NULL;
+		counted_unset(&job->batch->id);
 		return -ENOMEM;
 	}
 	return 0;
@@ -118,10 +147,10 @@ int job_set_id(struct gb_job *job, const char *id)
 /* Names that were handed out (gb_job_info) stay readable as long as the job. */
 struct old_name {
 	struct old_name *next;
-	char *name;
+	const char *name;
 };
 
-static void retire(struct gb_job *job, char **name)
+static void retire(struct gb_job *job, const char **name)
 {
 	struct old_name *old = malloc(sizeof(*old));
 
@@ -138,7 +167,7 @@ static void free_old_names(struct gb_job *job)
 
 	while ((old = job->old_names)) {
 		job->old_names = old->next;
-		free(old->name);
+		counted_unref(old->name);
 		free(old);
 	}
 }
@@ -167,7 +196,7 @@ int job_set_name(struct gb_job *job, const char *name, const char *tail)
 			return other == job ? 0 : -EEXIST;
 		name = marked;
 	}
-	char *copy = strdup(name);
+	const char *copy = counted_new(name);
 	if (!copy)
 		return -ENOMEM;
 	job_forget_name(job);
@@ -232,9 +261,9 @@ static void job_free(struct gb_job *job)
 	results_unref(job->batch->results); /* lives in the local directory */
 	parts_free(job);
 	job_dir_free(job->c, job->dir);
-	free(job->name);
+	counted_unref(job->name);
 	free_old_names(job);
-	free(job->batch->id);
+	counted_unref(job->batch->id);
 	free(job->batch->output_file);
 	free(job->batch->refusal);
 	free(job->batch->looks);
@@ -254,7 +283,7 @@ void table_free(struct gb_client *c)
 	for (uint32_t i = 0; i < c->n_slots; i++)
 		gb_job_unref(c->slots[i]);
 	free(c->slots);
-	tdestroy(c->interned, free);
+	tdestroy(c->interned, drop_interned);
 }
 
 static struct gb_job *visible_ref(struct gb_job *job)

@@ -9,7 +9,7 @@
 
 enum { CRC_DIGITS = 8 };
 
-enum kind { STR, I64, INT, BOOL, SINCE };
+enum kind { STR, COUNTED, I64, INT, BOOL, SINCE };
 
 #define SPAN_MAX (INT64_C(10) * 365 * 86400) /* what is longer was not written by us */
 
@@ -22,9 +22,9 @@ struct field {
 #define FIELD(k, f) {#f, k, offsetof(struct record, f)}
 
 static const struct field fields[] = {
-	FIELD(STR, name),
-	FIELD(STR, display),
-	FIELD(STR, model),
+	FIELD(COUNTED, name),
+	FIELD(COUNTED, display),
+	FIELD(COUNTED, model),
 	FIELD(I64, made_s),
 	FIELD(I64, made_ns),
 	FIELD(BOOL, own),
@@ -33,8 +33,8 @@ static const struct field fields[] = {
 	FIELD(BOOL, composed),
 	FIELD(BOOL, name_unchecked),
 	FIELD(BOOL, warned),
-	FIELD(STR, origin),
-	FIELD(STR, key_print),
+	FIELD(COUNTED, origin),
+	FIELD(COUNTED, key_print),
 	FIELD(STR, stray),
 	FIELD(INT, removal),
 	FIELD(SINCE, removal_since),
@@ -86,7 +86,7 @@ static const struct field batch_fields[] = {
 	FIELD(SINCE, upload_since),
 	FIELD(I64, upload_until),
 	FIELD(INT, tries),
-	FIELD(STR, id),
+	FIELD(COUNTED, id),
 	FIELD(I64, sent_at),
 	FIELD(BOOL, cancel_asked),
 	FIELD(I64, results_size),
@@ -158,7 +158,9 @@ static void part_clear(struct part p)
 {
 	for (size_t i = 0; i < p.n; i++)
 		if (p.fields[i].kind == STR)
-			free(*(char **)at(&p, &p.fields[i]));
+			record_unset(at(&p, &p.fields[i]));
+		else if (p.fields[i].kind == COUNTED)
+			counted_unset(at(&p, &p.fields[i]));
 }
 
 void record_clear(struct record *r)
@@ -274,6 +276,7 @@ static json_t *field_dump(const void *p, enum kind kind)
 {
 	switch (kind) {
 	case STR:
+	case COUNTED:
 		return *(char *const *)p ? json_string(*(char *const *)p) : NULL;
 	case I64:
 	case SINCE:
@@ -356,6 +359,9 @@ static int field_parse(void *p, enum kind kind, const json_t *v)
 	switch (kind) {
 	case STR:
 		return json_is_string(v) ? record_set(p, json_string_value(v))
+					 : -EBADMSG;
+	case COUNTED:
+		return json_is_string(v) ? counted_set(p, json_string_value(v))
 					 : -EBADMSG;
 	case I64:
 	case SINCE:

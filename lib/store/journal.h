@@ -21,11 +21,12 @@
  * directory in `part_of` (jobs/parts.h).
  *
  * A record is plain memory; its owner (struct job_dir) says what guards it. Strings are
- * malloc'ed, NULL when absent.
+ * malloc'ed, those that are const are counted (base/counted.h); NULL when absent.
  */
 #ifndef GB_RECORD_H
 #define GB_RECORD_H
 
+#include "base/counted.h"
 #include "base/util.h"
 
 #include <stdbool.h>
@@ -56,9 +57,14 @@ enum removal {
 	REMOVALS
 };
 
+/* There may be 100,000 records: members that are half a word stand in twos, those of a
+ * byte in eights. */
+
 /* One of the API's jobs that the directory asked for, or shows. */
 struct record_batch {
 	int phase;       /* enum phase */
+	int tries;       /* creates of this size that were answered with 429, and sat
+	                    out */
 	char *session;   /* upload session: a secret */
 	int64_t sent_size; /* size of what is being sent */
 	char *sent_stamp;/* which content the session is for */
@@ -66,8 +72,6 @@ struct record_batch {
 	                    requests.jsonl */
 	char *mime;
 	char *input_file; /* id of the file uploaded for this create */
-	bool is_inline;
-	bool embedding;  /* the requests ask for embeddings: the method of the create */
 	int64_t requests;/* how many the check counted; -1 */
 	int64_t intent_server; /* when create was intended, Unix time of the server */
 	int64_t intent_since;
@@ -75,18 +79,19 @@ struct record_batch {
 	int64_t upload_since;  /* input_file was complete … */
 	int64_t upload_until;  /* … and when it expires, Unix time of the server; 0: not
 	                          told */
-	int tries;       /* creates of this size that were answered with 429, and sat
-	                    out */
 
-	char *id;        /* at the API (provider/ids.h) */
+	const char *id;  /* at the API (provider/ids.h) */
 	int64_t sent_at; /* local wall clock, to be shown: results are never older */
-	bool cancel_asked;
 	int64_t results_size; /* of what has been saved; -1 */
-	bool home;       /* results.jsonl is complete beside this file */
 	int64_t lines;   /* of the saved results; -1: not counted */
+	int64_t doubted_since; /* whether the API has more was asked … */
+	int looks;             /* … so often */
+
+	bool is_inline;
+	bool embedding;  /* the requests ask for embeddings: the method of the create */
+	bool cancel_asked;
+	bool home;       /* results.jsonl is complete beside this file */
 	bool cut;        /* the last line is incomplete */
-	int looks;       /* whether the API has more, since … */
-	int64_t doubted_since;
 	bool end_logged; /* the end is in the history */
 	bool counted;    /* and so are the tokens */
 	bool end_due;    /* the caller wants to know of the end, and has not taken it */
@@ -107,65 +112,66 @@ struct record_intent {
 };
 
 struct record {
-	char *name;      /* of the directory */
-	char *display;   /* display name sent */
-	char *model;
-	bool name_unchecked; /* no list has said that the name is free */
+	const char *name;    /* of the directory */
+	const char *display; /* display name sent */
+	const char *model;
 	int64_t made_s, made_ns; /* time of mkdir, or as set by utimes since */
+
+	bool name_unchecked; /* no list has said that the name is free */
 	bool own;        /* made by this state directory */
 	bool background; /* submitted with submit=background */
 	bool composed;   /* requests.jsonl is composed.jsonl, made from the draft's
 	                    parts */
 	bool warned;     /* there are warnings of the check beside this file */
-	int64_t estimate_tokens; /* of its prompts, by the newest estimate; -1: none … */
-	int estimate_percent;    /* … and how far off that may be */
-	char *estimate_cost;     /* at the price of that time, or NULL */
-	char *taint;     /* why no close may submit requests.jsonl */
 	bool names_files; /* as checked, the requests name files of the draft, or
 	                     uploads of ours */
-	char *split;     /* as the user wrote it; NULL: as the option says */
 	bool rest_dropped; /* what no part has yet of the requests is not bought any
-	                      more */
-	int rounds;      /* so many later rounds were asked for; parts of others never
-	                    were */
-	int rounds_stopped; /* no part of a round up to this is bought any more */
-	int retries_left; /* rounds that are still asked for without a person */
-	bool retries_own; /* gb_terms: in place of the option … */
-	int retries;      /* … so many */
-	int64_t limit_tokens; /* gb_terms; 0: none */
-	char *limit_cost;     /* a number; NULL: none */
-
+	                      more … */
 	bool rest_gone;  /* … nor can be: it was cancelled, or what was bought before is
 	                     among it, since parts were removed */
 
-	char *part_of;   /* LID of the directory that it is a part of; NULL: is one */
-	int part;        /* its number there, from 1 */
+	int64_t estimate_tokens; /* of its prompts, by the newest estimate; -1: none … */
+	int estimate_percent;    /* … and how far off that may be */
+	int rounds;      /* so many later rounds were asked for; parts of others never
+	                    were */
+	char *estimate_cost;     /* at the price of that time, or NULL */
+	char *taint;     /* why no close may submit requests.jsonl */
+	char *split;     /* as the user wrote it; NULL: as the option says */
+	int rounds_stopped; /* no part of a round up to this is bought any more */
+	int retries_left; /* rounds that are still asked for without a person */
+	int64_t limit_tokens; /* gb_terms; 0: none */
+	char *limit_cost;     /* a number; NULL: none */
+	int retries;      /* gb_terms: with retries_own so many in place of the option */
+
+	int part;        /* its number in the directory that it is a part of, from 1 … */
+	char *part_of;   /* … and LID of that; NULL: is one */
 	int round;       /* 0: of the requests; n: it asks again what round n - 1 did not
 	                    answer, and has a requests.jsonl of its own */
+	int half_of;     /* later rounds: number of the part that had its requests before,
+	                    from range_off on; of a late one, from the start; 0: none */
 	int64_t range_off, range_len; /* round 0: which bytes of the directory's requests,
 	                                 as they are sent, are its; later: how many of
 	                                 its own are left to it, 0: all */
-	int half_of;     /* later rounds: number of the part that had its requests before,
-	                    from range_off on; of a late one, from the start; 0: none */
 
-	char *origin;    /* the origin that a queued job is meant for … */
-	char *key_print; /* … and a salted fingerprint of the key */
+	const char *origin;    /* the origin that a queued job is meant for … */
+	const char *key_print; /* … and a salted fingerprint of the key */
 	char *stray;     /* earlier uploads of ours to delete, separated by spaces */
 
-	int removal;     /* enum removal */
 	int64_t removal_since;
-	bool insisted;   /* a person wants the job removed, whatever this key can see */
 	int64_t missed, missed_span; /* how often a removal got a 404, over what time */
+	int removal;     /* enum removal */
 
 	int err;         /* errno that belongs to `error`; -EPERM: waiting does not help */
 	char *error;     /* text of `error`, lines */
 
-	bool late;       /* a part: its job turned up after its requests had been sent
-	                    again, so other parts have them, too */
-
 	struct record_batch batch[RECORD_BATCHES];
 	struct record_intent *put_by; /* n_put_by of them, oldest first */
-	size_t n_put_by;
+	uint32_t n_put_by;
+
+	bool retries_own; /* see retries */
+	bool insisted;   /* a person wants the job removed, whatever this key can see */
+	bool late;       /* a part: its job turned up after its requests had been sent
+	                    again, so other parts have them, too */
 };
 
 void record_init(struct record *r);

@@ -133,9 +133,9 @@ int cut_part_open(struct submission *s)
 	s->size = r->round ? size : r->range_len;
 	int err = s->off + s->size > s->source.st_size || !s->size ? -ESTALE : 0;
 	if (!err && s->t->again)
-		err = record_set(&s->rec->origin, engine_origin(s->c->engine));
+		err = counted_set(&s->rec->origin, engine_origin(s->c->engine));
 	if (!err && s->t->again)
-		err = record_set(&s->rec->key_print, s->c->key_print);
+		err = counted_set(&s->rec->key_print, s->c->key_print);
 	if (!err && !r->names_files)
 		err = keep_session_of(s);
 	client_unlock(s->c);

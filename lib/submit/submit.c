@@ -203,9 +203,9 @@ static int step_begin(struct submission *s)
 		return err;
 	client_lock(s->c);
 	drop_another_keys_upload(s);
-	err = record_set(&s->rec->origin, engine_origin(s->c->engine));
+	err = counted_set(&s->rec->origin, engine_origin(s->c->engine));
 	if (!err)
-		err = record_set(&s->rec->key_print, s->c->key_print);
+		err = counted_set(&s->rec->key_print, s->c->key_print);
 	if (!err && !s->attached)
 		err = keep_session_of(s);
 	if (!err && !s->t->again && !s->t->queued)

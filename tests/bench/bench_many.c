@@ -89,13 +89,13 @@ static void copy_journal(struct record *r, int to, const char *name)
 	char id[256];
 	size_t len;
 
-	if (record_set(&r->name, name) || record_set(&r->display, name))
+	if (counted_set(&r->name, name) || counted_set(&r->display, name))
 		errx(1, "no memory");
 	if (r->batch->id) {
 		if (!fgets(id, sizeof id, stdin))
 			errx(1, "not enough ids");
 		id[strcspn(id, "\n")] = '\0';
-		if (record_set(&r->batch->id, id))
+		if (counted_set(&r->batch->id, id))
 			errx(1, "no memory");
 	}
 	char *text = record_dump(r, &len);

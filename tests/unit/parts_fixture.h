@@ -25,7 +25,7 @@ static inline void cut_into(struct gb_job *dir, unsigned n)
 	/* By no call that waits, whose first part a start would not go on with; and under a
 	 * key that nobody has, so that nobody here cuts and buys. */
 	dir->dir->rec.background = true;
-	fixture_must(record_set(&dir->dir->rec.key_print, "0123456789abcdef"));
+	fixture_must(counted_set(&dir->dir->rec.key_print, "0123456789abcdef"));
 	dir->dir->rec.batch->requests = n * PART_REQUESTS;
 	dir->dir->rec.batch->sent_size = n * PART_BYTES;
 	job_set_phase(dir, PHASE_PARTS);

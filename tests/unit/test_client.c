@@ -1,5 +1,6 @@
 /* A client that is offline: drafts, files, and what the next start finds. */
 #include "client_fixture.h"
+#include "jobs/job.h"
 #include "store/state_dir.h"
 
 #include <errno.h>
@@ -74,6 +75,32 @@ static void test_names(void **state)
 	job = gb_job_by_name(*state, "c");
 	assert_non_null(job);
 	gb_job_unref(job);
+}
+
+/* Of what a job and its record say, or two jobs, there is one copy; who was told the old
+ * name can still read it. */
+static void test_one_copy(void **state)
+{
+	struct gb_job *a, *b;
+
+	assert_int_equal(gb_draft_create(*state, "a", true, &a), 0);
+	assert_int_equal(gb_draft_create(*state, "b", true, &b), 0);
+	const struct record *r = &a->dir->rec;
+	const char *old = a->name;
+
+	assert_ptr_equal(r->name, a->name);
+	assert_ptr_equal(r->display, a->name);
+	assert_ptr_equal(r->model, b->dir->rec.model);
+	assert_int_equal(gb_draft_rename(a, "c d", true), 0);
+	assert_ptr_equal(r->name, a->name);
+	assert_ptr_equal(r->display, a->name);
+	assert_string_equal(a->name, "c d");
+	assert_string_equal(old, "a");
+	assert_int_equal(gb_draft_set_model(a, "another"), 0);
+	assert_int_equal(gb_draft_set_model(b, "another"), 0);
+	assert_ptr_equal(r->model, b->dir->rec.model);
+	gb_job_unref(a);
+	gb_job_unref(b);
 }
 
 static void test_model(void **state)
@@ -293,8 +320,8 @@ static void test_status_in_three_forms(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_draft_outlives_client), CASE(test_names), CASE(test_model),
-		CASE(test_files), CASE(test_offline_submit_is_refused),
+		CASE(test_draft_outlives_client), CASE(test_names), CASE(test_one_copy),
+		CASE(test_model), CASE(test_files), CASE(test_offline_submit_is_refused),
 		CASE(test_taint_is_remembered), CASE(test_remove_draft),
 		CASE(test_one_process), CASE(test_newer_format_is_refused),
 		CASE(test_damaged_journal), CASE(test_status_in_three_forms),

@@ -133,8 +133,8 @@ static void fill_store(struct gb_client *c)
 	r.batch->phase = PHASE_SENT;
 	r.own = true;
 	r.batch->results_size = (int64_t)strlen(line);
-	assert_int_equal(record_set(&r.name, "paid"), 0);
-	assert_int_equal(record_set(&r.batch->id, paid), 0);
+	assert_int_equal(counted_set(&r.name, "paid"), 0);
+	assert_int_equal(counted_set(&r.batch->id, paid), 0);
 	assert_int_equal(util_write_file(dir, "tmp", line, strlen(line), false), 0);
 	assert_int_equal(results_publish(dir, "tmp", RESULTS_FILE), 0);
 	assert_int_equal(store_journal_save(dir, &r), 0);

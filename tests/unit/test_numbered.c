@@ -39,10 +39,31 @@ static void test_random(void **state)
 	sorted_array_clear(&n);
 }
 
+/* One alone is in no array, and moves into one when there are two. */
+static void test_one(void **state)
+{
+	struct sorted_array n = {0};
+	char a, b;
+
+	assert_int_equal(sorted_array_add(&n, 7, &a), 0);
+	assert_int_equal(n.cap, 0);
+	assert_ptr_equal(sorted_array_from(&n, 7), &a);
+	assert_null(sorted_array_from(&n, 8));
+	sorted_array_remove(&n, 7);
+	assert_null(sorted_array_from(&n, 0));
+	assert_int_equal(sorted_array_add(&n, 5, &b), 0);
+	assert_int_equal(sorted_array_add(&n, 3, &a), 0);
+	assert_int_equal(n.used, 2);
+	assert_ptr_equal(sorted_array_at(&n, 0), &a);
+	assert_ptr_equal(sorted_array_at(&n, 1), &b);
+	sorted_array_clear(&n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

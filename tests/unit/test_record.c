@@ -13,9 +13,9 @@ static char *sample(size_t *n)
 	struct record r;
 
 	record_init(&r);
-	assert_int_equal(record_set(&r.name, "haiku"), 0);
-	assert_int_equal(record_set(&r.display, "ha\niku \"x\""), 0);
-	assert_int_equal(record_set(&r.batch->id, "batches/abc"), 0);
+	assert_int_equal(counted_set(&r.name, "haiku"), 0);
+	assert_int_equal(counted_set(&r.display, "ha\niku \"x\""), 0);
+	assert_int_equal(counted_set(&r.batch->id, "batches/abc"), 0);
 	assert_int_equal(record_set(&r.batch->input_file, "files/xyz"), 0);
 	assert_int_equal(record_set(&r.error, "line one\nline two\n"), 0);
 	r.batch->phase = PHASE_SENT;
@@ -197,7 +197,7 @@ static void test_spans_round_trip(void **state)
 	size_t n;
 
 	record_init(&r);
-	assert_int_equal(record_set(&r.name, "a"), 0);
+	assert_int_equal(counted_set(&r.name, "a"), 0);
 	r.batch->phase = PHASE_SUBMITTING;
 	r.batch->intent_since = record_now() - 77;
 	_cleanup_free_ char *text = record_dump(&r, &n);
@@ -215,7 +215,7 @@ static void test_put_by(void **state)
 	size_t n;
 
 	record_init(&r);
-	assert_int_equal(record_set(&r.name, "a"), 0);
+	assert_int_equal(counted_set(&r.name, "a"), 0);
 	assert_int_equal(record_set(&r.part_of, "0123456789abcdef"), 0);
 	r.part = 3;
 	r.range_off = 10;
@@ -254,6 +254,31 @@ static void test_put_by(void **state)
 	record_clear(&r);
 }
 
+static void test_counted(void **state)
+{
+	const char *a = counted_new("a"), *b = counted_new("a"), *c = NULL;
+
+	assert_ptr_not_equal(a, b);
+	counted_merge(&b, a);
+	assert_ptr_equal(a, b);
+	counted_unref(a);
+	assert_string_equal(b, "a");
+	assert_int_equal(counted_set(&c, b), 0);
+	assert_ptr_not_equal(b, c);
+	counted_take(&c, &b);
+	assert_null(b);
+	counted_merge(&b, c); /* none stays none */
+	assert_null(b);
+	counted_merge(&c, NULL);
+	assert_string_equal(c, "a");
+	assert_int_equal(counted_set(&b, "b"), 0);
+	counted_merge(&b, c); /* it says something else */
+	assert_string_equal(b, "b");
+	counted_unset(&b);
+	counted_unset(&c);
+	counted_unset(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_spans_round_trip),
 		cmocka_unit_test(test_put_by),
+		cmocka_unit_test(test_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ static struct gb_job *lose(struct gb_client *c, int n)
 	client_lock(c);
 	struct record *r = &job->dir->rec;
 	assert_int_equal(record_set(&r->batch->input_file, file), 0);
-	assert_int_equal(record_set(&r->display, name), 0);
+	assert_int_equal(counted_set(&r->display, name), 0);
 	r->batch->intent_server = world.now - 3600;
 	r->batch->intent_since = record_now();
 	job_set_phase(job, PHASE_SUBMITTING);
