@@ -123,12 +123,13 @@ static const char *next_number(DIR *dir, enum sight *ret_end)
 static enum sight look_at_table(struct walk *w, const char *path, struct shown *s)
 {
 	DIR *dir = opendir(path);
-	enum sight worst = SIGHT_CLEAR, end;
+	enum sight worst = SIGHT_CLEAR, end = SIGHT_CLEAR;
 	const char *name;
 
 	if (!dir)
 		return sight_of(errno);
-	while ((name = next_number(dir, &end)))
+	/* If one is hidden all are: what a process has is, not what a descriptor is. */
+	while (worst != SIGHT_HIDDEN && (name = next_number(dir, &end)))
 		worst = sight_worse(worst, look_at_descriptor(w, dirfd(dir), name, s));
 	closedir(dir);
 	/* A process that ended while it was read has closed everything. */

@@ -144,7 +144,7 @@ next_descriptor() {
 	same EBUSY "$(errno_of 'import resource
 fd = os.open(a[1], os.O_WRONLY | os.O_CREAT)
 os.write(fd, open(a[0], "rb").read())
-resource.prlimit(int(a[2]), resource.RLIMIT_NOFILE, (2, 1024))
+resource.prlimit(int(a[2]), resource.RLIMIT_NOFILE, (0, 1024))
 os.close(fd)' "$IN" "$MNT/a/requests.jsonl" "$FS_PID")"
 	prlimit --pid "$FS_PID" --nofile=1024:
 	left_to_ctl
