@@ -96,6 +96,8 @@ _must_check_ int parts_make_late(
  * round 0: so has a late one; and so one that has an intent again that it was larger for, which
  * its taker tells by parts_may_overlap. Others never overlap. */
 bool parts_others_have(const struct gb_job *part);
+/* Whether a create of something of that range is on its way for another. */
+bool parts_others_create(const struct gb_job *part, struct part_range range);
 void parts_may_overlap(struct gb_job *part);
 /* The same for one of a later round: a late one has its lines. */
 bool parts_late_has(struct gb_job *part);

@@ -71,6 +71,21 @@ bool parts_late_has(struct gb_job *part)
 	return dir->parts->overlap;
 }
 
+bool parts_others_create(const struct gb_job *part, struct part_range range)
+{
+	const struct parts *p = part->parent->parts;
+
+	for (uint32_t i = 0; i < p->n; i++) {
+		const struct record *o = &p->v[i]->dir->rec;
+
+		if (p->v[i] != part && !o->round && p->v[i]->dir->creating &&
+			o->range_off < range.off + range.len &&
+			range.off < o->range_off + o->range_len)
+			return true;
+	}
+	return false;
+}
+
 void parts_may_overlap(struct gb_job *part)
 {
 	part->parent->parts->overlap = true;

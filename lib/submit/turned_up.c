@@ -52,9 +52,14 @@ static enum found found_unsent(struct gb_job *owner, const struct record_intent 
 
 	if (cut && (parts_tally(owner).intended || !is_same(&owner->dir->rec, n)))
 		return FOUND_LATE;
-	/* Who is at work on it must not create another meanwhile. */
-	owner->dir->turned_up = owner->dir->task;
-	return owner->dir->task ? FOUND_NOT_NOW : FOUND_AGAIN;
+	/* Whether that is bought, too, is known once it is answered. */
+	bool beside = owner->parent && !owner->dir->rec.round &&
+		      parts_others_create(owner,
+			      (struct part_range){n->range_off, n->range_len});
+
+	/* Who is at work on it, or comes to be, must not create another meanwhile. */
+	owner->dir->turned_up = owner->dir->task || beside;
+	return owner->dir->turned_up ? FOUND_NOT_NOW : FOUND_AGAIN;
 }
 
 static enum found found_as(struct gb_job *owner, size_t i)
