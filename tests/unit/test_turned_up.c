@@ -5,6 +5,7 @@
 
 #include "answers/sources.h"
 #include "jobs/advice.h"
+#include "submit/parts_send.h"
 
 #include <fcntl.h>
 
@@ -441,6 +442,53 @@ static void test_part_found_queued(void **state)
 	}
 }
 
+/* While a create that may not be the last is on its way, what it leaves is cut, too. */
+static struct gb_job *cut_meanwhile;
+static unsigned cut_from; /* in creates after so many */
+static atomic_bool was_cut;
+
+static void cut_more(struct fake_provider *f, enum fake_call call)
+{
+	struct gb_job *fifth = NULL;
+
+	if (call != FAKE_CREATE || fake_count(f, FAKE_CREATE) < cut_from || was_cut)
+		return;
+	for (double until = util_now() + 60; !fifth && util_now() < until;
+		usleep(1000)) {
+		parts_go_later(cut_meanwhile);
+		fifth = gb_job_part(cut_meanwhile, 5);
+	}
+	gb_job_unref(fifth);
+	was_cut = fifth;
+}
+
+/* The second is made smaller, and the rest of it is cut while that is created, so it is a fifth
+ * part's. None is taken. When the lost one turns up it has all of that: the fifth goes. */
+static void test_part_found_beside(void **state)
+{
+	struct gb_job *job = second_of_four();
+
+	was_cut = false;
+	cut_meanwhile = job;
+	cut_from = fake_count(&fake, FAKE_CREATE) + 1;
+	fake.before = cut_more;
+	fake.takes_bytes = 1;
+	assert_int_equal(BLOCKING(gb_resubmit, job), 0);
+	for (double until = util_now() + 60; !was_cut && util_now() < until;)
+		usleep(1000);
+	assert_true(was_cut);
+	fake_end(&fake, fake_job(&fake, 1), REMOTE_STATE_SUCCEEDED);
+	for (double until = util_now() + 60;
+		!has(job, fake_job(&fake, 1)->id) && util_now() < until;)
+		turn_up(1);
+	fake.takes_bytes = 0;
+	await_all(job);
+	says_both_cost(job, false);
+	assert_bought(LINES, 4);
+	gb_job_unref(job);
+	all_are_ours(4);
+}
+
 /* One half was bought, the other waits: what is not bought yet is in the one that is found. */
 static void test_part_found_between(void **state)
 {
@@ -607,7 +655,8 @@ int main(void)
 		FAKE_CASE(test_whole_never_fits), FAKE_CASE(test_whole_never_fits_found),
 		FAKE_CASE(test_whole_nothing_fits), FAKE_CASE(test_part),
 		FAKE_CASE(test_part_never_fits), FAKE_CASE(test_part_found_queued),
-		FAKE_CASE(test_part_found_between), FAKE_CASE(test_part_half_refused),
+		FAKE_CASE(test_part_found_beside), FAKE_CASE(test_part_found_between),
+		FAKE_CASE(test_part_half_refused),
 		FAKE_CASE(test_round_never_fits),
 		FAKE_CASE(test_round_half_waits)};
 
