@@ -462,11 +462,11 @@ static struct answers *index_ref(struct gb_job *job)
 /* When the results came that it is of; 0: not told. */
 static struct timespec node_time(const struct answers *a, const struct answers_node *n)
 {
-	uint64_t slot = n->row < a->head.n_rows
-				? a->rows[n->row].result.from >> ANSWERS_SLOT_BITS
+	uint64_t slot = n->kind != NODE_IS_DIR && n->row < a->head.n_rows
+				? a->rows[n->row].result_from >> ANSWERS_SLOT_BITS
 				: UINT64_MAX;
 
-	if (n->kind == NODE_IS_DIR || slot >= a->head.n_parts)
+	if (slot >= a->head.n_parts)
 		return (struct timespec){0};
 	return (struct timespec){a->parts[slot].s, a->parts[slot].ns};
 }

@@ -9,7 +9,7 @@
 
 #include "base/util.h"
 
-enum { FORMAT = 6 };
+enum { FORMAT = 7 };
 static const char magic[8] = "gbanswer";
 
 /* Another number where a machine of other byte order or other alignment wrote the file,
@@ -145,8 +145,7 @@ static bool head_fits(const struct answers_head *h, uint64_t file_size)
 	       h->format == FORMAT && h->layout == LAYOUT && size <= file_size &&
 	       h->blob_len == file_size - size && h->n_nodes >= 1 &&
 	       h->n_nodes <= ANSWERS_NODES_MAX && h->n_slots > h->n_nodes &&
-	       h->n_parts <= ANSWERS_PARTS_MAX &&
-	       (h->n_slots & (h->n_slots - 1)) == 0;
+	       h->n_parts <= ANSWERS_PARTS_MAX;
 }
 
 static bool span_fits(struct span at)
@@ -162,13 +161,14 @@ static bool in_blob(const struct answers *a, uint64_t at, uint64_t len)
 static bool row_fits(const struct answers *a, const struct answers_row *r,
 	const struct answers_row *before)
 {
-	return span_fits(r->result) && span_fits(r->text) && span_fits(r->request) &&
+	return span_fits(answers_result(r)) && span_fits(answers_request(r)) &&
+	       (uint64_t)r->text_at + r->text_len <= r->result_len &&
 	       r->status < ANSWER_STATUSES && r->how < ANSWERS_HOWS &&
 	       in_blob(a, r->key_at, r->key_len) && r->key_len <= LINE_KEY_MAX &&
 	       in_blob(a, r->note_at, r->note_len) &&
-	       (!r->schema || r->schema < r->request.to - r->request.from) &&
-	       (r->how != HOW_STRING || r->text.from) &&
-	       (r->how != HOW_VECTOR || r->text.from) &&
+	       (!r->schema || r->schema < r->request_len) &&
+	       (r->how != HOW_STRING || r->text_at) &&
+	       (r->how != HOW_VECTOR || r->text_at) &&
 	       r->tsv_end >= (before ? before->tsv_end : 0) &&
 	       r->retry_end >= (before ? before->retry_end : 0);
 }
@@ -179,16 +179,16 @@ static bool node_fits(const struct answers *a, uint32_t i)
 	bool dir = n->kind == NODE_IS_DIR;
 
 	return n->kind < NODE_KINDS && n->parent < a->head.n_nodes &&
-	       span_fits(n->data) && n->size <= INT64_MAX &&
+	       span_fits(answers_data(n)) && n->size <= INT64_MAX &&
 	       in_blob(a, n->name_at, n->name_len + 1u) &&
 	       a->blob[n->name_at + n->name_len] == '\0' &&
-	       (i == 0) == (n->name_len == 0) && n->name_len < 256 &&
+	       (i == 0) == (n->name_len == 0) &&
 	       (dir ? n->first <= a->head.n_nodes &&
 				       n->count <= a->head.n_nodes - n->first
 		    : n->row < a->head.n_rows) &&
-	       ((n->kind != NODE_IS_DATA && n->kind != NODE_IS_WAVE) || n->data.from) &&
+	       ((n->kind != NODE_IS_DATA && n->kind != NODE_IS_WAVE) || n->data_from) &&
 	       (n->kind != NODE_IS_NOTE ||
-		       in_blob(a, n->data.from, n->data.to - n->data.from)) &&
+		       in_blob(a, n->data_from, n->data_len)) &&
 	       (n->kind != NODE_IS_WAVE || n->size >= ANSWERS_WAVE_HEAD);
 }
 
@@ -354,25 +354,27 @@ int answers_load_saved(int dirfd, const char *name, const struct answers *a,
 
 /* ---- the tree ----------------------------------------------------------------------- */
 
-uint64_t answers_name_hash(
-	struct keyseed seed, uint32_t parent, const char *name, size_t len)
+uint32_t answers_name_slot(struct keyseed seed, uint32_t parent, const char *name,
+	size_t len, uint32_t n)
 {
 	struct siphash h;
 
 	siphash_init(&h, seed);
 	siphash_add(&h, &parent, sizeof parent);
 	siphash_add(&h, name, len);
-	return siphash_end(&h).first;
+	return (uint32_t)((siphash_end(&h).first >> 32) * n >> 32);
 }
 
 uint32_t answers_child(const struct answers *a, uint32_t dir, const char *name)
 {
 	size_t len = strlen(name);
-	uint64_t at = answers_name_hash(a->head.seed, dir, name, len);
+	uint32_t n_slots = a->head.n_slots;
+	uint32_t at = answers_name_slot(a->head.seed, dir, name, len, n_slots);
 
 	/* There is a free slot: one more than nodes at least. */
-	for (uint32_t i, tries = 0; tries < a->head.n_slots; tries++, at++) {
-		i = a->slots[at & (a->head.n_slots - 1)];
+	for (uint32_t i, tries = 0; tries < n_slots;
+		tries++, at = answers_next_slot(at, n_slots)) {
+		i = a->slots[at];
 		if (i == 0)
 			break;
 		const struct answers_node *n = &a->nodes[i];

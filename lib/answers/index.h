@@ -8,8 +8,8 @@
  *     answers_read_…(a, …)                   bytes of a file made of it
  *     answers_ref, answers_unref
  *
- * The index holds keys and names but no texts: about 150 bytes per request, and its key
- * twice. A loaded index is mapped, and every number in it has been checked. It never
+ * The index holds keys and names but no texts: about 130 bytes per request, and its key,
+ * once where the file is called so. A loaded index is mapped, and every number in it has been checked. It never
  * changes, except for the places up to which long texts were read, which have a lock.
  * Any number of threads may use it.
  *
@@ -49,12 +49,14 @@ enum answers_how {
 };
 
 struct answers_row {
-	struct span result;  /* the line's object; empty: none */
-	struct span text;    /* see how */
-	struct span request; /* the line's object; empty: none is local */
-	uint64_t tsv_end;    /* offset in answers.tsv of this row */
-	uint64_t retry_end;  /* the same in retry.jsonl */
-	uint64_t key_at, note_at; /* in the blob */
+	uint64_t result_from;  /* the line's object … */
+	uint64_t request_from; /* the same; of one that is local … */
+	uint64_t tsv_end;      /* offset in answers.tsv of this row */
+	uint64_t retry_end;    /* the same in retry.jsonl */
+	uint32_t result_len;   /* … 0: none */
+	uint32_t request_len;
+	uint32_t text_at, text_len; /* in the result; see how */
+	uint32_t key_at, note_at;   /* in the blob */
 	uint16_t key_len, note_len;
 	uint32_t line;       /* line number of the request, else of the result */
 	uint32_t schema;     /* where in the request the schema is that an answer must
@@ -66,6 +68,23 @@ struct answers_row {
 	bool retry : 1;      /* another try may answer it … */
 	bool asked : 1;      /* … and is on its way: it is not in retry.jsonl */
 };
+
+static inline struct span answers_result(const struct answers_row *r)
+{
+	return (struct span){r->result_from, r->result_from + r->result_len};
+}
+
+static inline struct span answers_request(const struct answers_row *r)
+{
+	return (struct span){r->request_from, r->request_from + r->request_len};
+}
+
+static inline struct span answers_text(const struct answers_row *r)
+{
+	uint64_t from = r->result_from + r->text_at;
+
+	return (struct span){from, from + r->text_len};
+}
 
 enum answers_kind {
 	NODE_IS_DIR,
@@ -82,17 +101,29 @@ enum answers_kind {
 
 struct answers_node {
 	uint64_t size;
-	struct span data;    /* PARTS: the raw JSON; DATA: the string; NOTE: in the blob */
-	uint64_t name_at;    /* in the blob */
+	uint64_t data_from;  /* PARTS: the raw JSON; DATA: the string; NOTE: in the blob */
+	uint32_t data_len;
+	uint32_t name_at;    /* in the blob */
 	uint32_t parent;
-	uint32_t row;        /* of a file */
-	uint32_t first, count; /* of a directory: its children in `order`, by number; WAVE:
-	                          rate, channels */
-	uint16_t name_len;
+	union {
+		uint32_t row;   /* of a file */
+		uint32_t first; /* of a directory: its children in `order`, by number: … */
+	};
+	union {
+		uint32_t count; /* … so many */
+		uint32_t rate;  /* WAVE */
+	};
+	uint8_t name_len;
 	uint8_t kind;
-	bool regular;        /* DATA: see struct line_data */
-	bool newline;        /* TEXT, PARTS, NOTE: one is added */
+	uint8_t channels;    /* WAVE */
+	bool regular : 1;    /* DATA: see struct line_data */
+	bool newline : 1;    /* TEXT, PARTS, NOTE: one is added */
 };
+
+static inline struct span answers_data(const struct answers_node *n)
+{
+	return (struct span){n->data_from, n->data_from + n->data_len};
+}
 
 /* Rows of the user's table that requests were made of (table.c): the first are the
  * names of its columns. */
@@ -157,21 +188,24 @@ struct answers_head {
 	 * not known. */
 	int64_t absent;
 	/* In the blob: the lines of `usage` that name models, and the warnings. */
-	uint64_t models_at, models_len, warnings_at, warnings_len;
+	uint64_t models_len, warnings_len;
+	uint32_t models_at, warnings_at;
 	/* Of vectors.npy: numbers per row, 0: there is no such file; number of rows. */
 	uint32_t dims, vectors;
 	/* Of answers.csv: rows of the table, 0: there is no such file; the names of the
 	 * added columns, and those of members of answers, each followed by a NUL, in
 	 * the blob. */
 	uint32_t n_lines, n_properties;
-	uint64_t table_size, columns_at, columns_len, properties_at, properties_len;
+	uint64_t table_size, columns_len, properties_len;
+	uint32_t columns_at, properties_at;
 	/* In the blob: what summary.c goes on with when the index grows. */
-	uint64_t summary_at, summary_len;
+	uint64_t summary_len;
+	uint32_t summary_at;
 	uint32_t layout;  /* how this machine writes all that: index.c, LAYOUT */
 	uint32_t n_parts; /* 0: of one job */
 	char separator;
 	bool dropped;     /* what no part had was not to be bought any more */
-	char unused[6];
+	char unused[2];
 	struct keyseed seed; /* of the slots */
 	struct answers_stamp stamp;
 };
@@ -274,9 +308,13 @@ int answers_load_saved(int dirfd, const char *name, const struct answers *a,
 uint32_t answers_child(const struct answers *a, uint32_t dir, const char *name);
 /* The first child whose number is at least `from`, or 0. */
 uint32_t answers_next(const struct answers *a, uint32_t dir, uint32_t from);
-/* The slot at which the search for a name starts. */
-uint64_t answers_name_hash(
-	struct keyseed seed, uint32_t parent, const char *name, size_t len);
+/* The slot at which the search for a name starts, of n; and the one after slot i. */
+uint32_t answers_name_slot(struct keyseed seed, uint32_t parent, const char *name,
+	size_t len, uint32_t n);
+static inline uint32_t answers_next_slot(uint32_t i, uint32_t n)
+{
+	return i + 1 < n ? i + 1 : 0;
+}
 
 static inline const char *answers_name(
 	const struct answers *a, const struct answers_node *n)
@@ -310,15 +348,21 @@ struct answers_files {
 	bool made;                    /* they are new: nodes of an earlier index are gone */
 	uint32_t slot;                /* of the last part that had a result, plus one */
 	struct span parts;            /* KEY.json of parts that are no text; or empty */
-	uint64_t why_at;              /* in the blob: KEY.error beside an answer; */
+	uint32_t why_at;              /* in the blob: KEY.error beside an answer; */
 	uint32_t why_len;             /* 0: there is none */
 };
 struct answers_blob {
 	char *text;
 	uint64_t len, room;
 };
+/* -EFBIG: places in it have 32 bits. */
 int answers_blob_add(
-	struct answers_blob *b, const void *text, size_t n, uint64_t *ret_at);
+	struct answers_blob *b, const void *text, size_t n, uint32_t *ret_at);
+/* What is free behind the row's key, so that the name of its file need not repeat it. */
+static inline size_t answers_key_room(const struct answers_row *r)
+{
+	return !r->key_len ? 0 : r->json ? sizeof ".json" : sizeof ".txt";
+}
 int answers_tree(struct answers *a, struct answers_blob *blob,
 	const struct answers_files *files, const struct answers_medium *media,
 	const struct answers *before);

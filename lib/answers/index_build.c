@@ -44,8 +44,10 @@ int answers_new_row(struct build *b, uint32_t *ret)
 }
 
 int answers_blob_add(
-	struct answers_blob *b, const void *text, size_t n, uint64_t *ret_at)
+	struct answers_blob *b, const void *text, size_t n, uint32_t *ret_at)
 {
+	if (n > UINT32_MAX - b->len)
+		return -EFBIG;
 	if (b->room - b->len < n) {
 		uint64_t room = b->room ? b->room : 4096;
 
@@ -57,15 +59,21 @@ int answers_blob_add(
 	}
 	if (n)
 		memcpy(b->text + b->len, text, n);
-	*ret_at = b->len;
+	*ret_at = (uint32_t)b->len;
 	b->len += n;
 	return 0;
 }
 
 int answers_set_key(struct build *b, uint32_t i, const char *key, size_t n)
 {
+	static const char room[sizeof ".json"];
+	uint32_t none;
+	int err = answers_blob_add(&b->blob, key, n, &b->rows[i].key_at);
+
 	b->rows[i].key_len = (uint16_t)n;
-	return answers_blob_add(&b->blob, key, n, &b->rows[i].key_at);
+	return err ? err
+		   : answers_blob_add(&b->blob, room, answers_key_room(&b->rows[i]),
+			     &none);
 }
 
 int answers_note_bytes(struct build *b, uint32_t i, const char *text, size_t n)
@@ -111,7 +119,10 @@ static int on_request(void *arg, const struct answer_line *line)
 	if (err)
 		return err;
 	b->last_line = line->number;
-	b->rows[i].request = line->at;
+	if (line->at.to - line->at.from > UINT32_MAX)
+		return -EFBIG;
+	b->rows[i].request_from = line->at.from;
+	b->rows[i].request_len = (uint32_t)(line->at.to - line->at.from);
 	b->rows[i].line = (uint32_t)line->number;
 	b->rows[i].bare = !line->has_request;
 	b->rows[i].unkeyed = !line->has_key;
@@ -182,7 +193,7 @@ static int read_requests(struct build *b)
 void answers_wrap(const struct answers *a, const struct answers_row *row,
 	struct answers_wrap *ret)
 {
-	*ret = (struct answers_wrap){.rest = row->request, .after = ""};
+	*ret = (struct answers_wrap){.rest = answers_request(row), .after = ""};
 	if (!row->unkeyed)
 		return;
 	ret->len = (size_t)snprintf(ret->before, sizeof ret->before,
@@ -310,7 +321,7 @@ static int take_parts(struct build *b)
 static int begin_build(struct build *b)
 {
 	const struct answers_input *in = b->in;
-	uint64_t none;
+	uint32_t none;
 	int err = answers_blob_add(&b->blob, "", 1, &none);
 
 	if (err)

@@ -88,7 +88,7 @@ static int grow_rows(struct build *b, const struct answers *a)
 		return err;
 	uint32_t all = b->n;
 
-	while (b->asked < all && b->rows[b->asked].request.to)
+	while (b->asked < all && b->rows[b->asked].request_len)
 		b->asked++;
 	b->n = b->asked;
 	err = answers_hash_rows(b);

@@ -92,12 +92,12 @@ struct tree {
 static void put_slot(const struct tree *t, uint32_t *slots, uint32_t n_slots,
 	uint32_t i, const struct answers_node *n)
 {
-	uint64_t at = answers_name_hash(t->a->head.seed, n->parent,
-		t->blob->text + n->name_at, n->name_len);
+	uint32_t at = answers_name_slot(t->a->head.seed, n->parent,
+		t->blob->text + n->name_at, n->name_len, n_slots);
 
-	while (slots[at & (n_slots - 1)])
-		at++;
-	slots[at & (n_slots - 1)] = i;
+	while (slots[at])
+		at = answers_next_slot(at, n_slots);
+	slots[at] = i;
 }
 
 static bool is_gone(const struct answers_node *n)
@@ -123,10 +123,11 @@ static int more_slots(struct tree *t)
 
 static uint32_t tree_find(const struct tree *t, uint32_t parent, size_t len)
 {
-	uint64_t at = answers_name_hash(t->a->head.seed, parent, t->name, len);
+	uint32_t at = answers_name_slot(
+		t->a->head.seed, parent, t->name, len, t->n_slots);
 	uint32_t i;
 
-	for (; (i = t->slots[at & (t->n_slots - 1)]); at++)
+	for (; (i = t->slots[at]); at = answers_next_slot(at, t->n_slots))
 		if (t->nodes[i].parent == parent && t->nodes[i].name_len == len &&
 			memcmp(t->blob->text + t->nodes[i].name_at, t->name, len) == 0)
 			return i;
@@ -151,16 +152,41 @@ static int tree_grow(struct tree *t)
 	return 2 * room > t->n_slots ? more_slots(t) : 0;
 }
 
+/* Whether the name stands where the row's key does now: most names are that and a
+ * suffix, and set_key has left room for it. */
+static bool beside_key(
+	const struct tree *t, struct answers_node *n, const char *name, size_t len)
+{
+	const struct answers_row *r = &t->a->rows[n->row];
+	char *key = t->blob->text + r->key_at, *end = key + r->key_len;
+
+	if (len < r->key_len || len - r->key_len >= answers_key_room(r) || *end ||
+		memcmp(name, key, r->key_len) != 0)
+		return false;
+	memcpy(end, name + r->key_len, len - r->key_len + 1);
+	n->name_at = r->key_at;
+	return true;
+}
+
+static int put_name(struct tree *t, struct answers_node *n, const char *name, size_t len)
+{
+	bool file = n->kind != NODE_IS_DIR && !is_gone(n);
+
+	n->name_len = (uint8_t)len;
+	return file && beside_key(t, n, name, len)
+		       ? 0
+		       : answers_blob_add(t->blob, name, len + 1, &n->name_at);
+}
+
 /* A node of t->name; *ret its number. */
 static int tree_add(struct tree *t, struct answers_node n, size_t len, uint32_t *ret)
 {
 	int err = tree_grow(t);
 
 	if (!err)
-		err = answers_blob_add(t->blob, t->name, len + 1, &n.name_at);
+		err = put_name(t, &n, t->name, len);
 	if (err)
 		return err;
-	n.name_len = (uint16_t)len;
 	t->nodes[t->n] = n;
 	if (t->n)
 		put_slot(t, t->slots, t->n_slots, t->n, &n);
@@ -227,27 +253,30 @@ static bool file_of(const struct answers_files *f, const struct answers_medium *
 		return main;
 	}
 	if (k == 1) {
-		*ret = (struct answers_node){.kind = NODE_IS_PARTS, .data = f->parts,
+		*ret = (struct answers_node){.kind = NODE_IS_PARTS,
+			.data_from = f->parts.from,
+			.data_len = (uint32_t)(f->parts.to - f->parts.from),
 			.size = f->parts.to - f->parts.from + 1, .newline = true};
 		strcpy(suffix, ".json");
 		return f->parts.to && !(f->has_main && f->json);
 	}
 	if (k == 2) {
 		*ret = (struct answers_node){.kind = NODE_IS_NOTE,
-			.data = {f->why_at, f->why_at + f->why_len},
+			.data_from = f->why_at, .data_len = f->why_len,
 			.size = f->why_len + 1, .newline = true};
 		strcpy(suffix, ".error");
 		return f->why_len;
 	}
 	const struct answers_medium *m = &media[f->media + k - FILES_BESIDE];
 
-	*ret = (struct answers_node){.kind = NODE_IS_DATA, .data = m->data, .size = m->size,
+	*ret = (struct answers_node){.kind = NODE_IS_DATA, .data_from = m->data.from,
+		.data_len = (uint32_t)(m->data.to - m->data.from), .size = m->size,
 		.regular = m->regular};
 	if (m->rate) {
 		ret->kind = NODE_IS_WAVE;
 		ret->size += ANSWERS_WAVE_HEAD;
-		ret->first = m->rate;
-		ret->count = m->channels;
+		ret->rate = m->rate;
+		ret->channels = (uint8_t)m->channels;
 	}
 	k -= FILES_BESIDE;
 	if (k == 0)
@@ -324,12 +353,15 @@ static int place_row(struct tree *t, uint32_t row, const struct answers_files *f
 
 /* ---- what stays of an earlier index ---------------------------------------------------- */
 
-static int keep_text(struct tree *t, const struct answers *before, struct span *at)
+static int keep_text(
+	struct tree *t, const struct answers *before, struct answers_node *n)
 {
-	uint64_t len = at->to - at->from;
-	int err = answers_blob_add(t->blob, before->blob + at->from, len, &at->from);
+	uint32_t at;
+	int err = answers_blob_add(
+		t->blob, before->blob + n->data_from, n->data_len, &at);
 
-	at->to = at->from + len;
+	if (!err)
+		n->data_from = at;
 	return err;
 }
 
@@ -345,11 +377,11 @@ static int keep_node(struct tree *t, const struct answers *before, uint32_t i,
 	if (is_gone(&n))
 		n = (struct answers_node){.kind = NODE_IS_GONE, .name_len = i != 0};
 	if (!err)
-		err = answers_blob_add(t->blob,
+		err = put_name(t, &n,
 			is_gone(&n) ? "-" : answers_name(before, &before->nodes[i]),
-			n.name_len + 1u, &n.name_at);
+			n.name_len);
 	if (!err && n.kind == NODE_IS_NOTE)
-		err = keep_text(t, before, &n.data);
+		err = keep_text(t, before, &n);
 	if (err)
 		return err;
 	t->nodes[t->n] = n;
@@ -401,8 +433,7 @@ static int tree_settle(struct tree *t)
 	int err = -ENOMEM;
 
 	h->n_nodes = t->n;
-	for (h->n_slots = 16; h->n_slots < 2 * t->n;)
-		h->n_slots *= 2;
+	h->n_slots = t->n + t->n / 2 + 16;
 	t->a->slots = calloc(h->n_slots, sizeof *t->a->slots);
 	t->a->order = calloc(t->n, sizeof *t->a->order);
 	if (!next || !t->a->slots || !t->a->order)

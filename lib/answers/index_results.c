@@ -18,7 +18,7 @@ uint32_t answers_row_from(const struct build *b, uint64_t from)
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
-		if (b->rows[middle].request.from >= from)
+		if (b->rows[middle].request_from >= from)
 			high = middle;
 		else
 			low = middle + 1;
@@ -46,7 +46,7 @@ static bool is_free(const struct build *b, uint32_t i)
 static bool is_likely(const struct build *b, uint32_t i)
 {
 	const struct answers_part *p = &b->part;
-	uint64_t at = b->rows[i].request.from;
+	uint64_t at = b->rows[i].request_from;
 
 	return p->round ? b->rows[i].status != ANSWERED
 			: at >= p->range.from && at < p->range.to;
@@ -151,10 +151,10 @@ static bool wins(const struct build *b, const struct answers_row *now,
 {
 	bool answers = now->status == ANSWERED, answered = before->status == ANSWERED;
 
-	if (!before->result.to || answers != answered)
-		return !before->result.to || answers;
+	if (!before->result_len || answers != answered)
+		return !before->result_len || answers;
 	return b->part.number >=
-	       b->in->parts[before->result.from >> ANSWERS_SLOT_BITS].number;
+	       b->in->parts[before->result_from >> ANSWERS_SLOT_BITS].number;
 }
 
 static int take_result(struct build *b, uint32_t i, const struct answer_line *line)
@@ -163,8 +163,11 @@ static int take_result(struct build *b, uint32_t i, const struct answer_line *li
 	struct answers_files files = b->files[i], *f = &b->files[i];
 	uint32_t media = b->line_media;
 
-	r->result = line->at;
-	r->text = (struct span){0};
+	if (line->at.to - line->at.from > UINT32_MAX)
+		return -EFBIG;
+	r->result_from = line->at.from;
+	r->result_len = (uint32_t)(line->at.to - line->at.from);
+	r->text_at = r->text_len = 0;
 	r->tsv_end = r->note_at = r->note_len = 0;
 	r->how = HOW_NOTHING;
 	r->retry = false;
@@ -214,7 +217,7 @@ static int end_part(struct build *b)
 
 	if (b->part.round)
 		return 0;
-	for (; !err && i < b->asked && b->rows[i].request.from < b->part.range.to; i++)
+	for (; !err && i < b->asked && b->rows[i].request_from < b->part.range.to; i++)
 		if (b->rows[i].status == ANSWER_PENDING)
 			err = answers_missing(b, i, b->part.none, false);
 	return err;
@@ -255,7 +258,7 @@ static int drop_rest(struct build *b)
 
 	for (uint32_t i = 0; !err && b->in->dropped && i < b->asked; i++)
 		if (b->rows[i].status == ANSWER_PENDING &&
-			!is_open(b->in, b->rows[i].request.from))
+			!is_open(b->in, b->rows[i].request_from))
 			err = answers_missing(b, i, NONE_ENDED, true);
 	return err;
 }

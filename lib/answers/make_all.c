@@ -305,7 +305,7 @@ static uint64_t *find_missing(const struct answers *a, uint64_t *ret_n)
 		const struct answers_row *r = &a->rows[i];
 
 		if (r->status == ANSWER_MISSING || r->status == ANSWER_PENDING)
-			at[n++] = r->request.from;
+			at[n++] = r->request_from;
 	}
 	*ret_n = n;
 	return at;

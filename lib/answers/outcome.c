@@ -25,7 +25,7 @@ static void settle_outcome(
 	struct answers_row *r = &b->rows[i];
 
 	r->status = (uint8_t)status;
-	r->retry = r->request.to > 0 && answers_may_retry(status, passing);
+	r->retry = r->request_len > 0 && answers_may_retry(status, passing);
 }
 
 static int count_text_bytes(void *arg, const void *buf, size_t n)
@@ -48,11 +48,18 @@ static int measure_text(struct build *b, struct span at, struct line_text *ret)
 	return err;
 }
 
+/* Its place in the result, which is no longer than 32 bits tell. */
+static void set_text_place(struct answers_row *r, struct span at)
+{
+	r->text_at = (uint32_t)(at.from - r->result_from);
+	r->text_len = (uint32_t)(at.to - at.from);
+}
+
 static void set_outcome_text(
 	struct build *b, uint32_t i, enum answers_how how, const struct line_text *text)
 {
 	b->rows[i].how = (uint8_t)how;
-	b->rows[i].text = text->at;
+	set_text_place(&b->rows[i], text->at);
 	/* Until sizes are added up: what it is as a field. */
 	b->rows[i].tsv_end = text->len + text->extra;
 	b->files[i].size = text->len;
@@ -200,9 +207,10 @@ static int embedding(struct build *b, uint32_t i, const struct answer_line *line
 {
 	struct answers_row *r = &b->rows[i];
 	char note[24];
+	struct span numbers;
 	uint64_t n = 0;
 	int err = b->in->grammar->vector_find(
-		b->in->results, line->embedding, &r->text, &n);
+		b->in->results, line->embedding, &numbers, &n);
 
 	if (err)
 		return err;
@@ -212,6 +220,7 @@ static int embedding(struct build *b, uint32_t i, const struct answer_line *line
 		return -EFBIG;
 	settle_outcome(b, i, ANSWERED, false);
 	r->how = HOW_VECTOR;
+	set_text_place(r, numbers);
 	b->files[i].parts = line->embedding;
 	snprintf(note, sizeof note, "%ju", (uintmax_t)n);
 	return answers_note(b, i, note);

@@ -37,7 +37,7 @@ static int all_strings(const struct answers *a, const struct answers_row *row,
 	struct strings s = {results, to};
 	struct line_reading reading = {.of = WALK_RESULTS, .calls = &calls, .arg = &s};
 
-	return a->grammar->walk(&reading, results, row->result);
+	return a->grammar->walk(&reading, results, answers_result(row));
 }
 
 int answers_row_text(const struct answers *a, const struct answers_row *row,
@@ -51,11 +51,11 @@ int answers_row_text(const struct answers *a, const struct answers_row *row,
 		return err;
 	switch (row->how) {
 	case HOW_STRING:
-		return text_string(results, row->text, to);
+		return text_string(results, answers_text(row), to);
 	case HOW_STRINGS:
 		return all_strings(a, row, results, to);
 	case HOW_RAW:
-		return text_raw(results, row->text, to);
+		return text_raw(results, answers_text(row), to);
 	default:
 		return 0;
 	}
@@ -211,10 +211,10 @@ ssize_t answers_read_retry(const struct answers *a, const struct answers_sources
 static int node_text(const struct answers *a, const struct answers_node *node,
 	const struct answers_sources *s, const struct text_sink *to)
 {
-	const struct span *at = &node->data;
-	int err = node->kind == NODE_IS_PARTS ? text_raw(&s->results, *at, to)
+	struct span at = answers_data(node);
+	int err = node->kind == NODE_IS_PARTS ? text_raw(&s->results, at, to)
 		  : node->kind == NODE_IS_NOTE
-			  ? to->put(to->arg, a->blob + at->from, at->to - at->from)
+			  ? to->put(to->arg, a->blob + at.from, node->data_len)
 			  : answers_row_text(a, &a->rows[node->row], &s->results, to);
 
 	return !err && node->newline ? render_text(to, "\n") : err;
@@ -224,7 +224,7 @@ static int node_text(const struct answers *a, const struct answers_node *node,
 static int wave_head(const struct answers_node *node, const struct text_sink *to)
 {
 	uint32_t bytes = (uint32_t)(node->size - ANSWERS_WAVE_HEAD);
-	uint32_t rate = node->first, channels = node->count;
+	uint32_t rate = node->rate, channels = node->channels;
 	const uint32_t numbers[11] = {
 		0, 36 + bytes, 0, 0, 16, 1 | channels << 16, rate,
 		rate * channels * 2, channels * 2 | 16u << 16, 0, bytes};
@@ -250,7 +250,7 @@ static int node_data(const struct answers_node *node, const struct answers_sourc
 	}
 	range->skip = 0;
 	return err ? err
-		   : text_data(&s->results, node->data, node->regular, off - head, to);
+		   : text_data(&s->results, answers_data(node), node->regular, off - head, to);
 }
 
 ssize_t answers_read_node(const struct answers *a, const struct answers_sources *s,

@@ -142,7 +142,7 @@ static int compile_text(struct build *b)
 static int schema_of(
 	struct build *b, const struct answers_row *r, const struct fit_schema **ret)
 {
-	struct span in = {r->request.from + r->schema, r->request.to};
+	struct span in = {r->request_from + r->schema, answers_request(r).to};
 	struct schemas *s;
 	int err = 0;
 

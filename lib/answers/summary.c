@@ -204,8 +204,8 @@ static void warn_of_misfits(const struct build *b, struct warnings *w)
 	const struct answers_row *row = &b->a->rows[first->row];
 
 	put_shown(key, sizeof key, b->blob.text + row->key_at, row->key_len);
-	put_shown(why, sizeof why, b->blob.text + first->data.from,
-		first->data.to - first->data.from);
+	put_shown(why, sizeof why, b->blob.text + first->data_from,
+		first->data_len);
 	warnings_add(w,
 		"%" PRIu64 " %s not fit the schema that was asked for: in %s%s, %s; "
 		"responses/KEY.error says where; to ask again: echo retry > ctl",
@@ -281,7 +281,7 @@ static void settle_vectors(struct build *b, struct warnings *w)
 	for (uint32_t i = 0; i < h->n_rows; i++) {
 		uint32_t has = row_dims(b, &b->a->rows[i]);
 
-		n += !b->in->requests || b->a->rows[i].request.to;
+		n += !b->in->requests || b->a->rows[i].request_len;
 		if (has && !dims)
 			dims = has;
 		else if (has && has != dims && !other)

@@ -47,7 +47,7 @@ static int table_add_column(
 {
 	struct answers_head *h = &b->a->head;
 	char *free_name = strdup(name);
-	uint64_t at;
+	uint32_t at;
 
 	while (free_name && is_taken(names, b->blob.text + h->columns_at,
 				    h->columns_len, free_name)) {
@@ -76,7 +76,7 @@ static int add_columns(struct build *b, const struct csv_row *names)
 	if (err)
 		return err;
 	h->properties_len = b->in->properties_len;
-	h->columns_at = b->blob.len;
+	h->columns_at = (uint32_t)b->blob.len;
 	err = table_add_column(b, names, "outcome");
 	for (; !err && p < end; p += strlen(p) + 1) {
 		err = table_add_column(b, names, p);

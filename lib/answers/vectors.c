@@ -44,11 +44,13 @@ static struct vector_reading begin_at(const struct answers *a,
 {
 	struct text_place place = answers_place_find(a, PLACE_OF_VECTORS, first + k);
 
+	struct span text = answers_text(row);
+
 	*ret_k = 0;
-	if (place.at <= row->text.from || place.at > row->text.to || place.pos < first)
-		return (struct vector_reading){row->text.from, row->text.to};
+	if (place.at <= text.from || place.at > text.to || place.pos < first)
+		return (struct vector_reading){text.from, text.to};
 	*ret_k = place.pos - first;
-	return (struct vector_reading){place.at, row->text.to};
+	return (struct vector_reading){place.at, text.to};
 }
 
 static int skip_floats(const struct answers *a, const struct text_source *from,

@@ -889,6 +889,35 @@ static void results_that_shrank_are_an_error(void **state)
 	made_free(&m);
 }
 
+/* Where a file is called like the key, and a suffix, both are in one place; others of the
+ * row, and names that are no key, are not. */
+static void names_beside_keys(void **state)
+{
+	struct made m;
+
+	make(&m,
+		ASK("plain", "") ASK("dir/below", "") ASK("other", "") ASK("json", JSON),
+		SAYS("plain", "1") SAYS("dir/below", "2") SAYS("json", "{}"));
+	const struct answers *a = m.a;
+
+	for (uint32_t i = 1; i < a->head.n_nodes; i++) {
+		const struct answers_node *n = &a->nodes[i];
+		const char *name = answers_name(a, n);
+		bool beside = n->kind != NODE_IS_DIR &&
+			      n->name_at == a->rows[n->row].key_at;
+
+		assert_int_equal(beside, strcmp(name, "plain.txt") == 0 ||
+						 strcmp(name, "json.json") == 0);
+	}
+	_cleanup_free_ char *tree = made_tree(&m);
+	_cleanup_free_ char *tsv = made_tsv(&m);
+
+	assert_non_null(strstr(tree, "plain.txt = 1\n"));
+	assert_non_null(strstr(tree, "other.error = "));
+	assert_non_null(strstr(tsv, "plain\tanswered\t1\n"));
+	made_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -924,6 +953,7 @@ int main(void)
 		cmocka_unit_test(odd_keys),
 		cmocka_unit_test(names_that_collide),
 		cmocka_unit_test(long_keys),
+		cmocka_unit_test(names_beside_keys),
 		cmocka_unit_test(deep_keys),
 		cmocka_unit_test(usage_is_summed_up),
 		cmocka_unit_test(saved_and_loaded),
