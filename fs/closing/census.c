@@ -3,10 +3,11 @@
  *
  * A process gets a descriptor of an open file in these ways only: it opens the file,
  * which FUSE reports; it is forked by a holder, and is then younger than the file's
- * first open; or it takes it, from a socket, with pidfd_getfd, or however: for that
- * it must run. So one that was there before the file was first opened, and has not
- * run since, has none. (In the queue of one of its sockets there may be one: who may
- * have been sent one is always looked at, holders.c.)
+ * first open; or somebody who shares its table takes it, from a socket, with
+ * pidfd_getfd, or however: for that one of these must run. So who was there before the
+ * file was first opened, and has not run since, nor anybody it may share its table with,
+ * has none. (In the queue of one of its sockets there may be one: who may have been sent
+ * one is always looked at, holders.c.)
  *
  * Whether a process has run is told by its processor time, which the kernel counts
  * in nanoseconds, over all its threads and those that have ended, and tells
@@ -16,20 +17,28 @@
  * processor once. If the time afterwards is what it was in the earlier census, no
  * thread of the process was on a processor at any time in between: it would have
  * been switched away from since, and its time counted. A processor that we may not
- * use (cpusets) cannot be settled; then nobody is left out.
+ * use (cpusets) cannot be settled, nor can those be that a container does not show us
+ * (lxcfs); then nobody is left out.
  *
- * In a virtual machine the kernel subtracts the time that the host has taken, which
- * is never more than has passed. Still, two more must agree:
+ * In a virtual machine the kernel subtracts the time that the host has taken. What it
+ * could not subtract at once it subtracts later, so that a clock can stand still: each
+ * processor's must be seen to move.
  *
- *  - The number of open descriptors (Linux 6.2; before that nobody is left out). Two
- *    processes can share one table without being threads of one (clone(2),
- *    CLONE_FILES): what one takes, the other has while it sleeps. While the former
- *    lives it is looked at; if it has ended, there is one descriptor more.
+ * Two processes can share one table without being threads of one (clone(2),
+ * CLONE_FILES), and not any more when we look: one takes a descriptor and ends, or
+ * begins another program, and the other has it while it sleeps. execve ends the sharing,
+ * so at the earlier census both were in the same program, since the same execve: their
+ * stacks began at the same address, which is random. So a process is left out only if
+ * all of its program have slept. Who has come since was made by one that ran.
  *
- *  - The identity, since numbers of processes are used again: the inode number of
- *    /proc/PID. The kernel counts it up, and keeps it while the process lives and
- *    the entry is in memory. If the entry is dropped and made anew, the number is
- *    another and the process is looked at.
+ * The address is read again if the process may have run since it was read. A process
+ * that has not been switched away from since its last execve may show the time from
+ * before; so times are read again after census_settle.
+ *
+ * Numbers of processes are used again; the identity is the inode number of /proc/PID.
+ * The kernel counts it up, and keeps it while the process lives and the entry is in
+ * memory. If the entry is dropped and made anew, the number is another and the process
+ * is looked at.
  *
  * Parents are read once: the parent of a process changes only when that parent ends.
  */
@@ -39,10 +48,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #include "closing/proc_private.h"
@@ -50,10 +60,17 @@
 
 struct census {
 	_Atomic unsigned refs;
-	bool counted; /* the kernel tells numbers of descriptors */
+	bool comparable; /* the times were read after census_settle; programs are right */
 	size_t n, room;
 	struct citizen *v;
 };
+
+static _Atomic unsigned alive;
+
+unsigned census_alive(void)
+{
+	return alive;
+}
 
 struct census *census_ref(struct census *c)
 {
@@ -68,6 +85,7 @@ void census_unref(struct census *c)
 		return;
 	free(c->v);
 	free(c);
+	alive--;
 }
 
 size_t census_count(const struct census *c)
@@ -110,18 +128,8 @@ static uint64_t time_of(pid_t pid)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* 0 where the kernel does not tell. */
-static uint64_t count_descriptors(int proc, const char *pid)
-{
-	char path[32];
-	struct stat st;
-
-	snprintf(path, sizeof path, "%.16s/fd", pid);
-	return fstatat(proc, path, &st, 0) ? 0 : (uint64_t)st.st_size;
-}
-
 /* Ascending, as /proc lists them; an entry out of order would not be found again. */
-static bool add_citizen(struct census *c, int proc, const struct dirent *entry)
+static bool add_citizen(struct census *c, const struct dirent *entry)
 {
 	pid_t pid = atoi(entry->d_name);
 	struct citizen *more;
@@ -140,8 +148,7 @@ static bool add_citizen(struct census *c, int proc, const struct dirent *entry)
 	c->v[c->n++] = (struct citizen){.pid = pid,
 		.parent = -1,
 		.identity = entry->d_ino,
-		.ran = time_of(pid),
-		.descriptors = count_descriptors(proc, entry->d_name)};
+		.ran = time_of(pid)};
 	return true;
 }
 
@@ -167,13 +174,11 @@ static bool list(struct census *c)
 		if (!entry)
 			break;
 		if (isdigit((unsigned char)entry->d_name[0]))
-			ok = add_citizen(c, dirfd(dir), entry);
+			ok = add_citizen(c, entry);
 	}
 	ok = ok && !errno;
-	if (dir) {
-		c->counted = count_descriptors(dirfd(dir), "self") > 0;
+	if (dir)
 		closedir(dir);
-	}
 	return ok && census_find(c, 1) && census_find(c, getpid()) && is_our_proc();
 }
 
@@ -198,35 +203,73 @@ static pid_t known_parent(
 	return was->parent;
 }
 
-static void find_parents(struct census *c, const struct census *earlier)
+/* What `earlier` knows of p, if that cannot have changed. */
+static bool recall(
+	const struct census *c, const struct census *earlier, struct citizen *p)
+{
+	const struct citizen *was = same(earlier, p);
+
+	if (c->comparable && (!earlier || !earlier->comparable || !was ||
+				     was->ran != p->ran || time_of(p->pid) != p->ran))
+		return false;
+	p->parent = known_parent(c, earlier, p);
+	if (p->parent >= 0)
+		p->program = was->program;
+	return p->parent >= 0;
+}
+
+static void learn(struct citizen *p)
 {
 	struct stat_line s;
 
-	for (size_t i = 0; i < c->n; i++) {
-		struct citizen *p = &c->v[i];
-
-		p->parent = known_parent(c, earlier, p);
-		if (p->parent < 0 && proc_stat(p->pid, &s) == SIGHT_CLEAR)
-			p->parent = s.parent;
+	switch (proc_stat(p->pid, &s)) {
+	case SIGHT_CLEAR:
+		p->parent = s.parent;
+		p->program = s.program;
+		break;
+	case SIGHT_GONE:
+		p->parent = 0;
+		break;
+	default:
+		break;
 	}
 }
 
-struct census *census_take(const struct census *earlier)
+struct census *census_take(const struct census *earlier, bool comparable)
 {
 	struct census *c = calloc(1, sizeof *c);
 
 	if (!c)
 		return NULL;
 	atomic_init(&c->refs, 1);
+	alive++;
 	if (!list(c)) {
 		census_unref(c);
 		return NULL;
 	}
-	find_parents(c, earlier);
+	c->comparable = comparable && census_settle();
+	for (size_t i = 0; i < c->n; i++)
+		if (!recall(c, earlier, &c->v[i]))
+			learn(&c->v[i]);
 	return c;
 }
 
 /* ---- comparing --------------------------------------------------------------------- */
+
+/* Without a cycle counter it can use, the kernel counts processor time by ticks, and a
+ * short run may cost nothing. The same if it has still to subtract what the host took. */
+static bool is_counted_finely(void)
+{
+	struct timespec last = {}, now;
+
+	for (int i = 0; i < 5; i++) {
+		if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) ||
+			(now.tv_sec == last.tv_sec && now.tv_nsec == last.tv_nsec))
+			return false;
+		last = now;
+	}
+	return true;
+}
 
 static bool run_on(unsigned long processor)
 {
@@ -236,7 +279,7 @@ static bool run_on(unsigned long processor)
 		return false;
 	CPU_ZERO(&one);
 	CPU_SET(processor, &one);
-	return !sched_setaffinity(0, sizeof one, &one);
+	return !sched_setaffinity(0, sizeof one, &one) && is_counted_finely();
 }
 
 /* A list such as "0-3,8". */
@@ -263,19 +306,16 @@ static bool run_on_all(const char *p)
 	return true;
 }
 
-/* Without a cycle counter it can use, the kernel counts processor time by ticks, and a short
- * run may cost nothing. */
-static bool is_counted_finely(void)
+/* From the kernel itself. */
+static enum sight slurp_sysfs(const char *path, char *buf, size_t room)
 {
-	struct timespec last = {}, now;
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+	struct statfs fs;
 
-	for (int i = 0; i < 5; i++) {
-		if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) ||
-			(now.tv_sec == last.tv_sec && now.tv_nsec == last.tv_nsec))
-			return false;
-		last = now;
-	}
-	return true;
+	if (fd < 0 || fstatfs(fd, &fs))
+		return sight_of(errno);
+	return fs.f_type == SYSFS_MAGIC ? proc_slurp(AT_FDCWD, path, buf, room)
+					: SIGHT_HIDDEN;
 }
 
 bool census_settle(void)
@@ -284,19 +324,66 @@ bool census_settle(void)
 	char online[4096];
 	bool ok;
 
-	if (!is_counted_finely() || sched_getaffinity(0, sizeof mine, &mine) ||
-		proc_slurp(AT_FDCWD, "/sys/devices/system/cpu/online", online,
-			sizeof online) != SIGHT_CLEAR)
+	if (sched_getaffinity(0, sizeof mine, &mine) ||
+		slurp_sysfs("/sys/devices/system/cpu/online", online, sizeof online) !=
+			SIGHT_CLEAR)
 		return false;
 	ok = run_on_all(online);
 	sched_setaffinity(0, sizeof mine, &mine);
 	return ok;
 }
 
-bool census_slept(const struct census *then, const struct citizen *p)
+struct census_change {
+	const struct census *then;
+	size_t n;
+	uint64_t awake[]; /* programs of those that have run or ended, ascending */
+};
+
+static bool slept(const struct census *then, const struct citizen *p)
 {
 	const struct citizen *was = same(then, p);
 
-	return was && then->counted && was->ran && was->ran == p->ran &&
-	       was->descriptors == p->descriptors;
+	return was && was->ran && was->ran == p->ran;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+struct census_change *census_compare(const struct census *then, const struct census *now)
+{
+	struct census_change *x;
+
+	if (!then || !then->comparable)
+		return NULL;
+	x = malloc(sizeof *x + then->n * sizeof *x->awake);
+	if (!x)
+		return NULL;
+	x->then = then;
+	x->n = 0;
+	for (size_t i = 0; i < then->n; i++) {
+		const struct citizen *was = &then->v[i], *is = same(now, was);
+
+		if (is && slept(then, is))
+			continue;
+		if (was->parent < 0) { /* it may be of any program */
+			free(x);
+			return NULL;
+		}
+		if (was->program)
+			x->awake[x->n++] = was->program;
+	}
+	qsort(x->awake, x->n, sizeof *x->awake, by_number);
+	return x;
+}
+
+bool census_slept(const struct census_change *x, const struct citizen *p)
+{
+	const struct citizen *was = same(x->then, p);
+
+	return was && was->parent >= 0 && slept(x->then, p) &&
+	       !bsearch(&was->program, x->awake, x->n, sizeof *x->awake, by_number);
 }

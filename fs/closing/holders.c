@@ -17,7 +17,7 @@ struct walk {
 	struct proc_question *q;
 	size_t n;
 	struct census *now; /* NULL: not taken yet */
-	bool settled;       /* census_settle, before that */
+	struct census_change **changes; /* for each question; NULL: nobody is left out */
 	/* Of the process looked at: */
 	bool by_links; /* its links can be read */
 	bool may_mail; /* what waits in its sockets matters */
@@ -413,11 +413,11 @@ static bool may_be_left_out(const struct walk *w, const struct citizen *p)
 
 		if (q->found == HOLDER_SOME)
 			continue;
-		if (!census_slept(q->before, p) || is_opener(q, p->pid) ||
-			may_receive(w, q, p->pid))
+		if (!w->changes[i] || !census_slept(w->changes[i], p) ||
+			is_opener(q, p->pid) || may_receive(w, q, p->pid))
 			return false;
 	}
-	return w->settled;
+	return true;
 }
 
 /* All processes except ourselves. Who is forked meanwhile by one that holds a file, which
@@ -427,7 +427,7 @@ static void ask_everybody(struct walk *w)
 	for (size_t i = 0; i < census_count(w->now) && !is_answered(w); i++) {
 		const struct citizen *p = census_at(w->now, i);
 
-		if (p->pid != getpid() && !may_be_left_out(w, p))
+		if (p->pid != getpid() && !(w->changes && may_be_left_out(w, p)))
 			ask_process(w, p->pid);
 	}
 }
@@ -440,9 +440,39 @@ static bool has_before(const struct walk *w)
 	return true;
 }
 
-void proc_find_holders(struct proc_question *q, size_t n, struct census **latest)
+/* The question before i whose file was opened after the same census; or i. */
+static size_t alike(const struct walk *w, size_t i)
+{
+	size_t j = 0;
+
+	while (w->q[j].before != w->q[i].before)
+		j++;
+	return j;
+}
+
+static void compare(struct walk *w)
+{
+	w->changes = calloc(w->n, sizeof(struct census_change *));
+	for (size_t i = 0; i < w->n && w->changes; i++) {
+		size_t j = alike(w, i);
+
+		w->changes[i] = j < i ? w->changes[j]
+				      : census_compare(w->q[i].before, w->now);
+	}
+}
+
+static void end_compare(struct walk *w)
+{
+	for (size_t i = 0; i < w->n && w->changes; i++)
+		if (alike(w, i) == i)
+			free(w->changes[i]);
+	free(w->changes);
+}
+
+void proc_find_holders(struct proc_question *q, size_t n, struct census *latest)
 {
 	struct walk w = {.q = q, .n = n};
+	bool settled;
 
 	for (size_t i = 0; i < n; i++) {
 		q[i].found = HOLDER_NONE;
@@ -450,13 +480,15 @@ void proc_find_holders(struct proc_question *q, size_t n, struct census **latest
 	}
 	if (is_answered(&w))
 		return;
-	w.settled = has_before(&w) && census_settle();
-	w.now = census_take(*latest);
+	settled = has_before(&w) && census_settle();
+	w.now = census_take(latest, false);
 	if (!w.now) {
 		answer_all(&w, HOLDER_UNKNOWN);
 		return;
 	}
+	if (settled)
+		compare(&w);
 	ask_everybody(&w);
-	census_unref(*latest);
-	*latest = w.now;
+	end_compare(&w);
+	census_unref(w.now);
 }

@@ -153,6 +153,9 @@ struct looks *closes_looks(struct closes *c)
 /* ---- who was there before ---------------------------------------------------------- */
 
 #define CENSUS_S 0.5 /* seconds in which another census is not worth its time */
+/* An open file keeps the one it has. With so many in memory there is no newer one: the
+ * older the more processes are looked at. */
+#define CENSUS_MAX 16
 
 struct census_look {
 	struct look look;
@@ -163,21 +166,14 @@ struct census_look {
 static void census_work(struct look *l)
 {
 	struct census_look *x = CONTAINER_OF(l, struct census_look, look);
-	struct census *now = census_take(x->latest);
+	struct census *now = census_take(x->latest, true);
 
 	census_unref(x->latest);
 	x->latest = now;
 }
 
-static void census_done(struct look *l)
-{
-	struct census_look *x = CONTAINER_OF(l, struct census_look, look);
-
-	closes_census_take(x->c, x->latest);
-	free(x);
-}
-
-void closes_census_take(struct closes *c, struct census *census)
+/* With the reference to the census, which may be NULL. */
+static void census_is_taken(struct closes *c, struct census *census)
 {
 	struct census *old;
 
@@ -189,6 +185,17 @@ void closes_census_take(struct closes *c, struct census *census)
 	c->census_at = closes_now();
 	pthread_mutex_unlock(&c->lock);
 	census_unref(old);
+}
+
+static void census_done(struct look *l)
+{
+	struct census_look *x = CONTAINER_OF(l, struct census_look, look);
+
+	if (census_alive() <= CENSUS_MAX)
+		census_is_taken(x->c, x->latest);
+	else
+		census_unref(x->latest);
+	free(x);
 }
 
 void closes_foresee(struct mount *m)

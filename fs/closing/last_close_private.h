@@ -103,8 +103,6 @@ double closes_now(void);
 struct wfile *closes_find(struct closes *c, fuse_ino_t ino);
 void closes_unref(struct closes *c, struct wfile *f);
 bool closes_has_written(const struct wfile *f, pid_t process);
-/* census, with the caller's reference, is the latest. Without the lock. NULL is allowed. */
-void closes_census_take(struct closes *c, struct census *census);
 /* The next open file after inode number `after`, with a reference. Without the lock. */
 struct wfile *closes_next(struct closes *c, fuse_ino_t after);
 

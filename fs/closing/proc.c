@@ -91,6 +91,8 @@ static bool parse_stat(const char *text, struct stat_line *ret)
 			s.threads = n;
 		else if (i == 22)
 			s.start = n;
+		else if (i == 28)
+			s.program = n; /* where its stack begins: random */
 		else if (i == 52)
 			s.exit_code = n;
 		p = strchr(p, ' ');

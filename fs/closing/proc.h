@@ -79,7 +79,7 @@ struct proc_question {
 	const pid_t *closers; /* processes that close it just now */
 	size_t closer_count;
 	uint64_t since;        /* ticks when it was first opened */
-	struct census *before; /* taken before it was first opened; or NULL */
+	struct census *before; /* taken before that, comparable; or NULL */
 	struct proc_origin origins[PROC_ORIGINS];
 	enum proc_holder found; /* the answer */
 };
@@ -93,8 +93,8 @@ struct proc_question {
  * its parents have ended, was adopted by an ancestor of one or by process 1. Adopted
  * children stay in their control group, which distinguishes them from services that
  * process 1 starts. FLYING: in a socket of the closer, of an opener, its parent, or any
- * descendant of that. A process that has not run since q.before is not looked at. *latest, any
- * census or NULL, is replaced by a newer one if one was taken. May wait. */
-void proc_find_holders(struct proc_question *q, size_t n, struct census **latest);
+ * descendant of that. A process that has not run since q.before is not looked at. `latest`
+ * is any census, or NULL: what it knows is not read again. May wait. */
+void proc_find_holders(struct proc_question *q, size_t n, struct census *latest);
 
 #endif

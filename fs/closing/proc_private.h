@@ -33,6 +33,7 @@ struct stat_line {
 	unsigned flags;
 	unsigned threads;
 	uint64_t start;
+	uint64_t program; /* of all since one execve; 0: it has none, or it is hidden */
 	int exit_code;
 };
 

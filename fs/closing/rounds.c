@@ -208,8 +208,7 @@ struct walk {
 	struct wfile **files; /* with references */
 	uint64_t *generations;
 	struct proc_question *questions;
-	struct census *latest;    /* with a reference, as have the questions theirs */
-	const struct census *was; /* the latest when it began */
+	struct census *latest; /* with a reference, as have the questions theirs */
 };
 
 static void walk_free(struct walk *w)
@@ -324,7 +323,7 @@ static void walk_work(struct look *l)
 {
 	struct walk *w = CONTAINER_OF(l, struct walk, look);
 
-	proc_find_holders(w->questions, w->n, &w->latest);
+	proc_find_holders(w->questions, w->n, w->latest);
 }
 
 static void walk_done(struct look *l)
@@ -342,9 +341,8 @@ static void walk_done(struct look *l)
 	for (size_t i = 0; i < w->n; i++)
 		closes_unref(c, w->files[i]);
 	pthread_mutex_unlock(&c->lock);
-	if (w->latest != w->was)
-		closes_census_take(c, census_ref(w->latest));
 	walk_free(w);
+	closes_foresee(c->m);
 }
 
 /* Under the lock: whether a walk for f is wanted now. Not while a closer of f has not
@@ -420,7 +418,6 @@ static struct walk *walk_new(struct closes *c, double now)
 		.number = ++c->walks,
 		.given_up = now + c->look_s,
 		.latest = census_ref(c->census),
-		.was = c->census,
 		.files = calloc(n, sizeof *w->files),
 		.generations = calloc(n, sizeof *w->generations),
 		.questions = calloc(n, sizeof *w->questions)};

@@ -89,7 +89,7 @@ static void print(const char *what, struct sample *s)
 
 /* One look, by somebody who is not the opener; how long it took goes to s. */
 static bool look(
-	struct sample *s, uint64_t ino, struct census *before, struct census **latest)
+	struct sample *s, uint64_t ino, struct census *before, struct census *latest)
 {
 	pid_t opener = getppid(), closers[] = {opener};
 	struct proc_question q = {.ino = ino,
@@ -110,7 +110,7 @@ static void take(struct sample *s, struct census **latest)
 {
 	double start = clock_ms(CLOCK_MONOTONIC),
 	       cpu = clock_ms(CLOCK_THREAD_CPUTIME_ID);
-	struct census *now = census_take(*latest);
+	struct census *now = census_take(*latest, true);
 
 	s->cpu += clock_ms(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	s->took[s->n++] = clock_ms(CLOCK_MONOTONIC) - start;
@@ -134,9 +134,9 @@ static void measure(uint64_t ino, int rounds)
 	for (int i = 0; i < rounds; i++) {
 		take(&census, &latest);
 		before = census_ref(latest);
-		wrong += !look(&held, ino, before, &latest);
-		wrong += look(&known, nobodys, before, &latest);
-		wrong += look(&all, nobodys, NULL, &latest);
+		wrong += !look(&held, ino, before, latest);
+		wrong += look(&known, nobodys, before, latest);
+		wrong += look(&all, nobodys, NULL, latest);
 		census_unref(before);
 	}
 	if (wrong)
@@ -169,20 +169,31 @@ static void measure_all(int rounds)
 	close(fd);
 }
 
-/* Orphans, who end when stay is closed, and their maker with them. */
-static void make_processes(int n, int each, int ready, const int stay[2])
+/* Orphans of another program, who end when stay is closed, and their maker with them. */
+static void start_maker(int n, int each, int ready, const int stay[2])
 {
-	char c;
+	char args[4][16];
+	int numbers[] = {n, each, ready, stay[0]};
 
 	if (fork())
 		return;
 	if (fork())
 		_exit(0);
 	close(stay[1]);
+	for (int i = 0; i < 4; i++)
+		snprintf(args[i], sizeof args[i], "%d", numbers[i]);
+	execl("/proc/self/exe", "maker", args[0], args[1], args[2], args[3], NULL);
+	_exit(1);
+}
+
+static int be_maker(int n, int each, int ready, int stay)
+{
+	char c;
+
 	while (n--)
 		if (make_process(each, ready) < 0)
-			_exit(1);
-	_exit(read(stay[0], &c, 1) != 0);
+			return 1;
+	return read(stay, &c, 1) != 0;
 }
 
 int main(int argc, char **argv)
@@ -191,9 +202,11 @@ int main(int argc, char **argv)
 	int rounds = argc > 3 ? atoi(argv[3]) : 200, ready[2], stay[2];
 	char c;
 
+	if (argc == 5)
+		return be_maker(n, all, rounds, atoi(argv[4]));
 	if (pipe(ready) || pipe(stay))
 		return 1;
-	make_processes(n, all / n, ready[1], stay);
+	start_maker(n, all / n, ready[1], stay);
 	close(ready[1]);
 	for (int i = 0; i < n; i++)
 		if (read(ready[0], &c, 1) != 1)

@@ -1,6 +1,7 @@
 /* Who holds a file: the walk through /proc, on files and processes of our own. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -12,9 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,7 +58,6 @@ static enum proc_holder holder(int flags, void (*before)(void))
 {
 	struct proc_question q = {
 		.ino = st.st_ino, .since = proc_ticks(), .before = before_open};
-	struct census *latest = NULL;
 	int status;
 	pid_t pid;
 
@@ -67,7 +69,7 @@ static enum proc_holder holder(int flags, void (*before)(void))
 		close(file);
 		if (before)
 			before();
-		proc_find_holders(&q, 1, &latest);
+		proc_find_holders(&q, 1, NULL);
 		_exit((int)q.found);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -180,7 +182,7 @@ static void test_thread_with_a_table_of_its_own(void **state)
 /* ---- who has not run since --------------------------------------------------------------- */
 
 static int socks[2]; /* [1]: the other process's */
-static pid_t other;
+static pid_t other, other2;
 
 static void send_file(void)
 {
@@ -213,6 +215,12 @@ static void take_file(void)
 		_exit(9);
 }
 
+static void report_pid(void)
+{
+	if (write(ready[1], &(pid_t){getpid()}, sizeof(pid_t)) != sizeof(pid_t))
+		_exit(9);
+}
+
 /* An orphan, so that it is none of our family: it keeps `file` if it has it, and, if told
  * so, takes one that it is sent, for which it closes another. */
 static void be_other(bool keeps, bool takes)
@@ -224,8 +232,7 @@ static void be_other(bool keeps, bool takes)
 	close(go[1]); /* it ends with the test, whatever comes of that */
 	if (!keeps)
 		close(file);
-	if (write(ready[1], &(pid_t){getpid()}, sizeof(pid_t)) != sizeof(pid_t))
-		_exit(9);
+	report_pid();
 	if (takes) {
 		take_file();
 		close(spare);
@@ -235,8 +242,8 @@ static void be_other(bool keeps, bool takes)
 	_exit(read(go[0], &byte, 1) != 1);
 }
 
-/* Asleep, from what it shows: a switch away from it counts. */
-static void await_sleep(pid_t pid)
+/* Until its state is one of these: S asleep, Z ended. */
+static void await_state(pid_t pid, const char *states)
 {
 	char path[32], text[512] = "";
 
@@ -244,17 +251,105 @@ static void await_sleep(pid_t pid)
 	for (int i = 0; i < 10000; i++) {
 		int fd = open(path, O_RDONLY);
 		ssize_t n = read(fd, text, sizeof text - 1);
+		const char *state;
 
 		close(fd);
 		text[n > 0 ? n : 0] = '\0';
-		if (strstr(text, ") S"))
+		state = strrchr(text, ')');
+		if (state ? strchr(states, state[2]) != NULL : *states == 'Z')
 			return;
 		usleep(1000);
 	}
-	fail_msg("%d does not sleep", (int)pid);
+	fail_msg("%d is not %s", (int)pid, states);
 }
 
-static void start_other(bool keeps, bool takes)
+/* Asleep, from what it shows: a switch away from it counts. */
+static void await_sleep(pid_t pid)
+{
+	await_state(pid, "S");
+}
+
+/* A process that takes the file, closes another, and leaves the table (it ends, or begins
+ * another program), and one that has the same table and sleeps. */
+static void be_twins(bool ends)
+{
+	int spare = dup(0);
+	char byte;
+
+	close(socks[0]);
+	close(go[1]);
+	close(file);
+	report_pid();
+	if (!syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL)) {
+		report_pid();
+		_exit(read(go[0], &byte, 1) != 1);
+	}
+	take_file();
+	close(spare);
+	if (ends)
+		_exit(0);
+	dup2(go[0], 0);
+	close_range(3, ~0u, CLOSE_RANGE_UNSHARE);
+	_exit(read(0, &byte, 1) != 1);
+}
+
+static pid_t next_pid(void)
+{
+	pid_t pid;
+
+	assert_int_equal(read(ready[0], &pid, sizeof pid), sizeof pid);
+	await_sleep(pid);
+	return pid;
+}
+
+enum kind {
+	KEEPS,
+	TAKES,
+	TWINS,
+	TWINS_PART,
+};
+
+/* Another program than the test, which runs all the time. */
+static void exec_other(enum kind kind)
+{
+	char args[6][16];
+	int fds[] = {(int)kind, file, ready[1], go[0], go[1], socks[1]};
+
+	close(socks[0]);
+	for (size_t i = 0; i < 6; i++)
+		snprintf(args[i], sizeof args[i], "%d", fds[i]);
+	execl("/proc/self/exe", "other", args[0], args[1], args[2], args[3], args[4],
+		args[5], NULL);
+	_exit(9);
+}
+
+static void become_other(char **args)
+{
+	enum kind kind = (enum kind)atoi(args[0]);
+
+	file = atoi(args[1]);
+	ready[1] = atoi(args[2]);
+	go[0] = atoi(args[3]);
+	go[1] = atoi(args[4]);
+	socks[0] = -1;
+	socks[1] = atoi(args[5]);
+	if (kind >= TWINS)
+		be_twins(kind == TWINS);
+	be_other(kind == KEEPS, kind == TAKES);
+}
+
+static void await_has_taken(enum kind kind)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)other, ready[1]);
+	if (kind == TWINS)
+		await_state(other, "Z");
+	while (kind == TWINS_PART && !access(path, F_OK))
+		usleep(1000);
+}
+
+static void start_other(enum kind kind)
 {
 	pid_t pid;
 
@@ -262,15 +357,16 @@ static void start_other(bool keeps, bool takes)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, socks), 0);
 	pid = fork();
 	if (!pid) {
-		if (!fork())
-			be_other(keeps, takes);
-		_exit(0);
+		if (fork())
+			_exit(0);
+		exec_other(kind);
 	}
 	waitpid(pid, NULL, 0);
-	assert_int_equal(read(ready[0], &other, sizeof other), sizeof other);
-	await_sleep(other);
+	other = next_pid();
+	if (kind >= TWINS)
+		other2 = next_pid();
 	usleep(10000);
-	before_open = census_take(NULL);
+	before_open = census_take(NULL, true);
 	assert_non_null(before_open);
 }
 
@@ -285,7 +381,7 @@ static void end_other(void)
  * left out. (In truth nobody has a file that is older than its first open.) */
 static void test_who_sleeps_is_left_out(void **state)
 {
-	start_other(true, false);
+	start_other(KEEPS);
 	close(file);
 	file = -1;
 	assert_int_equal(holder(0, NULL), HOLDER_NONE);
@@ -300,13 +396,36 @@ static void test_who_took_it_from_a_socket_holds_it(void **state)
 {
 	char byte;
 
-	start_other(false, true);
+	start_other(TAKES);
 	send_file();
 	close(file);
 	file = -1;
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	assert_int_equal(holder(0, NULL), HOLDER_SOME);
 	end_other();
+}
+
+/* It slept, and has as many descriptors as before; the one that ran shares the table no
+ * more. */
+static void holds_through_a_twin(enum kind kind)
+{
+	start_other(kind);
+	send_file();
+	close(file);
+	file = -1;
+	await_has_taken(kind);
+	assert_int_equal(holder(0, NULL), HOLDER_SOME);
+	end_other();
+}
+
+static void test_held_through_a_twin_that_ended(void **state)
+{
+	holds_through_a_twin(TWINS);
+}
+
+static void test_held_through_a_twin_that_left(void **state)
+{
+	holds_through_a_twin(TWINS_PART);
 }
 
 /* A child of the opener's may be sent the file, though it sleeps. */
@@ -322,7 +441,7 @@ static void test_mail_for_a_sleeper(void **state)
 	assert_int_equal(read(ready[0], &other, sizeof other), sizeof other);
 	await_sleep(other);
 	usleep(10000);
-	before_open = census_take(NULL);
+	before_open = census_take(NULL, true);
 	send_file();
 	close(file);
 	close(socks[1]);
@@ -339,15 +458,39 @@ static void test_mail_for_a_sleeper(void **state)
 /* Forked by a holder that then has closed it. */
 static void test_who_is_younger_is_looked_at(void **state)
 {
-	struct census *before = census_take(NULL);
+	struct census *before = census_take(NULL, true);
 
-	start_other(true, false);
+	start_other(KEEPS);
 	census_unref(before_open);
 	before_open = before;
 	close(file);
 	file = -1;
 	assert_int_equal(holder(0, NULL), HOLDER_SOME);
 	end_other();
+}
+
+/* What a container shows of the machine's processors may be made up (lxcfs). */
+static void test_processors_made_up(void **state)
+{
+	const char *online = "/sys/devices/system/cpu/online";
+	char list[] = "/tmp/test_holders.XXXXXX";
+	int fd = mkstemp(list), status;
+	pid_t pid;
+
+	assert_int_equal(write(fd, "0\n", 2), 2);
+	close(fd);
+	pid = fork();
+	if (!pid) {
+		if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+			mount(list, online, NULL, MS_BIND, NULL))
+			_exit(77);
+		_exit(census_settle());
+	}
+	waitpid(pid, &status, 0);
+	unlink(list);
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
 }
 
 /* ---- where it comes from --------------------------------------------------------------- */
@@ -372,7 +515,7 @@ static void test_origin(void **state)
 	assert_true(o.unknown);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_held, make_file, close_file),
@@ -388,11 +531,18 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_who_took_it_from_a_socket_holds_it, make_file, close_file),
 		cmocka_unit_test_setup_teardown(
+			test_held_through_a_twin_that_ended, make_file, close_file),
+		cmocka_unit_test_setup_teardown(
+			test_held_through_a_twin_that_left, make_file, close_file),
+		cmocka_unit_test_setup_teardown(
 			test_mail_for_a_sleeper, make_file, close_file),
 		cmocka_unit_test_setup_teardown(
 			test_who_is_younger_is_looked_at, make_file, close_file),
+		cmocka_unit_test(test_processors_made_up),
 		cmocka_unit_test(test_origin),
 	};
 
+	if (argc == 7)
+		become_other(argv + 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
