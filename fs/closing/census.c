@@ -256,6 +256,13 @@ struct census *census_take(const struct census *earlier, bool comparable)
 
 /* ---- comparing --------------------------------------------------------------------- */
 
+/* Busy processors let us wait, each some milliseconds: then it takes less time to look at
+ * everybody. */
+#define SETTLE_S 0.1
+/* One that a realtime process has for itself lets us wait for as long as that likes. Not
+ * all threads that look must end there. */
+#define SETTLE_MAX 2
+
 /* Without a cycle counter it can use, the kernel counts processor time by ticks, and a
  * short run may cost nothing. The same if it has still to subtract what the host took. */
 static bool is_counted_finely(void)
@@ -282,9 +289,18 @@ static bool run_on(unsigned long processor)
 	return !sched_setaffinity(0, sizeof one, &one) && is_counted_finely();
 }
 
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 /* A list such as "0-3,8". */
 static bool run_on_all(const char *p)
 {
+	double deadline = seconds() + SETTLE_S;
 	unsigned long first, last;
 	char *end;
 
@@ -299,7 +315,7 @@ static bool run_on_all(const char *p)
 				return false;
 		}
 		for (unsigned long i = first; i <= last; i++)
-			if (!run_on(i))
+			if (!run_on(i) || seconds() > deadline)
 				return false;
 		p = end + 1;
 	} while (*end == ',');
@@ -320,6 +336,7 @@ static enum sight slurp_sysfs(const char *path, char *buf, size_t room)
 
 bool census_settle(void)
 {
+	static _Atomic unsigned settling;
 	cpu_set_t mine;
 	char online[4096];
 	bool ok;
@@ -328,7 +345,8 @@ bool census_settle(void)
 		slurp_sysfs("/sys/devices/system/cpu/online", online, sizeof online) !=
 			SIGHT_CLEAR)
 		return false;
-	ok = run_on_all(online);
+	ok = atomic_fetch_add(&settling, 1) < SETTLE_MAX && run_on_all(online);
+	atomic_fetch_sub(&settling, 1);
 	sched_setaffinity(0, sizeof mine, &mine);
 	return ok;
 }
@@ -353,7 +371,8 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-struct census_change *census_compare(const struct census *then, const struct census *now)
+struct census_change *census_compare(
+	const struct census *then, const struct census *now)
 {
 	struct census_change *x;
 
