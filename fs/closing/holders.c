@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "util/util.h"
+#include "gembatch.h"
 #include "closing/census.h"
 #include "closing/proc.h"
 #include "closing/proc_private.h"
@@ -26,7 +27,8 @@ struct walk {
 /* What one process showed, apart from descriptors that answer a question. */
 struct shown {
 	enum sight sight; /* the worst of all its tables */
-	bool mail; /* descriptors wait in one of its sockets (Linux 5.11 counts) */
+	bool mail; /* descriptors wait in one of its sockets (Linux 5.11 counts); or a
+	            * ring of its (io_uring) has a file of that name */
 };
 
 static void question_answer(struct proc_question *q, enum proc_holder found)
@@ -61,6 +63,27 @@ static bool is_read_only(int dirfd, const char *name)
 	       !(st.st_mode & S_IWUSR);
 }
 
+/* A ring for requests: the kernel calls it "anon_inode:[io_uring]". */
+#define RING_LINK "anon_inode:[io_"
+
+static bool is_ring(int dirfd, const char *name)
+{
+	char link[16] = "";
+
+	return readlinkat(dirfd, name, link, sizeof link - 1) > 0 &&
+	       !strcmp(link, RING_LINK);
+}
+
+/* Whether a ring may have been given the file: it can be written through it, then, though
+ * nobody has a descriptor. A ring that is in use at this moment shows nothing. */
+static bool may_have_file(const char *info, size_t room)
+{
+	const char *files = proc_field(info, "UserFiles");
+
+	return !files || strstr(files, "/" GB_REQUESTS "\n") ||
+	       strlen(info) + 1 == room;
+}
+
 /* Whether the link shows that a descriptor is neither a file of ours nor a socket that
  * matters. Most are neither, and a link costs less than fdinfo. There can be mounts below
  * /dev, in /dev/shm. */
@@ -71,7 +94,7 @@ static bool is_nothing(const struct walk *w, int dirfd, const char *name)
 
 	if (n < 1)
 		return false;
-	if (!strncmp(link, "socket:[", 8))
+	if (!strncmp(link, "socket:[", 8) || !strcmp(link, RING_LINK))
 		return !w->may_mail;
 	return link[0] != '/' || !strcmp(link, "/dev/null") ||
 	       !strncmp(link, "/dev/pts/", 9);
@@ -80,7 +103,7 @@ static bool is_nothing(const struct walk *w, int dirfd, const char *name)
 static enum sight look_at_descriptor(
 	struct walk *w, int dirfd, const char *name, struct shown *s)
 {
-	char path[300], info[1024];
+	char path[300], info[4096];
 	const char *ino, *flags, *mail;
 	enum sight sight;
 
@@ -92,6 +115,9 @@ static enum sight look_at_descriptor(
 		return sight == SIGHT_GONE ? SIGHT_CLEAR : sight;
 	mail = proc_field(info, "scm_fds");
 	if (mail && strtoull(mail, NULL, 10))
+		s->mail = true;
+	if (w->may_mail && w->by_links && is_ring(dirfd, name) &&
+		may_have_file(info, sizeof info))
 		s->mail = true;
 	ino = proc_field(info, "ino");
 	flags = proc_field(info, "flags");

@@ -53,7 +53,8 @@
  *    `error` says so. A descriptor can also be on its way in a socket (SCM_RIGHTS), in
  *    nobody's table. The kernel tells how many wait in a socket, not of what: where the
  *    opener's parent or one of its descendants has some that it does not fetch within
- *    an instant, they count as holders. If they never arrive the file is released
+ *    an instant, they count as holders. So does a ring (io_uring) of theirs that has
+ *    been given a file of this name. If they never arrive the file is released
  *    without another FLUSH: the job's `error` says so then.
  *
  *    A look that fails is no answer either: short of descriptors or memory, a /proc

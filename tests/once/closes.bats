@@ -183,6 +183,24 @@ let_go() {
 	left_to_ctl
 }
 
+@test "given to a ring for requests (io_uring): nothing is bought, and error says how" {
+	start_python <<-'P'
+		libc = ctypes.CDLL(None)
+		a = os.open(path, os.O_WRONLY | os.O_CREAT)
+		ring = libc.syscall(425, 4, ctypes.create_string_buffer(120))
+		if ring < 0 or libc.syscall(427, ring, 2, (ctypes.c_int * 1)(a), 1):
+		    print("no ring")
+		os.write(a, first + second)
+		os.close(a)
+		wait()
+	P
+	waits
+	! grep -q "no ring" "$HOME/out" || skip "this machine allows none"
+	bought_nothing a
+	let_go
+	left_to_ctl
+}
+
 @test "mmap: what is open for writing cannot be mapped so, and nothing is bought by trying" {
 	start_python <<-'P'
 		a = os.open(path, os.O_RDWR | os.O_CREAT)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -177,6 +178,63 @@ static void test_thread_with_a_table_of_its_own(void **state)
 	assert_int_equal(write(go[1], "x", 1), 1);
 	waitpid(pid, NULL, 0);
 	assert_int_equal(holder(0, NULL), HOLDER_NONE);
+}
+
+/* ---- in a ring -------------------------------------------------------------------------- */
+
+/* It has been given to a ring for requests (io_uring), and closed. */
+static void be_ring(const char *name)
+{
+	struct io_uring_params params = {};
+	int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int ring = (int)syscall(SYS_io_uring_setup, 4, &params);
+	char byte = 'x';
+
+	close(go[1]);
+	if (ring < 0 || syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &fd, 1))
+		byte = '-';
+	close(fd);
+	if (write(ready[1], &byte, 1) != 1)
+		_exit(9);
+	_exit(read(go[0], &byte, 1) != 1);
+}
+
+static enum proc_holder holder_of_ring(const char *file_name, char *ret_ready)
+{
+	char dir[] = "/tmp/test_holders.XXXXXX", name[64];
+	enum proc_holder found;
+	pid_t pid;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(name, sizeof name, "%s/%s", dir, file_name);
+	assert_int_equal(pipe(ready) | pipe(go), 0);
+	pid = fork();
+	if (!pid)
+		be_ring(name);
+	assert_int_equal(read(ready[0], ret_ready, 1), 1);
+	found = holder(0, NULL);
+	assert_int_equal(write(go[1], "x", 1), 1);
+	waitpid(pid, NULL, 0);
+	for (int i = 0; i < 2; i++)
+		close(ready[i]), close(go[i]);
+	unlink(name);
+	rmdir(dir);
+	return found;
+}
+
+static void test_in_a_ring(void **state)
+{
+	enum proc_holder found, other_file;
+	char ring;
+
+	close(file);
+	file = -1;
+	other_file = holder_of_ring("x.requests.jsonl", &ring);
+	found = holder_of_ring("requests.jsonl", &ring);
+	if (ring != 'x')
+		skip(); /* the machine allows none */
+	assert_int_equal(other_file, HOLDER_NONE);
+	assert_int_equal(found, HOLDER_FLYING);
 }
 
 /* ---- who has not run since --------------------------------------------------------------- */
@@ -526,6 +584,7 @@ int main(int argc, char **argv)
 			test_short_of_descriptors, make_file, close_file),
 		cmocka_unit_test_setup_teardown(
 			test_thread_with_a_table_of_its_own, make_file, close_file),
+		cmocka_unit_test_setup_teardown(test_in_a_ring, make_file, close_file),
 		cmocka_unit_test_setup_teardown(
 			test_who_sleeps_is_left_out, make_file, close_file),
 		cmocka_unit_test_setup_teardown(
