@@ -1,5 +1,6 @@
 #include "jobs/job.h"
 #include "jobs/hooks.h"
+#include "requests/line_marks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,7 +79,7 @@ void job_dir_free(struct gb_client *c, struct job_dir *l)
 	record_clear(&l->rec);
 	pthread_mutex_destroy(&l->disk);
 	free(l->checked);
-	free(l->marks);
+	kept_marks_unref(l->marks);
 	free(l);
 }
 

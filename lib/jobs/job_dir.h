@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-struct line_marks;
+struct kept_marks;
 struct operation;
 
 /* What continues a removal: a timer or one task, never two at a time. */
@@ -60,7 +60,7 @@ struct job_dir {
 	unsigned part_readers;   /* client.lock; archive/part_readers.h: who may still open
 	                            results of any of its parts, which stay where they
 	                            are so long */
-	struct line_marks *marks; /* client.lock; where its requests can be cut, as long as
+	struct kept_marks *marks; /* client.lock; where its requests can be cut, as long as
 	                             some have no part; NULL: not known */
 	struct operation *task;       /* client.lock; the verb that owns the job now */
 	char *checked;           /* what `check` counted or found wrong */

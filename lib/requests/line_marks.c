@@ -1,6 +1,8 @@
 #include "requests/line_marks.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -159,4 +161,40 @@ int line_marks_cut(const struct line_marks *m, int fd, int64_t from, int64_t tot
 	}
 	*ret = run;
 	return 0;
+}
+
+/* ---- kept ---------------------------------------------------------------------------- */
+
+struct kept_marks {
+	atomic_uint refs;
+	struct line_marks marks;
+};
+
+struct kept_marks *kept_marks_new(const struct line_marks *m)
+{
+	struct kept_marks *k = malloc(sizeof *k);
+
+	if (!k)
+		return NULL;
+	atomic_init(&k->refs, 1);
+	k->marks = *m;
+	return k;
+}
+
+struct kept_marks *kept_marks_ref(struct kept_marks *k)
+{
+	if (k)
+		atomic_fetch_add(&k->refs, 1);
+	return k;
+}
+
+void kept_marks_unref(struct kept_marks *k)
+{
+	if (k && atomic_fetch_sub(&k->refs, 1) == 1)
+		free(k);
+}
+
+const struct line_marks *kept_marks(const struct kept_marks *k)
+{
+	return k ? &k->marks : NULL;
 }

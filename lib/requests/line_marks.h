@@ -4,7 +4,8 @@
  * it again. n is doubled whenever there is no room for more marks, so a file of any size
  * takes a few kilobytes; to reach a line that has no mark at most n lines are read.
  *
- * Pure but for line_marks_cut, which reads. Any thread, one at a time.
+ * Pure but for line_marks_cut, which reads. Any thread, one at a time; those that are kept
+ * do not change, and any number of threads may cut by them.
  */
 #ifndef GB_LINE_MARKS_H
 #define GB_LINE_MARKS_H
@@ -35,6 +36,16 @@ void line_marks_note(
 /* Once, at the end. as_it_is: the file is sent byte for byte; else as normalize.h
  * writes it. */
 void line_marks_settle(struct line_marks *m, bool as_it_is, unsigned width);
+
+/* Settled marks of their own, for all who cut by them: whoever has a reference may go on while
+ * another lets go of the last but that. NULL without memory; ref and unref: any thread, also
+ * with NULL. */
+struct kept_marks;
+struct kept_marks *kept_marks_new(const struct line_marks *m);
+struct kept_marks *kept_marks_ref(struct kept_marks *k);
+void kept_marks_unref(struct kept_marks *k);
+/* NULL of NULL. */
+const struct line_marks *kept_marks(const struct kept_marks *k);
 
 /* Whole lines. */
 struct line_run {

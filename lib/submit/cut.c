@@ -83,16 +83,14 @@ int submission_split(struct submission *s)
 
 void cut_keep_marks(struct submission *d)
 {
-	struct line_marks *marks = malloc(sizeof(*marks));
+	struct kept_marks *marks = kept_marks_new(&d->report.marks);
 
-	if (marks)
-		*marks = d->report.marks;
 	client_lock(d->c);
-	struct line_marks *old = d->job->dir->marks;
+	struct kept_marks *old = d->job->dir->marks;
 	d->job->dir->marks = marks;
 	d->rec->batch->sent_size = d->size;
 	client_unlock(d->c);
-	free(old);
+	kept_marks_unref(old);
 }
 
 /* ---- what is cut --------------------------------------------------------------------- */
@@ -172,6 +170,19 @@ static struct line_run evenly(struct line_run rest, struct line_run most)
 	return most;
 }
 
+/* Unlocked: of these bytes, by the marks of dir, which it may let go of meanwhile. */
+static int cut_by_marks(struct gb_job *dir, int fd, struct part_range of,
+	struct line_run most, struct line_run *ret)
+{
+	client_lock(dir->c);
+	struct kept_marks *marks = kept_marks_ref(dir->dir->marks);
+	client_unlock(dir->c);
+	int err = line_marks_cut(
+		kept_marks(marks), fd, of.off, of.off + of.len, most, ret);
+	kept_marks_unref(marks);
+	return err;
+}
+
 int cut_next(struct gb_job *dir, int fd, struct part_range *ret, int64_t *ret_requests)
 {
 	struct line_run run;
@@ -180,17 +191,14 @@ int cut_next(struct gb_job *dir, int fd, struct part_range *ret, int64_t *ret_re
 	struct part_range rest = parts_rest(dir);
 	struct line_run most = part_most(dir);
 	struct line_run even = evenly((struct line_run){rest.len, rest_requests(dir)}, most);
-	const struct line_marks *marks = dir->dir->marks;
 	int64_t said = split_of(dir);
 	client_unlock(dir->c);
 	if (!rest.len)
 		return -ENODATA;
-	int err = line_marks_cut(marks, fd, rest.off, rest.off + rest.len,
-		said > 0 ? most : even, &run);
+	int err = cut_by_marks(dir, fd, rest, said > 0 ? most : even, &run);
 	if (!err && said > 0 && run.requests < said)
 		/* As many as their user wants do not fit. */
-		err = line_marks_cut(
-			marks, fd, rest.off, rest.off + rest.len, even, &run);
+		err = cut_by_marks(dir, fd, rest, even, &run);
 	if (err)
 		return err;
 	*ret = (struct part_range){rest.off, run.bytes};
@@ -269,8 +277,8 @@ static int halve_range(struct submission *s)
 
 	if (fd < 0 || most.requests < 1)
 		return fd < 0 ? fd : -ENODATA;
-	int err = line_marks_cut(s->job->parent->dir->marks, fd, r->range_off,
-		r->range_off + r->range_len, most, &run);
+	int err = cut_by_marks(s->job->parent, fd,
+		(struct part_range){r->range_off, r->range_len}, most, &run);
 	return err ? err : cut_shrink(s, run);
 }
 

@@ -86,7 +86,7 @@ static void drop_marks(struct gb_job *dir)
 	if (job_phase(dir) != PHASE_PARTS || dir->dir->cutting || dir->dir->task ||
 		parts_tally(dir).unsent || parts_rest_size(dir) > 0)
 		return;
-	free(dir->dir->marks);
+	kept_marks_unref(dir->dir->marks); /* who halves a part has one, too */
 	dir->dir->marks = NULL;
 }
 
