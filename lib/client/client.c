@@ -257,7 +257,7 @@ static int start_engine(struct gb_client *c, char **ret_why)
 static bool is_removed_with_all(const struct gb_job *job)
 {
 	return job->parent && job->parent->dir->rec.removal &&
-	       !phase_is_unanswered(job_phase(job));
+	       !phase_is_unanswered(job_phase_now(job));
 }
 
 /* All journals are made whole before anything goes on: a look at the API settles whatever

@@ -27,6 +27,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 struct answers_cache;
 struct follows;
@@ -94,13 +95,40 @@ struct gb_client {
 /* Any thread: a line to the log function of gb_options. */
 void client_log(struct gb_client *c, int priority, const char *fmt, ...) _printf_(3, 4);
 
+/* Under the sanitizers who needs the lock sees to it that this thread has it: an access
+ * without is a fault each time, not only when another thread comes in between. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+extern _Thread_local const struct gb_client *client_held;
+
+static inline void client_holds(const struct gb_client *c)
+{
+	client_held = c;
+}
+
+static inline void client_expect_lock(const struct gb_client *c)
+{
+	if (client_held != c)
+		abort();
+}
+#else
+static inline void client_holds(const struct gb_client *c)
+{
+}
+
+static inline void client_expect_lock(const struct gb_client *c)
+{
+}
+#endif
+
 static inline void client_lock(struct gb_client *c)
 {
 	pthread_mutex_lock(&c->lock);
+	client_holds(c);
 }
 
 static inline void client_unlock(struct gb_client *c)
 {
+	client_holds(NULL);
 	pthread_mutex_unlock(&c->lock);
 }
 

@@ -97,14 +97,17 @@ static inline struct gb_job *job_directory(struct gb_job *job)
 /* Lock held: whether users see it, in the tree or below parts/. */
 static inline bool job_shown(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return job->parent ? job->parent->in_tree : job->in_tree;
 }
 
 /* Like gb_job_next, but parts are among them, wherever their directory is. */
 struct gb_job *job_next_any(struct gb_client *c, uint32_t slot);
 
+/* Lock held. */
 static inline enum phase job_phase(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return job->dir ? (enum phase)job->dir->rec.batch->phase : PHASE_REMOTE;
 }
 

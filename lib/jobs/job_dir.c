@@ -25,6 +25,7 @@ void job_set_phase(struct gb_job *job, enum phase p)
 {
 	struct record *r = &job->dir->rec;
 
+	client_expect_lock(job->c);
 	job->c->unsent -= phase_is_unanswered(r->batch->phase);
 	job->c->unsent += phase_is_unanswered(p);
 	r->batch->phase = p;

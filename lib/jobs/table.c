@@ -62,6 +62,10 @@ static void drop_interned(void *text)
 
 /* ---- indexes ------------------------------------------------------------------- */
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+_Thread_local const struct gb_client *client_held;
+#endif
+
 static const char *name_of(void *arg, uint32_t slot)
 {
 	struct gb_client *c = arg;

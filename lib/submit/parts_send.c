@@ -173,7 +173,7 @@ static void leave_parts(struct submission *d, enum phase before)
 /* From here on the directory is not submitted itself. */
 static int enter_parts(struct submission *d)
 {
-	enum phase before = job_phase(d->job);
+	enum phase before = job_phase_now(d->job);
 	int err = submission_durable(d);
 
 	if (err || before == PHASE_PARTS)
@@ -202,7 +202,7 @@ bool submission_fits_in_parts(struct submission *d, int err)
 {
 	/* What is sent again has its old intent back by now. */
 	return err == -EDQUOT &&
-	       (d->t->again || !phase_is_unanswered(job_phase(d->job))) &&
+	       (d->t->again || !phase_is_unanswered(job_phase_now(d->job))) &&
 	       submission_too_large(d);
 }
 

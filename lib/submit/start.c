@@ -421,10 +421,8 @@ static void find_cut_short(struct gb_job *job)
 		"not submitted: the machine stopped before the whole file was on disk");
 }
 
-/* A crash before the create was intended. */
-static void cut_off(struct gb_job *job)
+static void tell_cut_off(struct gb_job *job)
 {
-	job_set_phase(job, PHASE_DRAFT);
 	if (!job->dir->rec.error)
 		job_dir_error(job, -EINTR,
 			"batchfs was ended while this was being submitted: nothing was bought.",
@@ -432,21 +430,31 @@ static void cut_off(struct gb_job *job)
 			NULL);
 }
 
+/* Of what was under way: queued work goes on; the rest is a draft again, if it crashed before
+ * the create was intended. Returns what it was. */
+static enum phase recover_phase(struct gb_job *job)
+{
+	client_lock(job->c);
+	enum phase was = job_phase(job);
+	if (was == PHASE_UPLOADING)
+		job_set_phase(
+			job, job->dir->rec.background ? PHASE_QUEUED : PHASE_DRAFT);
+	client_unlock(job->c);
+	return was;
+}
+
 void submit_recover(struct gb_job *job)
 {
-	struct record *r = &job->dir->rec;
-
 	if (!job->parent)
 		parts_recover(job);
 	find_cut_short(job);
 	/* If it fails, nothing is sent before it has been done. */
 	DROP(submit_finish_rename(job));
-	if (r->batch->phase == PHASE_UPLOADING && r->background)
-		job_set_phase(job, PHASE_QUEUED);
-	else if (r->batch->phase == PHASE_UPLOADING)
-		cut_off(job);
-	else if (r->batch->phase == PHASE_SUBMITTING)
+	enum phase was = recover_phase(job), is = job_phase_now(job);
+	if (was == PHASE_UPLOADING && is == PHASE_DRAFT)
+		tell_cut_off(job);
+	else if (is == PHASE_SUBMITTING)
 		reconcile_later(job);
-	if (r->batch->phase == PHASE_QUEUED && !identity_same_key(job))
+	if (is == PHASE_QUEUED && !identity_same_key(job))
 		other_key(job);
 }

@@ -9,6 +9,7 @@
 #include "base/waiter.h"
 #include "client/open_with.h"
 #include "fake_provider.h"
+#include "jobs/parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -118,5 +119,14 @@ static inline void hurry_parts(void)
 }
 
 #define FAKE_CASE(fn) cmocka_unit_test_setup_teardown(fn, fake_setup, fake_teardown)
+
+/* Borrowed. */
+static inline struct gb_job *part_of(struct gb_job *dir, uint32_t i)
+{
+	client_lock(client);
+	struct gb_job *part = parts_at(dir, i);
+	client_unlock(client);
+	return part;
+}
 
 #endif

@@ -180,7 +180,7 @@ static void test_wait_for_all(void **state)
 	buy_part(dir, &fake, 0);
 	assert_int_equal(gb_job_wait(dir, &t.w), -EINPROGRESS);
 	fake_end(&fake, fake_job(&fake, 0), REMOTE_STATE_SUCCEEDED);
-	await_state(parts_at(dir, 0), "JOB_STATE_SUCCEEDED");
+	await_state(part_of(dir, 0), "JOB_STATE_SUCCEEDED");
 	assert_int_equal(ended, 1); /* half of it is not bought yet */
 	buy_part(dir, &fake, 0);
 	fake_end(&fake, fake_job(&fake, 1), REMOTE_STATE_SUCCEEDED);
@@ -239,7 +239,7 @@ static void test_end_once(void **state)
 	buy_part(dir, &fake, 0);
 	buy_part(dir, &fake, 0);
 	fake_end(&fake, fake_job(&fake, 0), REMOTE_STATE_SUCCEEDED);
-	await_state(parts_at(dir, 0), "JOB_STATE_SUCCEEDED");
+	await_state(part_of(dir, 0), "JOB_STATE_SUCCEEDED");
 	fake_end(&fake, fake_job(&fake, 1), REMOTE_STATE_SUCCEEDED);
 	await_state(dir, "JOB_STATE_SUCCEEDED");
 	await_ends(1);
@@ -348,7 +348,7 @@ static void test_remove_all(void **state)
 	buy_part(dir, &fake, 0);
 	next_part_of(dir, 0, PHASE_QUEUED);
 	fake_end(&fake, fake_job(&fake, 0), REMOTE_STATE_SUCCEEDED);
-	await_state(parts_at(dir, 0), "JOB_STATE_SUCCEEDED");
+	await_state(part_of(dir, 0), "JOB_STATE_SUCCEEDED");
 	assert_int_equal(BLOCKING(gb_remove, dir), 0);
 	assert_null(gb_job_by_name(client, "job"));
 	await_removed();

@@ -231,12 +231,12 @@ static void test_at_work(void **state)
 	await_index(dir);
 	while (is_at_work(dir))
 		usleep(1000);
-	be_at_work(&on_part, parts_at(dir, 1));
+	be_at_work(&on_part, part_of(dir, 1));
 	waiter_sync_init(&s);
 	assert_int_equal(gb_retry(dir, &s.w), -EINPROGRESS);
 	assert_true(gb_waiter_drop(&s.w));
 	pthread_join(on_part.thread, NULL);
-	be_at_work(&on_part, parts_at(dir, 1));
+	be_at_work(&on_part, part_of(dir, 1));
 	be_at_work(&on_dir, dir);
 	retry(dir);
 	pthread_join(on_part.thread, NULL);
