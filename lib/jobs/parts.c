@@ -514,7 +514,10 @@ struct gb_job *gb_job_part(struct gb_job *dir, uint32_t n)
 {
 	struct gb_job *part = gb_job_part_next(dir, n);
 
-	if (part && parts_number(part) == n)
+	client_lock(dir->c);
+	bool is = part && parts_number(part) == n;
+	client_unlock(dir->c);
+	if (is)
 		return part;
 	gb_job_unref(part);
 	return NULL;
