@@ -439,10 +439,19 @@ static void end_other(void)
  * left out. (In truth nobody has a file that is older than its first open.) */
 static void test_who_sleeps_is_left_out(void **state)
 {
+	enum proc_holder found;
+
 	start_other(KEEPS);
 	close(file);
 	file = -1;
-	assert_int_equal(holder(0, NULL), HOLDER_NONE);
+	/* Where others have the processors it takes longer to tell than it may. */
+	for (time_t until = time(NULL) + 60; /* wall: patience */
+		(found = holder(0, NULL)) != HOLDER_NONE && time(NULL) < until;) {
+		usleep(10000);
+		census_unref(before_open);
+		before_open = census_take(NULL, true);
+	}
+	assert_int_equal(found, HOLDER_NONE);
 	census_unref(before_open);
 	before_open = NULL;
 	assert_int_equal(holder(0, NULL), HOLDER_SOME);
