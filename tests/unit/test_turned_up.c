@@ -570,20 +570,26 @@ static unsigned lines_of_part(struct gb_job *part)
 	return n;
 }
 
+/* The create of the first part of a later round is lost. A reference to that part. */
+static struct gb_job *lose_round(struct gb_job *job)
+{
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	fail_first(job);
+	shorten("SETTLE", "0.01");
+	lose_next();
+	assert_int_equal(BLOCKING(gb_retry, job), 0);
+	struct gb_job *part = gb_job_part(job, 2);
+	await_phase(part, PHASE_UNCERTAIN);
+	shorten("SETTLE", "600");
+	return part;
+}
+
 /* Made smaller, so part 2 and 3, when it was sent again; or still waiting for that. */
 static void test_round_never_fits(void **state)
 {
 	for (int waits = 0; waits < 2; waits++) {
-		struct gb_job *job = draft_of(LINES, "auto"), *part;
+		struct gb_job *job = draft_of(LINES, "auto"), *part = lose_round(job);
 
-		assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
-		fail_first(job);
-		shorten("SETTLE", "0.01");
-		lose_next();
-		assert_int_equal(BLOCKING(gb_retry, job), 0);
-		part = gb_job_part(job, 2);
-		await_phase(part, PHASE_UNCERTAIN);
-		shorten("SETTLE", "600");
 		fake.takes_bytes = waits ? 1 : takes_some();
 		assert_int_equal(BLOCKING(gb_resubmit, job), 0);
 		if (waits)
@@ -617,16 +623,8 @@ static void test_round_never_fits(void **state)
 static void test_round_half_waits(void **state)
 {
 	for (int refused = 0; refused < 2; refused++) {
-		struct gb_job *job = draft_of(LINES, "auto"), *part;
+		struct gb_job *job = draft_of(LINES, "auto"), *part = lose_round(job);
 
-		assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
-		fail_first(job);
-		shorten("SETTLE", "0.01");
-		lose_next();
-		assert_int_equal(BLOCKING(gb_retry, job), 0);
-		part = gb_job_part(job, 2);
-		await_phase(part, PHASE_UNCERTAIN);
-		shorten("SETTLE", "600");
 		fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 429});
 		fake_script(&fake, FAKE_CREATE,
 			refused ? (struct fake_answer){FAKE_STATUS, 400}
