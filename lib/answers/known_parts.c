@@ -154,12 +154,8 @@ bool known_parts_lack(struct gb_job *dir)
 
 struct gb_job *known_parts_job(struct gb_job *dir, uint32_t number)
 {
-	struct gb_job *part = NULL;
-
 	client_lock(dir->c);
-	uint32_t i = parts_below(dir, number);
-	if (i < parts_count(dir) && parts_number(parts_at(dir, i)) == number)
-		part = parts_at(dir, i);
+	struct gb_job *part = parts_numbered(dir, number);
 	client_unlock(dir->c);
 	return part;
 }

@@ -350,7 +350,6 @@ static void take_all(struct making *m, struct answers *a)
 {
 	struct gb_job *dir = m->dir;
 
-	note_made_good(dir, a);
 	/* One that is used already stays as it is. */
 	client_lock(dir->c);
 	bool same = dir->merged == a;
@@ -362,6 +361,7 @@ static void take_all(struct making *m, struct answers *a)
 	if (!a->made.tv_sec) /* it cannot be kept */
 		clock_gettime(CLOCK_REALTIME, &a->made); /* wall: shown */
 	answers_finish(dir, a, m->known.cancelled);
+	note_made_good(dir, a);
 	a->print = m->known.print;
 	client_lock(dir->c);
 	struct answers *old = dir->merged;

@@ -70,6 +70,14 @@ uint32_t parts_below(struct gb_job *dir, uint32_t n)
 	return lo;
 }
 
+struct gb_job *parts_numbered(struct gb_job *dir, uint32_t n)
+{
+	uint32_t i = parts_below(dir, n);
+	struct gb_job *part = i < parts_count(dir) ? parts_at(dir, i) : NULL;
+
+	return part && parts_number(part) == n ? part : NULL;
+}
+
 int parts_last_round(const struct gb_job *dir)
 {
 	int last = dir->dir->rec.rounds;
@@ -285,13 +293,12 @@ static int describe_part(struct gb_job *dir, int number, struct record *r)
  * depend on it. */
 static bool overlaps(const struct gb_job *dir, const struct record *r)
 {
-	bool own = !r->round && !r->late;
+	bool cut = parts_is_cut(r);
 
-	for (uint32_t i = 0; own && dir->parts && i < dir->parts->n; i++) {
+	for (uint32_t i = 0; cut && dir->parts && i < dir->parts->n; i++) {
 		const struct record *o = &dir->parts->v[i]->dir->rec;
 
-		if (!o->round && o->range_off < r->range_off + r->range_len &&
-			r->range_off < o->range_off + o->range_len)
+		if (!o->round && parts_meet(o, r->range_off, r->range_len))
 			return true;
 	}
 	return false;
@@ -512,13 +519,10 @@ bool gb_job_is_part(struct gb_job *job)
 /* A number that a part has had stays with it. */
 struct gb_job *gb_job_part(struct gb_job *dir, uint32_t n)
 {
-	struct gb_job *part = gb_job_part_next(dir, n);
-
 	client_lock(dir->c);
-	bool is = part && parts_number(part) == n;
+	struct gb_job *part = parts_several(dir) ? parts_numbered(dir, n) : NULL;
+	if (part)
+		gb_job_ref(part);
 	client_unlock(dir->c);
-	if (is)
-		return part;
-	gb_job_unref(part);
-	return NULL;
+	return part;
 }

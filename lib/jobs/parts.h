@@ -62,6 +62,8 @@ bool parts_bear_name(struct gb_client *c, const char *dir);
 /* How many have a number below n: those from parts_at(dir, parts_below(dir, n)) on do
  * not. */
 uint32_t parts_below(struct gb_job *dir, uint32_t n);
+/* The one with that number, borrowed; NULL: there is none. */
+struct gb_job *parts_numbered(struct gb_job *dir, uint32_t n);
 /* Whether something of its requests is to be bought that no part has yet: the record of a
  * directory in PHASE_PARTS has in `sent_size` how many bytes they are. Not any more once
  * that was dropped (cancel), or the directory is being removed. */

@@ -26,8 +26,7 @@ bool parts_others_have(const struct gb_job *part)
 		const struct record *o = &p->v[i]->dir->rec;
 
 		if (p->v[i] != part && !o->round && is_out(p->v[i]) &&
-			o->range_off < r->range_off + r->range_len &&
-			r->range_off < o->range_off + o->range_len)
+			parts_meet(o, r->range_off, r->range_len))
 			return true;
 	}
 	return false;
@@ -62,11 +61,8 @@ bool parts_late_has(struct gb_job *part)
 		if (!number)
 			return false;
 		off += r->range_off;
-		uint32_t i = parts_below(dir, (uint32_t)number);
-		struct gb_job *of = i < parts_count(dir) ? parts_at(dir, i) : NULL;
-		r = of && of->parent && parts_number(of) == (uint32_t)number
-			    ? &of->dir->rec
-			    : NULL;
+		struct gb_job *of = parts_numbered(dir, (uint32_t)number);
+		r = of && of->parent ? &of->dir->rec : NULL;
 	}
 	return dir->parts->overlap;
 }
@@ -79,8 +75,7 @@ bool parts_others_create(const struct gb_job *part, struct part_range range)
 		const struct record *o = &p->v[i]->dir->rec;
 
 		if (p->v[i] != part && !o->round && p->v[i]->dir->creating &&
-			o->range_off < range.off + range.len &&
-			range.off < o->range_off + o->range_len)
+			parts_meet(o, range.off, range.len))
 			return true;
 	}
 	return false;

@@ -14,6 +14,12 @@ struct parts {
 	int last;          /* highest number ever given here */
 };
 
+/* Whether two ranges of the requests have something in common. */
+static inline bool parts_meet(const struct record *r, int64_t off, int64_t len)
+{
+	return r->range_off < off + len && off < r->range_off + r->range_len;
+}
+
 /* Whether a part with that record has a range of the requests, and is not late. */
 bool parts_is_cut(const struct record *r);
 /* How many bytes of the requests no part has, and *ret_first: what parts_rest says. */

@@ -23,21 +23,12 @@
 
 #define REQUESTS_TMP GB_REQUESTS ".tmp"
 
-/* Lock held: the part of dir with that number, or NULL. */
-static struct gb_job *part_numbered(struct gb_job *dir, int number)
-{
-	uint32_t i = parts_below(dir, (uint32_t)number);
-	struct gb_job *part = i < parts_count(dir) ? parts_at(dir, i) : NULL;
-
-	return part && parts_number(part) == (uint32_t)number ? part : NULL;
-}
-
 bool cut_is_had(struct gb_job *part)
 {
 	struct gb_job *dir = part->parent;
 
 	for (; part && part->dir->rec.half_of;
-		part = part_numbered(dir, part->dir->rec.half_of))
+		part = parts_numbered(dir, part->dir->rec.half_of))
 		if (cut_is_copied(part))
 			return true;
 	return false;
@@ -61,7 +52,7 @@ bool cut_is_copied(struct gb_job *part)
 {
 	const struct record *r = &part->dir->rec;
 	struct gb_job *from =
-		r->half_of ? part_numbered(part->parent, r->half_of) : NULL;
+		r->half_of ? parts_numbered(part->parent, r->half_of) : NULL;
 	int64_t has = from ? from->dir->rec.range_len : 0;
 
 	return from && (!has || has > r->range_off);
