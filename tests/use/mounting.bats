@@ -142,13 +142,14 @@ overlay_dirs() {
 	mount_jobs
 	sh -c "$after"
 	[ -e "$M/.batchfs" ]
+	# At once: the kernel still knows the attributes of what was looked at.
 	kill -KILL "$FS_PID"
-	wait_dead
+	wait "$FS_PID" || true
+	[ -d "$M" ]
 	sh -c "$after"
 	is_unmounted
 }
 
-wait_dead() { eventually sh -c '! [ -d "$1" ]' - "$M"; }
 is_unmounted() { ! grep -F " $M " /proc/mounts; }
 
 # ---- the file of options ---------------------------------------------------------------
