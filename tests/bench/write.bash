@@ -47,12 +47,24 @@ spool_once() { # REQUESTS JOB
 	earlier copied_before "$1"
 	timed_cpu spool cp-disk cp "$1" "$work/copy"
 	rm -f "$work/copy"
+	spool_by_nullfs "$1"
 	fresh_mount submit=ctl
 	warm
 	earlier spooled_before "$1"
 	mkdir "$mnt/$2"
 	timed_cpu spool batchfs cp "$1" "$mnt/$2/requests.jsonl"
 	timed check-pass batchfs sh -c 'echo check >"$0"' "$mnt/$2/ctl"
+}
+
+# The same bytes through a filesystem that only writes them to a file.
+spool_by_nullfs() { # REQUESTS
+	mkdir -p "$work/null"
+	NULLFS_SINK=$work/sink "$bin/bench_nullfs" "$work/null"
+	warm
+	earlier copied_before "$1"
+	timed spool nullfs cp "$1" "$work/null/sink"
+	fusermount3 -u "$work/null"
+	rm -f "$work/sink"
 }
 
 upload() { # FILE: to the same sink as the mount, by curl
