@@ -38,6 +38,8 @@ struct build {
 	/* Rows of requests by key: their number plus one; 0: free. */
 	uint32_t *slots;
 	uint64_t n_slots;
+	struct answers_more *more;
+	uint32_t n_more, room_more;
 	struct answers_medium *media;
 	uint32_t n_media, room_media, line_media;
 	uint64_t last_line; /* of the requests */
@@ -48,11 +50,15 @@ struct build {
 	struct schemas *schemas; /* NULL: none was needed */
 };
 
-/* index_build.c: a row without anything; its key; all rows of requests by key. */
+/* index_build.c: room for so many rows; a row without anything; its key; all rows of
+ * requests by key. */
+int answers_rows_room(struct build *b, uint32_t room);
 int answers_new_row(struct build *b, uint32_t *ret);
 int answers_set_key(struct build *b, uint32_t i, const char *key, size_t n);
 int answers_hash_rows(struct build *b);
 int answers_room(void *array, size_t n, size_t each);
+/* What row i has of other files than the main one; NULL: no memory. Until the next call. */
+struct answers_more *answers_more_of(struct build *b, uint32_t i);
 
 /* index_results.c: read the results of all parts that were not read yet, and see which
  * requests have none. */

@@ -252,6 +252,13 @@ void answers_unref(struct answers *a);
 /* It is not used for now: what can be read back from disk leaves memory. */
 void answers_rest(const struct answers *a);
 
+/* The same of one that is read through once, at row or node i: now and then. */
+static inline void answers_rest_at(const struct answers *a, uint32_t i)
+{
+	if (i % 8192 == 8191)
+		answers_rest(a);
+}
+
 /* The sources of an index. */
 struct answers_input {
 	const struct result_grammar *grammar; /* of results and requests */
@@ -325,10 +332,9 @@ static inline const char *answers_name(
 /* The extension of a file of this MIME type, without a dot. Static. */
 const char *answers_extension(const char *mime);
 
-/* index_names.c: all nodes of a whose rows are complete; media: parts with data, in
- * the order of the results; before: an index whose nodes stay, but for rows that are
- * made anew, or NULL. -EFBIG, -ENOMEM. */
-struct answers_medium {
+/* index_names.c: all nodes of a whose rows are complete; before: an index whose nodes
+ * stay, but for rows that are made anew, or NULL. -EFBIG, -ENOMEM. */
+struct answers_medium { /* a part with data; in the order of the results */
 	uint32_t row;
 	const char *extension;
 	struct span data;
@@ -340,17 +346,30 @@ struct answers_medium {
 void answers_take_wave(const char *mime, struct answers_medium *m);
 /* What the files of a row are made from. */
 struct answers_files {
-	uint32_t media, n_media;      /* the first of its media, and how many */
-	uint64_t size;                /* of the main file without the newline */
-	bool has_main, newline, json; /* json: KEY.json, else KEY.txt */
-	bool error;                   /* KEY.error */
-	bool unnamed;                 /* the result has no key */
-	bool made;                    /* they are new: nodes of an earlier index are gone */
-	uint32_t slot;                /* of the last part that had a result, plus one */
-	struct span parts;            /* KEY.json of parts that are no text; or empty */
-	uint32_t why_at;              /* in the blob: KEY.error beside an answer; */
-	uint32_t why_len;             /* 0: there is none */
+	uint32_t size;     /* of the main file without the newline */
+	uint32_t more;     /* 0: no others; else one more than their place in `more` */
+	uint32_t slot : 23; /* of the last part that had a result, plus one */
+	bool has_main : 1; /* KEY.json if it is json, else KEY.txt … */
+	bool newline : 1;  /* … to which one is added */
+	bool json : 1;
+	bool error : 1;    /* KEY.error */
+	bool unnamed : 1;  /* the result has no key */
+	bool made : 1;     /* they are new: nodes of an earlier index are gone */
 };
+/* Files beside the main one, which few rows have. */
+struct answers_more {
+	uint32_t media, n_media; /* the first of its media, and how many */
+	struct span parts;       /* KEY.json of parts that are no text; or empty */
+	uint32_t why_at;         /* in the blob: KEY.error beside an answer; */
+	uint32_t why_len;        /* 0: there is none */
+};
+struct answers_material {
+	const struct answers_files *files; /* one each a row */
+	const struct answers_more *more;
+	const struct answers_medium *media;
+};
+/* So that sizes of files have 32 bits, whatever is put before or behind a text. */
+#define ANSWERS_TEXT_MAX (UINT32_MAX - (UINT32_C(1) << 20))
 struct answers_blob {
 	char *text;
 	uint64_t len, room;
@@ -364,8 +383,7 @@ static inline size_t answers_key_room(const struct answers_row *r)
 	return !r->key_len ? 0 : r->json ? sizeof ".json" : sizeof ".txt";
 }
 int answers_tree(struct answers *a, struct answers_blob *blob,
-	const struct answers_files *files, const struct answers_medium *media,
-	const struct answers *before);
+	const struct answers_material *m, const struct answers *before);
 /* The path of a node below responses/; false: it is longer than size. */
 bool answers_path(const struct answers *a, const char *blob, uint32_t node, char *ret,
 	size_t size);

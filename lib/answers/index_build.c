@@ -23,24 +23,49 @@ int answers_room(void *array, size_t n, size_t each)
 	return 0;
 }
 
+int answers_rows_room(struct build *b, uint32_t room)
+{
+	if (answers_room(&b->rows, room, sizeof *b->rows) ||
+		answers_room(&b->keys, room, sizeof *b->keys) ||
+		answers_room(&b->files, room, sizeof *b->files))
+		return -ENOMEM;
+	b->room = room;
+	return 0;
+}
+
 int answers_new_row(struct build *b, uint32_t *ret)
 {
 	if (b->n == b->room) {
-		uint32_t room = b->room ? 2 * b->room : 256;
+		int err = b->n >= ANSWERS_NODES_MAX
+				  ? -EFBIG
+				  : answers_rows_room(b, b->room ? 2 * b->room : 256);
 
-		if (b->n >= ANSWERS_NODES_MAX)
-			return -EFBIG;
-		if (answers_room(&b->rows, room, sizeof *b->rows) ||
-			answers_room(&b->keys, room, sizeof *b->keys) ||
-			answers_room(&b->files, room, sizeof *b->files))
-			return -ENOMEM;
-		b->room = room;
+		if (err)
+			return err;
 	}
 	memset(&b->rows[b->n], 0, sizeof *b->rows);
 	memset(&b->files[b->n], 0, sizeof *b->files);
 	b->rows[b->n].status = ANSWER_PENDING;
 	*ret = b->n++;
 	return 0;
+}
+
+struct answers_more *answers_more_of(struct build *b, uint32_t i)
+{
+	struct answers_files *f = &b->files[i];
+
+	if (f->more)
+		return &b->more[f->more - 1];
+	if (b->n_more == b->room_more) {
+		uint32_t room = b->room_more ? 2 * b->room_more : 64;
+
+		if (answers_room(&b->more, room, sizeof *b->more))
+			return NULL;
+		b->room_more = room;
+	}
+	b->more[b->n_more] = (struct answers_more){0};
+	f->more = ++b->n_more;
+	return &b->more[b->n_more - 1];
 }
 
 int answers_blob_add(
@@ -285,7 +310,8 @@ static int finish_build(struct build *b)
 	settle_rows(b);
 	b->a->rows = b->rows;
 	b->a->head.n_rows = b->n;
-	int err = answers_tree(b->a, &b->blob, b->files, b->media, b->in->before);
+	struct answers_material m = {b->files, b->more, b->media};
+	int err = answers_tree(b->a, &b->blob, &m, b->in->before);
 	if (!err)
 		err = name_media(b);
 	if (!err) {
@@ -357,6 +383,7 @@ int answers_build(const struct answers_input *in, struct answers **ret)
 	free(b.keys);
 	free(b.files);
 	free(b.slots);
+	free(b.more);
 	free(b.media);
 	free(b.blob.text);
 	answers_schemas_free(b.schemas);

@@ -80,10 +80,12 @@ static int grow_row(struct build *b, const struct answers *a, uint32_t i)
 
 static int grow_rows(struct build *b, const struct answers *a)
 {
-	int err = 0;
+	int err = answers_rows_room(b, a->head.n_rows + 1);
 
-	for (uint32_t i = 0; !err && i < a->head.n_rows; i++)
+	for (uint32_t i = 0; !err && i < a->head.n_rows; i++) {
 		err = b->in->cancel && *b->in->cancel ? -ECANCELED : grow_row(b, a, i);
+		answers_rest_at(a, i);
+	}
 	if (err)
 		return err;
 	uint32_t all = b->n;

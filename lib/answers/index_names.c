@@ -79,6 +79,7 @@ void answers_take_wave(const char *mime, struct answers_medium *m)
 struct tree {
 	struct answers *a;
 	struct answers_blob *blob;
+	const struct answers_material *from;
 	struct answers_node *nodes;
 	uint32_t n, room;
 	uint32_t *slots, n_slots;
@@ -105,19 +106,22 @@ static bool is_gone(const struct answers_node *n)
 	return n->kind == NODE_IS_GONE;
 }
 
-static int more_slots(struct tree *t)
+/* Two thirds full. */
+static uint32_t slots_for(uint32_t nodes)
 {
-	uint32_t n = t->n_slots ? 2 * t->n_slots : 256;
-	uint32_t *slots = calloc(n, sizeof *slots);
+	return nodes + nodes / 2 + 16;
+}
 
-	if (!slots)
+static int set_slots(struct tree *t, uint32_t n)
+{
+	free(t->slots);
+	t->slots = calloc(n, sizeof *t->slots);
+	t->n_slots = n;
+	if (!t->slots)
 		return -ENOMEM;
 	for (uint32_t i = 1; i < t->n; i++)
 		if (!is_gone(&t->nodes[i]))
-			put_slot(t, slots, n, i, &t->nodes[i]);
-	free(t->slots);
-	t->slots = slots;
-	t->n_slots = n;
+			put_slot(t, t->slots, n, i, &t->nodes[i]);
 	return 0;
 }
 
@@ -134,22 +138,24 @@ static uint32_t tree_find(const struct tree *t, uint32_t parent, size_t len)
 	return 0;
 }
 
-static int tree_grow(struct tree *t)
+static int tree_make_room(struct tree *t, uint32_t room)
 {
-	uint32_t room = t->room ? 2 * t->room : 128;
-	struct answers_node *bigger;
+	struct answers_node *bigger = reallocarray(t->nodes, room, sizeof *bigger);
 
-	if (t->n < t->room)
-		return 0;
-	if (t->n >= ANSWERS_NODES_MAX)
-		return -EFBIG;
-	bigger = reallocarray(t->nodes, room, sizeof *bigger);
 	if (!bigger)
 		return -ENOMEM;
 	t->nodes = bigger;
 	t->room = room;
-	/* Never more than half full. */
-	return 2 * room > t->n_slots ? more_slots(t) : 0;
+	return set_slots(t, slots_for(room));
+}
+
+static int tree_grow(struct tree *t)
+{
+	if (t->n < t->room)
+		return 0;
+	if (t->n >= ANSWERS_NODES_MAX)
+		return -EFBIG;
+	return tree_make_room(t, t->room + t->room / 2 + 16);
 }
 
 /* Whether the name stands where the row's key does now: most names are that and a
@@ -239,36 +245,22 @@ static int tree_enter(
 
 enum { FILES_BESIDE = 3 /* the media */ };
 
-/* File k of a row: what it is, and its suffix; false: there is none. */
-static bool file_of(const struct answers_files *f, const struct answers_medium *media,
-	uint32_t k, struct answers_node *ret, char suffix[SUFFIX_MAX])
+static const struct answers_more *more_of(
+	const struct tree *t, const struct answers_files *f)
 {
-	if (k == 0) {
-		bool main = f->has_main || f->error;
+	static const struct answers_more none;
 
-		*ret = (struct answers_node){.kind = NODE_IS_TEXT,
-			.size = f->size + (f->newline || f->error),
-			.newline = f->newline || f->error};
-		strcpy(suffix, f->error ? ".error" : f->json ? ".json" : ".txt");
-		return main;
-	}
-	if (k == 1) {
-		*ret = (struct answers_node){.kind = NODE_IS_PARTS,
-			.data_from = f->parts.from,
-			.data_len = (uint32_t)(f->parts.to - f->parts.from),
-			.size = f->parts.to - f->parts.from + 1, .newline = true};
-		strcpy(suffix, ".json");
-		return f->parts.to && !(f->has_main && f->json);
-	}
-	if (k == 2) {
-		*ret = (struct answers_node){.kind = NODE_IS_NOTE,
-			.data_from = f->why_at, .data_len = f->why_len,
-			.size = f->why_len + 1, .newline = true};
-		strcpy(suffix, ".error");
-		return f->why_len;
-	}
-	const struct answers_medium *m = &media[f->media + k - FILES_BESIDE];
+	return f->more ? &t->from->more[f->more - 1] : &none;
+}
 
+static uint32_t count_files(const struct answers_more *more)
+{
+	return FILES_BESIDE + more->n_media;
+}
+
+static void medium_file(const struct answers_medium *m, uint32_t k,
+	struct answers_node *ret, char suffix[SUFFIX_MAX])
+{
 	*ret = (struct answers_node){.kind = NODE_IS_DATA, .data_from = m->data.from,
 		.data_len = (uint32_t)(m->data.to - m->data.from), .size = m->size,
 		.regular = m->regular};
@@ -278,22 +270,54 @@ static bool file_of(const struct answers_files *f, const struct answers_medium *
 		ret->rate = m->rate;
 		ret->channels = (uint8_t)m->channels;
 	}
-	k -= FILES_BESIDE;
 	if (k == 0)
 		snprintf(suffix, SUFFIX_MAX, ".%s", m->extension);
 	else
 		snprintf(suffix, SUFFIX_MAX, ".%u.%s", k + 1, m->extension);
-	return true;
 }
 
-static bool is_free(struct tree *t, uint32_t dir, size_t base,
-	const struct answers_files *f, const struct answers_medium *media)
+/* File k of a row: what it is, and its suffix; false: there is none. */
+static bool file_of(const struct tree *t, const struct answers_files *f, uint32_t k,
+	struct answers_node *ret, char suffix[SUFFIX_MAX])
 {
+	const struct answers_more *more = more_of(t, f);
+
+	switch (k) {
+	case 0:
+		*ret = (struct answers_node){.kind = NODE_IS_TEXT,
+			.size = (uint64_t)f->size + (f->newline || f->error),
+			.newline = f->newline || f->error};
+		strcpy(suffix, f->error ? ".error" : f->json ? ".json" : ".txt");
+		return f->has_main || f->error;
+	case 1:
+		*ret = (struct answers_node){.kind = NODE_IS_PARTS,
+			.data_from = more->parts.from,
+			.data_len = (uint32_t)(more->parts.to - more->parts.from),
+			.size = more->parts.to - more->parts.from + 1, .newline = true};
+		strcpy(suffix, ".json");
+		return more->parts.to && !(f->has_main && f->json);
+	case 2:
+		*ret = (struct answers_node){.kind = NODE_IS_NOTE,
+			.data_from = more->why_at, .data_len = more->why_len,
+			.size = more->why_len + 1, .newline = true};
+		strcpy(suffix, ".error");
+		return more->why_len;
+	default:
+		k -= FILES_BESIDE;
+		medium_file(&t->from->media[more->media + k], k, ret, suffix);
+		return true;
+	}
+}
+
+static bool is_free(
+	struct tree *t, uint32_t dir, size_t base, const struct answers_files *f)
+{
+	uint32_t all = count_files(more_of(t, f));
 	char suffix[SUFFIX_MAX];
 	struct answers_node n;
 
-	for (uint32_t k = 0; k < FILES_BESIDE + f->n_media; k++) {
-		if (!file_of(f, media, k, &n, suffix))
+	for (uint32_t k = 0; k < all; k++) {
+		if (!file_of(t, f, k, &n, suffix))
 			continue;
 		strcpy(t->name + base, suffix);
 		if (tree_find(t, dir, base + strlen(suffix)))
@@ -303,15 +327,15 @@ static bool is_free(struct tree *t, uint32_t dir, size_t base,
 }
 
 static int add_files(struct tree *t, uint32_t dir, size_t base, uint32_t row,
-	const struct answers_files *f, const struct answers_medium *media)
+	const struct answers_files *f)
 {
+	uint32_t all = count_files(more_of(t, f)), made;
 	char suffix[SUFFIX_MAX];
 	struct answers_node n;
-	uint32_t made;
 	int err = 0;
 
-	for (uint32_t k = 0; !err && k < FILES_BESIDE + f->n_media; k++) {
-		if (!file_of(f, media, k, &n, suffix))
+	for (uint32_t k = 0; !err && k < all; k++) {
+		if (!file_of(t, f, k, &n, suffix))
 			continue;
 		n.parent = dir;
 		n.row = row;
@@ -321,10 +345,10 @@ static int add_files(struct tree *t, uint32_t dir, size_t base, uint32_t row,
 	return err;
 }
 
-static int place_row(struct tree *t, uint32_t row, const struct answers_files *f,
-	const struct answers_medium *media)
+static int place_row(struct tree *t, uint32_t row)
 {
 	const struct answers_row *r = &t->a->rows[row];
+	const struct answers_files *f = &t->from->files[row];
 	/* The blob grows and moves meanwhile. */
 	char key[LINE_KEY_MAX];
 	const char *part = key, *slash;
@@ -347,8 +371,8 @@ static int place_row(struct tree *t, uint32_t row, const struct answers_files *f
 		len = 0, try = 1;
 	do
 		base = mark_double(t, len, BASE_MAX, r->line, try++);
-	while (!is_free(t, dir, base, f, media));
-	return add_files(t, dir, base, row, f, media);
+	while (!is_free(t, dir, base, f));
+	return add_files(t, dir, base, row, f);
 }
 
 /* ---- what stays of an earlier index ---------------------------------------------------- */
@@ -365,14 +389,13 @@ static int keep_text(
 	return err;
 }
 
-static int keep_node(struct tree *t, const struct answers *before, uint32_t i,
-	const struct answers_files *files)
+static int keep_node(struct tree *t, const struct answers *before, uint32_t i)
 {
 	struct answers_node n = before->nodes[i];
 	bool file = n.kind != NODE_IS_DIR && !is_gone(&n);
 	int err = tree_grow(t);
 
-	if (file && files[n.row].made)
+	if (file && t->from->files[n.row].made)
 		n.kind = NODE_IS_GONE;
 	if (is_gone(&n))
 		n = (struct answers_node){.kind = NODE_IS_GONE, .name_len = i != 0};
@@ -391,20 +414,57 @@ static int keep_node(struct tree *t, const struct answers *before, uint32_t i,
 	return 0;
 }
 
-static int keep_nodes(struct tree *t, const struct answers *before,
-	const struct answers_files *files)
+static int keep_nodes(struct tree *t, const struct answers *before)
 {
 	int err = 0;
 
-	for (uint32_t i = 0; !err && i < before->head.n_nodes; i++)
-		err = keep_node(t, before, i, files);
+	for (uint32_t i = 0; !err && i < before->head.n_nodes; i++) {
+		err = keep_node(t, before, i);
+		answers_rest_at(before, i);
+	}
 	return err;
+}
+
+/* ---- how many there will be -------------------------------------------------------------- */
+
+/* Directories of a key that are not those of the key before it. */
+static uint32_t count_dirs(const struct tree *t, uint32_t row)
+{
+	const struct answers_row *r = &t->a->rows[row], *before = row ? r - 1 : r;
+	const char *key = t->blob->text + r->key_at, *end = key + r->key_len;
+	const char *other = t->blob->text + before->key_at;
+	uint32_t same = 0, n = 0;
+
+	while (row && same < r->key_len && same < before->key_len &&
+		key[same] == other[same])
+		same++;
+	for (key += same; (key = memchr(key, '/', (size_t)(end - key))); key++)
+		n++;
+	return n < DEPTH_MAX ? n : DEPTH_MAX;
+}
+
+/* Nodes that will be made; nearly always exactly, so that nothing has to move for more. */
+static uint32_t count_nodes(const struct tree *t, const struct answers *before)
+{
+	uint64_t n = before ? before->head.n_nodes : 1;
+	char suffix[SUFFIX_MAX];
+	struct answers_node node;
+
+	for (uint32_t i = 0; i < t->a->head.n_rows; i++) {
+		const struct answers_files *f = &t->from->files[i];
+
+		if (!f->made)
+			continue;
+		for (uint32_t k = 0; k < FILES_BESIDE; k++)
+			n += file_of(t, f, k, &node, suffix);
+		n += more_of(t, f)->n_media + count_dirs(t, i);
+	}
+	return n < ANSWERS_NODES_MAX ? (uint32_t)n : ANSWERS_NODES_MAX;
 }
 
 /* ---- the order of the children ----------------------------------------------------------- */
 
-/* next[i]: where the next child of i goes. */
-static void group(struct tree *t, uint32_t *next)
+static void group(struct tree *t)
 {
 	uint32_t at = 0;
 
@@ -414,39 +474,39 @@ static void group(struct tree *t, uint32_t *next)
 	for (uint32_t i = 1; i < t->n; i++)
 		if (!is_gone(&t->nodes[i]))
 			t->nodes[t->nodes[i].parent].count++;
-	for (uint32_t i = 0; i < t->n; i++) {
-		next[i] = at;
+	for (uint32_t i = 0; i < t->n; i++)
 		if (t->nodes[i].kind == NODE_IS_DIR) {
 			t->nodes[i].first = at;
 			at += t->nodes[i].count;
+			t->nodes[i].count = 0;
 		}
-	}
 	for (uint32_t i = 1; i < t->n; i++)
-		if (!is_gone(&t->nodes[i]))
-			t->a->order[next[t->nodes[i].parent]++] = i;
+		if (!is_gone(&t->nodes[i])) {
+			struct answers_node *dir = &t->nodes[t->nodes[i].parent];
+
+			t->a->order[dir->first + dir->count++] = i;
+		}
 }
 
 static int tree_settle(struct tree *t)
 {
 	struct answers_head *h = &t->a->head;
-	uint32_t *next = calloc(t->n, sizeof *next);
-	int err = -ENOMEM;
 
-	h->n_nodes = t->n;
-	h->n_slots = t->n + t->n / 2 + 16;
-	t->a->slots = calloc(h->n_slots, sizeof *t->a->slots);
+	if (t->n < t->room) {
+		int err = tree_make_room(t, t->n);
+
+		if (err)
+			return err;
+	}
 	t->a->order = calloc(t->n, sizeof *t->a->order);
-	if (!next || !t->a->slots || !t->a->order)
-		goto out;
-	group(t, next);
-	for (uint32_t i = 1; i < t->n; i++)
-		if (!is_gone(&t->nodes[i]))
-			put_slot(t, t->a->slots, h->n_slots, i, &t->nodes[i]);
+	if (!t->a->order)
+		return -ENOMEM;
+	group(t);
+	h->n_nodes = t->n;
+	h->n_slots = t->n_slots;
+	t->a->slots = STEAL_PTR(t->slots);
 	t->a->nodes = STEAL_PTR(t->nodes);
-	err = 0;
-out:
-	free(next);
-	return err;
+	return 0;
 }
 
 bool answers_path(const struct answers *a, const char *blob, uint32_t node, char *ret,
@@ -471,8 +531,7 @@ bool answers_path(const struct answers *a, const char *blob, uint32_t node, char
 }
 
 int answers_tree(struct answers *a, struct answers_blob *blob,
-	const struct answers_files *files, const struct answers_medium *media,
-	const struct answers *before)
+	const struct answers_material *m, const struct answers *before)
 {
 	struct tree *t = calloc(1, sizeof *t);
 	uint32_t root;
@@ -482,13 +541,18 @@ int answers_tree(struct answers *a, struct answers_blob *blob,
 		return err;
 	t->a = a;
 	t->blob = blob;
-	err = before ? keep_nodes(t, before, files)
+	t->from = m;
+	err = tree_make_room(t, count_nodes(t, before));
+	if (err)
+		goto out;
+	err = before ? keep_nodes(t, before)
 		     : tree_add(t, (struct answers_node){.kind = NODE_IS_DIR}, 0, &root);
 	for (uint32_t i = 0; !err && i < a->head.n_rows; i++)
-		if (files[i].made)
-			err = place_row(t, i, &files[i], media);
+		if (m->files[i].made)
+			err = place_row(t, i);
 	if (!err)
 		err = tree_settle(t);
+out:
 	free(t->nodes);
 	free(t->slots);
 	free(t);

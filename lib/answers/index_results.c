@@ -118,13 +118,21 @@ static int index_part(void *arg, const struct line_part *p)
 	return 0;
 }
 
-static void take_media(struct build *b, uint32_t i, const struct answer_line *line)
+static int take_media(struct build *b, uint32_t i, const struct answer_line *line)
 {
+	uint32_t first = b->line_media;
+
 	if (line->damaged || !answers_outcomes[b->rows[i].status].may_have_text)
-		b->n_media = b->line_media;
-	b->files[i].media = b->line_media;
-	b->files[i].n_media = b->n_media - b->line_media;
+		b->n_media = first;
 	b->line_media = b->n_media;
+	if (b->n_media == first)
+		return 0;
+	struct answers_more *more = answers_more_of(b, i);
+	if (!more)
+		return -ENOMEM;
+	more->media = first;
+	more->n_media = b->n_media - first;
+	return 0;
 }
 
 /* Embeddings come without a total. */
@@ -161,7 +169,7 @@ static int take_result(struct build *b, uint32_t i, const struct answer_line *li
 {
 	struct answers_row before = b->rows[i], *r = &b->rows[i];
 	struct answers_files files = b->files[i], *f = &b->files[i];
-	uint32_t media = b->line_media;
+	uint32_t media = b->line_media, more = b->n_more;
 
 	if (line->at.to - line->at.from > UINT32_MAX)
 		return -EFBIG;
@@ -174,11 +182,13 @@ static int take_result(struct build *b, uint32_t i, const struct answer_line *li
 	*f = (struct answers_files){
 		.json = r->json, .unnamed = files.unnamed, .made = true};
 	int err = answers_judge(b, i, line);
-	take_media(b, i, line);
+	if (!err)
+		err = take_media(b, i, line);
 	if (!err && !wins(b, r, &before)) {
 		*r = before;
 		*f = files;
 		b->n_media = b->line_media = media;
+		b->n_more = more;
 	}
 	f->slot = b->slot + 1;
 	return err;

@@ -55,14 +55,18 @@ static void set_text_place(struct answers_row *r, struct span at)
 	r->text_len = (uint32_t)(at.to - at.from);
 }
 
-static void set_outcome_text(
+/* -EFBIG: it is longer than an index can tell. */
+static int set_outcome_text(
 	struct build *b, uint32_t i, enum answers_how how, const struct line_text *text)
 {
+	if (text->len + text->extra > ANSWERS_TEXT_MAX)
+		return -EFBIG;
 	b->rows[i].how = (uint8_t)how;
 	set_text_place(&b->rows[i], text->at);
 	/* Until sizes are added up: what it is as a field. */
 	b->rows[i].tsv_end = text->len + text->extra;
-	b->files[i].size = text->len;
+	b->files[i].size = (uint32_t)text->len;
+	return 0;
 }
 
 static int note_failure(struct build *b, uint32_t i, const struct answer_line *line)
@@ -76,8 +80,11 @@ static int note_failure(struct build *b, uint32_t i, const struct answer_line *l
 
 	settle_outcome(b, i, ANSWER_FAILED, errors_code_may_pass(line->code));
 	b->files[i].error = true;
-	if (line->has_message)
-		set_outcome_text(b, i, HOW_STRING, &line->message);
+	int err = line->has_message
+			  ? set_outcome_text(b, i, HOW_STRING, &line->message)
+			  : 0;
+	if (err)
+		return err;
 	if (line->code >= 0)
 		snprintf(note, sizeof note, "%s (%jd)%s", name, (intmax_t)line->code,
 			colon);
@@ -128,8 +135,11 @@ static int no_answer(struct build *b, uint32_t i, const struct answer_line *line
 			  : ANSWER_FAILED,
 		true);
 	b->files[i].error = true;
-	if (line->has_message && line->message.len)
-		set_outcome_text(b, i, HOW_STRING, &line->message);
+	int err = line->has_message && line->message.len
+			  ? set_outcome_text(b, i, HOW_STRING, &line->message)
+			  : 0;
+	if (err)
+		return err;
 	snprintf(note, sizeof note, "%s%s%s", why, empty ? ", no content" : "",
 		line->has_message && line->message.len ? ": " : "");
 	return answers_note(b, i, note);
@@ -138,11 +148,13 @@ static int no_answer(struct build *b, uint32_t i, const struct answer_line *line
 /* The text stays the answer; KEY.error beside it says why it does not fit. */
 static int not_fitting(struct build *b, uint32_t i, const char *why)
 {
-	struct answers_files *f = &b->files[i];
+	struct answers_more *more = answers_more_of(b, i);
 
+	if (!more)
+		return -ENOMEM;
 	settle_outcome(b, i, ANSWER_INVALID, true);
-	f->why_len = (uint32_t)strlen(why);
-	return answers_blob_add(&b->blob, why, f->why_len, &f->why_at);
+	more->why_len = (uint32_t)strlen(why);
+	return answers_blob_add(&b->blob, why, more->why_len, &more->why_at);
 }
 
 static int json_answer(struct build *b, uint32_t i, const struct answer_line *line)
@@ -166,8 +178,11 @@ static int json_answer(struct build *b, uint32_t i, const struct answer_line *li
 static int text_answer(struct build *b, uint32_t i, const struct answer_line *line)
 {
 	struct answers_files *f = &b->files[i];
+	int err = set_outcome_text(
+		b, i, line->texts > 1 ? HOW_STRINGS : HOW_STRING, &line->text);
 
-	set_outcome_text(b, i, line->texts > 1 ? HOW_STRINGS : HOW_STRING, &line->text);
+	if (err)
+		return err;
 	f->has_main = true;
 	f->newline = !line->text.len || line->text.last != '\n';
 	return f->json ? json_answer(b, i, line) : 0;
@@ -178,6 +193,17 @@ static bool says_something(const struct build *b, const struct answer_line *line
 {
 	return !lacks_picture(b, line) &&
 	       (line->text.len || line->media || line->others);
+}
+
+/* They are a file of their own. */
+static int add_parts(struct build *b, uint32_t i, struct span at)
+{
+	struct answers_more *more = answers_more_of(b, i);
+
+	if (!more)
+		return -ENOMEM;
+	more->parts = at;
+	return 0;
 }
 
 static int note_answer(struct build *b, uint32_t i, const struct answer_line *line)
@@ -194,12 +220,11 @@ static int note_answer(struct build *b, uint32_t i, const struct answer_line *li
 		f->json = false;
 	if (err || !line->others || !line->has_parts)
 		return err;
-	f->parts = line->parts;
-	if (f->has_main)
-		return 0;
+	err = add_parts(b, i, line->parts);
+	if (err || f->has_main)
+		return err;
 	err = measure_text(b, line->parts, &raw);
-	set_outcome_text(b, i, HOW_RAW, &raw);
-	return err;
+	return err ? err : set_outcome_text(b, i, HOW_RAW, &raw);
 }
 
 /* Its file has the object as it came; a line of a table has no room for its numbers. */
@@ -221,9 +246,9 @@ static int embedding(struct build *b, uint32_t i, const struct answer_line *line
 	settle_outcome(b, i, ANSWERED, false);
 	r->how = HOW_VECTOR;
 	set_text_place(r, numbers);
-	b->files[i].parts = line->embedding;
+	err = add_parts(b, i, line->embedding);
 	snprintf(note, sizeof note, "%ju", (uintmax_t)n);
-	return answers_note(b, i, note);
+	return err ? err : answers_note(b, i, note);
 }
 
 int answers_judge(struct build *b, uint32_t i, const struct answer_line *line)

@@ -696,6 +696,37 @@ static void names_that_collide(void **state)
 		NULL, "p.png = Man\np.2.png = Man\np.2~2.png = Ma\n", NULL);
 }
 
+/* Room is made for the directories that keys seem to need: each of the first kind is one
+ * more, as a file has its name; each of the second is counted again and again. */
+static void directories_are_counted_wrong(void **state)
+{
+	static const uint32_t n_nodes[] = {2 + 2 * 300, 4 + 300};
+
+	for (size_t k = 0; k < ARRAY_SIZE(n_nodes); k++) {
+		char *results = NULL;
+		struct made m;
+		size_t len;
+		FILE *f = open_memstream(&results, &len);
+
+		fputs(SAYS("a", "1"), f);
+		for (unsigned i = 0; i < 300; i++)
+			if (k == 0)
+				fprintf(f, SAYS("a.txt/%u", "2"), i);
+			else
+				fprintf(f, SAYS("%u/k", "2"), i % 2);
+		fclose(f);
+		make(&m, NULL, results);
+		_cleanup_free_ char *tree = made_tree(&m);
+
+		assert_int_equal(m.a->head.n_nodes, n_nodes[k]);
+		assert_true(m.a->head.n_slots < 2 * n_nodes[k]);
+		assert_non_null(strstr(tree, k ? "1/k~301.txt = 2\n"
+					       : "a.txt~301/299.txt = 2\n"));
+		made_free(&m);
+		free(results);
+	}
+}
+
 static void long_keys(void **state)
 {
 	char key[6000], *requests, *results;
@@ -952,6 +983,7 @@ int main(void)
 		cmocka_unit_test(long_texts_are_decoded_once),
 		cmocka_unit_test(odd_keys),
 		cmocka_unit_test(names_that_collide),
+		cmocka_unit_test(directories_are_counted_wrong),
 		cmocka_unit_test(long_keys),
 		cmocka_unit_test(names_beside_keys),
 		cmocka_unit_test(deep_keys),
