@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/follow.h"
+#include "cli/output.h"
 #include "cli/state.h"
 #include "util/words.h"
 #include "virtual/virtual_files.h"
@@ -205,10 +206,12 @@ static int say_missing(struct desk *d, const char *name, const char *path, char 
 /* It is there; what is wrong with it, `error` may know. */
 static int say_unreadable(struct desk *d, const char *name, const char *file, int err)
 {
-	int status = absent_refused(d, name, err);
+	int status = cli_fail(name, file, err);
 
-	cli_fail(name, file, err);
-	if (err != -EPIPE && err != -EINTR)
+	if (output_refused(err))
+		return status;
+	status = absent_refused(d, name, err);
+	if (err != -EINTR)
 		follow_tell_error(d, name);
 	if (status == CLI_LATER)
 		cli_say("%s: the results could not be had yet. The same command again asks "

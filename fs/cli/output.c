@@ -2,27 +2,64 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "util/util.h"
 
+/* What was refused last, and by whom: of the main thread. */
+static struct {
+	int err;
+	const char *where;
+} refusal;
+
+static int refused_by(const char *where, int err)
+{
+	refusal.err = err;
+	refusal.where = where;
+	return err;
+}
+
+const char *output_refused(int err)
+{
+	return err && err == refusal.err ? refusal.where : NULL;
+}
+
+struct sink {
+	int fd;
+	const char *where; /* in words */
+};
+
+/* A pipe that does not block, as some programs hand on, is waited for. */
+static ssize_t write_some(int fd, const char *bytes, size_t n)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	ssize_t did;
+
+	while ((did = write(fd, bytes, n)) < 0 && errno == EAGAIN && !cli_stopped())
+		poll(&p, 1, -1);
+	if (did < 0 && cli_stopped())
+		return -EINTR;
+	return did < 0 ? -errno : did;
+}
+
 static int to_fd(void *arg, const char *bytes, size_t n)
 {
-	const int *fd = arg;
+	const struct sink *to = arg;
 
 	for (ssize_t did; n; bytes += did, n -= (size_t)did)
-		if ((did = write(*fd, bytes, n)) < 0)
-			return -errno;
+		if ((did = write_some(to->fd, bytes, n)) < 0)
+			return refused_by(to->where, (int)did);
 	return 0;
 }
 
 int output_file(struct desk *d, const char *name, const char *path)
 {
-	int fd = STDOUT_FILENO;
+	struct sink to = {STDOUT_FILENO, "standard output"};
 
-	return d->ops->read(d, name, path, to_fd, &fd);
+	return d->ops->read(d, name, path, to_fd, &to);
 }
 
 /* ---- into a directory ------------------------------------------------------------ */
@@ -32,6 +69,7 @@ struct tree {
 	const char *name;
 	const char *path; /* in the job */
 	int dir;          /* where its entries go */
+	const char *to;   /* what that is, as the user calls it */
 };
 
 /* A name of its own until it is complete. */
@@ -46,21 +84,28 @@ static int save_file(const struct tree *t, const char *path, const char *entry)
 	fd = openat(t->dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 		0666);
 	if (fd < 0)
-		return -errno;
-	err = t->d->ops->read(t->d, t->name, path, to_fd, &fd);
+		return refused_by(t->to, -errno);
+	struct sink to = {fd, t->to};
+	err = t->d->ops->read(t->d, t->name, path, to_fd, &to);
 	if (!err && renameat(t->dir, tmp, t->dir, entry) < 0)
-		err = -errno;
+		err = refused_by(t->to, -errno);
 	if (err)
 		unlinkat(t->dir, tmp, 0);
 	return err;
 }
 
-static int open_below(int dir, const char *name)
+static int open_below(int dir, const char *name, int flags)
 {
 	if (mkdirat(dir, name, 0777) < 0 && errno != EEXIST)
 		return -errno;
-	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
 	return fd < 0 ? -errno : fd;
+}
+
+/* DIR itself, which may be a link of the user's to elsewhere. */
+static int open_to(const char *to)
+{
+	return open_below(AT_FDCWD, to, 0);
 }
 
 /* Names come from keys. gembatch lets no slash through, and no name that means
@@ -83,22 +128,23 @@ static int save_entry(void *arg, const char *entry, bool is_dir)
 		return -EPROTO;
 	if (!is_dir)
 		return save_file(t, path, entry);
-	_cleanup_close_ int fd = open_below(t->dir, entry);
-	struct tree below = {t->d, t->name, path, fd};
-	return fd < 0 ? fd : t->d->ops->list(t->d, t->name, path, save_entry, &below);
+	_cleanup_close_ int fd = open_below(t->dir, entry, O_NOFOLLOW);
+	struct tree below = {t->d, t->name, path, fd, t->to};
+	return fd < 0 ? refused_by(t->to, fd)
+		      : t->d->ops->list(t->d, t->name, path, save_entry, &below);
 }
 
 static int output_tree(struct desk *d, const char *name, const char *to)
 {
-	_cleanup_close_ int fd = open_below(AT_FDCWD, to);
-	struct tree t = {d, name, "responses", fd};
+	_cleanup_close_ int fd = open_to(to);
+	struct tree t = {d, name, "responses", fd, to};
 
-	return fd < 0 ? fd : d->ops->list(d, name, "responses", save_entry, &t);
+	return fd < 0 ? refused_by(to, fd) : d->ops->list(d, name, "responses", save_entry, &t);
 }
 
 int output_prepare(const struct cli_args *a)
 {
-	_cleanup_close_ int fd = a->to ? open_below(AT_FDCWD, a->to) : -1;
+	_cleanup_close_ int fd = a->to ? open_to(a->to) : -1;
 	int err = !a->to ? 0 : fd < 0 ? fd : faccessat(fd, ".", W_OK, 0) < 0 ? -errno : 0;
 
 	if (!err)

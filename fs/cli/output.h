@@ -6,6 +6,9 @@
 
 /* A file of a job, to stdout. */
 int output_file(struct desk *d, const char *name, const char *path);
+/* Where what those write went, in words, if it was that which failed last, with this err;
+ * else NULL. */
+const char *output_refused(int err);
 /* Before anything is bought: whether `to` can be written. CLI_OK, or an error that has
  * been said. */
 int output_prepare(const struct cli_args *a);

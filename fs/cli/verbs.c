@@ -66,6 +66,12 @@ int cli_exit_of(int err)
 
 int cli_fail(const char *name, const char *what, int err)
 {
+	const char *where = err == -EPIPE || err == -EINTR ? NULL : output_refused(err);
+
+	if (where) {
+		cli_say("%s: %s", where, err == -EBADF ? "it is closed" : strerror(-err));
+		return CLI_FAILED;
+	}
 	if (err != -EPIPE)
 		cli_say("%s%s%s: %s", name, what ? ": " : "", what ? what : "",
 			err == -ENOENT ? "there is no such job" : strerror(-err));

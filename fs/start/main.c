@@ -431,6 +431,7 @@ int main(int argc, char **argv)
 	enum options_verdict verdict;
 	int err = 0;
 
+	resources_hold_standard();
 	survive_signals();
 	if (argc > 1 && cli_is_verb(argv[1])) {
 		log_open(false);

@@ -1,8 +1,10 @@
 #include "start/resources.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* glibc loads this for the first pthread_cancel, which libfuse makes at the unmount,
  * and aborts if it cannot: without a free descriptor results would be lost while they
@@ -23,4 +25,16 @@ void resources_raise(void)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
+}
+
+/* O_PATH: neither reads nor writes, and there is always a root. */
+void resources_hold_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/", O_PATH | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
