@@ -3,8 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { OPEN_MAX = 8 };
+enum { STAY_OPEN = 8 };
 
 struct part_readers {
 	struct gb_job *dir;
@@ -17,7 +18,8 @@ struct part_readers {
 		uint32_t part;
 		unsigned users;
 		uint64_t used;
-	} open[OPEN_MAX];
+	} *open;
+	uint32_t n_open, room; /* places that are taken; that there are */
 };
 
 static void note_readers(struct gb_job *dir, int by)
@@ -51,8 +53,9 @@ void part_readers_free(struct part_readers *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < OPEN_MAX; i++)
+	for (uint32_t i = 0; i < s->room; i++)
 		gb_results_close(s->open[i].results);
+	free(s->open);
 	pthread_mutex_destroy(&s->lock);
 	note_readers(s->dir, -1);
 	gb_job_unref(s->dir);
@@ -63,47 +66,87 @@ void part_readers_free(struct part_readers *s)
 /* Lock held. */
 static int find_open(struct part_readers *s, uint32_t part)
 {
-	for (int i = 0; i < OPEN_MAX; i++) {
+	for (uint32_t i = 0; i < s->room; i++) {
 		struct open_part *o = &s->open[i];
 
 		if (o->results && o->part == part) {
 			o->users++;
 			o->used = ++s->clock;
-			return i;
+			return (int)i;
 		}
 	}
 	return -1;
 }
 
-/* Lock held: of those that nobody reads the one that was read least lately; -1: none. */
-static int find_place(const struct part_readers *s)
+/* Lock held: whether nobody reads it, nor waits until bytes of it are here again: who closes
+ * it sends these away. */
+static bool is_idle(const struct open_part *o)
+{
+	return o->results && !o->users && !results_waited(o->results);
+}
+
+/* Lock held: of those that are idle the one that was read least lately; -1: none. */
+static int find_idle(const struct part_readers *s)
 {
 	int best = -1;
 
-	for (int i = 0; i < OPEN_MAX; i++)
-		if (!s->open[i].users &&
+	for (uint32_t i = 0; i < s->room; i++)
+		if (is_idle(&s->open[i]) &&
 			(best < 0 || s->open[i].used < s->open[best].used))
-			best = i;
+			best = (int)i;
 	return best;
 }
 
-/* Steals r if it finds a place. */
-static void put_open(
+/* Lock held: a place that is free; -ENOMEM. */
+static int find_free(struct part_readers *s)
+{
+	uint32_t room = s->room ? 2 * s->room : STAY_OPEN;
+
+	for (uint32_t i = 0; i < s->room; i++)
+		if (!s->open[i].results)
+			return (int)i;
+	struct open_part *more = reallocarray(s->open, room, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	memset(more + s->room, 0, (room - s->room) * sizeof(*more));
+	int first = (int)s->room;
+	s->open = more;
+	s->room = room;
+	return first;
+}
+
+/* Lock held: for another: that of an idle one, whose results are *ret_old then, if enough are
+ * open; else a free one. -ENOMEM. */
+static int find_place(struct part_readers *s, struct gb_results **ret_old)
+{
+	int i = s->n_open < STAY_OPEN ? -1 : find_idle(s);
+
+	if (i >= 0)
+		*ret_old = STEAL_PTR(s->open[i].results);
+	else if ((i = find_free(s)) >= 0)
+		s->n_open++;
+	return i;
+}
+
+/* Steals r. */
+static int put_open(
 	struct part_readers *s, uint32_t part, struct gb_results *r, struct part_reader *ret)
 {
 	struct gb_results *old = NULL;
 
 	pthread_mutex_lock(&s->lock);
 	int i = find_open(s, part);
-	if (i >= 0) {
+	if (i >= 0)
 		old = r;
-	} else if ((i = find_place(s)) >= 0) {
-		old = s->open[i].results;
+	else if ((i = find_place(s, &old)) >= 0)
 		s->open[i] = (struct open_part){r, part, 1, ++s->clock};
-	}
-	*ret = (struct part_reader){i >= 0 ? s->open[i].results : r, i};
+	else
+		old = r;
+	if (i >= 0)
+		*ret = (struct part_reader){s->open[i].results, i};
 	pthread_mutex_unlock(&s->lock);
 	gb_results_close(old);
+	return i < 0 ? i : 0;
 }
 
 int part_readers_take(struct part_readers *s, uint32_t part, struct part_reader *ret)
@@ -120,17 +163,21 @@ int part_readers_take(struct part_readers *s, uint32_t part, struct part_reader 
 	int err = s->parts[part] ? gb_part_results_open(s->parts[part], &r) : -EIO;
 	if (err)
 		return err == -ENOMEM || err == -EMFILE || err == -ENFILE ? err : -EIO;
-	put_open(s, part, r, ret);
-	return 0;
+	return put_open(s, part, r, ret);
 }
 
 void part_readers_leave(struct part_readers *s, struct part_reader *r)
 {
-	if (r->place < 0) {
-		gb_results_close(r->results);
-		return;
-	}
+	struct gb_results *old = NULL;
+
 	pthread_mutex_lock(&s->lock);
-	s->open[r->place].users--;
+	struct open_part *o = &s->open[r->place];
+	o->users--;
+	/* It was opened while all others were read. */
+	if (s->n_open > STAY_OPEN && is_idle(o)) {
+		old = STEAL_PTR(o->results);
+		s->n_open--;
+	}
 	pthread_mutex_unlock(&s->lock);
+	gb_results_close(old);
 }

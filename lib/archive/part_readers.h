@@ -1,6 +1,7 @@
 /*
  * The results of many parts, opened when they are first read. A few stay open until others
- * are read, so ten thousand parts need no more descriptors than these.
+ * are read, so ten thousand parts need no more descriptors than these, and than are read, or
+ * waited for, at one time.
  *
  * Any thread; nothing waits. Parts live as long as this: their directory is referred to.
  * So long their results stay where they are, too: rmdir moves them away when it is freed.
@@ -21,7 +22,7 @@ void part_readers_free(struct part_readers *s);
  * saved any more is -EIO. */
 struct part_reader {
 	struct gb_results *results;
-	int place; /* -1: opened for this read alone */
+	int place; /* private */
 };
 _must_check_ int part_readers_take(
 	struct part_readers *s, uint32_t i, struct part_reader *ret);

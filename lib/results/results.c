@@ -419,6 +419,11 @@ bool results_complete(struct gb_results *r)
 	return complete;
 }
 
+bool results_waited(struct gb_results *r)
+{
+	return waitq_count(&r->readq) || waitq_count(&r->sizeq);
+}
+
 bool results_some(struct gb_results *r)
 {
 	bool some;

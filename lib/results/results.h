@@ -113,6 +113,7 @@ ssize_t results_read(struct gb_results *r, void *buf, size_t n, uint64_t off);
 int results_fd(struct gb_results *r); /* borrowed, for as long as the caller is a
                                          reader */
 bool results_complete(struct gb_results *r);
+bool results_waited(struct gb_results *r); /* somebody waits for bytes or the size */
 bool results_some(struct gb_results *r); /* of the bytes are local */
 /* The status with which a request was last refused, and the API's message in
  * *ret_words: malloc'ed, or NULL. 0: none was refused. Until somebody opens the file

@@ -236,6 +236,77 @@ static void test_moved_when_it_can_be(void **state)
 	gb_job_unref(dir);
 }
 
+/* ---- bytes that have to come again ------------------------------------------------------ */
+
+/* The engine's thread stands until it is let go. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static void stand(void *arg)
+{
+	pthread_mutex_lock(&gate);
+	pthread_mutex_unlock(&gate);
+}
+
+static void damage_part(struct gb_job *dir, uint32_t number)
+{
+	struct gb_job *part = gb_job_part(dir, number);
+	char path[512];
+
+	snprintf(path, sizeof path, "%s/jobs/%s/results.jsonl", state_dir, part->dir->lid);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "?", 1, 0), 1);
+	close(fd);
+	gb_job_unref(part);
+}
+
+/* Places in text where its lines begin. */
+static unsigned lines_begin(const char *text, uint64_t at[PARTS])
+{
+	unsigned n = 0;
+
+	for (const char *p = text; *p; p = strchr(p, '\n') + 1) {
+		assert_true(n < PARTS);
+		at[n++] = (uint64_t)(p - text);
+	}
+	return n;
+}
+
+/* Whose bytes are on their way again is not sent away because others are read. */
+static void test_all_waited_for(void **state)
+{
+	struct waiter_sync s[PARTS];
+	struct gb_results *r;
+	uint64_t at[PARTS];
+	struct texts *t = calloc(1, sizeof *t);
+	struct gb_job *dir = bought();
+
+	assert_int_equal(gb_results_open(dir, &r), 0);
+	read_results(r, t->results, sizeof t->results);
+	gb_results_close(r);
+	gb_job_unref(dir);
+	assert_int_equal(lines_begin(t->results, at), PARTS);
+	reopen();
+	dir = gb_job_by_name(client, "job");
+	for (uint32_t i = 1; i <= PARTS; i++)
+		damage_part(dir, i);
+	assert_int_equal(gb_results_open(dir, &r), 0);
+	pthread_mutex_lock(&gate);
+	assert_int_equal(engine_timer(client->engine, 0, stand, NULL), 0);
+	for (unsigned i = 0; i < PARTS; i++) {
+		waiter_sync_init(&s[i]);
+		assert_int_equal(gb_results_ready(r, at[i], 1, &s[i].w), -EINPROGRESS);
+	}
+	pthread_mutex_unlock(&gate);
+	for (unsigned i = 0; i < PARTS; i++)
+		assert_int_equal(waiter_sync_wait(&s[i]), 0);
+	read_results(r, t->tsv, sizeof t->tsv);
+	assert_string_equal(t->tsv, t->results);
+	gb_results_close(r);
+	gb_job_unref(dir);
+	free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +314,7 @@ int main(void)
 		FAKE_CASE(test_trashed),
 		FAKE_CASE(test_killed_meanwhile),
 		FAKE_CASE(test_moved_when_it_can_be),
+		FAKE_CASE(test_all_waited_for),
 	};
 
 	hurry_parts();
