@@ -8,14 +8,6 @@
 
 #define SLICE 0.1 /* seconds between looks for a signal */
 
-double await_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void await_done(struct gb_waiter *w, int err)
 {
 	struct await *a = CONTAINER_OF(w, struct await, w);
@@ -55,13 +47,13 @@ static void await_slice(struct await *a)
 static int await_over(double until)
 {
 	return cli_stopped()                        ? -EINTR
-	       : until >= 0 && await_now() >= until ? -EAGAIN
+	       : until >= 0 && seconds_now() >= until ? -EAGAIN
 						    : 0;
 }
 
 bool await_some(struct await *a, double seconds, int *ret)
 {
-	double until = seconds < 0 ? -1 : await_now() + seconds;
+	double until = seconds < 0 ? -1 : seconds_now() + seconds;
 	int over = 0;
 
 	pthread_mutex_lock(&a->lock);

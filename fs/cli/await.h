@@ -34,7 +34,4 @@ void await_free(struct await *a);
 		await_end(&await_, (call), (seconds));                                 \
 	})
 
-/* Seconds on a clock that only goes forward. */
-double await_now(void);
-
 #endif

@@ -15,7 +15,7 @@ static int pause_for_mount(const char *mount, double until)
 {
 	if (cli_stopped())
 		return -EINTR;
-	if (await_now() < until) {
+	if (seconds_now() < until) {
 		usleep(100000);
 		return -EAGAIN;
 	}
@@ -45,7 +45,7 @@ static int enter(struct desk *d, double until)
 
 static int enter_patiently(struct desk *d)
 {
-	double until = await_now() + STARTING;
+	double until = seconds_now() + STARTING;
 	int err;
 
 	do

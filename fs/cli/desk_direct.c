@@ -7,6 +7,7 @@
 
 #include "cli/await.h"
 #include "cli/turns.h"
+#include "util/util.h"
 #include "virtual/virtual_files.h"
 
 #define OWN_TURN 3.0  /* seconds for which it is kept, whoever wants it */
@@ -48,14 +49,14 @@ static int direct_make(struct desk *d, const char *name)
  * directory open. -EIO: refused, and the job is there again. */
 static int watch_removal(struct gb_client *gb, struct gb_job *job)
 {
-	double until = await_now() + REMOVING;
+	double until = seconds_now() + REMOVING;
 	struct gb_job *again;
 	struct gb_info info;
 
 	do {
 		usleep(20000);
 		gb_job_info(job, &info);
-	} while (info.removing && await_now() < until && !cli_stopped());
+	} while (info.removing && seconds_now() < until && !cli_stopped());
 	if (info.removing)
 		return -EAGAIN;
 	again = gb_job_by_slot(gb, info.slot);
@@ -121,13 +122,13 @@ static int direct_wait(struct desk *d, const char *name, double seconds)
 
 static int direct_take_end(struct desk *d, const char *name)
 {
-	double until = await_now() + TOLD;
+	double until = seconds_now() + TOLD;
 	struct gb_job *job;
 	int err = direct_find_job(d, name, &job);
 
 	if (err)
 		return err;
-	while ((err = gb_job_take_end(job)) == -EBUSY && await_now() < until &&
+	while ((err = gb_job_take_end(job)) == -EBUSY && seconds_now() < until &&
 		!cli_stopped())
 		usleep(20000);
 	gb_job_unref(job);
@@ -222,7 +223,7 @@ static int direct_store(
 
 static int direct_breathe(struct desk *d)
 {
-	bool mine = await_now() - direct_of(d)->since < OWN_TURN;
+	bool mine = seconds_now() - direct_of(d)->since < OWN_TURN;
 
 	return mine || !turns_wanted(d->place->o) ? 0 : desk_again(d);
 }
@@ -246,7 +247,7 @@ int desk_direct_enter(struct desk *d, struct gb_client *gb)
 		gb_close(gb);
 		return -ENOMEM;
 	}
-	*way = (struct direct){.m = {.o = d->place->o, .gb = gb}, .since = await_now()};
+	*way = (struct direct){.m = {.o = d->place->o, .gb = gb}, .since = seconds_now()};
 	clock_gettime(CLOCK_REALTIME, &way->m.started); /* wall: shown */
 	d->ops = &direct_ops;
 	d->way = way;

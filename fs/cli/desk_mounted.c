@@ -232,7 +232,7 @@ static int wait_slice(struct reader *r, double until, int *ret_err)
 	while (!reader_over(r, ret_err)) {
 		if (cli_stopped())
 			return -EINTR;
-		if (await_now() >= until)
+		if (seconds_now() >= until)
 			return -EAGAIN;
 		usleep(50000);
 	}
@@ -250,7 +250,7 @@ static int mounted_wait(struct desk *d, const char *name, double seconds)
 	if (!m->reader)
 		err = reader_start(m, name, &m->reader);
 	if (!err)
-		err = wait_slice(m->reader, await_now() + seconds, &result);
+		err = wait_slice(m->reader, seconds_now() + seconds, &result);
 	if (err)
 		return err;
 	reader_drop(m); /* the next wait looks anew */

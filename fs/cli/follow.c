@@ -99,7 +99,7 @@ static void progress_show(struct progress *p, struct desk *d)
 	strcpy(p->last, line);
 	if (p->terminal && !desk_text(d, ".batchfs", "transfers", &transfers))
 		put_transfer(line, sizeof(line), p->name, transfers);
-	put_age(line, sizeof(line), await_now() - p->began);
+	put_age(line, sizeof(line), seconds_now() - p->began);
 	if (p->terminal)
 		put_on_terminal(line);
 	else
@@ -117,7 +117,7 @@ static void progress_end(const struct progress *p)
 /* A slice of waiting, and its news; -EAGAIN: it goes on. */
 static int follow_slice(struct desk *d, const char *name, double until)
 {
-	double now = await_now();
+	double now = seconds_now();
 	double slice = until < 0 || until - now > SLICE ? SLICE
 		       : until > now                    ? until - now
 							: 0;
@@ -125,22 +125,22 @@ static int follow_slice(struct desk *d, const char *name, double until)
 
 	if (err != -EAGAIN)
 		return err;
-	if (until >= 0 && await_now() >= until)
+	if (until >= 0 && seconds_now() >= until)
 		return -ETIME;
 	return (err = d->ops->breathe(d)) ? err : -EAGAIN;
 }
 
 int follow(struct desk *d, const char *name, bool quiet, double until, char **ret_state)
 {
-	struct progress p = {name, await_now(), isatty(STDERR_FILENO)};
+	struct progress p = {name, seconds_now(), isatty(STDERR_FILENO)};
 	double shown = 0;
 	int err;
 
 	d->known = true;
 	do {
-		if (!quiet && (!shown || await_now() - shown >= d->tick)) {
+		if (!quiet && (!shown || seconds_now() - shown >= d->tick)) {
 			progress_show(&p, d);
-			shown = await_now();
+			shown = seconds_now();
 		}
 		err = follow_slice(d, name, until);
 	} while (err == -EAGAIN);

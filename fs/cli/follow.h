@@ -6,7 +6,7 @@
 #include "cli/desk.h"
 
 /* 0: it has ended, and *ret_state (malloc'ed) is what `state` says; -EAGAIN: not before
- * until (await_now's; -1: no limit); -EINTR. */
+ * until (seconds_now's; -1: no limit); -EINTR. */
 int follow(struct desk *d, const char *name, bool quiet, double until, char **ret_state);
 
 /* Say that waiting is over before the end, err: -EAGAIN or -EINTR. Returns the exit

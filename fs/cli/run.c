@@ -319,7 +319,7 @@ static int finish(struct desk *d, const struct cli_args *a, const char *state)
 
 int cli_run(const struct cli_args *a, struct desk *d)
 {
-	double until = a->timeout >= 0 ? await_now() + a->timeout : -1;
+	double until = a->timeout >= 0 ? seconds_now() + a->timeout : -1;
 	_cleanup_free_ char *state = NULL;
 	int status = output_prepare(a);
 

@@ -35,7 +35,7 @@ static int take_turn(const struct options *o, double until, int *ret)
 
 	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
 		int err = cli_stopped()                        ? -EINTR
-			  : until >= 0 && await_now() >= until ? -EBUSY
+			  : until >= 0 && seconds_now() >= until ? -EBUSY
 							       : 0;
 
 		if (err) {
@@ -68,7 +68,7 @@ static bool can_wait(const struct options *o, double until)
 {
 	_cleanup_free_ char *holder = NULL;
 
-	return !(until >= 0 && await_now() >= until) &&
+	return !(until >= 0 && seconds_now() >= until) &&
 	       gb_state_holder(o->state_dir, &holder) != -EREMOTE;
 }
 
@@ -95,7 +95,7 @@ static int open_in_turn(const struct cli_place *place, double until, int *turn,
 int turns_open(const struct cli_place *place, double seconds, struct gb_client **ret,
 	char **ret_mount, char **ret_why)
 {
-	double until = seconds < 0 ? -1 : await_now() + seconds;
+	double until = seconds < 0 ? -1 : seconds_now() + seconds;
 	_cleanup_close_ int turn = -1;
 
 	*ret_mount = *ret_why = NULL;

@@ -96,7 +96,7 @@ static int each(const struct cli_args *a, struct desk *d,
 
 static int wait_one(const struct cli_args *a, struct desk *d, const char *name)
 {
-	double until = a->timeout >= 0 ? await_now() + a->timeout : -1;
+	double until = a->timeout >= 0 ? seconds_now() + a->timeout : -1;
 	_cleanup_free_ char *state = NULL;
 	int err = follow(d, name, a->quiet, until, &state);
 

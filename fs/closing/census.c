@@ -254,6 +254,16 @@ struct census *census_take(const struct census *earlier, bool comparable)
 	return c;
 }
 
+#define PAUSE 0.5 /* seconds in which another is not worth its time */
+#define SHARE 20  /* times what the last one cost, until the next */
+
+bool census_is_due(double now, double at, double cost)
+{
+	double pause = SHARE * cost > PAUSE ? SHARE * cost : PAUSE;
+
+	return !at || now >= at + pause;
+}
+
 /* ---- comparing --------------------------------------------------------------------- */
 
 /* Busy processors let us wait, each some milliseconds: then it takes less time to look at
@@ -289,18 +299,10 @@ static bool run_on(unsigned long processor)
 	return !sched_setaffinity(0, sizeof one, &one) && is_counted_finely();
 }
 
-static double seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* A list such as "0-3,8". */
 static bool run_on_all(const char *p)
 {
-	double deadline = seconds() + SETTLE_S;
+	double deadline = seconds_now() + SETTLE_S;
 	unsigned long first, last;
 	char *end;
 
@@ -315,7 +317,7 @@ static bool run_on_all(const char *p)
 				return false;
 		}
 		for (unsigned long i = first; i <= last; i++)
-			if (!run_on(i) || seconds() > deadline)
+			if (!run_on(i) || seconds_now() > deadline)
 				return false;
 		p = end + 1;
 	} while (*end == ',');

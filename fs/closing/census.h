@@ -31,6 +31,11 @@ struct census *census_ref(struct census *c); /* NULL is allowed, here and below 
 void census_unref(struct census *c);
 unsigned census_alive(void); /* how many there are in memory */
 
+/* Whether another is worth its time: the last one was begun or taken at `at` (seconds_now; 0:
+ * there was none) and cost so many seconds of a processor. All of them together take a
+ * twentieth of one processor at most, however many processes there are. */
+bool census_is_due(double now, double at, double cost);
+
 size_t census_count(const struct census *c);
 const struct citizen *census_at(const struct census *c, size_t i);
 const struct citizen *census_find(const struct census *c, pid_t pid); /* or NULL */

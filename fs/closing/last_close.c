@@ -84,14 +84,7 @@
 #include "closing/last_close_private.h"
 #include "mount/ino.h"
 #include "util/number.h"
-
-double closes_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
+#include "util/util.h"
 
 static void wfile_free(struct wfile *f)
 {
@@ -153,7 +146,6 @@ struct looks *closes_looks(struct closes *c)
 
 /* ---- who was there before ---------------------------------------------------------- */
 
-#define CENSUS_S 0.5 /* seconds in which another census is not worth its time */
 /* An open file keeps the one it has. With so many in memory there is no newer one: the
  * older the more processes are looked at. */
 #define CENSUS_MAX 16
@@ -162,53 +154,57 @@ struct census_look {
 	struct look look;
 	struct closes *c;
 	struct census *latest;
+	double cost; /* seconds that it kept a processor busy */
 };
+
+/* Of this thread. */
+static double processor_time(void)
+{
+	struct timespec t;
+
+	return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t)
+		       ? 0
+		       : (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
 
 static void census_work(struct look *l)
 {
 	struct census_look *x = CONTAINER_OF(l, struct census_look, look);
+	double began = processor_time();
 	struct census *now = census_take(x->latest, true);
 
+	x->cost = processor_time() - began;
 	census_unref(x->latest);
 	x->latest = now;
-}
-
-/* With the reference to the census, which may be NULL. */
-static void census_is_taken(struct closes *c, struct census *census)
-{
-	struct census *old;
-
-	if (!census)
-		return;
-	pthread_mutex_lock(&c->lock);
-	old = c->census;
-	c->census = census;
-	c->census_at = closes_now();
-	pthread_mutex_unlock(&c->lock);
-	census_unref(old);
 }
 
 static void census_done(struct look *l)
 {
 	struct census_look *x = CONTAINER_OF(l, struct census_look, look);
+	struct closes *c = x->c;
+	bool keep = x->latest && census_alive() <= CENSUS_MAX;
 
-	if (census_alive() <= CENSUS_MAX)
-		census_is_taken(x->c, x->latest);
-	else
-		census_unref(x->latest);
+	pthread_mutex_lock(&c->lock);
+	c->census_at = seconds_now();
+	c->census_cost = x->cost;
+	struct census *old = keep ? c->census : x->latest;
+	if (keep)
+		c->census = x->latest;
+	pthread_mutex_unlock(&c->lock);
+	census_unref(old);
 	free(x);
 }
 
 void closes_foresee(struct mount *m)
 {
 	struct closes *c = m->closes;
-	double now = closes_now();
+	double now = seconds_now();
 	struct census_look *x;
 
 	if (!c || m->o->submit == SUBMIT_CTL || !(x = calloc(1, sizeof *x)))
 		return;
 	pthread_mutex_lock(&c->lock);
-	if (c->stopped || (c->census_at && now < c->census_at + CENSUS_S)) {
+	if (c->stopped || !census_is_due(now, c->census_at, c->census_cost)) {
 		pthread_mutex_unlock(&c->lock);
 		free(x);
 		return;
@@ -433,7 +429,7 @@ static int ask_enlist(struct closes *c, struct ask *ask)
 	bool stopped;
 
 	ask->deadline =
-		closes_now() + (ask->kind == ASK_FREE ? c->release_s : c->look_s);
+		seconds_now() + (ask->kind == ASK_FREE ? c->release_s : c->look_s);
 	pthread_mutex_lock(&c->lock);
 	stopped = c->stopped;
 	if (!stopped) {

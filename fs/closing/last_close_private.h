@@ -89,7 +89,8 @@ struct closes {
 	TAILQ_HEAD(, ask) asks;
 	bool stopped;
 	struct census *census; /* the latest; or NULL; lock */
-	double census_at;      /* closes_now when it was last taken, or begun; lock */
+	double census_at;      /* seconds_now when it was last taken, or begun; lock */
+	double census_cost;    /* seconds of a processor; lock */
 	double look_s;         /* after this time a look is given up */
 	double release_s;      /* how long a RELEASE may be in flight */
 	/* The clerk's: */
@@ -97,9 +98,8 @@ struct closes {
 	unsigned walks;
 };
 
-/* ---- last_close.c: under the lock, but for closes_now ---- */
+/* ---- last_close.c: under the lock ---- */
 
-double closes_now(void);
 struct wfile *closes_find(struct closes *c, fuse_ino_t ino);
 void closes_unref(struct closes *c, struct wfile *f);
 bool closes_has_written(const struct wfile *f, pid_t process);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "closing/last_close_private.h"
+#include "util/util.h"
 
 #define PAUSE 0.0025 /* seconds between walks that wait for something */
 /* For how long walks may have no answer before the answer is unknown: programs that are
@@ -247,7 +248,7 @@ static unsigned unaccounted(struct closes *c, const struct wfile *f)
 static void await_unseen(struct closes *c, struct wfile *f, unsigned walk)
 {
 	struct against x = {};
-	double now = closes_now();
+	double now = seconds_now();
 
 	if (!f->patience)
 		f->patience = now + c->release_s;
@@ -275,7 +276,7 @@ enum outcome {
 /* Under the lock: a walk could not tell, and the next one may. */
 static bool may_clear_up(struct wfile *f)
 {
-	double now = closes_now();
+	double now = seconds_now();
 
 	if (!f->unknown_since)
 		f->unknown_since = now;
@@ -517,7 +518,7 @@ static double next_turn(struct closes *c, double now)
 double rounds_turn(void *closes)
 {
 	struct closes *c = closes;
-	double now = closes_now();
+	double now = seconds_now();
 	struct ask *next;
 
 	for (struct ask *a = next_ask(c, NULL); a; a = next) {
@@ -525,7 +526,7 @@ double rounds_turn(void *closes)
 		attend(c, a, now);
 	}
 	start_walk(c, now);
-	return next_turn(c, closes_now());
+	return next_turn(c, seconds_now());
 }
 
 void rounds_end(struct closes *c)

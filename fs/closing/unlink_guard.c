@@ -6,6 +6,7 @@
 #include "closing/last_close.h"
 #include "closing/look.h"
 #include "closing/proc.h"
+#include "util/util.h"
 
 enum { REMEMBERED = 64, SECONDS = 60 };
 
@@ -16,7 +17,7 @@ static struct refusal {
 	bool looked_at;
 	bool own; /* a file of batchfs's own */
 	uint64_t dir;
-	time_t until;
+	double until;
 } refusals[REMEMBERED]; /* a ring; lock */
 static unsigned next;
 
@@ -28,14 +29,6 @@ struct refusal_look {
 	bool inside;
 	struct gb_waiter *w;
 };
-
-static time_t boot_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return ts.tv_sec;
-}
 
 static void find_process(struct look *l)
 {
@@ -78,7 +71,8 @@ static struct refusal_look *look_new(
 /* Lock held. Whether it still counts, for a file inside the directory or for all of it. */
 static bool counts(const struct refusal *one, uint64_t dir, bool inside)
 {
-	return one->dir == dir && one->until > boot_now() && (one->own || !inside);
+	return one->dir == dir && one->until > seconds_now() &&
+	       (one->own || !inside);
 }
 
 static bool is_noted(uint64_t dir, bool inside)
@@ -99,7 +93,7 @@ bool refusals_note(struct mount *m, pid_t tid, uint64_t dir, bool own)
 
 	pthread_mutex_lock(&lock);
 	refusals[next++ % REMEMBERED] = (struct refusal){
-		.tid = tid, .own = own, .dir = dir, .until = boot_now() + SECONDS};
+		.tid = tid, .own = own, .dir = dir, .until = seconds_now() + SECONDS};
 	pthread_mutex_unlock(&lock);
 	if (r)
 		looks_post(closes_looks(m->closes), &r->look, true);

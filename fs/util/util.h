@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -42,6 +43,15 @@ static inline void fclosep(FILE **f)
 		(p) = NULL;                                                            \
 		stolen_;                                                               \
 	})
+
+/* Seconds on a clock that only goes forward, also while the machine sleeps. */
+static inline double seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
 
 /* asprintf that returns NULL when memory is out; the caller frees. */
 static inline _printf_(1, 2) char *format(const char *fmt, ...)

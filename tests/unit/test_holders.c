@@ -560,6 +560,33 @@ static void test_processors_made_up(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* ---- how often -------------------------------------------------------------------------- */
+
+/* By their number alone: a mkdir every tenth of a second, on machines on which a census
+ * costs so much. */
+static void test_a_census_costs_a_twentieth(void **state)
+{
+	static const double costs[] = {0, 0.0002, 0.023, 0.03, 0.4, 7};
+
+	for (size_t i = 0; i < sizeof costs / sizeof *costs; i++) {
+		double at = 0, now = 1000, began = now, n = 0;
+
+		while (n < 50) {
+			if (census_is_due(now, at, costs[i])) {
+				now += costs[i];
+				at = now;
+				n++;
+			}
+			now += 0.1;
+		}
+		assert_true(n * costs[i] <= (now - began) / 20 + costs[i]);
+		assert_true(now - began < 50 * (0.7 + 21.5 * costs[i]));
+	}
+	assert_true(census_is_due(0.01, 0, 0));
+	assert_false(census_is_due(10.4, 10, 0));
+	assert_true(census_is_due(10.6, 10, 0));
+}
+
 /* ---- where it comes from --------------------------------------------------------------- */
 
 static void test_origin(void **state)
@@ -607,6 +634,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 			test_who_is_younger_is_looked_at, make_file, close_file),
 		cmocka_unit_test(test_processors_made_up),
+		cmocka_unit_test(test_a_census_costs_a_twentieth),
 		cmocka_unit_test(test_origin),
 	};
 
