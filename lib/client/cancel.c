@@ -60,9 +60,7 @@ static struct operation *sending(const struct gb_job *job)
 
 static bool one_fits(const struct gb_job *job)
 {
-	return (job->batch->id && !knowledge_ended(&job->batch->known) &&
-		       !job_has_vanished(job)) ||
-	       sending(job) ||
+	return job_runs(job) || sending(job) ||
 	       (job->dir && !job->dir->task && job_phase(job) == PHASE_QUEUED);
 }
 

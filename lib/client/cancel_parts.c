@@ -23,13 +23,6 @@ struct cancelling {
 	atomic_int err;        /* the first */
 };
 
-/* Lock held. */
-static bool part_runs(const struct gb_job *part)
-{
-	return part->batch->id && !knowledge_ended(&part->batch->known) &&
-	       !job_has_vanished(part);
-}
-
 static int cancel_each(void *arg, size_t i)
 {
 	struct cancelling *all = arg;
@@ -37,9 +30,9 @@ static int cancel_each(void *arg, size_t i)
 	int none = 0, err = cancel_now(part, all->cancel);
 
 	client_lock(part->c);
-	bool ended = knowledge_ended(&part->batch->known);
+	bool runs = job_runs(part);
 	client_unlock(part->c);
-	if (err && !ended)
+	if (err && runs)
 		atomic_compare_exchange_strong(&all->err, &none, err);
 	return 0;
 }
@@ -51,7 +44,7 @@ static int note_running(struct gb_job *dir, struct cancelling *all)
 	uint32_t n = parts_count(dir);
 	all->parts = calloc(n + 1, sizeof(struct gb_job *));
 	for (uint32_t i = 0; all->parts && i < n; i++)
-		if (part_runs(parts_at(dir, i)))
+		if (job_runs(parts_at(dir, i)))
 			all->parts[all->n++] = gb_job_ref(parts_at(dir, i));
 	client_unlock(dir->c);
 	return all->parts ? 0 : -ENOMEM;
@@ -160,7 +153,7 @@ int cancel_parts(struct gb_job *dir, struct gb_waiter *w)
 	else if (!cancel_fits(dir))
 		err = -EBUSY;
 	for (uint32_t i = 0; !err && c->o.offline && i < parts_count(dir); i++)
-		if (part_runs(parts_at(dir, i)))
+		if (job_runs(parts_at(dir, i)))
 			err = -EHOSTUNREACH;
 	client_unlock(c);
 	return err ? err

@@ -38,7 +38,7 @@ struct fold {
 static enum rank rank_of(const struct gb_job *part)
 {
 	if (part->batch->id) {
-		if (knowledge_ended(&part->batch->known) || job_has_vanished(part))
+		if (!job_runs(part))
 			return RANK_ENDED;
 		return part->batch->state <= REMOTE_STATE_PENDING ? RANK_PENDING
 								  : RANK_RUNNING;

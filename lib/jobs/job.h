@@ -131,6 +131,13 @@ static inline bool job_has_vanished(const struct gb_job *job)
 	return job->batch->id && knowledge_vanished(&job->batch->known);
 }
 
+/* Lock held: it is at the API and goes on there, as far as is known. */
+static inline bool job_runs(const struct gb_job *job)
+{
+	return job->batch->id && !knowledge_ended(&job->batch->known) &&
+	       !job_has_vanished(job);
+}
+
 /* There may be a job at the API: its create was not answered. */
 static inline bool phase_is_unanswered(enum phase p)
 {
