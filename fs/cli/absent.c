@@ -88,6 +88,18 @@ int absent_refused(struct desk *d, const char *name, int err)
 	return status;
 }
 
+int absent_waited(struct desk *d, const char *name, int err)
+{
+	_cleanup_free_ char *state = NULL;
+	bool there = err == -ENOENT && !desk_text(d, name, "state", &state);
+
+	if (!there)
+		return cli_fail(name, NULL, err);
+	if (!follow_tell_error(d, name))
+		cli_say("%s: the API does not know this job any more", name);
+	return CLI_FAILED;
+}
+
 static int say_later(const char *name, const char *file, const char *state)
 {
 	cli_say("%s/%s is not there yet (%s). When it is: batchfs wait %s", name, file, state,

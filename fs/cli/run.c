@@ -331,7 +331,7 @@ int cli_run(const struct cli_args *a, struct desk *d)
 	if (err == -EAGAIN || err == -EINTR)
 		return follow_left(d, a->names[0], err);
 	if (err)
-		return cli_fail(a->names[0], "waiting for it failed", err);
+		return absent_waited(d, a->names[0], err);
 	status = finish(d, a, state);
 	if (status != CLI_LATER)
 		ended_start(d, a->names[0], state);

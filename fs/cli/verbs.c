@@ -103,7 +103,7 @@ static int wait_one(const struct cli_args *a, struct desk *d, const char *name)
 	if (err == -EAGAIN || err == -EINTR)
 		return follow_left(d, name, err);
 	if (err)
-		return cli_fail(name, NULL, err);
+		return absent_waited(d, name, err);
 	printf("%s%s%s\n", a->n > 1 ? name : "", a->n > 1 ? "\t" : "", state);
 	ended_start(d, name, state);
 	if (!strcmp(state, "JOB_STATE_SUCCEEDED"))

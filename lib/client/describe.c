@@ -287,6 +287,21 @@ static char *in_vain_text(int err, double in)
 		errors_meaning(err), when);
 }
 
+/* since: by wall_time_of. */
+static char *vanished_text(time_t since)
+{
+	char when[32] = "";
+
+	if (since)
+		util_time_text(since, when);
+	return util_format("The API does not know this job any more%s%s%s: it was "
+			   "removed there, and its results with it.\n"
+			   "To send (and pay for) its requests again: echo retry > "
+			   "ctl, once all else has ended. The copies on this machine "
+			   "stay until rmdir.\n",
+		since ? " (since " : "", when, since ? ", or before)" : "");
+}
+
 /* What is wrong as far as the API is concerned; lock not held. */
 static char *remote_error(struct gb_job *job, bool by_directory)
 {
@@ -297,6 +312,7 @@ static char *remote_error(struct gb_job *job, bool by_directory)
 	int in_vain = save_in_vain(job);
 	bool vanished = job_has_vanished(job) && answers_ended_with_nothing(job) &&
 			answers_sent_here(job);
+	time_t since = wall_time_of(knowledge_missed_since(&job->batch->known));
 	bool other_key = job->dir && job->dir->other_key;
 	bool failed = job->batch->has_api_error;
 	bool good = by_directory && job->batch->made_good;
@@ -328,11 +344,7 @@ static char *remote_error(struct gb_job *job, bool by_directory)
 	if (failed)
 		return error_of_api(job, state);
 	if (vanished)
-		return strdup("The API does not know this job any more: it was removed "
-			      "there, and its results with it.\n"
-			      "To send (and pay for) its requests again: echo retry > "
-			      "ctl, once all else has ended. The copies on this "
-			      "machine stay until rmdir.\n");
+		return vanished_text(since);
 	if (missing)
 		return strdup("The API does not know this job (any more), or it "
 			      "belongs to another key's project.\n"

@@ -308,6 +308,13 @@ bool knowledge_is_insisted(const struct knowledge *k)
 	return k->insisted;
 }
 
+double knowledge_missed_since(const struct knowledge *k)
+{
+	bool told = k->misses && k->missed_at > 0 && !k->denied;
+
+	return told ? k->missed_at - (double)k->missed_span : 0;
+}
+
 void knowledge_misses(const struct knowledge *k, unsigned *ret_misses, double *ret_span)
 {
 	*ret_misses = k->misses;

@@ -190,6 +190,9 @@ enum removal_step knowledge_removal(const struct knowledge *k, struct moment m);
 /* Whether a 404 to DELETE (after knowledge_missed) means that the job is deleted. */
 bool knowledge_is_deleted(const struct knowledge *k, struct moment m);
 bool knowledge_is_insisted(const struct knowledge *k);
+/* Since when the API does not know it any more, as far as this run has seen, on
+ * CLOCK_BOOTTIME; 0: it knows it, or that cannot be told. */
+double knowledge_missed_since(const struct knowledge *k);
 /* For the record, so that proof can be collected across restarts. */
 void knowledge_misses(
 	const struct knowledge *k, unsigned *ret_misses, double *ret_span);

@@ -228,6 +228,25 @@ long_list() {
 	said 'nojob: there is no such job'
 }
 
+vanished() {
+	knob pending=600
+	ends 0 b submit a in.jsonl || return
+	ends 0 b cat a/id || return
+	emu DELETE "/emu/job/$(basename "$OUT")" >/dev/null || return
+	ends 1 b wait a || return
+	said 'a: The API does not know this job any more (since 20' || return
+	said 'echo retry > ctl' || return
+	ends 1 b run a in.jsonl || return
+	said 'a: The API does not know this job any more (since 20' || return
+	ends 1 b wait nojob || return
+	said 'nojob: there is no such job'
+}
+
+@test "a job that another removed at the API is waited for no longer, and it is said why" {
+	export BATCHFS_TEST_MISSING_SECONDS=0.3 BATCHFS_TEST_GONE_SECONDS=1
+	both_ways vanished
+}
+
 again() {
 	local before
 	before=$(calls create)
