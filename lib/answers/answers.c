@@ -318,11 +318,9 @@ static bool is_to_fetch(struct gb_job *part)
 /* Where there is something to show, what cannot be fetched is no obstacle. */
 static int judge_fetch(struct gb_job *part, int err)
 {
-	struct gb_job *dir = job_directory(part);
-
-	client_lock(dir->c);
-	bool can = known_parts_can(dir);
-	client_unlock(dir->c);
+	client_lock(part->c);
+	bool can = known_parts_can(job_directory(part));
+	client_unlock(part->c);
 	return can && err != -EINTR && err != -ENOMEM ? 0 : err;
 }
 

@@ -177,7 +177,8 @@ static void take_part(struct gb_job *part, struct known_parts *k)
 			.none = is == HAS_NONE ? why_none(part) : NONE_ENDED};
 		break;
 	case IS_ASKING:
-		k->asking[k->n_asking++] = part;
+		k->asking[k->n_asking++] =
+			(struct asking_part){part, parts_number(part)};
 		break;
 	case IS_OPEN:
 		k->open[k->n_open++] = range_of(part);

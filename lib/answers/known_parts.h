@@ -8,11 +8,16 @@
 #include "answers/index.h"
 #include "jobs/job.h"
 
+struct asking_part {
+	struct gb_job *job;
+	uint32_t number;
+};
+
 struct known_parts {
 	uint64_t print;
 	struct answers_part *ended; /* by number; results are measured by known_parts_measure */
 	uint32_t n_ended;
-	struct gb_job **asking;     /* of later rounds, and not ended */
+	struct asking_part *asking; /* of later rounds, and not ended */
 	uint32_t n_asking;
 	struct span *open;          /* ranges of those of round 0 that have not ended */
 	uint32_t n_open;

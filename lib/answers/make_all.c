@@ -72,9 +72,9 @@ static void stamp_parts(const struct known_parts *k, struct answers_stamp *stamp
 				p->size + (stamp->results_size > 0 ? stamp->results_size : 0);
 	}
 	for (uint32_t i = 0; i < k->n_asking; i++) {
-		uint64_t what[2] = {parts_number(k->asking[i])};
+		uint64_t what[2] = {k->asking[i].number};
 
-		if (asking_size(k->asking[i], &what[1]))
+		if (asking_size(k->asking[i].job, &what[1]))
 			stamp->parts += mix_in(2, what, sizeof what);
 	}
 	for (uint32_t i = 0; k->dropped && i < k->n_open; i++)
@@ -205,9 +205,9 @@ static uint32_t open_asking(struct making *m, struct text_source *ret, uint64_t 
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < m->known.n_asking; i++) {
-		if (!asking_size(m->known.asking[i], &ret_sizes[n]))
+		if (!asking_size(m->known.asking[i].job, &ret_sizes[n]))
 			continue;
-		m->asking[n] = (struct asking){m, m->known.asking[i]};
+		m->asking[n] = (struct asking){m, m->known.asking[i].job};
 		ret[n] = (struct text_source){read_asking, &m->asking[n]};
 		n++;
 	}

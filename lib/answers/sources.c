@@ -54,7 +54,8 @@ const char *answers_table_name(struct gb_job *job)
 int answers_index_place(struct gb_job *job, char name[192])
 {
 	client_lock(job->c);
-	bool cached = job->batch->cached && !(job->dir && job->dir->rec.batch->home);
+	bool cached = job->batch->cached && job->batch->id &&
+		      !(job->dir && job->dir->rec.batch->home);
 	if (cached)
 		snprintf(name, 192, "%.140s" INDEX, remote_id_tail(job->batch->id));
 	else

@@ -148,11 +148,12 @@ static void keep_tally(struct gb_job *job, const struct tally *t)
 static int drop_cached(struct gb_job *job, struct gb_results *r)
 {
 	struct gb_client *c = job->c;
+	const char *id = job_id_now(job), *name = id ? remote_id_tail(id) : NULL;
 	_cleanup_free_ char *map =
-		util_format("%s" RESULTS_MAP_SUFFIX, remote_id_tail(job->batch->id));
+		name ? util_format("%s" RESULTS_MAP_SUFFIX, name) : NULL;
 
 	if (!map)
-		return -ENOMEM;
+		return name ? -ENOMEM : -ENOENT;
 	pthread_mutex_lock(&c->cache_lock);
 	client_lock(c);
 	struct gb_results *old =
@@ -160,7 +161,7 @@ static int drop_cached(struct gb_job *job, struct gb_results *r)
 	job->batch->cached = job->batch->checked = false;
 	client_unlock(c);
 	unlinkat(c->store->results, map, 0);
-	unlinkat(c->store->results, remote_id_tail(job->batch->id), 0);
+	unlinkat(c->store->results, name, 0);
 	pthread_mutex_unlock(&c->cache_lock);
 	results_unref(old);
 	return -EAGAIN;

@@ -18,6 +18,7 @@
 
 bool output_is_local(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return job->dir && (job->dir->rec.own || job_was_saved(job) ||
 				     (job->batch->fetching && !job->batch->cached));
 }
@@ -33,14 +34,17 @@ static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
 	client_lock(c);
 	cfg.offline = c->o.offline;
 	cfg.checked = job->batch->checked;
+	const char *id = job->batch->id;
 	bool kept = job->batch->kept;
 	cfg.was_whole = home && !kept && job_was_saved(job);
 	file = job_output_may_come(job) && job->batch->output_file
 		       ? strdup(job->batch->output_file)
 		       : NULL;
 	client_unlock(c);
+	if (!id)
+		return -ENOENT;
 	cfg.file = file;
-	cfg.name = !home  ? remote_id_tail(job->batch->id)
+	cfg.name = !home  ? remote_id_tail(id)
 		   : kept ? RESULTS_NEW_FILE
 			  : RESULTS_FILE;
 	_cleanup_close_ int dir = home ? job_dir_open(job) : -1;

@@ -105,6 +105,7 @@ static void note_came(struct gb_job *job)
 
 int save_told_later(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return util_now() < job->batch->gave_up_told ? job->batch->gave_up : 0;
 }
 
@@ -257,13 +258,15 @@ static int compose_inline_output(struct gb_job *job, int dir)
 	struct canceller none = CANCELLER_INIT;
 	struct provider_error e = {.retry = -1};
 	struct remote_batch b;
+	const char *id = job_id_now(job);
 	uint64_t seq = observe_seq(c);
 	int64_t lines = 0, size;
+	if (!id)
+		return -ENOENT;
 	_cleanup_close_ int fd = openat(dir, "results.tmp",
 		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int err = fd < 0 ? -errno
-			 : provider_inline_output(
-				   &c->api, job->batch->id, fd, &none, &b, &lines, &e);
+			 : provider_inline_output(&c->api, id, fd, &none, &b, &lines, &e);
 
 	client_called(c, &e);
 	if (err == -ENOENT || err == -EACCES)
@@ -389,6 +392,7 @@ static int save_operation_run(struct operation *t)
 /* Lock held. Not while it is being sealed where it is. */
 bool save_begin(struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	if (job->batch->fetching || job->batch->sealing)
 		return false;
 	job->batch->fetching = true;
@@ -476,5 +480,6 @@ void saver_free(struct saver *s)
 
 bool saver_disk_low(const struct gb_client *c)
 {
+	client_expect_lock(c);
 	return c->saver->disk_low;
 }

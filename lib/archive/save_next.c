@@ -29,6 +29,7 @@ bool save_is_missing(const struct gb_job *job)
 
 bool save_is_safe(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return job->batch->cached || (job->dir && job->dir->rec.batch->home);
 }
 

@@ -17,12 +17,15 @@ int cancel_now(struct gb_job *job, struct canceller *cancel)
 	int ret;
 
 	client_lock(job->c);
-	if (job->dir)
+	const char *id = job->batch->id;
+	if (job->dir && id)
 		job->dir->rec.batch->cancel_asked = true;
 	client_unlock(job->c);
+	if (!id)
+		return -EBUSY;
 	if (job->dir && (ret = job_dir_save(job)))
 		return ret;
-	ret = provider_cancel(&job->c->api, job->batch->id, cancel, &err);
+	ret = provider_cancel(&job->c->api, id, cancel, &err);
 	client_called(job->c, &err);
 	if (ret == -ENOENT)
 		observe_missed(job);

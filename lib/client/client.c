@@ -253,27 +253,47 @@ static int start_engine(struct gb_client *c, char **ret_why)
 	return err ? err : engine_start(c->engine);
 }
 
-/* A part that there may be at the API is looked for all the same. */
-static bool is_removed_with_all(const struct gb_job *job)
+enum at_start { STARTS_NOT, STARTS_REMOVED, STARTS_SUBMITTED };
+
+/* A directory's removal begins its parts'. A part that there may be at the API is looked for
+ * all the same. */
+static enum at_start what_starts(const struct gb_job *job)
 {
-	return job->parent && job->parent->dir->rec.removal &&
-	       !phase_is_unanswered(job_phase_now(job));
+	enum at_start what = STARTS_NOT;
+
+	client_lock(job->c);
+	bool with_all = job->parent && job->parent->dir->rec.removal &&
+			!phase_is_unanswered(job_phase(job));
+	if (job->dir && job->dir->rec.removal)
+		what = STARTS_REMOVED;
+	else if (job->dir && !with_all)
+		what = STARTS_SUBMITTED;
+	client_unlock(job->c);
+	return what;
+}
+
+static void recover_all(
+	struct gb_client *c, enum at_start which, void (*recover)(struct gb_job *job))
+{
+	struct gb_job *job = NULL;
+
+	for (uint32_t i = 0; !c->o.readonly; i++) {
+		client_lock(c);
+		job = i < c->n_slots ? c->slots[i] : NULL;
+		client_unlock(c);
+		if (!job)
+			return;
+		if (what_starts(job) == which)
+			recover(job);
+	}
 }
 
 /* All journals are made whole before anything goes on: a look at the API settles whatever
  * is unanswered, of any job, and the removal of a part is its directory's business, too. */
 static void recover(struct gb_client *c)
 {
-	for (uint32_t i = 0; !c->o.readonly && i < c->n_slots; i++) {
-		struct gb_job *job = c->slots[i];
-
-		/* A directory's removal begins its parts'. */
-		if (job->dir && !job->dir->rec.removal && !is_removed_with_all(job))
-			submit_recover(job);
-	}
-	for (uint32_t i = 0; !c->o.readonly && i < c->n_slots; i++)
-		if (c->slots[i]->dir && c->slots[i]->dir->rec.removal)
-			remove_recover(c->slots[i]);
+	recover_all(c, STARTS_SUBMITTED, submit_recover);
+	recover_all(c, STARTS_REMOVED, remove_recover);
 	reconcile_open(c);
 }
 
@@ -285,6 +305,7 @@ static struct gb_client *client_new(
 	if (!c)
 		return NULL;
 	c->hooks = &hooks;
+	c->loading = true;
 	c->api = (struct provider_conn){.provider = p, .arg = arg};
 	copy_options(c, o);
 	pthread_mutex_init(&c->cache_lock, NULL);
@@ -379,6 +400,9 @@ int client_open_with(const struct gb_options *o, const struct provider *p, void 
 		goto fail;
 	store_fingerprint(c->store, c->key ? c->key : "", c->key_print);
 	observe_keys(c);
+	client_lock(c);
+	c->loading = false;
+	client_unlock(c);
 	recover(c);
 	err = c->o.offline ? 0 : poll_start(c);
 	if (err)

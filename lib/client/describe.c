@@ -207,10 +207,11 @@ char *gb_part_json(struct gb_job *job)
 
 	client_lock(c);
 	int64_t off = job->batch->known_off;
+	bool kept = job->dir && job->batch->id;
 	client_unlock(c);
 	if (off >= 0)
 		return catalog_json(c->store, off);
-	if (!job->dir || !job->batch->id)
+	if (!kept)
 		return NULL;
 	pthread_mutex_lock(&job->dir->disk);
 	_cleanup_close_ int dir = job_dir_open(job);

@@ -302,8 +302,11 @@ static void put_part_error(FILE *out, struct gb_job *part)
 {
 	_cleanup_free_ char *text = describe_error(part, true);
 
+	client_lock(part->c);
+	uint32_t number = parts_number(part);
+	client_unlock(part->c);
 	if (text)
-		fprintf(out, "parts/%04u: %s", parts_number(part), text);
+		fprintf(out, "parts/%04u: %s", number, text);
 }
 
 /* Returns how many there are; shown: some are already. */

@@ -100,10 +100,18 @@ void remove_show(struct gb_job *job)
 	client_unlock(job->c);
 }
 
+bool remove_has_other_key(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool other = job->dir->other_key;
+	client_unlock(job->c);
+	return other;
+}
+
 static void come_back(struct gb_job *job, const struct provider_error *e)
 {
 	remove_show(job);
-	if (!job->dir->other_key)
+	if (!remove_has_other_key(job))
 		job_dir_error(job, e->err, "The API refused to delete this job.",
 			"It is still there; try rmdir again later.", e->text);
 	job_dir_save_soon(job);
@@ -133,9 +141,10 @@ static int forget_copies(struct gb_job *job)
 int remove_forget_job(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
+	const char *id = job_id_now(job);
 
-	if (job->batch->id)
-		DROP(catalog_add_gone(c->store, job->batch->id)); /* a list has it or not */
+	if (id)
+		DROP(catalog_add_gone(c->store, id)); /* a list has it or not */
 	pthread_mutex_lock(&job->dir->disk);
 	test_point("local-remove");
 	int err = files_hold(job);
@@ -157,7 +166,20 @@ int remove_forget_job(struct gb_job *job)
 
 static bool waited_enough(struct gb_job *job)
 {
-	return record_span(job->dir->rec.removal_since) > END_WAIT;
+	client_lock(job->c);
+	double waited = record_span(job->dir->rec.removal_since);
+	client_unlock(job->c);
+	return waited > END_WAIT;
+}
+
+/* How far its removal is; one that the API does not have, or not any more, is deleted there. */
+static enum removal removal_stage(struct gb_job *job)
+{
+	client_lock(job->c);
+	enum removal stage = job->batch->id ? (enum removal)job->dir->rec.removal
+					    : REMOVAL_DELETED;
+	client_unlock(job->c);
+	return stage;
 }
 
 /* All that its journal is needed for comes before that goes: a start does it again. -EAGAIN:
@@ -190,11 +212,12 @@ static int remove_rest(struct gb_job *job, struct provider_error *err)
 		if (remove_has_parts(job))
 			return -EAGAIN;
 	}
-	if (job->dir->rec.removal == REMOVAL_DELETED || !job->batch->id)
+	enum removal stage = removal_stage(job);
+	if (stage == REMOVAL_DELETED)
 		return finish_removal(job);
 	if ((ret = removal_choose(job, &none, err, &step)))
 		return ret;
-	if (step == REMOVE_CANCEL && job->dir->rec.removal < REMOVAL_CANCELLED &&
+	if (step == REMOVE_CANCEL && stage < REMOVAL_CANCELLED &&
 		(ret = removal_cancel(job, &none, err)))
 		return ret;
 	step = removal_next(job);
@@ -348,7 +371,6 @@ out:
 static void remove_undo(struct gb_job *job, int ret, const struct provider_error *err)
 {
 	removal_note(job, REMOVAL_NONE);
-	job->dir->rec.removal_since = 0;
 	remove_insist(job, false);
 	if (err && err->text)
 		removal_tell(job, ret, err);
@@ -360,7 +382,7 @@ static void remove_undo(struct gb_job *job, int ret, const struct provider_error
 /* The cancel found no job. */
 static bool must_wait(struct gb_job *job)
 {
-	return job->dir->rec.removal == REMOVAL_INTENDED &&
+	return removal_stage(job) == REMOVAL_INTENDED &&
 	       removal_next(job) == REMOVE_CANCEL;
 }
 

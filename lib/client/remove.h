@@ -60,6 +60,9 @@ int remove_forget_job(struct gb_job *job);
 
 /* ---- remove.c, for remove_parts.c ------------------------------------------------- */
 
+/* unlocked: whether rmdir was refused because the job was made with another key. */
+bool remove_has_other_key(struct gb_job *job);
+
 /* Go on with a removal after so many seconds, or when the task at work on it is done. */
 void remove_later(struct gb_job *job, double delay);
 /* The caller owns the removal until removal_leave. */

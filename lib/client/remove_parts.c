@@ -97,7 +97,6 @@ static int begin_part(struct gb_job *part)
 static void part_stays(struct gb_job *part)
 {
 	removal_note(part, REMOVAL_NONE);
-	part->dir->rec.removal_since = 0;
 	job_dir_save_soon(part);
 	removal_leave(part, -1);
 }
@@ -105,9 +104,8 @@ static void part_stays(struct gb_job *part)
 static void undo(struct gb_job *dir, int ret, const struct provider_error *err)
 {
 	removal_note(dir, REMOVAL_NONE);
-	dir->dir->rec.removal_since = 0;
 	remove_insist(dir, false);
-	if (err && err->text && !dir->dir->other_key)
+	if (err && err->text && !remove_has_other_key(dir))
 		removal_tell(dir, ret, err);
 	job_dir_save_soon(dir);
 	removal_leave(dir, -1);
@@ -297,13 +295,12 @@ void remove_parts_unread(struct gb_job *dir)
 
 void remove_directory_back(struct gb_job *dir, struct gb_job *part, const char *why)
 {
-	_cleanup_free_ char *what = util_format(
-		"parts/%04u was not deleted, and so this directory is not.",
-		parts_number(part));
-
 	client_lock(dir->c);
+	uint32_t number = parts_number(part);
 	dir->dir->rec.rest_dropped = dir->dir->rec.rest_gone = true;
 	client_unlock(dir->c);
+	_cleanup_free_ char *what = util_format(
+		"parts/%04u was not deleted, and so this directory is not.", number);
 	remove_show(dir);
 	job_dir_error(dir, -EIO, what ? what : "It was not deleted.",
 		"What is left is still there; try rmdir again later.", why);

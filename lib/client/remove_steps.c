@@ -8,9 +8,12 @@
 void removal_note(struct gb_job *job, enum removal stage)
 {
 	client_lock(job->c);
-	job->dir->rec.removal = stage;
-	if (!job->dir->rec.removal_since)
-		job->dir->rec.removal_since = record_now();
+	struct record *r = &job->dir->rec;
+	r->removal = stage;
+	if (stage == REMOVAL_NONE)
+		r->removal_since = 0;
+	else if (!r->removal_since)
+		r->removal_since = record_now();
 	client_unlock(job->c);
 }
 
@@ -42,7 +45,7 @@ static void removal_note_missed(struct gb_job *job)
 int removal_cancel(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
-	int ret = provider_cancel(&job->c->api, job->batch->id, cancel, err);
+	int ret = provider_cancel(&job->c->api, job_id_now(job), cancel, err);
 
 	test_point("cancelled");
 	if (ret == -ENOENT)
@@ -73,7 +76,7 @@ int removal_note_deleted(struct gb_job *job, const char *event)
 int removal_delete(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
-	int ret = provider_remove(&job->c->api, job->batch->id, cancel, err);
+	int ret = provider_remove(&job->c->api, job_id_now(job), cancel, err);
 
 	test_point("deleted");
 	if (ret == -ENOENT) {

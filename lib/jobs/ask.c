@@ -114,6 +114,7 @@ void poll_poke(struct gb_client *c)
 
 void poll_watch(struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	if (job->watched)
 		return;
 	job->watched = true;

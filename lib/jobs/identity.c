@@ -11,5 +11,6 @@ static bool meant_for_us(const struct gb_client *c, const struct record *r)
 
 bool identity_same_key(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return !job->dir || meant_for_us(job->c, &job->dir->rec);
 }

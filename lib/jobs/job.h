@@ -44,7 +44,10 @@ struct gb_job {
 	const char *model;       /* interned */
 	struct job_dir *_Atomic dir; /* set once, under the lock; read by any */
 	struct gb_waitq *queues; /* JOB_QUEUES of them, made when one is first needed */
-	struct gb_job *parent;   /* the directory that it is a part of; NULL: is one */
+	struct gb_job *parent;   /* the directory that it is a part of; NULL: is one. It
+	                            goes by the removal of the part, or while no
+	                            operation has the part (parts_unmake): a removal and
+	                            an operation read their part's unlocked */
 	struct parts *parts;     /* parts.h; NULL: none */
 	struct answers *merged;  /* answers/: the index over all parts; NULL: none */
 	struct gb_job *watch_next;
@@ -91,6 +94,7 @@ void table_free(struct gb_client *c);
 /* Lock held: the directory that it is, or is a part of. */
 static inline struct gb_job *job_directory(struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return job->parent ? job->parent : job;
 }
 
@@ -120,6 +124,25 @@ static inline enum phase job_phase_now(const struct gb_job *job)
 	return p;
 }
 
+/* unlocked: its id at the API, NULL: none, which stays readable as long as the job: that
+ * of a twin is taken from it (job_drop_twin). */
+static inline const char *job_id_now(const struct gb_job *job)
+{
+	client_lock(job->c);
+	const char *id = job->batch->id;
+	client_unlock(job->c);
+	return id;
+}
+
+/* unlocked: whether it is a part. */
+static inline bool job_is_part_now(const struct gb_job *job)
+{
+	client_lock(job->c);
+	bool part = job->parent;
+	client_unlock(job->c);
+	return part;
+}
+
 static inline bool phase_is_draft(enum phase p)
 {
 	return p == PHASE_DRAFT || p == PHASE_FAILED;
@@ -128,12 +151,14 @@ static inline bool phase_is_draft(enum phase p)
 /* The API does not know it any more, and never told of an end (knowledge.h). */
 static inline bool job_has_vanished(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return job->batch->id && knowledge_vanished(&job->batch->known);
 }
 
 /* Lock held: it is at the API and goes on there, as far as is known. */
 static inline bool job_runs(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return job->batch->id && !knowledge_ended(&job->batch->known) &&
 	       !job_has_vanished(job);
 }
@@ -147,6 +172,7 @@ static inline bool phase_is_unanswered(enum phase p)
 /* It has no id, and the API may have it all the same. */
 static inline bool job_may_be_there(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return !job->batch->id && job->dir &&
 	       (phase_is_unanswered(job_phase(job)) || job->dir->rec.n_put_by);
 }
@@ -161,6 +187,7 @@ static inline struct moment job_moment(const struct gb_job *job)
 /* Whether the job has not ended and is ours to look after. */
 static inline bool job_own_unfinished(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	if (!job->dir || !job->dir->rec.own)
 		return false;
 	if (!job->batch->id)
@@ -179,6 +206,7 @@ bool job_output_may_come(const struct gb_job *job);
 /* The whole output was in the job's directory once. */
 static inline bool job_was_saved(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return job->dir && job->dir->rec.batch->results_size >= 0;
 }
 
@@ -193,6 +221,7 @@ void job_drop_intent(struct gb_job *job, size_t i);
 /* Lock held: whether a job at the API that nobody knows may be of an intent of ours. */
 static inline bool client_seeks(const struct gb_client *c)
 {
+	client_expect_lock(c);
 	return c->unsent || c->put_by;
 }
 

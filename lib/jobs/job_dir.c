@@ -35,6 +35,7 @@ int job_put_by(struct gb_job *job, enum phase next)
 {
 	int err = record_put_by(&job->dir->rec);
 
+	client_expect_lock(job->c);
 	if (err)
 		return err;
 	job->c->put_by++;
@@ -47,6 +48,7 @@ void job_take_up(struct gb_job *job, size_t i)
 	struct record *r = &job->dir->rec;
 	enum phase p = (enum phase)r->put_by[i].phase;
 
+	client_expect_lock(job->c);
 	job_set_phase(job, p);
 	record_take_up(r, i);
 	job->c->put_by--;
@@ -54,6 +56,7 @@ void job_take_up(struct gb_job *job, size_t i)
 
 void job_drop_intent(struct gb_job *job, size_t i)
 {
+	client_expect_lock(job->c);
 	record_drop_intent(&job->dir->rec, i);
 	job->c->put_by--;
 }

@@ -254,7 +254,8 @@ static void log_job_end(struct gb_job *job)
 
 static void name_given(struct gb_job *job)
 {
-	int err = store_name_add(job->c->store, job->batch->id, job_label(job));
+	const char *id = job_id_now(job);
+	int err = id ? store_name_add(job->c->store, id, job_label(job)) : 0;
 
 	if (err)
 		client_log(job->c, LOG_WARNING,
@@ -356,6 +357,7 @@ void observe_missed(struct gb_job *job)
 	bool ask;
 
 	client_lock(c);
+	const char *id = job->batch->id;
 	knowledge_missed(&job->batch->known, client_moment(c));
 	bool leave = may_leave(job, &ask);
 	if (leave) {
@@ -366,8 +368,8 @@ void observe_missed(struct gb_job *job)
 		poller_want_whole(c);
 	}
 	client_unlock(c);
-	if (leave)
-		DROP(catalog_add_gone(c->store, job->batch->id)); /* a start asks again */
+	if (leave && id)
+		DROP(catalog_add_gone(c->store, id)); /* a start asks again */
 	job_changed(job, leave ? GB_CHANGED_TREE : GB_CHANGED_FILES);
 }
 
@@ -376,8 +378,9 @@ int observe_look(
 {
 	struct gb_client *c = job->c;
 	uint64_t seq = observe_seq(c);
+	const char *id = job_id_now(job);
 	struct remote_batch b;
-	int ret = provider_look(&c->api, job->batch->id, cancel, &b, err);
+	int ret = id ? provider_look(&c->api, id, cancel, &b, err) : -ENODATA;
 
 	if (ret == 0) {
 		gb_job_unref(observe_batch(c, &b, seq, false));

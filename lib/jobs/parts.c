@@ -40,6 +40,7 @@ bool parts_several(const struct gb_job *dir)
 
 uint32_t parts_number(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	return job->parent ? (uint32_t)job->dir->rec.part : 1;
 }
 
@@ -47,6 +48,7 @@ void parts_label(const struct gb_job *job, char ret[PART_LABEL_SIZE])
 {
 	const char *name = job->parent ? job->parent->name : job->name;
 
+	client_expect_lock(job->c);
 	if (!name)
 		name = job->dir && job->dir->rec.name ? job->dir->rec.name : "";
 	if (job->parent)
@@ -82,6 +84,7 @@ int parts_last_round(const struct gb_job *dir)
 {
 	int last = dir->dir->rec.rounds;
 
+	client_expect_lock(dir->c);
 	for (uint32_t i = 0; dir->parts && i < dir->parts->n; i++) {
 		int round = dir->parts->v[i]->dir->rec.round;
 
@@ -103,6 +106,7 @@ int64_t parts_rest_of(const struct gb_job *dir, struct part_range *ret_first)
 	struct part_range *had = calloc(all + 1, sizeof(*had));
 	int64_t at = 0, rest = 0;
 
+	client_expect_lock(dir->c);
 	*ret_first = (struct part_range){0};
 	/* Without memory nothing is cut now. */
 	if (!had)
@@ -142,6 +146,7 @@ int64_t parts_rest_size(const struct gb_job *dir)
 	int64_t rest = dir->dir->rec.batch->sent_size;
 	struct part_range first;
 
+	client_expect_lock(dir->c);
 	if (dir->parts && dir->parts->overlap)
 		return parts_rest_of(dir, &first);
 	for (uint32_t i = 0; dir->parts && i < dir->parts->n; i++) {
@@ -156,6 +161,7 @@ bool parts_rest_is_open(const struct gb_job *dir)
 {
 	const struct record *r = dir->dir ? &dir->dir->rec : NULL;
 
+	client_expect_lock(dir->c);
 	return r && r->batch->phase == PHASE_PARTS && !r->rest_dropped && !r->removal &&
 	       parts_rest_size(dir) > 0;
 }
@@ -192,6 +198,7 @@ bool parts_name_is_of(const char *name, const char *dir)
 
 bool parts_bear_name(struct gb_client *c, const char *dir)
 {
+	client_expect_lock(c);
 	for (uint32_t i = 0; i < c->n_slots; i++) {
 		const struct gb_job *job = c->slots[i];
 
@@ -233,6 +240,7 @@ static void parts_link(struct gb_job *dir, struct gb_job *part)
 	int number = part->dir->rec.part;
 	uint32_t i = p->n;
 
+	client_expect_lock(dir->c);
 	for (; i > 0 && p->v[i - 1]->dir->rec.part > number; i--)
 		p->v[i] = p->v[i - 1];
 	p->v[i] = part;
@@ -248,6 +256,7 @@ void parts_forget(struct gb_job *part)
 	struct parts *p = part->parent->parts;
 	uint32_t i = 0;
 
+	client_expect_lock(part->c);
 	while (p->v[i] != part)
 		i++;
 	memmove(&p->v[i], &p->v[i + 1], (--p->n - i) * sizeof(*p->v));
@@ -510,10 +519,7 @@ struct gb_job *gb_job_part_next(struct gb_job *dir, uint32_t n)
 
 bool gb_job_is_part(struct gb_job *job)
 {
-	client_lock(job->c);
-	bool part = job->parent;
-	client_unlock(job->c);
-	return part;
+	return job_is_part_now(job);
 }
 
 /* A number that a part has had stays with it. */

@@ -22,6 +22,7 @@ bool parts_others_have(const struct gb_job *part)
 	const struct parts *p = part->parent->parts;
 	const struct record *r = &part->dir->rec;
 
+	client_expect_lock(part->c);
 	for (uint32_t i = 0; p->overlap && i < p->n; i++) {
 		const struct record *o = &p->v[i]->dir->rec;
 
@@ -71,6 +72,7 @@ bool parts_others_create(const struct gb_job *part, struct part_range range)
 {
 	const struct parts *p = part->parent->parts;
 
+	client_expect_lock(part->c);
 	for (uint32_t i = 0; i < p->n; i++) {
 		const struct record *o = &p->v[i]->dir->rec;
 
@@ -83,6 +85,7 @@ bool parts_others_create(const struct gb_job *part, struct part_range range)
 
 void parts_may_overlap(struct gb_job *part)
 {
+	client_expect_lock(part->c);
 	part->parent->parts->overlap = true;
 }
 
@@ -90,6 +93,7 @@ void parts_mark_late(struct gb_job *part)
 {
 	struct record *r = &part->dir->rec;
 
+	client_expect_lock(part->c);
 	part->parent->parts->n_cut -= parts_is_cut(r);
 	part->parent->parts->overlap = true;
 	r->late = true;
@@ -165,7 +169,10 @@ int parts_make_late(struct gb_job *of, const char *input_file, struct gb_job **r
 
 	if (fd < 0)
 		return fd;
-	if (of->parent && of->dir->rec.round)
+	client_lock(c);
+	bool own = of->parent && of->dir->rec.round;
+	client_unlock(c);
+	if (own)
 		/* Without them its results are there all the same. */
 		DROP(link_requests(of, fd));
 	client_lock(c);

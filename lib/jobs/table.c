@@ -20,6 +20,7 @@ static const char *interned(struct gb_client *c, const char *text)
 {
 	const char **found = tfind(text, &c->interned, by_text);
 
+	client_expect_lock(c);
 	if (found)
 		return *found;
 	const char *copy = counted_new(text);
@@ -91,6 +92,7 @@ static struct gb_job *find_in_index(
 {
 	uint32_t slot;
 
+	client_expect_lock(c);
 	return string_index_find(ix, text, &slot) ? c->slots[slot] : NULL;
 }
 
@@ -108,6 +110,7 @@ struct gb_job *job_new(struct gb_client *c)
 {
 	struct gb_job *job = calloc(1, sizeof(*job));
 
+	client_expect_lock(c);
 	if (!job)
 		return NULL;
 	if (c->n_slots == c->cap_slots) {
@@ -134,6 +137,7 @@ struct gb_job *job_new(struct gb_client *c)
 
 int job_set_id(struct gb_job *job, const char *id)
 {
+	client_expect_lock(job->c);
 	if (job->batch->id)
 		return strcmp(job->batch->id, id) == 0 ? 0 : -EEXIST;
 	if (job_find_id(job->c, id))
@@ -178,6 +182,7 @@ static void free_old_names(struct gb_job *job)
 
 void job_forget_name(struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	if (!job->name)
 		return;
 	string_index_remove(&job->c->by_name, job->slot);
@@ -189,6 +194,7 @@ int job_set_name(struct gb_job *job, const char *name, const char *tail)
 	char marked[NAME_SIZE];
 	const struct gb_job *other = job_find_name(job->c, name);
 
+	client_expect_lock(job->c);
 	if (other == job)
 		return 0;
 	if (other) {
@@ -210,6 +216,7 @@ int job_set_name(struct gb_job *job, const char *name, const char *tail)
 
 int job_drop_twin(struct gb_job *twin)
 {
+	client_expect_lock(twin->c);
 	if (twin->dir && twin->dir->rec.own)
 		return -EEXIST;
 	string_index_remove(&twin->c->by_id, twin->slot);
@@ -236,6 +243,7 @@ int queue_add(struct gb_job *job, enum job_queue kind, struct gb_waiter *w)
 int queue_add_until(
 	struct gb_job *job, enum job_queue kind, struct gb_waiter *w, uint64_t until)
 {
+	client_expect_lock(job->c);
 	if (!job->queues) {
 		job->queues = calloc(JOB_QUEUES, sizeof(*job->queues));
 		for (int i = 0; job->queues && i < JOB_QUEUES; i++)
@@ -246,11 +254,13 @@ int queue_add_until(
 
 bool queue_waits(const struct gb_job *job, enum job_queue kind)
 {
+	client_expect_lock(job->c);
 	return job->queues && waitq_count(&job->queues[kind]) > 0;
 }
 
 void queue_take(struct gb_job *job, enum job_queue kind, struct gb_waitq *to)
 {
+	client_expect_lock(job->c);
 	if (job->queues)
 		waitq_move(&job->queues[kind], to);
 }
@@ -361,6 +371,7 @@ const char *job_label(struct gb_job *job)
 
 enum gb_output job_output(const struct gb_job *job)
 {
+	client_expect_lock(job->c);
 	if (job->dir && job->dir->rec.batch->home)
 		return GB_OUTPUT_SAVED;
 	if (job->batch->kept)
@@ -375,6 +386,7 @@ enum gb_output job_output_there(const struct gb_job *job)
 {
 	bool part = knowledge_has_part(&job->batch->known);
 
+	client_expect_lock(job->c);
 	switch (knowledge_output(&job->batch->known, job_moment(job))) {
 	case OUTPUT_NONE:
 		return GB_OUTPUT_NONE;
@@ -396,5 +408,6 @@ bool job_output_may_come(const struct gb_job *job)
 {
 	enum output_known o = knowledge_output(&job->batch->known, job_moment(job));
 
+	client_expect_lock(job->c);
 	return o == OUTPUT_NAMED || o == OUTPUT_REFUSED;
 }

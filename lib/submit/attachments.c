@@ -89,7 +89,10 @@ static int open_parent(struct store *s, const char *lid, const char *path, bool 
 
 const char *attach_lid(const struct submission *s)
 {
-	return job_directory(s->job)->dir->lid;
+	client_lock(s->c);
+	const char *lid = job_directory(s->job)->dir->lid;
+	client_unlock(s->c);
+	return lid;
 }
 
 int attach_open(struct store *s, const char *lid, const char *path, struct stat *ret)

@@ -269,7 +269,7 @@ int estimate_run(struct operation *t)
 	else if (!err)
 		job_dir_error(t->job, 0, NULL, NULL, NULL);
 	if (s.report.requests)
-		t->job->batch->requests = (int64_t)s.report.requests;
+		submission_note_requests(&s);
 	job_dir_save_soon(t->job);
 	DROP(submission_durable(&s)); /* nothing was promised */
 	estimate_clear(&s);

@@ -221,12 +221,12 @@ static int resubmit_one(struct gb_job *job, struct gb_waiter *w)
 {
 	struct gb_client *c = job->c;
 	struct gb_file *f = NULL;
-	bool part = job->parent;
 	int err = job->dir && !c->o.readonly ? submit_finish_rename(job) : 0;
 
 	if (err)
 		return err;
 	client_lock(c);
+	bool part = job->parent;
 	if (c->o.readonly)
 		err = -EROFS;
 	else if (c->o.offline)
@@ -408,22 +408,31 @@ int submit_finish_rename(struct gb_job *job)
 static void find_cut_short(struct gb_job *job)
 {
 	struct record *r = &job->dir->rec;
-	struct gb_file *f = r->batch->source ? files_by_path(job, r->batch->source)
-				      : files_find(job, GB_REQUESTS);
-	long long size;
+	long long size = -1;
 	struct stat st;
 
-	if (r->batch->phase != PHASE_UPLOADING || !f || !r->batch->sent_stamp ||
-		sscanf(r->batch->sent_stamp, "%*s %*s %*s %*s %lld", &size) != 1 ||
-		gb_file_stat(f, &st) || st.st_size == size)
+	client_lock(job->c);
+	struct gb_file *f = r->batch->source ? files_by_path(job, r->batch->source)
+				      : files_find(job, GB_REQUESTS);
+	bool sent = r->batch->phase == PHASE_UPLOADING && f && r->batch->sent_stamp &&
+		    sscanf(r->batch->sent_stamp, "%*s %*s %*s %*s %lld", &size) == 1;
+	if (sent)
+		gb_file_ref(f);
+	client_unlock(job->c);
+	if (!sent)
 		return;
-	gb_file_taint(f,
-		"not submitted: the machine stopped before the whole file was on disk");
+	if (gb_file_stat(f, &st) == 0 && st.st_size != size)
+		gb_file_taint(f, "not submitted: the machine stopped before the whole "
+				 "file was on disk");
+	gb_file_unref(f);
 }
 
 static void tell_cut_off(struct gb_job *job)
 {
-	if (!job->dir->rec.error)
+	client_lock(job->c);
+	bool told = job->dir->rec.error;
+	client_unlock(job->c);
+	if (!told)
 		job_dir_error(job, -EINTR,
 			"batchfs was ended while this was being submitted: nothing was bought.",
 			"What was written is still here. To submit it: echo submit > ctl",
@@ -431,30 +440,33 @@ static void tell_cut_off(struct gb_job *job)
 }
 
 /* Of what was under way: queued work goes on; the rest is a draft again, if it crashed before
- * the create was intended. Returns what it was. */
-static enum phase recover_phase(struct gb_job *job)
+ * the create was intended. Returns what it was; *ret_ours: this key and
+ * endpoint are those that it is for. */
+static enum phase recover_phase(struct gb_job *job, bool *ret_ours)
 {
 	client_lock(job->c);
 	enum phase was = job_phase(job);
 	if (was == PHASE_UPLOADING)
 		job_set_phase(
 			job, job->dir->rec.background ? PHASE_QUEUED : PHASE_DRAFT);
+	*ret_ours = identity_same_key(job);
 	client_unlock(job->c);
 	return was;
 }
 
 void submit_recover(struct gb_job *job)
 {
-	if (!job->parent)
+	if (!job_is_part_now(job))
 		parts_recover(job);
 	find_cut_short(job);
 	/* If it fails, nothing is sent before it has been done. */
 	DROP(submit_finish_rename(job));
-	enum phase was = recover_phase(job), is = job_phase_now(job);
+	bool ours;
+	enum phase was = recover_phase(job, &ours), is = job_phase_now(job);
 	if (was == PHASE_UPLOADING && is == PHASE_DRAFT)
 		tell_cut_off(job);
 	else if (is == PHASE_SUBMITTING)
 		reconcile_later(job);
-	if (is == PHASE_QUEUED && !identity_same_key(job))
+	if (is == PHASE_QUEUED && !ours)
 		other_key(job);
 }

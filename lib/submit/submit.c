@@ -421,6 +421,13 @@ int submit_run(struct operation *t)
 	return t->from ? for_rename(err) : err;
 }
 
+void submission_note_requests(struct submission *s)
+{
+	client_lock(s->c);
+	s->job->batch->requests = (int64_t)s->report.requests;
+	client_unlock(s->c);
+}
+
 int submit_check_run(struct operation *t)
 {
 	struct submission s = SUBMISSION(t, t->job);
@@ -428,7 +435,7 @@ int submit_check_run(struct operation *t)
 
 	if (!err) {
 		job_dir_error(t->job, 0, NULL, NULL, NULL);
-		t->job->batch->requests = (int64_t)s.report.requests;
+		submission_note_requests(&s);
 	}
 	job_dir_save_soon(t->job);
 	submission_clear(&s);

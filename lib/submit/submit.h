@@ -96,6 +96,8 @@ int submit_check_composed_run(struct operation *t);
 /* The first step (prepare.c), and its refusal: write the reason to `error` and keep the
  * bytes. Returns err. */
 int submission_check(struct submission *s);
+/* Unlocked: how many requests the check has found is what the job has. */
+void submission_note_requests(struct submission *s);
 /* Make the bytes and names of the requests, and of what is made from them, durable. The
  * first function begins this, the second waits for it, and may be called again. Nothing
  * may be intended before. */

@@ -102,12 +102,13 @@ static void tell_late(struct gb_job *part)
 
 	client_lock(part->c);
 	parts_label(part, label);
+	uint32_t number = parts_number(part);
 	struct gb_job *dir = gb_job_ref(job_directory(part));
 	client_unlock(part->c);
 	_cleanup_free_ char *line = util_format(
 		"the job of a submission whose answer was lost turned up after its requests "
 		"had been sent again: it is part %u, and both cost",
-		parts_number(part));
+		number);
 	if (line)
 		advice_add(dir, line);
 	client_log(dir->c, LOG_WARNING,
