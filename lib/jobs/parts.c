@@ -382,6 +382,7 @@ int parts_unmake(struct gb_job *part)
 	struct gb_client *c = part->c;
 	int err = 0;
 
+	parts_hand_on(part);
 	pthread_mutex_lock(&part->dir->disk);
 	client_lock(c);
 	bool gone = !part->parent; /* somebody else was quicker */

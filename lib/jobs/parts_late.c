@@ -68,6 +68,41 @@ bool parts_late_has(struct gb_job *part)
 	return dir->parts->overlap;
 }
 
+/* Lock held: one of its halves, for which the part's own intents do not matter, as it has none
+ * that may have a job; a reference. */
+static struct gb_job *hand_on_one(struct gb_job *part)
+{
+	const struct record *r = &part->dir->rec;
+	const struct parts *p = part->parent ? part->parent->parts : NULL;
+	bool may = p && r->round && r->half_of && !is_out(part) && !r->n_put_by;
+
+	for (uint32_t i = 0; may && i < p->n; i++) {
+		struct record *o = &p->v[i]->dir->rec;
+
+		if (o->half_of != r->part || o->round != r->round || o->late ||
+			late_has_at(part->parent, r->round, r->part, o->range_off))
+			continue;
+		o->half_of = r->half_of;
+		o->range_off += r->range_off;
+		return gb_job_ref(p->v[i]);
+	}
+	return NULL;
+}
+
+void parts_hand_on(struct gb_job *part)
+{
+	struct gb_job *half;
+
+	do {
+		client_lock(part->c);
+		half = hand_on_one(part);
+		client_unlock(part->c);
+		if (half)
+			job_dir_save_soon(half);
+		gb_job_unref(half);
+	} while (half);
+}
+
 bool parts_others_create(const struct gb_job *part, struct part_range range)
 {
 	const struct parts *p = part->parent->parts;

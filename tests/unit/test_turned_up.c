@@ -654,6 +654,40 @@ static void test_round_half_waits(void **state)
 	}
 }
 
+/* Of a round: one half is made smaller once more and then goes for good; the lost job of the
+ * whole, which turns up after that, has what is left of it, too. */
+static void test_round_half_of_half(void **state)
+{
+	struct gb_job *job = draft_of(LINES, "auto"), *part = lose_round(job);
+	struct gb_job *half, *quarter;
+
+	assert_int_equal(BLOCKING(gb_resubmit, job), 0);
+	await_made(3);
+	assert_int_equal(parts_make(job, 1, 2, (struct part_range){600, 0}, 20, PHASE_DRAFT,
+				 &half),
+		0);
+	client_lock(client);
+	int number = (int)parts_number(half);
+	client_unlock(client);
+	assert_int_equal(parts_make(job, 1, number, (struct part_range){100, 0}, 10,
+				 PHASE_DRAFT, &quarter),
+		0);
+	assert_int_equal(parts_unmake(half), 0);
+	for (double until = util_now() + 60;
+		!has(job, fake_job(&fake, 1)->id) && util_now() < until;)
+		turn_up(1);
+	assert_true(has(job, fake_job(&fake, 1)->id));
+	client_lock(client);
+	bool late_has = parts_late_has(quarter);
+	int64_t at = quarter->dir->rec.range_off;
+	client_unlock(client);
+	assert_true(late_has);
+	assert_int_equal(at, 700);
+	assert_int_equal(parts_unmake(quarter), 0);
+	gb_job_unref(part);
+	gb_job_unref(job);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_whole),
@@ -665,7 +699,7 @@ int main(void)
 		FAKE_CASE(test_part_found_beside), FAKE_CASE(test_part_found_between),
 		FAKE_CASE(test_part_half_refused),
 		FAKE_CASE(test_round_never_fits),
-		FAKE_CASE(test_round_half_waits)};
+		FAKE_CASE(test_round_half_waits), FAKE_CASE(test_round_half_of_half)};
 
 	hurry_parts();
 	setenv("BATCHFS_TEST_LOOK_SECONDS", "0.002", 1);
