@@ -102,8 +102,8 @@ int absent_waited(struct desk *d, const char *name, int err)
 
 static int say_later(const char *name, const char *file, const char *state)
 {
-	cli_say("%s/%s is not there yet (%s). When it is: batchfs wait %s", name, file, state,
-		name);
+	cli_say("%s/%s is not there yet (%s). When it is: batchfs wait %s", name, file,
+		state, name);
 	return CLI_LATER;
 }
 
@@ -117,7 +117,8 @@ static int say_unbought(
 	return absent_unbought(d, name, state);
 }
 
-static int say_ended(struct desk *d, const char *name, const char *file, const char *state)
+static int say_ended(
+	struct desk *d, const char *name, const char *file, const char *state)
 {
 	cli_say("%s: %s: there is no %s", name, state, file);
 	if (!state_has_succeeded(state))
@@ -149,7 +150,8 @@ static int say_unknown(
 	return CLI_FAILED;
 }
 
-/* The end is known some seconds before its output is named, and then that is an error. */
+/* The end is known some seconds before its output is named, and then that is an
+ * error. */
 static bool is_awaited(struct desk *d, const char *name, const char *file)
 {
 	static const char *const always[] = {
@@ -198,8 +200,8 @@ static int say_missing(struct desk *d, const char *name, const char *path, char 
 	case BY_USER:
 		return say_unknown(name, path, IN_JOB);
 	case IF_WRONG:
-		cli_say("%s: %s: there is no %s, as there is nothing to say", name, *state,
-			path);
+		cli_say("%s: %s: there is no %s, as there is nothing to say", name,
+			*state, path);
 		return CLI_FAILED;
 	case WITH_JOB:
 		if (state_is_bought(*state))
@@ -241,15 +243,18 @@ int absent_say(struct desk *d, const char *name, const char *file, int err)
 	if (none)
 		return cli_fail(name, NULL, none);
 	if (err == -EISDIR) {
-		cli_say("%s/%s is a directory: batchfs ls %s/%s", name, file, name, file);
+		cli_say("%s/%s is a directory: batchfs ls %s/%s", name, file, name,
+			file);
 		return CLI_FAILED;
 	}
 	if (err == -ENOTDIR) {
-		cli_say("%s/%s is no directory: batchfs cat %s/%s", name, file, name, file);
+		cli_say("%s/%s is no directory: batchfs cat %s/%s", name, file, name,
+			file);
 		return CLI_FAILED;
 	}
 	if (err != -ENOENT)
 		return ours ? cli_fail(name, file, err)
 			    : say_unreadable(d, name, file, err);
-	return ours ? say_unknown(name, file, IN_META) : say_missing(d, name, file, &state);
+	return ours ? say_unknown(name, file, IN_META)
+		    : say_missing(d, name, file, &state);
 }

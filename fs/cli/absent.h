@@ -8,8 +8,8 @@
  * status: CLI_LATER if it is there later. */
 int absent_say(struct desk *d, const char *name, const char *file, int err);
 
-/* Waiting for the end of a job failed with err: say why. That the API does not know it any
- * more is no reason to say that it is not here. Returns the exit status. */
+/* Waiting for the end of a job failed with err: say why. That the API does not know it
+ * any more is no reason to say that it is not here. Returns the exit status. */
 int absent_waited(struct desk *d, const char *name, int err);
 
 /* The exit status for a job that state says was not bought. */

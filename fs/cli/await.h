@@ -19,9 +19,9 @@ struct gb_waiter *await_begin(struct await *a);
  * taken back: -EAGAIN after so many seconds (-1: never), -EINTR by a signal. */
 long long await_end(struct await *a, long long ret, double seconds);
 
-/* The parts of that, for who waits on after a look around. await_some: true, and *ret is
- * the answer; or false, and it is -EAGAIN or -EINTR. await_drop: true, the waiter has been
- * taken back; or false, as *ret has come after all. Either way await_free. */
+/* The parts of that, for who waits on after a look around. await_some: true, and *ret
+ * is the answer; or false, and it is -EAGAIN or -EINTR. await_drop: true, the waiter
+ * has been taken back; or false, as *ret has come after all. Either way await_free. */
 bool await_some(struct await *a, double seconds, int *ret);
 bool await_drop(struct await *a, int *ret);
 void await_free(struct await *a);

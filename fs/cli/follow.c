@@ -191,7 +191,8 @@ bool follow_tell_error(struct desk *d, const char *name)
 		const char *at = strstr(t->means, "%s");
 
 		if (strstr(text, t->says))
-			cli_say("%.*s%s%s", (int)(at - t->means), t->means, name, at + 2);
+			cli_say("%.*s%s%s", (int)(at - t->means), t->means, name,
+				at + 2);
 	}
 	return true;
 }

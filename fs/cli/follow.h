@@ -7,7 +7,8 @@
 
 /* 0: it has ended, and *ret_state (malloc'ed) is what `state` says; -EAGAIN: not before
  * until (seconds_now's; -1: no limit); -EINTR. */
-int follow(struct desk *d, const char *name, bool quiet, double until, char **ret_state);
+int follow(
+	struct desk *d, const char *name, bool quiet, double until, char **ret_state);
 
 /* Say that waiting is over before the end, err: -EAGAIN or -EINTR. Returns the exit
  * status. */

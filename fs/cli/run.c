@@ -98,7 +98,8 @@ static int set_options(struct desk *d, const struct cli_args *a, bool fresh)
 		return CLI_USAGE;
 	}
 	if (split && d->ops->store(d, name, "split", split)) {
-		cli_say("%s: --split takes auto, none or a number, not %s", name, split);
+		cli_say("%s: --split takes auto, none or a number, not %s", name,
+			split);
 		return CLI_USAGE;
 	}
 	return CLI_OK;
@@ -119,7 +120,9 @@ static int store_retries(struct desk *d, const struct cli_args *a)
 {
 	_cleanup_free_ char *terms = terms_of_retry(a, d->place->o);
 	_cleanup_free_ char *text = terms ? format("retry%s", terms) : NULL;
-	int err = !text ? -ENOMEM : *terms ? d->ops->store(d, a->names[0], "ctl", text) : 0;
+	int err = !text    ? -ENOMEM
+		  : *terms ? d->ops->store(d, a->names[0], "ctl", text)
+			   : 0;
 
 	return err ? cli_fail(a->names[0], "retries", err) : CLI_OK;
 }

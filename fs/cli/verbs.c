@@ -69,7 +69,8 @@ int cli_fail(const char *name, const char *what, int err)
 	const char *where = err == -EPIPE || err == -EINTR ? NULL : output_refused(err);
 
 	if (where) {
-		cli_say("%s: %s", where, err == -EBADF ? "it is closed" : strerror(-err));
+		cli_say("%s: %s", where,
+			err == -EBADF ? "it is closed" : strerror(-err));
 		return CLI_FAILED;
 	}
 	if (err != -EPIPE)
@@ -219,12 +220,13 @@ static int verb_ls(const struct cli_args *a, struct desk *d)
 	return err ? cli_fail(name ? name : "ls", NULL, err) : CLI_OK;
 }
 
-static void say_fitting(const char *name, const char *verb, const char *state, char *fit)
+static void say_fitting(
+	const char *name, const char *verb, const char *state, char *fit)
 {
 	char *line, *rest = fit;
 
-	fprintf(stderr, "batchfs: %s: %s is not possible now (%s; possible:", name, verb,
-		state);
+	fprintf(stderr, "batchfs: %s: %s is not possible now (%s; possible:", name,
+		verb, state);
 	while ((line = strsep(&rest, "\n")))
 		fprintf(stderr, " %s%s", *line ? line : "nothing", rest ? "," : "");
 	fputs(")\n", stderr);
@@ -298,9 +300,9 @@ static int verb_ctl(const struct cli_args *a, struct desk *d)
 	bool terms = false;
 
 	if (!verbs_have(a->names[1], &argument, &terms, &nearest)) {
-		cli_say("ctl: there is no verb %s%s%s%s (batchfs help ctl)", a->names[1],
-			nearest ? ": did you mean " : "", nearest ? nearest : "",
-			nearest ? "?" : "");
+		cli_say("ctl: there is no verb %s%s%s%s (batchfs help ctl)",
+			a->names[1], nearest ? ": did you mean " : "",
+			nearest ? nearest : "", nearest ? "?" : "");
 		return CLI_USAGE;
 	}
 	if (!terms && (argument ? a->n != 3 : a->n != 2)) {

@@ -5,9 +5,9 @@
  * which FUSE reports; it is forked by a holder, and is then younger than the file's
  * first open; or somebody who shares its table takes it, from a socket, with
  * pidfd_getfd, or however: for that one of these must run. So who was there before the
- * file was first opened, and has not run since, nor anybody it may share its table with,
- * has none. (In the queue of one of its sockets there may be one: who may have been sent
- * one is always looked at, holders.c.)
+ * file was first opened, and has not run since, nor anybody it may share its table
+ * with, has none. (In the queue of one of its sockets there may be one: who may have
+ * been sent one is always looked at, holders.c.)
  *
  * Whether a process has run is told by its processor time, which the kernel counts
  * in nanoseconds, over all its threads and those that have ended, and tells
@@ -26,10 +26,11 @@
  *
  * Two processes can share one table without being threads of one (clone(2),
  * CLONE_FILES), and not any more when we look: one takes a descriptor and ends, or
- * begins another program, and the other has it while it sleeps. execve ends the sharing,
- * so at the earlier census both were in the same program, since the same execve: their
- * stacks began at the same address, which is random. So a process is left out only if
- * all of its program have slept. Who has come since was made by one that ran.
+ * begins another program, and the other has it while it sleeps. execve ends the
+ * sharing, so at the earlier census both were in the same program, since the same
+ * execve: their stacks began at the same address, which is random. So a process is left
+ * out only if all of its program have slept. Who has come since was made by one that
+ * ran.
  *
  * The address is read again if the process may have run since it was read. A process
  * that has not been switched away from since its last execve may show the time from
@@ -115,7 +116,7 @@ const struct citizen *census_find(const struct census *c, pid_t pid)
 	return NULL;
 }
 
-/* ---- taking ------------------------------------------------------------------------ */
+/* ---- taking ---------------------------------------------------------------------- */
 
 static uint64_t time_of(pid_t pid)
 {
@@ -264,17 +265,18 @@ bool census_is_due(double now, double at, double cost)
 	return !at || now >= at + pause;
 }
 
-/* ---- comparing --------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------- */
 
-/* Busy processors let us wait, each some milliseconds: then it takes less time to look at
- * everybody. */
+/* Busy processors let us wait, each some milliseconds: then it takes less time to look
+ * at everybody. */
 #define SETTLE_S 0.1
-/* One that a realtime process has for itself lets us wait for as long as that likes. Not
- * all threads that look must end there. */
+/* One that a realtime process has for itself lets us wait for as long as that likes.
+ * Not all threads that look must end there. */
 #define SETTLE_MAX 2
 
 /* Without a cycle counter it can use, the kernel counts processor time by ticks, and a
- * short run may cost nothing. The same if it has still to subtract what the host took. */
+ * short run may cost nothing. The same if it has still to subtract what the host
+ * took. */
 static bool is_counted_finely(void)
 {
 	struct timespec last = {}, now;

@@ -1,7 +1,7 @@
 /*
- * Which processes there are, and how far each has run. Who has not run since before a file
- * was first opened cannot have got a descriptor of it, so that a close on a machine with
- * many processes looks into few of them. The proof is in census.c.
+ * Which processes there are, and how far each has run. Who has not run since before a
+ * file was first opened cannot have got a descriptor of it, so that a close on a
+ * machine with many processes looks into few of them. The proof is in census.c.
  *
  * A census does not change once it is taken. Any thread; "may wait" as in proc.h.
  */
@@ -31,9 +31,10 @@ struct census *census_ref(struct census *c); /* NULL is allowed, here and below 
 void census_unref(struct census *c);
 unsigned census_alive(void); /* how many there are in memory */
 
-/* Whether another is worth its time: the last one was begun or taken at `at` (seconds_now; 0:
- * there was none) and cost so many seconds of a processor. All of them together take a
- * twentieth of one processor at most, however many processes there are. */
+/* Whether another is worth its time: the last one was begun or taken at `at`
+ * (seconds_now; 0: there was none) and cost so many seconds of a processor. All of them
+ * together take a twentieth of one processor at most, however many processes there
+ * are. */
 bool census_is_due(double now, double at, double cost);
 
 size_t census_count(const struct census *c);
@@ -48,9 +49,10 @@ bool census_settle(void);
 /* Who has run between two censuses, `now` taken after census_settle; free() it, before
  * `then`. NULL: that cannot be told. */
 struct census_change;
-struct census_change *census_compare(const struct census *then, const struct census *now);
-/* Whether p, of `now`, and all that may have shared its descriptors, have surely not run
- * from the time of `then` until then. */
+struct census_change *census_compare(
+	const struct census *then, const struct census *now);
+/* Whether p, of `now`, and all that may have shared its descriptors, have surely not
+ * run from the time of `then` until then. */
 bool census_slept(const struct census_change *x, const struct citizen *p);
 
 #endif

@@ -144,7 +144,7 @@ struct looks *closes_looks(struct closes *c)
 	return c->looks;
 }
 
-/* ---- who was there before ---------------------------------------------------------- */
+/* ---- who was there before -------------------------------------------------------- */
 
 /* An open file keeps the one it has. With so many in memory there is no newer one: the
  * older the more processes are looked at. */
@@ -217,7 +217,7 @@ void closes_foresee(struct mount *m)
 	looks_post(c->looks, &x->look, false);
 }
 
-/* ---- the files -------------------------------------------------------------------- */
+/* ---- the files ------------------------------------------------------------------- */
 
 struct wfile *closes_find(struct closes *c, fuse_ino_t ino)
 {
@@ -352,7 +352,7 @@ bool closes_release(struct mount *m, struct close_handle *h)
 	return last;
 }
 
-/* ---- writing ---------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------- */
 
 /* Under the lock: true if tid was not known as a writer. */
 static bool add_writer(struct wfile *f, pid_t tid)
@@ -409,7 +409,7 @@ void closes_emptied(struct mount *m, fuse_ino_t ino)
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* ---- closing ---------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------- */
 
 /* Note the FLUSH; whether something waits to be decided. */
 static bool note_flush(struct closes *c, struct wfile *f)
@@ -443,7 +443,8 @@ static int ask_enlist(struct closes *c, struct ask *ask)
 	return stopped ? -EINTR : -EINPROGRESS;
 }
 
-/* As with submit=ctl a close submits nothing; but nobody asked for that, so it is said. */
+/* As with submit=ctl a close submits nothing; but nobody asked for that, so it is
+ * said. */
 static void explain_blind(
 	struct closes *c, struct wfile *f, struct gb_job *job, struct gb_file *file)
 {
@@ -507,7 +508,7 @@ int closes_verdict_take(struct ask *ask)
 	return verdict;
 }
 
-/* ---- other ways to submit ----------------------------------------------------------- */
+/* ---- other ways to submit -------------------------------------------------------- */
 
 static int ask_free(struct closes *c, struct gb_job *job, fuse_ino_t ino, bool parts,
 	struct gb_waiter *w)

@@ -16,7 +16,7 @@
  * starting or ending, and setuid ones such as fusermount3, are gone by then. */
 #define UNKNOWN_FOR 0.2
 
-/* ---- answers ------------------------------------------------------------------------ */
+/* ---- answers --------------------------------------------------------------------- */
 
 /* The ask after a, or the first. Only the clerk takes asks out. */
 static struct ask *next_ask(struct closes *c, struct ask *a)
@@ -122,7 +122,7 @@ static void hear(struct closes *c, struct ask *ask)
 		rounds_finish_ask(c, ask, 0);
 }
 
-/* ---- the decision ------------------------------------------------------------------- */
+/* ---- the decision ---------------------------------------------------------------- */
 
 /* The reasons against submitting for the asks of walk. */
 struct against {
@@ -198,7 +198,7 @@ static void decide(
 	rounds_finish_ask(c, x.last, verdict);
 }
 
-/* ---- walks ---------------------------------------------------------------------------- */
+/* ---- walks ----------------------------------------------------------------------- */
 
 struct walk {
 	struct look look;
@@ -447,7 +447,7 @@ static void start_walk(struct closes *c, double now)
 		looks_post(c->looks, &c->walking->look, false);
 }
 
-/* ---- the turn ------------------------------------------------------------------------- */
+/* ---- the turn -------------------------------------------------------------------- */
 
 /* Whether another FLUSH of the same file waits, and has the time to decide. */
 static bool leaves_another(struct closes *c, const struct ask *ask, double now)

@@ -68,7 +68,8 @@ static struct refusal_look *look_new(
 	return r;
 }
 
-/* Lock held. Whether it still counts, for a file inside the directory or for all of it. */
+/* Lock held. Whether it still counts, for a file inside the directory or for all of
+ * it. */
 static bool counts(const struct refusal *one, uint64_t dir, bool inside)
 {
 	return one->dir == dir && one->until > seconds_now() &&

@@ -61,7 +61,7 @@ struct gb_answers {
 	int requests, table;        /* -1: there are none */
 };
 
-/* ---- what is in memory ---------------------------------------------------------------------- */
+/* ---- what is in memory ----------------------------------------------------------- */
 
 /* Lock held. a, of which the caller has a reference, is used: of those that were used
  * before all but a few may leave memory. Returns one for let_rest, or NULL. */
@@ -100,7 +100,7 @@ static struct answers *disuse_index(struct answers_cache *c, const struct answer
 	return NULL;
 }
 
-/* ---- what is told of them ---------------------------------------------------------------- */
+/* ---- what is told of them -------------------------------------------------------- */
 
 struct answers *answers_shown(const struct gb_job *job)
 {
@@ -172,7 +172,7 @@ void answers_info(struct gb_job *job, struct gb_info *i)
 		answers_part_info(job, i);
 }
 
-/* ---- open answers ------------------------------------------------------------------ */
+/* ---- open answers ---------------------------------------------------------------- */
 
 void gb_answers_close(struct gb_answers *a)
 {
@@ -299,9 +299,10 @@ int gb_part_answers_open(
 	return err ? err : open_there(job, false, ret);
 }
 
-/* ---- parts that are not saved yet ----------------------------------------------------- */
+/* ---- parts that are not saved yet ------------------------------------------------ */
 
-/* Lock held. Where there is something to show, one that failed a moment ago is left out. */
+/* Lock held. Where there is something to show, one that failed a moment ago is left
+ * out. */
 static bool is_to_fetch(struct gb_job *part)
 {
 	struct gb_job *dir = job_directory(part);
@@ -329,8 +330,8 @@ static const struct parts_call fetching = {.width = 2,
 	.call = save_make_whole,
 	.judge = judge_fetch};
 
-/* What is not saved is fetched if all have ended, or if it would not be without a reader.
- * Answers come before parts that have not ended. */
+/* What is not saved is fetched if all have ended, or if it would not be without a
+ * reader. Answers come before parts that have not ended. */
 static int fetch_parts(struct gb_job *dir, struct gb_waiter *w)
 {
 	struct gb_client *c = dir->c;
@@ -393,7 +394,7 @@ void answers_close(struct gb_client *c)
 		answers_unref(STEAL_PTR(c->answers->recent[i]));
 }
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------- */
 
 static ssize_t read_usage(const struct answers *a, uint64_t off, void *buf, size_t n)
 {
@@ -442,7 +443,7 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what,
 	}
 }
 
-/* ---- the tree -------------------------------------------------------------------------------- */
+/* ---- the tree -------------------------------------------------------------------- */
 
 static struct answers *index_ref(struct gb_job *job)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- one part ------------------------------------------------------------------------- */
+/* ---- one part -------------------------------------------------------------------- */
 
 enum part_is {
 	IS_NOTHING, /* of a later round, and nothing came of it */
@@ -74,7 +74,7 @@ static uint32_t round_of(const struct gb_job *part)
 	return part->parent ? (uint32_t)part->dir->rec.round : 0;
 }
 
-/* ---- all parts ------------------------------------------------------------------------ */
+/* ---- all parts ------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t x)
 {
@@ -222,7 +222,7 @@ void known_parts_clear(struct known_parts *k)
 	*k = (struct known_parts){0};
 }
 
-/* ---- what is on disk ------------------------------------------------------------------ */
+/* ---- what is on disk ------------------------------------------------------------- */
 
 static bool measure(struct gb_job *dir, struct answers_part *p)
 {

@@ -27,8 +27,8 @@ struct known_parts {
 
 /* Lock held: a number that is another one when something of this has changed. */
 uint64_t known_parts_print(struct gb_job *dir);
-/* Lock held: whether an index can be made; whether the index that there is is of what is
- * known now. */
+/* Lock held: whether an index can be made; whether the index that there is is of what
+ * is known now. */
 bool known_parts_can(struct gb_job *dir);
 bool known_parts_fit(struct gb_job *dir);
 /* Lock held: whether any has results that are saved. */

@@ -1,6 +1,7 @@
 /*
- * The index over all parts of a directory. It grows out of the one in memory or on disk,
- * or out of that of the directory's own job, if it was bought whole and others came later.
+ * The index over all parts of a directory. It grows out of the one in memory or on
+ * disk, or out of that of the directory's own job, if it was bought whole and others
+ * came later.
  */
 #include "answers/answers_private.h"
 #include "answers/known_parts.h"
@@ -31,7 +32,7 @@ struct making {
 	struct gb_job *asking_open;
 };
 
-/* ---- what is to be told apart ---------------------------------------------------------- */
+/* ---- what is to be told apart ---------------------------------------------------- */
 
 static uint64_t mix_in(uint64_t x, const void *p, size_t n)
 {
@@ -69,7 +70,8 @@ static void stamp_parts(const struct known_parts *k, struct answers_stamp *stamp
 		stamp->parts += stamp_of_part(p);
 		if (p->size >= 0)
 			stamp->results_size =
-				p->size + (stamp->results_size > 0 ? stamp->results_size : 0);
+				p->size +
+				(stamp->results_size > 0 ? stamp->results_size : 0);
 	}
 	for (uint32_t i = 0; i < k->n_asking; i++) {
 		uint64_t what[2] = {k->asking[i].number};
@@ -81,7 +83,7 @@ static void stamp_parts(const struct known_parts *k, struct answers_stamp *stamp
 		stamp->parts += mix_in(3, &k->open[i], sizeof k->open[i]);
 }
 
-/* ---- what it grows out of -------------------------------------------------------------- */
+/* ---- what it grows out of -------------------------------------------------------- */
 
 static bool same_questions(const struct answers_stamp *x, const struct answers_stamp *y)
 {
@@ -104,8 +106,8 @@ static struct answers_part *find_part(const struct known_parts *k, uint32_t numb
 	return NULL;
 }
 
-/* Those that `before` has in its order, then the others by number. false: one of its parts
- * is not there. */
+/* Those that `before` has in its order, then the others by number. false: one of its
+ * parts is not there. */
 static bool put_in_order(struct known_parts *k, const struct answers *before)
 {
 	uint32_t had = before->head.n_parts, n = 0;
@@ -179,7 +181,7 @@ static void find_before(struct making *m, int at)
 		answers_unref(tries[i]);
 }
 
-/* ---- requests that are asked again ------------------------------------------------------ */
+/* ---- requests that are asked again ----------------------------------------------- */
 
 static ssize_t read_asking(void *arg, uint64_t off, void *buf, size_t n)
 {
@@ -200,7 +202,8 @@ static ssize_t read_asking(void *arg, uint64_t off, void *buf, size_t n)
 }
 
 /* Their sizes; one whose requests are not there asks nothing. */
-static uint32_t open_asking(struct making *m, struct text_source *ret, uint64_t *ret_sizes)
+static uint32_t open_asking(
+	struct making *m, struct text_source *ret, uint64_t *ret_sizes)
 {
 	uint32_t n = 0;
 
@@ -214,7 +217,7 @@ static uint32_t open_asking(struct making *m, struct text_source *ret, uint64_t 
 	return n;
 }
 
-/* ---- making ------------------------------------------------------------------------------ */
+/* ---- making ---------------------------------------------------------------------- */
 
 static int build_all(struct making *m, struct answers **ret)
 {
@@ -311,7 +314,8 @@ static uint64_t *find_missing(const struct answers *a, uint64_t *ret_n)
 	return at;
 }
 
-static bool lacks_some(const uint64_t *missing, uint64_t n, const struct answers_part *p)
+static bool lacks_some(
+	const uint64_t *missing, uint64_t n, const struct answers_part *p)
 {
 	uint64_t lo = 0, hi = n;
 
@@ -329,7 +333,8 @@ static bool lacks_some(const uint64_t *missing, uint64_t n, const struct answers
 	return lo < n && missing[lo] < p->range.to;
 }
 
-/* What is wrong with a part is no error of its directory once others have made it good. */
+/* What is wrong with a part is no error of its directory once others have made it
+ * good. */
 static void note_made_good(struct gb_job *dir, const struct answers *a)
 {
 	uint64_t n = 0;
@@ -341,7 +346,8 @@ static void note_made_good(struct gb_job *dir, const struct answers *a)
 		if (!part)
 			continue;
 		client_lock(dir->c);
-		part->batch->made_good = missing && !lacks_some(missing, n, &a->parts[i]);
+		part->batch->made_good =
+			missing && !lacks_some(missing, n, &a->parts[i]);
 		client_unlock(dir->c);
 	}
 }

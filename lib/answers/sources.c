@@ -10,7 +10,7 @@
 
 #define INDEX ".index"
 
-/* ---- what there can be ---------------------------------------------------------------- */
+/* ---- what there can be ----------------------------------------------------------- */
 
 bool answers_sent_here(const struct gb_job *job)
 {
@@ -18,7 +18,8 @@ bool answers_sent_here(const struct gb_job *job)
 	       (job_phase(job) == PHASE_SENT || job_phase(job) == PHASE_PARTS);
 }
 
-/* A person who cancelled a job does not want it again; one that vanished may be wanted. */
+/* A person who cancelled a job does not want it again; one that vanished may be
+ * wanted. */
 bool answers_ended_with_nothing(const struct gb_job *job)
 {
 	if (job_has_vanished(job))
@@ -47,10 +48,10 @@ const char *answers_table_name(struct gb_job *job)
 	return NULL;
 }
 
-/* ---- where it all lies ------------------------------------------------------------------ */
+/* ---- where it all lies ----------------------------------------------------------- */
 
-/* Directory (the caller closes it) and name of the index of a job whose results are saved or
- * that has none. */
+/* Directory (the caller closes it) and name of the index of a job whose results are
+ * saved or that has none. */
 int answers_index_place(struct gb_job *job, char name[192])
 {
 	client_lock(job->c);
@@ -108,7 +109,7 @@ int answers_open_table(struct gb_job *job, struct stat *st, bool *ret_tabs)
 	return files < 0 ? files : util_open_regular(files, name, st);
 }
 
-/* ---- sources ------------------------------------------------------------------------------ */
+/* ---- sources --------------------------------------------------------------------- */
 
 /* A block that turned out to be damaged is fetched again. */
 static ssize_t wait_ready(struct gb_results *r, uint64_t off, size_t n)
@@ -139,7 +140,7 @@ ssize_t answers_read_results(void *arg, uint64_t off, void *buf, size_t n)
 	return answers_read_from(s->results, s->w, off, buf, n);
 }
 
-/* ---- what an index is made of --------------------------------------------------------- */
+/* ---- what an index is made of ---------------------------------------------------- */
 
 /* For results that are here and complete, with the known size. -EAGAIN: they are not
  * here any more, because the cache has lost them; this is noted. */

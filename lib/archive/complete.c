@@ -30,7 +30,7 @@
 
 enum { LOOKS = 2, DOUBT = 3600 /* seconds over which they are */ };
 
-/* ---- what is known ----------------------------------------------------------------- */
+/* ---- what is known --------------------------------------------------------------- */
 
 /* Lock held. How many lines the output should have; 0: not counted. */
 static int64_t told(const struct gb_job *job)
@@ -97,7 +97,7 @@ bool complete_look_due(const struct gb_job *job)
 	return complete_in_doubt(job) && next_look(&job->dir->rec) <= 0;
 }
 
-/* ---- judging what was saved ----------------------------------------------------------- */
+/* ---- judging what was saved ------------------------------------------------------ */
 
 static int count_lines(struct gb_results *r, struct tally *ret)
 {
@@ -200,7 +200,7 @@ void complete_judged(struct gb_job *job)
 	look_later(job);
 }
 
-/* ---- looking again ---------------------------------------------------------------------- */
+/* ---- looking again --------------------------------------------------------------- */
 
 static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
 {

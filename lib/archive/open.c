@@ -132,7 +132,7 @@ int gb_part_results_open(struct gb_job *job, struct gb_results **ret)
 	return err;
 }
 
-/* ---- of all parts ----------------------------------------------------------------- */
+/* ---- of all parts ---------------------------------------------------------------- */
 
 static int open_merged(struct gb_job *dir, struct gb_results **ret)
 {
@@ -158,7 +158,7 @@ int gb_results_open(struct gb_job *job, struct gb_results **ret)
 	return several ? open_merged(job, ret) : gb_part_results_open(job, ret);
 }
 
-/* ---- what readers ask ------------------------------------------------------------- */
+/* ---- what readers ask ------------------------------------------------------------ */
 
 void gb_results_close(struct gb_results *r)
 {

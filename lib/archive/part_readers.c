@@ -78,8 +78,8 @@ static int find_open(struct part_readers *s, uint32_t part)
 	return -1;
 }
 
-/* Lock held: whether nobody reads it, nor waits until bytes of it are here again: who closes
- * it sends these away. */
+/* Lock held: whether nobody reads it, nor waits until bytes of it are here again: who
+ * closes it sends these away. */
 static bool is_idle(const struct open_part *o)
 {
 	return o->results && !o->users && !results_waited(o->results);
@@ -115,8 +115,8 @@ static int find_free(struct part_readers *s)
 	return first;
 }
 
-/* Lock held: for another: that of an idle one, whose results are *ret_old then, if enough are
- * open; else a free one. -ENOMEM. */
+/* Lock held: for another: that of an idle one, whose results are *ret_old then, if
+ * enough are open; else a free one. -ENOMEM. */
 static int find_place(struct part_readers *s, struct gb_results **ret_old)
 {
 	int i = s->n_open < STAY_OPEN ? -1 : find_idle(s);
@@ -129,8 +129,8 @@ static int find_place(struct part_readers *s, struct gb_results **ret_old)
 }
 
 /* Steals r. */
-static int put_open(
-	struct part_readers *s, uint32_t part, struct gb_results *r, struct part_reader *ret)
+static int put_open(struct part_readers *s, uint32_t part, struct gb_results *r,
+	struct part_reader *ret)
 {
 	struct gb_results *old = NULL;
 

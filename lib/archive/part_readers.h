@@ -1,10 +1,11 @@
 /*
- * The results of many parts, opened when they are first read. A few stay open until others
- * are read, so ten thousand parts need no more descriptors than these, and than are read, or
- * waited for, at one time.
+ * The results of many parts, opened when they are first read. A few stay open until
+ * others are read, so ten thousand parts need no more descriptors than these, and than
+ * are read, or waited for, at one time.
  *
- * Any thread; nothing waits. Parts live as long as this: their directory is referred to.
- * So long their results stay where they are, too: rmdir moves them away when it is freed.
+ * Any thread; nothing waits. Parts live as long as this: their directory is referred
+ * to. So long their results stay where they are, too: rmdir moves them away when it is
+ * freed.
  */
 #ifndef GB_PART_READERS_H
 #define GB_PART_READERS_H

@@ -32,7 +32,7 @@ enum {
 
 static const uint64_t floor_max = 256 << 20;
 
-/* ---- what becomes of it ------------------------------------------------------------ */
+/* ---- what becomes of it ---------------------------------------------------------- */
 
 /* Lock held. Whoever was told a different size may still use it. */
 static void note_size(struct gb_job *job, int64_t size)
@@ -163,7 +163,7 @@ void save_event(void *arg, struct gb_results *r, enum results_event ev)
 	job_changed(job, GB_CHANGED_RESULTS | GB_CHANGED_FILES);
 }
 
-/* ---- bringing home ------------------------------------------------------------------- */
+/* ---- bringing home --------------------------------------------------------------- */
 
 /* On a worker. */
 static int fetch_blocking(struct gb_results *r)
@@ -265,8 +265,9 @@ static int compose_inline_output(struct gb_job *job, int dir)
 		return -ENOENT;
 	_cleanup_close_ int fd = openat(dir, "results.tmp",
 		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int err = fd < 0 ? -errno
-			 : provider_inline_output(&c->api, id, fd, &none, &b, &lines, &e);
+	int err =
+		fd < 0 ? -errno
+		       : provider_inline_output(&c->api, id, fd, &none, &b, &lines, &e);
 
 	client_called(c, &e);
 	if (err == -ENOENT || err == -EACCES)

@@ -48,7 +48,7 @@ static int cancel_run(struct operation *t)
 	return cancel_now(t->job, &t->cancel);
 }
 
-/* ---- what is not sent yet ------------------------------------------------------------- */
+/* ---- what is not sent yet -------------------------------------------------------- */
 
 /* Lock held. A running submission that has not reached its create; note_intent checks
  * under the same lock. */

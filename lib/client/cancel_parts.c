@@ -90,8 +90,8 @@ static bool wait_for_one(struct gb_job *dir)
 	return t && waiter_sync_wait(&s) == 0;
 }
 
-/* Nothing was bought: the directory is a draft again, or as uncertain as before it was sent
- * again. */
+/* Nothing was bought: the directory is a draft again, or as uncertain as before it was
+ * sent again. */
 static void draft_again(struct gb_job *dir)
 {
 	client_lock(dir->c);

@@ -86,7 +86,7 @@ static void free_options(struct gb_client *c)
 	free(c->key);
 }
 
-/* ---- what is done where the rooms below say that something happened ------------------------ */
+/* ---- what is done where the rooms below say that something happened -------------- */
 
 static void job_ended(struct gb_job *job, bool news)
 {
@@ -135,7 +135,7 @@ static const struct job_hooks hooks = {
 	.answers_unref = answers_unref,
 };
 
-/* ---- open ------------------------------------------------------------------------------- */
+/* ---- open ------------------------------------------------------------------------ */
 
 /* The advice is a line of its own before the API's message; both are joined into one
  * line. */
@@ -255,8 +255,8 @@ static int start_engine(struct gb_client *c, char **ret_why)
 
 enum at_start { STARTS_NOT, STARTS_REMOVED, STARTS_SUBMITTED };
 
-/* A directory's removal begins its parts'. A part that there may be at the API is looked for
- * all the same. */
+/* A directory's removal begins its parts'. A part that there may be at the API is
+ * looked for all the same. */
 static enum at_start what_starts(const struct gb_job *job)
 {
 	enum at_start what = STARTS_NOT;
@@ -288,8 +288,9 @@ static void recover_all(
 	}
 }
 
-/* All journals are made whole before anything goes on: a look at the API settles whatever
- * is unanswered, of any job, and the removal of a part is its directory's business, too. */
+/* All journals are made whole before anything goes on: a look at the API settles
+ * whatever is unanswered, of any job, and the removal of a part is its directory's
+ * business, too. */
 static void recover(struct gb_client *c)
 {
 	recover_all(c, STARTS_SUBMITTED, submit_recover);
@@ -431,7 +432,7 @@ int gb_state_holder(const char *state_dir, char **ret_holder)
 	return state_lock_look(dir, ret_holder);
 }
 
-/* ---- close --------------------------------------------------------------------------------- */
+/* ---- close ----------------------------------------------------------------------- */
 
 /* Lock held. Everybody who waits for job. */
 static void collect_job(struct gb_job *job, struct gb_waitq *to)

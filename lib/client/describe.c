@@ -107,8 +107,9 @@ static void local_info(struct gb_job *job, struct gb_info *i)
 	i->own = r->own;
 	i->split = split_text(job);
 	i->rounds = (uint32_t)r->rounds;
-	i->retries_left =
-		record_retries(r, job->c->o.retries) > 0 ? (uint32_t)r->retries_left : 0;
+	i->retries_left = record_retries(r, job->c->o.retries) > 0
+				  ? (uint32_t)r->retries_left
+				  : 0;
 	i->draft = phase_is_draft(r->batch->phase) &&
 		   !(job->dir->task && job->dir->task->intended);
 	i->submitted = !phase_is_draft(r->batch->phase);
@@ -179,8 +180,8 @@ void describe_one(struct gb_job *job, struct gb_info *ret)
 		local_info(job, ret);
 }
 
-/* Lock held. The last of them that was bought, as they are numbered in the order in which
- * they were made: stat of parts/ does not look at thousands. */
+/* Lock held. The last of them that was bought, as they are numbered in the order in
+ * which they were made: stat of parts/ does not look at thousands. */
 static struct timespec newest_part(struct gb_job *dir)
 {
 	struct timespec made = {0};
@@ -221,7 +222,7 @@ char *gb_part_json(struct gb_job *job)
 	return text;
 }
 
-/* ---- error ------------------------------------------------------------------------ */
+/* ---- error ----------------------------------------------------------------------- */
 
 static char *error_of_api(struct gb_job *job, enum remote_state state)
 {
@@ -380,7 +381,7 @@ char *gb_part_error(struct gb_job *job)
 	return describe_error(job, false);
 }
 
-/* ---- verbs ------------------------------------------------------------------------- */
+/* ---- verbs ----------------------------------------------------------------------- */
 
 unsigned gb_verbs(struct gb_job *job)
 {

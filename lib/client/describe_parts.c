@@ -72,7 +72,8 @@ static int end_rank(const struct gb_job *part)
 	}
 }
 
-static void fold_state(struct fold *f, const struct gb_job *part, const struct gb_info *p)
+static void fold_state(
+	struct fold *f, const struct gb_job *part, const struct gb_info *p)
 {
 	enum rank rank = rank_of(part);
 
@@ -100,7 +101,8 @@ static bool time_before(struct timespec a, struct timespec b)
 	return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
 }
 
-static void fold_times(struct fold *f, const struct gb_job *part, const struct gb_info *p)
+static void fold_times(
+	struct fold *f, const struct gb_job *part, const struct gb_info *p)
 {
 	struct gb_info *i = f->i;
 	struct timespec made = part->batch->created;
@@ -125,7 +127,8 @@ static int64_t some(int64_t n)
 	return n > 0 ? n : 0;
 }
 
-static void fold_counts(struct fold *f, const struct gb_job *part, const struct gb_info *p)
+static void fold_counts(
+	struct fold *f, const struct gb_job *part, const struct gb_info *p)
 {
 	struct gb_info *i = f->i;
 	bool later = part->dir && (part->dir->rec.round || part->dir->rec.late);
@@ -172,8 +175,8 @@ static void fold_output(struct fold *f, const struct gb_info *p)
 	i->results_size += has ? some(p->results_size) : 0;
 }
 
-/* What no part has yet is still to come, unless it was given up. Later rounds ask again:
- * they add no requests, and what they answer has not failed. */
+/* What no part has yet is still to come, unless it was given up. Later rounds ask
+ * again: they add no requests, and what they answer has not failed. */
 static void finish_counts(struct fold *f, const struct gb_job *dir, bool open)
 {
 	struct gb_info *i = f->i;
@@ -246,7 +249,8 @@ static void fold_parts(struct gb_job *dir, struct gb_info *i)
 	i->results_safe &= i->output != GB_OUTPUT_NONE;
 	/* What part lacks a newline shows when it is saved. */
 	i->results_unmeasured |= i->output != GB_OUTPUT_NONE && !i->results_safe;
-	i->results_size = f.sized && i->output != GB_OUTPUT_NONE ? merged_size(dir) : -1;
+	i->results_size =
+		f.sized && i->output != GB_OUTPUT_NONE ? merged_size(dir) : -1;
 	answers_info(dir, i);
 }
 
@@ -273,7 +277,7 @@ char *gb_job_json(struct gb_job *job)
 	return has_several(job) ? NULL : gb_part_json(job);
 }
 
-/* ---- error ------------------------------------------------------------------------- */
+/* ---- error ----------------------------------------------------------------------- */
 
 /* Those whose results are not here come first: what is paid for may still be had. */
 enum wrong { LACKS_RESULTS, IS_OTHERWISE_WRONG, WRONGS };

@@ -123,8 +123,8 @@ static void come_back(struct gb_job *job, const struct provider_error *e)
 	save_consider(job);
 }
 
-/* The copies of a part go where its directory's are, which follow it. Those that somebody
- * else moved away, or that went before an error, are gone. */
+/* The copies of a part go where its directory's are, which follow it. Those that
+ * somebody else moved away, or that went before an error, are gone. */
 static int forget_copies(struct gb_job *job)
 {
 	struct gb_client *c = job->c;
@@ -172,7 +172,8 @@ static bool waited_enough(struct gb_job *job)
 	return waited > END_WAIT;
 }
 
-/* How far its removal is; one that the API does not have, or not any more, is deleted there. */
+/* How far its removal is; one that the API does not have, or not any more, is deleted
+ * there. */
 static enum removal removal_stage(struct gb_job *job)
 {
 	client_lock(job->c);
@@ -182,8 +183,9 @@ static enum removal removal_stage(struct gb_job *job)
 	return stage;
 }
 
-/* All that its journal is needed for comes before that goes: a start does it again. -EAGAIN:
- * the disk does not take it now; -EINPROGRESS: when nobody reads it any more. */
+/* All that its journal is needed for comes before that goes: a start does it again.
+ * -EAGAIN: the disk does not take it now; -EINPROGRESS: when nobody reads it any
+ * more. */
 static int finish_removal(struct gb_job *job)
 {
 	release_requests(job);
@@ -198,9 +200,9 @@ static int finish_removal(struct gb_job *job)
 	return 0;
 }
 
-/* Do the remaining steps, in the background. -EAGAIN: continue after a pause, as the job has
- * not ended, or by finish_removal; -EINPROGRESS: when nobody reads it any more; -ENOENT: the
- * API does not know it, which is no proof yet. */
+/* Do the remaining steps, in the background. -EAGAIN: continue after a pause, as the
+ * job has not ended, or by finish_removal; -EINPROGRESS: when nobody reads it any more;
+ * -ENOENT: the API does not know it, which is no proof yet. */
 static int remove_rest(struct gb_job *job, struct provider_error *err)
 {
 	struct canceller none = CANCELLER_INIT;

@@ -48,7 +48,7 @@ int remove_draft(struct gb_job *job);
  * any more (create.c looks under the same lock), and its task ends soon. */
 int remove_draft_queued(struct gb_job *job);
 
-/* ---- remove.c, for remove_draft.c ------------------------------------------------- */
+/* ---- remove.c, for remove_draft.c ------------------------------------------------ */
 
 /* Out of the tree; its name is free again. */
 void remove_hide(struct gb_job *job);
@@ -58,12 +58,13 @@ void remove_show(struct gb_job *job);
 /* Note that its id is gone, and move the local data to the trash, or delete them. */
 int remove_forget_job(struct gb_job *job);
 
-/* ---- remove.c, for remove_parts.c ------------------------------------------------- */
+/* ---- remove.c, for remove_parts.c ------------------------------------------------ */
 
 /* unlocked: whether rmdir was refused because the job was made with another key. */
 bool remove_has_other_key(struct gb_job *job);
 
-/* Go on with a removal after so many seconds, or when the task at work on it is done. */
+/* Go on with a removal after so many seconds, or when the task at work on it is
+ * done. */
 void remove_later(struct gb_job *job, double delay);
 /* The caller owns the removal until removal_leave. */
 void removal_take(struct gb_job *job);
@@ -74,7 +75,7 @@ double remove_patience(void);
 /* Lock held: with rmdir=ended. */
 bool remove_may_go(const struct gb_job *job);
 
-/* ---- forget.c --------------------------------------------------------------------- */
+/* ---- forget.c -------------------------------------------------------------------- */
 
 /* A person wants it removed, whatever this key can see; of a directory all parts. */
 void remove_insist(struct gb_job *job, bool yes);
@@ -82,7 +83,7 @@ void remove_insist(struct gb_job *job, bool yes);
  * with this key. */
 bool remove_may_forget(struct gb_job *job);
 
-/* ---- remove_parts.c --------------------------------------------------------------- */
+/* ---- remove_parts.c -------------------------------------------------------------- */
 
 /* gb_remove, of a directory that has several parts. */
 int remove_parts(struct gb_job *dir, struct gb_waiter *w);

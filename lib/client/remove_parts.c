@@ -1,16 +1,16 @@
 /*
  * rmdir of a directory behind which there are several of the API's jobs.
  *
- * The intent is the directory's, on disk before anything is done: from then on nothing of
- * its requests is bought, and a start goes on. Then each part is removed as any job is
- * (remove.c), by steps of its own; those that were never sent are simply gone. A part's
- * local copies move into the directory's, jobs/LID/parts/0001, so that the trash has them
- * together. The directory itself is the last: as long as it is there, a start knows that
- * its parts are to go.
+ * The intent is the directory's, on disk before anything is done: from then on nothing
+ * of its requests is bought, and a start goes on. Then each part is removed as any job
+ * is (remove.c), by steps of its own; those that were never sent are simply gone. A
+ * part's local copies move into the directory's, jobs/LID/parts/0001, so that the trash
+ * has them together. The directory itself is the last: as long as it is there, a start
+ * knows that its parts are to go.
  *
- * rmdir waits for the first step of the first part. If that is refused, nothing was done,
- * and the directory stays as it was. If a later one is refused, the directory comes back
- * with what is left of it, and buys nothing any more.
+ * rmdir waits for the first step of the first part. If that is refused, nothing was
+ * done, and the directory stays as it was. If a later one is refused, the directory
+ * comes back with what is left of it, and buys nothing any more.
  */
 #include "client/remove.h"
 #include "jobs/operation.h"
@@ -19,7 +19,7 @@
 
 #include <errno.h>
 
-/* ---- whether it may --------------------------------------------------------------------- */
+/* ---- whether it may -------------------------------------------------------------- */
 
 /* Lock held. */
 static int part_may_go(struct gb_job *part)
@@ -41,7 +41,8 @@ static int part_may_go(struct gb_job *part)
 	return -EACCES;
 }
 
-/* Lock held. What keeps the directory for a while comes before what keeps it for good. */
+/* Lock held. What keeps the directory for a while comes before what keeps it for
+ * good. */
 static int all_may_go(struct gb_job *dir)
 {
 	int ret = 0;
@@ -65,7 +66,7 @@ static int all_may_go(struct gb_job *dir)
 	return !bought && dir->dir->rec.n_put_by ? -EBUSY : ret;
 }
 
-/* ---- the first step ------------------------------------------------------------------------ */
+/* ---- the first step -------------------------------------------------------------- */
 
 /* The first part that the API knows and whose removal was not begun; a reference. */
 static struct gb_job *next_to_begin(struct gb_job *dir)
@@ -187,7 +188,7 @@ int remove_parts(struct gb_job *dir, struct gb_waiter *w)
 	return err;
 }
 
-/* ---- the rest -------------------------------------------------------------------------------- */
+/* ---- the rest -------------------------------------------------------------------- */
 
 /* A reference to one that was never sent and that nobody is at work on. */
 static struct gb_job *next_unsent(struct gb_job *dir, uint32_t *at)
@@ -252,8 +253,8 @@ void remove_part_gone(struct gb_job *part)
 		job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
 }
 
-/* Who reads a job in one has its file open, wherever that goes; of many parts only a few
- * are. */
+/* Who reads a job in one has its file open, wherever that goes; of many parts only a
+ * few are. */
 bool remove_is_read(struct gb_job *job)
 {
 	client_lock(job->c);
@@ -262,7 +263,8 @@ bool remove_is_read(struct gb_job *job)
 	return read;
 }
 
-/* One that waited for that is deleted at the API already. By number: others go meanwhile. */
+/* One that waited for that is deleted at the API already. By number: others go
+ * meanwhile. */
 static struct gb_job *next_deleted(struct gb_job *dir, uint32_t *from)
 {
 	struct gb_job *part = NULL;

@@ -39,7 +39,7 @@ bool ask_in_vain(const struct gb_client *c)
 				    left > ask_wait()));
 }
 
-/* ---- the end of waiting ----------------------------------------------------------- */
+/* ---- the end of waiting ---------------------------------------------------------- */
 
 struct sweep {
 	uint64_t now, next; /* ms; next: 0: nobody waits */
@@ -105,7 +105,7 @@ static void deadline_timer(void *arg)
 		plan_sweep(c, (double)s.next / 1000);
 }
 
-/* ---- what is asked for ------------------------------------------------------------ */
+/* ---- what is asked for ----------------------------------------------------------- */
 
 void poll_poke(struct gb_client *c)
 {

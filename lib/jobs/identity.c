@@ -1,4 +1,5 @@
-/* Whose a job is: the origin and the key that it was made with, against those of today. */
+/* Whose a job is: the origin and the key that it was made with, against those of
+ * today. */
 #include "jobs/job.h"
 
 #include <string.h>

@@ -82,9 +82,9 @@ const char *job_label(struct gb_job *job);
 /* unlocked: announce that something about job changed, and answer those who wait for
  * its end if it has ended; of a part also for its directory. */
 void job_changed(struct gb_job *job, unsigned what);
-/* unlocked: an own job has ended, unless that was seen before: the caller is to be told,
- * of a part once of its directory. This is durable before the part's own note that its end was seen, so a crash
- * between the two makes it seen again. */
+/* unlocked: an own job has ended, unless that was seen before: the caller is to be
+ * told, of a part once of its directory. This is durable before the part's own note
+ * that its end was seen, so a crash between the two makes it seen again. */
 _must_check_ int job_end_due(struct gb_job *job);
 /* 0 or an errno: waiting is over; -EINPROGRESS: go on. */
 int job_wait_verdict(struct gb_job *job);
@@ -124,8 +124,8 @@ static inline enum phase job_phase_now(const struct gb_job *job)
 	return p;
 }
 
-/* unlocked: its id at the API, NULL: none, which stays readable as long as the job: that
- * of a twin is taken from it (job_drop_twin). */
+/* unlocked: its id at the API, NULL: none, which stays readable as long as the job:
+ * that of a twin is taken from it (job_drop_twin). */
 static inline const char *job_id_now(const struct gb_job *job)
 {
 	client_lock(job->c);

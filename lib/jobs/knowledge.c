@@ -12,7 +12,7 @@ enum {
 	DENIED_FOR = 5, /* seconds that a refused key is an answer to others */
 };
 
-/* ---- observations ----------------------------------------------------------------- */
+/* ---- observations ---------------------------------------------------------------- */
 
 static double growing(double pause, unsigned times)
 {
@@ -155,7 +155,7 @@ void knowledge_download_came(struct knowledge *k)
 	k->fetch_again = 0;
 }
 
-/* ---- conclusions ------------------------------------------------------------------ */
+/* ---- conclusions ----------------------------------------------------------------- */
 
 bool knowledge_needs_time(const struct knowledge *k)
 {

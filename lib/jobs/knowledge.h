@@ -69,7 +69,7 @@ struct knowledge {
 	                           see */
 };
 
-/* ---- observations ----------------------------------------------------------------- */
+/* ---- observations ---------------------------------------------------------------- */
 
 /* What a reply said about the job. */
 struct job_word {
@@ -122,7 +122,7 @@ void knowledge_download_failed(struct knowledge *k, struct moment m, double paus
 /* Bytes of the output arrived. */
 void knowledge_download_came(struct knowledge *k);
 
-/* ---- conclusions ------------------------------------------------------------------ */
+/* ---- conclusions ----------------------------------------------------------------- */
 
 /* Whether any conclusion depends on the time. For most jobs none does, and the clocks
  * need not be read. */

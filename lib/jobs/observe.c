@@ -396,7 +396,7 @@ int observe_look(
 	return ret;
 }
 
-/* ---- at start, before there are other threads ------------------------------------- */
+/* ---- at start, before there are other threads ------------------------------------ */
 
 static void remember_name(void *arg, const char *id, const char *name)
 {

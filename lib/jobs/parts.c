@@ -178,7 +178,7 @@ bool parts_has_more(struct gb_job *dir)
 	return more;
 }
 
-/* ---- names -------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------- */
 
 #define PART_MARK " [part "
 
@@ -209,7 +209,7 @@ bool parts_bear_name(struct gb_client *c, const char *dir)
 	return false;
 }
 
-/* ---- linking ----------------------------------------------------------------------- */
+/* ---- linking --------------------------------------------------------------------- */
 
 static int parts_reserve(struct gb_job *dir)
 {
@@ -275,7 +275,7 @@ void parts_free(struct gb_job *job)
 	job->parts = NULL;
 }
 
-/* ---- making ------------------------------------------------------------------------ */
+/* ---- making ---------------------------------------------------------------------- */
 
 static int describe_part(struct gb_job *dir, int number, struct record *r)
 {
@@ -412,7 +412,7 @@ int parts_unmake(struct gb_job *part)
 	return err;
 }
 
-/* ---- at start ----------------------------------------------------------------------- */
+/* ---- at start -------------------------------------------------------------------- */
 
 static int by_lid(const void *a, const void *b)
 {
@@ -457,8 +457,8 @@ static int by_part(const void *a, const void *b)
 	return (*x)->dir->rec.part - (*y)->dir->rec.part;
 }
 
-/* All directories, by LID, and all parts, by number, so that each is linked behind those
- * that are there. */
+/* All directories, by LID, and all parts, by number, so that each is linked behind
+ * those that are there. */
 static int sort_out(struct gb_client *c, struct gb_job **dirs, size_t *ret_dirs,
 	struct gb_job **all, size_t *ret_parts)
 {
@@ -504,7 +504,7 @@ int parts_load(struct gb_client *c)
 	return err;
 }
 
-/* ---- for callers of gembatch.h -------------------------------------------------------- */
+/* ---- for callers of gembatch.h --------------------------------------------------- */
 
 struct gb_job *gb_job_part_next(struct gb_job *dir, uint32_t n)
 {

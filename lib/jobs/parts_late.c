@@ -33,8 +33,8 @@ bool parts_others_have(const struct gb_job *part)
 	return false;
 }
 
-/* Lock held: of what part `number` of a later round had in its file, a late one has what is
- * at off. */
+/* Lock held: of what part `number` of a later round had in its file, a late one has
+ * what is at off. */
 static bool late_has_at(const struct gb_job *dir, int round, int number, int64_t off)
 {
 	const struct parts *p = dir->parts;
@@ -56,7 +56,8 @@ bool parts_late_has(struct gb_job *part)
 	int round = r->round, number = r->part;
 	int64_t off = 0;
 
-	/* Where it begins in its own file, then in that of the part whose half it is … */
+	/* Where it begins in its own file, then in that of the part whose half it is
+	 * … */
 	while (dir->parts->overlap && !late_has_at(dir, round, number, off)) {
 		number = r ? r->half_of : 0;
 		if (!number)
@@ -68,8 +69,8 @@ bool parts_late_has(struct gb_job *part)
 	return dir->parts->overlap;
 }
 
-/* Lock held: one of its halves, for which the part's own intents do not matter, as it has none
- * that may have a job; a reference. */
+/* Lock held: one of its halves, for which the part's own intents do not matter, as it
+ * has none that may have a job; a reference. */
 static struct gb_job *hand_on_one(struct gb_job *part)
 {
 	const struct record *r = &part->dir->rec;

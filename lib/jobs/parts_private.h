@@ -29,8 +29,9 @@ int64_t parts_rest_of(const struct gb_job *dir, struct part_range *ret_first);
  * of its range. */
 _must_check_ int parts_add(
 	struct gb_job *dir, const char *lid, struct record *r, struct gb_job **ret);
-/* Unlocked: part may go, which is one half of another. Its own halves are of that from here
- * on, durably before the part goes, so that they find a late job of it (parts_late_has). */
+/* Unlocked: part may go, which is one half of another. Its own halves are of that from
+ * here on, durably before the part goes, so that they find a late job of it
+ * (parts_late_has). */
 void parts_hand_on(struct gb_job *part);
 /* At start, once all are linked: whether two have the same. */
 void parts_find_overlap(struct gb_job *dir);

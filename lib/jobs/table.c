@@ -367,7 +367,7 @@ const char *job_label(struct gb_job *job)
 	return label;
 }
 
-/* ---- output -------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------- */
 
 enum gb_output job_output(const struct gb_job *job)
 {

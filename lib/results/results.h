@@ -85,9 +85,9 @@ struct gb_results *results_ref(struct gb_results *r);
 /* The last one stops downloads, saves the map and closes the file. */
 void results_unref(struct gb_results *r);
 
-/* An object that has no file of its own but stands for several others, one after the other:
- * it carries that pointer, for whoever made it, and nothing else is called with it but
- * results_several (NULL of all others), and free. NULL without memory. */
+/* An object that has no file of its own but stands for several others, one after the
+ * other: it carries that pointer, for whoever made it, and nothing else is called with
+ * it but results_several (NULL of all others), and free. NULL without memory. */
 struct gb_results *results_of_several(void *several);
 void *results_several(const struct gb_results *r);
 

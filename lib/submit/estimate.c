@@ -15,7 +15,7 @@
 
 enum { PERCENT_MOST = 999 };
 
-/* ---- the estimate ------------------------------------------------------------------- */
+/* ---- the estimate ---------------------------------------------------------------- */
 
 static int find_price(struct submission *s, struct price *ret, unsigned *ret_line)
 {
@@ -71,7 +71,7 @@ static int make_estimate(struct submission *s)
 	return err;
 }
 
-/* ---- limits ---------------------------------------------------------------------------- */
+/* ---- limits ---------------------------------------------------------------------- */
 
 /* 0: none. */
 struct limits {
@@ -236,7 +236,7 @@ int submission_estimate(struct submission *s)
 	return err == -ECANCELED ? err : stop_unchecked(s, l, err);
 }
 
-/* ---- the verb ------------------------------------------------------------------------- */
+/* ---- the verb -------------------------------------------------------------------- */
 
 static void estimate_clear(struct submission *s)
 {

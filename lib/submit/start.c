@@ -55,7 +55,8 @@ static int not_offline(struct gb_job *job)
 {
 	if (!job->c->o.offline)
 		return 0;
-	message_tell(job, -EHOSTUNREACH, false, "This mount was started with -o offline.\n");
+	message_tell(
+		job, -EHOSTUNREACH, false, "This mount was started with -o offline.\n");
 	job_dir_save_soon(job);
 	job_changed(job, GB_CHANGED_FILES);
 	return -EHOSTUNREACH;
@@ -312,8 +313,8 @@ static int refuse_adoption(struct gb_job *job, const struct gb_job *owner)
 	return -EBUSY;
 }
 
-/* Lock held: a person says that b is the job, which was made of another file than ours: so
- * the one that was made of ours may still turn up. */
+/* Lock held: a person says that b is the job, which was made of another file than ours:
+ * so the one that was made of ours may still turn up. */
 static int keep_intent(struct gb_job *job, const struct remote_batch *b)
 {
 	const char *own = job->dir->rec.batch->input_file;
@@ -439,9 +440,9 @@ static void tell_cut_off(struct gb_job *job)
 			NULL);
 }
 
-/* Of what was under way: queued work goes on; the rest is a draft again, if it crashed before
- * the create was intended. Returns what it was; *ret_ours: this key and
- * endpoint are those that it is for. */
+/* Of what was under way: queued work goes on; the rest is a draft again, if it crashed
+ * before the create was intended. Returns what it was; *ret_ours: this key and endpoint
+ * are those that it is for. */
 static enum phase recover_phase(struct gb_job *job, bool *ret_ours)
 {
 	client_lock(job->c);

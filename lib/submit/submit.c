@@ -91,7 +91,7 @@ int step_upload_start(struct submission *s)
 	return fits ? 0 : -EBUSY;
 }
 
-/* ---- begin, attach ------------------------------------------------------------------- */
+/* ---- begin, attach --------------------------------------------------------------- */
 
 /* The name may now belong to another file of the same size. */
 int keep_session_of(struct submission *s)

@@ -127,7 +127,7 @@ _must_check_ int submission_save(struct submission *s);
 /* Whether a submission in the background may go on: 0, or -EAGAIN and s->held. */
 int submission_turn(struct submission *s);
 
-/* ---- give_up.c: it has failed ------------------------------------------------------ */
+/* ---- give_up.c: it has failed ---------------------------------------------------- */
 
 /* err is what a step came to; returns what the callers get. */
 int submission_give_up(struct submission *s, int err);
@@ -150,12 +150,12 @@ void submission_requeue(struct gb_job *job);
 /* At its end: the queue learns how it came out. */
 void submission_tell_queue(struct submission *s);
 
-/* ---- start.c ---------------------------------------------------------------------- */
+/* ---- start.c --------------------------------------------------------------------- */
 
 /* After a start: go on as the journal says. */
 void submit_recover(struct gb_job *job);
-/* Lock held: whether only a person can tell what became of a create, of the job's own or
- * of one of its parts. */
+/* Lock held: whether only a person can tell what became of a create, of the job's own
+ * or of one of its parts. */
 bool submit_is_unsettled(struct gb_job *job);
 /* Finish a rename to requests.jsonl whose intent is on disk, or that was accepted in
  * the background. 0 also if there is none. On error nothing of the job may be sent,

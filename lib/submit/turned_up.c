@@ -28,7 +28,7 @@
 
 enum found { FOUND_PRESENT, FOUND_AGAIN, FOUND_LATE, FOUND_NOT_NOW };
 
-/* ---- which; lock held ------------------------------------------------------------- */
+/* ---- which; lock held ------------------------------------------------------------ */
 
 static bool is_present(const struct gb_job *owner, const char *file)
 {
@@ -42,10 +42,12 @@ static bool is_same(const struct record *r, const struct record_intent *n)
 {
 	int64_t len = r->part_of ? r->range_len : r->batch->sent_size;
 
-	return n->round == r->round && n->range_off == r->range_off && n->range_len == len;
+	return n->round == r->round && n->range_off == r->range_off &&
+	       n->range_len == len;
 }
 
-/* Nothing was intended since it was put by: of a directory that was cut since, of no part. */
+/* Nothing was intended since it was put by: of a directory that was cut since, of no
+ * part. */
 static enum found found_unsent(struct gb_job *owner, const struct record_intent *n)
 {
 	bool cut = job_phase(owner) == PHASE_PARTS;
@@ -75,7 +77,7 @@ static enum found found_as(struct gb_job *owner, size_t i)
 	return found_unsent(owner, &r->put_by[i]);
 }
 
-/* ---- what is done ------------------------------------------------------------------ */
+/* ---- what is done ---------------------------------------------------------------- */
 
 /* Lock held: the one at i is the present intent. */
 static int take_up(struct gb_job *owner, size_t i)

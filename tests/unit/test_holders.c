@@ -104,7 +104,7 @@ static void test_nobody(void **state)
 	assert_int_equal(holder(0, NULL), HOLDER_NONE);
 }
 
-/* ---- what cannot be looked at is unknown ---------------------------------------------- */
+/* ---- what cannot be looked at is unknown ----------------------------------------- */
 
 static int keep_free;
 
@@ -132,7 +132,7 @@ static void test_short_of_descriptors(void **state)
 	assert_int_equal(holder(-1, use_up_descriptors), HOLDER_SOME);
 }
 
-/* ---- threads --------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------- */
 
 static int alone[2], ready[2], go[2];
 
@@ -180,7 +180,7 @@ static void test_thread_with_a_table_of_its_own(void **state)
 	assert_int_equal(holder(0, NULL), HOLDER_NONE);
 }
 
-/* ---- in a ring -------------------------------------------------------------------------- */
+/* ---- in a ring ------------------------------------------------------------------- */
 
 /* It has been given to a ring for requests (io_uring), and closed. */
 static void be_ring(const char *name)
@@ -191,7 +191,8 @@ static void be_ring(const char *name)
 	char byte = 'x';
 
 	close(go[1]);
-	if (ring < 0 || syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &fd, 1))
+	if (ring < 0 ||
+		syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &fd, 1))
 		byte = '-';
 	close(fd);
 	if (write(ready[1], &byte, 1) != 1)
@@ -237,7 +238,7 @@ static void test_in_a_ring(void **state)
 	assert_int_equal(found, HOLDER_FLYING);
 }
 
-/* ---- who has not run since --------------------------------------------------------------- */
+/* ---- who has not run since ------------------------------------------------------- */
 
 static int socks[2]; /* [1]: the other process's */
 static pid_t other, other2;
@@ -279,8 +280,8 @@ static void report_pid(void)
 		_exit(9);
 }
 
-/* An orphan, so that it is none of our family: it keeps `file` if it has it, and, if told
- * so, takes one that it is sent, for which it closes another. */
+/* An orphan, so that it is none of our family: it keeps `file` if it has it, and, if
+ * told so, takes one that it is sent, for which it closes another. */
 static void be_other(bool keeps, bool takes)
 {
 	int spare = dup(0);
@@ -327,8 +328,8 @@ static void await_sleep(pid_t pid)
 	await_state(pid, "S");
 }
 
-/* A process that takes the file, closes another, and leaves the table (it ends, or begins
- * another program), and one that has the same table and sleeps. */
+/* A process that takes the file, closes another, and leaves the table (it ends, or
+ * begins another program), and one that has the same table and sleeps. */
 static void be_twins(bool ends)
 {
 	int spare = dup(0);
@@ -435,8 +436,8 @@ static void end_other(void)
 		close(ready[i]), close(go[i]), close(socks[i]);
 }
 
-/* Whether what holder() says of a process that has the file and sleeps is NONE: so it was
- * left out. (In truth nobody has a file that is older than its first open.) */
+/* Whether what holder() says of a process that has the file and sleeps is NONE: so it
+ * was left out. (In truth nobody has a file that is older than its first open.) */
 static void test_who_sleeps_is_left_out(void **state)
 {
 	enum proc_holder found;
@@ -548,7 +549,8 @@ static void test_processors_made_up(void **state)
 	close(fd);
 	pid = fork();
 	if (!pid) {
-		if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+		if (unshare(CLONE_NEWNS) ||
+			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 			mount(list, online, NULL, MS_BIND, NULL))
 			_exit(77);
 		_exit(census_settle());
@@ -560,7 +562,7 @@ static void test_processors_made_up(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* ---- how often -------------------------------------------------------------------------- */
+/* ---- how often ------------------------------------------------------------------- */
 
 /* By their number alone: a mkdir every tenth of a second, on machines on which a census
  * costs so much. */
@@ -587,7 +589,7 @@ static void test_a_census_costs_a_twentieth(void **state)
 	assert_true(census_is_due(10.6, 10, 0));
 }
 
-/* ---- where it comes from --------------------------------------------------------------- */
+/* ---- where it comes from --------------------------------------------------------- */
 
 static void test_origin(void **state)
 {

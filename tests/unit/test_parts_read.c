@@ -54,7 +54,7 @@ static struct gb_job *bought(void)
 	return dir;
 }
 
-/* ---- what is open ----------------------------------------------------------------- */
+/* ---- what is open ---------------------------------------------------------------- */
 
 struct opened {
 	struct gb_results *results;
@@ -111,18 +111,19 @@ static void read_all(const struct opened *o, struct texts *t)
 	read_results(o->results, t->results, sizeof t->results);
 	assert_true(gb_answers_read(a, GB_ANSWERS_TSV, 0, 0, t->tsv, sizeof t->tsv,
 			    NULL) > 0);
-	assert_true(gb_answers_read(a, GB_ANSWERS_NODE, o->one, 0, t->one, sizeof t->one,
-			    NULL) > 0);
-	assert_true(gb_answers_read(a, GB_ANSWERS_RETRY, 0, 0, t->retry, sizeof t->retry,
-			    NULL) >= 0);
+	assert_true(gb_answers_read(a, GB_ANSWERS_NODE, o->one, 0, t->one,
+			    sizeof t->one, NULL) > 0);
+	assert_true(gb_answers_read(a, GB_ANSWERS_RETRY, 0, 0, t->retry,
+			    sizeof t->retry, NULL) >= 0);
 }
 
-/* ---- rmdir -------------------------------------------------------------------------- */
+/* ---- rmdir ----------------------------------------------------------------------- */
 
 static bool left(const char *what)
 {
-	_cleanup_free_ char *command = util_format(
-		"test -n \"$(ls %s/%s 2>/dev/null | grep -v '^\\.')\"", state_dir, what);
+	_cleanup_free_ char *command =
+		util_format("test -n \"$(ls %s/%s 2>/dev/null | grep -v '^\\.')\"",
+			state_dir, what);
 
 	return system(command) == 0;
 }
@@ -145,8 +146,8 @@ static void await_deleted(void)
 	assert_int_equal(fake_there(&fake), 0);
 }
 
-/* Who has a file open reads on after rmdir, as of a job in one; when nobody does any more
- * the local copies go. */
+/* Who has a file open reads on after rmdir, as of a job in one; when nobody does any
+ * more the local copies go. */
 static void read_on(int trash_days)
 {
 	struct texts *was = calloc(1, sizeof *was), *now = calloc(1, sizeof *now);
@@ -207,7 +208,7 @@ static void test_killed_meanwhile(void **state)
 	assert_int_equal(fake_made(&fake), PARTS);
 }
 
-/* ---- a disk that does not take it --------------------------------------------------- */
+/* ---- a disk that does not take it ------------------------------------------------ */
 
 /* Where parts/ goes in the only directory of a job that is no part. */
 static void parts_path(struct gb_job *dir, char *to, size_t size)
@@ -236,7 +237,7 @@ static void test_moved_when_it_can_be(void **state)
 	gb_job_unref(dir);
 }
 
-/* ---- bytes that have to come again ------------------------------------------------------ */
+/* ---- bytes that have to come again ----------------------------------------------- */
 
 /* The engine's thread stands until it is let go. */
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
@@ -252,7 +253,8 @@ static void damage_part(struct gb_job *dir, uint32_t number)
 	struct gb_job *part = gb_job_part(dir, number);
 	char path[512];
 
-	snprintf(path, sizeof path, "%s/jobs/%s/results.jsonl", state_dir, part->dir->lid);
+	snprintf(path, sizeof path, "%s/jobs/%s/results.jsonl", state_dir,
+		part->dir->lid);
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, "?", 1, 0), 1);

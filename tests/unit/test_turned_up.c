@@ -1,6 +1,6 @@
-/* Creates whose answers were lost, whose requests were sent again on somebody's word, and whose
- * jobs turn up after all, at every moment: each is ours, none is bought once more, and what was
- * bought twice is said. */
+/* Creates whose answers were lost, whose requests were sent again on somebody's word,
+ * and whose jobs turn up after all, at every moment: each is ours, none is bought once
+ * more, and what was bought twice is said. */
 #include "fake_parts.h"
 
 #include "answers/sources.h"
@@ -11,7 +11,7 @@
 
 enum { LINES = 1200 };
 
-/* ---- what happens before ------------------------------------------------------------ */
+/* ---- what happens before --------------------------------------------------------- */
 
 static void shorten(const char *what, const char *seconds)
 {
@@ -38,7 +38,8 @@ static struct gb_job *uncertain(int lines, const char *split)
 	lose_next();
 	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), -EIO);
 	for (double until = util_now() + 60;
-		strcmp(state_of_job(job), "SUBMIT_UNCERTAIN") != 0 && util_now() < until;)
+		strcmp(state_of_job(job), "SUBMIT_UNCERTAIN") != 0 &&
+		util_now() < until;)
 		usleep(1000);
 	assert_string_equal(state_of_job(job), "SUBMIT_UNCERTAIN");
 	shorten("SETTLE", "600");
@@ -61,7 +62,7 @@ static void turn_up(unsigned n)
 	see_all();
 }
 
-/* ---- what is seen after -------------------------------------------------------------- */
+/* ---- what is seen after ---------------------------------------------------------- */
 
 static unsigned in_tree(void)
 {
@@ -89,8 +90,8 @@ static bool has(struct gb_job *dir, const char *id)
 	return has;
 }
 
-/* Each job that was made is the directory's, and nothing else is in the tree; so also after a
- * restart. */
+/* Each job that was made is the directory's, and nothing else is in the tree; so also
+ * after a restart. */
 static void all_are_ours(unsigned made)
 {
 	for (int again = 0; again < 2; again++) {
@@ -120,7 +121,8 @@ static bool is_said(struct gb_job *job)
 /* Who else looks at lists may have been quicker, and be about to say so. */
 static void says_both_cost(struct gb_job *job, bool both)
 {
-	for (double until = util_now() + 60; both && !is_said(job) && util_now() < until;)
+	for (double until = util_now() + 60;
+		both && !is_said(job) && util_now() < until;)
 		usleep(1000);
 	assert_int_equal(is_said(job), both);
 }
@@ -153,7 +155,8 @@ static void end_all(struct gb_job *job, const char *state)
 
 static void await_made(unsigned n)
 {
-	for (double until = util_now() + 60; fake_made(&fake) < n && util_now() < until;)
+	for (double until = util_now() + 60;
+		fake_made(&fake) < n && util_now() < until;)
 		usleep(1000);
 	assert_true(fake_made(&fake) >= n);
 }
@@ -178,7 +181,7 @@ static void await_phase(struct gb_job *job, enum phase phase)
 	assert_true(is);
 }
 
-/* ---- the whole directory ---------------------------------------------------------------- */
+/* ---- the whole directory --------------------------------------------------------- */
 
 /* Bought again before it turned up: both are the directory's. */
 static void test_whole(void **state)
@@ -276,7 +279,7 @@ static void test_adopted_another(void **state)
 	all_are_ours(2);
 }
 
-/* ---- the whole directory, which never fits ------------------------------------------------- */
+/* ---- the whole directory, which never fits --------------------------------------- */
 
 static size_t takes_some(void)
 {
@@ -365,7 +368,7 @@ static void test_whole_nothing_fits(void **state)
 	}
 }
 
-/* ---- a part -------------------------------------------------------------------------------- */
+/* ---- a part ---------------------------------------------------------------------- */
 
 /* The first of four is uncertain, as nothing else was bought. */
 static void test_part(void **state)
@@ -384,7 +387,8 @@ static void test_part(void **state)
 	all_are_ours(5);
 }
 
-/* The second of four, made smaller when it is sent again; all of it is bought, or some. */
+/* The second of four, made smaller when it is sent again; all of it is bought, or
+ * some. */
 static struct gb_job *second_of_four(void)
 {
 	shorten("SETTLE", "0.01");
@@ -419,7 +423,8 @@ static void test_part_never_fits(void **state)
 	all_are_ours(made);
 }
 
-/* It turns up while its smaller half waits: that is not bought, nor what it had besides. */
+/* It turns up while its smaller half waits: that is not bought, nor what it had
+ * besides. */
 static void test_part_found_queued(void **state)
 {
 	for (int restart = 0; restart < 2; restart++) {
@@ -470,8 +475,9 @@ static void cut_more(struct fake_provider *f, enum fake_call call)
 	was_cut = fifth;
 }
 
-/* The second is made smaller, and the rest of it is cut while that is created, so it is a fifth
- * part's. None is taken. When the lost one turns up it has all of that: the fifth goes. */
+/* The second is made smaller, and the rest of it is cut while that is created, so it is
+ * a fifth part's. None is taken. When the lost one turns up it has all of that: the
+ * fifth goes. */
 static void test_part_found_beside(void **state)
 {
 	struct gb_job *job = second_of_four();
@@ -497,7 +503,8 @@ static void test_part_found_beside(void **state)
 	all_are_ours(4);
 }
 
-/* One half was bought, the other waits: what is not bought yet is in the one that is found. */
+/* One half was bought, the other waits: what is not bought yet is in the one that is
+ * found. */
 static void test_part_found_between(void **state)
 {
 	struct gb_job *job = second_of_four();
@@ -505,7 +512,8 @@ static void test_part_found_between(void **state)
 
 	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 429});
 	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_OK});
-	fake_script(&fake, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 429, .times = 1 << 30});
+	fake_script(&fake, FAKE_CREATE,
+		(struct fake_answer){FAKE_STATUS, 429, .times = 1 << 30});
 	assert_int_equal(BLOCKING(gb_resubmit, job), 0);
 	await_made(made + 1);
 	fake_end(&fake, fake_job(&fake, 1), REMOTE_STATE_SUCCEEDED);
@@ -517,7 +525,8 @@ static void test_part_found_between(void **state)
 	all_are_ours(made + 1);
 }
 
-/* A half that is refused for good, or that a person cancels: it is uncertain as before. */
+/* A half that is refused for good, or that a person cancels: it is uncertain as
+ * before. */
 static void test_part_half_refused(void **state)
 {
 	struct gb_job *job = second_of_four();
@@ -540,7 +549,7 @@ static void test_part_half_refused(void **state)
 	all_are_ours(made);
 }
 
-/* ---- a part of a later round ------------------------------------------------------------------ */
+/* ---- a part of a later round ----------------------------------------------------- */
 
 static void fail_first(struct gb_job *job)
 {
@@ -617,9 +626,9 @@ static void test_round_never_fits(void **state)
 	}
 }
 
-/* A part of a round, whose create is lost, is made smaller when it is sent again: its first
- * half is bought, or refused for good, and then the lost job turns up: the second half, which
- * waits, is not bought beside it. */
+/* A part of a round, whose create is lost, is made smaller when it is sent again: its
+ * first half is bought, or refused for good, and then the lost job turns up: the second
+ * half, which waits, is not bought beside it. */
 static void test_round_half_waits(void **state)
 {
 	for (int refused = 0; refused < 2; refused++) {
@@ -633,7 +642,8 @@ static void test_round_half_waits(void **state)
 			(struct fake_answer){FAKE_STATUS, 429, .times = 1 << 30});
 		unsigned before = fake_count(&fake, FAKE_CREATE);
 		assert_int_equal(BLOCKING(gb_resubmit, job), 0);
-		/* Refused, the lost job may have it all again: the second waits for that. */
+		/* Refused, the lost job may have it all again: the second waits for
+		 * that. */
 		await_creates(before + (refused ? 2 : 3));
 		if (refused)
 			await_phase(part, PHASE_SUBMITTING);
@@ -654,8 +664,8 @@ static void test_round_half_waits(void **state)
 	}
 }
 
-/* Of a round: one half is made smaller once more and then goes for good; the lost job of the
- * whole, which turns up after that, has what is left of it, too. */
+/* Of a round: one half is made smaller once more and then goes for good; the lost job
+ * of the whole, which turns up after that, has what is left of it, too. */
 static void test_round_half_of_half(void **state)
 {
 	struct gb_job *job = draft_of(LINES, "auto"), *part = lose_round(job);
@@ -663,8 +673,8 @@ static void test_round_half_of_half(void **state)
 
 	assert_int_equal(BLOCKING(gb_resubmit, job), 0);
 	await_made(3);
-	assert_int_equal(parts_make(job, 1, 2, (struct part_range){600, 0}, 20, PHASE_DRAFT,
-				 &half),
+	assert_int_equal(parts_make(job, 1, 2, (struct part_range){600, 0}, 20,
+				 PHASE_DRAFT, &half),
 		0);
 	client_lock(client);
 	int number = (int)parts_number(half);
@@ -693,12 +703,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_whole),
 		FAKE_CASE(test_whole_unnamed), FAKE_CASE(test_whole_twice),
 		FAKE_CASE(test_whole_refused), FAKE_CASE(test_adopted_another),
-		FAKE_CASE(test_whole_never_fits), FAKE_CASE(test_whole_never_fits_found),
+		FAKE_CASE(test_whole_never_fits),
+		FAKE_CASE(test_whole_never_fits_found),
 		FAKE_CASE(test_whole_nothing_fits), FAKE_CASE(test_part),
 		FAKE_CASE(test_part_never_fits), FAKE_CASE(test_part_found_queued),
 		FAKE_CASE(test_part_found_beside), FAKE_CASE(test_part_found_between),
-		FAKE_CASE(test_part_half_refused),
-		FAKE_CASE(test_round_never_fits),
+		FAKE_CASE(test_part_half_refused), FAKE_CASE(test_round_never_fits),
 		FAKE_CASE(test_round_half_waits), FAKE_CASE(test_round_half_of_half)};
 
 	hurry_parts();
