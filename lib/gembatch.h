@@ -321,9 +321,9 @@ int gb_job_take_end(struct gb_job *job);
 /* ---- drafts ------------------------------------------------------------------ */
 
 /* Make a local draft. Nothing is sent. -EEXIST if a job of the project has the name (as
- * far as the table knows: refresh it first), -EILSEQ, -ENAMETOOLONG. listed: that
- * refresh (GB_LIST_FRESH) answered 0. Otherwise the name is looked up before anything
- * is sent, even after a restart. */
+ * far as the table knows: refresh it first), -EILSEQ (not UTF-8, or with control
+ * characters), -ENAMETOOLONG. listed: that refresh (GB_LIST_FRESH) answered 0. Otherwise
+ * the name is looked up before anything is sent, even after a restart. */
 int gb_draft_create(
 	struct gb_client *c, const char *name, bool listed, struct gb_job **ret);
 /* Rename the directory of a draft, likewise. -EPERM once submission has begun. */

@@ -18,16 +18,24 @@ static int hex(char c)
 					 : tolower((unsigned char)c) - 'a' + 10;
 }
 
-/* Bytes of the character at s if it must be escaped at position pos, else 0. */
-static size_t forbidden(const char *s, size_t pos)
+/* Bytes of the character at s if it is U+0000-1F or U+007F-9F, else 0. */
+static size_t control_bytes(const char *s)
 {
 	unsigned char c = s[0];
 
-	if (c < 0x20 || c == 0x7f || c == '/' || (c == '.' && pos == 0) || is_escape(s))
+	if (c < 0x20 || c == 0x7f)
 		return 1;
 	if (c == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] <= 0x9f)
 		return 2;
 	return 0;
+}
+
+/* Bytes of the character at s if it must be escaped at position pos, else 0. */
+static size_t forbidden(const char *s, size_t pos)
+{
+	if (*s == '/' || (*s == '.' && pos == 0) || is_escape(s))
+		return 1;
+	return control_bytes(s);
 }
 
 static size_t char_len(const char *s)
@@ -147,6 +155,9 @@ int name_decode(const char *name, char ret[NAME_SIZE])
 		return -EILSEQ;
 	if (name[0] == '.')
 		return -EPERM;
+	for (const char *s = name; *s; s += char_len(s))
+		if (control_bytes(s))
+			return -EILSEQ;
 	for (const char *s = name; *s; s += is_escape(s) ? 3 : 1)
 		plain[len++] = is_escape(s) ? (char)(hex(s[1]) << 4 | hex(s[2])) : *s;
 	plain[len] = '\0';

@@ -32,7 +32,7 @@ size_t name_cut(const char *name, size_t n, size_t max);
 
 /* A directory name made by a person to the display name that is sent: an escape is
  * resolved if name_encode would have made it. ret has NAME_SIZE bytes. -EILSEQ not
- * UTF-8, -EPERM begins with '.', -ENAMETOOLONG, -EINVAL empty. */
+ * UTF-8, or with a control character, -EPERM begins with '.', -ENAMETOOLONG, -EINVAL empty. */
 int name_decode(const char *name, char ret[NAME_SIZE]);
 
 #endif

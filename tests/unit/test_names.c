@@ -94,6 +94,9 @@ static void test_decode(void **state)
 	assert_int_equal(name_decode(".x", back), -EPERM);
 	assert_int_equal(name_decode("", back), -EINVAL);
 	assert_int_equal(name_decode("\xff", back), -EILSEQ);
+	assert_int_equal(name_decode("a\nb", back), -EILSEQ);
+	assert_int_equal(name_decode("a\xc2\x85", back), -EILSEQ);
+	assert_int_equal(name_decode("a\xc2\xa0\xe2\x82\xac", back), 0);
 	memset(longer, 'x', 256);
 	longer[256] = '\0';
 	assert_int_equal(name_decode(longer, back), -ENAMETOOLONG);
