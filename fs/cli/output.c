@@ -117,6 +117,29 @@ static bool is_plain(const char *entry)
 	       strcmp(entry, "..") != 0;
 }
 
+/* A request that had no answer when this was done before, and has one now. */
+static int drop_error(void *arg, const char *entry, bool is_dir)
+{
+	const struct tree *t = arg;
+	const char *dot = strrchr(entry, '.');
+	_cleanup_free_ char *error =
+		dot ? format("%.*s.error", (int)(dot - entry), entry) : NULL;
+
+	if (!is_dir && error && is_plain(entry))
+		unlinkat(t->dir, error, 0);
+	return 0;
+}
+
+static int save_entry(void *arg, const char *entry, bool is_dir);
+
+/* Errors go first: one that is still there is written again. */
+static int save_all(const struct tree *t)
+{
+	int err = t->d->ops->list(t->d, t->name, t->path, drop_error, (void *)t);
+
+	return err ? err : t->d->ops->list(t->d, t->name, t->path, save_entry, (void *)t);
+}
+
 static int save_entry(void *arg, const char *entry, bool is_dir)
 {
 	const struct tree *t = arg;
@@ -130,8 +153,7 @@ static int save_entry(void *arg, const char *entry, bool is_dir)
 		return save_file(t, path, entry);
 	_cleanup_close_ int fd = open_below(t->dir, entry, O_NOFOLLOW);
 	struct tree below = {t->d, t->name, path, fd, t->to};
-	return fd < 0 ? refused_by(t->to, fd)
-		      : t->d->ops->list(t->d, t->name, path, save_entry, &below);
+	return fd < 0 ? refused_by(t->to, fd) : save_all(&below);
 }
 
 static int output_tree(struct desk *d, const char *name, const char *to)
@@ -139,7 +161,7 @@ static int output_tree(struct desk *d, const char *name, const char *to)
 	_cleanup_close_ int fd = open_to(to);
 	struct tree t = {d, name, "responses", fd, to};
 
-	return fd < 0 ? refused_by(to, fd) : d->ops->list(d, name, "responses", save_entry, &t);
+	return fd < 0 ? refused_by(to, fd) : save_all(&t);
 }
 
 int output_prepare(const struct cli_args *a)

@@ -25,8 +25,7 @@ saved_results() { find "$XDG_STATE_HOME" -name results.jsonl -exec cat {} +; }
 	said 'standard output'
 	same "$before" "$(saved_results)"
 	"$BATCHFS" wait a 3>&- 2>&- >&- <&- || true
-	"$BATCHFS" run nothing 3>&- 2>&- <&- || status=$?
-	same 2 $status
+	! "$BATCHFS" run nothing 3>&- 2>&- <&-
 	same "$before" "$(saved_results)"
 	ends 0 b run a in.jsonl
 	same 3 "$(grep -c answered <<<"$OUT")"
@@ -64,4 +63,15 @@ saved_results() { find "$XDG_STATE_HOME" -name results.jsonl -exec cat {} +; }
 		sys.exit(p.wait())
 	EOF
 	same "$OUT" "$(cat slow)"
+}
+
+@test "--to: an answer that has come takes the place of its error" {
+	export BATCHFS_TEST_RETRY_SECONDS=0.2
+	knob fail_every=3
+	ends 3 b run a in.jsonl --to out
+	same 1 "$(ls out | grep -c error)"
+	knob fail_every=0
+	ends 0 b retry a
+	ends 0 b run a in.jsonl --to out
+	same $'k1.txt\nk2.txt\nk3.txt' "$(ls -A out)"
 }
