@@ -386,8 +386,8 @@ void gb_job_explain(struct gb_job *job, const char *why)
 	if (!job->dir)
 		return;
 	job_dir_error(job, EINTR, why,
-		"Nothing was sent. Write the file again, or, if it is complete: echo "
-		"submit > ctl",
+		"Nothing was sent. If the file is complete: echo submit > ctl. If not: write "
+		"it under another name here, and mv it to requests.jsonl",
 		NULL);
 	files_changed(job); /* the next write makes the explanation void */
 	job_dir_save_soon(job);
