@@ -13,6 +13,7 @@
 #include "cli/material.h"
 #include "cli/output.h"
 #include "cli/terms.h"
+#include "util/ignored.h"
 #include "util/util.h"
 #include "virtual/ctl.h"
 
@@ -400,14 +401,18 @@ static void take_signals(void)
 	const struct sigaction stop = {.sa_handler = on_stop};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
-		sigaction(ending[i], &stop, NULL);
+		if (!is_ignored(ending[i]))
+			sigaction(ending[i], &stop, NULL);
 }
 
 static int run_on_desk(struct cli_args *a, const struct cli_place *place)
 {
 	struct desk d;
 	int err = desk_open(place, &d);
-	int status = err ? cli_exit_of(err) : a->verb->run(a, &d);
+	/* -EINVAL: what the command line says is not possible. */
+	int status = err == -EINVAL ? CLI_USAGE
+		     : err          ? cli_exit_of(err)
+				    : a->verb->run(a, &d);
 
 	if (fflush(stdout) && status == CLI_OK)
 		status = cli_fail("standard output", NULL, -errno);

@@ -21,6 +21,7 @@
 #include "kernel/handle.h"
 #include "start/key.h"
 #include "closing/last_close.h"
+#include "util/ignored.h"
 #include "util/log.h"
 #include "mount/ino.h"
 #include "mount/mount.h"
@@ -260,6 +261,9 @@ static int start_signals(struct signals *s)
 	sigemptyset(&s->set);
 	for (size_t i = 0; i < ARRAY_SIZE(endings); i++)
 		sigaddset(&s->set, endings[i].sig);
+	/* Blocked, it would be heard in spite of nohup. */
+	if (is_ignored(SIGHUP))
+		sigdelset(&s->set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &s->set, NULL);
 	sigaction(WAKE, &wake, NULL);
 	s->main = pthread_self();

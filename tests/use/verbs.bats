@@ -111,7 +111,7 @@ left_alone() {
 	ends 75 b wait a --timeout 0.1 || return
 	# Its own words: before it has taken the signal over, it would not hear it.
 	: >"$SAID"
-	"$BATCHFS" run a in.jsonl >out 2>"$SAID" 3>&- &
+	env --default-signal=INT "$BATCHFS" run a in.jsonl >out 2>"$SAID" 3>&- &
 	pid=$!
 	eventually grep -q PENDING "$SAID" && kill -INT $pid || return
 	wait $pid || status=$?

@@ -65,6 +65,39 @@ saved_results() { find "$XDG_STATE_HOME" -name results.jsonl -exec cat {} +; }
 	same "$OUT" "$(cat slow)"
 }
 
+# background [COMMAND...]: run a in.jsonl behind the test, started by COMMAND; until it waits.
+background() {
+	: >"$SAID"
+	"$@" "$BATCHFS" run a in.jsonl -o poll=1 >out 2>"$SAID" 3>&- </dev/null &
+	PID=$!
+	eventually grep -q PENDING "$SAID"
+}
+
+@test "a signal that is ignored stays ignored: nohup, and & of a script" {
+	knob pending=600
+	local sig status=0
+	for sig in HUP INT; do
+		background env --ignore-signal=$sig
+		kill -$sig $PID
+		kill -TERM $PID
+		wait $PID || status=$?
+		same 143 $status
+	done
+	background env --default-signal=HUP
+	kill -HUP $PID
+	wait $PID || status=$?
+	same 129 $status
+	MNT=$BATS_TEST_TMPDIR/jobs
+	mkdir "$MNT"
+	FS_CLOCK=(env --ignore-signal=HUP)
+	mount_jobs
+	kill -HUP "$FS_PID"
+	same a "$(ls "$MNT")"
+	state_is a JOB_STATE_PENDING
+	unmount_jobs
+	same 1 "$(calls create)"
+}
+
 @test "--to: an answer that has come takes the place of its error" {
 	export BATCHFS_TEST_RETRY_SECONDS=0.2
 	knob fail_every=3
