@@ -6,6 +6,7 @@
  *   material.h  what a job is to be made of (material.c), and whether a job is made of
  *               just that (compare.c)
  *   follow.h    waiting for an end, and saying how far it is
+ *   wording.h   what `error` says, in the words of verbs
  *   terms.h     options of a verb that count for one directory
  *   ended.h     on_end=, where no mount runs it
  *   output.h    answers to stdout or into a directory

@@ -9,6 +9,7 @@
 
 #include "cli/await.h"
 #include "cli/state.h"
+#include "cli/wording.h"
 #include "util/util.h"
 
 struct progress {
@@ -170,29 +171,13 @@ int follow_left(struct desk *d, const char *name, int err)
 	return err == -EINTR ? cli_exit_of(err) : CLI_LATER;
 }
 
-/* `error` speaks of files, as a mount has them. */
-static const struct translation {
-	const char *says, *means; /* %s: the job's name */
-} translations[] = {
-	{"> ctl", "Without a mount, echo VERB > ctl is: batchfs ctl %s VERB"},
-	{"go into inputs.txt", "Without a mount: batchfs rm %s, and then run it with "
-			       "--inputs FILE"},
-};
-
 bool follow_tell_error(struct desk *d, const char *name)
 {
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *said = NULL;
 
 	if (desk_text(d, name, "error", &text) || !*text)
 		return false;
-	cli_say("%s: %s", name, text);
-	for (size_t i = 0; i < ARRAY_SIZE(translations); i++) {
-		const struct translation *t = &translations[i];
-		const char *at = strstr(t->means, "%s");
-
-		if (strstr(text, t->says))
-			cli_say("%.*s%s%s", (int)(at - t->means), t->means, name,
-				at + 2);
-	}
+	said = wording(text, name);
+	cli_say("%s: %s", name, said ? said : text);
 	return true;
 }

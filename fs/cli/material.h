@@ -7,24 +7,31 @@
 #ifndef FS_CLI_MATERIAL_H
 #define FS_CLI_MATERIAL_H
 
+#include <sys/stat.h>
+
 #include "cli/desk.h"
 
 struct piece {
 	char *path;  /* in the job's directory */
 	char *from;  /* a file; NULL: fd has it */
 	int fd;      /* read by pread; -1: from is opened when it is needed */
+	struct stat was; /* from, when it was gathered */
 };
 
 struct material {
 	struct piece *pieces;
 	size_t n, cap;
 	bool composed;
+	bool stdin_read;
 };
 
-/* Read the command line's files; standard input is kept in a file without a name. 0,
- * or an error that has been said. material_free in any case. */
+/* Read the command line's files; standard input, and what else can be read but once, is
+ * kept in a file without a name. CLI_OK, or an exit status and it has been said why.
+ * material_free in any case. */
 int material_gather(const struct cli_args *a, struct material *ret);
 void material_free(struct material *m);
+/* The first piece whose file is not what it was when it was gathered; NULL: none. */
+const struct piece *material_changed(const struct material *m);
 /* A descriptor of its own for reading by pread, or an errno. */
 int piece_open(const struct piece *p);
 

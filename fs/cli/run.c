@@ -39,11 +39,15 @@ static int find_or_make(struct desk *d, const char *name, char **ret_state)
 
 static int fail_to_make(const char *name, int err)
 {
-	bool bad_name = err == -EILSEQ || err == -ENAMETOOLONG || err == -EPERM;
-	int status =
-		cli_fail(name, bad_name ? "cannot be a NAME" : "cannot be made", err);
+	const char *why = err == -EILSEQ ? "it must be UTF-8, without control characters"
+			  : err == -ENAMETOOLONG ? "it is longer than 255 bytes"
+			  : err == -EPERM        ? "it begins with a dot"
+						 : NULL;
 
-	return bad_name ? CLI_USAGE : status;
+	if (!why)
+		return cli_fail(name, "cannot be made", err);
+	cli_say("%s cannot be a NAME: %s", name, why);
+	return CLI_USAGE;
 }
 
 static const char *plain_model(const char *model)
@@ -128,20 +132,33 @@ static int store_retries(struct desk *d, const struct cli_args *a)
 }
 
 /* Fill the draft up and submit it. A command that was killed while it wrote leaves
- * files that are whole, and marked as incomplete: these are written once more. */
-static int submit_material(struct desk *d, const struct cli_args *a, bool queue)
+ * files that are whole, and marked as incomplete: these are written once more.
+ * *ret_changed (borrowed): not submitted, as this changed meanwhile. */
+static int submit_material(struct desk *d, const struct cli_args *a, bool queue,
+	const struct piece **ret_changed)
 {
 	const struct material *m = a->material;
 	size_t kept;
 	int err = material_fill(d, a->names[0], m, false, &kept);
 
-	if (err)
+	if (err || (*ret_changed = material_changed(m)))
 		return err;
 	err = store_submit(d, a, queue);
 	if (err != -EBADMSG || !kept)
 		return err;
 	err = material_fill(d, a->names[0], m, true, &kept);
-	return err ? err : store_submit(d, a, queue);
+	if (err || (*ret_changed = material_changed(m)))
+		return err;
+	return store_submit(d, a, queue);
+}
+
+/* What is still being written must not be bought by half. */
+static int refuse_changed(const char *name, const char *from)
+{
+	cli_say("%s: %s changed while it was read. Nothing has been sent. When it is "
+		"complete, the same command again goes on",
+		name, from);
+	return CLI_LATER;
 }
 
 /* queue: return when the requests are safe and checked. */
@@ -149,8 +166,11 @@ static int send(struct desk *d, const struct cli_args *a, bool queue)
 {
 	_cleanup_free_ char *state = NULL;
 	const char *name = a->names[0];
-	int err = submit_material(d, a, queue);
+	const struct piece *changed = NULL;
+	int err = submit_material(d, a, queue, &changed);
 
+	if (changed)
+		return refuse_changed(name, changed->from);
 	if (!err)
 		return CLI_OK;
 	if (err == -EINTR && cli_stopped()) {

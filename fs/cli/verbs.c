@@ -428,8 +428,8 @@ int cli_main(struct cli_args *a, const struct cli_place *place)
 	int status = CLI_OK;
 
 	take_signals();
-	if (a->verb->submits && material_gather(a, &m))
-		status = cli_stopped() ? cli_exit_of(-EINTR) : CLI_USAGE;
+	if (a->verb->submits)
+		status = material_gather(a, &m);
 	a->material = &m;
 	if (status == CLI_OK)
 		status = run_on_desk(a, place);

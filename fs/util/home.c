@@ -1,6 +1,7 @@
 #include "util/home.h"
 
 #include <pwd.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "util/util.h"
@@ -45,5 +46,7 @@ char *home_path(const char *variable, const char *fallback, const char *name)
 	if (dir && *dir == '/')
 		return format("%s/batchfs/%s", dir, name);
 	dir = home();
-	return dir ? format("%s/%s/batchfs/%s", dir, fallback, name) : NULL;
+	return dir ? format("%s/%s/batchfs/%s", strcmp(dir, "/") != 0 ? dir : "", fallback,
+			     name)
+		   : NULL;
 }

@@ -132,7 +132,7 @@ static int check_base(CURLU *u, bool *ret_plain, const char **ret_why)
 		return -EINVAL;
 	*ret_why = "plain http is allowed for loopback addresses only: use https";
 	if (plain && !url_loopback_host(host))
-		return -EACCES;
+		return -EINVAL;
 	*ret_plain = plain;
 	return 0;
 }

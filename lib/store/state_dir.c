@@ -47,12 +47,14 @@ static int check_owner(int fd, const char *path, char **ret_why)
 	return 0;
 }
 
-static int open_root(const char *path, int *ret, char **ret_why)
+/* option: what names another. */
+static int open_root(const char *path, const char *option, int *ret, char **ret_why)
 {
 	int fd = util_mkpath_open(path);
 
 	if (fd < 0) {
-		why(ret_why, "%s: %s", path, strerror(-fd));
+		why(ret_why, "%s: %s (another directory: -o %s=PATH)", path, strerror(-fd),
+			option);
 		return fd;
 	}
 	int err = check_owner(fd, path, ret_why);
@@ -242,9 +244,9 @@ int store_open(const char *state_dir, const char *cache_dir, const char *holder,
 		return -ENOMEM;
 	*s = (struct store){.state = -1, .jobs = -1, .trash = -1, .cache = -1,
 		.results = -1, .lock = -1, .names = -1, .history = -1, .known = -1};
-	err = open_root(state_dir, &s->state, ret_why);
+	err = open_root(state_dir, "state_dir", &s->state, ret_why);
 	if (!err)
-		err = open_root(cache_dir, &s->cache, ret_why);
+		err = open_root(cache_dir, "cache_dir", &s->cache, ret_why);
 	if (!err)
 		err = state_lock_take(s->state, state_dir, holder, &s->lock, ret_why);
 	if (!err)

@@ -98,6 +98,103 @@ background() {
 	same 1 "$(calls create)"
 }
 
+from_a_pipe() {
+	ends 0 b run -q a in.jsonl || return
+	ends 0 b run -q a <(cat in.jsonl) || return
+	same 3 "$(grep -c answered <<<"$OUT")" || return
+	ends 0 b run -q a /dev/stdin <in.jsonl || return
+	ends 0 b run -q a /dev/stdin < <(cat in.jsonl) || return
+	mkfifo fifo
+	cat in.jsonl >fifo 3>&- &
+	ends 0 b run -q a fifo || return
+	rm fifo
+	ends 2 b run -q a <(head -n 2 in.jsonl) && said 'other requests' || return
+	ends 2 b run -q a /dev/null && said 'no requests' || return
+	ends 2 b run -q a . && said '--inputs DIR' || return
+	ends 0 b run -q c --inputs <(echo one) --prompt @<(echo two) || return
+	contains "$OUT" 'two' || return
+	ends 2 b run -q d --inputs - --prompt @- <in.jsonl && said 'only once' || return
+	TMPDIR=$PWD/nowhere ends 1 b run -q a - <in.jsonl || return
+	said "cannot be kept in $PWD/nowhere: No such file" && said TMPDIR=
+}
+
+@test "requests come from a pipe, too" {
+	both_ways from_a_pipe
+	same 4 "$(calls create)"
+}
+
+# The prompt is opened when the inputs have been looked at.
+@test "a file that changes while it is read is not bought by half" {
+	mkdir in
+	cp in.jsonl in/1.txt
+	echo two >in/2.txt
+	mkfifo slow
+	{
+		echo more >>in/1.txt
+		echo 'What is it?'
+	} >slow 3>&- &
+	ends 75 b run a --inputs in --prompt @slow
+	said 'in/1.txt changed while it was read'
+	same 0 "$(calls create)"
+	echo 'What is it?' >prompt
+	ends 0 b run a --inputs in --prompt @prompt
+	contains "$OUT" more
+	same 1 "$(calls create)"
+}
+
+@test "inputs: a link in a circle, an extension in capitals" {
+	mkdir -p in/deeper
+	echo one >in/1.txt
+	ln -s .. in/deeper/up
+	ends 2 b run a --inputs in --prompt x
+	said 'in/deeper/up is a link to in,'
+	rm in/deeper/up
+	mkfifo in/pipe
+	ends 2 b run a --inputs in --prompt x
+	said 'in/pipe is no file'
+	printf 'id,word\nx,ape\ny,bee\n' >T.CSV
+	ends 0 b run t --inputs T.CSV --prompt 'Repeat {word}'
+	same $'x\ny' "$(cut -f 1 <<<"$OUT")"
+}
+
+@test "a control character cannot be in a NAME" {
+	ends 2 b run $'a\nb' in.jsonl
+	said 'without control characters'
+	ends 2 b run $'a\xc2\x85b' in.jsonl
+	ends 2 b run $'\xff' in.jsonl
+	said 'UTF-8'
+	ends 0 b run 'a%0Ab' in.jsonl
+	ends 0 b ls
+	same 'a%0Ab' "$OUT"
+	mount_jobs
+	same EILSEQ "$(errno_of 'os.mkdir(a[0])' "$MNT/"$'c\nd')"
+}
+
+@test "what is wrong is said in words of verbs" {
+	echo '{"key": "a"}' >bad.jsonl
+	ends 1 b run 'a b' bad.jsonl
+	said "batchfs rm 'a b', and the same command again"
+	ends 1 b run m in.jsonl -m no-such-model
+	said 'batchfs models'
+	said 'with -m NAME'
+	ends 0 b run m in.jsonl -m gemini-3.8-flash
+	: >empty.txt
+	mkdir in
+	mv empty.txt in
+	ends 1 b run c --inputs in --prompt x
+	said 'batchfs rm c, and the same command again'
+	fault 'match=create&kind=status&status=400'
+	ends 1 b run r in.jsonl
+	said 'batchfs ctl r submit'
+	lacks "$(cat "$SAID")" '> ctl'
+	ends 2 b ls -s http://example.com
+	said 'use https'
+	XDG_STATE_HOME=/proc/nowhere ends 1 b ls
+	said '-o state_dir=PATH'
+	XDG_CACHE_HOME=/proc/nowhere ends 1 b ls
+	said '-o cache_dir=PATH'
+}
+
 @test "--to: an answer that has come takes the place of its error" {
 	export BATCHFS_TEST_RETRY_SECONDS=0.2
 	knob fail_every=3
