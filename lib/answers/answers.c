@@ -475,7 +475,7 @@ static void describe(const struct answers *a, uint32_t number, struct gb_answer 
 	const struct answers_node *n = &a->nodes[number];
 
 	*ret = (struct gb_answer){.number = number, .dir = n->kind == NODE_IS_DIR,
-		.size = (int64_t)n->size, .at = node_time(a, n)};
+		.size = (int64_t)answers_node_size(a, n), .at = node_time(a, n)};
 	memcpy(ret->name, answers_name(a, n), n->name_len);
 }
 

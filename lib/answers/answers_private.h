@@ -37,7 +37,8 @@ struct build {
 	uint32_t asked;  /* rows of requests: the first ones */
 	/* Rows of requests by key: their number plus one; 0: free. */
 	uint32_t *slots;
-	uint64_t n_slots;
+	uint32_t n_slots;
+	uint32_t *schemas_at; /* NULL: no row has any yet */
 	struct answers_more *more;
 	uint32_t n_more, room_more;
 	struct answers_medium *media;
@@ -55,6 +56,7 @@ struct build {
 int answers_rows_room(struct build *b, uint32_t room);
 int answers_new_row(struct build *b, uint32_t *ret);
 int answers_set_key(struct build *b, uint32_t i, const char *key, size_t n);
+int answers_set_schema(struct build *b, uint32_t i, uint32_t at);
 int answers_hash_rows(struct build *b);
 int answers_room(void *array, size_t n, size_t each);
 /* What row i has of other files than the main one; NULL: no memory. Until the next call. */
@@ -71,7 +73,8 @@ int answers_mark_asked(struct build *b);
 /* index_grow.c: begin with all that in->before has. -ESTALE: it is no good for that. */
 int answers_grow(struct build *b);
 /* Bytes that a row takes in answers.tsv beside its text. */
-uint64_t answers_row_frame(const char *blob, const struct answers_row *r);
+uint64_t answers_row_frame(
+	const char *blob, const struct answers_row *r, const struct answers_note *note);
 
 /* Set the note before the text of row i. Most notes equal that of the row before. */
 int answers_note(struct build *b, uint32_t i, const char *text);

@@ -9,7 +9,7 @@
 
 #include "base/util.h"
 
-enum { FORMAT = 7 };
+enum { FORMAT = 8 };
 static const char magic[8] = "gbanswer";
 
 /* Another number where a machine of other byte order or other alignment wrote the file,
@@ -52,6 +52,10 @@ void answers_unref(struct answers *a)
 		free(a->nodes);
 		free(a->lines);
 		free(a->parts);
+		free(a->marks);
+		free(a->notes);
+		free(a->extents);
+		free(a->schemas);
 		free(a->slots);
 		free(a->order);
 		free(a->blob);
@@ -69,20 +73,78 @@ void answers_rest(const struct answers *a)
 
 /* ---- on disk ------------------------------------------------------------------------
  *
- * Head, rows, nodes, lines, parts, slots, order, blob, one after the other, as they are
- * in memory: an index is made anew where it does not fit. */
+ * Head and sections, one after the other, as they are in memory: an index is made anew
+ * where it does not fit. */
 
-enum { SECTIONS = 7 };
+enum { SECTIONS = 11 };
 
-static void sections(const struct answers *a, struct iovec ret[SECTIONS])
+static uint32_t count_marks(const struct answers_head *h)
 {
-	ret[0] = (struct iovec){a->rows, a->head.n_rows * sizeof *a->rows};
-	ret[1] = (struct iovec){a->nodes, a->head.n_nodes * sizeof *a->nodes};
-	ret[2] = (struct iovec){a->lines, a->head.n_lines * sizeof *a->lines};
-	ret[3] = (struct iovec){a->parts, a->head.n_parts * sizeof *a->parts};
-	ret[4] = (struct iovec){a->slots, a->head.n_slots * sizeof *a->slots};
-	ret[5] = (struct iovec){a->order, a->head.n_nodes * sizeof *a->order};
-	ret[6] = (struct iovec){a->blob, a->head.blob_len};
+	return h->n_rows / ANSWERS_MARK_EVERY + !!(h->n_rows % ANSWERS_MARK_EVERY);
+}
+
+struct section {
+	size_t pointer; /* to it: where in struct answers */
+	uint64_t len;
+};
+
+#define SECTION(member, n)                                                             \
+	{offsetof(struct answers, member), (uint64_t)(n) * sizeof *a->member}
+
+/* What needs to be aligned comes first. */
+static void sections(const struct answers *a, struct section ret[SECTIONS])
+{
+	const struct answers_head *h = &a->head;
+	const struct section all[SECTIONS] = {
+		SECTION(rows, h->n_rows),
+		SECTION(marks, count_marks(h)),
+		SECTION(lines, h->n_lines),
+		SECTION(parts, h->n_parts),
+		SECTION(nodes, h->n_nodes),
+		SECTION(extents, h->n_extents),
+		SECTION(notes, h->n_notes),
+		SECTION(schemas, h->n_schemas),
+		SECTION(slots, h->n_slots),
+		SECTION(order, h->n_order),
+		SECTION(blob, h->blob_len),
+	};
+
+	_Static_assert(sizeof(struct answers_head) % 8 == 0, "rows are aligned");
+	memcpy(ret, all, sizeof all);
+}
+
+static struct iovec section_of(const struct answers *a, const struct section *s)
+{
+	struct iovec ret = {.iov_len = (size_t)s->len};
+
+	memcpy(&ret.iov_base, (const char *)a + s->pointer, sizeof ret.iov_base);
+	return ret;
+}
+
+/* UINT64_MAX: more than there can be. */
+uint64_t answers_saved_size(const struct answers *a)
+{
+	uint64_t size = sizeof a->head;
+	struct section all[SECTIONS];
+
+	sections(a, all);
+	for (size_t i = 0; i < SECTIONS; i++)
+		size = all[i].len > UINT64_MAX - size ? UINT64_MAX : size + all[i].len;
+	return size;
+}
+
+static uint32_t body_crc(const struct answers *a)
+{
+	struct section all[SECTIONS];
+	uint32_t crc = 0;
+
+	sections(a, all);
+	for (size_t i = 0; i < SECTIONS; i++) {
+		struct iovec at = section_of(a, &all[i]);
+
+		crc = util_crc32c(crc, at.iov_base, at.iov_len);
+	}
+	return crc;
 }
 
 static uint32_t head_crc(const struct answers_head *h)
@@ -94,21 +156,21 @@ static uint32_t head_crc(const struct answers_head *h)
 static int write_all(const struct answers *a, int fd)
 {
 	struct answers_head head = a->head;
-	struct iovec part[SECTIONS];
+	struct section all[SECTIONS];
 	int err;
 
-	sections(a, part);
+	sections(a, all);
 	memcpy(head.magic, magic, sizeof magic);
 	head.format = FORMAT;
 	head.layout = LAYOUT;
-	head.body_crc = 0;
-	for (size_t i = 0; i < SECTIONS; i++)
-		head.body_crc =
-			util_crc32c(head.body_crc, part[i].iov_base, part[i].iov_len);
+	head.body_crc = body_crc(a);
 	head.crc = head_crc(&head);
 	err = util_write_all(fd, &head, sizeof head);
-	for (size_t i = 0; !err && i < SECTIONS; i++)
-		err = util_write_all(fd, part[i].iov_base, part[i].iov_len);
+	for (size_t i = 0; !err && i < SECTIONS; i++) {
+		struct iovec at = section_of(a, &all[i]);
+
+		err = util_write_all(fd, at.iov_base, at.iov_len);
+	}
 	return err;
 }
 
@@ -132,20 +194,18 @@ int answers_save(const struct answers *a, int dirfd, const char *name)
 	return err;
 }
 
-static bool head_fits(const struct answers_head *h, uint64_t file_size)
+static bool head_fits(const struct answers *a)
 {
-	uint64_t size = sizeof *h + (uint64_t)h->n_rows * sizeof(struct answers_row) +
-			(uint64_t)h->n_nodes * sizeof(struct answers_node) +
-			(uint64_t)h->n_lines * sizeof(struct answers_line) +
-			(uint64_t)h->n_parts * sizeof(struct answers_part) +
-			(uint64_t)h->n_slots * sizeof(uint32_t) +
-			(uint64_t)h->n_nodes * sizeof(uint32_t);
+	const struct answers_head *h = &a->head;
 
 	return h->crc == head_crc(h) && memcmp(h->magic, magic, sizeof magic) == 0 &&
-	       h->format == FORMAT && h->layout == LAYOUT && size <= file_size &&
-	       h->blob_len == file_size - size && h->n_nodes >= 1 &&
+	       h->format == FORMAT && h->layout == LAYOUT &&
+	       answers_saved_size(a) == a->map_len && h->n_nodes >= 1 &&
 	       h->n_nodes <= ANSWERS_NODES_MAX && h->n_slots > h->n_nodes &&
-	       h->n_parts <= ANSWERS_PARTS_MAX;
+	       h->n_parts <= ANSWERS_PARTS_MAX && h->n_notes <= h->n_rows &&
+	       h->n_extents <= h->n_nodes &&
+	       (!h->n_schemas || h->n_schemas == h->n_rows) &&
+	       (!h->n_order || h->n_order == h->n_nodes);
 }
 
 static bool span_fits(struct span at)
@@ -158,38 +218,79 @@ static bool in_blob(const struct answers *a, uint64_t at, uint64_t len)
 	return at <= a->head.blob_len && len <= a->head.blob_len - at;
 }
 
-static bool row_fits(const struct answers *a, const struct answers_row *r,
-	const struct answers_row *before)
+static bool row_fits(const struct answers *a, uint32_t i)
 {
-	return span_fits(answers_result(r)) && span_fits(answers_request(r)) &&
+	const struct answers_row *r = &a->rows[i];
+	uint32_t slots = a->head.n_parts ? a->head.n_parts : 1;
+
+	return r->result_from < answers_slot(slots) && span_fits(answers_result(r)) &&
+	       span_fits(answers_request(r)) &&
 	       (uint64_t)r->text_at + r->text_len <= r->result_len &&
 	       r->status < ANSWER_STATUSES && r->how < ANSWERS_HOWS &&
 	       in_blob(a, r->key_at, r->key_len) && r->key_len <= LINE_KEY_MAX &&
-	       in_blob(a, r->note_at, r->note_len) &&
-	       (!r->schema || r->schema < r->request_len) &&
+	       (!a->head.n_schemas || !a->schemas[i] ||
+		       a->schemas[i] < r->request_len) &&
 	       (r->how != HOW_STRING || r->text_at) &&
-	       (r->how != HOW_VECTOR || r->text_at) &&
-	       r->tsv_end >= (before ? before->tsv_end : 0) &&
-	       r->retry_end >= (before ? before->retry_end : 0);
+	       (r->how != HOW_VECTOR || r->text_at);
+}
+
+/* Of all rows: the sums; no more than 2^32 of less than 2^33. */
+static bool marks_fit(const struct answers *a)
+{
+	struct answers_mark at = {0};
+
+	for (uint32_t i = 0; i < a->head.n_rows; i++) {
+		if (i % ANSWERS_MARK_EVERY == 0 &&
+			memcmp(&a->marks[i / ANSWERS_MARK_EVERY], &at, sizeof at) != 0)
+			return false;
+		at.tsv += answers_row_len(&a->rows[i], ANSWERS_TSV);
+		at.retry += answers_row_len(&a->rows[i], ANSWERS_RETRY);
+	}
+	return at.tsv == a->head.tsv_size && at.retry == a->head.retry_size;
+}
+
+/* One for each row that has one. */
+static bool notes_fit(const struct answers *a)
+{
+	const struct answers_note *n = a->notes, *end = n + a->head.n_notes;
+	bool good = true;
+
+	for (uint32_t i = 0; good && i < a->head.n_rows; i++)
+		if (a->rows[i].noted) {
+			good = n < end && n->row == i && in_blob(a, n->at, n->len);
+			n++;
+		}
+	return good && n == end;
+}
+
+static bool extent_fits(const struct answers *a, const struct answers_node *n)
+{
+	if (n->extent >= a->head.n_extents)
+		return false;
+	const struct answers_extent *x = &a->extents[n->extent];
+
+	if (n->kind == NODE_IS_NOTE)
+		return in_blob(a, x->at, x->len);
+	return (uint64_t)x->at + x->len <= a->rows[n->row].result_len &&
+	       (n->kind == NODE_IS_PARTS || x->at) &&
+	       (n->kind != NODE_IS_WAVE || x->size >= ANSWERS_WAVE_HEAD);
 }
 
 static bool node_fits(const struct answers *a, uint32_t i)
 {
 	const struct answers_node *n = &a->nodes[i];
+	const struct answers_head *h = &a->head;
 	bool dir = n->kind == NODE_IS_DIR;
 
-	return n->kind < NODE_KINDS && n->parent < a->head.n_nodes &&
-	       span_fits(answers_data(n)) && n->size <= INT64_MAX &&
+	return n->kind < NODE_KINDS && n->parent < h->n_nodes &&
+	       a->nodes[n->parent].kind == NODE_IS_DIR &&
 	       in_blob(a, n->name_at, n->name_len + 1u) &&
 	       a->blob[n->name_at + n->name_len] == '\0' &&
 	       (i == 0) == (n->name_len == 0) &&
-	       (dir ? n->first <= a->head.n_nodes &&
-				       n->count <= a->head.n_nodes - n->first
-		    : n->row < a->head.n_rows) &&
-	       ((n->kind != NODE_IS_DATA && n->kind != NODE_IS_WAVE) || n->data_from) &&
-	       (n->kind != NODE_IS_NOTE ||
-		       in_blob(a, n->data_from, n->data_len)) &&
-	       (n->kind != NODE_IS_WAVE || n->size >= ANSWERS_WAVE_HEAD);
+	       (h->n_order || (dir == !i && !n->parent)) &&
+	       (!dir || (n->first <= h->n_nodes && n->count <= h->n_nodes - n->first)) &&
+	       (dir || n->row < h->n_rows || n->kind == NODE_IS_GONE) &&
+	       (!answers_has_extent(n) || extent_fits(a, n));
 }
 
 static bool names_fit(const struct answers *a, uint64_t at, uint64_t len, uint32_t n)
@@ -234,52 +335,40 @@ static bool part_fits(const struct answers_part *p)
 /* Checks what a checksum does not show: a file written by a different program. */
 static bool body_fits(const struct answers *a)
 {
-	uint64_t tsv = 0, retry = 0;
 	const struct answers_head *h = &a->head;
 	bool good = a->nodes[0].kind == NODE_IS_DIR && h->vectors <= h->n_rows &&
 		    in_blob(a, h->models_at, h->models_len) &&
 		    in_blob(a, h->warnings_at, h->warnings_len) &&
 		    in_blob(a, h->summary_at, h->summary_len);
 
-	for (uint32_t i = 0; good && i < a->head.n_rows; i++) {
-		good = row_fits(a, &a->rows[i], i ? &a->rows[i - 1] : NULL);
-		tsv = a->rows[i].tsv_end;
-		retry = a->rows[i].retry_end;
-	}
-	for (uint32_t i = 0; good && i < a->head.n_nodes; i++)
+	for (uint32_t i = 0; good && i < h->n_rows; i++)
+		good = row_fits(a, i);
+	good = good && marks_fit(a) && notes_fit(a);
+	for (uint32_t i = 0; good && i < h->n_nodes; i++)
 		good = node_fits(a, i);
-	for (uint32_t i = 0; good && i < a->head.n_parts; i++)
+	for (uint32_t i = 0; good && i < h->n_parts; i++)
 		good = part_fits(&a->parts[i]);
-	for (uint32_t i = 0; good && i < a->head.n_slots; i++)
-		good = a->slots[i] < a->head.n_nodes;
-	for (uint32_t i = 0; good && i < a->head.n_nodes; i++)
-		good = a->order[i] < a->head.n_nodes;
-	return good && table_fits(a) && a->head.tsv_size == tsv &&
-	       a->head.retry_size == retry;
+	for (uint32_t i = 0; good && i < h->n_slots; i++)
+		good = a->slots[i] < h->n_nodes;
+	for (uint32_t i = 0; good && i < h->n_order; i++)
+		good = a->order[i] < h->n_nodes;
+	return good && table_fits(a);
 }
 
 static void point_into(struct answers *a)
 {
 	char *p = (char *)a->map + sizeof a->head;
+	struct section all[SECTIONS];
 
-	a->rows = (struct answers_row *)p;
-	p += a->head.n_rows * sizeof *a->rows;
-	a->nodes = (struct answers_node *)p;
-	p += a->head.n_nodes * sizeof *a->nodes;
-	a->lines = (struct answers_line *)p;
-	p += a->head.n_lines * sizeof *a->lines;
-	a->parts = (struct answers_part *)p;
-	p += a->head.n_parts * sizeof *a->parts;
-	a->slots = (uint32_t *)p;
-	p += a->head.n_slots * sizeof *a->slots;
-	a->order = (uint32_t *)p;
-	a->blob = p + a->head.n_nodes * sizeof *a->order;
+	sections(a, all);
+	for (size_t i = 0; i < SECTIONS; p += all[i++].len)
+		memcpy((char *)a + all[i].pointer, &p, sizeof p);
 }
 
 static int take_head(struct answers *a)
 {
 	memcpy(&a->head, a->map, sizeof a->head);
-	if (!head_fits(&a->head, a->map_len))
+	if (!head_fits(a))
 		return -EBADMSG;
 	point_into(a);
 	return 0;
@@ -288,13 +377,7 @@ static int take_head(struct answers *a)
 /* The map of the file is read once from end to end here. */
 static int check_body(const struct answers *a)
 {
-	struct iovec part[SECTIONS];
-	uint32_t crc = 0;
-
-	sections(a, part);
-	for (size_t i = 0; i < SECTIONS; i++)
-		crc = util_crc32c(crc, part[i].iov_base, part[i].iov_len);
-	return crc == a->head.body_crc && body_fits(a) ? 0 : -EBADMSG;
+	return body_crc(a) == a->head.body_crc && body_fits(a) ? 0 : -EBADMSG;
 }
 
 static int map_file(int dirfd, const char *name, struct answers *a)
@@ -352,6 +435,69 @@ int answers_load_saved(int dirfd, const char *name, const struct answers *a,
 	return load(dirfd, name, &a->head.stamp, a->grammar, true, ret);
 }
 
+/* ---- rows --------------------------------------------------------------------------- */
+
+static uint64_t mark_at(const struct answers *a, enum answers_column c, uint32_t i)
+{
+	return c == ANSWERS_TSV ? a->marks[i].tsv : a->marks[i].retry;
+}
+
+uint64_t answers_row_begin(const struct answers *a, enum answers_column c, uint32_t i)
+{
+	if (i == a->head.n_rows)
+		return c == ANSWERS_TSV ? a->head.tsv_size : a->head.retry_size;
+	uint64_t at = mark_at(a, c, i / ANSWERS_MARK_EVERY);
+
+	for (uint32_t k = i - i % ANSWERS_MARK_EVERY; k < i; k++)
+		at += answers_row_len(&a->rows[k], c);
+	return at;
+}
+
+uint32_t answers_row_at(const struct answers *a, enum answers_column c, uint64_t off)
+{
+	uint32_t low = 0, high = count_marks(&a->head);
+
+	/* The first mark behind off; what ends after off is before it. */
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (mark_at(a, c, middle) > off)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	if (!low)
+		return 0; /* there are no rows */
+	uint32_t i = (low - 1) * ANSWERS_MARK_EVERY;
+
+	for (uint64_t end = mark_at(a, c, low - 1); i < a->head.n_rows; i++) {
+		end += answers_row_len(&a->rows[i], c);
+		if (end > off)
+			break;
+	}
+	return i;
+}
+
+struct answers_note answers_note_of(
+	const struct answers *a, const struct answers_row *row)
+{
+	uint32_t low = 0, high = a->head.n_notes;
+
+	if (!row->noted)
+		return (struct answers_note){0};
+	uint32_t i = (uint32_t)(row - a->rows);
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (a->notes[middle].row >= i)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low < a->head.n_notes ? a->notes[low] : (struct answers_note){0};
+}
+
 /* ---- the tree ----------------------------------------------------------------------- */
 
 uint32_t answers_name_slot(struct keyseed seed, uint32_t parent, const char *name,
@@ -362,7 +508,7 @@ uint32_t answers_name_slot(struct keyseed seed, uint32_t parent, const char *nam
 	siphash_init(&h, seed);
 	siphash_add(&h, &parent, sizeof parent);
 	siphash_add(&h, name, len);
-	return (uint32_t)((siphash_end(&h).first >> 32) * n >> 32);
+	return answers_hash_slot(siphash_end(&h), n);
 }
 
 uint32_t answers_child(const struct answers *a, uint32_t dir, const char *name)
@@ -386,11 +532,40 @@ uint32_t answers_child(const struct answers *a, uint32_t dir, const char *name)
 	return 0;
 }
 
+uint64_t answers_node_size(const struct answers *a, const struct answers_node *n)
+{
+	return answers_has_extent(n)	   ? a->extents[n->extent].size
+	       : n->kind == NODE_IS_TEXT ? n->size
+					   : 0;
+}
+
+struct span answers_data(const struct answers *a, const struct answers_node *n)
+{
+	const struct answers_extent *x = &a->extents[n->extent];
+	uint64_t from = n->kind == NODE_IS_NOTE ? 0 : a->rows[n->row].result_from;
+
+	return (struct span){from + x->at, from + x->at + x->len};
+}
+
+/* Of the one directory that there is. */
+static uint32_t next_of_all(const struct answers *a, uint32_t from)
+{
+	uint32_t i = from ? from : 1;
+
+	while (i < a->head.n_nodes && a->nodes[i].kind == NODE_IS_GONE)
+		i++;
+	return i < a->head.n_nodes ? i : 0;
+}
+
 uint32_t answers_next(const struct answers *a, uint32_t dir, uint32_t from)
 {
 	const struct answers_node *d = &a->nodes[dir];
-	uint32_t low = 0, high = d->kind == NODE_IS_DIR ? d->count : 0;
+	uint32_t low = 0, high = d->count;
 
+	if (d->kind != NODE_IS_DIR)
+		return 0;
+	if (!a->head.n_order)
+		return next_of_all(a, from);
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
@@ -399,5 +574,5 @@ uint32_t answers_next(const struct answers *a, uint32_t dir, uint32_t from)
 		else
 			low = middle + 1;
 	}
-	return d->kind == NODE_IS_DIR && low < d->count ? a->order[d->first + low] : 0;
+	return low < d->count ? a->order[d->first + low] : 0;
 }

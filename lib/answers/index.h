@@ -8,8 +8,9 @@
  *     answers_read_…(a, …)                   bytes of a file made of it
  *     answers_ref, answers_unref
  *
- * The index holds keys and names but no texts: about 130 bytes per request, and its key,
- * once where the file is called so. A loaded index is mapped, and every number in it has been checked. It never
+ * The index holds keys and names but no texts: about 75 bytes per request, and its key,
+ * once where the file is called so. What few rows and files have is in tables beside
+ * them. A loaded index is mapped, and every number in it has been checked. It never
  * changes, except for the places up to which long texts were read, which have a lock.
  * Any number of threads may use it.
  *
@@ -51,22 +52,32 @@ enum answers_how {
 struct answers_row {
 	uint64_t result_from;  /* the line's object … */
 	uint64_t request_from; /* the same; of one that is local … */
-	uint64_t tsv_end;      /* offset in answers.tsv of this row */
-	uint64_t retry_end;    /* the same in retry.jsonl */
 	uint32_t result_len;   /* … 0: none */
 	uint32_t request_len;
 	uint32_t text_at, text_len; /* in the result; see how */
-	uint32_t key_at, note_at;   /* in the blob */
-	uint16_t key_len, note_len;
+	uint32_t tsv_len;    /* bytes in answers.tsv */
+	uint32_t key_at;     /* in the blob */
 	uint32_t line;       /* line number of the request, else of the result */
-	uint32_t schema;     /* where in the request the schema is that an answer must
-	                        fit; 0: there is none */
-	uint8_t status, how;
+	uint16_t key_len;
+	uint8_t status : 4, how : 4;
 	bool bare : 1;       /* the request is a bare one, */
 	bool unkeyed : 1;    /* or has no key: it gets its own when it is written out */
 	bool json : 1;       /* it asks for JSON */
 	bool retry : 1;      /* another try may answer it … */
 	bool asked : 1;      /* … and is on its way: it is not in retry.jsonl */
+	bool noted : 1;      /* it has a note: answers_note_of */
+};
+
+/* What stands before the text of a row. */
+struct answers_note {
+	uint32_t row;
+	uint32_t at, len; /* in the blob */
+};
+
+/* Where in answers.tsv and retry.jsonl every so manieth row begins. */
+enum { ANSWERS_MARK_EVERY = 16 };
+struct answers_mark {
+	uint64_t tsv, retry;
 };
 
 static inline struct span answers_result(const struct answers_row *r)
@@ -100,9 +111,6 @@ enum answers_kind {
 #define ANSWERS_WAVE_HEAD 44
 
 struct answers_node {
-	uint64_t size;
-	uint64_t data_from;  /* PARTS: the raw JSON; DATA: the string; NOTE: in the blob */
-	uint32_t data_len;
 	uint32_t name_at;    /* in the blob */
 	uint32_t parent;
 	union {
@@ -110,19 +118,29 @@ struct answers_node {
 		uint32_t first; /* of a directory: its children in `order`, by number: … */
 	};
 	union {
-		uint32_t count; /* … so many */
-		uint32_t rate;  /* WAVE */
+		uint32_t count;  /* … so many */
+		uint32_t size;   /* TEXT */
+		uint32_t extent; /* of other files: which is theirs */
 	};
 	uint8_t name_len;
 	uint8_t kind;
-	uint8_t channels;    /* WAVE */
-	bool regular : 1;    /* DATA: see struct line_data */
 	bool newline : 1;    /* TEXT, PARTS, NOTE: one is added */
 };
 
-static inline struct span answers_data(const struct answers_node *n)
+/* What a file is made of that is not its row's text. */
+struct answers_extent {
+	uint32_t at, len;    /* PARTS: the raw JSON, DATA: the string, in the result;
+	                        NOTE: in the blob */
+	uint32_t size;       /* of the file */
+	uint32_t rate;       /* WAVE */
+	uint8_t channels;    /* WAVE */
+	bool regular : 1;    /* DATA: see struct line_data */
+};
+
+static inline bool answers_has_extent(const struct answers_node *n)
 {
-	return (struct span){n->data_from, n->data_from + n->data_len};
+	return n->kind != NODE_IS_DIR && n->kind != NODE_IS_TEXT &&
+	       n->kind != NODE_IS_GONE;
 }
 
 /* Rows of the user's table that requests were made of (table.c): the first are the
@@ -179,7 +197,9 @@ struct answers_head {
 	uint32_t format;
 	char magic[8];
 	uint32_t body_crc;
-	uint32_t n_rows, n_nodes, n_slots;
+	uint32_t n_rows, n_nodes, n_slots, n_notes, n_extents;
+	uint32_t n_schemas; /* n_rows, or 0: no request has one */
+	uint32_t n_order;   /* n_nodes, or 0: there is one directory */
 	uint64_t blob_len;
 	uint64_t tsv_size, retry_size;
 	int64_t tokens[TOKENS_N];
@@ -204,7 +224,7 @@ struct answers_head {
 	uint32_t layout;  /* how this machine writes all that: index.c, LAYOUT */
 	uint32_t n_parts; /* 0: of one job */
 	char separator;
-	bool dropped;     /* what no part had was not to be bought any more */
+	bool dropped : 1; /* what no part had was not to be bought any more */
 	char unused[2];
 	struct keyseed seed; /* of the slots */
 	struct answers_stamp stamp;
@@ -229,8 +249,14 @@ struct answers {
 	struct answers_node *nodes;
 	struct answers_line *lines;
 	struct answers_part *parts;
+	struct answers_mark *marks;
+	struct answers_note *notes; /* by row */
+	struct answers_extent *extents;
+	/* By row: where in the request the schema is that an answer must fit; 0: it has
+	 * none. */
+	uint32_t *schemas;
 	uint32_t *slots; /* by hash of parent and name: a node; 0: free */
-	uint32_t *order; /* n_nodes: nodes by directory, then by number */
+	uint32_t *order; /* nodes by directory, then by number */
 	char *blob;
 	char cost[PRICES_TEXT]; /* by prices.tsv when this was loaded; "": not known */
 	uint64_t unserved; /* of a job that was asked to be cancelled */
@@ -301,6 +327,8 @@ bool answers_may_grow(const struct answers *before, const struct answers_part *p
 int answers_build(const struct answers_input *in, struct answers **ret);
 
 int answers_save(const struct answers *a, int dirfd, const char *name);
+/* Bytes of the file. */
+uint64_t answers_saved_size(const struct answers *a);
 /* stamp NULL: of whatever results. */
 int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 	const struct result_grammar *grammar, struct answers **ret);
@@ -309,13 +337,40 @@ int answers_load(int dirfd, const char *name, const struct answers_stamp *stamp,
 int answers_load_saved(int dirfd, const char *name, const struct answers *a,
 	struct answers **ret);
 
+/* ---- rows ------------------------------------------------------------------------- */
+
+enum answers_column { ANSWERS_TSV, ANSWERS_RETRY };
+
+/* Bytes that a row has in a file of rows; 0: it is not there. */
+uint64_t answers_row_len(const struct answers_row *r, enum answers_column c);
+/* Where row i begins there; n_rows: the end of the file. */
+uint64_t answers_row_begin(const struct answers *a, enum answers_column c, uint32_t i);
+/* The first row that ends after off. */
+uint32_t answers_row_at(const struct answers *a, enum answers_column c, uint64_t off);
+/* The note of a row of a; len 0: it has none. */
+struct answers_note answers_note_of(
+	const struct answers *a, const struct answers_row *row);
+uint64_t answers_node_size(const struct answers *a, const struct answers_node *n);
+/* What an extent is of: in the results, or in the blob. */
+struct span answers_data(const struct answers *a, const struct answers_node *n);
+
 /* ---- the tree --------------------------------------------------------------------- */
 
 /* The child of node dir, or 0. */
 uint32_t answers_child(const struct answers *a, uint32_t dir, const char *name);
 /* The first child whose number is at least `from`, or 0. */
 uint32_t answers_next(const struct answers *a, uint32_t dir, uint32_t from);
-/* The slot at which the search for a name starts, of n; and the one after slot i. */
+/* Slots for so many: they are two thirds full. */
+static inline uint32_t answers_slots_for(uint32_t n)
+{
+	return n + n / 2 + 16;
+}
+/* The slot at which a search starts, of n, in general and for a name; and the one after
+ * slot i. */
+static inline uint32_t answers_hash_slot(struct keypair hash, uint32_t n)
+{
+	return (uint32_t)((hash.first >> 32) * n >> 32);
+}
 uint32_t answers_name_slot(struct keyseed seed, uint32_t parent, const char *name,
 	size_t len, uint32_t n);
 static inline uint32_t answers_next_slot(uint32_t i, uint32_t n)
@@ -347,7 +402,7 @@ void answers_take_wave(const char *mime, struct answers_medium *m);
 /* What the files of a row are made from. */
 struct answers_files {
 	uint32_t size;     /* of the main file without the newline */
-	uint32_t more;     /* 0: no others; else one more than their place in `more` */
+	uint32_t more;     /* one more than the place in `more`; 0: nothing there */
 	uint32_t slot : 23; /* of the last part that had a result, plus one */
 	bool has_main : 1; /* KEY.json if it is json, else KEY.txt … */
 	bool newline : 1;  /* … to which one is added */
@@ -356,12 +411,15 @@ struct answers_files {
 	bool unnamed : 1;  /* the result has no key */
 	bool made : 1;     /* they are new: nodes of an earlier index are gone */
 };
-/* Files beside the main one, which few rows have. */
+/* What few rows have: files beside the main one, a note. */
 struct answers_more {
 	uint32_t media, n_media; /* the first of its media, and how many */
-	struct span parts;       /* KEY.json of parts that are no text; or empty */
+	uint32_t parts_at;       /* in the result: KEY.json of parts that are no text; */
+	uint32_t parts_len;      /* 0: there is none */
 	uint32_t why_at;         /* in the blob: KEY.error beside an answer; */
 	uint32_t why_len;        /* 0: there is none */
+	uint32_t note_at;        /* of a row that is noted */
+	uint32_t note_len;
 };
 struct answers_material {
 	const struct answers_files *files; /* one each a row */

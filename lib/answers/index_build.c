@@ -27,7 +27,9 @@ int answers_rows_room(struct build *b, uint32_t room)
 {
 	if (answers_room(&b->rows, room, sizeof *b->rows) ||
 		answers_room(&b->keys, room, sizeof *b->keys) ||
-		answers_room(&b->files, room, sizeof *b->files))
+		answers_room(&b->files, room, sizeof *b->files) ||
+		(b->schemas_at &&
+			answers_room(&b->schemas_at, room, sizeof *b->schemas_at)))
 		return -ENOMEM;
 	b->room = room;
 	return 0;
@@ -45,6 +47,8 @@ int answers_new_row(struct build *b, uint32_t *ret)
 	}
 	memset(&b->rows[b->n], 0, sizeof *b->rows);
 	memset(&b->files[b->n], 0, sizeof *b->files);
+	if (b->schemas_at)
+		b->schemas_at[b->n] = 0;
 	b->rows[b->n].status = ANSWER_PENDING;
 	*ret = b->n++;
 	return 0;
@@ -101,18 +105,30 @@ int answers_set_key(struct build *b, uint32_t i, const char *key, size_t n)
 			     &none);
 }
 
+static bool is_note(const struct build *b, uint32_t i, const char *text, size_t n)
+{
+	if (!b->rows[i].noted)
+		return false;
+	const struct answers_more *more = &b->more[b->files[i].more - 1];
+
+	return more->note_len == n &&
+	       memcmp(b->blob.text + more->note_at, text, n) == 0;
+}
+
 int answers_note_bytes(struct build *b, uint32_t i, const char *text, size_t n)
 {
-	struct answers_row *r = &b->rows[i];
+	struct answers_more *more = answers_more_of(b, i);
 
-	r->note_len = (uint16_t)n;
+	if (!more)
+		return -ENOMEM;
+	b->rows[i].noted = n > 0;
+	more->note_len = (uint32_t)n;
 	for (uint32_t back = i; back-- > 0 && i - back <= 8;)
-		if (b->rows[back].note_len == n &&
-			memcmp(b->blob.text + b->rows[back].note_at, text, n) == 0) {
-			r->note_at = b->rows[back].note_at;
+		if (is_note(b, back, text, n)) {
+			more->note_at = b->more[b->files[back].more - 1].note_at;
 			return 0;
 		}
-	return answers_blob_add(&b->blob, text, n, &r->note_at);
+	return answers_blob_add(&b->blob, text, n, &more->note_at);
 }
 
 int answers_note(struct build *b, uint32_t i, const char *text)
@@ -121,6 +137,19 @@ int answers_note(struct build *b, uint32_t i, const char *text)
 }
 
 /* ---- requests ----------------------------------------------------------------------- */
+
+int answers_set_schema(struct build *b, uint32_t i, uint32_t at)
+{
+	if (!at && !b->schemas_at)
+		return 0;
+	if (!b->schemas_at) {
+		b->schemas_at = calloc(b->room, sizeof *b->schemas_at);
+		if (!b->schemas_at)
+			return -ENOMEM;
+	}
+	b->schemas_at[i] = at;
+	return 0;
+}
 
 static bool is_json(const struct line_word *mime)
 {
@@ -152,9 +181,11 @@ static int on_request(void *arg, const struct answer_line *line)
 	b->rows[i].bare = !line->has_request;
 	b->rows[i].unkeyed = !line->has_key;
 	b->rows[i].json = is_json(&line->mime);
-	b->rows[i].schema = schema_place(line);
 	b->keys[i] = line->hash;
-	return answers_set_key(b, i, line->key, line->has_key ? line->key_len : 0);
+	err = answers_set_schema(b, i, schema_place(line));
+	return err ? err
+		   : answers_set_key(
+			     b, i, line->key, line->has_key ? line->key_len : 0);
 }
 
 /* A request without a key was sent with its number, padded to the width of the last
@@ -182,18 +213,16 @@ static int number_keys(struct build *b)
 
 int answers_hash_rows(struct build *b)
 {
-	b->n_slots = 16;
-	while (b->n_slots < 2 * (uint64_t)b->n)
-		b->n_slots *= 2;
+	b->n_slots = answers_slots_for(b->n);
 	b->slots = calloc(b->n_slots, sizeof *b->slots);
 	if (!b->slots)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < b->n; i++) {
-		uint64_t at = b->keys[i].first;
+		uint32_t at = answers_hash_slot(b->keys[i], b->n_slots);
 
-		while (b->slots[at & (b->n_slots - 1)])
-			at++;
-		b->slots[at & (b->n_slots - 1)] = i + 1;
+		while (b->slots[at])
+			at = answers_next_slot(at, b->n_slots);
+		b->slots[at] = i + 1;
 	}
 	return 0;
 }
@@ -215,6 +244,16 @@ static int read_requests(struct build *b)
 
 /* ---- adding up ----------------------------------------------------------------------------- */
 
+/* Around one that is whole the brace is in front of the key, and its own is left out. */
+#define WRAP_KEY "{\"key\":\""
+#define WRAP_WHOLE "\","
+#define WRAP_BARE "\",\"request\":"
+
+static int wrap_key_len(const struct answers_row *row)
+{
+	return row->key_len < LINES_KEY_MAX ? row->key_len : 0;
+}
+
 void answers_wrap(const struct answers *a, const struct answers_row *row,
 	struct answers_wrap *ret)
 {
@@ -222,29 +261,39 @@ void answers_wrap(const struct answers *a, const struct answers_row *row,
 	if (!row->unkeyed)
 		return;
 	ret->len = (size_t)snprintf(ret->before, sizeof ret->before,
-		row->bare ? "{\"key\":\"%.*s\",\"request\":" : "{\"key\":\"%.*s\",",
-		row->key_len < LINES_KEY_MAX ? (int)row->key_len : 0,
-		a->blob + row->key_at);
+		row->bare ? WRAP_KEY "%.*s" WRAP_BARE : WRAP_KEY "%.*s" WRAP_WHOLE,
+		wrap_key_len(row), a->blob + row->key_at);
 	if (row->bare)
 		ret->after = "}";
 	else
 		ret->rest.from++;
 }
 
-static uint64_t retry_size(const struct answers *a, const struct answers_row *row)
+static uint64_t retry_len(const struct answers_row *row)
 {
-	struct answers_wrap w;
+	uint64_t len = row->request_len + UINT64_C(1);
 
-	answers_wrap(a, row, &w);
-	return w.len + (w.rest.to - w.rest.from) + strlen(w.after) + 1;
+	if (!row->retry || row->asked)
+		return 0;
+	if (!row->unkeyed)
+		return len;
+	len += strlen(WRAP_KEY) + (size_t)wrap_key_len(row);
+	return row->bare ? len + strlen(WRAP_BARE "}") : len + strlen(WRAP_WHOLE) - 1;
 }
 
-/* What the tree needs. Before add_up, tsv_end is the size of the text. */
+uint64_t answers_row_len(const struct answers_row *row, enum answers_column c)
+{
+	return c == ANSWERS_TSV ? row->tsv_len : retry_len(row);
+}
+
+/* What the tree needs. Before add_up, tsv_len is that of the text. */
 static void settle_rows(struct build *b)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
-		if (b->files[i].made && b->files[i].error)
-			b->files[i].size += b->rows[i].note_len;
+		struct answers_files *f = &b->files[i];
+
+		if (f->made && f->error && b->rows[i].noted)
+			f->size += b->more[f->more - 1].note_len;
 		b->a->head.counts[b->rows[i].status]++;
 	}
 }
@@ -263,7 +312,7 @@ static int name_media(struct build *b)
 		char path[LINE_KEY_MAX];
 
 		if ((n->kind != NODE_IS_DATA && n->kind != NODE_IS_WAVE) ||
-			r->how != HOW_NOTHING || r->note_len)
+			r->how != HOW_NOTHING || r->noted)
 			continue;
 		if (answers_path(a, b->blob.text, k, path, sizeof path))
 			err = answers_note(b, n->row, path);
@@ -271,30 +320,57 @@ static int name_media(struct build *b)
 	return err;
 }
 
-uint64_t answers_row_frame(const char *blob, const struct answers_row *r)
+/* A table of the rows that have one. */
+static int settle_notes(struct build *b)
 {
-	const char *key = blob + r->key_at, *note = blob + r->note_at;
+	struct answers *a = b->a;
+	uint32_t n = 0;
 
-	return r->key_len + text_tsv_extra(key, r->key_len) + 1 +
-	       strlen(answers_outcomes[r->status].name) + 1 + r->note_len +
-	       text_tsv_extra(note, r->note_len) + 1;
+	for (uint32_t i = 0; i < b->n; i++)
+		n += b->rows[i].noted;
+	if (!(a->notes = calloc(n + 1, sizeof *a->notes)))
+		return -ENOMEM;
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (!b->rows[i].noted)
+			continue;
+		const struct answers_more *more = &b->more[b->files[i].more - 1];
+
+		a->notes[a->head.n_notes++] =
+			(struct answers_note){i, more->note_at, more->note_len};
+	}
+	return 0;
 }
 
-static void add_up_usage(struct build *b)
+uint64_t answers_row_frame(
+	const char *blob, const struct answers_row *r, const struct answers_note *note)
+{
+	const char *key = blob + r->key_at, *text = blob + note->at;
+
+	return r->key_len + text_tsv_extra(key, r->key_len) + 1 +
+	       strlen(answers_outcomes[r->status].name) + 1 + note->len +
+	       text_tsv_extra(text, note->len) + 1;
+}
+
+static int add_up_usage(struct build *b)
 {
 	struct answers_head *h = &b->a->head;
+	struct answers_mark *marks =
+		calloc(h->n_rows / ANSWERS_MARK_EVERY + 1, sizeof *marks);
 
-	b->a->blob = b->blob.text;
+	if (!(b->a->marks = marks))
+		return -ENOMEM;
 	for (uint32_t i = 0; i < h->n_rows; i++) {
 		struct answers_row *r = &b->rows[i];
+		struct answers_note note = answers_note_of(b->a, r);
 
-		h->tsv_size += answers_row_frame(b->blob.text, r) + r->tsv_end;
-		r->tsv_end = h->tsv_size;
-		if (r->retry && !r->asked)
-			h->retry_size += retry_size(b->a, r);
-		r->retry_end = h->retry_size;
+		if (i % ANSWERS_MARK_EVERY == 0)
+			marks[i / ANSWERS_MARK_EVERY] =
+				(struct answers_mark){h->tsv_size, h->retry_size};
+		r->tsv_len += (uint32_t)answers_row_frame(b->blob.text, r, &note);
+		h->tsv_size += r->tsv_len;
+		h->retry_size += answers_row_len(r, ANSWERS_RETRY);
 	}
-	b->a->blob = NULL;
+	return 0;
 }
 
 /* All keys have been matched: what that took makes room for the nodes. */
@@ -310,14 +386,18 @@ static int finish_build(struct build *b)
 	settle_rows(b);
 	b->a->rows = b->rows;
 	b->a->head.n_rows = b->n;
+	b->a->head.n_schemas = b->schemas_at ? b->n : 0;
+	b->a->schemas = STEAL_PTR(b->schemas_at);
 	struct answers_material m = {b->files, b->more, b->media};
 	int err = answers_tree(b->a, &b->blob, &m, b->in->before);
 	if (!err)
 		err = name_media(b);
-	if (!err) {
-		add_up_usage(b);
+	if (!err)
+		err = settle_notes(b);
+	if (!err)
+		err = add_up_usage(b);
+	if (!err)
 		err = answers_summary(b);
-	}
 	b->rows = NULL;
 	if (!err && b->in->table && b->in->results)
 		err = answers_table(b);
@@ -383,6 +463,7 @@ int answers_build(const struct answers_input *in, struct answers **ret)
 	free(b.keys);
 	free(b.files);
 	free(b.slots);
+	free(b.schemas_at);
 	free(b.more);
 	free(b.media);
 	free(b.blob.text);

@@ -53,10 +53,11 @@ bool answers_may_grow(const struct answers *before, const struct answers_part *p
 	return keys_are_whole(before);
 }
 
-/* Sizes of texts are told apart from sums again: see add_up in index_build.c. */
+/* The length of the text alone again: see add_up_usage in index_build.c. */
 static int grow_row(struct build *b, const struct answers *a, uint32_t i)
 {
 	const struct answers_row *from = &a->rows[i];
+	struct answers_note note = answers_note_of(a, from);
 	struct siphash h;
 	uint32_t n;
 	int err = answers_new_row(b, &n);
@@ -66,16 +67,17 @@ static int grow_row(struct build *b, const struct answers *a, uint32_t i)
 	const char *key = a->blob + from->key_at;
 
 	b->rows[i] = *from;
-	b->rows[i].tsv_end -= (i ? from[-1].tsv_end : 0) + answers_row_frame(a->blob, from);
-	b->rows[i].retry_end = 0;
+	b->rows[i].tsv_len -= (uint32_t)answers_row_frame(a->blob, from, &note);
 	b->rows[i].asked = false;
 	siphash_init(&h, b->seed);
 	siphash_add(&h, key, from->key_len);
 	b->keys[i] = siphash_end(&h);
 	err = answers_set_key(b, i, key, from->key_len);
-	if (err)
-		return err;
-	return answers_note_bytes(b, i, a->blob + from->note_at, from->note_len);
+	if (!err && a->head.n_schemas)
+		err = answers_set_schema(b, i, a->schemas[i]);
+	return err || !note.len
+		       ? err
+		       : answers_note_bytes(b, i, a->blob + note.at, note.len);
 }
 
 static int grow_rows(struct build *b, const struct answers *a)

@@ -82,6 +82,8 @@ struct tree {
 	const struct answers_material *from;
 	struct answers_node *nodes;
 	uint32_t n, room;
+	struct answers_extent *extents;
+	uint32_t n_extents, room_extents;
 	uint32_t *slots, n_slots;
 	/* The name at work: `name` has a base and whatever is put behind it. */
 	char encoded[NAME_PART_SIZE(LINE_KEY_MAX)];
@@ -104,12 +106,6 @@ static void put_slot(const struct tree *t, uint32_t *slots, uint32_t n_slots,
 static bool is_gone(const struct answers_node *n)
 {
 	return n->kind == NODE_IS_GONE;
-}
-
-/* Two thirds full. */
-static uint32_t slots_for(uint32_t nodes)
-{
-	return nodes + nodes / 2 + 16;
 }
 
 static int set_slots(struct tree *t, uint32_t n)
@@ -146,7 +142,7 @@ static int tree_make_room(struct tree *t, uint32_t room)
 		return -ENOMEM;
 	t->nodes = bigger;
 	t->room = room;
-	return set_slots(t, slots_for(room));
+	return set_slots(t, answers_slots_for(room));
 }
 
 static int tree_grow(struct tree *t)
@@ -184,18 +180,43 @@ static int put_name(struct tree *t, struct answers_node *n, const char *name, si
 		       : answers_blob_add(t->blob, name, len + 1, &n->name_at);
 }
 
+static int add_extent(struct tree *t, struct answers_extent x, uint32_t *ret)
+{
+	if (t->n_extents == t->room_extents) {
+		uint32_t room = t->room_extents ? 2 * t->room_extents : 64;
+		struct answers_extent *bigger =
+			reallocarray(t->extents, room, sizeof *bigger);
+
+		if (!bigger)
+			return -ENOMEM;
+		t->extents = bigger;
+		t->room_extents = room;
+	}
+	*ret = t->n_extents;
+	t->extents[t->n_extents++] = x;
+	return 0;
+}
+
+/* What a node is, its name apart. */
+struct file {
+	struct answers_node node;
+	struct answers_extent extent; /* if it has one */
+};
+
 /* A node of t->name; *ret its number. */
-static int tree_add(struct tree *t, struct answers_node n, size_t len, uint32_t *ret)
+static int tree_add(struct tree *t, struct file f, size_t len, uint32_t *ret)
 {
 	int err = tree_grow(t);
 
 	if (!err)
-		err = put_name(t, &n, t->name, len);
+		err = put_name(t, &f.node, t->name, len);
+	if (!err && answers_has_extent(&f.node))
+		err = add_extent(t, f.extent, &f.node.extent);
 	if (err)
 		return err;
-	t->nodes[t->n] = n;
+	t->nodes[t->n] = f.node;
 	if (t->n)
-		put_slot(t, t->slots, t->n_slots, t->n, &n);
+		put_slot(t, t->slots, t->n_slots, t->n, &f.node);
 	*ret = t->n++;
 	return 0;
 }
@@ -237,8 +258,8 @@ static int tree_enter(
 			return 0;
 		}
 	}
-	return tree_add(t, (struct answers_node){.kind = NODE_IS_DIR, .parent = *dir},
-		full, dir);
+	return tree_add(t,
+		(struct file){.node = {.kind = NODE_IS_DIR, .parent = *dir}}, full, dir);
 }
 
 /* ---- files of a row -------------------------------------------------------------------- */
@@ -258,66 +279,73 @@ static uint32_t count_files(const struct answers_more *more)
 	return FILES_BESIDE + more->n_media;
 }
 
-static void medium_file(const struct answers_medium *m, uint32_t k,
-	struct answers_node *ret, char suffix[SUFFIX_MAX])
+static struct file medium_file(
+	const struct answers_row *r, const struct answers_medium *m)
 {
-	*ret = (struct answers_node){.kind = NODE_IS_DATA, .data_from = m->data.from,
-		.data_len = (uint32_t)(m->data.to - m->data.from), .size = m->size,
-		.regular = m->regular};
+	struct file f = {{.kind = NODE_IS_DATA},
+		{.at = (uint32_t)(m->data.from - r->result_from),
+			.len = (uint32_t)(m->data.to - m->data.from),
+			.size = (uint32_t)m->size,
+			.regular = m->regular}};
+
 	if (m->rate) {
-		ret->kind = NODE_IS_WAVE;
-		ret->size += ANSWERS_WAVE_HEAD;
-		ret->rate = m->rate;
-		ret->channels = (uint8_t)m->channels;
+		f.node.kind = NODE_IS_WAVE;
+		f.extent.size += ANSWERS_WAVE_HEAD;
+		f.extent.rate = m->rate;
+		f.extent.channels = (uint8_t)m->channels;
 	}
+	return f;
+}
+
+/* A file with a newline behind it. */
+static struct file extent_file(enum answers_kind kind, uint32_t at, uint32_t len)
+{
+	return (struct file){{.kind = (uint8_t)kind, .newline = true},
+		{.at = at, .len = len, .size = len + 1}};
+}
+
+/* File k of a row: what it is, and its suffix; false: there is none. */
+static bool file_of(const struct tree *t, uint32_t row, uint32_t k, struct file *ret,
+	char suffix[SUFFIX_MAX])
+{
+	const struct answers_files *f = &t->from->files[row];
+	const struct answers_more *more = more_of(t, f);
+	const struct answers_medium *m;
+
+	switch (k) {
+	case 0:
+		*ret = (struct file){{.kind = NODE_IS_TEXT,
+			.size = f->size + (f->newline || f->error),
+			.newline = f->newline || f->error}};
+		strcpy(suffix, f->error ? ".error" : f->json ? ".json" : ".txt");
+		return f->has_main || f->error;
+	case 1:
+		*ret = extent_file(NODE_IS_PARTS, more->parts_at, more->parts_len);
+		strcpy(suffix, ".json");
+		return more->parts_len && !(f->has_main && f->json);
+	case 2:
+		*ret = extent_file(NODE_IS_NOTE, more->why_at, more->why_len);
+		strcpy(suffix, ".error");
+		return more->why_len;
+	}
+	k -= FILES_BESIDE;
+	m = &t->from->media[more->media + k];
+	*ret = medium_file(&t->a->rows[row], m);
 	if (k == 0)
 		snprintf(suffix, SUFFIX_MAX, ".%s", m->extension);
 	else
 		snprintf(suffix, SUFFIX_MAX, ".%u.%s", k + 1, m->extension);
+	return true;
 }
 
-/* File k of a row: what it is, and its suffix; false: there is none. */
-static bool file_of(const struct tree *t, const struct answers_files *f, uint32_t k,
-	struct answers_node *ret, char suffix[SUFFIX_MAX])
+static bool is_free(struct tree *t, uint32_t dir, size_t base, uint32_t row)
 {
-	const struct answers_more *more = more_of(t, f);
-
-	switch (k) {
-	case 0:
-		*ret = (struct answers_node){.kind = NODE_IS_TEXT,
-			.size = (uint64_t)f->size + (f->newline || f->error),
-			.newline = f->newline || f->error};
-		strcpy(suffix, f->error ? ".error" : f->json ? ".json" : ".txt");
-		return f->has_main || f->error;
-	case 1:
-		*ret = (struct answers_node){.kind = NODE_IS_PARTS,
-			.data_from = more->parts.from,
-			.data_len = (uint32_t)(more->parts.to - more->parts.from),
-			.size = more->parts.to - more->parts.from + 1, .newline = true};
-		strcpy(suffix, ".json");
-		return more->parts.to && !(f->has_main && f->json);
-	case 2:
-		*ret = (struct answers_node){.kind = NODE_IS_NOTE,
-			.data_from = more->why_at, .data_len = more->why_len,
-			.size = more->why_len + 1, .newline = true};
-		strcpy(suffix, ".error");
-		return more->why_len;
-	default:
-		k -= FILES_BESIDE;
-		medium_file(&t->from->media[more->media + k], k, ret, suffix);
-		return true;
-	}
-}
-
-static bool is_free(
-	struct tree *t, uint32_t dir, size_t base, const struct answers_files *f)
-{
-	uint32_t all = count_files(more_of(t, f));
+	uint32_t all = count_files(more_of(t, &t->from->files[row]));
 	char suffix[SUFFIX_MAX];
-	struct answers_node n;
+	struct file f;
 
 	for (uint32_t k = 0; k < all; k++) {
-		if (!file_of(t, f, k, &n, suffix))
+		if (!file_of(t, row, k, &f, suffix))
 			continue;
 		strcpy(t->name + base, suffix);
 		if (tree_find(t, dir, base + strlen(suffix)))
@@ -326,21 +354,20 @@ static bool is_free(
 	return true;
 }
 
-static int add_files(struct tree *t, uint32_t dir, size_t base, uint32_t row,
-	const struct answers_files *f)
+static int add_files(struct tree *t, uint32_t dir, size_t base, uint32_t row)
 {
-	uint32_t all = count_files(more_of(t, f)), made;
+	uint32_t all = count_files(more_of(t, &t->from->files[row])), made;
 	char suffix[SUFFIX_MAX];
-	struct answers_node n;
+	struct file f;
 	int err = 0;
 
 	for (uint32_t k = 0; !err && k < all; k++) {
-		if (!file_of(t, f, k, &n, suffix))
+		if (!file_of(t, row, k, &f, suffix))
 			continue;
-		n.parent = dir;
-		n.row = row;
+		f.node.parent = dir;
+		f.node.row = row;
 		strcpy(t->name + base, suffix);
-		err = tree_add(t, n, base + strlen(suffix), &made);
+		err = tree_add(t, f, base + strlen(suffix), &made);
 	}
 	return err;
 }
@@ -348,7 +375,6 @@ static int add_files(struct tree *t, uint32_t dir, size_t base, uint32_t row,
 static int place_row(struct tree *t, uint32_t row)
 {
 	const struct answers_row *r = &t->a->rows[row];
-	const struct answers_files *f = &t->from->files[row];
 	/* The blob grows and moves meanwhile. */
 	char key[LINE_KEY_MAX];
 	const char *part = key, *slash;
@@ -367,26 +393,26 @@ static int place_row(struct tree *t, uint32_t row)
 		part = slash + 1;
 	}
 	len = name_encode_part(part, left, t->encoded);
-	if (f->unnamed)
+	if (t->from->files[row].unnamed)
 		len = 0, try = 1;
 	do
 		base = mark_double(t, len, BASE_MAX, r->line, try++);
-	while (!is_free(t, dir, base, f));
-	return add_files(t, dir, base, row, f);
+	while (!is_free(t, dir, base, row));
+	return add_files(t, dir, base, row);
 }
 
 /* ---- what stays of an earlier index ---------------------------------------------------- */
 
-static int keep_text(
+static int keep_extent(
 	struct tree *t, const struct answers *before, struct answers_node *n)
 {
-	uint32_t at;
-	int err = answers_blob_add(
-		t->blob, before->blob + n->data_from, n->data_len, &at);
+	struct answers_extent x = before->extents[n->extent];
+	int err = n->kind == NODE_IS_NOTE
+			  ? answers_blob_add(
+				    t->blob, before->blob + x.at, x.len, &x.at)
+			  : 0;
 
-	if (!err)
-		n->data_from = at;
-	return err;
+	return err ? err : add_extent(t, x, &n->extent);
 }
 
 static int keep_node(struct tree *t, const struct answers *before, uint32_t i)
@@ -403,8 +429,8 @@ static int keep_node(struct tree *t, const struct answers *before, uint32_t i)
 		err = put_name(t, &n,
 			is_gone(&n) ? "-" : answers_name(before, &before->nodes[i]),
 			n.name_len);
-	if (!err && n.kind == NODE_IS_NOTE)
-		err = keep_text(t, before, &n);
+	if (!err && answers_has_extent(&n))
+		err = keep_extent(t, before, &n);
 	if (err)
 		return err;
 	t->nodes[t->n] = n;
@@ -448,32 +474,40 @@ static uint32_t count_nodes(const struct tree *t, const struct answers *before)
 {
 	uint64_t n = before ? before->head.n_nodes : 1;
 	char suffix[SUFFIX_MAX];
-	struct answers_node node;
+	struct file f;
 
 	for (uint32_t i = 0; i < t->a->head.n_rows; i++) {
-		const struct answers_files *f = &t->from->files[i];
-
-		if (!f->made)
+		if (!t->from->files[i].made)
 			continue;
 		for (uint32_t k = 0; k < FILES_BESIDE; k++)
-			n += file_of(t, f, k, &node, suffix);
-		n += more_of(t, f)->n_media + count_dirs(t, i);
+			n += file_of(t, i, k, &f, suffix);
+		n += more_of(t, &t->from->files[i])->n_media + count_dirs(t, i);
 	}
 	return n < ANSWERS_NODES_MAX ? (uint32_t)n : ANSWERS_NODES_MAX;
 }
 
 /* ---- the order of the children ----------------------------------------------------------- */
 
-static void group(struct tree *t)
+/* Returns how many directories there are. */
+static uint32_t count_children(struct tree *t)
 {
-	uint32_t at = 0;
+	uint32_t dirs = 0;
 
 	for (uint32_t i = 0; i < t->n; i++)
-		if (t->nodes[i].kind == NODE_IS_DIR)
-			t->nodes[i].count = 0;
+		if (t->nodes[i].kind == NODE_IS_DIR) {
+			t->nodes[i].first = t->nodes[i].count = 0;
+			dirs++;
+		}
 	for (uint32_t i = 1; i < t->n; i++)
 		if (!is_gone(&t->nodes[i]))
 			t->nodes[t->nodes[i].parent].count++;
+	return dirs;
+}
+
+static void group(struct tree *t, uint32_t *order)
+{
+	uint32_t at = 0;
+
 	for (uint32_t i = 0; i < t->n; i++)
 		if (t->nodes[i].kind == NODE_IS_DIR) {
 			t->nodes[i].first = at;
@@ -484,27 +518,39 @@ static void group(struct tree *t)
 		if (!is_gone(&t->nodes[i])) {
 			struct answers_node *dir = &t->nodes[t->nodes[i].parent];
 
-			t->a->order[dir->first + dir->count++] = i;
+			order[dir->first + dir->count++] = i;
 		}
+}
+
+/* The children of the only directory are all nodes, in their order. */
+static int tree_order(struct tree *t)
+{
+	struct answers *a = t->a;
+
+	if (count_children(t) == 1)
+		return 0;
+	a->order = calloc(t->n, sizeof *a->order);
+	if (!a->order)
+		return -ENOMEM;
+	a->head.n_order = t->n;
+	group(t, a->order);
+	return 0;
 }
 
 static int tree_settle(struct tree *t)
 {
 	struct answers_head *h = &t->a->head;
+	int err = t->n < t->room ? tree_make_room(t, t->n) : 0;
 
-	if (t->n < t->room) {
-		int err = tree_make_room(t, t->n);
-
-		if (err)
-			return err;
-	}
-	t->a->order = calloc(t->n, sizeof *t->a->order);
-	if (!t->a->order)
-		return -ENOMEM;
-	group(t);
+	if (!err)
+		err = tree_order(t);
+	if (err)
+		return err;
 	h->n_nodes = t->n;
 	h->n_slots = t->n_slots;
+	h->n_extents = t->n_extents;
 	t->a->slots = STEAL_PTR(t->slots);
+	t->a->extents = STEAL_PTR(t->extents);
 	t->a->nodes = STEAL_PTR(t->nodes);
 	return 0;
 }
@@ -546,7 +592,8 @@ int answers_tree(struct answers *a, struct answers_blob *blob,
 	if (err)
 		goto out;
 	err = before ? keep_nodes(t, before)
-		     : tree_add(t, (struct answers_node){.kind = NODE_IS_DIR}, 0, &root);
+		     : tree_add(
+			       t, (struct file){.node = {.kind = NODE_IS_DIR}}, 0, &root);
 	for (uint32_t i = 0; !err && i < a->head.n_rows; i++)
 		if (m->files[i].made)
 			err = place_row(t, i);
@@ -554,6 +601,7 @@ int answers_tree(struct answers *a, struct answers_blob *blob,
 		err = tree_settle(t);
 out:
 	free(t->nodes);
+	free(t->extents);
 	free(t->slots);
 	free(t);
 	return err;

@@ -62,8 +62,8 @@ static bool find_row(
 
 	if (!b->slots || !line->has_key)
 		return false;
-	for (uint64_t at = line->hash.first;
-		(slot = b->slots[at & (b->n_slots - 1)]); at++) {
+	for (uint32_t at = answers_hash_slot(line->hash, b->n_slots);
+		(slot = b->slots[at]); at = answers_next_slot(at, b->n_slots)) {
 		if (!is_free(b, slot - 1) || !same_key(b, slot - 1, line))
 			continue;
 		if (is_likely(b, slot - 1)) {
@@ -176,7 +176,8 @@ static int take_result(struct build *b, uint32_t i, const struct answer_line *li
 	r->result_from = line->at.from;
 	r->result_len = (uint32_t)(line->at.to - line->at.from);
 	r->text_at = r->text_len = 0;
-	r->tsv_end = r->note_at = r->note_len = 0;
+	r->tsv_len = 0;
+	r->noted = false;
 	r->how = HOW_NOTHING;
 	r->retry = false;
 	*f = (struct answers_files){
@@ -302,8 +303,8 @@ static int on_asked(void *arg, const struct answer_line *line)
 
 	if (!b->slots || !line->has_key)
 		return 0;
-	for (uint64_t at = line->hash.first;
-		(slot = b->slots[at & (b->n_slots - 1)]); at++)
+	for (uint32_t at = answers_hash_slot(line->hash, b->n_slots);
+		(slot = b->slots[at]); at = answers_next_slot(at, b->n_slots))
 		if (same_key(b, slot - 1, line))
 			b->rows[slot - 1].asked = true;
 	return 0;

@@ -24,7 +24,7 @@ static void settle_outcome(
 {
 	struct answers_row *r = &b->rows[i];
 
-	r->status = (uint8_t)status;
+	r->status = status;
 	r->retry = r->request_len > 0 && answers_may_retry(status, passing);
 }
 
@@ -61,10 +61,10 @@ static int set_outcome_text(
 {
 	if (text->len + text->extra > ANSWERS_TEXT_MAX)
 		return -EFBIG;
-	b->rows[i].how = (uint8_t)how;
+	b->rows[i].how = how;
 	set_text_place(&b->rows[i], text->at);
 	/* Until sizes are added up: what it is as a field. */
-	b->rows[i].tsv_end = text->len + text->extra;
+	b->rows[i].tsv_len = (uint32_t)(text->len + text->extra);
 	b->files[i].size = (uint32_t)text->len;
 	return 0;
 }
@@ -202,7 +202,8 @@ static int add_parts(struct build *b, uint32_t i, struct span at)
 
 	if (!more)
 		return -ENOMEM;
-	more->parts = at;
+	more->parts_at = (uint32_t)(at.from - b->rows[i].result_from);
+	more->parts_len = (uint32_t)(at.to - at.from);
 	return 0;
 }
 

@@ -43,9 +43,8 @@ static int all_strings(const struct answers *a, const struct answers_row *row,
 int answers_row_text(const struct answers *a, const struct answers_row *row,
 	const struct text_source *results, const struct text_sink *to)
 {
-	int err = row->note_len
-			  ? to->put(to->arg, a->blob + row->note_at, row->note_len)
-			  : 0;
+	struct answers_note note = answers_note_of(a, row);
+	int err = note.len ? to->put(to->arg, a->blob + note.at, note.len) : 0;
 
 	if (err)
 		return err;
@@ -105,53 +104,27 @@ static ssize_t got(const struct text_range *r, int err)
 	return (ssize_t)r->have;
 }
 
-enum column { TSV, RETRY };
-
-static uint64_t end_of(const struct answers *a, enum column c, uint32_t i)
-{
-	return c == TSV ? a->rows[i].tsv_end : a->rows[i].retry_end;
-}
-
-/* The first row that ends after off. */
-static uint32_t row_at(const struct answers *a, enum column c, uint64_t off)
-{
-	uint32_t low = 0, high = a->head.n_rows;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (end_of(a, c, middle) > off)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low;
-}
-
 typedef int (*row_fn)(const struct answers *a, const struct answers_row *row,
 	const struct answers_sources *s, const struct text_sink *to);
 
 static ssize_t read_rows(const struct answers *a, const struct answers_sources *s,
-	enum column c, row_fn put, uint64_t off, void *buf, size_t n)
+	enum answers_column c, row_fn put, uint64_t off, void *buf, size_t n)
 {
 	struct text_range range = {.buf = buf, .room = n};
 	struct text_sink to = text_to_range(&range);
-	uint32_t i = row_at(a, c, off);
+	uint32_t i = answers_row_at(a, c, off);
 	int err = 0;
 
 	if (n == 0)
 		return 0;
-	range.pos = i > 0 ? end_of(a, c, i - 1) : 0;
+	range.pos = answers_row_begin(a, c, i);
 	range.skip = off - range.pos;
-	if (c == TSV)
+	if (c == ANSWERS_TSV)
 		range.place = answers_place_find(a, 0, off);
-	for (; !err && i < a->head.n_rows; i++) {
-		uint64_t before = i > 0 ? end_of(a, c, i - 1) : 0;
-
-		if (end_of(a, c, i) > before)
+	for (; !err && i < a->head.n_rows; i++)
+		if (answers_row_len(&a->rows[i], c))
 			err = put(a, &a->rows[i], s, &to);
-	}
-	if (c == TSV)
+	if (c == ANSWERS_TSV)
 		answers_place_keep(a, 0, range.place);
 	return got(&range, err);
 }
@@ -197,13 +170,13 @@ static int retry_row(const struct answers *a, const struct answers_row *row,
 ssize_t answers_read_tsv(const struct answers *a, const struct answers_sources *s,
 	uint64_t off, void *buf, size_t n)
 {
-	return read_rows(a, s, TSV, tsv_row, off, buf, n);
+	return read_rows(a, s, ANSWERS_TSV, tsv_row, off, buf, n);
 }
 
 ssize_t answers_read_retry(const struct answers *a, const struct answers_sources *s,
 	uint64_t off, void *buf, size_t n)
 {
-	return read_rows(a, s, RETRY, retry_row, off, buf, n);
+	return read_rows(a, s, ANSWERS_RETRY, retry_row, off, buf, n);
 }
 
 /* ---- files of the tree --------------------------------------------------------------------- */
@@ -211,20 +184,24 @@ ssize_t answers_read_retry(const struct answers *a, const struct answers_sources
 static int node_text(const struct answers *a, const struct answers_node *node,
 	const struct answers_sources *s, const struct text_sink *to)
 {
-	struct span at = answers_data(node);
-	int err = node->kind == NODE_IS_PARTS ? text_raw(&s->results, at, to)
-		  : node->kind == NODE_IS_NOTE
-			  ? to->put(to->arg, a->blob + at.from, node->data_len)
-			  : answers_row_text(a, &a->rows[node->row], &s->results, to);
+	struct span at = {0};
+	int err;
+
+	if (answers_has_extent(node))
+		at = answers_data(a, node);
+	err = node->kind == NODE_IS_PARTS ? text_raw(&s->results, at, to)
+	      : node->kind == NODE_IS_NOTE
+		      ? to->put(to->arg, a->blob + at.from, at.to - at.from)
+		      : answers_row_text(a, &a->rows[node->row], &s->results, to);
 
 	return !err && node->newline ? render_text(to, "\n") : err;
 }
 
 /* Sixteen bits a sample, the least byte first: that is how samples come. */
-static int wave_head(const struct answers_node *node, const struct text_sink *to)
+static int wave_head(const struct answers_extent *x, const struct text_sink *to)
 {
-	uint32_t bytes = (uint32_t)(node->size - ANSWERS_WAVE_HEAD);
-	uint32_t rate = node->rate, channels = node->channels;
+	uint32_t bytes = x->size - ANSWERS_WAVE_HEAD;
+	uint32_t rate = x->rate, channels = x->channels;
 	const uint32_t numbers[11] = {
 		0, 36 + bytes, 0, 0, 16, 1 | channels << 16, rate,
 		rate * channels * 2, channels * 2 | 16u << 16, 0, bytes};
@@ -238,19 +215,22 @@ static int wave_head(const struct answers_node *node, const struct text_sink *to
 	return to->put(to->arg, head, sizeof head);
 }
 
-static int node_data(const struct answers_node *node, const struct answers_sources *s,
-	uint64_t off, struct text_range *range, const struct text_sink *to)
+static int node_data(const struct answers *a, const struct answers_node *node,
+	const struct answers_sources *s, uint64_t off, struct text_range *range,
+	const struct text_sink *to)
 {
+	const struct answers_extent *x = &a->extents[node->extent];
 	uint64_t head = node->kind == NODE_IS_WAVE ? ANSWERS_WAVE_HEAD : 0;
 	int err = 0;
 
 	if (off < head) {
-		err = wave_head(node, to);
+		err = wave_head(x, to);
 		off = head;
 	}
 	range->skip = 0;
 	return err ? err
-		   : text_data(&s->results, answers_data(node), node->regular, off - head, to);
+		   : text_data(&s->results, answers_data(a, node), x->regular,
+			     off - head, to);
 }
 
 ssize_t answers_read_node(const struct answers *a, const struct answers_sources *s,
@@ -265,10 +245,10 @@ ssize_t answers_read_node(const struct answers *a, const struct answers_sources 
 		return -EISDIR;
 	if (node->kind == NODE_IS_GONE)
 		return -ESTALE;
-	if (off >= node->size || n == 0)
+	if (off >= answers_node_size(a, node) || n == 0)
 		return 0;
 	if (node->kind == NODE_IS_DATA || node->kind == NODE_IS_WAVE) {
-		err = node_data(node, s, off, &range, &to);
+		err = node_data(a, node, s, off, &range, &to);
 	} else {
 		range.place = answers_place_find(a, number, off);
 		err = node_text(a, node, s, &to);

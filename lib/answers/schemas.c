@@ -139,16 +139,17 @@ static int compile_text(struct build *b)
 }
 
 /* *ret NULL: the row has none that could be checked. */
-static int schema_of(
-	struct build *b, const struct answers_row *r, const struct fit_schema **ret)
+static int schema_of(struct build *b, uint32_t i, const struct fit_schema **ret)
 {
-	struct span in = {r->request_from + r->schema, answers_request(r).to};
+	uint32_t at = b->schemas_at ? b->schemas_at[i] : 0;
+	struct span in = answers_request(&b->rows[i]);
 	struct schemas *s;
 	int err = 0;
 
 	*ret = NULL;
-	if (!r->schema || !b->in->requests)
+	if (!at || !b->in->requests)
 		return 0;
+	in.from += at;
 	if (!b->schemas)
 		b->schemas = schemas_new();
 	s = b->schemas;
@@ -172,7 +173,7 @@ int answers_schema_judge(struct build *b, uint32_t i, enum fit_verdict *ret,
 	const struct fit_schema *schema;
 	struct text_json json;
 	struct text_sink sink = {text_sink_json, &json, NULL};
-	int err = schema_of(b, &b->rows[i], &schema);
+	int err = schema_of(b, i, &schema);
 
 	if (err)
 		return err;

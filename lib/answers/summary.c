@@ -125,10 +125,11 @@ static void warn_of_models(const struct build *b, struct warnings *w)
 static bool same_note(const struct build *b, const struct answers_row *x,
 	const struct answers_row *y)
 {
+	struct answers_note n = answers_note_of(b->a, x), m = answers_note_of(b->a, y);
 	const char *blob = b->blob.text;
 
-	return x->note_len == y->note_len && x->status == y->status &&
-	       memcmp(blob + x->note_at, blob + y->note_at, x->note_len) == 0;
+	return x->status == y->status && n.len == m.len &&
+	       memcmp(blob + n.at, blob + m.at, n.len) == 0;
 }
 
 /* All rows have no answer, for one reason. */
@@ -202,10 +203,10 @@ static void warn_of_misfits(const struct build *b, struct warnings *w)
 	if (!first)
 		return;
 	const struct answers_row *row = &b->a->rows[first->row];
+	struct span at = answers_data(b->a, first);
 
 	put_shown(key, sizeof key, b->blob.text + row->key_at, row->key_len);
-	put_shown(why, sizeof why, b->blob.text + first->data_from,
-		first->data_len);
+	put_shown(why, sizeof why, b->blob.text + at.from, at.to - at.from);
 	warnings_add(w,
 		"%" PRIu64 " %s not fit the schema that was asked for: in %s%s, %s; "
 		"responses/KEY.error says where; to ask again: echo retry > ctl",
@@ -250,11 +251,11 @@ uint64_t answers_unserved(const struct answers *a)
 	if (a->head.absent > 0)
 		n += (uint64_t)a->head.absent;
 	for (uint32_t i = 0; i < a->head.n_rows; i++) {
-		const struct answers_row *row = &a->rows[i];
+		struct answers_note note = answers_note_of(a, &a->rows[i]);
 
-		n += row->status == ANSWER_FAILED &&
-		     row->note_len >= strlen(cancelled) &&
-		     memcmp(a->blob + row->note_at, cancelled, strlen(cancelled)) == 0;
+		n += a->rows[i].status == ANSWER_FAILED &&
+		     note.len >= strlen(cancelled) &&
+		     memcmp(a->blob + note.at, cancelled, strlen(cancelled)) == 0;
 	}
 	return n;
 }
@@ -264,11 +265,12 @@ uint64_t answers_unserved(const struct answers *a)
 /* How many numbers the row's embedding has, which its note says; 0: it is none. */
 static uint32_t row_dims(const struct build *b, const struct answers_row *r)
 {
+	struct answers_note note = answers_note_of(b->a, r);
 	char text[24] = "";
 
-	if (r->how != HOW_VECTOR || r->note_len >= sizeof text)
+	if (r->how != HOW_VECTOR || note.len >= sizeof text)
 		return 0;
-	memcpy(text, b->blob.text + r->note_at, r->note_len);
+	memcpy(text, b->blob.text + note.at, note.len);
 	return (uint32_t)strtoul(text, NULL, 10);
 }
 

@@ -254,7 +254,7 @@ static bool has_text(const struct answers_row *row)
 {
 	return row->status == ANSWERED ||
 	       (answers_outcomes[row->status].may_have_text &&
-		       row->how != HOW_NOTHING && !row->note_len);
+		       row->how != HOW_NOTHING && !row->noted);
 }
 
 static int put_properties(

@@ -135,10 +135,7 @@ static void run(const struct kind *k, int rounds)
 	qsort(ref, (size_t)rounds, sizeof *ref, by_value);
 	if (k->schema && a->head.counts[ANSWERED] != k->n)
 		abort();
-	disk = sizeof a->head + a->head.n_rows * sizeof *a->rows +
-	       a->head.n_nodes * (sizeof *a->nodes + sizeof *a->order) +
-	       a->head.n_slots * sizeof *a->slots +
-	       a->head.blob_len;
+	disk = answers_saved_size(a);
 	printf("%-14s %7u requests, %5.0f MB: %.2f s, %.2f GB/s (pread alone %.2f), "
 	       "%.0f bytes a request\n",
 		k->name, k->n, (double)size / 1e6, t[rounds / 2],

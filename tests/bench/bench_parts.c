@@ -137,11 +137,7 @@ static double median(double *t)
 
 static double bytes_of(const struct answers *a)
 {
-	return (double)(sizeof a->head + a->head.n_rows * sizeof *a->rows +
-			       a->head.n_nodes * (sizeof *a->nodes + sizeof *a->order) +
-			       a->head.n_slots * sizeof *a->slots +
-			       a->head.n_parts * sizeof *a->parts + a->head.blob_len) /
-	       a->head.n_rows;
+	return (double)answers_saved_size(a) / a->head.n_rows;
 }
 
 /* Part by part: the sum, in passes over all. */

@@ -60,8 +60,8 @@ static struct {
 } made_of;
 
 /* requests and results may be NULL: none are local. */
-static int made_new(struct made *m, const char *requests, size_t requests_len,
-	const char *results, size_t results_len, size_t piece)
+__attribute__((unused)) static int made_new(struct made *m, const char *requests,
+	size_t requests_len, const char *results, size_t results_len, size_t piece)
 {
 	struct answers_input in = {.grammar = &gemini_results,
 		.stamp = {.results_size = -1, .requests_size = -1,
@@ -192,11 +192,12 @@ static void made_walk(const struct made *m, uint32_t dir, const char *path, FILE
 			made_walk(m, i, at, out);
 			continue;
 		}
-		char *text = made_file(m, made_read_node, i, n->size);
+		uint64_t size = answers_node_size(m->a, n);
+		char *text = made_file(m, made_read_node, i, size);
 
 		fprintf(out, "%s = ", at);
-		fwrite(text, 1, n->size, out);
-		if (!n->size || text[n->size - 1] != '\n')
+		fwrite(text, 1, size, out);
+		if (!size || text[size - 1] != '\n')
 			fputc('\n', out);
 		free(text);
 	}

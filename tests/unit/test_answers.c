@@ -329,7 +329,7 @@ static void samples_get_a_head(void **state)
 			"channels=2\",\"data\":\"YWJjZGVm\"}}",
 			""));
 	assert_string_equal(answers_name(m.a, &m.a->nodes[1]), "a.wav");
-	assert_int_equal(m.a->nodes[1].size, sizeof want - 1);
+	assert_int_equal(answers_node_size(m.a, &m.a->nodes[1]), sizeof want - 1);
 	for (uint64_t off = 0; off < sizeof want - 1; off++)
 		for (size_t n = 1; n <= sizeof want - 1 - off; n++) {
 			assert_int_equal(
@@ -597,8 +597,8 @@ static void a_large_picture(void **state)
 		struct made m;
 
 		make(&m, NULL, results);
-		assert_int_equal(m.a->nodes[1].size, size);
-		assert_int_equal(m.a->nodes[1].regular, !escaped);
+		assert_int_equal(answers_node_size(m.a, &m.a->nodes[1]), size);
+		assert_int_equal(m.a->extents[0].regular, !escaped);
 		for (uint64_t off = 0; off < size; off = off * 2 + 1) {
 			assert_int_equal(
 				answers_read_node(m.a, &m.sources, 1, off, got, size),
@@ -694,6 +694,47 @@ static void names_that_collide(void **state)
 			PICTURE("image/png", "TWFu") "," PICTURE("image/png", "TWFu"),
 			"") PARTS("p.2", PICTURE("image/png", "TWE="), ""),
 		NULL, "p.png = Man\np.2.png = Man\np.2~2.png = Ma\n", NULL);
+}
+
+/* Where a row begins is kept of every so manieth: of rows of all lengths, some of which are
+ * not in retry.jsonl. */
+static void rows_between_marks(void **state)
+{
+	enum { N = 3 * ANSWERS_MARK_EVERY };
+
+	for (unsigned n = N - 2; n <= N + 1; n++) {
+		char *text[4] = {0};
+		size_t len[4];
+		FILE *f[4];
+		struct made m;
+
+		for (size_t k = 0; k < 4; k++)
+			f[k] = open_memstream(&text[k], &len[k]);
+		for (unsigned i = 0; i < n; i++) {
+			bool fails = i % 20 < 9;
+
+			fprintf(f[0], ASK("%u", ""), i);
+			fprintf(f[1], fails ? FAILS("%u", "13") : SAYS("%u", "x"), i);
+			fprintf(f[2], fails ? "%u\tfailed\tINTERNAL (13)\n"
+					    : "%u\tanswered\tx\n", i);
+			if (fails)
+				fprintf(f[3], ASK("%u", ""), i);
+		}
+		for (size_t k = 0; k < 4; k++)
+			fclose(f[k]);
+		make(&m, text[0], text[1]);
+		_cleanup_free_ char *tsv = made_tsv(&m), *retry = made_retry(&m);
+
+		assert_string_equal(tsv, text[2]);
+		assert_string_equal(retry, text[3]);
+		assert_int_equal(answers_row_at(m.a, ANSWERS_TSV, len[2]), n);
+		for (unsigned i = 0; i <= n; i++)
+			assert_true(answers_row_at(m.a, ANSWERS_RETRY,
+					    answers_row_begin(m.a, ANSWERS_RETRY, i)) >= i);
+		made_free(&m);
+		for (size_t k = 0; k < 4; k++)
+			free(text[k]);
+	}
 }
 
 /* Room is made for the directories that keys seem to need: each of the first kind is one
@@ -984,6 +1025,7 @@ int main(void)
 		cmocka_unit_test(odd_keys),
 		cmocka_unit_test(names_that_collide),
 		cmocka_unit_test(directories_are_counted_wrong),
+		cmocka_unit_test(rows_between_marks),
 		cmocka_unit_test(long_keys),
 		cmocka_unit_test(names_beside_keys),
 		cmocka_unit_test(deep_keys),

@@ -40,6 +40,9 @@ static struct {
 	uint32_t n_parts;
 } w;
 
+/* Its keys name no directories. */
+static bool flat;
+
 static unsigned below(unsigned n)
 {
 	return (unsigned)rand() % n;
@@ -51,6 +54,8 @@ static void key_of(size_t i, char ret[32])
 				 *const after[] = {"", "", "/x", ".txt"};
 
 	sprintf(ret, "%s%zu%s", before[i % 4], i, after[i % 4]);
+	for (char *p = ret; flat && (p = strchr(p, '/'));)
+		*p = '-';
 }
 
 /* Some ask for a string as JSON. */
@@ -497,6 +502,7 @@ static void random_rounds(void **state)
 		struct made m = {0};
 
 		srand(seed);
+		flat = seed % 4 == 1;
 		memset(&seen, 0, sizeof seen);
 		seen.piece = seed % 3 ? 0 : 1 + seed;
 		world_new(1 + below(REQUESTS));
@@ -519,9 +525,11 @@ static void random_rounds(void **state)
 			ask_again(round);
 			look(&m);
 		}
+		assert_int_equal(m.a->head.n_order != 0, !flat && w.n > 1);
 		made_free(&m);
 		world_clear();
 	}
+	flat = false;
 }
 
 static void late_results(void **state)
