@@ -59,6 +59,7 @@ struct gb_answers {
 	struct gb_results *results; /* NULL: there are none, or slots has them */
 	struct answers_slots *slots; /* of several parts */
 	int requests, table;        /* -1: there are none */
+	struct gather_spare spare;
 };
 
 /* ---- what is in memory ----------------------------------------------------------- */
@@ -183,6 +184,7 @@ void gb_answers_close(struct gb_answers *a)
 	slots_free(a->slots);
 	util_closep(&a->requests);
 	util_closep(&a->table);
+	gather_spare_free(&a->spare);
 	answers_unref(a->index);
 	gb_job_unref(a->job);
 	free(a);
@@ -414,12 +416,12 @@ ssize_t gb_answers_read(struct gb_answers *a, enum gb_answers_file what,
 {
 	struct answers_from source = {a->results, w};
 	struct slots_from slots = {a->slots, w};
-	struct answers_sources s = {{answers_read_results, &source},
-		{text_source_fd, &a->requests}, {text_source_fd, &a->table}};
+	struct answers_sources s = {{answers_read_results, &source, answers_readv_results},
+		text_from_fd(&a->requests), text_from_fd(&a->table), &a->spare};
 	bool results = a->index->head.stamp.results_size >= 0;
 
 	if (a->slots)
-		s.results = (struct text_source){slots_read, &slots};
+		s.results = (struct text_source){slots_read, &slots, slots_readv};
 	switch (what) {
 	case GB_ANSWERS_TSV:
 		return results ? answers_read_tsv(a->index, &s, off, buf, n)

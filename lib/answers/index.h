@@ -34,6 +34,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "answers/gather.h"
 #include "answers/outcome.h"
 #include "provider/result_grammar.h"
 #include "store/prices.h"
@@ -448,9 +449,11 @@ bool answers_path(const struct answers *a, const char *blob, uint32_t node, char
 
 /* ---- contents ----------------------------------------------------------------------- */
 
-/* Where bytes come from; requests and table may have none. */
+/* Where bytes come from; requests and table may have none. spare: memory that reads leave for
+ * the next one, or NULL. */
 struct answers_sources {
 	struct text_source results, requests, table;
+	struct gather_spare *spare;
 };
 
 /* Read up to n bytes at off of answers.tsv, of retry.jsonl, of a file of the tree.
@@ -492,6 +495,8 @@ void answers_place_keep(
 /* Write the main text of a row to a sink: the note, then what `how` says. */
 int answers_row_text(const struct answers *a, const struct answers_row *row,
 	const struct text_source *results, const struct text_sink *to);
+/* What that reads of the results; may be empty. */
+struct span answers_row_need(const struct answers_row *row);
 /* What is put around a request that has no key of its own: text before, how much of the
  * object follows, and text after. */
 struct answers_wrap {

@@ -32,9 +32,10 @@ int answers_properties(
 static int build(struct gb_job *job, struct answers_opened *o, struct answers **ret)
 {
 	struct answers_from source = {.results = o->results};
-	struct text_source from_results = {answers_read_results, &source};
-	struct text_source from_requests = {text_source_fd, &o->requests};
-	struct text_source from_table = {text_source_fd, &o->table};
+	struct text_source from_results = {
+		answers_read_results, &source, answers_readv_results};
+	struct text_source from_requests = text_from_fd(&o->requests);
+	struct text_source from_table = text_from_fd(&o->table);
 	_cleanup_free_ char *properties = NULL;
 	struct answers_input in = {.grammar = grammar_of(job),
 		.results = o->results ? &from_results : NULL,

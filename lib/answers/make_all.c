@@ -211,7 +211,7 @@ static uint32_t open_asking(
 		if (!asking_size(m->known.asking[i].job, &ret_sizes[n]))
 			continue;
 		m->asking[n] = (struct asking){m, m->known.asking[i].job};
-		ret[n] = (struct text_source){read_asking, &m->asking[n]};
+		ret[n] = (struct text_source){read_asking, &m->asking[n], NULL};
 		n++;
 	}
 	return n;
@@ -223,9 +223,9 @@ static int build_all(struct making *m, struct answers **ret)
 {
 	struct gb_job *dir = m->dir;
 	struct slots_from results = {m->slots, NULL};
-	struct text_source from_results = {slots_read, &results};
-	struct text_source from_requests = {text_source_fd, &m->asked.requests};
-	struct text_source from_table = {text_source_fd, &m->asked.table};
+	struct text_source from_results = {slots_read, &results, slots_readv};
+	struct text_source from_requests = text_from_fd(&m->asked.requests);
+	struct text_source from_table = text_from_fd(&m->asked.table);
 	uint32_t room = m->known.n_asking + 1;
 	_cleanup_free_ struct text_source *asking = calloc(room, sizeof *asking);
 	_cleanup_free_ uint64_t *sizes = calloc(room, sizeof *sizes);

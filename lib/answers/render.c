@@ -60,6 +60,22 @@ int answers_row_text(const struct answers *a, const struct answers_row *row,
 	}
 }
 
+struct span answers_row_need(const struct answers_row *row)
+{
+	struct span text = answers_text(row);
+
+	switch (row->how) {
+	case HOW_STRING:
+		return (struct span){text.from - 1, text.to + 1}; /* with its quotes */
+	case HOW_STRINGS:
+		return answers_result(row);
+	case HOW_RAW:
+		return text;
+	default:
+		return (struct span){0};
+	}
+}
+
 /* ---- places ---------------------------------------------------------------------------- */
 
 /* The latest place of file that is not after off. */
@@ -104,8 +120,49 @@ static ssize_t got(const struct text_range *r, int err)
 	return (ssize_t)r->have;
 }
 
+/* From row i, which begins at pos, on: as many as there is room for, as far as the file is
+ * wanted. Returns the row after them. */
+static uint32_t gather_rows(const struct answers *a, enum answers_column c, uint32_t i,
+	uint64_t pos, uint64_t end, struct gather *g)
+{
+	gather_begin(g);
+	for (; i < a->head.n_rows && pos < end; i++) {
+		const struct answers_row *row = &a->rows[i];
+		uint64_t len = answers_row_len(row, c);
+
+		if (len && !gather_add(g, c == ANSWERS_TSV ? answers_row_need(row)
+							   : answers_request(row)))
+			break;
+		pos += len;
+	}
+	return i;
+}
+
+/* from: of which column c is made. */
 typedef int (*row_fn)(const struct answers *a, const struct answers_row *row,
-	const struct answers_sources *s, const struct text_sink *to);
+	const struct text_source *from, const struct text_sink *to);
+
+/* Rows from i, which begins at pos, on. */
+static int put_rows(const struct answers *a, enum answers_column c, row_fn put,
+	uint32_t i, uint64_t pos, uint64_t end, struct gather *g,
+	const struct text_sink *to)
+{
+	uint32_t gathered = i;
+	int err = 0;
+
+	for (; !err && i < a->head.n_rows; i++) {
+		uint64_t len = answers_row_len(&a->rows[i], c);
+
+		if (i == gathered) {
+			gathered = gather_rows(a, c, i, pos, end, g);
+			err = gather_read(g);
+		}
+		if (!err && len)
+			err = put(a, &a->rows[i], &g->source, to);
+		pos += len;
+	}
+	return err;
+}
 
 static ssize_t read_rows(const struct answers *a, const struct answers_sources *s,
 	enum answers_column c, row_fn put, uint64_t off, void *buf, size_t n)
@@ -113,7 +170,7 @@ static ssize_t read_rows(const struct answers *a, const struct answers_sources *
 	struct text_range range = {.buf = buf, .room = n};
 	struct text_sink to = text_to_range(&range);
 	uint32_t i = answers_row_at(a, c, off);
-	int err = 0;
+	struct gather g;
 
 	if (n == 0)
 		return 0;
@@ -121,9 +178,9 @@ static ssize_t read_rows(const struct answers *a, const struct answers_sources *
 	range.skip = off - range.pos;
 	if (c == ANSWERS_TSV)
 		range.place = answers_place_find(a, 0, off);
-	for (; !err && i < a->head.n_rows; i++)
-		if (answers_row_len(&a->rows[i], c))
-			err = put(a, &a->rows[i], s, &to);
+	gather_init(&g, c == ANSWERS_TSV ? &s->results : &s->requests, s->spare);
+	int err = put_rows(a, c, put, i, range.pos, off + n, &g, &to);
+	gather_end(&g);
 	if (c == ANSWERS_TSV)
 		answers_place_keep(a, 0, range.place);
 	return got(&range, err);
@@ -135,7 +192,7 @@ static int render_text(const struct text_sink *to, const char *text)
 }
 
 static int tsv_row(const struct answers *a, const struct answers_row *row,
-	const struct answers_sources *s, const struct text_sink *to)
+	const struct text_source *from, const struct text_sink *to)
 {
 	struct text_sink field = {text_sink_tsv, (void *)to, to->range};
 	int err = text_tsv(to, a->blob + row->key_at, row->key_len);
@@ -147,12 +204,12 @@ static int tsv_row(const struct answers *a, const struct answers_row *row,
 	if (!err)
 		err = render_text(to, "\t");
 	if (!err)
-		err = answers_row_text(a, row, &s->results, &field);
+		err = answers_row_text(a, row, from, &field);
 	return err ? err : render_text(to, "\n");
 }
 
 static int retry_row(const struct answers *a, const struct answers_row *row,
-	const struct answers_sources *s, const struct text_sink *to)
+	const struct text_source *from, const struct text_sink *to)
 {
 	struct answers_wrap w;
 	int err = 0;
@@ -161,7 +218,7 @@ static int retry_row(const struct answers *a, const struct answers_row *row,
 	if (w.len)
 		err = to->put(to->arg, w.before, w.len);
 	if (!err)
-		err = text_raw(&s->requests, w.rest, to);
+		err = text_raw(from, w.rest, to);
 	if (!err)
 		err = render_text(to, w.after);
 	return err ? err : render_text(to, "\n");

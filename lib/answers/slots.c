@@ -38,19 +38,37 @@ void slots_free(struct answers_slots *s)
 	free(s);
 }
 
+/* The results of the slot that off is in, until part_readers_leave; and the place in them. */
+static int take_slot(struct answers_slots *s, uint64_t *off, struct part_reader *ret)
+{
+	uint64_t slot = *off >> ANSWERS_SLOT_BITS;
+
+	*off &= answers_slot(1) - 1;
+	return slot < s->n ? part_readers_take(s->readers, (uint32_t)slot, ret) : -EIO;
+}
+
 ssize_t slots_read(void *arg, uint64_t off, void *buf, size_t n)
 {
 	const struct slots_from *from = arg;
-	uint64_t slot = off >> ANSWERS_SLOT_BITS;
 	struct part_reader r;
+	int err = take_slot(from->slots, &off, &r);
 
-	if (slot >= from->slots->n)
-		return -EIO;
-	int err = part_readers_take(from->slots->readers, (uint32_t)slot, &r);
 	if (err)
 		return err;
-	ssize_t got = answers_read_from(
-		r.results, from->w, off & (answers_slot(1) - 1), buf, n);
+	ssize_t got = answers_read_from(r.results, from->w, off, buf, n);
 	part_readers_leave(from->slots->readers, &r);
 	return got;
+}
+
+int slots_readv(void *arg, uint64_t off, struct iovec *v, int n)
+{
+	const struct slots_from *from = arg;
+	struct part_reader r;
+	int err = take_slot(from->slots, &off, &r);
+
+	if (err)
+		return err;
+	err = answers_readv_from(r.results, from->w, off, v, n);
+	part_readers_leave(from->slots->readers, &r);
+	return err;
 }

@@ -133,11 +133,38 @@ ssize_t answers_read_from(
 	return ready <= 0 ? ready : results_read(r, buf, (size_t)ready, off);
 }
 
+int answers_readv_from(struct gb_results *r, struct gb_waiter *w, uint64_t off,
+	struct iovec *v, int n)
+{
+	size_t left = 0;
+	uint64_t at = off;
+
+	for (int i = 0; i < n; i++)
+		left += v[i].iov_len;
+	while (left) {
+		ssize_t ready =
+			w ? results_ready(r, at, left, w) : wait_ready(r, at, left);
+
+		if (ready <= 0)
+			return ready ? (int)ready : -EIO;
+		at += (uint64_t)ready;
+		left -= (size_t)ready;
+	}
+	return results_readv(r, v, n, off);
+}
+
 ssize_t answers_read_results(void *arg, uint64_t off, void *buf, size_t n)
 {
 	struct answers_from *s = arg;
 
 	return answers_read_from(s->results, s->w, off, buf, n);
+}
+
+int answers_readv_results(void *arg, uint64_t off, struct iovec *v, int n)
+{
+	struct answers_from *s = arg;
+
+	return answers_readv_from(s->results, s->w, off, v, n);
 }
 
 /* ---- what an index is made of ---------------------------------------------------- */

@@ -25,15 +25,19 @@ int answers_index_place(struct gb_job *job, char name[192]);
 int answers_open_requests(struct gb_job *job, struct stat *st, struct span *ret_at);
 int answers_open_table(struct gb_job *job, struct stat *st, bool *ret_tabs);
 
-/* The arg of answers_read_results, which is the read of a text_source. */
+/* The arg of answers_read_results and answers_readv_results, which are those of a
+ * text_source. */
 struct answers_from {
 	struct gb_results *results;
 	struct gb_waiter *w; /* NULL: a worker, which may wait */
 };
 ssize_t answers_read_results(void *arg, uint64_t off, void *buf, size_t n);
+int answers_readv_results(void *arg, uint64_t off, struct iovec *v, int n);
 /* The same of an object and a waiter. */
 ssize_t answers_read_from(struct gb_results *r, struct gb_waiter *w, uint64_t off,
 	void *buf, size_t n);
+int answers_readv_from(struct gb_results *r, struct gb_waiter *w, uint64_t off,
+	struct iovec *v, int n);
 
 /* The sources of an index: results NULL and descriptors -1 if there are none. */
 struct answers_opened {

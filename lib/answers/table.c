@@ -74,6 +74,12 @@ struct table {
 	char *window;
 	uint64_t window_at;
 	size_t window_len;
+	/* Answers of the lines up to `gathered`. */
+	struct gather gather;
+	uint32_t gathered;
+	/* While it is made: what an earlier index has is not looked at. */
+	const struct answers *before;
+	const struct answers_files *files;
 	struct answer answer;
 	const char **names;  /* of members */
 	struct span *values; /* in the answer's text; empty: not there */
@@ -372,7 +378,9 @@ static int table_begin(
 	uint32_t n = a->head.n_properties;
 	const char *name = a->blob + a->head.properties_at;
 
-	*t = (struct table){.a = a, .s = s, .answer = {.a = a, .results = &s->results}};
+	*t = (struct table){
+		.a = a, .s = s, .answer = {.a = a, .results = &t->gather.source}};
+	gather_init(&t->gather, &s->results, s->spare);
 	t->window = malloc(SHORT);
 	t->answer.kept = malloc(SHORT);
 	t->names = calloc(n + 1, sizeof *t->names);
@@ -386,10 +394,48 @@ static int table_begin(
 
 static void table_end(struct table *t)
 {
+	gather_end(&t->gather);
 	free(t->window);
 	free(t->answer.kept);
 	free(t->names);
 	free(t->values);
+}
+
+/* Bytes of a line that is as it was. 0: it is not. */
+static uint64_t line_before(const struct table *t, uint32_t i)
+{
+	const struct answers *before = t->before;
+	uint32_t row = t->a->lines[i].row;
+
+	if (!before || (row != ANSWERS_NOT_ASKED && t->files[row].made))
+		return 0;
+	return before->lines[i].end - (i ? before->lines[i - 1].end : 0);
+}
+
+/* Of lines from i on, before `end`, as many as there is room for. */
+static int gather_lines(struct table *t, uint32_t i, uint32_t end)
+{
+	gather_begin(&t->gather);
+	for (; i < end; i++) {
+		uint32_t n = t->a->lines[i].row;
+		const struct answers_row *row =
+			n == ANSWERS_NOT_ASKED ? NULL : &t->a->rows[n];
+
+		if (row && has_text(row) && !line_before(t, i) &&
+			!gather_add(&t->gather, answers_row_need(row)))
+			break;
+	}
+	t->gathered = i;
+	return gather_read(&t->gather);
+}
+
+/* Line i, of those before `end` that are put one after the other. */
+static int put_next_line(
+	struct table *t, uint32_t i, uint32_t end, const struct text_sink *to)
+{
+	int err = i >= t->gathered ? gather_lines(t, i, end) : 0;
+
+	return err ? err : put_line(t, i, to);
 }
 
 /* The first line that ends after off. */
@@ -421,8 +467,10 @@ ssize_t answers_read_table(const struct answers *a, const struct answers_sources
 	if (err == 1)
 		return 0;
 	range.skip = off - range.pos;
-	for (; !err && i < a->head.n_lines; i++)
-		err = put_line(&t, i, &to);
+	uint32_t end = line_at(a, off + n - 1) + 1;
+	end = end < a->head.n_lines ? end : a->head.n_lines;
+	for (; !err && i < end; i++)
+		err = put_next_line(&t, i, end, &to);
 	table_end(&t);
 	if (err < 0)
 		return err == -EBADMSG ? -EIO : err;
@@ -436,17 +484,6 @@ static int count_cell_bytes(void *arg, const void *buf, size_t n)
 	return 0;
 }
 
-/* Bytes of a line that is as it was. 0: it is not. */
-static uint64_t line_before(const struct answers *a, const struct answers *before,
-	const struct answers_files *files, uint32_t i)
-{
-	uint32_t row = a->lines[i].row;
-
-	if (!before || (row != ANSWERS_NOT_ASKED && files[row].made))
-		return 0;
-	return before->lines[i].end - (i ? before->lines[i - 1].end : 0);
-}
-
 int answers_table_measure(struct answers *a, const struct answers_sources *s,
 	const struct answers *before, const struct answers_files *files,
 	const atomic_bool *cancel)
@@ -455,12 +492,16 @@ int answers_table_measure(struct answers *a, const struct answers_sources *s,
 	struct table t;
 	int err = table_begin(&t, a, s);
 
+	t.before = before;
+	t.files = files;
 	for (uint32_t i = 0; !err && i < a->head.n_lines; i++) {
-		uint64_t known = line_before(a, before, files, i);
+		uint64_t known = line_before(&t, i);
 
 		a->head.table_size += known;
 		if (!known)
-			err = cancel && *cancel ? -ECANCELED : put_line(&t, i, &to);
+			err = cancel && *cancel
+				      ? -ECANCELED
+				      : put_next_line(&t, i, a->head.n_lines, &to);
 		a->lines[i].end = a->head.table_size;
 	}
 	table_end(&t);

@@ -2,10 +2,14 @@
 
 #include <errno.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/util.h"
 
 #define CHUNK (64 << 10)
+#define SMALL (4 << 10) /* most texts are shorter */
 
 ssize_t text_source_fd(void *arg, uint64_t off, void *buf, size_t n)
 {
@@ -15,6 +19,11 @@ ssize_t text_source_fd(void *arg, uint64_t off, void *buf, size_t n)
 		r = pread(*(int *)arg, buf, n, (off_t)off);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : r;
+}
+
+int text_source_fdv(void *arg, uint64_t off, struct iovec *v, int n)
+{
+	return util_preadv_all(*(int *)arg, v, n, (off_t)off);
 }
 
 /* A step of the walk over a span: bytes read, never 0. */
@@ -29,6 +38,15 @@ static ssize_t next_bytes(
 	return n == 0 ? -EIO : n;
 }
 
+/* Memory for a walk over a span: `small`, of SMALL bytes, does for most, and for the others
+ * if there is no more. *ret_big: to be freed, or NULL. */
+static char *walk_room(struct span at, char *small, char **ret_big, size_t *ret_size)
+{
+	*ret_big = at.to - at.from > SMALL ? malloc(CHUNK) : NULL;
+	*ret_size = *ret_big ? CHUNK : SMALL;
+	return *ret_big ? *ret_big : small;
+}
+
 /* Skip n bytes, if that many are not wanted. Returns how many were skipped. */
 static uint64_t pass_over(struct text_range *r, uint64_t n)
 {
@@ -41,14 +59,17 @@ static uint64_t pass_over(struct text_range *r, uint64_t n)
 
 int text_raw(const struct text_source *from, struct span at, const struct text_sink *to)
 {
-	_cleanup_free_ char *buf = malloc(CHUNK);
-	int err = buf ? 0 : -ENOMEM;
+	_cleanup_free_ char *big = NULL;
+	char small[SMALL];
+	size_t room;
+	int err = 0;
 
 	if (to->put == text_sink_range)
 		at.from += pass_over(to->range, at.to - at.from);
 
+	char *buf = walk_room(at, small, &big, &room);
 	while (!err && at.from < at.to) {
-		ssize_t n = next_bytes(from, at, buf, CHUNK);
+		ssize_t n = next_bytes(from, at, buf, room);
 
 		if (n < 0)
 			return (int)n;
@@ -104,14 +125,17 @@ static int string_pieces(
 static int each_piece(const struct text_source *from, struct span at, bool inside,
 	piece_fn piece, void *arg)
 {
-	_cleanup_free_ char *buf = malloc(CHUNK);
+	_cleanup_free_ char *big = NULL;
+	char small[SMALL];
+	size_t room;
+	char *buf = walk_room(at, small, &big, &room);
 	bool over = false;
 	struct jtok j;
-	int err = buf ? 0 : -ENOMEM;
+	int err = 0;
 
 	text_begin_string(&j, inside);
 	while (!err && at.from < at.to) {
-		ssize_t n = next_bytes(from, at, buf, CHUNK);
+		ssize_t n = next_bytes(from, at, buf, room);
 
 		if (n < 0)
 			return (int)n;
@@ -179,6 +203,27 @@ uint64_t text_tsv_extra(const void *buf, size_t n)
 	return extra;
 }
 
+/* From p on, over what stands for itself. */
+static const char *tsv_run(const char *p, const char *end)
+{
+#ifdef __SSE2__
+	const __m128i backslash = _mm_set1_epi8('\\'), last = _mm_set1_epi8('\r');
+
+	for (; end - p >= 16; p += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)p);
+		/* Beside the letters, control characters that need none: they are looked
+		 * at one by one. */
+		__m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, last), v);
+
+		if (_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(v, backslash))))
+			break;
+	}
+#endif
+	while (p < end && !tsv_letters[(uint8_t)*p])
+		p++;
+	return p;
+}
+
 int text_tsv(const struct text_sink *to, const void *buf, size_t n)
 {
 	const char *p = buf, *end = p + n;
@@ -187,8 +232,7 @@ int text_tsv(const struct text_sink *to, const void *buf, size_t n)
 	while (!err && p < end) {
 		const char *from = p;
 
-		while (p < end && !tsv_letters[(uint8_t)*p])
-			p++;
+		p = tsv_run(p, end);
 		if (p > from)
 			err = to->put(to->arg, from, (size_t)(p - from));
 		if (!err && p < end) {

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/json_tokens.h"
 
@@ -21,10 +22,19 @@ struct span {
 struct text_source {
 	ssize_t (*read)(void *arg, uint64_t off, void *buf, size_t n);
 	void *arg;
+	/* Fills n buffers (at most IOV_MAX), one after the other, from off on; their
+	 * descriptions are used up. 0, or a negative errno: -EIO: it has not so many bytes.
+	 * NULL: there is only read. */
+	int (*readv)(void *arg, uint64_t off, struct iovec *v, int n);
 };
 
 /* A source that reads a descriptor: arg points to it. */
 ssize_t text_source_fd(void *arg, uint64_t off, void *buf, size_t n);
+int text_source_fdv(void *arg, uint64_t off, struct iovec *v, int n);
+static inline struct text_source text_from_fd(int *fd)
+{
+	return (struct text_source){text_source_fd, fd, text_source_fdv};
+}
 
 /* Takes n bytes. Returns 0; any other value ends the work with that value. If the sink
  * wants a range only, that is known here, and bytes before the range need not be

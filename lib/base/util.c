@@ -310,6 +310,35 @@ ssize_t util_pread_max(int fd, void *buf, size_t max)
 	return util_pread_at(fd, buf, max, 0);
 }
 
+/* What is left to fill after n bytes of it: how many buffers, the first of them at *v. */
+static int vector_left(struct iovec **v, int many, size_t n)
+{
+	while (many && n >= (*v)->iov_len) {
+		n -= (*v)++->iov_len;
+		many--;
+	}
+	if (many) {
+		(*v)->iov_base = (char *)(*v)->iov_base + n;
+		(*v)->iov_len -= n;
+	}
+	return many;
+}
+
+int util_preadv_all(int fd, struct iovec *v, int n, off_t off)
+{
+	while ((n = vector_left(&v, n, 0)) > 0) {
+		ssize_t r = preadv(fd, v, n, off);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return r < 0 ? util_read_error(errno) : -EIO;
+		off += r;
+		n = vector_left(&v, n, (size_t)r);
+	}
+	return 0;
+}
+
 int util_pwrite_all(int fd, const void *buf, size_t n, off_t off)
 {
 	const char *p = buf;

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -147,6 +148,9 @@ _must_check_ int util_pwrite_all(int fd, const void *buf, size_t n, off_t off);
 ssize_t util_pread_max(int fd, void *buf, size_t max);
 /* The same from off on. */
 ssize_t util_pread_at(int fd, void *buf, size_t max, off_t off);
+/* Fill n buffers (at most IOV_MAX), one after the other, from off on; v is used up. 0, -EIO
+ * if the file ends before, or another negative errno. */
+_must_check_ int util_preadv_all(int fd, struct iovec *v, int n, off_t off);
 
 /* Open (and make, mode 0700) directory name below dirfd; never through a link.
  * A descriptor or negative errno. */

@@ -94,6 +94,13 @@ ssize_t results_read(struct gb_results *r, void *buf, size_t n, uint64_t off)
 	return -EIO;
 }
 
+int results_readv(struct gb_results *r, struct iovec *v, int n, uint64_t off)
+{
+	int fd = results_fd(r);
+
+	return fd < 0 ? fd : util_preadv_all(fd, v, n, (off_t)off);
+}
+
 /* Rename NAME to NAME.aside, where it counts as garbage; the map is of no use. */
 static int copy_set_aside(struct gb_results *r)
 {

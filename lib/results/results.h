@@ -110,6 +110,9 @@ ssize_t results_ready(
  * Returns n or an errno; -EIO: the file on disk has changed, and the next results_ready
  * takes that into account. */
 ssize_t results_read(struct gb_results *r, void *buf, size_t n, uint64_t off);
+/* The same into n buffers (util_preadv_all): 0 or an errno. What is wrong with the file is left
+ * to results_read to find. */
+int results_readv(struct gb_results *r, struct iovec *v, int n, uint64_t off);
 int results_fd(struct gb_results *r); /* borrowed, for as long as the caller is a
                                          reader */
 bool results_complete(struct gb_results *r);

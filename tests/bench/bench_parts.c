@@ -68,9 +68,15 @@ static ssize_t read_slot(void *arg, uint64_t off, void *buf, size_t n)
 		off & (answers_slot(1) - 1), buf, n);
 }
 
-static struct text_source from_one = {text_source_fd, &one},
-			  from_parts = {read_slot, NULL},
-			  from_requests = {text_source_fd, &requests};
+static int readv_slot(void *arg, uint64_t off, struct iovec *v, int n)
+{
+	return text_source_fdv(&parts[off >> ANSWERS_SLOT_BITS],
+		off & (answers_slot(1) - 1), v, n);
+}
+
+static struct text_source from_one = {text_source_fd, &one, text_source_fdv},
+			  from_parts = {read_slot, NULL, readv_slot},
+			  from_requests = {text_source_fd, &requests, text_source_fdv};
 
 static struct answers *build_of(uint32_t n, const struct answers *before)
 {
@@ -92,8 +98,9 @@ static struct answers *build_of(uint32_t n, const struct answers *before)
 
 static double read_tsv(const struct answers *a, bool several)
 {
+	struct gather_spare spare = {NULL};
 	struct answers_sources s = {several ? from_parts : from_one, from_requests,
-		from_requests};
+		from_requests, &spare};
 	char *buf = malloc(READ);
 	double t = util_now();
 	uint64_t off = 0;
@@ -103,6 +110,7 @@ static double read_tsv(const struct answers *a, bool several)
 	if (off != a->head.tsv_size)
 		abort();
 	free(buf);
+	gather_spare_free(&spare);
 	return util_now() - t;
 }
 

@@ -17,7 +17,7 @@ static struct csv *open_csv(struct text_source *source, struct memory *m, char s
 {
 	struct csv *c = NULL;
 
-	*source = (struct text_source){memory_read, m};
+	*source = memory_source(m);
 	must(csv_open(source, separator, &c) == 0);
 	return c;
 }

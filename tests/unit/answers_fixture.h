@@ -4,6 +4,7 @@
 #ifndef ANSWERS_FIXTURE_H
 #define ANSWERS_FIXTURE_H
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ struct memory {
 	const char *text;
 	size_t len, piece; /* at most so much a read; 0: as asked */
 	uint64_t total;    /* bytes read */
+	unsigned calls;
 };
 
 static ssize_t memory_read(void *arg, uint64_t off, void *buf, size_t n)
@@ -29,7 +31,27 @@ static ssize_t memory_read(void *arg, uint64_t off, void *buf, size_t n)
 	if (n)
 		memcpy(buf, m->text + off, n);
 	m->total += n;
+	m->calls++;
 	return (ssize_t)n;
+}
+
+static int memory_readv(void *arg, uint64_t off, struct iovec *v, int n)
+{
+	struct memory *m = arg;
+
+	m->calls++;
+	for (int i = 0; i < n; off += v[i++].iov_len) {
+		if (off > m->len || v[i].iov_len > m->len - off)
+			return -EIO;
+		memcpy(v[i].iov_base, m->text + off, v[i].iov_len);
+		m->total += v[i].iov_len;
+	}
+	return 0;
+}
+
+static struct text_source memory_source(struct memory *m)
+{
+	return (struct text_source){memory_read, m, memory_readv};
 }
 
 struct made {
@@ -69,11 +91,11 @@ __attribute__((unused)) static int made_new(struct made *m, const char *requests
 		.asked = made_asked,
 		.model = "models/gemini-3.8-flash"};
 
-	*m = (struct made){.requests = {requests, requests_len, piece, 0},
-		.results = {results, results_len, piece, 0},
-		.table = {made_of.text, made_of.len, piece, 0}};
-	m->sources.requests = (struct text_source){memory_read, &m->requests};
-	m->sources.results = (struct text_source){memory_read, &m->results};
+	*m = (struct made){.requests = {requests, requests_len, piece, 0, 0},
+		.results = {results, results_len, piece, 0, 0},
+		.table = {made_of.text, made_of.len, piece, 0, 0}};
+	m->sources.requests = memory_source(&m->requests);
+	m->sources.results = memory_source(&m->results);
 	if (requests) {
 		in.requests = &m->sources.requests;
 		in.stamp.requests_size = (int64_t)requests_len;
@@ -83,7 +105,7 @@ __attribute__((unused)) static int made_new(struct made *m, const char *requests
 		in.stamp.results_size = (int64_t)results_len;
 	}
 	if (made_of.text) {
-		m->sources.table = (struct text_source){memory_read, &m->table};
+		m->sources.table = memory_source(&m->table);
 		in.table = &m->sources.table;
 		in.stamp.table_size = (int64_t)made_of.len;
 		in.tabs = made_of.tabs;

@@ -961,6 +961,59 @@ static void results_that_shrank_are_an_error(void **state)
 	made_free(&m);
 }
 
+/* Whatever the order of the results: long texts, failures and requests without a result among
+ * them. */
+static void many_rows_take_few_reads(void **state)
+{
+	enum { N = 500, STRIDE = 77 };
+	_cleanup_free_ char *requests = NULL, *results = NULL, *want = NULL, *again = NULL;
+	char text[3 * GATHER_LONG];
+	size_t len;
+	struct made m;
+
+	memset(text, 'x', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	FILE *q = open_memstream(&requests, &len), *r = open_memstream(&results, &len);
+	FILE *t = open_memstream(&want, &len), *back = open_memstream(&again, &len);
+	for (int i = 0; i < N; i++) {
+		int k = i * STRIDE % N;
+
+		fprintf(q, ASK("k%d", ""), i);
+		if (k == 250)
+			fprintf(r, SAYS("k%d", "%s"), text, k);
+		else if (k % 50 == 7)
+			fprintf(r, FAILS("k%d", "14"), k);
+		else if (k % 50 != 8)
+			fprintf(r, SAYS("k%d", "an \\\"answer\\\",\\n %d"), k, k);
+		if (i == 250)
+			fprintf(t, "k%d\tanswered\t%s\n", i, text);
+		else if (i % 50 == 7)
+			fprintf(t, "k%d\tfailed\tUNAVAILABLE (14)\n", i);
+		else if (i % 50 == 8)
+			fprintf(t, "k%d\tmissing\tthere is no result for this request\n", i);
+		else
+			fprintf(t, "k%d\tanswered\tan \"answer\",\\n %d\n", i, i);
+		if (i % 50 == 7 || i % 50 == 8)
+			fprintf(back, ASK("k%d", ""), i);
+	}
+	fclose(q);
+	fclose(r);
+	fclose(t);
+	fclose(back);
+	make(&m, requests, results);
+	m.results.calls = m.requests.calls = 0;
+	_cleanup_free_ char *tsv = made_whole(
+		&m, made_read_tsv, 0, m.a->head.tsv_size, m.a->head.tsv_size + 1);
+	/* Before and behind the long one, which takes some itself. */
+	assert_in_range(m.results.calls, 2, 20);
+	assert_string_equal(tsv, want);
+	_cleanup_free_ char *retry = made_whole(
+		&m, made_read_retry, 0, m.a->head.retry_size, m.a->head.retry_size + 1);
+	assert_in_range(m.requests.calls, 1, 2);
+	assert_string_equal(retry, again);
+	made_free(&m);
+}
+
 /* Where a file is called like the key, and a suffix, both are in one place; others of the
  * row, and names that are no key, are not. */
 static void names_beside_keys(void **state)
@@ -988,6 +1041,37 @@ static void names_beside_keys(void **state)
 	assert_non_null(strstr(tree, "other.error = "));
 	assert_non_null(strstr(tsv, "plain\tanswered\t1\n"));
 	made_free(&m);
+}
+
+static const char long_word[] = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMN";
+
+static int keep_text(void *arg, const void *buf, size_t n)
+{
+	strncat(arg, buf, n);
+	return 0;
+}
+
+/* Wherever in a long text a letter stands: those that are escaped, and others like them. */
+static void letters_that_tsv_escapes(void **state)
+{
+	static const char letters[] = "\t\n\r\\\v\f\b\x01\x7f\xff\"t";
+	static const char *const become[] = {"\\t", "\\n", "\\r", "\\\\", "\v", "\f", "\b",
+		"\x01", "\x7f", "\xff", "\"", "t"};
+
+	for (size_t i = 0; letters[i]; i++) {
+		for (int at = 0; at < 50; at++) {
+			char text[52], want[60], got[60] = "";
+			struct text_sink to = {keep_text, got, NULL};
+
+			snprintf(text, sizeof text, "%.*s%c%s", at, long_word, letters[i],
+				long_word + at + 1);
+			snprintf(want, sizeof want, "%.*s%s%s", at, long_word, become[i],
+				long_word + at + 1);
+			assert_int_equal(text_tsv(&to, text, 50), 0);
+			assert_string_equal(got, want);
+			assert_int_equal(strlen(want) - 50, text_tsv_extra(text, 50));
+		}
+	}
 }
 
 int main(void)
@@ -1034,6 +1118,8 @@ int main(void)
 		cmocka_unit_test(damage_is_found_out),
 		cmocka_unit_test(other_layout_is_made_again),
 		cmocka_unit_test(results_that_shrank_are_an_error),
+		cmocka_unit_test(many_rows_take_few_reads),
+		cmocka_unit_test(letters_that_tsv_escapes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

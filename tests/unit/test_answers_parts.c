@@ -328,9 +328,18 @@ static ssize_t read_slots(void *arg, uint64_t off, void *buf, size_t n)
 {
 	const struct answers_part *p = &seen.v[off >> ANSWERS_SLOT_BITS];
 	const char *text = w.parts[p->number - 1].results;
-	struct memory m = {text, strlen(text), seen.piece, 0};
+	struct memory m = {text, strlen(text), seen.piece, 0, 0};
 
 	return memory_read(&m, off & (answers_slot(1) - 1), buf, n);
+}
+
+static int readv_slots(void *arg, uint64_t off, struct iovec *v, int n)
+{
+	const struct answers_part *p = &seen.v[off >> ANSWERS_SLOT_BITS];
+	const char *text = w.parts[p->number - 1].results;
+	struct memory m = {text, strlen(text), seen.piece, 0, 0};
+
+	return memory_readv(&m, off & (answers_slot(1) - 1), v, n);
 }
 
 static void see_part(uint32_t p, struct answers_part *ret)
@@ -370,7 +379,7 @@ static uint32_t see_asking(struct text_source *ret, uint64_t *ret_sizes)
 			continue;
 		seen.asking[n] = (struct memory){
 			part->requests, strlen(part->requests), 0, 0};
-		ret[n] = (struct text_source){memory_read, &seen.asking[n]};
+		ret[n] = memory_source(&seen.asking[n]);
 		ret_sizes[n] = strlen(part->requests);
 		n++;
 	}
@@ -383,8 +392,8 @@ static void index_new(struct made *m, const struct answers *before)
 	uint64_t sizes[PARTS];
 
 	*m = (struct made){.requests = {w.requests, w.at[w.n], 0, 0}};
-	m->sources.requests = (struct text_source){memory_read, &m->requests};
-	m->sources.results = (struct text_source){read_slots, NULL};
+	m->sources.requests = memory_source(&m->requests);
+	m->sources.results = (struct text_source){read_slots, NULL, readv_slots};
 	struct answers_input in = {.grammar = &gemini_results,
 		.results = &m->sources.results, .requests = &m->sources.requests,
 		.stamp = {.results_size = 1, .requests_size = (int64_t)w.at[w.n],
@@ -608,8 +617,8 @@ static void nothing_more_is_bought(void **state)
 	part_ends(&w.parts[0], false);
 	see_parts(false);
 	m.requests = (struct memory){w.requests, w.at[w.n], 0, 0};
-	m.sources.requests = (struct text_source){memory_read, &m.requests};
-	m.sources.results = (struct text_source){read_slots, NULL};
+	m.sources.requests = memory_source(&m.requests);
+	m.sources.results = (struct text_source){read_slots, NULL, readv_slots};
 	seen.v[0].none = NONE_CANCELLED;
 	struct answers_input in = {.grammar = &gemini_results,
 		.results = &m.sources.results, .requests = &m.sources.requests,

@@ -157,6 +157,40 @@ static void long_answers(void **state)
 }
 
 /* A table that is not that of the requests makes no file, and harms no other. */
+/* Whatever the order of the results, when it is made and when it is read. */
+static void many_rows_take_few_reads(void **state)
+{
+	enum { N = 500, STRIDE = 77 };
+	_cleanup_free_ char *table = NULL, *asks = NULL, *says = NULL, *want = NULL;
+	size_t len;
+	struct made m;
+	FILE *t = open_memstream(&table, &len), *q = open_memstream(&asks, &len);
+	FILE *r = open_memstream(&says, &len), *w = open_memstream(&want, &len);
+
+	fputs("a\n", t);
+	fputs("a,outcome,answer\n", w);
+	for (int i = 0; i < N; i++) {
+		fprintf(t, "%d\n", i);
+		fprintf(q, ASK("k%d"), i);
+		fprintf(r, SAYS("k%d", "answer %d"), i * STRIDE % N, i * STRIDE % N);
+		fprintf(w, "%d,answered,answer %d\n", i, i);
+	}
+	fclose(t);
+	fclose(q);
+	fclose(r);
+	fclose(w);
+	of(table, NULL, 0);
+	assert_int_equal(made_new(&m, asks, strlen(asks), says, strlen(says), 0), 0);
+	assert_in_range(m.results.calls, 1, 10);
+	m.results.calls = 0;
+	_cleanup_free_ char *got = made_whole(
+		&m, made_read_table, 0, m.a->head.table_size, m.a->head.table_size + 1);
+	assert_in_range(m.results.calls, 1, 2);
+	assert_string_equal(got, want);
+	made_free(&m);
+	memset(&made_of, 0, sizeof made_of);
+}
+
 static void another_table(void **state)
 {
 	static const char *const tables[] = {"", "a\n", "a\n1\n2\n3\n", "a\n1\n",
@@ -208,6 +242,7 @@ int main(void)
 		cmocka_unit_test(names_that_are_there),
 		cmocka_unit_test(members),
 		cmocka_unit_test(long_answers),
+		cmocka_unit_test(many_rows_take_few_reads),
 		cmocka_unit_test(another_table),
 		cmocka_unit_test(saved_and_loaded),
 	};

@@ -49,7 +49,7 @@ static void show(FILE *out, const char *text, const struct csv_row *row)
 static char *read_all(const char *text, size_t n, size_t piece, char separator)
 {
 	struct memory m = {text, n, piece};
-	struct text_source source = {read_memory, &m};
+	struct text_source source = {read_memory, &m, NULL};
 	const struct csv_row *row;
 	char *all = NULL;
 	size_t len;
@@ -121,7 +121,7 @@ static void test_limits(void **state)
 	at += CSV_CELLS_MAX;
 	at += sprintf(at, "\nend\n");
 	struct memory m = {text, (size_t)(at - text), 0};
-	struct text_source source = {read_memory, &m};
+	struct text_source source = {read_memory, &m, NULL};
 	const struct csv_row *row;
 	struct csv *c;
 

@@ -246,6 +246,24 @@ static const struct {
 	{"2026", false, 0, 0},
 };
 
+static void test_preadv_all(void **state)
+{
+	char a[4] = "", b[2] = "", rest[8] = "";
+	struct iovec v[] = {{a, 3}, {NULL, 0}, {b, 1}, {rest, 4}};
+	struct iovec more[] = {{a, 3}, {rest, 5}};
+	int fd = openat(dir_fd, "vector", O_RDWR | O_CREAT, 0600);
+
+	assert_int_equal(util_write_all(fd, "0123456789", 10), 0);
+	assert_int_equal(util_preadv_all(fd, v, 4, 1), 0);
+	assert_string_equal(a, "123");
+	assert_string_equal(b, "4");
+	assert_string_equal(rest, "5678");
+	assert_int_equal(util_preadv_all(fd, more, 2, 3), -EIO);
+	assert_int_equal(util_preadv_all(fd, NULL, 0, 100), 0);
+	assert_int_equal(util_preadv_all(-1, (struct iovec[]){{a, 1}}, 1, 0), -EBADF);
+	close(fd);
+}
+
 static void test_parse_time(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
@@ -364,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_remove_tree),
 		cmocka_unit_test(test_write_all),
 		cmocka_unit_test(test_pwrite_all),
+		cmocka_unit_test(test_preadv_all),
 		cmocka_unit_test(test_parse_time),
 		cmocka_unit_test(test_utf8_valid),
 		cmocka_unit_test(test_utf8_cut),

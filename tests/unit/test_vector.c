@@ -37,7 +37,7 @@ static uint32_t read_among_others(const char *number)
 {
 	_cleanup_free_ char *text = util_format("7, %s ,8", number);
 	struct memory m = {.text = text, .len = strlen(text)};
-	struct text_source from = {memory_read, &m};
+	struct text_source from = memory_source(&m);
 	struct vector_reading r = {0, m.len};
 	uint8_t out[12];
 

@@ -394,7 +394,7 @@ int composed_add_table(struct composed *c, const struct composed_table *in)
 	struct table t = {.c = c,
 		.in = in,
 		.seed = {util_random_u64(), util_random_u64()},
-		.source = {text_source_fd, (void *)&in->fd}};
+		.source = text_from_fd((void *)&in->fd)};
 	uint64_t before = c->n_complaints;
 	int err = sniff_rows(&t);
 
