@@ -244,6 +244,7 @@ struct gb_info {
 	enum gb_output output;
 	bool results_safe;    /* all of it on the local disk, and nothing can undo that */
 	int64_t results_size; /* bytes, -1: not known yet */
+	bool results_told;    /* by one reply alone: it may be another a moment later */
 	bool results_unmeasured; /* and the API does not tell it before all is saved */
 	bool results_refused; /* the API refused them; they are requested again, see
 	                         gb_job_error */
@@ -500,9 +501,13 @@ unsigned gb_verbs(struct gb_job *job);
 int gb_results_open(struct gb_job *job, struct gb_results **ret);
 int gb_part_results_open(struct gb_job *part, struct gb_results **ret);
 void gb_results_close(struct gb_results *r);
-/* *ret becomes the size in bytes. This takes two small requests the first time, which
- * must agree, unless a read has shown the size already. 0 with *ret -1: the API tells
- * no length. */
+/* *ret becomes the size in bytes. This takes a small request the first time, unless a
+ * read has shown the size already. 0 with *ret -1: the API tells no length.
+ *
+ * No byte is read before a second reply agrees with what the first one told. If it does
+ * not, gb_results_ready fails with -EIO for all who have the file open, until they have
+ * closed it: whoever opens it then and asks for the size gets the right one. A size
+ * from before the open may be wrong: ask afterwards. */
 int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 /* How many bytes at off, up to n, gb_results_read can return now: > 0; 0: off is at or
  * past the end; -EINPROGRESS: they were requested, and done() is called when it is

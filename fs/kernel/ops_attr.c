@@ -172,9 +172,10 @@ static void end_size(struct pending *p, int err)
 		ops_err(p->req, err);
 		return;
 	}
-	if (p->value > 0)
+	/* What is known by now is newer. */
+	if (p->value > 0 && n.info.results_size < 0)
 		st.st_size = p->value;
-	fuse_reply_attr(p->req, &st, p->value < 0 && !node_is_settled(&n) ? 0 : BELIEF);
+	fuse_reply_attr(p->req, &st, node_is_settled(&n) ? BELIEF : 0);
 }
 
 static void end_answers_size(struct pending *p, int err)

@@ -493,7 +493,8 @@ bool node_is_settled(const struct node *n)
 	/* Who has a door is not told when the file has changed. */
 	return n->file_row->write == WRITE_ALWAYS ? false
 	       : n->file_row->how == HOW_LOG	 ? false
-	       : n->file_row->how == HOW_RESULTS ? n->info.results_size >= 0
+	       : n->file_row->how == HOW_RESULTS
+		       ? n->info.results_size >= 0 && !n->info.results_told
 	       : n->file_row->how == HOW_ANSWERS
 		       ? n->info.answers_there && !n->info.answers_grow
 						 : true;

@@ -119,7 +119,7 @@ static ssize_t wait_ready(struct gb_results *r, uint64_t off, size_t n)
 
 	do {
 		waiter_sync_init(&s);
-		got = results_ready(r, off, n, &s.w);
+		got = results_ready_inside(r, off, n, &s.w);
 		waited = waiter_sync_end(&s, got);
 	} while (got == -EINPROGRESS && waited == 0);
 	return waited;
@@ -128,7 +128,7 @@ static ssize_t wait_ready(struct gb_results *r, uint64_t off, size_t n)
 ssize_t answers_read_from(
 	struct gb_results *r, struct gb_waiter *w, uint64_t off, void *buf, size_t n)
 {
-	ssize_t ready = w ? results_ready(r, off, n, w) : wait_ready(r, off, n);
+	ssize_t ready = w ? results_ready_inside(r, off, n, w) : wait_ready(r, off, n);
 
 	return ready <= 0 ? ready : results_read(r, buf, (size_t)ready, off);
 }

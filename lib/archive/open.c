@@ -36,6 +36,7 @@ static int results_make(struct gb_job *job, bool home, struct gb_results **ret)
 	cfg.checked = job->batch->checked;
 	const char *id = job->batch->id;
 	bool kept = job->batch->kept;
+	cfg.shown = job->batch->size_told ? job->batch->results_size : 0;
 	cfg.was_whole = home && !kept && job_was_saved(job);
 	file = job_output_may_come(job) && job->batch->output_file
 		       ? strdup(job->batch->output_file)
@@ -73,8 +74,10 @@ int output_of(struct gb_job *job, struct gb_results **ret)
 		pthread_mutex_lock(&c->cache_lock);
 	err = results_make(job, home, &made);
 	client_lock(c);
-	if (!err && !job->batch->results)
+	if (!err && !job->batch->results) {
 		job->batch->results = results_ref(made);
+		save_note_proven(job, made);
+	}
 	if (!err)
 		*ret = results_ref(job->batch->results);
 	client_unlock(c);
@@ -190,6 +193,8 @@ int gb_results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
 	int err = results_size(r, w, ret);
 	struct gb_job *job = results_arg(r);
 
+	if (!err && *ret >= 0)
+		save_note_told(job, r, *ret);
 	if (!err && *ret < 0) {
 		client_lock(job->c);
 		bool news = !job->batch->no_length;
@@ -221,7 +226,8 @@ bool gb_results_final(struct gb_results *r)
 	struct gb_job *job = results_arg(r);
 
 	client_lock(job->c);
-	bool told = job->batch->results_size >= 0 && !job->batch->resized;
+	bool sure = job->batch->results_size >= 0 && !job->batch->size_told &&
+		    !job->batch->resized;
 	client_unlock(job->c);
-	return told && results_final(r);
+	return sure && results_final(r);
 }

@@ -40,6 +40,27 @@ static void note_size(struct gb_job *job, int64_t size)
 	if (job->batch->results_size >= 0 && job->batch->results_size != size)
 		job->batch->resized = true;
 	job->batch->results_size = size;
+	job->batch->size_told = false;
+}
+
+void save_note_told(struct gb_job *job, struct gb_results *r, int64_t size)
+{
+	bool proven = results_known_size(r) == size;
+
+	client_lock(job->c);
+	if (job->batch->results_size < 0) {
+		job->batch->results_size = size;
+		job->batch->size_told = !proven;
+	}
+	client_unlock(job->c);
+}
+
+void save_note_proven(struct gb_job *job, struct gb_results *r)
+{
+	int64_t size = results_known_size(r);
+
+	if (size >= 0 && job->batch->size_told)
+		note_size(job, size);
 }
 
 int save_note_safe(struct gb_job *job, int64_t size, bool home)

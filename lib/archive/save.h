@@ -35,6 +35,10 @@ bool saver_disk_low(const struct gb_client *c);
 
 /* struct results_config's, arg: the job. */
 void save_event(void *arg, struct gb_results *r, enum results_event ev);
+/* Unlocked: gb_results_size tells this size of r, proven or not. */
+void save_note_told(struct gb_job *job, struct gb_results *r, int64_t size);
+/* Lock held: r is new. If it knows the size it replaces one that was only told. */
+void save_note_proven(struct gb_job *job, struct gb_results *r);
 /* Unlocked: all bytes are here but not durable yet. */
 void save_note_whole(struct gb_job *job);
 /* Lock held: the errno of the last try, if the API has named a time to ask again

@@ -161,6 +161,7 @@ void describe_one(struct gb_job *job, struct gb_info *ret)
 		.output = job_output(job),
 		.results_safe = save_is_safe(job),
 		.results_size = job->batch->results_size,
+		.results_told = job->batch->size_told,
 		.results_unmeasured =
 			job->batch->no_length && job->batch->results_size < 0,
 		.results_refused = is_refused(job),

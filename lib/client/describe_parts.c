@@ -249,6 +249,7 @@ static void fold_parts(struct gb_job *dir, struct gb_info *i)
 	i->results_safe &= i->output != GB_OUTPUT_NONE;
 	/* What part lacks a newline shows when it is saved. */
 	i->results_unmeasured |= i->output != GB_OUTPUT_NONE && !i->results_safe;
+	i->results_told = false;
 	i->results_size =
 		f.sized && i->output != GB_OUTPUT_NONE ? merged_size(dir) : -1;
 	answers_info(dir, i);

@@ -46,7 +46,7 @@ struct batch {
 
 	/* archive/: its output on this machine. */
 	struct gb_results *results;
-	int64_t results_size;    /* -1 */
+	int64_t results_size;    /* -1; to be shown: for more see size_told */
 	char *refusal;           /* the API's message when it refused the output, or
 	                            NULL */
 	unsigned gave_up_often;  /* reads of the output that failed shortly after each
@@ -90,6 +90,8 @@ struct batch {
 	                            read */
 	bool unfit : 1;          /* … and it is damaged */
 	bool no_length : 1;      /* the API does not tell how long the output is */
+	bool size_told : 1;      /* one reply alone has told results_size: it is shown
+	                            and nothing else */
 	bool resized : 1;        /* it reported another length before */
 	bool cached : 1;         /* all of the output is in the cache directory */
 	/* answers/ */

@@ -128,7 +128,7 @@ static void copy_forget(struct gb_results *r)
 {
 	ranges_clear(&r->have);
 	ranges_clear(&r->summed);
-	r->size = r->doubted = -1;
+	r->size = r->doubted = r->shown = -1;
 	r->resume = NO_END;
 	r->proven = r->ended = r->no_length = r->no_ranges = r->rotten = false;
 	r->sealed = r->dirty = r->filled = r->given = false;

@@ -13,6 +13,8 @@ static bool will_prove(const struct stream *s)
 
 	if (!s->headed)
 		return true;
+	if (r->size < 0)
+		return s->kind != STREAM_PROBE && s->end == NO_END;
 	return s->kind != STREAM_PROBE && s->end == (uint64_t)r->size &&
 	       s->end - s->sure <= NEAR;
 }
@@ -206,6 +208,9 @@ static bool look_at_waiter(const struct gb_waiter *w, void *arg)
 	struct want *want = arg;
 	struct stream *s = stream_find_cover(want->r, w->lo);
 
+	/* Held bytes that are here wait for the size alone. */
+	if (results_is_held(want->r) && results_local_end(want->r, w->lo) > w->lo)
+		return false;
 	if (s && s->reader < w->lo)
 		s->reader = w->lo;
 	if (!s && w->lo < want->lo) {
@@ -255,17 +260,28 @@ static bool fetch_needs_proof(const struct gb_results *r)
 	return r->fetching && is_past(r, results_local_end(r, 0));
 }
 
+static bool is_size_wanted(struct gb_results *r)
+{
+	if (fetch_needs_proof(r) ||
+		(results_is_held(r) && waitq_count(&r->readq) > 0))
+		return true;
+	return waitq_count(&r->sizeq) > 0 && !r->proven &&
+	       (r->size >= 0 || !r->no_length);
+}
+
 static int plan_size(struct gb_results *r)
 {
 	int err;
 
-	if ((r->proven && !fetch_needs_proof(r)) || (r->size < 0 && r->no_length) ||
-		(waitq_count(&r->sizeq) == 0 && !fetch_needs_proof(r)))
+	if (!is_size_wanted(r))
 		return 0;
 	for (struct stream *s = r->streams; s; s = s->next)
 		if (!s->stopping && will_prove(s))
 			return 0;
-	err = r->size < 0 ? start_stream(r, STREAM_PROBE, 0, 1) : start_proof(r);
+	/* Where no length is told the end of the body is what tells it. */
+	err = r->size >= 0    ? start_proof(r)
+	      : r->no_length ? start_open(r, results_local_end(r, 0))
+			      : start_stream(r, STREAM_PROBE, 0, 1);
 	return err < 0 ? err : 1;
 }
 

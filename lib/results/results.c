@@ -17,6 +17,19 @@ void after_init(struct after *a)
 	waitq_init(&a->fail);
 }
 
+/* Whoever opens it from now on is told the right size. */
+static void results_forgive(struct gb_results *r)
+{
+	if (r->readers == 0 && !r->unheard)
+		r->misled = false;
+}
+
+static void results_heard(struct gb_results *r)
+{
+	r->unheard = false;
+	results_forgive(r);
+}
+
 /* Not after the last reference is dropped, which waits for calls in progress. */
 static void results_tell(struct gb_results *r, unsigned events)
 {
@@ -27,6 +40,8 @@ static void results_tell(struct gb_results *r, unsigned events)
 	if (go) {
 		r->telling++;
 		r->teller = pthread_self();
+	} else {
+		results_heard(r);
 	}
 	pthread_mutex_unlock(&r->lock);
 	if (!go)
@@ -35,6 +50,8 @@ static void results_tell(struct gb_results *r, unsigned events)
 		if (events & 1u << ev)
 			r->event(r->arg, r, (enum results_event)ev);
 	pthread_mutex_lock(&r->lock);
+	if (events & 1u << RESULTS_SIZED)
+		results_heard(r);
 	if (--r->telling == 0)
 		pthread_cond_broadcast(&r->idle);
 	pthread_mutex_unlock(&r->lock);
@@ -54,6 +71,8 @@ static bool is_ready(const struct gb_waiter *w, void *arg)
 {
 	const struct gb_results *r = arg;
 
+	if (results_is_held(r))
+		return false;
 	return ranges_end(&r->have, w->lo) > w->lo ||
 	       (r->ended && w->lo >= (uint64_t)r->size);
 }
@@ -112,6 +131,19 @@ bool results_is_complete(const struct gb_results *r)
 	       results_local_end(r, 0) >= (uint64_t)r->size;
 }
 
+bool results_is_held(const struct gb_results *r)
+{
+	return r->shown >= 0 && !r->proven;
+}
+
+/* Not while somebody reads: what is told holds up reads until it is proven. */
+bool results_may_show(struct gb_results *r)
+{
+	if (r->size < 0 || r->shown >= 0)
+		return r->size >= 0 && r->shown == r->size;
+	return !r->given && waitq_count(&r->readq) == 0;
+}
+
 uint64_t results_block_end(const struct gb_results *r, uint64_t off)
 {
 	uint64_t end = (off / RESULTS_BLOCK + 1) * RESULTS_BLOCK;
@@ -154,7 +186,7 @@ static struct gb_results *results_create(const struct results_config *c)
 	waitq_init(&r->fetchq);
 	r->refs = 1;
 	r->fd = r->dirfd = -1;
-	r->size = r->doubted = -1;
+	r->size = r->doubted = r->shown = -1;
 	r->resume = NO_END;
 	for (size_t i = 0; i < ARRAY_SIZE(r->ends); i++)
 		r->ends[i] = NO_END;
@@ -171,6 +203,16 @@ static struct gb_results *results_create(const struct results_config *c)
 	return NULL;
 }
 
+/* What an earlier object told waits for its second reply in this one. */
+static void results_take_shown(struct gb_results *r, int64_t shown)
+{
+	if (shown <= 0 || r->proven)
+		return;
+	r->shown = shown;
+	if (r->size < 0 && results_local_limit(r) <= (uint64_t)shown)
+		r->size = shown;
+}
+
 int results_new(const struct results_config *c, struct gb_results **ret)
 {
 	struct gb_results *r;
@@ -184,6 +226,8 @@ int results_new(const struct results_config *c, struct gb_results **ret)
 	err = r->dirfd = util_dup(c->dirfd);
 	if (err >= 0)
 		err = copy_load(r);
+	if (err == 0)
+		results_take_shown(r, c->shown);
 	if (err == 0 && c->checked && r->sealed && results_is_complete(r))
 		err = ranges_add(&r->have, 0, (uint64_t)r->size) < 0 ? -ENOMEM : 0;
 	if (err == 0 && !r->file && !results_is_complete(r) && r->summed.n == 0)
@@ -254,6 +298,7 @@ void results_reader(struct gb_results *r, int delta)
 	if (delta > 0)
 		r->refused = false;
 	idle = r->readers == 0;
+	results_forgive(r);
 	results_tell_damage(r, &a);
 	if (idle) {
 		stream_stop_unfollowed(r);
@@ -306,10 +351,13 @@ int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret)
 		err = -EIO;
 	else if (r->proven || (r->size < 0 && r->no_length))
 		*ret = r->size;
+	else if (results_may_show(r))
+		*ret = r->shown = r->size;
 	else
 		err = results_ask(r, &r->sizeq, w, 0, 0, &a);
 	/* If the API cannot be asked now, this is the best answer. */
-	if (err < 0 && err != -EINPROGRESS && err != -EIO && r->size >= 0) {
+	if (err < 0 && err != -EINPROGRESS && err != -EIO && r->size >= 0 &&
+		r->shown < 0) {
 		*ret = r->size;
 		err = 0;
 	}
@@ -328,6 +376,8 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 		return -EIO;
 	if (n == 0 || off > (uint64_t)RESULTS_MAX)
 		return 0;
+	if (results_is_held(r))
+		return results_ask(r, &r->readq, w, off, hi, a);
 	if (r->size >= 0 && off >= (uint64_t)r->size)
 		return r->ended ? 0 : results_ask(r, &r->readq, w, off, hi, a);
 	if (r->size >= 0 && hi > (uint64_t)r->size)
@@ -348,17 +398,29 @@ static ssize_t ready(struct gb_results *r, uint64_t off, size_t n, struct gb_wai
 	return (ssize_t)(end - off);
 }
 
-ssize_t results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w)
+static ssize_t ready_for(struct gb_results *r, bool shown, uint64_t off, size_t n,
+	struct gb_waiter *w)
 {
 	struct after a;
 	ssize_t got;
 
 	after_init(&a);
 	pthread_mutex_lock(&r->lock);
-	got = ready(r, off, n, w, &a);
+	got = shown && r->misled ? -EIO : ready(r, off, n, w, &a);
 	pthread_mutex_unlock(&r->lock);
 	results_finish(r, &a);
 	return got;
+}
+
+ssize_t results_ready(struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w)
+{
+	return ready_for(r, true, off, n, w);
+}
+
+ssize_t results_ready_inside(
+	struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w)
+{
+	return ready_for(r, false, off, n, w);
 }
 
 int results_fetch(struct gb_results *r, struct gb_waiter *w)

@@ -21,11 +21,26 @@
  *   - results_fetch downloads everything that is missing, whoever reads, even after its
  *     waiters are gone.
  *
- * A size that one reply states is used for planning only. It is proven, and shown to
- * others, once a second reply agrees or a body that arrived as its head promised fits
- * it. It is the end for readers once the last byte has arrived in this way and can be a
- * last byte. If the whole file comes in one reply, its head counts once the first bytes
- * look like a file.
+ * A size that one reply states is used for planning, and may be shown (results_size).
+ * It is proven once a second reply agrees or a body that arrived as its head promised
+ * fits it: nothing else may rest on one that is not, and it is in no map. It is the
+ * end for readers once the last byte has arrived in this way and can be a last byte.
+ * If the whole file comes in one reply, its head counts once the first bytes look
+ * like a file.
+ *
+ * One wrong reply about the size would have tail read the wrong place and tar cut the
+ * file. So from the moment that a size was shown and not proven no byte is given,
+ * also of what is here: the reply to the first read is the second one about the size
+ * and comes before its bytes (where it is none, the last byte is asked for beside
+ * it). If another size is proven than the one shown, reads fail with -EIO until the
+ * last reader has closed and RESULTS_SIZED has been heard: whoever opens the file and
+ * asks for its size after that gets the right one. Not beside readers who have bytes:
+ * for them nothing was shown, and whoever asks then waits for the proof. An object
+ * that follows another takes over what that has shown (results_config).
+ *
+ * Whoever asks for the size, opens the file later and does not ask again can still go
+ * by a wrong one, if somebody else's read settled it in between. tar, rsync, cp and
+ * tail ask after they have opened it.
  *
  * Nothing is trusted: Content-Range must be what was asked for, the total must agree
  * with what is known, and a body that does not begin like a line, ends early, or ends
@@ -52,7 +67,7 @@
 #include "base/waiter.h"
 
 enum results_event {
-	RESULTS_SIZED,  /* the size was proven, or turned out to be wrong */
+	RESULTS_SIZED,  /* the size was proven, or turned out to be wrong; not: shown */
 	RESULTS_FILLED, /* every byte is local: call results_seal on a worker */
 	RESULTS_REFUSED, /* 404 at both paths, 410, or a 403 not about the key: see
 			    results_refusal */
@@ -66,6 +81,8 @@ struct results_config {
 	const char *name; /* of the data file; copied */
 	const char *
 		file; /* id of the output at the API; NULL: only what is local; copied */
+	int64_t shown;    /* a size that an earlier object has shown and not proven; 0:
+	                     none */
 	bool offline;     /* fetch nothing: reads of what is not local fail with
 	                     -EHOSTUNREACH */
 	bool was_whole;   /* it was complete once: reads of what is missing and cannot
@@ -100,11 +117,15 @@ void results_stop(struct gb_results *r);
  * the reverse. When the last one goes the map is saved and the descriptor closed. */
 void results_reader(struct gb_results *r, int delta);
 
-/* As gb_results_size, gb_results_ready, gb_results_final. Order for the size: proven;
- * running GETs; `Range: bytes=0-0`, then the last byte of which that told, or all of
- * what is small; asked once however many ask. */
+/* As gb_results_size, gb_results_ready, gb_results_final. Order for the size: what is
+ * proven, or shown already; running GETs; `Range: bytes=0-0`. Beside readers, and for
+ * one who reads where no reply has told it again: the last byte of what one reply
+ * stated, or all of what is small. Asked once however many ask. */
 int results_size(struct gb_results *r, struct gb_waiter *w, int64_t *ret);
 ssize_t results_ready(
+	struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
+/* The same for those inside, who go by results_known_size alone: never misled. */
+ssize_t results_ready_inside(
 	struct gb_results *r, uint64_t off, size_t n, struct gb_waiter *w);
 /* Read n bytes at off that results_ready has announced, while the caller is a reader.
  * Returns n or an errno; -EIO: the file on disk has changed, and the next results_ready

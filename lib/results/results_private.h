@@ -119,7 +119,10 @@ struct gb_results {
 	unsigned readers, pins; /* pins: uses of fd outside the lock */
 	int64_t size;           /* -1: not known */
 	bool sealing;           /* the map of a complete file is being written */
-	bool proven;            /* … and may be told: see results.h */
+	bool proven;            /* … and nothing need doubt it: see results.h */
+	int64_t shown;          /* the size that others may have been told last; -1 */
+	bool misled;            /* it was wrong: no reads until all have closed … */
+	bool unheard;           /* … and RESULTS_SIZED has said so */
 	bool ended;             /* … and its last byte came, as last bytes do */
 	int64_t doubted;        /* a different size that was reported last; -1 */
 	bool no_length, no_ranges;
@@ -182,6 +185,10 @@ uint64_t results_local_next(const struct gb_results *r, uint64_t off);
 /* One past the last local byte. */
 uint64_t results_local_limit(const struct gb_results *r);
 bool results_is_complete(const struct gb_results *r);
+/* A size was told that is not proven: no byte is given before it is. */
+bool results_is_held(const struct gb_results *r);
+/* Whether a size that is not proven may be told now. */
+bool results_may_show(struct gb_results *r);
 /* Where the block that contains off ends. */
 uint64_t results_block_end(const struct gb_results *r, uint64_t off);
 /* Answer waiters whose bytes are there now, or who are past the end. */

@@ -50,17 +50,17 @@ static int doubt_size(struct gb_results *r, int64_t size, struct after *a)
 	return 0;
 }
 
-static bool is_inside(const struct gb_waiter *w, void *arg)
+/* The size that others may have been told is another than the proven one: whoever has
+ * the file open may have relied on it. Proven ones are always told. */
+static void note_shown(struct gb_results *r, struct after *a)
 {
-	return w->lo > 0;
-}
-
-/* The reported size was wrong: a reader at the end, or anywhere but at the start, may
- * have relied on it. */
-static void fail_inside(struct gb_results *r, struct after *a)
-{
-	a->err = -EIO;
-	waitq_move_if(&r->readq, &a->fail, is_inside, NULL);
+	if (r->shown >= 0 && r->shown != r->size) {
+		r->misled = r->unheard = true;
+		a->events |= 1u << RESULTS_SIZED;
+		a->err = -EIO;
+		waitq_move(&r->readq, &a->fail);
+	}
+	r->shown = r->size;
 }
 
 bool stream_is_told(struct odd *o, int64_t size, uint32_t crc, unsigned times)
@@ -75,6 +75,7 @@ void stream_prove_size(struct gb_results *r, struct after *a)
 	if (!r->proven)
 		a->events |= 1u << RESULTS_SIZED;
 	r->proven = true;
+	note_shown(r, a);
 	/* The map of a sealed file has the size: told again it stays sealed. */
 	r->dirty |= !r->sealed && !r->sealing;
 	waitq_move(&r->sizeq, &a->wake);
@@ -103,14 +104,14 @@ int stream_learn_size(struct gb_results *r, int64_t size, struct after *a)
 		return err;
 	r->doubted = -1;
 	if (r->size != size) {
-		if (r->proven)
-			fail_inside(r, a);
 		r->size = size;
 		r->proven = r->no_length = false;
 		r->ended = size == 0;
 	}
 	if (again)
 		stream_prove_size(r, a);
+	else if (results_may_show(r))
+		waitq_move(&r->sizeq, &a->wake);
 	return 0;
 }
 

@@ -82,6 +82,13 @@ void close_it(struct gb_results *r)
 	fake_run(&engine);
 }
 
+void reopen(struct gb_results *r)
+{
+	results_reader(r, -1);
+	fake_run(&engine);
+	results_reader(r, 1);
+}
+
 void answered(struct gb_waiter *w, int err)
 {
 	struct asker *a = CONTAINER_OF(w, struct asker, w);

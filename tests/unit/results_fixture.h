@@ -51,6 +51,9 @@ struct gb_results *open_it(void);
 
 void close_it(struct gb_results *r);
 
+/* The last one closes it, and the next one opens the same object. */
+void reopen(struct gb_results *r);
+
 struct asker {
 	struct gb_waiter w;
 	unsigned calls;

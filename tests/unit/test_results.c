@@ -33,8 +33,7 @@ static void test_first_bytes_are_given_at_once(void **state)
 	assert_int_equal(engine.aborted, 1);
 }
 
-/* One that tells it, and one that agrees. */
-static void test_size_is_two_small_requests(void **state)
+static void test_size_is_one_small_request(void **state)
 {
 	struct gb_results *r = open_it();
 	struct asker a = ASKER, b = ASKER;
@@ -46,12 +45,17 @@ static void test_size_is_two_small_requests(void **state)
 	assert_int_equal(a.calls + b.calls, 2);
 	assert_int_equal(results_size(r, &a.w, &size), 0);
 	assert_int_equal(size, BIG);
-	assert_int_equal(engine.calls, 2);
+	assert_int_equal(engine.calls, 1);
 	assert_string_equal(engine.ranges[0], "0-0");
-	assert_string_equal(engine.ranges[1], "50332424-50332424");
+	/* It decides nothing. */
+	assert_int_equal(results_known_size(r), -1);
+	assert_int_equal(sized, 0);
+	/* Read, it is proven and remembered. */
+	assert_int_equal(read_at(r, 0, 10), 10);
+	assert_int_equal(engine.calls, 2);
+	assert_int_equal(results_known_size(r), BIG);
 	assert_int_equal(sized, 1);
 	close_it(r);
-	/* It is remembered. */
 	r = open_it();
 	assert_int_equal(size_of(r, &size), 0);
 	assert_int_equal(size, BIG);
@@ -59,7 +63,6 @@ static void test_size_is_two_small_requests(void **state)
 	close_it(r);
 }
 
-/* Of what is small the second brings all: nobody who reads it asks again. */
 static void test_size_of_a_small_file(void **state)
 {
 	struct gb_results *r = open_it();
@@ -75,7 +78,7 @@ static void test_size_of_a_small_file(void **state)
 	close_it(r);
 }
 
-/* The last byte, which told the size, is here before the rest of its block: that counts all
+/* The last byte, which proved the size, is here before the rest of its block: that counts all
  * the same, and the next process asks for nothing. */
 static void test_a_block_whose_end_came_first(void **state)
 {
@@ -85,9 +88,11 @@ static void test_a_block_whose_end_came_first(void **state)
 
 	engine.size = 700 * KIB;
 	assert_int_equal(size_of(r, &size), 0);
+	assert_int_equal(read_at(r, (uint64_t)size, 10), 0);
 	fake_settle(&engine);
 	assert_int_equal(read_on(r, 0, &end), 0);
 	assert_int_equal(end, 700 * KIB);
+	assert_string_equal(engine.ranges[1], "716799-716799");
 	assert_string_equal(engine.ranges[2], "0-716798");
 	assert_int_equal(filled, 1);
 	close_it(r);
@@ -157,8 +162,8 @@ static void test_tail(void **state)
 
 	assert_int_equal(size_of(r, &size), 0);
 	assert_int_equal(read_at(r, (uint64_t)size - 100, 200), 100);
-	assert_int_equal(engine.calls, 3);
-	assert_string_equal(engine.ranges[2], "50331648-50332424");
+	assert_int_equal(engine.calls, 2);
+	assert_string_equal(engine.ranges[1], "50331648-50332424");
 	close_it(r);
 }
 
@@ -449,7 +454,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_reading_through_is_one_request),
 		T(test_first_bytes_are_given_at_once),
-		T(test_size_is_two_small_requests), T(test_size_of_a_small_file),
+		T(test_size_is_one_small_request), T(test_size_of_a_small_file),
 		T(test_a_block_whose_end_came_first), T(test_size_of_what_is_nearly_here),
 		T(test_size_of_what_is_being_read), T(test_size_of_what_is_nearly_here),
 		T(test_a_jump_fetches_its_block),

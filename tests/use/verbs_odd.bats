@@ -89,6 +89,7 @@ background() {
 	same 129 $status
 	MNT=$BATS_TEST_TMPDIR/jobs
 	mkdir "$MNT"
+	# shellcheck disable=SC2034 # mount.bash puts it before the command
 	FS_CLOCK=(env --ignore-signal=HUP)
 	mount_jobs
 	kill -HUP "$FS_PID"
