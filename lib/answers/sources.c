@@ -125,10 +125,16 @@ static ssize_t wait_ready(struct gb_results *r, uint64_t off, size_t n)
 	return waited;
 }
 
+static ssize_t ready_from(
+	struct gb_results *r, struct gb_waiter *w, uint64_t off, size_t n)
+{
+	return w ? results_ready_inside(r, off, n, w) : wait_ready(r, off, n);
+}
+
 ssize_t answers_read_from(
 	struct gb_results *r, struct gb_waiter *w, uint64_t off, void *buf, size_t n)
 {
-	ssize_t ready = w ? results_ready_inside(r, off, n, w) : wait_ready(r, off, n);
+	ssize_t ready = ready_from(r, w, off, n);
 
 	return ready <= 0 ? ready : results_read(r, buf, (size_t)ready, off);
 }
@@ -142,8 +148,7 @@ int answers_readv_from(struct gb_results *r, struct gb_waiter *w, uint64_t off,
 	for (int i = 0; i < n; i++)
 		left += v[i].iov_len;
 	while (left) {
-		ssize_t ready =
-			w ? results_ready(r, at, left, w) : wait_ready(r, at, left);
+		ssize_t ready = ready_from(r, w, at, left);
 
 		if (ready <= 0)
 			return ready ? (int)ready : -EIO;
