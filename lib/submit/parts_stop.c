@@ -5,6 +5,7 @@
 #include "submit/parts_send.h"
 #include "submit/cut.h"
 #include "submit/parts_send_private.h"
+#include "submit/queue.h"
 #include "submit/reconcile.h"
 
 #include <errno.h>
@@ -116,8 +117,13 @@ int part_unmake(struct gb_job *part)
 	bool again = is_uncertain_again(part);
 	bool waits = !again && waits_for_halves(part);
 	client_unlock(part->c);
+	if (waits) {
+		/* Nothing else need happen any more: the last half may go by itself. */
+		queue_wait(part);
+		return -EBUSY;
+	}
 	if (!again)
-		return waits ? -EBUSY : parts_unmake(part);
+		return parts_unmake(part);
 	job_dir_save_soon(part);
 	reconcile_later(part);
 	job_changed(part, GB_CHANGED_META | GB_CHANGED_FILES);
