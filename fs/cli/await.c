@@ -46,9 +46,9 @@ static void await_slice(struct await *a)
 /* Whether waiting is over before there is an answer. */
 static int await_over(double until)
 {
-	return cli_stopped()                        ? -EINTR
+	return cli_stopped()                          ? -EINTR
 	       : until >= 0 && seconds_now() >= until ? -EAGAIN
-						    : 0;
+						      : 0;
 }
 
 bool await_some(struct await *a, double seconds, int *ret)

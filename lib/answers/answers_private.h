@@ -58,7 +58,10 @@ int answers_new_row(struct build *b, uint32_t *ret);
 int answers_set_key(struct build *b, uint32_t i, const char *key, size_t n);
 int answers_set_schema(struct build *b, uint32_t i, uint32_t at);
 int answers_hash_rows(struct build *b);
+/* array: the address of a pointer. Memory for n of size `each`; for one more than n, where
+ * there is some for *room. -ENOMEM, and it is as it was. */
 int answers_room(void *array, size_t n, size_t each);
+int answers_room_for_one(void *array, uint32_t n, uint32_t *room, size_t each);
 /* What row i has of other files than the main one; NULL: no memory. Until the next call. */
 struct answers_more *answers_more_of(struct build *b, uint32_t i);
 

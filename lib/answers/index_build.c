@@ -23,6 +23,16 @@ int answers_room(void *array, size_t n, size_t each)
 	return 0;
 }
 
+int answers_room_for_one(void *array, uint32_t n, uint32_t *room, size_t each)
+{
+	uint32_t more = *room ? 2 * *room : 64;
+	int err = n < *room ? 0 : answers_room(array, more, each);
+
+	if (!err && n == *room)
+		*room = more;
+	return err;
+}
+
 int answers_rows_room(struct build *b, uint32_t room)
 {
 	if (answers_room(&b->rows, room, sizeof *b->rows) ||
@@ -60,13 +70,8 @@ struct answers_more *answers_more_of(struct build *b, uint32_t i)
 
 	if (f->more)
 		return &b->more[f->more - 1];
-	if (b->n_more == b->room_more) {
-		uint32_t room = b->room_more ? 2 * b->room_more : 64;
-
-		if (answers_room(&b->more, room, sizeof *b->more))
-			return NULL;
-		b->room_more = room;
-	}
+	if (answers_room_for_one(&b->more, b->n_more, &b->room_more, sizeof *b->more))
+		return NULL;
 	b->more[b->n_more] = (struct answers_more){0};
 	f->more = ++b->n_more;
 	return &b->more[b->n_more - 1];

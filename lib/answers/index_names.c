@@ -4,7 +4,7 @@
  * name. All files of a row have the same base, which is marked with the line's number
  * when it is too long or one of them is taken.
  */
-#include "answers/index.h"
+#include "answers/answers_private.h"
 #include "store/dir_names.h"
 #include "base/util.h"
 
@@ -136,11 +136,8 @@ static uint32_t tree_find(const struct tree *t, uint32_t parent, size_t len)
 
 static int tree_make_room(struct tree *t, uint32_t room)
 {
-	struct answers_node *bigger = reallocarray(t->nodes, room, sizeof *bigger);
-
-	if (!bigger)
+	if (answers_room(&t->nodes, room, sizeof *t->nodes))
 		return -ENOMEM;
-	t->nodes = bigger;
 	t->room = room;
 	return set_slots(t, answers_slots_for(room));
 }
@@ -182,19 +179,21 @@ static int put_name(struct tree *t, struct answers_node *n, const char *name, si
 
 static int add_extent(struct tree *t, struct answers_extent x, uint32_t *ret)
 {
-	if (t->n_extents == t->room_extents) {
-		uint32_t room = t->room_extents ? 2 * t->room_extents : 64;
-		struct answers_extent *bigger =
-			reallocarray(t->extents, room, sizeof *bigger);
-
-		if (!bigger)
-			return -ENOMEM;
-		t->extents = bigger;
-		t->room_extents = room;
-	}
+	if (answers_room_for_one(
+		    &t->extents, t->n_extents, &t->room_extents, sizeof *t->extents))
+		return -ENOMEM;
 	*ret = t->n_extents;
 	t->extents[t->n_extents++] = x;
 	return 0;
+}
+
+/* The next node, which has its name. Returns its number. */
+static uint32_t put_node(struct tree *t, const struct answers_node *n)
+{
+	t->nodes[t->n] = *n;
+	if (t->n && !is_gone(n))
+		put_slot(t, t->slots, t->n_slots, t->n, n);
+	return t->n++;
 }
 
 /* What a node is, its name apart. */
@@ -212,13 +211,9 @@ static int tree_add(struct tree *t, struct file f, size_t len, uint32_t *ret)
 		err = put_name(t, &f.node, t->name, len);
 	if (!err && answers_has_extent(&f.node))
 		err = add_extent(t, f.extent, &f.node.extent);
-	if (err)
-		return err;
-	t->nodes[t->n] = f.node;
-	if (t->n)
-		put_slot(t, t->slots, t->n_slots, t->n, &f.node);
-	*ret = t->n++;
-	return 0;
+	if (!err)
+		*ret = put_node(t, &f.node);
+	return err;
 }
 
 /* ---- directories ----------------------------------------------------------------------- */
@@ -431,13 +426,9 @@ static int keep_node(struct tree *t, const struct answers *before, uint32_t i)
 			n.name_len);
 	if (!err && answers_has_extent(&n))
 		err = keep_extent(t, before, &n);
-	if (err)
-		return err;
-	t->nodes[t->n] = n;
-	if (t->n && !is_gone(&n))
-		put_slot(t, t->slots, t->n_slots, t->n, &n);
-	t->n++;
-	return 0;
+	if (!err)
+		put_node(t, &n);
+	return err;
 }
 
 static int keep_nodes(struct tree *t, const struct answers *before)

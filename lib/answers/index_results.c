@@ -99,15 +99,11 @@ static int index_part(void *arg, const struct line_part *p)
 
 	if (!p->has_data)
 		return 0;
-	if (b->n_media == b->room_media) {
-		uint32_t room = b->room_media ? 2 * b->room_media : 64;
-
-		if (b->n_media >= ANSWERS_NODES_MAX)
-			return -EFBIG;
-		if (answers_room(&b->media, room, sizeof *b->media))
-			return -ENOMEM;
-		b->room_media = room;
-	}
+	if (b->n_media == b->room_media && b->n_media >= ANSWERS_NODES_MAX)
+		return -EFBIG;
+	if (answers_room_for_one(
+		    &b->media, b->n_media, &b->room_media, sizeof *b->media))
+		return -ENOMEM;
 	b->media[b->n_media++] = (struct answers_medium){
 		.extension = answers_extension(p->mime.text),
 		.data = p->data.at,
