@@ -254,12 +254,12 @@ void remove_later(struct gb_job *job, double delay)
 	gb_job_unref(job);
 }
 
-/* The caller owns the removal until removal_leave. */
-void removal_take(struct gb_job *job)
+void removal_intend(struct gb_job *job)
 {
-	client_lock(job->c);
+	client_expect_lock(job->c);
+	job->dir->rec.removal = REMOVAL_INTENDED;
+	job->dir->rec.removal_since = record_now();
 	job->dir->removing = REMOVING_RUNS;
-	client_unlock(job->c);
 }
 
 /* delay: when to go on, in seconds; negative: not unless somebody asked meanwhile. */
@@ -394,7 +394,6 @@ static int remove_run(struct operation *t)
 	struct gb_job *job = t->job;
 	struct provider_error err = {.retry = -1};
 
-	removal_take(job);
 	int ret = removal_first(job, &t->cancel, &err);
 	client_called(job->c, &err);
 	test_point("removal-answered");
@@ -420,8 +419,7 @@ static int removal_begin(struct gb_job *job)
 
 	if (l->rec.removal || l->task)
 		return -EBUSY;
-	l->rec.removal = REMOVAL_INTENDED;
-	l->rec.removal_since = record_now();
+	removal_intend(job);
 	return 0;
 }
 

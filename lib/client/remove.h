@@ -66,8 +66,10 @@ bool remove_has_other_key(struct gb_job *job);
 /* Go on with a removal after so many seconds, or when the task at work on it is
  * done. */
 void remove_later(struct gb_job *job, double delay);
-/* The caller owns the removal until removal_leave. */
-void removal_take(struct gb_job *job);
+/* Lock held: a removal is intended, in memory. The caller owns it until removal_leave, so
+ * that nobody takes a step of it before the intent is on disk, or after it was given
+ * up. */
+void removal_intend(struct gb_job *job);
 /* delay: when to go on, in seconds; negative: not unless somebody asked meanwhile. */
 void removal_leave(struct gb_job *job, double delay);
 /* How long rmdir waits for the API. */

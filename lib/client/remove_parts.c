@@ -88,8 +88,7 @@ static struct gb_job *next_to_begin(struct gb_job *dir)
 static int begin_part(struct gb_job *part)
 {
 	client_lock(part->c);
-	part->dir->rec.removal = REMOVAL_INTENDED;
-	part->dir->rec.removal_since = record_now();
+	removal_intend(part);
 	part->dir->rec.insisted = knowledge_is_insisted(&part->batch->known);
 	client_unlock(part->c);
 	return job_dir_save(part);
@@ -123,7 +122,6 @@ static int first_step(
 
 	if (!part)
 		return 0;
-	removal_take(part);
 	if (!ret) {
 		ret = removal_first(part, cancel, err);
 		client_called(part->c, err);
@@ -136,7 +134,6 @@ static int remove_parts_run(struct operation *t)
 	struct gb_job *dir = t->job, *part = next_to_begin(dir);
 	struct provider_error err = {.retry = -1};
 
-	removal_take(dir);
 	int ret = first_step(part, &t->cancel, &err);
 	test_point("removal-answered");
 	if (operation_is_late(t)) {
@@ -168,10 +165,8 @@ int remove_parts(struct gb_job *dir, struct gb_waiter *w)
 
 	client_lock(c);
 	int err = all_may_go(dir);
-	if (!err) {
-		dir->dir->rec.removal = REMOVAL_INTENDED;
-		dir->dir->rec.removal_since = record_now();
-	}
+	if (!err)
+		removal_intend(dir);
 	client_unlock(c);
 	test_point("removal-chosen");
 	if (err == -EACCES)
@@ -234,7 +229,7 @@ void remove_parts_on(struct gb_job *dir)
 		/* In memory it is begun: a start begins it again. */
 		DROP(begin_part(part));
 		test_point("part-removal-intended");
-		remove_later(part, 0);
+		removal_leave(part, 0);
 	}
 }
 

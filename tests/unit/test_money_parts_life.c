@@ -5,10 +5,12 @@
  */
 #include "money.h"
 
+#include "client/remove.h"
 #include "jobs/client.h"
 #include "jobs/parts.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 enum { PARTS = 8, LONG = 4000, AGAIN_EVERY = 9 };
@@ -78,6 +80,7 @@ static unsigned running(void)
 /* Each part was made once at most, whatever happened. */
 static void none_twice(void)
 {
+	ROW_TRUE(fake_made(the_api) <= PARTS);
 	for (unsigned i = 0; i < fake_made(the_api); i++)
 		for (unsigned j = 0; j < i; j++)
 			ROW_TRUE(strcmp(fake_job(the_api, i)->display,
@@ -296,13 +299,60 @@ static void test_case(void **state)
 	print_message("# %s: %u points\n", k->name, n);
 }
 
+/* ---- before the intent is on disk -------------------------------------------------------- */
+
+static bool part_began(void)
+{
+	for (unsigned i = 0; i < world->n_trace; i++)
+		if (strcmp(world->trace[i].name, "part-removal-intended") == 0)
+			return true;
+	return false;
+}
+
+/* Who read the results of a part closes them while the journal is written, and the power
+ * fails. */
+static void read_to_the_end(const char *at)
+{
+	static bool once;
+
+	if (once || strcmp(at, "removal-chosen") != 0)
+		return;
+	once = true;
+	struct gb_job *job = job_here();
+	remove_parts_unread(job);
+	gb_job_unref(job);
+	/* Nothing may come of it, so this is how long it is looked for. */
+	for (int i = 0; i < 500 && !part_began(); i++)
+		usleep(1000);
+	kill(getpid(), SIGKILL);
+}
+
+static void test_read_to_the_end(void **state)
+{
+	static const struct point here = {"removal-chosen", 1000};
+
+	kase = &cases[0];
+	world_new("rmdir, and a part's results closed before that is on disk");
+	live(kase->before);
+	world->at = read_to_the_end;
+	world->stop = here;
+	live(life_act);
+	world->at = NULL;
+	world->stop = none;
+	ROW_TRUE(!part_began());
+	live(life_finish);
+	ROW_TRUE(fake_made(the_api) == PARTS);
+	world_free();
+}
+
 int main(void)
 {
-	struct CMUnitTest tests[ARRAY_SIZE(cases)];
+	struct CMUnitTest tests[ARRAY_SIZE(cases) + 1];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		tests[i] = (struct CMUnitTest){
 			cases[i].name, test_case, NULL, NULL, (void *)&cases[i]};
+	tests[ARRAY_SIZE(cases)] = (struct CMUnitTest)cmocka_unit_test(test_read_to_the_end);
 	money_needs_kills();
 	return cmocka_run_group_tests_name(
 		"life of parts", tests, money_setup, money_teardown);
