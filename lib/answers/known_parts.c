@@ -101,9 +101,16 @@ static uint64_t print_of(const struct gb_job *part)
 	return mix(x);
 }
 
+/* Whether what no part has is not bought any more. */
+static bool rest_is_closed(const struct gb_job *dir)
+{
+	return dir->dir && (dir->dir->rec.rest_dropped ||
+				   (!parts_rest_is_open(dir) && parts_are_lost(dir)));
+}
+
 uint64_t known_parts_print(struct gb_job *dir)
 {
-	uint64_t print = dir->dir ? dir->dir->rec.rest_dropped : 0;
+	uint64_t print = rest_is_closed(dir);
 
 	for (uint32_t i = 0; i < parts_count(dir); i++)
 		print += print_of(parts_at(dir, i));
@@ -206,7 +213,7 @@ int known_parts_take(struct gb_job *dir, struct known_parts *ret)
 		n = parts_count(dir);
 		for (uint32_t i = 0; n <= room && i < n; i++)
 			take_part(parts_at(dir, i), ret);
-		ret->dropped = dir->dir->rec.rest_dropped;
+		ret->dropped = rest_is_closed(dir);
 		ret->print = known_parts_print(dir);
 		dir->merge_stale = false;
 		client_unlock(dir->c);

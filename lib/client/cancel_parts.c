@@ -95,7 +95,8 @@ static bool wait_for_one(struct gb_job *dir)
 static void draft_again(struct gb_job *dir)
 {
 	client_lock(dir->c);
-	bool none = job_phase(dir) == PHASE_PARTS && !parts_count(dir);
+	bool none = job_phase(dir) == PHASE_PARTS && !parts_count(dir) &&
+		    !parts_are_lost(dir);
 	bool uncertain = none && parts_take_up_whole(dir);
 	if (none) {
 		job_set_phase(dir, uncertain ? PHASE_SUBMITTING : PHASE_DRAFT);

@@ -167,6 +167,7 @@ int remove_parts(struct gb_job *dir, struct gb_waiter *w)
 	int err = all_may_go(dir);
 	if (!err)
 		removal_intend(dir);
+	parts_note_bought(dir);
 	client_unlock(c);
 	test_point("removal-chosen");
 	if (err == -EACCES)

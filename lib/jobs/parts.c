@@ -93,91 +93,6 @@ int parts_last_round(const struct gb_job *dir)
 	return last;
 }
 
-static int by_offset(const void *a, const void *b)
-{
-	const struct part_range *x = a, *y = b;
-
-	return (x->off > y->off) - (x->off < y->off);
-}
-
-int64_t parts_rest_of(const struct gb_job *dir, struct part_range *ret_first)
-{
-	uint32_t n = 0, all = dir->parts ? dir->parts->n : 0;
-	struct part_range *had = calloc(all + 1, sizeof(*had));
-	int64_t at = 0, rest = 0;
-
-	client_expect_lock(dir->c);
-	*ret_first = (struct part_range){0};
-	/* Without memory nothing is cut now. */
-	if (!had)
-		return 0;
-	for (uint32_t i = 0; i < all; i++) {
-		const struct record *r = &dir->parts->v[i]->dir->rec;
-
-		if (!r->round)
-			had[n++] = (struct part_range){r->range_off, r->range_len};
-	}
-	qsort(had, n, sizeof(*had), by_offset);
-	had[n] = (struct part_range){dir->dir->rec.batch->sent_size, 0};
-	for (uint32_t i = 0; i <= n; i++) {
-		int64_t end = had[i].off + had[i].len;
-
-		if (had[i].off > at && !ret_first->len)
-			*ret_first = (struct part_range){at, had[i].off - at};
-		if (had[i].off > at)
-			rest += had[i].off - at;
-		at = end > at ? end : at;
-	}
-	free(had);
-	return rest;
-}
-
-struct part_range parts_rest(const struct gb_job *dir)
-{
-	struct part_range first;
-
-	parts_rest_of(dir, &first);
-	return first;
-}
-
-/* Called often: as long as parts do not overlap their lengths are enough. */
-int64_t parts_rest_size(const struct gb_job *dir)
-{
-	int64_t rest = dir->dir->rec.batch->sent_size;
-	struct part_range first;
-
-	client_expect_lock(dir->c);
-	if (dir->parts && dir->parts->overlap)
-		return parts_rest_of(dir, &first);
-	for (uint32_t i = 0; dir->parts && i < dir->parts->n; i++) {
-		const struct record *part = &dir->parts->v[i]->dir->rec;
-
-		rest -= part->round ? 0 : part->range_len;
-	}
-	return rest;
-}
-
-bool parts_rest_is_open(const struct gb_job *dir)
-{
-	const struct record *r = dir->dir ? &dir->dir->rec : NULL;
-
-	client_expect_lock(dir->c);
-	return r && r->batch->phase == PHASE_PARTS && !r->rest_dropped && !r->removal &&
-	       parts_rest_size(dir) > 0;
-}
-
-bool parts_has_more(struct gb_job *dir)
-{
-	bool more = parts_rest_is_open(dir);
-
-	for (uint32_t i = 0; !more && i < parts_count(dir); i++) {
-		const struct gb_job *part = parts_at(dir, i);
-
-		more = part->dir && !part->batch->id && job_phase(part) != PHASE_FAILED;
-	}
-	return more;
-}
-
 /* ---- names ----------------------------------------------------------------------- */
 
 #define PART_MARK " [part "
@@ -390,6 +305,9 @@ int parts_unmake(struct gb_job *part)
 		err = -EBUSY;
 	part->dir->unmaking = !err;
 	client_unlock(c);
+	if (!err && !gone)
+		err = parts_reopen(part, (struct part_range){part->dir->rec.range_off,
+						 part->dir->rec.range_len});
 	if (!err && !gone)
 		err = util_remove_tree(c->store->jobs, part->dir->lid);
 	client_lock(c);

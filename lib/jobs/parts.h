@@ -9,9 +9,10 @@
  *
  * Round 0 are the requests as the user wrote them. If they were cut, the directory is in
  * PHASE_PARTS and never submitted itself; which bytes of its requests a part has is
- * in the part's journal and nowhere else. What no part has is the rest: it is not
- * bought yet. If they were not cut, the directory's own batch is the first part. Later
- * rounds ask again what is not answered; their parts have a requests.jsonl of their own.
+ * in the part's journal, and how far they were bought in the directory's. What no part
+ * has beyond that is the rest: it is not bought yet. If they were not cut, the
+ * directory's own batch is the first part. Later rounds ask again what is not answered;
+ * their parts have a requests.jsonl of their own.
  * Those of one round are PHASE_DRAFT until all of them have it, durably; then the
  * directory's journal counts the round (`rounds`), and with that all of them are queued.
  * So a round is asked for as a whole or not at all.
@@ -76,10 +77,27 @@ bool parts_has_more(struct gb_job *dir);
 /* The highest round that a part is or was of; 0: nothing was asked again. */
 int parts_last_round(const struct gb_job *dir);
 
-/* For a directory in PHASE_PARTS: how many bytes of its requests no part of round 0 has;
- * and the first of them, len 0: all have one, or there is no memory to find them. */
+/* ---- the rest (parts_rest.c) ----------------------------------------------------- */
+
+/* For a directory in PHASE_PARTS: how many bytes of its requests no part of round 0 has,
+ * nor had; and the first of them, len 0: all have one, or there is no memory to find
+ * them. */
 int64_t parts_rest_size(const struct gb_job *dir);
 struct part_range parts_rest(const struct gb_job *dir);
+/* Note how far its requests were bought, or may have been: that is never the rest again,
+ * even if a part's record is gone. Lock held: in memory, whether it is news. Unlocked:
+ * durably; where that fails it is as before. */
+bool parts_note_bought(struct gb_job *dir);
+_must_check_ int parts_save_bought(struct gb_job *dir);
+/* Unlocked. The part was not made after all, and is about to go, or is smaller now: what
+ * it has or had there may be the rest again. Durably, or it stays as it was. */
+_must_check_ int parts_reopen(struct gb_job *part, struct part_range range);
+/* How many bytes were bought by parts of which there is no record any more, and the first
+ * of them; -ENOMEM. Whether there are any, for all that is known. */
+int64_t parts_lost(const struct gb_job *dir, struct part_range *ret_first);
+bool parts_are_lost(const struct gb_job *dir);
+
+/* ---- making them ----------------------------------------------------------------- */
 
 /* Unlocked. Make a part with the next number, durably, in the phase `phase`: it has its
  * directory's model, origin and key, and a display name of its own. requests: how many

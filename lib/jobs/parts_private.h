@@ -22,7 +22,7 @@ static inline bool parts_meet(const struct record *r, int64_t off, int64_t len)
 
 /* Whether a part with that record has a range of the requests, and is not late. */
 bool parts_is_cut(const struct record *r);
-/* How many bytes of the requests no part has, and *ret_first: what parts_rest says. */
+/* How many bytes of the requests are the rest, and *ret_first: what parts_rest says. */
 int64_t parts_rest_of(const struct gb_job *dir, struct part_range *ret_first);
 /* Link a new part with the next number, the directory `lid` and what is in *r, which is
  * taken (on an error it may be, too). *ret is borrowed. -EEXIST: another part has some

@@ -52,7 +52,7 @@ enum phase {
 enum removal {
 	REMOVAL_NONE,
 	REMOVAL_INTENDED, /* asked for, no step accepted yet */
-	REMOVAL_CANCELLED,/* cancel accepted; waiting for the end */
+	REMOVAL_CANCELLED,/* cancel accepted, or it had ended: it is deleted at the end */
 	REMOVAL_DELETED,  /* deleted at the API; uploads and local copies remain */
 	REMOVALS
 };
@@ -129,6 +129,9 @@ struct record {
 	                      more … */
 	bool rest_gone;  /* … nor can be: it was cancelled, or what was bought before is
 	                     among it, since parts were removed */
+
+	int64_t bought_to; /* so many bytes of the requests, from the start on, were bought
+	                      in parts, or may have been */
 
 	int64_t estimate_tokens; /* of its prompts, by the newest estimate; -1: none … */
 	int estimate_percent;    /* … and how far off that may be */

@@ -96,11 +96,12 @@ static void parts_go(void *arg)
 	struct gb_client *c = dir->c;
 	struct stat st;
 
+	int unsaved = parts_save_bought(dir);
 	client_lock(c);
 	bool due = begin_cutting(dir);
 	client_unlock(c);
 	if (due) {
-		_cleanup_close_ int fd = cut_open(dir, &st);
+		_cleanup_close_ int fd = unsaved ? unsaved : cut_open(dir, &st);
 		int err = fd < 0 ? fd : make_next(dir, fd, PHASE_QUEUED, &part);
 
 		client_lock(c);
@@ -153,6 +154,7 @@ static int note_parts(struct submission *d)
 		record_take(&d->error_before, &d->rec->error);
 	d->puts_by = lost;
 	d->rec->rest_dropped = d->rec->rest_gone = false;
+	d->rec->bought_to = 0;
 	record_unset(&d->rec->batch->session);
 	record_unset(&d->rec->batch->sent_stamp);
 	return 0;
@@ -523,6 +525,8 @@ int submit_part_run(struct operation *t)
 	}
 	part_leave(&s, unmake);
 	submission_clear(&s);
+	/* At the end of the mount nobody makes the next; which is not made without it. */
+	DROP(parts_save_bought(dir));
 	parts_go_later(dir);
 	job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
 	gb_job_unref(dir);

@@ -26,6 +26,7 @@ struct tally parts_tally(struct gb_job *dir)
 		t.intended += !part_is_unsent(part) || job_may_be_there(part);
 		t.unsent |= part_is_unsent(part);
 	}
+	t.intended += !t.intended && parts_are_lost(dir);
 	return t;
 }
 
@@ -287,8 +288,35 @@ static void recover_rounds(struct gb_job *dir)
 	}
 }
 
+/* A record is damaged, and aside, or somebody took it away. */
+static void tell_lost(struct gb_job *dir)
+{
+	struct part_range first = {0};
+
+	client_lock(dir->c);
+	bool tells = parts_are_lost(dir) && !dir->dir->rec.removal && !dir->dir->rec.rest_gone;
+	int64_t lost = tells ? parts_lost(dir, &first) : 0;
+	client_unlock(dir->c);
+	if (!tells)
+		return;
+	_cleanup_free_ char *what = util_format(
+		"%lld bytes of these requests were bought, or may have been, but the record of "
+		"that is lost.",
+		(long long)lost);
+	_cleanup_free_ char *todo = util_format(
+		"They are not bought again by themselves. Look in the list for the job that has "
+		"them; to buy them again: tail -c +%lld requests.jsonl | head -c %lld > "
+		"../NEW/requests.jsonl",
+		(long long)first.off + 1, (long long)first.len);
+	job_dir_error(dir, -EIO, what ? what : "The record of a part is lost.", todo, NULL);
+	job_dir_save_soon(dir);
+}
+
 void parts_recover(struct gb_job *dir)
 {
+	/* What cannot be written now is before the next part is made. */
+	DROP(parts_save_bought(dir));
+	tell_lost(dir);
 	recover_rounds(dir);
 	client_lock(dir->c);
 	bool cut_short = is_cut_short(dir);

@@ -267,6 +267,14 @@ static unsigned count_files(const char *dir, const char *name, char *ret_path)
 	return n;
 }
 
+int state_here(const char *dir)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", dirs[0], dir);
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 unsigned files_below(const char *dir, const char *name)
 {
 	char path[512];

@@ -96,6 +96,8 @@ void row_true(bool yes, const char *what, int line);
 uint32_t world_print(void);
 /* Whether the only results.jsonl in the state directory is j's. */
 bool results_are_of(const struct fake_job *j);
+/* A directory of the state directory, to be closed. */
+int state_here(const char *dir);
 /* How many files of that name are below that directory of the state directory. */
 unsigned files_below(const char *dir, const char *name);
 

@@ -1,0 +1,183 @@
+/*
+ * What was on disk is not any more: the record of a part of a directory, which is damaged,
+ * or was taken away (what it had was bought, so nothing buys it again, and `error` says
+ * so).
+ */
+#include "money.h"
+
+#include "jobs/client.h"
+#include "jobs/parts.h"
+#include "store/journal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+enum { PARTS = 4, NO_PART = 0 };
+
+static const char four[] =
+	"{\"key\":\"a\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"1\"}]}]}}\n"
+	"{\"key\":\"b\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"2\"}]}]}}\n"
+	"{\"key\":\"c\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"3\"}]}]}}\n"
+	"{\"key\":\"d\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"4\"}]}]}}\n";
+
+struct kase {
+	const char *name;
+	unsigned bought;           /* so many before; the API takes no more then */
+	uint32_t lost;             /* the number of the part whose record is lost */
+	void (*lose)(int jobs, const char *lid);
+	void (*then)(void);        /* in the next life */
+	unsigned made;             /* in the end */
+};
+static const struct kase *kase;
+
+/* ---- lives ------------------------------------------------------------------------- */
+
+static void buy(void)
+{
+	struct gb_job *job;
+
+	the_api->ends_at_once = false;
+	open_here();
+	EXPECT(gb_draft_create(client, "job", true, &job) == 0);
+	EXPECT(gb_draft_set_split(job, "1") == 0);
+	write_file(job, GB_REQUESTS, four, sizeof(four) - 1);
+	for (unsigned i = 0; i < kase->bought; i++)
+		fake_script(the_api, FAKE_CREATE, (struct fake_answer){FAKE_OK});
+	if (kase->bought < PARTS)
+		fake_script(the_api, FAKE_CREATE,
+			(struct fake_answer){FAKE_STATUS, 429, .times = 1000000});
+	EXPECT(BLOCKING(gb_submit, job, GB_BY_CTL) == 0);
+	UNTIL(fake_made(the_api) == kase->bought);
+	UNTIL(fake_count(the_api, FAKE_CREATE) > kase->bought || is_settled());
+	gb_job_unref(job);
+	close_here();
+}
+
+static void start(void)
+{
+	open_here();
+	/* Whatever is to be bought is. */
+	UNTIL(fake_made(the_api) >= kase->made && is_settled());
+	if (kase->then && !world->step++)
+		kase->then();
+	UNTIL(is_settled());
+	look_here(&world->seen);
+	close_here();
+}
+
+/* ---- how it is lost ---------------------------------------------------------------- */
+
+static void damage(int jobs, const char *lid)
+{
+	int dir = util_dir_open(jobs, lid, true);
+
+	ROW_TRUE(util_write_file(dir, "journal", "{}\nbad\n", 7, false) == 0);
+	close(dir);
+}
+
+static void take_away(int jobs, const char *lid)
+{
+	ROW_TRUE(util_remove_tree(jobs, lid) == 0);
+}
+
+/* The journal of a job; false: there is none. */
+static bool read_record(int jobs, const char *lid, struct record *ret)
+{
+	_cleanup_free_ char *path = util_format("%s/journal", lid);
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+
+	return util_read_file(jobs, path, 1 << 20, &text, &n) == 0 &&
+	       record_parse(text, n, ret) == 0;
+}
+
+/* The LID of the part with that number, or of the directory. */
+static bool find_job(int jobs, uint32_t number, char ret[LID_SIZE])
+{
+	DIR *d = fdopendir(util_dup(jobs));
+	struct dirent *e;
+	bool found = false;
+
+	while (!found && (e = readdir(d))) {
+		struct record r;
+
+		if (!read_record(jobs, e->d_name, &r))
+			continue;
+		found = !r.part_of == !number && r.part == (int)number;
+		record_clear(&r);
+		snprintf(ret, LID_SIZE, "%.*s", LID_SIZE - 1, e->d_name);
+	}
+	closedir(d);
+	return found;
+}
+
+static void lose(void)
+{
+	char lid[LID_SIZE];
+	int jobs = state_here("jobs");
+
+	ROW_TRUE(find_job(jobs, kase->lost, lid));
+	kase->lose(jobs, lid);
+	close(jobs);
+}
+
+/* ---- what happens then --------------------------------------------------------------- */
+
+static void cancel(void)
+{
+	struct gb_job *job = job_here();
+
+	tell_returned((int)BLOCKING(gb_cancel, job));
+	EXPECT(world->ret == 0);
+	gb_job_unref(job);
+}
+
+/* Cancelled, and asked for again by somebody who knows nothing. */
+static void cancel_and_submit(void)
+{
+	struct gb_job *job = job_here();
+
+	cancel();
+	int ret = (int)BLOCKING(gb_submit, job, GB_BY_CTL);
+	EXPECT(ret < 0);
+	gb_job_unref(job);
+}
+
+static const struct kase cases[] = {
+	{"the first, damaged", 4, 1, damage, NULL, 4},
+	{"one between, damaged", 4, 3, damage, NULL, 4},
+	{"the last, damaged", 4, 4, damage, NULL, 4},
+	{"one between, taken away", 4, 2, take_away, NULL, 4},
+	{"the last, taken away, cancelled and submitted", 4, 4, take_away,
+		cancel_and_submit, 4},
+	{"the first, of four of which it alone was bought", 1, 1, damage, NULL, 4},
+};
+
+static void test_case(void **state)
+{
+	kase = *state;
+	world_new("%s", kase->name);
+	live(buy);
+	lose();
+	/* The API takes the rest, if it is asked. */
+	the_api->from[FAKE_CREATE] = the_api->to[FAKE_CREATE];
+	live(start);
+	ROW_TRUE(world->seen.there);
+	ROW_TRUE(fake_made(the_api) == kase->made);
+	ROW_TRUE(strstr(world->seen.error, "the record of that is lost"));
+	live(start);
+	ROW_TRUE(fake_made(the_api) == kase->made);
+	world_free();
+}
+
+int main(void)
+{
+	struct CMUnitTest tests[ARRAY_SIZE(cases)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		tests[i] = (struct CMUnitTest){
+			cases[i].name, test_case, NULL, NULL, (void *)&cases[i]};
+	return cmocka_run_group_tests_name(
+		"lost on disk", tests, money_setup, money_teardown);
+}
