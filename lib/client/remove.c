@@ -4,7 +4,7 @@
  *
  *   REMOVAL_INTENDED   on disk before the first call
  *   cancel             if the job has not ended: deleting alone leaves it running
- *   REMOVAL_CANCELLED  wait until it has ended
+ *   REMOVAL_CANCELLED  wait until it has ended; also of one that had
  *   delete
  *   REMOVAL_DELETED    delete our uploads, move the local copies to the trash
  *

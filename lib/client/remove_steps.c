@@ -73,10 +73,28 @@ int removal_note_deleted(struct gb_job *job, const char *event)
 	return err;
 }
 
+/* That it runs no more is known by a reply that may not be on disk yet. A start must know
+ * it, or a job that it deleted may run, for all it can see. */
+static int note_stopped(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool news = job->dir->rec.removal < REMOVAL_CANCELLED &&
+		    knowledge_ended(&job->batch->known);
+	client_unlock(job->c);
+	if (!news)
+		return 0;
+	removal_note(job, REMOVAL_CANCELLED);
+	return job_dir_save(job);
+}
+
 int removal_delete(
 	struct gb_job *job, struct canceller *cancel, struct provider_error *err)
 {
-	int ret = provider_remove(&job->c->api, job_id_now(job), cancel, err);
+	int ret = note_stopped(job);
+
+	if (ret)
+		return ret;
+	ret = provider_remove(&job->c->api, job_id_now(job), cancel, err);
 
 	test_point("deleted");
 	if (ret == -ENOENT) {

@@ -1,7 +1,7 @@
 /*
  * What was on disk is not any more: the record of a part of a directory, which is damaged,
  * or was taken away (what it had was bought, so nothing buys it again, and `error` says
- * so).
+ * so); or what had not been written when the power failed.
  */
 #include "money.h"
 
@@ -171,13 +171,80 @@ static void test_case(void **state)
 	world_free();
 }
 
+/* ---- what was not written ------------------------------------------------------------ */
+
+static void buy_one(void)
+{
+	open_here();
+	struct gb_job *job = draft_here(false, true);
+	EXPECT(BLOCKING(gb_submit, job, GB_BY_CTL) == 0);
+	UNTIL(is_settled());
+	gb_job_unref(job);
+	close_here();
+}
+
+static void remove_one(void)
+{
+	open_here();
+	struct gb_job *job = job_here();
+	BLOCKING(gb_remove, job);
+	UNTIL(false); /* it is killed meanwhile */
+}
+
+static void remove_on(void)
+{
+	open_here();
+	UNTIL(is_settled());
+	look_here(&world->seen);
+	close_here();
+}
+
+/* That it had ended is in the journal after it is known, and job.json is not synced. */
+static void forget_end(void)
+{
+	char lid[LID_SIZE];
+	struct record r;
+	size_t n;
+	int jobs = state_here("jobs");
+
+	ROW_TRUE(find_job(jobs, NO_PART, lid) && read_record(jobs, lid, &r));
+	r.batch->end_logged = r.batch->end_by_get = false;
+	char *text = record_dump(&r, &n);
+	int dir = util_dir_open(jobs, lid, true);
+	ROW_TRUE(util_write_file(dir, "journal", text, n, false) == 0);
+	ROW_TRUE(unlinkat(dir, "job.json", 0) == 0 || errno == ENOENT);
+	close(dir);
+	close(jobs);
+	free(text);
+	record_clear(&r);
+}
+
+/* Deleted at the API, and killed: what it does not know then it has deleted, and not only
+ * after the hours that prove it of a job that may run. */
+static void test_end_not_written(void **state)
+{
+	world_new("rmdir of a job that has ended, killed once it is deleted");
+	live(buy_one);
+	world->stop = (struct point){"deleted", 1};
+	ROW_TRUE(!live(remove_one));
+	world->stop.n = 0;
+	ROW_TRUE(fake_there(the_api) == 0);
+	forget_end();
+	live(remove_on);
+	ROW_TRUE(!world->seen.there && files_below("jobs", "journal") == 0);
+	ROW_TRUE(files_below("trash", "journal") == 1);
+	world_free();
+}
+
 int main(void)
 {
-	struct CMUnitTest tests[ARRAY_SIZE(cases)];
+	struct CMUnitTest tests[ARRAY_SIZE(cases) + 1];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		tests[i] = (struct CMUnitTest){
 			cases[i].name, test_case, NULL, NULL, (void *)&cases[i]};
+	tests[ARRAY_SIZE(cases)] = (struct CMUnitTest)cmocka_unit_test(test_end_not_written);
+	money_needs_kills();
 	return cmocka_run_group_tests_name(
 		"lost on disk", tests, money_setup, money_teardown);
 }
