@@ -6,6 +6,7 @@
  *   BATCHFS_TEST_STOP=NAME#N   dies there as by kill -9, the Nth time (1)
  *   BATCHFS_TEST_PAUSE=NAME=S  the first thread there waits S seconds; several,
  *                              separated by commas
+ *   BATCHFS_TEST_GO=FILE       it waits no longer than until there is that file
  *
  * Tests take the names from a trace, so that a new point is tested automatically.
  */
@@ -31,6 +32,7 @@ struct hook {
 
 static struct {
 	struct hook stop, pauses[MAX_PAUSES];
+	const char *go;
 	int trace; /* -1: none */
 	bool on;
 } hooks;
@@ -60,6 +62,7 @@ static void read_hooks(void)
 		split_hook(pause, n, '=', 1, &hooks.pauses[i]);
 		pause += n + (pause[n] == ',');
 	}
+	hooks.go = getenv("BATCHFS_TEST_GO");
 	hooks.trace =
 		trace ? open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
 		      : -1;
@@ -75,6 +78,17 @@ static void trace(const char *name)
 		abort();
 }
 
+static void pause_here(double seconds)
+{
+	enum { LOOK_US = 10000 };
+
+	for (double at = 0; at < seconds; at += LOOK_US / 1e6) {
+		if (hooks.go && access(hooks.go, F_OK) == 0)
+			return;
+		usleep(LOOK_US);
+	}
+}
+
 void test_point(const char *name)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -88,7 +102,7 @@ void test_point(const char *name)
 		kill(getpid(), SIGKILL);
 	for (struct hook *h = hooks.pauses; h < hooks.pauses + MAX_PAUSES; h++)
 		if (strcmp(h->name, name) == 0 && h->passed++ == 0)
-			usleep((useconds_t)(h->number * 1e6));
+			pause_here(h->number);
 }
 
 double test_seconds(const char *env, double usual)

@@ -57,7 +57,8 @@
 		"money has a text of its own, or the one of the others")               \
 	/* create */                                                                   \
 	X(input_limit, NUM, "2147483648", "", "bytes of a create's input file")        \
-	X(create_delay, NUM, "0", "", "seconds a create takes, after the job exists")  \
+	X(create_delay, NUM, "0", "",                                                  \
+		"seconds a create takes, after the job exists, or until it is set to less") \
 	X(validate, ENUM, "full", "full|count|off",                                    \
 		"check of input files; count: lines only; off: not even that")         \
 	X(semantic, ENUM, "line", "line|create",                                       \

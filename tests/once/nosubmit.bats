@@ -382,7 +382,7 @@ fd = os.open(sys.argv[1], os.O_RDWR); os.read(fd, 100); os.close(fd)' "$J"
 
 @test "interrupted when the job is being created: it goes on, error and then warnings say so" {
 	local cp
-	knob create_delay=3
+	knob create_delay=60
 	cp "$IN" "$J" 2>/dev/null 3>&- &
 	cp=$!
 	eventually state_is a SUBMITTING
@@ -390,6 +390,7 @@ fd = os.open(sys.argv[1], os.O_RDWR); os.read(fd, 100); os.close(fd)' "$J"
 	wait $cp || true
 	contains "$(cat "$MNT/a/error")" 'interrupted while the job was being created, so it goes on'
 	grep -q resubmit "$MNT/a/ctl" && return 1
+	knob create_delay=0
 	eventually test -e "$MNT/a/warnings"
 	contains "$(cat "$MNT/a/warnings")" 'this is that job, and the only one'
 	[ ! -e "$MNT/a/error" ]

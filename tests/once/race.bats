@@ -16,14 +16,17 @@ setup() {
 teardown() { stop_all; }
 
 # mount_held POINT=SECONDS [argument...]
+# So many at most, and no longer than until `release`.
 mount_held() {
 	local pause=$1
 	shift
-	rm -f "$HOME/trace"
-	BATCHFS_TEST_PAUSE=$pause BATCHFS_TEST_TRACE=$HOME/trace mount_jobs "$@"
+	rm -f "$HOME/trace" "$HOME/go"
+	BATCHFS_TEST_PAUSE=$pause BATCHFS_TEST_TRACE=$HOME/trace BATCHFS_TEST_GO=$HOME/go \
+		mount_jobs "$@"
 }
 # Until somebody is.
 held() { eventually grep -q "^$1" "$HOME/trace"; } # POINT
+release() { touch "$HOME/go"; }
 
 made() { emu GET '/emu/jobs?count=1' | jq .count; }
 once() {
@@ -36,20 +39,21 @@ once() {
 }
 
 @test "two submit the same draft at the same time: one job" {
-	mount_held submit-chosen=3 -o submit=ctl
+	mount_held submit-chosen=60 -o submit=ctl
 	draft a
 	cp "$IN" "$J"
 	errno_of_ctl a submit >"$HOME/first" 3>&- &
 	local first=$!
 	held submit-chosen
 	errno_of_ctl a submit >"$HOME/second"
+	release
 	wait $first
 	same "EBUSY OK" "$(sort "$HOME/first" "$HOME/second" | xargs)"
 	once
 }
 
 @test "ctl and rename at the same time: one job" {
-	mount_held submit-chosen=3 -o submit=ctl
+	mount_held submit-chosen=60 -o submit=ctl
 	draft a
 	cp "$IN" "$J"
 	cp "$IN" "$MNT/a/tmp"
@@ -57,6 +61,7 @@ once() {
 	local first=$!
 	held submit-chosen
 	mv "$MNT/a/tmp" "$J"
+	release
 	wait $first
 	same EBUSY "$(cat "$HOME/first")"
 	once
@@ -85,25 +90,27 @@ once() {
 	eventually state_is a QUEUED
 	unmount_jobs
 	# The start chooses it and is held; a timer's try does it all.
-	BATCHFS_TEST_QUEUE_SECONDS=1 mount_held queued-chosen=4
+	BATCHFS_TEST_QUEUE_SECONDS=1 mount_held queued-chosen=60
 	mkdir "$MNT/b"
 	cp "$IN" "$MNT/b/requests.jsonl"
 	succeeded b
 	eventually test -s "$MNT/a/id"
-	sleep 4
+	release
+	sleep 1
 	same 2 "$(made)"
 	same 3 "$(calls create)"
 	succeeded a
 }
 
 @test "a draft is removed while its submission begins: no job, or no removal" {
-	mount_held submit-chosen=3 -o submit=ctl
+	mount_held submit-chosen=60 -o submit=ctl
 	draft a
 	cp "$IN" "$J"
 	errno_of_ctl a submit >"$HOME/first" 3>&- &
 	local first=$!
 	held submit-chosen
 	rmdir "$MNT/a"
+	release
 	wait $first
 	same ENOENT "$(cat "$HOME/first")"
 	sleep 0.5
@@ -112,7 +119,7 @@ once() {
 }
 
 @test "a submission begins while its draft is being removed: no job" {
-	mount_held removal-chosen=3 -o submit=ctl
+	mount_held removal-chosen=60 -o submit=ctl
 	draft a
 	cp "$IN" "$J"
 	exec 7>"$MNT/a/ctl"
@@ -121,13 +128,14 @@ once() {
 	held removal-chosen
 	run ! sh -c 'echo submit >&7'
 	exec 7>&-
+	release
 	wait $first
 	same 0 "$(made)"
 	same '' "$(ls "$MNT")"
 }
 
 @test "a write that is under way when ctl submits: EBUSY, and what is sent is whole" {
-	mount_held file-write=3 -o submit=ctl
+	mount_held file-write=60 -o submit=ctl
 	draft a
 	cp "$IN" "$HOME/copy"
 	# The first write is held at its byte; it has its descriptor open.
@@ -135,6 +143,7 @@ once() {
 	local cp=$!
 	held file-write
 	same EBUSY "$(errno_of_ctl a submit)"
+	release
 	wait $cp
 	echo submit >"$MNT/a/ctl"
 	once
@@ -411,7 +420,7 @@ another() { unmount_jobs && GEMINI_API_KEY=another-key mount_jobs; }
 read_and_hold() {
 	make_foreign_file_job far 5
 	export BATCHFS_TEST_SETTLED_SECONDS=0.1
-	BATCHFS_TEST_TRACE=$HOME/trace mount_held results-sealed=2,fetch-begins=4 -o fetch=read
+	mount_held results-sealed=2,fetch-begins=4 -o fetch=read
 	succeeded far
 	cat "$MNT/far/results.jsonl" >"$HOME/truth"
 	eventually grep -q results-sealed "$HOME/trace"
@@ -470,11 +479,12 @@ sealed_flag() { od -An -tu4 -j12 -N4 "$XDG_CACHE_HOME"/batchfs/*/results/*.map |
 
 @test "results are called home once they are safe, not before" {
 	export BATCHFS_TEST_SETTLED_SECONDS=0.1
-	BATCHFS_TEST_TRACE=$HOME/trace mount_held results-sealed=2
+	mount_held results-sealed=60
 	submit_job a 4
 	succeeded a
-	eventually grep -q results-sealed "$HOME/trace"
+	held results-sealed
 	run ! results_saved a
+	release
 	eventually results_saved a
 	kill_batchfs
 	mount_jobs -o offline
