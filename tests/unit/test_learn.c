@@ -101,7 +101,10 @@ static void test_a_list_undoes_no_end(void **state)
 	learn_from(c, STILL_RUNNING, observe_seq(c), true);
 	expect_counts(c, 5, 0);
 	struct gb_job *job = gb_job_by_name(c, "a");
-	assert_int_equal(job_output(job), GB_OUTPUT_THERE);
+	client_lock(c);
+	enum gb_output output = job_output(job);
+	client_unlock(c);
+	assert_int_equal(output, GB_OUTPUT_THERE);
 	gb_job_unref(job);
 }
 
