@@ -235,7 +235,7 @@ vanished() {
 	emu DELETE "/emu/job/$(basename "$OUT")" >/dev/null || return
 	ends 1 b wait a || return
 	said 'a: The API does not know this job any more (since 20' || return
-	said 'echo retry > ctl' || return
+	said 'batchfs ctl a retry' || return
 	ends 1 b run a in.jsonl || return
 	said 'a: The API does not know this job any more (since 20' || return
 	ends 1 b wait nojob || return
