@@ -68,7 +68,7 @@ static int grow_row(struct build *b, const struct answers *a, uint32_t i)
 
 	b->rows[i] = *from;
 	b->rows[i].tsv_len -= (uint32_t)answers_row_frame(a->blob, from, &note);
-	b->rows[i].asked = false;
+	b->rows[i].asked = b->rows[i].noted = false; /* as far as this one knows it */
 	siphash_init(&h, b->seed);
 	siphash_add(&h, key, from->key_len);
 	b->keys[i] = siphash_end(&h);
