@@ -417,7 +417,7 @@ static int removal_begin(struct gb_job *job)
 {
 	struct job_dir *l = job->dir;
 
-	if (l->rec.removal || l->task)
+	if (l->rec.removal || l->task || l->removing >= REMOVING_RUNS)
 		return -EBUSY;
 	removal_intend(job);
 	return 0;

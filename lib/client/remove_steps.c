@@ -84,7 +84,10 @@ static int note_stopped(struct gb_job *job)
 	if (!news)
 		return 0;
 	removal_note(job, REMOVAL_CANCELLED);
-	return job_dir_save(job);
+	int err = job_dir_save(job);
+	if (err)
+		removal_note(job, REMOVAL_INTENDED);
+	return err;
 }
 
 int removal_delete(
@@ -104,7 +107,11 @@ int removal_delete(
 			ret = 0;
 		client_unlock(job->c);
 	}
-	return ret ? ret : removal_note_deleted(job, "deleted");
+	/* What is done is not taken back because it cannot be written: the stage before says
+	 * enough to a start. */
+	if (!ret && removal_note_deleted(job, "deleted"))
+		job_dir_save_soon(job);
+	return ret;
 }
 
 int removal_other_key(struct gb_job *job, struct provider_error *err)
