@@ -317,6 +317,7 @@ struct answers_input {
 	bool dropped; /* what no part has is not bought any more … */
 	const struct span *open; /* … but for these requests, which are on their way */
 	uint32_t n_open;
+	bool lost;    /* what no part has may have been bought: a record is lost */
 };
 
 /* Whether an index can grow out of `before`: no part that it has became another. */

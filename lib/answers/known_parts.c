@@ -214,6 +214,7 @@ int known_parts_take(struct gb_job *dir, struct known_parts *ret)
 		for (uint32_t i = 0; n <= room && i < n; i++)
 			take_part(parts_at(dir, i), ret);
 		ret->dropped = rest_is_closed(dir);
+		ret->lost = parts_are_lost(dir);
 		ret->print = known_parts_print(dir);
 		dir->merge_stale = false;
 		client_unlock(dir->c);

@@ -21,7 +21,8 @@ struct known_parts {
 	uint32_t n_asking;
 	struct span *open;          /* ranges of those of round 0 that have not ended */
 	uint32_t n_open;
-	bool dropped;               /* what no part has is not bought any more */
+	bool dropped;               /* what no part has is not bought any more … */
+	bool lost;                  /* … though some of it may have been */
 	bool cancelled;             /* somebody asked for that */
 };
 

@@ -63,7 +63,7 @@ static bool asking_size(struct gb_job *part, uint64_t *ret)
 static void stamp_parts(const struct known_parts *k, struct answers_stamp *stamp)
 {
 	stamp->results_size = -1;
-	stamp->parts = k->dropped;
+	stamp->parts = k->dropped + 2 * k->lost;
 	for (uint32_t i = 0; i < k->n_ended; i++) {
 		const struct answers_part *p = &k->ended[i];
 
@@ -245,6 +245,7 @@ static int build_all(struct making *m, struct answers **ret)
 		.open = m->known.open,
 		.n_open = m->known.n_open,
 		.dropped = m->known.dropped,
+		.lost = m->known.lost,
 		.cancel = answers_hurrying(dir->c)};
 
 	m->asking = calloc(room, sizeof *m->asking);

@@ -276,8 +276,11 @@ int answers_missing(struct build *b, uint32_t i, enum answers_none none, bool dr
 		[NONE_VANISHED] = "the API does not know its job any more",
 	};
 
+	const char *unsent = b->in->lost ? "it was not sent, or the record of that is lost"
+					 : "it was not sent";
+
 	settle_outcome(b, i, ANSWER_MISSING,
 		none == NONE_ENDED || none == NONE_VANISHED);
 	b->files[i].made = b->files[i].error = true;
-	return answers_note(b, i, dropped ? "it was not sent" : why[none]);
+	return answers_note(b, i, dropped ? unsent : why[none]);
 }

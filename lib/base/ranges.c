@@ -2,6 +2,8 @@
 #include "base/ranges.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,4 +131,36 @@ uint64_t ranges_total(const struct ranges *r)
 	for (size_t i = 0; i < r->n; i++)
 		total += r->v[i].hi - r->v[i].lo;
 	return total;
+}
+
+char *ranges_text(const struct ranges *r)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	for (size_t i = 0; f && i < r->n; i++)
+		fprintf(f, "%s%" PRIu64 "-%" PRIu64, i ? " " : "", r->v[i].lo,
+			r->v[i].hi);
+	if (f && fclose(f)) {
+		free(text);
+		text = NULL;
+	}
+	return text;
+}
+
+int ranges_parse(const char *text, struct ranges *r)
+{
+	int64_t added = 0;
+	uint64_t lo, hi;
+	int n;
+
+	for (; text && *text && added >= 0; text += n) {
+		if (sscanf(text, "%" SCNu64 "-%" SCNu64 "%n", &lo, &hi, &n) != 2 ||
+			lo >= hi || hi > INT64_MAX)
+			return -EINVAL;
+		added = ranges_add(r, lo, hi);
+		n += text[n] == ' ';
+	}
+	return added < 0 ? -ENOMEM : 0;
 }

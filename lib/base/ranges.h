@@ -42,4 +42,9 @@ uint64_t ranges_limit(const struct ranges *r);
 /* How many bytes the set has. */
 uint64_t ranges_total(const struct ranges *r);
 
+/* "LO-HI LO-HI", malloc'ed; NULL without memory. And back: adds them to *r, which may be
+ * fewer where it fails: -EINVAL: that is no such text, -ENOMEM. NULL is the empty set. */
+char *ranges_text(const struct ranges *r);
+int ranges_parse(const char *text, struct ranges *r);
+
 #endif

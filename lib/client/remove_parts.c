@@ -52,6 +52,7 @@ static int all_may_go(struct gb_job *dir)
 	if (!dir->in_tree)
 		return -ENOENT;
 	if (dir->dir->task || dir->dir->rec.removal ||
+		dir->dir->removing >= REMOVING_RUNS ||
 		(dir->c->o.keep_running && parts_rest_is_open(dir)))
 		return -EBUSY;
 	bool bought = false;
@@ -68,16 +69,19 @@ static int all_may_go(struct gb_job *dir)
 
 /* ---- the first step -------------------------------------------------------------- */
 
-/* The first part that the API knows and whose removal was not begun; a reference. */
+/* The first part that the API knows and whose removal was not begun, nor is just being given
+ * up; a reference. */
 static struct gb_job *next_to_begin(struct gb_job *dir)
 {
 	struct gb_job *part = NULL;
 
 	client_lock(dir->c);
-	for (uint32_t i = 0; !part && i < parts_count(dir); i++) {
+	bool removes = dir->dir->rec.removal;
+	for (uint32_t i = 0; removes && !part && i < parts_count(dir); i++) {
 		struct gb_job *at = parts_at(dir, i);
 
-		if (at != dir && at->batch->id && !at->dir->rec.removal)
+		if (at != dir && at->batch->id && !at->dir->rec.removal &&
+			at->dir->removing < REMOVING_RUNS)
 			part = gb_job_ref(at);
 	}
 	client_unlock(dir->c);
@@ -167,7 +171,6 @@ int remove_parts(struct gb_job *dir, struct gb_waiter *w)
 	int err = all_may_go(dir);
 	if (!err)
 		removal_intend(dir);
-	parts_note_bought(dir);
 	client_unlock(c);
 	test_point("removal-chosen");
 	if (err == -EACCES)
@@ -296,6 +299,7 @@ void remove_directory_back(struct gb_job *dir, struct gb_job *part, const char *
 	client_lock(dir->c);
 	uint32_t number = parts_number(part);
 	dir->dir->rec.rest_dropped = dir->dir->rec.rest_gone = true;
+	dir->dir->rec.parts_removed = true;
 	client_unlock(dir->c);
 	_cleanup_free_ char *what = util_format(
 		"parts/%04u was not deleted, and so this directory is not.", number);

@@ -91,7 +91,7 @@ static bool was_cancelled(struct gb_job *dir)
 					 job_has_vanished(part)))
 			return true;
 	}
-	return dir->dir->rec.rest_dropped;
+	return dir->dir->rec.rest_dropped || parts_are_lost(dir);
 }
 
 /* Whether an index can be expected, made of what is here or will be. */

@@ -126,7 +126,7 @@ bool parts_bear_name(struct gb_client *c, const char *dir)
 
 /* ---- linking --------------------------------------------------------------------- */
 
-static int parts_reserve(struct gb_job *dir)
+int parts_reserve(struct gb_job *dir)
 {
 	struct parts *p = dir->parts;
 
@@ -184,8 +184,13 @@ void parts_forget(struct gb_job *part)
 
 void parts_free(struct gb_job *job)
 {
-	if (job->parts)
+	if (job->parts) {
+		ranges_clear(&job->parts->bought);
+		ranges_clear(&job->parts->numbers);
+		ranges_clear(&job->parts->lost);
+		ranges_clear(&job->parts->lost_numbers);
 		free(job->parts->v);
+	}
 	free(job->parts);
 	job->parts = NULL;
 }
@@ -306,8 +311,7 @@ int parts_unmake(struct gb_job *part)
 	part->dir->unmaking = !err;
 	client_unlock(c);
 	if (!err && !gone)
-		err = parts_reopen(part, (struct part_range){part->dir->rec.range_off,
-						 part->dir->rec.range_len});
+		err = parts_note_unbought(part);
 	if (!err && !gone)
 		err = util_remove_tree(c->store->jobs, part->dir->lid);
 	client_lock(c);
@@ -417,8 +421,10 @@ int parts_load(struct gb_client *c)
 		else if (!(err = parts_reserve(dir)))
 			parts_link(dir, all[i]);
 	}
-	for (size_t i = 0; !err && i < n_dirs; i++)
+	for (size_t i = 0; !err && i < n_dirs; i++) {
+		err = parts_find_lost(dirs[i]);
 		parts_find_overlap(dirs[i]);
+	}
 	return err;
 }
 

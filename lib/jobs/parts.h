@@ -9,8 +9,8 @@
  *
  * Round 0 are the requests as the user wrote them. If they were cut, the directory is in
  * PHASE_PARTS and never submitted itself; which bytes of its requests a part has is
- * in the part's journal, and how far they were bought in the directory's. What no part
- * has beyond that is the rest: it is not bought yet. If they were not cut, the
+ * in the part's journal, and which were bought in the directory's. What neither says is
+ * the rest: it is not bought yet. If they were not cut, the
  * directory's own batch is the first part. Later rounds ask again what is not answered;
  * their parts have a requests.jsonl of their own.
  * Those of one round are PHASE_DRAFT until all of them have it, durably; then the
@@ -84,17 +84,20 @@ int parts_last_round(const struct gb_job *dir);
  * them. */
 int64_t parts_rest_size(const struct gb_job *dir);
 struct part_range parts_rest(const struct gb_job *dir);
-/* Note how far its requests were bought, or may have been: that is never the rest again,
- * even if a part's record is gone. Lock held: in memory, whether it is news. Unlocked:
- * durably; where that fails it is as before. */
-bool parts_note_bought(struct gb_job *dir);
-_must_check_ int parts_save_bought(struct gb_job *dir);
-/* Unlocked. The part was not made after all, and is about to go, or is smaller now: what
- * it has or had there may be the rest again. Durably, or it stays as it was. */
-_must_check_ int parts_reopen(struct gb_job *part, struct part_range range);
-/* How many bytes were bought by parts of which there is no record any more, and the first
- * of them; -ENOMEM. Whether there are any, for all that is known. */
-int64_t parts_lost(const struct gb_job *dir, struct part_range *ret_first);
+/* Unlocked. Its directory's journal has which bytes of its requests, and which parts, were
+ * to be bought, so that a part whose record is lost is not bought again. Durably, or as
+ * before: of a part that is about to be asked for; of one that was not made and is about
+ * to go; of one that was made smaller, by `range`. */
+_must_check_ int parts_note_bought(struct gb_job *part);
+_must_check_ int parts_note_unbought(struct gb_job *part);
+_must_check_ int parts_note_smaller(struct gb_job *part, struct part_range range);
+/* After a start: the same of all parts of a directory that an older version made. */
+_must_check_ int parts_note_all(struct gb_job *dir);
+/* A draft is submitted: what was before does not count. */
+void parts_forget_bought(struct gb_job *dir);
+/* How many parts were bought, or may have been, of which there is no record any more; the
+ * first, and how many bytes of the requests they had. */
+unsigned parts_lost(const struct gb_job *dir, uint32_t *ret_first, int64_t *ret_bytes);
 bool parts_are_lost(const struct gb_job *dir);
 
 /* ---- making them ----------------------------------------------------------------- */

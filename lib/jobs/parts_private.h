@@ -4,6 +4,7 @@
 #ifndef GB_PARTS_PRIVATE_H
 #define GB_PARTS_PRIVATE_H
 
+#include "base/ranges.h"
 #include "jobs/parts.h"
 
 struct parts {
@@ -12,6 +13,9 @@ struct parts {
 	uint32_t n_cut;    /* so many have a range of the requests, and are not late */
 	bool overlap;      /* two may have the same of the requests */
 	int last;          /* highest number ever given here */
+	struct ranges bought, numbers; /* what the journal has: bytes, and parts */
+	struct ranges lost;         /* bytes of the requests, and … */
+	struct ranges lost_numbers; /* … parts, of which the records are lost */
 };
 
 /* Whether two ranges of the requests have something in common. */
@@ -33,7 +37,11 @@ _must_check_ int parts_add(
  * here on, durably before the part goes, so that they find a late job of it
  * (parts_late_has). */
 void parts_hand_on(struct gb_job *part);
-/* At start, once all are linked: whether two have the same. */
+/* At start, once all are linked: whether two have the same; of what was bought there is
+ * no record. */
 void parts_find_overlap(struct gb_job *dir);
+_must_check_ int parts_find_lost(struct gb_job *dir);
+/* Room for one more, and so for what is lost. -ENOMEM. */
+_must_check_ int parts_reserve(struct gb_job *dir);
 
 #endif

@@ -2,9 +2,9 @@
  * What of a directory's requests is still to be bought.
  *
  * Which bytes a part has is in the part's journal. That a part's record is not there does
- * not say that it was not bought: it may be damaged, or gone. So the directory's own
- * journal has how far the requests were bought, and what is before that is never the rest
- * again, unless its part goes because it was proven not to have been made.
+ * not say that it was not bought: it may be damaged, or gone. So before a part is asked
+ * for the directory's own journal has its number and its bytes. What has no record at a
+ * start is lost: it is never the rest again, and it is said.
  */
 #include "jobs/parts_private.h"
 
@@ -23,46 +23,54 @@ static bool is_of_round_0(const struct gb_job *part)
 	return !part->dir->rec.round;
 }
 
-/* Bytes from `from` to `to` that no part has, and the first of them; -ENOMEM. */
-static int64_t gaps(
-	const struct gb_job *dir, int64_t from, int64_t to, struct part_range *ret_first)
+/* Whoever has some of the requests, or had, in no order; room for one more. NULL without
+ * memory. */
+static struct part_range *takers(const struct gb_job *dir, uint32_t *ret_n)
 {
-	uint32_t n = 0, all = dir->parts ? dir->parts->n : 0;
-	struct part_range *had = calloc(all + 1, sizeof(*had));
-	int64_t at = from, sum = 0;
+	const struct parts *p = dir->parts;
+	uint32_t n = 0, all = p ? p->n + (uint32_t)p->lost.n : 0;
+	struct part_range *ret = calloc(all + 1, sizeof(*ret));
+
+	for (uint32_t i = 0; ret && p && i < p->n; i++) {
+		const struct record *r = &p->v[i]->dir->rec;
+
+		if (is_of_round_0(p->v[i]))
+			ret[n++] = (struct part_range){r->range_off, r->range_len};
+	}
+	for (size_t i = 0; ret && p && i < p->lost.n; i++) {
+		const struct range *l = &p->lost.v[i];
+
+		ret[n++] = (struct part_range){
+			(int64_t)l->lo, (int64_t)(l->hi - l->lo)};
+	}
+	*ret_n = n;
+	return ret;
+}
+
+int64_t parts_rest_of(const struct gb_job *dir, struct part_range *ret_first)
+{
+	uint32_t n;
+	struct part_range *had = takers(dir, &n);
+	int64_t at = 0, rest = 0;
 
 	client_expect_lock(dir->c);
 	*ret_first = (struct part_range){0};
+	/* Without memory nothing is cut now. */
 	if (!had)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < all; i++) {
-		const struct record *r = &dir->parts->v[i]->dir->rec;
-
-		if (is_of_round_0(dir->parts->v[i]) && r->range_off < to)
-			had[n++] = (struct part_range){r->range_off, r->range_len};
-	}
+		return 0;
 	qsort(had, n, sizeof(*had), by_offset);
-	had[n] = (struct part_range){to, 0};
+	had[n] = (struct part_range){dir->dir->rec.batch->sent_size, 0};
 	for (uint32_t i = 0; i <= n; i++) {
 		int64_t end = had[i].off + had[i].len;
 
 		if (had[i].off > at && !ret_first->len)
 			*ret_first = (struct part_range){at, had[i].off - at};
 		if (had[i].off > at)
-			sum += had[i].off - at;
+			rest += had[i].off - at;
 		at = end > at ? end : at;
 	}
 	free(had);
-	return sum;
-}
-
-int64_t parts_rest_of(const struct gb_job *dir, struct part_range *ret_first)
-{
-	const struct record *r = &dir->dir->rec;
-	int64_t rest = gaps(dir, r->bought_to, r->batch->sent_size, ret_first);
-
-	/* Without memory nothing is cut now. */
-	return rest < 0 ? 0 : rest;
+	return rest;
 }
 
 struct part_range parts_rest(const struct gb_job *dir)
@@ -76,125 +84,214 @@ struct part_range parts_rest(const struct gb_job *dir)
 /* Called often: as long as parts do not overlap their lengths are enough. */
 int64_t parts_rest_size(const struct gb_job *dir)
 {
-	int64_t from = dir->dir->rec.bought_to;
-	int64_t rest = dir->dir->rec.batch->sent_size - from;
+	int64_t rest = dir->dir->rec.batch->sent_size;
 	struct part_range first;
 
 	client_expect_lock(dir->c);
-	if (dir->parts && dir->parts->overlap)
+	if (!dir->parts)
+		return rest;
+	if (dir->parts->overlap)
 		return parts_rest_of(dir, &first);
-	for (uint32_t i = 0; dir->parts && i < dir->parts->n; i++) {
-		const struct record *part = &dir->parts->v[i]->dir->rec;
+	for (uint32_t i = 0; i < dir->parts->n; i++)
+		if (is_of_round_0(dir->parts->v[i]))
+			rest -= dir->parts->v[i]->dir->rec.range_len;
+	return rest - (int64_t)ranges_total(&dir->parts->lost);
+}
 
-		if (is_of_round_0(dir->parts->v[i]) && part->range_off >= from)
-			rest -= part->range_len;
+/* ---- what was bought ------------------------------------------------------------- */
+
+/* Into the record, lock held. */
+static int bought_texts(struct gb_job *dir)
+{
+	const struct parts *p = dir->parts;
+	char *bytes = ranges_text(&p->bought), *numbers = ranges_text(&p->numbers);
+	int err = bytes && numbers ? 0 : -ENOMEM;
+
+	if (!err) {
+		record_take(&dir->dir->rec.bought, &bytes);
+		record_take(&dir->dir->rec.parts_bought, &numbers);
 	}
-	return rest;
-}
-
-/* ---- how far it was bought ------------------------------------------------------- */
-
-/* It was made, or nobody can say that it was not. */
-static bool is_bought(const struct gb_job *part)
-{
-	return part->batch->id || phase_is_unanswered(job_phase(part));
-}
-
-/* From `from` on. */
-static int64_t bought_to(const struct gb_job *dir, int64_t from)
-{
-	int64_t at;
-
-	do {
-		at = from;
-		for (uint32_t i = 0; dir->parts && i < dir->parts->n; i++) {
-			const struct gb_job *part = dir->parts->v[i];
-			const struct record *r = &part->dir->rec;
-
-			if (is_of_round_0(part) && is_bought(part) &&
-				r->range_off <= from && r->range_off + r->range_len > from)
-				from = r->range_off + r->range_len;
-		}
-	} while (from > at);
-	return from;
-}
-
-bool parts_note_bought(struct gb_job *dir)
-{
-	struct record *r = &dir->dir->rec;
-	int64_t before = r->bought_to;
-
-	client_expect_lock(dir->c);
-	if (job_phase(dir) == PHASE_PARTS)
-		r->bought_to = bought_to(dir, before);
-	return r->bought_to != before;
-}
-
-/* Unlocked: `before` is valid again where that cannot be written. */
-static int save_bought(struct gb_job *dir, int64_t before)
-{
-	int err = job_dir_save(dir);
-
-	client_lock(dir->c);
-	if (err)
-		dir->dir->rec.bought_to = before;
-	client_unlock(dir->c);
+	free(bytes);
+	free(numbers);
 	return err;
 }
 
-int parts_save_bought(struct gb_job *dir)
+/* Lock held. Whether it is news, or -ENOMEM. */
+static int add_bought(struct gb_job *part)
 {
-	client_lock(dir->c);
-	int64_t before = dir->dir->rec.bought_to;
-	bool news = parts_note_bought(dir);
-	client_unlock(dir->c);
-	return news ? save_bought(dir, before) : 0;
+	const struct record *r = &part->dir->rec;
+	struct parts *p = part->parent->parts;
+	uint64_t off = (uint64_t)r->range_off, number = (uint64_t)r->part;
+	int64_t n = ranges_add(&p->numbers, number, number + 1), bytes = 0;
+
+	if (is_of_round_0(part))
+		bytes = ranges_add(&p->bought, off, off + (uint64_t)r->range_len);
+	int err = n < 0 || bytes < 0 ? -ENOMEM : bought_texts(part->parent);
+	return err ? err : n || bytes;
 }
 
-int64_t parts_lost(const struct gb_job *dir, struct part_range *ret_first)
+/* Lock held. Without memory it is said to be bought and is not, which costs nothing. */
+static void remove_bought(struct gb_job *part)
+{
+	const struct record *r = &part->dir->rec;
+	struct parts *p = part->parent->parts;
+	uint64_t off = (uint64_t)r->range_off, number = (uint64_t)r->part;
+
+	ranges_remove(&p->numbers, number, number + 1);
+	if (is_of_round_0(part))
+		ranges_remove(&p->bought, off, off + (uint64_t)r->range_len);
+	DROP(bought_texts(part->parent));
+}
+
+int parts_note_bought(struct gb_job *part)
+{
+	struct gb_job *dir = NULL;
+	int news = 0;
+
+	client_lock(part->c);
+	if (part->parent) {
+		dir = gb_job_ref(part->parent);
+		news = add_bought(part);
+	}
+	client_unlock(part->c);
+	int err = news > 0 ? job_dir_save(dir) : news;
+	client_lock(part->c);
+	if (err && part->parent)
+		remove_bought(part);
+	client_unlock(part->c);
+	gb_job_unref(dir);
+	return err;
+}
+
+int parts_note_unbought(struct gb_job *part)
+{
+	struct gb_job *dir = NULL;
+
+	client_lock(part->c);
+	struct parts *p = part->parent ? part->parent->parts : NULL;
+	uint64_t number = (uint64_t)part->dir->rec.part;
+	if (p && ranges_end(&p->numbers, number) > number) {
+		dir = gb_job_ref(part->parent);
+		remove_bought(part);
+	}
+	client_unlock(part->c);
+	int err = dir ? job_dir_save(dir) : 0;
+	client_lock(part->c);
+	if (err && part->parent)
+		DROP(add_bought(part)); /* its record is there */
+	client_unlock(part->c);
+	gb_job_unref(dir);
+	return err;
+}
+
+int parts_note_smaller(struct gb_job *part, struct part_range less)
+{
+	struct gb_job *dir = NULL;
+
+	client_lock(part->c);
+	if (part->parent && is_of_round_0(part)) {
+		dir = gb_job_ref(part->parent);
+		ranges_remove(&dir->parts->bought, (uint64_t)less.off,
+			(uint64_t)(less.off + less.len));
+		DROP(bought_texts(dir)); /* as above */
+	}
+	client_unlock(part->c);
+	int err = dir ? job_dir_save(dir) : 0;
+	gb_job_unref(dir);
+	return err;
+}
+
+int parts_note_all(struct gb_job *dir)
+{
+	int news = 0;
+
+	client_lock(dir->c);
+	for (uint32_t i = 0; news >= 0 && dir->parts && i < dir->parts->n; i++) {
+		struct gb_job *part = dir->parts->v[i];
+
+		if (part->batch->id || phase_is_unanswered(job_phase(part))) {
+			int one = add_bought(part);
+
+			news = one < 0 ? one : news | one;
+		}
+	}
+	client_unlock(dir->c);
+	return news > 0 ? job_dir_save(dir) : news;
+}
+
+void parts_forget_bought(struct gb_job *dir)
+{
+	struct parts *p = dir->parts;
+
+	client_expect_lock(dir->c);
+	if (p) {
+		ranges_clear(&p->bought);
+		ranges_clear(&p->numbers);
+		ranges_clear(&p->lost);
+		ranges_clear(&p->lost_numbers);
+	}
+	record_unset(&dir->dir->rec.bought);
+	record_unset(&dir->dir->rec.parts_bought);
+	dir->dir->rec.lost_told = 0;
+}
+
+/* ---- what is lost ---------------------------------------------------------------- */
+
+/* What is no such text was written by another version, and says nothing. */
+static int read_bought(struct gb_job *dir)
+{
+	const struct record *r = &dir->dir->rec;
+	struct parts *p = dir->parts;
+	int err = ranges_parse(r->bought, &p->bought);
+
+	err = err == -ENOMEM ? err : ranges_parse(r->parts_bought, &p->numbers);
+	if (err != -ENOMEM)
+		err = ranges_parse(r->bought, &p->lost);
+	if (err != -ENOMEM)
+		err = ranges_parse(r->parts_bought, &p->lost_numbers);
+	return err == -ENOMEM ? err : 0;
+}
+
+int parts_find_lost(struct gb_job *dir)
 {
 	const struct record *r = &dir->dir->rec;
 
+	if (!r->parts_bought && !r->bought)
+		return 0;
+	int err = parts_reserve(dir);
+	if (!err)
+		err = read_bought(dir);
+	struct parts *p = dir->parts;
+	for (uint32_t i = 0; !err && i < p->n; i++) {
+		const struct record *o = &p->v[i]->dir->rec;
+		uint64_t off = (uint64_t)o->range_off, number = (uint64_t)o->part;
+
+		ranges_remove(&p->lost_numbers, number, number + 1);
+		if (is_of_round_0(p->v[i]))
+			ranges_remove(&p->lost, off, off + (uint64_t)o->range_len);
+	}
+	/* A number is not given again. */
+	if (!err && (uint64_t)p->last + 1 < ranges_limit(&p->lost_numbers))
+		p->last = (int)ranges_limit(&p->lost_numbers) - 1;
+	return err;
+}
+
+unsigned parts_lost(const struct gb_job *dir, uint32_t *ret_first, int64_t *ret_bytes)
+{
+	const struct parts *p = dir->parts;
+
 	client_expect_lock(dir->c);
-	return gaps(dir, 0, r->bought_to, ret_first);
+	*ret_first = p && p->lost_numbers.n ? (uint32_t)p->lost_numbers.v[0].lo : 0;
+	*ret_bytes = p ? (int64_t)ranges_total(&p->lost) : 0;
+	return p ? (unsigned)ranges_total(&p->lost_numbers) : 0;
 }
 
 bool parts_are_lost(const struct gb_job *dir)
 {
-	struct part_range first;
-
-	return dir->dir->rec.bought_to && parts_lost(dir, &first) != 0;
+	return dir->parts && (dir->parts->lost.n || dir->parts->lost_numbers.n);
 }
 
-/* Lock held: bought bytes outside of `range` whose part is lost: they would be bought again
- * with it. */
-static bool others_are_lost(const struct gb_job *dir, struct part_range range)
-{
-	struct part_range first;
-	int64_t end = range.off + range.len;
-
-	return gaps(dir, 0, range.off, &first) ||
-	       gaps(dir, end, dir->dir->rec.bought_to, &first);
-}
-
-int parts_reopen(struct gb_job *part, struct part_range range)
-{
-	struct gb_job *dir = NULL;
-	int64_t before = 0;
-
-	client_lock(part->c);
-	if (part->parent && is_of_round_0(part) &&
-		part->parent->dir->rec.bought_to > range.off &&
-		!others_are_lost(part->parent, range)) {
-		dir = gb_job_ref(part->parent);
-		before = dir->dir->rec.bought_to;
-		dir->dir->rec.bought_to = range.off;
-	}
-	client_unlock(part->c);
-	int err = dir ? save_bought(dir, before) : 0;
-	gb_job_unref(dir);
-	return err;
-}
+/* ---- whether any of it is to be bought ------------------------------------------- */
 
 /* ---- whether any of it is to be bought ------------------------------------------- */
 

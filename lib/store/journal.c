@@ -52,7 +52,10 @@ static const struct field fields[] = {
 	FIELD(I64, limit_tokens),
 	FIELD(STR, limit_cost),
 	FIELD(BOOL, rest_gone),
-	FIELD(I64, bought_to),
+	FIELD(STR, bought),
+	FIELD(STR, parts_bought),
+	FIELD(INT, lost_told),
+	FIELD(BOOL, parts_removed),
 	FIELD(INT, part),
 	FIELD(INT, round),
 	FIELD(I64, range_off),
@@ -514,7 +517,7 @@ static bool part_plausible(const struct record *r)
 static bool plausible(const struct record *r)
 {
 	bool all = r->removal >= 0 && r->removal < REMOVALS && r->name &&
-		   !strchr(r->name, '/') && r->bought_to >= 0 && part_plausible(r);
+		   !strchr(r->name, '/') && part_plausible(r);
 
 	for (size_t i = 0; i < RECORD_BATCHES; i++)
 		all = all && batch_plausible(&r->batch[i]);

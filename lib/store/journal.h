@@ -130,8 +130,11 @@ struct record {
 	bool rest_gone;  /* … nor can be: it was cancelled, or what was bought before is
 	                     among it, since parts were removed */
 
-	int64_t bought_to; /* so many bytes of the requests, from the start on, were bought
-	                      in parts, or may have been */
+	char *bought;      /* ranges_text of the bytes of the requests that parts were to
+	                      have when their creates were intended … */
+	char *parts_bought; /* … and of the numbers of such parts, later rounds' too */
+	int lost_told;     /* so many of these had no record any more, and it was said */
+	bool parts_removed; /* rmdir removed some, and then was refused */
 
 	int64_t estimate_tokens; /* of its prompts, by the newest estimate; -1: none … */
 	int estimate_percent;    /* … and how far off that may be */

@@ -246,8 +246,8 @@ int cut_shrink(struct submission *s, struct line_run run)
 	client_unlock(s->c);
 	/* As long as the journal has the larger range, that is what the part has: nobody
 	 * cuts while it waits to be sent. */
-	err = parts_reopen(s->job, (struct part_range){r->range_off + run.bytes,
-					   part.run.bytes - run.bytes});
+	err = parts_note_smaller(s->job, (struct part_range){r->range_off + run.bytes,
+						 part.run.bytes - run.bytes});
 	if (!err)
 		err = job_dir_save(s->job);
 	if (err) {

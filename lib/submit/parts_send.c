@@ -96,12 +96,11 @@ static void parts_go(void *arg)
 	struct gb_client *c = dir->c;
 	struct stat st;
 
-	int unsaved = parts_save_bought(dir);
 	client_lock(c);
 	bool due = begin_cutting(dir);
 	client_unlock(c);
 	if (due) {
-		_cleanup_close_ int fd = unsaved ? unsaved : cut_open(dir, &st);
+		_cleanup_close_ int fd = cut_open(dir, &st);
 		int err = fd < 0 ? fd : make_next(dir, fd, PHASE_QUEUED, &part);
 
 		client_lock(c);
@@ -110,7 +109,10 @@ static void parts_go(void *arg)
 		if (err)
 			cannot_cut(dir, err);
 		job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
-		queue_go(c);
+		if (err)
+			queue_wait(dir); /* not at once: it may be so for long */
+		else
+			queue_go(c);
 	}
 	client_lock(c);
 	drop_marks(dir);
@@ -154,7 +156,7 @@ static int note_parts(struct submission *d)
 		record_take(&d->error_before, &d->rec->error);
 	d->puts_by = lost;
 	d->rec->rest_dropped = d->rec->rest_gone = false;
-	d->rec->bought_to = 0;
+	parts_forget_bought(d->job);
 	record_unset(&d->rec->batch->session);
 	record_unset(&d->rec->batch->sent_stamp);
 	return 0;
@@ -254,6 +256,8 @@ static int part_intend(struct submission *s)
 {
 	int err = s->whole ? enter_parts(s->whole) : 0;
 
+	if (!err)
+		err = parts_note_bought(s->job);
 	return err ? err : submission_intend(s);
 }
 
@@ -525,8 +529,6 @@ int submit_part_run(struct operation *t)
 	}
 	part_leave(&s, unmake);
 	submission_clear(&s);
-	/* At the end of the mount nobody makes the next; which is not made without it. */
-	DROP(parts_save_bought(dir));
 	parts_go_later(dir);
 	job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
 	gb_job_unref(dir);

@@ -163,16 +163,18 @@ void parts_unmake_unsent(struct gb_job *dir, enum unmake which)
 
 /* What may be bought without anybody asking again. */
 struct wanted {
-	bool rest_dropped;
+	bool rest_dropped, rest_gone;
 	int rounds_stopped, retries_left;
 };
 
 /* Lock held. What it was. */
 static struct wanted set_wanted(struct record *r, struct wanted w)
 {
-	struct wanted before = {r->rest_dropped, r->rounds_stopped, r->retries_left};
+	struct wanted before = {
+		r->rest_dropped, r->rest_gone, r->rounds_stopped, r->retries_left};
 
 	r->rest_dropped = w.rest_dropped;
+	r->rest_gone = w.rest_gone;
 	r->rounds_stopped = w.rounds_stopped;
 	r->retries_left = w.retries_left;
 	return before;
@@ -183,10 +185,11 @@ static int drop_rest(struct gb_job *dir, bool drop)
 	struct record *r = &dir->dir->rec;
 
 	client_lock(dir->c);
+	/* A person stopped it, for good. */
 	struct wanted before = set_wanted(r,
-		(struct wanted){drop, drop ? parts_last_round(dir) : r->rounds_stopped,
+		(struct wanted){drop, r->rest_gone || drop,
+			drop ? parts_last_round(dir) : r->rounds_stopped,
 			drop ? 0 : r->retries_left});
-	r->rest_gone |= drop; /* a person stopped it, for good */
 	client_unlock(dir->c);
 	int err = job_dir_save(dir);
 	if (err) {
@@ -288,34 +291,39 @@ static void recover_rounds(struct gb_job *dir)
 	}
 }
 
-/* A record is damaged, and aside, or somebody took it away. */
+/* A record is damaged, and aside, or somebody took it away. From then on a person says what
+ * is bought. */
 static void tell_lost(struct gb_job *dir)
 {
-	struct part_range first = {0};
+	struct record *r = &dir->dir->rec;
+	uint32_t first;
+	int64_t bytes;
 
 	client_lock(dir->c);
-	bool tells = parts_are_lost(dir) && !dir->dir->rec.removal && !dir->dir->rec.rest_gone;
-	int64_t lost = tells ? parts_lost(dir, &first) : 0;
+	unsigned n = parts_lost(dir, &first, &bytes);
+	bool tells = (int)n > r->lost_told && !r->removal && !r->parts_removed;
+	if (tells) {
+		r->lost_told = (int)n;
+		r->rest_dropped = true;
+	}
 	client_unlock(dir->c);
 	if (!tells)
 		return;
 	_cleanup_free_ char *what = util_format(
-		"%lld bytes of these requests were bought, or may have been, but the record of "
-		"that is lost.",
-		(long long)lost);
-	_cleanup_free_ char *todo = util_format(
-		"They are not bought again by themselves. Look in the list for the job that has "
-		"them; to buy them again: tail -c +%lld requests.jsonl | head -c %lld > "
-		"../NEW/requests.jsonl",
-		(long long)first.off + 1, (long long)first.len);
-	job_dir_error(dir, -EIO, what ? what : "The record of a part is lost.", todo, NULL);
+		"The record of parts/%04u is lost%s: %lld bytes of these requests were bought, "
+		"or may have been.",
+		first, n > 1 ? ", and of others" : "", (long long)bytes);
+	job_dir_error(dir, -EIO, what ? what : "The record of a part is lost.",
+		"They are not bought again by themselves, nor is the rest. Look in the list of "
+		"jobs for what was bought; to buy the rest: echo submit > ctl; to buy again what "
+		"has no answer: echo retry > ctl",
+		NULL);
 	job_dir_save_soon(dir);
 }
 
 void parts_recover(struct gb_job *dir)
 {
-	/* What cannot be written now is before the next part is made. */
-	DROP(parts_save_bought(dir));
+	DROP(parts_note_all(dir)); /* each is noted when it is asked for */
 	tell_lost(dir);
 	recover_rounds(dir);
 	client_lock(dir->c);

@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { PARTS = 4, NO_PART = 0 };
@@ -28,6 +29,11 @@ struct kase {
 	void (*lose)(int jobs, const char *lid);
 	void (*then)(void);        /* in the next life */
 	unsigned made;             /* in the end */
+	void (*buy)(void);         /* NULL: as below */
+	int retries;
+	bool ends;                 /* what was made, before the next life */
+	struct point stop;         /* where the first life is killed */
+	void (*at)(const char *);  /* for its points */
 };
 static const struct kase *kase;
 
@@ -58,10 +64,13 @@ static void start(void)
 {
 	open_here();
 	/* Whatever is to be bought is. */
-	UNTIL(fake_made(the_api) >= kase->made && is_settled());
-	if (kase->then && !world->step++)
-		kase->then();
 	UNTIL(is_settled());
+	if (!world->step++) {
+		look_here(&world->found);
+		if (kase->then)
+			kase->then();
+	}
+	UNTIL(fake_made(the_api) >= kase->made && is_settled());
 	look_here(&world->seen);
 	close_here();
 }
@@ -144,6 +153,82 @@ static void cancel_and_submit(void)
 	gb_job_unref(job);
 }
 
+static void go_on(void)
+{
+	struct gb_job *job = job_here();
+
+	EXPECT(BLOCKING(gb_submit, job, GB_BY_CTL) == 0);
+	gb_job_unref(job);
+}
+
+/* The second is refused; who asks again gets all but what is lost. */
+static void go_on_twice(void)
+{
+	struct gb_job *job = job_here();
+
+	fake_script(the_api, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 400});
+	EXPECT(BLOCKING(gb_submit, job, GB_BY_CTL) == 0);
+	UNTIL(fake_made(the_api) == 1 && is_settled() &&
+		the_api->from[FAKE_CREATE] == the_api->to[FAKE_CREATE]);
+	EXPECT(BLOCKING(gb_submit, job, GB_BY_CTL) == 0);
+	gb_job_unref(job);
+}
+
+/* Nothing may come of it, so this is how long it is looked for. */
+static void look_for_more(void)
+{
+	struct gb_job *job = job_here();
+
+	BLOCKING(gb_answers_look, job);
+	for (int i = 0; i < 500 && fake_made(the_api) == kase->made; i++)
+		usleep(1000);
+	gb_job_unref(job);
+}
+
+/* ---- other first lives ----------------------------------------------------------------- */
+
+static void buy_and_cancel(void)
+{
+	buy();
+	open_here();
+	cancel();
+	UNTIL(is_settled());
+	close_here();
+}
+
+static const char half[] =
+	"{\"key\":\"a\",\"response\":{\"candidates\":[{\"content\":{\"parts\":[{\"text\":"
+	"\"A\"}]},\"finishReason\":\"STOP\"}]}}\n"
+	"{\"key\":\"b\",\"error\":{\"code\":13,\"message\":\"no\"}}\n";
+
+/* And a round that asks again, by itself. */
+static void buy_round(void)
+{
+	the_api->ends_at_once = false;
+	open_here();
+	struct gb_job *job = draft_here(false, true);
+	EXPECT(BLOCKING(gb_submit, job, GB_BY_CTL) == 0);
+	UNTIL(is_settled());
+	fake_job(the_api, 0)->answers = half;
+	fake_end(the_api, fake_job(the_api, 0), REMOTE_STATE_SUCCEEDED);
+	BLOCKING(gb_job_refresh, job);
+	UNTIL(fake_made(the_api) == 2 && is_settled());
+	gb_job_unref(job);
+	close_here();
+}
+
+static void rmdir_meanwhile(const char *at)
+{
+	static bool once;
+
+	if (once || strcmp(at, "api-create") != 0)
+		return;
+	once = true;
+	struct gb_job *job = job_here();
+	EXPECT(BLOCKING(gb_remove, job) == -EBUSY);
+	gb_job_unref(job);
+}
+
 static const struct kase cases[] = {
 	{"the first, damaged", 4, 1, damage, NULL, 4},
 	{"one between, damaged", 4, 3, damage, NULL, 4},
@@ -151,21 +236,40 @@ static const struct kase cases[] = {
 	{"one between, taken away", 4, 2, take_away, NULL, 4},
 	{"the last, taken away, cancelled and submitted", 4, 4, take_away,
 		cancel_and_submit, 4},
-	{"the first, of four of which it alone was bought", 1, 1, damage, NULL, 4},
+	{"the first, of four of which it alone was bought", 1, 1, damage, NULL, 1},
+	{"the same, and the rest is asked for", 1, 1, damage, go_on, 4},
+	{"the same, and some of it is refused first", 1, 1, damage, go_on_twice, 4},
+	{"one of a directory that asks again by itself", 4, 1, damage, look_for_more, 4,
+		.retries = 1, .ends = true},
+	{"one of a later round", 0, 2, damage, look_for_more, 2, .buy = buy_round, .retries = 2,
+		.ends = true},
+	{"the first, and its directory could not be removed", 1, 1, damage, NULL, 1,
+		.at = rmdir_meanwhile},
+	{"one whose create was never answered", 4, 2, damage, NULL, 2,
+		.stop = {"api-create+", 2}},
+	{"one of a directory that was cancelled", 4, 1, damage, NULL, 4,
+		.buy = buy_and_cancel},
 };
 
 static void test_case(void **state)
 {
 	kase = *state;
 	world_new("%s", kase->name);
-	live(buy);
+	world->o.retries = kase->retries;
+	world->stop = kase->stop;
+	world->at = kase->at;
+	live(kase->buy ? kase->buy : buy);
+	world->stop.n = 0;
+	world->at = NULL;
 	lose();
+	for (unsigned i = 0; kase->ends && i < fake_made(the_api); i++)
+		fake_end(the_api, fake_job(the_api, i), REMOTE_STATE_SUCCEEDED);
 	/* The API takes the rest, if it is asked. */
 	the_api->from[FAKE_CREATE] = the_api->to[FAKE_CREATE];
 	live(start);
 	ROW_TRUE(world->seen.there);
 	ROW_TRUE(fake_made(the_api) == kase->made);
-	ROW_TRUE(strstr(world->seen.error, "the record of that is lost"));
+	ROW_TRUE(strstr(world->found.error, "The record of parts/"));
 	live(start);
 	ROW_TRUE(fake_made(the_api) == kase->made);
 	world_free();
@@ -245,6 +349,7 @@ int main(void)
 			cases[i].name, test_case, NULL, NULL, (void *)&cases[i]};
 	tests[ARRAY_SIZE(cases)] = (struct CMUnitTest)cmocka_unit_test(test_end_not_written);
 	money_needs_kills();
+	setenv("BATCHFS_TEST_RETRY_SECONDS", "0.001", 1);
 	return cmocka_run_group_tests_name(
 		"lost on disk", tests, money_setup, money_teardown);
 }
