@@ -167,6 +167,15 @@ static void test_missing(void **state)
 	expect_state(c, "JOB_STATE_RUNNING");
 }
 
+static int drop_twin(struct gb_job *job, bool own)
+{
+	client_lock(job->c);
+	job->dir->rec.own = own;
+	int ret = job_drop_twin(job);
+	client_unlock(job->c);
+	return ret;
+}
+
 static void test_no_own_twin_is_dropped(void **state)
 {
 	struct gb_client *c = *state;
@@ -174,13 +183,11 @@ static void test_no_own_twin_is_dropped(void **state)
 	learn_from(c, STILL_RUNNING, observe_seq(c), true);
 	struct gb_job *job = gb_job_by_name(c, "a");
 	assert_int_equal(job_dir_make(job), 0);
-	job->dir->rec.own = true;
-	assert_int_equal(job_drop_twin(job), -EEXIST);
+	assert_int_equal(drop_twin(job, true), -EEXIST);
 	remove_twin(job);
 	expect_state(c, "JOB_STATE_RUNNING");
 	assert_false(job->dir->forgotten);
-	job->dir->rec.own = false;
-	assert_int_equal(job_drop_twin(job), 0);
+	assert_int_equal(drop_twin(job, false), 0);
 	gb_job_unref(job);
 }
 
