@@ -126,20 +126,31 @@ static int add_bought(struct gb_job *part)
 
 	if (is_of_round_0(part))
 		bytes = ranges_add(&p->bought, off, off + (uint64_t)r->range_len);
-	int err = n < 0 || bytes < 0 ? -ENOMEM : bought_texts(part->parent);
-	return err ? err : n || bytes;
+	if (n < 0 || bytes < 0)
+		return -ENOMEM;
+	bool news = n || bytes;
+	int err = news ? bought_texts(part->parent) : 0;
+	return err ? err : news;
+}
+
+/* Lock held: not of that part any more. */
+static void strike_part(
+	const struct gb_job *part, struct ranges *bytes, struct ranges *numbers)
+{
+	const struct record *r = &part->dir->rec;
+	uint64_t off = (uint64_t)r->range_off, number = (uint64_t)r->part;
+
+	ranges_remove(numbers, number, number + 1);
+	if (is_of_round_0(part))
+		ranges_remove(bytes, off, off + (uint64_t)r->range_len);
 }
 
 /* Lock held. Without memory it is said to be bought and is not, which costs nothing. */
 static void remove_bought(struct gb_job *part)
 {
-	const struct record *r = &part->dir->rec;
 	struct parts *p = part->parent->parts;
-	uint64_t off = (uint64_t)r->range_off, number = (uint64_t)r->part;
 
-	ranges_remove(&p->numbers, number, number + 1);
-	if (is_of_round_0(part))
-		ranges_remove(&p->bought, off, off + (uint64_t)r->range_len);
+	strike_part(part, &p->bought, &p->numbers);
 	DROP(bought_texts(part->parent));
 }
 
@@ -262,14 +273,8 @@ int parts_find_lost(struct gb_job *dir)
 	if (!err)
 		err = read_bought(dir);
 	struct parts *p = dir->parts;
-	for (uint32_t i = 0; !err && i < p->n; i++) {
-		const struct record *o = &p->v[i]->dir->rec;
-		uint64_t off = (uint64_t)o->range_off, number = (uint64_t)o->part;
-
-		ranges_remove(&p->lost_numbers, number, number + 1);
-		if (is_of_round_0(p->v[i]))
-			ranges_remove(&p->lost, off, off + (uint64_t)o->range_len);
-	}
+	for (uint32_t i = 0; !err && i < p->n; i++)
+		strike_part(p->v[i], &p->lost, &p->lost_numbers);
 	/* A number is not given again. */
 	if (!err && (uint64_t)p->last + 1 < ranges_limit(&p->lost_numbers))
 		p->last = (int)ranges_limit(&p->lost_numbers) - 1;
@@ -290,8 +295,6 @@ bool parts_are_lost(const struct gb_job *dir)
 {
 	return dir->parts && (dir->parts->lost.n || dir->parts->lost_numbers.n);
 }
-
-/* ---- whether any of it is to be bought ------------------------------------------- */
 
 /* ---- whether any of it is to be bought ------------------------------------------- */
 
