@@ -102,7 +102,7 @@ int results_readv(struct gb_results *r, struct iovec *v, int n, uint64_t off)
 }
 
 /* Rename NAME to NAME.aside, where it counts as garbage; the map is of no use. */
-static int copy_set_aside(struct gb_results *r)
+static int set_aside(struct gb_results *r)
 {
 	_cleanup_free_ char *map = util_format("%s" RESULTS_MAP_SUFFIX, r->name);
 	_cleanup_free_ char *aside = util_format("%s" ASIDE_SUFFIX, r->name);
@@ -113,6 +113,14 @@ static int copy_set_aside(struct gb_results *r)
 		(renameat(r->dirfd, r->name, r->dirfd, aside) < 0 && errno != ENOENT))
 		return -errno;
 	return 0;
+}
+
+int copy_set_aside(struct gb_results *r)
+{
+	int err = r->aside ? 0 : set_aside(r);
+
+	r->aside = err == 0;
+	return err;
 }
 
 void copy_close(struct gb_results *r)
@@ -143,7 +151,7 @@ void copy_idle(struct gb_results *r)
 	if (!r->changed || r->renewed || copy_set_aside(r) < 0)
 		return;
 	copy_forget(r);
-	r->changed = false;
+	r->changed = r->aside = false;
 	r->renewed = true;
 }
 
@@ -195,7 +203,7 @@ int copy_load(struct gb_results *r)
 	else if (m.sealed || r->rotten)
 		err = keep_map(r, &m);
 	else
-		err = copy_set_aside(r);
+		err = set_aside(r);
 	results_map_clear(&m);
 	return err;
 }

@@ -141,6 +141,7 @@ struct gb_results {
 	bool damaged;    /* the same, and it has not been reported */
 	bool disagreed;  /* a reply had other bytes than the local ones */
 	bool changed;    /* the API's file has changed */
+	bool aside;      /* what came before it did is no longer under its name */
 	bool renewed;    /* that has happened, and a new download began */
 	bool sealed, dirty;
 	bool filled; /* reported that everything is local */
@@ -232,6 +233,9 @@ int copy_load(struct gb_results *r);
 /* The data file, opened when first needed. */
 int copy_fd(struct gb_results *r);
 void copy_close(struct gb_results *r);
+/* What is here is no longer believed: no other object, and no next start, finds it by
+ * its name. Whoever has it open goes on. Once for each change. */
+int copy_set_aside(struct gb_results *r);
 /* Close it if nobody uses it; if the file has changed at the API, prepare for a new
  * download. */
 void copy_idle(struct gb_results *r);

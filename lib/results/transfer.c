@@ -13,6 +13,9 @@ int stream_changed(struct gb_results *r, struct after *a)
 {
 	r->changed = true;
 	r->dirty = false;
+	/* At once: this object may be gone before it is idle. If it fails it is tried
+	 * again then. */
+	copy_set_aside(r);
 	stream_stop_all(r);
 	results_fail_all(r, -EIO, a);
 	return -EIO;

@@ -106,6 +106,32 @@ static void test_another_file_of_that_name(void **state)
 	close_it(r);
 }
 
+/* The transfer that found out may end after the last reference has gone, and a crash may
+ * come at any time: what is believed no more is not believed by the next object. */
+static void test_a_change_outlives_the_object(void **state)
+{
+	struct gb_results *r;
+	uint64_t end;
+
+	leave_some();
+	r = open_it();
+	assert_int_equal(read_at(r, 0, 100), 100);
+	engine.size = 40 * MIB + 100;
+	content[40 * MIB + 99] = '\n';
+	assert_int_equal(read_at(r, 30 * MIB, 100), -EIO);
+	assert_int_equal(faccessat(dir_fd, "f.map", F_OK, 0), -1);
+	assert_int_equal(faccessat(dir_fd, "f.aside", F_OK, 0), 0);
+	results_reader(r, -1);
+	results_unref(r);
+	content[500] ^= 1;
+	r = open_it();
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, 40 * MIB + 100);
+	assert_int_equal(faccessat(dir_fd, "f.aside", F_OK, 0), 0);
+	close_it(r);
+	fill(content, BIG);
+}
+
 static void test_another_name_of_a_whole_file(void **state)
 {
 	struct gb_results *r = open_it();
@@ -491,6 +517,7 @@ int main(void)
 		T(test_a_rotten_block_offline),
 		T(test_data_that_was_cut_or_lost),
 		T(test_another_file_of_that_name),
+		T(test_a_change_outlives_the_object),
 		T(test_another_name_of_a_whole_file),
 		T(test_nothing_at_all),
 		T(test_a_longer_file_lay_there),
