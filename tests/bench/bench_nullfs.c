@@ -18,7 +18,7 @@
 #define TEXT "JOB_STATE_SUCCEEDED\n"
 enum { FILE_INO = 2, SINK_INO };
 #define BELIEF 3600.0
-#define LARGEST_WRITE (1 << 20)
+#define LARGEST_WRITE (128 << 10) /* as batchfs: what fits a cache is copied sooner */
 
 static int sink = -1;
 
