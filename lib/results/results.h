@@ -48,9 +48,9 @@
  * the API is accepted if it is sent five times (results_odd). After a broken transfer
  * the rest is requested again, with backoff, up to 5 times without progress, and in
  * smaller parts if connections end early; then waiters get the error. If the size
- * (reported twice) or the bytes differ from before, reads fail with -EIO until the last
- * reader has closed; then the local file is put aside (NAME.aside) and downloaded
- * again, once.
+ * (reported twice) or the bytes differ from before, the local file is put aside
+ * (NAME.aside) and reads fail with -EIO until the last reader has closed; then it is
+ * downloaded again, once.
  *
  * Blocks from an earlier process are read back and compared with their checksum before
  * their first use, on the reader's thread (about 0.2 ms per block).
