@@ -10,6 +10,8 @@
  * better. After that the saved copy counts as complete; a `fetch` still looks again.
  * The journal keeps lines and looks.
  *
+ * Inline output has no length that could be asked for: each look downloads all of it.
+ *
  * If the last newline is missing, the API is asked at once, because results that are
  * one byte short look complete otherwise. More lines than were counted are fine; if
  * nothing was counted, the last line decides. Results in the cache are only a copy: one
@@ -17,10 +19,10 @@
  */
 #include "archive/complete.h"
 #include "archive/open.h"
-#include "archive/save.h"
+#include "archive/recover.h"
+#include "archive/save_private.h"
 #include "jobs/hooks.h"
 #include "results/block_map.h"
-#include "archive/tally.h"
 #include "provider/all/ids.h"
 
 #include <errno.h>
@@ -49,13 +51,18 @@ static bool is_less(const struct gb_job *job, const struct tally *t)
 	return t->cut || t->lines < told(job);
 }
 
+/* Lock held. Also where one reply named no output at all: a part of it is here. */
+static bool more_may_come(const struct gb_job *job)
+{
+	return knowledge_output(&job->batch->known, job_moment(job)) != OUTPUT_OVER;
+}
+
 bool complete_is_short(const struct gb_job *job)
 {
 	const struct record *r = job->dir ? &job->dir->rec : NULL;
 	struct tally t;
 
-	if (!r || !r->batch->home || r->batch->lines < 0 || !job->batch->output_file ||
-		!job_output_may_come(job))
+	if (!r || !r->batch->home || r->batch->lines < 0 || !more_may_come(job))
 		return false;
 	t = (struct tally){r->batch->lines, r->batch->cut};
 	return is_less(job, &t);
@@ -221,37 +228,49 @@ static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
 	return err ? err : results_seal(*ret);
 }
 
-/* The new file replaces the old one. Readers of the old one may go on. */
-static int replace_copy(struct gb_job *job, struct gb_results *r, int dir)
+/* Another file has replaced the saved one. Readers of that may go on. */
+static void drop_old(struct gb_job *job)
 {
-	int err = results_rehome(r, dir, RESULTS_FILE);
-
-	if (err)
-		return err;
 	client_lock(job->c);
 	struct gb_results *old = STEAL_PTR(job->batch->results);
 	job->batch->checked = false;
 	client_unlock(job->c);
 	results_unref(old);
 	job->c->hooks->results_dropped(job);
+}
+
+static int replace_copy(struct gb_job *job, struct gb_results *r, int dir)
+{
+	int err = results_rehome(r, dir, RESULTS_FILE);
+
+	if (err)
+		return err;
+	drop_old(job);
 	return save_note_safe(job, results_known_size(r), true);
+}
+
+/* Whether t is more of the output than the saved copy. */
+static bool is_better(struct gb_job *job, const struct tally *t)
+{
+	const struct record *rec = &job->dir->rec;
+
+	client_lock(job->c);
+	bool better =
+		tally_less(&(struct tally){rec->batch->lines, rec->batch->cut}, t);
+	client_unlock(job->c);
+	return better;
 }
 
 static int fetch_better(struct gb_job *job)
 {
 	_cleanup_close_ int dir = job_dir_open(job);
-	const struct record *rec = &job->dir->rec;
 	struct gb_results *r = NULL;
 	struct tally t;
 	int err = dir < 0 ? dir : fetch_beside(job, dir, &r);
 
 	if (!err)
 		err = count_lines(r, &t);
-	client_lock(job->c);
-	bool better =
-		!err &&
-		tally_less(&(struct tally){rec->batch->lines, rec->batch->cut}, &t);
-	client_unlock(job->c);
+	bool better = !err && is_better(job, &t);
 	if (better) {
 		keep_tally(job, &t);
 		err = replace_copy(job, r, dir);
@@ -277,7 +296,7 @@ static void looked(struct gb_job *job)
 	look_later(job);
 }
 
-int complete_look(struct gb_job *job)
+static int look_at_file(struct gb_job *job)
 {
 	struct canceller none = CANCELLER_INIT;
 	struct gb_results *r = NULL;
@@ -289,10 +308,62 @@ int complete_look(struct gb_job *job)
 	if (!err && size > results_known_size(r))
 		err = fetch_better(job);
 	results_unref(r);
+	return err;
+}
+
+int complete_look(struct gb_job *job)
+{
+	client_lock(job->c);
+	bool is_inline = !job->batch->output_file;
+	client_unlock(job->c);
+	int err = is_inline ? save_inline(job) : look_at_file(job);
+
 	/* What it has no more it has no more of. */
-	if (err == -ENODATA)
+	if (err == -ENODATA || (is_inline && err == -ENOENT))
 		err = 0;
 	if (!err)
 		looked(job);
+	return err;
+}
+
+/* ---- inline output ---------------------------------------------------------------- */
+
+/* Whenever this is interrupted, the journal counts no more lines than the file has, so
+ * that a short one is not believed at the next start. */
+static int save_first(struct gb_job *job, int dir, const struct tally *t)
+{
+	keep_tally(job, t);
+	int err = job_dir_save(job);
+
+	return err ? err : results_publish(dir, INLINE_FILE, RESULTS_FILE);
+}
+
+static int save_better(struct gb_job *job, int dir, const struct tally *t)
+{
+	int err = results_publish(dir, INLINE_FILE, RESULTS_FILE);
+
+	if (err)
+		return err;
+	keep_tally(job, t);
+	drop_old(job);
+	return 0;
+}
+
+int complete_take_inline(
+	struct gb_job *job, int dir, int64_t size, const struct tally *t)
+{
+	client_lock(job->c);
+	bool home = job->dir->rec.batch->home, less = is_less(job, t);
+	client_unlock(job->c);
+	if (home && !is_better(job, t))
+		return 0;
+	int err = recover_may_replace_by(job, dir, size, t, less);
+
+	if (!err)
+		err = home ? save_better(job, dir, t) : save_first(job, dir, t);
+	if (!err)
+		err = save_note_safe(job, size, true);
+	if (!err)
+		look_later(job);
 	return err;
 }

@@ -4,6 +4,7 @@
 #ifndef GB_COMPLETE_H
 #define GB_COMPLETE_H
 
+#include "archive/tally.h"
 #include "jobs/job.h"
 
 /* All are about saved results. Lock held: whether they have fewer lines than the
@@ -17,6 +18,10 @@ char *complete_warning(const struct gb_job *job);
  * written down. -EAGAIN: those in the cache were incomplete and were dropped. */
 int complete_judge(struct gb_job *job, struct gb_results *r, bool home);
 void complete_judged(struct gb_job *job);
+/* The same: inline output of that size and tally is in INLINE_FILE of dir. Save it, unless
+ * the saved copy is as good. -ENODATA: one whose map is damaged is the better one. */
+_must_check_ int complete_take_inline(
+	struct gb_job *job, int dir, int64_t size, const struct tally *t);
 /* The same: request more of them from the API. */
 int complete_look(struct gb_job *job);
 

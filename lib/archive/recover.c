@@ -13,7 +13,9 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -97,6 +99,33 @@ int recover_may_replace(struct gb_job *job, struct gb_results *r)
 	if (results_known_size(r) != size && results_fits(dir, RESULTS_FILE, size) == 0)
 		return -ENODATA;
 	return results_seal(r);
+}
+
+static int tally_there(int dir, struct tally *ret)
+{
+	_cleanup_close_ int fd =
+		openat(dir, RESULTS_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	return tally_file(fd, st.st_size, ret);
+}
+
+int recover_may_replace_by(
+	struct gb_job *job, int dir, int64_t size, const struct tally *t, bool less)
+{
+	struct tally there;
+	int64_t kept_size;
+	bool kept = is_kept(job, &kept_size);
+	int err = tally_there(dir, &there);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	bool other = kept && size != kept_size && !tally_less(&there, t) &&
+		     results_fits(dir, RESULTS_FILE, kept_size) == 0;
+	/* Even a damaged copy may have answers that one odd reply leaves out. */
+	return other || (less && tally_less(t, &there)) ? -ENODATA : 0;
 }
 
 /* Whether a download failed in a way that makes the saved copy the better choice. */

@@ -2,7 +2,8 @@
  * Saving results: downloading them, and noting that they came, failed or were refused.
  * seal.c makes what is complete durable.
  *
- * Inline output is not a file at the API: it is written into a local file at once.
+ * Inline output is not a file at the API: each reply has all of it, which is written
+ * into a local file at once (complete.c decides whether that is taken).
  */
 #include "archive/complete.h"
 #include "archive/open.h"
@@ -252,12 +253,14 @@ static void refused_inline(struct gb_job *job, const struct provider_error *e)
 static const char no_inline[] = "The API could not send this job's results.";
 
 /* Write the server's message, and that nothing is lost, to `error`; it is removed once
- * the results have arrived. */
+ * the results have arrived. Not where there is a saved copy, which is only looked at
+ * again. */
 static void tell_inline(struct gb_job *job, int err, const char *text)
 {
 	bool told, tell = err == -EIO || err == -ETIMEDOUT;
 
 	client_lock(job->c);
+	tell = tell && !job->dir->rec.batch->home;
 	told = job->dir->rec.error &&
 	       strncmp(job->dir->rec.error, no_inline, strlen(no_inline)) == 0;
 	client_unlock(job->c);
@@ -273,7 +276,22 @@ static void tell_inline(struct gb_job *job, int err, const char *text)
 		job_changed(job, GB_CHANGED_FILES);
 }
 
-static int compose_inline_output(struct gb_job *job, int dir)
+static void note_inline(struct gb_job *job, int err, const struct provider_error *e)
+{
+	client_lock(job->c);
+	bool home = job->dir->rec.batch->home;
+	client_unlock(job->c);
+	if (!home && (err == -ENOENT || err == -EACCES))
+		refused_inline(job, e);
+	else if (err && e->retry > 0)
+		note_gave_up(job, err, util_now() + engine_backoff(1, e->retry));
+	if (err == -ENOENT)
+		observe_missed(job);
+	tell_inline(job, err, e->text);
+}
+
+/* Into fd. */
+static int request_inline(struct gb_job *job, int fd, int64_t *ret_lines)
 {
 	struct gb_client *c = job->c;
 	struct canceller none = CANCELLER_INIT;
@@ -281,34 +299,35 @@ static int compose_inline_output(struct gb_job *job, int dir)
 	struct remote_batch b;
 	const char *id = job_id_now(job);
 	uint64_t seq = observe_seq(c);
-	int64_t lines = 0, size;
 	if (!id)
 		return -ENOENT;
-	_cleanup_close_ int fd = openat(dir, "results.tmp",
-		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int err =
-		fd < 0 ? -errno
-		       : provider_inline_output(&c->api, id, fd, &none, &b, &lines, &e);
+	int err = provider_inline_output(&c->api, id, fd, &none, &b, ret_lines, &e);
 
 	client_called(c, &e);
-	if (err == -ENOENT || err == -EACCES)
-		refused_inline(job, &e);
-	else if (err && e.retry > 0)
-		note_gave_up(job, err, util_now() + engine_backoff(1, e.retry));
-	if (err == -ENOENT)
-		observe_missed(job);
-	tell_inline(job, err, e.text);
+	note_inline(job, err, &e);
 	provider_error_clear(&e);
 	if (err)
 		return err;
 	bool has = b.output_inline;
 	gb_job_unref(observe_batch(c, &b, seq, false));
 	remote_batch_clear(&b);
-	if (!has)
-		return -ENOENT;
-	size = lseek(fd, 0, SEEK_END);
-	err = results_publish(dir, "results.tmp", RESULTS_FILE);
-	return err ? err : save_note_safe(job, size, true);
+	return has ? 0 : -ENOENT;
+}
+
+int save_inline(struct gb_job *job)
+{
+	struct tally t = {0};
+	_cleanup_close_ int dir = job_dir_open(job);
+	if (dir < 0)
+		return dir;
+	_cleanup_close_ int fd = openat(dir, INLINE_FILE,
+		O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int err = fd < 0 ? -errno : request_inline(job, fd, &t.lines);
+
+	if (!err)
+		err = complete_take_inline(job, dir, lseek(fd, 0, SEEK_END), &t);
+	unlinkat(dir, INLINE_FILE, 0); /* unless it was published */
+	return err;
 }
 
 static int download_all(struct gb_job *job)
@@ -322,10 +341,7 @@ static int download_all(struct gb_job *job)
 		return -EBUSY;
 	if (!comes && o != GB_OUTPUT_SAVED)
 		return o == GB_OUTPUT_DAMAGED ? -EIO : -ENODATA;
-	if (!is_inline)
-		return fetch_file(job);
-	_cleanup_close_ int dir = job_dir_open(job);
-	return dir < 0 ? dir : compose_inline_output(job, dir);
+	return is_inline ? save_inline(job) : fetch_file(job);
 }
 
 static int bring_home(struct gb_job *job)

@@ -13,6 +13,10 @@ struct saver {
 	bool disk_low;
 };
 
+#define INLINE_FILE "results.tmp" /* inline output of one reply */
+/* On a worker: request inline output, and take it if it is better than what there is.
+ * -ENOENT: the reply had none. */
+_must_check_ int save_inline(struct gb_job *job);
 /* On a worker: make r durable, check that it is complete, and note it. */
 _must_check_ int seal_results(struct gb_job *job, struct gb_results *r, bool home);
 /* Lock held: whether the caller is to call seal_start, because no seal is under way. */
