@@ -14,8 +14,8 @@
  *
  * If the last newline is missing, the API is asked at once, because results that are
  * one byte short look complete otherwise. More lines than were counted are fine; if
- * nothing was counted, the last line decides. Results in the cache are only a copy: one
- * look decides about short ones.
+ * nothing was counted, the last line decides. Short results in the cache are asked for
+ * once, and if the API has more they are downloaded again beside the copy, too.
  */
 #include "archive/complete.h"
 #include "archive/open.h"
@@ -151,28 +151,7 @@ static void keep_tally(struct gb_job *job, const struct tally *t)
 			t->cut ? ", the last one cut," : "", (long long)counted);
 }
 
-/* In the cache: the next open starts again. */
-static int drop_cached(struct gb_job *job, struct gb_results *r)
-{
-	struct gb_client *c = job->c;
-	const char *id = job_id_now(job), *name = id ? remote_id_tail(id) : NULL;
-	_cleanup_free_ char *map =
-		name ? util_format("%s" RESULTS_MAP_SUFFIX, name) : NULL;
-
-	if (!map)
-		return name ? -ENOMEM : -ENOENT;
-	pthread_mutex_lock(&c->cache_lock);
-	client_lock(c);
-	struct gb_results *old =
-		job->batch->results == r ? STEAL_PTR(job->batch->results) : NULL;
-	job->batch->cached = job->batch->checked = false;
-	client_unlock(c);
-	unlinkat(c->store->results, map, 0);
-	unlinkat(c->store->results, name, 0);
-	pthread_mutex_unlock(&c->cache_lock);
-	results_unref(old);
-	return -EAGAIN;
-}
+static int fetch_better_cached(struct gb_job *job, const struct tally *old);
 
 int complete_judge(struct gb_job *job, struct gb_results *r, bool home)
 {
@@ -194,9 +173,9 @@ int complete_judge(struct gb_job *job, struct gb_results *r, bool home)
 	client_unlock(job->c);
 	bool more = ask && results_look(r, &none, &size) == 0 &&
 		    size > results_known_size(r);
-	if (more && !home)
-		return drop_cached(job, r);
 	t.cut |= more;
+	if (more && !home)
+		return fetch_better_cached(job, &t);
 	if (home)
 		keep_tally(job, &t);
 	return 0;
@@ -209,10 +188,10 @@ void complete_judged(struct gb_job *job)
 
 /* ---- looking again --------------------------------------------------------------- */
 
-static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
+static int fetch_beside(
+	struct gb_job *job, int dir, const char *name, struct gb_results **ret)
 {
-	struct results_config cfg = {
-		.api = &job->c->api, .dirfd = dir, .name = RESULTS_NEW_FILE};
+	struct results_config cfg = {.api = &job->c->api, .dirfd = dir, .name = name};
 	struct waiter_sync s;
 
 	client_lock(job->c);
@@ -228,13 +207,45 @@ static int fetch_beside(struct gb_job *job, int dir, struct gb_results **ret)
 	return err ? err : results_seal(*ret);
 }
 
-/* Another file has replaced the saved one. Readers of that may go on. */
-static void drop_old(struct gb_job *job)
+static void remove_beside(int dir, const char *name)
+{
+	_cleanup_free_ char *map = util_format("%s" RESULTS_MAP_SUFFIX, name);
+
+	unlinkat(dir, name, 0);
+	if (map)
+		unlinkat(dir, map, 0);
+}
+
+/* Download it again under that name. *ret: if it is better than old, else NULL. */
+static int try_beside(struct gb_job *job, int dir, const char *name,
+	const struct tally *old, struct tally *ret_t, struct gb_results **ret)
+{
+	struct gb_results *r = NULL;
+	int err = fetch_beside(job, dir, name, &r);
+
+	if (!err)
+		err = count_lines(r, ret_t);
+	if (!err && tally_less(old, ret_t)) {
+		*ret = r;
+		return 0;
+	}
+	results_unref(r);
+	remove_beside(dir, name);
+	return err;
+}
+
+/* Another file takes the place of that of this object. Its readers may go on. */
+static struct gb_results *take_old(struct gb_job *job)
 {
 	client_lock(job->c);
 	struct gb_results *old = STEAL_PTR(job->batch->results);
 	job->batch->checked = false;
 	client_unlock(job->c);
+	return old;
+}
+
+static void drop_old(struct gb_job *job, struct gb_results *old)
+{
 	results_unref(old);
 	job->c->hooks->results_dropped(job);
 }
@@ -245,42 +256,68 @@ static int replace_copy(struct gb_job *job, struct gb_results *r, int dir)
 
 	if (err)
 		return err;
-	drop_old(job);
+	drop_old(job, take_old(job));
 	return save_note_safe(job, results_known_size(r), true);
 }
 
-/* Whether t is more of the output than the saved copy. */
-static bool is_better(struct gb_job *job, const struct tally *t)
+static struct tally saved_tally(struct gb_job *job)
 {
-	const struct record *rec = &job->dir->rec;
+	const struct record *r = &job->dir->rec;
 
 	client_lock(job->c);
-	bool better =
-		tally_less(&(struct tally){rec->batch->lines, rec->batch->cut}, t);
+	struct tally t = {r->batch->lines, r->batch->cut};
 	client_unlock(job->c);
-	return better;
+	return t;
 }
 
 static int fetch_better(struct gb_job *job)
 {
 	_cleanup_close_ int dir = job_dir_open(job);
+	struct tally old = saved_tally(job), t;
 	struct gb_results *r = NULL;
-	struct tally t;
-	int err = dir < 0 ? dir : fetch_beside(job, dir, &r);
+	int err = dir < 0 ? dir : try_beside(job, dir, RESULTS_NEW_FILE, &old, &t, &r);
 
-	if (!err)
-		err = count_lines(r, &t);
-	bool better = !err && is_better(job, &t);
-	if (better) {
+	if (r) {
 		keep_tally(job, &t);
 		err = replace_copy(job, r, dir);
 	}
 	results_unref(r);
-	if (!better && dir >= 0) {
-		unlinkat(dir, RESULTS_NEW_FILE, 0);
-		unlinkat(dir, RESULTS_NEW_FILE RESULTS_MAP_SUFFIX, 0);
-	}
 	return err;
+}
+
+/* Nobody opens the old one, or removes the new one, in between. */
+static int replace_cached(struct gb_job *job, struct gb_results *r, const char *name)
+{
+	struct gb_client *c = job->c;
+
+	pthread_mutex_lock(&c->cache_lock);
+	struct gb_results *old = take_old(job);
+	int err = results_rehome(r, c->store->results, name);
+	pthread_mutex_unlock(&c->cache_lock);
+	drop_old(job, old);
+	return err ? err : save_note_safe(job, results_known_size(r), false);
+}
+
+/* In the cache. The copy stays unless there is a better one: it may be all that there
+ * is, and the length that does not fit may have been the one odd reply. */
+static int fetch_better_cached(struct gb_job *job, const struct tally *old)
+{
+	int dir = job->c->store->results;
+	const char *id = job_id_now(job), *name = id ? remote_id_tail(id) : NULL;
+	/* A name that the cache leaves alone while it is being written. */
+	_cleanup_free_ char *tmp =
+		name ? util_format(UTIL_TMP_PREFIX "%s", name) : NULL;
+	struct gb_results *r = NULL;
+	struct tally t;
+	int err = tmp    ? try_beside(job, dir, tmp, old, &t, &r)
+		  : name ? -ENOMEM
+			 : -ENOENT;
+
+	if (r)
+		err = replace_cached(job, r, name);
+	bool replaced = r && !err;
+	results_unref(r);
+	return replaced ? -EAGAIN : err == -ENODATA ? 0 : err;
 }
 
 static void looked(struct gb_job *job)
@@ -345,7 +382,7 @@ static int save_better(struct gb_job *job, int dir, const struct tally *t)
 	if (err)
 		return err;
 	keep_tally(job, t);
-	drop_old(job);
+	drop_old(job, take_old(job));
 	return 0;
 }
 
@@ -355,7 +392,8 @@ int complete_take_inline(
 	client_lock(job->c);
 	bool home = job->dir->rec.batch->home, less = is_less(job, t);
 	client_unlock(job->c);
-	if (home && !is_better(job, t))
+	struct tally old = saved_tally(job);
+	if (home && !tally_less(&old, t))
 		return 0;
 	int err = recover_may_replace_by(job, dir, size, t, less);
 

@@ -15,7 +15,8 @@ bool complete_look_due(const struct gb_job *job);
 /* Lock held. The line of `warnings` about that, malloc'ed; NULL: none. */
 char *complete_warning(const struct gb_job *job);
 /* Unlocked, on a worker. Just sealed: count their lines; complete_judged when the count is
- * written down. -EAGAIN: those in the cache were incomplete and were dropped. */
+ * written down. -EAGAIN: those in the cache were incomplete, and better ones took their
+ * place. */
 int complete_judge(struct gb_job *job, struct gb_results *r, bool home);
 void complete_judged(struct gb_job *job);
 /* The same: inline output of that size and tally is in INLINE_FILE of dir. Save it, unless

@@ -25,6 +25,8 @@ static atomic_bool bytes_once; /* so few only the first time */
 static atomic_bool refusing;
 static atomic_bool one_path;   /* "/download/" is not served */
 static atomic_bool ranges; /* it knows them; else it tells no length either */
+static atomic_int odd_by; /* bytes that the next reply says the file is longer; 0: none */
+static atomic_bool gone_after; /* … and it is refused from then on */
 
 /* ---- the API --------------------------------------------------------------------- */
 
@@ -37,9 +39,11 @@ static atomic_bool ranges; /* it knows them; else it tells no length either */
 
 static bool serve_part(int fd, const char *range, size_t size)
 {
-	size_t lo, hi = size;
+	size_t lo, hi = size, said = size + (size_t)atomic_exchange(&odd_by, 0);
 	char *end;
 
+	if (said > size && atomic_load(&gone_after))
+		atomic_store(&refusing, true);
 	lo = strtoull(range, &end, 10);
 	if (*end == '-' && end[1] >= '0' && end[1] <= '9')
 		hi = strtoull(end + 1, NULL, 10) + 1;
@@ -49,7 +53,7 @@ static bool serve_part(int fd, const char *range, size_t size)
 		       ? httpd_print(fd,
 				 "HTTP/1.1 206 X\r\nContent-Range: bytes %zu-%zu/%zu\r\n"
 				 "Content-Length: %zu\r\n\r\n",
-				 lo, hi - 1, size, hi - lo) &&
+				 lo, hi - 1, said, hi - lo) &&
 				 httpd_send(fd, atomic_load(&serving) + lo, hi - lo)
 		       : httpd_reply(fd, 416, "", "");
 }
@@ -81,11 +85,12 @@ static bool serve(struct httpd *h, int fd, struct httpd_request *q)
 
 /* ---- set up ------------------------------------------------------------------------ */
 
-static void start(const char *doubt, size_t size, bool with_ranges)
+static void start_with(
+	enum gb_fetch what, const char *doubt, size_t size, bool with_ranges)
 {
 	static int n;
 	char state_dir[64], cache_dir[64], *why = NULL;
-	struct gb_options o = {.key = "k", .fetch = GB_FETCH_ALL, .poll_s = 1000,
+	struct gb_options o = {.key = "k", .fetch = what, .poll_s = 1000,
 		.source = server.base, .state_dir = state_dir, .cache_dir = cache_dir};
 
 	setenv("BATCHFS_TEST_DOUBT_SECONDS", doubt, 1);
@@ -96,6 +101,11 @@ static void start(const char *doubt, size_t size, bool with_ranges)
 	snprintf(cache_dir, sizeof cache_dir, "%s/cache%d", top, n);
 	assert_int_equal(gb_open(&o, &client, &why), 0);
 	free(why);
+}
+
+static void start(const char *doubt, size_t size, bool with_ranges)
+{
+	start_with(GB_FETCH_ALL, doubt, size, with_ranges);
 }
 
 static int group_setup(void **state)
@@ -353,6 +363,108 @@ static void test_longer_is_not_better(void **state)
 	gb_close(client);
 }
 
+/* ---- in the cache ----------------------------------------------------------------- */
+
+/* size bytes, from the start, and then the end. */
+static void read_all(struct gb_results *r, size_t size)
+{
+	char buf[SIZE + 1];
+	struct waiter_sync s;
+	size_t at = 0;
+	ssize_t n = 1;
+
+	for (; n > 0; at += (size_t)n) {
+		do {
+			waiter_sync_init(&s);
+			n = gb_results_ready(r, at, sizeof buf - at, &s.w);
+		} while (n == -EINPROGRESS && (n = waiter_sync_wait(&s)) == 0);
+		assert_true(n >= 0);
+		if (n > 0)
+			assert_int_equal(gb_results_read(r, buf + at, (size_t)n, at), n);
+	}
+	assert_int_equal(at, size);
+	assert_memory_equal(buf, content, size);
+}
+
+static void read_anew(struct gb_job *job, size_t size)
+{
+	struct gb_results *r;
+
+	assert_int_equal(gb_results_open(job, &r), 0);
+	read_all(r, size);
+	gb_results_close(r);
+}
+
+static bool is_sealing(struct gb_job *job)
+{
+	client_lock(client);
+	bool sealing = job->batch->sealing != SEAL_NONE;
+	client_unlock(client);
+	return sealing;
+}
+
+/* Somebody has read all of it, and then it is sealed: the next reply says that it is so much
+ * longer, and the API has `then` bytes of it. */
+static struct gb_job *cached(size_t size, int longer, size_t then)
+{
+	struct gb_results *r;
+
+	start_with(GB_FETCH_READ, "3600", size, true);
+	struct gb_job *job = find_job();
+	assert_int_equal(gb_results_open(job, &r), 0);
+	read_all(r, size);
+	atomic_store(&odd_by, longer);
+	atomic_store(&served, (int)then);
+	gb_results_close(r);
+	while (is_sealing(job))
+		usleep(1000);
+	assert_int_equal(odd_by, 0);
+	return job;
+}
+
+/* Whole but for the last newline; one reply has a length that is not so, and later, or at
+ * once, the API has the file no more. */
+static void odd_length_once(size_t size, bool gone_at_once)
+{
+	atomic_store(&gone_after, gone_at_once);
+	struct gb_job *job = cached(size, 1000, size);
+
+	atomic_store(&refusing, true);
+	assert_int_equal(size_of(job), size);
+	read_anew(job, size);
+	atomic_store(&refusing, false);
+	atomic_store(&gone_after, false);
+	gb_job_unref(job);
+	gb_close(client);
+}
+
+static void test_cached_and_odd_length(void **state)
+{
+	odd_length_once(SIZE - 1, false);
+	odd_length_once(SIZE - 1, true);
+	odd_length_once(CUT, false);
+	odd_length_once(CUT, true);
+}
+
+/* It was short indeed. */
+static void cached_takes_the_rest(size_t size)
+{
+	struct gb_job *job = cached(size, 0, SIZE);
+
+	atomic_store(&refusing, true);
+	assert_int_equal(size_of(job), SIZE);
+	read_anew(job, SIZE);
+	atomic_store(&refusing, false);
+	gb_job_unref(job);
+	gb_close(client);
+}
+
+static void test_cached_short(void **state)
+{
+	cached_takes_the_rest(CUT);
+	cached_takes_the_rest(SIZE - 1);
+}
+
 static void expect_tally(const char *text, int64_t lines, bool cut)
 {
 	struct tally t;
@@ -388,7 +500,10 @@ int main(void)
 		cmocka_unit_test(test_the_last_newline),
 		cmocka_unit_test(test_no_more_than_that),
 		cmocka_unit_test(test_longer_is_not_better),
+		cmocka_unit_test(test_cached_and_odd_length),
+		cmocka_unit_test(test_cached_short),
 	};
 
+	setenv("BATCHFS_TEST_REST_SECONDS", "0.05", 1);
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
