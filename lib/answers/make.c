@@ -12,6 +12,8 @@
 #include <string.h>
 #include <syslog.h>
 
+enum { TRIES = 4 /* while what it is made of changes */ };
+
 static const struct result_grammar *grammar_of(const struct gb_job *job)
 {
 	return job->c->api.provider->results;
@@ -118,7 +120,16 @@ void answers_finish(struct gb_job *job, struct answers *a, bool cancelled)
 	a->usage_len = answers_usage(a, text);
 }
 
-/* The results may have been saved while an index of the requests alone was made. */
+/* Lock held. The results may have been saved while an index of the requests alone was
+ * made, or better ones while that of a short copy was. */
+static bool is_of_now(const struct gb_job *job, const struct answers *a)
+{
+	int64_t size = a->head.stamp.results_size;
+
+	return save_is_safe(job) == (size >= 0) &&
+	       (size < 0 || size == job->batch->results_size);
+}
+
 static bool take_answers(struct gb_job *job, struct answers *a)
 {
 	bool has_results = a->head.stamp.results_size >= 0;
@@ -126,7 +137,7 @@ static bool take_answers(struct gb_job *job, struct answers *a)
 
 	client_lock(job->c);
 	bool cancelled = job->dir && job->dir->rec.batch->cancel_asked;
-	bool fits = save_is_safe(job) == has_results;
+	bool fits = is_of_now(job, a);
 	client_unlock(job->c);
 	if (!fits)
 		return false;
@@ -135,7 +146,7 @@ static bool take_answers(struct gb_job *job, struct answers *a)
 	if (has_results)
 		answers_log_tokens(job, a->head.tokens, a);
 	client_lock(job->c);
-	fits = save_is_safe(job) == has_results;
+	fits = is_of_now(job, a);
 	if (fits) {
 		old = job->batch->answers;
 		job->batch->answers = answers_ref(a);
@@ -151,8 +162,8 @@ int answers_make_one(struct gb_job *job)
 	bool taken = false;
 	int err = 0;
 
-	while (!err && !taken) {
-		err = load_or_build(job, &a);
+	for (int i = 0; !err && !taken; i++) {
+		err = i == TRIES ? -EAGAIN : load_or_build(job, &a);
 		taken = !err && take_answers(job, a);
 		if (!err)
 			answers_unref(a);

@@ -174,14 +174,14 @@ static void want_unasked(struct gb_job *job)
 	make_unasked(u);
 }
 
-/* One of the two objects stays: it may have been in use since the results were known to
- * be here, and an open file must not change. Of several parts each has an index of its own
+/* Of one copy one of the two objects stays: it may have been in use since the results were
+ * known to be here, and an open file must not change. Of several parts each has an index of its own
  * only if somebody looks at it, and so has what was only read through the cache. */
 void answers_results_saved(struct gb_job *job)
 {
 	client_lock(job->c);
-	bool made = job->batch->answers &&
-		    job->batch->answers->head.stamp.results_size >= 0;
+	bool made = job->batch->answers && job->batch->answers->head.stamp.results_size ==
+						   job->batch->results_size;
 	struct gb_job *dir = job_directory(job);
 	bool all = parts_several(dir), cached = job->batch->cached;
 	dir->merge_failed = false;

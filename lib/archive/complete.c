@@ -260,6 +260,14 @@ static int replace_copy(struct gb_job *job, struct gb_results *r, int dir)
 	return save_note_safe(job, results_known_size(r), true);
 }
 
+/* Last: as long as the index of answers may be of the old copy, what that lacks is not
+ * to be bought again. */
+static int end_doubt(struct gb_job *job, const struct tally *t)
+{
+	keep_tally(job, t);
+	return job_dir_save(job);
+}
+
 static struct tally saved_tally(struct gb_job *job)
 {
 	const struct record *r = &job->dir->rec;
@@ -277,10 +285,10 @@ static int fetch_better(struct gb_job *job)
 	struct gb_results *r = NULL;
 	int err = dir < 0 ? dir : try_beside(job, dir, RESULTS_NEW_FILE, &old, &t, &r);
 
-	if (r) {
-		keep_tally(job, &t);
+	if (r)
 		err = replace_copy(job, r, dir);
-	}
+	if (r && !err)
+		err = end_doubt(job, &t);
 	results_unref(r);
 	return err;
 }
@@ -367,23 +375,25 @@ int complete_look(struct gb_job *job)
 
 /* Whenever this is interrupted, the journal counts no more lines than the file has, so
  * that a short one is not believed at the next start. */
-static int save_first(struct gb_job *job, int dir, const struct tally *t)
+static int save_first(struct gb_job *job, int dir, int64_t size, const struct tally *t)
 {
 	keep_tally(job, t);
 	int err = job_dir_save(job);
 
-	return err ? err : results_publish(dir, INLINE_FILE, RESULTS_FILE);
+	if (!err)
+		err = results_publish(dir, INLINE_FILE, RESULTS_FILE);
+	return err ? err : save_note_safe(job, size, true);
 }
 
-static int save_better(struct gb_job *job, int dir, const struct tally *t)
+static int save_better(struct gb_job *job, int dir, int64_t size, const struct tally *t)
 {
 	int err = results_publish(dir, INLINE_FILE, RESULTS_FILE);
 
 	if (err)
 		return err;
-	keep_tally(job, t);
 	drop_old(job, take_old(job));
-	return 0;
+	err = save_note_safe(job, size, true);
+	return err ? err : end_doubt(job, t);
 }
 
 int complete_take_inline(
@@ -398,9 +408,7 @@ int complete_take_inline(
 	int err = recover_may_replace_by(job, dir, size, t, less);
 
 	if (!err)
-		err = home ? save_better(job, dir, t) : save_first(job, dir, t);
-	if (!err)
-		err = save_note_safe(job, size, true);
+		err = (home ? save_better : save_first)(job, dir, size, t);
 	if (!err)
 		look_later(job);
 	return err;
