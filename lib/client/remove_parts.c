@@ -243,13 +243,16 @@ void remove_part_gone(struct gb_job *part)
 
 	client_lock(c);
 	struct gb_job *dir = part->parent;
+	parts_note_removed(part);
 	parts_forget(part);
 	bool removing = dir->dir->rec.removal;
 	client_unlock(c);
-	if (removing)
+	if (removing) {
 		remove_later(dir, 0);
-	else
-		job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
+		return;
+	}
+	job_dir_save_soon(dir); /* it has come back, and stays */
+	job_changed(dir, GB_CHANGED_META | GB_CHANGED_FILES);
 }
 
 /* Who reads a job in one has its file open, wherever that goes; of many parts only a
@@ -299,7 +302,7 @@ void remove_directory_back(struct gb_job *dir, struct gb_job *part, const char *
 	client_lock(dir->c);
 	uint32_t number = parts_number(part);
 	dir->dir->rec.rest_dropped = dir->dir->rec.rest_gone = true;
-	dir->dir->rec.parts_removed = true;
+	parts_lost_were_removed(dir); /* by an earlier run */
 	client_unlock(dir->c);
 	_cleanup_free_ char *what = util_format(
 		"parts/%04u was not deleted, and so this directory is not.", number);

@@ -99,6 +99,13 @@ void parts_forget_bought(struct gb_job *dir);
  * first, and how many bytes of the requests they had. */
 unsigned parts_lost(const struct gb_job *dir, uint32_t *ret_first, int64_t *ret_bytes);
 bool parts_are_lost(const struct gb_job *dir);
+/* Lock held, after a start: it is known from here on (the record's parts_told) of which there
+ * is none, and of no others. Whether there are some of which it was not. */
+bool parts_know_lost(struct gb_job *dir);
+/* Lock held. rmdir removes a part, or has removed those that are lost: of these there need be
+ * no record any more. */
+void parts_note_removed(struct gb_job *part);
+void parts_lost_were_removed(struct gb_job *dir);
 
 /* ---- making them ----------------------------------------------------------------- */
 

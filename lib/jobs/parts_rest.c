@@ -243,7 +243,8 @@ void parts_forget_bought(struct gb_job *dir)
 	}
 	record_unset(&dir->dir->rec.bought);
 	record_unset(&dir->dir->rec.parts_bought);
-	dir->dir->rec.lost_told = 0;
+	record_unset(&dir->dir->rec.parts_told);
+	dir->dir->rec.parts_removed = false;
 }
 
 /* ---- what is lost ---------------------------------------------------------------- */
@@ -294,6 +295,56 @@ unsigned parts_lost(const struct gb_job *dir, uint32_t *ret_first, int64_t *ret_
 bool parts_are_lost(const struct gb_job *dir)
 {
 	return dir->parts && (dir->parts->lost.n || dir->parts->lost_numbers.n);
+}
+
+/* ---- of which it is known ---------------------------------------------------------- */
+
+static bool has_all(const struct ranges *r, const struct ranges *of)
+{
+	for (size_t i = 0; i < of->n; i++)
+		if (ranges_end(r, of->v[i].lo) < of->v[i].hi)
+			return false;
+	return true;
+}
+
+/* Without memory, or of a text that is none, it is known of none: then it is said again. */
+bool parts_know_lost(struct gb_job *dir)
+{
+	static const struct ranges none;
+	const struct ranges *lost = dir->parts ? &dir->parts->lost_numbers : &none;
+	char **told = &dir->dir->rec.parts_told;
+	struct ranges known = {0};
+
+	client_expect_lock(dir->c);
+	bool news = ranges_parse(*told, &known) ? lost->n : !has_all(&known, lost);
+	_cleanup_free_ char *text = lost->n ? ranges_text(lost) : NULL;
+	record_take(told, &text);
+	ranges_clear(&known);
+	return news;
+}
+
+/* Their bytes stay bought. */
+void parts_note_removed(struct gb_job *part)
+{
+	uint64_t number = (uint64_t)part->dir->rec.part;
+
+	client_expect_lock(part->c);
+	ranges_remove(&part->parent->parts->numbers, number, number + 1);
+	DROP(bought_texts(part->parent)); /* it is said to be lost */
+}
+
+void parts_lost_were_removed(struct gb_job *dir)
+{
+	struct parts *p = dir->parts;
+
+	client_expect_lock(dir->c);
+	for (size_t i = 0; p && i < p->lost_numbers.n; i++)
+		ranges_remove(&p->numbers, p->lost_numbers.v[i].lo,
+			p->lost_numbers.v[i].hi);
+	if (!p)
+		return;
+	ranges_clear(&p->lost_numbers);
+	DROP(bought_texts(dir)); /* as above */
 }
 
 /* ---- whether any of it is to be bought ------------------------------------------- */

@@ -54,7 +54,7 @@ static const struct field fields[] = {
 	FIELD(BOOL, rest_gone),
 	FIELD(STR, bought),
 	FIELD(STR, parts_bought),
-	FIELD(INT, lost_told),
+	FIELD(STR, parts_told),
 	FIELD(BOOL, parts_removed),
 	FIELD(INT, part),
 	FIELD(INT, round),

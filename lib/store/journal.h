@@ -132,9 +132,12 @@ struct record {
 
 	char *bought;      /* ranges_text of the bytes of the requests that parts were to
 	                      have when their creates were intended … */
-	char *parts_bought; /* … and of the numbers of such parts, later rounds' too */
-	int lost_told;     /* so many of these had no record any more, and it was said */
-	bool parts_removed; /* rmdir removed some, and then was refused */
+	char *parts_bought; /* … and of the numbers of such parts, later rounds' too, but for
+	                      those that rmdir removed */
+	char *parts_told;  /* these of them had no record at the newest start, and it was
+	                      said */
+	bool parts_removed; /* by an older version: rmdir removed some, whose numbers are
+	                       still among them */
 
 	int64_t estimate_tokens; /* of its prompts, by the newest estimate; -1: none … */
 	int estimate_percent;    /* … and how far off that may be */

@@ -291,8 +291,21 @@ static void recover_rounds(struct gb_job *dir)
 	}
 }
 
+/* Lock held. What an older version counted it says again: of which parts is not known. */
+static bool find_news_of_lost(struct gb_job *dir)
+{
+	struct record *r = &dir->dir->rec;
+
+	if (r->parts_removed && r->rest_gone)
+		parts_lost_were_removed(dir);
+	r->parts_removed = false;
+	bool news = parts_know_lost(dir);
+	r->rest_dropped |= news;
+	return news;
+}
+
 /* A record is damaged, and aside, or somebody took it away. From then on a person says what
- * is bought. */
+ * is bought; so again if it is another's. */
 static void tell_lost(struct gb_job *dir)
 {
 	struct record *r = &dir->dir->rec;
@@ -300,13 +313,12 @@ static void tell_lost(struct gb_job *dir)
 	int64_t bytes;
 
 	client_lock(dir->c);
+	bool changes = !r->removal && (r->parts_told || r->parts_removed);
+	bool tells = !r->removal && find_news_of_lost(dir);
 	unsigned n = parts_lost(dir, &first, &bytes);
-	bool tells = (int)n > r->lost_told && !r->removal && !r->parts_removed;
-	if (tells) {
-		r->lost_told = (int)n;
-		r->rest_dropped = true;
-	}
 	client_unlock(dir->c);
+	if (changes && !tells)
+		job_dir_save_soon(dir);
 	if (!tells)
 		return;
 	_cleanup_free_ char *what = util_format(

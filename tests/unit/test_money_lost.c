@@ -275,6 +275,153 @@ static void test_case(void **state)
 	world_free();
 }
 
+/* ---- another is lost after the first ----------------------------------------------------- */
+
+/* Two of four are bought. What was told, or removed, before the record of the second is
+ * lost, too. */
+struct another {
+	const char *name;
+	void (*before)(void);
+};
+enum { BOUGHT = 2 };
+
+/* Whatever is to be bought by itself is, of an API that takes it. */
+static void look_again(void)
+{
+	open_here();
+	UNTIL(is_settled());
+	for (int i = 0; i < 200; i++)
+		a_moment();
+	look_here(&world->seen);
+	close_here();
+}
+
+/* The API takes nothing for now. */
+static void want_rest(void)
+{
+	open_here();
+	UNTIL(is_settled());
+	go_on();
+	UNTIL(is_settled() || fake_count(the_api, FAKE_CREATE) > BOUGHT);
+	close_here();
+}
+
+static void move_job(const char *from, const char *to, const char *lid)
+{
+	int a = state_here(from), b = state_here(to);
+
+	ROW_TRUE(renameat(a, lid, b, lid) == 0);
+	close(a);
+	close(b);
+}
+
+/* Somebody finds the record of the first again. */
+static void first_comes_back(void)
+{
+	char lid[LID_SIZE];
+	int jobs = state_here("jobs");
+
+	ROW_TRUE(find_job(jobs, 1, lid));
+	close(jobs);
+	move_job("jobs", ".", lid);
+	live(look_again);
+	ROW_TRUE(strstr(world->seen.error, "The record of parts/0001 is lost"));
+	move_job(".", "jobs", lid);
+	live(want_rest);
+}
+
+static bool has_come_back(struct gb_job *job)
+{
+	client_lock(client);
+	bool in_tree = job->in_tree && parts_count(job) == 1;
+	client_unlock(client);
+	return in_tree;
+}
+
+/* The first goes, the second does not. */
+static void refuse_rmdir(void)
+{
+	open_here();
+	struct gb_job *job = job_here();
+	fake_script(the_api, FAKE_CANCEL, (struct fake_answer){FAKE_OK});
+	fake_script(the_api, FAKE_CANCEL, (struct fake_answer){FAKE_STATUS, 403});
+	int ret = -EBUSY;
+	/* As long as the queue is at a create. */
+	while (ret == -EBUSY)
+		ret = BLOCKING(gb_remove, job);
+	EXPECT(ret == 0);
+	UNTIL(has_come_back(job) && fake_there(the_api) == 1 && is_settled());
+	gb_job_unref(job);
+	close_here();
+}
+
+static void rmdir_is_refused(void)
+{
+	live(refuse_rmdir);
+}
+
+/* Members of the directory's journal as an older version wrote them: the last of a name
+ * counts. */
+static void write_old(const char *members)
+{
+	char lid[LID_SIZE];
+	size_t n;
+	int jobs = state_here("jobs");
+
+	ROW_TRUE(find_job(jobs, NO_PART, lid));
+	int dir = util_dir_open(jobs, lid, true);
+	_cleanup_free_ char *was = NULL;
+	ROW_TRUE(util_read_file(dir, "journal", 1 << 20, &was, &n) == 0);
+	*strrchr(was, '}') = '\0';
+	_cleanup_free_ char *json = util_format("%s,%s}", was, members);
+	_cleanup_free_ char *text = util_format(
+		"%s\n%08x\n", json, util_crc32c(0, json, strlen(json)));
+	ROW_TRUE(util_write_file(dir, "journal", text, strlen(text), false) == 0);
+	close(dir);
+	close(jobs);
+}
+
+static void first_comes_back_counted(void)
+{
+	first_comes_back();
+	write_old("\"parts_told\":\"\",\"lost_told\":1");
+}
+
+static void rmdir_is_refused_unnumbered(void)
+{
+	live(refuse_rmdir);
+	write_old("\"parts_bought\":\"1-3\",\"parts_removed\":true");
+	live(look_again);
+	ROW_TRUE(!strstr(world->seen.error, "is lost"));
+}
+
+static const struct another anothers[] = {
+	{"the second, when the first is back", first_comes_back},
+	{"the second, when the first is back, told by an older version",
+		first_comes_back_counted},
+	{"the second, when rmdir has removed the first", rmdir_is_refused},
+	{"the second, when rmdir of an older version has removed the first",
+		rmdir_is_refused_unnumbered},
+};
+
+static void test_another(void **state)
+{
+	static const struct kase second = {NULL, BOUGHT, 2, take_away};
+	const struct another *a = *state;
+
+	kase = &second;
+	world_new("%s", a->name);
+	live(buy);
+	a->before();
+	ROW_TRUE(fake_made(the_api) == BOUGHT);
+	lose();
+	the_api->from[FAKE_CREATE] = the_api->to[FAKE_CREATE];
+	live(look_again);
+	ROW_TRUE(fake_made(the_api) == BOUGHT);
+	ROW_TRUE(strstr(world->seen.error, "The record of parts/0002 is lost"));
+	world_free();
+}
+
 /* ---- what was not written ------------------------------------------------------------ */
 
 static void buy_one(void)
@@ -342,12 +489,16 @@ static void test_end_not_written(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[ARRAY_SIZE(cases) + 1];
+	enum { ROWS = ARRAY_SIZE(cases), ALL = ROWS + ARRAY_SIZE(anothers) };
+	struct CMUnitTest tests[ALL + 1];
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+	for (size_t i = 0; i < ROWS; i++)
 		tests[i] = (struct CMUnitTest){
 			cases[i].name, test_case, NULL, NULL, (void *)&cases[i]};
-	tests[ARRAY_SIZE(cases)] = (struct CMUnitTest)cmocka_unit_test(test_end_not_written);
+	for (size_t i = 0; i < ARRAY_SIZE(anothers); i++)
+		tests[ROWS + i] = (struct CMUnitTest){anothers[i].name, test_another, NULL,
+			NULL, (void *)&anothers[i]};
+	tests[ALL] = (struct CMUnitTest)cmocka_unit_test(test_end_not_written);
 	money_needs_kills();
 	setenv("BATCHFS_TEST_RETRY_SECONDS", "0.001", 1);
 	return cmocka_run_group_tests_name(

@@ -93,6 +93,25 @@ static void test_format_1(void **state)
 	free(text);
 }
 
+/* A count of lost parts does not say of which it was told: it is passed over. */
+static void test_lost_parts(void **state)
+{
+	_cleanup_free_ char *old = with_crc(
+		"{\"name\":\"a\",\"lost_told\":2,\"parts_removed\":true}");
+	struct record r;
+	size_t n;
+
+	assert_int_equal(record_parse(old, strlen(old), &r), 0);
+	assert_null(r.parts_told);
+	assert_true(r.parts_removed);
+	assert_int_equal(record_set(&r.parts_told, "2-4"), 0);
+	_cleanup_free_ char *text = record_dump(&r, &n);
+	record_clear(&r);
+	assert_int_equal(record_parse(text, n, &r), 0);
+	assert_string_equal(r.parts_told, "2-4");
+	record_clear(&r);
+}
+
 /* More than this version can look after, or none, is not taken for one. */
 static void test_other_numbers_of_batches(void **state)
 {
@@ -285,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_cut_or_flipped),
 		cmocka_unit_test(test_format_1),
+		cmocka_unit_test(test_lost_parts),
 		cmocka_unit_test(test_other_numbers_of_batches),
 		cmocka_unit_test(test_not_plausible),
 		cmocka_unit_test(test_spans),
