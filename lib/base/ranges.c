@@ -29,18 +29,26 @@ static size_t ranges_find(const struct ranges *r, uint64_t off)
 	return a;
 }
 
+/* Room for one more. */
+static int ranges_reserve(struct ranges *r)
+{
+	size_t cap = r->cap ? r->cap * 2 : 2;
+
+	if (r->n < r->cap)
+		return 0;
+	struct range *v = reallocarray(r->v, cap, sizeof *v);
+	if (!v)
+		return -ENOMEM;
+	r->v = v;
+	r->cap = cap;
+	return 0;
+}
+
 /* Make room for one more range at index i. */
 static int ranges_insert_at(struct ranges *r, size_t i)
 {
-	if (r->n == r->cap) {
-		size_t cap = r->cap ? r->cap * 2 : 2;
-		struct range *v = reallocarray(r->v, cap, sizeof *v);
-
-		if (!v)
-			return -ENOMEM;
-		r->v = v;
-		r->cap = cap;
-	}
+	if (ranges_reserve(r))
+		return -ENOMEM;
 	memmove(r->v + i + 1, r->v + i, (r->n - i) * sizeof *r->v);
 	r->n++;
 	return 0;
@@ -99,6 +107,15 @@ void ranges_remove(struct ranges *r, uint64_t lo, uint64_t hi)
 	erase(r, i, j - i);
 	if (i < r->n && r->v[i].lo < hi)
 		r->v[i].lo = hi;
+}
+
+int ranges_remove_exactly(struct ranges *r, uint64_t lo, uint64_t hi)
+{
+	int err = ranges_reserve(r); /* a split is one more, at most */
+
+	if (!err)
+		ranges_remove(r, lo, hi);
+	return err;
 }
 
 uint64_t ranges_end(const struct ranges *r, uint64_t off)

@@ -27,8 +27,10 @@ void ranges_clear(struct ranges *r);
 int64_t ranges_add(struct ranges *r, uint64_t lo, uint64_t hi);
 
 /* Remove [lo, hi). If there is no memory for a split, the rest of the range is removed
- * too. Forgetting bytes is always safe, failing is not. */
+ * too: for sets where forgetting bytes is always safe, and failing is not. */
 void ranges_remove(struct ranges *r, uint64_t lo, uint64_t hi);
+/* For others: -ENOMEM, and nothing changed. */
+int ranges_remove_exactly(struct ranges *r, uint64_t lo, uint64_t hi);
 
 /* The end of the range that contains off; off itself if there is none. */
 uint64_t ranges_end(const struct ranges *r, uint64_t off);

@@ -133,16 +133,17 @@ static int add_bought(struct gb_job *part)
 	return err ? err : news;
 }
 
-/* Lock held: not of that part any more. */
-static void strike_part(
+/* Lock held: not of that part any more. -ENOMEM: of it still, some or all. */
+static int strike_part(
 	const struct gb_job *part, struct ranges *bytes, struct ranges *numbers)
 {
 	const struct record *r = &part->dir->rec;
 	uint64_t off = (uint64_t)r->range_off, number = (uint64_t)r->part;
+	int err = ranges_remove_exactly(numbers, number, number + 1);
 
-	ranges_remove(numbers, number, number + 1);
-	if (is_of_round_0(part))
-		ranges_remove(bytes, off, off + (uint64_t)r->range_len);
+	if (!err && is_of_round_0(part))
+		err = ranges_remove_exactly(bytes, off, off + (uint64_t)r->range_len);
+	return err;
 }
 
 /* Lock held. Without memory it is said to be bought and is not, which costs nothing. */
@@ -150,7 +151,7 @@ static void remove_bought(struct gb_job *part)
 {
 	struct parts *p = part->parent->parts;
 
-	strike_part(part, &p->bought, &p->numbers);
+	DROP(strike_part(part, &p->bought, &p->numbers));
 	DROP(bought_texts(part->parent));
 }
 
@@ -202,8 +203,8 @@ int parts_note_smaller(struct gb_job *part, struct part_range less)
 	client_lock(part->c);
 	if (part->parent && is_of_round_0(part)) {
 		dir = gb_job_ref(part->parent);
-		ranges_remove(&dir->parts->bought, (uint64_t)less.off,
-			(uint64_t)(less.off + less.len));
+		DROP(ranges_remove_exactly(&dir->parts->bought, (uint64_t)less.off,
+			(uint64_t)(less.off + less.len)));
 		DROP(bought_texts(dir)); /* as above */
 	}
 	client_unlock(part->c);
@@ -275,7 +276,7 @@ int parts_find_lost(struct gb_job *dir)
 		err = read_bought(dir);
 	struct parts *p = dir->parts;
 	for (uint32_t i = 0; !err && i < p->n; i++)
-		strike_part(p->v[i], &p->lost, &p->lost_numbers);
+		err = strike_part(p->v[i], &p->lost, &p->lost_numbers);
 	/* A number is not given again. */
 	if (!err && (uint64_t)p->last + 1 < ranges_limit(&p->lost_numbers))
 		p->last = (int)ranges_limit(&p->lost_numbers) - 1;
@@ -329,7 +330,7 @@ void parts_note_removed(struct gb_job *part)
 	uint64_t number = (uint64_t)part->dir->rec.part;
 
 	client_expect_lock(part->c);
-	ranges_remove(&part->parent->parts->numbers, number, number + 1);
+	DROP(ranges_remove_exactly(&part->parent->parts->numbers, number, number + 1));
 	DROP(bought_texts(part->parent)); /* it is said to be lost */
 }
 
@@ -339,8 +340,8 @@ void parts_lost_were_removed(struct gb_job *dir)
 
 	client_expect_lock(dir->c);
 	for (size_t i = 0; p && i < p->lost_numbers.n; i++)
-		ranges_remove(&p->numbers, p->lost_numbers.v[i].lo,
-			p->lost_numbers.v[i].hi);
+		DROP(ranges_remove_exactly(&p->numbers, p->lost_numbers.v[i].lo,
+			p->lost_numbers.v[i].hi));
 	if (!p)
 		return;
 	ranges_clear(&p->lost_numbers);

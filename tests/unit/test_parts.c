@@ -1,7 +1,10 @@
 /* A directory of several parts: what it shows of them, what who waits for it is told, and
  * how it ends. */
 #include "fake_client.h"
+#include "jobs/parts_private.h"
 #include "parts_fixture.h"
+
+#include <errno.h>
 
 static struct gb_job *cut_draft(unsigned n)
 {
@@ -443,6 +446,46 @@ static void test_remove_comes_back(void **state)
 	gb_job_unref(dir);
 }
 
+/* ---- what was bought and is not there ---------------------------------------------- */
+
+static _Atomic bool no_memory;
+
+/* Of the library, too: none for a list that grows. */
+void *reallocarray(void *p, size_t n, size_t size)
+{
+	return no_memory && n > 2 ? NULL : realloc(p, n * size);
+}
+
+static int64_t lost_bytes(struct gb_job *dir)
+{
+	uint32_t first;
+	int64_t bytes;
+
+	client_lock(client);
+	parts_lost(dir, &first, &bytes);
+	client_unlock(client);
+	return bytes;
+}
+
+/* A start that has no memory to find what is lost fails: of less nothing would be known,
+ * and it would be bought again. */
+static void test_lost_without_memory(void **state)
+{
+	struct gb_job *dir = cut_draft(5), *part;
+	struct record *r = &dir->dir->rec;
+
+	fixture_must(parts_make(dir, 0, 0, (struct part_range){20, 10}, PART_REQUESTS,
+		PHASE_QUEUED, &part));
+	fixture_must(record_set(&r->bought, "0-10 15-40"));
+	fixture_must(record_set(&r->parts_bought, "1-3"));
+	no_memory = true;
+	assert_int_equal(parts_find_lost(dir), -ENOMEM);
+	no_memory = false;
+	assert_int_equal(parts_find_lost(dir), 0);
+	assert_int_equal(lost_bytes(dir), 25);
+	gb_job_unref(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_states), FAKE_CASE(test_sums),
@@ -452,7 +495,8 @@ int main(void)
 		FAKE_CASE(test_fetch_all), FAKE_CASE(test_remove_all),
 		FAKE_CASE(test_remove_own_first), FAKE_CASE(test_remove_refused),
 		FAKE_CASE(test_remove_other_key),
-		FAKE_CASE(test_remove_comes_back)};
+		FAKE_CASE(test_remove_comes_back),
+		FAKE_CASE(test_lost_without_memory)};
 
 	return cmocka_run_group_tests(tests, make_top, remove_top);
 }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,33 @@ static void test_remove_splits(void **state)
 	ranges_clear(&r);
 }
 
+static bool no_memory;
+
+/* Of the library, too. */
+void *reallocarray(void *p, size_t n, size_t size)
+{
+	return no_memory ? NULL : realloc(p, n * size);
+}
+
+/* Where there is no room for a split one forgets more, and the other nothing. */
+static void test_remove_without_memory(void **state)
+{
+	struct ranges r = {0};
+
+	ranges_add(&r, 0, 10);
+	ranges_add(&r, 20, 50);
+	assert_int_equal(r.n, r.cap);
+	no_memory = true;
+	assert_int_equal(ranges_remove_exactly(&r, 30, 40), -ENOMEM);
+	assert_int_equal(ranges_total(&r), 40);
+	ranges_remove(&r, 30, 40);
+	assert_int_equal(ranges_total(&r), 20);
+	no_memory = false;
+	assert_int_equal(ranges_remove_exactly(&r, 22, 24), 0);
+	assert_int_equal(ranges_total(&r), 18);
+	ranges_clear(&r);
+}
+
 enum { SPACE = 200 };
 
 static void compare(const struct ranges *r, const bool *model)
@@ -132,6 +160,7 @@ int main(void)
 		cmocka_unit_test(test_touching_ranges_merge),
 		cmocka_unit_test(test_end_and_next),
 		cmocka_unit_test(test_remove_splits),
+		cmocka_unit_test(test_remove_without_memory),
 		cmocka_unit_test(test_model),
 	};
 
