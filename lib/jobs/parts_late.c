@@ -11,12 +11,6 @@
 
 /* ---- what two have ------------------------------------------------------------- */
 
-/* It was made, or may have been. */
-static bool is_out(const struct gb_job *part)
-{
-	return part->batch->id || phase_is_unanswered(job_phase(part));
-}
-
 bool parts_others_have(const struct gb_job *part)
 {
 	const struct parts *p = part->parent->parts;
@@ -26,7 +20,7 @@ bool parts_others_have(const struct gb_job *part)
 	for (uint32_t i = 0; p->overlap && i < p->n; i++) {
 		const struct record *o = &p->v[i]->dir->rec;
 
-		if (p->v[i] != part && !o->round && is_out(p->v[i]) &&
+		if (p->v[i] != part && !o->round && parts_is_out(p->v[i]) &&
 			parts_meet(o, r->range_off, r->range_len))
 			return true;
 	}
@@ -43,7 +37,7 @@ static bool late_has_at(const struct gb_job *dir, int round, int number, int64_t
 		const struct record *o = &p->v[i]->dir->rec;
 
 		if (o->late && o->round == round && o->half_of == number &&
-			is_out(p->v[i]) && (!o->range_len || off < o->range_len))
+			parts_is_out(p->v[i]) && (!o->range_len || off < o->range_len))
 			return true;
 	}
 	return false;
@@ -75,7 +69,7 @@ static struct gb_job *hand_on_one(struct gb_job *part)
 {
 	const struct record *r = &part->dir->rec;
 	const struct parts *p = part->parent ? part->parent->parts : NULL;
-	bool may = p && r->round && r->half_of && !is_out(part) && !r->n_put_by;
+	bool may = p && r->round && r->half_of && !parts_is_out(part) && !r->n_put_by;
 
 	for (uint32_t i = 0; may && i < p->n; i++) {
 		struct record *o = &p->v[i]->dir->rec;
@@ -217,7 +211,7 @@ int parts_make_late(struct gb_job *of, const char *input_file, struct gb_job **r
 	if (err)
 		/* Without a journal the next start removes it. */
 		DROP(util_remove_tree(c->store->jobs, lid));
-	else if (job_dir_save(*ret))
+	else if (job_dir_save(*ret) || parts_note_bought(*ret))
 		/* As long as of's journal has it nothing is lost. */
 		job_dir_save_soon(*ret);
 	else

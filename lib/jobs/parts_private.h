@@ -24,6 +24,12 @@ static inline bool parts_meet(const struct record *r, int64_t off, int64_t len)
 	return r->range_off < off + len && off < r->range_off + r->range_len;
 }
 
+/* It was made, or may have been. */
+static inline bool parts_is_out(const struct gb_job *part)
+{
+	return part->batch->id || phase_is_unanswered(job_phase(part));
+}
+
 /* Whether a part with that record has a range of the requests, and is not late. */
 bool parts_is_cut(const struct record *r);
 /* How many bytes of the requests are the rest, and *ret_first: what parts_rest says. */

@@ -116,19 +116,46 @@ static int bought_texts(struct gb_job *dir)
 	return err;
 }
 
+/* So much of it is new, or -ENOMEM. */
+static int64_t add_bytes(struct ranges *to, int64_t off, int64_t len)
+{
+	return ranges_add(to, (uint64_t)off, (uint64_t)(off + len));
+}
+
+static int64_t add_own(const struct gb_job *part, struct ranges *to)
+{
+	const struct record *r = &part->dir->rec;
+
+	return is_of_round_0(part) ? add_bytes(to, r->range_off, r->range_len) : 0;
+}
+
+/* The same of what it has put by: each of these creates may have made a job, of more than the
+ * part has now, and any may be what the part waits for again. */
+static int64_t add_put_by(const struct gb_job *part, struct ranges *to)
+{
+	const struct record *r = &part->dir->rec;
+	int64_t all = 0, n = 0;
+
+	for (size_t i = 0; n >= 0 && i < r->n_put_by; i++) {
+		const struct record_intent *p = &r->put_by[i];
+
+		n = p->round ? 0 : add_bytes(to, p->range_off, p->range_len);
+		all += n;
+	}
+	return n < 0 ? n : all;
+}
+
 /* Lock held. Whether it is news, or -ENOMEM. */
 static int add_bought(struct gb_job *part)
 {
-	const struct record *r = &part->dir->rec;
 	struct parts *p = part->parent->parts;
-	uint64_t off = (uint64_t)r->range_off, number = (uint64_t)r->part;
-	int64_t n = ranges_add(&p->numbers, number, number + 1), bytes = 0;
+	uint64_t number = (uint64_t)part->dir->rec.part;
+	int64_t n = ranges_add(&p->numbers, number, number + 1);
+	int64_t own = add_own(part, &p->bought), put_by = add_put_by(part, &p->bought);
 
-	if (is_of_round_0(part))
-		bytes = ranges_add(&p->bought, off, off + (uint64_t)r->range_len);
-	if (n < 0 || bytes < 0)
+	if (n < 0 || own < 0 || put_by < 0)
 		return -ENOMEM;
-	bool news = n || bytes;
+	bool news = n || own || put_by;
 	int err = news ? bought_texts(part->parent) : 0;
 	return err ? err : news;
 }
@@ -146,12 +173,59 @@ static int strike_part(
 	return err;
 }
 
-/* Lock held. Without memory it is said to be bought and is not, which costs nothing. */
+static int subtract(struct ranges *from, const struct ranges *what)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < what->n; i++)
+		err = ranges_remove_exactly(from, what->v[i].lo, what->v[i].hi);
+	return err;
+}
+
+static bool may_have_job(const struct gb_job *part)
+{
+	return parts_is_out(part) || part->dir->rec.n_put_by;
+}
+
+/* Lock held: what creates that were made, or may have been, were for. */
+static int add_all_out(const struct gb_job *dir, struct ranges *to)
+{
+	const struct parts *p = dir->parts;
+	int64_t n = 0;
+
+	for (uint32_t i = 0; n >= 0 && i < p->n; i++) {
+		n = parts_is_out(p->v[i]) ? add_own(p->v[i], to) : 0;
+		if (n >= 0)
+			n = add_put_by(p->v[i], to);
+	}
+	return n < 0 ? -ENOMEM : 0;
+}
+
+/* Lock held: these bytes were not bought after all, but for those of other creates. Without
+ * memory they are said to be bought and are not, which costs nothing. */
+static void remove_bytes(struct gb_job *dir, struct part_range range)
+{
+	struct ranges less = {0}, out = {0};
+
+	if (add_bytes(&less, range.off, range.len) >= 0 && !add_all_out(dir, &out) &&
+		!subtract(&less, &out))
+		DROP(subtract(&dir->parts->bought, &less));
+	ranges_clear(&less);
+	ranges_clear(&out);
+}
+
+/* Lock held: as above. */
 static void remove_bought(struct gb_job *part)
 {
-	struct parts *p = part->parent->parts;
+	const struct record *r = &part->dir->rec;
+	uint64_t number = (uint64_t)r->part;
 
-	DROP(strike_part(part, &p->bought, &p->numbers));
+	if (is_of_round_0(part))
+		remove_bytes(part->parent,
+			(struct part_range){r->range_off, r->range_len});
+	if (!may_have_job(part))
+		DROP(ranges_remove_exactly(
+			&part->parent->parts->numbers, number, number + 1));
 	DROP(bought_texts(part->parent));
 }
 
@@ -203,8 +277,7 @@ int parts_note_smaller(struct gb_job *part, struct part_range less)
 	client_lock(part->c);
 	if (part->parent && is_of_round_0(part)) {
 		dir = gb_job_ref(part->parent);
-		DROP(ranges_remove_exactly(&dir->parts->bought, (uint64_t)less.off,
-			(uint64_t)(less.off + less.len)));
+		remove_bytes(dir, less);
 		DROP(bought_texts(dir)); /* as above */
 	}
 	client_unlock(part->c);
@@ -221,7 +294,7 @@ int parts_note_all(struct gb_job *dir)
 	for (uint32_t i = 0; news >= 0 && dir->parts && i < dir->parts->n; i++) {
 		struct gb_job *part = dir->parts->v[i];
 
-		if (part->batch->id || phase_is_unanswered(job_phase(part))) {
+		if (may_have_job(part)) {
 			int one = add_bought(part);
 
 			news = one < 0 ? one : news | one;
@@ -265,6 +338,20 @@ static int read_bought(struct gb_job *dir)
 	return err == -ENOMEM ? err : 0;
 }
 
+/* What a part has put by is lost where the record of another is: that may have bought it
+ * since. Else it is not bought again yet. */
+static int strike_put_by(struct parts *p)
+{
+	struct ranges put_by = {0};
+	int64_t n = 0;
+
+	for (uint32_t i = 0; n >= 0 && !p->lost_numbers.n && i < p->n; i++)
+		n = add_put_by(p->v[i], &put_by);
+	int err = n < 0 ? -ENOMEM : subtract(&p->lost, &put_by);
+	ranges_clear(&put_by);
+	return err;
+}
+
 int parts_find_lost(struct gb_job *dir)
 {
 	const struct record *r = &dir->dir->rec;
@@ -277,6 +364,8 @@ int parts_find_lost(struct gb_job *dir)
 	struct parts *p = dir->parts;
 	for (uint32_t i = 0; !err && i < p->n; i++)
 		err = strike_part(p->v[i], &p->lost, &p->lost_numbers);
+	if (!err)
+		err = strike_put_by(p);
 	/* A number is not given again. */
 	if (!err && (uint64_t)p->last + 1 < ranges_limit(&p->lost_numbers))
 		p->last = (int)ranges_limit(&p->lost_numbers) - 1;

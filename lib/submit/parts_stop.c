@@ -335,7 +335,8 @@ static void tell_lost(struct gb_job *dir)
 
 void parts_recover(struct gb_job *dir)
 {
-	DROP(parts_note_all(dir)); /* each is noted when it is asked for */
+	if (parts_note_all(dir))
+		job_dir_save_soon(dir); /* others are noted when they are asked for */
 	tell_lost(dir);
 	recover_rounds(dir);
 	client_lock(dir->c);

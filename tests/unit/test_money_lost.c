@@ -14,13 +14,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARTS = 4, NO_PART = 0 };
+enum { PARTS = 4, NO_PART = 0, LONG = 4000 };
 
 static const char four[] =
 	"{\"key\":\"a\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"1\"}]}]}}\n"
 	"{\"key\":\"b\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"2\"}]}]}}\n"
 	"{\"key\":\"c\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"3\"}]}]}}\n"
 	"{\"key\":\"d\",\"request\":{\"contents\":[{\"parts\":[{\"text\":\"4\"}]}]}}\n";
+
+/* So many that a part of half of them can be made smaller. */
+enum { MANY = 800, LINE = 64 };
+
+static const char *many_lines(void)
+{
+	static char text[MANY * LINE + 1];
+
+	for (int i = 0; i < MANY; i++)
+		snprintf(text + i * LINE, LINE + 1,
+			"{\"key\":\"%03d\",\"request\":{\"contents\":[{\"parts\":["
+			"{\"text\":\"1\"}]}]}}\n",
+			i);
+	return text;
+}
 
 struct kase {
 	const char *name;
@@ -174,6 +189,17 @@ static void go_on_twice(void)
 	gb_job_unref(job);
 }
 
+/* All of it is bought, or lost. */
+static void find_no_rest(void)
+{
+	struct gb_job *job = job_here();
+	_cleanup_free_ char *bytes = util_format(": %d bytes", MANY * LINE / 2);
+
+	EXPECT(strstr(world->found.error, bytes));
+	EXPECT(BLOCKING(gb_submit, job, GB_BY_CTL) < 0);
+	gb_job_unref(job);
+}
+
 /* Nothing may come of it, so this is how long it is looked for. */
 static void look_for_more(void)
 {
@@ -217,6 +243,42 @@ static void buy_round(void)
 	close_here();
 }
 
+static bool second_is_uncertain(void)
+{
+	struct gb_job *job = job_here(), *part = gb_job_part(job, 2);
+
+	client_lock(client);
+	bool yes = part && job_phase(part) == PHASE_UNCERTAIN && !part->dir->task;
+	client_unlock(client);
+	gb_job_unref(part);
+	gb_job_unref(job);
+	return yes;
+}
+
+/* The create of the second of two parts is not answered; sent again it is too large, and its
+ * half is refused: it is as uncertain as before, about all of its requests. */
+static void buy_half_refused(void)
+{
+	struct gb_job *job;
+
+	world->passed = LONG;
+	open_here();
+	EXPECT(gb_draft_create(client, "job", true, &job) == 0);
+	EXPECT(gb_draft_set_split(job, "400") == 0);
+	write_file(job, GB_REQUESTS, many_lines(), MANY * LINE);
+	fake_script(the_api, FAKE_CREATE, (struct fake_answer){FAKE_OK});
+	fake_script(the_api, FAKE_CREATE,
+		(struct fake_answer){FAKE_LOST_AFTER, .hides = true});
+	EXPECT(BLOCKING(gb_submit, job, GB_BY_QUEUE) == 0);
+	UNTIL(second_is_uncertain());
+	fake_script(the_api, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 429});
+	fake_script(the_api, FAKE_CREATE, (struct fake_answer){FAKE_STATUS, 400});
+	EXPECT(BLOCKING(gb_resubmit, job) == 0);
+	UNTIL(fake_count(the_api, FAKE_CREATE) == 4 && second_is_uncertain());
+	gb_job_unref(job);
+	close_here();
+}
+
 static void rmdir_meanwhile(const char *at)
 {
 	static bool once;
@@ -247,6 +309,8 @@ static const struct kase cases[] = {
 		.at = rmdir_meanwhile},
 	{"one whose create was never answered", 4, 2, damage, NULL, 2,
 		.stop = {"api-create+", 2}},
+	{"one that is uncertain again, once its half was refused", 0, 2, take_away,
+		find_no_rest, 2, .buy = buy_half_refused},
 	{"one of a directory that was cancelled", 4, 1, damage, NULL, 4,
 		.buy = buy_and_cancel},
 };

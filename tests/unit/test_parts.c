@@ -467,6 +467,98 @@ static int64_t lost_bytes(struct gb_job *dir)
 	return bytes;
 }
 
+static void put_by(struct gb_job *part, int64_t off, int64_t len)
+{
+	struct record *r = &part->dir->rec;
+
+	r->range_off = off;
+	r->range_len = len;
+	job_set_phase(part, PHASE_SUBMITTING);
+	fixture_must(job_put_by(part, PHASE_QUEUED));
+}
+
+/* Two parts of ten bytes each, of which the first was to have all when its create, that is
+ * not answered, was intended; what is noted when one of them is not bought after all. */
+struct note {
+	bool put_by;
+	int (*note)(struct gb_job *first, struct gb_job *second);
+	const char *bought, *numbers;
+};
+
+static int first_is_smaller(struct gb_job *first, struct gb_job *second)
+{
+	first->dir->rec.range_len = 5;
+	return parts_note_smaller(first, (struct part_range){5, 5});
+}
+
+static int second_is_not(struct gb_job *first, struct gb_job *second)
+{
+	return parts_note_unbought(second);
+}
+
+static int first_is_not(struct gb_job *first, struct gb_job *second)
+{
+	return parts_note_unbought(first);
+}
+
+static const struct note notes[] = {
+	{false, first_is_smaller, "0-5 10-20", "1-3"},
+	{false, second_is_not, "0-10", "1-2"},
+	{false, first_is_not, "10-20", "2-3"},
+	{true, first_is_smaller, "0-20", "1-3"},
+	{true, second_is_not, "0-20", "1-2"},
+	{true, first_is_not, "0-20", "1-3"},
+};
+
+static void test_notes(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(notes); i++) {
+		const struct note *n = &notes[i];
+		struct gb_job *dir = cut_draft(2);
+		struct gb_job *first = next_part_of(dir, 0, PHASE_QUEUED);
+		struct gb_job *second = next_part_of(dir, 0, PHASE_QUEUED);
+
+		client_lock(client);
+		if (n->put_by)
+			put_by(first, 0, 20);
+		first->dir->rec.range_len = 10;
+		client_unlock(client);
+		fixture_must(parts_note_bought(first));
+		fixture_must(parts_note_bought(second));
+		fixture_must(n->note(first, second));
+		assert_string_equal(dir->dir->rec.bought, n->bought);
+		assert_string_equal(dir->dir->rec.parts_bought, n->numbers);
+		gb_job_unref(dir);
+		fake_teardown(state);
+		fake_setup(state);
+	}
+}
+
+/* The first was to have ten bytes when its create, that is not answered, was intended, and
+ * has five now. The others are not bought again yet; where the record of another part is
+ * lost, that may have them. */
+static void test_lost_put_by(void **state)
+{
+	struct gb_job *dir = cut_draft(1);
+	struct gb_job *first = next_part_of(dir, 0, PHASE_QUEUED);
+
+	client_lock(client);
+	put_by(first, 0, 10);
+	first->dir->rec.range_len = 5;
+	client_unlock(client);
+	fixture_must(parts_note_bought(first));
+	fixture_must(job_dir_save(first));
+	gb_job_unref(dir);
+	dir = again();
+	assert_int_equal(lost_bytes(dir), 0);
+	fixture_must(record_set(&dir->dir->rec.parts_bought, "1-3"));
+	fixture_must(job_dir_save(dir));
+	gb_job_unref(dir);
+	dir = again();
+	assert_int_equal(lost_bytes(dir), 5);
+	gb_job_unref(dir);
+}
+
 /* A start that has no memory to find what is lost fails: of less nothing would be known,
  * and it would be bought again. */
 static void test_lost_without_memory(void **state)
@@ -496,6 +588,7 @@ int main(void)
 		FAKE_CASE(test_remove_own_first), FAKE_CASE(test_remove_refused),
 		FAKE_CASE(test_remove_other_key),
 		FAKE_CASE(test_remove_comes_back),
+		FAKE_CASE(test_notes), FAKE_CASE(test_lost_put_by),
 		FAKE_CASE(test_lost_without_memory)};
 
 	return cmocka_run_group_tests(tests, make_top, remove_top);
