@@ -62,7 +62,7 @@ struct provider_error {
 	bool untrusted;  /* no TLS with that server: trying again at once is useless */
 	bool hopeless;   /* 429 that waiting does not fix: billing, credits */
 	enum quota_kind quota; /* of another 429: which */
-	bool refused;    /* the reply proves that the server did nothing */
+	bool refused;    /* the API itself says so: it did nothing */
 	bool from_api;   /* the reply is the API's own: only that says something about a
 	                    job. The page of a proxy or portal does not: then err is
 	                    never -ENOENT or -EACCES, but -EHOSTUNREACH */

@@ -119,18 +119,20 @@ static bool has_effect(const struct fake_answer *a)
 
 static char *error_body(const struct fake_answer *a)
 {
-	const char *reason = a->reason          ? a->reason
-			     : a->status == 404 ? "NOT_FOUND"
+	const char *status = a->status == 404   ? "NOT_FOUND"
 			     : a->status == 429 ? "RESOURCE_EXHAUSTED"
 			     : a->status == 403 ? "PERMISSION_DENIED"
 			     : a->status < 500  ? "INVALID_ARGUMENT"
 						: "UNAVAILABLE";
+	const char *reason = a->reason ? a->reason : status;
 
 	if (a->what == FAKE_PAGE)
 		return strdup("<html><body>Not the API.</body></html>");
 	return util_format(
-		"{\"error\":{\"code\":%ld,\"status\":\"%s\",\"message\":\"%s\"}}",
-		a->status, reason, a->text ? a->text : "as the script says");
+		"{\"error\":{\"code\":%ld,\"status\":\"%s\",\"message\":\"%s\","
+		"\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\","
+		"\"reason\":\"%s\"}]}}",
+		a->status, status, a->text ? a->text : "as the script says", reason);
 }
 
 static struct http_reply reply_of(const struct fake_answer *a)

@@ -200,7 +200,7 @@ static void test_bodies(void **state)
 	free(line);
 	provider_error_clear(&e);
 
-	e = of(429, "[{\"error\":{\"message\":\"slow\\ndown\",\"status\":"
+	e = of(429, "[{\"error\":{\"code\":429,\"message\":\"slow\\ndown\",\"status\":"
 		    "\"RESOURCE_EXHAUSTED\",\"details\":[{\"@type\":"
 		    "\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":"
 		    "\"34.5s\"}]}}]");
@@ -381,10 +381,17 @@ static void test_proofs(void **state)
 		{200, false}, {302, false}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct provider_error e = of(cases[i].status, "");
+		char *own = util_format("{\"error\":{\"code\":%ld,\"details\":[]}}",
+			cases[i].status);
+		struct provider_error e = of(cases[i].status, own);
 
 		if (e.refused != cases[i].refused)
 			fail_msg("%ld", cases[i].status);
+		provider_error_clear(&e);
+		free(own);
+		/* Whoever says that, it is not the API. */
+		e = of(cases[i].status, "");
+		assert_false(e.refused);
 		provider_error_clear(&e);
 	}
 }
@@ -399,11 +406,11 @@ static void test_broken_off(void **state)
 	assert_string_equal(e.text, "gone");
 	assert_false(e.refused);
 	provider_error_clear(&e);
-	/* A status is a status, even when its body broke off. */
+	/* A status is a status, even when its body broke off, but whose is it? */
 	reply.status = 400;
 	gemini_error_from_reply(&reply, &e);
 	assert_int_equal(e.err, -EINVAL);
-	assert_true(e.refused);
+	assert_false(e.refused);
 	provider_error_clear(&e);
 	reply.status = 200;
 	gemini_error_from_reply(&reply, &e);

@@ -49,6 +49,10 @@ static const struct {
 	{"500+", {FAKE_STATUS, 500, .done = true}},
 	{"503+", {FAKE_STATUS, 503, .done = true}},
 	{"504-page+", {FAKE_PAGE, 504, .done = true}},
+	/* Nor does a refusal by what filters replies. */
+	{"403-page+", {FAKE_PAGE, 403, .done = true}},
+	{"404-page+", {FAKE_PAGE, 404, .done = true}},
+	{"429-page+", {FAKE_PAGE, 429, .done = true}},
 };
 
 enum step {
@@ -126,7 +130,7 @@ static const struct row {
 		"503-page "
 		"garbage garbage+ unreached lost lost+ silent",
 		FAILED(-EHOSTUNREACH, NOT_REACHED), BOUGHT},
-	{AT(NAME), "408+ 409+ 499+ 500+ 503+ 504-page+",
+	{AT(NAME), "408+ 409+ 499+ 500+ 503+ 504-page+ 403-page+ 404-page+ 429-page+",
 		FAILED(-EHOSTUNREACH, NOT_REACHED), BOUGHT},
 	{AT(NAME), "429-hour", FAILED(-EHOSTUNREACH, NOT_REACHED), QUEUED(NOT_REACHED)},
 	{AT(NAME), "429-credit", FAILED(-EHOSTUNREACH, NOT_REACHED),
@@ -138,7 +142,8 @@ static const struct row {
 		"429-hour 429-credit 500 503 503-page garbage garbage+ unreached lost "
 		"lost+ silent",
 		BOUGHT, BOUGHT},
-	{MODELS, "408+ 409+ 499+ 500+ 503+ 504-page+", BOUGHT, BOUGHT},
+	{MODELS, "408+ 409+ 499+ 500+ 503+ 504-page+ 403-page+ 404-page+ 429-page+", BOUGHT,
+		BOUGHT},
 	{AT(MODEL), "404", BOUGHT, BOUGHT},
 	{AT(OTHER_MODEL), "404", FAILED(-EINVAL, "The API has no model tuned."),
 		FAILED(0, "The API has no model tuned.")},
@@ -148,14 +153,14 @@ static const struct row {
 	/* With a limit set, what is not known is not bought. */
 	{AT(COUNT), "400-key 401 403", FAILED(-EACCES, UNCOUNTED), FAILED(0, UNCOUNTED)},
 	{AT(COUNT), "404", FAILED(-ENOENT, UNCOUNTED), FAILED(0, UNCOUNTED)},
-	{AT(COUNT), "404-page 403-page unreached", FAILED(-EHOSTUNREACH, UNCOUNTED),
-		BOUGHT},
+	{AT(COUNT), "404-page 403-page 404-page+ 403-page+ unreached",
+		FAILED(-EHOSTUNREACH, UNCOUNTED), BOUGHT},
 	{AT(COUNT), "408 408+ silent", FAILED(-ETIMEDOUT, UNCOUNTED), BOUGHT},
 	{AT(COUNT), "409 409+", FAILED(-EBUSY, UNCOUNTED), FAILED(0, UNCOUNTED)},
 	{AT(COUNT),
 		"500 503 503-page garbage garbage+ lost lost+ 499+ 500+ 503+ 504-page+",
 		FAILED(-EIO, UNCOUNTED), BOUGHT},
-	{AT(COUNT), "429 429-4 429-soon", FAILED(-EDQUOT, UNCOUNTED), BOUGHT},
+	{AT(COUNT), "429 429-4 429-soon 429-page+", FAILED(-EDQUOT, UNCOUNTED), BOUGHT},
 	{AT(COUNT), "429-hour", FAILED(-EDQUOT, UNCOUNTED), QUEUED(QUOTA)},
 	{AT(COUNT), "429-credit", FAILED(-EDQUOT, UNCOUNTED), FAILED(0, UNCOUNTED)},
 
@@ -164,7 +169,8 @@ static const struct row {
 	{UPLOADS | AT(CREATE), "404",
 		FAILED(-ENOENT, "The API knows no such model or file."),
 		FAILED(0, "The API knows no such model or file.")},
-	{UPLOADS | AT(CREATE), "404-page 403-page unreached",
+	{UPLOADS | AT(CREATE), "unreached", FAILED(-EHOSTUNREACH, NOT_REACHED), BOUGHT},
+	{UPLOADS, "404-page 403-page 404-page+ 403-page+",
 		FAILED(-EHOSTUNREACH, NOT_REACHED), BOUGHT},
 	{UPLOADS | AT(CREATE), "413", FAILED(-EFBIG, "The requests are too large."),
 		FAILED(0, "The requests are too large.")},
@@ -177,16 +183,19 @@ static const struct row {
 	{UPLOADS, "409+", FAILED(-EBUSY, "The API failed."),
 		FAILED(0, "The API failed.")},
 	{UPLOADS, "499+ 500+ 503+ 504-page+", FAILED(-EIO, "The API failed."), BOUGHT},
-	{UPLOADS, "429 429-soon", FAILED(-EDQUOT, QUOTA), BOUGHT},
+	{UPLOADS, "429 429-soon 429-page+", FAILED(-EDQUOT, QUOTA), BOUGHT},
 	{UPLOADS | AT(CREATE), "429-4", FAILED(-EDQUOT, QUOTA), BOUGHT},
 	{UPLOADS | AT(CREATE), "429-hour", FAILED(-EDQUOT, QUOTA), QUEUED(QUOTA)},
 	{UPLOADS | AT(CREATE), "429-credit", FAILED(-EDQUOT, QUOTA), FAILED(0, QUOTA)},
 
 	{AT(CREATE), "429 429-soon", BOUGHT, BOUGHT},
 	/* Only a look can tell, and it tells what was made. */
-	{AT(CREATE), "garbage+ other+ lost+ 408+ 409+ 499+ 500+ 503+ 504-page+", BOUGHT,
-		BOUGHT},
-	{AT(CREATE), "408 409 500 503 503-page garbage lost silent",
+	{AT(CREATE),
+		"garbage+ other+ lost+ 408+ 409+ 499+ 500+ 503+ 504-page+ 403-page+ "
+		"404-page+ 429-page+",
+		BOUGHT, BOUGHT},
+	{AT(CREATE),
+		"408 409 500 503 503-page 403-page 404-page garbage lost silent",
 		{-EIO, "SUBMITTING", 0, "The API's reply to the submission was lost"},
 		{0, "SUBMIT_UNCERTAIN", 0,
 			"It is unknown whether this job was created"}},

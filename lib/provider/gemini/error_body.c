@@ -231,10 +231,12 @@ void gemini_error_parse(const char *body, size_t n, struct provider_error *e)
 	e->text = looks_like_page(body, n) ? page_text(body, n) : clean(body, n);
 }
 
-static bool proves_refusal(long status)
+/* Only the API knows what it has done: what filters replies answers so after the deed,
+ * too. */
+static bool proves_refusal(const struct provider_error *e)
 {
-	return status >= 400 && status < 500 && status != 408 && status != 409 &&
-	       status != 499;
+	return e->from_api && e->status >= 400 && e->status < 500 && e->status != 408 &&
+	       e->status != 409 && e->status != 499;
 }
 
 /* ---- who answered  ---- */
@@ -341,7 +343,6 @@ void gemini_error_from_reply(const struct http_reply *reply, struct provider_err
 		.sent = reply->sent,
 		.untrusted = reply->untrusted,
 		.retry = reply->retry_after,
-		.refused = proves_refusal(reply->status),
 	};
 
 	if (reply->status >= 400 || (reply->err == 0 && reply->status > 0))
@@ -351,6 +352,7 @@ void gemini_error_from_reply(const struct http_reply *reply, struct provider_err
 	if (!e.text && reply->error[0])
 		e.text = clean(reply->error, strlen(reply->error));
 	doubt_refusal(&e);
+	e.refused = proves_refusal(&e);
 	*ret = e;
 }
 
