@@ -101,6 +101,16 @@ int results_readv(struct gb_results *r, struct iovec *v, int n, uint64_t off)
 	return fd < 0 ? fd : util_preadv_all(fd, v, n, (off_t)off);
 }
 
+/* What was put there first stays: that is what people have read. */
+static int move_aside(int dirfd, const char *name, const char *aside)
+{
+	int err = faccessat(dirfd, aside, F_OK, AT_SYMLINK_NOFOLLOW) == 0
+			  ? unlinkat(dirfd, name, 0)
+			  : renameat(dirfd, name, dirfd, aside);
+
+	return err < 0 && errno != ENOENT ? -errno : 0;
+}
+
 /* Rename NAME to NAME.aside, where it counts as garbage; the map is of no use. */
 static int set_aside(struct gb_results *r)
 {
@@ -109,10 +119,9 @@ static int set_aside(struct gb_results *r)
 
 	if (!map || !aside)
 		return -ENOMEM;
-	if ((unlinkat(r->dirfd, map, 0) < 0 && errno != ENOENT) ||
-		(renameat(r->dirfd, r->name, r->dirfd, aside) < 0 && errno != ENOENT))
+	if (unlinkat(r->dirfd, map, 0) < 0 && errno != ENOENT)
 		return -errno;
-	return 0;
+	return move_aside(r->dirfd, r->name, aside);
 }
 
 int copy_set_aside(struct gb_results *r)
@@ -164,6 +173,7 @@ static void take_block_map(struct gb_results *r, struct results_map *m)
 	r->ended = m->size == 0 ||
 		   (m->size > 0 && ranges_limit(&m->blocks) == (uint64_t)m->size);
 	r->sealed = m->sealed;
+	r->whole_once |= m->sealed;
 	r->no_length = m->no_length;
 	r->summed = m->blocks;
 	r->sums = m->sums;
@@ -245,6 +255,7 @@ static int save(struct gb_results *r, bool sealed)
 		r->dirty = true;
 	else if (sealed)
 		r->sealed = !r->dirty;
+	r->whole_once |= r->sealed;
 	pthread_mutex_unlock(&r->lock);
 	return err;
 }

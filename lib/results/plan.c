@@ -13,6 +13,9 @@ static bool will_prove(const struct stream *s)
 
 	if (!s->headed)
 		return true;
+	/* Whatever else is asked for, it is this again. */
+	if (s->whole && r->no_ranges)
+		return true;
 	if (r->size < 0)
 		return s->kind != STREAM_PROBE && s->end == NO_END;
 	return s->kind != STREAM_PROBE && s->end == (uint64_t)r->size &&
@@ -85,6 +88,8 @@ static int start_stream(
 		return err;
 	if (r->piece && kind != STREAM_PROBE && end - base > r->piece)
 		end = base + r->piece;
+	if (end <= base) /* that would ask for all from there */
+		return -EIO;
 	s = malloc(sizeof *s);
 	if (!s)
 		return -ENOMEM;

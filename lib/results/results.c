@@ -73,7 +73,8 @@ static bool is_ready(const struct gb_waiter *w, void *arg)
 
 	if (results_is_held(r))
 		return false;
-	return ranges_end(&r->have, w->lo) > w->lo ||
+	/* Blocks of an earlier object are checked by whoever reads them. */
+	return results_local_end(r, w->lo) > w->lo ||
 	       (r->ended && w->lo >= (uint64_t)r->size);
 }
 
@@ -129,6 +130,11 @@ bool results_is_complete(const struct gb_results *r)
 {
 	return r->ended && !r->changed &&
 	       results_local_end(r, 0) >= (uint64_t)r->size;
+}
+
+bool results_is_kept(const struct gb_results *r)
+{
+	return r->whole_once && results_local_next(r, 0) != NO_END;
 }
 
 bool results_is_held(const struct gb_results *r)
@@ -192,7 +198,7 @@ static struct gb_results *results_create(const struct results_config *c)
 		r->ends[i] = NO_END;
 	r->api = c->api;
 	r->offline = c->offline;
-	r->rotten = c->was_whole;
+	r->rotten = r->whole_once = c->was_whole;
 	r->event = c->event;
 	r->arg = c->arg;
 	r->name = strdup(c->name);

@@ -50,7 +50,9 @@
  * smaller parts if connections end early; then waiters get the error. If the size
  * (reported twice) or the bytes differ from before, the local file is put aside
  * (NAME.aside) and reads fail with -EIO until the last reader has closed; then it is
- * downloaded again, once.
+ * downloaded again, once. Not so a file that was whole once, of which a block is damaged:
+ * no reply takes the rest of it away; the block is -EIO until the API sends what was
+ * there.
  *
  * Blocks from an earlier process are read back and compared with their checksum before
  * their first use, on the reader's thread (about 0.2 ms per block).

@@ -44,7 +44,9 @@ static int drop_reply(struct stream *s, struct after *a)
 		r->filled = false;
 		r->dirty = true;
 	}
-	if (s->taught && !r->proven)
+	/* What one reply told bounds no whole body that tells nothing: the next one's
+	 * end tells. */
+	if (!r->proven && (s->taught || (s->whole && !s->measured)))
 		unlearn_size(r, a);
 	s->progress = false;
 	return -EIO;
@@ -66,12 +68,12 @@ static int spoil(struct stream *s, struct after *a)
 }
 
 /* The arriving bytes differ from the local ones. One of the two is wrong; if it happens
- * twice, the local ones are. */
+ * twice, the local ones are, unless they are part of what was whole once. */
 static int disagree(struct stream *s, struct after *a)
 {
 	struct gb_results *r = s->r;
 
-	if (r->disagreed)
+	if (r->disagreed && !results_is_kept(r))
 		return stream_changed(r, a);
 	r->disagreed = true;
 	return drop_reply(s, a);
