@@ -372,12 +372,13 @@ void submission_clear(struct submission *s)
 	provider_error_clear(&s->err);
 }
 
-static size_t index_of(const struct submission_step *list, size_t n,
-	int (*run)(struct submission *s))
+/* By its name: whole drafts and parts attach files in their own ways. n: there is none. */
+static size_t step_named(
+	const struct submission_step *list, size_t n, const char *name)
 {
 	size_t i = 0;
 
-	while (i < n && list[i].run != run)
+	while (i < n && strcmp(list[i].name, name) != 0)
 		i++;
 	return i;
 }
@@ -385,6 +386,7 @@ static size_t index_of(const struct submission_step *list, size_t n,
 int submission_steps(
 	struct submission *s, const struct submission_step *list, size_t n)
 {
+	size_t attach = step_named(list, n, "attach");
 	int err = 0;
 
 	for (size_t i = 0; !err && !s->cut && i < n; i++) {
@@ -392,9 +394,9 @@ int submission_steps(
 		err = s->t->cancel.set && !s->t->intended ? -ECANCELED
 							  : list[i].run(s);
 		step_point("after", list[i].name);
-		if (err && list[i].run == submission_create && try_anew(s)) {
+		if (err && list[i].run == submission_create && attach < n && try_anew(s)) {
 			err = 0;
-			i = index_of(list, n, step_attach) - 1;
+			i = attach - 1;
 		}
 	}
 	return err;

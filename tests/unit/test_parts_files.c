@@ -341,6 +341,20 @@ static void test_removed(void **state)
 	gb_job_unref(job);
 }
 
+/* The API no longer has a file that the first part names: all is uploaded again, once, and
+ * the waiter is told what came of it. */
+static void test_file_is_gone_at_create(void **state)
+{
+	struct gb_job *job = draft_of(two_files);
+
+	fake_script(&fake, FAKE_CREATE,
+		(struct fake_answer){
+			FAKE_STATUS, 400, .text = "File in-0 does not exist."});
+	assert_int_equal(BLOCKING(gb_submit, job, GB_BY_CTL), 0);
+	AWAIT(fake_made(&fake) == 4);
+	gb_job_unref(job);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {FAKE_CASE(test_once),
@@ -349,7 +363,7 @@ int main(void)
 		FAKE_CASE(test_at_once_fails), FAKE_CASE(test_draft_again),
 		FAKE_CASE(test_cancelled),
 		FAKE_CASE(test_stopped_before_upload), FAKE_CASE(test_given_up),
-		FAKE_CASE(test_removed)};
+		FAKE_CASE(test_removed), FAKE_CASE(test_file_is_gone_at_create)};
 
 	hurry_parts();
 	setenv("BATCHFS_TEST_LOOK_SECONDS", "0.002", 1);
