@@ -174,9 +174,10 @@ static void want_unasked(struct gb_job *job)
 	make_unasked(u);
 }
 
-/* Of one copy one of the two objects stays: it may have been in use since the results were
- * known to be here, and an open file must not change. Of several parts each has an index of its own
- * only if somebody looks at it, and so has what was only read through the cache. */
+/* Of one copy one of the two objects stays: it may have been in use since the results
+ * were known to be here, and an open file must not change. Of several parts each has an
+ * index of its own only if somebody looks at it, and so has what was only read through
+ * the cache. */
 void answers_results_saved(struct gb_job *job)
 {
 	client_lock(job->c);
