@@ -160,13 +160,20 @@ static int add_bought(struct gb_job *part)
 	return err ? err : news;
 }
 
+static int remove_number(struct ranges *numbers, const struct gb_job *part)
+{
+	uint64_t number = (uint64_t)part->dir->rec.part;
+
+	return ranges_remove_exactly(numbers, number, number + 1);
+}
+
 /* Lock held: not of that part any more. -ENOMEM: of it still, some or all. */
 static int strike_part(
 	const struct gb_job *part, struct ranges *bytes, struct ranges *numbers)
 {
 	const struct record *r = &part->dir->rec;
-	uint64_t off = (uint64_t)r->range_off, number = (uint64_t)r->part;
-	int err = ranges_remove_exactly(numbers, number, number + 1);
+	uint64_t off = (uint64_t)r->range_off;
+	int err = remove_number(numbers, part);
 
 	if (!err && is_of_round_0(part))
 		err = ranges_remove_exactly(bytes, off, off + (uint64_t)r->range_len);
@@ -218,14 +225,12 @@ static void remove_bytes(struct gb_job *dir, struct part_range range)
 static void remove_bought(struct gb_job *part)
 {
 	const struct record *r = &part->dir->rec;
-	uint64_t number = (uint64_t)r->part;
 
 	if (is_of_round_0(part))
 		remove_bytes(part->parent,
 			(struct part_range){r->range_off, r->range_len});
 	if (!may_have_job(part))
-		DROP(ranges_remove_exactly(
-			&part->parent->parts->numbers, number, number + 1));
+		DROP(remove_number(&part->parent->parts->numbers, part));
 	DROP(bought_texts(part->parent));
 }
 
@@ -416,10 +421,8 @@ bool parts_know_lost(struct gb_job *dir)
 /* Their bytes stay bought. */
 void parts_note_removed(struct gb_job *part)
 {
-	uint64_t number = (uint64_t)part->dir->rec.part;
-
 	client_expect_lock(part->c);
-	DROP(ranges_remove_exactly(&part->parent->parts->numbers, number, number + 1));
+	DROP(remove_number(&part->parent->parts->numbers, part));
 	DROP(bought_texts(part->parent)); /* it is said to be lost */
 }
 
@@ -428,11 +431,9 @@ void parts_lost_were_removed(struct gb_job *dir)
 	struct parts *p = dir->parts;
 
 	client_expect_lock(dir->c);
-	for (size_t i = 0; p && i < p->lost_numbers.n; i++)
-		DROP(ranges_remove_exactly(&p->numbers, p->lost_numbers.v[i].lo,
-			p->lost_numbers.v[i].hi));
 	if (!p)
 		return;
+	DROP(subtract(&p->numbers, &p->lost_numbers));
 	ranges_clear(&p->lost_numbers);
 	DROP(bought_texts(dir)); /* as above */
 }
