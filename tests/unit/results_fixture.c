@@ -55,17 +55,32 @@ void event(void *arg, struct gb_results *r, enum results_event ev)
 	++*counts[ev];
 }
 
-struct gb_results *open_as(const char *file, bool offline)
+struct gb_results *open_unread(struct results_config c)
 {
-	struct results_config c = {.api = &api,
-		.dirfd = dir_fd,
-		.name = "f",
-		.file = file,
-		.offline = offline,
-		.event = event};
 	struct gb_results *r = NULL;
 
+	c.api = &api;
+	c.dirfd = dir_fd;
+	c.name = "f";
+	c.event = event;
 	assert_int_equal(results_new(&c, &r), 0);
+	return r;
+}
+
+struct gb_results *open_as(const char *file, bool offline)
+{
+	struct gb_results *r =
+		open_unread((struct results_config){.file = file, .offline = offline});
+
+	results_reader(r, 1);
+	return r;
+}
+
+struct gb_results *open_shown(int64_t shown)
+{
+	struct gb_results *r =
+		open_unread((struct results_config){.file = FILE_ID, .shown = shown});
+
 	results_reader(r, 1);
 	return r;
 }

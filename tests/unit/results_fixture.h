@@ -45,7 +45,11 @@ int setup(void **state);
 
 void event(void *arg, struct gb_results *r, enum results_event ev);
 
+/* Of the file "f", without a reader; the rest of c is the test's. */
+struct gb_results *open_unread(struct results_config c);
 struct gb_results *open_as(const char *file, bool offline);
+/* Where an earlier object has told that size. */
+struct gb_results *open_shown(int64_t shown);
 
 struct gb_results *open_it(void);
 

@@ -400,16 +400,7 @@ static void test_trim(void **state)
 
 static struct gb_results *open_checked(void)
 {
-	struct results_config c = {.api = &api,
-		.dirfd = dir_fd,
-		.name = "f",
-		.file = FILE_ID,
-		.checked = true,
-		.event = event};
-	struct gb_results *r = NULL;
-
-	assert_int_equal(results_new(&c, &r), 0);
-	return r;
+	return open_unread((struct results_config){.file = FILE_ID, .checked = true});
 }
 
 static struct gb_results *seal_small(void)

@@ -118,21 +118,6 @@ static void told_once(struct engine *e, struct answer *a)
 	}
 }
 
-static struct gb_results *open_shown(int64_t shown)
-{
-	struct results_config c = {.api = &api,
-		.dirfd = dir_fd,
-		.name = "f",
-		.file = FILE_ID,
-		.shown = shown,
-		.event = event};
-	struct gb_results *r = NULL;
-
-	assert_int_equal(results_new(&c, &r), 0);
-	results_reader(r, 1);
-	return r;
-}
-
 static int64_t tell_once(int64_t by)
 {
 	struct gb_results *r;

@@ -49,17 +49,6 @@ static struct gb_results *lying(unsigned from, unsigned until, int64_t by)
 	return open_it();
 }
 
-static struct gb_results *open_shown(int64_t shown)
-{
-	struct results_config c = {.api = &api, .dirfd = dir_fd, .name = "f",
-		.file = FILE_ID, .shown = shown, .event = event};
-	struct gb_results *r = NULL;
-
-	assert_int_equal(results_new(&c, &r), 0);
-	results_reader(r, 1);
-	return r;
-}
-
 static void assert_right(struct gb_results *r)
 {
 	uint64_t end;
