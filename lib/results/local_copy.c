@@ -30,6 +30,7 @@ static void copy_lose(struct gb_results *r, uint64_t lo, uint64_t hi)
 	ranges_remove(&r->summed, lo / RESULTS_BLOCK * RESULTS_BLOCK, hi);
 	r->rotten = r->damaged = r->dirty = true;
 	r->sealed = r->filled = false;
+	r->kept &= results_local_next(r, 0) != NO_END;
 }
 
 static int open_data(struct gb_results *r, int create)
@@ -173,7 +174,6 @@ static void take_block_map(struct gb_results *r, struct results_map *m)
 	r->ended = m->size == 0 ||
 		   (m->size > 0 && ranges_limit(&m->blocks) == (uint64_t)m->size);
 	r->sealed = m->sealed;
-	r->whole_once |= m->sealed;
 	r->no_length = m->no_length;
 	r->summed = m->blocks;
 	r->sums = m->sums;
@@ -255,7 +255,7 @@ static int save(struct gb_results *r, bool sealed)
 		r->dirty = true;
 	else if (sealed)
 		r->sealed = !r->dirty;
-	r->whole_once |= r->sealed;
+	r->kept |= r->sealed;
 	pthread_mutex_unlock(&r->lock);
 	return err;
 }

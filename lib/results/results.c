@@ -132,11 +132,6 @@ bool results_is_complete(const struct gb_results *r)
 	       results_local_end(r, 0) >= (uint64_t)r->size;
 }
 
-bool results_is_kept(const struct gb_results *r)
-{
-	return r->whole_once && results_local_next(r, 0) != NO_END;
-}
-
 bool results_is_held(const struct gb_results *r)
 {
 	return r->shown >= 0 && !r->proven;
@@ -198,7 +193,7 @@ static struct gb_results *results_create(const struct results_config *c)
 		r->ends[i] = NO_END;
 	r->api = c->api;
 	r->offline = c->offline;
-	r->rotten = r->whole_once = c->was_whole;
+	r->rotten = c->was_whole;
 	r->event = c->event;
 	r->arg = c->arg;
 	r->name = strdup(c->name);
@@ -232,6 +227,7 @@ int results_new(const struct results_config *c, struct gb_results **ret)
 	err = r->dirfd = util_dup(c->dirfd);
 	if (err >= 0)
 		err = copy_load(r);
+	r->kept = (c->was_whole || r->sealed) && results_local_next(r, 0) != NO_END;
 	if (err == 0)
 		results_take_shown(r, c->shown);
 	if (err == 0 && c->checked && r->sealed && results_is_complete(r))

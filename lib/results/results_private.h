@@ -139,7 +139,9 @@ struct gb_results {
 	unsigned way;    /* the way that the next request takes */
 	bool rotten;     /* a block from disk failed its checksum, or is gone */
 	bool damaged;    /* the same, and it has not been reported */
-	bool whole_once; /* all of it was here, and saved: see results_is_kept */
+	bool kept;       /* all of it was here, saved, and some still is: no reply takes
+	                    that away, nor does another length or another byte. An
+	                    output does not change; what is missing is EIO at worst */
 	bool disagreed;  /* a reply had other bytes than the local ones */
 	bool changed;    /* the API's file has changed */
 	bool aside;      /* what came before it did is no longer under its name */
@@ -189,9 +191,6 @@ uint64_t results_local_limit(const struct gb_results *r);
 bool results_is_complete(const struct gb_results *r);
 /* A size was told that is not proven: no byte is given before it is. */
 bool results_is_held(const struct gb_results *r);
-/* What was whole once, and is here in part: no reply takes that away, nor does another
- * length or another byte. An output does not change; what is missing is EIO at worst. */
-bool results_is_kept(const struct gb_results *r);
 /* Whether a size that is not proven may be told now. */
 bool results_may_show(struct gb_results *r);
 /* Where the block that contains off ends. */

@@ -41,7 +41,7 @@ static int doubt_size(struct gb_results *r, int64_t size, struct after *a)
 	bool again = r->doubted == size;
 
 	r->doubted = size;
-	if (!again || size == 0 || results_is_kept(r))
+	if (!again || size == 0 || r->kept)
 		return -EIO;
 	if (r->given || r->sealed)
 		return stream_changed(r, a);

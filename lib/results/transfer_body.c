@@ -73,7 +73,7 @@ static int disagree(struct stream *s, struct after *a)
 {
 	struct gb_results *r = s->r;
 
-	if (r->disagreed && !results_is_kept(r))
+	if (r->disagreed && !r->kept)
 		return stream_changed(r, a);
 	r->disagreed = true;
 	return drop_reply(s, a);

@@ -83,6 +83,29 @@ static void test_a_saved_file_is_mended(void **state)
 	close_it(r);
 }
 
+/* Nothing of it is left: what is downloaded in its place is believed no more than any. */
+static void test_what_is_gone_is_not_kept(void **state)
+{
+	struct results_config c = {.file = FILE_ID, .was_whole = true};
+	struct gb_results *r;
+	uint64_t end;
+
+	leave_saved();
+	unlinkat(dir_fd, "f", 0);
+	unlinkat(dir_fd, "f.map", 0);
+	r = open_unread(c);
+	results_reader(r, 1);
+	assert_int_equal(read_at(r, 20 * MIB, 100), 100);
+	engine.size -= 100;
+	content[engine.size - 1] = '\n';
+	assert_int_equal(read_at(r, 30 * MIB, 100), -EIO);
+	reopen(r);
+	assert_int_equal(read_on(r, 0, &end), 0);
+	assert_int_equal(end, engine.size);
+	close_it(r);
+	fill(content, BIG);
+}
+
 /* ---- set aside ------------------------------------------------------------------- */
 
 /* A second change does not take the place of what was set aside first. */
@@ -204,6 +227,7 @@ int main(void)
 		T(test_a_saved_file_and_a_portal),
 		T(test_a_saved_file_and_another_length),
 		T(test_a_saved_file_is_mended),
+		T(test_what_is_gone_is_not_kept),
 		T(test_the_first_stays_aside),
 		T(test_a_wrong_length_and_then_none),
 		T(test_held_readers_ask_once),
